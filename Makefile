@@ -1,0 +1,51 @@
+# One environment, made once: .venv. Everything below runs in it.
+#   make setup PYTHON=/path/to/python3.11
+#   make setup PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python3)
+PIP_ARGS ?=
+
+# Parallel work is done by processes; a second layer of threads inside each only slows it down.
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+PIP_INSTALL = $(BIN)/python -m pip install -q -c constraints.txt $(PIP_ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup study test bench clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+
+setup: .venv/.setup ## make .venv and install powerseek into it
+
+study: .venv/.setup ## run the quick study; again: resume it, or show the finished table
+	@$(BIN)/powerseek sweep quick --out runs/quick --resume
+
+test: .venv/.test ## lint, format, types and tests (the wheel's included)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest
+
+bench: .venv/.setup ## measure speed against peers and against the physical limit
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove .venv, builds and caches (never runs/)
+	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.setup: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "powerseek needs Python 3.11 or newer, and '$(PYTHON)' is not." >&2; \
+	  echo "Write instead: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing powerseek into .venv (a few minutes the first time)"
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+.venv/.test: .venv/.setup
+	@$(PIP_INSTALL) -e '.[test]'
+	@touch $@
