@@ -1,0 +1,22 @@
+"""Worlds: rules over one record, the simulator, reward arms and adapters."""
+
+from powerseek.envs.chance import flip, pick, rule, weighted
+from powerseek.envs.expand import Expansion, describe, expand, initial_branches, script
+from powerseek.envs.vec import VecWorld
+from powerseek.envs.world import Fact, World, WorldError
+
+__all__ = [
+    "Expansion",
+    "Fact",
+    "VecWorld",
+    "World",
+    "WorldError",
+    "describe",
+    "expand",
+    "flip",
+    "initial_branches",
+    "pick",
+    "rule",
+    "script",
+    "weighted",
+]

@@ -1,0 +1,209 @@
+"""The loops that drive one world's rules: reset, step, expand, describe, script.
+
+A template, copied once per world by compile.py, because Numba caches a loop on disk only if its
+rules are globals of the module that holds it. Do not import it: use VecWorld or expand.
+"""
+
+import numpy as np
+from numba import njit
+
+from powerseek.envs.chance import advance, cue, rewind
+from powerseek.envs.compile import rules_for
+
+initial, transition, legal, observe, measure, minimalist, hoarder = rules_for(__name__)
+
+
+@njit(cache=True, nogil=True)
+def look(p, s, observation, mask, fact, over):
+    """Fill one copy's observation, mask and facts; 0, or what is wrong: 1 NaN, 2 no action."""
+    observation[:] = 0.0
+    mask[:] = False
+    fact[:] = 0.0
+    observe(p, s, observation)
+    measure(p, s, fact)
+    for value in fact:
+        if not np.isfinite(value):
+            return 1
+    if fact[over] > 0.0:
+        return 0
+    legal(p, s, mask)
+    for allowed in mask:
+        if allowed:
+            return 0
+    return 2
+
+
+@njit(cache=True, nogil=True)
+def start(p, seed, i, limit, states, words, episodes, tape):
+    """Put copy i at the start of its current episode."""
+    words[i, :] = 0
+    s = states[i]
+    s.max_steps = limit
+    c = tape[0]
+    cue(c, seed, i, episodes[i], 0)
+    initial(p, s, c)
+    s.clock = 0
+
+
+@njit(cache=True, nogil=True)
+def reset(p, seed, limit, over, states, words, episodes, tape, observations, masks, facts):
+    """Start every copy; 0, or 10 * copy + what is wrong with it."""
+    for i in range(len(states)):
+        start(p, seed, i, limit, states, words, episodes, tape)
+        wrong = look(p, states[i], observations[i], masks[i], facts[i], over)
+        if wrong:
+            return 10 * i + wrong
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def step(
+    p,
+    seed,
+    limit,
+    over,
+    flow_start,
+    flow_end,
+    actions,
+    states,
+    words,
+    episodes,
+    tape,
+    observations,
+    masks,
+    facts,
+    fresh_facts,
+    terminated,
+    truncated,
+    final_observations,
+):
+    """Step every copy once, restarting those that end; 0, or 10 * copy + what is wrong."""
+    c = tape[0]
+    for i in range(len(states)):
+        s = states[i]
+        words[i, flow_start:flow_end] = 0
+        if masks[i, actions[i]]:
+            cue(c, seed, i, episodes[i], s.clock + 1)
+            transition(p, s, actions[i], c)
+        s.clock += 1
+        wrong = look(p, s, observations[i], masks[i], facts[i], over)
+        if wrong:
+            return 10 * i + wrong
+        fresh_facts[i] = facts[i]
+        terminated[i] = facts[i, over] > 0.0
+        truncated[i] = not terminated[i] and s.clock >= s.max_steps
+        if terminated[i] or truncated[i]:
+            final_observations[i] = observations[i]
+            episodes[i] += 1
+            start(p, seed, i, limit, states, words, episodes, tape)
+            wrong = look(p, states[i], observations[i], masks[i], fresh_facts[i], over)
+            if wrong:
+                return 10 * i + wrong
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def describe(p, over, states, observations, masks, facts):
+    """Facts, masks and observations of given records; 0, or 10 * record + what is wrong."""
+    for i in range(len(states)):
+        wrong = look(p, states[i], observations[i], masks[i], facts[i], over)
+        if wrong:
+            return 10 * i + wrong
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def expand_initial(p, limit, scratch, scratch_words, tape, out_words, out_probability):
+    """Every branch of the initial state; how many, or -1 where the arrays are too short."""
+    c = tape[0]
+    c.walking = 1
+    c.choice[:] = 0
+    count = 0
+    while True:
+        rewind(c)
+        scratch_words[0, :] = 0
+        scratch[0].max_steps = limit
+        initial(p, scratch[0], c)
+        scratch[0].clock = 0
+        if count == len(out_probability):
+            return -1
+        out_words[count] = scratch_words[0]
+        out_probability[count] = c.probability
+        count += 1
+        if not advance(c):
+            return count
+
+
+@njit(cache=True, nogil=True)
+def expand(
+    p,
+    over,
+    flow_start,
+    flow_end,
+    first,
+    words,
+    scratch,
+    scratch_words,
+    tape,
+    observation,
+    mask,
+    next_mask,
+    out_source,
+    out_action,
+    out_words,
+    out_probability,
+    out_facts,
+):
+    """Every action and branch of records first, first+1, ...
+
+    Returns (records done, edges written, what is wrong); stops before a record whose edges do
+    not fit any more.
+    """
+    c = tape[0]
+    c.walking = 1
+    edges = 0
+    for i in range(first, len(words)):
+        edges_before = edges
+        scratch_words[0] = words[i]
+        scratch_words[0, flow_start:flow_end] = 0
+        mask[:] = False
+        legal(p, scratch[0], mask)
+        for a in range(len(mask)):
+            if not mask[a]:
+                continue
+            c.choice[:] = 0
+            while True:
+                if edges == len(out_source):
+                    return i, edges_before, 0
+                rewind(c)
+                scratch_words[0] = words[i]
+                scratch_words[0, flow_start:flow_end] = 0
+                s = scratch[0]
+                transition(p, s, a, c)
+                wrong = look(p, s, observation, next_mask, out_facts[edges], over)
+                if wrong:
+                    return i, edges, wrong
+                scratch_words[0, flow_start:flow_end] = 0
+                s.clock = 0
+                out_source[edges] = i
+                out_action[edges] = a
+                out_words[edges] = scratch_words[0]
+                out_probability[edges] = c.probability
+                edges += 1
+                if not advance(c):
+                    break
+    return len(words), edges, 0
+
+
+@njit(cache=True, nogil=True)
+def script_minimalist(p, states, actions):
+    """The scripted minimalist's action in each record."""
+    for i in range(len(states)):
+        actions[i] = minimalist(p, states[i])
+
+
+@njit(cache=True, nogil=True)
+def script_hoarder(p, states, actions):
+    """The scripted hoarder's action in each record."""
+    for i in range(len(states)):
+        actions[i] = hoarder(p, states[i])

@@ -1,0 +1,183 @@
+"""The simulator: n copies of a world, stepped in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from powerseek.envs.chance import TAPE
+from powerseek.envs.compile import loops_of
+from powerseek.envs.world import World, WorldError
+from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.types import Bools, Floats, Floats32, Ints
+
+_WRONG = {1: "measure() gives a fact that is NaN or infinite", 2: "legal() allows no action"}
+
+
+@contextmanager
+def rules_at_work(world: World) -> Iterator[None]:
+    """Turn whatever a rule raises into one message that names the world.
+
+    64-bit wrap-around in the tape is meant; only interpreted NumPy would warn of it.
+    """
+    try:
+        with np.errstate(over="ignore"):
+            yield
+    except PowerseekError:
+        raise
+    except Exception as error:
+        raise WorldError(
+            f"world {world.id!r}: a rule raised {type(error).__name__}: "
+            f"{str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+        ) from error
+
+
+def complain(world: World, code: int, what: str = "copy") -> None:
+    """Raise WorldError for a loop's non-zero return code."""
+    if code:
+        raise WorldError(f"world {world.id!r}, {what} {code // 10}: {_WRONG[code % 10]}")
+
+
+class VecWorld:
+    """n copies of `world`, stepped together with same-step autoreset.
+
+    Chance is keyed by (seed, copy, episode, step, draw): copy i behaves the same whatever n is.
+    An illegal action is a wasted step: only the clock ticks. Arrays are reused; copy to keep.
+
+    Args:
+        world: The world.
+        n: Number of copies, >= 1.
+        seed: Any integer >= 0.
+
+    Attributes:
+        states: [n] records now standing.
+        observations: [n, obs] of the states now standing.
+        masks: [n, A] legal actions of the states now standing.
+        facts: [n, F] at the end of the step just taken (final facts where an episode ended).
+        fresh_facts: [n, F] of the states now standing; differs only after an autoreset.
+        terminated: [n] the episode ended by the rules (``over``).
+        truncated: [n] the episode was stopped by its cap.
+        final_observations: [n, obs], valid where an episode just ended.
+        episodes: [n] number of episodes finished.
+    """
+
+    def __init__(self, world: World, n: int, seed: int = 0) -> None:
+        if n < 1:
+            raise InvalidInput("n", n, "an integer >= 1")
+        if seed < 0:
+            raise InvalidInput("seed", seed, "an integer >= 0")
+        self.world, self.n, self.seed = world, n, seed
+        self._prepared = world.prepared
+        self._loops = loops_of(type(world), self._prepared._fields)
+        self._over = world.columns("over").start
+        features, actions, facts = (
+            len(world.observation_names),
+            world.n_actions,
+            len(world.fact_names),
+        )
+        self.states = world.records(n)
+        self._states, self._words = loop_views(self.states)
+        self._tape = np.zeros(1, TAPE).view(np.recarray)
+        self._loop_tape = loop_views(self._tape)[0]
+        self._flows = flow_words(world)
+        self.episodes: Ints = np.zeros(n, np.int64)
+        self.observations: Floats32 = np.zeros((n, features), np.float32)
+        self.final_observations: Floats32 = np.zeros((n, features), np.float32)
+        self.masks: Bools = np.zeros((n, actions), np.bool_)
+        self.facts: Floats = np.zeros((n, facts))
+        self.fresh_facts: Floats = np.zeros((n, facts))
+        self.terminated: Bools = np.zeros(n, np.bool_)
+        self.truncated: Bools = np.zeros(n, np.bool_)
+        self.reset()
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start every copy at the first episode of `seed` (default: the one it was made with)."""
+        if seed is not None:
+            if seed < 0:
+                raise InvalidInput("seed", seed, "an integer >= 0")
+            self.seed = seed
+        self.episodes[:] = 0
+        self._start()
+
+    def skip(self, episodes: Ints) -> None:
+        """Start every copy i at its episode `episodes[i]`."""
+        self.episodes[:] = episodes
+        self._start()
+
+    def _start(self) -> None:
+        with rules_at_work(self.world):
+            code = self._loops.reset(
+                self._prepared,
+                np.uint64(self.seed),
+                self.world.max_steps,
+                self._over,
+                self._states,
+                self._words,
+                self.episodes,
+                self._loop_tape,
+                self.observations,
+                self.masks,
+                self.facts,
+            )
+        complain(self.world, code)
+        self.fresh_facts[:] = self.facts
+        self.terminated[:] = False
+        self.truncated[:] = False
+
+    def step(self, actions: Any) -> None:
+        """Step every copy once.
+
+        Args:
+            actions: [n] integers in 0 .. A-1.
+
+        Raises:
+            InvalidInput: an action is out of range or there are not n of them.
+            WorldError: a rule raised, a fact is NaN, or no action is legal.
+        """
+        actions = np.ascontiguousarray(actions, dtype=np.int64)
+        if actions.shape != (self.n,):
+            raise InvalidInput("actions", actions.shape, f"shape ({self.n},)")
+        if actions.min() < 0 or actions.max() >= self.masks.shape[1]:
+            raise InvalidInput("actions", actions, f"0 to {self.masks.shape[1] - 1}")
+        with rules_at_work(self.world):
+            code = self._loops.step(
+                self._prepared,
+                np.uint64(self.seed),
+                self.world.max_steps,
+                self._over,
+                self._flows.start,
+                self._flows.stop,
+                actions,
+                self._states,
+                self._words,
+                self.episodes,
+                self._loop_tape,
+                self.observations,
+                self.masks,
+                self.facts,
+                self.fresh_facts,
+                self.terminated,
+                self.truncated,
+                self.final_observations,
+            )
+        complain(self.world, code)
+
+
+def loop_views(records: Any) -> tuple[Any, Any]:
+    """(what loops take, its 8-byte words [n, W]); interpreted rules need attribute access."""
+    from numba import config
+
+    plain = records.view(np.ndarray).view(np.dtype(records.dtype.descr))
+    words = plain.view(np.int64).reshape(len(records), -1)
+    return (records if config.DISABLE_JIT else plain), words
+
+
+def flow_words(world: World) -> slice:
+    """Which 8-byte words of a record are flows."""
+    if not world.flows:
+        return slice(0, 0)
+    offsets = [world.dtype.fields[field[0]][1] // 8 for field in world.flows]  # type: ignore[index]  # a structured dtype has fields
+    return slice(min(offsets), world.dtype.fields["clock"][1] // 8)  # type: ignore[index]  # as above

@@ -1,0 +1,276 @@
+"""The world contract: rules over one named record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerseek.envs.chance import rule
+from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.types import Records
+
+__all__ = ["Fact", "World", "WorldError", "rule"]
+
+REQUIRED_FACTS = ("progress", "success", "over")
+_CLOCK = (("clock", "i8"), ("max_steps", "i8"))
+
+
+class WorldError(PowerseekError):
+    """A world broke its contract: a rule raised, a fact is NaN, no action is legal."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One named quantity that arms and metrics may see.
+
+    Attributes:
+        name: ``progress``, ``success`` and ``over`` are required; ``interrupted`` (0/1) and
+            ``own`` (the world's own reward, a flow) are known by name.
+        shape: () or (k,).
+        flow: True for what happened in this step (acquired, paid), False for a state.
+        roles: Any of ``resource``, ``placebo``, ``outside_task``, ``off_switch``, ``holdings``,
+            ``cost``, ``options``, ``bystander``.
+        weights: Units per component, for ``resource``, ``placebo`` and ``cost``; 1 each if empty.
+        about: What it counts, in words.
+    """
+
+    name: str
+    shape: tuple[int, ...] = ()
+    flow: bool = False
+    roles: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
+    about: str = ""
+
+    @property
+    def size(self) -> int:
+        """Number of columns."""
+        return int(np.prod(self.shape, dtype=int))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Flattened column names."""
+        if not self.shape:
+            return (self.name,)
+        return tuple(f"{self.name}[{i}]" for i in range(self.size))
+
+
+class World:
+    """Rules over one record, with parameters filled in.
+
+    A subclass declares data (``Params``, ``ranges``, ``state``, ``flows``, ``facts``, ``calm``)
+    and static rules; docs/worlds.md walks through one. Rules are pure in (prepared parameters,
+    record, action, tape) and never read ``clock`` or ``max_steps``: the simulator owns those.
+
+    Args:
+        **params: Any of the subclass's ``Params``; the rest keep their defaults.
+
+    Raises:
+        InvalidInput: a parameter is unknown, of the wrong type or outside its range.
+    """
+
+    id: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    Params: ClassVar[type]
+    ranges: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    state: ClassVar[tuple[tuple[Any, ...], ...]] = ()
+    flows: ClassVar[tuple[tuple[Any, ...], ...]] = ()
+    facts: ClassVar[tuple[Fact, ...]] = ()
+    calm: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, **params: Any) -> None:
+        self.params = _validate(type(self), params)
+        self.check(self.params)
+
+    @staticmethod
+    def check(params: Any) -> None:
+        """Refuse impossible combinations of parameters with InvalidInput."""
+
+    @staticmethod
+    def prepare(params: Any) -> Any:
+        """What the rules see as ``p``: a NamedTuple or dict of numbers and arrays."""
+        return params
+
+    @staticmethod
+    def actions(params: Any) -> tuple[str, ...]:
+        """Names of the actions."""
+        raise NotImplementedError
+
+    @staticmethod
+    def observation(params: Any) -> tuple[str, ...]:
+        """Names of the observed features."""
+        raise NotImplementedError
+
+    @staticmethod
+    def absent(params: Any) -> tuple[str, ...]:
+        """Facts that do not exist at these parameters (no outside at openness 0)."""
+        return ()
+
+    @staticmethod
+    def render(params: Any, record: Any) -> str:
+        """ASCII picture of a record."""
+        return str(record)
+
+    @property
+    def max_steps(self) -> int:
+        """The cap T on an episode, in steps."""
+        return int(self.params.max_steps)
+
+    @cached_property
+    def action_names(self) -> tuple[str, ...]:
+        """Names of the A actions."""
+        return tuple(self.actions(self.params))
+
+    @property
+    def n_actions(self) -> int:
+        """Number of actions A."""
+        return len(self.action_names)
+
+    @cached_property
+    def observation_names(self) -> tuple[str, ...]:
+        """Names of the world's own features (the task adds time left and accumulators)."""
+        return tuple(self.observation(self.params))
+
+    @cached_property
+    def fact_names(self) -> tuple[str, ...]:
+        """The F flattened fact columns."""
+        return tuple(column for fact in self.facts for column in fact.columns)
+
+    @cached_property
+    def dtype(self) -> np.dtype[np.void]:
+        """Record layout: state, flows, then clock and max_steps; every field is 8 bytes wide."""
+        return np.dtype([*self.state, *self.flows, *_CLOCK])
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Fields that tell one state from another: no flows, no clock."""
+        return tuple(field[0] for field in self.state)
+
+    @property
+    def prepared(self) -> Any:
+        """What the rules see: a named tuple of numbers and read-only arrays (built once)."""
+        return _prepared(type(self), self.params)
+
+    def columns(self, fact: str) -> slice:
+        """Columns of `fact` in a facts array [..., F]."""
+        start = 0
+        for known in self.facts:
+            if known.name == fact:
+                return slice(start, start + known.size)
+            start += known.size
+        raise KeyError(f"world {self.id!r} has no fact {fact!r}; known: {self.fact_names}")
+
+    def has(self, fact: str) -> bool:
+        """Whether `fact` is declared and exists at these parameters."""
+        return any(known.name == fact for known in self.facts) and fact not in self.absent(
+            self.params
+        )
+
+    def role(self, role: str) -> list[tuple[int, float]]:
+        """(column, weight) of every component with `role` that exists at these parameters."""
+        found = []
+        absent = self.absent(self.params)
+        for fact in self.facts:
+            if role in fact.roles and fact.name not in absent:
+                start = self.columns(fact.name).start
+                weights = fact.weights or (1.0,) * fact.size
+                found += [(start + i, float(weights[i])) for i in range(fact.size)]
+        return found
+
+    def weights(self, role: str) -> NDArray[np.float64]:
+        """[F] weights of `role`, zero elsewhere, so that ``facts @ weights`` is in units."""
+        vector = np.zeros(len(self.fact_names))
+        for column, weight in self.role(role):
+            vector[column] = weight
+        return vector
+
+    def replace(self, **params: Any) -> World:
+        """The same world with other parameters."""
+        return type(self)(**{**self.params._asdict(), **params})
+
+    def calmed(self) -> World:
+        """The same world with interruption switched off: where competence is measured."""
+        return self.replace(**self.calm) if self.calm else self
+
+    def records(self, n: int) -> Records:
+        """n zeroed records, with max_steps set, as rules read them."""
+        states = np.zeros(n, self.dtype).view(np.recarray)
+        states["max_steps"] = self.max_steps
+        return states
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{k}={v!r}" for k, v in self.params._asdict().items())
+        return f"{type(self).__name__}({inside})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.params == getattr(other, "params", None)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.params))
+
+
+def _validate(cls: type[World], given: dict[str, Any]) -> Any:
+    known = getattr(cls.Params, "_fields", ())
+    for name in given:
+        if name not in known:
+            raise InvalidInput(f"{cls.id} parameter", name, ", ".join(known))
+    params = cls.Params(**given)
+    defaults = cls.Params._field_defaults  # type: ignore[attr-defined]  # Params is a NamedTuple
+    checked = {
+        name: _check_type(f"{cls.id}.{name}", value, type(defaults.get(name, value)))
+        for name, value in zip(known, params, strict=True)
+    }
+    for name, value in checked.items():
+        _check_range(f"{cls.id}.{name}", value, cls.ranges.get(name))
+    if checked.get("max_steps", 0) < 1:
+        raise InvalidInput(f"{cls.id}.max_steps", checked.get("max_steps"), "an integer >= 1")
+    return cls.Params(**checked)
+
+
+def _check_type(field: str, value: Any, kind: type) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind or (kind is float and not np.isfinite(value)):
+        words = {int: "an integer", float: "a finite number", str: "text", bool: "true or false"}
+        raise InvalidInput(field, value, words.get(kind, kind.__name__))
+    return value
+
+
+def _check_range(field: str, value: Any, allowed: tuple[Any, ...] | None) -> None:
+    if allowed is None:
+        return
+    if isinstance(value, str):
+        if value not in allowed:
+            raise InvalidInput(field, value, ", ".join(map(repr, allowed)))
+    elif not allowed[0] <= value <= allowed[1]:
+        raise InvalidInput(field, value, f"{allowed[0]} to {allowed[1]}")
+
+
+@lru_cache(maxsize=16)
+def _prepared(cls: type[World], params: Any) -> Any:
+    from powerseek.envs.compile import loops_of
+
+    raw = cls.prepare(params)
+    items = raw._asdict() if hasattr(raw, "_asdict") else dict(raw)
+    values: dict[str, Any] = {}
+    for name, value in items.items():
+        if isinstance(value, np.ndarray):
+            value = np.ascontiguousarray(value)
+            value.flags.writeable = False
+        elif isinstance(value, np.generic):
+            value = value.item()
+        elif isinstance(value, str):
+            continue
+        elif not isinstance(value, int | float | bool):
+            raise WorldError(
+                f"world {cls.id!r}: prepare() gives {name!r} as {type(value).__name__}; "
+                "rules can read integers, floats, booleans and NumPy arrays"
+            )
+        values[name] = value
+    return loops_of(cls, tuple(values)).Prepared(**values)

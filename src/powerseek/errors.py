@@ -1,0 +1,27 @@
+"""What powerseek raises: one family, so that a caller can catch it and the CLI can print it."""
+
+from __future__ import annotations
+
+
+class PowerseekError(Exception):
+    """Base of every error that powerseek raises on purpose."""
+
+
+class InvalidInput(PowerseekError, ValueError):
+    """A value a user gave is not allowed.
+
+    Args:
+        field: Name of the setting, as the user writes it (``gamma``, ``worlds[0].id``).
+        value: What was given.
+        allowed: What is allowed, in words or as a range.
+        hint: Where possible, the line to write instead.
+    """
+
+    def __init__(self, field: str, value: object, allowed: str, hint: str = "") -> None:
+        self.field, self.value, self.allowed, self.hint = field, value, allowed, hint
+        text = f"{field}: got {value!r}; allowed: {allowed}"
+        super().__init__(f"{text}. {hint}" if hint else text)
+
+    def __reduce__(self) -> tuple[type[InvalidInput], tuple[str, object, str, str]]:
+        """Pickle by arguments, so that the error survives the way back from a worker."""
+        return type(self), (self.field, self.value, self.allowed, self.hint)

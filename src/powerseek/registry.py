@@ -1,0 +1,204 @@
+"""Registries: one mechanism for worlds, reward arms, agents and metrics.
+
+An entry is known by its id before anything is imported: built-in ids name the module that
+registers them, plugin ids come from entry points. It is imported when first asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from powerseek.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from powerseek.envs.world import World
+
+T = TypeVar("T")
+
+
+class PluginWarning(UserWarning):
+    """A plugin could not be used; it is named and skipped."""
+
+
+class Registry(Generic[T]):
+    """Ids and what they stand for.
+
+    Args:
+        kind: What is registered, in the singular, for messages (``world``).
+        group: Entry-point group of plugins (``powerseek.worlds``).
+        builtin: Built-in ids and the module whose import registers each.
+    """
+
+    def __init__(self, kind: str, group: str, builtin: dict[str, str]) -> None:
+        self.kind, self.group, self.builtin = kind, group, builtin
+        self._entries: dict[str, T] = {}
+        self._plugins: dict[str, EntryPoint] | None = None
+
+    @overload
+    def register(self, id: str) -> Callable[[T], T]: ...
+    @overload
+    def register(self, id: str, entry: T) -> T: ...
+    def register(self, id: str, entry: T | None = None) -> T | Callable[[T], T]:
+        """Register `entry` under `id`; without `entry`, a decorator.
+
+        Raises:
+            InvalidInput: the id is taken. Running a notebook cell again is not an override:
+                a definition in ``__main__`` may replace its earlier self.
+        """
+        if entry is None:
+            return lambda decorated: self.register(id, decorated)
+        if not isinstance(id, str) or not id:
+            raise InvalidInput(f"{self.kind} id", id, "a non-empty string")
+        known = self._entries.get(id)
+        owner = self.builtin.get(id)
+        taken_by_builtin = owner is not None and getattr(entry, "__module__", "") != owner
+        if taken_by_builtin or (known is not None and not _same_definition(known, entry)):
+            raise InvalidInput(
+                f"{self.kind} id",
+                id,
+                "an id that is not taken",
+                f'Write register_{self.kind}("my.{id}") instead.',
+            )
+        if isinstance(entry, type):
+            entry.id = id  # type: ignore[attr-defined]  # registered classes carry their id
+        self._entries[id] = entry
+        return entry
+
+    def get(self, id: str) -> T:
+        """The entry of `id`, imported if need be.
+
+        Raises:
+            InvalidInput: nobody registered `id` (lists the known and the closest), or its
+                plugin is broken (says how).
+        """
+        if id in self._entries:
+            return self._entries[id]
+        if id in self.builtin:
+            import_module(self.builtin[id])
+        elif isinstance(id, str) and id in self._entry_points():
+            self._load_plugin(self._entry_points()[id])
+        if id in self._entries:
+            return self._entries[id]
+        known = self.ids()
+        close = difflib.get_close_matches(str(id), known, n=1)
+        raise InvalidInput(
+            self.kind, id, ", ".join(known), f"Did you mean {close[0]!r}?" if close else ""
+        )
+
+    def ids(self) -> list[str]:
+        """Sorted ids; a plugin that cannot be imported is named in a warning and left out."""
+        usable = set(self.builtin) | set(self._entries)
+        for name, point in self._entry_points().items():
+            if name in usable:
+                continue
+            try:
+                self._load_plugin(point)
+            except InvalidInput as error:
+                warnings.warn(str(error), PluginWarning, stacklevel=2)
+            else:
+                usable.add(name)
+        return sorted(usable)
+
+    def local(self) -> dict[str, T]:
+        """Entries defined in a script or notebook: they must travel to workers by value."""
+        return {
+            id: entry
+            for id, entry in self._entries.items()
+            if getattr(entry, "__module__", "") == "__main__"
+        }
+
+    def modules(self) -> list[str]:
+        """Importable modules that registered entries of their own accord (no entry point)."""
+        named = {getattr(entry, "__module__", "") for entry in self._entries.values()}
+        return sorted(m for m in named if m and m != "__main__" and not m.startswith("powerseek."))
+
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        if self._plugins is None:
+            self._plugins = {}
+            for point in entry_points(group=self.group):
+                if point.name in self.builtin or point.name in self._plugins:
+                    warnings.warn(
+                        f"plugin {point.value!r} offers {self.kind} {point.name!r}, "
+                        "which is taken: skipped",
+                        PluginWarning,
+                        stacklevel=3,
+                    )
+                else:
+                    self._plugins[point.name] = point
+        return self._plugins
+
+    def _load_plugin(self, point: EntryPoint) -> None:
+        try:
+            loaded = point.load()
+            if point.name not in self._entries and not hasattr(loaded, "__path__"):
+                self.register(point.name, loaded)
+        except Exception as error:
+            raise InvalidInput(
+                f"{self.kind} plugin",
+                point.value,
+                "an importable object",
+                f"Plugin for {self.kind} {point.name!r} skipped: {type(error).__name__}: {error}",
+            ) from error
+
+
+def _same_definition(known: object, entry: object) -> bool:
+    def place(thing: object) -> tuple[Any, Any]:
+        return getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+
+    return known is entry or (place(known) == place(entry) and place(entry)[0] == "__main__")
+
+
+worlds: Registry[type[World]] = Registry(
+    "world",
+    "powerseek.worlds",
+    {
+        "endgame": "powerseek.envs.endgame",
+        "homestead": "powerseek.envs.homestead",
+        "off-switch": "powerseek.envs.off_switch",
+    },
+)
+_ARMS = ("dense", "every", "own", "shaped", "terminal", "thinned")
+rewards: Registry[Any] = Registry(
+    "reward", "powerseek.rewards", dict.fromkeys(_ARMS, "powerseek.envs.rewards")
+)
+agents: Registry[Any] = Registry("agent", "powerseek.agents", {})
+metrics: Registry[Any] = Registry("metric", "powerseek.metrics", {})
+
+register_world = worlds.register
+register_reward = rewards.register
+register_agent = agents.register
+register_metric = metrics.register
+
+
+def list_worlds() -> list[str]:
+    """Sorted ids of all usable worlds."""
+    return worlds.ids()
+
+
+def list_rewards() -> list[str]:
+    """Sorted ids of all usable reward arms."""
+    return rewards.ids()
+
+
+def list_agents() -> list[str]:
+    """Sorted ids of all usable agents."""
+    return agents.ids()
+
+
+def list_metrics() -> list[str]:
+    """Sorted ids of all usable metrics."""
+    return metrics.ids()
+
+
+def make_world(id: str, **params: Any) -> World:
+    """Make the world `id` with `params`; what is not given takes the world's default.
+
+    Raises:
+        InvalidInput: unknown world, unknown parameter, or a value outside its range.
+    """
+    return worlds.get(id)(**params)

@@ -1,0 +1,91 @@
+"""Small worlds whose every number is known, for tests."""
+
+from typing import NamedTuple
+
+from powerseek.envs.chance import flip, pick, rule, weighted
+from powerseek.envs.world import Fact, World
+
+
+class LadderParams(NamedTuple):
+    """Parameters of Ladder."""
+
+    rungs: int = 3
+    slip: float = 0.25
+    hazard: float = 0.0
+    max_steps: int = 8
+
+
+@rule
+def climb(height, rungs):
+    return min(height + 1, rungs)
+
+
+class Ladder(World):
+    """Climb `rungs` rungs; each climb slips with probability `slip`; gold may be picked up."""
+
+    id = "test.ladder"
+    Params = LadderParams
+    ranges = {"rungs": (1, 10), "slip": (0.0, 1.0), "hazard": (0.0, 1.0)}
+    state = (("height", "i8"), ("gold", "i8"), ("off", "i8"), ("weights", "f8", (3,)))
+    flows = (("taken", "f8", (2,)),)
+    facts = (
+        Fact("progress"),
+        Fact("success"),
+        Fact("over"),
+        Fact("interrupted"),
+        Fact("acquired", shape=(2,), flow=True, roles=("resource",), weights=(1.0, 2.0)),
+        Fact("holdings", roles=("holdings",)),
+    )
+    calm = {"hazard": 0.0}
+
+    @staticmethod
+    def actions(params):
+        return ("climb", "take", "wait")
+
+    @staticmethod
+    def observation(params):
+        return ("height", "gold")
+
+    def initial(p, s, c):
+        s.gold = pick(c, 2)
+        s.weights[0] = 1.0
+        s.weights[2] = 3.0
+
+    def transition(p, s, a, c):
+        if a == 0:
+            if not flip(c, p.slip):
+                s.height = climb(s.height, p.rungs)
+        elif a == 1:
+            kind = weighted(c, s.weights)
+            if kind == 0:
+                s.gold += 1
+                s.taken[0] = 1.0
+            else:
+                s.gold += 1
+                s.taken[1] = 1.0
+        if flip(c, p.hazard):
+            s.off = 1
+
+    def legal(p, s, out):
+        out[0] = True
+        out[1] = s.gold < 2
+        out[2] = True
+
+    def observe(p, s, out):
+        out[0] = s.height / p.rungs
+        out[1] = s.gold / 2.0
+
+    def measure(p, s, out):
+        out[0] = s.height / p.rungs
+        out[1] = 1.0 if s.height == p.rungs else 0.0
+        out[2] = 1.0 if s.height == p.rungs or s.off == 1 else 0.0
+        out[3] = s.off
+        out[4] = s.taken[0]
+        out[5] = s.taken[1]
+        out[6] = s.gold / 2.0
+
+    def minimalist(p, s):
+        return 0
+
+    def hoarder(p, s):
+        return 1 if s.gold < 2 else 0
