@@ -2,7 +2,12 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
+import powerseek
+from powerseek.envs import VecWorld
 from powerseek.envs.chance import flip, pick, rule, weighted
+from powerseek.envs.vec import loop_views
 from powerseek.envs.world import Fact, World
 
 
@@ -46,11 +51,13 @@ class Ladder(World):
     def observation(params):
         return ("height", "gold")
 
+    @staticmethod
     def initial(p, s, c):
         s.gold = pick(c, 2)
         s.weights[0] = 1.0
         s.weights[2] = 3.0
 
+    @staticmethod
     def transition(p, s, a, c):
         if a == 0:
             if not flip(c, p.slip):
@@ -66,15 +73,18 @@ class Ladder(World):
         if flip(c, p.hazard):
             s.off = 1
 
+    @staticmethod
     def legal(p, s, out):
         out[0] = True
         out[1] = s.gold < 2
         out[2] = True
 
+    @staticmethod
     def observe(p, s, out):
         out[0] = s.height / p.rungs
         out[1] = s.gold / 2.0
 
+    @staticmethod
     def measure(p, s, out):
         out[0] = s.height / p.rungs
         out[1] = 1.0 if s.height == p.rungs else 0.0
@@ -84,8 +94,44 @@ class Ladder(World):
         out[5] = s.taken[1]
         out[6] = s.gold / 2.0
 
+    @staticmethod
     def minimalist(p, s):
         return 0
 
+    @staticmethod
     def hoarder(p, s):
         return 1 if s.gold < 2 else 0
+
+
+def make(name):
+    return Ladder(hazard=0.1) if name == "ladder" else powerseek.make_world(name)
+
+
+def random_actions(vec, generator):
+    """One uniformly random legal action per copy, by one draw per copy."""
+    draws = generator.random(vec.n)
+    counts = np.cumsum(vec.masks, axis=1)
+    return (counts > (draws * counts[:, -1])[:, None]).argmax(axis=1)
+
+
+def walk(world, n, steps, seed, actions_seed=0):
+    """A digest-ready record of everything that n copies do under random legal actions."""
+    vec = VecWorld(world, n, seed)
+    streams = [np.random.default_rng([actions_seed, i]) for i in range(n)]
+    seen = []
+    for _ in range(steps):
+        counts = np.cumsum(vec.masks, axis=1)
+        draws = np.array([stream.random() for stream in streams])
+        vec.step((counts > (draws * counts[:, -1])[:, None]).argmax(axis=1))
+        seen.append(
+            [
+                loop_views(vec.states)[1].copy(),
+                vec.observations.copy(),
+                vec.masks.copy(),
+                vec.facts.copy(),
+                vec.fresh_facts.copy(),
+                vec.terminated.copy(),
+                vec.truncated.copy(),
+            ]
+        )
+    return seen

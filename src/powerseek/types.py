@@ -1,4 +1,4 @@
-"""The records that the rooms hand to each other: trajectories, situations, policies, measurements."""
+"""The records that rooms hand to each other: trajectories, situations, policies, numbers."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ class Trajectories:
 
     def total(self, name: str) -> Floats:
         """Undiscounted sum of a flow over each episode: [N] or [N, k]."""
-        return self.fact(name)[:, 1:].sum(axis=1)
+        total: Floats = self.fact(name)[:, 1:].sum(axis=1)
+        return total
 
 
 @dataclass(frozen=True)

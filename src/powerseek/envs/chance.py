@@ -5,11 +5,20 @@ that results do not depend on batch size, order or worker. Enumerating, the tape
 the rules are re-run along every branch while probabilities multiply.
 """
 
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
 import numba
 import numpy as np
 
-rule = numba.njit
-"""Decorator for helpers that rules call; rules themselves need none."""
+Rule = TypeVar("Rule", bound=Callable[..., Any])
+
+
+def rule(function: Rule) -> Rule:
+    """Decorator for helpers that rules call, so that Numba compiles them with the rules."""
+    compiled: Any = numba.njit(function)
+    return cast(Rule, compiled)
+
 
 MAX_DRAWS = 24
 """Most draws one transition may make."""
@@ -32,44 +41,48 @@ _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 
 
 @rule
-def mix(x):
+def mix(x: np.uint64) -> np.uint64:
     """Scramble 64 bits (the finaliser of SplitMix64, Steele et al. 2014)."""
     x = (x ^ (x >> _S30)) * _MULTIPLY_1
     x = (x ^ (x >> _S27)) * _MULTIPLY_2
     return x ^ (x >> _S31)
 
 
+INTERPRETED = not hasattr(mix, "py_func")
+"""True under NUMBA_DISABLE_JIT=1, when rules run as plain Python and can be debugged."""
+
+
 @rule
-def fold(key, counter):
+def fold(key: np.uint64, counter: int) -> np.uint64:
     """Key of the `counter`-th stream below `key`; counter >= 0."""
     return mix(key + np.uint64(counter + 1) * _GOLDEN)
 
 
 @rule
-def to_unit(x):
+def to_unit(x: np.uint64) -> float:
     """A float in [0, 1) from the upper 53 of 64 bits."""
     return float(x >> _S11) * 1.1102230246251565e-16
 
 
 @rule
-def _uniform(c):
+def _uniform(c: Any) -> float:
     draw = c.draw
     c.draw = draw + 1
     return to_unit(fold(c.key, draw))
 
 
 @rule
-def _branch(c, arity):
+def _branch(c: Any, arity: int) -> int:
     draw = c.draw
     if draw >= MAX_DRAWS:
         raise ValueError("a transition makes more than 24 draws")
     c.draw = draw + 1
     c.arity[draw] = arity
-    return c.choice[draw]
+    return int(c.choice[draw])
 
 
 @rule
-def flip(c, p):
+def flip(c: Any, p: float) -> bool:
     """True with probability `p`; p <= 0 and p >= 1 are certain and draw nothing."""
     if p <= 0.0:
         return False
@@ -85,7 +98,7 @@ def flip(c, p):
 
 
 @rule
-def pick(c, n):
+def pick(c: Any, n: int) -> int:
     """One of 0 .. n-1, each with probability 1/n."""
     if n <= 1:
         return 0
@@ -96,7 +109,7 @@ def pick(c, n):
 
 
 @rule
-def weighted(c, weights):
+def weighted(c: Any, weights: Any) -> int:
     """Index i with probability weights[i] / sum(weights); weights [k] >= 0, not all 0."""
     total = 0.0
     possible = 0
@@ -127,14 +140,14 @@ def weighted(c, weights):
 
 
 @rule
-def rewind(c):
+def rewind(c: Any) -> None:
     """Put the tape back to its start before the rules are run along one branch."""
     c.draw = 0
     c.probability = 1.0
 
 
 @rule
-def advance(c):
+def advance(c: Any) -> bool:
     """Turn the odometer to the next branch; False when every branch has been walked."""
     draw = c.draw - 1
     while draw >= 0:
@@ -147,7 +160,7 @@ def advance(c):
 
 
 @rule
-def cue(c, seed, copy, episode, step):
+def cue(c: Any, seed: np.uint64, copy: int, episode: int, step: int) -> None:
     """Set a simulating tape to the stream of one step; step 0 is the initial state."""
     c.key = fold(fold(fold(fold(seed, copy), episode), step), 0)
     c.draw = 0

@@ -12,21 +12,29 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 
-from powerseek.envs.world import World, WorldError
+from powerseek.envs.world import WorldError
 
 RULES = ("initial", "transition", "legal", "observe", "measure")
 SCRIPTS = ("minimalist", "hoarder")
 _PREFIX = "powerseek_loops_"
 _EXTERNAL = {"numpy", "numba", "math", "builtins"}
 _waiting: dict[str, tuple[Any, ...]] = {}
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def loop(function: Loop) -> Loop:
+    """Compile a loop over rules, keeping the machine code on disk beside its source."""
+    compiled: Any = numba.njit(cache=True, nogil=True)(function)
+    return cast(Loop, compiled)
 
 
 def rules_for(module: str) -> tuple[Any, ...]:
@@ -39,13 +47,17 @@ def rules_for(module: str) -> tuple[Any, ...]:
         ) from None
 
 
-@lru_cache(maxsize=64)
-def loops_of(cls: type[World], prepared_fields: tuple[str, ...]) -> ModuleType:
+def loops_of(cls: Any, prepared_fields: tuple[str, ...]) -> ModuleType:
     """The loop module of a world class whose rules see the fields `prepared_fields`.
 
     Raises:
         WorldError: a rule is missing.
     """
+    return _loops_of(cls, prepared_fields)
+
+
+@lru_cache(maxsize=64)
+def _loops_of(cls: Any, prepared_fields: tuple[str, ...]) -> ModuleType:
     rules = [getattr(cls, name, None) for name in RULES + SCRIPTS]
     for name, function in zip(RULES, rules, strict=False):
         if function is None:
@@ -147,7 +159,8 @@ def _write(name: str, source: str) -> Path:
 
 def _import(name: str, source: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, _write(name, source))
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

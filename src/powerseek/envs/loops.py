@@ -4,17 +4,18 @@ A template, copied once per world by compile.py, because Numba caches a loop on 
 rules are globals of the module that holds it. Do not import it: use VecWorld or expand.
 """
 
+from typing import Any
+
 import numpy as np
-from numba import njit
 
 from powerseek.envs.chance import advance, cue, rewind
-from powerseek.envs.compile import rules_for
+from powerseek.envs.compile import loop, rules_for
 
 initial, transition, legal, observe, measure, minimalist, hoarder = rules_for(__name__)
 
 
-@njit(cache=True, nogil=True)
-def look(p, s, observation, mask, fact, over):
+@loop
+def look(p: Any, s: Any, observation: Any, mask: Any, fact: Any, over: Any) -> int:
     """Fill one copy's observation, mask and facts; 0, or what is wrong: 1 NaN, 2 no action."""
     observation[:] = 0.0
     mask[:] = False
@@ -33,8 +34,10 @@ def look(p, s, observation, mask, fact, over):
     return 2
 
 
-@njit(cache=True, nogil=True)
-def start(p, seed, i, limit, states, words, episodes, tape):
+@loop
+def start(
+    p: Any, seed: Any, i: Any, limit: Any, states: Any, words: Any, episodes: Any, tape: Any
+) -> None:
     """Put copy i at the start of its current episode."""
     words[i, :] = 0
     s = states[i]
@@ -45,8 +48,20 @@ def start(p, seed, i, limit, states, words, episodes, tape):
     s.clock = 0
 
 
-@njit(cache=True, nogil=True)
-def reset(p, seed, limit, over, states, words, episodes, tape, observations, masks, facts):
+@loop
+def reset(
+    p: Any,
+    seed: Any,
+    limit: Any,
+    over: Any,
+    states: Any,
+    words: Any,
+    episodes: Any,
+    tape: Any,
+    observations: Any,
+    masks: Any,
+    facts: Any,
+) -> int:
     """Start every copy; 0, or 10 * copy + what is wrong with it."""
     for i in range(len(states)):
         start(p, seed, i, limit, states, words, episodes, tape)
@@ -56,27 +71,27 @@ def reset(p, seed, limit, over, states, words, episodes, tape, observations, mas
     return 0
 
 
-@njit(cache=True, nogil=True)
+@loop
 def step(
-    p,
-    seed,
-    limit,
-    over,
-    flow_start,
-    flow_end,
-    actions,
-    states,
-    words,
-    episodes,
-    tape,
-    observations,
-    masks,
-    facts,
-    fresh_facts,
-    terminated,
-    truncated,
-    final_observations,
-):
+    p: Any,
+    seed: Any,
+    limit: Any,
+    over: Any,
+    flow_start: Any,
+    flow_end: Any,
+    actions: Any,
+    states: Any,
+    words: Any,
+    episodes: Any,
+    tape: Any,
+    observations: Any,
+    masks: Any,
+    facts: Any,
+    fresh_facts: Any,
+    terminated: Any,
+    truncated: Any,
+    final_observations: Any,
+) -> int:
     """Step every copy once, restarting those that end; 0, or 10 * copy + what is wrong."""
     c = tape[0]
     for i in range(len(states)):
@@ -102,8 +117,8 @@ def step(
     return 0
 
 
-@njit(cache=True, nogil=True)
-def describe(p, over, states, observations, masks, facts):
+@loop
+def describe(p: Any, over: Any, states: Any, observations: Any, masks: Any, facts: Any) -> int:
     """Facts, masks and observations of given records; 0, or 10 * record + what is wrong."""
     for i in range(len(states)):
         wrong = look(p, states[i], observations[i], masks[i], facts[i], over)
@@ -112,8 +127,16 @@ def describe(p, over, states, observations, masks, facts):
     return 0
 
 
-@njit(cache=True, nogil=True)
-def expand_initial(p, limit, scratch, scratch_words, tape, out_words, out_probability):
+@loop
+def expand_initial(
+    p: Any,
+    limit: Any,
+    scratch: Any,
+    scratch_words: Any,
+    tape: Any,
+    out_words: Any,
+    out_probability: Any,
+) -> int:
     """Every branch of the initial state; how many, or -1 where the arrays are too short."""
     c = tape[0]
     c.walking = 1
@@ -134,26 +157,26 @@ def expand_initial(p, limit, scratch, scratch_words, tape, out_words, out_probab
             return count
 
 
-@njit(cache=True, nogil=True)
+@loop
 def expand(
-    p,
-    over,
-    flow_start,
-    flow_end,
-    first,
-    words,
-    scratch,
-    scratch_words,
-    tape,
-    observation,
-    mask,
-    next_mask,
-    out_source,
-    out_action,
-    out_words,
-    out_probability,
-    out_facts,
-):
+    p: Any,
+    over: Any,
+    flow_start: Any,
+    flow_end: Any,
+    first: Any,
+    words: Any,
+    scratch: Any,
+    scratch_words: Any,
+    tape: Any,
+    observation: Any,
+    mask: Any,
+    next_mask: Any,
+    out_source: Any,
+    out_action: Any,
+    out_words: Any,
+    out_probability: Any,
+    out_facts: Any,
+) -> tuple[int, int, int]:
     """Every action and branch of records first, first+1, ...
 
     Returns (records done, edges written, what is wrong); stops before a record whose edges do
@@ -195,15 +218,15 @@ def expand(
     return len(words), edges, 0
 
 
-@njit(cache=True, nogil=True)
-def script_minimalist(p, states, actions):
+@loop
+def script_minimalist(p: Any, states: Any, actions: Any) -> None:
     """The scripted minimalist's action in each record."""
     for i in range(len(states)):
         actions[i] = minimalist(p, states[i])
 
 
-@njit(cache=True, nogil=True)
-def script_hoarder(p, states, actions):
+@loop
+def script_hoarder(p: Any, states: Any, actions: Any) -> None:
     """The scripted hoarder's action in each record."""
     for i in range(len(states)):
         actions[i] = hoarder(p, states[i])

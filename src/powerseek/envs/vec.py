@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.envs.chance import TAPE
+from powerseek.envs.chance import INTERPRETED, TAPE
 from powerseek.envs.compile import loops_of
 from powerseek.envs.world import World, WorldError
 from powerseek.errors import InvalidInput, PowerseekError
@@ -168,11 +168,9 @@ class VecWorld:
 
 def loop_views(records: Any) -> tuple[Any, Any]:
     """(what loops take, its 8-byte words [n, W]); interpreted rules need attribute access."""
-    from numba import config
-
     plain = records.view(np.ndarray).view(np.dtype(records.dtype.descr))
     words = plain.view(np.int64).reshape(len(records), -1)
-    return (records if config.DISABLE_JIT else plain), words
+    return (records if INTERPRETED else plain), words
 
 
 def flow_words(world: World) -> slice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -84,7 +85,7 @@ class World:
 
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)
-        self.check(self.params)
+        type(self).check(self.params)
 
     @staticmethod
     def check(params: Any) -> None:
@@ -123,7 +124,7 @@ class World:
     @cached_property
     def action_names(self) -> tuple[str, ...]:
         """Names of the A actions."""
-        return tuple(self.actions(self.params))
+        return tuple(type(self).actions(self.params))
 
     @property
     def n_actions(self) -> int:
@@ -133,7 +134,7 @@ class World:
     @cached_property
     def observation_names(self) -> tuple[str, ...]:
         """Names of the world's own features (the task adds time left and accumulators)."""
-        return tuple(self.observation(self.params))
+        return tuple(type(self).observation(self.params))
 
     @cached_property
     def fact_names(self) -> tuple[str, ...]:
@@ -153,7 +154,8 @@ class World:
     @property
     def prepared(self) -> Any:
         """What the rules see: a named tuple of numbers and read-only arrays (built once)."""
-        return _prepared(type(self), self.params)
+        cls: Any = type(self)
+        return _prepared(cls, self.params)
 
     def columns(self, fact: str) -> slice:
         """Columns of `fact` in a facts array [..., F]."""
@@ -166,19 +168,18 @@ class World:
 
     def has(self, fact: str) -> bool:
         """Whether `fact` is declared and exists at these parameters."""
-        return any(known.name == fact for known in self.facts) and fact not in self.absent(
-            self.params
-        )
+        absent = type(self).absent(self.params)
+        return any(known.name == fact for known in self.facts) and fact not in absent
 
     def role(self, role: str) -> list[tuple[int, float]]:
         """(column, weight) of every component with `role` that exists at these parameters."""
         found = []
-        absent = self.absent(self.params)
+        absent = type(self).absent(self.params)
         for fact in self.facts:
             if role in fact.roles and fact.name not in absent:
                 start = self.columns(fact.name).start
                 weights = fact.weights or (1.0,) * fact.size
-                found += [(start + i, float(weights[i])) for i in range(fact.size)]
+                found += [(start + i, float(weight)) for i, weight in enumerate(weights)]
         return found
 
     def weights(self, role: str) -> NDArray[np.float64]:
@@ -197,7 +198,7 @@ class World:
         return self.replace(**self.calm) if self.calm else self
 
     def records(self, n: int) -> Records:
-        """n zeroed records, with max_steps set, as rules read them."""
+        """Zeroed records [n], with max_steps set, as rules read them."""
         states = np.zeros(n, self.dtype).view(np.recarray)
         states["max_steps"] = self.max_steps
         return states
@@ -236,7 +237,7 @@ def _check_type(field: str, value: Any, kind: type) -> Any:
         value = value.item()
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if type(value) is not kind or (kind is float and not np.isfinite(value)):
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
         words = {int: "an integer", float: "a finite number", str: "text", bool: "true or false"}
         raise InvalidInput(field, value, words.get(kind, kind.__name__))
     return value
@@ -253,7 +254,7 @@ def _check_range(field: str, value: Any, allowed: tuple[Any, ...] | None) -> Non
 
 
 @lru_cache(maxsize=16)
-def _prepared(cls: type[World], params: Any) -> Any:
+def _prepared(cls: Any, params: Any) -> Any:
     from powerseek.envs.compile import loops_of
 
     raw = cls.prepare(params)

@@ -1,0 +1,91 @@
+"""The registry: lazy, refuses overrides, forgiving to readers and to broken plugins."""
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+import powerseek.registry as registry_module
+from powerseek.errors import InvalidInput
+from powerseek.registry import PluginWarning, Registry
+
+
+@pytest.fixture
+def registry() -> Registry:
+    made: Registry = Registry("thing", "powerseek.tests-nobody-uses-this", {})
+    made.register("apple", 1)
+    return made
+
+
+def test_unknown_name_lists_the_known_and_the_closest(registry):
+    with pytest.raises(InvalidInput, match=r"thing: got 'appel'; allowed: apple.*Did you mean"):
+        registry.get("appel")
+
+
+def test_override_is_refused_and_the_entry_kept(registry):
+    with pytest.raises(InvalidInput, match="not taken"):
+        registry.register("apple", 2)
+    assert registry.get("apple") == 1
+
+
+def test_builtin_id_cannot_be_taken_before_it_is_imported():
+    made: Registry = Registry("thing", "powerseek.none", {"json": "json.decoder"})
+
+    class Impostor:
+        pass
+
+    with pytest.raises(InvalidInput, match="not taken"):
+        made.register("json", Impostor)
+
+
+def test_running_a_notebook_cell_again_is_not_an_override(registry):
+    first = type("Mine", (), {"__module__": "__main__", "__qualname__": "Mine"})
+    second = type("Mine", (), {"__module__": "__main__", "__qualname__": "Mine"})
+    registry.register("mine", first)
+    registry.register("mine", second)
+    assert registry.get("mine") is second
+    assert registry.local() == {"mine": second}
+
+
+def plugins(monkeypatch, *points):
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: points)
+    return Registry("thing", "some.group", {})
+
+
+def test_plugin_is_loaded_when_asked_for(monkeypatch):
+    made = plugins(monkeypatch, EntryPoint("pi", "math:pi", "some.group"))
+    assert made.get("pi") == pytest.approx(3.14159, abs=1e-4)
+    assert made.ids() == ["pi"]
+
+
+def test_broken_plugin_is_named_and_skipped(monkeypatch):
+    made = plugins(
+        monkeypatch,
+        EntryPoint("bad", "no_such_module_anywhere:thing", "some.group"),
+        EntryPoint("pi", "math:pi", "some.group"),
+    )
+    with pytest.warns(PluginWarning, match="no_such_module_anywhere"):
+        assert made.ids() == ["pi"]
+    with pytest.raises(InvalidInput, match="'bad' skipped: ModuleNotFoundError"):
+        made.get("bad")
+
+
+def test_second_plugin_of_one_id_is_named_and_skipped(monkeypatch):
+    made = plugins(
+        monkeypatch,
+        EntryPoint("pi", "math:pi", "some.group"),
+        EntryPoint("pi", "math:e", "some.group"),
+    )
+    with pytest.warns(PluginWarning, match="'math:e' offers thing 'pi', which is taken"):
+        assert made.ids() == ["pi"]
+
+
+def test_importing_powerseek_imports_nothing_heavy():
+    code = (
+        "import sys, powerseek; powerseek.list_worlds(); "
+        "heavy = {'torch', 'ray', 'numba', 'pandas', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
