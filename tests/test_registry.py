@@ -89,3 +89,15 @@ def test_importing_powerseek_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_entries_of_a_script_travel_by_value_and_modules_by_name(monkeypatch):
+    mine = type("Mine", (), {"__module__": "__main__", "__qualname__": "Mine"})
+    theirs = type("Theirs", (), {"__module__": "wave", "__qualname__": "Theirs"})
+    monkeypatch.setattr(registry_module.worlds, "_entries", {"mine": mine, "theirs": theirs})
+    exported = registry_module.export_entries()
+    assert exported["local"]["world"] == {"mine": mine}
+    assert "wave" in exported["modules"]
+    monkeypatch.setattr(registry_module.worlds, "_entries", {})
+    registry_module.import_entries(exported)
+    assert registry_module.worlds.get("mine") is mine

@@ -202,3 +202,32 @@ def make_world(id: str, **params: Any) -> World:
         InvalidInput: unknown world, unknown parameter, or a value outside its range.
     """
     return worlds.get(id)(**params)
+
+
+def _all() -> dict[str, Registry[Any]]:
+    return {registry.kind: registry for registry in (worlds, rewards, agents, metrics)}
+
+
+def export_entries() -> dict[str, Any]:
+    """What another process needs so that this one's ids mean the same there.
+
+    Modules are imported there by name; entries defined in a script or notebook have none, so the
+    caller must send them by value (cloudpickle does).
+    """
+    return {
+        "modules": sorted({module for r in _all().values() for module in r.modules()}),
+        "local": {kind: r.local() for kind, r in _all().items()},
+    }
+
+
+def import_entries(exported: dict[str, Any]) -> None:
+    """Take over another process's `export_entries`.
+
+    Raises:
+        ImportError: a module that registered an entry there cannot be imported here.
+    """
+    for module in exported["modules"]:
+        import_module(module)
+    for kind, entries in exported["local"].items():
+        for id, entry in entries.items():
+            _all()[kind]._entries[id] = entry
