@@ -1,0 +1,269 @@
+"""A task: a world, what is paid for in it, and how far ahead it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numba
+import numpy as np
+
+from powerseek.envs.chance import fold, to_unit
+from powerseek.envs.foreign import ForeignWorld, VecForeign
+from powerseek.envs.rewards import Arm, Facts, Spec, arm_name, make_arm, windows_of
+from powerseek.envs.vec import VecWorld
+from powerseek.envs.world import World
+from powerseek.errors import InvalidInput
+from powerseek.types import Bools, Floats, Floats32, Ints, Records, Situation
+
+_THINNING = np.uint64(0x7468696E6E696E67)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an agent is trained on. All arms of one study must be given the same `windows`.
+
+    Attributes:
+        world: The world.
+        reward: The arm, as in a study (`powerseek.envs.rewards`).
+        gamma: Discount of the learner, in (0, 1].
+        time_limit: ``terminal``: the cap ends the task; ``bootstrap``: it only cuts it, and the
+            learner must bootstrap there.
+        power_weight: w >= 0: what all attainable holdings are paid besides.
+        windows: The k whose accumulator is observed; made sorted and distinct, the arm's own k
+            among them.
+        holdings_scale: Attainable maximum of the holdings (role ``holdings``), > 0.
+
+    Raises:
+        InvalidInput: a setting is not allowed, or the world lacks a fact that the arm reads.
+    """
+
+    world: World
+    reward: Spec = "dense"
+    gamma: float = 1.0
+    time_limit: str = "terminal"
+    power_weight: float = 0.0
+    windows: tuple[int, ...] = ()
+    holdings_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        cap = self.world.max_steps
+        own = windows_of([self.reward], cap)
+        given = windows_of([{"every": k} for k in self.windows], cap)
+        object.__setattr__(self, "windows", tuple(sorted({*own, *given})))
+        for fact in self.arm.requires:
+            if not self.world.has(fact):
+                raise InvalidInput(
+                    "reward",
+                    arm_name(self.reward),
+                    f"an arm that does without the fact {fact!r}, "
+                    f"which world {self.world.id!r} does not have",
+                )
+        if self.power_weight > 0 and not self.world.role("holdings"):
+            raise InvalidInput(
+                "power_weight",
+                self.power_weight,
+                f"0 in world {self.world.id!r}, which has no fact with role 'holdings'",
+            )
+
+    @cached_property
+    def arm(self) -> Arm:
+        """The arm, power weight included: what the exact layer solves for."""
+        return make_arm(
+            self.reward,
+            max_steps=self.world.max_steps,
+            gamma=self.gamma,
+            time_limit=self.time_limit,
+            power_weight=self.power_weight,
+            holdings_scale=self.holdings_scale,
+            runs_on=bool(getattr(self.world, "runs_on", False)),
+        )
+
+    @property
+    def observation_names(self) -> tuple[str, ...]:
+        """The world's features, then ``time_left``, then ``progress_since_k`` per window."""
+        since = (f"progress_since_{k}" for k in self.windows)
+        return (*self.world.observation_names, "time_left", *since)
+
+    @property
+    def observation_size(self) -> int:
+        """Number of features."""
+        return len(self.world.observation_names) + 1 + len(self.windows)
+
+    @property
+    def n_actions(self) -> int:
+        """Number of actions A."""
+        return self.world.n_actions
+
+
+class VecTask:
+    """n copies of a task, stepped together with same-step autoreset.
+
+    Like VecWorld, plus rewards and the features that every arm of a study observes:
+
+    - ``time_left``, (T - clock) / T. Under ``time_limit: bootstrap`` it is held at 1: there the
+      cap is no part of the task, and a learner that saw it would bootstrap from states
+      (time left 0) whose value it never learns (Pardo et al. 2018).
+    - per window k, the progress since the last multiple of k or the start; 0 in a final
+      observation, because everything owed is paid when an episode ends.
+
+    Draws are keyed by (seed, copy, episode, step): copy i behaves the same whatever n is.
+    Arrays are reused; copy to keep.
+
+    Args:
+        task: The task.
+        n: Number of copies, >= 1.
+        seed: Any integer >= 0.
+
+    Attributes:
+        world: The VecWorld underneath; its `terminated` and `truncated` are the true ones.
+        observations: [n, obs] of the states now standing.
+        final_observations: [n, obs], valid where an episode just ended.
+        rewards: [n] of the step just taken.
+        terminated: [n], as the learner should see it: under ``time_limit: terminal`` the cap
+            is a termination.
+        truncated: [n], likewise.
+        ended: [n] the episode ended, either way.
+    """
+
+    def __init__(self, task: Task, n: int, seed: int = 0) -> None:
+        self.task, self.n = task, n
+        self.world = (
+            VecForeign(task.world, n, seed)
+            if isinstance(task.world, ForeignWorld)
+            else VecWorld(task.world, n, seed)
+        )
+        self._arm = task.arm
+        self._bootstrap = task.time_limit == "bootstrap"
+        self._features = len(task.world.observation_names)
+        self._windows: Ints = np.array(task.windows, np.int64)
+        self._progress = task.world.columns("progress").start
+        self.observations: Floats32 = np.zeros((n, task.observation_size), np.float32)
+        self.final_observations: Floats32 = np.zeros_like(self.observations)
+        self.rewards: Floats = np.zeros(n)
+        self.terminated: Bools = np.zeros(n, np.bool_)
+        self.truncated: Bools = np.zeros(n, np.bool_)
+        self.ended: Bools = np.zeros(n, np.bool_)
+        self._clock: Ints = np.zeros(n, np.int64)
+        self._marks: Floats = np.zeros((n, len(task.windows)))
+        self._draw: Floats = np.zeros(n)
+        self._memory: Floats = np.zeros(n)
+        self._before = Facts(self.world.fresh_facts.copy(), task.world)
+        self._after = Facts(self.world.facts, task.world)
+        self._fresh = Facts(self.world.fresh_facts, task.world)
+        self._start()
+
+    @property
+    def masks(self) -> Bools:
+        """[n, A] legal actions of the states now standing."""
+        return self.world.masks
+
+    @property
+    def facts(self) -> Floats:
+        """[n, F] at the end of the step just taken (final facts where an episode ended)."""
+        return self.world.facts
+
+    @property
+    def fresh_facts(self) -> Floats:
+        """[n, F] of the states now standing."""
+        return self.world.fresh_facts
+
+    @property
+    def states(self) -> Records:
+        """[n] records now standing."""
+        return self.world.states
+
+    @property
+    def episodes(self) -> Ints:
+        """[n] episodes finished."""
+        return self.world.episodes
+
+    @property
+    def situation(self) -> Situation:
+        """What a policy acts on: views, valid until the next step."""
+        return Situation(self.observations, self.masks, self.states)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start every copy at the first episode of `seed` (default: the one it was made with)."""
+        self.world.reset(seed)
+        self._start()
+
+    def skip(self, episodes: Ints) -> None:
+        """Start every copy i at its episode `episodes[i]`."""
+        self.world.skip(episodes)
+        self._start()
+
+    def _start(self) -> None:
+        self._clock[:] = 0
+        self._memory[:] = self._arm.start(self._fresh)
+        self._marks[:] = self.fresh_facts[:, self._progress, None]
+        for array in (self.rewards, self.terminated, self.truncated, self.ended):
+            array[:] = 0
+        self.observations[:, : self._features] = self.world.observations
+        self.observations[:, self._features] = 1.0
+        self.observations[:, self._features + 1 :] = 0.0
+
+    def step(self, actions: Any) -> None:
+        """Step every copy once with `actions` [n], integers in 0 .. A-1.
+
+        Raises:
+            InvalidInput: an action is out of range or there are not n of them.
+            WorldError: the world broke its contract.
+        """
+        world = self.world
+        self._before.array[:] = world.fresh_facts
+        self._clock += 1
+        if self._arm.uses_draw:
+            with np.errstate(over="ignore"):  # 64-bit wrap-around is meant
+                _uniforms(np.uint64(world.seed), world.episodes, self._clock, self._draw)
+        world.step(actions)
+        np.logical_or(world.terminated, world.truncated, out=self.ended)
+        if self._bootstrap:
+            self.terminated[:] = world.terminated
+            self.truncated[:] = world.truncated
+        else:
+            self.terminated[:] = self.ended
+        self.rewards[:], self._memory[:] = self._arm.step(
+            self._memory,
+            self._before,
+            self._after,
+            self._clock,
+            self.ended,
+            world.truncated,
+            self._draw,
+        )
+        if self.ended.any():
+            self._finish(self.ended)
+        self._observe()
+
+    def _finish(self, ended: Bools) -> None:
+        """Keep final observations and start the next episodes' books."""
+        m = self._features
+        self.final_observations[:, :m] = self.world.final_observations
+        self.final_observations[:, m] = 1.0 if self._bootstrap else self._time_left()
+        self._clock[ended] = 0
+        np.copyto(self._memory, self._arm.start(self._fresh), where=ended)
+
+    def _observe(self) -> None:
+        m = self._features
+        self.observations[:, :m] = self.world.observations
+        if not self._bootstrap:
+            self.observations[:, m] = self._time_left()
+        if self._windows.size:
+            progress = self.fresh_facts[:, self._progress, None]
+            paid = self._clock[:, None] % self._windows == 0
+            np.copyto(self._marks, progress, where=paid)
+            self.observations[:, m + 1 :] = progress - self._marks
+
+    def _time_left(self) -> Floats:
+        left: Floats = 1.0 - self._clock / self.task.world.max_steps
+        return left
+
+
+@numba.njit
+def _uniforms(seed: Any, episodes: Any, clock: Any, out: Any) -> None:
+    """One uniform per copy, from streams apart from those of the world's chance."""
+    below = fold(seed ^ _THINNING, 0)
+    for i in range(len(out)):
+        out[i] = to_unit(fold(fold(fold(below, i), episodes[i]), clock[i]))
