@@ -93,7 +93,7 @@ def _feed(digest: Any, thing: Any, seen: set[int], names: tuple[str, ...] = ()) 
         if id(thing) in seen:
             return
         seen.add(id(thing))
-        digest.update(repr((thing.__name__, thing.__defaults__)).encode())
+        digest.update(repr((thing.__module__, thing.__name__, thing.__defaults__)).encode())
         used = _feed_code(digest, thing.__code__)
         for name in used:
             if name in thing.__globals__:
