@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from powerseek.ids import register_ids
 from powerseek.registry import (
     list_agents,
     list_metrics,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from powerseek.envs import Fact, VecWorld, World
 
 __version__ = "0.1.0"
+
+register_ids()
 
 _ROOMS = ("agents", "envs", "exact", "experiments", "metrics")
 _NAMES = {"Fact": "envs", "VecWorld": "envs", "World": "envs"}

@@ -1,41 +1,22 @@
-"""Worlds as gymnasium environments, one copy or many, and their ids."""
+"""Worlds as gymnasium environments, one copy or many; their ids are in `powerseek.ids`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-if TYPE_CHECKING:  # simulators load numba: `import powerseek` registers ids and must stay quick
-    from powerseek.envs.task import Task, VecTask
-
-IDS = {
-    "powerseek/Endgame-v0": "endgame",
-    "powerseek/Homestead-v0": "homestead",
-    "powerseek/OffSwitch-v0": "off-switch",
-}
-"""gymnasium ids and the world each stands for."""
+from powerseek.envs.task import Task, VecTask
+from powerseek.registry import make_world
 
 OBSERVATION_BOUND = 10.0
 """Declared bound of every feature; worlds keep theirs in about [-1, 1]."""
 
 _SEEDS = 2**31 - 1
-
-
-def register_ids() -> None:
-    """Register `IDS` with gymnasium; nothing is imported until one is made."""
-    for id, world in IDS.items():
-        if id not in gymnasium.registry:
-            gymnasium.register(
-                id,
-                entry_point="powerseek.envs.gym:WorldEnv",
-                vector_entry_point="powerseek.envs.gym:WorldVectorEnv",
-                kwargs={"world": world},
-            )
 
 
 class WorldEnv(gymnasium.Env[Any, Any]):
@@ -86,8 +67,6 @@ class WorldEnv(gymnasium.Env[Any, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start an episode: the first of `seed`, or the next one of the seed before."""
-        from powerseek.envs.task import VecTask
-
         super().reset(seed=seed)
         if seed is not None or self._copies is None:
             chosen = int(self.np_random.integers(_SEEDS)) if seed is None else seed
@@ -205,8 +184,6 @@ class WorldVectorEnv(VectorEnv[Any, Any, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start every copy: at the first episodes of `seed`, or at the next ones."""
-        from powerseek.envs.task import VecTask
-
         super().reset(seed=seed)
         if self._copies is None:
             chosen = int(self.np_random.integers(_SEEDS)) if seed is None else seed
@@ -280,9 +257,6 @@ def _task(
     windows: tuple[int, ...],
     holdings_scale: float,
 ) -> Task:
-    from powerseek.envs.task import Task
-    from powerseek.registry import make_world
-
     return Task(
         make_world(world, **params),
         reward,

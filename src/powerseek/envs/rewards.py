@@ -59,17 +59,19 @@ class Facts:
         world: What names its columns.
     """
 
-    __slots__ = ("array", "world")
+    __slots__ = ("_index", "array", "world")
 
     def __init__(self, array: Floats, world: FactSource) -> None:
         self.array, self.world = array, world
+        self._index: dict[str, int | slice] = {}
 
     def __getitem__(self, name: str) -> Floats:
         """View of one fact: [...], or [..., k] for a shaped one; KeyError if there is none."""
-        columns = self.world.columns(name)
-        if self.world.fact_names[columns.start] == name:
-            return self.array[..., columns.start]
-        return self.array[..., columns]
+        if name not in self._index:
+            columns = self.world.columns(name)
+            scalar = self.world.fact_names[columns.start] == name
+            self._index[name] = columns.start if scalar else columns
+        return self.array[..., self._index[name]]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,24 @@
+"""The gymnasium ids of the built-in worlds; kept apart so that registering loads no simulator."""
+
+from __future__ import annotations
+
+import gymnasium
+
+IDS = {
+    "powerseek/Endgame-v0": "endgame",
+    "powerseek/Homestead-v0": "homestead",
+    "powerseek/OffSwitch-v0": "off-switch",
+}
+"""gymnasium ids and the world each stands for."""
+
+
+def register_ids() -> None:
+    """Register `IDS` with gymnasium; nothing is imported until one is made."""
+    for id, world in IDS.items():
+        if id not in gymnasium.registry:
+            gymnasium.register(
+                id,
+                entry_point="powerseek.envs.gym:WorldEnv",
+                vector_entry_point="powerseek.envs.gym:WorldVectorEnv",
+                kwargs={"world": world},
+            )
