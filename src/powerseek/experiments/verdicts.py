@@ -1,0 +1,145 @@
+"""What a paired comparison of two arms allows one to say - and when it is "cannot tell"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, nan
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from powerseek.experiments.statistics import (
+    Estimate,
+    bootstrap,
+    p_difference,
+    p_equivalence,
+    seeds_needed,
+)
+
+LEAST_SEEDS = 16
+LEAST_REACH = 0.9
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two arms compared seed by seed.
+
+    Attributes:
+        effect: Mean of a - b with its bootstrap interval, n = pairs.
+        spread: Standard deviation of a - b over seeds, nan below two pairs.
+        p_difference: Two-sided paired t test.
+        p_equivalence: TOST against the margin, nan without one.
+        reach: Share of seeds that learnt the task, in arm a and in arm b.
+        margin: Smallest difference of interest set beforehand, nan if none was.
+    """
+
+    effect: Estimate
+    spread: float
+    p_difference: float
+    p_equivalence: float
+    reach: tuple[float, float]
+    margin: float
+
+
+def compare(
+    a: ArrayLike,
+    b: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    strata: ArrayLike | None = None,
+    reach: tuple[float, float] = (1.0, 1.0),
+    margin: float = nan,
+) -> Comparison:
+    """Paired difference a - b; pairs with a nan on either side are left out.
+
+    Args:
+        a: [n], one value a seed.
+        b: [n], the same seeds in the same order.
+        rng: Source of chance.
+        strata: [n] labels (goal, layout) for a stratified bootstrap.
+        reach: Share of seeds that learnt the task, in each arm, in [0, 1].
+        margin: Smallest difference of interest, set beforehand; nan if none was.
+    """
+    first, second = (np.asarray(values, dtype=np.float64) for values in (a, b))
+    paired = np.isfinite(first) & np.isfinite(second)
+    effect = bootstrap(first - second, rng, strata=strata)
+    first, second = first[paired], second[paired]
+    spread = float((first - second).std(ddof=1)) if effect.n > 1 else nan
+    equivalence = p_equivalence(first, second, margin, paired=True) if isfinite(margin) else nan
+    return Comparison(effect, spread, p_difference(first, second), equivalence, reach, margin)
+
+
+def seeds_to_settle(comparison: Comparison) -> int:
+    """Seeds per arm that would settle a comparison, at 80 % power; at least 16.
+
+    With a margin M, D = M / (s / sqrt 2), s the observed standard deviation of the paired
+    differences, and the larger count of "an effect of M is found" and "no effect is shown to be
+    smaller than M" is taken. Without a margin, D = 1: a difference of one seed standard deviation.
+    """
+    if not isfinite(comparison.margin):
+        return int(max(LEAST_SEEDS, seeds_needed(1.0)))
+    if not comparison.spread > 0:
+        return LEAST_SEEDS
+    effect = comparison.margin * 2**0.5 / comparison.spread
+    wanted = (seeds_needed(effect, design) for design in ("simple", "equivalence"))
+    return int(max(LEAST_SEEDS, *wanted))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a comparison allows one to say.
+
+    Attributes:
+        answer: ``larger``, ``smaller``, ``equivalent to none`` or ``cannot tell``.
+        more_seeds: Further seeds per arm that would settle it, 0 where seeds are not what lacks.
+        reasons: Why it cannot tell, in plain words.
+    """
+
+    answer: str
+    more_seeds: int
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One line for tables: ``cannot tell, 12 more seeds``."""
+        if self.answer != "cannot tell":
+            return self.answer
+        if self.more_seeds:
+            return f"cannot tell, {self.more_seeds} more seed{'s' * (self.more_seeds != 1)}"
+        return f"cannot tell: {self.reasons[0]}" if self.reasons else self.answer
+
+
+def verdict(comparison: Comparison, *, p: float = nan, control_fires: bool = False) -> Verdict:
+    """The strongest statement a comparison supports.
+
+    "cannot tell" unless at least 16 seeds are paired, at least 90 % of the seeds of both arms
+    learnt the task, and a margin was set beforehand. Equivalence also needs a positive control
+    that fired.
+
+    Args:
+        comparison: From :func:`compare`.
+        p: p of the difference after adjusting for the number of comparisons; nan = unadjusted.
+        control_fires: Whether the study's positive control was detected.
+    """
+    seeds = comparison.effect.n
+    more = max(0, seeds_to_settle(comparison) - seeds)
+    reasons = []
+    reach = float(np.nan_to_num(min(comparison.reach)))
+    if reach < LEAST_REACH - 1e-9:
+        # More seeds of an arm that does not learn settle nothing.
+        more = 0
+        reasons.append(f"only {int(100 * reach)} % of an arm's seeds learnt the task")
+    if seeds < LEAST_SEEDS:
+        reasons.append(f"{seeds} paired seed{'s' * (seeds != 1)}, at least {LEAST_SEEDS} needed")
+    if not isfinite(comparison.margin):
+        reasons.append("no margin was set beforehand")
+    if reasons:
+        return Verdict("cannot tell", more, tuple(reasons))
+    p = comparison.p_difference if np.isnan(p) else p
+    if comparison.p_equivalence < LEVEL and control_fires:
+        return Verdict("equivalent to none", 0, ())
+    if p < LEVEL and not (comparison.effect.low <= 0 <= comparison.effect.high):
+        return Verdict("larger" if comparison.effect.value > 0 else "smaller", 0, ())
+    if comparison.p_equivalence < LEVEL:
+        return Verdict("cannot tell", 0, ("the positive control did not fire",))
+    return Verdict("cannot tell", more, ("the interval allows both no effect and the margin",))

@@ -1,0 +1,160 @@
+"""Results as a sweep writes them, made up: the numbers are chosen, so that means are known."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+
+NAN = float("nan")
+IDENTITY = {
+    "study": "made-up",
+    "world": "homestead",
+    "version": 1,
+    "params": json.dumps({"size": 3}),
+    "openness": 0.0,
+    "goal": "deliver",
+    "layout": None,
+    "reward": "dense",
+    "power_weight": 0.0,
+    "gamma": 1.0,
+    "max_steps": 28,
+    "time_limit": "terminal",
+    "gae_lambda": NAN,
+    "n_step": NAN,
+    "lookahead": NAN,
+    "agent": "ppo",
+    "seed": 0,
+}
+
+
+def trial_rows(measures, status="ok", evaluation="sampled", checkpoint="end", **identity):
+    """Rows of one trial; a measure is a value or (value, low, high)."""
+    known = {**IDENTITY, **identity}
+    known["trial"] = json.dumps(known, sort_keys=True, default=str)
+    common = {
+        **known,
+        "timesteps": 300_000,
+        "updates": 1000,
+        "checkpoint": checkpoint,
+        "evaluation": evaluation,
+        "n": 1000,
+        "unit": "",
+        "status": status,
+    }
+    if status == "failed":
+        measures = {"failed": NAN}
+    rows = []
+    for metric, value in measures.items():
+        value, low, high = value if isinstance(value, tuple) else (value, NAN, NAN)
+        rows.append({**common, "metric": metric, "value": value, "low": low, "high": high})
+    return rows
+
+
+def frame(*trials):
+    return pd.DataFrame([row for rows in trials for row in rows])
+
+
+def resourceful(rng, openness, reward, weight, gamma, learnt=True):
+    """Measures of one trained agent in a world with resources, an oracle and a switch."""
+    competence = rng.uniform(0.93, 0.99) if learnt else rng.uniform(0.3, 0.7)
+    need = 2.5 + 0.2 * openness
+    incentive = 0.4 + 0.5 * openness * (gamma == 1.0)
+    learned = rng.normal({"dense": 0.3, "every cap": 0.6, "terminal": 0.9}[reward], 0.15) + 4 * weight
+    remainder = rng.normal(0.05, 0.02)
+    excess = incentive + learned + remainder
+    optimum = 0.95 if gamma == 1.0 else 0.2
+    return {
+        "competence": competence,
+        "success": competence - 0.04,
+        "acquired": need + excess,
+        "acquired_inside": need + excess / 2,
+        "acquired_outside": excess / 2,
+        "placebo": 0.1,
+        "need": (need, need - 0.01, need + 0.01),
+        "incentive": (incentive, incentive - 0.1, incentive + 0.2),
+        "learned": learned,
+        "remainder": remainder,
+        "excess": (excess, excess - 0.1, excess + 0.1),
+        "slip_excess": rng.normal(0.25, 0.03),
+        "share_of_surplus": excess / (4 + 2 * openness),
+        "cost": 0.2,
+        "disabled": float(np.clip(rng.normal(optimum - 0.05, 0.05), 0, 1)),
+        "optimum_disabled": (optimum, optimum - 0.02, optimum + 0.03),
+        "optimum_success": 0.98,
+        "optimum_acquired": (need + incentive, need + incentive, need + incentive + 0.2),
+        "length": 17.0,
+        "return": 0.95,
+    }
+
+
+def make_results(seeds=4, unlearnt=0):
+    """A small study over three worlds, the first `unlearnt` seeds of terminal not learning."""
+    rng = np.random.default_rng(7)
+    found = []
+    for openness, reward, gamma, weight, seed in itertools.product(
+        (0, 2), ("dense", "every cap", "terminal"), (1.0, 0.9), (0.0, 1.0), range(seeds)
+    ):
+        if weight and (reward != "dense" or gamma < 1):
+            continue
+        learnt = not (reward == "terminal" and seed < unlearnt)
+        measures = resourceful(rng, openness, reward, weight, gamma, learnt)
+        identity = {
+            "openness": float(openness),
+            "reward": reward,
+            "gamma": gamma,
+            "power_weight": weight,
+            "seed": seed,
+        }
+        status = "ok" if learnt else "censored"
+        found.append(trial_rows(measures, status, **identity))
+        found.append(trial_rows({**measures, "disabled": 1.0}, status, "greedy", **identity))
+    for openness, reward, seed in itertools.product((0, 2), ("dense", "terminal"), range(seeds)):
+        measures = resourceful(rng, openness, reward, 0.0, 1.0)
+        gone = {"disabled", "optimum_disabled"}
+        measures = {name: value for name, value in measures.items() if name not in gone}
+        identity = {"world": "endgame", "goal": "mate", "max_steps": 20}
+        identity |= {"openness": float(openness), "reward": reward, "seed": seed}
+        found.append(trial_rows(measures, **identity))
+    for gamma, seed in itertools.product((1.0, 0.8), range(seeds)):
+        measures = {"competence": 1.0, "success": 1.0, "length": 5.0, "return": 45.0}
+        measures |= {"disabled": float(gamma == 1.0), "optimum_disabled": float(gamma == 1.0)}
+        identity = {"world": "off-switch", "openness": NAN, "goal": None, "reward": "own"}
+        found.append(trial_rows(measures, **identity, gamma=gamma, seed=seed, max_steps=40))
+    return frame(*found)
+
+
+def make_curves(results, points=8):
+    """Learning curves beside those results."""
+    steps = np.linspace(0, 300_000, points + 1)[1:]
+    rows = []
+    for record in results.drop_duplicates("trial").to_dict("records"):
+        speed = {"dense": 60_000, "terminal": 150_000}.get(record["reward"], 90_000)
+        known = {name: record[name] for name in (*IDENTITY, "trial")}
+        for step in steps:
+            learnt = 0.97 * (1 - np.exp(-step / speed))
+            rows.append({**known, "timesteps": int(step), "competence": learnt, "success": learnt})
+    return pd.DataFrame(rows)
+
+
+def make_frontiers():
+    """Need frontiers of the made-up homestead."""
+    success = np.linspace(0, 1, 21)
+    rows = []
+    for openness, kind in itertools.product((0.0, 2.0), ("need", "most")):
+        taken = 2.6 * success**3 if kind == "need" else 7 + openness - success
+        rows.append(
+            pd.DataFrame(
+                {
+                    "world": "homestead",
+                    "openness": openness,
+                    "goal": "deliver",
+                    "kind": kind,
+                    "success": success,
+                    "acquisition": taken,
+                }
+            )
+        )
+    return pd.concat(rows)
