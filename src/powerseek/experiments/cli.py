@@ -1,0 +1,240 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.experiments import SweepStopped
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from powerseek.experiments.run import Finished
+
+BAD_INPUT, FAILED_TRIALS, INTERRUPTED = 2, 1, 130
+
+app = typer.Typer(
+    name="powerseek",
+    help="Train agents that differ in reward density, horizon and openness; "
+    "measure their power-seeking against exact optima.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")
+]
+World = Annotated[str, typer.Option("--world", help="World id; see `powerseek envs`.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the world.")
+]
+Reward = Annotated[str, typer.Option(help="Reward arm, as in a study: dense, 'every: 8', ...")]
+Gamma = Annotated[float, typer.Option(help="Discount in (0, 1].")]
+Episodes = Annotated[int, typer.Option(help="Episodes of each evaluation.")]
+
+
+@app.command()
+def sweep(
+    study: StudyArgument,
+    out: Annotated[
+        Path | None, typer.Option(help="Results directory [default: runs/NAME].")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Trials at a time [default: cores].")] = None,
+    address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
+) -> None:
+    """Run a study and report what it found."""
+    from powerseek.experiments.run import run_study
+    from powerseek.experiments.study import load_study
+
+    loaded = load_study(study)
+    out = out or Path("runs") / loaded.name
+    try:
+        finished = run_study(loaded, out, resume=resume, workers=workers, address=address)
+    except KeyboardInterrupt:
+        words = ["powerseek", "sweep", study, "--out", str(out), "--resume"]
+        for name, value in (("--workers", workers), ("--address", address)):
+            words += [name, str(value)] if value is not None else []
+        _say(f"Stopped; finished trials are kept. Go on with: {shlex.join(words)}")
+        raise typer.Exit(INTERRUPTED) from None
+    _show(finished)
+    if finished.failed:
+        raise typer.Exit(FAILED_TRIALS)
+
+
+@app.command()
+def train(
+    world: World,
+    set_: Set = None,
+    reward: Reward = "dense",
+    gamma: Gamma = 1.0,
+    agent: Annotated[str | None, typer.Option(help="Agent id.")] = None,
+    power_weight: Annotated[float, typer.Option(help="Reward for holdings.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Training seed.", min=0)] = 0,
+    timesteps: Annotated[int, typer.Option(help="Environment steps.")] = 100_000,
+    episodes: Episodes = 1000,
+    out: Annotated[Path, typer.Option(help="Where the model goes.")] = Path("runs/train"),
+) -> None:
+    """Train one agent, print its measures and keep the model."""
+    from powerseek.experiments.single import train_one
+
+    study: dict[str, Any] = {
+        "name": "train",
+        "worlds": [{"id": world, "params": _pairs(set_ or [])}],
+        "rewards": [_value(reward)],
+        "gamma": gamma,
+        "power_weight": power_weight,
+        "timesteps": timesteps,
+        "episodes": episodes,
+    }
+    if agent is not None:
+        study["agents"] = [agent]
+    rows, model = train_one(study, seed, out)
+    _measures(rows)
+    _say(f"model: {model}", error=False)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model that train or sweep kept.")
+    ],
+    world: World,
+    set_: Set = None,
+    episodes: Episodes = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the evaluation.", min=0)] = 0,
+) -> None:
+    """Measure a kept model in a world."""
+    from powerseek.experiments.single import evaluate_one
+
+    _measures(evaluate_one(model, world, _pairs(set_ or []), episodes, seed))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Results directory of a sweep.")],
+) -> None:
+    """Merge and report what a results directory holds."""
+    from powerseek.experiments.grid import trials
+    from powerseek.experiments.run import finish
+    from powerseek.experiments.store import Store
+    from powerseek.experiments.study import load_study
+
+    store = Store(folder)
+    if not store.manifest():
+        allowed = "a results directory of a sweep (it would hold manifest.json)"
+        raise InvalidInput("DIR", str(folder), allowed)
+    study = load_study(store.out / "study.yaml")
+    _show(finish(study, store, trials(study), anew=True))
+
+
+@app.command()
+def envs() -> None:
+    """List the worlds and their parameters."""
+    from powerseek.registry import list_worlds, worlds
+
+    console = Console()
+    for name in list_worlds():
+        world = worlds.get(name)
+        first = (world.__doc__ or "").strip().splitlines()[:1]
+        console.print(f"[bold]{name}[/bold]  {first[0] if first else ''}", highlight=False)
+        for key, default in world().params._asdict().items():
+            allowed = _range(world.ranges.get(key))
+            console.print(f"    {key} = {default!r}{allowed}", highlight=False, markup=False)
+
+
+def main() -> None:
+    """Run the command line; a PowerseekError is one message and no traceback."""
+    try:
+        app()
+    except PowerseekError as error:
+        _say(f"error: {error}")
+        sys.exit(FAILED_TRIALS if isinstance(error, SweepStopped) else BAD_INPUT)
+    except KeyboardInterrupt:
+        _say("Stopped.")
+        sys.exit(INTERRUPTED)
+
+
+def _show(finished: Finished) -> None:
+    """The table of a study and where everything else lies."""
+    from powerseek.experiments.table import print_table
+
+    print_table(finished.results, Console())
+    lines = [("results", finished.store.results), ("report", finished.report)]
+    lines += [("figure", path) for path in finished.figures]
+    for name, path in lines:
+        _say(f"{name + ':':<13}{_shown(path)}", error=False)
+    _say(f"curves:      tensorboard --logdir {shlex.quote(_shown(finished.tensorboard))}", False)
+    for trial in finished.failed:
+        path = finished.store.error_path(trial)
+        reason = path.read_text().strip().splitlines()[-1:] or ["no reason given"]
+        _say(f"failed: {trial.cell.world} {trial.cell.label()} seed {trial.seed}: {reason[0]}")
+        _say(f"        {_shown(path)}")
+    if finished.failed:
+        _say(f"{len(finished.failed)} failed; --resume tries them again.")
+
+
+def _measures(rows: pd.DataFrame) -> None:
+    """The rows of one trial as a table: a line a metric, a column an evaluation."""
+    end = rows[rows["checkpoint"] == "end"]
+    evaluations = list(dict.fromkeys(end["evaluation"]))
+    table = Table("metric", *evaluations, "unit")
+    for metric, group in end.groupby("metric", sort=False):
+        by = group.set_index("evaluation")
+        cells = [_number(by.loc[name]) if name in by.index else "" for name in evaluations]
+        table.add_row(str(metric), *cells, str(group["unit"].iloc[0] or ""))
+    Console().print(table)
+
+
+def _number(row: pd.Series[Any]) -> str:
+    if row["value"] != row["value"]:
+        return "undefined"
+    interval = f" [{row['low']:.3g}, {row['high']:.3g}]" if row["low"] == row["low"] else ""
+    return f"{row['value']:.3g}{interval}"
+
+
+def _pairs(given: list[str]) -> dict[str, Any]:
+    """KEY=VALUE options as a mapping; values are read as YAML."""
+    pairs = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InvalidInput("--set", text, "KEY=VALUE, for example openness=1")
+        pairs[key] = _value(value, "--set")
+    return pairs
+
+
+def _value(text: str, option: str = "--reward") -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InvalidInput(option, text, "a value as a study file would write it") from None
+
+
+def _range(allowed: tuple[Any, ...] | None) -> str:
+    if not allowed:
+        return ""
+    if isinstance(allowed[0], str):
+        return f"  ({', '.join(map(str, allowed))})"
+    return f"  ({allowed[0]} to {allowed[1]})"
+
+
+def _shown(path: Path) -> str:
+    """A path as a user would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _say(line: str, error: bool = True) -> None:
+    print(line, file=sys.stderr if error else sys.stdout)

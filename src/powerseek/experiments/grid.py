@@ -1,0 +1,303 @@
+"""What a study stands for: an immutable list of cells, and of trials (cell x seed)."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from powerseek.envs.rewards import ConfoundWarning, Spec, arm_name, read_spec, windows_of
+from powerseek.envs.task import Task
+from powerseek.envs.world import World
+from powerseek.errors import InvalidInput
+from powerseek.experiments.study import Study, WorldEntry
+from powerseek.registry import make_world
+
+# What the results show in columns of their own; a world's other parameters stand together.
+OWN_COLUMNS = ("openness", "goal", "layout", "max_steps")
+
+
+def canonical(value: object) -> str:
+    """JSON that is the same for equal values in every process."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """sha256 of the canonical JSON, in hex."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+Names: TypeAlias = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One treatment: everything that fixes a trial except its seed.
+
+    Attributes:
+        world: World id.
+        version: The world's version.
+        params: All of the world's parameters.
+        reward: Reward arm, as studies write it.
+        power_weight: Reward per change in weighted holdings.
+        gamma: Discount in (0, 1].
+        time_limit: ``terminal`` or ``bootstrap``.
+        gae_lambda: Value-target length; None leaves the agent's own.
+        n_step: Value-target length in steps; None leaves the agent's own.
+        lookahead: Overseer's look-ahead h, None where there is no overseer.
+        agent: Agent id.
+        settings: What replaces the agent's own settings.
+        timesteps: Environment steps of training.
+        windows: k of each accumulator that is observed.
+        competence: Levels at which the trial is also measured.
+        episodes: Episodes of each evaluation.
+        evaluations: Evaluations while training.
+    """
+
+    world: str
+    version: int
+    params: Mapping[str, Any]
+    reward: Spec
+    agent: str
+    timesteps: int
+    power_weight: float = 0.0
+    gamma: float = 1.0
+    time_limit: str = "terminal"
+    gae_lambda: float | None = None
+    n_step: int | None = None
+    lookahead: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    windows: tuple[int, ...] = ()
+    competence: tuple[float, ...] = (0.9,)
+    episodes: int = 1000
+    evaluations: int = 10
+
+    @property
+    def max_steps(self) -> int:
+        """The cap T on an episode."""
+        return int(self.params["max_steps"])
+
+    @property
+    def reward_label(self) -> str:
+        """The arm as results write it."""
+        return arm_name(self.reward)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration as plain JSON values."""
+        config = asdict(self)
+        plain: dict[str, Any] = json.loads(canonical(config))
+        return plain
+
+    @cached_property
+    def key(self) -> str:
+        """Short hex identity."""
+        return digest(self.config)[:16]
+
+    def label(self) -> str:
+        """The cell in words, short enough for a folder name."""
+        named = [f"{k}={self.params[k]}" for k in OWN_COLUMNS if k in self.params]
+        parts = [*named, self.reward_label, f"gamma={self.gamma:g}"]
+        if self.power_weight:
+            parts.append(f"w={self.power_weight:g}")
+        return " ".join([*parts, self.agent])
+
+    def task(self, world: World, holdings_scale: float = 1.0) -> Task:
+        """What an agent of this cell is trained on, in `world`."""
+        return Task(
+            world,
+            self.reward,
+            gamma=self.gamma,
+            time_limit=self.time_limit,
+            power_weight=self.power_weight,
+            windows=self.windows,
+            holdings_scale=holdings_scale,
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One cell with one seed.
+
+    Attributes:
+        cell: The treatment.
+        seed: Training seed, paired across cells.
+        study: Name of the study (a label: not part of the identity).
+    """
+
+    cell: Cell
+    seed: int
+    study: str = ""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration as plain JSON values."""
+        return {**self.cell.config, "seed": self.seed}
+
+    @cached_property
+    def key(self) -> str:
+        """Short hex identity: equal configurations have equal keys, in every process."""
+        return digest(self.config)[:16]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], study: str = "") -> Trial:
+        """The trial whose ``config`` this is."""
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in config.items()
+        }
+        seed = int(values.pop("seed"))
+        return cls(Cell(**values), seed, study)
+
+
+def cells(study: Study) -> tuple[Cell, ...]:
+    """Every cell of a study, each once, in the order of the file.
+
+    Every world, reward arm and agent is built on the way.
+
+    Raises:
+        InvalidInput: Something cannot be built; names the field of the study.
+    """
+    _refuse_unavailable(study)
+    found: dict[str, Cell] = {}
+    for block, written in study.blocks():
+        for i, entry in enumerate(block.worlds):
+            for cell in _cells_of(block, entry, f"{written['worlds']}[{i}]", written):
+                found.setdefault(cell.key, cell)
+    return _with_windows(tuple(found.values()))
+
+
+def trials(study: Study) -> tuple[Trial, ...]:
+    """Every trial of a study, seed by seed, so that a sweep cut short has whole seeds."""
+    grid = cells(study)
+    return tuple(Trial(cell, seed, study.name) for seed in range(study.seeds) for cell in grid)
+
+
+def cautions(study: Study) -> tuple[str, ...]:
+    """What a reader should know before running the study, one line each."""
+    confounded = {
+        (cell.reward_label, cell.gamma)
+        for cell in cells(study)
+        if cell.gamma < 1.0 and delays_without_correction(cell.reward)
+    }
+    if not confounded:
+        return ()
+    shown = ", ".join(f"{reward!r} at gamma {gamma:g}" for reward, gamma in sorted(confounded))
+    return (
+        f"{shown}: density is confounded with discount, because paying later also pays less. "
+        "Compare at gamma 1, or write {every: k, corrected: true}.",
+    )
+
+
+def delays_without_correction(reward: Spec) -> bool:
+    """Whether an arm pays dense reward later without making up for the discount."""
+    id, _, options = read_spec(reward)
+    return id == "every" and not options.get("corrected")
+
+
+def _refuse_unavailable(study: Study) -> None:
+    if study.cohort is not None:
+        raise InvalidInput("cohort", study.cohort, "no value: no agent trains in cohorts yet")
+    for block, written in study.blocks():
+        if block.lookahead is not None:
+            allowed = "no value: no reward arm has an overseer yet"
+            raise InvalidInput(written["lookahead"], block.lookahead, allowed)
+
+
+def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[Cell]:
+    """The product of all dials in one world."""
+    agents = entry.agents or block.agents
+    for world in _worlds(block, entry, where, written):
+        dials = itertools.product(
+            enumerate(block.rewards),
+            block.power_weight,
+            block.gamma,
+            block.time_limit,
+            block.gae_lambda or (None,),
+            block.n_step or (None,),
+            block.lookahead or (None,),
+            agents,
+        )
+        for (i, reward), weight, gamma, limit, lam, n_step, lookahead, agent in dials:
+            cell = Cell(
+                world=world.id,
+                version=world.version,
+                params=world.params._asdict(),
+                reward=reward,
+                power_weight=weight,
+                gamma=gamma,
+                time_limit=limit,
+                gae_lambda=lam,
+                n_step=n_step,
+                lookahead=lookahead,
+                agent=agent,
+                settings={**block.settings.get(agent, {}), **entry.settings.get(agent, {})},
+                timesteps=entry.timesteps or block.timesteps,
+                competence=tuple(block.competence),
+                episodes=block.episodes,
+                evaluations=block.evaluations,
+            )
+            _check_arm(cell, world, {**written, "rewards": f"{written['rewards']}[{i}]"})
+            _check_agent(cell, f"{where}.agents" if entry.agents else written["agents"])
+            yield cell
+
+
+def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:
+    """Each world of an entry: openness x goals x caps, built."""
+    caps = entry.max_steps or block.max_steps
+    dials = {"openness": entry.openness, "goal": entry.goals, "max_steps": caps}
+    given = {name: values for name, values in dials.items() if values is not None}
+    for name in given:
+        if name in entry.params:
+            hint = "Write it in one place only."
+            raise InvalidInput(f"{where}.params.{name}", entry.params[name], "no value", hint)
+    fields = {
+        "openness": f"{where}.openness",
+        "goal": f"{where}.goals",
+        "max_steps": f"{where}.max_steps" if entry.max_steps else written["max_steps"],
+        **{name: f"{where}.params.{name}" for name in entry.params},
+    }
+    for values in itertools.product(*given.values()):
+        chosen = {**entry.params, **dict(zip(given, values, strict=True))}
+        with _named(fields, f"{where}.id", strip=f"{entry.id}."):
+            world = make_world(entry.id, **chosen)
+        yield world
+
+
+def _check_arm(cell: Cell, world: World, written: Names) -> None:
+    with _named(written, written["rewards"]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConfoundWarning)  # `cautions` says it once per study
+        _ = cell.task(world).arm
+
+
+def _check_agent(cell: Cell, where: str) -> None:
+    raise NotImplementedError
+
+
+@contextmanager
+def _named(written: Mapping[str, str], otherwise: str, strip: str = "") -> Iterator[None]:
+    """Give an error the name under which the study's author wrote the field."""
+    try:
+        yield
+    except InvalidInput as error:
+        known = error.field.removeprefix(strip)
+        for name in (known, error.value):
+            if isinstance(name, str) and name in written:
+                otherwise = written[name]
+                break
+        raise InvalidInput(otherwise, error.value, error.allowed, error.hint) from None
+
+
+def _with_windows(grid: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Every arm observes one accumulator for each distinct k of the study at its cap."""
+    arms: dict[int, list[Spec]] = {}
+    for cell in grid:
+        arms.setdefault(cell.max_steps, []).append(cell.reward)
+    windows = {cap: windows_of(specs, cap) for cap, specs in arms.items()}
+    return tuple(replace(cell, windows=windows[cell.max_steps]) for cell in grid)

@@ -1,0 +1,77 @@
+"""What made a result: command, versions, revision and machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("powerseek", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib", "ray")
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def command_line() -> str:
+    """The command this process was started with."""
+    program = Path(sys.argv[0]).name
+    return " ".join([program, *sys.argv[1:]])
+
+
+def describe_run(command: str, seconds: float) -> dict[str, Any]:
+    """One run of a command: when, how long, on what, with which code."""
+    return {
+        "command": command,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_seconds": round(seconds, 3),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "revision": _revision(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": cores(),
+        },
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _revision() -> str | None:
+    """Git revision of the code, where it runs from a checkout that tracks it."""
+    here = Path(__file__)
+    try:
+        _git(here, "ls-files", "--error-unmatch", here.name)
+        return _git(here, "describe", "--always", "--dirty") or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(here: Path, *words: str) -> str:
+    command = ["git", "-C", str(here.parent), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), "")

@@ -1,0 +1,125 @@
+"""A whole study: run what is missing, merge, draw, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from powerseek.errors import InvalidInput
+from powerseek.experiments.grid import Trial, cautions, trials
+from powerseek.experiments.progress import Display, Tally
+from powerseek.experiments.provenance import command_line, cores
+from powerseek.experiments.store import Store
+from powerseek.experiments.study import Study, load_study
+from powerseek.experiments.tensorboard import FOLDER, write_experiment
+
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study that has been run.
+
+    Attributes:
+        results: One row per trial x checkpoint x evaluation x metric.
+        failed: Trials that ended in an error.
+        store: Where everything lies.
+        figures: The PNGs.
+    """
+
+    results: pd.DataFrame
+    failed: tuple[Trial, ...]
+    store: Store
+    figures: tuple[Path, ...]
+
+    @property
+    def report(self) -> Path:
+        """The HTML page."""
+        return self.store.out / REPORT
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder for ``tensorboard --logdir``."""
+        return self.store.out / FOLDER
+
+
+def run_study(
+    study: Study | str | Path,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    workers: int | None = None,
+    address: str | None = None,
+    console: Console | None = None,
+) -> Finished:
+    """Run a study, or what is missing of it, and report.
+
+    Args:
+        study: A study, the path of one, or the name of a shipped one.
+        out: Results directory; by default ``runs/<name>``.
+        resume: Go on with what `out` already holds. Failed trials are tried again.
+        workers: Trials at a time; by default one per core.
+        address: A running Ray cluster.
+        console: Where progress goes; by default the terminal's error stream.
+
+    Raises:
+        InvalidInput: Bad input, found before the first trial; nothing is written.
+        StoreError: The results cannot be written.
+        KeyboardInterrupt: Stopped; finished trials are kept.
+    """
+    study = study if isinstance(study, Study) else load_study(study)
+    console = console or Console(stderr=True)
+    if workers is not None and workers < 1:
+        raise InvalidInput("--workers", workers, "a whole number >= 1")
+    grid = trials(study)
+    for caution in cautions(study):
+        console.print(f"warning: {caution}", style="yellow", markup=False, highlight=False)
+    store = Store(out or Path("runs") / study.name)
+    store.open(study, grid, resume)
+    missing = store.missing(grid)
+    if missing:
+        _run(study, grid, missing, store, workers or cores(), address, console)
+    return finish(study, store, grid)
+
+
+def finish(study: Study, store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
+    """Merge and draw what has changed since the last time, or everything `anew`."""
+    from powerseek.experiments.figures import write_figures
+    from powerseek.experiments.report import write_report
+
+    figures = tuple(sorted(store.out.rglob("*.png")))
+    if anew or store.stale(grid) or not (store.out / REPORT).is_file():
+        results = store.merge(grid)
+        figures = tuple(write_figures(results, store.out))
+        write_report(results, store.out)
+    else:
+        results = store.load()
+    return Finished(results, tuple(store.failed(grid)), store, figures)
+
+
+def _run(
+    study: Study,
+    grid: Sequence[Trial],
+    missing: Sequence[Trial],
+    store: Store,
+    workers: int,
+    address: str | None,
+    console: Console,
+) -> None:
+    """Run the missing trials, and record the run however it ends."""
+    from powerseek.experiments.sweep import run_trials
+
+    begun = time.monotonic()
+    write_experiment(store.out, grid)
+    work = sum(trial.cell.timesteps for trial in missing)
+    tally = Tally(len(grid), before=len(grid) - len(missing), work=work)
+    try:
+        with Display(tally, console) as display:
+            run_trials(missing, store, display, min(workers, len(missing)), address)
+    finally:
+        store.provenance(study, grid, command_line(), time.monotonic() - begun)

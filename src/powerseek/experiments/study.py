@@ -1,0 +1,242 @@
+"""The study file: what a sweep varies, validated before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from powerseek.errors import InvalidInput
+from powerseek.experiments.wording import Nested, closest, readable
+
+
+def _listed(value: object) -> object:
+    """A dial may be written as one value or as a list of values."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _one_or_many(value: object) -> object:
+    return None if value is None else _listed(value)
+
+
+Whole = Annotated[int, Field(strict=True, ge=1)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
+PositiveShare = Annotated[float, Field(strict=True, gt=0.0, le=1.0)]
+Weight = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
+TimeLimit = Literal["terminal", "bootstrap"]
+Settings = dict[str, dict[str, Any]]
+
+WHOLE = "a whole number >= 1"
+OPTIONAL_WHOLES = f"{WHOLE}, or a list of them"
+_MODEL = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorldEntry(BaseModel):
+    """One world of a study and the values its own parameters take."""
+
+    model_config = _MODEL
+
+    id: str = Field(description="a world id (`powerseek envs` lists them)", strict=True)
+    params: dict[str, Any] = Field({}, description="a mapping from parameter names to values")
+    openness: Annotated[list[Number | int] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description="a number or a list of numbers", min_length=1
+    )
+    goals: Annotated[list[Any] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description="a goal or a list of goals of this world", min_length=1
+    )
+    max_steps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description=OPTIONAL_WHOLES, min_length=1
+    )
+    timesteps: Whole | None = Field(None, description=WHOLE)
+    agents: Annotated[list[str] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description="agent names", min_length=1
+    )
+    settings: Settings = Field({}, description="agent: {setting: value}")
+
+
+class Hypothesis(BaseModel):
+    """A claim fixed before the first trial."""
+
+    model_config = _MODEL
+
+    id: str = Field(description="an id as in H1a", strict=True)
+    contrast: Any = Field(None, description="what is compared with what")
+    margin: Number | None = Field(None, description="the smallest effect of interest, a number")
+    line: Any = Field(None, description="the preset line, a number or words")
+
+
+class Dials(BaseModel):
+    """The list keys of a study. Each may be written as one value or as a list."""
+
+    model_config = _MODEL
+
+    worlds: Annotated[list[WorldEntry], BeforeValidator(_listed)] = Field(
+        description="a list of worlds, each {id: ..., openness: [...], ...}", min_length=1
+    )
+    rewards: Annotated[list[Any], BeforeValidator(_listed)] = Field(
+        ["dense"], description="a list of reward arms: dense, {every: 8}, ...", min_length=1
+    )
+    power_weight: Annotated[list[Weight], BeforeValidator(_listed)] = Field(
+        [0.0], description="a number >= 0, or a list of them", min_length=1
+    )
+    gamma: Annotated[list[PositiveShare], BeforeValidator(_listed)] = Field(
+        [1.0], description="a number in (0, 1], or a list of them", min_length=1
+    )
+    max_steps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description=OPTIONAL_WHOLES, min_length=1
+    )
+    time_limit: Annotated[list[TimeLimit], BeforeValidator(_listed)] = Field(
+        ["terminal"], description=" or ".join(get_args(TimeLimit)), min_length=1
+    )
+    gae_lambda: Annotated[list[Share] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description="a number in [0, 1], or a list of them", min_length=1
+    )
+    n_step: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description=OPTIONAL_WHOLES, min_length=1
+    )
+    lookahead: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description=OPTIONAL_WHOLES, min_length=1
+    )
+    agents: Annotated[list[str], BeforeValidator(_listed)] = Field(
+        ["ppo"], description="a list of agent names", min_length=1
+    )
+
+
+class Block(Dials):
+    """Extra cells: each key given here replaces the study's for these cells only."""
+
+    worlds: Annotated[list[WorldEntry], BeforeValidator(_listed)] = Field(
+        [], description="a list of worlds, each {id: ..., openness: [...], ...}"
+    )
+
+
+class Study(Dials):
+    """A whole study: the product of its dials, plus the blocks under ``also``.
+
+    Attributes:
+        name: Name in the results and the report.
+        seeds: Seeds per cell; the same integers 0 .. seeds-1 in every cell.
+        timesteps: Environment steps of training per trial.
+        competence: Levels at which a trial is also measured when it first reaches them; the
+            highest is the gate for `censored`.
+        episodes: Episodes of each evaluation.
+        evaluations: How often a trial is evaluated while it trains.
+        settings: Per agent, settings that replace the agent's own defaults.
+        also: Extra blocks of cells.
+    """
+
+    name: str = Field(description="a name", strict=True, min_length=1)
+    cohort: Whole | None = Field(None, description=WHOLE)
+    seeds: Whole = Field(1, description=WHOLE)
+    timesteps: Whole = Field(description=WHOLE)
+    competence: Annotated[list[PositiveShare], BeforeValidator(_listed)] = Field(
+        [0.9], description="a number in (0, 1], or a list of them", min_length=1
+    )
+    episodes: Whole = Field(1000, description=WHOLE)
+    evaluations: Whole = Field(10, description=WHOLE)
+    hypotheses: list[Hypothesis] = Field([], description="a list of {id, contrast, margin, line}")
+    settings: Settings = Field({}, description="agent: {setting: value}")
+    also: list[Block] = Field([], description="a list of {key: [values]}, each a block of cells")
+
+    def blocks(self) -> list[tuple[Study, dict[str, str]]]:
+        """The study itself and each extra block as a study, each with how its keys are written.
+
+        A key that the block gives is written ``also[0].gamma``, any other ``gamma``.
+        """
+        plain = {key: key for key in Study.model_fields}
+        extra = []
+        for i, block in enumerate(self.also):
+            given = {key: getattr(block, key) for key in block.model_fields_set}
+            written = plain | {key: f"also[{i}].{key}" for key in given}
+            extra.append((self.model_copy(update=given), written))
+        return [(self, plain), *extra]
+
+
+_NESTED: Nested = {
+    (Study, "worlds"): WorldEntry,
+    (Block, "worlds"): WorldEntry,
+    (Study, "hypotheses"): Hypothesis,
+    (Study, "also"): Block,
+}
+
+
+def shipped_studies() -> dict[str, Path]:
+    """Name -> path of the studies inside the package."""
+    folder = Path(str(resources.files("powerseek.experiments") / "studies"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_study(study: str | Path) -> Path:
+    """The file that a path or the name of a shipped study stands for.
+
+    Raises:
+        InvalidInput: Neither a file nor a shipped study.
+    """
+    path, shipped = Path(study), shipped_studies()
+    if path.is_file():
+        return path
+    if str(study) in shipped:
+        return shipped[str(study)]
+    allowed = f"a path to a study file, or a shipped study: {', '.join(shipped) or 'none'}"
+    raise InvalidInput("STUDY", str(study), allowed, closest(study, list(shipped)))
+
+
+def load_study(study: str | Path) -> Study:
+    """Read and validate a study file, or a shipped study by its name.
+
+    Only the shape of the file is checked here; `powerseek.experiments.grid.cells` builds every
+    world, reward arm and agent in it.
+
+    Raises:
+        InvalidInput: Not a file, not YAML, not a mapping, an unknown key, a wrong type or a
+            value out of range; names the field, the value and what is allowed.
+    """
+    path = find_study(study)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput("STUDY", str(path), "a readable UTF-8 text file", str(error)) from None
+    return parse_study(text, source=str(path))
+
+
+def parse_study(text: str, source: str = "study") -> Study:
+    """A study from the text of its file; see `load_study`."""
+    try:
+        data = yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInput("STUDY", source, "a YAML file", reason) from None
+    if not isinstance(data, dict):
+        hint = "start with:\nname: my-study\nworlds: [{id: homestead}]\ntimesteps: 100000"
+        kind = type(data).__name__ if data is not None else "nothing"
+        raise InvalidInput("STUDY", source, f"a YAML mapping (it holds {kind})", hint)
+    return make_study(data)
+
+
+def make_study(data: Mapping[str, Any]) -> Study:
+    """A study from a mapping; see `load_study`."""
+    try:
+        return Study.model_validate(dict(data))
+    except ValidationError as error:
+        errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        raise readable(errors[0], data, Study, _NESTED) from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A SafeLoader that refuses a key written twice, which YAML would silently let win."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is written twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)

@@ -1,0 +1,87 @@
+"""Errors of a study file in the user's words: which key, what it holds, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from powerseek.errors import InvalidInput
+
+Nested: TypeAlias = Mapping[tuple[type[BaseModel], str], type[BaseModel]]
+Location: TypeAlias = Sequence[int | str]
+
+
+def closest(name: object, known: Sequence[str]) -> str:
+    """``did you mean X?``, or nothing where no known name is near."""
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def readable(
+    error: ErrorDetails, data: object, root: type[BaseModel], nested: Nested
+) -> InvalidInput:
+    """One pydantic error as field, value and what is allowed."""
+    if error["type"] == "extra_forbidden":
+        model = _model_at(error["loc"][:-1], root, nested)
+        known = list(model.model_fields)
+        key = error["loc"][-1]
+        allowed = f"no key {key!r} here; known keys: {', '.join(known)}"
+        return InvalidInput(_path(error["loc"], data), error["input"], allowed, closest(key, known))
+    if error["type"] == "missing":
+        allowed = _allowed(error["loc"], root, nested)
+        return InvalidInput(_path(error["loc"], data), None, f"{allowed} (this key is required)")
+    where, value = _path(error["loc"], data), error["input"]
+    return InvalidInput(where, value, _allowed(error["loc"], root, nested), _number_hint(value))
+
+
+def _number_hint(value: object) -> str:
+    """YAML reads 3e5 as text and 3.0 as a float: give the line to write instead."""
+    if isinstance(value, str | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except ValueError:
+            return ""
+        if number.is_integer() and abs(number) < 1e15:
+            return f"write {int(number)}"
+        return f"write {number}" if isinstance(value, str) else ""
+    return ""
+
+
+def _model_at(loc: Location, root: type[BaseModel], nested: Nested) -> type[BaseModel]:
+    """The model whose keys stand at `loc`."""
+    model = root
+    for part in loc:
+        model = nested.get((model, str(part)), model)
+    return model
+
+
+def _allowed(loc: Location, root: type[BaseModel], nested: Nested) -> str:
+    """The description of the innermost key on the way to an error."""
+    model, words = root, ""
+    for part in loc:
+        if part in model.model_fields:
+            words = model.model_fields[str(part)].description or ""
+            model = nested.get((model, str(part)), model)
+    return words
+
+
+def _path(loc: Location, data: object) -> str:
+    """``worlds[0].openness``: the keys as the user wrote them."""
+    path, here = "", data
+    for part in loc:
+        if isinstance(part, int):
+            if not isinstance(here, list | tuple):
+                continue
+            path += f"[{part}]"
+            here = here[part] if part < len(here) else None
+        else:
+            if isinstance(here, Mapping):
+                here = here.get(part)
+            elif not isinstance(here, list | tuple) and path:
+                continue
+            path += f".{part}" if path else part
+    return path
