@@ -225,9 +225,7 @@ def test_thinning_is_unbiased(values, p):
     assert Thinned(p).mean == Dense()
 
 
-@given(
-    st.lists(st.floats(0, 1), min_size=2, max_size=12), gammas, st.booleans(), st.booleans()
-)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=12), gammas, st.booleans(), st.booleans())
 def test_shaped_is_terminal_shifted_by_the_first_potential(potential, gamma, wins, cut):
     success = np.zeros(len(potential))
     success[-1] = wins
@@ -261,9 +259,7 @@ def test_power_weight_pays_all_holdings_their_weight(values, weight, scale):
         extra = np.ravel(pay(powered, path)) - np.ravel(pay(arm, path))
         assert extra == pytest.approx(np.diff(holdings) * weight / scale, abs=1e-9)
         assert extra.sum() == pytest.approx(weight, abs=1e-9)
-    assert PowerWeighted(Thinned(0.5), weight, scale).mean == PowerWeighted(
-        Dense(), weight, scale
-    )
+    assert PowerWeighted(Thinned(0.5), weight, scale).mean == PowerWeighted(Dense(), weight, scale)
 
 
 def test_own_pays_the_world_s_own_reward_and_keeps_no_view():
@@ -289,7 +285,9 @@ def test_every_registered_arm_is_pure_and_treats_copies_alone(name):
     generator = np.random.default_rng(5)
     n = 16
     before, after = (
-        facts(*generator.random((1, n)), *generator.integers(0, 2, (1, n)), *generator.random((2, n)))
+        facts(
+            *generator.random((1, n)), *generator.integers(0, 2, (1, n)), *generator.random((2, n))
+        )
         for _ in range(2)
     )
     ended = generator.random(n) < 0.5
@@ -364,9 +362,7 @@ class TinyMDP:
 def same_optimum(mdp, arm, reference, gamma):
     """Whether `arm` has `reference`'s optimal actions at every (t, state), whatever it owes."""
     wanted = {key[:2]: best for key, best in mdp.optimal_actions(reference, gamma).items()}
-    return all(
-        best == wanted[key[:2]] for key, best in mdp.optimal_actions(arm, gamma).items()
-    )
+    return all(best == wanted[key[:2]] for key, best in mdp.optimal_actions(arm, gamma).items())
 
 
 @pytest.mark.parametrize("seed", range(12))
