@@ -9,8 +9,8 @@ from math import nan
 import numpy as np
 import pandas as pd
 
+from powerseek.experiments.cells import STRATUM, by_cell, dials, strata, trials
 from powerseek.experiments.statistics import adjust, bootstrap
-from powerseek.experiments.table import STRATUM, by_cell, dials, strata, trials
 from powerseek.experiments.verdicts import LEAST_SEEDS, Comparison, Verdict, compare, verdict
 
 PAIR = ["seed", STRATUM]
@@ -129,6 +129,8 @@ def _pairs(
     dial = KINDS[name].dial
     for setting, members in by_cell(finished, [key for key in keys if key != dial]):
         here = finished[finished["world"] == setting["world"]]
+        if dial != "power_weight" and setting["power_weight"] and here["power_weight"].eq(0).any():
+            continue  # Paid agents are the positive control, not part of the other comparisons.
         primary = _primary(name, here)
         for a, b in _arms(name, members[dial]):
             first, second = (members[members[dial] == arm] for arm in (a, b))

@@ -7,142 +7,33 @@ all finished seeds. Failed trials are counted, never scored.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from powerseek.errors import InvalidInput
+from powerseek.experiments.cells import (
+    EXACT,
+    MEASURES,
+    by_cell,
+    checked,
+    dials,
+    scored,
+    strata,
+    trials,
+)
+from powerseek.experiments.contrasts import KINDS, contrasts
+from powerseek.experiments.presentation import (
+    DAGGER,
+    LEGEND,
+    Grid,
+    contrast_grids,
+    world_grids,
+)
 from powerseek.experiments.statistics import bootstrap
 from powerseek.experiments.verdicts import LEAST_REACH
-
-CELL = ("world", "openness", "goal", "reward", "power_weight", "gamma")
-# Further dials: they join the cell only where a study varies them within a world.
-DIALS = (
-    "params",
-    "version",
-    "max_steps",
-    "time_limit",
-    "gae_lambda",
-    "n_step",
-    "lookahead",
-    "agent",
-)
-STRATUM = "layout"
-KEYS = (*CELL, *DIALS, STRATUM, "seed")
-NEEDED = (
-    *KEYS,
-    *("trial", "checkpoint", "evaluation", "status"),
-    *("metric", "value", "low", "high"),
-)
-
-MEASURES = (
-    "competence",
-    "success",
-    "acquired",
-    "acquired_inside",
-    "acquired_outside",
-    "placebo",
-    "need",
-    "incentive",
-    "learned",
-    "remainder",
-    "excess",
-    "excess_succeeded",
-    "excess_failed",
-    "share_of_surplus",
-    "cost",
-    "disabled",
-    "interrupted",
-    "slip_excess",
-    "optimum_success",
-    "optimum_acquired",
-    "optimum_disabled",
-    "length",
-    "return",
-)
-# The same for every seed: their range is over ties between optimal policies, not over seeds.
-EXACT = ("incentive", "optimum_success", "optimum_acquired", "optimum_disabled")
-
-
-def read_results(directory: Path | str) -> pd.DataFrame:
-    """The table of results in a study's directory.
-
-    Raises:
-        InvalidInput: There is none, it cannot be read, or columns are missing.
-    """
-    path = Path(directory)
-    path = path / "results.parquet" if path.is_dir() else path
-    if not path.is_file():
-        raise InvalidInput("DIR", str(directory), "a directory that holds results.parquet")
-    try:
-        results = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "not a parquet file"
-        raise InvalidInput("DIR", str(path), "a readable parquet file", reason) from None
-    return checked(results)
-
-
-def checked(results: pd.DataFrame) -> pd.DataFrame:
-    """The same table, if it has the columns of results.
-
-    Raises:
-        InvalidInput: Columns are missing.
-    """
-    missing = [name for name in NEEDED if name not in results.columns]
-    if missing:
-        raise InvalidInput("results", f"without {', '.join(missing)}", "a table made by a sweep")
-    return results
-
-
-def dials(results: pd.DataFrame) -> list[str]:
-    """Columns that make a cell here: `CELL`, and every further dial that varies in a world."""
-    varied = results.groupby("world")[list(DIALS)].nunique(dropna=False).max()
-    return [*CELL, *(name for name in DIALS if len(varied) and varied[name] > 1)]
-
-
-def trials(
-    results: pd.DataFrame, evaluation: str = "sampled", checkpoint: str = "end"
-) -> pd.DataFrame:
-    """One row a finished trial: its dials, seed, layout, ``learnt``, and a column a measure.
-
-    Args:
-        results: As written by a sweep.
-        evaluation: ``sampled`` or ``greedy``.
-        checkpoint: ``end`` or ``competence>=0.9``.
-
-    Returns:
-        nan where a measure has no row. For measures in `EXACT` also ``<measure>_low`` and
-        ``<measure>_high``, the range over ties.
-    """
-    results = checked(results)
-    failed = set(results.loc[results["status"] == "failed", "trial"])
-    kept = results[
-        (results["evaluation"] == evaluation)
-        & (results["checkpoint"] == checkpoint)
-        & ~results["trial"].isin(failed)
-    ].drop_duplicates(["trial", "metric"], keep="last")
-    table = kept.drop_duplicates("trial").set_index("trial")[list(KEYS)]
-    table["learnt"] = ~table.index.isin(kept.loc[kept["status"] == "censored", "trial"])
-    values = _wide(kept, "value").reindex(columns=list(MEASURES))
-    exact = kept[kept["metric"].isin(EXACT)]
-    ranges = [
-        _wide(exact, end).reindex(columns=list(EXACT)).add_suffix(f"_{end}")
-        for end in ("low", "high")
-    ]
-    return table.join([values, *ranges]).reset_index()
-
-
-def _wide(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    wide = rows.set_index(["trial", "metric"])[column].unstack("metric")
-    wide.columns.name = None
-    return wide.astype(float)
-
-
-def by_cell(table: pd.DataFrame, keys: list[str]) -> list[tuple[dict[str, object], pd.DataFrame]]:
-    """The rows of each cell with what the cell is, in the order of the study."""
-    groups = table.groupby(keys, dropna=False, sort=False)
-    return [(dict(zip(keys, key, strict=True)), rows) for key, rows in groups]
 
 
 def summarise(results: pd.DataFrame, rng: np.random.Generator | None = None) -> pd.DataFrame:
@@ -192,11 +83,6 @@ def _counts(seeds: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def scored(seeds: pd.DataFrame) -> pd.DataFrame:
-    """The seeds that a cell's power measures rest on: those that learnt, or all if none did."""
-    return seeds[seeds["learnt"]] if seeds["learnt"].any() else seeds
-
-
 def _measures(seeds: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
     row: dict[str, float] = {}
     for name in MEASURES:
@@ -209,6 +95,64 @@ def _measures(seeds: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]
     return row
 
 
-def strata(rows: pd.DataFrame) -> list[str]:
-    """Labels for a stratified bootstrap: the layout of each row."""
-    return [str(value) for value in rows[STRATUM]]
+def print_table(results: pd.DataFrame, console: Console | None = None) -> None:
+    """Print the finished study: a table a world, what its columns mean, and the comparisons.
+
+    Args:
+        results: As written by a sweep.
+        console: Where to; 100 columns or more read best.
+    """
+    console = Console() if console is None else console
+    if results.empty:
+        console.print("No trial has finished yet.")
+        return
+    grids = world_grids(summarise(results))
+    for grid in grids:
+        _print_grid(grid, console)
+    compared = contrast_grids(contrasts(results))
+    for kind, tables in compared.items():
+        console.print(Text(KINDS[kind].title, style="bold underline"))
+        for grid in tables:
+            _print_grid(grid, console)
+    _print_legend([*grids, *(grid for tables in compared.values() for grid in tables)], console)
+
+
+def _print_grid(grid: Grid, console: Console) -> None:
+    console.print(Text(grid.title, style="bold"))
+    for columns in _fitting(grid, console.width):
+        drawn = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+        for i in columns:
+            words = i < grid.dials or grid.headers[i] == "verdict"
+            drawn.add_column(Text(grid.headers[i]), justify="left" if words else "right")
+        for row, muted in zip(grid.rows, grid.muted, strict=True):
+            drawn.add_row(*(Text(row[i]) for i in columns), style="dim" if muted else "")
+        console.print(drawn)
+    console.print()
+
+
+def _fitting(grid: Grid, width: int) -> list[list[int]]:
+    """Columns of each part of a table, so that no part is wider than the console."""
+    widths = [
+        max(cell_len(text) for text in column) + 1
+        for column in zip(grid.headers, *grid.rows, strict=True)
+    ]
+    dial_columns = list(range(grid.dials))
+    parts = [dial_columns.copy()]
+    for i in range(grid.dials, len(widths)):
+        # A verdict may wrap; a number must not be cut.
+        fits = sum(widths[column] for column in (*parts[-1], i)) <= width
+        if not fits and grid.headers[i] != "verdict" and len(parts[-1]) > grid.dials:
+            parts.append(dial_columns.copy())
+        parts[-1].append(i)
+    return parts
+
+
+def _print_legend(grids: list[Grid], console: Console) -> None:
+    shown = {header for grid in grids for header in grid.headers}
+    if any(DAGGER in text for grid in grids for row in grid.rows for text in row):
+        shown.add(DAGGER)
+    legend = Table.grid(padding=(0, 2, 0, 0))
+    for header, meaning in LEGEND.items():
+        if header in shown:
+            legend.add_row(Text(header, style="bold"), Text(meaning))
+    console.print(legend)

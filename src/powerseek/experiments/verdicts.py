@@ -128,7 +128,7 @@ def verdict(comparison: Comparison, *, p: float = nan, control_fires: bool = Fal
     if reach < LEAST_REACH - 1e-9:
         # More seeds of an arm that does not learn settle nothing.
         more = 0
-        reasons.append(f"only {int(100 * reach)} % of an arm's seeds learnt the task")
+        reasons.append(f"only {int(100 * reach)} % of an arm learnt")
     if seeds < LEAST_SEEDS:
         reasons.append(f"{seeds} paired seed{'s' * (seeds != 1)}, at least {LEAST_SEEDS} needed")
     if not isfinite(comparison.margin):
