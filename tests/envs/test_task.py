@@ -277,6 +277,15 @@ def test_thinning_draws_are_fair_and_apart_from_the_world_s_chance():
     assert not np.array_equal(paid, np.concatenate([step["rewards"] for step in again]))
 
 
+def test_thinning_draws_are_independent_over_steps_episodes_and_copies():
+    vec = VecTask(Task(Ladder(rungs=10, slip=0.0, max_steps=10), {"thinned": 0.5}), 400)
+    paid = np.array([(vec.step(np.zeros(400)), vec.rewards > 0)[1] for _ in range(30)])
+    between_steps = np.corrcoef(paid)[np.triu_indices(30, 1)]
+    assert np.abs(between_steps).max() < 5 / np.sqrt(400)
+    between_copies = np.corrcoef(paid.T)[np.triu_indices(400, 1)]
+    assert np.mean(between_copies**2) == pytest.approx(1 / 29, rel=0.1)
+
+
 def test_reset_repeats_and_skip_goes_on():
     vec = VecTask(Task(Ladder(), {"thinned": 0.5}), 3, seed=4)
     first = vec.observations.copy()
