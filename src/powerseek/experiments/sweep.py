@@ -10,7 +10,7 @@ import signal
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -39,6 +39,7 @@ from powerseek.registry import export_entries, import_entries  # noqa: E402
 OBJECT_STORE_BYTES = 80_000_000
 # Tune's own book-keeping grows with its trials: above this many, ours share them.
 TUNE_TRIALS = 1000
+DIED = "the worker process died: killed, out of memory, or a crash in compiled code\n"
 
 
 class Runner(tune.Trainable):
@@ -92,7 +93,17 @@ def attempt(trial: Trial, store: Store) -> bool:
     return False
 
 
-class Watch(tune.Callback):
+class _Here:
+    """Stays in this process: Tune copies and pickles what it is given, for a restore of its own."""
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class Watch(_Here, tune.Callback):
     """Keeps the display's tally, and records trials whose worker died."""
 
     def __init__(self, grid: Sequence[Trial], store: Store, display: Display) -> None:
@@ -112,8 +123,7 @@ class Watch(tune.Callback):
         """A worker died (killed, out of memory): its trial failed, those after it are lost too."""
         for index in trial.config["trials"]:
             if index not in self.finished:
-                reason = trial.get_error() or "no reason given"
-                self.store.write_failed(self.grid[index], f"the worker process died: {reason}\n")
+                self.store.write_failed(self.grid[index], DIED)
                 self._count(index, failed=True)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
@@ -129,7 +139,7 @@ class Watch(tune.Callback):
         tally.worked += self.grid[index].cell.timesteps
 
 
-class _Stop(tune.Stopper):
+class _Stop(_Here, tune.Stopper):
     """Ends the sweep once results can no longer be written."""
 
     def __init__(self, watch: Watch) -> None:
@@ -193,10 +203,10 @@ def _ray(workers: int, address: str | None) -> Iterator[None]:
         yield
         return
     for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     local = {} if address else _local(workers)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **local)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         where = address or "this machine"
         raise SweepStopped(f"Ray could not be started on {where}: {error}") from None
