@@ -1,0 +1,1 @@
+"""Learners, planners and scripted agents; a policy in a world becomes trajectories."""

@@ -1,0 +1,40 @@
+"""The exact layer: small worlds enumerated and solved, so that every claim has an oracle."""
+
+from powerseek.exact.enumerate import RecordIndex, enumerate_world
+from powerseek.exact.evaluate import SlipCurve, evaluate, slip_curve
+from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.need import Frontier, attainable_holdings, most, need
+from powerseek.exact.optimum import Optimum, optimum
+from powerseek.exact.oracle import Oracle, arm_oracle, enumerated, injective, oracle
+from powerseek.exact.outcome import Outcome
+from powerseek.exact.policy import (
+    TabularPolicy,
+    minimal_need_policy,
+    random_policy,
+    scripted_policy,
+)
+
+__all__ = [
+    "Frontier",
+    "Optimum",
+    "Oracle",
+    "Outcome",
+    "RecordIndex",
+    "SlipCurve",
+    "TabularMDP",
+    "TabularPolicy",
+    "arm_oracle",
+    "attainable_holdings",
+    "enumerate_world",
+    "enumerated",
+    "evaluate",
+    "injective",
+    "minimal_need_policy",
+    "most",
+    "need",
+    "optimum",
+    "oracle",
+    "random_policy",
+    "scripted_policy",
+    "slip_curve",
+]

@@ -1,0 +1,1 @@
+"""Trajectories and exact results become named, documented numbers."""
