@@ -82,6 +82,7 @@ class World:
     flows: ClassVar[tuple[tuple[Any, ...], ...]] = ()
     facts: ClassVar[tuple[Fact, ...]] = ()
     calm: ClassVar[Mapping[str, Any]] = {}
+    runs_on: ClassVar[bool] = False  # whether an episode goes on after success
 
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)
