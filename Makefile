@@ -11,7 +11,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
-PIP_INSTALL = $(BIN)/python -m pip install -q -c constraints.txt $(PIP_ARGS)
+# -qq still prints errors.
+PIP_INSTALL = $(BIN)/python -m pip install -qq -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study test bench clean
@@ -20,6 +21,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
 
 setup: .venv/.setup ## make .venv and install powerseek into it
+	@echo "ready: $(BIN)/powerseek"
 
 study: .venv/.setup ## run the quick study; again: resume it, or show the finished table
 	@$(BIN)/powerseek sweep quick --out runs/quick --resume
