@@ -169,7 +169,7 @@ class VecWorld:
 def loop_views(records: Any) -> tuple[Any, Any]:
     """(what loops take, its 8-byte words [n, W]); interpreted rules need attribute access."""
     plain = records.view(np.ndarray).view(np.dtype(records.dtype.descr))
-    words = plain.view(np.int64).reshape(len(records), -1)
+    words = plain.view(np.int64).reshape(len(records), records.dtype.itemsize // 8)
     return (records if INTERPRETED else plain), words
 
 
