@@ -1,0 +1,286 @@
+"""Finite-horizon backward induction, compiled, for many objectives at once.
+
+Every solver carries several *criteria* (expected totals of flows plus a value of the last state)
+and works backward over the clock; criteria are undiscounted. Terminal states keep their value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from powerseek.errors import InvalidInput
+from powerseek.exact.mdp import TabularMDP
+from powerseek.types import Floats, Ints
+
+Bits = NDArray[np.uint64]
+
+MAX_ACTIONS = 64
+"""Most legal actions in one state that a tabular policy can hold (bits of a word)."""
+
+
+@njit(cache=True, nogil=True)
+def _improve(  # type: ignore[no-untyped-def]  # compiled
+    pair_start,
+    edge_start,
+    edge_next,
+    edge_probability,
+    flows,
+    primary,
+    secondary,
+    tolerance,
+    following,
+    out,
+    choice,
+    states,
+):
+    """One step back: per state and objective, the action with the greatest weighted criteria.
+
+    following, out: [S, M * C]; choice: [S, M] (local action index) or [0, 0] to keep none.
+    """
+    objectives, criteria = primary.shape
+    width = objectives * criteria
+    row = np.empty(width)
+    best_first = np.empty(objectives)
+    best_second = np.empty(objectives)
+    for s in range(states):
+        start, stop = pair_start[s], pair_start[s + 1]
+        if start == stop:
+            continue
+        for m in range(objectives):
+            best_first[m] = -np.inf
+            best_second[m] = -np.inf
+        for pair in range(start, stop):
+            for m in range(objectives):
+                for c in range(criteria):
+                    row[m * criteria + c] = flows[pair, c]
+            for edge in range(edge_start[pair], edge_start[pair + 1]):
+                probability = edge_probability[edge]
+                ahead = following[edge_next[edge]]
+                for i in range(width):
+                    row[i] += probability * ahead[i]
+            for m in range(objectives):
+                first = 0.0
+                second = 0.0
+                for c in range(criteria):
+                    first += primary[m, c] * row[m * criteria + c]
+                    second += secondary[m, c] * row[m * criteria + c]
+                better = first > best_first[m] + tolerance
+                tied = not better and first >= best_first[m] - tolerance
+                if better or (tied and second > best_second[m]):
+                    best_first[m] = first if better else max(first, best_first[m])
+                    best_second[m] = second
+                    for c in range(criteria):
+                        out[s, m * criteria + c] = row[m * criteria + c]
+                    if choice.shape[0] > 0:
+                        choice[s, m] = pair - start
+
+
+@njit(cache=True, nogil=True)
+def _follow(  # type: ignore[no-untyped-def]  # compiled
+    pair_start, edge_start, edge_next, edge_probability, flows, weights, following, out, states
+):
+    """One step back under pair probabilities weights [P]; following, out: [S, C]."""
+    criteria = flows.shape[1]
+    row = np.empty(criteria)
+    for s in range(states):
+        start, stop = pair_start[s], pair_start[s + 1]
+        if start == stop:
+            continue
+        row[:] = 0.0
+        for pair in range(start, stop):
+            weight = weights[pair]
+            if weight == 0.0:
+                continue
+            for c in range(criteria):
+                row[c] += weight * flows[pair, c]
+            for edge in range(edge_start[pair], edge_start[pair + 1]):
+                share = weight * edge_probability[edge]
+                ahead = following[edge_next[edge]]
+                for c in range(criteria):
+                    row[c] += share * ahead[c]
+        out[s] = row
+
+
+@njit(cache=True, nogil=True)
+def _slip(  # type: ignore[no-untyped-def]  # compiled
+    pair_start, edge_start, edge_next, edge_probability, flows, bits, slips, following, out, states
+):
+    """One step back under a policy that slips: following, out [S, M * C], one m per slip rate.
+
+    bits: [S], the policy acts uniformly over the set bits (local action indices).
+    """
+    objectives = len(slips)
+    criteria = flows.shape[1]
+    width = objectives * criteria
+    row = np.empty(width)
+    total = np.empty(width)
+    one = np.uint64(1)
+    for s in range(states):
+        start, stop = pair_start[s], pair_start[s + 1]
+        if start == stop:
+            continue
+        count = 0
+        for i in range(stop - start):
+            if (bits[s] >> np.uint64(i)) & one:
+                count += 1
+        total[:] = 0.0
+        for pair in range(start, stop):
+            for m in range(objectives):
+                for c in range(criteria):
+                    row[m * criteria + c] = flows[pair, c]
+            for edge in range(edge_start[pair], edge_start[pair + 1]):
+                probability = edge_probability[edge]
+                ahead = following[edge_next[edge]]
+                for i in range(width):
+                    row[i] += probability * ahead[i]
+            chosen = 0.0
+            if (bits[s] >> np.uint64(pair - start)) & one:
+                chosen = 1.0 / count
+            for m in range(objectives):
+                weight = slips[m] / (stop - start) + (1.0 - slips[m]) * chosen
+                for c in range(criteria):
+                    total[m * criteria + c] += weight * row[m * criteria + c]
+        out[s] = total
+
+
+@njit(cache=True)
+def _depths(pair_start, edge_start, edge_next, initial):  # type: ignore[no-untyped-def]  # compiled
+    """[S] least number of steps to each state, a number past any horizon if never reached."""
+    depth = np.full(len(initial), np.iinfo(np.int64).max)
+    queue = np.empty(len(initial), np.int64)
+    tail = 0
+    for s in range(len(initial)):
+        if initial[s] > 0:
+            depth[s] = 0
+            queue[tail] = s
+            tail += 1
+    head = 0
+    while head < tail:
+        s = queue[head]
+        head += 1
+        for edge in range(edge_start[pair_start[s]], edge_start[pair_start[s + 1]]):
+            following = edge_next[edge]
+            if depth[following] == np.iinfo(np.int64).max:
+                depth[following] = depth[s] + 1
+                queue[tail] = following
+                tail += 1
+    return depth
+
+
+def as_bits(mdp: TabularMDP, choices: Ints) -> Bits:
+    """One set bit per choice (local action index); the shape stays.
+
+    Raises:
+        InvalidInput: A state has more actions than a word has bits.
+    """
+    most = int(np.diff(mdp.pair_start).max(initial=0))
+    if most > MAX_ACTIONS:
+        raise InvalidInput("actions in one state", most, f"at most {MAX_ACTIONS} in exact policies")
+    return np.uint64(1) << choices.astype(np.uint64)
+
+
+def reachable(mdp: TabularMDP, horizon: int) -> Ints:
+    """[T] how many states to look at when t steps have been taken: no later one is reachable.
+
+    Enumeration numbers states by their distance, so most of the early layers are skipped; in a
+    graph numbered otherwise it is every state.
+    """
+    depth = _depths(mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.initial)
+    last_first = np.maximum.accumulate(depth)
+    counts: Ints = np.searchsorted(last_first, np.arange(horizon), side="right")
+    return np.where(np.all(depth == last_first), counts, mdp.n_states)
+
+
+def maximise(
+    mdp: TabularMDP,
+    flows: Floats,
+    finals: Floats,
+    primary: Floats,
+    secondary: Floats,
+    horizon: int,
+    tolerance: float = 0.0,
+    keep: bool = False,
+) -> tuple[Floats, Ints | None]:
+    """Maximise weighted criteria over all policies on state x time, many weightings at once.
+
+    Args:
+        mdp: The MDP.
+        flows: [P, C] expected flow of every criterion.
+        finals: [S, C] value of every criterion in the last state.
+        primary: [M, C] weights to maximise.
+        secondary: [M, C] weights that choose among actions whose primary value ties.
+        horizon: Steps T.
+        tolerance: Absolute difference in primary value that counts as a tie, at each step.
+        keep: Whether to return the choices.
+
+    Returns:
+        Criteria [M, C] of the maximising policies from the initial distribution, and their
+        choices [T, S, M] (local action index) or None.
+    """
+    primary, secondary = np.atleast_2d(primary), np.atleast_2d(secondary)
+    size = mdp.n_states
+    ahead = np.tile(finals, (1, len(primary)))
+    out = ahead.copy()
+    choices = np.zeros((horizon, size, len(primary)), np.int64) if keep else None
+    none = np.zeros((0, 0), np.int64)
+    counts = reachable(mdp, horizon)
+    graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
+    for t in reversed(range(horizon)):
+        choice = none if choices is None else choices[t]
+        _improve(*graph, flows, primary, secondary, tolerance, ahead, out, choice, counts[t])
+        ahead, out = out, ahead
+    return (mdp.initial @ ahead).reshape(len(primary), -1), choices
+
+
+def slip(
+    mdp: TabularMDP, flows: Floats, finals: Floats, bits: Bits, slips: Floats, horizon: int
+) -> Floats:
+    """Criteria [M, C] of a policy that with probability ``slips[m]`` acts at random.
+
+    Args:
+        mdp: The MDP.
+        flows: [P, C].
+        finals: [S, C].
+        bits: [T, S] or [1, S] uint64; the policy is uniform over the set local actions.
+        slips: [M] probabilities of a uniformly random legal action; 1 is the random policy.
+        horizon: Steps T.
+    """
+    ahead = np.tile(finals, (1, len(slips)))
+    out = ahead.copy()
+    counts = reachable(mdp, horizon)
+    graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
+    for t in reversed(range(horizon)):
+        now = bits[t if len(bits) > 1 else 0]
+        _slip(*graph, flows, now, slips, ahead, out, counts[t])
+        ahead, out = out, ahead
+    return (mdp.initial @ ahead).reshape(len(slips), -1)
+
+
+def follow(
+    mdp: TabularMDP,
+    flows: Floats,
+    finals: Floats,
+    weights: Callable[[int], Floats],
+    horizon: int,
+) -> Floats:
+    """Criteria [C] of any Markov policy.
+
+    Args:
+        mdp: The MDP.
+        flows: [P, C].
+        finals: [S, C].
+        weights: t -> [P], probability of every pair given its state.
+        horizon: Steps T.
+    """
+    ahead, out = finals.copy(), finals.copy()
+    counts = reachable(mdp, horizon)
+    graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
+    for t in reversed(range(horizon)):
+        _follow(*graph, flows, weights(t), ahead, out, counts[t])
+        ahead, out = out, ahead
+    total: Floats = mdp.initial @ ahead
+    return total

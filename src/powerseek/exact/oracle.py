@@ -1,0 +1,219 @@
+"""Everything exact that stands beside a table row, computed once per setting and storable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from powerseek.envs.expand import describe
+from powerseek.envs.rewards import Spec
+from powerseek.envs.world import World
+from powerseek.errors import InvalidInput
+from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world
+from powerseek.exact.evaluate import SLIPS, SlipCurve, evaluate, slip_curve
+from powerseek.exact.finite import maximise
+from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.need import Frontier, attainable_holdings, most, need
+from powerseek.exact.optimum import Optimum, optimum
+from powerseek.exact.outcome import Outcome, success_of
+from powerseek.exact.policy import (
+    TabularPolicy,
+    minimal_need_policy,
+    random_policy,
+    scripted_policy,
+)
+from powerseek.exact.words import WordTable
+
+SCRIPTS = ("minimalist", "hoarder")
+
+
+@dataclass(frozen=True, eq=False)
+class Oracle:
+    """Exact facts of one setting (world, parameters, cap): no arm, no learner.
+
+    Attributes:
+        world: World id.
+        params: All parameters, as JSON.
+        horizon: Steps T.
+        states: Number of states; pairs: of (state, action) pairs; edges: of edges.
+        injective: Whether the agent sees all that the oracle sees: states that are not over
+            have distinct observations. Where False, the table says "no oracle".
+        need: Least acquisition by success; None where there is nothing to acquire.
+        most: Greatest acquisition by success, likewise.
+        slips: The minimal-need policy (greatest success, then least acquisition) with slips.
+        script_slips: The world's scripted minimalist with slips; None where it has none.
+        policies: Outcomes of ``minimal need``, ``random`` and the scripted pair.
+        competence: Success of each of these with the hazard off; and ``max``, the greatest
+            attainable.
+        holdings: Attainable gain in holdings: what a power weight pays in full; nan if none.
+    """
+
+    world: str
+    params: str
+    horizon: int
+    states: int
+    pairs: int
+    edges: int
+    injective: bool
+    need: Frontier | None
+    most: Frontier | None
+    slips: SlipCurve
+    script_slips: SlipCurve | None
+    policies: Mapping[str, Outcome]
+    competence: Mapping[str, float]
+    holdings: float
+
+    def surplus(self, success: float) -> float:
+        """Attainable surplus at a success, in units: most - need, nan past the end."""
+        if self.need is None or self.most is None:
+            return float("nan")
+        return float(np.mean(self.most.at(success)) - np.mean(self.need.at(success)))
+
+    def to_arrays(self) -> dict[str, Any]:
+        """Flat dict of arrays, fit for ``np.savez``, from which `from_arrays` restores."""
+        plain = ("world", "params", "horizon", "states", "pairs", "edges", "injective", "holdings")
+        out: dict[str, Any] = {name: np.array(getattr(self, name)) for name in plain}
+        for name in ("need", "most", "slips", "script_slips"):
+            part: Frontier | SlipCurve | None = getattr(self, name)
+            arrays = {} if part is None else part.to_arrays()
+            out |= {f"{name}.{key}": value for key, value in arrays.items()}
+        for name, outcome in self.policies.items():
+            out[f"policies.{name}"] = outcome.as_array()
+        for name, value in self.competence.items():
+            out[f"competence.{name}"] = np.array(value)
+        return out
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> Oracle:
+        """The inverse of `to_arrays`."""
+        least, greatest = _below(arrays, "need"), _below(arrays, "most")
+        script = _below(arrays, "script_slips")
+        policies = _below(arrays, "policies").items()
+        return cls(
+            world=str(arrays["world"]),
+            params=str(arrays["params"]),
+            horizon=int(arrays["horizon"]),
+            states=int(arrays["states"]),
+            pairs=int(arrays["pairs"]),
+            edges=int(arrays["edges"]),
+            injective=bool(arrays["injective"]),
+            need=Frontier.from_arrays(least) if least else None,
+            most=Frontier.from_arrays(greatest) if greatest else None,
+            slips=SlipCurve.from_arrays(_below(arrays, "slips")),
+            script_slips=SlipCurve.from_arrays(script) if script else None,
+            policies={name: Outcome.from_array(value) for name, value in policies},
+            competence={k: float(v) for k, v in _below(arrays, "competence").items()},
+            holdings=float(arrays["holdings"]),
+        )
+
+
+@lru_cache(maxsize=2)
+def enumerated(world: World, limit: int = DEFAULT_LIMIT) -> TabularMDP:
+    """`enumerate_world`, kept for the last two worlds: a setting and its calmed copy."""
+    return enumerate_world(world, limit)
+
+
+def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
+    """Every exact fact of a setting.
+
+    Args:
+        world: The world, hazard on.
+        limit: Most states to enumerate.
+
+    Raises:
+        InvalidInput: The world is too large to enumerate.
+    """
+    mdp, calm = enumerated(world, limit), enumerated(world.calmed(), limit)
+    minimal = minimal_need_policy(mdp)
+    curve = slip_curve(minimal, SLIPS)
+    policies = {
+        "minimal need": evaluate(mdp, minimal),
+        "random": evaluate(mdp, random_policy(mdp)),
+    }
+    competence = {"max": _max_success(calm), "minimal need": _competence(calm, minimal)}
+    script_slips = None
+    for name in SCRIPTS:
+        if not hasattr(type(world), name):
+            continue
+        script = scripted_policy(mdp, name)
+        policies[name] = evaluate(mdp, script)
+        competence[name] = evaluate(calm, scripted_policy(calm, name)).success
+        if name == "minimalist":
+            script_slips = slip_curve(script, SLIPS)
+    return Oracle(
+        world=world.id,
+        params=json.dumps(world.params._asdict(), sort_keys=True),
+        horizon=mdp.horizon(),
+        states=mdp.n_states,
+        pairs=mdp.n_pairs,
+        edges=mdp.n_edges,
+        injective=injective(mdp),
+        need=need(mdp) if "resource" in mdp.roles else None,
+        most=most(mdp) if "resource" in mdp.roles else None,
+        slips=curve,
+        script_slips=script_slips,
+        policies=policies,
+        competence=competence,
+        holdings=attainable_holdings(mdp) if "holdings" in mdp.roles else float("nan"),
+    )
+
+
+def arm_oracle(
+    world: World,
+    reward: Spec = "dense",
+    gamma: float = 1.0,
+    *,
+    time_limit: str = "terminal",
+    power_weight: float = 0.0,
+    limit: int = DEFAULT_LIMIT,
+) -> Optimum:
+    """An arm's own optimum in a setting, with its competence (see `optimum`)."""
+    return optimum(
+        enumerated(world, limit),
+        reward,
+        gamma,
+        time_limit=time_limit,
+        power_weight=power_weight,
+        calm=enumerated(world.calmed(), limit),
+    )
+
+
+def injective(mdp: TabularMDP) -> bool:
+    """Whether states that are not over have distinct observations (chunk by chunk)."""
+    if mdp.world is None or mdp.records is None:
+        raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has observations")
+    width = len(mdp.world.observation_names)
+    table = WordTable((width + 1) // 2)
+    alive = np.flatnonzero(~mdp.terminal)
+    for start in range(0, len(alive), 65_536):
+        part = alive[start : start + 65_536]
+        seen = describe(mdp.world, mdp.records[part])[2]
+        padded = np.zeros((len(part), 2 * ((width + 1) // 2)), np.float32)
+        padded[:, :width] = seen + 0.0
+        if len(table.add(padded.view(np.int64))[1]) < len(part):
+            return False
+    return True
+
+
+def _competence(calm: TabularMDP, policy: TabularPolicy) -> float:
+    try:
+        return evaluate(calm, policy).success
+    except InvalidInput:
+        return float("nan")
+
+
+def _max_success(mdp: TabularMDP) -> float:
+    one = np.ones((1, 1))
+    success = success_of(mdp)[:, None].copy()
+    steps = mdp.horizon()
+    return float(maximise(mdp, np.zeros((mdp.n_pairs, 1)), success, one, one, steps)[0][0, 0])
+
+
+def _below(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    start = f"{prefix}."
+    return {k[len(start) :]: arrays[k] for k in arrays if k.startswith(start)}

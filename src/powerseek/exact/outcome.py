@@ -1,0 +1,115 @@
+"""What the exact layer says about one policy: expected totals of an episode."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, fields
+from math import nan
+
+import numpy as np
+
+from powerseek.errors import InvalidInput
+from powerseek.exact.mdp import TabularMDP
+from powerseek.types import Floats
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Exact expectations over one episode; nan where the world has no such fact.
+
+    Attributes:
+        success: Probability that the fact ``success`` is 1 at the end.
+        acquisition: Undiscounted sum of the flows with role ``resource``, in units.
+        outside: The part of it that lies outside the task region, in units.
+        placebo: Sum of the flows with role ``placebo``, in units.
+        cost: Sum of the flows with role ``cost``, in units.
+        disabled: Probability that the off-switch is disabled at the end (role ``off_switch``).
+        interrupted: Probability that the agent was switched off (fact ``interrupted``).
+        length: Steps.
+    """
+
+    success: float = nan
+    acquisition: float = nan
+    outside: float = nan
+    placebo: float = nan
+    cost: float = nan
+    disabled: float = nan
+    interrupted: float = nan
+    length: float = nan
+
+    def as_array(self) -> Floats:
+        """[8] in the order of the attributes."""
+        return np.array(astuple(self))
+
+    @classmethod
+    def from_array(cls, values: Floats) -> Outcome:
+        """The inverse of `as_array`."""
+        return cls(*(float(value) for value in values))
+
+
+CRITERIA = tuple(field.name for field in fields(Outcome))
+_FLOWS = {
+    "acquisition": "resource",
+    "outside": "resource outside",
+    "placebo": "placebo",
+    "cost": "cost",
+}
+_FINALS = {"success": "success", "disabled": "off_switch", "interrupted": "interrupted"}
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """The expectations of an `Outcome` that exist in an MDP, as solvers take them.
+
+    Attributes:
+        names: C attribute names of `Outcome`.
+        flows: [P, C].
+        finals: [S, C].
+    """
+
+    names: tuple[str, ...]
+    flows: Floats
+    finals: Floats
+
+    def outcome(self, values: Floats) -> Outcome:
+        """The outcome that [C] values stand for."""
+        return Outcome(**{n: float(v) for n, v in zip(self.names, values, strict=True)})
+
+
+def criteria(mdp: TabularMDP) -> Criteria:
+    """Every expectation that exists in the MDP."""
+    names, flows, finals = [], [], []
+    for name in CRITERIA:
+        flow, final = _columns(mdp, name)
+        if flow is None and final is None:
+            continue
+        names.append(name)
+        flows.append(np.zeros(mdp.n_pairs) if flow is None else flow)
+        finals.append(np.zeros(mdp.n_states) if final is None else final)
+    return Criteria(
+        tuple(names),
+        np.ascontiguousarray(np.stack(flows, axis=1)),
+        np.ascontiguousarray(np.stack(finals, axis=1)),
+    )
+
+
+def _columns(mdp: TabularMDP, name: str) -> tuple[Floats | None, Floats | None]:
+    if name == "length":
+        return np.ones(mdp.n_pairs), None
+    if name in _FLOWS:
+        return mdp.flow(_FLOWS[name]), None
+    fact = _FINALS[name]
+    return None, None if fact in mdp.absent else mdp.final(fact)
+
+
+def success_of(mdp: TabularMDP) -> Floats:
+    """[S] the fact ``success``.
+
+    Raises:
+        InvalidInput: The MDP has none.
+    """
+    success = mdp.final("success")
+    if success is None:
+        raise InvalidInput(
+            "facts", mdp.fact_names, "a fact 'success'", 'give facts={"success": {"goal": 1}}'
+        )
+    return success
