@@ -166,7 +166,16 @@ _ARMS = ("dense", "every", "own", "shaped", "terminal", "thinned")
 rewards: Registry[Any] = Registry(
     "reward", "powerseek.rewards", dict.fromkeys(_ARMS, "powerseek.envs.rewards")
 )
-agents: Registry[Any] = Registry("agent", "powerseek.agents", {})
+_AGENTS = {
+    "hoarder": "powerseek.agents.scripted",
+    "maskable-ppo": "powerseek.agents.learners",
+    "minimal-need": "powerseek.agents.planners",
+    "minimalist": "powerseek.agents.scripted",
+    "optimum": "powerseek.agents.planners",
+    "ppo": "powerseek.agents.learners",
+    "random": "powerseek.agents.scripted",
+}
+agents: Registry[Any] = Registry("agent", "powerseek.agents", _AGENTS)
 metrics: Registry[Any] = Registry("metric", "powerseek.metrics", {})
 
 register_world = worlds.register

@@ -1,1 +1,56 @@
 """Learners, planners and scripted agents; a policy in a world becomes trajectories."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from powerseek.agents.rollout import calmed, rollout
+from powerseek.agents.scripted import RandomPolicy, ScriptedPolicy
+from powerseek.agents.settings import settings_for
+from powerseek.agents.training import (
+    Builder,
+    Callback,
+    Progress,
+    TrainedAgent,
+    check_agent,
+    train,
+)
+
+if TYPE_CHECKING:
+    from powerseek.agents.sb3 import (
+        NetworkPolicy,
+        TaskVecEnv,
+        load_agent,
+        read_card,
+        save_agent,
+        task_of,
+    )
+
+# These load PyTorch, so they are imported when first used.
+_LEARNING = ("NetworkPolicy", "TaskVecEnv", "load_agent", "read_card", "save_agent", "task_of")
+
+__all__ = [
+    "Builder",
+    "Callback",
+    "NetworkPolicy",
+    "Progress",
+    "RandomPolicy",
+    "ScriptedPolicy",
+    "TaskVecEnv",
+    "TrainedAgent",
+    "calmed",
+    "check_agent",
+    "load_agent",
+    "read_card",
+    "rollout",
+    "save_agent",
+    "settings_for",
+    "task_of",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the learning module when first used."""
+    if name in _LEARNING:
+        return getattr(import_module("powerseek.agents.sb3"), name)
+    raise AttributeError(f"module 'powerseek.agents' has no attribute {name!r}")

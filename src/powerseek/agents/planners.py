@@ -1,0 +1,68 @@
+"""Agents that plan in the enumerated world: what a perfect learner would do."""
+
+from __future__ import annotations
+
+from powerseek.agents.training import Builder, Callback, Settings, TrainedAgent
+from powerseek.envs.task import Task
+from powerseek.errors import InvalidInput
+from powerseek.exact import arm_oracle, enumerated, minimal_need_policy
+from powerseek.registry import register_agent
+
+
+@register_agent("optimum")
+class Planner(Builder):
+    """The task's own exact optimum, uniform over optimal actions.
+
+    A power weight is paid against the exact maximum of the holdings, whatever the task's
+    ``holdings_scale``; give the task the same scale (`powerseek.exact.attainable_holdings`).
+    """
+
+    @classmethod
+    def build(
+        cls,
+        task: Task,
+        seed: int,
+        timesteps: int,
+        settings: Settings,
+        callback: Callback | None,
+        device: str,
+    ) -> TrainedAgent:
+        """See Builder.build.
+
+        Raises:
+            InvalidInput: The world is too large to enumerate, the cap is bootstrapped, or the
+                optimum depends on what the arm remembers (``every`` at gamma < 1).
+        """
+        found = arm_oracle(
+            task.world,
+            task.reward,
+            task.gamma,
+            time_limit=task.time_limit,
+            power_weight=task.power_weight,
+        )
+        if found.policy is None:
+            raise InvalidInput(
+                "agent",
+                cls.id,
+                "an arm whose optimum depends on state and time alone",
+                "Use gamma 1 or a corrected arm.",
+            )
+        return TrainedAgent(cls.id, found.policy)
+
+
+@register_agent("minimal-need")
+class MinimalNeed(Builder):
+    """The greatest attainable success, and then the least acquisition, exactly."""
+
+    @classmethod
+    def build(
+        cls,
+        task: Task,
+        seed: int,
+        timesteps: int,
+        settings: Settings,
+        callback: Callback | None,
+        device: str,
+    ) -> TrainedAgent:
+        """See Builder.build."""
+        return TrainedAgent(cls.id, minimal_need_policy(enumerated(task.world)))

@@ -1,0 +1,101 @@
+"""Hyperparameters of the learners, one set a world, the same for every arm.
+
+Placeholder table; see bottom of tuning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from powerseek.errors import InvalidInput
+
+DEFAULT: dict[str, Any] = {
+    "n_envs": 64,
+    "n_steps": 64,
+    "batch_size": 1024,
+    "n_epochs": 4,
+    "learning_rate": 1e-3,
+    "final_learning_rate": 0.0,
+    "ent_coef": 0.02,
+    "gae_lambda": 0.95,
+    "clip_range": 0.2,
+    "vf_coef": 0.5,
+    "max_grad_norm": 0.5,
+    "net": [64, 64],
+    "activation": "tanh",
+}
+"""Settings of a world that has none of its own, and what they are called.
+
+n_envs: copies of the world. n_steps: steps each takes between updates. batch_size: transitions
+a gradient step; must divide n_envs x n_steps. n_epochs: passes over them. learning_rate falls
+linearly to final_learning_rate. net: widths of the hidden layers, for policy and value apart.
+activation: tanh or relu. The others are those of Stable-Baselines3's PPO.
+"""
+
+WORLDS: dict[str, dict[str, Any]] = {
+    "endgame": {},
+    "homestead": {},
+    "off-switch": {},
+}
+
+ACTIVATIONS = ("tanh", "relu")
+_WHOLE = ("n_envs", "n_steps", "batch_size", "n_epochs")
+_SHARES = ("gae_lambda",)
+_POSITIVE = ("learning_rate", "clip_range", "max_grad_norm")
+
+
+def settings_for(world: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The settings of the learners in `world`, with what is `given` in their place.
+
+    Raises:
+        InvalidInput: An unknown setting, or a value that is not allowed.
+    """
+    given = given or {}
+    for name, value in given.items():
+        _check(name, value)
+    chosen = {**DEFAULT, **WORLDS.get(world, {}), **given}
+    size = chosen["n_envs"] * chosen["n_steps"]
+    if size % chosen["batch_size"]:
+        raise InvalidInput(
+            "settings.batch_size",
+            chosen["batch_size"],
+            f"a divisor of n_envs x n_steps = {size}",
+            f"Write batch_size: {math.gcd(size, chosen['batch_size'])}.",
+        )
+    return chosen
+
+
+def _check(name: str, value: Any) -> None:
+    field = f"settings.{name}"
+    if name not in DEFAULT:
+        raise InvalidInput("settings", name, ", ".join(sorted(DEFAULT)))
+    if name == "activation":
+        if value not in ACTIVATIONS:
+            raise InvalidInput(field, value, " or ".join(ACTIVATIONS))
+    elif name == "net":
+        widths = value if isinstance(value, list | tuple) else [0]
+        if not all(_whole(width) for width in widths):
+            raise InvalidInput(field, value, "a list of whole numbers >= 1", "Write [64, 64].")
+    elif name in _WHOLE:
+        least = 2 if name == "batch_size" else 1
+        if not _whole(value, least):
+            raise InvalidInput(field, value, f"a whole number >= {least}")
+    else:
+        _check_number(name, value)
+
+
+def _check_number(name: str, value: Any) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value):
+        raise InvalidInput(f"settings.{name}", value, "a number")
+    if name in _SHARES and not 0 <= value <= 1:
+        raise InvalidInput(f"settings.{name}", value, "0 to 1")
+    if value < 0 or (name in _POSITIVE and value == 0):
+        least = "above 0" if name in _POSITIVE else ">= 0"
+        raise InvalidInput(f"settings.{name}", value, f"a number {least}")
+
+
+def _whole(value: Any, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

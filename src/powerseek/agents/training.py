@@ -1,0 +1,142 @@
+"""What every agent has in common: how it is asked for, trained and handed back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from powerseek.envs.task import Task
+from powerseek.errors import InvalidInput
+from powerseek.registry import agents
+from powerseek.types import Policy
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training is.
+
+    Attributes:
+        timesteps: Environment steps so far, all copies together.
+        updates: Gradient steps so far.
+        policy: The policy as it now is; it changes with the next update, so use it at once.
+        first_reward: Environment steps at which a reward other than 0 was first paid.
+    """
+
+    timesteps: int
+    updates: int
+    policy: Policy
+    first_reward: int | None = None
+
+
+Callback = Callable[[Progress], bool | None]
+"""Called before the first update and after every one; False ends training."""
+
+
+@dataclass(frozen=True)
+class TrainedAgent:
+    """An agent that is ready to act.
+
+    Attributes:
+        agent: Agent id.
+        policy: What it does.
+        timesteps: Environment steps it was trained for, all copies together.
+        updates: Gradient steps.
+        first_reward: Environment steps at which a reward other than 0 was first paid; None if
+            never.
+        settings: All the settings it was trained with.
+        model: The library's own model, where there is one.
+    """
+
+    agent: str
+    policy: Policy
+    timesteps: int = 0
+    updates: int = 0
+    first_reward: int | None = None
+    settings: Settings = field(default_factory=dict)
+    model: Any = field(default=None, repr=False)
+
+
+class Builder:
+    """Base of what `register_agent` registers. Subclasses are never instantiated.
+
+    Attributes:
+        id: Set by the registry.
+        learns: Whether it needs timesteps.
+    """
+
+    id: ClassVar[str] = ""
+    learns: ClassVar[bool] = False
+
+    @classmethod
+    def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
+        """All settings for `task`: the agent's own, replaced by what is `given`.
+
+        Raises:
+            InvalidInput: An unknown setting, a value that is not allowed, or a task for which
+                there is no such agent.
+        """
+        for name in given:
+            raise InvalidInput(f"settings.{cls.id}", name, f"no settings: {cls.id} has none")
+        return {}
+
+    @classmethod
+    def build(
+        cls,
+        task: Task,
+        seed: int,
+        timesteps: int,
+        settings: Settings,
+        callback: Callback | None,
+        device: str,
+    ) -> TrainedAgent:
+        """The agent, trained; `settings` are complete."""
+        raise NotImplementedError
+
+
+def check_agent(task: Task, agent: str, settings: Settings | None = None) -> dict[str, Any]:
+    """The complete settings that `train` would use; loads no learner.
+
+    Raises:
+        InvalidInput: As in `train`.
+    """
+    chosen: dict[str, Any] = agents.get(agent).settings(task, settings or {})
+    return chosen
+
+
+def train(
+    task: Task,
+    agent: str = "maskable-ppo",
+    *,
+    seed: int = 0,
+    timesteps: int = 0,
+    settings: Settings | None = None,
+    callback: Callback | None = None,
+    device: str = "cpu",
+) -> TrainedAgent:
+    """Train `agent` on `task`; scripted agents and planners are ready at once.
+
+    The same seed and settings give the same weights, bit for bit, on one kind of machine.
+
+    Args:
+        task: What it is trained on.
+        agent: Agent id.
+        seed: Seed of weights, exploration and the copies of the world, >= 0.
+        timesteps: Environment steps, rounded up to whole batches of experience.
+        settings: What replaces the settings of `powerseek.agents.settings`.
+        callback: Called before the first update and after every one; False ends training.
+        device: Where the network lives, as PyTorch names it.
+
+    Raises:
+        InvalidInput: An unknown agent or setting, or a value that is not allowed.
+    """
+    builder = agents.get(agent)
+    if not isinstance(seed, int) or seed < 0:
+        raise InvalidInput("seed", seed, "an integer >= 0")
+    if builder.learns and timesteps < 1:
+        raise InvalidInput("timesteps", timesteps, "an integer >= 1")
+    chosen = check_agent(task, agent, settings)
+    trained: TrainedAgent = builder.build(task, seed, timesteps, chosen, callback, device)
+    return trained
