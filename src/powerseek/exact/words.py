@@ -92,13 +92,15 @@ class WordTable:
         numbers = np.empty(len(rows), np.int64)
         new = np.empty(len(rows), np.int64)
         before = self.count
-        self.count = int(_add(rows, self._keys, self._slots, before, numbers, new))
+        with np.errstate(over="ignore"):  # 64-bit wrap-around is meant; only NumPy would warn
+            self.count = int(_add(rows, self._keys, self._slots, before, numbers, new))
         return numbers, new[: self.count - before].copy()
 
     def find(self, rows: Ints) -> Ints:
         """Numbers [n] of the rows [n, width], -1 for a row that is not there."""
         numbers = np.empty(len(rows), np.int64)
-        _lookup(np.ascontiguousarray(rows, np.int64), self._keys, self._slots, numbers)
+        with np.errstate(over="ignore"):  # as above
+            _lookup(np.ascontiguousarray(rows, np.int64), self._keys, self._slots, numbers)
         return numbers
 
     def _reserve(self, size: int) -> None:
@@ -110,7 +112,8 @@ class WordTable:
             slots = np.full(1 << (2 * size - 1).bit_length(), -1, np.int64)
             scratch = np.empty(self.count, np.int64)
             known = self.rows.copy()
-            _add(known, self._keys, slots, 0, scratch, scratch.copy())
+            with np.errstate(over="ignore"):  # as above
+                _add(known, self._keys, slots, 0, scratch, scratch.copy())
             self._slots = slots
 
 

@@ -1,0 +1,171 @@
+"""The need frontier against closed forms, a linear programme and brute force."""
+
+import numpy as np
+import pytest
+from graphs import (
+    by_linear_programme,
+    corridor,
+    deterministic_policies,
+    drawn,
+    one_at_a_time,
+    up_front,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from powerseek.errors import InvalidInput
+from powerseek.exact import (
+    Frontier,
+    TabularMDP,
+    attainable_holdings,
+    evaluate,
+    minimal_need_policy,
+    most,
+    need,
+)
+
+TARGETS = (0.5, 0.9, 0.95, 0.99)
+
+
+def test_sequential_purchase_needs_the_expected_number_of_attempts():
+    frontier = need(one_at_a_time())
+    for target in TARGETS:
+        assert frontier.at(target) == pytest.approx((target / 0.3, target / 0.3), abs=1e-9)
+    assert [round(frontier.at(t)[1], 2) for t in TARGETS] == [1.67, 3, 3.17, 3.3]
+
+
+def test_randomised_up_front_stocks():
+    low, high = need(up_front(), gap=1e-9).at(np.array(TARGETS))
+    assert high == pytest.approx([1.95, 6.5, 8.44, 12.93], abs=0.005)
+    assert low == pytest.approx(high, abs=1e-8)
+
+
+def test_smallest_deterministic_up_front_stock():
+    mdp = up_front()
+    outcomes = [evaluate(mdp, np.eye(mdp.n_pairs)[n]) for n in range(mdp.n_pairs)]
+    smallest = [min(o.acquisition for o in outcomes if o.success >= target) for target in TARGETS]
+    assert smallest == [2, 7, 9, 13]
+
+
+def test_corridor_needs_three_charges():
+    frontier = need(corridor())
+    assert frontier.at(1.0) == (9.0, 9.0)
+    assert most(corridor()).at(1.0)[1] == pytest.approx(18.0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_frontier_equals_linear_programme(seed, sign):
+    mdp = drawn(seed, states=5, actions=3, steps=5)
+    frontier = (need if sign > 0 else most)(mdp, gap=1e-9)
+    for share in (0.0, 0.3, 0.7, 0.95, 1.0):
+        # The end is approached from inside: a programme on the boundary is a rounding error away
+        # from having no solution.
+        sigma = share * (frontier.max_success - 1e-9)
+        low, high = frontier.at(sigma)
+        assert by_linear_programme(mdp, sigma, sign) == pytest.approx(high, abs=1e-6)
+        assert low == pytest.approx(high, abs=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_deterministic_policy_crosses_the_frontiers(seed):
+    mdp = drawn(seed, states=2, actions=3, steps=3)
+    least, greatest = need(mdp, gap=1e-9), most(mdp, gap=1e-9)
+    found = [evaluate(mdp, weights) for weights in deterministic_policies(mdp)]
+    for one in found:
+        assert least.at(one.success)[0] <= one.acquisition + 1e-9
+        assert one.acquisition <= greatest.at(one.success)[1] + 1e-9
+    attained = np.array([(one.success, one.acquisition) for one in found])
+    for vertex in (*least.vertices, *greatest.vertices):
+        assert np.abs(attained - vertex).max(axis=1).min() < 1e-9
+    top = attained[:, 0].max()
+    assert least.max_success == pytest.approx(top)
+    best = attained[attained[:, 0] > top - 1e-12, 1].min()
+    minimal = evaluate(mdp, minimal_need_policy(mdp))
+    assert (minimal.success, minimal.acquisition) == pytest.approx((top, best))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), steps=st.integers(0, 6), gap=st.sampled_from([1e-6, 0.05]))
+def test_frontiers_are_monotone_convex_and_bounded(seed, steps, gap):
+    mdp = drawn(seed, states=4, actions=3, steps=steps)
+    least, greatest = need(mdp, gap=gap), most(mdp, gap=gap)
+    sigma = np.linspace(0, least.max_success, 41)
+    for frontier, sign in ((least, 1), (greatest, -1)):
+        low, high = frontier.at(sigma)
+        assert (low <= high).all()
+        assert (high - low <= gap + 1e-9).all()
+        for edge in (low, high):
+            assert (sign * np.diff(edge) >= -1e-9).all()
+            assert (sign * np.diff(edge, 2) >= -1e-9).all()
+    assert (least.at(sigma)[0] <= greatest.at(sigma)[1] + 1e-9).all()
+    assert np.isnan(least.at(least.max_success + 1e-6)).all()
+
+
+def test_ends_are_lexicographic():
+    mdp = TabularMDP.from_transitions(
+        {"s": [{"won": 0.5, "lost": 0.5}, {"lost": 1}, {"won": 1}, {"won": 1}]},
+        facts={"success": {"won": 1}},
+        flows={"acquired": {("s", 2): 7.0, ("s", 3): 4.0}},
+        terminal=["won", "lost"],
+        max_steps=1,
+    )
+    assert need(mdp).vertices == ((0.5, 0.0), (1.0, 4.0))
+    assert need(mdp).at(0.2) == (0.0, 0.0)
+    assert need(mdp).at(0.75) == (2.0, 2.0)
+    assert most(mdp).vertices == ((1.0, 7.0),)
+
+
+def test_success_must_last_to_the_end():
+    mdp = TabularMDP.from_transitions(
+        {"on": [{"off": 1.0}], "off": [{"off": 1.0}]},
+        facts={"success": {"on": 1}},
+        flows={"acquired": {}},
+        max_steps=1,
+    )
+    assert need(mdp).max_success == 0.0
+    assert need(mdp, 0).max_success == 1.0
+
+
+def test_a_frontier_survives_storage():
+    frontier = need(drawn(3))
+    again = Frontier.from_arrays(frontier.to_arrays())
+    sigma = np.linspace(0, 1, 11)
+    assert np.array_equal(frontier.at(sigma), again.at(sigma), equal_nan=True)
+
+
+def test_attainable_holdings_is_the_best_expected_gain():
+    mdp = drawn(1, states=2, actions=2, steps=3)
+    power = mdp.final("holdings")
+    start = mdp.initial @ power
+    # Brute force: a policy's final holdings, by stepping its state distribution forward.
+    best = max(_expected_final(mdp, weights, power) for weights in deterministic_policies(mdp))
+    assert attainable_holdings(mdp) == pytest.approx(best - start)
+
+
+def _expected_final(mdp, weights, values):
+    chance = mdp.initial.copy()
+    for now in weights:
+        step = chance * mdp.terminal
+        for pair in range(mdp.n_pairs):
+            for edge in range(mdp.edge_start[pair], mdp.edge_start[pair + 1]):
+                step[mdp.edge_next[edge]] += (
+                    chance[mdp.pair_state[pair]] * now[pair] * mdp.edge_probability[edge]
+                )
+        chance = step
+    return chance @ values
+
+
+@pytest.mark.parametrize(
+    ("keywords", "word"),
+    [({"gap": 0}, "gap"), ({"role": "gold"}, "gold"), ({"horizon": -1}, "horizon")],
+)
+def test_bad_input_is_named(keywords, word):
+    with pytest.raises(InvalidInput, match=word):
+        need(drawn(0), **keywords)
+
+
+def test_without_a_success_fact_there_is_no_frontier():
+    mdp = TabularMDP.from_successors({"a": ["a"]}, flows={"acquired": {}}, max_steps=3)
+    with pytest.raises(InvalidInput, match="success"):
+        need(mdp)
