@@ -92,7 +92,13 @@ def step(
     truncated: Any,
     final_observations: Any,
 ) -> int:
-    """Step every copy once, restarting those that end; 0, or 10 * copy + what is wrong."""
+    """Step every copy once, restarting those that end.
+
+    Returns 0, 10 * copy + what is wrong with it, or -1 for an action out of range.
+    """
+    for action in actions:
+        if action < 0 or action >= masks.shape[1]:
+            return -1
     c = tape[0]
     for i in range(len(states)):
         s = states[i]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,25 +12,32 @@ from powerseek.envs.world import World, WorldError
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.types import Bools, Floats, Floats32, Ints
 
+OUT_OF_RANGE = -1
 _WRONG = {1: "measure() gives a fact that is NaN or infinite", 2: "legal() allows no action"}
 
 
-@contextmanager
-def rules_at_work(world: World) -> Iterator[None]:
+class rules_at_work:  # noqa: N801  # used like a function, as contextlib's are
     """Turn whatever a rule raises into one message that names the world.
 
     64-bit wrap-around in the tape is meant; only interpreted NumPy would warn of it.
+    A class, because a generator's overhead shows in every step.
     """
-    try:
-        with np.errstate(over="ignore"):
-            yield
-    except PowerseekError:
-        raise
-    except Exception as error:
-        raise WorldError(
-            f"world {world.id!r}: a rule raised {type(error).__name__}: "
-            f"{str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
-        ) from error
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def __enter__(self) -> None:
+        if INTERPRETED:
+            self.before = np.seterr(over="ignore")
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if INTERPRETED:
+            np.seterr(**self.before)
+        if isinstance(error, Exception) and not isinstance(error, PowerseekError):
+            words = str(error).strip().splitlines() or ["no message"]
+            raise WorldError(
+                f"world {self.world.id!r}: a rule raised {type(error).__name__}: {words[0]}"
+            ) from error
 
 
 def complain(world: World, code: int, what: str = "copy") -> None:
@@ -140,8 +145,6 @@ class VecWorld:
         actions = np.ascontiguousarray(actions, dtype=np.int64)
         if actions.shape != (self.n,):
             raise InvalidInput("actions", actions.shape, f"shape ({self.n},)")
-        if actions.min() < 0 or actions.max() >= self.masks.shape[1]:
-            raise InvalidInput("actions", actions, f"0 to {self.masks.shape[1] - 1}")
         with rules_at_work(self.world):
             code = self._loops.step(
                 self._prepared,
@@ -163,6 +166,8 @@ class VecWorld:
                 self.truncated,
                 self.final_observations,
             )
+        if code == OUT_OF_RANGE:
+            raise InvalidInput("actions", actions, f"0 to {self.masks.shape[1] - 1}")
         complain(self.world, code)
 
 

@@ -1,0 +1,1 @@
+"""Ratios against plain Python and library defaults, each measured in one run."""
