@@ -338,6 +338,43 @@ def test_greedy_black_takes_the_most_valuable_piece():
     assert np.allclose(edges.probability[mine], 1 / mine.sum())
 
 
+CLOCKWISE = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
+
+
+def wish(black, before, target, after, moves):
+    """What Black maximises, as the docstring of the world says it."""
+    step = (target[0] - before.black[0], target[1] - before.black[1])
+    taken = {before.main: 5, before.pawn: 1, before.queen: 9}.get(target, 0)
+    if black == "greedy":
+        return taken, len(plain.black_moves(after)), -CLOCKWISE.index(step)
+    return moves.get(after, 1_000), taken > 0, -CLOCKWISE.index(step)
+
+
+@pytest.mark.parametrize("black", ["optimal", "greedy"])
+def test_black_replies_as_documented(black):
+    """Every reply in a sample, against plain Python with its own distances to mate."""
+    world = make_world("endgame", openness=3, black=black)
+    states = np.unique(positions(world, 20, seed=6))
+    moves = plain.solve([to_plain(world, s) for s in states])[0] if black == "optimal" else {}
+    edges = expand(world, states)
+    compared = 0
+    for i, s in enumerate(states):
+        position = to_plain(world, s)
+        for name, target, before in plain.white_moves(position):
+            replies = plain.black_moves(before)
+            if len(replies) < 2:
+                continue
+            mine = [
+                k
+                for k in np.flatnonzero(edges.source == i)
+                if target_of(world, s, edges.action[k]) == (name, target)
+            ]
+            best = max(replies, key=lambda reply: wish(black, before, *reply, moves))
+            assert [to_plain(world, edges.records[k]) for k in mine] == [best[1]]
+            compared += 1
+    assert compared > 300
+
+
 def test_promotion_by_capture_takes_twice():
     #  3 . . b .
     #  2 K . . P
