@@ -21,7 +21,7 @@ from powerseek.errors import InvalidInput
 from powerseek.registry import register_world
 
 LIMIT = 8_000_000
-"""Most positions that are tabulated: about 7 s and 60 MB."""
+"""Most positions that are tabulated: about 10 s and 60 MB."""
 
 BLACK = ("optimal", "greedy", "random")
 OPTIMAL, GREEDY, RANDOM = 0, 1, 2
