@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from powerseek.errors import InvalidInput, PowerseekError
@@ -84,7 +85,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Training seed.", min=0)] = 0,
     timesteps: Annotated[int, typer.Option(help="Environment steps.")] = 100_000,
     episodes: Episodes = 1000,
-    out: Annotated[Path, typer.Option(help="Where the model goes.")] = Path("runs/train"),
+    out: Annotated[
+        Path | None, typer.Option(help="Where the model goes [default: under runs/train].")
+    ] = None,
 ) -> None:
     """Train one agent, print its measures and keep the model."""
     from powerseek.experiments.single import train_one
@@ -100,9 +103,15 @@ def train(
     }
     if agent is not None:
         study["agents"] = [agent]
-    rows, model = train_one(study, seed, out)
+    try:
+        rows, model, cautions = train_one(study, seed, out)
+    except InvalidInput as error:
+        raise InvalidInput(_option(error.field), error.value, error.allowed, error.hint) from None
+    for caution in cautions:
+        _say(f"warning: {caution}")
     _measures(rows)
-    _say(f"model: {model}", error=False)
+    if model is not None:
+        _say(f"model: {_shown(model)}", error=False)
 
 
 @app.command()
@@ -148,7 +157,8 @@ def envs() -> None:
     for name in list_worlds():
         world = worlds.get(name)
         first = (world.__doc__ or "").strip().splitlines()[:1]
-        console.print(f"[bold]{name}[/bold]  {first[0] if first else ''}", highlight=False)
+        line = f"[bold]{name}[/bold]  {escape(first[0]) if first else ''}"
+        console.print(line, highlight=False, soft_wrap=True)
         for key, default in world().params._asdict().items():
             allowed = _range(world.ranges.get(key))
             console.print(f"    {key} = {default!r}{allowed}", highlight=False, markup=False)
@@ -204,6 +214,15 @@ def _number(row: pd.Series[Any]) -> str:
     return f"{row['value']:.3g}{interval}"
 
 
+def _option(field: str) -> str:
+    """The option of `train` that gave a field of its one-cell study."""
+    parameter = field.removeprefix("worlds[0].params.")
+    if parameter != field:
+        return f"--set {parameter}"
+    known = {"worlds[0].id": "--world", "rewards[0]": "--reward", "agents": "--agent"}
+    return known.get(field, field if field.startswith("-") else f"--{field.replace('_', '-')}")
+
+
 def _pairs(given: list[str]) -> dict[str, Any]:
     """KEY=VALUE options as a mapping; values are read as YAML."""
     pairs = {}
@@ -238,3 +257,7 @@ def _shown(path: Path) -> str:
 
 def _say(line: str, error: bool = True) -> None:
     print(line, file=sys.stderr if error else sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from powerseek.agents import check_agent
 from powerseek.envs.rewards import ConfoundWarning, Spec, arm_name, read_spec, windows_of
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study import Study, WorldEntry
-from powerseek.registry import make_world
+from powerseek.experiments.wording import closest
+from powerseek.registry import list_agents, make_world
 
 # What the results show in columns of their own; a world's other parameters stand together.
 OWN_COLUMNS = ("openness", "goal", "layout", "max_steps")
@@ -48,11 +50,11 @@ class Cell:
         power_weight: Reward per change in weighted holdings.
         gamma: Discount in (0, 1].
         time_limit: ``terminal`` or ``bootstrap``.
-        gae_lambda: Value-target length; None leaves the agent's own.
-        n_step: Value-target length in steps; None leaves the agent's own.
+        gae_lambda: Value-target length, where the study sets it (it stands in settings too).
+        n_step: Value-target length in steps, likewise.
         lookahead: Overseer's look-ahead h, None where there is no overseer.
         agent: Agent id.
-        settings: What replaces the agent's own settings.
+        settings: All of the agent's settings.
         timesteps: Environment steps of training.
         windows: k of each accumulator that is observed.
         competence: Levels at which the trial is also measured.
@@ -149,8 +151,7 @@ class Trial:
     def from_config(cls, config: Mapping[str, Any], study: str = "") -> Trial:
         """The trial whose ``config`` this is."""
         values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in config.items()
+            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
         }
         seed = int(values.pop("seed"))
         return cls(Cell(**values), seed, study)
@@ -202,6 +203,14 @@ def delays_without_correction(reward: Spec) -> bool:
 
 
 def _refuse_unavailable(study: Study) -> None:
+    for where, settings in (
+        ("", study.settings),
+        *((f"worlds[{i}].", entry.settings) for i, entry in enumerate(study.worlds)),
+    ):
+        for agent in settings:
+            if agent not in list_agents():
+                hint = closest(agent, list_agents())
+                raise InvalidInput(f"{where}settings", agent, ", ".join(list_agents()), hint)
     if study.cohort is not None:
         raise InvalidInput("cohort", study.cohort, "no value: no agent trains in cohorts yet")
     for block, written in study.blocks():
@@ -237,15 +246,16 @@ def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> It
                 n_step=n_step,
                 lookahead=lookahead,
                 agent=agent,
-                settings={**block.settings.get(agent, {}), **entry.settings.get(agent, {})},
                 timesteps=entry.timesteps or block.timesteps,
                 competence=tuple(block.competence),
                 episodes=block.episodes,
                 evaluations=block.evaluations,
             )
-            _check_arm(cell, world, {**written, "rewards": f"{written['rewards']}[{i}]"})
-            _check_agent(cell, f"{where}.agents" if entry.agents else written["agents"])
-            yield cell
+            names = {**written, "rewards": f"{written['rewards']}[{i}]"}
+            if entry.agents:
+                names["agents"] = f"{where}.agents"
+            task = _built(cell, world, names)
+            yield replace(cell, settings=_settings(cell, task, block, entry, where, names))
 
 
 def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:
@@ -270,14 +280,37 @@ def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iter
         yield world
 
 
-def _check_arm(cell: Cell, world: World, written: Names) -> None:
-    with _named(written, written["rewards"]), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfoundWarning)  # `cautions` says it once per study
-        _ = cell.task(world).arm
+def _built(cell: Cell, world: World, written: Names) -> Task:
+    """The cell's task: its arm is built."""
+    with _named(written, written["rewards"]), unwarned():
+        return cell.task(world)
 
 
-def _check_agent(cell: Cell, where: str) -> None:
-    raise NotImplementedError
+def _settings(
+    cell: Cell, task: Task, block: Study, entry: WorldEntry, where: str, written: Names
+) -> dict[str, Any]:
+    """All settings of the cell's agent: its own, replaced by the study's and the world's."""
+    agent = cell.agent
+    dials = {"gae_lambda": cell.gae_lambda, "n_step": cell.n_step}
+    names = {name: f"settings.{agent}.{name}" for name in block.settings.get(agent, {})}
+    names |= {name: f"{where}.settings.{agent}.{name}" for name in entry.settings.get(agent, {})}
+    given = {**block.settings.get(agent, {}), **entry.settings.get(agent, {})}
+    for name, value in dials.items():
+        if value is not None:
+            if name in given:
+                hint = f"{written[name]} sets it; write it in one place only."
+                raise InvalidInput(names[name], given[name], "no value", hint)
+            given[name], names[name] = value, written[name]
+    with _named(names | {"agent": written["agents"]}, written["agents"], strip="settings."):
+        return check_agent(task, agent, given)
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Without the confound warning of each arm: `cautions` says it once per study."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConfoundWarning)
+        yield
 
 
 @contextmanager

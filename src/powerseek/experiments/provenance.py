@@ -24,6 +24,8 @@ def cores() -> int:
 def command_line() -> str:
     """The command this process was started with."""
     program = Path(sys.argv[0]).name
+    if program == "cli.py":
+        program = "powerseek"
     return " ".join([program, *sys.argv[1:]])
 
 

@@ -44,6 +44,7 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
+MODELS = "models"
 FAILED_ROW = {"checkpoint": "end", "evaluation": "sampled", "metric": "failed"}
 
 
@@ -76,8 +77,8 @@ class Store:
         """
         if self.out.exists() and not self.out.is_dir():
             raise InvalidInput("--out", str(self.out), "a directory")
-        _guard(self.out, self._check, study, grid, resume)
-        _guard(self.out, self._begin, study)
+        guard(self.out, self._check, study, grid, resume)
+        guard(self.out, self._begin, study)
 
     def _check(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
         if not self.out.exists() or not any(self.out.iterdir()):
@@ -141,7 +142,7 @@ class Store:
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         text = json.dumps(content, indent=2) + "\n"
         path = self.out / name
-        _guard(self.out, write_atomically, path, lambda temporary: temporary.write_text(text))
+        guard(self.out, write_atomically, path, lambda temporary: temporary.write_text(text))
 
     def path(self, trial: Trial) -> Path:
         """Where the rows of one trial lie."""
@@ -160,17 +161,17 @@ class Store:
         """
         table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
         path = self.path(trial)
-        _guard(path, write_atomically, path, lambda temporary: pq.write_table(table, temporary))
+        guard(path, write_atomically, path, lambda temporary: pq.write_table(table, temporary))
         self.error_path(trial).unlink(missing_ok=True)
 
     def write_failed(self, trial: Trial, error: str) -> None:
         """Keep a failed trial: one row, and its error beside it."""
         path = self.error_path(trial)
-        _guard(path, write_atomically, path, lambda temporary: temporary.write_text(error))
+        guard(path, write_atomically, path, lambda temporary: temporary.write_text(error))
         row = {**describe(trial), **FAILED_ROW, "status": "failed"}
         table = pa.Table.from_pylist([{name: row.get(name) for name in COLUMNS}], SCHEMA)
         target = self.path(trial)
-        _guard(target, write_atomically, target, lambda tmp: pq.write_table(table, tmp))
+        guard(target, write_atomically, target, lambda tmp: pq.write_table(table, tmp))
 
     def missing(self, grid: Iterable[Trial]) -> list[Trial]:
         """Trials without a result, and failed ones, which a resume tries again."""
@@ -189,7 +190,7 @@ class Store:
         paths = [self.path(trial) for trial in grid if self.path(trial).is_file()]
         tables = [_read(path) for path in paths]
         table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
-        _guard(self.results, write_atomically, self.results, lambda tmp: pq.write_table(table, tmp))
+        guard(self.results, write_atomically, self.results, lambda tmp: pq.write_table(table, tmp))
         return _frame(table)
 
     def stale(self, grid: Iterable[Trial]) -> bool:
@@ -259,7 +260,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _guard(path: Path, action: Callable[..., None], *args: Any) -> None:
+def guard(path: Path, action: Callable[..., None], *args: Any) -> None:
     """Turn an operating system's refusal into one clear message."""
     try:
         action(*args)

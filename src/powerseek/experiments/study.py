@@ -103,7 +103,7 @@ class Dials(BaseModel):
         None, description=OPTIONAL_WHOLES, min_length=1
     )
     agents: Annotated[list[str], BeforeValidator(_listed)] = Field(
-        ["ppo"], description="a list of agent names", min_length=1
+        ["maskable-ppo"], description="a list of agent names", min_length=1
     )
 
 

@@ -1,0 +1,94 @@
+"""One agent at a time: train it and keep it, or measure one that was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from powerseek.errors import InvalidInput
+from powerseek.experiments.grid import Trial, cautions, cells, unwarned
+from powerseek.experiments.oracles import optimum_of, oracle_of
+from powerseek.experiments.store import COLUMNS, MODELS, Store, describe
+from powerseek.experiments.study import make_study
+from powerseek.experiments.trial import Judge, run_trial, trial_of_card
+from powerseek.registry import make_world
+
+
+def train_one(
+    given: Mapping[str, Any], seed: int, out: Path | None
+) -> tuple[pd.DataFrame, Path | None, tuple[str, ...]]:
+    """Train the one cell of a study.
+
+    Args:
+        given: The study, as its file would hold it.
+        seed: Training seed.
+        out: Where model and measures go; by default ``runs/train/<identity>``.
+
+    Returns:
+        Its rows, its model (None for an agent without one) and what should be said beside it.
+
+    Raises:
+        InvalidInput: Bad input; nothing is written.
+    """
+    study = make_study(given)
+    (cell,) = cells(study)
+    trial = Trial(cell, seed, study.name)
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InvalidInput("--out", str(out), "an empty or absent directory")
+    store = Store(out or Path("runs") / "train" / trial.key)
+    rows = run_trial(trial, store.out)
+    store.write(trial, rows)
+    model = store.out / MODELS / f"{trial.key}.zip"
+    return rows, model if model.is_file() else None, cautions(study)
+
+
+def evaluate_one(
+    model: Path, world: str, params: Mapping[str, Any], episodes: int, seed: int
+) -> pd.DataFrame:
+    """Measure a kept model in a world, beside what it was trained for.
+
+    Args:
+        model: What `train_one` or a sweep kept.
+        world: World id.
+        params: The world's parameters; in the world it was trained in, the rest are those of
+            training, else the world's own.
+        episodes: Episodes of each evaluation.
+        seed: Of the evaluation.
+
+    Raises:
+        InvalidInput: Not a model, or one that does not fit the world.
+    """
+    from powerseek.agents import read_card
+
+    card = read_card(model)
+    with unwarned():
+        return _evaluated(card, model, world, params, episodes, seed)
+
+
+def _evaluated(
+    card: Mapping[str, Any],
+    model: Path,
+    world: str,
+    params: Mapping[str, Any],
+    episodes: int,
+    seed: int,
+) -> pd.DataFrame:
+    from powerseek.agents import load_agent, task_of
+
+    known = card["params"] if card["world"] == world else {}
+    task = task_of(card, make_world(world, **{**known, **params}))
+    trained = load_agent(model, task)
+    trial = trial_of_card(card, task, seed, episodes)
+    judge = Judge(task, oracle_of(trial.cell, None), optimum_of(trial.cell, None), seed)
+    about = {
+        **describe(trial),
+        "timesteps": trained.timesteps,
+        "updates": trained.updates,
+        "checkpoint": "end",
+        "status": "ok",
+    }
+    rows = judge.rows(trained.policy, episodes, about=about)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
