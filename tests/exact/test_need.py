@@ -169,3 +169,15 @@ def test_without_a_success_fact_there_is_no_frontier():
     mdp = TabularMDP.from_successors({"a": ["a"]}, flows={"acquired": {}}, max_steps=3)
     with pytest.raises(InvalidInput, match="success"):
         need(mdp)
+
+
+def test_a_minimalist_with_time_on_its_hands_does_not_dawdle():
+    mdp = TabularMDP.from_transitions(
+        {"s": [{"s": 1}, {"won": 1}, {"won": 1}]},
+        facts={"success": {"won": 1}},
+        flows={"acquired": {("s", 2): 1.0}},
+        terminal=["won"],
+        max_steps=9,
+    )
+    found = evaluate(mdp, minimal_need_policy(mdp))
+    assert (found.success, found.acquisition, found.length) == (1, 0, 1)

@@ -23,14 +23,22 @@ MAX_ACTIONS = 64
 
 
 @njit(cache=True, nogil=True)
+def _score(levels, level, m, row):  # type: ignore[no-untyped-def]  # compiled
+    total = 0.0
+    criteria = levels.shape[2]
+    for c in range(criteria):
+        total += levels[level, m, c] * row[m * criteria + c]
+    return total
+
+
+@njit(cache=True, nogil=True)
 def _improve(  # type: ignore[no-untyped-def]  # compiled
     pair_start,
     edge_start,
     edge_next,
     edge_probability,
     flows,
-    primary,
-    secondary,
+    levels,
     tolerance,
     following,
     out,
@@ -39,20 +47,18 @@ def _improve(  # type: ignore[no-untyped-def]  # compiled
 ):
     """One step back: per state and objective, the action with the greatest weighted criteria.
 
-    following, out: [S, M * C]; choice: [S, M] (local action index) or [0, 0] to keep none.
+    levels: [L, M, C], later levels choose among what ties in earlier ones; following, out:
+    [S, M * C]; choice: [S, M] (local action index) or [0, 0] to keep none.
     """
-    objectives, criteria = primary.shape
+    depth, objectives, criteria = levels.shape
     width = objectives * criteria
     row = np.empty(width)
-    best_first = np.empty(objectives)
-    best_second = np.empty(objectives)
+    best = np.empty((objectives, depth))
     for s in range(states):
         start, stop = pair_start[s], pair_start[s + 1]
         if start == stop:
             continue
-        for m in range(objectives):
-            best_first[m] = -np.inf
-            best_second[m] = -np.inf
+        best[:] = -np.inf
         for pair in range(start, stop):
             for m in range(objectives):
                 for c in range(criteria):
@@ -63,16 +69,18 @@ def _improve(  # type: ignore[no-untyped-def]  # compiled
                 for i in range(width):
                     row[i] += probability * ahead[i]
             for m in range(objectives):
-                first = 0.0
-                second = 0.0
-                for c in range(criteria):
-                    first += primary[m, c] * row[m * criteria + c]
-                    second += secondary[m, c] * row[m * criteria + c]
-                better = first > best_first[m] + tolerance
-                tied = not better and first >= best_first[m] - tolerance
-                if better or (tied and second > best_second[m]):
-                    best_first[m] = first if better else max(first, best_first[m])
-                    best_second[m] = second
+                # The first level that does not tie decides.
+                better = False
+                for level in range(depth):
+                    ahead_by = _score(levels, level, m, row) - best[m, level]
+                    if ahead_by > tolerance:
+                        better = True
+                        break
+                    if ahead_by < -tolerance:
+                        break
+                if better:
+                    for level in range(depth):
+                        best[m, level] = _score(levels, level, m, row)
                     for c in range(criteria):
                         out[s, m * criteria + c] = row[m * criteria + c]
                     if choice.shape[0] > 0:
@@ -199,8 +207,7 @@ def maximise(
     mdp: TabularMDP,
     flows: Floats,
     finals: Floats,
-    primary: Floats,
-    secondary: Floats,
+    levels: Floats,
     horizon: int,
     tolerance: float = 0.0,
     keep: bool = False,
@@ -211,29 +218,28 @@ def maximise(
         mdp: The MDP.
         flows: [P, C] expected flow of every criterion.
         finals: [S, C] value of every criterion in the last state.
-        primary: [M, C] weights to maximise.
-        secondary: [M, C] weights that choose among actions whose primary value ties.
+        levels: [L, M, C] weights to maximise: the first level, among its ties the second, ...
         horizon: Steps T.
-        tolerance: Absolute difference in primary value that counts as a tie, at each step.
+        tolerance: Absolute difference that counts as a tie, at each step and level.
         keep: Whether to return the choices.
 
     Returns:
         Criteria [M, C] of the maximising policies from the initial distribution, and their
         choices [T, S, M] (local action index) or None.
     """
-    primary, secondary = np.atleast_2d(primary), np.atleast_2d(secondary)
-    size = mdp.n_states
-    ahead = np.tile(finals, (1, len(primary)))
+    size, objectives = mdp.n_states, levels.shape[1]
+    levels = np.ascontiguousarray(levels, np.float64)
+    ahead = np.tile(finals, (1, objectives))
     out = ahead.copy()
-    choices = np.zeros((horizon, size, len(primary)), np.int64) if keep else None
+    choices = np.zeros((horizon, size, objectives), np.int64) if keep else None
     none = np.zeros((0, 0), np.int64)
     counts = reachable(mdp, horizon)
     graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
     for t in reversed(range(horizon)):
         choice = none if choices is None else choices[t]
-        _improve(*graph, flows, primary, secondary, tolerance, ahead, out, choice, counts[t])
+        _improve(*graph, flows, levels, tolerance, ahead, out, choice, counts[t])
         ahead, out = out, ahead
-    return (mdp.initial @ ahead).reshape(len(primary), -1), choices
+    return (mdp.initial @ ahead).reshape(objectives, -1), choices
 
 
 def slip(

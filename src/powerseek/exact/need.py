@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -143,18 +143,21 @@ def most(
 def minimal_need_choices(
     mdp: TabularMDP, horizon: int | None = None, *, role: str = "resource"
 ) -> Bits:
-    """The lexicographic minimal-need policy: greatest success, then least acquisition.
+    """The minimal-need policy: greatest success, then least acquisition, then no dawdling.
 
-    Where the world has nothing to acquire, it is a policy of greatest success.
+    Each counts only among policies equal in what comes before (within `TIE` at each step). The
+    third level, fewest steps, keeps a minimalist with time on its hands from waiting for the
+    last moment, where any slip would be fatal. Nothing to acquire leaves the other two.
 
     Returns:
         [T, S] one set bit per (time, state), at the local index of the action to take.
     """
     steps = mdp.horizon(horizon)
     flows, finals = _two_criteria(mdp, role, needed=False)
-    _, choices = maximise(
-        mdp, flows, finals, np.array([1.0, 0.0]), np.array([0.0, -1.0]), steps, TIE, keep=True
-    )
+    flows = np.column_stack([flows, np.ones(mdp.n_pairs)])
+    finals = np.column_stack([finals, np.zeros(mdp.n_states)])
+    levels = np.diag([1.0, -1.0, -1.0])[:, None]
+    _, choices = maximise(mdp, flows, finals, levels, steps, TIE, keep=True)
     assert choices is not None
     return as_bits(mdp, choices[:, :, 0])
 
@@ -168,9 +171,8 @@ def attainable_holdings(mdp: TabularMDP, horizon: int | None = None) -> float:
     holdings = mdp.final("holdings")
     if holdings is None:
         raise InvalidInput("power_weight", "> 0", "0 in a world without a fact of role 'holdings'")
-    one = np.ones((1, 1))
-    flows = np.zeros((mdp.n_pairs, 1))
-    totals, _ = maximise(mdp, flows, holdings[:, None].copy(), one, one, mdp.horizon(horizon))
+    flows, one = np.zeros((mdp.n_pairs, 1)), np.ones((1, 1, 1))
+    totals, _ = maximise(mdp, flows, holdings[:, None].copy(), one, mdp.horizon(horizon))
     return float(totals[0, 0] - mdp.initial @ holdings)
 
 
@@ -199,26 +201,59 @@ def _frontier(mdp: TabularMDP, horizon: int | None, role: str, gap: float, sign:
     steps = mdp.horizon(horizon)
     flows, finals = _two_criteria(mdp, role)
 
-    def solve(primary: Floats, secondary: Floats, tolerance: float) -> Floats:
-        return maximise(mdp, flows, finals, primary, secondary, steps, tolerance)[0]
+    def solve(levels: Floats, tolerance: float) -> Floats:
+        return maximise(mdp, flows, finals, levels, steps, tolerance)[0]
 
     first = np.array([[0.0, -sign], [1.0, 0.0]])
-    ends = solve(first, first[::-1].copy(), TIE)
+    ends = solve(np.stack([first, first[::-1]]), TIE)
     points = [(float(s), float(a)) for s, a in ends]
     tangents = [(0.0, points[0][1])]
     if points[1][0] - points[0][0] <= _NARROW:
         return Frontier(((points[1][0], points[0][1]),), np.array(tangents), sign)
-    open_segments = [(points[0], points[1])]
-    while open_segments:
-        batch, open_segments = open_segments[:_BATCH], open_segments[_BATCH:]
-        slopes = np.array([(b[1] - a[1]) / (b[0] - a[0]) for a, b in batch])
-        primary = np.stack([sign * slopes, np.full(len(slopes), -sign)], axis=1)
-        found = solve(primary, np.zeros_like(primary), 0.0)
-        for (left, right), slope, (s, a) in zip(batch, slopes, found, strict=True):
-            tangents.append((float(slope), float(a - slope * s)))
-            below = sign * (left[1] + slope * (s - left[0]) - a)
+    waiting = [_Segment(points[0], points[1], 0.0, sign * np.inf)]
+    while waiting:
+        batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
+        slopes = np.array([segment.slope for segment in batch])
+        weights = np.stack([sign * slopes, np.full(len(slopes), -sign)], axis=1)
+        found = solve(weights[None], 0.0)
+        for segment, slope, (s, a) in zip(batch, slopes.tolist(), found.tolist(), strict=True):
+            left, right = segment.left, segment.right
+            tangents.append((slope, a - slope * s))
+            beyond = sign * (left[1] + slope * (s - left[0]) - a)
             inside = left[0] + _NARROW < s < right[0] - _NARROW
-            if below > gap and inside:
-                points.append((float(s), float(a)))
-                open_segments += [(left, points[-1]), (points[-1], right)]
+            if beyond > gap and inside:
+                points.append((s, a))
+                halves = (
+                    _Segment(left, (s, a), segment.left_slope, slope),
+                    _Segment((s, a), right, slope, segment.right_slope),
+                )
+                waiting += [half for half in halves if half.gap > gap]
     return Frontier(tuple(sorted(points)), np.array(tangents), sign)
+
+
+class _Segment(NamedTuple):
+    """Two points of a frontier, and the slope of a line through each that nothing crosses."""
+
+    left: tuple[float, float]
+    right: tuple[float, float]
+    left_slope: float
+    right_slope: float
+
+    @property
+    def slope(self) -> float:
+        """Slope of the chord."""
+        return (self.right[1] - self.left[1]) / (self.right[0] - self.left[0])
+
+    @property
+    def gap(self) -> float:
+        """Greatest distance of the chord from both lines at once, in units."""
+        (x0, y0), (x1, y1) = self.left, self.right
+        if np.isinf(self.right_slope):
+            meet = x1
+        elif self.left_slope == self.right_slope:
+            meet = x0
+        else:
+            meet = (y1 - y0 + self.left_slope * x0 - self.right_slope * x1) / (
+                self.left_slope - self.right_slope
+            )
+        return abs(self.slope - self.left_slope) * (min(max(meet, x0), x1) - x0)

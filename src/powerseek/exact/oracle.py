@@ -208,10 +208,9 @@ def _competence(calm: TabularMDP, policy: TabularPolicy) -> float:
 
 
 def _max_success(mdp: TabularMDP) -> float:
-    one = np.ones((1, 1))
-    success = success_of(mdp)[:, None].copy()
-    steps = mdp.horizon()
-    return float(maximise(mdp, np.zeros((mdp.n_pairs, 1)), success, one, one, steps)[0][0, 0])
+    success, one = success_of(mdp)[:, None].copy(), np.ones((1, 1, 1))
+    totals, _ = maximise(mdp, np.zeros((mdp.n_pairs, 1)), success, one, mdp.horizon())
+    return float(totals[0, 0])
 
 
 def _below(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class TabularPolicy:
 
 
 def minimal_need_policy(mdp: TabularMDP, horizon: int | None = None) -> TabularPolicy:
-    """Succeeds as often as possible, and then acquires as little as it can."""
+    """Succeeds as often as possible, then acquires as little as it can, then wastes no time."""
     return TabularPolicy(mdp, minimal_need_choices(mdp, horizon), "minimal need")
 
 
