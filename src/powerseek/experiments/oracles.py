@@ -95,7 +95,7 @@ def _kept(
 def _read(path: Path, setting: str) -> dict[str, Any] | None:
     """What the file holds, if it is whole and of this setting."""
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             arrays = dict(held)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None

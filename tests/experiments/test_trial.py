@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from powerseek.agents import Progress, check_agent, train
+from powerseek.exact import Oracle
+from powerseek.experiments.grid import Cell, Trial, trials
+from powerseek.experiments.oracles import optimum_of, oracle_of
+from powerseek.experiments.store import COLUMNS, Store
+from powerseek.experiments.study import make_study
+from powerseek.experiments.tensorboard import run_folder
+from powerseek.experiments.trial import Judge, Watch, run_trial
+from powerseek.registry import make_world
+
+
+def trial(**keys: Any) -> Trial:
+    given = {"name": "t", "worlds": [{"id": "homestead", "openness": 0}], "timesteps": 4096}
+    return trials(make_study({**given, "episodes": 200, "evaluations": 2, **keys}))[0]
+
+
+LEARNT = {"competence": [0.001, 0.999], "rewards": [{"every": 4}]}
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, pd.DataFrame]]:
+    out = tmp_path_factory.mktemp("learnt")
+    yield out, run_trial(trial(**LEARNT), out)
+
+
+def test_rows_have_the_fixed_columns_and_both_evaluations(
+    learnt: tuple[Path, pd.DataFrame],
+) -> None:
+    _, rows = learnt
+    assert tuple(rows.columns) == COLUMNS
+    end = rows[rows["checkpoint"] == "end"]
+    for evaluation in ("sampled", "greedy"):
+        metrics = set(end.loc[end["evaluation"] == evaluation, "metric"])
+        assert {"success", "competence", "acquired", "need", "excess", "disabled"} <= metrics
+    assert not rows.duplicated(["checkpoint", "evaluation", "metric"]).any()
+    assert (end["timesteps"] >= 4096).all()
+    assert (end["updates"] > 0).all()
+
+
+def test_a_trial_that_did_not_learn_is_censored_and_a_crossing_is_kept(
+    learnt: tuple[Path, pd.DataFrame],
+) -> None:
+    _, rows = learnt
+    assert set(rows["checkpoint"]) == {"end", "competence>=0.001"}
+    assert set(rows.loc[rows["checkpoint"] == "end", "status"]) == {"censored"}
+    crossing = rows[rows["checkpoint"] == "competence>=0.001"]
+    assert set(crossing["status"]) == {"ok"}
+    assert (crossing["timesteps"] <= 4096).all()
+
+
+def test_the_same_trial_twice_gives_the_same_rows(
+    learnt: tuple[Path, pd.DataFrame], tmp_path: Path
+) -> None:
+    _, rows = learnt
+    pd.testing.assert_frame_equal(rows, run_trial(trial(**LEARNT), tmp_path))
+
+
+def test_a_trial_leaves_its_model_curves_and_exact_numbers(
+    learnt: tuple[Path, pd.DataFrame],
+) -> None:
+    out, _ = learnt
+    this = trial(**LEARNT)
+    assert (out / "models" / f"{this.key}.zip").is_file()
+    assert list(run_folder(out, this).glob("events.*"))
+    assert len(list((out / "oracles").glob("*.npz"))) == 2
+
+
+def test_a_kept_model_measures_alike(learnt: tuple[Path, pd.DataFrame]) -> None:
+    from powerseek.experiments.single import evaluate_one
+
+    out, rows = learnt
+    model = out / "models" / f"{trial(**LEARNT).key}.zip"
+    again = evaluate_one(model, "homestead", {}, 2000, 7)
+    end = rows[rows["checkpoint"] == "end"].set_index(["evaluation", "metric"])
+    new = again.set_index(["evaluation", "metric"])
+    for key in (("sampled", "success"), ("sampled", "competence")):
+        # 200 against 2,000 episodes: four standard errors
+        assert abs(end.loc[key, "value"] - new.loc[key, "value"]) < 4 * (0.25 / 180) ** 0.5
+
+
+@pytest.mark.parametrize("agent", ["minimalist", "hoarder", "random", "optimum", "minimal-need"])
+def test_agents_that_do_not_learn_are_measured_too(agent: str, tmp_path: Path) -> None:
+    rows = run_trial(trial(agents=agent), tmp_path)
+    end = rows[(rows["checkpoint"] == "end") & (rows["evaluation"] == "sampled")]
+    values = end.set_index("metric")["value"]
+    assert (values["competence"] >= 0.9) == (end["status"] == "ok").all()
+    if agent == "optimum":
+        assert abs(values["success"] - values["optimum_success"]) < 4 * (0.05 / 200) ** 0.5
+
+
+def test_exact_numbers_are_read_back_as_they_were(tmp_path: Path) -> None:
+    cell = trial().cell
+    first = oracle_of(cell, tmp_path)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "oracles").iterdir()}
+    from powerseek.experiments import oracles
+
+    oracles._oracle.cache_clear()
+    second = oracle_of(cell, tmp_path)
+    assert isinstance(first, Oracle)
+    assert isinstance(second, Oracle)
+    assert first.need is not None
+    assert second.need is not None
+    assert first.need.vertices == second.need.vertices
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "oracles").iterdir()} == files
+
+
+def test_a_truncated_file_of_exact_numbers_is_made_again(tmp_path: Path) -> None:
+    from powerseek.experiments import oracles
+
+    cell = trial().cell
+    optimum_of(cell, tmp_path)
+    (path,) = (tmp_path / "oracles").iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    oracles._optimum.cache_clear()
+    assert optimum_of(cell, tmp_path) is not None
+    assert path.stat().st_size == len(whole)
+
+
+def test_a_bootstrapped_cap_has_no_optimum_and_is_still_measured(tmp_path: Path) -> None:
+    rows = run_trial(trial(time_limit="bootstrap", gamma=0.9, agents="random"), tmp_path)
+    metrics = set(rows["metric"])
+    assert "need" in metrics
+    assert "incentive" not in metrics
+
+
+def test_a_power_weight_is_scaled_by_what_is_attainable(tmp_path: Path) -> None:
+    cell = trial(power_weight=1.0).cell
+    facts = oracle_of(cell, tmp_path)
+    assert facts is not None
+    from powerseek.experiments.oracles import holdings_scale
+
+    assert holdings_scale(cell, facts) == facts.holdings
+    assert holdings_scale(trial().cell, facts) == 1.0
+
+
+class Lines:
+    """Curves kept in memory."""
+
+    def __init__(self) -> None:
+        self.points: list[int] = []
+
+    def add(self, timesteps: int, values: dict[str, float]) -> None:
+        self.points.append(timesteps)
+
+
+def test_curves_are_spread_over_training_and_leave_the_end_to_the_end() -> None:
+    cell: Cell = trial(timesteps=1000, evaluations=4, episodes=8).cell
+    world = make_world(cell.world, **cell.params)
+    task = cell.task(world)
+    policy = train(task, "random").policy
+    lines = Lines()
+    watch = Watch(Judge(task, None, None, 0), cell, lines)  # type: ignore[arg-type]  # a stand-in
+    for timesteps in (0, 100, 260, 300, 700, 760, 1000, 1000):
+        watch(Progress(timesteps, 0, policy))
+    assert lines.points == [0, 260, 700, 760]
+
+
+def test_settings_of_the_agent_are_complete_in_the_identity() -> None:
+    cell = trial().cell
+    task = cell.task(make_world(cell.world, **cell.params))
+    assert dict(cell.settings) == check_agent(task, cell.agent)
+
+
+def test_rows_survive_the_store(learnt: tuple[Path, pd.DataFrame], tmp_path: Path) -> None:
+    _, rows = learnt
+    this = trial(**LEARNT)
+    store = Store(tmp_path)
+    store.trials.mkdir()
+    store.write(this, rows)
+    merged = store.merge([this])
+    assert list(merged["value"].dropna()) == list(rows["value"].dropna())
+    assert set(merged["trial"]) == {this.key}
