@@ -7,10 +7,11 @@ import pytest
 from graphs import best_value, deterministic_policies, drawn, invest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds import Ladder
 
-from powerseek.envs.rewards import make_arm
+from powerseek.envs.rewards import Arm, make_arm
 from powerseek.errors import InvalidInput
-from powerseek.exact import TabularMDP, evaluate, most, need, optimum
+from powerseek.exact import TabularMDP, enumerated, evaluate, most, need, optimum
 from powerseek.exact.outcome import CRITERIA
 
 
@@ -227,6 +228,38 @@ def test_an_arm_object_may_be_given():
     mdp = drawn(2)
     arm = make_arm("dense", gamma=0.9, max_steps=mdp.max_steps)
     assert optimum(mdp, arm, 0.9).value == optimum(mdp, "dense", 0.9).value
+
+
+class PaysAtTheCap(Arm):
+    """Pays 1 where the cap alone ends the episode."""
+
+    def step(self, memory, before, after, clock, ended, cut, draw):
+        assert (ended >= cut).all()
+        return cut.astype(float), memory
+
+
+class PaysSquares(Arm):
+    """Pays the square of what a single step acquired: not linear in a flow."""
+
+    def step(self, memory, before, after, clock, ended, cut, draw):
+        return (after["acquired"] @ np.array([1.0, 2.0])) ** 2, memory
+
+
+def test_an_arm_is_told_what_ended_the_episode():
+    mdp = TabularMDP.from_transitions(
+        {"s": [{"s": 0.8, "won": 0.2}]},
+        facts={"success": {"won": 1}},
+        terminal=["won"],
+        max_steps=3,
+    )
+    assert optimum(mdp, PaysAtTheCap()).value == pytest.approx(0.8**3)
+
+
+def test_an_arm_sees_what_happened_and_not_its_expectation():
+    # Gold starts at 0 or 1 and stops at 2; a piece is worth 1 or 2 units (chance 1/4, 3/4).
+    found = optimum(enumerated(Ladder(rungs=10, slip=1.0)), PaysSquares())
+    assert found.value == pytest.approx(1.5 * (0.25 + 0.75 * 4))
+    assert found.uniform.acquisition == pytest.approx(1.5 * 1.75)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1.5, float("nan")])
