@@ -5,7 +5,7 @@ import pytest
 from worlds import Ladder
 
 import powerseek
-from powerseek.envs import VecWorld, describe, expand
+from powerseek.envs import VecWorld, World, describe, expand
 from powerseek.errors import InvalidInput
 from powerseek.exact import RecordIndex, enumerate_world, enumerated, injective
 
@@ -107,3 +107,12 @@ def test_too_many_states_say_how_many_and_what_to_do():
     assert "raise limit or shrink" in str(caught.value)
     with pytest.raises(InvalidInput, match="limit"):
         enumerate_world(Ladder(), limit=0)
+
+
+def test_a_world_without_rules_has_no_oracle():
+    class Foreign(World):
+        id = "test.foreign"
+        Params = type(Ladder().params)
+
+    with pytest.raises(InvalidInput, match="no oracle"):
+        enumerate_world(Foreign())

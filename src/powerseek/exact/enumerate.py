@@ -32,11 +32,15 @@ def enumerate_world(world: World, limit: int = DEFAULT_LIMIT) -> TabularMDP:
         The MDP, with ``records``; ``max_steps`` is the world's cap.
 
     Raises:
-        InvalidInput: The world has more states than ``limit``.
+        InvalidInput: The world has more states than ``limit``, or no rules (a foreign one).
         WorldError: A rule raised, gave a NaN fact or probabilities that do not sum to 1.
     """
     if limit < 1:
         raise InvalidInput("limit", limit, "a number of states >= 1")
+    if not hasattr(type(world), "transition"):
+        raise InvalidInput(
+            "world", world.id, "a world with rules: a foreign environment has no oracle"
+        )
     walk = _Walk(world)
     records, probability = initial_branches(world)
     numbers = walk.meet(records)
