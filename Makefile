@@ -1,6 +1,6 @@
 # One environment, made once: .venv. Everything below runs in it.
 #   make setup PYTHON=/path/to/python3.11
-#   make setup PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+#   make setup PIP_ARGS="--extra-index-url URL_OF_A_CPU_INDEX"
 
 PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python3)
 PIP_ARGS ?=

@@ -1,0 +1,45 @@
+"""What the README shows runs as printed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+
+
+@pytest.mark.parametrize("code", PYTHON, ids=["ten lines", "a world"])
+def test_python_runs(code, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout
+
+
+def test_study_is_valid(tmp_path):
+    from powerseek.experiments.grid import trials
+    from powerseek.experiments.study import load_study
+
+    (text,) = [text for language, text in BLOCKS if language == "yaml"]
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    assert len(trials(load_study(path))) == 3 * 4 * yaml.safe_load(text)["seeds"]
+
+
+def test_pictures_and_pages_exist():
+    for target in re.findall(r"\]\(([\w./-]+)\)", README):
+        assert (Path(__file__).parents[1] / target).exists(), target
