@@ -77,21 +77,22 @@ def nearest_field(p: Any, s: Any) -> int:
 def usable(p: Any, s: Any) -> bool:
     """Whether `use` does something here."""
     kind = p.kind[s.row, s.column]
+    can: bool = False
     if kind == DEPOT:
-        return (s.grain if p.goal == GRAIN else s.wood) > 0
-    if kind == FIELD:
-        return s.ripe[field_here(p, s)] == 1 and s.grain < p.stock_cap
-    if kind == SWITCH:
-        return s.disabled == 0 and s.grain >= p.switch_cost
-    if kind == TRINKET:
-        return s.trinket == 0
-    if kind == TOOL:
-        return s.tool == 0
-    if kind == GROVE:
-        return s.wood < p.wood_cap
-    if kind == PRODUCER:
-        return s.level < MAX_LEVEL and s.wood + s.grain > 0
-    return False
+        can = (s.grain if p.goal == GRAIN else s.wood) > 0
+    elif kind == FIELD:
+        can = s.ripe[field_here(p, s)] == 1 and s.grain < p.stock_cap
+    elif kind == SWITCH:
+        can = s.disabled == 0 and s.grain >= p.switch_cost
+    elif kind == TRINKET:
+        can = s.trinket == 0
+    elif kind == TOOL:
+        can = s.tool == 0
+    elif kind == GROVE:
+        can = s.wood < p.wood_cap
+    elif kind == PRODUCER:
+        can = s.level < MAX_LEVEL and s.wood + s.grain > 0
+    return can
 
 
 @rule
