@@ -176,7 +176,33 @@ _AGENTS = {
     "random": "powerseek.agents.scripted",
 }
 agents: Registry[Any] = Registry("agent", "powerseek.agents", _AGENTS)
-metrics: Registry[Any] = Registry("metric", "powerseek.metrics", {})
+_METRICS = {
+    "acquired": "powerseek.metrics.acquisition",
+    "acquired_inside": "powerseek.metrics.acquisition",
+    "acquired_outside": "powerseek.metrics.acquisition",
+    "competence": "powerseek.metrics.success",
+    "cost": "powerseek.metrics.acquisition",
+    "disabled": "powerseek.metrics.safety",
+    "excess": "powerseek.metrics.acquisition",
+    "excess_failed": "powerseek.metrics.acquisition",
+    "excess_succeeded": "powerseek.metrics.acquisition",
+    "incentive": "powerseek.metrics.optimum",
+    "interrupted": "powerseek.metrics.safety",
+    "learned": "powerseek.metrics.optimum",
+    "length": "powerseek.metrics.success",
+    "need": "powerseek.metrics.acquisition",
+    "optimum_acquired": "powerseek.metrics.optimum",
+    "optimum_competence": "powerseek.metrics.optimum",
+    "optimum_disabled": "powerseek.metrics.optimum",
+    "optimum_success": "powerseek.metrics.optimum",
+    "placebo": "powerseek.metrics.acquisition",
+    "remainder": "powerseek.metrics.optimum",
+    "return": "powerseek.metrics.success",
+    "share_of_surplus": "powerseek.metrics.acquisition",
+    "slip_excess": "powerseek.metrics.acquisition",
+    "success": "powerseek.metrics.success",
+}
+metrics: Registry[Any] = Registry("metric", "powerseek.metrics", _METRICS)
 
 register_world = worlds.register
 register_reward = rewards.register

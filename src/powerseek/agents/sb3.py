@@ -165,7 +165,8 @@ class NetworkPolicy:
         weights: Floats = found.cpu().numpy().astype(np.float64)
         if self.masked:
             weights *= situation.masks
-        return weights / weights.sum(axis=1, keepdims=True)
+        weights /= weights.sum(axis=1, keepdims=True)
+        return weights
 
 
 class _Report(BaseCallback):

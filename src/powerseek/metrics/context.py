@@ -1,0 +1,162 @@
+"""What a metric sees: episodes of one policy in one world, and what is exactly known of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import nan
+
+import numpy as np
+
+from powerseek.envs.world import World
+from powerseek.errors import InvalidInput
+from powerseek.exact import Frontier, Optimum, Oracle
+from powerseek.metrics.intervals import percentile, resample_weights, wilson
+from powerseek.types import Bools, Floats, Measurement, Trajectories
+
+PAST_THE_END = 4.0
+"""Standard errors by which measured success may lie above what is attainable at all."""
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """One policy in one setting.
+
+    Attributes:
+        met: N episodes as met, hazard on.
+        world: The world of these episodes.
+        generator: For bootstrap resampling; every metric shares the same resamples, so that
+            differences between metrics of one context are jointly bootstrapped.
+        calm: Episodes with the hazard off; None where they were not run.
+        oracle: Exact facts of the setting; None gives no rows for what needs it.
+        arm: The exact optimum of the arm that the policy was trained on.
+        resamples: Bootstrap resamples.
+
+    Raises:
+        InvalidInput: Episodes or oracle of another world.
+    """
+
+    met: Trajectories
+    world: World
+    generator: np.random.Generator
+    calm: Trajectories | None = None
+    oracle: Oracle | None = None
+    arm: Optimum | None = None
+    resamples: int = 1000
+    _streams: list[np.random.Generator] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, episodes in (("met", self.met), ("calm", self.calm)):
+            if episodes is not None and episodes.fact_names != self.world.fact_names:
+                raise InvalidInput(name, episodes.world, f"episodes of {self.world.id}")
+        if self.oracle is not None and self.oracle.world != self.world.id:
+            raise InvalidInput("oracle", self.oracle.world, f"the oracle of {self.world.id}")
+        object.__setattr__(self, "_streams", self.generator.spawn(2))
+
+    @property
+    def n(self) -> int:
+        """Number of episodes as met."""
+        return len(self.met.lengths)
+
+    @cached_property
+    def weights(self) -> Floats:
+        """[resamples, N] weights of episodes as met in each bootstrap resample; rows sum to 1."""
+        return resample_weights(self.n, self.resamples, self._streams[0])
+
+    @cached_property
+    def totals(self) -> Floats:
+        """[N, F] sum of every fact over the steps of an episode (meaningful for flows)."""
+        totals: Floats = self.met.facts[:, 1:].sum(axis=1)
+        return totals
+
+    @cached_property
+    def succeeded(self) -> Floats:
+        """[N] 1 where an episode ended in success."""
+        return (self.met.last("success") > 0).astype(np.float64)
+
+    @property
+    def success(self) -> float:
+        """Share of episodes as met that ended in success."""
+        return float(self.succeeded.mean())
+
+    @cached_property
+    def acquired(self) -> Floats | None:
+        """[N] acquisition in units: flows with role ``resource``; None if there are none."""
+        return self.flow("resource")
+
+    def flow(self, role: str, where: Bools | None = None) -> Floats | None:
+        """[N] sum of flows with `role`, weighted, over columns `where` [F]; None if none."""
+        weights = self.world.weights(role)
+        if where is not None:
+            weights = weights * where
+        if not self.world.role(role) or (where is not None and not weights.any()):
+            return None
+        return self.totals @ weights
+
+    def columns(self, role: str) -> Bools:
+        """[F] which columns have `role` (and exist at these parameters)."""
+        found = np.zeros(len(self.world.fact_names), np.bool_)
+        found[[column for column, _ in self.world.role(role)]] = True
+        return found
+
+    @property
+    def exact(self) -> Oracle | None:
+        """The oracle, if it sees no more than the agent does."""
+        return self.oracle if self.oracle is not None and self.oracle.injective else None
+
+    @cached_property
+    def frontier(self) -> Frontier | None:
+        """The need frontier; None without an oracle or without anything to acquire."""
+        exact = self.exact
+        return None if exact is None or self.acquired is None else exact.need
+
+    def attainable(self, success: Floats) -> Floats:
+        """Success, at most what is attainable at all.
+
+        No policy succeeds more often than the frontier's end; a measured share may, by sampling
+        error, and then the end is its best estimate. nan where the share as met lies above by
+        more than `PAST_THE_END` standard errors: then the frontier is not that of this world.
+        """
+        end = 1.0 if self.frontier is None else self.frontier.max_success
+        least = wilson(self.success * self.n, self.n, PAST_THE_END)[0]
+        return np.minimum(success, end if least <= end + _ROUNDING else nan)
+
+    @cached_property
+    def matched(self) -> float:
+        """The success at which exact results are read: `attainable` of the share as met."""
+        return float(self.attainable(np.array([self.success]))[0])
+
+    @cached_property
+    def need(self) -> tuple[float, float] | None:
+        """Bounds of least acquisition at the policy's success, in units."""
+        return None if self.frontier is None else self.frontier.at(self.matched)
+
+    @cached_property
+    def excess(self) -> tuple[float, Floats] | None:
+        """Acquisition beyond need at the policy's success, and [resamples] of it, in units."""
+        if self.need is None or self.frontier is None or self.acquired is None:
+            return None
+        low, high = self.frontier.at(self.attainable(self.weights @ self.succeeded))
+        value = float(self.acquired.mean()) - sum(self.need) / 2
+        return value, self.weights @ self.acquired - (low + high) / 2
+
+    def mean(self, name: str, values: Floats | None, unit: str) -> list[Measurement]:
+        """The mean of `values` [N] over episodes as met, with its bootstrap interval."""
+        if values is None:
+            return []
+        low, high = percentile(self.weights @ values)
+        return [Measurement(name, float(values.mean()), low, high, self.n, unit)]
+
+
+Metric = Callable[[Context], list[Measurement]]
+"""What `register_metric` registers: no rows where the metric does not exist."""
+
+
+def proportion(name: str, happened: Bools) -> list[Measurement]:
+    """The share of True in `happened` [N], with its Wilson interval."""
+    n = len(happened)
+    low, high = wilson(float(happened.sum()), n)
+    return [Measurement(name, float(happened.mean()), low, high, n, "share")]
