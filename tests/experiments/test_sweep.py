@@ -19,7 +19,7 @@ from powerseek.experiments.tensorboard import FOLDER
 
 STUDY = """
 name: tiny
-worlds: [{id: homestead, openness: [0, 1]}]
+worlds: [{id: homestead, openness: 0}]
 rewards: [dense, {every: cap}]
 seeds: 3
 timesteps: 6000
@@ -54,11 +54,11 @@ def test_a_sweep_is_stopped_resumed_and_finished(tmp_path: Path) -> None:
     assert "powerseek sweep tiny.yaml --out out --resume --workers 2" in said
     assert "Traceback" not in said
     kept = times(tmp_path)
-    assert 2 <= len(kept) < 12
+    assert 2 <= len(kept) < 6
 
     again = run(tmp_path, *SWEEP, "--resume")
     assert again.returncode == 0, again.stderr
-    assert len(times(tmp_path)) == 12
+    assert len(times(tmp_path)) == 6
     assert kept.items() <= times(tmp_path).items()
     check_results(tmp_path / "out")
     for word in ("results.parquet", "report.html", ".png", "tensorboard --logdir"):
@@ -79,15 +79,15 @@ def test_a_sweep_is_stopped_resumed_and_finished(tmp_path: Path) -> None:
 def check_results(out: Path) -> None:
     results = pd.read_parquet(out / "results.parquet")
     assert tuple(results.columns) == COLUMNS
-    assert results["trial"].nunique() == 12
+    assert results["trial"].nunique() == 6
     assert set(results["evaluation"]) == {"sampled", "greedy"}
     end = results[results["checkpoint"] == "end"]
     per_trial = end[end["evaluation"] == "sampled"].groupby("trial")["metric"]
     assert per_trial.apply(lambda names: {"success", "competence", "need"} <= set(names)).all()
     assert not end.duplicated(["trial", "evaluation", "metric"]).any()
     assert set(results["status"]) <= {"ok", "censored"}
-    assert len(list((out / FOLDER).rglob("events.*"))) == 12 + 1
-    assert json.loads((out / "provenance.json").read_text())["trials"] == 12
+    assert len(list((out / FOLDER).rglob("events.*"))) == 6 + 1
+    assert json.loads((out / "provenance.json").read_text())["trials"] == 6
     assert not [path for path in out.rglob(".*") if path.is_file()]
 
 
@@ -171,7 +171,7 @@ def test_a_world_of_a_script_travels_and_a_broken_one_fails_alone(tmp_path: Path
     assert "success" in set(good["metric"])
     assert list(bad["status"]) == ["failed"]
     (error,) = (tmp_path / "out/errors").iterdir()
-    assert "progress" in error.read_text()
+    assert "NaN" in error.read_text()
     assert "Traceback" not in done.stderr
 
 

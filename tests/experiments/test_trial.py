@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,9 @@ LEARNT = {"competence": [0.001, 0.999], "rewards": [{"every": 4}]}
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, pd.DataFrame]]:
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     out = tmp_path_factory.mktemp("learnt")
-    yield out, run_trial(trial(**LEARNT), out)
+    return out, run_trial(trial(**LEARNT), out)
 
 
 def test_rows_have_the_fixed_columns_and_both_evaluations(

@@ -145,7 +145,7 @@ def report(
         allowed = "a results directory of a sweep (it would hold manifest.json)"
         raise InvalidInput("DIR", str(folder), allowed)
     study = load_study(store.out / "study.yaml")
-    _show(finish(study, store, trials(study), anew=True))
+    _show(finish(store, trials(study), anew=True))
 
 
 @app.command()

@@ -103,12 +103,10 @@ class Cell:
         return digest(self.config)[:16]
 
     def label(self) -> str:
-        """The cell in words, short enough for a folder name."""
+        """The cell in words, what matters most first, short enough for a folder name."""
         named = [f"{k}={self.params[k]}" for k in OWN_COLUMNS if k in self.params]
-        parts = [*named, self.reward_label, f"gamma={self.gamma:g}"]
-        if self.power_weight:
-            parts.append(f"w={self.power_weight:g}")
-        return " ".join([*parts, self.agent])
+        weight = [f"w={self.power_weight:g}"] if self.power_weight else []
+        return " ".join([self.reward_label, f"gamma={self.gamma:g}", *weight, *named, self.agent])
 
     def task(self, world: World, holdings_scale: float = 1.0) -> Task:
         """What an agent of this cell is trained on, in `world`."""

@@ -11,10 +11,11 @@ import pandas as pd
 from rich.console import Console
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments import SweepStopped
 from powerseek.experiments.grid import Trial, cautions, trials
 from powerseek.experiments.progress import Display, Tally
 from powerseek.experiments.provenance import command_line, cores
-from powerseek.experiments.store import Store
+from powerseek.experiments.store import Store, StoreError
 from powerseek.experiments.study import Study, load_study
 from powerseek.experiments.tensorboard import FOLDER, write_experiment
 
@@ -69,7 +70,8 @@ def run_study(
 
     Raises:
         InvalidInput: Bad input, found before the first trial; nothing is written.
-        StoreError: The results cannot be written.
+        StoreError: The results directory cannot be written.
+        SweepStopped: It can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped; finished trials are kept.
     """
     study = study if isinstance(study, Study) else load_study(study)
@@ -82,12 +84,15 @@ def run_study(
     store = Store(out or Path("runs") / study.name)
     store.open(study, grid, resume)
     missing = store.missing(grid)
-    if missing:
-        _run(study, grid, missing, store, workers or cores(), address, console)
-    return finish(study, store, grid)
+    try:
+        if missing:
+            _run(study, grid, missing, store, workers or cores(), address, console)
+        return finish(store, grid)
+    except StoreError as error:
+        raise SweepStopped(str(error)) from None
 
 
-def finish(study: Study, store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
+def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     """Merge and draw what has changed since the last time, or everything `anew`."""
     from powerseek.experiments.figures import write_figures
     from powerseek.experiments.report import write_report

@@ -33,8 +33,7 @@ Value = float | str
 def run_folder(out: Path, trial: Trial) -> Path:
     """Where one trial's events lie: tensorboard/<world>/<cell>/seed-<n>."""
     cell = trial.cell
-    name = re.sub(r"[^\w.=+-]+", "_", cell.label())
-    return out / FOLDER / cell.world / f"{name}_{cell.key[:6]}" / f"seed-{trial.seed}"
+    return out / FOLDER / cell.world / _name(cell) / f"seed-{trial.seed}"
 
 
 def hyperparameters(cell: Cell) -> dict[str, Value]:
@@ -62,9 +61,10 @@ def write_experiment(out: Path, grid: Sequence[Trial]) -> None:
     for trial in grid:
         for name, value in hyperparameters(trial.cell).items():
             seen.setdefault(name, set()).add(value)
+    varied = {name: values for name, values in seen.items() if len(values) > 1}
     experiment = api_pb2.Experiment(
         time_created_secs=time.time(),
-        hparam_infos=[_info(name, values) for name, values in seen.items()],
+        hparam_infos=[_info(name, values) for name, values in (varied or seen).items()],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=tag) for tag in CURVES
         ],
@@ -89,7 +89,7 @@ class Curves:
         folder = run_folder(out, trial)
         shutil.rmtree(folder, ignore_errors=True)
         self._writer = EventFileWriter(str(folder))
-        start = SessionStartInfo(group_name=trial.cell.key, start_time_secs=time.time())
+        start = SessionStartInfo(group_name=_name(trial.cell), start_time_secs=time.time())
         for name, value in hyperparameters(trial.cell).items():
             if isinstance(value, str):
                 start.hparams[name].string_value = value
@@ -125,6 +125,11 @@ class Curves:
         data = HParamsPluginData(session_end_info=end)
         self._writer.add_event(_plugin_event(metadata.SESSION_END_INFO_TAG, data))
         self._writer.close()
+
+
+def _name(cell: Cell) -> str:
+    """The cell in words, fit for a folder; its identity keeps it apart from others."""
+    return re.sub(r"[^\w.=+-]+", "_", cell.label()) + f"_{cell.key[:6]}"
 
 
 def _info(name: str, values: set[Value]) -> api_pb2.HParamInfo:
