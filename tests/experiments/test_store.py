@@ -10,6 +10,7 @@ import pytest
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.grid import Cell, Trial
+from powerseek.experiments.provenance import describe_run
 from powerseek.experiments.store import (
     COLUMNS,
     DiskFull,
@@ -19,7 +20,7 @@ from powerseek.experiments.store import (
     identity,
     write_atomically,
 )
-from powerseek.experiments.study import Study, make_study
+from powerseek.experiments.study import Study, load_study, make_study
 
 
 def study(**keys: Any) -> Study:
@@ -176,8 +177,8 @@ def test_provenance_adds_up_over_runs(tmp_path: Path) -> None:
     import json
 
     store = begun(tmp_path)
-    store.provenance(study(), GRID, "powerseek sweep s", 2.0)
-    store.provenance(study(), GRID, "powerseek sweep s --resume", 3.0)
+    store.provenance(study(), GRID, describe_run("powerseek sweep s", 2.0, 2, 3.5))
+    store.provenance(study(), GRID, describe_run("powerseek sweep s --resume", 3.0, 2, 5.0))
     kept = json.loads((store.out / "provenance.json").read_text())
     assert kept["wall_seconds"] == 5.0
     assert [run["command"] for run in kept["runs"]] == [
@@ -185,3 +186,17 @@ def test_provenance_adds_up_over_runs(tmp_path: Path) -> None:
         "powerseek sweep s --resume",
     ]
     assert kept["runs"][0]["versions"]["numpy"]
+
+
+def test_the_kept_study_is_the_study(tmp_path: Path) -> None:
+    keys = {
+        "gamma": [1, 0.9],
+        "rewards": ["dense", {"every": "cap"}],
+        "also": [{"rewards": "dense", "power_weight": 1.0}],
+        "hypotheses": [{"id": "H1a", "margin": 0.5}],
+        "settings": {"maskable-ppo": {"net": [8, 8]}},
+    }
+    store = begun(tmp_path, **keys)
+    kept = load_study(store.out / "study.yaml")
+    assert kept == study(**keys)
+    assert identity(kept) == identity(study(**keys)) == store.manifest()["identity"]

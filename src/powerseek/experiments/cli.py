@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from powerseek.experiments.run import Finished
 
 BAD_INPUT, FAILED_TRIALS, INTERRUPTED = 2, 1, 130
+WIDTH = 120
 
 app = typer.Typer(
     name="powerseek",
@@ -153,7 +154,7 @@ def envs() -> None:
     """List the worlds and their parameters."""
     from powerseek.registry import list_worlds, worlds
 
-    console = Console()
+    console = _console()
     for name in list_worlds():
         world = worlds.get(name)
         first = (world.__doc__ or "").strip().splitlines()[:1]
@@ -180,7 +181,7 @@ def _show(finished: Finished) -> None:
     """The table of a study and where everything else lies."""
     from powerseek.experiments.table import print_table
 
-    print_table(finished.results, Console())
+    print_table(finished.results, _console())
     lines = [("results", finished.store.results), ("report", finished.report)]
     lines += [("figure", path) for path in finished.figures]
     for name, path in lines:
@@ -204,7 +205,7 @@ def _measures(rows: pd.DataFrame) -> None:
         by = group.set_index("evaluation")
         cells = [_number(by.loc[name]) if name in by.index else "" for name in evaluations]
         table.add_row(str(metric), *cells, str(group["unit"].iloc[0] or ""))
-    Console().print(table)
+    _console().print(table)
 
 
 def _number(row: pd.Series[Any]) -> str:
@@ -253,6 +254,11 @@ def _shown(path: Path) -> str:
     """A path as a user would type it here."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _console() -> Console:
+    """Standard output; wide enough for a table where it is a file or a pipe."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
 
 
 def _say(line: str, error: bool = True) -> None:

@@ -23,6 +23,7 @@ class Tally:
         failed: Trials of this run that failed.
         running: Trials under way.
         worked: Environment steps of this run's finished trials.
+        busy: Seconds that the trials themselves took, all workers together.
     """
 
     total: int
@@ -32,6 +33,7 @@ class Tally:
     failed: int = 0
     running: int = 0
     worked: int = 0
+    busy: float = 0.0
 
     def seconds_left(self, elapsed: float) -> float | None:
         """Time left at the pace so far; None while nothing is finished."""

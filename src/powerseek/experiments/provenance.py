@@ -29,12 +29,22 @@ def command_line() -> str:
     return " ".join([program, *sys.argv[1:]])
 
 
-def describe_run(command: str, seconds: float) -> dict[str, Any]:
-    """One run of a command: when, how long, on what, with which code."""
+def describe_run(command: str, seconds: float, workers: int, busy: float) -> dict[str, Any]:
+    """One run of a command: when, how long, on what, with which code.
+
+    Args:
+        command: The command.
+        seconds: Wall time.
+        workers: Trials at a time.
+        busy: Seconds that the trials themselves took, all workers together; what is missing
+            from workers x wall time is overhead.
+    """
     return {
         "command": command,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_seconds": round(seconds, 3),
+        "trial_seconds": round(busy, 3),
+        "workers": workers,
         "versions": {"python": platform.python_version(), **_versions()},
         "revision": _revision(),
         "machine": {

@@ -14,7 +14,7 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments import SweepStopped
 from powerseek.experiments.grid import Trial, cautions, trials
 from powerseek.experiments.progress import Display, Tally
-from powerseek.experiments.provenance import command_line, cores
+from powerseek.experiments.provenance import command_line, cores, describe_run
 from powerseek.experiments.store import Store, StoreError
 from powerseek.experiments.study import Study, load_study
 from powerseek.experiments.tensorboard import FOLDER, write_experiment
@@ -122,9 +122,12 @@ def _run(
     begun = time.monotonic()
     write_experiment(store.out, grid)
     work = sum(trial.cell.timesteps for trial in missing)
+    workers = min(workers, len(missing))
     tally = Tally(len(grid), before=len(grid) - len(missing), work=work)
     try:
         with Display(tally, console) as display:
-            run_trials(missing, store, display, min(workers, len(missing)), address)
+            run_trials(missing, store, display, workers, address)
     finally:
-        store.provenance(study, grid, command_line(), time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        run = describe_run(command_line(), seconds, workers, tally.busy)
+        store.provenance(study, grid, run)

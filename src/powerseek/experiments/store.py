@@ -17,7 +17,6 @@ import yaml
 
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments.grid import Trial, digest
-from powerseek.experiments.provenance import describe_run
 from powerseek.experiments.study import Study
 
 TEXT, NUMBER, WHOLE = pa.string(), pa.float64(), pa.int64()
@@ -120,11 +119,11 @@ class Store:
             raise StoreError(f"{self.out / 'manifest.json'}: cannot be read: {error}") from None
         return held
 
-    def provenance(self, study: Study, grid: Sequence[Trial], command: str, seconds: float) -> None:
+    def provenance(self, study: Study, grid: Sequence[Trial], run: Mapping[str, Any]) -> None:
         """Record what made the results; wall times of resumed runs add up."""
         path = self.out / "provenance.json"
         before = json.loads(path.read_text()) if path.is_file() else {}
-        runs = [*before.get("runs", []), describe_run(command, seconds)]
+        runs = [*before.get("runs", []), dict(run)]
         self._write_json(
             path.name,
             {

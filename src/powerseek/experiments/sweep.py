@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -59,13 +60,13 @@ class Runner(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Run one trial; its failure is a result, a full disk stops the sweep."""
-        index = self.waiting.pop(0)
+        index, begun = self.waiting.pop(0), time.monotonic()
         result = {"index": index, "failed": False, "fatal": "", "done": not self.waiting}
         try:
             result["failed"] = not attempt(self.grid[index], self.store)
         except StoreError as error:
             result["fatal"] = str(error)
-        return result
+        return {**result, "busy": time.monotonic() - begun}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: results are kept by the store."""
@@ -116,6 +117,7 @@ class Watch(_Here, tune.Callback):
     ) -> None:
         """One of our trials ended."""
         self.fatal = self.fatal or result["fatal"]
+        self.display.tally.busy += result["busy"]
         if not result["fatal"]:
             self._count(result["index"], result["failed"])
 
