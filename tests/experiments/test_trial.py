@@ -22,7 +22,7 @@ def trial(**keys: Any) -> Trial:
     return trials(make_study({**given, "episodes": 200, "evaluations": 2, **keys}))[0]
 
 
-LEARNT = {"competence": [0.001, 0.999], "rewards": [{"every": 4}]}
+LEARNT = {"competence": 0.999, "rewards": [{"every": 4}]}
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +45,10 @@ def test_rows_have_the_fixed_columns_and_both_evaluations(
     assert (end["updates"] > 0).all()
 
 
-def test_a_trial_that_did_not_learn_is_censored_and_a_crossing_is_kept(
-    learnt: tuple[Path, pd.DataFrame],
-) -> None:
+def test_a_trial_that_did_not_learn_is_censored(learnt: tuple[Path, pd.DataFrame]) -> None:
     _, rows = learnt
-    assert set(rows["checkpoint"]) == {"end", "competence>=0.001"}
-    assert set(rows.loc[rows["checkpoint"] == "end", "status"]) == {"censored"}
-    crossing = rows[rows["checkpoint"] == "competence>=0.001"]
-    assert set(crossing["status"]) == {"ok"}
-    assert (crossing["timesteps"] <= 4096).all()
+    assert set(rows["checkpoint"]) == {"end"}
+    assert set(rows["status"]) == {"censored"}
 
 
 def test_the_same_trial_twice_gives_the_same_rows(
@@ -150,6 +145,32 @@ class Lines:
 
     def add(self, timesteps: int, values: dict[str, float]) -> None:
         self.points.append(timesteps)
+
+
+def test_each_level_is_measured_once_when_it_is_first_reached() -> None:
+    cell: Cell = trial(timesteps=1000, evaluations=10, competence=[0.5, 0.9], episodes=64).cell
+    task = cell.task(make_world(cell.world, **cell.params))
+    weak, strong = (train(task, agent).policy for agent in ("random", "minimalist"))
+    watch = Watch(Judge(task, None, None, 0), cell, Lines())  # type: ignore[arg-type]  # stand-in
+    for timesteps, policy in ((100, weak), (200, strong), (300, strong), (400, weak)):
+        watch(Progress(timesteps, timesteps // 10, policy))
+    rows = pd.DataFrame(watch.rows)
+    assert set(rows["checkpoint"]) == {"competence>=0.5", "competence>=0.9"}
+    assert set(rows["timesteps"]) == {200}
+    assert set(rows["updates"]) == {20}
+    assert set(rows["status"]) == {"ok"}
+    assert not rows.duplicated(["checkpoint", "evaluation", "metric"]).any()
+
+
+def test_a_crossing_is_measured_on_other_episodes_than_showed_it() -> None:
+    cell: Cell = trial().cell
+    task = cell.task(make_world(cell.world, **cell.params))
+    judge, policy = Judge(task, None, None, 0), train(task, "random").policy
+    first, second, again = (
+        judge.measure(policy, 64, purpose, 1, names=["length"])[0].value for purpose in (1, 2, 1)
+    )
+    assert first != second
+    assert first == again
 
 
 def test_curves_are_spread_over_training_and_leave_the_end_to_the_end() -> None:
