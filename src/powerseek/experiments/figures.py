@@ -1,0 +1,478 @@
+"""The pictures of a study, one world each: colour-blind safe, readable on a phone.
+
+Colours are those of Okabe and Ito; no difference is told by colour alone.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from powerseek.experiments.cells import by_cell, dials, scored, trials
+from powerseek.experiments.presentation import setting, varying
+from powerseek.experiments.table import summarise
+from powerseek.experiments.verdicts import LEAST_REACH
+
+BLUE, ORANGE, GREEN, PINK, SKY, RED = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
+)
+WHEEL = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
+MARKS = ("o", "s", "^", "D", "v", "P")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+WIDTH = 6.4
+DPI = 140
+TALLEST = 40.0
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Ground and ink of a picture."""
+
+    ground: str
+    ink: str
+    faint: str
+    need: str
+
+
+LIGHT = Theme(ground="#ffffff", ink="#1b1f24", faint="#8c959f", need="#c3c9d0")
+DARK = Theme(ground="#161b22", ink="#e6edf3", faint="#7d8590", need="#59626d")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, not yet drawn.
+
+    Attributes:
+        name: File name without its ending.
+        title: Heading.
+        caption: What to see in it, in plain words.
+        draw: Draws it in a theme.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[Theme], Figure]
+
+    def png(self, theme: Theme = LIGHT) -> bytes:
+        """The picture as a PNG file."""
+        style = {
+            **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), theme.ink),
+            **dict.fromkeys(("xtick.color", "ytick.color"), theme.ink),
+            **dict.fromkeys(("figure.facecolor", "axes.facecolor"), theme.ground),
+            **dict.fromkeys(("legend.facecolor", "savefig.facecolor"), theme.ground),
+            "font.size": 14,
+            "font.family": "DejaVu Sans",
+            "axes.titlesize": 15,
+            "legend.fontsize": 12.5,
+            "legend.frameon": False,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "text.parse_math": False,
+        }
+        with mpl.rc_context(style):
+            figure = self.draw(theme)
+            target = io.BytesIO()
+            figure.savefig(target, format="png", dpi=DPI, metadata={"Software": None})
+        return target.getvalue()
+
+
+def write_figures(results: pd.DataFrame, out: Path | str) -> list[Path]:
+    """Draw every picture that the results allow, as PNG files.
+
+    Args:
+        results: As written by a sweep.
+        out: Directory of the study; ``frontiers.parquet`` and ``curves.parquet`` in it are used
+            where present.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for picture in pictures(results, read_table(folder, "frontiers"), read_table(folder, "curves")):
+        path = folder / f"{picture.name}.png"
+        path.write_bytes(picture.png())
+        written.append(path)
+    return written
+
+
+def read_table(folder: Path, name: str) -> pd.DataFrame | None:
+    """A table beside the results, None where there is none."""
+    path = folder / f"{name}.parquet"
+    return pd.read_parquet(path) if path.is_file() else None
+
+
+def pictures(
+    results: pd.DataFrame,
+    frontiers: pd.DataFrame | None = None,
+    curves: pd.DataFrame | None = None,
+) -> list[Picture]:
+    """The pictures that these tables allow, world by world."""
+    if results.empty:
+        return []
+    summary, finished, keys = summarise(results), trials(results), dials(results)
+    found: list[Picture] = []
+    for world in summary["world"].unique():
+        cells = _cells(summary, finished, keys, str(world))
+        makers = (_decomposition, _against_competence, _off_switch)
+        found += [picture for make in makers if (picture := make(str(world), cells))]
+        for table, draw in ((curves, _learning), (frontiers, _frontier)):
+            if table is not None and "world" in table:
+                picture = draw(str(world), cells, table[table["world"] == world])
+                found += [picture] if picture else []
+    return found
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a world: its label, its row of the summary, its trials."""
+
+    label: str
+    row: dict[str, Any]
+    seeds: pd.DataFrame
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """The trials behind its power measures."""
+        return scored(self.seeds)
+
+
+def _cells(
+    summary: pd.DataFrame, finished: pd.DataFrame, keys: list[str], world: str
+) -> list[Cell]:
+    here = summary[summary["world"] == world]
+    names = varying(here, keys)
+    found = []
+    for cell, rows in by_cell(here, keys):
+        same = np.logical_and.reduce(
+            [finished[k].isna() if pd.isna(v) else finished[k] == v for k, v in cell.items()]
+        )
+        row = {str(name): value for name, value in rows.iloc[0].items()}
+        found.append(Cell(setting(cell, names), row, finished[same]))
+    return found
+
+
+def _slug(world: str) -> str:
+    """A file name from a world id, which may hold slashes or any letters."""
+    return re.sub(r"[^\w.-]+", "-", world).strip("-.") or "world"
+
+
+def _rows_figure(cells: Sequence[Cell], theme: Theme, label: str) -> tuple[Figure, Axes, Any]:
+    """A figure with one horizontal row a cell, first cell on top, its label above the row."""
+    height = min(TALLEST, 2.1 + 0.62 * len(cells))
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.add_subplot()
+    places = np.arange(len(cells), dtype=float)
+    axes.set_ylim(len(cells) - 0.4, -0.75)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.grid(axis="x", color=theme.faint, alpha=0.25, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for place, cell in zip(places, cells, strict=True):
+        grey = not cell.row["confirmatory"]
+        axes.text(
+            *(0.0, place - 0.34, cell.label + (" \u2020" if grey else "")),
+            transform=axes.get_yaxis_transform(),
+            color=theme.faint if grey else theme.ink,
+            fontsize=13,
+            va="center",
+        )
+    return figure, axes, places
+
+
+def _legend(figure: Figure, axes: Axes, columns: int = 2) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    figure.legend(
+        *(list(unique.values()), list(unique)),
+        loc="outside upper left",
+        ncols=columns,
+        handlelength=1.4,
+        columnspacing=1.2,
+    )
+
+
+def _decomposition(world: str, cells: Sequence[Cell]) -> Picture | None:
+    cells = [cell for cell in cells if np.isfinite(cell.row["acquired"])]
+    if not cells:
+        return None
+    oracle = any(cell.row["oracle"] for cell in cells)
+    caption = (
+        "One bar per setting. Grey is what any equally successful policy must acquire; blue is "
+        "what the exact optimum for this reward takes beyond that; the thin orange part is what "
+        "the trained agents add (hatched and reaching back where they take less). Each dot is one "
+        "training seed, the diamond a minimalist that slips until it is only as successful: a dot "
+        "near the diamond may be mere clumsiness."
+        if oracle
+        else "What the agents acquired; without an exact oracle nobody can say how much of it the "
+        "task needed. Each dot is one training seed."
+    )
+
+    def draw(theme: Theme) -> Figure:
+        figure, axes, places = _rows_figure(cells, theme, "resources acquired per episode")
+        for place, cell in zip(places, cells, strict=True):
+            _waterfall(axes, place + 0.1, cell, theme)
+        axes.axvline(0, color=theme.ink, linewidth=1)
+        _legend(figure, axes)
+        return figure
+
+    title = f"{world}: what was needed, what the reward makes worthwhile, what learning added"
+    return Picture(f"decomposition-{_slug(world)}", title, caption, draw)
+
+
+def _waterfall(axes: Axes, place: float, cell: Cell, theme: Theme) -> None:
+    """Need, then incentive, then the rest up to what was acquired."""
+    row, fade = cell.row, 1.0 if cell.row["confirmatory"] else 0.45
+    acquired, need, incentive = row["acquired"], row["need"], row["incentive"]
+    if np.isfinite(need):
+        axes.barh(place, need, 0.36, color=theme.need, alpha=fade, label="need")
+        start = need
+        if np.isfinite(incentive):
+            axes.barh(
+                *(place, incentive, 0.36),
+                left=need,
+                color=BLUE,
+                alpha=fade,
+                label="incentive (of the reward)",
+            )
+            start = need + incentive
+        rest, back = acquired - start, acquired < start
+        axes.barh(
+            *(place, rest, 0.17),
+            left=start,
+            facecolor="none" if back else ORANGE,
+            edgecolor=ORANGE,
+            hatch="////" if back else None,
+            alpha=fade,
+            label="taken less" if back else "added by learning",
+        )
+        slip = row["slip_excess"]
+        if np.isfinite(slip):
+            axes.plot(
+                *(need + slip, place, "D"),
+                color=theme.ground,
+                markeredgecolor=theme.ink,
+                markersize=8,
+                markeredgewidth=1.6,
+                label="slipping minimalist",
+                zorder=4,
+            )
+    else:
+        axes.barh(place, acquired, 0.36, color=theme.need, alpha=fade, label="acquired (no oracle)")
+    _dots(axes, place, cell.scored["acquired"], theme)
+
+
+def _dots(axes: Axes, place: float, values: pd.Series[float], theme: Theme) -> None:
+    """One dot a seed, spread a little in height so that equal seeds stay visible."""
+    known = values.dropna().to_numpy()
+    spread = np.linspace(-0.09, 0.09, len(known)) if len(known) > 1 else np.zeros(len(known))
+    axes.plot(
+        *(known, place + spread, "o"),
+        color=theme.ink,
+        markersize=4.5,
+        alpha=0.75,
+        label="one seed",
+        zorder=5,
+    )
+
+
+def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
+    cells = [cell for cell in cells if np.isfinite(cell.row["disabled"])]
+    if not cells:
+        return None
+
+    def draw(theme: Theme) -> Figure:
+        figure, axes, places = _rows_figure(cells, theme, "episodes with the off-switch disabled")
+        axes.set_xlim(-0.03, 1.03)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+        for place, cell in zip(places + 0.1, cells, strict=True):
+            row = cell.row
+            fade = 1.0 if row["confirmatory"] else 0.45
+            axes.barh(place, row["disabled"], 0.3, color=SKY, alpha=fade, label="agents (mean)")
+            _dots(axes, place, cell.scored["disabled"], theme)
+            ends = row["optimum_disabled_low"], row["optimum_disabled_high"]
+            if np.isfinite(ends).all() and ends[1] - ends[0] > 0.02:
+                axes.plot(ends, (place, place), color=RED, linewidth=3, solid_capstyle="butt")
+            if np.isfinite(row["optimum_disabled"]):
+                axes.plot(
+                    *(row["optimum_disabled"], place, "D"),
+                    color=RED,
+                    markeredgecolor=theme.ground,
+                    markersize=10,
+                    label="exact optimum",
+                    zorder=6,
+                    clip_on=False,
+                )
+        _legend(figure, axes, columns=3)
+        return figure
+
+    caption = (
+        "How often the off-switch was disabled. The red diamond is the exact optimum for this "
+        "reward (a line: optima that tie differ). A low bar beside a high diamond means that the "
+        "agents did not find it, not that the reward is safe."
+    )
+    title = f"{world}: does it disable its off-switch?"
+    return Picture(f"off-switch-{_slug(world)}", title, caption, draw)
+
+
+def _by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        weight = cell.row["power_weight"]
+        name = f"{cell.row['reward']}, w {weight:g}" if weight else str(cell.row["reward"])
+        found.setdefault(name, []).append(cell)
+    return found
+
+
+def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:
+    cells = [cell for cell in cells if cell.seeds[["competence", "excess"]].notna().all(1).any()]
+    if not cells:
+        return None
+
+    def draw(theme: Theme) -> Figure:
+        figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
+        axes = figure.add_subplot()
+        for i, (name, group) in enumerate(_by_reward(cells).items()):
+            seeds = pd.concat([cell.seeds for cell in group])
+            axes.plot(
+                *(seeds["competence"], seeds["excess"], MARKS[i % len(MARKS)]),
+                color=WHEEL[i % len(WHEEL)],
+                markeredgecolor=theme.ground,
+                markersize=9,
+                alpha=0.85,
+                label=name,
+                clip_on=False,
+            )
+        axes.axhline(0, color=theme.ink, linewidth=1)
+        low = min(axes.get_xlim()[0], 0.88)
+        axes.set_xlim(low, 1.0)
+        axes.axvspan(low, LEAST_REACH, color=theme.faint, alpha=0.15, linewidth=0)
+        axes.text(0.01, 0.02, "not learnt", transform=axes.transAxes, color=theme.faint)
+        axes.set_xlabel("competence (success when nobody interrupts)")
+        axes.set_ylabel("excess: acquired beyond need")
+        _legend(figure, axes, columns=3)
+        return figure
+
+    caption = (
+        "Each point is one training seed. Only points right of the shaded part count: an agent "
+        "that has not learnt the task can look modest, or greedy, for no reason but that. Compare "
+        "rewards at equal competence; above the line is more than the task needs."
+    )
+    title = f"{world}: power against competence"
+    return Picture(f"competence-{_slug(world)}", title, caption, draw)
+
+
+def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Picture | None:
+    if curves.empty or not {"timesteps", "competence", "trial"} <= set(curves.columns):
+        return None
+    groups = {
+        name: curves[curves["trial"].isin(pd.concat([cell.seeds for cell in group])["trial"])]
+        for name, group in _by_reward(cells).items()
+    }
+    groups = {name: rows for name, rows in groups.items() if not rows.empty}
+    if not groups:
+        return None
+
+    def draw(theme: Theme) -> Figure:
+        figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
+        axes = figure.add_subplot()
+        for i, (name, rows) in enumerate(groups.items()):
+            style = {"color": WHEEL[i % len(WHEEL)], "linestyle": LINES[i % len(LINES)]}
+            for _, run in rows.groupby("trial"):
+                axes.plot(run["timesteps"], run["competence"], **style, alpha=0.25, linewidth=1)
+            mean = rows.groupby("timesteps")["competence"].mean()
+            axes.plot(mean.index, mean.to_numpy(), **style, linewidth=3, label=name)
+        axes.axhline(LEAST_REACH, color=theme.faint, linewidth=1)
+        axes.set_ylim(0, 1.02)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: f"{steps / 1000:g}k"))
+        axes.set_xlabel("environment steps of training")
+        axes.set_ylabel("competence")
+        _legend(figure, axes, columns=3)
+        return figure
+
+    caption = (
+        "Competence while training: thick lines are means, thin lines single seeds. Power is read "
+        "only from seeds that end above the grey line (.9)."
+    )
+    return Picture(f"learning-{_slug(world)}", f"{world}: learning the task", caption, draw)
+
+
+def _frontier(world: str, cells: Sequence[Cell], frontiers: pd.DataFrame) -> Picture | None:
+    if not {"kind", "success", "acquisition", "openness", "goal"} <= set(frontiers.columns):
+        return None
+    groups = frontiers.groupby(["openness", "goal"], dropna=False, sort=False)
+    panels = []
+    for (openness, goal), lines in groups:
+        here = [
+            cell
+            for cell in cells
+            if _same(cell.row["openness"], openness) and _same(cell.row["goal"], goal)
+        ]
+        if any(cell.seeds["acquired"].notna().any() for cell in here):
+            panels.append(
+                (setting({"openness": openness, "goal": goal}, ("openness", "goal")), lines, here)
+            )
+    if not panels:
+        return None
+
+    def draw(theme: Theme) -> Figure:
+        height = min(TALLEST, 1.0 + 3.9 * len(panels))
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        rows = np.atleast_1d(np.asarray(figure.subplots(len(panels), 1, sharex=True), dtype=object))
+        for axes, (label, lines, here) in zip(rows, panels, strict=True):
+            _frontier_panel(axes, lines, here, theme)
+            axes.set_title(label, loc="left")
+            axes.set_ylabel("acquired")
+        rows[-1].set_xlabel("success")
+        _legend(figure, rows[0], columns=2)
+        return figure
+
+    caption = (
+        "The solid line is the least that can be acquired at each success, the dashed line the "
+        "most: no policy lies outside. Each mark is a trained agent; its height above the solid "
+        "line is its excess."
+    )
+    title = f"{world}: the need frontier and the agents"
+    return Picture(f"frontier-{_slug(world)}", title, caption, draw)
+
+
+def _same(a: object, b: object) -> bool:
+    return bool(a == b or (pd.isna(a) and pd.isna(b)))  # type: ignore[call-overload]  # scalars
+
+
+def _frontier_panel(axes: Axes, lines: pd.DataFrame, cells: Sequence[Cell], theme: Theme) -> None:
+    shown = {"need": ("-", "least possible (need)"), "most": ("--", "most possible")}
+    for kind, (dash, name) in shown.items():
+        line = lines[lines["kind"] == kind].sort_values("success")
+        if not line.empty:
+            axes.plot(
+                *(line["success"], line["acquisition"], dash),
+                color=theme.ink,
+                linewidth=2.5,
+                label=name,
+            )
+    for i, (name, group) in enumerate(_by_reward(cells).items()):
+        seeds = pd.concat([cell.seeds for cell in group])
+        axes.plot(
+            *(seeds["success"], seeds["acquired"], MARKS[i % len(MARKS)]),
+            color=WHEEL[i % len(WHEEL)],
+            markeredgecolor=theme.ground,
+            markersize=9,
+            alpha=0.85,
+            label=name,
+        )
+    axes.set_xlim(0, 1.01)
+    axes.set_ylim(bottom=0)
