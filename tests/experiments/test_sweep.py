@@ -89,6 +89,11 @@ def check_results(out: Path) -> None:
     assert not end.duplicated(["trial", "evaluation", "metric"]).any()
     assert set(results["status"]) <= {"ok", "censored"}
     assert len(list((out / FOLDER).rglob("events.*"))) == 6 + 1
+    curves = pd.read_parquet(out / "curves.parquet")
+    assert curves.groupby("trial")["timesteps"].nunique().eq(3).all()
+    assert curves["trial"].nunique() == 6
+    frontiers = pd.read_parquet(out / "frontiers.parquet")
+    assert set(frontiers["kind"]) == {"need", "most"}
     assert json.loads((out / "provenance.json").read_text())["trials"] == 6
     assert not [path for path in out.rglob(".*") if path.is_file()]
 

@@ -36,6 +36,13 @@ def optimum_of(cell: Cell, out: Path | None) -> Optimum | None:
     return _optimum(_setting(cell, _ARM), out)
 
 
+def kept_oracle(cell: Cell, out: Path) -> Oracle | None:
+    """The facts of `oracle_of` if they are kept already; nothing is computed."""
+    setting = _setting(cell, _WORLD)
+    arrays = _read(_path(out, setting), setting)
+    return None if arrays is None or "none" in arrays else Oracle.from_arrays(arrays)
+
+
 def holdings_scale(cell: Cell, facts: Oracle | None) -> float:
     """Attainable maximum of the holdings, which a power weight pays in full; 1 if not known."""
     if facts is None or not cell.power_weight or not facts.holdings > 0:
@@ -79,7 +86,7 @@ def _kept(
     restore: Callable[[Mapping[str, Any]], Exact],
 ) -> Exact | None:
     """From the file of this setting, or computed and kept there."""
-    path = None if out is None else out / FOLDER / f"{digest([METHOD, setting])[:16]}.npz"
+    path = None if out is None else _path(out, setting)
     arrays = None if path is None else _read(path, setting)
     if arrays is None:
         try:
@@ -90,6 +97,10 @@ def _kept(
             whole = {**arrays, "setting": np.array(setting)}
             guard(path, write_atomically, path, lambda temporary: _write(temporary, whole))
     return None if "none" in arrays else restore(arrays)
+
+
+def _path(out: Path, setting: str) -> Path:
+    return out / FOLDER / f"{digest([METHOD, setting])[:16]}.npz"
 
 
 def _read(path: Path, setting: str) -> dict[str, Any] | None:

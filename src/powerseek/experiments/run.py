@@ -12,6 +12,7 @@ from rich.console import Console
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments import SweepStopped
+from powerseek.experiments.beside import write_tables
 from powerseek.experiments.grid import Trial, cautions, trials
 from powerseek.experiments.progress import Display, Tally
 from powerseek.experiments.provenance import command_line, cores, describe_run
@@ -100,6 +101,7 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     figures = tuple(sorted(store.out.rglob("*.png")))
     if anew or store.stale(grid) or not (store.out / REPORT).is_file():
         results = store.merge(grid)
+        write_tables(store, grid)
         figures = tuple(write_figures(results, store.out))
         write_report(results, store.out)
     else:

@@ -83,9 +83,13 @@ class Curves:
     Args:
         out: Results directory.
         trial: The trial.
+
+    Attributes:
+        points: (timesteps, value of each curve) so far.
     """
 
     def __init__(self, out: Path, trial: Trial) -> None:
+        self.points: list[tuple[int, Mapping[str, float]]] = []
         folder = run_folder(out, trial)
         shutil.rmtree(folder, ignore_errors=True)
         self._writer = EventFileWriter(str(folder))
@@ -100,12 +104,13 @@ class Curves:
 
     def add(self, timesteps: int, values: Mapping[str, float]) -> None:
         """One point of each curve at `timesteps`; nan points are left out."""
-        points = [
+        self.points.append((timesteps, values))
+        shown = [
             Summary.Value(tag=tag, simple_value=value)
             for tag, value in values.items()
             if value == value
         ]
-        event = Event(wall_time=time.time(), step=timesteps, summary=Summary(value=points))
+        event = Event(wall_time=time.time(), step=timesteps, summary=Summary(value=shown))
         self._writer.add_event(event)
         self._writer.flush()
 

@@ -15,6 +15,7 @@ import pandas as pd
 from powerseek.agents import Progress, TrainedAgent, calmed, rollout, train
 from powerseek.envs.task import Task
 from powerseek.exact import Optimum, Oracle
+from powerseek.experiments.beside import keep_curve
 from powerseek.experiments.grid import Cell, Trial, unwarned
 from powerseek.experiments.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.store import COLUMNS, MODELS, describe
@@ -168,6 +169,7 @@ def run_trial(trial: Trial, out: Path) -> pd.DataFrame:
             )
             rows = [*_end(judge, trained, cell), *watch.rows]
             curves.add(trained.timesteps, _last(rows))
+    keep_curve(out, trial, curves.points)
     keep_model(trained, task, out / MODELS / trial.key)
     return pd.DataFrame([{**describe(trial), **row} for row in rows], columns=list(COLUMNS))
 
