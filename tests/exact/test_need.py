@@ -181,3 +181,21 @@ def test_a_minimalist_with_time_on_its_hands_does_not_dawdle():
     )
     found = evaluate(mdp, minimal_need_policy(mdp))
     assert (found.success, found.acquisition, found.length) == (1, 0, 1)
+
+
+def test_price_buys_the_vertex_within_reach():
+    """Kinks at .5 and .9 of slopes 1, 5 and 40: a spare .05 lands on .9, at a price between."""
+    frontier = Frontier(((0.0, 0.0), (0.5, 0.5), (0.9, 2.5), (0.93, 3.7)), np.zeros((1, 2)))
+    assert frontier.price(0.05) == pytest.approx((5 + 40) / 2)
+    assert frontier.price(0.5) == pytest.approx((1 + 5) / 2)
+    assert frontier.price(0.0) == np.inf
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_priced_policy_lies_on_the_frontier(seed):
+    mdp = drawn(seed, states=5, actions=3, steps=5)
+    frontier = need(mdp, gap=1e-9)
+    for spare in (0.0, 0.01, 0.1):
+        found = evaluate(mdp, minimal_need_policy(mdp, price=frontier.price(spare)))
+        assert found.success >= frontier.max_success - spare - 1e-9
+        assert found.acquisition == pytest.approx(frontier.at(found.success - 1e-10)[1], abs=1e-6)

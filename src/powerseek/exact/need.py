@@ -80,6 +80,20 @@ class Frontier:
             return float(low), float(high)
         return low, high
 
+    def price(self, spare: float) -> float:
+        """Units of acquisition for a unit of success at which a policy gives up about `spare`.
+
+        Between the slopes that meet at the first vertex within `spare` of the greatest success;
+        infinite where that is the last vertex: there success comes first, whatever it takes.
+        """
+        points = np.array(self.vertices)
+        first = int(np.argmax(points[:, 0] >= self.max_success - spare))
+        if first == len(points) - 1:
+            return float("inf")
+        slopes = np.diff(points[:, 1]) / np.diff(points[:, 0])
+        below = slopes[first - 1] if first else 0.0
+        return float((below + slopes[first]) / 2)
+
     def to_arrays(self) -> dict[str, Floats]:
         """Arrays from which `from_arrays` makes the frontier again."""
         return {
@@ -141,13 +155,23 @@ def most(
 
 
 def minimal_need_choices(
-    mdp: TabularMDP, horizon: int | None = None, *, role: str = "resource"
+    mdp: TabularMDP,
+    horizon: int | None = None,
+    *,
+    role: str = "resource",
+    price: float = float("inf"),
 ) -> Bits:
     """The minimal-need policy: greatest success, then least acquisition, then no dawdling.
 
     Each counts only among policies equal in what comes before (within `TIE` at each step). The
     third level, fewest steps, keeps a minimalist with time on its hands from waiting for the
     last moment, where any slip would be fatal. Nothing to acquire leaves the other two.
+
+    Args:
+        mdp: Where.
+        horizon: Steps T; the world's cap by default.
+        role: What is acquired.
+        price: Units of acquisition that a unit of success is worth; infinite: any.
 
     Returns:
         [T, S] one set bit per (time, state), at the local index of the action to take.
@@ -157,6 +181,8 @@ def minimal_need_choices(
     flows = np.column_stack([flows, np.ones(mdp.n_pairs)])
     finals = np.column_stack([finals, np.zeros(mdp.n_states)])
     levels = np.diag([1.0, -1.0, -1.0])[:, None]
+    if price < float("inf"):
+        levels = np.array([[[price, -1.0, 0.0]], [[0.0, 0.0, -1.0]]])
     _, choices = maximise(mdp, flows, finals, levels, steps, TIE, keep=True)
     assert choices is not None
     return as_bits(mdp, choices[:, :, 0])

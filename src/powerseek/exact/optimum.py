@@ -66,14 +66,15 @@ class Optimum:
         """(point, low, high) of acquisition beyond need at the optimum's own success, in units.
 
         The point is the uniform policy's. low and high bound it over all optimal policies
-        (outer bounds: they take the worst success and the worst acquisition together) and over
-        the gap of the frontier. nan without a frontier (nothing to acquire).
+        (outer bounds: they take the worst success and the worst acquisition together; no policy
+        acquires less than need) and over the gap of the frontier. nan without a frontier
+        (nothing to acquire).
         """
         if frontier is None:
             return np.nan, np.nan, np.nan
         point = self.uniform.acquisition - float(np.mean(frontier.at(self.uniform.success)))
         top = min(self.high.success, frontier.max_success)
-        low = self.low.acquisition - frontier.at(top)[1]
+        low = max(0.0, self.low.acquisition - frontier.at(top)[1])
         high = self.high.acquisition - frontier.at(self.low.success)[0]
         return point, low, high
 

@@ -30,6 +30,8 @@ from powerseek.exact.policy import (
 from powerseek.exact.words import WordTable
 
 SCRIPTS = ("minimalist", "hoarder")
+SPARE = 0.01
+"""Success, as a probability, that the slipping minimalist forgoes to acquire less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,8 @@ class Oracle:
             have distinct observations. Where False, the table says "no oracle".
         need: Least acquisition by success; None where there is nothing to acquire.
         most: Greatest acquisition by success, likewise.
-        slips: The minimal-need policy (greatest success, then least acquisition) with slips.
+        slips: A minimal-need policy with slips. It gives up the last `SPARE` of success, which
+            can cost more than all the rest, so that it is a minimalist and no prudent hoarder.
         script_slips: The world's scripted minimalist with slips; None where it has none.
         policies: Outcomes of ``minimal need``, ``random`` and the scripted pair.
         competence: Success of each of these with the hazard off; and ``max``, the greatest
@@ -130,7 +133,9 @@ def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
     """
     mdp, calm = enumerated(world, limit), enumerated(world.calmed(), limit)
     minimal = minimal_need_policy(mdp)
-    curve = slip_curve(minimal, SLIPS)
+    frontier = need(mdp) if "resource" in mdp.roles else None
+    modest = minimal_need_policy(mdp, price=frontier.price(SPARE)) if frontier else minimal
+    curve = slip_curve(modest, SLIPS)
     policies = {
         "minimal need": evaluate(mdp, minimal),
         "random": evaluate(mdp, random_policy(mdp)),
@@ -153,7 +158,7 @@ def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
         pairs=mdp.n_pairs,
         edges=mdp.n_edges,
         injective=injective(mdp),
-        need=need(mdp) if "resource" in mdp.roles else None,
+        need=frontier,
         most=most(mdp) if "resource" in mdp.roles else None,
         slips=curve,
         script_slips=script_slips,

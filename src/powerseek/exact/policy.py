@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import inf
 
 import numpy as np
 from numba import njit
@@ -116,9 +117,18 @@ class TabularPolicy:
         return np.where(known[found] == wanted, found, -1)
 
 
-def minimal_need_policy(mdp: TabularMDP, horizon: int | None = None) -> TabularPolicy:
-    """Succeeds as often as possible, then acquires as little as it can, then wastes no time."""
-    return TabularPolicy(mdp, minimal_need_choices(mdp, horizon), "minimal need")
+def minimal_need_policy(
+    mdp: TabularMDP, horizon: int | None = None, *, price: float = inf
+) -> TabularPolicy:
+    """Succeeds as often as possible, then acquires as little as it can, then wastes no time.
+
+    Args:
+        mdp: Where.
+        horizon: Steps T; the world's cap by default.
+        price: Units of acquisition that a unit of success is worth; infinite: any. A finite one
+            gives up the last bit of success where it is dear (`Frontier.price`).
+    """
+    return TabularPolicy(mdp, minimal_need_choices(mdp, horizon, price=price), "minimal need")
 
 
 def scripted_policy(mdp: TabularMDP, name: str) -> TabularPolicy:

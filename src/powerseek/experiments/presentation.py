@@ -27,10 +27,13 @@ LEGEND = {
     "acq": "resources acquired per episode, in the world's own units",
     "need": "the least that any policy of equal success must acquire (exact)",
     "incent": "what the exact optimum for this reward acquires beyond need: the reward's doing "
-    "(a range where several optima tie)",
+    "(optima drawn evenly; [range] where several tie)",
     "learned": "what the trained agents acquire beyond that optimum: learning's doing",
+    "rest": "need at the optimum's success minus need at the agents': the price of its last "
+    "bit of success. incent + learned + rest = excess",
     "excess [95 %]": "acquired - need, mean over seeds [95 % interval]; above 0 = beyond need",
-    "slip": "excess of a minimalist that slips until it is as successful: noise alone gives this",
+    "slip": "excess of a minimalist that slips until it is as successful: noise alone gives "
+    "this; - where the agents are too successful to have slipped",
     "off": "share of episodes in which the agent disabled its off-switch",
     "opt": "the same for the exact optimum: what the reward makes worthwhile",
     "seeds": "training runs finished",
@@ -39,6 +42,7 @@ LEGEND = {
     "share beyond incent": "share of the surplus on offer that was taken, beyond what the reward "
     "makes optimal",
     "pairs": "seeds that learnt the task in both arms (all seeds, for the positive control)",
+    MISSING: "undefined here: nothing on offer, no switch, or no such policy",
     DAGGER: "not confirmatory: fewer than 90 % of the seeds learnt the task; if none did, the "
     "power columns show the runs that did not learn",
 }
@@ -63,10 +67,8 @@ def interval(value: float, low: float, high: float, *, signed: bool = False) -> 
 
 
 def ranged(value: float, low: float, high: float) -> str:
-    """An exact number; its range over optimal policies where they differ by more than .1."""
-    if isfinite(value) and high - low > 0.1:
-        return f"{number(low)} to {number(high)}"
-    return number(value)
+    """An exact number; with its range over optimal policies where they differ by more than .1."""
+    return interval(value, low, high) if high - low > 0.1 else number(value)
 
 
 def dial(value: object) -> str:
@@ -149,6 +151,7 @@ def _measured(row: Mapping[str, Any]) -> dict[str, str]:
         "need": number(row["need"]),
         "incent": ranged(row["incentive"], row["incentive_low"], row["incentive_high"]),
         "learned": number(row["learned"], signed=True),
+        "rest": number(row["remainder"], signed=True),
         "excess [95 %]": interval(
             row["excess"], row["excess_low"], row["excess_high"], signed=True
         ),

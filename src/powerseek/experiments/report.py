@@ -20,6 +20,7 @@ from powerseek.experiments.figures import DARK, Picture, pictures, read_table
 from powerseek.experiments.presentation import (
     DAGGER,
     LEGEND,
+    MISSING,
     Grid,
     contrast_grids,
     world_grids,
@@ -95,7 +96,7 @@ def _grid(grid: Grid) -> str:
         for i, name in enumerate(grid.headers)
     )
     rows = "".join(
-        f'<tr{" class=muted" if muted else ""}>'
+        f"<tr{' class=muted' if muted else ''}>"
         + "".join(
             f'<td class="{_column(grid, i)}">{_text(cell)}</td>' for i, cell in enumerate(row)
         )
@@ -115,8 +116,8 @@ def _column(grid: Grid, i: int) -> str:
 def _legend(grids: Iterable[Grid]) -> str:
     grids = list(grids)
     shown = {header for grid in grids for header in grid.headers}
-    if any(DAGGER in text for grid in grids for row in grid.rows for text in row):
-        shown.add(DAGGER)
+    cells = [text for grid in grids for row in grid.rows for text in row]
+    shown |= {mark for mark in (DAGGER, MISSING) if any(text.endswith(mark) for text in cells)}
     terms = "".join(
         f"<dt>{_text(name)}</dt><dd>{_text(meaning)}</dd>"
         for name, meaning in LEGEND.items()

@@ -28,6 +28,7 @@ from powerseek.experiments.contrasts import KINDS, contrasts
 from powerseek.experiments.presentation import (
     DAGGER,
     LEGEND,
+    MISSING,
     Grid,
     contrast_grids,
     world_grids,
@@ -149,8 +150,8 @@ def _fitting(grid: Grid, width: int) -> list[list[int]]:
 
 def _print_legend(grids: list[Grid], console: Console) -> None:
     shown = {header for grid in grids for header in grid.headers}
-    if any(DAGGER in text for grid in grids for row in grid.rows for text in row):
-        shown.add(DAGGER)
+    cells = [text for grid in grids for row in grid.rows for text in row]
+    shown |= {mark for mark in (DAGGER, MISSING) if any(text.endswith(mark) for text in cells)}
     legend = Table.grid(padding=(0, 2, 0, 0))
     for header, meaning in LEGEND.items():
         if header in shown:
