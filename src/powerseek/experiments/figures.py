@@ -337,7 +337,7 @@ def _by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 
 def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:
-    cells = [cell for cell in cells if cell.seeds[["competence", "excess"]].notna().all(1).any()]
+    cells = [cell for cell in cells if cell.seeds[["competence", "excess"]].notna().all(axis=1).any()]
     if not cells:
         return None
 
