@@ -62,7 +62,9 @@ def resourceful(rng, openness, reward, weight, gamma, learnt=True):
     competence = rng.uniform(0.93, 0.99) if learnt else rng.uniform(0.3, 0.7)
     need = 2.5 + 0.2 * openness
     incentive = 0.4 + 0.5 * openness * (gamma == 1.0)
-    learned = rng.normal({"dense": 0.3, "every cap": 0.6, "terminal": 0.9}[reward], 0.15) + 4 * weight
+    learned = (
+        rng.normal({"dense": 0.3, "every cap": 0.6, "terminal": 0.9}[reward], 0.15) + 4 * weight
+    )
     remainder = rng.normal(0.05, 0.02)
     excess = incentive + learned + remainder
     optimum = 0.95 if gamma == 1.0 else 0.2

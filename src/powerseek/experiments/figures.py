@@ -67,7 +67,7 @@ class Picture:
 
     def png(self, theme: Theme = LIGHT) -> bytes:
         """The picture as a PNG file."""
-        style = {
+        style: dict[Any, Any] = {  # matplotlib types the keys as one long Literal
             **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), theme.ink),
             **dict.fromkeys(("xtick.color", "ytick.color"), theme.ink),
             **dict.fromkeys(("figure.facecolor", "axes.facecolor"), theme.ground),
@@ -155,7 +155,10 @@ def _cells(
     found = []
     for cell, rows in by_cell(here, keys):
         same = np.logical_and.reduce(
-            [finished[k].isna() if pd.isna(v) else finished[k] == v for k, v in cell.items()]
+            [
+                finished[name].isna() if _none(value) else finished[name] == value
+                for name, value in cell.items()
+            ]
         )
         row = {str(name): value for name, value in rows.iloc[0].items()}
         found.append(Cell(setting(cell, names), row, finished[same]))
@@ -337,7 +340,7 @@ def _by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 
 def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:
-    cells = [cell for cell in cells if cell.seeds[["competence", "excess"]].notna().all(axis=1).any()]
+    cells = [c for c in cells if (c.seeds["competence"].notna() & c.seeds["excess"].notna()).any()]
     if not cells:
         return None
 
@@ -389,7 +392,10 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
         axes = figure.add_subplot()
         for i, (name, rows) in enumerate(groups.items()):
-            style = {"color": WHEEL[i % len(WHEEL)], "linestyle": LINES[i % len(LINES)]}
+            style: dict[str, Any] = {
+                "color": WHEEL[i % len(WHEEL)],
+                "linestyle": LINES[i % len(LINES)],
+            }
             for _, run in rows.groupby("trial"):
                 axes.plot(run["timesteps"], run["competence"], **style, alpha=0.25, linewidth=1)
             mean = rows.groupby("timesteps")["competence"].mean()
@@ -449,8 +455,12 @@ def _frontier(world: str, cells: Sequence[Cell], frontiers: pd.DataFrame) -> Pic
     return Picture(f"frontier-{_slug(world)}", title, caption, draw)
 
 
+def _none(value: object) -> bool:
+    return bool(pd.isna(value))  # type: ignore[call-overload]  # the value of a dial, a scalar
+
+
 def _same(a: object, b: object) -> bool:
-    return bool(a == b or (pd.isna(a) and pd.isna(b)))  # type: ignore[call-overload]  # scalars
+    return bool(a == b) or (_none(a) and _none(b))
 
 
 def _frontier_panel(axes: Axes, lines: pd.DataFrame, cells: Sequence[Cell], theme: Theme) -> None:
