@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image
 
 from powerseek.experiments.cells import by_cell, dials, scored, trials
 from powerseek.experiments.presentation import setting, varying
@@ -32,7 +33,11 @@ MARKS = ("o", "s", "^", "D", "v", "P")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 WIDTH = 6.4
 DPI = 140
+COLOURS = 96  # a picture of few colours, so that the page stays small
 TALLEST = 40.0
+MOST_PANELS = 9
+# What a frontier belongs to: agents are shown against the frontier of their own setting only.
+SETTING = ("version", "params", "openness", "goal", "layout", "max_steps")
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,10 @@ class Picture:
         with mpl.rc_context(style):
             figure = self.draw(theme)
             target = io.BytesIO()
-            figure.savefig(target, format="png", dpi=DPI, metadata={"Software": None})
-        return target.getvalue()
+            figure.savefig(target, format="png", dpi=DPI)
+        small = io.BytesIO()
+        Image.open(target).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
+        return small.getvalue()
 
 
 def write_figures(results: pd.DataFrame, out: Path | str) -> list[Path]:
@@ -154,15 +161,17 @@ def _cells(
     names = varying(here, keys)
     found = []
     for cell, rows in by_cell(here, keys):
-        same = np.logical_and.reduce(
-            [
-                finished[name].isna() if _none(value) else finished[name] == value
-                for name, value in cell.items()
-            ]
-        )
         row = {str(name): value for name, value in rows.iloc[0].items()}
-        found.append(Cell(setting(cell, names), row, finished[same]))
+        found.append(Cell(setting(cell, names), row, _rows_of(finished, cell)))
     return found
+
+
+def _rows_of(table: pd.DataFrame, cell: Mapping[str, object]) -> pd.DataFrame:
+    same = [
+        table[name].isna() if pd.isna(value) else table[name] == value  # type: ignore[call-overload]  # scalars
+        for name, value in cell.items()
+    ]
+    return table[np.logical_and.reduce(same)]
 
 
 def _slug(world: str) -> str:
@@ -331,11 +340,12 @@ def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
 
 
 def _by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Cells with the same reward, pay for power and discount, by these in words."""
+    names = ["reward", *varying(pd.DataFrame([cell.row for cell in cells]), ["gamma"])]
     found: dict[str, list[Cell]] = {}
     for cell in cells:
-        weight = cell.row["power_weight"]
-        name = f"{cell.row['reward']}, w {weight:g}" if weight else str(cell.row["reward"])
-        found.setdefault(name, []).append(cell)
+        paid = ["power_weight"] if cell.row["power_weight"] else []
+        found.setdefault(setting(cell.row, [*names, *paid]), []).append(cell)
     return found
 
 
@@ -419,24 +429,21 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
 def _frontier(world: str, cells: Sequence[Cell], frontiers: pd.DataFrame) -> Picture | None:
     if not {"kind", "success", "acquisition", "openness", "goal"} <= set(frontiers.columns):
         return None
-    groups = frontiers.groupby(["openness", "goal"], dropna=False, sort=False)
+    keys = [name for name in SETTING if name in frontiers]
+    names = dict.fromkeys((*("openness", "goal"), *varying(frontiers, keys)))
     panels = []
-    for (openness, goal), lines in groups:
-        here = [
-            cell
-            for cell in cells
-            if _same(cell.row["openness"], openness) and _same(cell.row["goal"], goal)
-        ]
-        if any(cell.seeds["acquired"].notna().any() for cell in here):
-            panels.append(
-                (setting({"openness": openness, "goal": goal}, ("openness", "goal")), lines, here)
-            )
+    for same, lines in by_cell(frontiers, keys):
+        here = [replace(cell, seeds=_rows_of(cell.seeds, same)) for cell in cells]
+        here = [cell for cell in here if cell.seeds["acquired"].notna().any()]
+        if here:
+            panels.append((setting(same, list(names)), lines, here))
+    left_out = len(panels) - MOST_PANELS
+    panels = panels[:MOST_PANELS]
     if not panels:
         return None
 
     def draw(theme: Theme) -> Figure:
-        height = min(TALLEST, 1.0 + 3.9 * len(panels))
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.0 + 3.9 * len(panels)), layout="constrained")
         rows = np.atleast_1d(np.asarray(figure.subplots(len(panels), 1, sharex=True), dtype=object))
         for axes, (label, lines, here) in zip(rows, panels, strict=True):
             _frontier_panel(axes, lines, here, theme)
@@ -451,16 +458,10 @@ def _frontier(world: str, cells: Sequence[Cell], frontiers: pd.DataFrame) -> Pic
         "most: no policy lies outside. Each mark is a trained agent; its height above the solid "
         "line is its excess."
     )
+    if left_out > 0:
+        caption += f" {left_out} more settings are not drawn."
     title = f"{world}: the need frontier and the agents"
     return Picture(f"frontier-{_slug(world)}", title, caption, draw)
-
-
-def _none(value: object) -> bool:
-    return bool(pd.isna(value))  # type: ignore[call-overload]  # the value of a dial, a scalar
-
-
-def _same(a: object, b: object) -> bool:
-    return bool(a == b) or (_none(a) and _none(b))
 
 
 def _frontier_panel(axes: Axes, lines: pd.DataFrame, cells: Sequence[Cell], theme: Theme) -> None:
