@@ -41,6 +41,8 @@ BAD_SWEEPS = {
     "bootstrap at gamma 1": (f"{STUDY}time_limit: bootstrap", ["s.yaml"], "time_limit"),
     "negative size": (STUDY.replace("100", "-100"), ["s.yaml"], "timesteps"),
     "workers": (STUDY, ["s.yaml", "--workers", "0"], "--workers"),
+    "no cluster there": (STUDY, ["s.yaml", "--address", "127.0.0.1:1"], "--address"),
+    "no address": (STUDY, ["s.yaml", "--address", "host:port"], "--address"),
     "out in use": (STUDY, ["s.yaml", "--out", "."], "--out"),
     "resume of something else": (STUDY, ["s.yaml", "--out", ".", "--resume"], "--out"),
     "unwritable out": (STUDY, ["s.yaml", "--out", "/proc/nowhere/out"], "/proc/nowhere/out"),

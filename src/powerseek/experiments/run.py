@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ def run_study(
     console = console or Console(stderr=True)
     if workers is not None and workers < 1:
         raise InvalidInput("--workers", workers, "a whole number >= 1")
+    if address is not None:
+        _check_address(address)
     grid = trials(study)
     for caution in cautions(study):
         console.print(f"warning: {caution}", style="yellow", markup=False, highlight=False)
@@ -107,6 +110,18 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     else:
         results = store.load()
     return Finished(results, tuple(store.failed(grid)), store, figures)
+
+
+def _check_address(address: str) -> None:
+    """Ask for a connection first: Ray itself tries for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return  # "auto", or a name that only Ray can resolve
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        allowed = "the address of a running Ray cluster, for example 10.0.0.1:6379"
+        raise InvalidInput("--address", address, allowed, str(error)) from None
 
 
 def _run(
