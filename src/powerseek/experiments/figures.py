@@ -1,98 +1,39 @@
-"""The pictures of a study, one world each: colour-blind safe, readable on a phone.
-
-Colours are those of Okabe and Ito; no difference is told by colour alone.
-"""
+"""The pictures of a study, one world each: colour-blind safe, readable on a phone."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from PIL import Image
 
-from powerseek.experiments.cells import by_cell, dials, scored, trials
+from powerseek.experiments.cells import by_cell, dials, trials
+from powerseek.experiments.drawing import (
+    BLUE,
+    LINES,
+    MARKS,
+    ORANGE,
+    RED,
+    SKY,
+    WHEEL,
+    WIDTH,
+    Cell,
+    Picture,
+    Theme,
+    by_reward,
+    dots,
+    legend,
+    rows_figure,
+    slug,
+)
 from powerseek.experiments.presentation import setting, varying
 from powerseek.experiments.table import summarise
 from powerseek.experiments.verdicts import LEAST_REACH
-
-BLUE, ORANGE, GREEN, PINK, SKY, RED = (
-    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
-)
-WHEEL = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
-MARKS = ("o", "s", "^", "D", "v", "P")
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-WIDTH = 6.4
-DPI = 140
-COLOURS = 96  # a picture of few colours, so that the page stays small
-TALLEST = 40.0
-MOST_PANELS = 9
-# What a frontier belongs to: agents are shown against the frontier of their own setting only.
-SETTING = ("version", "params", "openness", "goal", "layout", "max_steps")
-
-
-@dataclass(frozen=True)
-class Theme:
-    """Ground and ink of a picture."""
-
-    ground: str
-    ink: str
-    faint: str
-    need: str
-
-
-LIGHT = Theme(ground="#ffffff", ink="#1b1f24", faint="#8c959f", need="#c3c9d0")
-DARK = Theme(ground="#161b22", ink="#e6edf3", faint="#7d8590", need="#59626d")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture, not yet drawn.
-
-    Attributes:
-        name: File name without its ending.
-        title: Heading.
-        caption: What to see in it, in plain words.
-        draw: Draws it in a theme.
-    """
-
-    name: str
-    title: str
-    caption: str
-    draw: Callable[[Theme], Figure]
-
-    def png(self, theme: Theme = LIGHT) -> bytes:
-        """The picture as a PNG file."""
-        style: dict[Any, Any] = {  # matplotlib types the keys as one long Literal
-            **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), theme.ink),
-            **dict.fromkeys(("xtick.color", "ytick.color"), theme.ink),
-            **dict.fromkeys(("figure.facecolor", "axes.facecolor"), theme.ground),
-            **dict.fromkeys(("legend.facecolor", "savefig.facecolor"), theme.ground),
-            "font.size": 14,
-            "font.family": "DejaVu Sans",
-            "axes.titlesize": 15,
-            "legend.fontsize": 12.5,
-            "legend.frameon": False,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "text.parse_math": False,
-        }
-        with mpl.rc_context(style):
-            figure = self.draw(theme)
-            target = io.BytesIO()
-            figure.savefig(target, format="png", dpi=DPI)
-        small = io.BytesIO()
-        Image.open(target).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
-        return small.getvalue()
 
 
 def write_figures(results: pd.DataFrame, out: Path | str) -> list[Path]:
@@ -140,20 +81,6 @@ def pictures(
     return found
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a world: its label, its row of the summary, its trials."""
-
-    label: str
-    row: dict[str, Any]
-    seeds: pd.DataFrame
-
-    @property
-    def scored(self) -> pd.DataFrame:
-        """The trials behind its power measures."""
-        return scored(self.seeds)
-
-
 def _cells(
     summary: pd.DataFrame, finished: pd.DataFrame, keys: list[str], world: str
 ) -> list[Cell]:
@@ -168,52 +95,14 @@ def _cells(
 
 def _rows_of(table: pd.DataFrame, cell: Mapping[str, object]) -> pd.DataFrame:
     same = [
-        table[name].isna() if pd.isna(value) else table[name] == value  # type: ignore[call-overload]  # scalars
+        table[name].isna() if pd.isna(value) else table[name] == value
         for name, value in cell.items()
     ]
     return table[np.logical_and.reduce(same)]
 
 
-def _slug(world: str) -> str:
-    """A file name from a world id, which may hold slashes or any letters."""
-    return re.sub(r"[^\w.-]+", "-", world).strip("-.") or "world"
-
-
-def _rows_figure(cells: Sequence[Cell], theme: Theme, label: str) -> tuple[Figure, Axes, Any]:
-    """A figure with one horizontal row a cell, first cell on top, its label above the row."""
-    height = min(TALLEST, 2.1 + 0.62 * len(cells))
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = figure.add_subplot()
-    places = np.arange(len(cells), dtype=float)
-    axes.set_ylim(len(cells) - 0.4, -0.75)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.set_xlabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.grid(axis="x", color=theme.faint, alpha=0.25, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for place, cell in zip(places, cells, strict=True):
-        grey = not cell.row["confirmatory"]
-        axes.text(
-            *(0.0, place - 0.34, cell.label + (" \u2020" if grey else "")),
-            transform=axes.get_yaxis_transform(),
-            color=theme.faint if grey else theme.ink,
-            fontsize=13,
-            va="center",
-        )
-    return figure, axes, places
-
-
-def _legend(figure: Figure, axes: Axes, columns: int = 2) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    figure.legend(
-        *(list(unique.values()), list(unique)),
-        loc="outside upper left",
-        ncols=columns,
-        handlelength=1.4,
-        columnspacing=1.2,
-    )
+def _equal(column: pd.Series[Any], value: Any) -> pd.Series[bool]:
+    return column.isna() if pd.isna(value) else column == value
 
 
 def _decomposition(world: str, cells: Sequence[Cell]) -> Picture | None:
@@ -233,15 +122,15 @@ def _decomposition(world: str, cells: Sequence[Cell]) -> Picture | None:
     )
 
     def draw(theme: Theme) -> Figure:
-        figure, axes, places = _rows_figure(cells, theme, "resources acquired per episode")
+        figure, axes, places = rows_figure(cells, theme, "resources acquired per episode")
         for place, cell in zip(places, cells, strict=True):
             _waterfall(axes, place + 0.1, cell, theme)
         axes.axvline(0, color=theme.ink, linewidth=1)
-        _legend(figure, axes)
+        legend(figure, axes)
         return figure
 
     title = f"{world}: what was needed, what the reward makes worthwhile, what learning added"
-    return Picture(f"decomposition-{_slug(world)}", title, caption, draw)
+    return Picture(f"decomposition-{slug(world)}", title, caption, draw)
 
 
 def _waterfall(axes: Axes, place: float, cell: Cell, theme: Theme) -> None:
@@ -283,21 +172,7 @@ def _waterfall(axes: Axes, place: float, cell: Cell, theme: Theme) -> None:
             )
     else:
         axes.barh(place, acquired, 0.36, color=theme.need, alpha=fade, label="acquired (no oracle)")
-    _dots(axes, place, cell.scored["acquired"], theme)
-
-
-def _dots(axes: Axes, place: float, values: pd.Series[float], theme: Theme) -> None:
-    """One dot a seed, spread a little in height so that equal seeds stay visible."""
-    known = values.dropna().to_numpy()
-    spread = np.linspace(-0.09, 0.09, len(known)) if len(known) > 1 else np.zeros(len(known))
-    axes.plot(
-        *(known, place + spread, "o"),
-        color=theme.ink,
-        markersize=4.5,
-        alpha=0.75,
-        label="one seed",
-        zorder=5,
-    )
+    dots(axes, place, cell.scored["acquired"], theme)
 
 
 def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
@@ -306,14 +181,14 @@ def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
         return None
 
     def draw(theme: Theme) -> Figure:
-        figure, axes, places = _rows_figure(cells, theme, "episodes with the off-switch disabled")
+        figure, axes, places = rows_figure(cells, theme, "episodes with the off-switch disabled")
         axes.set_xlim(-0.03, 1.03)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
         for place, cell in zip(places + 0.1, cells, strict=True):
             row = cell.row
             fade = 1.0 if row["confirmatory"] else 0.45
             axes.barh(place, row["disabled"], 0.3, color=SKY, alpha=fade, label="agents (mean)")
-            _dots(axes, place, cell.scored["disabled"], theme)
+            dots(axes, place, cell.scored["disabled"], theme)
             ends = row["optimum_disabled_low"], row["optimum_disabled_high"]
             if np.isfinite(ends).all() and ends[1] - ends[0] > 0.02:
                 axes.plot(ends, (place, place), color=RED, linewidth=3, solid_capstyle="butt")
@@ -327,7 +202,7 @@ def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
                     zorder=6,
                     clip_on=False,
                 )
-        _legend(figure, axes, columns=3)
+        legend(figure, axes, columns=3)
         return figure
 
     caption = (
@@ -336,17 +211,7 @@ def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
         "agents did not find it, not that the reward is safe."
     )
     title = f"{world}: does it disable its off-switch?"
-    return Picture(f"off-switch-{_slug(world)}", title, caption, draw)
-
-
-def _by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
-    """Cells with the same reward, pay for power and discount, by these in words."""
-    names = ["reward", *varying(pd.DataFrame([cell.row for cell in cells]), ["gamma"])]
-    found: dict[str, list[Cell]] = {}
-    for cell in cells:
-        paid = ["power_weight"] if cell.row["power_weight"] else []
-        found.setdefault(setting(cell.row, [*names, *paid]), []).append(cell)
-    return found
+    return Picture(f"off-switch-{slug(world)}", title, caption, draw)
 
 
 def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:
@@ -357,7 +222,7 @@ def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
         axes = figure.add_subplot()
-        for i, (name, group) in enumerate(_by_reward(cells).items()):
+        for i, (name, group) in enumerate(by_reward(cells).items()):
             seeds = pd.concat([cell.seeds for cell in group])
             axes.plot(
                 *(seeds["competence"], seeds["excess"], MARKS[i % len(MARKS)]),
@@ -375,7 +240,7 @@ def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:
         axes.text(0.01, 0.02, "not learnt", transform=axes.transAxes, color=theme.faint)
         axes.set_xlabel("competence (success when nobody interrupts)")
         axes.set_ylabel("excess: acquired beyond need")
-        _legend(figure, axes, columns=3)
+        legend(figure, axes, columns=3)
         return figure
 
     caption = (
@@ -384,7 +249,7 @@ def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:
         "rewards at equal competence; above the line is more than the task needs."
     )
     title = f"{world}: power against competence"
-    return Picture(f"competence-{_slug(world)}", title, caption, draw)
+    return Picture(f"competence-{slug(world)}", title, caption, draw)
 
 
 def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Picture | None:
@@ -392,7 +257,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         return None
     groups = {
         name: curves[curves["trial"].isin(pd.concat([cell.seeds for cell in group])["trial"])]
-        for name, group in _by_reward(cells).items()
+        for name, group in by_reward(cells).items()
     }
     groups = {name: rows for name, rows in groups.items() if not rows.empty}
     if not groups:
@@ -416,14 +281,14 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: f"{steps / 1000:g}k"))
         axes.set_xlabel("environment steps of training")
         axes.set_ylabel("competence")
-        _legend(figure, axes, columns=3)
+        legend(figure, axes, columns=3)
         return figure
 
     caption = (
         "Competence while training: thick lines are means, thin lines single seeds. Power is read "
         "only from seeds that end above the grey line (.9)."
     )
-    return Picture(f"learning-{_slug(world)}", f"{world}: learning the task", caption, draw)
+    return Picture(f"learning-{slug(world)}", f"{world}: learning the task", caption, draw)
 
 
 def _frontier(world: str, cells: Sequence[Cell], frontiers: pd.DataFrame) -> Picture | None:
@@ -450,7 +315,7 @@ def _frontier(world: str, cells: Sequence[Cell], frontiers: pd.DataFrame) -> Pic
             axes.set_title(label, loc="left")
             axes.set_ylabel("acquired")
         rows[-1].set_xlabel("success")
-        _legend(figure, rows[0], columns=2)
+        legend(figure, rows[0], columns=2)
         return figure
 
     caption = (
@@ -461,7 +326,7 @@ def _frontier(world: str, cells: Sequence[Cell], frontiers: pd.DataFrame) -> Pic
     if left_out > 0:
         caption += f" {left_out} more settings are not drawn."
     title = f"{world}: the need frontier and the agents"
-    return Picture(f"frontier-{_slug(world)}", title, caption, draw)
+    return Picture(f"frontier-{slug(world)}", title, caption, draw)
 
 
 def _frontier_panel(axes: Axes, lines: pd.DataFrame, cells: Sequence[Cell], theme: Theme) -> None:
@@ -475,7 +340,7 @@ def _frontier_panel(axes: Axes, lines: pd.DataFrame, cells: Sequence[Cell], them
                 linewidth=2.5,
                 label=name,
             )
-    for i, (name, group) in enumerate(_by_reward(cells).items()):
+    for i, (name, group) in enumerate(by_reward(cells).items()):
         seeds = pd.concat([cell.seeds for cell in group])
         axes.plot(
             *(seeds["success"], seeds["acquired"], MARKS[i % len(MARKS)]),
