@@ -16,6 +16,7 @@ from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
@@ -221,6 +222,8 @@ def train_ppo(
         device=device,
         **{name: settings[name] for name in _PASSED_ON},
     )
+    # Its default logger leaves a folder behind at every training.
+    model.set_logger(Logger(folder=None, output_formats=[]))
     policy = NetworkPolicy(model.policy, agent == "maskable-ppo")
     report = _Report(callback or _carry_on, policy, envs)
     model.learn(timesteps, callback=report, log_interval=None)
