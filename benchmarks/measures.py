@@ -134,34 +134,29 @@ STUDY = """
 name: overhead
 worlds: [{id: homestead, openness: [1]}]
 rewards: [dense]
-seeds: 8
+seeds: 16
 timesteps: 60000
 """
 
 
 def ray_overhead() -> dict[str, float]:
-    """Wall time of a small sweep that is not spent inside trials."""
-    import pandas as pd
+    """Share of a small sweep's wall time in which no trial was at work, start-up included."""
+    import json
 
     from powerseek.experiments.run import run_study
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "overhead.yaml"
         path.write_text(STUDY)
-        workers = min(2, os.cpu_count() or 1)
-        begun = time.perf_counter()
-        finished = run_study(path, Path(folder) / "out", workers=workers)
-        wall = time.perf_counter() - begun
-        results: pd.DataFrame = finished.results
-        seconds = results[results["metric"] == "seconds"]
-        work = float(seconds.groupby("trial")["value"].first().sum()) / workers
-    trials = float(results["trial"].nunique())
+        finished = run_study(path, Path(folder) / "out", workers=min(2, os.cpu_count() or 1))
+        found = json.loads((finished.store.out / "provenance.json").read_text())
+    run = found["runs"][-1]
     return {
-        "wall": wall,
-        "work": work,
-        "trials": trials,
-        "workers": workers,
-        "overhead": 1 - work / wall,
+        "wall": run["wall_seconds"],
+        "work": run["trial_seconds"] / run["workers"],
+        "trials": found["trials"],
+        "workers": run["workers"],
+        "overhead": 1 - run["trial_seconds"] / run["workers"] / run["wall_seconds"],
     }
 
 
