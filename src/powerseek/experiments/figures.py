@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,10 @@ from powerseek.experiments.drawing import (
 from powerseek.experiments.presentation import setting, varying
 from powerseek.experiments.table import summarise
 from powerseek.experiments.verdicts import LEAST_REACH
+
+MOST_PANELS = 9
+# What a frontier belongs to: agents are shown against the frontier of their own setting only.
+SETTING = ("version", "params", "openness", "goal", "layout", "max_steps")
 
 
 def write_figures(results: pd.DataFrame, out: Path | str) -> list[Path]:
@@ -93,7 +98,7 @@ def _cells(
     return found
 
 
-def _rows_of(table: pd.DataFrame, cell: Mapping[str, object]) -> pd.DataFrame:
+def _rows_of(table: pd.DataFrame, cell: Mapping[str, Any]) -> pd.DataFrame:
     same = [
         table[name].isna() if pd.isna(value) else table[name] == value
         for name, value in cell.items()
@@ -113,7 +118,8 @@ def _decomposition(world: str, cells: Sequence[Cell]) -> Picture | None:
     caption = (
         "One bar per setting. Grey is what any equally successful policy must acquire; blue is "
         "what the exact optimum for this reward takes beyond that; the thin orange part is what "
-        "the trained agents add (hatched and reaching back where they take less). Each dot is one "
+        "the trained agents add, learned + rest in the table (hatched and reaching back where they "
+        "take less). Each dot is one "
         "training seed, the diamond a minimalist that slips until it is only as successful: a dot "
         "near the diamond may be mere clumsiness."
         if oracle
@@ -157,7 +163,7 @@ def _waterfall(axes: Axes, place: float, cell: Cell, theme: Theme) -> None:
             edgecolor=ORANGE,
             hatch="////" if back else None,
             alpha=fade,
-            label="taken less" if back else "added by learning",
+            label="taken less" if back else "added (learned + rest)",
         )
         slip = row["slip_excess"]
         if np.isfinite(slip):

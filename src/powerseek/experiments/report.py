@@ -16,7 +16,8 @@ import pandas as pd
 
 from powerseek.experiments.cells import checked
 from powerseek.experiments.contrasts import KINDS, contrasts
-from powerseek.experiments.figures import DARK, Picture, pictures, read_table
+from powerseek.experiments.drawing import DARK, Picture
+from powerseek.experiments.figures import pictures, read_table
 from powerseek.experiments.presentation import (
     DAGGER,
     LEGEND,

@@ -1,0 +1,174 @@
+"""What all pictures share: themes, a PNG, and figures with one row a cell.
+
+Colours are those of Okabe and Ito; no difference is told by colour alone.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from powerseek.experiments.cells import scored
+from powerseek.experiments.presentation import setting, varying
+
+BLUE, ORANGE, GREEN, PINK, SKY, RED = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
+)
+WHEEL = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
+# One more mark and line than colours: their pairs repeat only after 42.
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (9, 3)))
+WIDTH = 6.4
+DPI = 140
+COLOURS = 96  # a picture of few colours, so that the page stays small
+TALLEST = 40.0
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Ground and ink of a picture."""
+
+    ground: str
+    ink: str
+    faint: str
+    need: str
+
+
+LIGHT = Theme(ground="#ffffff", ink="#1b1f24", faint="#8c959f", need="#c3c9d0")
+DARK = Theme(ground="#161b22", ink="#e6edf3", faint="#7d8590", need="#59626d")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, not yet drawn.
+
+    Attributes:
+        name: File name without its ending.
+        title: Heading.
+        caption: What to see in it, in plain words.
+        draw: Draws it in a theme.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[Theme], Figure]
+
+    def png(self, theme: Theme = LIGHT) -> bytes:
+        """The picture as a PNG file."""
+        style: dict[Any, Any] = {  # matplotlib types the keys as one long Literal
+            **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), theme.ink),
+            **dict.fromkeys(("xtick.color", "ytick.color"), theme.ink),
+            **dict.fromkeys(("figure.facecolor", "axes.facecolor"), theme.ground),
+            **dict.fromkeys(("legend.facecolor", "savefig.facecolor"), theme.ground),
+            "font.size": 14,
+            "font.family": "DejaVu Sans",
+            "axes.titlesize": 15,
+            "legend.fontsize": 12.5,
+            "legend.frameon": False,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "text.parse_math": False,
+        }
+        with mpl.rc_context(style):
+            figure = self.draw(theme)
+            target = io.BytesIO()
+            figure.savefig(target, format="png", dpi=DPI)
+        small = io.BytesIO()
+        Image.open(target).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
+        return small.getvalue()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a world: its label, its row of the summary, its trials."""
+
+    label: str
+    row: dict[str, Any]
+    seeds: pd.DataFrame
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """The trials behind its power measures."""
+        return scored(self.seeds)
+
+
+def slug(world: str) -> str:
+    """A file name from a world id, which may hold slashes or any letters."""
+    return re.sub(r"[^\w.-]+", "-", world).strip("-.") or "world"
+
+
+def rows_figure(cells: Sequence[Cell], theme: Theme, label: str) -> tuple[Figure, Axes, Any]:
+    """A figure with one horizontal row a cell, first cell on top, its label above the row."""
+    height = min(TALLEST, 2.1 + 0.62 * len(cells))
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.add_subplot()
+    places = np.arange(len(cells), dtype=float)
+    axes.set_ylim(len(cells) - 0.4, -0.75)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.grid(axis="x", color=theme.faint, alpha=0.25, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for place, cell in zip(places, cells, strict=True):
+        grey = not cell.row["confirmatory"]
+        axes.text(
+            *(0.0, place - 0.34, cell.label + (" \u2020" if grey else "")),
+            transform=axes.get_yaxis_transform(),
+            color=theme.faint if grey else theme.ink,
+            fontsize=13,
+            va="center",
+        )
+    return figure, axes, places
+
+
+def legend(figure: Figure, axes: Axes, columns: int = 2) -> None:
+    """One entry a label, above the axes."""
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    drawn = figure.legend(
+        *(list(unique.values()), list(unique)),
+        loc="outside upper left",
+        ncols=columns,
+        handlelength=1.4,
+        columnspacing=1.2,
+    )
+    for handle in drawn.legend_handles:  # the row that it stands for may be faded
+        if handle is not None:
+            handle.set_alpha(1.0)
+
+
+def by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Cells with the same reward, pay for power and discount, by these in words."""
+    names = ["reward", *varying(pd.DataFrame([cell.row for cell in cells]), ["gamma"])]
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        paid = ["power_weight"] if cell.row["power_weight"] else []
+        found.setdefault(setting(cell.row, [*names, *paid]), []).append(cell)
+    return found
+
+
+def dots(axes: Axes, place: float, values: pd.Series[float], theme: Theme) -> None:
+    """One dot a seed, spread a little in height so that equal seeds stay visible."""
+    known = values.dropna().to_numpy()
+    spread = np.linspace(-0.09, 0.09, len(known)) if len(known) > 1 else np.zeros(len(known))
+    axes.plot(
+        *(known, place + spread, "o"),
+        color=theme.ink,
+        markersize=4.5,
+        alpha=0.75,
+        label="one seed",
+        zorder=5,
+    )
