@@ -1,0 +1,64 @@
+"""Planners, acting in the simulator, do what the exact layer says they do."""
+
+import numpy as np
+import pytest
+from agreement import WORLDS, N, agrees, make
+
+from powerseek.agents import rollout, train
+from powerseek.envs.task import Task
+from powerseek.errors import InvalidInput
+from powerseek.exact import arm_oracle, enumerated, evaluate, minimal_need_policy
+
+
+@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize(
+    ("reward", "gamma"),
+    [("dense", 1.0), ("terminal", 0.9), ({"every": 4, "corrected": True}, 0.9)],
+    ids=str,
+)
+def test_an_optimum_does_in_the_simulator_what_it_does_exactly(name, reward, gamma):
+    world = make(name)
+    task = Task(world, reward, gamma)
+    planner = train(task, "optimum", seed=0)
+    exact = arm_oracle(world, reward, gamma)
+    episodes = rollout(planner.policy, task, N, seed=1)
+    agrees(episodes, world, exact.uniform)
+    weights = gamma ** np.arange(world.max_steps)
+    returns = episodes.rewards @ weights
+    slack = 4 * returns.std() / np.sqrt(N) + 1e-6
+    assert abs(returns.mean() - exact.value) <= slack
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_minimal_need_does_in_the_simulator_what_it_does_exactly(name):
+    world = make(name)
+    planner = train(Task(world), "minimal-need")
+    mdp = enumerated(world)
+    exact = evaluate(mdp, minimal_need_policy(mdp))
+    agrees(rollout(planner.policy, Task(world), N, seed=2), world, exact)
+    agrees(rollout(planner.policy, Task(world), N, seed=2, greedy=True), world, exact)
+
+
+def test_the_optimum_of_a_power_weighted_task_pays_for_power():
+    world = make("ladder")
+    modest, greedy = (
+        train(Task(world, power_weight=weight), "optimum").policy for weight in (0.0, 5.0)
+    )
+    kept = [rollout(p, Task(world), 500).last("holdings").mean() for p in (modest, greedy)]
+    assert kept[1] > kept[0] + 0.2
+
+
+def test_what_cannot_be_planned_is_refused():
+    world = make("ladder")
+    with pytest.warns(match="confounded"):
+        forgetful = Task(make("homestead"), {"every": 6}, 0.5)
+    with pytest.raises(InvalidInput, match="corrected"):
+        train(forgetful, "optimum")
+    with pytest.raises(InvalidInput, match="time_limit"):
+        train(Task(world, gamma=0.9, time_limit="bootstrap"), "optimum")
+
+
+def test_planners_take_no_training():
+    for agent in ("optimum", "minimal-need"):
+        done = train(Task(make("ladder")), agent)
+        assert (done.agent, done.timesteps, done.updates, done.model) == (agent, 0, 0, None)
