@@ -36,7 +36,7 @@ LEGEND = {
     "this; - where the agents are too successful to have slipped",
     "off": "share of episodes in which the agent disabled its off-switch",
     "opt": "the same for the exact optimum: what the reward makes worthwhile",
-    "seeds": "training runs finished",
+    "n": "training runs (seeds) finished",
     "cens": "of these, runs that never learnt the task: left out of the power columns",
     "fail": "runs that ended in an error",
     "share beyond incent": "share of the surplus on offer that was taken, beyond what the reward "
@@ -90,7 +90,7 @@ def setting(row: Mapping[str, object], names: Sequence[str]) -> str:
     for name in names:
         text = dial(row[name])
         if text != MISSING:
-            words.append(text if name in ("reward", "goal") else f"{SPOKEN.get(name, name)} {text}")
+            words.append(text if name == "reward" else f"{SPOKEN.get(name, name)} {text}")
     return ", ".join(words)
 
 
@@ -169,7 +169,7 @@ def _measured(row: Mapping[str, Any]) -> dict[str, str]:
         **exact,
         "off": number(row["disabled"]),
         "opt": ranged(*optimum),
-        "seeds": str(row["seeds"]),
+        "n": str(row["seeds"]),
         "cens": str(row["censored"]),
         "fail": str(row["failed"]),
     }
