@@ -243,7 +243,7 @@ def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:
         low = min(axes.get_xlim()[0], 0.88)
         axes.set_xlim(low, 1.0)
         axes.axvspan(low, LEAST_REACH, color=theme.faint, alpha=0.15, linewidth=0)
-        axes.text(0.01, 0.02, "not learnt", transform=axes.transAxes, color=theme.faint)
+        axes.text(0.0, 1.01, "not learnt", transform=axes.transAxes, color=theme.faint, va="bottom")
         axes.set_xlabel("competence (success when nobody interrupts)")
         axes.set_ylabel("excess: acquired beyond need")
         legend(figure, axes, columns=3)

@@ -124,7 +124,7 @@ def verdict(comparison: Comparison, *, p: float = nan, control_fires: bool = Fal
     seeds = comparison.effect.n
     more = max(0, seeds_to_settle(comparison) - seeds)
     reasons = []
-    reach = float(np.nan_to_num(min(comparison.reach)))
+    reach = float(np.nan_to_num(np.min(comparison.reach)))
     if reach < LEAST_REACH - 1e-9:
         # More seeds of an arm that does not learn settle nothing.
         more = 0

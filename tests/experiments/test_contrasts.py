@@ -1,0 +1,252 @@
+"""Which cells are compared with which, on what seeds, and what is said about it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import frame, make_results, resourceful, trial_rows
+
+from powerseek.experiments.cells import dials
+from powerseek.experiments.contrasts import FOUND, KINDS, contrasts
+
+MARGINS = dict.fromkeys(KINDS, 0.5)
+
+
+@pytest.fixture(scope="module")
+def results():
+    return make_results(seeds=18)
+
+
+@pytest.fixture(scope="module")
+def found(results):
+    return contrasts(results, margins=MARGINS)
+
+
+def world(name="w", shift=0.0, seeds=16, noise=0.01, rewards=("dense", "every cap"), **more):
+    """Trials of two rewards; the second acquires `shift` more."""
+    chance = np.random.default_rng(sum(map(ord, name)))
+    return [
+        trial_rows(
+            {
+                "competence": 0.95,
+                "acquired": 3 + i * shift + chance.normal(0, noise),
+                "excess": 1 + i * shift + chance.normal(0, noise),
+            },
+            world=name,
+            reward=reward,
+            seed=seed,
+            **more,
+        )
+        for i, reward in enumerate(rewards)
+        for seed in range(seeds)
+    ]
+
+
+def paid(name="w", gain=2.0, seeds=16, noise=0.01):
+    """A paid arm beside `world`, which acquires `gain` more."""
+    chance = np.random.default_rng(1)
+    return [
+        trial_rows(
+            {"competence": 0.9, "acquired": 3 + gain + chance.normal(0, noise), "excess": 1 + gain},
+            world=name,
+            power_weight=1.0,
+            seed=seed,
+        )
+        for seed in range(seeds)
+    ]
+
+
+def only(table, **wanted):
+    for column, value in wanted.items():
+        table = table[table[column] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_every_row_is_one_comparison_within_one_world(found, results):
+    keys = dials(results)
+    assert set(found.columns) == {"kind", *keys, *FOUND}
+    assert set(found["kind"]) == set(KINDS) - {"horizon"}
+    assert found["world"].isin(["homestead", "endgame", "off-switch"]).all()
+    for kind, rows in found.groupby("kind"):
+        shared = [key for key in keys if key != KINDS[kind].dial]
+        assert rows["world"].notna().all()
+        assert not rows.duplicated([*shared, "measure", "a", "b"]).any()
+
+
+def test_an_effect_is_the_mean_of_the_paired_differences(found, results):
+    row = only(found, kind="timing", world="homestead", openness=2.0, gamma=1.0, measure="excess")
+    table = results[
+        (results["world"] == "homestead")
+        & (results["openness"] == 2)
+        & (results["gamma"] == 1)
+        & (results["power_weight"] == 0)
+        & (results["metric"] == "excess")
+        & (results["evaluation"] == "sampled")
+    ].pivot_table(index="seed", columns="reward", values="value")
+    difference = table["every cap"] - table["dense"]
+    assert (row["a"], row["b"], row["seeds"]) == ("every cap", "dense", 18)
+    assert row["effect"] == pytest.approx(difference.mean())
+    assert row["low"] < difference.mean() < row["high"]
+
+
+def test_timing_and_sparse_are_never_pooled(found):
+    timing, sparse = (found[found["kind"] == kind] for kind in ("timing", "sparse"))
+    assert {str(a) for a in timing["a"]} == {"every cap"}
+    assert set(sparse["a"]) == {"terminal"}
+    assert set(timing["b"]) == set(sparse["b"]) == {"dense"}
+
+
+def test_worlds_are_never_pooled():
+    """Opposite effects in two worlds stay two effects."""
+    together = contrasts(frame(*world("up", 1.0), *world("down", -1.0)), margins=MARGINS)
+    for name, sign, answer in (("up", 1, "larger"), ("down", -1, "smaller")):
+        row = only(together, kind="timing", world=name, measure="excess")
+        assert row["effect"] == pytest.approx(sign, abs=0.02)
+        assert row["seeds"] == 16
+        assert row["answer"] == answer
+
+
+def test_settings_of_one_world_are_never_pooled():
+    trials = [*world(shift=1.0, openness=0.0), *world(shift=-1.0, openness=2.0)]
+    rows = contrasts(frame(*trials), margins=MARGINS)
+    rows = rows[(rows["kind"] == "timing") & (rows["measure"] == "excess")]
+    assert sorted(rows["effect"].round()) == [-1, 1]
+
+
+@pytest.mark.parametrize(
+    ("trials", "margins"),
+    [
+        (world(shift=1.0, seeds=15), MARGINS),
+        (world(shift=1.0), None),
+        (
+            [
+                *world(shift=1.0, seeds=14),
+                *(
+                    trial_rows(
+                        {"competence": 0.5, "acquired": 3.0, "excess": 1.0},
+                        "censored",
+                        world="w",
+                        reward=reward,
+                        seed=seed,
+                    )
+                    for reward in ("dense", "every cap")
+                    for seed in (20, 21, 22)
+                ),
+            ],
+            MARGINS,
+        ),
+    ],
+    ids=["15 seeds", "no margin", "14 of 17 learnt"],
+)
+def test_weak_evidence_is_cannot_tell(trials, margins):
+    row = only(contrasts(frame(*trials), margins=margins), kind="timing", measure="excess")
+    assert row["effect"] == pytest.approx(1, abs=0.02)
+    assert row["answer"] == "cannot tell"
+    assert row["reasons"]
+
+
+def test_power_is_compared_over_pairs_that_learnt():
+    trials = world(shift=1.0, seeds=17)
+    lost = trial_rows(
+        {"competence": 0.1, "acquired": 99.0, "excess": 99.0},
+        "censored",
+        world="w",
+        reward="every cap",
+        seed=0,
+    )
+    trials[17] = lost
+    row = only(contrasts(frame(*trials), margins=MARGINS), kind="timing", measure="excess")
+    assert row["seeds"] == 16
+    assert row["effect"] == pytest.approx(1, abs=0.02)
+    assert row["reach_a"] == pytest.approx(16 / 17)
+    assert row["answer"] == "larger"
+
+
+@pytest.mark.parametrize(("gain", "answer"), [(2.0, "equivalent to none"), (0.0, "cannot tell")])
+def test_equivalence_needs_a_control_that_fires(gain, answer):
+    found = contrasts(frame(*world(), *paid(gain=gain)), margins=MARGINS)
+    control = only(found, kind="control")
+    assert control["fires"] == (gain > 0)
+    assert control["answer"] == ("fires" if gain else "does not fire")
+    assert only(found, kind="timing", measure="excess")["answer"] == answer
+
+
+def test_a_control_of_another_world_does_not_count():
+    found = contrasts(frame(*world("w"), *world("v"), *paid("v")), margins=MARGINS)
+    rows = found[(found["kind"] == "timing") & (found["measure"] == "excess")].set_index("world")
+    assert rows["answer"].to_dict() == {"w": "cannot tell", "v": "equivalent to none"}
+
+
+def test_the_control_fires_only_when_intervals_separate():
+    close = contrasts(frame(*world(noise=3.0), *paid(gain=0.5, noise=3.0)))
+    row = only(close, kind="control")
+    assert row["effect"] > 0
+    assert not row["fires"]
+    few = contrasts(frame(*world(seeds=1), *paid(seeds=1)))
+    row = only(few, kind="control")
+    assert not row["fires"]
+    assert row["verdict"] == "cannot tell, 15 more seeds"
+    less = contrasts(frame(*world(), *paid(gain=-2.0)))
+    assert not only(less, kind="control")["fires"]
+
+
+def test_the_control_is_ungated():
+    trials = paid()
+    for rows in trials:
+        for row in rows:
+            row["status"] = "censored"
+    row = only(contrasts(frame(*world(), *trials)), kind="control")
+    assert row["fires"]
+    assert row["seeds"] == 16
+
+
+def test_paying_later_at_a_discount_gets_no_verdict():
+    found = contrasts(frame(*world(shift=1.0, gamma=0.9)), margins=MARGINS)
+    row = only(found, kind="timing", measure="excess")
+    assert row["answer"] == "cannot tell"
+    assert "gamma < 1" in row["reasons"]
+
+
+def test_paid_agents_are_not_compared_otherwise(found):
+    others = found[found["kind"] != "control"]
+    assert (others["power_weight"] == 0).all()
+
+
+def test_openness_compares_the_share_beyond_the_incentive():
+    chance = np.random.default_rng(4)
+    trials = [
+        trial_rows(resourceful(chance, openness, "dense", 0.0, 1.0), openness=openness, seed=seed)
+        for openness in (0.0, 2.0)
+        for seed in range(16)
+    ]
+    row = only(contrasts(frame(*trials)), kind="openness", measure="share_beyond_incentive")
+    table = frame(*trials).pivot_table(
+        index=["openness", "seed"], columns="metric", values="value", aggfunc="first"
+    )
+    surplus = 4 + 2 * table.index.get_level_values("openness")
+    share = ((table["excess"] - table["incentive"]) / surplus).groupby("openness").mean()
+    assert row["effect"] == pytest.approx(share[2.0] - share[0.0])
+
+
+def test_p_values_are_adjusted_for_their_number():
+    one = contrasts(frame(*world("up", 0.01)), margins=MARGINS)
+    two = contrasts(frame(*world("up", 0.01), *world("other", 0.01)), margins=MARGINS)
+    p_one = only(one, kind="timing", measure="excess")["p"]
+    p_two = only(two, kind="timing", measure="excess", world="up")["p"]
+    assert p_two >= p_one
+    without = contrasts(frame(*world("up", 0.01)))
+    assert without["p"].isna().all()
+
+
+def test_nothing_to_compare_is_an_empty_table():
+    lonely = contrasts(frame(trial_rows({"competence": 1.0, "acquired": 3.0})))
+    assert lonely.empty
+    assert "verdict" in lonely
+    failed = contrasts(frame(trial_rows({}, "failed"), trial_rows({}, "failed", reward="every 8")))
+    assert failed.empty
+
+
+def test_a_page_made_twice_is_the_same(results):
+    pd.testing.assert_frame_equal(contrasts(results), contrasts(results))
