@@ -178,6 +178,7 @@ def test_a_missing_p_stays_missing_and_does_not_count():
     assert adjust([]).size == 0
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_adjusting_never_lowers_and_holm_is_within_bonferroni(p):
     holm, bh = adjust(p), adjust(p, "benjamini-hochberg")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +82,9 @@ class Picture:
             "axes.spines.right": False,
             "text.parse_math": False,
         }
-        with mpl.rc_context(style):
+        with mpl.rc_context(style), warnings.catch_warnings():
+            # A letter that the font lacks is drawn as a box; the page has the name in full.
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
             figure = self.draw(theme)
             target = io.BytesIO()
             figure.savefig(target, format="png", dpi=DPI)

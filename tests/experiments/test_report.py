@@ -1,0 +1,207 @@
+"""The page stands alone, is well formed, and says what the tables say."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from math import nan
+
+import pytest
+from synthetic import frame, make_curves, make_frontiers, make_results, trial_rows
+
+from powerseek.errors import InvalidInput
+from powerseek.experiments.presentation import world_grids
+from powerseek.experiments.report import write_report
+from powerseek.experiments.table import summarise
+
+VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source"}
+
+
+class Page(HTMLParser):
+    """Balanced tags, and what the page consists of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.cells: list[str] = []
+        self.words = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        assert len(attrs) == len(dict(attrs)), tag
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words += data
+        if self.open and self.open[-1] == "td":
+            self.cells[-1] += data
+
+
+def page(table, folder):
+    text = write_report(table, folder).read_text(encoding="utf-8")
+    found = Page(text)
+    check_alone(found, text)
+    return found, text
+
+
+def check_alone(found: Page, text: str) -> None:
+    """Nothing is loaded, run or left unfilled."""
+    bare = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", text)
+    assert "http:" not in bare
+    assert "https:" not in bare
+    assert "@import" not in bare
+    assert "url(" not in bare
+    assert not re.search(r"\$\w|\$\{", bare)
+    assert {tag for tag, _ in found.tags}.isdisjoint({"script", "link", "iframe", "object"})
+    for _, attributes in found.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in ("src", "srcset", "href"):
+                assert (value or "").startswith(("data:image/png;base64,", "#"))
+
+
+@pytest.fixture(scope="module")
+def results():
+    return make_results(seeds=3, unlearnt=2)
+
+
+@pytest.fixture(scope="module")
+def full(results, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    make_curves(results).to_parquet(folder / "curves.parquet")
+    make_frontiers().to_parquet(folder / "frontiers.parquet")
+    provenance = {
+        "study": "made-up",
+        "identity": "0123456789abcdef0123",
+        "wall_seconds": 61.4,
+        "runs": [
+            {
+                "command": "powerseek sweep <made-up>",
+                "machine": {"processor": "x", "cores": 2, "system": "Linux"},
+                "versions": {"numpy": "2.4"},
+            }
+        ],
+    }
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    found, text = page(results, folder)
+    return folder, found, text
+
+
+def test_the_page_is_the_only_file_written(full):
+    assert {path.name for path in full[0].iterdir()} == {
+        *("report.html", "curves.parquet", "frontiers.parquet", "provenance.json")
+    }
+
+
+def test_a_page_of_html_for_phones_and_for_the_dark(full):
+    _, found, text = full
+    assert text.lower().startswith("<!doctype html>")
+    meta = [attributes for tag, attributes in found.tags if tag == "meta"]
+    assert {"charset": "utf-8"} in [{k: (v or "").lower() for k, v in a.items()} for a in meta]
+    assert any("width=device-width" in (a.get("content") or "") for a in meta)
+    assert "prefers-color-scheme: dark" in text
+    assert dict(found.tags)["html"].get("lang") == "en"
+    assert len(text) < 3_000_000
+
+
+def test_every_picture_is_there_light_and_dark(full):
+    _, found, _ = full
+    images = [attributes for tag, attributes in found.tags if tag == "img"]
+    sources = [attributes for tag, attributes in found.tags if tag == "source"]
+    assert len(images) == len(sources) == 10
+    assert all(attributes["alt"] for attributes in images)
+    for light, dark in zip(images, sources, strict=True):
+        assert dark["media"] == "(prefers-color-scheme: dark)"
+        assert light["src"] != dark["srcset"]
+        for data in (light["src"], dark["srcset"]):
+            assert base64.b64decode(data.split(",")[1], validate=True).startswith(b"\x89PNG")
+
+
+def test_every_cell_of_the_table_is_in_the_page(full, results):
+    _, found, _ = full
+    for grid in world_grids(summarise(results)):
+        for row in grid.rows:
+            start = next(
+                i for i in range(len(found.cells)) if found.cells[i : i + len(row)] == list(row)
+            )
+            assert start >= 0
+
+
+def test_counts_and_provenance_are_in_words(full, results):
+    _, found, _ = full
+    trials = results["trial"].nunique()
+    censored = results[results["status"] == "censored"]["trial"].nunique()
+    assert f"{trials} training runs, up to 3 seeds per setting" in found.words
+    assert f"{censored} never learnt the task and are not scored" in found.words
+    assert "powerseek sweep <made-up>" in found.words
+    assert "61 s in 1 run(s)" in found.words
+
+
+NASTY = '<script>alert("x")</script>&\u4e16\u754c\'$title${body}'
+
+
+def test_names_are_escaped(tmp_path):
+    measures = {"competence": 1.0, "acquired": 1.0, "excess": 0.5, "disabled": 0.5}
+    trials = [
+        trial_rows(measures, world=NASTY, goal=NASTY, reward=reward, study=NASTY)
+        for reward in (NASTY, "dense", "every cap")
+    ]
+    text = write_report(frame(*trials), tmp_path).read_text(encoding="utf-8")
+    found = Page(text)
+    assert "script" not in {tag for tag, _ in found.tags}
+    assert NASTY in found.words
+    assert NASTY in found.cells
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        make_results(seeds=1).query("openness == 0 and gamma == 1"),
+        frame(trial_rows({}, "failed")),
+        frame(trial_rows({"competence": 0.1, "acquired": 1.0}, "censored")),
+        frame(trial_rows({"competence": nan, "acquired": nan, "excess": nan, "disabled": nan})),
+        frame(trial_rows({"return": 1.0}, openness=nan, goal=None)),
+    ],
+    ids=["one seed", "failed", "censored without oracle", "nan", "foreign world"],
+)
+def test_poor_results_make_a_page(table, tmp_path):
+    found, _ = page(table, tmp_path)
+    assert "nan" not in " ".join(found.cells)
+    assert "None" not in found.cells
+
+
+def test_nan_is_a_dash_and_never_zero(tmp_path):
+    found, _ = page(frame(trial_rows({"competence": nan, "acquired": nan})), tmp_path)
+    assert found.cells == ["dense", *["-"] * 11, "1", "0"]
+
+
+def test_no_results_make_a_page(results, tmp_path):
+    found, _ = page(results.iloc[:0], tmp_path)
+    assert "No trial has finished yet." in found.words
+
+
+@pytest.mark.parametrize("held", ["", "[]", "{", "null"])
+def test_a_broken_provenance_is_no_reason_to_fail(held, tmp_path):
+    (tmp_path / "provenance.json").write_text(held)
+    found, _ = page(frame(trial_rows({"competence": 1.0})), tmp_path)
+    assert "No provenance was recorded." in found.words
+
+
+def test_an_unknown_table_leaves_the_old_page(results, tmp_path):
+    old = write_report(results.iloc[:0], tmp_path).read_text()
+    with pytest.raises(InvalidInput, match="metric"):
+        write_report(results.drop(columns="metric"), tmp_path)
+    assert (tmp_path / "report.html").read_text() == old
