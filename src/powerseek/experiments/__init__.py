@@ -8,10 +8,13 @@ from powerseek.errors import PowerseekError
 
 if TYPE_CHECKING:
     from powerseek.experiments.run import Finished, run_study
-    from powerseek.experiments.study import Study, load_study
+    from powerseek.experiments.study import Study, load_study, make_study
 
-__all__ = ["Finished", "Study", "SweepStopped", "load_study", "run_study"]
-_HOMES = {"Finished": "run", "run_study": "run", "Study": "study", "load_study": "study"}
+__all__ = ["Finished", "Study", "SweepStopped", "load_study", "make_study", "run_study"]
+_HOMES = {
+    **dict.fromkeys(("Finished", "run_study"), "run"),
+    **dict.fromkeys(("Study", "load_study", "make_study"), "study"),
+}
 
 
 class SweepStopped(PowerseekError):
