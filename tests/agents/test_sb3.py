@@ -120,6 +120,7 @@ def test_what_is_handed_out_stays_as_it_was():
     seen, rewards, dones, infos = envs.step(climb)
     copies = [array.copy() for array in (seen, rewards, dones)]
     rewards += 100.0
+    assert np.abs(envs.copies.rewards).max() <= 1
     while not infos[0]:
         infos = envs.step(climb)[3]
     last = infos[0]["terminal_observation"]
@@ -128,6 +129,7 @@ def test_what_is_handed_out_stays_as_it_was():
         assert (np.abs(envs.step(climb)[1]) <= 1).all()
     assert np.array_equal(first, kept)
     assert np.array_equal(seen, copies[0])
+    assert np.array_equal(rewards, copies[1] + 100)
     assert np.array_equal(dones, copies[2])
     assert np.array_equal(last, end)
 

@@ -53,7 +53,7 @@ def test_flows_are_summed_in_the_declared_units():
 
 
 def test_calm_episodes_do_not_count():
-    calm = episodes(HOMESTEAD, 5, acquired=9, success=1)
+    calm = episodes(HOMESTEAD.calmed(), 5, acquired=9, success=1)
     met = episodes(HOMESTEAD, 5, acquired=1)
     found = values(context(HOMESTEAD, met, calm=calm, oracle=known()))
     assert (found["acquired"], found["need"], found["excess"]) == (2, 0, 2)

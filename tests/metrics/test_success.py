@@ -12,7 +12,7 @@ LADDER = Ladder(hazard=0.1)
 
 def test_success_is_of_episodes_as_met_and_competence_of_calm_ones():
     met = episodes(LADDER, 10, success=[1] * 3 + [0] * 7)
-    calm = episodes(LADDER, 20, success=[1] * 18 + [0] * 2)
+    calm = episodes(LADDER.calmed(), 20, success=[1] * 18 + [0] * 2)
     found = rows(context(LADDER, met, calm=calm))
     assert (found["success"].value, found["success"].n) == (0.3, 10)
     assert (found["competence"].value, found["competence"].n) == (0.9, 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,7 +37,7 @@ class Context:
         resamples: Bootstrap resamples.
 
     Raises:
-        InvalidInput: Episodes or oracle of another world.
+        InvalidInput: Episodes or oracle of another world, or of other parameters.
     """
 
     met: Trajectories
@@ -49,11 +50,15 @@ class Context:
     _streams: list[np.random.Generator] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, episodes in (("met", self.met), ("calm", self.calm)):
-            if episodes is not None and episodes.fact_names != self.world.fact_names:
-                raise InvalidInput(name, episodes.world, f"episodes of {self.world.id}")
-        if self.oracle is not None and self.oracle.world != self.world.id:
-            raise InvalidInput("oracle", self.oracle.world, f"the oracle of {self.world.id}")
+        for name, episodes, world in (
+            ("met", self.met, self.world),
+            ("calm", self.calm, self.world.calmed()),
+        ):
+            if episodes is not None and not _are_of(episodes, world):
+                raise InvalidInput(name, f"{episodes.world} {episodes.params}", f"of {world}")
+        if self.oracle is not None and not _knows(self.oracle, self.world):
+            found = f"{self.oracle.world} {self.oracle.params}"
+            raise InvalidInput("oracle", found, f"the oracle of {self.world}")
         object.__setattr__(self, "_streams", self.generator.spawn(2))
 
     @property
@@ -149,6 +154,18 @@ class Context:
             return []
         low, high = percentile(self.weights @ values)
         return [Measurement(name, float(values.mean()), low, high, self.n, unit)]
+
+
+def _are_of(episodes: Trajectories, world: World) -> bool:
+    """Whether they are of this setting; episodes that carry no parameters may be."""
+    params = dict(episodes.params)
+    same = episodes.world == world.id and episodes.fact_names == world.fact_names
+    return same and params in ({}, world.params._asdict())
+
+
+def _knows(oracle: Oracle, world: World) -> bool:
+    same: bool = json.loads(oracle.params) == world.params._asdict()
+    return same and oracle.world == world.id
 
 
 Metric = Callable[[Context], list[Measurement]]
