@@ -118,10 +118,10 @@ def test_wilson_s_interval_holds_what_it_should():
 
 def test_bootstrap_intervals_hold_what_they_should():
     generator = np.random.default_rng(11)
-    n, times, hits = 100, 600, 0
+    n, times, hits = 100, 2000, 0
     for _ in range(times):
         sample = generator.normal(2.0, 3.0, n)
-        low, high = percentile(resample_weights(n, 400, generator) @ sample)
+        low, high = percentile(resample_weights(n, 300, generator) @ sample)
         hits += low <= 2.0 <= high
     # A percentile interval of 100 holds 94.4 % (t is wider by 1.2 %, and it divides by n).
     assert abs(hits / times - 0.944) < 4 * np.sqrt(0.944 * 0.056 / times)
@@ -135,6 +135,10 @@ def test_resamples_are_whole_and_draw_everyone_alike():
     counts = weights * 30
     assert np.abs(counts.mean(axis=0) - 1).max() < 4.5 / np.sqrt(2000)
     assert counts.var() == pytest.approx(1 - 1 / 30, abs=0.03)
+
+
+def test_percentiles_leave_a_fortieth_at_each_end():
+    assert percentile(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
 
 
 def test_a_percentile_of_what_is_undefined_is_undefined():
