@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 
 import powerseek
-from powerseek.envs.chance import INTERPRETED
+from powerseek.envs import chance
 
 
 def _flip(c: random.Random, p: float) -> bool:
@@ -31,6 +31,17 @@ def _weighted(c: random.Random, weights: Any) -> int:
     return c.choices(range(len(weights)), weights=list(weights))[0]
 
 
+_PLAIN = ((chance.flip, _flip), (chance.pick, _pick), (chance.weighted, _weighted))
+
+
+def _use_plain_chance() -> None:
+    """Let every module of rules draw from Python's generator instead of the tape."""
+    for taped, plain in _PLAIN:
+        for module in list(sys.modules.values()):
+            if getattr(module, taped.__name__, None) is taped:
+                setattr(module, taped.__name__, plain)
+
+
 class PlainEnv(gymnasium.Env[Any, Any]):
     """One copy of a world under the dense arm, in plain Python.
 
@@ -41,14 +52,11 @@ class PlainEnv(gymnasium.Env[Any, Any]):
     """
 
     def __init__(self, world: str, seed: int = 0, **params: Any) -> None:
-        if not INTERPRETED:
+        if not chance.INTERPRETED:
             raise RuntimeError("PlainEnv measures plain Python: set NUMBA_DISABLE_JIT=1 first")
         self.world = powerseek.make_world(world, **params)
         self.rules = type(self.world)
-        rules = sys.modules[self.rules.__module__]
-        for name, plain in (("flip", _flip), ("pick", _pick), ("weighted", _weighted)):
-            if hasattr(rules, name):
-                setattr(rules, name, plain)
+        _use_plain_chance()
         self.random = random.Random(seed)
         self.prepared = self.world.prepared
         self.features = len(self.world.observation_names) + 1
