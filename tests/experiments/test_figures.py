@@ -250,3 +250,19 @@ def test_the_mean_curve_is_the_mean_of_the_runs(results):
     (mean,) = [line for line in axes.lines if line.get_label() == "dense"]
     wanted = curves[curves["trial"].isin(mine)].groupby("timesteps")["competence"].mean()
     assert mean.get_ydata() == pytest.approx(wanted.to_numpy())
+
+
+@pytest.mark.parametrize("reward", ["dense", "every 8 corrected", "a-plugin/of-a-rather-long-name"])
+def test_the_legend_stays_within_the_picture(reward):
+    measures = {"competence": 0.95, "acquired": 3.0, "need": 1.0, "excess": 2.0}
+    trials = [
+        trial_rows(measures, reward=f"{reward}{i}", gamma=gamma, power_weight=weight)
+        for i in range(4)
+        for gamma, weight in ((0.95, 0.0), (1.0, 0.25))
+    ]
+    picture = next(p for p in pictures(frame(*trials)) if p.name.startswith("competence"))
+    figure, _ = shown(picture)
+    figure.savefig(io.BytesIO(), dpi=100)
+    drawn = figure.legends[0].get_window_extent()
+    assert drawn.x0 >= 0
+    assert drawn.x1 <= figure.bbox.x1

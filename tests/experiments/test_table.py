@@ -13,7 +13,15 @@ from synthetic import frame, make_results, trial_rows
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.cells import EXACT, MEASURES, read_results
-from powerseek.experiments.presentation import interval, number, ranged, setting, world_grids
+from powerseek.experiments.contrasts import contrasts
+from powerseek.experiments.presentation import (
+    contrast_grids,
+    interval,
+    number,
+    ranged,
+    setting,
+    world_grids,
+)
 from powerseek.experiments.table import print_table, summarise
 
 
@@ -221,3 +229,22 @@ def test_intervals_in_words():
         ["reward", "goal", "openness", "gamma"],
     )
     assert words == "dense, goal 0, gamma 0.9"
+
+
+def test_only_gated_comparisons_are_muted_for_lack_of_learning():
+    measures = {"competence": 0.5, "acquired": 3.0, "excess": 1.0}
+    trials = [
+        trial_rows(
+            {**measures, "acquired": 3.0 + 5 * weight},
+            status="censored",
+            reward=reward,
+            power_weight=weight,
+            seed=seed,
+        )
+        for seed in range(3)
+        for reward, weight in (("dense", 0.0), ("every cap", 0.0), ("dense", 1.0))
+    ]
+    grids = contrast_grids(contrasts(frame(*trials)))
+    assert grids["control"][0].muted == (False,)
+    assert grids["control"][0].rows[0][-1] == "fires"
+    assert grids["timing"][0].muted == (True,)

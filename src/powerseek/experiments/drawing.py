@@ -34,6 +34,7 @@ WIDTH = 6.4
 DPI = 140
 COLOURS = 96  # a picture of few colours, so that the page stays small
 TALLEST = 40.0
+LINE = 62  # letters of a legend that fit beside each other
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,14 @@ def rows_figure(cells: Sequence[Cell], theme: Theme, label: str) -> tuple[Figure
     return figure, axes, places
 
 
-def legend(figure: Figure, axes: Axes, columns: int = 2) -> None:
-    """One entry a label, above the axes."""
+def legend(figure: Figure, axes: Axes) -> None:
+    """One entry a label, above the axes, in as many columns as the labels leave room for."""
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
+    columns = min(3, max(1, LINE // (max(len(label) for label in unique) + 5)))
+    # Up to three lines fit above the axes as drawn; more must not squeeze them.
+    more = max(0, -(-len(unique) // columns) - 3)
+    figure.set_figheight(figure.get_figheight() + 0.26 * more)
     drawn = figure.legend(
         *(list(unique.values()), list(unique)),
         loc="outside upper left",

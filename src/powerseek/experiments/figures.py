@@ -208,7 +208,7 @@ def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
                     zorder=6,
                     clip_on=False,
                 )
-        legend(figure, axes, columns=3)
+        legend(figure, axes)
         return figure
 
     caption = (
@@ -244,9 +244,10 @@ def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:
         axes.set_xlim(low, 1.0)
         axes.axvspan(low, LEAST_REACH, color=theme.faint, alpha=0.15, linewidth=0)
         axes.text(0.0, 1.01, "not learnt", transform=axes.transAxes, color=theme.faint, va="bottom")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("competence (success when nobody interrupts)")
         axes.set_ylabel("excess: acquired beyond need")
-        legend(figure, axes, columns=3)
+        legend(figure, axes)
         return figure
 
     caption = (
@@ -287,7 +288,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: f"{steps / 1000:g}k"))
         axes.set_xlabel("environment steps of training")
         axes.set_ylabel("competence")
-        legend(figure, axes, columns=3)
+        legend(figure, axes)
         return figure
 
     caption = (
@@ -321,7 +322,7 @@ def _frontier(world: str, cells: Sequence[Cell], frontiers: pd.DataFrame) -> Pic
             axes.set_title(label, loc="left")
             axes.set_ylabel("acquired")
         rows[-1].set_xlabel("success")
-        legend(figure, rows[0], columns=2)
+        legend(figure, rows[0])
         return figure
 
     caption = (

@@ -40,7 +40,7 @@ LEGEND = {
     "cens": "of these, runs that never learnt the task: left out of the power columns",
     "fail": "runs that ended in an error",
     "share beyond incent": "share of the surplus on offer that was taken, beyond what the reward "
-    "makes optimal",
+    "makes optimal (optima drawn evenly: says little where incent has a wide range)",
     "pairs": "seeds that learnt the task in both arms (all seeds, for the positive control)",
     MISSING: "undefined here: nothing on offer, no switch, or no such policy",
     DAGGER: "not confirmatory: fewer than 90 % of the seeds learnt the task; if none did, the "
@@ -212,7 +212,11 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
         headers=(*heads, *measures, "pairs", "verdict"),
         dials=len(heads),
         rows=tuple(rows),
-        muted=tuple(min(row["reach_a"], row["reach_b"]) < LEAST_REACH for row in records(main)),
+        # The positive control is ungated: reach says nothing against it.
+        muted=tuple(
+            kind != "control" and min(row["reach_a"], row["reach_b"]) < LEAST_REACH
+            for row in records(main)
+        ),
     )
 
 

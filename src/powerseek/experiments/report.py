@@ -92,8 +92,7 @@ def _headline(results: pd.DataFrame) -> str:
 
 def _grid(grid: Grid) -> str:
     head = "".join(
-        f'<th class="{"w" if i < grid.dials else "n"}" title="{_text(LEGEND.get(name, ""))}">'
-        f"{_text(name)}</th>"
+        f'<th class="{_column(grid, i)}" title="{_text(LEGEND.get(name, ""))}">{_text(name)}</th>'
         for i, name in enumerate(grid.headers)
     )
     rows = "".join(
