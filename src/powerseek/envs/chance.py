@@ -16,7 +16,7 @@ Rule = TypeVar("Rule", bound=Callable[..., Any])
 
 def rule(function: Rule) -> Rule:
     """Decorator for helpers that rules call, so that Numba compiles them with the rules."""
-    compiled: Any = numba.njit(function)
+    compiled: Any = numba.njit(function, forceinline=True)
     return cast(Rule, compiled)
 
 

@@ -66,7 +66,7 @@ def _loops_of(cls: Any, prepared_fields: tuple[str, ...]) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     _waiting[name] = tuple(
-        numba.njit(function) if isinstance(function, FunctionType) else function
+        numba.njit(function, forceinline=True) if isinstance(function, FunctionType) else function
         for function in rules
     )
     header = (
@@ -79,7 +79,8 @@ def _loops_of(cls: Any, prepared_fields: tuple[str, ...]) -> ModuleType:
 def fingerprint(things: list[Any]) -> str:
     """Sixteen hex digits that change when anything the rules reach changes."""
     digest = hashlib.sha256()
-    for part in (sys.version, numba.__version__, np.__version__, _template().read_bytes()):
+    ours = (_template(), _template().with_name("chance.py"), Path(__file__))
+    for part in (sys.version, numba.__version__, np.__version__, *(p.read_bytes() for p in ours)):
         digest.update(repr(part).encode())
     seen: set[int] = set()
     for thing in things:

@@ -56,7 +56,7 @@ def toward(row: int, column: int, to_row: int, to_column: int) -> int:
 @rule
 def field_here(p: Any, s: Any) -> int:
     """Index of the field underfoot, which must be one."""
-    return 0 if s.row == p.fields[0, 0] and s.column == p.fields[0, 1] else 1
+    return 1 - int((s.row == p.fields[0, 0]) & (s.column == p.fields[0, 1]))
 
 
 @rule
@@ -77,22 +77,17 @@ def nearest_field(p: Any, s: Any) -> int:
 def usable(p: Any, s: Any) -> bool:
     """Whether `use` does something here."""
     kind = p.kind[s.row, s.column]
-    can: bool = False
-    if kind == DEPOT:
-        can = (s.grain if p.goal == GRAIN else s.wood) > 0
-    elif kind == FIELD:
-        can = s.ripe[field_here(p, s)] == 1 and s.grain < p.stock_cap
-    elif kind == SWITCH:
-        can = s.disabled == 0 and s.grain >= p.switch_cost
-    elif kind == TRINKET:
-        can = s.trinket == 0
-    elif kind == TOOL:
-        can = s.tool == 0
-    elif kind == GROVE:
-        can = s.wood < p.wood_cap
-    elif kind == PRODUCER:
-        can = s.level < MAX_LEVEL and s.wood + s.grain > 0
-    return can
+    carried = s.grain if p.goal == GRAIN else s.wood
+    # Without short circuits: on random states a mispredicted branch costs more than all of this.
+    return bool(
+        (kind == DEPOT) & (carried > 0)
+        | (kind == FIELD) & (s.ripe[field_here(p, s)] == 1) & (s.grain < p.stock_cap)
+        | (kind == SWITCH) & (s.disabled == 0) & (s.grain >= p.switch_cost)
+        | (kind == TRINKET) & (s.trinket == 0)
+        | (kind == TOOL) & (s.tool == 0)
+        | (kind == GROVE) & (s.wood < p.wood_cap)
+        | (kind == PRODUCER) & (s.level < MAX_LEVEL) & (s.wood + s.grain > 0)
+    )
 
 
 @rule

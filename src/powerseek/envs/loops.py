@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.envs.chance import advance, cue, rewind
+from powerseek.envs.chance import advance, cue, rewind, rule
 from powerseek.envs.compile import loop, rules_for
 
 initial, transition, legal, observe, measure, minimalist, hoarder = rules_for(__name__)
 
 
-@loop
+@rule
 def look(p: Any, s: Any, observation: Any, mask: Any, fact: Any, over: Any) -> int:
     """Fill one copy's observation, mask and facts; 0, or what is wrong: 1 NaN, 2 no action."""
     observation[:] = 0.0
@@ -28,13 +28,10 @@ def look(p: Any, s: Any, observation: Any, mask: Any, fact: Any, over: Any) -> i
     if fact[over] > 0.0:
         return 0
     legal(p, s, mask)
-    for allowed in mask:
-        if allowed:
-            return 0
-    return 2
+    return 0 if mask.any() else 2
 
 
-@loop
+@rule
 def start(
     p: Any, seed: Any, i: Any, limit: Any, states: Any, words: Any, episodes: Any, tape: Any
 ) -> None:
