@@ -116,6 +116,14 @@ class Grid:
     muted: tuple[bool, ...]
 
 
+def legend(grids: Sequence[Grid]) -> dict[str, str]:
+    """The column heads and marks that these tables show, with their meaning."""
+    shown = {header for grid in grids for header in grid.headers}
+    cells = [text for grid in grids for row in grid.rows for text in row]
+    shown |= {mark for mark in (DAGGER, MISSING) if any(text.endswith(mark) for text in cells)}
+    return {name: meaning for name, meaning in LEGEND.items() if name in shown}
+
+
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as mappings from column names."""
     return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]

@@ -6,7 +6,7 @@ import base64
 import html
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -19,11 +19,10 @@ from powerseek.experiments.contrasts import KINDS, contrasts
 from powerseek.experiments.drawing import DARK, Picture
 from powerseek.experiments.figures import pictures, read_table
 from powerseek.experiments.presentation import (
-    DAGGER,
     LEGEND,
-    MISSING,
     Grid,
     contrast_grids,
+    legend,
     world_grids,
 )
 from powerseek.experiments.table import summarise
@@ -113,15 +112,10 @@ def _column(grid: Grid, i: int) -> str:
     return "w" if i < grid.dials or grid.headers[i] == "verdict" else "n"
 
 
-def _legend(grids: Iterable[Grid]) -> str:
-    grids = list(grids)
-    shown = {header for grid in grids for header in grid.headers}
-    cells = [text for grid in grids for row in grid.rows for text in row]
-    shown |= {mark for mark in (DAGGER, MISSING) if any(text.endswith(mark) for text in cells)}
+def _legend(grids: Sequence[Grid]) -> str:
     terms = "".join(
         f"<dt>{_text(name)}</dt><dd>{_text(meaning)}</dd>"
-        for name, meaning in LEGEND.items()
-        if name in shown
+        for name, meaning in legend(grids).items()
     )
     return f"<details open><summary>What the columns mean</summary><dl>{terms}</dl></details>"
 

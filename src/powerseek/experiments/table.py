@@ -26,11 +26,9 @@ from powerseek.experiments.cells import (
 )
 from powerseek.experiments.contrasts import KINDS, contrasts
 from powerseek.experiments.presentation import (
-    DAGGER,
-    LEGEND,
-    MISSING,
     Grid,
     contrast_grids,
+    legend,
     world_grids,
 )
 from powerseek.experiments.statistics import bootstrap
@@ -149,11 +147,7 @@ def _fitting(grid: Grid, width: int) -> list[list[int]]:
 
 
 def _print_legend(grids: list[Grid], console: Console) -> None:
-    shown = {header for grid in grids for header in grid.headers}
-    cells = [text for grid in grids for row in grid.rows for text in row]
-    shown |= {mark for mark in (DAGGER, MISSING) if any(text.endswith(mark) for text in cells)}
-    legend = Table.grid(padding=(0, 2, 0, 0))
-    for header, meaning in LEGEND.items():
-        if header in shown:
-            legend.add_row(Text(header, style="bold"), Text(meaning))
-    console.print(legend)
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    for header, meaning in legend(grids).items():
+        drawn.add_row(Text(header, style="bold"), Text(meaning))
+    console.print(drawn)
