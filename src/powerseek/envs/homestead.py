@@ -267,6 +267,11 @@ class Homestead(World):
         """There is no outside at openness 0."""
         return ("outside",) if params.openness == 0 else ()
 
+    @classmethod
+    def abstract(cls, params: HomesteadParams) -> tuple[str, ...]:
+        """All but the trinket: a placebo must not look like power."""
+        return tuple(name for name in super().abstract(params) if name != "trinket")
+
     @staticmethod
     def actions(params: HomesteadParams) -> tuple[str, ...]:
         """Four moves, stay and the context action."""

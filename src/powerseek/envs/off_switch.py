@@ -160,6 +160,11 @@ class OffSwitch(World):
             params.interruption, _MOVES, cell, to_goal, distances(BUTTON), float(to_goal.max())
         )
 
+    @classmethod
+    def abstract(cls, params: OffSwitchParams) -> tuple[str, ...]:
+        """All but ``passed``, which only remembers that chance has spoken."""
+        return tuple(name for name in super().abstract(params) if name != "passed")
+
     @staticmethod
     def actions(params: OffSwitchParams) -> tuple[str, ...]:
         """The four moves."""

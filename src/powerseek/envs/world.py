@@ -112,6 +112,14 @@ class World:
         """Facts that do not exist at these parameters (no outside at openness 0)."""
         return ()
 
+    @classmethod
+    def abstract(cls, params: Any) -> tuple[str, ...]:
+        """Fields of ``state`` that goals can be about: what POWER draws rewards over.
+
+        Leave out bookkeeping and placebos: every field kept multiplies the reward functions.
+        """
+        return tuple(field[0] for field in cls.state)
+
     @staticmethod
     def render(params: Any, record: Any) -> str:
         """ASCII picture of a record."""

@@ -46,6 +46,7 @@ class TabularMDP:
         records: [S] world records, or None for a graph typed in.
         labels: S labels of a graph typed in, else empty.
         world: The world it was enumerated from, or None.
+        symmetric: Whether states that a symmetry of the world maps onto each other are one.
     """
 
     pair_start: Ints
@@ -67,6 +68,7 @@ class TabularMDP:
     records: Records | None = None
     labels: tuple[Hashable, ...] = ()
     world: World | None = field(default=None, repr=False)
+    symmetric: bool = False
 
     @property
     def n_states(self) -> int:
