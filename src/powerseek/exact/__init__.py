@@ -1,5 +1,6 @@
 """The exact layer: small worlds enumerated and solved, so that every claim has an oracle."""
 
+from powerseek.exact.discounted import Solution, action_values, policy_values, solve
 from powerseek.exact.enumerate import RecordIndex, enumerate_world
 from powerseek.exact.evaluate import SlipCurve, evaluate, slip_curve
 from powerseek.exact.mdp import TabularMDP
@@ -13,16 +14,20 @@ from powerseek.exact.policy import (
     random_policy,
     scripted_policy,
 )
+from powerseek.exact.power import Power, power, power_limit
 
 __all__ = [
     "Frontier",
     "Optimum",
     "Oracle",
     "Outcome",
+    "Power",
     "RecordIndex",
     "SlipCurve",
+    "Solution",
     "TabularMDP",
     "TabularPolicy",
+    "action_values",
     "arm_oracle",
     "attainable_holdings",
     "enumerate_world",
@@ -34,7 +39,11 @@ __all__ = [
     "need",
     "optimum",
     "oracle",
+    "policy_values",
+    "power",
+    "power_limit",
     "random_policy",
     "scripted_policy",
     "slip_curve",
+    "solve",
 ]

@@ -1,0 +1,475 @@
+"""Infinite-horizon discounted solvers, exact up to a certified absolute error.
+
+Deterministic graphs: policy iteration (Howard 1960) in which a policy, being a graph with one arrow
+out of every state, is evaluated in one pass. Stochastic ones: modified policy iteration (Puterman
+and Shin 1978). Either way the error comes from the last Bellman residual (MacQueen 1966), never
+from a relative change, so that it means the same at every discount.
+
+Reward is received in the state. A terminal state is absorbing: its own only successor.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numba import njit
+
+from powerseek.errors import InvalidInput
+from powerseek.exact.mdp import TabularMDP
+from powerseek.types import Floats
+
+TOLERANCE = 1e-9
+"""Default bound on the absolute error of a value, in units of reward."""
+
+_ROUNDING = 2.0**-53
+_SETTLING = 200
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Optimal values of every state under many reward functions.
+
+    Attributes:
+        values: [S, R], V*(s) = R(s) + max_a (r(s, a) + gamma E V*(s')).
+        error: Bound on |values - V*| that holds for every state and reward function, in units of
+            reward: from the last Bellman residual, rounding included.
+    """
+
+    values: Floats
+    error: float
+
+
+def solve(
+    mdp: TabularMDP,
+    rewards: Floats,
+    gamma: float,
+    *,
+    pair_rewards: Floats | None = None,
+    tolerance: float = TOLERANCE,
+) -> Solution:
+    """Optimal discounted values, one reward function a column.
+
+    Args:
+        mdp: Where.
+        rewards: [S] or [S, R], received in the state (in a terminal one for ever).
+        gamma: Discount, in (0, 1).
+        pair_rewards: [P] or [P, R], received besides for taking the pair.
+        tolerance: Wanted bound on the absolute error, > 0. Deterministic graphs are always
+            solved to rounding; elsewhere the error returned exceeds it only where rounding does.
+
+    Raises:
+        InvalidInput: A shape that does not fit, a reward that is not finite, or a gamma or
+            tolerance that is not allowed.
+    """
+    check_gamma(gamma)
+    if not 0 < tolerance < np.inf:
+        raise InvalidInput("tolerance", tolerance, "an absolute error > 0")
+    states, pairs = _columns(mdp, rewards, pair_rewards)
+    graph = arrays_of(mdp)
+
+    def column(i: int) -> tuple[Floats, float]:
+        return solve_one(graph, states[i], pairs[i], gamma, tolerance)
+
+    found = list(in_threads(column, range(len(states))))
+    return Solution(np.stack([v for v, _ in found], axis=1), max(e for _, e in found))
+
+
+def action_values(
+    mdp: TabularMDP,
+    rewards: Floats,
+    gamma: float,
+    values: Floats,
+    pair_rewards: Floats | None = None,
+) -> Floats:
+    """[P, R] (or [P]): R(s) + r(s, a) + gamma E V(s') of every pair.
+
+    Args:
+        mdp: Where.
+        rewards: [S] or [S, R].
+        gamma: Discount, in (0, 1).
+        values: [S] or [S, R], of what comes after: `Solution.values`, say.
+        pair_rewards: [P] or [P, R].
+
+    Raises:
+        InvalidInput: As in `solve`.
+    """
+    check_gamma(gamma)
+    states, pairs = _columns(mdp, rewards, pair_rewards)
+    after = np.atleast_2d(np.asarray(values, np.float64).T)
+    if after.shape[1] != mdp.n_states or len(after) not in (1, len(states)):
+        raise InvalidInput("values", np.shape(values), f"shape ({mdp.n_states}, {len(states)})")
+    ahead = np.stack([expected(mdp, row) for row in after])
+    found = (states[:, mdp.pair_state] + pairs + gamma * ahead).T
+    return found[:, 0] if np.ndim(rewards) == np.ndim(values) == 1 else found
+
+
+def policy_values(
+    mdp: TabularMDP,
+    weights: Floats,
+    rewards: Floats,
+    gamma: float,
+    pair_rewards: Floats | None = None,
+    *,
+    tolerance: float = TOLERANCE,
+) -> Floats:
+    """[S, R] values of a policy that does not look at the clock, to within `tolerance`.
+
+    Args:
+        mdp: Where.
+        weights: [P] probability of every pair given its state.
+        rewards: [S] or [S, R].
+        gamma: Discount, in (0, 1).
+        pair_rewards: [P] or [P, R].
+        tolerance: Bound on the absolute error (where rounding allows), > 0.
+
+    Raises:
+        InvalidInput: As in `solve`, or weights that do not sum to 1 in every state.
+    """
+    check_gamma(gamma)
+    weights = check_weights(mdp, weights)
+    states, pairs = _columns(mdp, rewards, pair_rewards)
+    graph = arrays_of(mdp)
+
+    def column(i: int) -> Floats:
+        out = states[i] / (1 - gamma)
+        _evaluate(*graph, weights, states[i], pairs[i], gamma, tolerance, out)
+        return out
+
+    return np.stack(list(in_threads(column, range(len(states)))), axis=1)
+
+
+def expected(mdp: TabularMDP, values: Floats) -> Floats:
+    """[P] expectation of `values` [S] of the next state."""
+    if mdp.n_edges == mdp.n_pairs:
+        ahead: Floats = values[mdp.edge_next]
+        return ahead
+    return np.add.reduceat(mdp.edge_probability * values[mdp.edge_next], mdp.edge_start[:-1])
+
+
+def best_of(mdp: TabularMDP, pairs: Floats, ends: Floats) -> Floats:
+    """[S] greatest of `pairs` [P] in every state, `ends` [S] where the episode is over."""
+    out = ends.copy()
+    alive = np.flatnonzero(~mdp.terminal)
+    if len(alive):
+        out[alive] = np.maximum.reduceat(pairs, mdp.pair_start[alive])
+    return out
+
+
+def check_gamma(gamma: float) -> None:
+    """Refuse a discount outside (0, 1).
+
+    Raises:
+        InvalidInput: With what to write for the limits 0 and 1.
+    """
+    if not 0 < gamma < 1:
+        limit = f"Write power_limit(mdp, {gamma:g}) for the limit." if gamma in (0, 1) else ""
+        raise InvalidInput("gamma", gamma, "a number above 0 and below 1 (both are limits)", limit)
+
+
+def check_weights(mdp: TabularMDP, weights: Floats) -> Floats:
+    """Pair probabilities [P] that sum to 1 in every state that is not over.
+
+    Raises:
+        InvalidInput: They are not.
+    """
+    found = np.ascontiguousarray(weights, np.float64)
+    if found.shape != (mdp.n_pairs,):
+        raise InvalidInput("weights", found.shape, f"shape ({mdp.n_pairs},), one a pair")
+    sums = np.bincount(mdp.pair_state, found, mdp.n_states)
+    wrong = (np.abs(sums - 1) > _WHOLE) & ~mdp.terminal
+    if not np.isfinite(found).all() or (found < 0).any() or wrong.any():
+        state = int(wrong.argmax())
+        raise InvalidInput(
+            "weights",
+            f"a sum of {sums[state]:.6g} in state {state}",
+            "probabilities >= 0 that sum to 1 in every state",
+        )
+    return found
+
+
+_WHOLE = 1e-6
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """`work` on every item, in order, on as many threads as there are cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool:
+        # A bounded window, so that results do not pile up where the caller adds them up.
+        waiting = []
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * (cores or 1):
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+
+
+def arrays_of(mdp: TabularMDP) -> tuple[Floats, ...]:
+    """The graph as kernels take it; without probabilities where every pair has one edge."""
+    deterministic = mdp.n_edges == mdp.n_pairs
+    probability = np.zeros(0) if deterministic else mdp.edge_probability
+    return mdp.pair_start, mdp.edge_start, mdp.edge_next, probability  # type: ignore[return-value]  # integers but the last
+
+
+def solve_one(
+    graph: tuple[Floats, ...], reward: Floats, pair_reward: Floats, gamma: float, tolerance: float
+) -> tuple[Floats, float]:
+    """(values [S], certified error) of one reward function; releases the interpreter's lock.
+
+    Args:
+        graph: From `arrays_of`.
+        reward: [S].
+        pair_reward: [P], or [0] for none.
+        gamma: Discount.
+        tolerance: As in `solve`.
+    """
+    values = reward / (1 - gamma)
+    if len(graph[3]):
+        error = _modified(*graph, reward, pair_reward, gamma, tolerance, values)
+    else:
+        error = _howard(graph[0], graph[2], reward, pair_reward, gamma, values)
+    return values, error
+
+
+def _columns(
+    mdp: TabularMDP, rewards: Floats, pair_rewards: Floats | None
+) -> tuple[Floats, Floats]:
+    """Rewards as contiguous rows [R, S], and of pairs [R, P] (or [R, 0] if there are none)."""
+    states = _rows("rewards", rewards, mdp.n_states, "state")
+    if pair_rewards is None:
+        return states, np.zeros((len(states), 0))
+    pairs = _rows("pair_rewards", pair_rewards, mdp.n_pairs, "(state, action) pair")
+    count = max(len(states), len(pairs))
+    if {len(states), len(pairs)} - {1, count}:
+        raise InvalidInput("pair_rewards", np.shape(pair_rewards), f"{len(states)} columns")
+    return (
+        np.ascontiguousarray(np.broadcast_to(states, (count, mdp.n_states))),
+        np.ascontiguousarray(np.broadcast_to(pairs, (count, mdp.n_pairs))),
+    )
+
+
+def _rows(name: str, given: Floats, size: int, of: str) -> Floats:
+    array = np.asarray(given, np.float64)
+    if array.ndim not in (1, 2) or len(array) != size or not array.size:
+        raise InvalidInput(name, array.shape, f"shape ({size},) or ({size}, R): one row a {of}")
+    rows = np.ascontiguousarray(np.atleast_2d(array.T))
+    if not np.isfinite(rows).all():
+        column, row = np.argwhere(~np.isfinite(rows))[0]
+        raise InvalidInput(f"{name}[{row}]", float(rows[column, row]), "finite numbers")
+    return rows
+
+
+@njit(cache=True, nogil=True)
+def _howard(pair_start, pair_next, reward, pair_reward, gamma, values):  # type: ignore[no-untyped-def]  # compiled
+    """Policy iteration on a deterministic graph: values [S] in place; the certified error.
+
+    A switch must gain more than rounding can pretend, so that the iteration ends.
+    """
+    states = len(pair_start) - 1
+    following = np.empty(states, np.int64)
+    income = np.empty(states)
+    mark = np.empty(states, np.int8)
+    path = np.empty(states, np.int64)
+    paid = len(pair_reward) > 0
+    for s in range(states):
+        following[s] = s
+        income[s] = reward[s]
+        best = -np.inf
+        for pair in range(pair_start[s], pair_start[s + 1]):
+            extra = pair_reward[pair] if paid else 0.0
+            score = extra + gamma * values[pair_next[pair]]
+            if score > best:
+                best = score
+                following[s] = pair_next[pair]
+                income[s] = reward[s] + extra
+    while True:
+        _evaluate_graph(following, income, gamma, values, mark, path)
+        largest = 0.0
+        for s in range(states):
+            largest = max(largest, abs(values[s]))
+        slack = 8 * _ROUNDING * largest
+        switches = 0
+        residual = 0.0
+        for s in range(states):
+            now = income[s] - reward[s] + gamma * values[following[s]]
+            best = now
+            for pair in range(pair_start[s], pair_start[s + 1]):
+                extra = pair_reward[pair] if paid else 0.0
+                score = extra + gamma * values[pair_next[pair]]
+                if score > best + slack:
+                    best = score
+                    following[s] = pair_next[pair]
+                    income[s] = reward[s] + extra
+            if best > now:
+                switches += 1
+            residual = max(residual, abs(reward[s] + best - values[s]))
+        if switches == 0:
+            return (residual + 2 * slack) / (1 - gamma)
+
+
+@njit(cache=True, nogil=True)
+def _evaluate_graph(following, income, gamma, values, mark, path):  # type: ignore[no-untyped-def]  # compiled
+    """Values [S] of a graph with one arrow out of every state, in one pass."""
+    mark[:] = 0
+    for start in range(len(following)):
+        length = 0
+        s = start
+        while mark[s] == 0:
+            mark[s] = 1
+            path[length] = s
+            length += 1
+            s = following[s]
+        if length == 0:
+            continue
+        if mark[s] == 1:
+            # The path runs into itself: s is on a cycle, whose value is a geometric series.
+            total, weight, around = 0.0, 1.0, s
+            while True:
+                total += weight * income[around]
+                weight *= gamma
+                around = following[around]
+                if around == s:
+                    break
+            values[s] = total / (1 - weight)
+            mark[s] = 2
+        for i in range(length - 1, -1, -1):
+            here = path[i]
+            if mark[here] == 1:
+                values[here] = income[here] + gamma * values[following[here]]
+                mark[here] = 2
+
+
+@njit(cache=True, nogil=True)
+def _modified(  # type: ignore[no-untyped-def]  # compiled
+    pair_start,
+    edge_start,
+    edge_next,
+    edge_probability,
+    reward,
+    pair_reward,
+    gamma,
+    tolerance,
+    values,
+):
+    """Modified policy iteration: values [S] in place; the certified error."""
+    states = len(pair_start) - 1
+    choice = np.empty(states, np.int64)
+    out = np.empty(states)
+    paid = len(pair_reward) > 0
+    widest = 1
+    for pair in range(len(edge_start) - 1):
+        widest = max(widest, edge_start[pair + 1] - edge_start[pair])
+    while True:
+        low, high, largest = np.inf, -np.inf, 0.0
+        for s in range(states):
+            best = -np.inf
+            choice[s] = -1
+            for pair in range(pair_start[s], pair_start[s + 1]):
+                score = 0.0
+                for edge in range(edge_start[pair], edge_start[pair + 1]):
+                    score += edge_probability[edge] * values[edge_next[edge]]
+                score *= gamma
+                if paid:
+                    score += pair_reward[pair]
+                if score > best:
+                    best = score
+                    choice[s] = pair
+            if choice[s] < 0:
+                best = gamma * values[s]
+            out[s] = reward[s] + best
+            low = min(low, out[s] - values[s])
+            high = max(high, out[s] - values[s])
+            largest = max(largest, abs(out[s]))
+        rounding = (4 + widest) * _ROUNDING * largest / (1 - gamma)
+        error = gamma / (1 - gamma) * (high - low) / 2
+        if error <= max(tolerance - rounding, rounding):
+            centre = gamma / (1 - gamma) * (high + low) / 2
+            values[:] = out + centre
+            return error + rounding
+        values[:] = out
+        first = 0.0
+        for sweep in range(_SETTLING):
+            change = 0.0
+            # Backwards: enumeration numbers states by distance, so most edges lead forwards.
+            for s in range(states - 1, -1, -1):
+                pair = choice[s]
+                if pair < 0:
+                    values[s] = reward[s] / (1 - gamma)
+                    continue
+                total = reward[s]
+                if paid:
+                    total += pair_reward[pair]
+                stay = 0.0
+                for edge in range(edge_start[pair], edge_start[pair + 1]):
+                    if edge_next[edge] == s:
+                        stay += edge_probability[edge]
+                    else:
+                        total += gamma * edge_probability[edge] * values[edge_next[edge]]
+                total /= 1 - gamma * stay
+                change = max(change, abs(total - values[s]))
+                values[s] = total
+            if sweep == 0:
+                first = change
+            if change <= 0.01 * first or change <= 0.1 * tolerance * (1 - gamma):
+                break
+
+
+@njit(cache=True, nogil=True)
+def _evaluate(  # type: ignore[no-untyped-def]  # compiled
+    pair_start,
+    edge_start,
+    edge_next,
+    edge_probability,
+    weights,
+    reward,
+    pair_reward,
+    gamma,
+    tolerance,
+    values,
+):
+    """Values [S] of a policy, in place, until MacQueen's bounds are closer than tolerance."""
+    states = len(pair_start) - 1
+    sure = len(edge_probability) == 0
+    paid = len(pair_reward) > 0
+    out = np.empty(states)
+    while True:
+        for jacobi in range(2):
+            # One sweep in place, which is fast, then one beside it, which gives the bounds.
+            low, high, largest = np.inf, -np.inf, 0.0
+            for i in range(states):
+                s = states - 1 - i
+                total = reward[s]
+                stay = 0.0
+                if pair_start[s] == pair_start[s + 1]:
+                    total += gamma * values[s]
+                for pair in range(pair_start[s], pair_start[s + 1]):
+                    if weights[pair] == 0.0:
+                        continue
+                    if paid:
+                        total += weights[pair] * pair_reward[pair]
+                    for edge in range(edge_start[pair], edge_start[pair + 1]):
+                        share = weights[pair] * (1.0 if sure else edge_probability[edge])
+                        if jacobi == 0 and edge_next[edge] == s:
+                            stay += share
+                        else:
+                            total += gamma * share * values[edge_next[edge]]
+                if jacobi == 0:
+                    values[s] = total / (1 - gamma * stay)
+                else:
+                    out[s] = total
+                    low = min(low, total - values[s])
+                    high = max(high, total - values[s])
+                    largest = max(largest, abs(total))
+        rounding = 16 * _ROUNDING * largest / (1 - gamma)
+        spread = gamma / (1 - gamma) * (high - low) / 2
+        values[:] = out + gamma / (1 - gamma) * (high + low) / 2
+        if spread <= max(tolerance - rounding, rounding):
+            return
