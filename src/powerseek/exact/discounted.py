@@ -20,14 +20,18 @@ import numpy as np
 from numba import njit
 
 from powerseek.errors import InvalidInput
-from powerseek.exact.mdp import TabularMDP
-from powerseek.types import Floats
+from powerseek.exact.finite import WHOLE
+from powerseek.exact.mdp import Ints32, TabularMDP
+from powerseek.types import Floats, Ints
 
 TOLERANCE = 1e-9
 """Default bound on the absolute error of a value, in units of reward."""
 
 _ROUNDING = 2.0**-53
 _SETTLING = 200
+
+Graph = tuple[Ints, Ints, Ints32, Floats]
+"""First pair of each state, first edge of each pair, next states, probabilities."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -139,11 +143,12 @@ def policy_values(
     graph = arrays_of(mdp)
 
     def column(i: int) -> Floats:
-        out = states[i] / (1 - gamma)
+        out: Floats = states[i] / (1 - gamma)
         _evaluate(*graph, weights, states[i], pairs[i], gamma, tolerance, out)
         return out
 
-    return np.stack(list(in_threads(column, range(len(states)))), axis=1)
+    columns = list(in_threads(column, range(len(states))))
+    return np.stack(columns, axis=1)
 
 
 def expected(mdp: TabularMDP, values: Floats) -> Floats:
@@ -151,7 +156,12 @@ def expected(mdp: TabularMDP, values: Floats) -> Floats:
     if mdp.n_edges == mdp.n_pairs:
         ahead: Floats = values[mdp.edge_next]
         return ahead
-    return np.add.reduceat(mdp.edge_probability * values[mdp.edge_next], mdp.edge_start[:-1])
+    if not mdp.n_pairs:
+        return np.zeros(0)
+    found: Floats = np.add.reduceat(
+        mdp.edge_probability * values[mdp.edge_next], mdp.edge_start[:-1]
+    )
+    return found
 
 
 def best_of(mdp: TabularMDP, pairs: Floats, ends: Floats) -> Floats:
@@ -184,7 +194,7 @@ def check_weights(mdp: TabularMDP, weights: Floats) -> Floats:
     if found.shape != (mdp.n_pairs,):
         raise InvalidInput("weights", found.shape, f"shape ({mdp.n_pairs},), one a pair")
     sums = np.bincount(mdp.pair_state, found, mdp.n_states)
-    wrong = (np.abs(sums - 1) > _WHOLE) & ~mdp.terminal
+    wrong = (np.abs(sums - 1) > WHOLE) & ~mdp.terminal
     if not np.isfinite(found).all() or (found < 0).any() or wrong.any():
         state = int(wrong.argmax())
         raise InvalidInput(
@@ -193,9 +203,6 @@ def check_weights(mdp: TabularMDP, weights: Floats) -> Floats:
             "probabilities >= 0 that sum to 1 in every state",
         )
     return found
-
-
-_WHOLE = 1e-6
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -212,15 +219,15 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
             yield future.result()
 
 
-def arrays_of(mdp: TabularMDP) -> tuple[Floats, ...]:
+def arrays_of(mdp: TabularMDP) -> Graph:
     """The graph as kernels take it; without probabilities where every pair has one edge."""
     deterministic = mdp.n_edges == mdp.n_pairs
     probability = np.zeros(0) if deterministic else mdp.edge_probability
-    return mdp.pair_start, mdp.edge_start, mdp.edge_next, probability  # type: ignore[return-value]  # integers but the last
+    return mdp.pair_start, mdp.edge_start, mdp.edge_next, probability
 
 
 def solve_one(
-    graph: tuple[Floats, ...], reward: Floats, pair_reward: Floats, gamma: float, tolerance: float
+    graph: Graph, reward: Floats, pair_reward: Floats, gamma: float, tolerance: float
 ) -> tuple[Floats, float]:
     """(values [S], certified error) of one reward function; releases the interpreter's lock.
 
@@ -236,7 +243,7 @@ def solve_one(
         error = _modified(*graph, reward, pair_reward, gamma, tolerance, values)
     else:
         error = _howard(graph[0], graph[2], reward, pair_reward, gamma, values)
-    return values, error
+    return values, float(error)
 
 
 def _columns(

@@ -11,7 +11,7 @@ import numpy as np
 from powerseek.envs.expand import describe
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
-from powerseek.exact.finite import follow, slip
+from powerseek.exact.finite import WHOLE, follow, slip
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
 from powerseek.exact.outcome import Outcome, criteria, success_of
@@ -20,8 +20,6 @@ from powerseek.types import Floats, Policy, Situation
 
 SLIPS: Floats = np.linspace(0, 1, 25) ** 2
 """Slip probabilities of a curve: dense where little goes wrong."""
-
-_WHOLE = 1e-6
 
 
 def evaluate(
@@ -51,8 +49,8 @@ def evaluate(
     # One more criterion, 1 at the end whatever happens, shows where probabilities are lost.
     flows = np.column_stack([measured.flows, np.zeros(mdp.n_pairs)])
     finals = np.column_stack([measured.finals, np.ones(mdp.n_states)])
-    totals = follow(mdp, flows, finals, _weights(mdp, policy, steps), steps)
-    if not abs(totals[-1] - 1) <= _WHOLE:
+    totals = follow(mdp, flows, finals, pair_weights(mdp, policy, steps), steps)
+    if not abs(totals[-1] - 1) <= WHOLE:
         raise InvalidInput(
             "policy",
             f"probabilities that reach a total of {totals[-1]:.6g}",
@@ -125,9 +123,10 @@ def slip_curve(
     return SlipCurve(slips, totals[:, 0].copy(), totals[:, 1].copy())
 
 
-def _weights(
+def pair_weights(
     mdp: TabularMDP, policy: TabularPolicy | Policy | Floats | Callable[[int], Floats], steps: int
 ) -> Callable[[int], Floats]:
+    """The policy as a callable from the clock to probabilities of pairs [P]; see `evaluate`."""
     if isinstance(policy, TabularPolicy):
         pairs = policy.pairs_in(mdp)
         return lambda t: np.where(pairs >= 0, policy.pair_weights(t)[pairs], 0.0)

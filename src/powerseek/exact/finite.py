@@ -6,7 +6,7 @@ and works backward over the clock; criteria are undiscounted. Terminal states ke
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numba import njit
@@ -17,6 +17,9 @@ from powerseek.exact.mdp import TabularMDP
 from powerseek.types import Floats, Ints
 
 Bits = NDArray[np.uint64]
+
+WHOLE = 1e-6
+"""How far probabilities that a user gives may miss a sum of 1."""
 
 MAX_ACTIONS = 64
 """Most legal actions in one state that a tabular policy can hold (bits of a word)."""
@@ -290,3 +293,32 @@ def follow(
         ahead, out = out, ahead
     total: Floats = mdp.initial @ ahead
     return total
+
+
+def visits(
+    mdp: TabularMDP, weights: Callable[[int], Floats], horizon: int
+) -> Iterator[tuple[int, Floats]]:
+    """(t, [P] probability of taking each pair as step t) of any Markov policy, forward in time.
+
+    Args:
+        mdp: The MDP.
+        weights: t -> [P], probability of every pair given its state.
+        horizon: Steps T.
+
+    Raises:
+        InvalidInput: Probabilities that do not sum to 1 in a state that the policy reaches.
+    """
+    standing: Floats = mdp.initial.copy()
+    fans = np.diff(mdp.edge_start)
+    for t in range(horizon):
+        standing[mdp.terminal] = 0.0
+        taken: Floats = standing[mdp.pair_state] * weights(t)
+        if not abs(taken.sum() - standing.sum()) <= WHOLE:
+            raise InvalidInput(
+                "policy",
+                f"probabilities that reach a total of {taken.sum():.6g} of {standing.sum():.6g}",
+                "rows that sum to 1 over the legal actions of every state it reaches",
+            )
+        yield t, taken
+        flow = np.repeat(taken, fans) * mdp.edge_probability
+        standing = np.bincount(mdp.edge_next, flow, mdp.n_states).astype(np.float64)

@@ -14,7 +14,7 @@ from powerseek.exact.enumerate import RecordIndex
 from powerseek.exact.finite import Bits, as_bits
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import minimal_need_choices
-from powerseek.types import Floats, Ints, Situation
+from powerseek.types import Bools, Floats, Ints, Situation
 
 
 @njit(cache=True)
@@ -67,6 +67,18 @@ class TabularPolicy:
 
     def __init__(self, mdp: TabularMDP, bits: Bits, name: str = "policy") -> None:
         self.mdp, self.bits, self.name = mdp, bits, name
+
+    @classmethod
+    def uniform_over(cls, mdp: TabularMDP, pairs: Bools, name: str = "policy") -> TabularPolicy:
+        """Uniform over the pairs [P] that are True, at any clock.
+
+        Raises:
+            InvalidInput: A state has more actions than a word has bits.
+        """
+        local = np.arange(mdp.n_pairs) - mdp.pair_start[mdp.pair_state]
+        bits = np.zeros((1, mdp.n_states), np.uint64)
+        np.bitwise_or.at(bits[0], mdp.pair_state[pairs], as_bits(mdp, local[pairs]))
+        return cls(mdp, bits, name)
 
     @cached_property
     def _index(self) -> RecordIndex:
@@ -158,7 +170,4 @@ def scripted_policy(mdp: TabularMDP, name: str) -> TabularPolicy:
 
 def random_policy(mdp: TabularMDP) -> TabularPolicy:
     """Uniform over the legal actions."""
-    counts = np.diff(mdp.pair_start).astype(np.uint64)
-    as_bits(mdp, np.zeros(0, np.int64))
-    every = np.where(counts >= 64, ~np.uint64(0), (np.uint64(1) << counts) - np.uint64(1))
-    return TabularPolicy(mdp, every[None], "random")
+    return TabularPolicy.uniform_over(mdp, np.ones(mdp.n_pairs, np.bool_), "random")

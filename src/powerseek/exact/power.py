@@ -275,8 +275,9 @@ def _average(
         count, error = count + n, max(error, bound)
     if exact:
         return Power(mdp, gamma, name, 0, mean, np.zeros(mdp.n_states), error)
-    spread = np.sqrt(square / max(count - 1, 1) / count) if count > 1 else np.full(len(mean), np.nan)
-    return Power(mdp, gamma, name, count, mean, spread, error)
+    if count == 1:
+        return Power(mdp, gamma, name, 1, mean, np.full(mdp.n_states, np.nan), error)
+    return Power(mdp, gamma, name, count, mean, np.sqrt(square / (count - 1) / count), error)
 
 
 @njit(cache=True, nogil=True)
