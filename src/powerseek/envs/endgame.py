@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.chance import pick, rule
-from powerseek.envs.endgame_board import DIRECTIONS, Board, make_board, surplus, table_shape
+from powerseek.envs.endgame_board import (
+    DIRECTIONS,
+    Board,
+    make_board,
+    surplus,
+    symmetries,
+    table_shape,
+)
 from powerseek.envs.endgame_table import (
     Tables,
     make_bare,
@@ -19,6 +26,7 @@ from powerseek.envs.endgame_table import (
 from powerseek.envs.world import Fact, World
 from powerseek.errors import InvalidInput
 from powerseek.registry import register_world
+from powerseek.types import Records
 
 LIMIT = 8_000_000
 """Most positions that are tabulated: about 10 s and 60 MB."""
@@ -292,6 +300,24 @@ class Endgame(World):
     def absent(params: EndgameParams) -> tuple[str, ...]:
         """Flows that nothing on the board can give at this openness."""
         return (("captured", "promoted"), ("promoted",), (), ())[params.openness]
+
+    @staticmethod
+    def canonical(params: EndgameParams, records: Records) -> Records | None:
+        """The least of 8 images of the board, where neither surplus nor Black's taste breaks it.
+
+        Surplus stands on fixed squares; ``optimal`` and ``greedy`` settle ties by direction.
+        """
+        if params.openness or params.black != "random":
+            return None
+        maps, names = symmetries(params.size), ("black", "main", "king")
+        count = params.size**2 + 1
+        squares = [records[name] for name in names]
+        keys = [np.ravel_multi_index([m[s] + 1 for s in squares], (count,) * 3) for m in maps]
+        least = np.unravel_index(np.minimum.reduce(keys), (count,) * 3)
+        out = records.copy()
+        for name, square in zip(names, least, strict=True):
+            out[name] = square - 1
+        return out
 
     @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:

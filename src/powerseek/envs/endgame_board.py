@@ -98,6 +98,13 @@ def _pawn_squares(rays: NDArray[np.int64], loose: tuple[int, ...], pawn: int) ->
     return found
 
 
+def symmetries(size: int) -> NDArray[np.int64]:
+    """[8, N*N + 1] where each symmetry of the board takes a square; the last column keeps -1."""
+    grid = np.arange(size * size).reshape(size, size)
+    images = [np.rot90(side, turns).ravel() for side in (grid, grid.T) for turns in range(4)]
+    return np.column_stack([np.array(images), np.full(8, -1)])
+
+
 def table_shape(board: Board) -> tuple[int, int, int, int, int]:
     """Shape of a table of positions: [loose, slot, main, king, black]."""
     cells = board.size**2

@@ -121,6 +121,25 @@ class World:
         return tuple(field[0] for field in cls.state)
 
     @staticmethod
+    def canonical(params: Any, records: Records) -> Records | None:
+        """One record for all that a symmetry of the rules maps onto each other.
+
+        The exact layer can then count each such set once (``symmetry=True``). The rules must
+        commute with the symmetry: the branches of a record and of its representative lead, up
+        to symmetry and to the names of actions, to the same records, with the same
+        probabilities and facts.
+
+        Args:
+            params: The world's parameters.
+            records: [n] records, clock and flows included; not to be changed.
+
+        Returns:
+            The representative of each record [n], or None where the rules have no symmetry at
+            these parameters (also for n = 0: it is how callers ask).
+        """
+        return None
+
+    @staticmethod
     def render(params: Any, record: Any) -> str:
         """ASCII picture of a record."""
         return str(record)
