@@ -26,7 +26,7 @@ from powerseek.envs.endgame_table import (
 from powerseek.envs.world import Fact, World
 from powerseek.errors import InvalidInput
 from powerseek.registry import register_world
-from powerseek.types import Records
+from powerseek.types import Ints, Records
 
 LIMIT = 8_000_000
 """Most positions that are tabulated: about 10 s and 60 MB."""
@@ -424,6 +424,35 @@ class Endgame(World):
                 if best < 0 or cost < least:
                     best, least = a, cost
         return best
+
+    @staticmethod
+    def tiles(params: EndgameParams) -> tuple[tuple[str, ...], ...]:
+        """The empty board, last row on top, with the loose pieces and the pawn as they start."""
+        n = params.size
+        loose, pawn = surplus(n, params.openness)
+        names = {square: name for square, (name, _) in zip(loose, PIECES, strict=False)}
+        names |= {pawn: "pawn"} if pawn >= 0 else {}
+        lines = [tuple(names.get(row * n + i, "") for i in range(n)) for row in range(n)]
+        return tuple(reversed(lines))
+
+    @staticmethod
+    def places(params: EndgameParams, records: Records) -> dict[str, tuple[Ints, Ints]]:
+        """Both kings and White's main piece; the last row of the board is on top."""
+        names = {
+            "White's king": "king",
+            f"White's {params.piece}": "main",
+            "Black's king": "black",
+        }
+        found = {}
+        for name, field in names.items():
+            square: Ints = records[field]
+            row, column = np.divmod(square, params.size)
+            gone = square < 0
+            found[name] = (
+                np.where(gone, -1, params.size - 1 - row),
+                np.where(gone, -1, column),
+            )
+        return found
 
     @staticmethod
     def render(params: EndgameParams, record: Any) -> str:

@@ -36,8 +36,13 @@ from powerseek.envs.homestead_rules import (
 from powerseek.envs.world import Fact, World
 from powerseek.errors import InvalidInput
 from powerseek.registry import register_world
+from powerseek.types import Ints, Records
 
 ACTIONS = ("north", "south", "west", "east", "stay", "use")
+NAMES = {
+    **{"D": "depot", "F": "field", "S": "switch", "C": "switch", "o": "trinket"},
+    **{"T": "tool", "W": "grove", "P": "producer"},
+}
 
 
 class HomesteadParams(NamedTuple):
@@ -399,10 +404,19 @@ class Homestead(World):
         return go_and_use(p, s, DEPOT_AT[0], DEPOT_AT[1])
 
     @staticmethod
+    def tiles(params: HomesteadParams) -> tuple[tuple[str, ...], ...]:
+        """The map at this openness, with the switch where it is."""
+        return tuple(tuple(NAMES.get(tile, "") for tile in line) for line in _map(params))
+
+    @staticmethod
+    def places(params: HomesteadParams, records: Records) -> dict[str, tuple[Ints, Ints]]:
+        """The agent's."""
+        return {"agent": (records["row"], records["column"])}
+
+    @staticmethod
     def render(params: HomesteadParams, record: Any) -> str:
         """The map, with @ for the agent (x once off), used-up tiles in lower case, and stocks."""
-        hidden = "C" if params.switch == "route" else "S"
-        rows = [list(line[: PLOT + params.openness].replace(hidden, ".")) for line in MAP]
+        rows = [list(line) for line in _map(params)]
         used = {"S": record["disabled"], "C": record["disabled"], "T": record["tool"]}
         for (row, column), ripe in zip(FIELDS, record["ripe"], strict=True):
             rows[row][column] = "F" if ripe else "f"
@@ -413,3 +427,9 @@ class Homestead(World):
         stocks = ", ".join(f"{name} {int(record[name])}" for name in ("grain", "wood", "level"))
         picture = "\n".join(" ".join(line) for line in rows)
         return f"{picture}\n{stocks}, delivered {int(record['delivered'])}/{params.quota}"
+
+
+def _map(params: HomesteadParams) -> list[str]:
+    """The map at this openness, with the switch where it is."""
+    hidden = "C" if params.switch == "route" else "S"
+    return [line[: PLOT + params.openness].replace(hidden, ".") for line in MAP]

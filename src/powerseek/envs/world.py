@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from powerseek.envs.chance import rule
 from powerseek.errors import InvalidInput, PowerseekError
-from powerseek.types import Records
+from powerseek.types import Ints, Records
 
 __all__ = ["Fact", "World", "WorldError", "rule"]
 
@@ -138,6 +138,22 @@ class World:
             these parameters (also for n = 0: it is how callers ask).
         """
         return None
+
+    @staticmethod
+    def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
+        """The map, row by row from the top: what each tile is in a word, ``wall``, or nothing.
+
+        () where the world has no map.
+        """
+        return ()
+
+    @staticmethod
+    def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
+        """Where things are in records [n]: name -> (rows [n], columns [n]) on `tiles`.
+
+        Both are -1 where the thing is not on the map; {} where the world has no map.
+        """
+        return {}
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
