@@ -1,5 +1,7 @@
 """The need frontier against closed forms, a linear programme and brute force."""
 
+import re
+
 import numpy as np
 import pytest
 from graphs import (
@@ -12,6 +14,7 @@ from graphs import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known import known
 
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -24,33 +27,62 @@ from powerseek.exact import (
     need,
 )
 
-TARGETS = (0.5, 0.9, 0.95, 0.99)
+RELIABLE = known("resource_minimal_reliability")
+CHANCE, TARGETS = RELIABLE.spec["p"], RELIABLE.spec["targets"]
+# The other two policy classes are in words: "randomised stocks give 1.95, ...; ... give 1.67, ...".
+RANDOMISED, SEQUENTIAL = np.array(
+    [float(number) for number in re.findall(r"\d[.\d]*", RELIABLE.spec["policy_class"])]
+).reshape(2, -1)
 
 
 def test_sequential_purchase_needs_the_expected_number_of_attempts():
-    frontier = need(one_at_a_time())
-    for target in TARGETS:
-        assert frontier.at(target) == pytest.approx((target / 0.3, target / 0.3), abs=1e-9)
-    assert [round(frontier.at(t)[1], 2) for t in TARGETS] == [1.67, 3, 3.17, 3.3]
+    frontier = need(one_at_a_time(CHANCE))
+    for target, wanted in zip(TARGETS, SEQUENTIAL, strict=True):
+        assert frontier.at(target) == pytest.approx((target / CHANCE,) * 2, abs=1e-9)
+        assert round(frontier.at(target)[1], 2) == wanted
+    # Without an end, buying until success costs the last of these.
+    mdp = one_at_a_time(CHANCE, max_steps=400)
+    always = (mdp.pair_action == 1).astype(float)
+    unlimited = RELIABLE.expected["expected_units_used_unlimited"]
+    assert evaluate(mdp, always).acquisition == pytest.approx(unlimited, rel=1e-14)
+    assert need(mdp).at(1 - 1e-9)[1] == pytest.approx(unlimited, abs=1e-6)
 
 
 def test_randomised_up_front_stocks():
-    low, high = need(up_front(), gap=1e-9).at(np.array(TARGETS))
-    assert high == pytest.approx([1.95, 6.5, 8.44, 12.93], abs=0.005)
+    low, high = need(up_front(CHANCE), gap=1e-9).at(np.array(TARGETS))
+    assert high == pytest.approx(RANDOMISED, abs=0.005)
     assert low == pytest.approx(high, abs=1e-8)
 
 
 def test_smallest_deterministic_up_front_stock():
-    mdp = up_front()
+    mdp = up_front(CHANCE)
     outcomes = [evaluate(mdp, np.eye(mdp.n_pairs)[n]) for n in range(mdp.n_pairs)]
     smallest = [min(o.acquisition for o in outcomes if o.success >= target) for target in TARGETS]
-    assert smallest == [2, 7, 9, 13]
+    assert smallest == RELIABLE.expected["minimal_units"]
 
 
 def test_corridor_needs_three_charges():
-    frontier = need(corridor())
-    assert frontier.at(1.0) == (9.0, 9.0)
-    assert most(corridor()).at(1.0)[1] == pytest.approx(18.0)
+    case = known("resource_minimal_deterministic")
+    expected, mdp = case.expected, corridor()
+    frontier, charge = need(mdp), mdp.flow("resource").max()
+    units = expected["minimal_energy_acquired"]
+    assert frontier.at(1.0) == (units, units)
+    assert frontier.at(1.0)[0] / charge == expected["minimal_charges"]
+    assert most(mdp).at(1.0)[1] == pytest.approx(18.0)
+    # Charge five times, then walk.
+    charging = mdp.flow("resource") > 0
+    only = np.bincount(mdp.pair_state, minlength=mdp.n_states)[mdp.pair_state] == 1
+    at_charger = np.isin(mdp.pair_state, mdp.pair_state[charging])
+    weights = np.stack(
+        [np.where(at_charger & ~only, charging == (t < 5), 1.0) for t in range(mdp.max_steps)]
+    )
+    found = evaluate(mdp, weights)
+    assert found.success == 1
+    excess = found.acquisition - frontier.at(found.success)[1]
+    assert (excess, excess / charge) == (
+        expected["excess_energy"],
+        expected["excess_if_agent_charges_5"],
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))

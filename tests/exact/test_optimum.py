@@ -7,35 +7,64 @@ import pytest
 from graphs import best_value, deterministic_policies, drawn, invest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known import known
+from scipy.optimize import brentq
 from worlds import Ladder
 
 from powerseek.envs.rewards import Arm, make_arm
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerated, evaluate, most, need, optimum
+from powerseek.exact.discounted import action_values, solve
 from powerseek.exact.outcome import CRITERIA
 
+INVEST = known("invest_horizon_threshold")
+THRESHOLDS = [
+    (steps, gain, *wanted)
+    for (steps, gain), *wanted in zip(
+        INVEST.spec["m_g"],
+        INVEST.expected["gamma_star"],
+        INVEST.expected["H_star (strictly larger horizon acquires)"],
+        INVEST.expected["smallest_integer_H_that_invests"],
+        strict=True,
+    )
+]
 
-@pytest.mark.parametrize(("steps", "gain", "first"), [(3, 2, 7), (5, 3, 8), (1, 1.1, 12)])
-def test_investing_pays_from_a_known_horizon_on(steps, gain, first):
+
+@pytest.mark.parametrize(("steps", "gain", "gamma", "horizon", "first"), THRESHOLDS)
+def test_investing_pays_from_a_known_horizon_on(steps, gain, gamma, horizon, first):
     mdp = invest(steps, gain)
     assert optimum(mdp, "own", horizon=first).low.acquisition == 1
-    indifferent = first - 1 == steps * gain / (gain - 1) or (steps, gain) == (1, 1.1)
+    # At a threshold that is a whole number, just before, both are as good.
+    indifferent = abs(horizon - (first - 1)) < INVEST.tolerance
     before = optimum(mdp, "own", horizon=first - 1)
     assert before.low.acquisition == 0
     assert before.high.acquisition == (1 if indifferent else 0)
     assert optimum(mdp, "own", horizon=first - 2).high.acquisition == 0
+    # The value is one line in the horizon where nobody invests, and another where all do.
+    short, long = (
+        np.polyfit(ends, [optimum(mdp, "own", horizon=end).value for end in ends], 1)
+        for ends in ((1, 2), (first, first + 40))
+    )
+    crossing = (short[1] - long[1]) / (long[0] - short[0])
+    assert crossing == pytest.approx(horizon, abs=INVEST.tolerance)
 
 
-@pytest.mark.parametrize(
-    ("steps", "gain", "threshold"),
-    [(3, 2, 0.7937005259840998), (5, 3, 0.8027415617602307), (1, 1.1, 0.9090909090909091)],
-)
-def test_investing_pays_from_a_known_discount_on(steps, gain, threshold):
+@pytest.mark.parametrize(("steps", "gain", "threshold", "horizon", "first"), THRESHOLDS)
+def test_investing_pays_from_a_known_discount_on(steps, gain, threshold, horizon, first):
     # Whether to start investing now; later starts are ties' business, hence the first action.
     mdp = invest(steps, gain)
     for gamma, invests in ((threshold - 1e-4, False), (threshold + 1e-4, True)):
         found = optimum(mdp, "own", gamma, horizon=400)
         assert found.policy.bits[0, 0] == (2 if invests else 1)
+    own, nothing = mdp.pair_flows[:, mdp.fact_names.index("own")], np.zeros(mdp.n_states)
+
+    def gain_of_investing(gamma):
+        values = solve(mdp, nothing, gamma, pair_rewards=own, tolerance=1e-11).values[:, 0]
+        consume, go = action_values(mdp, nothing, gamma, values, own)[:2]
+        return go - consume
+
+    found = brentq(gain_of_investing, 0.5, 0.99, xtol=1e-13)
+    assert found == pytest.approx(threshold, abs=INVEST.tolerance)
 
 
 @pytest.mark.parametrize(("owed", "value", "stops"), [(0.5, 0.54, False), (1.0, 1.0, True)])

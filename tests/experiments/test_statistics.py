@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known import known
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower
@@ -19,6 +20,7 @@ from powerseek.experiments.statistics import (
     bootstrap,
     factorial_contrast,
     iqm,
+    means,
     p_difference,
     p_equivalence,
     probability_of_improvement,
@@ -36,17 +38,16 @@ def rng(seed=0):
 # iqm_values
 
 
-@pytest.mark.parametrize(
-    ("values", "exact", "trimmed"),
-    [
-        (range(16), 7.5, 7.5),
-        (range(1, 11), 5.5, 5.5),
-        ([0, 0, 0, 0, 0, 0, 1, 2, 3, 100], 0.4, 0.5),
-    ],
-)
-def test_iqm_values(values, exact, trimmed):
-    assert iqm(list(values)) == pytest.approx(exact, abs=1e-9)
-    assert iqm(list(values), exact=False) == pytest.approx(trimmed, abs=1e-9)
+def test_iqm_values():
+    case = known("iqm_values")
+    samples = case.spec.values()
+    exact, trimmed = (
+        case.expected["exact_fractional_IQM"],
+        case.expected["trim_mean_0.25 (rliable)"],
+    )
+    assert [iqm(sample) for sample in samples] == pytest.approx(exact, abs=case.tolerance)
+    found = [iqm(sample, exact=False) for sample in samples]
+    assert found == pytest.approx(trimmed, abs=case.tolerance)
 
 
 @given(UNITS)
@@ -63,11 +64,24 @@ def test_iqm_of_nothing_is_nan():
 
 
 def test_rliable_unit_values():
-    x = [[1, 2], [2, 2], [1, 1], [2, 1]]
-    y = [[1, 1], [2, 2], [3, 3]]
-    assert iqm(x, exact=False) == iqm(x) == 1.5
-    assert iqm(y, exact=False) == iqm(y) == 2
-    assert probability_of_improvement(x, y) == pytest.approx(1 / 3, abs=1e-9)
+    case = known("rliable_unit_values")
+    x, y = case.spec["x"], case.spec["y"]
+    # rliable's mean and median are taken over tasks, of each task's mean over runs.
+    tasks = means(np.transpose(x))
+    found = {
+        "median_x": bootstrap(tasks, rng(), statistic=medians).value,
+        "mean_x": bootstrap(tasks, rng()).value,
+        "iqm_x": iqm(x, exact=False),
+        "iqm_y": iqm(y, exact=False),
+        "prob_improvement(x,y)": probability_of_improvement(x, y),
+    }
+    assert found == pytest.approx(case.expected, abs=case.tolerance)
+    # Twelve and six values: the exact middle half agrees.
+    assert (iqm(x), iqm(y)) == (found["iqm_x"], found["iqm_y"])
+
+
+def medians(samples):
+    return np.median(samples, axis=-1)
 
 
 @given(UNITS, UNITS)
@@ -81,14 +95,19 @@ def test_improvement_is_the_u_statistic_and_its_reverse_is_the_complement(x, y):
 
 
 def test_bootstrap_exact_enumeration():
-    draws = np.array([1.0, 2.0, 6.0])[resample(3, rng())].mean(axis=1)
+    case = known("bootstrap_exact_enumeration")
+    draws = means(np.array(case.spec["sample"])[resample(3, rng())])
+    expected = case.expected
     assert draws.size == 27
-    assert draws.mean() == pytest.approx(3.0000000000000004, abs=1e-6)
-    assert draws.std() == pytest.approx(1.2472191289246473, abs=1e-6)
-    assert (draws <= 2 + 1e-9).mean() == pytest.approx(0.2962962962962963, abs=1e-6)
-    assert np.unique(draws.round(6)) == pytest.approx(
-        [1.0, 1.333333, 1.666667, 2.0, 2.666667, 3.0, 3.333333, 4.333333, 4.666667, 6.0]
-    )
+    found = {
+        "bootstrap_mean": draws.mean(),
+        "bootstrap_se": draws.std(),
+        "P(mean<=2)": (draws <= 2 + 1e-9).mean(),
+    }
+    for name, value in found.items():
+        assert value == pytest.approx(expected[name], abs=case.tolerance), name
+    distinct = np.unique(draws.round(6))
+    assert distinct == pytest.approx(expected["sorted_unique"], abs=case.tolerance)
 
 
 def test_a_small_sample_has_an_exact_interval():
@@ -167,9 +186,17 @@ def test_coverage_is_what_was_asked_for(n, least):
 
 
 def test_multiple_comparisons():
-    p = [0.01, 0.04, 0.03, 0.005]
-    assert adjust(p) == pytest.approx([0.03, 0.06, 0.06, 0.02], abs=1e-12)
-    assert adjust(p, "benjamini-hochberg") == pytest.approx([0.02, 0.04, 0.04, 0.02], abs=1e-12)
+    case = known("multiple_comparisons")
+    p = case.spec["p"]
+    found = {
+        "holm": adjust(p),
+        "benjamini-hochberg": adjust(p, "benjamini-hochberg"),
+        # Bonferroni is what Holm makes of a p beside which all the others are hopeless.
+        "bonferroni": [adjust([value] + [1.0] * (len(p) - 1))[0] for value in p],
+    }
+    for method, values in found.items():
+        wanted = case.expected[method.replace("-", "_")]
+        assert values == pytest.approx(wanted, abs=case.tolerance), method
 
 
 def test_a_missing_p_stays_missing_and_does_not_count():
@@ -196,15 +223,20 @@ def test_an_unknown_method_is_named():
 # tost_equivalence
 
 
-X = [0.5, 0.52, 0.47, 0.55, 0.49, 0.51, 0.53, 0.48]
-Y = [0.51, 0.5, 0.49, 0.54, 0.52, 0.47, 0.5, 0.53]
+TOST = known("tost_equivalence")
+X, Y = TOST.spec["x"], TOST.spec["y"]
 
 
 def test_tost_equivalence():
-    assert np.mean(X) - np.mean(Y) == pytest.approx(-0.00125, abs=1e-8)
-    assert p_equivalence(X, Y, 0.05) == pytest.approx(0.0007283978119, abs=1e-8)
-    welch = p_equivalence(X, Y, 0.05, pooled=False)
-    assert welch == pytest.approx(0.0007661642784545196, abs=1e-8)
+    low, high = TOST.spec["margin"]
+    assert -low == high
+    assert TOST.spec["pooled variance"]
+    found = {
+        "mean_diff": float(means(np.array(X)) - means(np.array(Y))),
+        "p_tost": p_equivalence(X, Y, high),
+        "p_tost_welch": p_equivalence(X, Y, high, pooled=False),
+    }
+    assert found == pytest.approx(TOST.expected, abs=TOST.tolerance)
 
 
 @settings(deadline=None)
@@ -248,13 +280,13 @@ def test_a_margin_is_positive(margin):
 
 
 def test_threeway_interaction_contrast():
-    cells = [[[0.1, 0.2], [0.3, 0.9]], [[0.1, 0.1], [0.2, 0.3]]]
-    # (0.3 - 0.2 - 0.1 + 0.1) - (0.9 - 0.3 - 0.2 + 0.1) is negative ...
-    by_hand = (0.3 - 0.2 - (0.1 - 0.1)) - (0.9 - 0.3 - (0.2 - 0.1))
-    assert by_hand == pytest.approx(-0.4, abs=1e-12)
-    assert factorial_contrast(cells) == pytest.approx(by_hand, abs=1e-12)
-    # ... and with the first level of density minus the second it is the published number.
-    assert factorial_contrast(cells[::-1]) == pytest.approx(0.40000000000000013, abs=1e-12)
+    case = known("threeway_interaction_contrast")
+    cells = case.spec["cell_means[density][horizon][bounded]"]
+    wanted = case.expected["contrast"]
+    # The published number is the first level of density minus the second; ours is the second
+    # level of every factor minus the first.
+    assert factorial_contrast(cells[::-1]) == pytest.approx(wanted, abs=case.tolerance)
+    assert factorial_contrast(cells) == pytest.approx(-wanted, abs=case.tolerance)
 
 
 @given(st.lists(st.floats(-1, 1), min_size=4, max_size=4))
@@ -273,24 +305,31 @@ def test_a_contrast_needs_two_levels():
 
 
 @pytest.mark.parametrize(
-    ("design", "effects", "seeds"),
+    ("design", "row"),
     [
-        ("simple", (0.5, 1, 1.5, 2), (63, 16, 7, 4)),
-        ("two-way", (0.5, 1, 1.5, 2), (126, 32, 14, 8)),
-        ("three-way", (0.5, 1, 1.5, 2), (252, 63, 28, 16)),
-        ("equivalence", (1.0, 0.8, 0.5), (18, 27, 69)),
+        ("simple", "per_cell_simple_effect 2z^2/D^2"),
+        ("two-way", "per_cell_2way 4z^2/D^2"),
+        ("three-way", "per_cell_3way 8z^2/D^2"),
+        ("equivalence", "TOST per group, true diff 0, margin 1.0/0.8/0.5 SD"),
     ],
 )
-def test_seeds_needed(design, effects, seeds):
-    assert [seeds_needed(effect, design) for effect in effects] == pytest.approx(seeds, abs=1)
+def test_seeds_needed(design, row):
+    case = known("seeds_needed")
+    spec, wanted = case.spec, case.expected[row]
+    effects = (1.0, 0.8, 0.5) if design == "equivalence" else spec["D_values"]
+    found = [seeds_needed(d, design, alpha=spec["alpha"], power=spec["power"]) for d in effects]
+    assert found == pytest.approx(wanted, abs=case.tolerance)
 
 
 def test_power_analysis_two_sample_t():
     """The normal approximation is at most two seeds below the exact t test."""
-    effects, exact = (0.5, 0.8, 1.0, 1.5), (64, 26, 17, 9)
-    solved = [np.ceil(TTestIndPower().solve_power(d, alpha=0.05, power=0.8)) for d in effects]
-    assert tuple(solved) == exact
-    short = np.subtract(exact, [seeds_needed(effect) for effect in effects])
+    case = known("power_analysis_two_sample_t")
+    chances = {"alpha": case.spec["alpha"], "power": case.spec["power"]}
+    assert case.spec["two_sided"]
+    exact = case.expected["n_per_group"]
+    effects = case.spec["d"]
+    assert [np.ceil(TTestIndPower().solve_power(d, **chances)) for d in effects] == exact
+    short = np.subtract(exact, [seeds_needed(effect, **chances) for effect in effects])
     assert set(short) <= {0, 1, 2}
 
 
