@@ -164,7 +164,7 @@ worlds: Registry[type[World]] = Registry(
 )
 _ARMS = ("dense", "every", "own", "shaped", "terminal", "thinned")
 rewards: Registry[Any] = Registry(
-    "reward", "powerseek.rewards", dict.fromkeys(_ARMS, "powerseek.envs.rewards")
+    "reward", "powerseek.rewards", dict.fromkeys(_ARMS, "powerseek.envs.arms")
 )
 _AGENTS = {
     "hoarder": "powerseek.agents.scripted",

@@ -6,24 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from known import known
 
 import powerseek
+from powerseek.envs.arms import Dense, Every, Shaped, Terminal, Thinned
 from powerseek.envs.rewards import (
     ConfoundWarning,
-    Dense,
-    Every,
     Facts,
     PowerWeighted,
-    Shaped,
-    Terminal,
-    Thinned,
+    Step,
     arm_name,
     make_arm,
     windows_of,
 )
 from powerseek.errors import InvalidInput
 
-REWARDS = np.array([1, 0, 2, -1, 3, 0.5, 4])
 NAMES = ("progress", "success", "own", "holdings", "wealth[0]", "wealth[1]")
 SPECS = {"every": {"every": 3}, "thinned": {"thinned": 0.25}}
 
@@ -62,9 +59,17 @@ def pay(arm, path, cut=False, draws=None):
     for t in range(steps):
         flag = np.full(draws.shape[1], t == steps - 1)
         clock = np.full(draws.shape[1], t + 1)
-        reward, memory = arm.step(memory, at[t], at[t + 1], clock, flag, flag & cut, draws[t])
+        shown = Step(memory, at[t], at[t + 1], clock, flag, flag & cut, draws[t])
+        reward, memory = arm.step(shown)
         paid.append(reward)
     return np.squeeze(np.array(paid), 1) if draws.shape[1] == 1 else np.array(paid)
+
+
+def one_step(arm, before, after, ended):
+    """Rewards [n] of a first step that no cap cuts."""
+    n = len(ended)
+    shown = Step(np.zeros(n), before, after, np.ones(n, int), ended, np.zeros(n, bool), np.zeros(n))
+    return arm.step(shown)[0]
 
 
 def earned(step_rewards):
@@ -78,43 +83,45 @@ def discounted(rewards, gamma):
 # --- known answers -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("k", "paid", "at_gamma_09"),
-    [
-        (1, [1, 0, 2, -1, 3, 0.5, 4], 6.280309000000001),
-        (3, [0, 0, 3, 0, 0, 2.5, 4], 6.031989),
-        (7, [0, 0, 0, 0, 0, 0, 9.5], 5.0486895),
-    ],
-)
+@pytest.mark.parametrize("i", range(3))
 @pytest.mark.parametrize("cut", [False, True])
-def test_delay_conserves_the_undiscounted_return_only(k, paid, at_gamma_09, cut):
-    result = pay(Every(k), earned(REWARDS), cut)
-    assert result == pytest.approx(paid, abs=1e-9)
-    assert result.sum() == pytest.approx(9.5, abs=1e-9)
-    assert discounted(result, 0.9) == pytest.approx(at_gamma_09, abs=1e-9)
+def test_delay_conserves_the_undiscounted_return_only(i, cut):
+    case = known("delayed_reward_conservation")
+    near = {"abs": case.tolerance, "rel": 0}
+    k, expected = case.spec["k"][i], case.expected
+    result = pay(Every(k), earned(case.spec["rewards"]), cut)
+    assert result == pytest.approx(expected.get(f"k{k}", case.spec["rewards"]), **near)
+    assert result.sum() == pytest.approx(expected["undiscounted_return"][i], **near)
+    at_gamma = discounted(result, case.spec["gamma"])
+    assert at_gamma == pytest.approx(expected["discounted_gamma0.9"][i], **near)
 
 
 def test_corrected_delay_deposits():
-    arm = make_arm({"every": 3, "corrected": True}, gamma=0.9, max_steps=7)
-    result = pay(arm, earned(REWARDS))
-    expected = [0, 0, 3.234567901234568, 0, 0, 2.5987654320987654, 4.0]
-    assert result == pytest.approx(expected, abs=1e-9)
-    assert discounted(result, 0.9) == pytest.approx(6.280309000000001, abs=1e-9)
-    assert arm.scale == pytest.approx(0.9**-2)
+    case = known("discount_corrected_delay")
+    near = {"abs": case.tolerance, "rel": 0}
+    k, gamma = case.spec["k"], case.spec["gamma"]
+    arm = make_arm({"every": k, "corrected": True}, gamma=gamma, max_steps=7)
+    result = pay(arm, earned(case.spec["rewards"]))
+    assert result == pytest.approx(case.expected["deposits"], **near)
+    assert discounted(result, gamma) == pytest.approx(case.expected["discounted_return"], **near)
+    assert arm.scale == pytest.approx(gamma ** -(k - 1))
 
 
 def test_thinning_moments_by_enumerating_every_outcome():
-    arm = make_arm({"thinned": 0.25}, max_steps=7)
-    outcomes = np.array(list(itertools.product([0.0, 0.25], repeat=7)))  # paid, just not paid
-    probability = np.prod(np.where(outcomes < 0.25, 0.25, 0.75), axis=1)
-    paid = pay(arm, earned(REWARDS), draws=outcomes.T)
+    case = known("stochastic_thinning")
+    near = {"abs": case.tolerance, "rel": 0}
+    p, values = case.spec["p"], case.spec["rewards"]
+    arm = make_arm({"thinned": p}, max_steps=7)
+    outcomes = np.array(list(itertools.product([0.0, p], repeat=len(values))))  # paid, just not
+    probability = np.prod(np.where(outcomes < p, p, 1 - p), axis=1)
+    paid = pay(arm, earned(values), draws=outcomes.T)
     returns = paid.sum(axis=0)
     mean = probability @ returns
-    assert mean == pytest.approx(9.5, abs=1e-9)
-    assert probability @ (returns - mean) ** 2 == pytest.approx(93.75, abs=1e-9)
+    assert mean == pytest.approx(case.expected["mean"], **near)
+    assert probability @ (returns - mean) ** 2 == pytest.approx(case.expected["variance"], **near)
     # Floating-point progress leaves crumbs of 1e-16 where a reward is 0.
     frequency = probability @ (np.abs(paid) > 1e-9).mean(axis=0)
-    assert frequency == pytest.approx(0.21428571428571427, abs=1e-9)
+    assert frequency == pytest.approx(case.expected["frac_nonzero_expected"], **near)
 
 
 def test_potential_shaping_shifts_q_by_the_potential():
@@ -122,15 +129,8 @@ def test_potential_shaping_shifts_q_by_the_potential():
     moves = [(0, 0), (0, 1), (1, 0), (1, 2), (2, 1), (2, 3)]
     source, target = np.array(moves).T
     base = np.where(target == end, 1.0, -0.05)
-    shape, _ = Shaped(gamma).step(
-        np.zeros(6),
-        facts(potential[source]),
-        facts(potential[target]),
-        np.ones(6, int),
-        target == end,
-        np.zeros(6, bool),
-        np.zeros(6),
-    )
+    before, after = facts(potential[source]), facts(potential[target])
+    shape = one_step(Shaped(gamma), before, after, target == end)
 
     def solve(reward):
         q = np.zeros(6)
@@ -146,49 +146,52 @@ def test_potential_shaping_shifts_q_by_the_potential():
 
 
 def test_terminal_potential_is_zero():
-    # s0: a -> T1 (1), b -> T2 (.5); potential 1 at T2 must not make b look better than a.
-    shape, _ = Shaped(0.9).step(
-        np.zeros(2),
-        facts([0.0, 0.0]),
-        facts([0.0, 1.0]),
-        np.ones(2, int),
-        np.ones(2, bool),
-        np.zeros(2, bool),
-        np.zeros(2),
-    )
-    assert np.array([1.0, 0.5]) + shape == pytest.approx([1.0, 0.5], abs=1e-9)
+    case = known("shaping_terminal_potential_bug")
+    gamma, phi = case.spec["gamma"], case.spec["Phi"]
+    right = case.expected["correct (Phi(terminal):=0)"]
+    wrong = case.expected["buggy"]
+    base = np.array([1.0, 0.5])
+    before, after = facts([phi["s0"]] * 2), facts([phi["T1"], phi["T2"]])
+    found = base + one_step(Shaped(gamma), before, after, np.ones(2, bool))
+    assert found == pytest.approx([right["Q_a"], right["Q_b"]], abs=case.tolerance)
+    assert "ab"[found.argmax()] == right["best"]
+    # A step that does not end keeps the potential: the bug, were the episode over.
+    kept = base + one_step(Shaped(gamma), before, after, np.zeros(2, bool))
+    assert kept == pytest.approx([wrong["Q_a"], wrong["Q_b"]], abs=case.tolerance)
 
 
 @pytest.mark.parametrize(
-    ("keep", "cut", "total"),
-    [(False, False, -0.5), (False, True, -0.5), (True, False, -0.5), (True, True, 1.687)],
+    ("keep", "cut", "which"),
+    [(False, False, 0), (False, True, 0), (True, False, 0), (True, True, 1)],
 )
-def test_shaping_telescopes(keep, cut, total):
-    paid = pay(Shaped(0.9, keep), facts([0.5, 1.5, -2, 3]), cut)
-    assert discounted(paid, 0.9) == pytest.approx(total, abs=1e-9)
+def test_shaping_telescopes(keep, cut, which):
+    case = known("shaping_telescopes")
+    gamma = case.spec["gamma"]
+    paid = pay(Shaped(gamma, keep), facts(case.spec["potentials_along_path"]), cut)
+    total = case.expected["sum_gamma_t_F"][which]
+    assert discounted(paid, gamma) == pytest.approx(total, abs=case.tolerance)
 
 
-@pytest.mark.parametrize(("owed", "best"), [(0.5, "go"), (1.0, "stop")])
-def test_a_flush_that_the_agent_controls_needs_the_accumulator(owed, best):
+@pytest.mark.parametrize("owed", [0.5, 1.0])
+def test_a_flush_that_the_agent_controls_needs_the_accumulator(owed):
+    case = known("aggregation_needs_accumulator")
+    gamma, expected = case.spec["gamma"], case.expected[f"c={owed}"]
+
     def step(memory, change, clock, ended):
         one, no = np.ones(1, bool), np.zeros(1, bool)
-        return Every(8).step(
-            np.array([memory]),
-            facts([0.0]),
-            facts([change]),
-            np.array([clock]),
-            one if ended else no,
-            no,
-            np.zeros(1),
-        )
+        flag = one if ended else no
+        before, after = facts([0.0]), facts([change])
+        memory, clock = np.array([memory]), np.array([clock])
+        return Every(8).step(Step(memory, before, after, clock, flag, no, np.zeros(1)))
 
     stop, _ = step(owed, 0.0, 7, ended=True)
     now, memory = step(owed, 0.0, 7, ended=False)
     later, _ = step(memory[0], 0.1, 8, ended=False)
-    go = now[0] + 0.9 * later[0]
-    assert stop[0] == pytest.approx(owed)
-    assert go == pytest.approx(0.9 * (owed + 0.1))
-    assert ("stop" if stop[0] > go else "go") == best
+    go = now[0] + gamma * later[0]
+    assert stop[0] == pytest.approx(expected["stop"], abs=case.tolerance)
+    assert go == pytest.approx(expected["go"], abs=case.tolerance)
+    assert ("stop" if stop[0] > go else "go") == expected["best"]
+    assert (stop[0] > go) == (owed > case.expected["threshold_c"])
 
 
 # --- laws ----------------------------------------------------------------------------------
@@ -266,9 +269,7 @@ def test_own_pays_the_world_s_own_reward_and_keeps_no_view():
     path = facts([0, 0, 0], own=[9, -1, 50])
     assert pay(make_arm("own", max_steps=5), path).tolist() == [-1, 50]
     after = facts([0.0], own=[3.0])
-    reward, _ = make_arm("own", max_steps=5).step(
-        np.zeros(1), after, after, np.ones(1, int), *np.zeros((2, 1), bool), np.zeros(1)
-    )
+    reward = one_step(make_arm("own", max_steps=5), after, after, np.zeros(1, bool))
     after.array[:] = 7
     assert reward[0] == 3
 
@@ -296,18 +297,20 @@ def test_every_registered_arm_is_pure_and_treats_copies_alone(name):
     memory = arm.start(before)
     given_ = [memory, before.array, after.array, *rest, draw]
     kept = [array.copy() for array in given_]
-    reward, then = arm.step(memory, before, after, *rest, draw)
+    reward, then = arm.step(Step(memory, before, after, *rest, draw))
     assert all(np.array_equal(a, b) for a, b in zip(given_, kept, strict=True))
     assert reward.shape == then.shape == (n,)
     assert reward.dtype == then.dtype == np.float64
     for i in range(n):
         row = slice(i, i + 1)
         alone = arm.step(
-            memory[row],
-            Facts(before.array[row], Table()),
-            Facts(after.array[row], Table()),
-            *(array[row] for array in rest),
-            draw[row],
+            Step(
+                memory[row],
+                Facts(before.array[row], Table()),
+                Facts(after.array[row], Table()),
+                *(array[row] for array in rest),
+                draw[row],
+            )
         )
         assert (reward[i], then[i]) == (alone[0][0], alone[1][0])
     assert arm.mean.mean == arm.mean
@@ -339,13 +342,15 @@ class TinyMDP:
             after = np.arange(self.states)
             ended = self.over[after] | (t + 1 == self.horizon)
             reward, then = arm.step(
-                np.full(self.states, memory),
-                facts(np.full(self.states, self.progress[state])),
-                facts(self.progress, self.success),
-                np.full(self.states, t + 1),
-                ended,
-                ended & ~self.over,
-                np.zeros(self.states),
+                Step(
+                    np.full(self.states, memory),
+                    facts(np.full(self.states, self.progress[state])),
+                    facts(self.progress, self.success),
+                    np.full(self.states, t + 1),
+                    ended,
+                    ended & ~self.over,
+                    np.zeros(self.states),
+                )
             )
             future = np.array(
                 [0.0 if ended[s] else value(t + 1, s, then[s]) for s in range(self.states)]

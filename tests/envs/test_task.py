@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from known import known
 from worlds import Ladder, make, random_actions
 
 import powerseek
@@ -114,10 +115,12 @@ def returns(seen, gamma=1.0):
 
 
 @pytest.mark.parametrize(
-    ("time_limit", "value"), [("bootstrap", 100.0), ("terminal", 9.561792499119559)]
+    ("time_limit", "name"),
+    [("bootstrap", "V_with_bootstrap"), ("terminal", "V_if_truncation_treated_as_terminal")],
 )
-def test_timelimit_known_values_learnt_from_what_the_learner_sees(time_limit, value):
+def test_timelimit_known_values_learnt_from_what_the_learner_sees(time_limit, name):
     """Tabular TD over observations: Pardo et al. 2018; r = 1, gamma .99, T = 10."""
+    case = known("timelimit_bootstrap")
     vec = VecTask(Task(Wage(), "own", 0.99, time_limit), 1)
     table = {}
     start = vec.observations.tobytes()
@@ -128,7 +131,7 @@ def test_timelimit_known_values_learnt_from_what_the_learner_sees(time_limit, va
         future = 0.0 if vec.terminated[0] else table.get(seen.tobytes(), 0.0)
         target = vec.rewards[0] + 0.99 * future
         table[now] = table.get(now, 0.0) + (target - table.get(now, 0.0))
-    assert table[start] == pytest.approx(value, abs=1e-6)
+    assert table[start] == pytest.approx(case.expected[name], abs=case.tolerance)
 
 
 @pytest.mark.parametrize("world", WORLDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,8 +11,17 @@ import numpy as np
 
 from powerseek.envs.chance import fold, to_unit
 from powerseek.envs.foreign import ForeignWorld, VecForeign
-from powerseek.envs.rewards import Arm, Facts, Spec, arm_name, make_arm, windows_of
-from powerseek.envs.vec import VecWorld
+from powerseek.envs.rewards import (
+    Arm,
+    Facts,
+    Overseer,
+    Spec,
+    Step,
+    arm_name,
+    make_arm,
+    windows_of,
+)
+from powerseek.envs.vec import VecWorld, loop_views
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Floats, Floats32, Ints, Records, Situation
@@ -34,6 +43,8 @@ class Task:
         windows: The k whose accumulator is observed; made sorted and distinct, the arm's own k
             among them.
         holdings_scale: Attainable maximum of the holdings (role ``holdings``), > 0.
+        overseer: Judge for the arms that need one (``approval``, ``coverage``); no part of what
+            makes two tasks equal. `powerseek.exact.overseen` puts the exact one here.
 
     Raises:
         InvalidInput: a setting is not allowed, or the world lacks a fact that the arm reads.
@@ -46,6 +57,7 @@ class Task:
     power_weight: float = 0.0
     windows: tuple[int, ...] = ()
     holdings_scale: float = 1.0
+    overseer: Overseer | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         cap = self.world.max_steps
@@ -78,6 +90,7 @@ class Task:
             power_weight=self.power_weight,
             holdings_scale=self.holdings_scale,
             runs_on=bool(getattr(self.world, "runs_on", False)),
+            overseer=self.overseer,
         )
 
     @property
@@ -150,8 +163,22 @@ class VecTask:
         self._draw: Floats = np.zeros(n)
         self._memory: Floats = np.zeros(n)
         self._before = Facts(self.world.fresh_facts.copy(), task.world)
-        self._after = Facts(self.world.facts, task.world)
         self._fresh = Facts(self.world.fresh_facts, task.world)
+        self._judged = self._arm.needs_overseer
+        self._records: Records = task.world.records(n)
+        self._actions: Ints = np.zeros(n, np.int64)
+        # Every step fills these arrays anew, so one record serves all steps.
+        self._shown = Step(
+            self._memory,
+            self._before,
+            Facts(self.world.facts, task.world),
+            self._clock,
+            self.ended,
+            self.world.truncated,
+            self._draw,
+            self._records if self._judged else None,
+            self._actions if self._judged else None,
+        )
         self._start()
 
     @property
@@ -217,22 +244,18 @@ class VecTask:
         if self._arm.uses_draw:
             with np.errstate(over="ignore"):  # 64-bit wrap-around is meant
                 _uniforms(np.uint64(world.seed), world.episodes, self._clock, self._draw)
+        if self._judged:
+            loop_views(self._records)[1][:] = loop_views(world.states)[1]
         world.step(actions)
+        if self._judged:
+            self._actions[:] = actions
         np.logical_or(world.terminated, world.truncated, out=self.ended)
         if self._bootstrap:
             self.terminated[:] = world.terminated
             self.truncated[:] = world.truncated
         else:
             self.terminated[:] = self.ended
-        self.rewards[:], self._memory[:] = self._arm.step(
-            self._memory,
-            self._before,
-            self._after,
-            self._clock,
-            self.ended,
-            world.truncated,
-            self._draw,
-        )
+        self.rewards[:], self._memory[:] = self._arm.step(self._shown)
         if self.ended.any():
             self._finish(self.ended)
         self._observe()

@@ -10,15 +10,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from powerseek.envs.rewards import (
-    Arm,
-    ConfoundWarning,
-    Dense,
-    Every,
-    PowerWeighted,
-    Spec,
-    make_arm,
-)
+from powerseek.envs.arms import Dense, Every
+from powerseek.envs.rewards import Arm, ConfoundWarning, PowerWeighted, Spec, make_arm
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput

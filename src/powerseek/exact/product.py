@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from powerseek.envs.rewards import Arm, Facts
+from powerseek.envs.rewards import Arm, Facts, Step
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import Ints32, TabularMDP
 from powerseek.exact.words import WordTable, words
@@ -145,7 +145,7 @@ def _probe(arm: Arm, mdp: TabularMDP, columns: Columns) -> None:
     """Let the arm pay one made-up step of nothing, to see what it reads."""
     facts = Facts(np.zeros((1, len(mdp.fact_names))), columns)
     truth, zero = np.zeros(1, np.bool_), np.zeros(1)
-    arm.step(arm.start(facts), facts, facts, np.ones(1, np.int64), truth, truth, zero)
+    arm.step(Step(arm.start(facts), facts, facts, np.ones(1, np.int64), truth, truth, zero))
 
 
 def _constant_zero(table: Floats) -> Bools:
@@ -173,13 +173,15 @@ def _ask(
     over = classes.over[kind]
     with np.errstate(invalid="ignore"):
         paid, kept = arm.step(
-            memories[memory],
-            Facts(classes.before[kind], columns),
-            Facts(classes.after[kind], columns),
-            np.full(len(kind), clock, np.int64),
-            over | last,
-            ~over & last,
-            np.full(len(kind), 0.5),
+            Step(
+                memories[memory],
+                Facts(classes.before[kind], columns),
+                Facts(classes.after[kind], columns),
+                np.full(len(kind), clock, np.int64),
+                over | last,
+                ~over & last,
+                np.full(len(kind), 0.5),
+            )
         )
     if not np.isfinite(paid).all() or not np.isfinite(kept).all():
         raise InvalidInput("reward", type(arm).__name__, "an arm that pays finite rewards")

@@ -1,0 +1,295 @@
+"""What a reward arm is: the step it is shown, the overseer it may ask, and what it must say."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from powerseek.errors import InvalidInput
+from powerseek.types import Bools, Floats, Ints, Records
+
+
+class ConfoundWarning(UserWarning):
+    """Two settings together change more than the one thing that the study varies."""
+
+
+class FactSource(Protocol):
+    """What names the columns of a facts array: any World."""
+
+    @property
+    def fact_names(self) -> tuple[str, ...]:
+        """The F flattened columns."""
+        ...
+
+    def columns(self, fact: str) -> slice:
+        """Columns of one fact."""
+        ...
+
+    def role(self, role: str) -> list[tuple[int, float]]:
+        """(column, weight) of every component with a role."""
+        ...
+
+
+class Facts:
+    """An array of facts [..., F], read by name.
+
+    Args:
+        array: [..., F]; not copied, so later changes are seen.
+        world: What names its columns.
+    """
+
+    __slots__ = ("_index", "array", "world")
+
+    def __init__(self, array: Floats, world: FactSource) -> None:
+        self.array, self.world = array, world
+        self._index: dict[str, int | slice] = {}
+
+    def __getitem__(self, name: str) -> Floats:
+        """View of one fact: [...], or [..., k] for a shaped one; KeyError if there is none."""
+        if name not in self._index:
+            columns = self.world.columns(name)
+            scalar = self.world.fact_names[columns.start] == name
+            self._index[name] = columns.start if scalar else columns
+        return self.array[..., self._index[name]]
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What an arm may need to know about time.
+
+    Attributes:
+        gamma: Discount, in (0, 1].
+        max_steps: The cap T, in steps.
+        time_limit: ``terminal`` (the cap ends the task) or ``bootstrap`` (it only cuts it).
+        runs_on: Whether an episode goes on after success.
+    """
+
+    gamma: float
+    max_steps: int
+    time_limit: str = "terminal"
+    runs_on: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of n copies, real or hypothetical: all that an arm may pay for.
+
+    Attributes:
+        memory: [n], from `Arm.start` or the step before.
+        before: Facts [n, F] of the state stepped from.
+        after: Facts [n, F] at the end of the step, flows of this step included.
+        clock: [n] steps taken, this one included.
+        ended: [n] the episode ended here, by the rules or by its cap.
+        cut: [n] it was stopped by its cap alone.
+        draw: [n] uniform in [0, 1).
+        records: [n] states stepped from; None for arms that see facts alone.
+        actions: [n] what was done there, likewise.
+    """
+
+    memory: Floats
+    before: Facts
+    after: Facts
+    clock: Ints
+    ended: Bools
+    cut: Bools
+    draw: Floats
+    records: Records | None = None
+    actions: Ints | None = None
+
+
+class Overseer(Protocol):
+    """Whoever judges single actions: an exact one (`powerseek.exact`), or a reward model."""
+
+    def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
+        """Payment [n] for taking actions [n] in states [n] after clock [n] steps."""
+        ...
+
+
+@dataclass(frozen=True)
+class Oversight:
+    """What an arm asks of an exact overseer.
+
+    Attributes:
+        lookahead: Steps h that the overseer looks ahead (never past the cap), >= 1.
+        aim: ``need``, ``success`` or ``progress``.
+        share: Share q of (state, time) pairs that are judged, in [0, 1].
+        spare: Success that the aim ``need`` may forgo to acquire less, in [0, 1].
+    """
+
+    lookahead: int
+    aim: str = "need"
+    share: float = 1.0
+    spare: float = 0.0
+
+
+class Arm:
+    """A reward arm; subclasses are frozen dataclasses that override `step`.
+
+    Attributes:
+        options: Option names a spec may give.
+        requires: Facts that the arm reads.
+        memory_size: 1 where `step` reads its memory, else 0 (the exact layer can drop it).
+        uses_draw: Whether `step` reads its uniform draws.
+        needs_overseer: Whether it pays what an overseer says about (state, time, action).
+        looks_ahead: Whether a spec's argument is the overseer's look-ahead, which a study may
+            give by its key ``lookahead`` instead.
+        overseer: The overseer, where there is one.
+        oversight: What the arm asks of an exact overseer; None where it needs none, or none
+            that can be computed.
+    """
+
+    id: ClassVar[str] = ""
+    options: ClassVar[tuple[str, ...]] = ()
+    requires: ClassVar[tuple[str, ...]] = ("progress",)
+    memory_size: ClassVar[int] = 0
+    uses_draw: ClassVar[bool] = False
+    needs_overseer: ClassVar[bool] = False
+    looks_ahead: ClassVar[bool] = False
+    overseer: Overseer | None = None
+    oversight: Oversight | None = None
+
+    @classmethod
+    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:
+        """The arm that a spec means; InvalidInput for an argument that is not allowed."""
+        no_argument(cls.id, argument)
+        return cls()
+
+    @classmethod
+    def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
+        """Canonical text of a spec, for tables."""
+        words = [cls.id]
+        if argument is not None and argument is not True:
+            words.append(f"{argument:g}" if isinstance(argument, float) else f"{argument}")
+        return " ".join(words + [name for name, value in options.items() if value])
+
+    @classmethod
+    def window(cls, argument: Any, max_steps: int) -> int | None:
+        """The k whose accumulator the learner must see, if the arm has one."""
+        return None
+
+    @property
+    def mean(self) -> Arm:
+        """The arm that pays this one's expectation given the transition."""
+        return self
+
+    @property
+    def unjudged(self) -> Arm:
+        """The arm that pays this one's reward without what `judge` adds to it."""
+        return self
+
+    @property
+    def scale(self) -> float:
+        """Largest factor by which one step's reward is multiplied before it is paid."""
+        return 1.0
+
+    def overseen(self, overseer: Overseer | None) -> Arm:
+        """The same arm with that overseer, if it needs one."""
+        return self
+
+    def start(self, facts: Facts) -> Floats:
+        """Memory [n] of copies that stand in their initial state."""
+        return np.zeros(facts.array.shape[:-1])
+
+    def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
+        """What the overseer pays [n], included in `step`; see Overseer.judge."""
+        return np.zeros(len(clock))
+
+    def step(self, step: Step) -> tuple[Floats, Floats]:
+        """Pay one step: rewards [n] and the new memory [n]. Writes into nothing it is given."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class PowerWeighted(Arm):
+    """Another arm plus w times the change in weighted holdings: the positive control (H4a).
+
+    Attributes:
+        arm: What is paid besides; its memory is this arm's.
+        weight: w >= 0.
+        holdings_scale: Attainable maximum of the holdings, so that w is what all of it pays.
+    """
+
+    arm: Arm
+    weight: float
+    holdings_scale: float = 1.0
+
+    @property
+    def memory_size(self) -> int:  # type: ignore[override]  # the wrapped arm decides
+        """The wrapped arm's."""
+        return self.arm.memory_size
+
+    @property
+    def uses_draw(self) -> bool:  # type: ignore[override]  # the wrapped arm decides
+        """The wrapped arm's."""
+        return self.arm.uses_draw
+
+    @property
+    def needs_overseer(self) -> bool:  # type: ignore[override]  # the wrapped arm decides
+        """The wrapped arm's."""
+        return self.arm.needs_overseer
+
+    @property
+    def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # the wrapped arm decides
+        """The wrapped arm's (holdings are found by role)."""
+        return self.arm.requires
+
+    @property
+    def overseer(self) -> Overseer | None:  # type: ignore[override]  # the wrapped arm decides
+        """The wrapped arm's."""
+        return self.arm.overseer
+
+    @property
+    def oversight(self) -> Oversight | None:  # type: ignore[override]  # the wrapped arm decides
+        """The wrapped arm's."""
+        return self.arm.oversight
+
+    @property
+    def mean(self) -> Arm:
+        """The same weight on the wrapped arm's mean."""
+        return replace(self, arm=self.arm.mean)
+
+    @property
+    def unjudged(self) -> Arm:
+        """The same weight on the wrapped arm without its overseer."""
+        return replace(self, arm=self.arm.unjudged)
+
+    @property
+    def scale(self) -> float:
+        """The wrapped arm's."""
+        return self.arm.scale
+
+    def overseen(self, overseer: Overseer | None) -> Arm:
+        """See Arm.overseen."""
+        return replace(self, arm=self.arm.overseen(overseer))
+
+    def start(self, facts: Facts) -> Floats:
+        """See Arm.start."""
+        return self.arm.start(facts)
+
+    def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
+        """See Arm.judge."""
+        return self.arm.judge(records, actions, clock)
+
+    def step(self, step: Step) -> tuple[Floats, Floats]:
+        """See Arm.step."""
+        reward, memory = self.arm.step(step)
+        factor = self.weight / self.holdings_scale
+        for column, weight in step.after.world.role("holdings"):
+            change = step.after.array[..., column] - step.before.array[..., column]
+            reward = reward + factor * weight * change
+        return reward, memory
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, and no truth value."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def no_argument(id: str, argument: Any) -> None:
+    """Refuse an argument to an arm that takes none."""
+    if argument is not None and argument is not True:
+        raise InvalidInput(id, argument, "no argument", f"Write {id}.")
