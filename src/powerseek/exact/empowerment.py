@@ -1,0 +1,495 @@
+"""Empowerment: how much an agent's actions can say, n steps later, about where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from powerseek.errors import InvalidInput
+from powerseek.exact.mdp import TabularMDP
+from powerseek.types import Floats, Ints
+
+TOLERANCE = 1e-9
+"""Certified gap between the bounds on a channel's capacity, in bits."""
+
+SEQUENCES = 10_000
+"""Most distinct action sequences of one state, by default (counted as `empowerment` says)."""
+
+OUTCOMES = 20_000_000
+"""Most probabilities (sequences x states they may lead to) that one channel may hold."""
+
+_ITERATIONS = 300
+_CENTRINGS = 200
+_WORK = 2_000_000_000
+_FAINTEST = -60.0
+_GRAIN = 2.0**46
+_MANY, _WIDE = 1, 2
+
+Scratch = tuple[Floats, Ints, Ints, Ints]
+"""Per state: probability, when it was last met, and the states met; a count of distributions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Empowerment:
+    """n-step empowerment of every state.
+
+    Attributes:
+        bits: [S], in 0 .. n log2(A); nan where no sequence of n actions is legal on every branch
+            it can take, and in the states that were not asked for.
+        error: Bound on |bits - capacity| over the states, in bits: 0 where the state n steps on
+            is sure, else at most 1e-9, save in channels whose probabilities lie so many orders
+            of magnitude apart that the bounds come no closer.
+        n: Number of steps.
+        mdp: Where.
+    """
+
+    bits: Floats
+    error: float
+    n: int
+    mdp: TabularMDP
+
+    def of(self, state: Hashable) -> float:
+        """Bits of one state: a label, a record of the world, or a state number.
+
+        Raises:
+            InvalidInput: There is no such state.
+        """
+        return float(self.bits[self.mdp.index(state)])
+
+
+def empowerment(
+    mdp: TabularMDP,
+    n: int,
+    *,
+    states: Sequence[Hashable] | None = None,
+    sequences: int = SEQUENCES,
+) -> Empowerment:
+    """Capacity of the channel from n actions, chosen in advance, to the state n steps later.
+
+    ``max over p(a_1 .. a_n) of I(a_1 .. a_n; s_n)``, in bits (Klyubin, Polani and Nehaniv 2005,
+    "Empowerment: a universal agent-centric measure of control"). Where the dynamics are sure it is
+    log2 of the number of states reachable in *exactly* n steps: a stay action and the parity of n
+    matter. An absent action is absent, never a step that does nothing; a terminal state absorbs
+    any action. Elsewhere it is found by Blahut-Arimoto (Blahut 1972, Arimoto 1972), with a
+    certified bound on the error.
+
+    Action sequences are open-loop: chosen before the first step, and only those count whose
+    every action is legal on every branch that chance can take. Where there is none, as when
+    chance leads to states with no action in common, empowerment is undefined: nan.
+
+    CAVEAT: counts what can be brought about, not whether it is worth anything: a thousand useless
+    cells outweigh one exit. Open-loop: an agent that reacts to chance can control more than this
+    says. It depends on the representation (a clock or a dummy field that actions can set adds
+    bits) and is not monotone in n, so compare only the same world at the same n.
+
+    Args:
+        mdp: Where.
+        n: Steps, >= 1.
+        states: The only states to measure (labels, records or state numbers); all by default.
+        sequences: Most distinct action sequences of one state, counted after every step; those
+            that lead to the same distribution of states are one. Sure states have no limit.
+
+    Raises:
+        InvalidInput: n or `sequences` below 1, a state that does not exist, or a state with too
+            many sequences.
+    """
+    if not _whole(n) or n < 1:
+        raise InvalidInput("n", n, "a whole number of steps >= 1", "Write empowerment(mdp, 3).")
+    if not _whole(sequences) or sequences < 1:
+        raise InvalidInput("sequences", sequences, "a whole number >= 1")
+    asked = np.arange(mdp.n_states)
+    if states is not None:
+        asked = np.unique(np.array([mdp.index(state) for state in states], np.int64))
+    counts = _counts(mdp.pair_start, _sole(mdp), asked, int(n))
+    bits = np.full(mdp.n_states, np.nan)
+    sure = counts > 0
+    bits[asked[sure]] = np.log2(counts[sure])
+    error = 0.0
+    size = mdp.n_states
+    scratch = (np.empty(size), np.zeros(size, np.int64), np.empty(size, np.int64), np.zeros(1, int))
+    for state in asked[~sure]:
+        bits[state], gap = _of_channel(mdp, int(state), int(n), int(sequences), scratch)
+        error = max(error, gap)
+    return Empowerment(bits, error, int(n), mdp)
+
+
+def capacity(channel: Floats) -> tuple[float, float]:
+    """Capacity of a discrete memoryless channel, in bits, and a certified bound on its error.
+
+    Blahut-Arimoto with growing steps (Matz and Duhamel 2004): the weights of the inputs are
+    multiplied by exp(step x D(row || output)), until max D, an upper bound on the capacity,
+    exceeds the mutual information, a lower bound, by at most 1e-9 bits. Where that crawls, as
+    with rows that are nearly alike, an interior-point method on the dual brings both closer.
+
+    Args:
+        channel: [inputs, outputs] probabilities; rows sum to 1.
+
+    Raises:
+        InvalidInput: Negative or non-finite entries, or rows that do not sum to 1.
+    """
+    rows = np.asarray(channel, np.float64)
+    if rows.ndim != 2 or not rows.size:
+        raise InvalidInput("channel", rows.shape, "shape (inputs, outputs)")
+    sums = rows.sum(axis=1)
+    if not np.isfinite(rows).all() or (rows < 0).any() or (np.abs(sums - 1) > TOLERANCE).any():
+        raise InvalidInput("channel", rows.tolist(), "probabilities >= 0, rows that sum to 1")
+    rows = rows[:, rows.any(axis=0)]
+    source, outcome = np.nonzero(rows)
+    start = np.searchsorted(source, np.arange(len(rows) + 1))
+    return _certified(start, outcome, rows[source, outcome], rows.shape[1])
+
+
+def _whole(number: object) -> bool:
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+
+
+def _sole(mdp: TabularMDP) -> Ints:
+    """[P] the only state that a pair can lead to, -1 if there are several."""
+    if not mdp.n_pairs:
+        return np.zeros(0, np.int64)
+    possible = mdp.edge_probability > 0
+    size = mdp.n_states
+    first = np.minimum.reduceat(np.where(possible, mdp.edge_next, size), mdp.edge_start[:-1])
+    last = np.maximum.reduceat(np.where(possible, mdp.edge_next, -1), mdp.edge_start[:-1])
+    return np.where(first == last, first, -1).astype(np.int64)
+
+
+def _of_channel(
+    mdp: TabularMDP, state: int, n: int, sequences: int, scratch: Scratch
+) -> tuple[float, float]:
+    """(bits, error) of a state where chance plays a part; (nan, 0) if nothing is always legal."""
+    graph = (mdp.pair_start, mdp.pair_action, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
+    start = np.array([0, 1], np.int64)
+    outcome, mass = np.array([state], np.int64), np.ones(1)
+    blur = 0.0
+    for step in range(1, n + 1):
+        full, start, outcome, mass, shift = _advance(
+            graph, start, outcome, mass, sequences, OUTCOMES, scratch
+        )
+        if full:
+            raise _too_many(mdp, n, step, state, sequences, full)
+        blur += shift
+        if len(start) == 1:
+            return np.nan, 0.0
+    seen, local = np.unique(outcome, return_inverse=True)
+    bits, error = _certified(start, local.astype(np.int64), mass, len(seen))
+    return bits, error + _blurred(blur, len(seen))
+
+
+def _too_many(
+    mdp: TabularMDP, n: int, step: int, state: int, sequences: int, full: int
+) -> InvalidInput:
+    name = repr(mdp.labels[state]) if mdp.labels else str(state)
+    most = sequences if full == _MANY else OUTCOMES
+    what = "distinct action sequences" if full == _MANY else "probabilities in the channel"
+    fewer = f"empowerment(mdp, {step - 1})" if step > 1 else "empowerment of a smaller world"
+    more = f", or empowerment(mdp, {n}, sequences={10 * sequences})" if full == _MANY else ""
+    return InvalidInput(
+        "n",
+        n,
+        f"a number of steps with at most {most:,} {what} of a state: "
+        f"state {name} has more after {step} of {n} steps",
+        f"Write {fewer}{more}.",
+    )
+
+
+def _certified(start: Ints, outcome: Ints, mass: Floats, outcomes: int) -> tuple[float, float]:
+    """(bits, error) of rows in compressed form."""
+    goal = TOLERANCE / 2
+    low, high = _capacity(start, outcome, mass, outcomes, goal, _ITERATIONS)
+    if high - low > goal and (len(start) - 1) * outcomes <= OUTCOMES:
+        rows = np.zeros((len(start) - 1, outcomes))
+        rows[np.repeat(np.arange(len(rows)), np.diff(start)), outcome] = mass
+        below, above = _centre(rows, goal)
+        low, high = max(low, below), min(high, above)
+    if high - low > goal:
+        more = min(2_000 * _ITERATIONS, _WORK // len(mass))
+        below, above = _capacity(start, outcome, mass, outcomes, goal, more)
+        low, high = max(low, below), min(high, above)
+    return float(low), float(max(high - low, 0.0))
+
+
+def _centre(rows: Floats, goal: float) -> tuple[float, float]:
+    """(lower, upper) bounds in bits by a primal-dual interior-point method.
+
+    Blahut-Arimoto crawls where rows are nearly alike. The dual has linear constraints in the log
+    of the output: least t + logsumexp(u) with slack t - sum P log P + P u >= 0; the multipliers
+    of the slacks are the weights of the inputs. (1, .., 1, -1) moves nothing, so it is pinned.
+    """
+    count, outcomes = rows.shape
+    own = np.sum(rows * np.log(np.where(rows > 0, rows, 1.0)), axis=1)
+    both = np.hstack([rows, np.ones((count, 1))])
+    idle = np.append(np.ones(outcomes), -1.0)
+    weights = np.full(count, 1 / count)
+    free = np.append(np.log(weights @ rows), 0.0)
+    free[-1] = (own - rows @ free[:-1]).max() + 1
+    low, high = 0.0, np.inf
+    for _ in range(_CENTRINGS):
+        slack = both @ free - own
+        shares = free[:-1] - np.logaddexp.reduce(free[:-1])
+        high = min(high, float((own - rows @ shares).max()))
+        inputs = weights / weights.sum()
+        low = max(low, float(inputs @ (own - rows @ np.log(inputs @ rows))))
+        if (high - low) / np.log(2) <= goal:
+            break
+        output = np.exp(shares)
+        barrier = max(0.1 * float(weights @ slack), 0.01 * goal) / count
+        matrix = both.T @ (both * (weights / slack)[:, None]) + np.outer(idle, idle)
+        matrix[:-1, :-1] += np.diag(output) - np.outer(output, output)
+        # Rare outcomes scale their rows by many orders: evened out, they are solved for too.
+        even = 1 / np.sqrt(np.diag(matrix))
+        short = both.T @ (barrier / slack) - np.append(output, 1.0)
+        move = even * np.linalg.lstsq(even[:, None] * matrix * even, even * short)[0]
+        widen = both @ move
+        turn = (barrier - weights * widen) / slack - weights
+        fastest = max(float((-widen / slack).max()), float((-turn / weights).max()))
+        stride = 0.99 / max(fastest, 0.99)
+        free += stride * move
+        weights += stride * turn
+    return low / np.log(2), high / np.log(2)
+
+
+def _blurred(shift: float, outcomes: int) -> float:
+    """Most that capacity moves if rows move by `shift` in total variation (Fannes, Audenaert)."""
+    if shift == 0.0:
+        return 0.0
+    spread = min(shift, 0.5)
+    entropy = -spread * np.log2(spread) - (1 - spread) * np.log2(1 - spread)
+    return float(2 * (spread * np.log2(max(outcomes, 2)) + entropy))
+
+
+@njit(cache=True, nogil=True)
+def _counts(pair_start, sole, asked, n):  # type: ignore[no-untyped-def]  # compiled
+    """Number of states reachable in exactly n steps from each asked, 0 where chance may play."""
+    states = len(pair_start) - 1
+    out = np.zeros(len(asked), np.int64)
+    met = np.full(states, -1, np.int64)
+    now = np.empty(states, np.int64)
+    ahead = np.empty(states, np.int64)
+    for i in range(len(asked)):
+        now[0] = asked[i]
+        count = 1
+        for step in range(n):
+            layer = i * n + step
+            found = 0
+            for j in range(count):
+                s = now[j]
+                start, stop = pair_start[s], pair_start[s + 1]
+                if start == stop and met[s] != layer:
+                    met[s] = layer
+                    ahead[found] = s
+                    found += 1
+                for pair in range(start, stop):
+                    following = sole[pair]
+                    if following < 0:
+                        found = -1
+                        break
+                    if met[following] != layer:
+                        met[following] = layer
+                        ahead[found] = following
+                        found += 1
+                if found < 0:
+                    break
+            count = max(found, 0)
+            if count == 0:
+                break
+            now, ahead = ahead, now
+        out[i] = count
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _spread(graph, before, weights, action, scratch):  # type: ignore[no-untyped-def]  # compiled
+    """Distribution after an action, in the scratch: how many states, -1 if it may be illegal."""
+    pair_start, pair_action, edge_start, edge_next, edge_probability = graph
+    dense, met, touched, clock = scratch
+    clock[0] += 1
+    count = 0
+    for i in range(len(before)):
+        s = before[i]
+        chosen = -1
+        for pair in range(pair_start[s], pair_start[s + 1]):
+            if pair_action[pair] == action:
+                chosen = pair
+                break
+        ends = pair_start[s] == pair_start[s + 1]
+        if chosen < 0 and not ends:
+            return -1
+        first = 0 if ends else edge_start[chosen]
+        last = 1 if ends else edge_start[chosen + 1]
+        for edge in range(first, last):
+            following = s if ends else edge_next[edge]
+            share = 1.0 if ends else edge_probability[edge]
+            if share <= 0.0:
+                continue
+            if met[following] != clock[0]:
+                met[following] = clock[0]
+                dense[following] = 0.0
+                touched[count] = following
+                count += 1
+            dense[following] += weights[i] * share
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _grown(array, needed):  # type: ignore[no-untyped-def]  # compiled
+    if needed <= len(array):
+        return array
+    out = np.empty(max(needed, 2 * len(array)), array.dtype)
+    out[: len(array)] = array
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _place(table, start, outcome, mass, fresh, dense):  # type: ignore[no-untyped-def]  # compiled
+    """(slot of the table, row that holds the same distribution or -1)."""
+    key = np.uint64(1469598103934665603)
+    for s in fresh:
+        for word in (s, np.int64(np.rint(dense[s] * _GRAIN))):
+            key = (key ^ np.uint64(word)) * np.uint64(1099511628211)
+            key ^= key >> np.uint64(29)
+    slots = np.uint64(len(table) - 1)
+    slot = key & slots
+    while table[slot] >= 0:
+        row = table[slot]
+        first = start[row]
+        same = start[row + 1] - first == len(fresh)
+        i = 0
+        while same and i < len(fresh):
+            same = outcome[first + i] == fresh[i] and np.rint(mass[first + i] * _GRAIN) == np.rint(
+                dense[fresh[i]] * _GRAIN
+            )
+            i += 1
+        if same:
+            return slot, row
+        slot = (slot + np.uint64(1)) & slots
+    return slot, -1
+
+
+@njit(cache=True, nogil=True)
+def _advance(graph, start, outcome, mass, limit, entries, scratch):  # type: ignore[no-untyped-def]  # compiled
+    """One action more for every sequence: rows (start, outcome, mass) of distinct distributions.
+
+    Returns before them 0, or which limit was met, and after them the most that merging moved a
+    row, in total variation: rows are one where probabilities agree to about 1e-14.
+    """
+    pair_start, pair_action = graph[0], graph[1]
+    dense, _, touched, _ = scratch
+    rows = 0
+    for row in range(len(start) - 1):
+        widest = 1
+        for s in outcome[start[row] : start[row + 1]]:
+            widest = max(widest, pair_start[s + 1] - pair_start[s])
+        rows += widest
+    rows = min(rows, limit)
+    slots = 4
+    while slots < 2 * rows + 2:
+        slots *= 2
+    table = np.full(slots, -1, np.int64)
+    out_start = np.zeros(rows + 1, np.int64)
+    out_outcome = np.empty(max(len(outcome), 16), np.int64)
+    out_mass = np.empty(len(out_outcome))
+    found = 0
+    moved = 0.0
+    for row in range(len(start) - 1):
+        before = outcome[start[row] : start[row + 1]]
+        weights = mass[start[row] : start[row + 1]]
+        alive = before[0]
+        for s in before:
+            if pair_start[s] < pair_start[s + 1]:
+                alive = s
+                break
+        first, last = pair_start[alive], pair_start[alive + 1]
+        # Where all is over any action will do: one stands for all.
+        for pair in range(first, max(last, first + 1)):
+            action = pair_action[pair] if last > first else -1
+            count = _spread(graph, before, weights, action, scratch)
+            if count < 0:
+                continue
+            fresh = np.sort(touched[:count])
+            slot, same = _place(table, out_start, out_outcome, out_mass, fresh, dense)
+            at = out_start[found]
+            if same >= 0:
+                shift = 0.0
+                for i in range(count):
+                    shift += abs(out_mass[out_start[same] + i] - dense[fresh[i]])
+                moved = max(moved, shift / 2)
+                continue
+            if found == limit or at + count > entries:
+                full = _MANY if found == limit else _WIDE
+                return full, out_start, out_outcome, out_mass, moved
+            out_outcome = _grown(out_outcome, at + count)
+            out_mass = _grown(out_mass, at + count)
+            for i in range(count):
+                out_outcome[at + i] = fresh[i]
+                out_mass[at + i] = dense[fresh[i]]
+            table[slot] = found
+            found += 1
+            out_start[found] = at + count
+    total = out_start[found]
+    return 0, out_start[: found + 1], out_outcome[:total], out_mass[:total], moved
+
+
+@njit(cache=True, nogil=True)
+def _inform(start, outcome, mass, own, weights, output, gains):  # type: ignore[no-untyped-def]  # compiled
+    """(mutual information, greatest D) in nats under log-weights; gains: [rows] D of each row."""
+    rows = len(own)
+    total = 0.0
+    for row in range(rows):
+        total += np.exp(weights[row])
+    output[:] = 0.0
+    for row in range(rows):
+        share = np.exp(weights[row]) / total
+        for i in range(start[row], start[row + 1]):
+            output[outcome[i]] += share * mass[i]
+    for y in range(len(output)):
+        output[y] = np.log(output[y])
+    low, high = 0.0, 0.0
+    for row in range(rows):
+        gain = own[row]
+        for i in range(start[row], start[row + 1]):
+            gain -= mass[i] * output[outcome[i]]
+        gains[row] = gain
+        low += np.exp(weights[row]) / total * gain
+        high = max(high, gain)
+    return low, high
+
+
+@njit(cache=True, nogil=True)
+def _capacity(start, outcome, mass, outcomes, tolerance, iterations):  # type: ignore[no-untyped-def]  # compiled
+    """(lower, upper) bounds on the capacity in bits, of rows in compressed form."""
+    rows = len(start) - 1
+    own = np.zeros(rows)
+    for row in range(rows):
+        for i in range(start[row], start[row + 1]):
+            if mass[i] > 0.0:
+                own[row] += mass[i] * np.log(mass[i])
+    weights, trial = np.zeros(rows), np.zeros(rows)
+    gains, ahead = np.empty(rows), np.empty(rows)
+    output = np.empty(outcomes)
+    now, top = _inform(start, outcome, mass, own, weights, output, gains)
+    low, high = max(now, 0.0), top
+    step = 1.0
+    for _ in range(iterations):
+        if (high - low) / np.log(2.0) <= tolerance:
+            break
+        largest = -np.inf
+        for row in range(rows):
+            trial[row] = weights[row] + step * (gains[row] - top)
+            largest = max(largest, trial[row])
+        # A weight that vanished could not come back, so the faintest keep a trace.
+        for row in range(rows):
+            trial[row] = max(trial[row] - largest, _FAINTEST)
+        found, above = _inform(start, outcome, mass, own, trial, output, ahead)
+        if found < now and step > 1.0:
+            step = max(step / 4, 1.0)
+            continue
+        weights, trial = trial, weights
+        gains, ahead = ahead, gains
+        now, top = found, above
+        low, high = max(low, now), min(high, top)
+        step *= 2.0
+    return low / np.log(2.0), high / np.log(2.0)
