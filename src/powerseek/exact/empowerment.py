@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 
 from powerseek.errors import InvalidInput
-from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.mdp import Ints32, TabularMDP
 from powerseek.types import Floats, Ints
 
 TOLERANCE = 1e-9
@@ -27,6 +27,9 @@ _WORK = 2_000_000_000
 _FAINTEST = -60.0
 _GRAIN = 2.0**46
 _MANY, _WIDE = 1, 2
+
+Graph = tuple[Ints, Ints32, Ints, Ints32, Floats]
+"""First pair of each state, action of each pair, first edge of each pair, next states, chances."""
 
 Scratch = tuple[Floats, Ints, Ints, Ints]
 """Per state: probability, when it was last met, and the states met; a count of distributions."""
@@ -51,7 +54,7 @@ class Empowerment:
     n: int
     mdp: TabularMDP
 
-    def of(self, state: Hashable) -> float:
+    def of(self, state: object) -> float:
         """Bits of one state: a label, a record of the world, or a state number.
 
         Raises:
@@ -64,7 +67,7 @@ def empowerment(
     mdp: TabularMDP,
     n: int,
     *,
-    states: Sequence[Hashable] | None = None,
+    states: Sequence[object] | None = None,
     sequences: int = SEQUENCES,
 ) -> Empowerment:
     """Capacity of the channel from n actions, chosen in advance, to the state n steps later.
@@ -93,9 +96,10 @@ def empowerment(
             that lead to the same distribution of states are one. Sure states have no limit.
 
     Raises:
-        InvalidInput: n or `sequences` below 1, a state that does not exist, or a state with too
-            many sequences.
+        InvalidInput: n or `sequences` below 1, a state that does not exist, a state with too
+            many sequences, or states reduced by symmetry.
     """
+    check_unreduced(mdp)
     if not _whole(n) or n < 1:
         raise InvalidInput("n", n, "a whole number of steps >= 1", "Write empowerment(mdp, 3).")
     if not _whole(sequences) or sequences < 1:
@@ -103,15 +107,16 @@ def empowerment(
     asked = np.arange(mdp.n_states)
     if states is not None:
         asked = np.unique(np.array([mdp.index(state) for state in states], np.int64))
-    counts = _counts(mdp.pair_start, _sole(mdp), asked, int(n))
+    counts = _counts(mdp.pair_start, sole_next(mdp), asked, int(n))
     bits = np.full(mdp.n_states, np.nan)
     sure = counts > 0
     bits[asked[sure]] = np.log2(counts[sure])
     error = 0.0
+    graph = _graph(mdp)
     size = mdp.n_states
     scratch = (np.empty(size), np.zeros(size, np.int64), np.empty(size, np.int64), np.zeros(1, int))
     for state in asked[~sure]:
-        bits[state], gap = _of_channel(mdp, int(state), int(n), int(sequences), scratch)
+        bits[state], gap = _of_channel(mdp, graph, int(state), int(n), int(sequences), scratch)
         error = max(error, gap)
     return Empowerment(bits, error, int(n), mdp)
 
@@ -136,7 +141,7 @@ def capacity(channel: Floats) -> tuple[float, float]:
     sums = rows.sum(axis=1)
     if not np.isfinite(rows).all() or (rows < 0).any() or (np.abs(sums - 1) > TOLERANCE).any():
         raise InvalidInput("channel", rows.tolist(), "probabilities >= 0, rows that sum to 1")
-    rows = rows[:, rows.any(axis=0)]
+    rows = rows[:, rows.any(axis=0)] / sums[:, None]
     source, outcome = np.nonzero(rows)
     start = np.searchsorted(source, np.arange(len(rows) + 1))
     return _certified(start, outcome, rows[source, outcome], rows.shape[1])
@@ -146,7 +151,22 @@ def _whole(number: object) -> bool:
     return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
 
 
-def _sole(mdp: TabularMDP) -> Ints:
+def check_unreduced(mdp: TabularMDP) -> None:
+    """Refuse states reduced by symmetry: there an action of one state is another's elsewhere.
+
+    Raises:
+        InvalidInput: They are.
+    """
+    if mdp.symmetric:
+        raise InvalidInput(
+            "mdp",
+            "states reduced by symmetry",
+            "all states: states are counted, and actions keep their meaning from step to step",
+            "Write enumerate_world(world).",
+        )
+
+
+def sole_next(mdp: TabularMDP) -> Ints:
     """[P] the only state that a pair can lead to, -1 if there are several."""
     if not mdp.n_pairs:
         return np.zeros(0, np.int64)
@@ -157,11 +177,19 @@ def _sole(mdp: TabularMDP) -> Ints:
     return np.where(first == last, first, -1).astype(np.int64)
 
 
+def _graph(mdp: TabularMDP) -> Graph:
+    """The arrays that sequences run over, probabilities made to sum to 1 to rounding."""
+    probability = mdp.edge_probability
+    if mdp.n_pairs:
+        sums = np.add.reduceat(probability, mdp.edge_start[:-1])
+        probability = probability / np.repeat(sums, np.diff(mdp.edge_start))
+    return mdp.pair_start, mdp.pair_action, mdp.edge_start, mdp.edge_next, probability
+
+
 def _of_channel(
-    mdp: TabularMDP, state: int, n: int, sequences: int, scratch: Scratch
+    mdp: TabularMDP, graph: Graph, state: int, n: int, sequences: int, scratch: Scratch
 ) -> tuple[float, float]:
     """(bits, error) of a state where chance plays a part; (nan, 0) if nothing is always legal."""
-    graph = (mdp.pair_start, mdp.pair_action, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
     start = np.array([0, 1], np.int64)
     outcome, mass = np.array([state], np.int64), np.ones(1)
     blur = 0.0
