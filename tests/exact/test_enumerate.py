@@ -104,7 +104,14 @@ def test_hidden_state_is_noticed():
 def test_too_many_states_say_how_many_and_what_to_do():
     with pytest.raises(InvalidInput, match="states and still growing") as caught:
         enumerate_world(powerseek.make_world("homestead"), limit=100)
-    assert "raise limit or shrink" in str(caught.value)
+    text = str(caught.value)
+    assert "Raise limit (--limit on the command line) or shrink openness=1, quota=3" in text
+    with pytest.raises(InvalidInput, match=r"shrink size=8$"):
+        enumerate_world(powerseek.make_world("endgame", size=8, openness=0), limit=1000)
+    with pytest.raises(InvalidInput, match="still growing") as caught:
+        enumerate_world(powerseek.make_world("homestead", goal=1), limit=100)
+    assert "goal" not in str(caught.value)
+    assert "max_steps" not in str(caught.value)
     with pytest.raises(InvalidInput, match="limit"):
         enumerate_world(Ladder(), limit=0)
 

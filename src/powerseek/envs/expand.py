@@ -84,7 +84,7 @@ def expand(world: World, records: Any) -> Expansion:
     first = 0
     while first < len(words):
         source, action = np.zeros(room, np.int64), np.zeros(room, np.int64)
-        out, probability = world.records(room), np.zeros(room)
+        out, probability = np.zeros(room, world.dtype).view(np.recarray), np.zeros(room)
         values = np.zeros((room, facts))
         with rules_at_work(world):
             done, edges, wrong = scratch.loops.expand(
@@ -127,6 +127,8 @@ def expand(world: World, records: Any) -> Expansion:
             np.zeros(0),
             np.zeros((0, facts)),
         )
+    if len(parts) == 1:
+        return Expansion(*parts[0])
     return Expansion(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

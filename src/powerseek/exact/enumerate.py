@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
+from powerseek.envs.compile import RULES
 from powerseek.envs.expand import Expansion, describe, expand, initial_branches
+from powerseek.envs.foreign import ForeignWorld
 from powerseek.envs.world import World, WorldError
 from powerseek.errors import InvalidInput
-from powerseek.exact.mdp import PROBABILITY_TOLERANCE, TabularMDP
+from powerseek.exact.mdp import PROBABILITY_TOLERANCE, Ints32, TabularMDP
+from powerseek.exact.records import RecordIndex, plain
 from powerseek.exact.words import WordTable, words
 from powerseek.types import Bools, Floats, Ints, Records
+
+__all__ = ["DEFAULT_LIMIT", "RecordIndex", "enumerate_world"]
 
 DEFAULT_LIMIT = 1_000_000
 CHUNK = 4096
 
 
-def enumerate_world(world: World, limit: int = DEFAULT_LIMIT) -> TabularMDP:
+def enumerate_world(
+    world: World,
+    limit: int = DEFAULT_LIMIT,
+    *,
+    start: Records | None = None,
+    symmetry: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> TabularMDP:
     """Walk every action and every branch of chance from the initial states.
 
     States are numbered in the order in which they are met, so earlier states are reachable in
@@ -27,22 +41,34 @@ def enumerate_world(world: World, limit: int = DEFAULT_LIMIT) -> TabularMDP:
     Args:
         world: The world; its rules must branch finitely.
         limit: Most states to keep.
+        start: [n] records, n >= 1, to begin from instead of the world's own initial states, with
+            weight 1 / n each; clock and flows are ignored. Their fields must be values that the
+            rules can give them: an index beyond the world's own tables cannot be noticed.
+        symmetry: Count states that a symmetry of the rules maps onto each other as one
+            (``World.canonical``). Success, need and optima stay what they are; measures over
+            rewards drawn for each state do not, for a set of states then has one reward.
+        progress: Called once a chunk with (states met, states expanded).
 
     Returns:
         The MDP, with ``records``; ``max_steps`` is the world's cap.
 
     Raises:
-        InvalidInput: The world has more states than ``limit``, or no rules (a foreign one).
+        InvalidInput: The world has more states than ``limit``, no rules (a foreign one), or no
+            symmetry at these parameters; ``start`` is empty, of another type than the world's
+            records, or refused by the rules.
         WorldError: A rule raised, gave a NaN fact or probabilities that do not sum to 1.
     """
     if limit < 1:
         raise InvalidInput("limit", limit, "a number of states >= 1")
-    if not hasattr(type(world), "transition"):
-        raise InvalidInput(
-            "world", world.id, "a world with rules: a foreign environment has no oracle"
-        )
-    walk = _Walk(world)
-    records, probability = initial_branches(world)
+    _check_rules(world)
+    if symmetry and _canonical(world, world.records(0)) is None:
+        raise _no_symmetry(world)
+    walk = _Walk(world, symmetry)
+    if start is None:
+        records, probability = initial_branches(world)
+    else:
+        records = _start(world, start)
+        probability = np.full(len(records), 1 / len(records))
     numbers = walk.meet(records)
     done = 0
     while done < walk.states.count:
@@ -51,45 +77,18 @@ def enumerate_world(world: World, limit: int = DEFAULT_LIMIT) -> TabularMDP:
         upto = min(done + CHUNK, walk.states.count)
         walk.expand(done, upto)
         done = upto
+        if progress is not None:
+            progress(walk.states.count, done)
     initial = np.zeros(walk.states.count)
     np.add.at(initial, numbers, probability)
     return walk.finish(initial)
 
 
-class RecordIndex:
-    """Number of a record among the states of an enumerated MDP, by the fields of its identity.
-
-    Args:
-        world: The world that the records belong to.
-    """
-
-    def __init__(self, world: World) -> None:
-        names = world.dtype.names or ()
-        offsets = {name: world.dtype.fields[name][1] // 8 for name in names}  # type: ignore[index]  # a structured dtype has fields
-        widths = {name: world.dtype[name].itemsize // 8 for name in names}
-        columns = [offsets[name] + i for name in world.identity for i in range(widths[name])]
-        self._columns: Ints = np.array(columns, np.int64)
-        self._table = WordTable(len(columns))
-
-    @property
-    def count(self) -> int:
-        """Number of distinct states met so far."""
-        return self._table.count
-
-    def add(self, records: Records) -> tuple[Ints, Ints]:
-        """Numbers [n] of the records, and the positions of those met for the first time."""
-        return self._table.add(words(_plain(records), self._columns))
-
-    def find(self, records: Records) -> Ints:
-        """Numbers [n] of the records, -1 for one that is not a known state."""
-        return self._table.find(words(_plain(records), self._columns))
-
-
 class _Walk:
-    """The growing lists of a breadth-first walk."""
+    """The growing lists of a breadth-first walk; every edge is kept once, in its final type."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, symmetric: bool) -> None:
+        self.world, self.symmetric = world, symmetric
         self.states = RecordIndex(world)
         columns = [world.columns(fact.name) for fact in world.facts if fact.flow]
         flows = [i for part in columns for i in range(part.start, part.stop)]
@@ -99,16 +98,23 @@ class _Walk:
         self.records: list[Records] = []
         self.facts: list[Floats] = []
         self.terminal: list[Bools] = []
-        self.known: Records = world.records(0)
-        self.edges: list[tuple[Any, ...]] = []
+        self.pair_state: list[Ints32] = []
+        self.pair_action: list[Ints32] = []
+        self.pair_edges: list[Ints] = []
+        self.edge_next: list[Ints32] = []
+        self.edge_flow: list[Ints32] = []
+        self.edge_probability: list[Floats] = []
 
     def meet(self, records: Records) -> Ints:
         """Number the records, and keep and describe the new ones."""
-        numbers, new = self.states.add(records)
+        met = _canonical(self.world, records) if self.symmetric else records
+        assert met is not None
+        numbers, new = self.states.add(met)
         if len(new):
-            fresh = _plain(records)[new]
+            fresh = plain(met)[new]
             fresh["clock"] = 0
-            facts = describe(self.world, fresh)[0]
+            parts = [describe(self.world, fresh[i : i + CHUNK])[0] for i in _chunks(fresh)]
+            facts = np.concatenate(parts)
             facts[:, self.flow_columns] = 0.0
             self.records.append(fresh)
             self.facts.append(facts)
@@ -125,16 +131,13 @@ class _Walk:
         following = self.meet(found.records)
         flows, _ = self.flows.add(words(self._flows_of(found)))
         source = alive[found.source] + start
-        order = np.argsort(source * self.world.n_actions + found.action, kind="stable")
-        self.edges.append(
-            _merge(
-                source[order],
-                found.action[order],
-                following[order],
-                flows[order],
-                found.probability[order],
-            )
-        )
+        first, edges, kept = _merge(source, found.action, following, flows, found.probability)
+        self.pair_state.append(source[first].astype(np.int32))
+        self.pair_action.append(found.action[first].astype(np.int32))
+        self.pair_edges.append(edges)
+        self.edge_next.append(following[kept].astype(np.int32))
+        self.edge_flow.append(flows[kept].astype(np.int32))
+        self.edge_probability.append(found.probability[kept])
 
     def _flows_of(self, found: Expansion) -> Floats:
         if not len(self.flow_columns):
@@ -151,85 +154,91 @@ class _Walk:
         return records, np.concatenate(self.terminal[first : last + 1])[span]
 
     def finish(self, initial: Floats) -> TabularMDP:
-        """Put the lists together."""
+        """Put the lists together, one after the other, letting each go."""
         world = self.world
-        empty = (np.zeros(0, np.int64),) * 4 + (np.zeros(0),)
-        parts = self.edges or [empty]
-        source, action, following, flow, probability = (
-            np.concatenate([part[i] for part in parts]) for i in range(5)
-        )
-        count = self.states.count
-        pairs = source * world.n_actions + action
-        first = np.flatnonzero(np.diff(pairs, prepend=-1))
-        edge_start = np.append(first, len(pairs)).astype(np.int64)
+        probability = _joined(self.edge_probability, np.float64)
+        flow = _joined(self.edge_flow, np.int32)
+        pair_state = _joined(self.pair_state, np.int32)
+        edge_start = _starts(_joined(self.pair_edges, np.int64))
         _check_sums(world, probability, edge_start)
-        pair_state = source[first].astype(np.int32)
         table = np.zeros((max(self.flows.count, 1), len(world.fact_names)))
         if len(self.flow_columns):
             values = self.flows.rows.view(np.float64)
             table[: self.flows.count, self.flow_columns] = values
+        counts = np.bincount(pair_state, minlength=self.states.count)
         return TabularMDP(
-            pair_start=np.searchsorted(pair_state, np.arange(count + 1)).astype(np.int64),
+            pair_start=_starts(counts),
             pair_state=pair_state,
-            pair_action=action[first].astype(np.int32),
+            pair_action=_joined(self.pair_action, np.int32),
             edge_start=edge_start,
-            edge_next=following.astype(np.int32),
+            edge_next=_joined(self.edge_next, np.int32),
             edge_probability=probability,
             initial=initial,
-            terminal=np.concatenate(self.terminal),
-            state_facts=np.concatenate(self.facts),
+            terminal=_joined(self.terminal, np.bool_),
+            state_facts=_joined(self.facts, np.float64),
             pair_flows=_expected(flow, probability, edge_start, table),
             fact_names=world.fact_names,
             roles=_roles(world),
             max_steps=world.max_steps,
-            edge_flow=flow.astype(np.int32),
+            edge_flow=flow,
             flow_table=table,
             absent=world.absent(world.params),
-            records=np.concatenate(self.records),
+            records=_joined(self.records, world.dtype),
+            symmetric=self.symmetric,
             world=world,
         )
 
 
-def _plain(records: Records) -> Records:
-    """Records as an ordinary structured array."""
-    return np.asarray(records).view(np.ndarray).view(np.dtype(records.dtype.descr))
+def _chunks(records: Records) -> range:
+    """Where each chunk begins: descriptions include observations, which are wide."""
+    return range(0, len(records), CHUNK)
+
+
+def _joined(parts: list[Any], dtype: Any) -> NDArray[Any]:
+    """The parts in one array; the list is emptied, so that only one copy stays."""
+    out = np.concatenate(parts) if parts else np.zeros(0, dtype)
+    parts.clear()
+    return out
+
+
+def _starts(counts: Ints) -> Ints:
+    """[n + 1] where each of n rows starts, from the lengths of the rows."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 @njit(cache=True)
 def _merge(source, action, following, flow, probability):  # type: ignore[no-untyped-def]  # compiled
-    """Add up equal edges of a pair; edges come sorted by pair."""
-    kept = 0
-    pair = 0
-    out = (source.copy(), action.copy(), following.copy(), flow.copy(), probability.copy())
+    """Add up equal edges of a pair; the edges of a pair come one after the other.
+
+    Returns the position of every pair's first edge, how many of its edges are kept, and the
+    positions of the edges kept; the probability of a dropped edge goes to its equal, in place.
+    """
+    first = np.empty(len(source), np.int64)
+    edges = np.zeros(len(source), np.int64)
+    kept = np.empty(len(source), np.int64)
+    pairs, count, begin = 0, 0, 0
     for i in range(len(source)):
         if i == 0 or source[i] != source[i - 1] or action[i] != action[i - 1]:
-            pair = kept
+            first[pairs] = i
+            pairs += 1
+            begin = count
         same = -1
-        for j in range(pair, kept):
-            if out[2][j] == following[i] and out[3][j] == flow[i]:
-                same = j
+        for j in range(begin, count):
+            if following[kept[j]] == following[i] and flow[kept[j]] == flow[i]:
+                same = kept[j]
                 break
         if same >= 0:
-            out[4][same] += probability[i]
+            probability[same] += probability[i]
             continue
-        out[0][kept] = source[i]
-        out[1][kept] = action[i]
-        out[2][kept] = following[i]
-        out[3][kept] = flow[i]
-        out[4][kept] = probability[i]
-        kept += 1
-    return (
-        out[0][:kept].copy(),
-        out[1][:kept].copy(),
-        out[2][:kept].copy(),
-        out[3][:kept].copy(),
-        out[4][:kept].copy(),
-    )
+        kept[count] = i
+        count += 1
+        edges[pairs - 1] += 1
+    return first[:pairs].copy(), edges[:pairs].copy(), kept[:count].copy()
 
 
 def _expected(flow: Ints, probability: Floats, edge_start: Ints, table: Floats) -> Floats:
     """[P, F] expected flows of every pair, column by column to keep memory low."""
-    out = np.zeros((len(edge_start) - 1, table.shape[1]))
+    out = np.zeros((len(edge_start) - 1, table.shape[1]), order="F")
     for column in np.flatnonzero(table.any(axis=0)):
         weighted = table[flow, column] * probability
         out[:, column] = np.add.reduceat(weighted, edge_start[:-1])
@@ -256,12 +265,83 @@ def _roles(world: World) -> dict[str, Floats]:
     return out
 
 
+def _check_rules(world: World) -> None:
+    if isinstance(world, ForeignWorld):
+        raise InvalidInput(
+            "world",
+            world.id,
+            "a world with rules: a foreign environment has none to enumerate, hence no oracle",
+            "Train on it and measure trajectories instead: rollout() and the metrics over them",
+        )
+    missing = [name for name in RULES if getattr(type(world), name, None) is None]
+    if missing:
+        raise InvalidInput(
+            "world",
+            world.id,
+            f"a world with rules to enumerate; without {', '.join(missing)} it has no oracle",
+            "Write the rules, or type the graph in: TabularMDP.from_transitions({...})",
+        )
+
+
+def _canonical(world: World, records: Records) -> Records | None:
+    return type(world).canonical(world.params, records)
+
+
+def _no_symmetry(world: World) -> InvalidInput:
+    return InvalidInput(
+        "symmetry",
+        True,
+        f"a world whose rules have a symmetry, which {world!r} does not offer",
+        "Leave symmetry out",
+    )
+
+
+def _start(world: World, start: Records) -> Records:
+    """Copies of the records to start from, their clock and flows cleared."""
+    given = np.asarray(start)
+    if given.dtype != world.dtype or given.ndim != 1 or not len(given):
+        raise InvalidInput(
+            "start",
+            f"{given.dtype} of shape {given.shape}",
+            f"one or more records of {world.id} (dtype {world.dtype})",
+            "Write start = world.records(1); start['...'] = ...",
+        )
+    records = world.records(len(given))
+    for name in world.identity:
+        records[name] = given[name]
+        if not np.isfinite(given[name]).all():
+            raise InvalidInput(f"start[{name!r}]", given[name], "finite numbers")
+    for i in _chunks(records):
+        try:
+            describe(world, records[i : i + CHUNK])
+            _canonical(world, records[i : i + CHUNK])
+        except (WorldError, ValueError, IndexError) as error:
+            raise InvalidInput(
+                f"start[{i}:{min(i + CHUNK, len(records))}]",
+                f"records of {world.id}",
+                "records that its rules accept",
+                str(error),
+            ) from error
+    return records
+
+
 def _too_many(world: World, count: int, limit: int) -> InvalidInput:
-    sizes = {k: v for k, v in world.params._asdict().items() if type(v) is int and v > 0}
-    shrink = ", ".join(f"{name}={value}" for name, value in sizes.items() if name != "max_steps")
+    sizes = ", ".join(_sizes(world)) or "the world"
     return InvalidInput(
         "limit",
         limit,
-        f"more than the states of {world.id}: {count:,} states and still growing",
-        f"raise limit or shrink {shrink or 'the world'}",
+        f"more; {world.id} has {count:,} states and still growing",
+        f"Raise limit (--limit on the command line) or shrink {sizes}",
     )
+
+
+def _sizes(world: World) -> list[str]:
+    """Whole-number settings that stand above the bottom of their range; flags are no sizes."""
+    found = []
+    for name, value in world.params._asdict().items():
+        if type(value) is not int or name == "max_steps":
+            continue
+        low, high = world.ranges.get(name, (1, np.inf))
+        if low < value and high - low > 1:
+            found.append(f"{name}={value}")
+    return found

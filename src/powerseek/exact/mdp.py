@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.errors import InvalidInput
+from powerseek.exact.records import RecordIndex
 from powerseek.types import Bools, Floats, Ints, Records
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ class TabularMDP:
         records: [S] world records, or None for a graph typed in.
         labels: S labels of a graph typed in, else empty.
         world: The world it was enumerated from, or None.
-        symmetric: Whether states that a symmetry of the world maps onto each other are one.
+        symmetric: Whether states that a symmetry of the world maps onto each other are one;
+            ``records`` then holds their representatives.
     """
 
     pair_start: Ints
@@ -98,15 +101,64 @@ class TabularMDP:
         arrays = [v for v in vars(self).values() if isinstance(v, np.ndarray)]
         return sum(array.nbytes for array in arrays)
 
-    def index(self, label: Hashable) -> int:
-        """State number of a label.
+    @property
+    def deterministic(self) -> bool:
+        """Whether every pair has exactly one edge."""
+        return bool((np.diff(self.edge_start) == 1).all())
+
+    def index(self, state: object) -> int:
+        """Number of a state.
+
+        Args:
+            state: A label of a graph typed in, a record of the world (clock and flows do not
+                matter), or a state number. On a graph with a whole number among its labels,
+                whole numbers are labels and never state numbers.
 
         Raises:
             InvalidInput: There is no such state.
         """
-        if label not in self.labels:
-            raise InvalidInput("state", label, f"one of {_some(self.labels)}")
-        return self.labels.index(label)
+        found = None
+        if self.labels:
+            found = self._label_numbers.get(state) if isinstance(state, Hashable) else None
+        elif isinstance(state, np.void | np.ndarray):
+            found = self._number_of_record(np.asarray(state))
+        if found is None and _whole(state) and not any(map(_whole, self.labels)):
+            found = int(state) if 0 <= int(state) < self.n_states else None  # type: ignore[call-overload]  # a whole number
+        if found is None:
+            raise InvalidInput("state", state, self._allowed())
+        return found
+
+    @cached_property
+    def _label_numbers(self) -> dict[Hashable, int]:
+        return {label: number for number, label in enumerate(self.labels)}
+
+    @cached_property
+    def _record_numbers(self) -> RecordIndex:
+        assert self.world is not None
+        assert self.records is not None
+        index = RecordIndex(self.world)
+        index.add(self.records)
+        return index
+
+    def _number_of_record(self, record: Records) -> int | None:
+        if self.world is None or self.records is None:
+            return None
+        if record.dtype != self.world.dtype or record.ndim:
+            return None
+        row = record[None]
+        canonical = type(self.world).canonical(self.world.params, row) if self.symmetric else None
+        number = int(self._record_numbers.find(row if canonical is None else canonical)[0])
+        return number if number >= 0 else None
+
+    def _allowed(self) -> str:
+        """Which states there are, in words."""
+        numbers = f"a state number, 0 to {self.n_states - 1:,}"
+        if self.labels:
+            only = any(map(_whole, self.labels))
+            return f"one of {_some(self.labels)}" + ("" if only else f"; or {numbers}")
+        if self.world is None or self.records is None:
+            return numbers
+        return f"one record of {self.world.id} that can be reached (mdp.records); or {numbers}"
 
     def horizon(self, horizon: int | None = None) -> int:
         """The given horizon, or the world's own cap.
@@ -221,6 +273,10 @@ class TabularMDP:
             flow_table=pair_flows,
             labels=labels,
         )
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _some(labels: Sequence[Hashable], most: int = 8) -> str:
