@@ -162,10 +162,17 @@ worlds: Registry[type[World]] = Registry(
         "off-switch": "powerseek.envs.off_switch",
     },
 )
-_ARMS = ("dense", "every", "own", "shaped", "terminal", "thinned")
-rewards: Registry[Any] = Registry(
-    "reward", "powerseek.rewards", dict.fromkeys(_ARMS, "powerseek.envs.arms")
-)
+_ARMS = {
+    "approval": "powerseek.envs.judged",
+    "coverage": "powerseek.envs.judged",
+    "dense": "powerseek.envs.arms",
+    "every": "powerseek.envs.arms",
+    "own": "powerseek.envs.arms",
+    "shaped": "powerseek.envs.arms",
+    "terminal": "powerseek.envs.arms",
+    "thinned": "powerseek.envs.arms",
+}
+rewards: Registry[Any] = Registry("reward", "powerseek.rewards", _ARMS)
 _AGENTS = {
     "hoarder": "powerseek.agents.scripted",
     "maskable-ppo": "powerseek.agents.learners",

@@ -22,7 +22,19 @@ from powerseek.envs.rewards import (
 from powerseek.errors import InvalidInput
 
 NAMES = ("progress", "success", "own", "holdings", "wealth[0]", "wealth[1]")
-SPECS = {"every": {"every": 3}, "thinned": {"thinned": 0.25}}
+SPECS = {
+    "every": {"every": 3},
+    "thinned": {"thinned": 0.25},
+    "approval": {"approval": 3},
+    "coverage": {"coverage": 0.5},
+}
+
+
+class Strict:
+    """Judges by the state, the action and the time, one by one."""
+
+    def judge(self, records, actions, clock):
+        return -(records["place"] + 0.5 * actions + 0.25 * clock)
 
 
 class Table:
@@ -282,7 +294,7 @@ def test_facts_are_read_by_name_scalar_or_shaped():
 
 @pytest.mark.parametrize("name", powerseek.list_rewards())
 def test_every_registered_arm_is_pure_and_treats_copies_alone(name):
-    arm = make_arm(SPECS.get(name, name), max_steps=9)
+    arm = make_arm(SPECS.get(name, name), max_steps=9, overseer=Strict())
     generator = np.random.default_rng(5)
     n = 16
     before, after = (
@@ -294,10 +306,13 @@ def test_every_registered_arm_is_pure_and_treats_copies_alone(name):
     ended = generator.random(n) < 0.5
     rest = (generator.integers(1, 10, n), ended, ended & (generator.random(n) < 0.5))
     draw = generator.random(n)
+    records = np.zeros(n, [("place", "f8")])
+    records["place"] = generator.random(n)
+    seen = (draw, records, generator.integers(0, 3, n))
     memory = arm.start(before)
-    given_ = [memory, before.array, after.array, *rest, draw]
+    given_ = [memory, before.array, after.array, *rest, *seen]
     kept = [array.copy() for array in given_]
-    reward, then = arm.step(Step(memory, before, after, *rest, draw))
+    reward, then = arm.step(Step(memory, before, after, *rest, *seen))
     assert all(np.array_equal(a, b) for a, b in zip(given_, kept, strict=True))
     assert reward.shape == then.shape == (n,)
     assert reward.dtype == then.dtype == np.float64
@@ -308,12 +323,14 @@ def test_every_registered_arm_is_pure_and_treats_copies_alone(name):
                 memory[row],
                 Facts(before.array[row], Table()),
                 Facts(after.array[row], Table()),
-                *(array[row] for array in rest),
-                draw[row],
+                *(array[row] for array in (*rest, *seen)),
             )
         )
         assert (reward[i], then[i]) == (alone[0][0], alone[1][0])
     assert arm.mean.mean == arm.mean
+    assert arm.needs_overseer == (arm.unjudged != arm)
+    paid, _ = arm.unjudged.step(Step(memory, before, after, *rest, *seen))
+    assert reward == pytest.approx(paid + arm.judge(*seen[1:], rest[0] - 1), abs=1e-15)
     assert arm.scale >= 1
 
 
@@ -450,7 +467,7 @@ def test_windows_of_a_study():
 @pytest.mark.parametrize(
     ("spec", "settings", "words"),
     [
-        ("densse", {}, "reward: got 'densse'; allowed: dense, .*Did you mean 'dense'"),
+        ("densse", {}, "reward: got 'densse'; allowed: approval, .*Did you mean 'dense'"),
         ({"evry": 8}, {}, "Did you mean 'every'"),
         ({"every": 0}, {}, "every: got 0; allowed: an integer from 1 to the cap"),
         ({"every": 2.0}, {}, "every: got 2.0"),

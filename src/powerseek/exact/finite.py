@@ -158,6 +158,27 @@ def _slip(  # type: ignore[no-untyped-def]  # compiled
         out[s] = total
 
 
+@njit(cache=True, nogil=True)
+def _advantage(  # type: ignore[no-untyped-def]  # compiled
+    pair_start, edge_start, edge_next, edge_probability, flows, following, out, row
+):
+    """One step back for one objective: out [S] its value, row [P] each pair's shortfall of it."""
+    for s in range(len(pair_start) - 1):
+        start, stop = pair_start[s], pair_start[s + 1]
+        if start == stop:
+            continue
+        best = -np.inf
+        for pair in range(start, stop):
+            total = flows[pair]
+            for edge in range(edge_start[pair], edge_start[pair + 1]):
+                total += edge_probability[edge] * following[edge_next[edge]]
+            row[pair] = total
+            best = max(best, total)
+        out[s] = best
+        for pair in range(start, stop):
+            row[pair] -= best
+
+
 @njit(cache=True)
 def _depths(pair_start, edge_start, edge_next, initial):  # type: ignore[no-untyped-def]  # compiled
     """[S] least number of steps to each state, a number past any horizon if never reached."""
@@ -322,3 +343,26 @@ def visits(
         yield t, taken
         flow = np.repeat(taken, fans) * mdp.edge_probability
         standing = np.bincount(mdp.edge_next, flow, mdp.n_states).astype(np.float64)
+
+
+def advantages(
+    mdp: TabularMDP, flows: Floats, finals: Floats, horizon: int
+) -> tuple[Floats, Floats]:
+    """Q - max Q of every pair, for an undiscounted objective, by the steps still to go.
+
+    Args:
+        mdp: The MDP.
+        flows: [P] expected flow of the objective.
+        finals: [S] its value in the last state.
+        horizon: Most steps to go, H.
+
+    Returns:
+        Advantages [H, P], all <= 0, where row k - 1 has k steps to go, and values [H + 1, S],
+        where row k has k.
+    """
+    shortfall = np.zeros((horizon, mdp.n_pairs))
+    values = np.tile(finals, (horizon + 1, 1))
+    graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
+    for k in range(horizon):
+        _advantage(*graph, flows, values[k], values[k + 1], shortfall[k])
+    return shortfall, values

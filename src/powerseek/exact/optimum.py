@@ -21,6 +21,7 @@ from powerseek.exact.finite import Bits, as_bits
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import Frontier, as_mdp, attainable_holdings
 from powerseek.exact.outcome import CRITERIA, Outcome, criteria
+from powerseek.exact.overseer import exact_overseer, records_of
 from powerseek.exact.policy import TabularPolicy
 from powerseek.exact.product import Layer, layers
 from powerseek.types import Floats
@@ -103,12 +104,14 @@ def optimum(
     """The exact optimum of a reward arm over (state, arm memory, clock).
 
     The arm object itself is asked what every edge pays, so its accumulator, its flush at the
-    cap and its discounting are what they are in training. Random payment (``thinned``) is
-    replaced by its expectation.
+    cap and its discounting are what they are in training; and its overseer, where it has one,
+    what every pair pays at every time. Random payment (``thinned``) is replaced by its
+    expectation.
 
     Args:
         world_or_mdp: A world, enumerated here, or an MDP.
-        reward: The arm, as in a study, or an arm object (then power_weight must be 0).
+        reward: The arm, as in a study, or an arm object (then power_weight must be 0). One that
+            needs an overseer and has none gets the exact one.
         gamma: Discount, in (0, 1].
         time_limit: Must be ``terminal``.
         power_weight: w >= 0, paid for all the holdings attainable.
@@ -138,6 +141,8 @@ def optimum(
         if isinstance(reward, Arm)
         else _arm(mdp, reward, gamma, steps, power_weight, holdings_scale)
     )
+    if arm.needs_overseer and arm.overseer is None:
+        arm = _overseen(arm, mdp, steps)
     as_bits(mdp, np.zeros(0, np.int64))
     arm = _without_memory(arm.mean, gamma) if collapse else arm.mean
     value, ranges, bits = _solve(mdp, arm, gamma, steps)
@@ -182,6 +187,34 @@ def _arm(
         return task.arm
 
 
+def _overseen(arm: Arm, mdp: TabularMDP, steps: int) -> Arm:
+    """The arm with the exact overseer it asks for."""
+    if arm.oversight is None:
+        raise InvalidInput(
+            "reward",
+            type(arm).__name__,
+            "an arm that an exact overseer can judge for, or one that has an overseer",
+            "Write arm.overseen(overseer).",
+        )
+    return arm.overseen(exact_overseer(mdp, arm.oversight, steps))
+
+
+def _judgements(mdp: TabularMDP, arm: Arm, steps: int) -> list[Floats]:
+    """T arrays [P]: what the arm's overseer pays for every pair at every time."""
+    if not arm.needs_overseer:
+        return [np.zeros(mdp.n_pairs)] * steps
+    records = records_of(mdp)[mdp.pair_state]
+    actions = mdp.pair_action.astype(np.int64)
+    found = []
+    for t in range(steps):
+        records["clock"] = t
+        paid = arm.judge(records, actions, np.full(len(actions), t, np.int64))
+        if not np.isfinite(paid).all():
+            raise InvalidInput("overseer", "a payment that is not finite", "finite payments")
+        found.append(np.ascontiguousarray(paid, np.float64))
+    return found
+
+
 def _without_memory(arm: Arm, gamma: float) -> Arm:
     """The arm, or a memoryless one that pays every policy the same discounted return."""
     if isinstance(arm, PowerWeighted):
@@ -198,8 +231,10 @@ def _solve(
     if not 0 < gamma <= 1:
         raise InvalidInput("gamma", gamma, "a number above 0, at most 1")
     measured = criteria(mdp)
-    found, classes = layers(mdp, arm, steps)
-    largest = max((float(np.abs(layer.reward).max(initial=0)) for layer in found), default=0.0)
+    found, classes = layers(mdp, arm.unjudged, steps)
+    judged = _judgements(mdp, arm, steps)
+    paid = [*(layer.reward for layer in found), *judged]
+    largest = max((float(np.abs(payments).max(initial=0)) for payments in paid), default=0.0)
     tie = TIE * (largest or 1.0)
     graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability, classes.of_edge)
     width = len(measured.names)
@@ -225,6 +260,7 @@ def _solve(
             layer.start,
             layer.memory,
             layer.reward,
+            judged[t],
             layer.following,
             ahead.start,
             ahead.memory,
@@ -284,6 +320,7 @@ def _back(  # type: ignore[no-untyped-def]  # compiled
     start,
     memory,
     reward,
+    judged,
     following,
     next_start,
     next_memory,
@@ -298,8 +335,9 @@ def _back(  # type: ignore[no-untyped-def]  # compiled
 ):
     """One step back over nodes: value [n], ranges [n, 3, C] over the optimal actions, bits [n].
 
-    ranges holds, per criterion, the least and the greatest over all optimal policies and the
-    value of the policy uniform over optimal actions.
+    judged [P] is what every pair pays besides its edges. ranges holds, per criterion, the least
+    and the greatest over all optimal policies and the value of the policy uniform over optimal
+    actions.
     """
     criteria = flows.shape[1]
     q = np.empty(64)
@@ -310,7 +348,7 @@ def _back(  # type: ignore[no-untyped-def]  # compiled
             paid, onward = reward[memory[node]], following[memory[node]]
             best = -np.inf
             for i in range(count):
-                total = 0.0
+                total = judged[first + i]
                 for edge in range(edge_start[first + i], edge_start[first + i + 1]):
                     gain = paid[of_edge[edge]]
                     state = edge_next[edge]

@@ -1,0 +1,278 @@
+"""Exact overseers: who judges single actions for the arms `approval` and `coverage`.
+
+An overseer looks some steps ahead from (state, time), never past the cap, and pays an action its
+advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.aims`), undiscounted. Because rules
+never read the clock, the advantage depends on the state and on the steps looked ahead alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from powerseek.envs.rewards import Oversight
+from powerseek.errors import InvalidInput
+from powerseek.exact.aims import Aim, Certificate, aim_of
+from powerseek.exact.enumerate import RecordIndex
+from powerseek.exact.finite import advantages
+from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.words import words
+from powerseek.types import Bools, Floats, Ints, Records
+
+MOST_BYTES = 4 << 30
+"""Largest table of advantages."""
+
+_TYPED_IN = np.dtype([("state", "i8"), ("clock", "i8")])
+_SEED = np.uint64(0x6F76657273656572)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLY_1, _MULTIPLY_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+
+
+@dataclass(frozen=True, eq=False)
+class Advantages:
+    """An aim's advantages everywhere, by how far the overseer looks.
+
+    Attributes:
+        mdp: Where.
+        aim: What is wanted.
+        horizon: The cap T, in steps.
+        table: [h, P]; row k - 1 looks k steps ahead.
+        wasted: [h, S] of a step that an illegal action wastes: only the clock ticks. At most 0,
+            even where every legal action does harm.
+        keys: [S] hash of each state's identity.
+    """
+
+    mdp: TabularMDP
+    aim: Aim
+    horizon: int
+    table: Floats = field(repr=False)
+    wasted: Floats = field(repr=False)
+    keys: NDArray[np.uint64] = field(repr=False)
+
+    @cached_property
+    def index(self) -> RecordIndex | None:
+        """State numbers of records; None for a graph typed in."""
+        if self.mdp.world is None or self.mdp.records is None:
+            return None
+        index = RecordIndex(self.mdp.world)
+        index.add(self.mdp.records)
+        return index
+
+    def find(self, records: Records) -> Ints:
+        """State numbers [n], -1 for a record that is not a known state."""
+        if self.index is not None:
+            return self.index.find(records)
+        states = records["state"].astype(np.int64)
+        return np.where((states >= 0) & (states < self.mdp.n_states), states, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class ExactOverseer:
+    """A `powerseek.envs.rewards.Overseer` who sees the whole world.
+
+    Attributes:
+        advantages: What judgement rests on; shared by overseers who differ in share alone.
+        share: Share of (state, time) pairs judged; the judged sets are nested in it.
+    """
+
+    advantages: Advantages
+    share: float = 1.0
+
+    @property
+    def mdp(self) -> TabularMDP:
+        """Where."""
+        return self.advantages.mdp
+
+    @property
+    def lookahead(self) -> int:
+        """Steps h looked ahead, at most."""
+        return len(self.advantages.table)
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """That success comes first; None for an aim other than ``need``."""
+        return self.advantages.aim.certificate
+
+    @property
+    def eps(self) -> float:
+        """Success that a unit of acquisition costs; 0 for an aim other than ``need``."""
+        return 0.0 if self.certificate is None else self.certificate.eps
+
+    def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
+        """Payment [n], each <= 0, for `actions` [n] in `records` [n] after `clock` [n] steps.
+
+        An illegal action wastes its step and is judged as that.
+
+        Raises:
+            InvalidInput: A state that is over or that the overseer does not know, or a time
+                past the cap.
+        """
+        known = self.advantages
+        states, clock = known.find(records), np.ascontiguousarray(clock, np.int64)
+        out = np.zeros(len(states))
+        with np.errstate(over="ignore"):  # 64-bit wrap-around is meant
+            unknown = _judge(
+                self.mdp.pair_start,
+                self.mdp.pair_action,
+                known.table,
+                known.wasted,
+                known.keys,
+                self.share,
+                known.horizon,
+                states,
+                np.ascontiguousarray(actions, np.int64),
+                clock,
+                out,
+            )
+        if unknown >= 0:
+            raise InvalidInput(
+                "overseer: (state, clock)",
+                (records[unknown], int(clock[unknown])),
+                f"a state of {self.mdp.world or 'the graph'} that is not over, at a clock below "
+                f"{known.horizon}",
+                "Write task = powerseek.exact.overseen(task) for this very world.",
+            )
+        return out
+
+    def judged(self, clock: int) -> Bools:
+        """[S] which states are judged after `clock` steps."""
+        out = np.zeros(self.mdp.n_states, np.bool_)
+        with np.errstate(over="ignore"):  # as above
+            _mark(self.advantages.keys, self.share, clock, out)
+        return out
+
+    def payments(self, clock: int) -> Floats:
+        """[P] payment for every pair after `clock` steps."""
+        records = records_of(self.mdp)[self.mdp.pair_state]
+        actions = self.mdp.pair_action.astype(np.int64)
+        return self.judge(records, actions, np.full(len(actions), clock, np.int64))
+
+    def table(self) -> Floats:
+        """[T, P] payment for every pair at every time."""
+        return np.stack([self.payments(t) for t in range(self.advantages.horizon)])
+
+
+def exact_overseer(mdp: TabularMDP, oversight: Oversight, horizon: int) -> ExactOverseer:
+    """The overseer that an arm asks for; tables are kept for the last few that were asked for.
+
+    Args:
+        mdp: Where.
+        oversight: Look-ahead, aim, share of pairs judged, and success that may be spared.
+        horizon: The cap T, in steps.
+
+    Raises:
+        InvalidInput: A look-ahead out of range, an aim that the MDP has no facts for, a table
+            that would be too large, states merged by symmetry, or no certified eps.
+    """
+    shared = _advantages(mdp, oversight.aim, oversight.lookahead, horizon, oversight.spare)
+    return ExactOverseer(shared, oversight.share)
+
+
+def records_of(mdp: TabularMDP) -> Records:
+    """[S] records; for a graph typed in, records of a single field: the state's number."""
+    if mdp.records is not None:
+        return mdp.records
+    records = np.zeros(mdp.n_states, _TYPED_IN)
+    records["state"] = np.arange(mdp.n_states)
+    return records
+
+
+@lru_cache(maxsize=4)
+def _advantages(
+    mdp: TabularMDP, aim: str, lookahead: int, horizon: int, spare: float
+) -> Advantages:
+    if mdp.symmetric:
+        raise InvalidInput(
+            "overseer",
+            "states merged by symmetry",
+            "every state for itself: an overseer judges records as they are met",
+            "Enumerate without symmetry.",
+        )
+    if not 1 <= lookahead <= max(horizon, 1):
+        raise InvalidInput("lookahead", lookahead, f"1 to the cap ({horizon} steps)")
+    steps = min(lookahead, horizon)
+    size = 8 * steps * (mdp.n_pairs + 2 * mdp.n_states)
+    if size > MOST_BYTES:
+        raise InvalidInput(
+            "lookahead",
+            lookahead,
+            f"a table of at most {MOST_BYTES / 1e9:.1f} GB; this one takes {size / 1e9:.1f} GB",
+            "Write a shorter look-ahead, or a smaller world.",
+        )
+    wanted = _aim(mdp, aim, horizon, spare)
+    table, values = advantages(mdp, wanted.flows, wanted.finals, steps)
+    wasted = np.minimum(values[:-1] - values[1:], 0.0)
+    return Advantages(mdp, wanted, horizon, table, wasted, _keys(mdp))
+
+
+@lru_cache(maxsize=4)
+def _aim(mdp: TabularMDP, name: str, horizon: int, spare: float) -> Aim:
+    return aim_of(mdp, name, horizon, spare)
+
+
+def _keys(mdp: TabularMDP) -> NDArray[np.uint64]:
+    """[S] hash of the words of each state's identity: no clock, no flows, no state number."""
+    records = records_of(mdp)
+    names: Sequence[str] = ("state",) if mdp.world is None else mdp.world.identity
+    columns = [np.ascontiguousarray(records[name]).reshape(len(records), -1) for name in names]
+    rows = words(np.concatenate([column.view(np.float64) for column in columns], axis=1))
+    keys = np.zeros(len(rows), np.uint64)
+    with np.errstate(over="ignore"):  # 64-bit wrap-around is meant
+        _fold_rows(rows, keys)
+    return keys
+
+
+# Cached loops must not import helpers: an edit there would not reach them.
+@njit(cache=True)
+def _mix(key, counter):  # type: ignore[no-untyped-def]  # compiled
+    """The counter-th 64 bits below a key (SplitMix64, Steele et al. 2014)."""
+    x = key + (np.uint64(counter) + np.uint64(1)) * _GOLDEN
+    x = (x ^ (x >> _S30)) * _MULTIPLY_1
+    x = (x ^ (x >> _S27)) * _MULTIPLY_2
+    return x ^ (x >> _S31)
+
+
+@njit(cache=True)
+def _is_judged(key, clock, share):  # type: ignore[no-untyped-def]  # compiled
+    return (_mix(key, clock) >> _S11) * 2.0**-53 < share
+
+
+@njit(cache=True)
+def _fold_rows(rows, keys):  # type: ignore[no-untyped-def]  # compiled
+    for i in range(len(rows)):
+        key = _SEED
+        for word in rows[i]:
+            key = _mix(key ^ np.uint64(word), 0)
+        keys[i] = key
+
+
+@njit(cache=True)
+def _mark(keys, share, clock, out):  # type: ignore[no-untyped-def]  # compiled
+    for s in range(len(keys)):
+        out[s] = _is_judged(keys[s], clock, share)
+
+
+@njit(cache=True)
+def _judge(  # type: ignore[no-untyped-def]  # compiled
+    pair_start, pair_action, table, wasted, keys, share, horizon, states, actions, clocks, out
+):
+    """Fill out [n]; the first query that is of no known, living state in time, or -1."""
+    for i in range(len(states)):
+        s, t = states[i], clocks[i]
+        if s < 0 or t < 0 or t >= horizon or pair_start[s] == pair_start[s + 1]:
+            return i
+        if not _is_judged(keys[s], t, share):
+            continue
+        row = min(len(table), horizon - t) - 1
+        out[i] = wasted[row, s]
+        for pair in range(pair_start[s], pair_start[s + 1]):
+            if pair_action[pair] == actions[i]:
+                out[i] = table[row, pair]
+                break
+    return -1

@@ -1,0 +1,495 @@
+"""Exact overseers: the advantages they pay, the price they put on acquisition, what they judge."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from graphs import corridor, deterministic_policies, drawn, one_at_a_time
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds import Ladder, random_actions
+
+import powerseek
+from powerseek.envs.rewards import Oversight, make_arm
+from powerseek.envs.task import Task, VecTask
+from powerseek.errors import InvalidInput
+from powerseek.exact import TabularMDP, enumerate_world, enumerated, evaluate, need, optimum
+from powerseek.exact.aims import SLACK, aim_of, certified
+from powerseek.exact.overseen import overseen
+from powerseek.exact.overseer import ExactOverseer, exact_overseer, records_of
+
+LADDER = Ladder(rungs=2, slip=0.4, hazard=0.1, max_steps=6)
+WORLDS = {
+    "ladder": LADDER,
+    "homestead, closed": powerseek.make_world("homestead", openness=0),
+    "homestead, open": powerseek.make_world("homestead", openness=1),
+    "off-switch": powerseek.make_world("off-switch"),
+    "endgame": powerseek.make_world("endgame"),
+}
+GRAPHS = {
+    "one at a time": one_at_a_time(max_steps=8),
+    "corridor": corridor(length=4, energy=2, max_charges=2),
+    **{f"drawn {seed}": drawn(seed, steps=4) for seed in range(6)},
+}
+
+
+def overseer(mdp, lookahead=None, aim="need", share=1.0, spare=0.0, horizon=None):
+    steps = mdp.horizon(horizon)
+    return exact_overseer(mdp, Oversight(lookahead or steps, aim, share, spare), steps)
+
+
+def plain_advantage(mdp, score, final, steps):
+    """[P] Q - max Q by plain recursion over what is to come: a second method."""
+
+    def value(state, left):
+        if mdp.terminal[state] or not left:
+            return final[state]
+        return max(quality(pair, left) for pair in pairs(state))
+
+    def pairs(state):
+        return range(mdp.pair_start[state], mdp.pair_start[state + 1])
+
+    def quality(pair, left):
+        edges = range(mdp.edge_start[pair], mdp.edge_start[pair + 1])
+        ahead = sum(mdp.edge_probability[e] * value(mdp.edge_next[e], left - 1) for e in edges)
+        return score[pair] + ahead
+
+    out = np.zeros(mdp.n_pairs)
+    for state in np.flatnonzero(~mdp.terminal):
+        found = [quality(pair, steps) for pair in pairs(state)]
+        out[pairs(state)] = np.array(found) - max(found)
+    return out
+
+
+# --- advantages ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("aim", ["need", "success", "progress"])
+@pytest.mark.parametrize("lookahead", [1, 2, 4])
+def test_payments_equal_a_plain_recursion(seed, aim, lookahead):
+    mdp = drawn(seed, steps=4)
+    found = overseer(mdp, lookahead, aim)
+    score = -found.eps * mdp.flow("resource") if aim == "need" else np.zeros(mdp.n_pairs)
+    final = mdp.final("progress" if aim == "progress" else "success")
+    table = found.table()
+    assert table.shape == (4, mdp.n_pairs)
+    for t in range(4):
+        expected = plain_advantage(mdp, score, final, min(lookahead, 4 - t))
+        assert table[t] == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    lookahead=st.integers(1, 5),
+    share=st.floats(0, 1),
+    aim=st.sampled_from(["need", "success", "progress"]),
+)
+def test_no_payment_is_above_0_and_some_action_is_free(seed, lookahead, share, aim):
+    mdp = drawn(seed, steps=5)
+    table = overseer(mdp, lookahead, aim, share).table()
+    assert (table <= 0).all()
+    best = np.maximum.reduceat(table, mdp.pair_start[:-1][~mdp.terminal], axis=1)
+    assert (best == 0).all()
+
+
+def test_the_sum_of_advantages_is_what_a_policy_falls_short_of_the_aim():
+    # Kakade and Langford 2002, the performance difference lemma, undiscounted.
+    mdp = drawn(3, steps=5)
+    judge = overseer(mdp)
+    table = judge.table()
+    j = certified(mdp, 5)
+    weights = np.random.default_rng(0).random((5, mdp.n_pairs))
+    for t in range(5):
+        total = np.add.reduceat(weights[t], mdp.pair_start[:-1][~mdp.terminal])
+        weights[t] /= np.repeat(total, np.diff(mdp.pair_start)[~mdp.terminal])
+    found = evaluate(mdp, weights)
+    standing, paid = mdp.initial.copy(), 0.0
+    for t in range(5):
+        taken = standing[mdp.pair_state] * weights[t]
+        paid += taken @ table[t]
+        standing = np.zeros(mdp.n_states)
+        flow = np.repeat(taken, np.diff(mdp.edge_start)) * mdp.edge_probability
+        np.add.at(standing, mdp.edge_next, flow)
+    best = j.success - j.eps * j.acquisition
+    assert paid == pytest.approx(found.success - j.eps * found.acquisition - best, abs=1e-12)
+
+
+# --- the price of acquisition ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_eps_puts_success_first_by_brute_force(seed):
+    mdp = drawn(seed, states=2, actions=3, steps=3)
+    outcomes = [evaluate(mdp, weights) for weights in deterministic_policies(mdp)]
+    success = np.array([outcome.success for outcome in outcomes])
+    acquired = np.array([outcome.acquisition for outcome in outcomes])
+    greatest = success.max()
+    least = acquired[success > greatest - 1e-12].min()
+    found = certified(mdp, 3)
+    assert found.max_success == pytest.approx(greatest, abs=1e-12)
+    assert found.need == pytest.approx(least, abs=1e-9)
+    j = success - found.eps * acquired
+    optimal = j > j.max() - 1e-12
+    assert success[optimal] == pytest.approx(greatest, abs=SLACK)
+    assert acquired[optimal] == pytest.approx(least, abs=1e-9)
+    assert found.forgone <= SLACK
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("spare", [0.05, 0.3])
+def test_no_more_is_forgone_than_may_be_spared(seed, spare):
+    mdp = drawn(seed, states=2, actions=3, steps=3)
+    outcomes = [evaluate(mdp, weights) for weights in deterministic_policies(mdp)]
+    j = [o.success - certified(mdp, 3, spare).eps * o.acquisition for o in outcomes]
+    best = [o for o, value in zip(outcomes, j, strict=True) if value > max(j) - 1e-12]
+    greatest = max(o.success for o in outcomes)
+    found = certified(mdp, 3, spare)
+    assert all(o.success >= greatest - spare - SLACK for o in best)
+    assert found.success == pytest.approx(min(o.success for o in best), abs=1e-12)
+    assert found.forgone <= spare + SLACK
+    assert found.eps >= certified(mdp, 3).eps
+    frontier = need(mdp, gap=1e-9)
+    assert found.acquisition == pytest.approx(frontier.at(found.success)[1], abs=1e-6)
+
+
+def test_sparing_success_saves_acquisition_where_the_last_bit_is_dear():
+    mdp = enumerated(WORLDS["homestead, closed"])
+    found = certified(mdp, mdp.horizon(), 0.01)
+    assert 0 < found.forgone <= 0.01
+    assert found.saved > 0.3
+    assert found.eps > 1000 * certified(mdp, mdp.horizon()).eps
+
+
+def test_a_trap_for_eps_that_is_merely_small():
+    """The last billionth of a chance of success is bought with many units: eps must be tiny."""
+    rare = 1e-6
+    mdp = TabularMDP.from_transitions(
+        {
+            "shop": [{"poor": 1.0}, {"rich": 1.0}],
+            "poor": [{"won": 1 - rare, "lost": rare}],
+            "rich": [{"won": 1.0}],
+        },
+        facts={"success": {"won": 1}},
+        flows={"acquired": {("shop", 0): 1.0, ("shop", 1): 101.0}},
+        terminal=["won", "lost"],
+        max_steps=2,
+    )
+    found = certified(mdp, 2)
+    assert found.eps < rare / 100
+    assert (found.success, found.acquisition) == (1.0, 101.0)
+    assert optimum(mdp, {"approval": "cap"}).uniform.acquisition == 101.0
+    thrifty = optimum(mdp, {"approval": "cap", "spare": 1e-5}).uniform
+    assert thrifty.acquisition == 1.0
+
+
+def test_nothing_to_acquire_has_no_price():
+    mdp = enumerated(WORLDS["off-switch"])
+    found = certified(mdp, mdp.horizon())
+    assert (found.eps, found.max_success) == (0.0, 1.0)
+    assert np.isnan(found.need)
+
+
+# --- optima of the arms ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.8])
+@pytest.mark.parametrize("name", [*WORLDS, *GRAPHS])
+def test_looking_to_the_cap_has_the_minimal_need_optimum_at_any_discount(name, gamma):
+    mdp = GRAPHS[name] if name in GRAPHS else enumerated(WORLDS[name])
+    found = optimum(mdp, {"approval": "cap"}, gamma)
+    assert found.value == pytest.approx(0, abs=1e-12)
+    if "resource" not in mdp.roles:
+        assert found.low.success == found.high.success == 1
+        return
+    success, acquisition = need(mdp).vertices[-1]
+    for outcome in (found.low, found.high, found.uniform):
+        assert outcome.success == pytest.approx(success, abs=1e-8)
+        assert outcome.acquisition == pytest.approx(acquisition, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ladder", "homestead, closed", *GRAPHS])
+def test_full_coverage_has_the_minimal_need_optimum_at_gamma_1(name):
+    mdp = GRAPHS[name] if name in GRAPHS else enumerated(WORLDS[name])
+    success, acquisition = need(mdp).vertices[-1]
+    found = optimum(mdp, {"coverage": 1.0})
+    for outcome in (found.low, found.high):
+        assert outcome.success == pytest.approx(success, abs=1e-8)
+        assert outcome.acquisition == pytest.approx(acquisition, abs=1e-5)
+    assert found.value == pytest.approx(success, abs=1e-8)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.8])
+@pytest.mark.parametrize("name", ["ladder", "off-switch", "drawn 0", "drawn 1"])
+def test_no_coverage_is_terminal(name, gamma):
+    mdp = GRAPHS[name] if name in GRAPHS else enumerated(WORLDS[name])
+    none, terminal = optimum(mdp, {"coverage": 0.0}, gamma), optimum(mdp, "terminal", gamma)
+    assert none.value == terminal.value
+    assert np.array_equal(none.policy.bits, terminal.policy.bits)
+    for one, other in ((none.low, terminal.low), (none.high, terminal.high)):
+        assert np.array_equal(one.as_array(), other.as_array(), equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["ladder", "endgame", "homestead, closed"])
+def test_more_coverage_never_lets_an_optimum_acquire_more(name):
+    """At gamma 1 every coverage keeps the greatest success, and fewer policies stay optimal."""
+    mdp = enumerated(WORLDS[name])
+    found = [optimum(mdp, {"coverage": share}) for share in (0.0, 0.3, 0.7, 0.9, 1.0)]
+    most = np.array([one.high.acquisition for one in found])
+    assert (np.diff(most) <= 1e-9).all()
+    assert most[0] > most[-1] + 1e-3
+    for one in found:
+        assert one.low.success == pytest.approx(found[0].high.success, abs=1e-8)
+
+
+def test_a_short_look_ahead_sees_less():
+    mdp = enumerated(WORLDS["homestead, closed"])
+    short, long = (optimum(mdp, {"approval": h}).uniform.success for h in (2, "cap"))
+    assert short < long - 0.1
+
+
+def test_an_arm_s_own_overseer_is_asked():
+    mdp = drawn(1, steps=4)
+
+    class Fond:
+        """Wants action 0 taken, the more the later it is."""
+
+        def judge(self, records, actions, clock):
+            assert (records["clock"] == clock).all()
+            return np.where(actions == 0, 0.0, -1.0 - clock)
+
+    arm = make_arm({"approval": 2}, max_steps=4, overseer=Fond())
+    found = optimum(mdp, arm)
+    assert found.value == 0
+    alive = ~mdp.terminal
+    assert (found.policy.bits[0, alive & (mdp.initial > 0)] == 1).all()
+
+
+def test_a_power_weight_stands_beside_judgement():
+    mdp = drawn(0, steps=4)
+    for weight in (0.5, 2.0):
+        found = optimum(mdp, {"approval": "cap"}, power_weight=weight)
+        assert found.value > 0
+        assert found.uniform.success <= need(mdp).max_success + 1e-9
+
+
+# --- what is judged ------------------------------------------------------------------------
+
+
+def test_judged_sets_are_nested_and_of_the_share_asked_for():
+    mdp = enumerated(WORLDS["homestead, closed"])
+    shares = (0.0, 0.1, 0.25, 0.5, 0.9, 1.0)
+    sets = []
+    for share in shares:
+        judge = overseer(mdp, share=share)
+        sets.append(np.array([judge.judged(t) for t in range(mdp.horizon())]))
+    size = sets[0].size
+    for smaller, larger in pairwise(sets):
+        assert not (smaller & ~larger).any()
+    for share, judged in zip(shares, sets, strict=True):
+        error = np.sqrt(share * (1 - share) / size)
+        assert abs(judged.mean() - share) <= 4 * error
+    half = sets[3]
+    # As many at every time, and no state or time decides for another.
+    assert np.abs(half.mean(axis=1) - 0.5).max() < 5 * np.sqrt(0.25 / half.shape[1])
+    assert abs(np.corrcoef(half[0], half[1])[0, 1]) < 5 / np.sqrt(half.shape[1])
+
+
+def test_unjudged_pairs_pay_nothing_and_judged_ones_in_full():
+    mdp = enumerated(LADDER)
+    full, half = overseer(mdp).table(), overseer(mdp, share=0.5)
+    for t, paid in enumerate(half.table()):
+        judged = half.judged(t)[mdp.pair_state]
+        assert np.array_equal(paid, np.where(judged, full[t], 0.0))
+
+
+def test_what_is_judged_does_not_hang_on_the_order_of_enumeration():
+    """The same records are judged in the open world and in the closed one."""
+    first, second = (enumerate_world(Ladder(rungs=3, hazard=h, max_steps=8)) for h in (0.0, 0.2))
+    known = {
+        (int(r["height"]), int(r["gold"]), int(r["off"])): i for i, r in enumerate(second.records)
+    }
+    order = [known[int(r["height"]), int(r["gold"]), int(r["off"])] for r in first.records]
+    for t in range(8):
+        a, b = overseer(first, share=0.4).judged(t), overseer(second, share=0.4).judged(t)
+        assert np.array_equal(a, b[order])
+
+
+# --- in the simulator ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"approval": 2},
+        {"approval": "cap"},
+        {"approval": 3, "aim": "progress"},
+        {"coverage": 0.5},
+        {"coverage": 1.0, "spare": 0.1},
+    ],
+    ids=str,
+)
+def test_simulated_rewards_equal_the_table(spec):
+    task = overseen(Task(LADDER, spec))
+    judge = task.overseer
+    table, mdp = judge.table(), judge.mdp
+    actions = mdp.pair_action + mdp.pair_state.astype(np.int64) * mdp.n_actions
+    place = {int(key): pair for pair, key in enumerate(actions)}
+    vec, generator = VecTask(task, 64, 3), np.random.default_rng(1)
+    plain = VecTask(Task(LADDER, "terminal"), 64, 3)
+    for _ in range(30):
+        before, chosen = vec.states.copy(), random_actions(vec, generator)
+        vec.step(chosen)
+        plain.step(chosen)
+        states = judge.advantages.find(before)
+        pairs = [place[int(s * mdp.n_actions + a)] for s, a in zip(states, chosen, strict=True)]
+        expected = table[before["clock"], pairs]
+        if "coverage" in spec:
+            expected = expected + plain.rewards
+        assert np.array_equal(vec.rewards, expected)
+
+
+def test_no_coverage_pays_terminal_rewards():
+    vec = VecTask(overseen(Task(LADDER, {"coverage": 0})), 32, 2)
+    plain, generator = VecTask(Task(LADDER, "terminal"), 32, 2), np.random.default_rng(0)
+    for _ in range(30):
+        actions = random_actions(vec, generator)
+        vec.step(actions)
+        plain.step(actions)
+        assert np.array_equal(vec.rewards, plain.rewards)
+        assert np.array_equal(vec.observations, plain.observations)
+
+
+def test_returns_of_a_random_policy_add_up_to_what_the_exact_layer_says():
+    """Mean simulated return under uniform actions against the table's own forward sum."""
+    task = overseen(Task(LADDER, {"approval": 3}))
+    mdp, table = task.overseer.mdp, task.overseer.table()
+    standing, paid = mdp.initial.copy(), 0.0
+    weights = 1 / np.diff(mdp.pair_start)[mdp.pair_state]
+    for t in range(LADDER.max_steps):
+        taken = standing[mdp.pair_state] * weights
+        paid += taken @ table[t]
+        standing = np.zeros(mdp.n_states)
+        np.add.at(
+            standing,
+            mdp.edge_next,
+            np.repeat(taken, np.diff(mdp.edge_start)) * mdp.edge_probability,
+        )
+    vec, generator = VecTask(task, 4000, 0), np.random.default_rng(0)
+    totals, running = np.zeros(4000), np.ones(4000, bool)
+    for _ in range(LADDER.max_steps):
+        vec.step(random_actions(vec, generator))
+        totals += np.where(running, vec.rewards, 0.0)
+        running &= ~vec.ended
+    assert not running.any()
+    assert abs(totals.mean() - paid) < 4 * totals.std() / np.sqrt(4000)
+
+
+def test_a_wasted_step_is_judged_as_standing_still():
+    """Unmasked agents may act illegally; then only the clock ticks."""
+    task = overseen(Task(LADDER, {"approval": "cap"}))
+    known = task.overseer.advantages
+    laden = (known.mdp.records["gold"] == 2) & (known.mdp.records["height"] == 0)
+    full = np.flatnonzero(laden & ~known.mdp.terminal)[0]
+    record = known.mdp.records[[full]]
+    zero = np.zeros(1, np.int64)
+    illegal = task.overseer.judge(record, np.ones(1, np.int64), zero)
+    assert not (known.mdp.pair_action[known.mdp.pair_start[full] :][:2] == 1).any()
+    # Waiting is standing still too, but for the hazard, which then strikes.
+    waiting = task.overseer.judge(record, np.full(1, 2), zero)
+    assert waiting[0] < illegal[0] < 0
+
+
+# --- tasks -----------------------------------------------------------------------------------
+
+
+def test_overseen_injects_replaces_and_leaves_alone():
+    plain = Task(LADDER, "dense")
+    assert overseen(plain) is plain
+    task = overseen(Task(LADDER, {"coverage": 0.5}))
+    assert isinstance(task.overseer, ExactOverseer)
+    assert overseen(task) is task
+    other = overseen(Task(LADDER.calmed(), {"coverage": 0.5}, overseer=task.overseer))
+    assert other.overseer.mdp.world == LADDER.calmed()
+    wider = overseen(Task(LADDER, {"coverage": 0.9}, overseer=task.overseer))
+    assert wider.overseer.share == 0.9
+    assert wider.overseer.advantages is task.overseer.advantages  # computed once
+
+    class Own:
+        def judge(self, records, actions, clock):
+            return np.zeros(len(clock))
+
+    mine = Task(LADDER, {"coverage": 0.5}, overseer=Own())
+    assert overseen(mine) is mine
+
+
+def test_a_power_weighted_task_is_overseen_too():
+    task = overseen(Task(LADDER, {"approval": 2}, power_weight=0.5))
+    assert task.arm.overseer is task.overseer
+    vec = VecTask(task, 2)
+    vec.step([0, 1])
+
+
+def test_an_overseer_refuses_what_it_cannot_know():
+    judge = overseen(Task(Ladder(hazard=0.0), {"approval": 2})).overseer
+    vec = VecTask(Task(Ladder(hazard=0.5), {"approval": 2}, overseer=judge), 64)
+    zero = np.zeros(1, np.int64)
+    strange = vec.states[:1].copy()
+    strange["height"] = 77
+    with pytest.raises(InvalidInput, match=r"overseer.*overseen\(task\)"):
+        judge.judge(strange, zero, zero)
+    with pytest.raises(InvalidInput, match="a clock below 8"):
+        judge.judge(vec.states[:1].copy(), zero, zero + 8)
+    over = np.flatnonzero(judge.mdp.terminal)[:1]
+    with pytest.raises(InvalidInput, match="not over"):
+        judge.judge(judge.mdp.records[over], zero, zero)
+
+
+@pytest.mark.parametrize(
+    ("oversight", "words"),
+    [
+        (Oversight(0), "lookahead: got 0; allowed: 1 to the cap"),
+        (Oversight(9), r"lookahead: got 9; allowed: 1 to the cap \(4 steps\)"),
+        (Oversight(2, "power"), "approval.aim: got 'power'"),
+    ],
+)
+def test_bad_oversight_is_named(oversight, words):
+    with pytest.raises(InvalidInput, match=words):
+        exact_overseer(drawn(0, steps=4), oversight, 4)
+
+
+def test_a_table_too_large_is_refused_before_it_is_made(monkeypatch):
+    from powerseek.exact import overseer as module
+
+    monkeypatch.setattr(module, "MOST_BYTES", 100)
+    with pytest.raises(InvalidInput, match="shorter look-ahead"):
+        exact_overseer(drawn(99, steps=4), Oversight(4), 4)
+
+
+def test_an_aim_without_its_fact_is_refused():
+    mdp = one_at_a_time(max_steps=3)
+    with pytest.raises(InvalidInput, match=r"approval.aim: got 'progress'"):
+        aim_of(mdp, "progress", 3)
+
+
+def test_a_graph_typed_in_is_judged_by_state_number():
+    mdp = drawn(0, steps=4)
+    judge = overseer(mdp)
+    records = records_of(mdp)
+    assert np.array_equal(judge.advantages.find(records), np.arange(mdp.n_states))
+    records["state"] = 99
+    assert (judge.advantages.find(records) == -1).all()
+
+
+def test_an_arm_without_exact_overseer_needs_one_of_your_own():
+    from dataclasses import dataclass
+
+    from powerseek.envs.judged import Judged
+
+    @dataclass(frozen=True)
+    class Learnt(Judged):
+        requires = ()
+
+    with pytest.raises(InvalidInput, match="exact overseer"):
+        optimum(drawn(0), Learnt())
