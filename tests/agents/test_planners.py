@@ -7,7 +7,14 @@ from agreement import WORLDS, N, agrees, make
 from powerseek.agents import rollout, train
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact import arm_oracle, enumerated, evaluate, minimal_need_policy
+from powerseek.exact import (
+    arm_oracle,
+    enumerated,
+    evaluate,
+    minimal_need_policy,
+    power,
+    power_greedy_policy,
+)
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -62,3 +69,27 @@ def test_planners_take_no_training():
     for agent in ("optimum", "minimal-need"):
         done = train(Task(make("ladder")), agent)
         assert (done.agent, done.timesteps, done.updates, done.model) == (agent, 0, 0, None)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_power_greedy_does_in_the_simulator_what_it_does_exactly(name):
+    world = make(name)
+    planner = train(Task(world), "power-greedy", seed=3, settings={"samples": 16, "gamma": 0.9})
+    mdp = enumerated(world)
+    exact = evaluate(mdp, power_greedy_policy(power(mdp, 0.9, 16, seed=3)))
+    agrees(rollout(planner.policy, Task(world), N, seed=4), world, exact)
+    assert planner.settings == {"gamma": 0.9, "samples": 16, "rewards": "uniform"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"gamma": 1.0}, "gamma"),
+        ({"samples": 0}, "samples"),
+        ({"rewards": "normal"}, "uniform"),
+        ({"depth": 3}, "gamma, samples, rewards"),
+    ],
+)
+def test_power_greedy_refuses_what_power_refuses(settings, words):
+    with pytest.raises(InvalidInput, match=words):
+        train(Task(make("ladder")), "power-greedy", settings=settings)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from powerseek.agents.training import Builder, Callback, Settings, TrainedAgent
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact import arm_oracle, enumerated, minimal_need_policy
+from powerseek.exact import (
+    arm_oracle,
+    enumerated,
+    minimal_need_policy,
+    power,
+    power_greedy_policy,
+)
+from powerseek.exact.discounted import check_gamma
+from powerseek.exact.power import GAMMA, check_draws
 from powerseek.registry import register_agent
 
 
@@ -66,3 +76,39 @@ class MinimalNeed(Builder):
     ) -> TrainedAgent:
         """See Builder.build."""
         return TrainedAgent(cls.id, minimal_need_policy(enumerated(task.world)))
+
+
+@register_agent("power-greedy")
+class PowerGreedy(Builder):
+    """Goes where expected POWER of the next state is greatest, whatever the task.
+
+    Its settings are those of `powerseek.exact.power`: ``gamma``, the discount of the measure
+    (not the task's), ``samples`` and ``rewards`` (``uniform`` or ``goals``). The training seed
+    draws the reward functions.
+    """
+
+    @classmethod
+    def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
+        """See Builder.settings."""
+        chosen: dict[str, Any] = {"gamma": GAMMA, "samples": 256, "rewards": "uniform"}
+        for name, value in given.items():
+            if name not in chosen:
+                raise InvalidInput(f"settings.{cls.id}", name, f"one of {', '.join(chosen)}")
+            chosen[name] = value
+        check_gamma(chosen["gamma"])
+        check_draws(chosen["samples"], 0, chosen["rewards"])
+        return chosen
+
+    @classmethod
+    def build(
+        cls,
+        task: Task,
+        seed: int,
+        timesteps: int,
+        settings: Settings,
+        callback: Callback | None,
+        device: str,
+    ) -> TrainedAgent:
+        """See Builder.build."""
+        measured = power(enumerated(task.world), seed=seed, **settings)
+        return TrainedAgent(cls.id, power_greedy_policy(measured), settings=dict(settings))

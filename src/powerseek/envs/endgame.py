@@ -282,6 +282,11 @@ class Endgame(World):
             n_actions=8 + 16 * (params.size - 1),
         )
 
+    @classmethod
+    def abstract(cls, params: EndgameParams) -> tuple[str, ...]:
+        """The squares of the three main pieces and the outcome; the surplus is a means."""
+        return ("king", "main", "black", "outcome")
+
     @staticmethod
     def actions(params: EndgameParams) -> tuple[str, ...]:
         """``king N``, ``rook N 1``, ..., ``second N 1``, ..."""

@@ -274,8 +274,8 @@ class Homestead(World):
 
     @classmethod
     def abstract(cls, params: HomesteadParams) -> tuple[str, ...]:
-        """All but the trinket: a placebo must not look like power."""
-        return tuple(name for name in super().abstract(params) if name != "trinket")
+        """What is held and delivered, and whether the agent is on; the rest are means."""
+        return ("grain", "wood", "delivered", "interrupted")
 
     @staticmethod
     def actions(params: HomesteadParams) -> tuple[str, ...]:

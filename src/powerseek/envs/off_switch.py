@@ -164,8 +164,8 @@ class OffSwitch(World):
 
     @classmethod
     def abstract(cls, params: OffSwitchParams) -> tuple[str, ...]:
-        """All but ``passed``, which only remembers that chance has spoken."""
-        return tuple(name for name in super().abstract(params) if name != "passed")
+        """Where the agent is and whether it is on; the button is a means."""
+        return ("row", "column", "interrupted")
 
     @staticmethod
     def actions(params: OffSwitchParams) -> tuple[str, ...]:

@@ -116,7 +116,9 @@ class World:
     def abstract(cls, params: Any) -> tuple[str, ...]:
         """Fields of ``state`` that goals can be about: what POWER draws rewards over.
 
-        Leave out bookkeeping and placebos: every field kept multiplies the reward functions.
+        Keep ends and leave out means: tools, switches and surplus still count for what they let
+        one attain, while kept they would make every gain that cannot be undone look like a loss
+        of options. Leave out placebos and bookkeeping: every field kept multiplies the goals.
         """
         return tuple(field[0] for field in cls.state)
 

@@ -15,6 +15,7 @@ from powerseek.exact.policy import (
     scripted_policy,
 )
 from powerseek.exact.power import Power, power, power_limit
+from powerseek.exact.seeking import Seeking, lookahead, power_greedy_policy, seeking
 
 __all__ = [
     "Frontier",
@@ -23,6 +24,7 @@ __all__ = [
     "Outcome",
     "Power",
     "RecordIndex",
+    "Seeking",
     "SlipCurve",
     "Solution",
     "TabularMDP",
@@ -34,6 +36,7 @@ __all__ = [
     "enumerated",
     "evaluate",
     "injective",
+    "lookahead",
     "minimal_need_policy",
     "most",
     "need",
@@ -41,9 +44,11 @@ __all__ = [
     "oracle",
     "policy_values",
     "power",
+    "power_greedy_policy",
     "power_limit",
     "random_policy",
     "scripted_policy",
+    "seeking",
     "slip_curve",
     "solve",
 ]

@@ -29,6 +29,7 @@ TOLERANCE = 1e-9
 
 _ROUNDING = 2.0**-53
 _SETTLING = 200
+_ROUNDS = 100
 
 Graph = tuple[Ints, Ints, Ints32, Floats]
 """First pair of each state, first edge of each pair, next states, probabilities."""
@@ -111,7 +112,8 @@ def action_values(
     if after.shape[1] != mdp.n_states or len(after) not in (1, len(states)):
         raise InvalidInput("values", np.shape(values), f"shape ({mdp.n_states}, {len(states)})")
     ahead = np.stack([expected(mdp, row) for row in after])
-    found = (states[:, mdp.pair_state] + pairs + gamma * ahead).T
+    paid = pairs if pair_rewards is not None else 0.0
+    found = (states[:, mdp.pair_state] + paid + gamma * ahead).T
     return found[:, 0] if np.ndim(rewards) == np.ndim(values) == 1 else found
 
 
@@ -242,8 +244,30 @@ def solve_one(
     if len(graph[3]):
         error = _modified(*graph, reward, pair_reward, gamma, tolerance, values)
     else:
-        error = _howard(graph[0], graph[2], reward, pair_reward, gamma, values)
+        error = _howard(graph[0], graph[2], reward, pair_reward, gamma, tolerance, values)
     return values, float(error)
+
+
+def average_next(
+    graph: Graph, rows: Floats, class_of: Ints32, gamma: float, tolerance: float
+) -> tuple[Floats, Floats, float]:
+    """Optimal value of the next state, averaged over reward functions: what POWER is made of.
+
+    Args:
+        graph: From `arrays_of`.
+        rows: [n, classes], one reward function on classes of states a row.
+        class_of: [S], class of each state.
+        gamma: Discount.
+        tolerance: As in `solve`.
+
+    Returns:
+        Mean [S] over rows of (1 - gamma) max_a E V*(s'), its sum [S] of squared deviations, and
+        the certified bound on the absolute error of the mean.
+    """
+    states = len(graph[0]) - 1
+    mean, square = np.zeros(states), np.zeros(states)
+    error = _average_next(*graph, rows, class_of, gamma, tolerance, mean, square)
+    return mean, square, (1 - gamma) * float(error)
 
 
 def _columns(
@@ -275,10 +299,13 @@ def _rows(name: str, given: Floats, size: int, of: str) -> Floats:
 
 
 @njit(cache=True, nogil=True)
-def _howard(pair_start, pair_next, reward, pair_reward, gamma, values):  # type: ignore[no-untyped-def]  # compiled
+def _howard(  # type: ignore[no-untyped-def]  # compiled
+    pair_start, pair_next, reward, pair_reward, gamma, tolerance, values
+):
     """Policy iteration on a deterministic graph: values [S] in place; the certified error.
 
-    A switch must gain more than rounding can pretend, so that the iteration ends.
+    A switch must gain more than rounding in one step can pretend. Rounding along a whole cycle
+    may still let policies that tie take turns; then the tolerance ends it.
     """
     states = len(pair_start) - 1
     following = np.empty(states, np.int64)
@@ -286,6 +313,7 @@ def _howard(pair_start, pair_next, reward, pair_reward, gamma, values):  # type:
     mark = np.empty(states, np.int8)
     path = np.empty(states, np.int64)
     paid = len(pair_reward) > 0
+    rounds = 0
     for s in range(states):
         following[s] = s
         income[s] = reward[s]
@@ -302,7 +330,8 @@ def _howard(pair_start, pair_next, reward, pair_reward, gamma, values):  # type:
         largest = 0.0
         for s in range(states):
             largest = max(largest, abs(values[s]))
-        slack = 8 * _ROUNDING * largest
+        slack = 4 * _ROUNDING * largest
+        rounds += 1
         switches = 0
         residual = 0.0
         for s in range(states):
@@ -318,8 +347,9 @@ def _howard(pair_start, pair_next, reward, pair_reward, gamma, values):  # type:
             if best > now:
                 switches += 1
             residual = max(residual, abs(reward[s] + best - values[s]))
-        if switches == 0:
-            return (residual + 2 * slack) / (1 - gamma)
+        error = (residual + slack) / (1 - gamma)
+        if switches == 0 or (rounds > _ROUNDS and (error <= tolerance or rounds > 100 * _ROUNDS)):
+            return error
 
 
 @njit(cache=True, nogil=True)
@@ -477,6 +507,55 @@ def _evaluate(  # type: ignore[no-untyped-def]  # compiled
                     largest = max(largest, abs(total))
         rounding = 16 * _ROUNDING * largest / (1 - gamma)
         spread = gamma / (1 - gamma) * (high - low) / 2
-        values[:] = out + gamma / (1 - gamma) * (high + low) / 2
         if spread <= max(tolerance - rounding, rounding):
+            values[:] = out + gamma / (1 - gamma) * (high + low) / 2
             return
+        # Not shifted before: a sweep in place does not carry a shift along, and may diverge.
+        values[:] = out
+
+
+@njit(cache=True, nogil=True)
+def _average_next(  # type: ignore[no-untyped-def]  # compiled
+    pair_start,
+    edge_start,
+    edge_next,
+    edge_probability,
+    rows,
+    class_of,
+    gamma,
+    tolerance,
+    mean,
+    square,
+):
+    """See average_next: mean and square in place; the certified error of values."""
+    states = len(pair_start) - 1
+    reward, values, none = np.empty(states), np.empty(states), np.empty(0)
+    sure = len(edge_probability) == 0
+    error = 0.0
+    for i in range(len(rows)):
+        for s in range(states):
+            reward[s] = rows[i, class_of[s]]
+            values[s] = reward[s] / (1 - gamma)
+        if sure:
+            bound = _howard(pair_start, edge_next, reward, none, gamma, tolerance, values)
+        else:
+            bound = _modified(
+                *(pair_start, edge_start, edge_next, edge_probability),
+                *(reward, none, gamma, tolerance, values),
+            )
+        error = max(error, bound)
+        for s in range(states):
+            best = values[s] if pair_start[s] == pair_start[s + 1] else -np.inf
+            for pair in range(pair_start[s], pair_start[s + 1]):
+                if sure:
+                    ahead = values[edge_next[pair]]
+                else:
+                    ahead = 0.0
+                    for edge in range(edge_start[pair], edge_start[pair + 1]):
+                        ahead += edge_probability[edge] * values[edge_next[edge]]
+                best = max(best, ahead)
+            attained = (1 - gamma) * best
+            off = attained - mean[s]
+            mean[s] += off / (i + 1)
+            square[s] += off * (attained - mean[s])
+    return error

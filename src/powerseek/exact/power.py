@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,21 @@ from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.discounted import (
     arrays_of,
+    average_next,
     best_of,
     check_gamma,
     expected,
     in_threads,
     policy_values,
-    solve_one,
 )
 from powerseek.exact.mdp import Ints32, TabularMDP
 from powerseek.exact.words import words
 from powerseek.types import Floats
 
-BLOCK = 16
+GAMMA = 0.95
+"""Discount of the measure unless another is asked for: one for all agents, never their own."""
+
+BLOCK = 32
 """Reward functions drawn at once; part of what a seed means."""
 
 TOLERANCE = 1e-9
@@ -33,6 +37,9 @@ TOLERANCE = 1e-9
 
 Sampler = Callable[[np.random.Generator, tuple[int, int]], Floats]
 """(generator, (n, classes)) -> n reward functions, one a row: `numpy.random.Generator.random`."""
+
+Block = tuple[Floats, Floats, float]
+"""Mean [S] and sum of squared deviations [S] over some reward functions; certified error."""
 
 BoundedPolicy = Callable[[Floats], Floats]
 """A reward function [S] -> what a limited agent does about it: pair probabilities [P]."""
@@ -76,7 +83,7 @@ class Power:
 
 def power(
     mdp: TabularMDP,
-    gamma: float,
+    gamma: float = GAMMA,
     samples: int = 1000,
     seed: int = 0,
     rewards: str | Sampler = "uniform",
@@ -113,19 +120,21 @@ def power(
             other goals), or ``goals`` where there is no world.
     """
     check_gamma(gamma)
-    graph, none = arrays_of(mdp), np.zeros(0)
+    if policy is None:
+        graph = arrays_of(mdp)
 
-    def attained(reward: Floats) -> tuple[Floats, float]:
-        if policy is None:
-            scale = 1 / (1 - gamma)
-            values, error = solve_one(graph, reward, none, gamma, tolerance * scale)
-            return (1 - gamma) * best_of(mdp, expected(mdp, values), values), error / scale
+        def optimal(rows: Floats, class_of: Ints32) -> Block:
+            return average_next(graph, rows, class_of, gamma, tolerance / (1 - gamma))
+
+        return _average(mdp, gamma, rewards, samples, seed, optimal)
+
+    def limited(reward: Floats) -> tuple[Floats, float]:
         weights = policy(reward)
         values = policy_values(mdp, weights, reward, gamma, tolerance=tolerance)[:, 0]
         ahead = np.bincount(mdp.pair_state, weights * expected(mdp, values), mdp.n_states)
         return (1 - gamma) * np.where(mdp.terminal, values, ahead), tolerance
 
-    return _average(mdp, gamma, rewards, samples, seed, attained)
+    return _average(mdp, gamma, rewards, samples, seed, partial(_one_by_one, limited))
 
 
 def power_limit(
@@ -156,7 +165,7 @@ def power_limit(
         gain = np.empty(mdp.n_states)
         return gain, float(_best_cycle(mdp.pair_start, mdp.edge_next, reward, gain))
 
-    return _average(mdp, gamma, rewards, samples, seed, attained)
+    return _average(mdp, gamma, rewards, samples, seed, partial(_one_by_one, attained))
 
 
 def classes(mdp: TabularMDP) -> Ints32:
@@ -182,12 +191,7 @@ def draw_rewards(
     Raises:
         InvalidInput: As in `power`.
     """
-    if samples < 1:
-        raise InvalidInput("samples", samples, "a number of reward functions >= 1")
-    if seed < 0:
-        raise InvalidInput("seed", seed, "an integer >= 0")
-    if isinstance(rewards, str) and rewards != "uniform":
-        raise InvalidInput("rewards", rewards, "uniform, goals or a function that draws them")
+    check_draws(samples, seed, rewards)
     if mdp.symmetric:
         raise InvalidInput(
             "mdp",
@@ -208,6 +212,20 @@ def draw_rewards(
             wrong = float(drawn[~np.isfinite(drawn)][0])
             raise InvalidInput("rewards", wrong, "finite rewards")
         yield drawn[: samples - first]
+
+
+def check_draws(samples: int, seed: int, rewards: str | Sampler) -> None:
+    """Refuse what `draw_rewards` cannot draw.
+
+    Raises:
+        InvalidInput: No samples, a negative seed or an unknown name of rewards.
+    """
+    if not isinstance(samples, int) or samples < 1:
+        raise InvalidInput("samples", samples, "a number of reward functions >= 1")
+    if seed < 0:
+        raise InvalidInput("seed", seed, "an integer >= 0")
+    if isinstance(rewards, str) and rewards not in ("uniform", "goals"):
+        raise InvalidInput("rewards", rewards, "uniform, goals or a function that draws them")
 
 
 def goal_rewards(mdp: TabularMDP) -> Floats:
@@ -245,39 +263,43 @@ def _average(
     rewards: str | Sampler,
     samples: int,
     seed: int,
-    attained: Callable[[Floats], tuple[Floats, float]],
+    block: Callable[[Floats, Ints32], Block],
 ) -> Power:
     """Mean and standard error of what is attained, over drawn reward functions or goals."""
-    exact = isinstance(rewards, str) and rewards == "goals"
+    if rewards == "goals":
+        every = np.arange(mdp.n_states, dtype=np.int32)
+        mean, _, error = block(np.ascontiguousarray(goal_rewards(mdp).T), every)
+        return Power(mdp, gamma, "goals", 0, mean, np.zeros(mdp.n_states), error)
     name = rewards if isinstance(rewards, str) else getattr(rewards, "__name__", "sampler")
-    class_of: Any
-    if exact:
-        drawn: Iterator[Floats] = iter([np.ascontiguousarray(goal_rewards(mdp).T)])
-        class_of = slice(None)
-    else:
-        drawn, class_of = draw_rewards(mdp, rewards, samples, seed), classes(mdp)
+    class_of = classes(mdp)
 
-    def block(rows: Floats) -> tuple[int, Floats, Floats, float]:
-        mean, square, error = np.zeros(mdp.n_states), np.zeros(mdp.n_states), 0.0
-        for i, row in enumerate(rows):
-            found, bound = attained(np.ascontiguousarray(row[class_of]))
-            off = found - mean
-            mean += off / (i + 1)
-            square += off * (found - mean)
-            error = max(error, bound)
-        return len(rows), mean, square, error
+    def work(rows: Floats) -> tuple[int, Block]:
+        return len(rows), block(rows, class_of)
 
     count, mean, square, error = 0, np.zeros(mdp.n_states), np.zeros(mdp.n_states), 0.0
-    for n, its_mean, its_square, bound in in_threads(block, drawn):
-        off = its_mean - mean
-        square += its_square + off * off * (count * n / (count + n))
+    # Chan, Golub and LeVeque 1979: means and squares of parts make those of the whole.
+    for n, part in in_threads(work, draw_rewards(mdp, rewards, samples, seed)):
+        off = part[0] - mean
+        square += part[1] + off * off * (count * n / (count + n))
         mean += off * (n / (count + n))
-        count, error = count + n, max(error, bound)
-    if exact:
-        return Power(mdp, gamma, name, 0, mean, np.zeros(mdp.n_states), error)
-    if count == 1:
-        return Power(mdp, gamma, name, 1, mean, np.full(mdp.n_states, np.nan), error)
-    return Power(mdp, gamma, name, count, mean, np.sqrt(square / (count - 1) / count), error)
+        count, error = count + n, max(error, part[2])
+    with np.errstate(invalid="ignore"):  # one sample has no spread
+        standard_error = np.sqrt(square / np.float64(count - 1) / count)
+    return Power(mdp, gamma, name, count, mean, standard_error, error)
+
+
+def _one_by_one(
+    attained: Callable[[Floats], tuple[Floats, float]], rows: Floats, class_of: Ints32
+) -> Block:
+    """A block of what is attained under each reward function alone."""
+    mean, square, error = np.zeros(len(class_of)), np.zeros(len(class_of)), 0.0
+    for i, row in enumerate(rows):
+        found, bound = attained(row[class_of])
+        off = found - mean
+        mean += off / (i + 1)
+        square += off * (found - mean)
+        error = max(error, bound)
+    return mean, square, error
 
 
 @njit(cache=True, nogil=True)
