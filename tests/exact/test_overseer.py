@@ -13,7 +13,7 @@ import powerseek
 from powerseek.envs.rewards import Oversight, make_arm
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
-from powerseek.exact import TabularMDP, enumerate_world, enumerated, evaluate, need, optimum
+from powerseek.exact import TabularMDP, aims, enumerate_world, enumerated, evaluate, need, optimum
 from powerseek.exact.aims import SLACK, aim_of, certified
 from powerseek.exact.overseen import overseen
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, records_of
@@ -152,6 +152,37 @@ def test_no_more_is_forgone_than_may_be_spared(seed, spare):
     assert found.eps >= certified(mdp, 3).eps
     frontier = need(mdp, gap=1e-9)
     assert found.acquisition == pytest.approx(frontier.at(found.success)[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("spare", [0.0, 0.05])
+def test_an_eps_that_starts_too_high_is_halved_until_it_is_certified(monkeypatch, spare):
+    monkeypatch.setattr(aims, "_starting_eps", lambda *given: np.inf)
+    tried = [certified(drawn(seed, steps=4), 4, spare) for seed in range(12)]
+    for seed, found in enumerate(tried):
+        mdp = drawn(seed, steps=4)
+        assert found.forgone <= spare + SLACK
+        assert found.max_success == pytest.approx(need(mdp).max_success, abs=1e-12)
+        frontier = need(mdp, gap=1e-9)
+        assert found.acquisition == pytest.approx(frontier.at(found.success)[1], abs=1e-6)
+    assert len({found.eps for found in tried}) > 1
+
+
+def test_an_eps_at_which_success_and_thrift_tie_is_not_certified(monkeypatch):
+    mdp = TabularMDP.from_transitions(
+        {"shop": [{"won": 0.5, "lost": 0.5}, {"won": 1.0}]},
+        facts={"success": {"won": 1}},
+        flows={"acquired": {("shop", 1): 4.0}},
+        terminal=["won", "lost"],
+        max_steps=1,
+    )
+    monkeypatch.setattr(aims, "_starting_eps", lambda *given: 0.125)  # half a success for 4 units
+    assert certified(mdp, 1).eps == 0.0625
+
+
+def test_no_eps_is_certified_where_rounding_would_decide(monkeypatch):
+    monkeypatch.setattr(aims, "LEAST_EPS", 10.0)
+    with pytest.raises(InvalidInput, match=r"Write spare: 0.001"):
+        certified(drawn(0, steps=4), 4)
 
 
 def test_sparing_success_saves_acquisition_where_the_last_bit_is_dear():
