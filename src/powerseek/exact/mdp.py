@@ -187,17 +187,20 @@ class TabularMDP:
 
     @classmethod
     def from_successors(
-        cls, successors: Mapping[Hashable, Sequence[Hashable]], **facts: object
+        cls, successors: Mapping[Hashable, Sequence[Hashable]] | Ints, **facts: object
     ) -> TabularMDP:
         """A deterministic MDP from lists of next states; action i is the i-th successor.
 
         Args:
-            successors: State -> its successors, e.g. ``{0: [0, 1], 1: [1]}``.
-            **facts: As in `from_transitions`.
+            successors: State -> its successors, e.g. ``{0: [0, 1], 1: [1]}``; or, for large
+                graphs, integers [S, A] with the same number of actions in every state.
+            **facts: As in `from_transitions`; only with a mapping.
 
         Raises:
             InvalidInput: A state without actions, or a successor that is not a state.
         """
+        if isinstance(successors, np.ndarray):
+            return _from_array(successors)
         rows = {s: [{n: 1.0} for n in following] for s, following in successors.items()}
         return cls.from_transitions(rows, **facts)  # type: ignore[arg-type]  # same keywords
 
@@ -273,6 +276,38 @@ class TabularMDP:
             flow_table=pair_flows,
             labels=labels,
         )
+
+
+def _from_array(successors: Ints) -> TabularMDP:
+    """A deterministic MDP from next states [S, A]."""
+    if successors.ndim != 2 or not successors.size or successors.dtype.kind not in "iu":
+        found = f"{successors.dtype} {successors.shape}"
+        raise InvalidInput("successors", found, "integers of shape [S, A], S and A >= 1")
+    states, actions = successors.shape
+    wrong = (successors < 0) | (successors >= states)
+    if wrong.any():
+        state, action = np.argwhere(wrong)[0]
+        raise InvalidInput(
+            f"successors[{state}, {action}]", successors[state, action], f"0 to {states - 1:,}"
+        )
+    pairs = states * actions
+    return TabularMDP(
+        pair_start=np.arange(0, pairs + 1, actions),
+        pair_state=np.repeat(np.arange(states, dtype=np.int32), actions),
+        pair_action=np.tile(np.arange(actions, dtype=np.int32), states),
+        edge_start=np.arange(pairs + 1),
+        edge_next=successors.astype(np.int32).ravel(),
+        edge_probability=np.ones(pairs),
+        initial=np.eye(1, states)[0],
+        terminal=np.zeros(states, np.bool_),
+        state_facts=np.zeros((states, 0)),
+        pair_flows=np.zeros((pairs, 0)),
+        fact_names=(),
+        roles={},
+        max_steps=None,
+        edge_flow=np.zeros(pairs, np.int32),
+        flow_table=np.zeros((1, 0)),
+    )
 
 
 def _whole(value: object) -> bool:
