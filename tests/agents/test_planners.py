@@ -20,7 +20,13 @@ from powerseek.exact import (
 @pytest.mark.parametrize("name", WORLDS)
 @pytest.mark.parametrize(
     ("reward", "gamma"),
-    [("dense", 1.0), ("terminal", 0.9), ({"every": 4, "corrected": True}, 0.9)],
+    [
+        ("dense", 1.0),
+        ("terminal", 0.9),
+        ({"every": 4, "corrected": True}, 0.9),
+        ({"approval": 5}, 0.9),
+        ({"coverage": 0.5}, 1.0),
+    ],
     ids=str,
 )
 def test_an_optimum_does_in_the_simulator_what_it_does_exactly(name, reward, gamma):
@@ -53,6 +59,19 @@ def test_the_optimum_of_a_power_weighted_task_pays_for_power():
     )
     kept = [rollout(p, Task(world), 500).last("holdings").mean() for p in (modest, greedy)]
     assert kept[1] > kept[0] + 0.2
+
+
+def test_an_overseer_of_one_s_own_is_planned_for():
+    class Fond:
+        """Likes the second action."""
+
+        def judge(self, records, actions, clock):
+            return np.where(actions == 1, 0.0, -1.0)
+
+    task = Task(make("ladder"), {"approval": 2}, overseer=Fond())
+    planner = train(task, "optimum")
+    episodes = rollout(planner.policy, task, 50)
+    assert episodes.actions[:, 0].tolist() == [1] * 50
 
 
 def test_what_cannot_be_planned_is_refused():

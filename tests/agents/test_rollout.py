@@ -12,6 +12,7 @@ from powerseek.agents.rollout import choose
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact import evaluate
+from powerseek.exact.overseen import overseen
 
 FIELDS = ("facts", "actions", "rewards", "lengths", "terminated")
 
@@ -167,3 +168,27 @@ def test_what_is_no_policy_is_refused(row):
 def test_no_episodes_are_refused(episodes):
     with pytest.raises(InvalidInput, match="episodes"):
         rollout(RandomPolicy(), task(), episodes)
+
+
+@pytest.mark.parametrize("reward", [{"approval": 3}, {"coverage": 0.5}], ids=str)
+def test_an_arm_that_needs_an_overseer_gets_the_exact_one(reward):
+    found = rollout(RandomPolicy(), task(reward), 40, seed=3)
+    assert same(found, rollout(RandomPolicy(), overseen(task(reward)), 40, seed=3))
+    assert (found.rewards < 0).any()
+
+
+def test_calm_states_that_the_hazard_never_leaves_have_an_overseer_too():
+    met = overseen(task({"approval": 3}, hazard=1.0))
+    quiet = rollout(RandomPolicy(), calmed(met), 40, seed=3)
+    assert quiet.lengths.max() > 1
+    assert (quiet.rewards <= 0).all()
+
+
+def test_an_overseer_of_one_s_own_is_kept():
+    class Even:
+        def judge(self, records, actions, clock):
+            return np.full(len(clock), 0.25)
+
+    mine = Task(Ladder(), {"approval": 3}, overseer=Even())
+    found = rollout(RandomPolicy(), mine, 5)
+    assert found.rewards.sum(axis=1).tolist() == (0.25 * found.lengths).tolist()

@@ -11,10 +11,12 @@ from powerseek.exact import (
     arm_oracle,
     enumerated,
     minimal_need_policy,
+    optimum,
     power,
     power_greedy_policy,
 )
 from powerseek.exact.discounted import check_gamma
+from powerseek.exact.overseer import ExactOverseer
 from powerseek.exact.power import GAMMA, check_draws
 from powerseek.registry import register_agent
 
@@ -25,6 +27,7 @@ class Planner(Builder):
 
     A power weight is paid against the exact maximum of the holdings, whatever the task's
     ``holdings_scale``; give the task the same scale (`powerseek.exact.attainable_holdings`).
+    An overseer of your own is planned for too, if it judges every state of the world.
     """
 
     @classmethod
@@ -43,13 +46,16 @@ class Planner(Builder):
             InvalidInput: The world is too large to enumerate, the cap is bootstrapped, or the
                 optimum depends on what the arm remembers (``every`` at gamma < 1).
         """
-        found = arm_oracle(
-            task.world,
-            task.reward,
-            task.gamma,
-            time_limit=task.time_limit,
-            power_weight=task.power_weight,
-        )
+        if task.overseer is None or isinstance(task.overseer, ExactOverseer):
+            found = arm_oracle(
+                task.world,
+                task.reward,
+                task.gamma,
+                time_limit=task.time_limit,
+                power_weight=task.power_weight,
+            )
+        else:
+            found = optimum(enumerated(task.world), task.arm, task.gamma)
         if found.policy is None:
             raise InvalidInput(
                 "agent",

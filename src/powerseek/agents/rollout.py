@@ -8,6 +8,7 @@ import numpy as np
 
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
+from powerseek.exact.overseen import overseen
 from powerseek.types import Bools, Floats, Ints, Policy, Situation, Trajectories
 
 BATCH = 1024
@@ -36,7 +37,8 @@ def rollout(
 
     Args:
         policy: What acts.
-        task: In what, and what is paid; `calmed` for competence.
+        task: In what, and what is paid; `calmed` for competence. An arm that needs an overseer
+            and has none, or the exact one of another world, gets the exact one of this world.
         episodes: How many, >= 1.
         seed: Seed of the world's chance and of the policy's draws, >= 0.
         greedy: Take the likeliest action (the first of them) instead of drawing one.
@@ -47,7 +49,7 @@ def rollout(
     """
     if episodes < 1:
         raise InvalidInput("episodes", episodes, "an integer >= 1")
-    copies = VecTask(task, min(episodes, batch), seed)
+    copies = VecTask(overseen(task), min(episodes, batch), seed)
     generator = np.random.default_rng([seed, 0x726F6C6C])
     parts = []
     for start in range(0, episodes, copies.n):

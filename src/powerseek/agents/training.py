@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
+from powerseek.exact.overseen import overseen
 from powerseek.registry import agents
 from powerseek.types import Policy
 
@@ -121,7 +122,8 @@ def train(
     The same seed and settings give the same weights, bit for bit, on one kind of machine.
 
     Args:
-        task: What it is trained on.
+        task: What it is trained on. An arm that needs an overseer and has none gets the exact
+            one (`powerseek.exact.overseen`), for which the world is enumerated.
         agent: Agent id.
         seed: Seed of weights, exploration and the copies of the world, >= 0.
         timesteps: Environment steps, rounded up to whole batches of experience.
@@ -130,7 +132,8 @@ def train(
         device: Where the network lives, as PyTorch names it.
 
     Raises:
-        InvalidInput: An unknown agent or setting, or a value that is not allowed.
+        InvalidInput: An unknown agent or setting, a value that is not allowed, or a world too
+            large for the exact overseer that its arm needs.
     """
     builder = agents.get(agent)
     if not isinstance(seed, int) or seed < 0:
@@ -138,5 +141,5 @@ def train(
     if builder.learns and timesteps < 1:
         raise InvalidInput("timesteps", timesteps, "an integer >= 1")
     chosen = check_agent(task, agent, settings)
-    trained: TrainedAgent = builder.build(task, seed, timesteps, chosen, callback, device)
+    trained: TrainedAgent = builder.build(overseen(task), seed, timesteps, chosen, callback, device)
     return trained
