@@ -10,11 +10,7 @@ Reward is received in the state. A terminal state is absorbing: its own only suc
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numba import njit
@@ -22,6 +18,7 @@ from numba import njit
 from powerseek.errors import InvalidInput
 from powerseek.exact.finite import WHOLE
 from powerseek.exact.mdp import Ints32, TabularMDP
+from powerseek.exact.threads import in_threads
 from powerseek.types import Floats, Ints
 
 TOLERANCE = 1e-9
@@ -33,9 +30,6 @@ _ROUNDS = 100
 
 Graph = tuple[Ints, Ints, Ints32, Floats]
 """First pair of each state, first edge of each pair, next states, probabilities."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,20 +199,6 @@ def check_weights(mdp: TabularMDP, weights: Floats) -> Floats:
             "probabilities >= 0 that sum to 1 in every state",
         )
     return found
-
-
-def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`work` on every item, in order, on as many threads as there are cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ThreadPoolExecutor(cores) as pool:
-        # A bounded window, so that results do not pile up where the caller adds them up.
-        waiting = []
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 2 * (cores or 1):
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
 
 
 def arrays_of(mdp: TabularMDP) -> Graph:

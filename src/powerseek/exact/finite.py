@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.threads import cores, in_threads
 from powerseek.types import Floats, Ints
 
 Bits = NDArray[np.uint64]
@@ -251,15 +252,34 @@ def maximise(
         Criteria [M, C] of the maximising policies from the initial distribution, and their
         choices [T, S, M] (local action index) or None.
     """
-    size, objectives = mdp.n_states, levels.shape[1]
-    levels = np.ascontiguousarray(levels, np.float64)
+    counts = reachable(mdp, horizon)
+
+    def solve(part: Ints) -> tuple[Floats, Ints | None]:
+        chosen = np.ascontiguousarray(levels[:, part], np.float64)
+        return _backward(mdp, flows, finals, chosen, counts, tolerance, keep)
+
+    parts = np.array_split(np.arange(levels.shape[1]), 1 if keep else cores())
+    found = list(in_threads(solve, [part for part in parts if len(part)]))
+    return np.concatenate([totals for totals, _ in found]), found[0][1]
+
+
+def _backward(
+    mdp: TabularMDP,
+    flows: Floats,
+    finals: Floats,
+    levels: Floats,
+    counts: Ints,
+    tolerance: float,
+    keep: bool,
+) -> tuple[Floats, Ints | None]:
+    """`maximise` on one core."""
+    objectives = levels.shape[1]
     ahead = np.tile(finals, (1, objectives))
     out = ahead.copy()
-    choices = np.zeros((horizon, size, objectives), np.int64) if keep else None
+    choices = np.zeros((len(counts), mdp.n_states, objectives), np.int64) if keep else None
     none = np.zeros((0, 0), np.int64)
-    counts = reachable(mdp, horizon)
     graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
-    for t in reversed(range(horizon)):
+    for t in reversed(range(len(counts))):
         choice = none if choices is None else choices[t]
         _improve(*graph, flows, levels, tolerance, ahead, out, choice, counts[t])
         ahead, out = out, ahead

@@ -19,10 +19,10 @@ from powerseek.exact.discounted import (
     best_of,
     check_gamma,
     expected,
-    in_threads,
     policy_values,
 )
 from powerseek.exact.mdp import Ints32, TabularMDP
+from powerseek.exact.threads import in_threads
 from powerseek.exact.words import words
 from powerseek.types import Floats
 
