@@ -59,6 +59,8 @@ BAD_SHAPE: dict[str, tuple[dict[str, Any], str, str]] = {
     "empty list": ({"gamma": []}, "gamma", "(0, 1]"),
     "no worlds": ({"worlds": []}, "worlds", "a list of worlds"),
     "unknown time limit": ({"time_limit": "never"}, "time_limit", "terminal or bootstrap"),
+    "no look-ahead": ({"lookahead": [8, 0]}, "lookahead[1]", "a whole number >= 1, cap"),
+    "look-ahead in words": ({"lookahead": "far"}, "lookahead", "a whole number >= 1, cap"),
     "hypothesis without id": ({"hypotheses": [{"margin": 1}]}, "hypotheses[0].id", "required"),
     "settings not a mapping": ({"settings": {"ppo": 3}}, "settings.ppo", "{setting: value}"),
 }
@@ -116,6 +118,37 @@ BAD_CELLS: dict[str, tuple[dict[str, Any], str]] = {
         "settings.maskable-ppo.gae_lambda",
     ),
     "lookahead without overseer": ({"lookahead": 3}, "lookahead"),
+    "lookahead without an arm that looks ahead": (
+        {"lookahead": 3, "rewards": {"coverage": 1}},
+        "lookahead",
+    ),
+    "lookahead of a block without overseer": (
+        {
+            "rewards": ["approval"],
+            "lookahead": 3,
+            "also": [{"rewards": "dense", "lookahead": 2}],
+        },
+        "also[0].lookahead",
+    ),
+    "lookahead given twice": (
+        {"lookahead": 3, "rewards": ["approval", {"approval": 4}]},
+        "rewards[1]",
+    ),
+    "lookahead not given": ({"rewards": ["dense", "approval"]}, "rewards[1]"),
+    "lookahead above the cap": ({"lookahead": [3, 1000], "rewards": "approval"}, "lookahead"),
+    "look-ahead above the cap": ({"rewards": {"approval": 1000}}, "rewards[0]"),
+    "an overseer of unknown aim": (
+        {"rewards": {"approval": 3, "aim": "power"}},
+        "rewards[0]",
+    ),
+    "an overseer past a bootstrapped cap": (
+        {"rewards": {"coverage": 1}, "gamma": 0.9, "time_limit": "bootstrap"},
+        "time_limit",
+    ),
+    "an arm that is none beside a lookahead": (
+        {"rewards": ["approval", "denser"], "lookahead": 3},
+        "rewards[1]",
+    ),
     "cohort without a cohort agent": ({"cohort": 3}, "cohort"),
 }
 
@@ -139,6 +172,43 @@ def test_cells_are_the_product_of_the_dials() -> None:
     )
     assert len(grid) == 2 * 3 * 2
     assert len({cell.key for cell in grid}) == len(grid)
+
+
+def test_lookaheads_are_those_of_the_arms_that_look_ahead() -> None:
+    far = {"approval": None, "aim": "success"}
+    grid = cells(study(rewards=["dense", "approval", far], lookahead=[1, 8, "cap"]))
+    shown = [(cell.reward_label, cell.lookahead) for cell in grid]
+    cap = grid[0].max_steps
+    assert shown == [
+        ("dense", None),
+        ("approval 1", 1),
+        ("approval 8", 8),
+        ("approval cap", cap),
+        ("approval 1 success", 1),
+        ("approval 8 success", 8),
+        ("approval cap success", cap),
+    ]
+
+
+def test_a_lookahead_may_be_written_in_the_arm() -> None:
+    (written,) = cells(study(rewards={"approval": 8}))
+    (given,) = cells(study(rewards="approval", lookahead=8))
+    assert (written.key, written.lookahead) == (given.key, 8)
+    (covered,) = cells(study(rewards={"coverage": 0.5}))
+    assert (covered.reward_label, covered.lookahead) == ("coverage 0.5", None)
+
+
+def test_a_block_without_overseer_may_inherit_a_lookahead() -> None:
+    grid = cells(study(rewards="approval", lookahead=[2, 4], also=[{"rewards": "dense"}]))
+    assert [cell.lookahead for cell in grid] == [2, 4, None]
+    grid = cells(study(rewards="dense", lookahead=[2, 4], also=[{"rewards": "approval"}]))
+    assert [cell.lookahead for cell in grid] == [None, 2, 4]
+
+
+def test_what_to_write_is_said() -> None:
+    assert "rewards: [approval]" in refused(lookahead=3).hint
+    assert "leave lookahead out" in refused(lookahead=3, rewards={"approval": 4}).hint
+    assert "{approval: 8}" in refused(rewards="approval").hint
 
 
 def test_a_block_replaces_keys_for_its_cells_only() -> None:

@@ -200,3 +200,32 @@ def test_rows_survive_the_store(learnt: tuple[Path, pd.DataFrame], tmp_path: Pat
     merged = store.merge([this])
     assert list(merged["value"].dropna()) == list(rows["value"].dropna())
     assert set(merged["trial"]) == {this.key}
+
+
+@pytest.mark.parametrize("reward", [{"coverage": 1.0}, {"approval": 4}], ids=str)
+def test_an_overseen_agent_runs_end_to_end(reward: dict[str, Any], tmp_path: Path) -> None:
+    tiny = {"id": "off-switch", "params": {"interruption": 0.0}, "max_steps": 20}
+    settings = {"maskable-ppo": {"n_envs": 32, "n_steps": 16, "batch_size": 256}}
+    this = trial(worlds=[tiny], rewards=reward, timesteps=20_000, settings=settings)
+    rows = run_trial(this, tmp_path)
+    assert set(rows["lookahead"].dropna()) == ({4} if "approval" in reward else set())
+    values = rows[(rows["checkpoint"] == "end") & (rows["evaluation"] == "sampled")]
+    values = values.set_index("metric")["value"]
+    if "coverage" in reward:
+        assert values["optimum_success"] > 0.99
+        assert values["success"] > 0.9
+        assert 0.8 < values["return"] <= 1
+    else:
+        assert values["return"] <= 0
+
+
+def test_a_kept_overseen_model_measures_in_another_world(tmp_path: Path) -> None:
+    from powerseek.experiments.single import evaluate_one
+
+    this = trial(rewards={"approval": "cap", "spare": 0.01}, timesteps=4096)
+    run_trial(this, tmp_path)
+    model = tmp_path / "models" / f"{this.key}.zip"
+    rows = evaluate_one(model, "homestead", {"spoil": 0.1}, 50, 1)
+    assert set(rows["reward"]) == {"approval cap spare 0.01"}
+    assert set(rows["lookahead"]) == {28}
+    assert (rows.loc[rows["metric"] == "return", "value"] < 0).all()

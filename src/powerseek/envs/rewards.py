@@ -43,10 +43,11 @@ __all__ = [
     "Step",
     "arm_name",
     "check_horizon",
-    "looks_ahead",
     "make_arm",
     "read_spec",
+    "takes_lookahead",
     "windows_of",
+    "with_lookahead",
 ]
 
 Spec = str | Mapping[str, Any]
@@ -152,7 +153,12 @@ def windows_of(specs: Iterable[Spec], max_steps: int) -> tuple[int, ...]:
     return tuple(sorted(found - {None}))
 
 
-def looks_ahead(spec: Spec) -> bool:
-    """Whether the spec is of an arm whose argument is a look-ahead, and gives none."""
-    id, argument, _ = read_spec(spec)
-    return bool(rewards.get(id).looks_ahead) and argument is None
+def takes_lookahead(spec: Spec) -> bool:
+    """Whether the spec is of an arm whose argument is an overseer's look-ahead."""
+    return bool(rewards.get(read_spec(spec)[0]).looks_ahead)
+
+
+def with_lookahead(spec: Spec, lookahead: int | str) -> Spec:
+    """A spec that left its look-ahead open, with it."""
+    id, _, options = read_spec(spec)
+    return {id: lookahead, **options}

@@ -9,7 +9,8 @@ import pandas as pd
 from powerseek.errors import InvalidInput
 
 CELL = ("world", "openness", "goal", "reward", "power_weight", "gamma")
-# Further dials: they join the cell only where a study varies them within a world.
+# Further dials: they join the cell only where a study varies them within a world. The look-ahead
+# is none of them: the reward's label holds it.
 DIALS = (
     "params",
     "version",
@@ -17,11 +18,10 @@ DIALS = (
     "time_limit",
     "gae_lambda",
     "n_step",
-    "lookahead",
     "agent",
 )
 STRATUM = "layout"
-KEYS = (*CELL, *DIALS, STRATUM, "seed")
+KEYS = (*CELL, *DIALS, "lookahead", STRATUM, "seed")
 NEEDED = (
     *KEYS,
     *("trial", "checkpoint", "evaluation", "status"),

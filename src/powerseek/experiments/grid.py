@@ -17,6 +17,7 @@ from powerseek.envs.rewards import ConfoundWarning, Spec, arm_name, read_spec, w
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
+from powerseek.experiments.lookahead import arms_of, lookahead_of, refuse_idle
 from powerseek.experiments.study import Study, WorldEntry
 from powerseek.experiments.wording import closest
 from powerseek.registry import list_agents, make_world
@@ -52,7 +53,8 @@ class Cell:
         time_limit: ``terminal`` or ``bootstrap``.
         gae_lambda: Value-target length, where the study sets it (it stands in settings too).
         n_step: Value-target length in steps, likewise.
-        lookahead: Overseer's look-ahead h, None where there is no overseer.
+        lookahead: Overseer's look-ahead h in steps (it stands in the reward too), None where the
+            arm has none.
         agent: Agent id.
         settings: All of the agent's settings.
         timesteps: Environment steps of training.
@@ -164,6 +166,7 @@ def cells(study: Study) -> tuple[Cell, ...]:
         InvalidInput: Something cannot be built; names the field of the study.
     """
     _refuse_unavailable(study)
+    refuse_idle(study)
     found: dict[str, Cell] = {}
     for block, written in study.blocks():
         for i, entry in enumerate(block.worlds):
@@ -211,10 +214,6 @@ def _refuse_unavailable(study: Study) -> None:
                 raise InvalidInput(f"{where}settings", agent, ", ".join(list_agents()), hint)
     if study.cohort is not None:
         raise InvalidInput("cohort", study.cohort, "no value: no agent trains in cohorts yet")
-    for block, written in study.blocks():
-        if block.lookahead is not None:
-            allowed = "no value: no reward arm has an overseer yet"
-            raise InvalidInput(written["lookahead"], block.lookahead, allowed)
 
 
 def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[Cell]:
@@ -222,16 +221,15 @@ def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> It
     agents = entry.agents or block.agents
     for world in _worlds(block, entry, where, written):
         dials = itertools.product(
-            enumerate(block.rewards),
+            list(arms_of(block, written)),
             block.power_weight,
             block.gamma,
             block.time_limit,
             block.gae_lambda or (None,),
             block.n_step or (None,),
-            block.lookahead or (None,),
             agents,
         )
-        for (i, reward), weight, gamma, limit, lam, n_step, lookahead, agent in dials:
+        for (reward, names), weight, gamma, limit, lam, n_step, agent in dials:
             cell = Cell(
                 world=world.id,
                 version=world.version,
@@ -242,18 +240,17 @@ def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> It
                 time_limit=limit,
                 gae_lambda=lam,
                 n_step=n_step,
-                lookahead=lookahead,
                 agent=agent,
                 timesteps=entry.timesteps or block.timesteps,
                 competence=tuple(block.competence),
                 episodes=block.episodes,
                 evaluations=block.evaluations,
             )
-            names = {**written, "rewards": f"{written['rewards']}[{i}]"}
             if entry.agents:
-                names["agents"] = f"{where}.agents"
+                names = {**names, "agents": f"{where}.agents"}
             task = _built(cell, world, names)
-            yield replace(cell, settings=_settings(cell, task, block, entry, where, names))
+            chosen = _settings(cell, task, block, entry, where, names)
+            yield replace(cell, settings=chosen, lookahead=lookahead_of(task))
 
 
 def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:

@@ -99,8 +99,8 @@ class Dials(BaseModel):
     n_step: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
         None, description=OPTIONAL_WHOLES, min_length=1
     )
-    lookahead: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=OPTIONAL_WHOLES, min_length=1
+    lookahead: Annotated[list[Whole | Literal["cap"]] | None, BeforeValidator(_one_or_many)] = (
+        Field(None, description=f"{WHOLE}, cap, or a list of them", min_length=1)
     )
     agents: Annotated[list[str], BeforeValidator(_listed)] = Field(
         ["maskable-ppo"], description="a list of agent names", min_length=1

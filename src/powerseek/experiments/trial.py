@@ -17,6 +17,7 @@ from powerseek.envs.task import Task
 from powerseek.exact import Optimum, Oracle
 from powerseek.experiments.beside import keep_curve
 from powerseek.experiments.grid import Cell, Trial, unwarned
+from powerseek.experiments.lookahead import lookahead_of
 from powerseek.experiments.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.store import COLUMNS, MODELS, describe
 from powerseek.experiments.tensorboard import CURVES, Curves
@@ -217,6 +218,7 @@ def trial_of_card(card: Mapping[str, Any], task: Task, seed: int, episodes: int)
         power_weight=task.power_weight,
         gamma=task.gamma,
         time_limit=task.time_limit,
+        lookahead=lookahead_of(task),
         agent=card["agent"],
         settings=card["settings"],
         timesteps=card["timesteps"],
