@@ -42,8 +42,9 @@ def enumerate_world(
         world: The world; its rules must branch finitely.
         limit: Most states to keep.
         start: [n] records, n >= 1, to begin from instead of the world's own initial states, with
-            weight 1 / n each; clock and flows are ignored. Their fields must be values that the
-            rules can give them: an index beyond the world's own tables cannot be noticed.
+            weight 1 / n each; clock and flows are ignored. Every field must hold a value that
+            the rules could give it: compiled rules do not check their indices, so that another
+            value can give wrong numbers or crash the process.
         symmetry: Count states that a symmetry of the rules maps onto each other as one
             (``World.canonical``). Success, need and optima stay what they are; measures over
             rewards drawn for each state do not, for a set of states then has one reward.
@@ -112,7 +113,6 @@ class _Walk:
         numbers, new = self.states.add(met)
         if len(new):
             fresh = plain(met)[new]
-            fresh["clock"] = 0
             parts = [describe(self.world, fresh[i : i + CHUNK])[0] for i in _chunks(fresh)]
             facts = np.concatenate(parts)
             facts[:, self.flow_columns] = 0.0
@@ -313,8 +313,8 @@ def _start(world: World, start: Records) -> Records:
             raise InvalidInput(f"start[{name!r}]", given[name], "finite numbers")
     for i in _chunks(records):
         try:
-            describe(world, records[i : i + CHUNK])
             _canonical(world, records[i : i + CHUNK])
+            describe(world, records[i : i + CHUNK])
         except (WorldError, ValueError, IndexError) as error:
             raise InvalidInput(
                 f"start[{i}:{min(i + CHUNK, len(records))}]",
