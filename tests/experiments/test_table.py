@@ -89,6 +89,25 @@ def test_a_dial_that_varies_makes_cells():
     assert list(table["max_steps"]) == [28, 40]
 
 
+def test_a_look_ahead_is_told_by_the_reward_and_parts_no_other_cells():
+    trials = [
+        trial_rows({"competence": 1.0, "excess": 0.5}, reward=reward, lookahead=h, seed=seed)
+        for reward, h in (
+            ("dense", nan),
+            ("every cap", nan),
+            ("approval 8", 8.0),
+            ("coverage 0.5", nan),
+        )
+        for seed in range(2)
+    ]
+    results = frame(*trials)
+    (grid,) = world_grids(summarise(results))
+    assert grid.headers[0] == "reward"
+    assert "lookahead" not in grid.headers
+    assert [row[0] for row in grid.rows] == ["dense", "every cap", "approval 8", "coverage 0.5"]
+    assert ("every cap", "dense") in set(zip(*contrasts(results)[["a", "b"]].T.values, strict=True))
+
+
 def test_one_seed_has_a_mean_and_no_interval():
     table = summarise(make_results(seeds=1))
     assert np.isfinite(table["excess"].iloc[0])
