@@ -33,6 +33,7 @@ ONLY_IN = {
     "experiments/sweep.py": {"ray"},
     "experiments/drawing.py": {"matplotlib", "PIL"},
     "experiments/figures.py": {"matplotlib"},
+    "experiments/maps.py": {"matplotlib"},
 }
 
 

@@ -221,6 +221,9 @@ class Endgame(World):
         ("outcome", "i8"),
     )
     flows = (("captured", "f8"), ("promoted", "f8"))
+    legend = (
+        "K R Q P White's king, rook, queen, pawn; k Black's king; n b loose black knight, bishop"
+    )
     facts = (
         Fact("progress", about="1 - moves to mate without surplus / (longest + 1)"),
         Fact("success", about="mate"),

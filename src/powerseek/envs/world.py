@@ -83,6 +83,7 @@ class World:
     facts: ClassVar[tuple[Fact, ...]] = ()
     calm: ClassVar[Mapping[str, Any]] = {}
     runs_on: ClassVar[bool] = False  # whether an episode goes on after success
+    legend: ClassVar[str] = ""  # what the letters of `render` mean
 
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)

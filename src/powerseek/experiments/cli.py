@@ -150,6 +150,67 @@ def report(
 
 
 @app.command()
+def analyse(
+    world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
+    set_: Set = None,
+    gamma: Annotated[float, typer.Option(help="Discount of POWER, above 0 and below 1.")] = 0.99,
+    goal: Annotated[
+        str | None, typer.Option(help="Goal of the world, where it has several.")
+    ] = None,
+    rewards: Annotated[
+        str, typer.Option(help="POWER over uniform rewards, or over the world's own goals.")
+    ] = "uniform",
+    samples: Annotated[int, typer.Option(help="Reward functions to draw for POWER.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of these draws.", min=0)] = 0,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Steps of empowerment [default: 3; 1 where chance plays a part]."),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Most states to enumerate.")] = 1_000_000,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the files go [default: runs/analyse/WORLD].")
+    ] = None,
+) -> None:
+    """Enumerate a world: POWER, empowerment, the need frontier, every reward's exact optimum."""
+    from powerseek.experiments.analyse import (
+        analyse,
+        check_out,
+        make_folder,
+        world_of,
+        write_states,
+    )
+    from powerseek.experiments.analysis_text import print_analysis, watching
+
+    folder = out or Path("runs") / "analyse" / world
+    try:
+        check_out(folder)
+        made = world_of(world, _pairs(set_ or []), None if goal is None else _value(goal, "--goal"))
+        with watching(Console(stderr=True)) as watch:
+            found = analyse(
+                made,
+                gamma,
+                rewards=rewards,
+                samples=samples,
+                seed=seed,
+                steps=steps,
+                limit=limit,
+                watch=watch,
+                begin=lambda: make_folder(folder),
+            )
+    except InvalidInput as error:
+        field = _analysed(error.field, world, goal is not None)
+        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
+    print_analysis(found, _console())
+    from powerseek.experiments.maps import write_pictures
+
+    for path in (*write_pictures(found, folder), write_states(found, folder)):
+        _say(f"{path.stem + ':':<10}{_shown(path)}", error=False)
+
+
+app.command("analyze", hidden=True)(analyse)
+
+
+@app.command()
 def envs() -> None:
     """List the worlds and their parameters."""
     from powerseek.registry import list_worlds, worlds
@@ -222,6 +283,18 @@ def _option(field: str) -> str:
         return f"--set {parameter}"
     known = {"worlds[0].id": "--world", "rewards[0]": "--reward", "agents": "--agent"}
     return known.get(field, field if field.startswith("-") else f"--{field.replace('_', '-')}")
+
+
+def _analysed(field: str, world: str, goal: bool) -> str:
+    """The argument or option of `analyse` that gave a field."""
+    if field == "world":
+        return "WORLD"
+    if field == f"{world} parameter":
+        return "--set"
+    name = field.removeprefix(f"{world}.")
+    if name == field:
+        return _option(field)
+    return "--goal" if goal and name == "goal" else f"--set {name}"
 
 
 def _pairs(given: list[str]) -> dict[str, Any]:
