@@ -1,15 +1,40 @@
 """Arms that an overseer pays: what they mean, what it is shown, and what they refuse."""
 
+from typing import NamedTuple
+
+import gymnasium
 import numpy as np
 import pytest
 from worlds import Ladder, random_actions
 
+from powerseek.envs.foreign import ForeignWorld
 from powerseek.envs.judged import Approval, Coverage
-from powerseek.envs.rewards import PowerWeighted, arm_name, make_arm
+from powerseek.envs.rewards import PowerWeighted, Step, arm_name, make_arm
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 
 ARMS = [{"approval": 3}, {"coverage": 0.5}]
+
+
+class BalanceParams(NamedTuple):
+    """Parameters of Balance."""
+
+    max_steps: int = 50
+
+
+class Balance(ForeignWorld):
+    """CartPole, with progress by the clock."""
+
+    id = "test.balance"
+    Params = BalanceParams
+
+    @staticmethod
+    def environment(params):
+        return gymnasium.make("CartPole-v1")
+
+    @staticmethod
+    def read(params, moment):
+        return {"progress": moment.clock / params.max_steps, "success": 0.0}
 
 
 class Watching:
@@ -95,9 +120,21 @@ def test_without_an_overseer_it_is_built_and_named_but_not_paid(spec):
         vec.step([0, 0])
 
 
-def test_facts_alone_are_not_enough():
-    from powerseek.envs.rewards import Step
+def test_a_foreign_world_has_no_exact_overseer_but_may_have_one_of_your_own():
+    with pytest.raises(InvalidInput, match=r"'test\.balance' is a foreign world"):
+        Task(Balance(), {"coverage": 0.5})
 
+    class Even:
+        def judge(self, records, actions, clock):
+            return -0.5 - clock
+
+    vec = VecTask(Task(Balance(), {"approval": 4}, overseer=Even()), 2)
+    for t in range(3):
+        vec.step([0, 1])
+        assert vec.rewards.tolist() == [-0.5 - t] * 2
+
+
+def test_facts_alone_are_not_enough():
     arm = make_arm({"approval": 3}, max_steps=9, overseer=Watching())
     nothing = np.zeros(1)
     flags = np.zeros(1, bool)

@@ -1,5 +1,6 @@
 """Exact overseers: the advantages they pay, the price they put on acquisition, what they judge."""
 
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from worlds import Ladder, random_actions
 
 import powerseek
+from powerseek.envs.judged import Judged
 from powerseek.envs.rewards import Oversight, make_arm
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
@@ -498,6 +500,12 @@ def test_a_table_too_large_is_refused_before_it_is_made(monkeypatch):
         exact_overseer(drawn(99, steps=4), Oversight(4), 4)
 
 
+def test_states_merged_by_symmetry_are_refused():
+    merged = replace(drawn(0, steps=4), symmetric=True)
+    with pytest.raises(InvalidInput, match="Enumerate without symmetry"):
+        exact_overseer(merged, Oversight(2), 4)
+
+
 def test_an_aim_without_its_fact_is_refused():
     mdp = one_at_a_time(max_steps=3)
     with pytest.raises(InvalidInput, match=r"approval.aim: got 'progress'"):
@@ -514,10 +522,6 @@ def test_a_graph_typed_in_is_judged_by_state_number():
 
 
 def test_an_arm_without_exact_overseer_needs_one_of_your_own():
-    from dataclasses import dataclass
-
-    from powerseek.envs.judged import Judged
-
     @dataclass(frozen=True)
     class Learnt(Judged):
         requires = ()

@@ -72,6 +72,15 @@ class Task:
                     f"an arm that does without the fact {fact!r}, "
                     f"which world {self.world.id!r} does not have",
                 )
+        foreign = isinstance(self.world, ForeignWorld)
+        if self.arm.needs_overseer and self.overseer is None and foreign:
+            raise InvalidInput(
+                "reward",
+                arm_name(self.reward),
+                f"an arm that judges facts alone: {self.world.id!r} is a foreign world, of which "
+                "nobody exact can judge",
+                "Write dense, or Task(..., overseer=...) with an overseer of your own.",
+            )
         if self.power_weight > 0 and not self.world.role("holdings"):
             raise InvalidInput(
                 "power_weight",

@@ -115,6 +115,11 @@ def certified(mdp: TabularMDP, horizon: int, spare: float = 0.0) -> Certificate:
     the reciprocal of the frontier's price there), never above 1 / (greatest attainable
     acquisition), and is halved until no J-optimal policy forgoes more than that.
 
+    CAVEAT: certified from the initial states. In a state that no J-optimal policy ever enters,
+    J may give up success for less acquisition. And where the last bit of success is dear, eps is
+    tiny (5e-6 a unit in the default homestead): an optimum heeds it, a learner hardly can;
+    `spare` buys a price that learners feel.
+
     Raises:
         InvalidInput: No eps of at least `LEAST_EPS` does.
     """
