@@ -221,6 +221,10 @@ def test_channels_equal_a_general_optimiser_over_all_sequences(seed):
                 assert np.isnan(found.bits[s])
 
 
+def test_sums_that_miss_1_by_rounding_do_not_add_bits():
+    assert capacity(np.eye(256) * (1 - 9e-10))[0] == pytest.approx(8, abs=1e-9)
+
+
 @pytest.mark.parametrize("spread", [1e-2, 1e-4, 1e-7])
 def test_rows_that_are_nearly_alike_are_still_certified(spread):
     rng = np.random.default_rng(1)
