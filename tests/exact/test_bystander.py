@@ -65,6 +65,8 @@ def test_a_locked_door_leaves_one_place_of_many(k, gamma):
     # Once somewhere, nothing changes.
     assert (found.values[1:] == 0).all()
     assert found.error < 1e-9
+    # Sure steps stay sure, for the solver that is exact on them.
+    assert found.agent.n_edges == found.agent.n_pairs
     # The two POWERs are there to look at, over the same reward functions.
     locked, free = (power(each, gamma, 400, 3) for each in (found.agent, found.noop))
     assert found.values == pytest.approx(locked.values - free.values, abs=1e-9)

@@ -1,5 +1,6 @@
 """How many goals make an action optimal: closed forms, brute force and laws."""
 
+from dataclasses import replace
 from itertools import permutations
 from math import factorial
 
@@ -175,6 +176,53 @@ def test_ties_are_optimal_all():
     assert (tied.more, tied.fewer, tied.equal, tied.share) == (0, 0, 6, 0)
 
 
+def test_ties_are_those_of_arithmetic_not_of_rounding():
+    rows = [{"a": 0.1, "b": 0.2, "c": 0.7}, {"c": 0.7, "b": 0.2, "a": 0.1}]
+    rows.append({"a": 0.1, "s": 0.0, "b": 0.2, "c": 0.7})
+    ends = {end: [{end: 0.6, "s": 0.4}] for end in "abc"}
+    mdp = TabularMDP.from_transitions({"s": rows} | ends)
+    reward = np.array([1 / 3, 0.1, 0.7, 0.2])
+    # Summed in another order, the same numbers differ in the last digit.
+    for actions in permutations(range(3), 2):
+        assert orbit_count(mdp, reward, "s", actions, 0.9).equal == 24
+    assert (optimality_probability(mdp, 0.9, 100).values == 1).all()
+
+
+class Heights(Ladder):
+    """A ladder whose goals are about height alone."""
+
+    id = "test.heights"
+
+    @classmethod
+    def abstract(cls, params):
+        return ("height",)
+
+
+def test_goals_are_drawn_over_what_the_world_says_they_are_about():
+    mdp = enumerated(Heights(rungs=2))
+    reward = np.array([0.0, 0.3, 1.0])
+    height = classes(mdp)
+    assert np.array_equal(height, mdp.records["height"])
+    found = orbit_count(mdp, reward, 0, (0, 2), 0.9)
+    gains = []
+    for row in permutations(reward):
+        ahead = _plain_values(mdp, np.array(row)[height], 0.9)
+        gains.append(ahead[0] - ahead[mdp.pair_start[1] - 1])
+    assert (found.more, found.fewer) == (
+        np.sum(np.array(gains) > 1e-7),
+        np.sum(np.array(gains) < -1e-7),
+    )
+    assert found.total == 6
+    chances = optimality_probability(mdp, 0.9, 50, seed=2)
+    counts = np.zeros(mdp.n_pairs)
+    for row in np.concatenate(list(draw_rewards(mdp, "uniform", 50, 2))):
+        ahead = _plain_values(mdp, row[height], 0.9)
+        best = np.full(mdp.n_states, -np.inf)
+        np.maximum.at(best, mdp.pair_state, ahead)
+        counts += ahead >= best[mdp.pair_state] - 1e-7
+    assert chances.values == pytest.approx(counts / 50)
+
+
 def test_a_world_rearranges_its_classes_and_asks_its_own_goals():
     world = Ladder(rungs=1, slip=0.0)
     mdp = enumerated(world)
@@ -286,6 +334,14 @@ NAN = float("nan")
 def test_what_makes_no_sense_is_refused_by_name(call, word):
     with pytest.raises(InvalidInput, match=word):
         call(star(2))
+
+
+def test_states_reduced_by_symmetry_are_refused():
+    folded = replace(star(2), symmetric=True)
+    with pytest.raises(InvalidInput, match="symmetry"):
+        optimality_probability(folded, 0.9, 4)
+    with pytest.raises(InvalidInput, match="symmetry"):
+        orbit_count(folded, np.ones(4), "s", (0, 1), 0.9)
 
 
 def test_a_graph_that_is_over_has_no_actions():

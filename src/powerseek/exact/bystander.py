@@ -14,12 +14,12 @@ from powerseek.exact.discounted import (
     best_of,
     check_gamma,
     expected,
-    in_threads,
     solve_one,
 )
 from powerseek.exact.finite import WHOLE
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.power import TOLERANCE, Sampler, classes, draw_rewards, goal_rewards
+from powerseek.exact.threads import in_threads
 from powerseek.types import Floats, Ints
 
 AgentPolicy = Floats | int | Callable[[TabularMDP], Floats]

@@ -22,11 +22,11 @@ from powerseek.exact.discounted import (
     best_of,
     check_gamma,
     expected,
-    in_threads,
     solve_one,
 )
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.power import BLOCK, Sampler, classes, draw_rewards, goal_rewards
+from powerseek.exact.threads import in_threads
 from powerseek.types import Floats, Ints
 
 ORBIT = 50_000
