@@ -114,7 +114,7 @@ def optimality_probability(
 ) -> OptimalityProbability:
     """Probability over reward functions that each (state, action) pair is optimal.
 
-    Turner et al. 2021, section 4 (for single actions). Goals are drawn as by
+    Turner et al. 2021, for single actions. Goals are drawn as by
     `powerseek.exact.power`: the same seed gives the same ones.
 
     CAVEAT: Says which action most goals prefer, not by how much, and only for the goals drawn:
@@ -177,7 +177,7 @@ def orbit_count(
 ) -> OrbitCount:
     """In how many rearrangements of a reward function over states an action beats another.
 
-    Turner et al. 2021, section 6: the orbit of a reward function under permutations of the
+    Turner et al. 2021: the orbit of a reward function under permutations of the
     states. An orbit that is small enough is counted in full, a larger one is sampled uniformly.
 
     CAVEAT: Counts rearrangements of one goal, all alike, also those no designer would choose; how

@@ -192,6 +192,8 @@ def draw_rewards(
         InvalidInput: As in `power`.
     """
     check_draws(samples, seed, rewards)
+    if isinstance(rewards, str) and rewards == "goals":
+        raise InvalidInput("rewards", rewards, "what is drawn", "Write goal_rewards(mdp).")
     if mdp.symmetric:
         raise InvalidInput(
             "mdp",
