@@ -13,7 +13,17 @@ from powerseek.envs.chance import flip, rule
 from powerseek.envs.foreign import ForeignWorld
 from powerseek.envs.world import Fact
 from powerseek.errors import InvalidInput
-from powerseek.exact import RecordIndex, enumerate_world, enumerated, injective, most, need, optimum
+from powerseek.exact import (
+    RecordIndex,
+    enumerate_world,
+    enumerated,
+    injective,
+    most,
+    need,
+    optimum,
+    power,
+    scripted_policy,
+)
 
 WORLDS = [w for w in powerseek.list_worlds() if w != "endgame"]
 
@@ -468,3 +478,12 @@ def test_endgame_offers_symmetry_only_where_nothing_breaks_it(params):
 def test_asking_for_symmetry_where_no_world_offers_it():
     with pytest.raises(InvalidInput, match="Ladder"):
         enumerate_world(Ladder(), symmetry=True)
+
+
+def test_scripts_and_power_need_every_state():
+    world = powerseek.make_world("endgame", openness=0, black="random")
+    small = enumerate_world(world, symmetry=True)
+    with pytest.raises(InvalidInput, match="symmetry"):
+        scripted_policy(small, "minimalist")
+    with pytest.raises(InvalidInput, match="symmetry"):
+        power(small, 0.9, 1)

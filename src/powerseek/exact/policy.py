@@ -147,11 +147,14 @@ def scripted_policy(mdp: TabularMDP, name: str) -> TabularPolicy:
     """The world's own ``minimalist`` or ``hoarder``.
 
     Raises:
-        InvalidInput: A graph typed in, an unknown script, or a script that chose an illegal
-            action.
+        InvalidInput: A graph typed in, states reduced by symmetry, an unknown script, or a
+            script that chose an illegal action.
     """
     if mdp.world is None or mdp.records is None:
         raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has scripts")
+    if mdp.symmetric:
+        allowed = "all states: a script need not treat the states of an orbit alike"
+        raise InvalidInput("mdp", "states reduced by symmetry", allowed)
     alive = np.flatnonzero(~mdp.terminal)
     action = np.full(mdp.n_states, -1, np.int64)
     action[alive] = script(mdp.world, name, mdp.records[alive])
