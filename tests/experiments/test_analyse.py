@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from powerseek import list_worlds, make_world, register_world
 from powerseek.envs import VecWorld
 from powerseek.envs.foreign import ForeignWorld
 from powerseek.exact import (
+    Frontier,
+    Outcome,
     TabularMDP,
     arm_oracle,
     enumerate_world,
@@ -237,7 +240,14 @@ def test_rewards_may_be_the_goals_of_the_world() -> None:
 
 
 def test_distance_counts_the_fewest_steps() -> None:
-    graph = {"a": ["b", "c"], "b": ["d"], "c": ["c"], "d": ["e", "a"], "e": ["e"], "f": ["a"]}
+    graph = {
+        "a": ["b", "b", "c"],
+        "b": ["d", "d"],
+        "c": ["c"],
+        "d": ["e", "a"],
+        "e": ["e"],
+        "f": ["a"],
+    }
     mdp = TabularMDP.from_successors(graph, initial={"a": 0.5, "f": 0.5})
     assert distances(mdp).tolist() == [0, 1, 1, 2, 3, 0]
     board = enumerate_world(make_world("off-switch"))
@@ -252,6 +262,14 @@ def test_the_minimal_need_policy_is_never_beyond_need(board: Analysis) -> None:
     nothing = analyse(make_world("off-switch"), samples=2)
     assert np.isnan(nothing.beyond_need(nothing.policies["random"]))
     assert np.isnan(nothing.need_at(0.5))
+
+
+def test_beyond_need_is_zero_between_its_bounds(board: Analysis) -> None:
+    bounds = Frontier(((0.0, 0.0), (1.0, 2.0)), np.array([[0.0, 0.0], [4.0, -2.0]]))
+    found = replace(board, need=bounds)
+    assert bounds.at(0.5) == (0.0, 1.0)
+    for acquired, beyond in ((0.0, 0.0), (0.7, 0.0), (1.0, 0.0), (1.5, 1.0)):
+        assert found.beyond_need(Outcome(success=0.5, acquisition=acquired)) == beyond
 
 
 def test_a_goal_is_asked_for_once() -> None:
