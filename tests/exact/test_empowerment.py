@@ -13,7 +13,8 @@ from worlds import Ladder
 
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerate_world
-from powerseek.exact.empowerment import capacity, empowerment
+from powerseek.exact.channel import capacity
+from powerseek.exact.empowerment import empowerment
 
 FOUR = ((0, 1), (0, -1), (1, 0), (-1, 0))
 FIVE = (*FOUR, (0, 0))

@@ -1,13 +1,31 @@
 """The exact layer: small worlds enumerated and solved, so that every claim has an oracle."""
 
+from powerseek.exact.bystander import Disempowerment, disempowerment, fix_agent
+from powerseek.exact.channel import capacity
+from powerseek.exact.convergence import (
+    ConvergenceIndex,
+    SubgoalIndex,
+    convergence_index,
+    overlap,
+    subgoal_index,
+)
 from powerseek.exact.discounted import Solution, action_values, policy_values, solve
+from powerseek.exact.empowerment import Empowerment, empowerment
 from powerseek.exact.enumerate import RecordIndex, enumerate_world
 from powerseek.exact.evaluate import SlipCurve, evaluate, slip_curve
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import Frontier, attainable_holdings, most, need
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.oracle import Oracle, arm_oracle, enumerated, injective, oracle
+from powerseek.exact.orbits import (
+    OptimalityProbability,
+    OrbitCount,
+    optimality_probability,
+    orbit_count,
+)
 from powerseek.exact.outcome import Outcome
+from powerseek.exact.overseen import overseen
+from powerseek.exact.overseer import ExactOverseer, exact_overseer
 from powerseek.exact.policy import (
     TabularPolicy,
     minimal_need_policy,
@@ -15,40 +33,89 @@ from powerseek.exact.policy import (
     scripted_policy,
 )
 from powerseek.exact.power import Power, power, power_limit
+from powerseek.exact.preference import prefers
 from powerseek.exact.seeking import Seeking, lookahead, power_greedy_policy, seeking
+from powerseek.exact.shutdown import drest_return, drest_rewards, neutrality, usefulness
+from powerseek.exact.side_effects import (
+    attainable_utility_change,
+    attainable_utility_penalty,
+    inaction,
+    reachability,
+    relative_reachability,
+    unreachability,
+)
+from powerseek.exact.visits import (
+    AcquisitionEvents,
+    acquisition_events,
+    discounted_visits,
+    visit_probability,
+)
 
 __all__ = [
+    "AcquisitionEvents",
+    "ConvergenceIndex",
+    "Disempowerment",
+    "Empowerment",
+    "ExactOverseer",
     "Frontier",
+    "OptimalityProbability",
     "Optimum",
     "Oracle",
+    "OrbitCount",
     "Outcome",
     "Power",
     "RecordIndex",
     "Seeking",
     "SlipCurve",
     "Solution",
+    "SubgoalIndex",
     "TabularMDP",
     "TabularPolicy",
+    "acquisition_events",
     "action_values",
     "arm_oracle",
     "attainable_holdings",
+    "attainable_utility_change",
+    "attainable_utility_penalty",
+    "capacity",
+    "convergence_index",
+    "discounted_visits",
+    "disempowerment",
+    "drest_return",
+    "drest_rewards",
+    "empowerment",
     "enumerate_world",
     "enumerated",
     "evaluate",
+    "exact_overseer",
+    "fix_agent",
+    "inaction",
     "injective",
     "lookahead",
     "minimal_need_policy",
     "most",
     "need",
+    "neutrality",
+    "optimality_probability",
     "optimum",
     "oracle",
+    "orbit_count",
+    "overlap",
+    "overseen",
     "policy_values",
     "power",
     "power_greedy_policy",
     "power_limit",
+    "prefers",
     "random_policy",
+    "reachability",
+    "relative_reachability",
     "scripted_policy",
     "seeking",
     "slip_curve",
     "solve",
+    "subgoal_index",
+    "unreachability",
+    "usefulness",
+    "visit_probability",
 ]
