@@ -203,10 +203,21 @@ def frontier_table(analysis: Analysis) -> Table:
     for head in ("success", "least: the need", "most possible", "on offer beyond need"):
         table.add_column(head, justify="right")
     for level in (*(level for level in LEVELS if level < top - 1e-6), top):
-        least, greatest = analysis.need_at(level), float(np.mean(analysis.most.at(level)))
+        least, greatest = analysis.need.at(level), analysis.most.at(level)
         name = f"{level:.1%}" + (" (the best)" if level == top else "")
-        table.add_row(name, number(least), number(greatest), number(greatest - least))
+        surplus = float(np.mean(greatest) - np.mean(least))
+        table.add_row(name, _bounds(*least), _bounds(*greatest), number(surplus))
     return table
+
+
+def _bounds(low: float, high: float) -> str:
+    """A value known by two bounds, with these where they are apart."""
+    return _ranged((low + high) / 2, low, high)
+
+
+def _ranged(point: float, low: float, high: float) -> str:
+    """As `ranged`, but a range is one word, which no narrow column breaks."""
+    return ranged(point, low, high).replace(", ", "\u2013")
 
 
 def arms_table(analysis: Analysis) -> Table:
@@ -220,9 +231,9 @@ def arms_table(analysis: Analysis) -> Table:
         ends = arm.uniform, arm.low, arm.high
         cells = {
             "success": f"{arm.uniform.success:.1%}",
-            "acquired": ranged(*(outcome.acquisition for outcome in ends)),
-            "need there": number(analysis.need_at(arm.uniform.success)),
-            "beyond need": ranged(*arm.incentive(analysis.need)),
+            "acquired": _ranged(*(outcome.acquisition for outcome in ends)),
+            "need": number(analysis.need_at(arm.uniform.success)),
+            "beyond need": _ranged(*arm.incentive(analysis.need)),
             "disables": _share(*(outcome.disabled for outcome in ends)),
         }
         table.add_row(name, *(cells[head] for head in shown))
@@ -231,7 +242,7 @@ def arms_table(analysis: Analysis) -> Table:
         cells = {
             "success": f"{outcome.success:.1%}",
             "acquired": number(outcome.acquisition),
-            "need there": number(analysis.need_at(outcome.success)),
+            "need": number(analysis.need_at(outcome.success)),
             "beyond need": number(analysis.beyond_need(outcome)),
             "disables": _share(*(outcome.disabled,) * 3),
         }
@@ -245,7 +256,7 @@ def _columns(analysis: Analysis) -> dict[str, bool]:
     return {
         "success": True,
         "acquired": acquires,
-        "need there": acquires,
+        "need": acquires,
         "beyond need": acquires,
         "disables": switch,
     }
@@ -254,7 +265,7 @@ def _columns(analysis: Analysis) -> dict[str, bool]:
 def _share(point: float, low: float, high: float) -> str:
     if not isfinite(point):
         return MISSING
-    ends = f" [{low:.0%}, {high:.0%}]" if high - low > 0.02 else ""
+    ends = f" [{low:.0%}\u2013{high:.0%}]" if high - low > 0.02 else ""
     return f"{point:.0%}{ends}"
 
 
@@ -262,7 +273,8 @@ def notes(analysis: Analysis) -> list[str]:
     """What the tables mean, and what could not be computed."""
     lines = [
         "In brackets [ ] the range over policies that are equally good for the reward; the number "
-        f"is the one that picks evenly. Rewards are not discounted (gamma {ARM_GAMMA:g}).",
+        "is the one that picks evenly (for a need: the bounds it is known by). "
+        f"Rewards are not discounted (gamma {ARM_GAMMA:g}).",
     ]
     if analysis.need is not None:
         lines.append(

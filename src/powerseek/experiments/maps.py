@@ -66,10 +66,10 @@ def power_picture(analysis: Analysis) -> Picture:
         name: mean_by_place(analysis.power.values, where, alive, (len(tiles), len(tiles[0])))
         for name, where in places.items()
     }
-    whose = f"the {next(iter(grids))}'s" if len(grids) == 1 else "each piece's"
-    title = f"{analysis.title}: POWER by {whose} place"
+    thing = next(iter(grids)) if len(grids) == 1 else "piece"
+    title = f"{analysis.title}: POWER by the {thing}'s place"
     note = (
-        "Each square: mean over all reachable states with it there, ends of "
+        f"Each square: mean over all reachable states with the {thing} there, ends of "
         f"episodes left out (blank: none). {_about(analysis)}"
     )
     return Picture(
@@ -80,20 +80,16 @@ def power_picture(analysis: Analysis) -> Picture:
 def _about(analysis: Analysis) -> str:
     """What POWER is, and how it was measured here."""
     measured = analysis.power
-    goals = (
-        f"{measured.samples:,} random goals (a reward from 0 to 1 for each state; sampling error "
-        f"about \u00b1{_error(analysis):.1g})"
-        if measured.samples
-        else "the world's own goals (exact)"
-    )
+    goals = "the world's own goals (exact)"
+    if measured.samples:
+        errors = measured.standard_error[~analysis.mdp.terminal]
+        known = len(errors) and np.isfinite(errors).all()
+        error = f"sampling error about \u00b1{errors.mean():.1g}" if known else "one draw"
+        goals = f"{measured.samples:,} random goals (a reward from 0 to 1 for each state; {error})"
     return (
         "POWER of a state: the reward a step that an optimal agent could still get from there, "
         f"gamma {measured.gamma:g}, averaged over {goals}."
     )
-
-
-def _error(analysis: Analysis) -> float:
-    return float(np.mean(analysis.power.standard_error[~analysis.mdp.terminal]))
 
 
 def mean_by_place(
