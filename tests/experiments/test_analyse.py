@@ -32,16 +32,8 @@ from powerseek.exact import (
 )
 from powerseek.exact.empowerment import empowerment
 from powerseek.experiments import cli
-from powerseek.experiments.analyse import (
-    FILES,
-    OWN,
-    Analysis,
-    analyse,
-    distances,
-    specs,
-    states_table,
-    world_of,
-)
+from powerseek.experiments.analyse import Analysis, analyse, distances, specs, world_of
+from powerseek.experiments.analysis_files import FILES, OWN, states_table
 from powerseek.experiments.analysis_text import extremes, print_analysis, watching
 from powerseek.experiments.maps import mean_by_place, points, power_picture
 from powerseek.registry import list_rewards

@@ -172,13 +172,8 @@ def analyse(
     ] = None,
 ) -> None:
     """Enumerate a world: POWER, empowerment, the need frontier, every reward's exact optimum."""
-    from powerseek.experiments.analyse import (
-        analyse,
-        check_out,
-        make_folder,
-        world_of,
-        write_states,
-    )
+    from powerseek.experiments.analyse import analyse, world_of
+    from powerseek.experiments.analysis_files import check_out, make_folder, write_states
     from powerseek.experiments.analysis_text import print_analysis, watching
 
     folder = out or Path("runs") / "analyse" / world

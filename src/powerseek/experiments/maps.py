@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.optimize import isotonic_regression
 
-from powerseek.experiments.analyse import ARM_GAMMA, Analysis, write
+from powerseek.experiments.analyse import ARM_GAMMA, Analysis
+from powerseek.experiments.analysis_files import write
 from powerseek.experiments.drawing import BLUE, ORANGE, WIDTH, Picture, Theme
 from powerseek.types import Bools, Floats, Ints
 
