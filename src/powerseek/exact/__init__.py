@@ -1,5 +1,6 @@
 """The exact layer: small worlds enumerated and solved, so that every claim has an oracle."""
 
+from powerseek.exact.aims import Certificate, certified
 from powerseek.exact.bystander import Disempowerment, disempowerment, fix_agent
 from powerseek.exact.channel import capacity
 from powerseek.exact.convergence import (
@@ -53,6 +54,7 @@ from powerseek.exact.visits import (
 
 __all__ = [
     "AcquisitionEvents",
+    "Certificate",
     "ConvergenceIndex",
     "Disempowerment",
     "Empowerment",
@@ -78,6 +80,7 @@ __all__ = [
     "attainable_utility_change",
     "attainable_utility_penalty",
     "capacity",
+    "certified",
     "convergence_index",
     "discounted_visits",
     "disempowerment",

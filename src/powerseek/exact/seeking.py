@@ -16,7 +16,8 @@ from powerseek.exact.policy import TabularPolicy
 from powerseek.exact.power import BoundedPolicy, Power
 from powerseek.types import Floats, Policy
 
-_NOTHING = 1e-12
+_TIE = 1e-12
+_NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Seeking:
 
     Attributes:
         score: 0 for the random policy, 1 for one that always goes where POWER is greatest,
-            negative for one that avoids it; nan where no visited state leaves a choice.
+            negative for one that avoids it; nan where no visited state leaves a choice (best and
+            random differ by no more than 1e-9).
         chosen: Expected POWER of the next state under the policy, averaged over decisions.
         random: The same for a uniformly random action in the same states.
         best: The same for the POWER-greedy action.
@@ -82,7 +84,7 @@ def seeking(
     greedy = best_of(mdp, ahead, measured.values)
     best = float(of_state[choice] @ greedy[choice]) / total
     spread = best - random
-    score = (chosen - random) / spread if spread > max(_NOTHING, 2 * measured.error) else np.nan
+    score = (chosen - random) / spread if spread > max(_NOTHING, 4 * measured.error) else np.nan
     return Seeking(score, chosen, random, best, total)
 
 
@@ -97,7 +99,7 @@ def power_greedy_policy(measured: Power) -> TabularPolicy:
     mdp = measured.mdp
     ahead = measured.pairs
     best = best_of(mdp, ahead, measured.values)[mdp.pair_state]
-    tied = ahead >= best - max(2 * measured.error, _NOTHING)
+    tied = ahead >= best - max(2 * measured.error, _TIE)
     return TabularPolicy.uniform_over(mdp, tied, "power-greedy")
 
 
@@ -122,7 +124,7 @@ def lookahead(mdp: TabularMDP, steps: int, gamma: float) -> BoundedPolicy:
             ahead = gamma * expected(mdp, values)
             best = best_of(mdp, ahead, gamma * values)
             values = reward + best
-        tied = ahead >= best[mdp.pair_state] - _NOTHING
+        tied = ahead >= best[mdp.pair_state] - _TIE
         ties = np.bincount(mdp.pair_state, tied, mdp.n_states)
         weights: Floats = tied / ties[mdp.pair_state]
         return weights
