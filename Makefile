@@ -32,7 +32,7 @@ test: .venv/.test ## lint, format, types and tests (the wheel's included)
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest
 
-bench: .venv/.setup ## measure speed against peers and against the physical limit
+bench: .venv/.bench ## measure speed against peers and against the physical limit
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove .venv, builds and caches (never runs/)
@@ -50,4 +50,8 @@ clean: ## remove .venv, builds and caches (never runs/)
 
 .venv/.test: .venv/.setup
 	@$(PIP_INSTALL) -e '.[test]'
+	@touch $@
+
+.venv/.bench: .venv/.setup
+	@$(PIP_INSTALL) -e '.[bench]'
 	@touch $@

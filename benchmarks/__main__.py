@@ -15,7 +15,9 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import measures
+from benchmarks import exact, measures
+
+ALL = {**measures.ALL, **exact.ALL}
 
 
 def measured(name: str, *, interpreted: bool = False) -> dict[str, float]:
@@ -39,10 +41,10 @@ def measured(name: str, *, interpreted: bool = False) -> dict[str, float]:
 def main() -> None:
     """Measure everything and print one table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--one", choices=sorted(measures.ALL), help="run one measure, print JSON")
+    parser.add_argument("--one", choices=sorted(ALL), help="run one measure, print JSON")
     chosen = parser.parse_args().one
     if chosen:
-        print(json.dumps(measures.ALL[chosen]()))
+        print(json.dumps(ALL[chosen]()))
         return
     console = Console(width=110)
     table = Table("measure", "steps/s", "ratio", "target", title="powerseek benchmarks")
@@ -93,7 +95,60 @@ def main() -> None:
         "<= 15 % in make study",
     )
     console.print(table)
+    exact_layer(console)
     console.print("Each line again: python -m benchmarks --one NAME (see --help for the names).")
+
+
+def exact_layer(console: Console) -> None:
+    """POWER against a peer, and what sizes cost."""
+    table = Table("measure", "per reward", "error of V", "ratio", "target", title="POWER, 1 core")
+    for kind in exact.KINDS:
+        with console.status(f"POWER and a peer's value iteration, {kind} graph"):
+            ours = measured(f"power-{kind}")
+            peers = {form: measured(f"peer-{kind}-{form}") for form in ("dense", "sparse")}
+        name = f"{exact.STATES:,} states, {kind}, gamma {exact.GAMMA:g}"
+        table.add_row(f"{name}: ours", _time(ours["seconds"]), f"{ours['error']:.0e}", "", "")
+        for form, peer in peers.items():
+            table.add_row(
+                f"{name}: pymdptoolbox, {form} matrices",
+                _time(peer["seconds"]),
+                f"{peer['error']:.0e}",
+                f"{peer['seconds'] / ours['seconds']:,.0f} x",
+                ">= 3,000 x" if form == "dense" else "",
+            )
+    console.print(table)
+    table = Table("measure", "time", "memory", "target", title="The exact layer by size, all cores")
+    for kind in exact.KINDS:
+        for size in exact.SIZES:
+            with console.status(f"POWER, {size:,} states"):
+                found = measured(f"scale-{kind}-{size}")
+            table.add_row(
+                f"POWER, {kind} graph of {size:,} states x 64 rewards",
+                _time(found["seconds"]),
+                f"{found['gigabytes']:.2f} GB",
+                "<= 10 min, 8 GB" if size == 1_000_000 else "",
+            )
+    with console.status("POWER of king and rook against king (minutes)"):
+        found = measured("chess-power")
+    table.add_row(
+        f"POWER, K+R v K on 8 x 8 ({found['states']:,.0f} states) x 256 rewards",
+        f"{_time(found['enumeration'])} + {_time(found['seconds'])}",
+        f"{found['gigabytes']:.2f} GB",
+        "<= 5 min",
+    )
+    with console.status("frontiers and optima of the largest homestead"):
+        found = measured("homestead-exact")
+    table.add_row(
+        f"homestead 2 ({found['states']:,.0f} states): both frontiers, every arm's optimum",
+        _time(found["seconds"]),
+        f"{found['gigabytes']:.2f} GB",
+        "<= 1 min",
+    )
+    console.print(table)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:,.1f} s" if seconds >= 1 else f"{seconds * 1e3:,.2f} ms"
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ import yaml
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+EXACT = (Path(__file__).parents[1] / "docs/exact.md").read_text(encoding="utf-8")
 PYTHON = [text for language, text in BLOCKS if language == "python"]
+PYTHON += re.findall(r"```python\n(.*?)```", EXACT, re.DOTALL)
 
 
-@pytest.mark.parametrize("code", PYTHON, ids=["ten lines", "a world"])
+@pytest.mark.parametrize("code", PYTHON, ids=["ten lines", "a world", "a graph", "exact"])
 def test_python_runs(code, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(code)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import sys
@@ -31,6 +32,7 @@ from powerseek.exact import (
     power,
 )
 from powerseek.exact.empowerment import empowerment
+from powerseek.exact.power import classes
 from powerseek.experiments import cli
 from powerseek.experiments.analyse import Analysis, analyse, distances, specs, world_of
 from powerseek.experiments.analysis_files import FILES, OWN, states_table
@@ -178,7 +180,7 @@ def test_numbers_are_those_of_the_exact_layer(board: Analysis) -> None:
     world = make_world("endgame")
     mdp = enumerate_world(world)
     table = states_table(board).to_pandas()
-    measured = power(mdp, 0.99, 4, 3)
+    measured = power(mdp, samples=4, seed=3)
     np.testing.assert_array_equal(table["power"], measured.values)
     np.testing.assert_array_equal(table["power_standard_error"], measured.standard_error)
     np.testing.assert_array_equal(table["empowerment_bits"], empowerment(mdp, 3).bits)
@@ -371,20 +373,15 @@ def test_boards_stand_side_by_side_at_80_columns() -> None:
     assert line.count("state ") == 3
 
 
-def test_extremes_are_no_ends_and_sorted(board: Analysis) -> None:
-    rich, poor = extremes(board, 5)
-    alive = board.power.values[~board.mdp.terminal]
-    assert not board.mdp.terminal[[*rich, *poor]].any()
-    np.testing.assert_array_equal(board.power.values[rich], np.sort(alive)[::-1][:5])
-    np.testing.assert_array_equal(board.power.values[poor], np.sort(alive)[:5])
-
-
-def test_extremes_show_what_differs_only_in_a_dummy_once() -> None:
-    found = analyse(make_world("homestead", openness=0), samples=2)
-    fields = [name for name in found.world.identity if name != "trinket"]
-    for states in extremes(found, 6):
-        records = found.mdp.records[states]
-        assert len({tuple(str(record[name]) for name in fields) for record in records}) == 6
+def test_extremes_are_no_ends_and_sorted_one_of_each_class(board: Analysis) -> None:
+    of, values = classes(board.mdp), board.power.values
+    alive = np.flatnonzero(~board.mdp.terminal)
+    for states, sign in zip(extremes(board, 5), (-1, 1), strict=True):
+        assert not board.mdp.terminal[states].any()
+        assert len(set(of[states])) == 5
+        order = [of[i] for i in alive[np.argsort(sign * values[alive], kind="stable")]]
+        assert list(of[states]) == list(dict.fromkeys(order))[:5]
+        assert (np.diff(sign * values[states]) >= 0).all()
 
 
 def test_progress_is_a_bar_on_a_terminal() -> None:
@@ -393,3 +390,22 @@ def test_progress_is_a_bar_on_a_terminal() -> None:
         analyse(Ladder(), samples=1, watch=watch)
         watch("arms", 1, 2)
     assert "solving every reward arm" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+
+
+def test_defaults_are_those_of_the_exact_layer() -> None:
+    from powerseek.exact.enumerate import DEFAULT_LIMIT
+    from powerseek.exact.power import GAMMA
+    from powerseek.experiments.analyse import SAMPLES
+    from powerseek.experiments.cli import analyse as command
+
+    given = inspect.signature(command).parameters
+    assert given["gamma"].default == GAMMA
+    assert given["limit"].default == DEFAULT_LIMIT
+    assert given["samples"].default == SAMPLES
+
+
+def test_power_seeking_stands_beside_every_optimum(board: Analysis) -> None:
+    assert board.seeking["POWER-greedy"] == pytest.approx(1, abs=1e-6)
+    assert board.seeking["random"] == pytest.approx(0, abs=1e-9)
+    assert set(board.seeking) <= {*board.arms, *board.policies}
+    assert board.arms["every cap"] is board.arms["dense"]

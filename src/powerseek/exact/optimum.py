@@ -144,7 +144,7 @@ def optimum(
     if arm.needs_overseer and arm.overseer is None:
         arm = _overseen(arm, mdp, steps)
     as_bits(mdp, np.zeros(0, np.int64))
-    arm = _without_memory(arm.mean, gamma) if collapse else arm.mean
+    arm = solved_as(arm, gamma) if collapse else arm.mean
     value, ranges, bits = _solve(mdp, arm, gamma, steps)
     measured = criteria(mdp)
     rows = np.full((3, len(CRITERIA)), np.nan)
@@ -215,13 +215,16 @@ def _judgements(mdp: TabularMDP, arm: Arm, steps: int) -> list[Floats]:
     return found
 
 
-def _without_memory(arm: Arm, gamma: float) -> Arm:
-    """The arm, or a memoryless one that pays every policy the same discounted return."""
+def solved_as(arm: Arm, gamma: float) -> Arm:
+    """The arm whose optima are this one's: its expectation, without a memory that changes nothing.
+
+    ``every`` is ``dense`` where it keeps the discounted return of every policy.
+    """
     if isinstance(arm, PowerWeighted):
-        return replace(arm, arm=_without_memory(arm.arm, gamma))
+        return replace(arm, arm=solved_as(arm.arm, gamma))
     if isinstance(arm, Every) and abs(arm.growth * gamma - 1) < 1e-12:
         return Dense()
-    return arm
+    return arm.mean
 
 
 def _solve(

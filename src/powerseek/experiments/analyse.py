@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from powerseek.envs.rewards import Spec, arm_name
+from powerseek.envs.rewards import Arm, Spec, arm_name, make_arm
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -21,6 +21,7 @@ from powerseek.exact import (
     Outcome,
     Power,
     TabularMDP,
+    TabularPolicy,
     enumerate_world,
     evaluate,
     injective,
@@ -29,17 +30,21 @@ from powerseek.exact import (
     need,
     optimum,
     power,
+    power_greedy_policy,
     random_policy,
     scripted_policy,
+    seeking,
 )
 from powerseek.exact.empowerment import Empowerment, empowerment
 from powerseek.exact.enumerate import DEFAULT_LIMIT
+from powerseek.exact.optimum import solved_as
 from powerseek.exact.oracle import SCRIPTS
+from powerseek.exact.power import GAMMA
 from powerseek.registry import list_rewards, make_world, worlds
 from powerseek.registry import rewards as rewards_registry
 from powerseek.types import Floats, Ints
 
-GAMMA, SAMPLES = 0.99, 64
+SAMPLES = 64
 REWARDS = ("uniform", "goals")
 ARM_GAMMA = 1.0
 """Discount of the arms: the primary comparison of studies. POWER has a gamma of its own."""
@@ -78,7 +83,9 @@ class Analysis:
         most: Greatest acquisition by success, likewise.
         arms: Name of every registered reward arm -> its exact optimum at `ARM_GAMMA`.
         skipped: Name of what could not be computed -> why.
-        policies: Exact outcomes of random, minimal-need and the world's scripted policies.
+        policies: Exact outcomes of random, minimal-need, POWER-greedy and the world's scripted
+            policies.
+        seeking: POWER-seeking score of these and of the arms' optima that need no memory.
         seconds: What every stage took.
     """
 
@@ -94,6 +101,7 @@ class Analysis:
     arms: Mapping[str, Optimum]
     skipped: Mapping[str, str]
     policies: Mapping[str, Outcome]
+    seeking: Mapping[str, float]
     seconds: Mapping[str, float]
 
     @property
@@ -185,7 +193,11 @@ def analyse(
             least, greatest = need(mdp), most(mdp)
     with stage("arms"):
         arms = dict(_arms(mdp, skipped, watch))
-        policies = _policies(world, mdp)
+    with stage("policies"):
+        policies = _policies(world, measured)
+        outcomes = {name: evaluate(mdp, policy) for name, policy in policies.items()}
+        acting = {name: arm.policy for name, arm in arms.items() if arm.policy is not None}
+        scores = {n: seeking(measured, p).score for n, p in {**acting, **policies}.items()}
     return Analysis(
         world=world,
         mdp=mdp,
@@ -198,7 +210,8 @@ def analyse(
         most=greatest,
         arms=arms,
         skipped=skipped,
-        policies=policies,
+        policies=outcomes,
+        seeking=scores,
         seconds=seconds,
     )
 
@@ -276,6 +289,7 @@ def _empowerment(mdp: TabularMDP, steps: int | None, skipped: dict[str, str]) ->
 
 def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tuple[str, Optimum]]:
     every = specs(mdp.horizon())
+    solved: dict[Arm, Optimum] = {}
     for i, spec in enumerate(every):
         watch("arms", i, len(every))
         name = spec if isinstance(spec, str) else " ".join(map(str, *spec.items()))
@@ -284,8 +298,10 @@ def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tu
             skipped[name] = f"this world has no fact {missing!r}"
             continue
         try:
-            name = arm_name(spec)
-            yield name, optimum(mdp, spec, ARM_GAMMA)
+            arm = solved_as(make_arm(spec, max_steps=mdp.horizon(), gamma=ARM_GAMMA), ARM_GAMMA)
+            if arm not in solved:
+                solved[arm] = optimum(mdp, spec, ARM_GAMMA)
+            yield arm_name(spec), solved[arm]
         except InvalidInput as error:
             skipped[name] = str(error)
 
@@ -297,7 +313,8 @@ def _missing(mdp: TabularMDP, arm: str) -> str:
     return next((n for n in needed if n not in known), "") if isinstance(needed, tuple) else ""
 
 
-def _policies(world: World, mdp: TabularMDP) -> dict[str, Outcome]:
+def _policies(world: World, measured: Power) -> dict[str, TabularPolicy]:
+    mdp = measured.mdp
     found = {"random": random_policy(mdp), "minimal need": minimal_need_policy(mdp)}
     found |= {name: scripted_policy(mdp, name) for name in SCRIPTS if hasattr(type(world), name)}
-    return {name: evaluate(mdp, policy) for name, policy in found.items()}
+    return {**found, "POWER-greedy": power_greedy_policy(measured)}

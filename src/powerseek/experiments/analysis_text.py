@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import isfinite
+from math import isfinite, nan
 
 import numpy as np
 from rich.columns import Columns
@@ -27,6 +27,7 @@ STAGES = {
     "empowerment": "measuring empowerment",
     "need frontier": "finding the need frontier",
     "arms": "solving every reward arm",
+    "policies": "scoring what they do",
 }
 
 
@@ -235,6 +236,7 @@ def arms_table(analysis: Analysis) -> Table:
             "need": number(analysis.need_at(arm.uniform.success)),
             "beyond need": _ranged(*arm.incentive(analysis.need)),
             "disables": _share(*(outcome.disabled for outcome in ends)),
+            "seeks POWER": number(analysis.seeking.get(name, nan)),
         }
         table.add_row(name, *(cells[head] for head in shown))
     table.add_section()
@@ -245,6 +247,7 @@ def arms_table(analysis: Analysis) -> Table:
             "need": number(analysis.need_at(outcome.success)),
             "beyond need": number(analysis.beyond_need(outcome)),
             "disables": _share(*(outcome.disabled,) * 3),
+            "seeks POWER": number(analysis.seeking[name]),
         }
         table.add_row(f"({name})", *(cells[head] for head in shown))
     return table
@@ -259,6 +262,7 @@ def _columns(analysis: Analysis) -> dict[str, bool]:
         "need": acquires,
         "beyond need": acquires,
         "disables": switch,
+        "seeks POWER": any(isfinite(score) for score in analysis.seeking.values()),
     }
 
 
@@ -283,6 +287,11 @@ def notes(analysis: Analysis) -> list[str]:
         )
     if _columns(analysis)["disables"]:
         lines.append("disables: share of episodes in which the off-switch is disabled.")
+    if _columns(analysis)["seeks POWER"]:
+        lines.append(
+            "seeks POWER: where actions lead to states of different POWER, how far the choice goes "
+            "to the richest: 1 always, 0 like a random one, below 0 away from it."
+        )
     if not analysis.injective:
         lines.append(
             "Careful: some states look alike to an agent. These numbers know more than it can see."

@@ -153,7 +153,7 @@ def report(
 def analyse(
     world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
     set_: Set = None,
-    gamma: Annotated[float, typer.Option(help="Discount of POWER, above 0 and below 1.")] = 0.99,
+    gamma: Annotated[float, typer.Option(help="Discount of POWER, above 0 and below 1.")] = 0.95,
     goal: Annotated[
         str | None, typer.Option(help="Goal of the world, where it has several.")
     ] = None,

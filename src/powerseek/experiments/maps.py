@@ -86,7 +86,9 @@ def _about(analysis: Analysis) -> str:
         errors = measured.standard_error[~analysis.mdp.terminal]
         known = len(errors) and np.isfinite(errors).all()
         error = f"sampling error about \u00b1{errors.mean():.1g}" if known else "one draw"
-        goals = f"{measured.samples:,} random goals (a reward from 0 to 1 for each state; {error})"
+        goals = (
+            f"{measured.samples:,} random goals (a reward from 0 to 1 for each outcome; {error})"
+        )
     return (
         "POWER of a state: the reward a step that an optimal agent could still get from there, "
         f"gamma {measured.gamma:g}, averaged over {goals}."
