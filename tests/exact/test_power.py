@@ -10,7 +10,14 @@ from worlds import Ladder
 from powerseek import make_world
 from powerseek.envs.world import rule
 from powerseek.errors import InvalidInput
-from powerseek.exact import TabularMDP, enumerate_world, power, power_limit
+from powerseek.exact import (
+    TabularMDP,
+    enumerate_world,
+    minimal_need_policy,
+    power,
+    power_limit,
+    random_policy,
+)
 from powerseek.exact.power import classes, draw_rewards
 from powerseek.exact.seeking import lookahead
 from powerseek.registry import list_worlds
@@ -174,6 +181,19 @@ def test_looking_further_ahead_gives_more_power_up_to_the_optimum():
     assert np.abs(found[2] - best).max() < 1e-3
     assert found[0].mean() < found[1].mean() <= found[2].mean() + 1e-9
     assert all((values <= best + 1e-9).all() for values in found)
+
+
+def test_a_fixed_policy_has_the_mean_reward_and_no_more():
+    mdp = enumerate_world(make_world("off-switch"))
+    for policy in (random_policy(mdp), random_policy(mdp).pair_weights(0)):
+        measured = power(mdp, 0.9, 400, policy=policy)
+        assert (np.abs(measured.values - 0.5) <= 5 * measured.standard_error).all()
+    best = power(mdp, 0.9, 400)
+    assert (best.values >= measured.values - 1e-8).all()
+    with pytest.raises(InvalidInput, match="clock"):
+        power(mdp, 0.9, 4, policy=minimal_need_policy(mdp))
+    with pytest.raises(InvalidInput, match="weights"):
+        power(mdp, 0.9, 4, policy=np.ones(3))
 
 
 graphs = st.dictionaries(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,15 @@ from powerseek.exact.discounted import (
 )
 from powerseek.exact.finite import WHOLE
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.power import TOLERANCE, Sampler, classes, draw_rewards, goal_rewards
+from powerseek.exact.power import (
+    TOLERANCE,
+    Block,
+    Sampler,
+    classes,
+    draw_rewards,
+    goal_rewards,
+    merged,
+)
 from powerseek.exact.threads import in_threads
 from powerseek.types import Floats, Ints
 
@@ -155,30 +163,15 @@ def disempowerment(
         return Disempowerment(values, error, max(e for _, e in found), agent, baseline)
     class_of = classes(mdp)
 
-    def block(rows: Floats) -> tuple[int, Floats, Floats, float]:
+    def block(rows: Floats) -> tuple[int, Block]:
         found = [change(row[class_of]) for row in rows]
         changes = np.stack([each for each, _ in found])
         mean = changes.mean(axis=0)
-        return len(rows), mean, ((changes - mean) ** 2).sum(axis=0), max(e for _, e in found)
+        return len(rows), (mean, ((changes - mean) ** 2).sum(axis=0), max(e for _, e in found))
 
     drawn = draw_rewards(mdp, rewards, samples, seed)
-    mean, standard_error, bound = _merged(in_threads(block, drawn), mdp.n_states)
+    _, mean, standard_error, bound = merged(in_threads(block, drawn), mdp.n_states)
     return Disempowerment(mean, standard_error, bound, agent, baseline)
-
-
-def _merged(
-    parts: Iterable[tuple[int, Floats, Floats, float]], size: int
-) -> tuple[Floats, Floats, float]:
-    """Mean, its standard error and the largest bound of parts (Chan, Golub and LeVeque 1979)."""
-    count, mean, square, bound = 0, np.zeros(size), np.zeros(size), 0.0
-    for n, its_mean, its_square, its_bound in parts:
-        off = its_mean - mean
-        square += its_square + off * off * (count * n / (count + n))
-        mean += off * (n / (count + n))
-        count, bound = count + n, max(bound, its_bound)
-    if count == 1:
-        return mean, np.full(size, np.nan), bound
-    return mean, np.sqrt(square / (count - 1) / count), bound
 
 
 def _check_actors(mdp: TabularMDP, actors: Ints) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,10 +18,12 @@ from powerseek.exact.discounted import (
     average_next,
     best_of,
     check_gamma,
+    check_weights,
     expected,
     policy_values,
 )
 from powerseek.exact.mdp import Ints32, TabularMDP
+from powerseek.exact.policy import TabularPolicy
 from powerseek.exact.threads import in_threads
 from powerseek.exact.words import words
 from powerseek.types import Floats
@@ -88,7 +90,7 @@ def power(
     seed: int = 0,
     rewards: str | Sampler = "uniform",
     *,
-    policy: BoundedPolicy | None = None,
+    policy: BoundedPolicy | TabularPolicy | Floats | None = None,
     tolerance: float = TOLERANCE,
 ) -> Power:
     """(1 - gamma) / gamma x E[V*_R(s) - R(s)] over reward functions R (Def. 5.2), of every state.
@@ -111,11 +113,12 @@ def power(
             likely, each rewarding its ``progress`` (an exact expectation, no draws); or a
             `Sampler`.
         policy: Measure what a limited agent attains instead of the optimum (Def. C.1): from the
-            reward function to what it does.
+            reward function to what it does, or one fixed policy that looks at neither reward
+            nor clock (a `TabularPolicy`, or pair probabilities [P]).
         tolerance: Bound on the absolute error of every value, uniform in gamma.
 
     Raises:
-        InvalidInput: A gamma outside (0, 1), no samples, a sampler that gives another shape or
+        InvalidInput: A gamma outside (0, 1), no samples, a policy that does not fit, a sampler that gives another shape or
             a reward that is not finite, an MDP reduced by symmetry (iid rewards on orbits are
             other goals), or ``goals`` where there is no world.
     """
@@ -128,8 +131,10 @@ def power(
 
         return _average(mdp, gamma, rewards, samples, seed, optimal)
 
+    act = policy if callable(policy) else _fixed(mdp, policy)
+
     def limited(reward: Floats) -> tuple[Floats, float]:
-        weights = policy(reward)
+        weights = act(reward)
         values = policy_values(mdp, weights, reward, gamma, tolerance=tolerance)[:, 0]
         ahead = np.bincount(mdp.pair_state, weights * expected(mdp, values), mdp.n_states)
         return (1 - gamma) * np.where(mdp.terminal, values, ahead), tolerance
@@ -278,16 +283,35 @@ def _average(
     def work(rows: Floats) -> tuple[int, Block]:
         return len(rows), block(rows, class_of)
 
-    count, mean, square, error = 0, np.zeros(mdp.n_states), np.zeros(mdp.n_states), 0.0
-    # Chan, Golub and LeVeque 1979: means and squares of parts make those of the whole.
-    for n, part in in_threads(work, draw_rewards(mdp, rewards, samples, seed)):
-        off = part[0] - mean
-        square += part[1] + off * off * (count * n / (count + n))
-        mean += off * (n / (count + n))
-        count, error = count + n, max(error, part[2])
-    with np.errstate(invalid="ignore"):  # one sample has no spread
-        standard_error = np.sqrt(square / np.float64(count - 1) / count)
+    drawn = draw_rewards(mdp, rewards, samples, seed)
+    count, mean, standard_error, error = merged(in_threads(work, drawn), mdp.n_states)
     return Power(mdp, gamma, name, count, mean, standard_error, error)
+
+
+def merged(parts: Iterable[tuple[int, Block]], size: int) -> tuple[int, Floats, Floats, float]:
+    """Count, mean [size], its standard error [size] (nan of one sample) and the largest error.
+
+    Means and squares of parts make those of the whole (Chan, Golub and LeVeque 1979).
+    """
+    count, mean, square, error = 0, np.zeros(size), np.zeros(size), 0.0
+    for n, (its_mean, its_square, bound) in parts:
+        off = its_mean - mean
+        square += its_square + off * off * (count * n / (count + n))
+        mean += off * (n / (count + n))
+        count, error = count + n, max(error, bound)
+    with np.errstate(invalid="ignore"):  # one sample has no spread
+        return count, mean, np.sqrt(square / np.float64(count - 1) / count), error
+
+
+def _fixed(mdp: TabularMDP, policy: TabularPolicy | Floats) -> BoundedPolicy:
+    """A policy that does the same whatever is rewarded."""
+    if isinstance(policy, TabularPolicy):
+        if len(policy.bits) > 1 or policy.mdp is not mdp:
+            allowed = "a policy of this very MDP that does not look at the clock"
+            raise InvalidInput("policy", policy.name, allowed)
+        policy = policy.pair_weights(0)
+    weights = check_weights(mdp, policy)
+    return lambda reward: weights
 
 
 def _one_by_one(
