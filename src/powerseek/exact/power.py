@@ -118,9 +118,9 @@ def power(
         tolerance: Bound on the absolute error of every value, uniform in gamma.
 
     Raises:
-        InvalidInput: A gamma outside (0, 1), no samples, a policy that does not fit, a sampler that gives another shape or
-            a reward that is not finite, an MDP reduced by symmetry (iid rewards on orbits are
-            other goals), or ``goals`` where there is no world.
+        InvalidInput: A gamma outside (0, 1), no samples, a policy that does not fit, a sampler
+            that gives another shape or a reward that is not finite, an MDP reduced by symmetry
+            (iid rewards on orbits are other goals), or ``goals`` where there is no world.
     """
     check_gamma(gamma)
     if policy is None:
