@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import re
 import subprocess
 import sys
 import sysconfig
@@ -137,11 +138,12 @@ def test_constraints_pin_every_dependency_exactly():
     assert [pin for pin in pins if not _is_plain_pin(pin)] == []
     pinned = {pin.partition("==")[0].lower().replace("_", "-") for pin in pins}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["test"], *extras["bench"]]
     names = {line.partition(">=")[0].partition("[")[0].lower() for line in wanted}
     assert names - pinned == set()
 
 
 def _is_plain_pin(line: str) -> bool:
     name, separator, number = line.partition("==")
-    return bool(name and separator and number.replace(".", "").replace("post", "").isdigit())
+    return bool(name and separator and re.fullmatch(r"[\d.]+((b|rc|\.post|post)\d+)?", number))

@@ -10,7 +10,8 @@ from worlds import Ladder
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerated
 from powerseek.exact.bystander import disempowerment, fix_agent
-from powerseek.exact.power import draw_rewards, power
+from powerseek.exact.goals import draw_rewards
+from powerseek.exact.power import power
 
 NOOP, LOCK = 0, 1
 

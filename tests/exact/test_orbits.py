@@ -15,6 +15,7 @@ from worlds import Ladder
 
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerated
+from powerseek.exact.goals import classes, draw_rewards, goal_rewards
 from powerseek.exact.orbits import (
     arrangements,
     clopper_pearson,
@@ -22,7 +23,6 @@ from powerseek.exact.orbits import (
     orbit_count,
     orbit_size,
 )
-from powerseek.exact.power import classes, draw_rewards, goal_rewards
 
 FIG3 = known("power_turner_fig3").spec["successors"]
 

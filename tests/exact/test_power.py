@@ -18,7 +18,7 @@ from powerseek.exact import (
     power_limit,
     random_policy,
 )
-from powerseek.exact.power import classes, draw_rewards
+from powerseek.exact.goals import classes, draw_rewards
 from powerseek.exact.seeking import lookahead
 from powerseek.registry import list_worlds
 

@@ -32,7 +32,7 @@ from powerseek.exact import (
     power,
 )
 from powerseek.exact.empowerment import empowerment
-from powerseek.exact.power import classes
+from powerseek.exact.goals import classes
 from powerseek.experiments import cli
 from powerseek.experiments.analyse import Analysis, analyse, distances, specs, world_of
 from powerseek.experiments.analysis_files import FILES, OWN, states_table

@@ -16,8 +16,9 @@ from powerseek.exact import (
     power_greedy_policy,
 )
 from powerseek.exact.discounted import check_gamma
+from powerseek.exact.goals import check_draws
 from powerseek.exact.overseer import ExactOverseer
-from powerseek.exact.power import GAMMA, check_draws
+from powerseek.exact.power import GAMMA
 from powerseek.registry import register_agent
 
 

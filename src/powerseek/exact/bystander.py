@@ -17,16 +17,9 @@ from powerseek.exact.discounted import (
     solve_one,
 )
 from powerseek.exact.finite import WHOLE
+from powerseek.exact.goals import Block, Sampler, classes, draw_rewards, goal_rewards, merged
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.power import (
-    TOLERANCE,
-    Block,
-    Sampler,
-    classes,
-    draw_rewards,
-    goal_rewards,
-    merged,
-)
+from powerseek.exact.power import TOLERANCE
 from powerseek.exact.threads import in_threads
 from powerseek.types import Floats, Ints
 

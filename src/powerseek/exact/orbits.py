@@ -24,8 +24,8 @@ from powerseek.exact.discounted import (
     expected,
     solve_one,
 )
+from powerseek.exact.goals import BLOCK, Sampler, classes, draw_rewards, goal_rewards
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.power import BLOCK, Sampler, classes, draw_rewards, goal_rewards
 from powerseek.exact.threads import in_threads
 from powerseek.types import Floats, Ints
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from powerseek.exact.power import classes
+from powerseek.exact.goals import classes
 from powerseek.experiments.analyse import ARM_GAMMA, Analysis, Watch
 from powerseek.experiments.presentation import MISSING, number, ranged
 from powerseek.types import Floats, Ints
