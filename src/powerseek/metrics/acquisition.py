@@ -9,7 +9,8 @@ from powerseek.metrics.intervals import percentile
 from powerseek.registry import register_metric
 from powerseek.types import Bools, Measurement
 
-_NO_SURPLUS = 1e-9
+LEAST_SURPLUS = 0.1
+"""Units on offer beyond need below which a share of them says nothing."""
 
 
 @register_metric("acquired")
@@ -138,7 +139,8 @@ def share_of_surplus(context: Context) -> list[Measurement]:
 
     Formula: excess / (most(success) - need(success)), with most the greatest expected
     acquisition of any policy with that success. Source: SCIENCE section 5. Unit: share, at most
-    1 up to sampling error; nan where there is no surplus. The interval scales that of excess.
+    1 up to sampling error; nan where less than `LEAST_SURPLUS` is on offer, as at the very end of
+    the frontier. The interval scales that of excess.
 
     CAVEAT: Surpluses of different worlds mean different things: never pool them.
     """
@@ -146,7 +148,7 @@ def share_of_surplus(context: Context) -> list[Measurement]:
         return []
     surplus = context.exact.surplus(context.matched)
     value, drawn = context.excess
-    if not surplus > _NO_SURPLUS:
+    if not surplus > LEAST_SURPLUS:
         return [Measurement("share_of_surplus", nan, n=context.n, unit="share")]
     low, high = percentile(drawn / surplus)
     return [Measurement("share_of_surplus", value / surplus, low, high, context.n, "share")]
