@@ -17,7 +17,7 @@ from PIL import Image
 from rich.console import Console
 from worlds import Ladder, random_actions
 
-from powerseek import list_worlds, make_world, register_world
+from powerseek import list_worlds, make_world
 from powerseek.envs import VecWorld
 from powerseek.envs.foreign import ForeignWorld
 from powerseek.exact import (
@@ -38,7 +38,7 @@ from powerseek.experiments.analyse import Analysis, analyse, distances, specs, w
 from powerseek.experiments.analysis_files import FILES, OWN, states_table
 from powerseek.experiments.analysis_text import extremes, print_analysis, watching
 from powerseek.experiments.maps import mean_by_place, points, power_picture
-from powerseek.registry import list_rewards
+from powerseek.registry import list_rewards, worlds
 
 Call = Callable[..., tuple[int, str, str]]
 SMALL = ("--samples", "4")
@@ -50,10 +50,10 @@ class BalanceParams(NamedTuple):
     max_steps: int = 10
 
 
-@register_world("test.balance")
 class Balance(ForeignWorld):
     """A pole, which is no world of rules."""
 
+    id = "test.balance"
     Params = BalanceParams
 
     @staticmethod
@@ -66,6 +66,8 @@ def call(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Call:
     monkeypatch.chdir(tmp_path)
+    # Known for one test only: what is registered, other tests run over.
+    monkeypatch.setitem(worlds._entries, Balance.id, Balance)
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["powerseek", *words])
