@@ -24,7 +24,10 @@ from powerseek.exact import (
 
 GAMMA = 0.99
 STATES, ACTIONS = 1000, 4
-ARMS: tuple[Any, ...] = ("dense", {"every": 8}, {"every": "cap"}, "shaped", "terminal")
+ARMS: tuple[Any, ...] = (
+    *("dense", {"every": 8}, {"every": "cap"}, {"thinned": 0.25}, "shaped", "terminal"),
+    *({"approval": 8}, {"approval": "cap"}, {"coverage": 0.5}, {"coverage": 1.0}),
+)
 
 
 def graph(kind: str, states: int) -> np.ndarray[Any, np.dtype[np.int64]]:
