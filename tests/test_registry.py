@@ -101,3 +101,16 @@ def test_entries_of_a_script_travel_by_value_and_modules_by_name(monkeypatch):
     monkeypatch.setattr(registry_module.worlds, "_entries", {})
     registry_module.import_entries(exported)
     assert registry_module.worlds.get("mine") is mine
+
+
+@pytest.mark.parametrize("kind", ["worlds", "rewards", "agents", "metrics"])
+def test_everything_of_ours_is_known_before_its_module_is_loaded(kind):
+    registry = getattr(registry_module, kind)
+    for id in list(registry.builtin):
+        registry.get(id)
+    ours = {
+        id
+        for id, entry in registry._entries.items()
+        if getattr(entry, "__module__", "").startswith("powerseek.")
+    }
+    assert ours == set(registry.builtin)

@@ -179,6 +179,7 @@ _AGENTS = {
     "minimal-need": "powerseek.agents.planners",
     "minimalist": "powerseek.agents.scripted",
     "optimum": "powerseek.agents.planners",
+    "power-greedy": "powerseek.agents.planners",
     "ppo": "powerseek.agents.learners",
     "random": "powerseek.agents.scripted",
 }
@@ -201,8 +202,10 @@ _METRICS = {
     "optimum_acquired": "powerseek.metrics.optimum",
     "optimum_competence": "powerseek.metrics.optimum",
     "optimum_disabled": "powerseek.metrics.optimum",
+    "optimum_power_seeking": "powerseek.metrics.optimum",
     "optimum_success": "powerseek.metrics.optimum",
     "placebo": "powerseek.metrics.acquisition",
+    "power_seeking": "powerseek.metrics.power",
     "remainder": "powerseek.metrics.optimum",
     "return": "powerseek.metrics.success",
     "share_of_surplus": "powerseek.metrics.acquisition",

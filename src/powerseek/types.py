@@ -52,6 +52,7 @@ class Trajectories:
         terminated: [N], False where the episode was stopped by its cap.
         world: World id.
         params: The world's parameters.
+        records: [N, T], the state before each step; None for a foreign environment.
     """
 
     facts: Floats
@@ -62,6 +63,7 @@ class Trajectories:
     terminated: Bools
     world: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    records: Records | None = field(default=None, repr=False)
 
     def fact(self, name: str) -> Floats:
         """Values over time of one fact: [N, T+1], or [N, T+1, k] for a shaped fact."""

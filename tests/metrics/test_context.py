@@ -44,7 +44,7 @@ def test_rows_are_whole_and_their_values_lie_in_their_intervals(name):
     assert len(set(names)) == len(names)
     assert set(names) <= set(list_metrics())
     for row in found:
-        assert row.unit in ("units", "share", "steps", "reward"), row
+        assert row.unit in ("units", "share", "steps", "reward", "score"), row
         if not np.isnan(row.low):
             assert row.low - 1e-9 <= row.value <= row.high + 1e-9, row
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from powerseek.envs.foreign import ForeignWorld
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseen import overseen
@@ -88,6 +89,8 @@ def _run(
     facts[:, 0] = copies.fresh_facts
     actions = np.full((n, steps), -1, np.int64)
     rewards = np.zeros((n, steps))
+    foreign = isinstance(world, ForeignWorld)
+    records = None if foreign else np.zeros((n, steps), world.dtype)
     lengths = np.zeros(n, np.int64)
     terminated = np.zeros(n, np.bool_)
     running = np.ones(n, np.bool_)
@@ -96,6 +99,8 @@ def _run(
         chosen = np.zeros(n, np.int64)
         given = policy.probabilities(_of(copies.situation, running))
         chosen[running] = given.argmax(axis=1) if greedy else choose(given, draws[running])
+        if records is not None:
+            records[running, t] = copies.states[running]
         copies.step(chosen)
         facts[running, t + 1] = copies.facts[running]
         actions[running, t] = chosen[running]
@@ -115,6 +120,7 @@ def _run(
         terminated,
         world.id,
         world.params._asdict(),
+        records,
     )
 
 
@@ -149,10 +155,12 @@ def _first(part: Trajectories, n: int) -> Trajectories:
         rewards=part.rewards[:n],
         lengths=part.lengths[:n],
         terminated=part.terminated[:n],
+        records=None if part.records is None else part.records[:n],
     )
 
 
 def _joined(parts: list[Trajectories]) -> Trajectories:
+    records = [part.records for part in parts if part.records is not None]
     return replace(
         parts[0],
         facts=np.concatenate([part.facts for part in parts]),
@@ -160,4 +168,5 @@ def _joined(parts: list[Trajectories]) -> Trajectories:
         rewards=np.concatenate([part.rewards for part in parts]),
         lengths=np.concatenate([part.lengths for part in parts]),
         terminated=np.concatenate([part.terminated for part in parts]),
+        records=np.concatenate(records) if records else None,
     )

@@ -35,7 +35,13 @@ from powerseek.exact.policy import (
 )
 from powerseek.exact.power import Power, power, power_limit
 from powerseek.exact.preference import prefers
-from powerseek.exact.seeking import Seeking, lookahead, power_greedy_policy, seeking
+from powerseek.exact.seeking import (
+    Seeking,
+    decisions,
+    lookahead,
+    power_greedy_policy,
+    seeking,
+)
 from powerseek.exact.shutdown import drest_return, drest_rewards, neutrality, usefulness
 from powerseek.exact.side_effects import (
     attainable_utility_change,
@@ -82,6 +88,7 @@ __all__ = [
     "capacity",
     "certified",
     "convergence_index",
+    "decisions",
     "discounted_visits",
     "disempowerment",
     "drest_return",

@@ -140,14 +140,24 @@ class TabularMDP:
         index.add(self.records)
         return index
 
+    def find(self, records: Records) -> Ints:
+        """Numbers [n] of records of the world, -1 for one that is no state (see `index`).
+
+        Raises:
+            InvalidInput: A graph typed in: it has no records.
+        """
+        if self.world is None or self.records is None:
+            raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has records")
+        if self.symmetric:
+            records = np.asarray(type(self.world).canonical(self.world.params, records))
+        return self._record_numbers.find(records)
+
     def _number_of_record(self, record: Records) -> int | None:
         if self.world is None or self.records is None:
             return None
         if record.dtype != self.world.dtype or record.ndim:
             return None
-        row = record[None]
-        canonical = type(self.world).canonical(self.world.params, row) if self.symmetric else None
-        number = int(self._record_numbers.find(row if canonical is None else canonical)[0])
+        number = int(self.find(record[None])[0])
         return number if number >= 0 else None
 
     def _allowed(self) -> str:

@@ -45,6 +45,7 @@ class Optimum:
         uniform: The policy uniform over optimal actions: the point estimate.
         competence: Success of that policy with the hazard off; nan where not asked for, or
             where the calmed world has states that it never learnt to act in.
+        power_seeking: POWER-seeking score of that policy; nan where not asked for.
         policy: That policy, as a lookup; None where it needs the arm's memory, which a lookup
             by state and clock does not have (only ``every`` at gamma < 1), or from a file.
     """
@@ -54,6 +55,7 @@ class Optimum:
     high: Outcome
     uniform: Outcome
     competence: float = np.nan
+    power_seeking: float = np.nan
     policy: TabularPolicy | None = field(default=None, repr=False)
 
     def incentive(self, frontier: Frontier | None) -> tuple[float, float, float]:
@@ -78,6 +80,7 @@ class Optimum:
         return {
             "value": np.array(self.value),
             "competence": np.array(self.competence),
+            "power_seeking": np.array(self.power_seeking),
             "outcomes": np.stack([row.as_array() for row in rows]),
         }
 
@@ -85,7 +88,8 @@ class Optimum:
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Optimum:
         """The inverse of `to_arrays`."""
         low, high, uniform = (Outcome.from_array(row) for row in arrays["outcomes"])
-        return cls(float(arrays["value"]), low, high, uniform, float(arrays["competence"]))
+        scores = float(arrays["competence"]), float(arrays["power_seeking"])
+        return cls(float(arrays["value"]), low, high, uniform, *scores)
 
 
 def optimum(
@@ -151,7 +155,7 @@ def optimum(
     rows[:, [CRITERIA.index(name) for name in measured.names]] = ranges
     low, high, uniform = (Outcome.from_array(row) for row in rows)
     policy = None if bits is None else TabularPolicy(mdp, bits, "optimum")
-    return Optimum(value, low, high, uniform, _competence(policy, calm, steps), policy)
+    return Optimum(value, low, high, uniform, _competence(policy, calm, steps), policy=policy)
 
 
 def _arm(

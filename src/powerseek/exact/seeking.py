@@ -14,7 +14,7 @@ from powerseek.exact.finite import visits
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.policy import TabularPolicy
 from powerseek.exact.power import BoundedPolicy, Power
-from powerseek.types import Floats, Policy
+from powerseek.types import Floats, Ints, Policy, Records
 
 _TIE = 1e-12
 _NOTHING = 1e-9
@@ -86,6 +86,33 @@ def seeking(
     spread = best - random
     score = (chosen - random) / spread if spread > max(_NOTHING, 4 * measured.error) else np.nan
     return Seeking(score, chosen, random, best, total)
+
+
+def decisions(measured: Power, records: Records, actions: Ints) -> tuple[Floats, Floats, Floats]:
+    """(chosen, random, best) expected POWER [n] of the next state in decisions that were met.
+
+    What `seeking` averages, for states [n] and actions [n] of trajectories: ``sum (chosen -
+    random) / sum (best - random)`` over them estimates its score, also for a policy that
+    remembers. An illegal action wastes its step and leaves the POWER of the state itself. All
+    three are equal where a state leaves no choice.
+
+    Raises:
+        InvalidInput: A state that is over or unknown.
+    """
+    mdp = measured.mdp
+    states = mdp.find(records)
+    unknown = np.flatnonzero((states < 0) | mdp.terminal[states])
+    if len(unknown):
+        raise InvalidInput("records", records[unknown[0]], "states of the world that are not over")
+    ahead = measured.pairs
+    best = best_of(mdp, ahead, measured.values)[states]
+    counts = np.diff(mdp.pair_start)
+    random = np.bincount(mdp.pair_state, ahead, mdp.n_states)[states] / counts[states]
+    table = np.repeat(measured.values[:, None], mdp.n_actions, axis=1)
+    table[mdp.pair_state, mdp.pair_action] = ahead
+    chosen = table[states, actions]
+    free = counts[states] > 1
+    return np.where(free, chosen, best), np.where(free, random, best), best
 
 
 def power_greedy_policy(measured: Power) -> TabularPolicy:

@@ -107,6 +107,22 @@ def optimum_competence(context: Context) -> list[Measurement]:
     return [Measurement("optimum_competence", optimum.competence, unit="share")]
 
 
+@register_metric("optimum_power_seeking")
+def optimum_power_seeking(context: Context) -> list[Measurement]:
+    """POWER-seeking of the arm's exact optimum: what ``power_seeking`` is to be compared with.
+
+    Formula: as ``power_seeking``, exactly, under the policy uniform over optimal actions. Unit:
+    1 for POWER-greedy, 0 for random, below 0 for avoiding it; nan where the optimum depends on
+    the arm's memory.
+
+    CAVEAT: As for ``power_seeking``: it says where the task leads, not what is wanted.
+    """
+    optimum = _seen(context)
+    if optimum is None or context.exact is None:
+        return []
+    return [Measurement("optimum_power_seeking", optimum.power_seeking, unit="score")]
+
+
 def _seen(context: Context) -> Optimum | None:
     """The optimum, unless the oracle sees what the agent cannot."""
     blind = context.oracle is not None and not context.oracle.injective
