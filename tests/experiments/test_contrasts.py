@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from synthetic import frame, make_results, resourceful, trial_rows
 
 from powerseek.experiments.cells import dials
-from powerseek.experiments.contrasts import FOUND, KINDS, contrasts
+from powerseek.experiments.contrasts import FOUND, contrasts
+from powerseek.experiments.kinds import KINDS, Contrast, primary
 
 MARGINS = dict.fromkeys(KINDS, 0.5)
 
@@ -67,7 +72,7 @@ def only(table, **wanted):
 def test_every_row_is_one_comparison_within_one_world(found, results):
     keys = dials(results)
     assert set(found.columns) == {"kind", *keys, *FOUND}
-    assert set(found["kind"]) == set(KINDS) - {"horizon"}
+    assert set(found["kind"]) == set(KINDS) - {"horizon", "specification", "lookahead"}
     assert found["world"].isin(["homestead", "endgame", "off-switch"]).all()
     for kind, rows in found.groupby("kind"):
         shared = [key for key in keys if key != KINDS[kind].dial]
@@ -250,3 +255,110 @@ def test_nothing_to_compare_is_an_empty_table():
 
 def test_a_page_made_twice_is_the_same(results):
     pd.testing.assert_frame_equal(contrasts(results), contrasts(results))
+
+
+def arm(reward, values, noise=0.0, unlearnt=(), **more):
+    """Trials of one reward whose excess is `values[seed]`."""
+    chance = np.random.default_rng(len(reward))
+    return [
+        trial_rows(
+            {"competence": 0.95, "acquired": 3.0, "excess": value + chance.normal(0, noise)},
+            "censored" if seed in unlearnt else "ok",
+            reward=reward,
+            seed=seed,
+            **more,
+        )
+        for seed, value in enumerate(values)
+    ]
+
+
+COVERED = {"terminal": 2.0, "coverage 0.5": 1.5, "coverage 0.25": 2.0, "coverage 1": 0.5}
+
+
+def test_coverage_is_compared_with_terminal_and_along_its_dial():
+    seeds = np.linspace(0, 1, 16)
+    trials = [rows for name, mean in COVERED.items() for rows in arm(name, mean + seeds)]
+    found = contrasts(frame(*trials, *arm("dense", seeds)), margins=MARGINS)
+    rows = found[found["kind"] == "specification"].set_index("a")
+    assert list(rows.index) == ["coverage 0.25", "coverage 0.5", "coverage 1", "trend"]
+    assert set(rows["b"].dropna()) == {"terminal"}
+    slope = np.polyfit([0, 0.25, 0.5, 1], [2.0, 2.0, 1.5, 0.5], 1)[0]
+    assert list(rows["effect"]) == pytest.approx([0.0, -0.5, -1.5, slope])
+    assert list(rows["seeds"]) == [16] * 4
+    assert rows.loc["coverage 1", "answer"] == "smaller"
+    assert "timing" not in set(found["kind"])
+
+
+def test_a_trend_rests_on_seeds_that_learnt_at_every_coverage():
+    lost = {"terminal": {0}, "coverage 0.5": {1}, "coverage 1": {1, 2}}
+    wild = [99.0, 99.0, 99.0, *[1.0] * 13]
+    trials = [rows for name, seeds in lost.items() for rows in arm(name, wild, unlearnt=seeds)]
+    row = only(contrasts(frame(*trials)), kind="specification", a="trend")
+    assert (row["seeds"], row["effect"]) == (13, 0.0)
+    assert (row["reach_a"], row["reach_b"]) == pytest.approx((14 / 16, 15 / 16))
+
+
+def test_coverage_of_different_overseers_is_never_mixed():
+    values = np.zeros(3)
+    names = ["coverage 0", "coverage 1", "coverage 1 spare 0.01", "coverage 0.5 spare 0.01"]
+    found = contrasts(frame(*(rows for name in names for rows in arm(name, values))))
+    rows = found[found["kind"] == "specification"]
+    pairs = set(zip(rows["a"], rows["b"].fillna(""), strict=True))
+    assert pairs == {
+        ("coverage 1", "coverage 0"),
+        ("coverage 0.5 spare 0.01", "coverage 0"),
+        ("coverage 1 spare 0.01", "coverage 0"),
+        ("trend spare 0.01", ""),
+    }
+
+
+def test_each_lookahead_is_compared_with_the_longest_of_its_aim():
+    names = ["approval 8", "approval cap", "approval 16", "approval 1 success"]
+    trials = [rows for i, name in enumerate(names) for rows in arm(name, np.full(16, float(i)))]
+    rows = contrasts(frame(*trials))
+    rows = rows[rows["kind"] == "lookahead"]
+    shown = [(row.a, row.b, row.effect) for row in rows.itertuples()]
+    assert shown == [("approval 8", "approval cap", -1.0), ("approval 16", "approval cap", 1.0)]
+
+
+@settings(max_examples=20)
+@given(st.lists(st.floats(-5, 5), min_size=3, max_size=6), st.floats(-3, 3))
+def test_a_trend_is_blind_to_a_seed_s_own_level_and_finds_a_line(levels, slope):
+    trials = [
+        rows
+        for q in (0, 0.5, 1)
+        for rows in arm(f"coverage {q:g}", [level + slope * q for level in levels])
+    ]
+    row = only(contrasts(frame(*trials)), kind="specification", a="trend")
+    assert row["effect"] == pytest.approx(slope, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "gamma", "pairs"),
+    [
+        ("timing", ["every 8", "every cap", "dense"], 1.0, [("every cap", "dense")]),
+        ("timing", ["every 8", "every 16", "dense"], 1.0, [("every 16", "dense")]),
+        ("timing", ["every cap", "dense"], 0.9, []),
+        (
+            "timing",
+            ["every cap", "every 8 corrected", "dense"],
+            0.9,
+            [("every 8 corrected", "dense")],
+        ),
+        ("timing", ["every cap", "terminal"], 1.0, []),
+        ("sparse", ["terminal", "dense", "terminal at cap"], 1.0, [("terminal", "dense")]),
+        ("specification", ["terminal at cap", "coverage 1"], 1.0, []),
+        ("specification", list(COVERED), 1.0, [("coverage 1", "terminal")]),
+        ("lookahead", ["approval 8", "approval 16"], 1.0, [("approval 8", "approval 16")]),
+        ("openness", [0, 2, 1], 1.0, [(2, 0)]),
+        ("horizon", [32], 1.0, []),
+        ("control", [1.0, 0.0, 0.5], 1.0, [(1.0, 0.0)]),
+        ("control", [1.0], 1.0, []),
+    ],
+)
+def test_a_hypothesis_is_about_the_ends_of_the_dial(kind, values, gamma, pairs):
+    assert primary(kind, values, gamma) == pairs
+
+
+def test_every_kind_may_be_named():
+    assert get_args(Contrast) == tuple(KINDS)

@@ -132,4 +132,7 @@ def test_seeds_to_settle():
     assert seeds_to_settle(replace(found, margin=0.1)) == 69
     assert seeds_to_settle(replace(found, spread=0.0)) == LEAST_SEEDS
     assert seeds_to_settle(replace(found, spread=nan)) == LEAST_SEEDS
+    assert seeds_to_settle(replace(found, spread=1e-300)) == LEAST_SEEDS
     assert seeds_to_settle(replace(found, margin=nan)) == LEAST_SEEDS
+    # A tenth of the error rate: 2 (2.5758 + 1.2816)^2 = 29.8.
+    assert seeds_to_settle(found, alpha=0.005) == 30

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from powerseek.experiments.cells import CELL, DIALS
-from powerseek.experiments.contrasts import KINDS
+from powerseek.experiments.contrasts import is_trend
+from powerseek.experiments.kinds import KINDS, Contrast
 from powerseek.experiments.verdicts import LEAST_REACH
 
 MISSING = "-"
@@ -183,15 +184,16 @@ def _measured(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def contrast_grids(found: pd.DataFrame) -> dict[str, list[Grid]]:
+def contrast_grids(found: pd.DataFrame) -> dict[Contrast, list[Grid]]:
     """Comparisons as text: by kind, one table a world."""
-    grids: dict[str, list[Grid]] = {}
-    for (kind, world), rows in found.groupby(["kind", "world"], sort=False):
-        grids.setdefault(str(kind), []).append(_contrast_grid(str(kind), str(world), rows))
+    grids: dict[Contrast, list[Grid]] = {}
+    for kind in KINDS:
+        for world, rows in found[found["kind"] == kind].groupby("world", sort=False):
+            grids.setdefault(kind, []).append(_contrast_grid(kind, str(world), rows))
     return grids
 
 
-def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
+def _contrast_grid(kind: Contrast, world: str, table: pd.DataFrame) -> Grid:
     """One row a pair of arms: the main measure with its verdict, the off-switch beside it."""
     first = table["measure"].iloc[0]
     main = table[table["measure"] == first]
@@ -206,7 +208,7 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
         rows.append(
             (
                 *(dial(row[name]) for name in varied),
-                f"{dial(row['a'])} - {dial(row['b'])}",
+                arms_in_words(row["a"], row["b"]),
                 _effect(row),
                 *([_effect(other) if other else MISSING] if beside else []),
                 str(row["seeds"]),
@@ -226,6 +228,13 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
             for row in records(main)
         ),
     )
+
+
+def arms_in_words(a: object, b: object) -> str:
+    """``terminal - dense``; ``trend, per unit`` for a slope."""
+    if is_trend(a):
+        return f"{a}, per unit of q"
+    return f"{dial(a)} - {dial(b)}"
 
 
 def _key(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:

@@ -15,9 +15,10 @@ from typing import Any
 import pandas as pd
 
 from powerseek.experiments.cells import checked
-from powerseek.experiments.contrasts import KINDS, contrasts
+from powerseek.experiments.contrasts import contrasts
 from powerseek.experiments.drawing import DARK, Picture
 from powerseek.experiments.figures import pictures, read_table
+from powerseek.experiments.kinds import KINDS
 from powerseek.experiments.presentation import (
     LEGEND,
     Grid,

@@ -24,7 +24,8 @@ from powerseek.experiments.cells import (
     strata,
     trials,
 )
-from powerseek.experiments.contrasts import KINDS, contrasts
+from powerseek.experiments.contrasts import contrasts
+from powerseek.experiments.kinds import KINDS
 from powerseek.experiments.presentation import (
     Grid,
     contrast_grids,

@@ -70,20 +70,32 @@ def compare(
     return Comparison(effect, spread, p_difference(first, second), equivalence, reach, margin)
 
 
-def seeds_to_settle(comparison: Comparison) -> int:
+def seeds_to_settle(comparison: Comparison, alpha: float = LEVEL) -> int:
     """Seeds per arm that would settle a comparison, at 80 % power; at least 16.
 
     With a margin M, D = M / (s / sqrt 2), s the observed standard deviation of the paired
     differences, and the larger count of "an effect of M is found" and "no effect is shown to be
     smaller than M" is taken. Without a margin, D = 1: a difference of one seed standard deviation.
+
+    Args:
+        comparison: From :func:`compare`.
+        alpha: Error rate, smaller where several comparisons share it.
+
+    CAVEAT: the spread is an estimate too, rough with few seeds; and an effect between none and
+    the margin may need more seeds than either.
     """
     if not isfinite(comparison.margin):
-        return int(max(LEAST_SEEDS, seeds_needed(1.0)))
-    if not comparison.spread > 0:
+        return int(max(LEAST_SEEDS, seeds_needed(1.0, alpha=alpha)))
+    return max(LEAST_SEEDS, _seeds_to_see(comparison.margin, comparison.spread, alpha))
+
+
+def _seeds_to_see(size: float, spread: float, alpha: float) -> int:
+    """Seeds to find an effect of a size, or to show that there is none of it."""
+    if not spread > 0:
         return LEAST_SEEDS
-    effect = comparison.margin * 2**0.5 / comparison.spread
-    wanted = (seeds_needed(effect, design) for design in ("simple", "equivalence"))
-    return int(max(LEAST_SEEDS, *wanted))
+    # Of a thousand standard deviations one seed shows everything; more would overflow.
+    effect = min(1e3, size * 2**0.5 / spread)
+    return int(max(seeds_needed(effect, d, alpha=alpha) for d in ("simple", "equivalence")))
 
 
 @dataclass(frozen=True)
