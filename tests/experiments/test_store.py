@@ -28,6 +28,7 @@ def study(**keys: Any) -> Study:
 
 
 PARAMS = {"openness": 1, "max_steps": 8, "spoil": 0.1}
+CLAIM = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}
 GRID = [Trial(Cell("w", 1, PARAMS, {"every": 8}, "ppo", 9), seed, "s") for seed in range(2)]
 
 
@@ -193,7 +194,7 @@ def test_the_kept_study_is_the_study(tmp_path: Path) -> None:
         "gamma": [1, 0.9],
         "rewards": ["dense", {"every": "cap"}],
         "also": [{"rewards": "dense", "power_weight": 1.0}],
-        "hypotheses": [{"id": "H1a", "margin": 0.5}],
+        "hypotheses": [CLAIM],
         "settings": {"maskable-ppo": {"net": [8, 8]}},
     }
     store = begun(tmp_path, **keys)

@@ -18,6 +18,7 @@ from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.lookahead import arms_of, lookahead_of, refuse_idle
+from powerseek.experiments.preregistration import check_hypotheses
 from powerseek.experiments.study import Study, WorldEntry
 from powerseek.experiments.wording import closest
 from powerseek.registry import list_agents, make_world
@@ -172,7 +173,9 @@ def cells(study: Study) -> tuple[Cell, ...]:
         for i, entry in enumerate(block.worlds):
             for cell in _cells_of(block, entry, f"{written['worlds']}[{i}]", written):
                 found.setdefault(cell.key, cell)
-    return _with_windows(tuple(found.values()))
+    grid = tuple(found.values())
+    check_hypotheses(study, grid)
+    return _with_windows(grid)
 
 
 def trials(study: Study) -> tuple[Trial, ...]:

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ import yaml
 
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments.grid import Trial, digest
+from powerseek.experiments.preregistration import (
+    NAME as REGISTRATION,
+)
+from powerseek.experiments.preregistration import (
+    may_have_begun,
+    registered,
+    registration,
+)
 from powerseek.experiments.study import Study
 
 TEXT, NUMBER, WHOLE = pa.string(), pa.float64(), pa.int64()
@@ -77,7 +86,7 @@ class Store:
         if self.out.exists() and not self.out.is_dir():
             raise InvalidInput("--out", str(self.out), "a directory")
         guard(self.out, self._check, study, grid, resume)
-        guard(self.out, self._begin, study)
+        guard(self.out, self._begin, study, grid)
 
     def _check(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
         if not self.out.exists() or not any(self.out.iterdir()):
@@ -98,12 +107,24 @@ class Store:
             allowed = f"at least the {held['seeds']} seeds that {self.out} already holds"
             raise InvalidInput("seeds", study.seeds, allowed)
 
-    def _begin(self, study: Study) -> None:
+    def _begin(self, study: Study, grid: Sequence[Trial]) -> None:
+        kept = self._preregister(study, grid)
         for folder in (self.trials, self.out / "errors", self.out / "oracles"):
             folder.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False)
         write_atomically(self.out / "study.yaml", lambda path: path.write_text(text))
-        self._write_json("manifest.json", _manifest(study))
+        self._write_json("manifest.json", {**_manifest(study), "preregistered": kept["hash"]})
+
+    def _preregister(self, study: Study, grid: Sequence[Trial]) -> dict[str, Any]:
+        """Keep what the study claims, before any trial starts; changes are added, never hidden."""
+        held = self._read_json(REGISTRATION)
+        content = registration(study, list({t.cell.key: t.cell for t in grid}.values()))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        begun = self.out.is_dir() and may_have_begun(self.out)
+        kept = registered(held, content, digest(content), begun, now)
+        if kept != held:
+            self._write_json(REGISTRATION, kept)
+        return kept
 
     def manifest(self) -> dict[str, Any]:
         """What the directory says it holds; empty where it has none.
@@ -111,12 +132,17 @@ class Store:
         Raises:
             StoreError: It is there and cannot be read.
         """
+        return self._read_json("manifest.json")
+
+    def _read_json(self, name: str) -> dict[str, Any]:
         try:
-            held: dict[str, Any] = json.loads((self.out / "manifest.json").read_text())
-        except FileNotFoundError:
+            held = json.loads((self.out / name).read_text())
+            if not isinstance(held, dict):
+                raise ValueError("it holds no mapping")
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, ValueError) as error:
-            raise StoreError(f"{self.out / 'manifest.json'}: cannot be read: {error}") from None
+            raise StoreError(f"{self.out / name}: cannot be read: {error}") from None
         return held
 
     def provenance(self, study: Study, grid: Sequence[Trial], run: Mapping[str, Any]) -> None:
@@ -129,8 +155,7 @@ class Store:
             {
                 "study": study.name,
                 "identity": identity(study),
-                "preregistered": before.get("preregistered", digest(_preregistered(study))),
-                "hypotheses": digest(_preregistered(study)),
+                "preregistered": self._read_json(REGISTRATION).get("hash"),
                 "trials": len(grid),
                 "seeds": study.seeds,
                 "wall_seconds": sum(run["wall_seconds"] for run in runs),
@@ -193,11 +218,11 @@ class Store:
         return _frame(table)
 
     def stale(self, grid: Iterable[Trial]) -> bool:
-        """Whether a trial was kept after the last merge, or there was none."""
+        """Whether a trial was kept or a claim changed after the last merge, or there was none."""
         if not self.results.is_file():
             return True
         merged = self.results.stat().st_mtime_ns
-        paths = (self.path(trial) for trial in grid)
+        paths = (self.out / REGISTRATION, *(self.path(trial) for trial in grid))
         return any(path.stat().st_mtime_ns > merged for path in paths if path.is_file())
 
     def load(self) -> pd.DataFrame:
@@ -239,7 +264,7 @@ def describe(trial: Trial) -> dict[str, Any]:
 
 
 def identity(study: Study) -> str:
-    """Hash of all that makes a study another study: everything but the number of seeds."""
+    """Hash of all that makes a study another study: everything but seeds and hypotheses."""
     return digest(_content(study))
 
 
@@ -288,12 +313,10 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 def _content(study: Study) -> dict[str, Any]:
     content = study.model_dump(mode="json")
-    content.pop("seeds")
+    # More seeds, and other claims about the same trials, leave the trials what they are.
+    for name in ("seeds", "hypotheses"):
+        content.pop(name)
     return content
-
-
-def _preregistered(study: Study) -> list[Any]:
-    return [hypothesis.model_dump(mode="json") for hypothesis in study.hypotheses]
 
 
 def _manifest(study: Study) -> dict[str, Any]:
@@ -312,6 +335,7 @@ def _manifest(study: Study) -> dict[str, Any]:
             "curves.parquet": "one row per trial x evaluation while training",
             "frontiers.parquet": "need and most of each setting, one row per vertex",
             "study.yaml": "the study",
+            REGISTRATION: "its hypotheses as fixed before the first trial, and what changed since",
             "provenance.json": "what made these results",
         },
     }

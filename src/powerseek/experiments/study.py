@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.cells import MEASURES
+from powerseek.experiments.kinds import KINDS, SHARE_BEYOND, Contrast
 from powerseek.experiments.wording import Nested, closest, readable
 
 
@@ -30,6 +32,15 @@ PositiveShare = Annotated[float, Field(strict=True, gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
 TimeLimit = Literal["terminal", "bootstrap"]
 Settings = dict[str, dict[str, Any]]
+
+COMPARABLE = (*MEASURES, SHARE_BEYOND)
+
+
+def _measure(name: str) -> str:
+    if name not in COMPARABLE:
+        raise ValueError
+    return name
+
 
 WHOLE = "a whole number >= 1"
 OPTIONAL_WHOLES = f"{WHOLE}, or a list of them"
@@ -60,14 +71,51 @@ class WorldEntry(BaseModel):
 
 
 class Hypothesis(BaseModel):
-    """A claim fixed before the first trial."""
+    """A claim about a - b, the two ends of one dial, fixed before the first trial.
+
+    Attributes:
+        id: ``H1a``, or the claim in words.
+        contrast: Kind of comparison; it says which arms a and b are.
+        direction: What a - b is claimed to be: ``larger`` or ``smaller`` than `line`, or ``none``
+            where they are claimed to differ by less than `margin`.
+        margin: Smallest effect of interest, > 0, in the measure's unit.
+        measure: What is compared; the kind's own where absent.
+        line: Value that a - b is held against, in the measure's unit.
+        world: The world it is about; every world that has both arms where absent.
+    """
 
     model_config = _MODEL
 
-    id: str = Field(description="an id as in H1a", strict=True)
-    contrast: Any = Field(None, description="what is compared with what")
-    margin: Number | None = Field(None, description="the smallest effect of interest, a number")
-    line: Any = Field(None, description="the preset line, a number or words")
+    id: str = Field(
+        description="an id as in H1a, or the claim in words",
+        strict=True,
+        min_length=1,
+        examples=["id: H1a"],
+    )
+    contrast: Contrast = Field(
+        description=f"one of {', '.join(KINDS)}", examples=["contrast: timing"]
+    )
+    direction: Literal["larger", "smaller", "none"] = Field(
+        description="larger, smaller or none: what the claim says of the first arm against the "
+        "second (every: cap against dense, more coverage against less, longer against shorter)",
+        examples=["direction: larger"],
+    )
+    margin: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = Field(
+        description="a number > 0, the smallest effect of interest in the measure's unit",
+        examples=["margin: 0.5"],
+    )
+    measure: Annotated[str, AfterValidator(_measure)] | None = Field(
+        None, description=f"one of {', '.join(COMPARABLE)}", examples=["measure: excess"]
+    )
+    line: Number = Field(
+        0.0, description="a number in the measure's unit, 0 by default", examples=["line: 0"]
+    )
+    world: str | None = Field(None, description="a world of this study", strict=True)
+
+    @property
+    def compared(self) -> str:
+        """The measure that is compared."""
+        return self.measure or KINDS[self.contrast].measure
 
 
 class Dials(BaseModel):
@@ -126,6 +174,7 @@ class Study(Dials):
             highest is the gate for `censored`.
         episodes: Episodes of each evaluation.
         evaluations: How often a trial is evaluated while it trains.
+        hypotheses: Claims with their margins, fixed before the first trial.
         settings: Per agent, settings that replace the agent's own defaults.
         also: Extra blocks of cells.
     """
@@ -139,7 +188,9 @@ class Study(Dials):
     )
     episodes: Whole = Field(1000, description=WHOLE)
     evaluations: Whole = Field(10, description=WHOLE)
-    hypotheses: list[Hypothesis] = Field([], description="a list of {id, contrast, margin, line}")
+    hypotheses: list[Hypothesis] = Field(
+        [], description="a list of {id, contrast, direction, margin}"
+    )
     settings: Settings = Field({}, description="agent: {setting: value}")
     also: list[Block] = Field([], description="a list of {key: [values]}, each a block of cells")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from powerseek.errors import InvalidInput
@@ -31,11 +32,20 @@ def readable(
         key = error["loc"][-1]
         allowed = f"no key {key!r} here; known keys: {', '.join(known)}"
         return InvalidInput(_path(error["loc"], data), error["input"], allowed, closest(key, known))
+    where, field = _path(error["loc"], data), _field(error["loc"], root, nested)
+    allowed = (field.description if field else "") or ""
+    example = f"Write {field.examples[0]}." if field and field.examples else ""
     if error["type"] == "missing":
-        allowed = _allowed(error["loc"], root, nested)
-        return InvalidInput(_path(error["loc"], data), None, f"{allowed} (this key is required)")
-    where, value = _path(error["loc"], data), error["input"]
-    return InvalidInput(where, value, _allowed(error["loc"], root, nested), _number_hint(value))
+        return InvalidInput(where, None, f"{allowed} (this key is required)", example)
+    value, hint = error["input"], ""
+    if error["type"] in _OF_ANOTHER_TYPE:
+        hint = _number_hint(value)
+    elif allowed.startswith("one of "):
+        hint = closest(value, allowed.removeprefix("one of ").split(", "))
+    return InvalidInput(where, value, allowed, hint or example)
+
+
+_OF_ANOTHER_TYPE = {"int_type", "float_type", "int_from_float", "int_parsing", "float_parsing"}
 
 
 def _number_hint(value: object) -> str:
@@ -59,14 +69,14 @@ def _model_at(loc: Location, root: type[BaseModel], nested: Nested) -> type[Base
     return model
 
 
-def _allowed(loc: Location, root: type[BaseModel], nested: Nested) -> str:
-    """The description of the innermost key on the way to an error."""
-    model, words = root, ""
+def _field(loc: Location, root: type[BaseModel], nested: Nested) -> FieldInfo | None:
+    """The innermost key on the way to an error."""
+    model, found = root, None
     for part in loc:
         if part in model.model_fields:
-            words = model.model_fields[str(part)].description or ""
+            found = model.model_fields[str(part)]
             model = nested.get((model, str(part)), model)
-    return words
+    return found
 
 
 def _path(loc: Location, data: object) -> str:
