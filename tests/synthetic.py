@@ -160,3 +160,43 @@ def make_frontiers():
             )
         )
     return pd.concat(rows)
+
+
+def planted(
+    effect=0.0,
+    noise=0.3,
+    seeds=16,
+    unlearnt=0,
+    gain=2.0,
+    rewards=("dense", "every cap"),
+    measure="excess",
+    **identity,
+):
+    """Two arms that differ in one measure by `effect` (known), and a positive control.
+
+    Args:
+        effect: Mean of the second arm - the first.
+        noise: Standard deviation between seeds of each arm.
+        seeds: Seeds of each arm.
+        unlearnt: So many seeds of the second arm do not learn the task.
+        gain: What an agent that is paid for power acquires more; None for no positive control.
+        rewards: The two arms.
+        measure: What differs.
+        identity: What trials share.
+    """
+    rng = np.random.default_rng(3)
+    found = []
+    for i, reward in enumerate(rewards):
+        # Centred, so that the effect in the sample is the one planted.
+        values = rng.normal(0, 1, seeds)
+        values = 1 + i * effect + noise * (values - values.mean())
+        for seed, value in enumerate(values):
+            status = "censored" if i and seed < unlearnt else "ok"
+            measures = {"competence": 0.95, "acquired": 3 + rng.normal(0, 0.1), "excess": 1.0}
+            measures |= {measure: value}
+            found.append(trial_rows(measures, status, reward=reward, seed=seed, **identity))
+    for seed in range(0 if gain is None else seeds):
+        measures = {"competence": 0.95, "acquired": 3 + gain + rng.normal(0, 0.1), "excess": 1.0}
+        paid = {"reward": rewards[0], "power_weight": 1.0, "seed": seed, **identity}
+        found.append(trial_rows(measures, **paid))
+    return found

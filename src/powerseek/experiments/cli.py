@@ -237,7 +237,7 @@ def _show(finished: Finished) -> None:
     """The table of a study and where everything else lies."""
     from powerseek.experiments.table import print_table
 
-    print_table(finished.results, _console())
+    print_table(finished.results, _console(), finished.store.out)
     lines = [("results", finished.store.results), ("report", finished.report)]
     lines += [("figure", path) for path in finished.figures]
     for name, path in lines:

@@ -87,6 +87,7 @@ class Pair:
         second: Trials of the second arm; of the lowest for a trend.
         measure: What is compared.
         margin: Smallest difference of interest set beforehand, nan if none was.
+        line: Value that a - b is held against.
         confound: What else differs between the arms, in words.
     """
 
@@ -98,6 +99,7 @@ class Pair:
     second: pd.DataFrame
     measure: str = ""
     margin: float = nan
+    line: float = 0.0
     confound: str = ""
 
 
@@ -195,7 +197,7 @@ def compare_arms(pair: Pair, rng: np.random.Generator) -> Comparison:
     else:
         both = first.merge(second, on=PAIR, suffixes=("_a", "_b"))
     a, b = (both[f"{pair.measure}_{arm}"].to_numpy() for arm in "ab")
-    return compare(a, b, rng, strata=strata(both), reach=reach, margin=pair.margin)
+    return compare(a, b + pair.line, rng, strata=strata(both), reach=reach, margin=pair.margin)
 
 
 def _slopes(rows: pd.DataFrame, measure: str, levels: int) -> pd.DataFrame:
@@ -219,6 +221,17 @@ def fires(pair: Pair, rng: np.random.Generator) -> bool:
         for rows in (pair.first, pair.second)
     )
     return bool(with_pay.low > without.high)
+
+
+def controls(
+    finished: pd.DataFrame, keys: list[str], rng: np.random.Generator
+) -> dict[object, bool]:
+    """Worlds that have a positive control, and whether it fired anywhere in them."""
+    found: dict[object, bool] = {}
+    for pair in _measured("control", finished, keys, {}):
+        world = pair.setting["world"]
+        found[world] = fires(pair, rng) or found.get(world, False)
+    return found
 
 
 def _row(

@@ -235,18 +235,24 @@ def _notes(
 ) -> Iterator[str]:
     told = False
     for change in changes:
+        when, seeds = spoken_date(change["date"]), change["content"]["seeds"]
         what = [name for name in change["changed"] if name not in ("seeds", "primary")]
         if what:
             told = told or "hypotheses" in what
-            yield f"Changed after the first trial, on {change['date']}: {', '.join(what)}."
+            yield f"Changed after the first trial, on {when}: {', '.join(what)}."
         if "seeds" in change["changed"]:
             yield (
-                f"Seeds were set to {change['content']['seeds']} on {change['date']}, after the "
-                f"first trial ({content['seeds']} were registered): adding seeds until a verdict "
-                "is reached makes it too easy to reach."
+                f"Seeds were set to {seeds} on {when}, after the first trial "
+                f"({content['seeds']} were registered): adding seeds until a verdict is reached "
+                "makes it too easy to reach."
             )
     if changed and not told:
         yield "The study file's hypotheses changed after the first trial."
+
+
+def spoken_date(date: str) -> str:
+    """``2026-01-31 12:05 UTC`` of an ISO 8601 time in UTC."""
+    return f"{date[:16].replace('T', ' ')} UTC"
 
 
 def _current(folder: Path) -> list[Hypothesis] | None:

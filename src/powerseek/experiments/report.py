@@ -18,6 +18,14 @@ from powerseek.experiments.cells import checked
 from powerseek.experiments.contrasts import contrasts
 from powerseek.experiments.drawing import DARK, Picture
 from powerseek.experiments.figures import pictures, read_table
+from powerseek.experiments.hypotheses_text import (
+    ANSWERS,
+    ClaimText,
+    FindingText,
+    Verdicts,
+    refer,
+    verdicts_of,
+)
 from powerseek.experiments.kinds import KINDS
 from powerseek.experiments.presentation import (
     LEGEND,
@@ -36,18 +44,20 @@ def write_report(results: pd.DataFrame, out: Path | str) -> Path:
 
     Args:
         results: As written by a sweep.
-        out: Directory of the study; ``provenance.json``, ``frontiers.parquet`` and
-            ``curves.parquet`` in it are used where present.
+        out: Directory of the study; ``preregistration.json``, ``provenance.json``,
+            ``frontiers.parquet`` and ``curves.parquet`` in it are used where present.
 
     Returns:
         The path of ``report.html``, written whole or not at all.
     """
     folder = Path(out)
     provenance = _provenance(folder)
+    verdicts = verdicts_of(results, folder)
     page = Template(_template()).substitute(
         title=_text(f"powerseek: {provenance.get('study') or _name(results) or folder.name}"),
         headline=_headline(results),
-        body=_body(results, folder),
+        verdicts=_verdicts(verdicts),
+        body=_body(results, folder, verdicts),
         provenance=_provenance_html(provenance),
     )
     path = folder / NAME
@@ -57,23 +67,78 @@ def write_report(results: pd.DataFrame, out: Path | str) -> Path:
     return path
 
 
-def _body(results: pd.DataFrame, folder: Path) -> str:
+def _body(results: pd.DataFrame, folder: Path, verdicts: Verdicts) -> str:
     if results.empty:
         return "<p>No trial has finished yet.</p>"
     results = checked(results)
-    summary, compared = summarise(results), contrasts(results)
+    summary, compared = summarise(results), refer(contrasts(results), verdicts.found)
     found = pictures(results, read_table(folder, "frontiers"), read_table(folder, "curves"))
     parts = ["<h2>What each treatment led to</h2>"]
     for grid in world_grids(summary):
         parts.append(_grid(grid))
     parts.append(_legend(world_grids(summary)))
     parts.append("<h2>Comparisons</h2>")
+    if verdicts.claims:
+        parts.append(
+            "<p>Only what a hypothesis named beforehand, with its margin, gets a verdict; the "
+            "other rows are effects and intervals to look at.</p>"
+        )
     for kind, grids in contrast_grids(compared).items():
         parts += [f"<h3>{_text(KINDS[kind].title)}</h3>", f"<p>{_text(KINDS[kind].meaning)}</p>"]
         parts += [_grid(grid) for grid in grids]
     parts.append("<h2>Pictures</h2>")
     parts += [_figure(picture) for picture in found]
     return "\n".join(parts)
+
+
+def _verdicts(verdicts: Verdicts) -> str:
+    """What the study claimed beforehand and what came of it, or that it claimed nothing."""
+    parts = ['<section class="verdicts">', "<h2>Verdicts</h2>"]
+    if verdicts.registered:
+        parts.append(f'<p class="soft">{_text(verdicts.registered)}</p>')
+    if verdicts.notes:
+        notes = "".join(f"<li>{_text(note)}</li>" for note in verdicts.notes)
+        parts.append(f'<ul class="notes">{notes}</ul>')
+    if not verdicts.claims and not verdicts.notes:
+        parts.append(
+            "<p>This study named no hypothesis before it ran, so it gives effects and "
+            "intervals, and no verdict.</p>"
+        )
+    parts += [_claim(claim) for claim in verdicts.claims]
+    if verdicts.claims:
+        terms = "".join(
+            f"<dt>{_text(answer)}</dt><dd>{_text(meaning)}</dd>"
+            for answer, meaning in ANSWERS.items()
+        )
+        parts.append(
+            f"<details><summary>What the verdicts mean</summary><dl>{terms}</dl></details>"
+        )
+    return "\n".join([*parts, "</section>"])
+
+
+def _claim(claim: ClaimText) -> str:
+    note = f'<p class="note">Note: {_text(claim.note)}.</p>' if claim.note else ""
+    return (
+        f'<article><h3>{_text(claim.title)} <span class="answer {_class(claim.answer)}">'
+        f"{_text(claim.label)}</span></h3><p>{_text(claim.claimed)}</p>{note}"
+        + "".join(_finding(found) for found in claim.found)
+        + "</article>"
+    )
+
+
+def _finding(found: FindingText) -> str:
+    lines = [
+        f'<b class="{_class(found.answer)}">{_text(found.answer)}</b> {_text(found.where)}',
+        f"{_text(found.effect)}",
+        f"{_text(found.wanting)}",
+    ]
+    evidence = f'<p class="soft">{_text(found.evidence)}</p>' if found.evidence else ""
+    told = "".join(f"<p>{line}</p>" for line in lines if line)
+    return f'<div class="finding {_class(found.answer)}">{told}{evidence}</div>'
+
+
+def _class(answer: str) -> str:
+    return answer.split()[0]
 
 
 def _headline(results: pd.DataFrame) -> str:

@@ -7,10 +7,13 @@ all finished seeds. Failed trials are counted, never scored.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +28,7 @@ from powerseek.experiments.cells import (
     trials,
 )
 from powerseek.experiments.contrasts import contrasts
+from powerseek.experiments.hypotheses_text import Verdicts, refer, verdicts_of
 from powerseek.experiments.kinds import KINDS
 from powerseek.experiments.presentation import (
     Grid,
@@ -95,12 +99,15 @@ def _measures(seeds: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]
     return row
 
 
-def print_table(results: pd.DataFrame, console: Console | None = None) -> None:
-    """Print the finished study: a table a world, what its columns mean, and the comparisons.
+def print_table(
+    results: pd.DataFrame, console: Console | None = None, out: Path | str | None = None
+) -> None:
+    """Print the finished study: a table a world, comparisons, column meanings, and verdicts.
 
     Args:
         results: As written by a sweep.
         console: Where to; 100 columns or more read best.
+        out: Its directory, for the verdicts on what the study claims; none are printed without.
     """
     console = Console() if console is None else console
     if results.empty:
@@ -109,12 +116,40 @@ def print_table(results: pd.DataFrame, console: Console | None = None) -> None:
     grids = world_grids(summarise(results))
     for grid in grids:
         _print_grid(grid, console)
-    compared = contrast_grids(contrasts(results))
+    verdicts = Verdicts() if out is None else verdicts_of(results, out)
+    compared = contrast_grids(refer(contrasts(results), verdicts.found))
     for kind, tables in compared.items():
         console.print(Text(KINDS[kind].title, style="bold underline"))
         for grid in tables:
             _print_grid(grid, console)
     _print_legend([*grids, *(grid for tables in compared.values() for grid in tables)], console)
+    _print_verdicts(verdicts, console)
+
+
+def _print_verdicts(verdicts: Verdicts, console: Console) -> None:
+    if not (verdicts.claims or verdicts.notes):
+        return
+    console.print()
+    console.print(Text("Verdicts", style="bold underline"))
+    for words in (verdicts.registered, *verdicts.notes):
+        if words:
+            console.print(Text(words))
+    for claim in verdicts.claims:
+        console.print()
+        console.print(Text.assemble((claim.title, "bold"), f"  [{claim.label}]"))
+        console.print(_indented(claim.claimed))
+        if claim.note:
+            console.print(_indented(f"Note: {claim.note}."))
+        for found in claim.found:
+            head = Text.assemble((found.answer.upper(), "bold"), f"  {found.where}")
+            console.print(Padding(head, (0, 0, 0, 2)))
+            for words in (found.effect, found.evidence, found.wanting):
+                if words:
+                    console.print(_indented(words, 4))
+
+
+def _indented(words: str, by: int = 2) -> Padding:
+    return Padding(Text(words), (0, 0, 0, by))
 
 
 def _print_grid(grid: Grid, console: Console) -> None:

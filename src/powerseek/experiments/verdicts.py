@@ -93,8 +93,8 @@ def _seeds_to_see(size: float, spread: float, alpha: float) -> int:
     """Seeds to find an effect of a size, or to show that there is none of it."""
     if not spread > 0:
         return LEAST_SEEDS
-    # Of a thousand standard deviations one seed shows everything; more would overflow.
-    effect = min(1e3, size * 2**0.5 / spread)
+    # Beyond these bounds nothing changes for a reader, and squares would leave a float's range.
+    effect = min(1e3, max(1e-6, size * 2**0.5 / spread))
     return int(max(seeds_needed(effect, d, alpha=alpha) for d in ("simple", "equivalence")))
 
 
@@ -103,7 +103,8 @@ class Verdict:
     """What a comparison allows one to say.
 
     Attributes:
-        answer: ``larger``, ``smaller``, ``equivalent to none`` or ``cannot tell``.
+        answer: ``larger``, ``smaller``, ``equivalent to none`` or ``cannot tell``; of a
+            hypothesis ``supported``, ``refuted``, ``equivalent to none`` or ``cannot tell``.
         more_seeds: Further seeds per arm that would settle it, 0 where seeds are not what lacks.
         reasons: Why it cannot tell, in plain words.
     """
@@ -155,3 +156,99 @@ def verdict(comparison: Comparison, *, p: float = nan, control_fires: bool = Fal
     if comparison.p_equivalence < LEVEL:
         return Verdict("cannot tell", 0, ("the positive control did not fire",))
     return Verdict("cannot tell", more, ("the interval allows both no effect and the margin",))
+
+
+def judge(
+    comparison: Comparison,
+    direction: str,
+    *,
+    p: float,
+    p_equivalence: float,
+    control: bool | None,
+    alpha: float = LEVEL,
+    gated: bool = True,
+) -> Verdict:
+    """What a comparison says of a hypothesis that was set beforehand, with its margin.
+
+    "cannot tell" unless at least 16 seeds are paired, at least 90 % of the seeds of both arms
+    learnt the task, and the world's positive control fired. Then: an effect shown to be smaller
+    than the margin is ``equivalent to none`` - which supports a claim of ``none`` - even where it
+    is also shown not to be 0; any other effect shown not to be 0 supports the hypothesis or refutes
+    it by its sign. A claim of ``none`` is refuted by an effect shown to be larger than the margin.
+
+    Args:
+        comparison: From :func:`compare`, with the hypothesis's margin.
+        direction: ``larger``, ``smaller`` or ``none``: what the effect is claimed to be.
+        p: p of the difference, adjusted for the number of hypotheses.
+        p_equivalence: p of the equivalence test, adjusted likewise.
+        control: Whether the positive control fired; None where the study has none here.
+        alpha: Error rate left to this hypothesis, where p is not adjusted.
+        gated: False for the positive control itself, which needs neither learning nor a control.
+
+    CAVEAT: the effect among seeds that learnt the task in both arms; an arm that changes which
+    seeds learn can shift it.
+    """
+    reasons = _lacking(comparison, control) if gated else _lacking_seeds(comparison)
+    if reasons:
+        # More seeds of an arm that does not learn, or of a blind testbed, settle nothing.
+        few = comparison.effect.n < LEAST_SEEDS and not _unlearnt(comparison, gated)
+        wanted = seeds_to_settle(comparison, alpha) - comparison.effect.n
+        return Verdict("cannot tell", max(0, wanted) if few else 0, tuple(reasons))
+    if p_equivalence < LEVEL:
+        return Verdict("supported" if direction == "none" else "equivalent to none", 0, ())
+    effect = comparison.effect
+    # Beyond the margin, one of the two tests of equivalence fails from the other side.
+    p_beyond = 2 * (1 - comparison.p_equivalence) if abs(effect.value) > comparison.margin else 1.0
+    if direction == "none":
+        if p_beyond < alpha:
+            return Verdict("refuted", 0, ())
+    elif p < LEVEL and not effect.low <= 0 <= effect.high:
+        found = "larger" if effect.value > 0 else "smaller"
+        return Verdict("supported" if direction == found else "refuted", 0, ())
+    why = "the interval allows both no effect and one as large as the margin"
+    if direction == "none":
+        why = "the interval allows effects on both sides of the margin"
+    other = p_beyond if direction == "none" else comparison.p_difference
+    if min(other, comparison.p_equivalence) < LEVEL:
+        why = "not clear enough for one of several hypotheses tested together"
+    return Verdict("cannot tell", _still_wanted(comparison, direction, alpha), (why,))
+
+
+def _unlearnt(comparison: Comparison, gated: bool = True) -> bool:
+    return gated and float(np.nan_to_num(np.min(comparison.reach))) < LEAST_REACH - 1e-9
+
+
+def _lacking_seeds(comparison: Comparison) -> list[str]:
+    seeds = comparison.effect.n
+    if seeds >= LEAST_SEEDS:
+        return []
+    return [f"{seeds} paired seed{'s' * (seeds != 1)}, at least {LEAST_SEEDS} needed"]
+
+
+def _lacking(comparison: Comparison, control: bool | None) -> list[str]:
+    """Why nothing may be said, in plain words."""
+    reasons = []
+    if _unlearnt(comparison):
+        reach = float(np.nan_to_num(np.min(comparison.reach)))
+        reasons.append(f"only {int(100 * reach)} % of an arm learnt the task")
+    reasons += _lacking_seeds(comparison)
+    if control is None:
+        reasons.append("the study has no positive control here (power_weight above 0)")
+    elif not control:
+        reasons.append("the positive control did not fire")
+    return reasons
+
+
+def _still_wanted(comparison: Comparison, direction: str, alpha: float) -> int:
+    """Further seeds, from the effect found where those for the margin are there already.
+
+    A claim of an effect is settled once it is told from 0 or from the margin, whichever is
+    farther; a claim of none only once it is told from the margin.
+    """
+    seeds = comparison.effect.n
+    wanted = seeds_to_settle(comparison, alpha)
+    if wanted <= seeds:
+        effect, margin = abs(comparison.effect.value), comparison.margin
+        gap = abs(margin - effect) if direction == "none" else max(effect, margin - effect)
+        wanted = _seeds_to_see(gap, comparison.spread, alpha)
+    return max(1, wanted - seeds)

@@ -1,0 +1,247 @@
+"""A planted effect is found, a planted null is shown, and weak evidence says nothing."""
+
+from __future__ import annotations
+
+from math import ceil, nan
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from synthetic import frame, planted, trial_rows
+
+from powerseek.experiments.hypotheses import findings
+from powerseek.experiments.preregistration import Claim
+from powerseek.experiments.statistics import Estimate
+from powerseek.experiments.study import Hypothesis
+from powerseek.experiments.verdicts import Comparison, judge
+
+
+def claim(confirmatory=True, **more: Any):
+    keys = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5, **more}
+    return Claim(Hypothesis(**keys), confirmatory=confirmatory)
+
+
+def one(trials, **more):
+    (found,) = findings(frame(*trials), [claim(**more)])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("trials", "more", "answer", "reason"),
+    [
+        (planted(1.0), {}, "supported", ""),
+        (planted(-1.0), {}, "refuted", ""),
+        (planted(-1.0), {"direction": "smaller"}, "supported", ""),
+        (planted(1.0), {"direction": "none"}, "refuted", ""),
+        (planted(0.6), {"direction": "none"}, "cannot tell", "both sides of the margin"),
+        (planted(0.4), {"direction": "none"}, "cannot tell", "both sides of the margin"),
+        (planted(0.0), {}, "equivalent to none", ""),
+        (planted(0.0), {"direction": "none"}, "supported", ""),
+        (planted(0.0, seeds=40, noise=0.6), {}, "equivalent to none", ""),
+        (planted(0.3, noise=3.0), {}, "cannot tell", "allows both"),
+        (planted(0.0, noise=3.0), {"direction": "none"}, "cannot tell", "both sides"),
+        (planted(1.0, seeds=20, unlearnt=3), {}, "cannot tell", "85 % of an arm learnt"),
+        (planted(0.0, seeds=20, unlearnt=20), {}, "cannot tell", "0 % of an arm learnt"),
+        (planted(1.0, seeds=15), {}, "cannot tell", "15 paired seeds"),
+        (planted(1.0, seeds=1), {}, "cannot tell", "1 paired seed,"),
+        (planted(1.0, gain=None), {}, "cannot tell", "no positive control"),
+        (planted(1.0, gain=0.0), {}, "cannot tell", "did not fire"),
+        (planted(0.0, gain=0.0), {}, "cannot tell", "did not fire"),
+        (planted(1.0), {"measure": "disabled"}, "cannot tell", "disabled is undefined"),
+        (planted(1.0), {"line": 1.0}, "equivalent to none", ""),
+        (planted(1.0), {"line": 2.0}, "refuted", ""),
+        (planted(2.0), {"line": 1.0}, "supported", ""),
+    ],
+)
+def test_what_is_planted_is_what_is_said(trials, more, answer, reason):
+    found = one(trials, **more)
+    assert found.verdict.answer == answer
+    assert reason in "; ".join(found.verdict.reasons)
+    assert bool(found.verdict.reasons) == (answer == "cannot tell")
+
+
+def test_the_numbers_are_those_of_scipy():
+    trials = planted(0.4, noise=0.5, seeds=20)
+    found = one(trials)
+    table = frame(*trials).query("metric == 'excess' and power_weight == 0")
+    wide = table.pivot_table(index="seed", columns="reward", values="value")
+    a, b = wide["every cap"], wide["dense"]
+    assert found.comparison.effect.value == pytest.approx(0.4)
+    assert found.comparison.effect.n == 20
+    assert found.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    lower = stats.ttest_1samp(a - b, -0.5, alternative="greater").pvalue
+    upper = stats.ttest_1samp(a - b, 0.5, alternative="less").pvalue
+    assert found.p_equivalence == pytest.approx(max(lower, upper))
+    assert (found.a, found.b, found.setting["world"]) == ("every cap", "dense", "homestead")
+
+
+def test_a_small_effect_that_is_certain_is_still_none():
+    found = one(planted(0.1, noise=0.05))
+    assert found.p < 1e-3
+    assert found.verdict.answer == "equivalent to none"
+
+
+def test_the_verdict_waits_for_the_seeds_it_asks_for():
+    """With the seeds it asked for, and the same effect and spread, it is settled."""
+    short = one(planted(0.55, noise=0.8))
+    assert short.verdict.answer == "cannot tell"
+    more = short.verdict.more_seeds
+    spread = short.comparison.spread
+    z = stats.norm.ppf([0.975, 0.8]).sum()
+    equivalence = stats.norm.ppf([0.95, 0.9]).sum()
+    wanted = ceil(max(z, equivalence) ** 2 * spread**2 / 0.5**2)
+    assert more == wanted - 16
+    assert one(planted(0.55, noise=0.8, seeds=16 + more)).verdict.answer == "supported"
+
+
+def test_a_claim_of_none_is_refuted_only_beyond_its_margin():
+    """The test is the one-sided t test against the margin, both sides at risk."""
+    for effect in np.arange(0.5, 1.0, 0.05):
+        trials = planted(effect, noise=0.4)
+        found = one(trials, direction="none")
+        wide = frame(*trials).query("metric == 'excess' and power_weight == 0")
+        wide = wide.pivot_table(index="seed", columns="reward", values="value")
+        p = stats.ttest_1samp(wide["every cap"] - wide["dense"], 0.5, alternative="greater").pvalue
+        assert found.verdict.answer == ("refuted" if 2 * p < 0.05 else "cannot tell")
+
+
+@pytest.mark.parametrize("margin", [1e-200, 1e-9, 1e300])
+def test_absurd_margins_are_survived(margin):
+    for effect in (0.0, 1.0):
+        for direction in ("larger", "none"):
+            assert one(planted(effect, noise=1.0), margin=margin, direction=direction).verdict
+
+
+def test_holm_over_the_confirmatory_ones_only():
+    up = planted(0.3, noise=0.4, world="up")
+    other = planted(0.3, noise=0.4, world="other", rewards=("dense", "every 8"))
+    table = frame(*up, *other)
+    alone = findings(frame(*up), [claim()])[0]
+    both = findings(table, [claim()])
+    assert [f.setting["world"] for f in both] == ["up", "other"]
+    assert [f.together for f in both] == [2, 2]
+    smaller, larger = sorted(f.comparison.p_difference for f in both)
+    holm = sorted(f.p for f in both)
+    assert holm == pytest.approx([min(1, 2 * smaller), max(2 * smaller, larger)])
+    apart = findings(table, [claim(world="up"), claim(False, world="other")])
+    assert apart[0].p == pytest.approx(alone.p)
+    assert [f.together for f in apart] == [1, 1]
+
+
+def test_timing_and_specification_are_never_pooled():
+    trials = [
+        *planted(1.0),
+        *planted(-1.0, rewards=("terminal", "coverage 1"), gain=None),
+        *planted(0.0, rewards=("coverage 0.5", "coverage 0.25"), gain=None),
+    ]
+    table = frame(*trials)
+    found = findings(table, [claim(), claim(contrast="specification", direction="smaller")])
+    shown = [(f.a, f.b, round(f.comparison.effect.value, 6), f.verdict.answer) for f in found]
+    assert shown == [
+        ("every cap", "dense", 1.0, "supported"),
+        ("coverage 1", "terminal", -1.0, "supported"),
+    ]
+
+
+def test_worlds_and_settings_each_get_a_verdict_of_their_own():
+    trials = [
+        *planted(1.0, world="up", openness=0.0),
+        *planted(-1.0, world="up", openness=2.0),
+        *planted(1.0, world="blind", gain=0.0),
+    ]
+    found = findings(frame(*trials), [claim()])
+    assert [f.verdict.answer for f in found] == ["supported", "refuted", "cannot tell"]
+    (kept,) = findings(frame(*trials), [claim(world="blind")])
+    assert kept.setting["world"] == "blind"
+
+
+def test_a_hypothesis_about_lookahead_and_horizon():
+    names = ("approval cap", "approval 4")
+    found = one(planted(1.0, rewards=names), contrast="lookahead")
+    assert (found.a, found.b, found.verdict.answer) == ("approval 4", "approval cap", "supported")
+    trials = [
+        *planted(0.0, rewards=("dense",), max_steps=32),
+        *planted(0.0, rewards=("dense",), max_steps=16, gain=None),
+    ]
+    found = one(trials, contrast="horizon")
+    assert (found.a, found.b, found.verdict.answer) == (32, 16, "equivalent to none")
+
+
+def test_the_positive_control_as_a_hypothesis_is_ungated():
+    trials = planted(0.0, seeds=18, rewards=("dense",))
+    for rows in trials[18:]:
+        for row in rows:
+            row["status"] = "censored"
+    found = one(trials, contrast="control", margin=1.0)
+    assert (found.a, found.b) == (1.0, 0.0)
+    assert found.claim.hypothesis.compared == "acquired"
+    assert found.verdict.answer == "supported"
+
+
+def test_paying_later_at_a_discount_is_no_test_of_timing():
+    assert findings(frame(*planted(1.0, gamma=0.9)), [claim()]) == []
+
+
+def test_nothing_finished_is_nothing_found():
+    assert findings(frame(*planted(1.0)).iloc[:0], [claim()]) == []
+    failed = [trial_rows({}, "failed", reward=reward) for reward in ("dense", "every cap")]
+    assert findings(frame(*failed), [claim()]) == []
+    assert findings(frame(*planted(1.0)), []) == []
+
+
+def test_a_page_made_twice_says_the_same():
+    table = frame(*planted(0.4, noise=1.0))
+    assert findings(table, [claim()]) == findings(table, [claim()])
+
+
+FOUND = st.builds(
+    lambda value, width, n, spread, reach, p, equal, margin: Comparison(
+        Estimate(value, value - width, value + width, n), spread, p, equal, (1.0, reach), margin
+    ),
+    st.floats(-3, 3),
+    st.floats(0, 3),
+    st.integers(0, 40),
+    st.one_of(st.just(nan), st.floats(0, 5)),
+    st.one_of(st.just(nan), st.floats(0, 1)),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(1e-6, 3),
+)
+
+
+@settings(max_examples=200)
+@given(
+    FOUND,
+    st.sampled_from(["larger", "smaller", "none"]),
+    st.sampled_from([True, False, None]),
+    st.floats(1e-4, 0.05),
+)
+def test_no_verdict_is_stronger_than_its_evidence(found, direction, control, alpha):
+    said = judge(
+        found,
+        direction,
+        p=found.p_difference,
+        p_equivalence=found.p_equivalence,
+        control=control,
+        alpha=alpha,
+    )
+    learnt = float(np.nan_to_num(min(found.reach, key=np.nan_to_num))) >= 0.9 - 1e-9
+    if found.effect.n < 16 or not learnt or not control:
+        assert said.answer == "cannot tell"
+    assert bool(said.reasons) == (said.answer == "cannot tell")
+    assert said.more_seeds >= 0
+    effect = found.effect.value
+    if said.answer == "equivalent to none":
+        assert direction != "none"
+        assert found.p_equivalence < 0.05
+    if said.answer == "refuted" and direction == "none":
+        assert abs(effect) > found.margin
+    if said.answer == "supported" and direction != "none":
+        assert (effect > 0) == (direction == "larger")
+    if said.answer == "refuted" and direction != "none":
+        assert (effect > 0) == (direction == "smaller")
+    if control and learnt and found.effect.n >= 16 and said.answer == "cannot tell":
+        assert said.more_seeds > 0
