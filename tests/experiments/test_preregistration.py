@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.grid import Trial, cells, digest, trials
+from powerseek.experiments.grid import Trial, cautions, cells, digest, trials
 from powerseek.experiments.preregistration import LINES, read_registration, registered
 from powerseek.experiments.store import Store, StoreError
 from powerseek.experiments.study import Study, make_study
@@ -117,6 +117,17 @@ def test_the_line_to_write_makes_the_comparison(kind: Any) -> None:
     }
     claim = {**TIMING, "contrast": kind}
     assert cells(study(hypotheses=[claim], **lines.get(kind, {})))
+
+
+def test_what_cannot_get_a_verdict_is_said_before_any_compute() -> None:
+    assert cautions(study()) == ()
+    control, seeds = cautions(study(hypotheses=[TIMING]))
+    assert "no positive control in homestead" in control
+    assert "Write seeds: 16" in seeds
+    paid = [{"rewards": "dense", "power_weight": 1}]
+    assert cautions(study(hypotheses=[TIMING], also=paid, seeds=16)) == ()
+    only = [{**TIMING, "contrast": "control"}]
+    assert cautions(study(hypotheses=only, also=paid, seeds=16)) == ()
 
 
 def test_claims_are_kept_before_the_first_trial(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.lookahead import arms_of, lookahead_of, refuse_idle
-from powerseek.experiments.preregistration import check_hypotheses
+from powerseek.experiments.preregistration import check_hypotheses, hopeless
 from powerseek.experiments.study import Study, WorldEntry
 from powerseek.experiments.wording import closest
 from powerseek.registry import list_agents, make_world
@@ -186,17 +186,19 @@ def trials(study: Study) -> tuple[Trial, ...]:
 
 def cautions(study: Study) -> tuple[str, ...]:
     """What a reader should know before running the study, one line each."""
+    grid = cells(study)
     confounded = {
         (cell.reward_label, cell.gamma)
-        for cell in cells(study)
+        for cell in grid
         if cell.gamma < 1.0 and delays_without_correction(cell.reward)
     }
     if not confounded:
-        return ()
+        return hopeless(study, grid)
     shown = ", ".join(f"{reward!r} at gamma {gamma:g}" for reward, gamma in sorted(confounded))
     return (
         f"{shown}: density is confounded with discount, because paying later also pays less. "
         "Compare at gamma 1, or write {every: k, corrected: true}.",
+        *hopeless(study, grid),
     )
 
 

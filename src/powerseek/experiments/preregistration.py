@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.kinds import KINDS, Contrast, primary
+from powerseek.experiments.kinds import KINDS, LEAST_SEEDS, Contrast, primary
 from powerseek.experiments.study import Hypothesis, Study, load_study
 from powerseek.experiments.wording import closest
 
@@ -60,6 +60,32 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
         seen[claim] = i
 
 
+def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
+    """Why hypotheses can only end in "cannot tell", known before the first trial.
+
+    Args:
+        study: The study.
+        grid: Its cells.
+    """
+    if not study.hypotheses:
+        return ()
+    said = [h for h in study.hypotheses if h.contrast != "control"]
+    tested = {claim["world"] for h in said for claim in _claims(h.contrast, h.world, grid)}
+    blind = sorted(tested - {claim["world"] for claim in _claims("control", None, grid)})
+    found = []
+    if blind:
+        found.append(
+            f'no positive control in {", ".join(blind)}: every verdict there will be "cannot '
+            'tell". Write also: [{rewards: dense, power_weight: 1}].'
+        )
+    if study.seeds < LEAST_SEEDS:
+        found.append(
+            f"{study.seeds} seeds: no hypothesis gets a verdict below {LEAST_SEEDS}. Write seeds: "
+            f"{LEAST_SEEDS}."
+        )
+    return tuple(found)
+
+
 def _claims(kind: Contrast, world: str | None, grid: Sequence[Cell]) -> Iterator[dict[str, Any]]:
     """Every primary comparison of a kind: its setting and its two arms."""
     dial = KINDS[kind].dial
@@ -91,7 +117,7 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
         study: The study.
         cells: Its cells.
     """
-    from powerseek.experiments.verdicts import LEAST_REACH, LEAST_SEEDS, LEVEL
+    from powerseek.experiments.verdicts import LEAST_REACH, LEVEL
 
     return {
         "hypotheses": [_plain(hypothesis) for hypothesis in study.hypotheses],

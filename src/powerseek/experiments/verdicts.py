@@ -8,6 +8,7 @@ from math import isfinite, nan
 import numpy as np
 from numpy.typing import ArrayLike
 
+from powerseek.experiments import kinds
 from powerseek.experiments.statistics import (
     Estimate,
     bootstrap,
@@ -16,7 +17,7 @@ from powerseek.experiments.statistics import (
     seeds_needed,
 )
 
-LEAST_SEEDS = 16
+LEAST_SEEDS = kinds.LEAST_SEEDS
 LEAST_REACH = 0.9
 LEVEL = 0.05
 
