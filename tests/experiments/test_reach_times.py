@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, isnan, nan
+from math import comb, inf, isnan, nan
 
 import numpy as np
 import pytest
@@ -70,7 +70,8 @@ def test_log_rank_agrees_with_statsmodels(a, b):
     if isnan(found):
         return
     theirs = survdiff(np.concatenate([ta, tb]), np.concatenate([ra, rb]).astype(int), arms)[1]
-    assert found == pytest.approx(float(theirs), abs=1e-8)
+    least = 2 / comb(ta.size + tb.size, tb.size)
+    assert found == pytest.approx(min(max(float(theirs), least), 1), abs=1e-8)
 
 
 @settings(deadline=None, max_examples=60)
@@ -111,27 +112,37 @@ def test_size_of_the_log_rank_test():
     assert np.mean(np.array(found) < 0.05) == pytest.approx(0.055, abs=0.022)
 
 
+def test_three_seeds_an_arm_prove_no_difference():
+    assert p_log_rank([1, 2, 3], ALL[:3], [7, 8, 9], ALL[:3]) == pytest.approx(0.1)
+    assert p_log_rank([1], [True], [9], [True]) == 1
+
+
 # Ratio of budgets
 
 
 def test_a_ratio_of_budgets_by_hand():
-    found = budget_ratio([40, 50, 60], ALL[:3], [4, 5, 6], ALL[:3], rng())
+    dense, sparse = [4, 4, 5, 5, 6, 6], [40, 40, 50, 50, 60, 60]
+    found = budget_ratio(sparse, ALL[:6], dense, ALL[:6], rng())
     assert found.value == found.at_least == 10
-    assert found.low <= 10 <= found.high
     assert (found.low, found.high) == pytest.approx((40 / 6, 60 / 4))
-    assert found.n == (3, 3)
+    assert found.n == (6, 6)
+    few = budget_ratio(sparse[:5], ALL[:5], dense, ALL[:6], rng())
+    assert few.value == 10
+    assert isnan(few.low)
+    assert isnan(few.high)
 
 
 def test_an_arm_that_never_learns_has_a_least_ratio_only():
-    found = budget_ratio([100] * 8, [False] * 8, [4, 5, 6, 5], [True] * 4, rng())
+    dense = [4, 5, 6, 5, 4, 6]
+    found = budget_ratio([100] * 8, [False] * 8, dense, [True] * 6, rng())
     assert isnan(found.value)
     assert found.at_least == 20
     assert found.low == pytest.approx(100 / 6, abs=0.8)
     assert found.high == inf
-    turned = budget_ratio([4, 5, 6, 5], [True] * 4, [100] * 8, [False] * 8, rng())
+    turned = budget_ratio(dense, [True] * 6, [100] * 8, [False] * 8, rng())
     assert (turned.low, turned.at_least) == (0, 0)
     assert turned.high == pytest.approx(6 / 100, abs=0.01)
-    neither = budget_ratio([100] * 4, [False] * 4, [100] * 4, [False] * 4, rng())
+    neither = budget_ratio([100] * 6, [False] * 6, [100] * 6, [False] * 6, rng())
     assert isnan(neither.value)
     assert (neither.low, neither.high) == (0, inf)
 
@@ -150,7 +161,7 @@ def test_coverage_of_the_ratio():
 def test_giving_up_earlier_only_widens_what_is_possible(a, b):
     (ta, ra), (tb, rb) = (map(np.array, zip(*seeds, strict=True)) for seeds in (a, b))
     found = budget_ratio(ta, ra, tb, rb, rng(), resamples=100)
-    assert isnan(found.low) == (min(ta.size, tb.size) < 2)
+    assert isnan(found.low) == (min(ta.size, tb.size) < 6)
     if not isnan(found.low):
         assert 0 <= found.low <= found.high
     if not isnan(found.value):

@@ -143,7 +143,7 @@ def covered(n, draw, truth, method, repeats, chance):
 
 @pytest.mark.parametrize(
     ("n", "percentile", "normal", "skewed"),
-    [(3, 0.68, 0.93, 0.85), (5, 0.855, 0.95, 0.895), (8, 0.885, 0.945, 0.915)],
+    [(3, 0.68, 0.93, 0.87), (5, 0.84, 0.94, 0.90), (8, 0.89, 0.95, 0.91)],
 )
 def test_few_seeds_are_covered_as_often_as_said(n, percentile, normal, skewed):
     chance, repeats = rng(n), 500
@@ -160,16 +160,16 @@ def test_few_seeds_are_covered_as_often_as_said(n, percentile, normal, skewed):
 @pytest.mark.parametrize(
     ("method", "normal", "skewed"),
     [
-        ("percentile", (0.68, 0.86, 0.89, 0.92), (0.62, 0.78, 0.83, 0.89)),
-        ("bca", (0.69, 0.85, 0.89, 0.92), (0.64, 0.79, 0.84, 0.90)),
-        ("widened", (0.93, 0.96, 0.95, 0.95), (0.85, 0.89, 0.91, 0.93)),
+        ("percentile", (0.68, 0.84, 0.89, 0.92), (0.63, 0.79, 0.85, 0.89)),
+        ("bca", (0.68, 0.83, 0.88, 0.92), (0.65, 0.80, 0.86, 0.90)),
+        ("widened", (0.93, 0.94, 0.95, 0.95), (0.87, 0.90, 0.91, 0.93)),
     ],
 )
 def test_the_coverage_in_the_docstring(method, normal, skewed):
     chance = rng(11)
     for n, *wanted in zip((3, 5, 8, 16), normal, skewed, strict=True):
         draws = (lambda n: chance.normal(size=n), lambda n: chance.exponential(size=n))
-        found = [covered(n, draw, mu, method, 2500, chance) for mu, draw in enumerate(draws)]
+        found = [covered(n, draw, mu, method, 2000, chance) for mu, draw in enumerate(draws)]
         assert found == pytest.approx(wanted, abs=0.03), (method, n)
 
 
@@ -191,17 +191,24 @@ def test_intervals_hold_the_mean_and_scale_with_the_sample(values, factor):
     for method in METHODS:
         found = bootstrap(values, rng(), method=method, resamples=300)
         scaled = bootstrap(np.multiply(values, factor), rng(), method=method, resamples=300)
-        assert found.low <= found.high
+        if method == "percentile" or np.ptp(values) > 1e-6:
+            assert found.low <= found.high
         assert scaled.value == pytest.approx(found.value * factor, abs=1e-6)
         if method == "percentile":
             assert scaled.low == pytest.approx(found.low * factor, abs=1e-6)
     plain, wide = (bootstrap(values, rng(), method=m, resamples=300) for m in ("bca", "widened"))
-    assert wide.high - wide.low >= plain.high - plain.low - 1e-9
+    assert not wide.high - wide.low < plain.high - plain.low - 1e-9
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_equal_units_have_no_width_and_one_has_no_interval(method):
-    assert bootstrap([0.3] * 8, rng(), method=method)[:3] == pytest.approx((0.3, 0.3, 0.3))
+    # A percentile interval claims no more than that all resamples agree; the others cannot tell.
+    end = 0.3 if method == "percentile" else nan
+    found = bootstrap([0.3] * 8, rng(), method=method)
+    assert found[:3] == pytest.approx((0.3, end, end), nan_ok=True)
+    strata = ["a", "a", "b", "b"]
+    found = bootstrap([0, 0, 1, 1], rng(), strata=strata, method=method)
+    assert np.isnan(found.low) == (method != "percentile")
     assert isnan(bootstrap([0.3], rng(), method=method).low)
     assert bootstrap([nan, nan], rng(), method=method).n == 0
     two = bootstrap([0.0, 1.0], rng(), method=method)

@@ -123,8 +123,9 @@ def proportion_effects(
         than coefficients + 2.
 
     Source: Liang and Zeger 1986; Mancl and DeRouen 2001 (bias reduction); statsmodels.
-    CAVEAT: asymptotic in seeds. Simulated size of the 5 % interaction test, 2 x 2 cells of one
-    0/1 outcome a seed with a strong seed effect: see the tests, within .02 to .07 from 12 seeds.
+    CAVEAT: asymptotic in seeds. Size of the interaction test at 5 %, simulated with one 0/1
+    outcome a seed in each of 2 x 2 cells and a strong seed effect: .003 at 8 seeds, .02 at 12,
+    .05 at 16, .04 at 32 - it is safe with few seeds because it then finds next to nothing.
     An interaction in log odds may be none in probability.
     """
     values = np.asarray(outcomes, dtype=np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, nan
+from math import comb, inf, nan
 from typing import NamedTuple
 
 import numpy as np
@@ -85,7 +85,8 @@ def restricted_mean(
         two seeds and where there is no spread (all censored).
 
     Source: Irwin 1949; Royston and Parmar 2013, doi:10.1186/1471-2288-13-152.
-    CAVEAT: a lower bound of the mean; two arms that both rarely reach it look alike.
+    CAVEAT: a lower bound of the mean; two arms that both rarely reach it look alike. The 95 %
+    interval covers .94 at 8 seeds and .95 at 16 (simulated, exponential budgets).
     """
     if not 0 < horizon < inf:
         raise InvalidInput("horizon", horizon, "a number > 0, in steps")
@@ -122,9 +123,13 @@ def p_log_rank(
         budgets_b: [m], likewise.
         reached_b: [m], likewise.
 
+    Returns:
+        In (0, 1], by chi-square, but never below ``2 / (n + m choose n)``, the least p of the
+        exact permutation test: three seeds an arm prove nothing at 5 %.
+
     Source: Mantel 1966; two-sided, one degree of freedom.
-    CAVEAT: ignores pairing by seed, and has little power where the curves cross; with 8 seeds
-    an arm its 5 % test rejects in about 6 % of null cases.
+    CAVEAT: ignores pairing by seed, and has little power where the curves cross. Its 5 % test
+    rejects in 6 % of simulated null cases with 8 or 16 seeds an arm.
     """
     arms = [_seeds(budgets_a, reached_a), _seeds(budgets_b, reached_b)]
     if min(times.size for times, _ in arms) == 0:
@@ -141,7 +146,9 @@ def p_log_rank(
     total = float(variance.sum())
     if total <= 0:
         return nan
-    return float(stats.chi2.sf(float((first_found - expected).sum()) ** 2 / total, 1))
+    p = float(stats.chi2.sf(float((first_found - expected).sum()) ** 2 / total, 1))
+    n = arms[0][0].size
+    return max(p, min(1.0, 2 / comb(times.size, n)))
 
 
 class Ratio(NamedTuple):
@@ -149,7 +156,8 @@ class Ratio(NamedTuple):
 
     Attributes:
         value: median(a) / median(b); nan where either was not reached by half of its seeds.
-        low: Lower end of the interval, 0 where nothing is known; nan below two seeds an arm.
+        low: Lower end of the interval, 0 where nothing is known; nan with too few seeds in an
+            arm (below six at 95 %).
         high: Upper end, inf where a's median is unbounded.
         at_least: Least value that the seeds themselves allow: a's median, or the largest budget
             watched, over b's median; 0 where b's was not reached, nan without seeds.
@@ -177,7 +185,8 @@ def budget_ratio(
 
     Percentile bootstrap over seeds, arm by arm. A resample whose median was not reached counts
     with the largest budget watched towards the lower end and as unbounded towards the upper, so
-    that censoring can only widen the interval.
+    that censoring can only widen the interval. There is none below six seeds an arm (at 95 %),
+    where even the smallest and the largest seed miss the median more often than that.
 
     Args:
         budgets_a: [n] steps > 0 as in :func:`kaplan_meier` (the sparse arm).
@@ -190,8 +199,9 @@ def budget_ratio(
 
     Source: SCIENCE H5; Efron 1981, doi:10.1080/01621459.1981.10477650 (bootstrap of censored
     data).
-    CAVEAT: the ratio of the seeds that learn and of those that never will are one number here;
-    always beside the reach rates.
+    CAVEAT: seeds that learn slowly and seeds that never will are not told apart: read it beside
+    the reach rates. The 95 % interval covers .97 at 8 and 16 seeds an arm (simulated, exponential
+    budgets, a quarter given up): it is somewhat wide. Pairing by seed is ignored.
     """
     arms = [_seeds(budgets_a, reached_a), _seeds(budgets_b, reached_b)]
     n, m = (int(times.size) for times, _ in arms)
@@ -203,7 +213,7 @@ def budget_ratio(
     (a_low, a_high), (_, b_high) = (_medians(t[None], e[None]) for t, e in arms)
     at_least = float(a_low[0] / b_high[0])
     value = at_least if a_high[0] < inf and b_high[0] < inf else nan
-    if min(n, m) < 2:
+    if 0.5 ** (min(n, m) - 1) > 1 - confidence:
         return Ratio(value, nan, nan, at_least, (n, m))
     drawn = []
     for times, events in arms:

@@ -64,8 +64,9 @@ def lee_bounds(
     doi:10.1111/j.1468-0262.2004.00555.x, with bootstrap errors and Student's t of the smaller
     competent arm.
     CAVEAT: assumes monotone selection: no seed is competent under the sparser-reaching arm that
-    would not be under the other. The trimmed share is estimated too, so with few seeds the
-    bounds are wide or nan; they do not cover failed seeds' power.
+    would not be under the other. The trimmed share is estimated too: bounds of few seeds miss
+    the effect often (simulated, a fifth trimmed: .42 at 8 seeds, .08 at 32), their interval
+    does not (.02 and less). Nothing is said about the seeds that failed.
     """
     if not 0 < confidence < 1:
         raise InvalidInput("confidence", confidence, "a number in (0, 1)", "confidence=0.95")
@@ -85,12 +86,10 @@ def lee_bounds(
     ends = nan, nan
     if min(count) > 1:
         rows = resample(first.size, rng, None, resamples)
-        other = rows if paired else resample(second.size, rng, None, resamples)
-        if len(other) != len(rows):
-            # Listed resamples of one arm beside drawn ones of the other: pair them at random.
-            rows, other = (r[rng.integers(len(r), size=resamples)] for r in (rows, other))
-        elif not paired:
-            other = rng.permutation(other)
+        other = rows
+        if not paired:
+            rows = rng.integers(first.size, size=(resamples, first.size))
+            other = rng.integers(second.size, size=(resamples, second.size))
         ends = _interval(low, high, _bounds(first[rows], second[other]), min(count), confidence)
     return LeeBounds(low, high, *ends, shares, trimmed, (count[0], count[1]))
 

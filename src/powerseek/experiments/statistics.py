@@ -19,7 +19,6 @@ from math import comb, nan
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.factorial import factorial_contrast
@@ -56,6 +55,8 @@ __all__ = [
     "seeds_needed",
     "upper_quantile",
 ]
+
+METHODS = ("holm", "benjamini-hochberg")
 
 
 def iqm(values: ArrayLike, *, exact: bool = True) -> float:
@@ -239,14 +240,24 @@ def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
         p_values: [k] in [0, 1].
         method: ``holm`` (confirmatory, family-wise) or ``benjamini-hochberg`` (exploratory).
 
+    Source: Holm 1979; Benjamini and Hochberg 1995.
     CAVEAT: Benjamini-Hochberg bounds the share of false findings on average only, and under
     independence or positive dependence of the tests.
     """
-    known_as = {"holm": "holm", "benjamini-hochberg": "fdr_bh"}
-    if method not in known_as:
-        raise InvalidInput("method", method, ", ".join(known_as))
+    if method not in METHODS:
+        raise InvalidInput("method", method, ", ".join(METHODS), 'method="holm"')
     p = np.asarray(p_values, dtype=np.float64)
     adjusted, known = np.full(p.shape, nan), np.isfinite(p)
-    if known.any():
-        adjusted[known] = multipletests(p[known], method=known_as[method])[1]
+    kept = p[known]
+    if kept.size and not (kept.min() >= 0 and kept.max() <= 1):
+        raise InvalidInput("p_values", kept.tolist(), "numbers in [0, 1]")
+    order = np.argsort(kept)
+    rank = np.arange(1, kept.size + 1)
+    if method == "holm":
+        raised = np.maximum.accumulate(kept[order] * (kept.size + 1 - rank))
+    else:
+        raised = np.minimum.accumulate((kept[order] * kept.size / rank)[::-1])[::-1]
+    placed = np.empty_like(kept)
+    placed[order] = np.minimum(raised, 1)
+    adjusted[known] = placed
     return adjusted
