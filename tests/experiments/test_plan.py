@@ -18,19 +18,11 @@ from statsmodels.stats.power import TTestPower
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments import cli
+from powerseek.experiments.detectable import smallest_effect
 from powerseek.experiments.grid import cells, trials
-from powerseek.experiments.pilot import (
-    Arm,
-    Pace,
-    Pilot,
-    PilotFailed,
-    World,
-    arm_of,
-    pace_of,
-    run_pilot,
-    setting_of,
-)
-from powerseek.experiments.plan import AROUND, Plan, cost_of, make_plan, smallest_effect
+from powerseek.experiments.pace import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
+from powerseek.experiments.pilot import PilotFailed, run_pilot
+from powerseek.experiments.plan import AROUND, Plan, cost_of, make_plan
 from powerseek.experiments.plan_text import print_plan, size, spell
 from powerseek.experiments.statistics import DESIGNS, p_equivalence, seeds_needed
 from powerseek.experiments.study import Study, load_study, make_study

@@ -4,50 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite, nan, sqrt
+from math import nan
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
-from scipy import optimize, stats
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.contrasts import contrasts
+from powerseek.experiments.detectable import Detectable, detectable
 from powerseek.experiments.grid import Cell, Trial, trials
 from powerseek.experiments.grid import cautions as confounds
-from powerseek.experiments.pilot import Pilot, arm_of, pace_of, setting_of
-from powerseek.experiments.statistics import DESIGNS
+from powerseek.experiments.pace import Pilot, arm_of, pace_of, setting_of
+from powerseek.experiments.plan_cautions import (
+    Compared,
+    bootstrapped,
+    idle_dials,
+    inexact,
+    too_many,
+    uncontrolled,
+)
 from powerseek.experiments.store import describe
 from powerseek.experiments.study import Study
 from powerseek.experiments.verdicts import LEAST_SEEDS
 from powerseek.registry import make_world
 
-POWER, LEVEL = 0.8, 0.05
-POINTS = 20_000
 SEED_COUNTS = (LEAST_SEEDS, 32, 64)
 """Shown beside the study's own number of seeds."""
 AROUND = 12.0
 """Seconds around the trials that no pilot sees: starting Ray, merging, drawing the report."""
-SAME = 0.05
-"""Optima that differ by less, in units and in probability, do the same."""
-
-
-class Detectable(NamedTuple):
-    """What a number of seeds per cell can find, in standard deviations between seeds.
-
-    Attributes:
-        seeds: Seeds per cell.
-        simple: Smallest simple effect.
-        two_way: Smallest two-way interaction.
-        three_way: Smallest three-way interaction.
-        equivalence: Smallest margin within which no effect can be shown.
-    """
-
-    seeds: int
-    simple: float
-    two_way: float
-    three_way: float
-    equivalence: float
 
 
 class Cost(NamedTuple):
@@ -64,27 +48,6 @@ class Cost(NamedTuple):
     exact: float
     trial: tuple[float, float, float]
     bytes: float
-
-
-class Compared(NamedTuple):
-    """Comparisons of one kind in one world.
-
-    Attributes:
-        kind: Kind of comparison, as hypotheses name it.
-        world: World id.
-        measure: What is compared.
-        pairs: The two arms, as ``every cap - dense``, each once.
-        settings: How many settings hold them: comparisons in all.
-        lacks: What keeps the report from a verdict however clear the effect; empty where nothing
-            does.
-    """
-
-    kind: str
-    world: str
-    measure: str
-    pairs: tuple[str, ...]
-    settings: int
-    lacks: tuple[str, ...]
 
 
 class Share(NamedTuple):
@@ -141,51 +104,6 @@ class Plan:
         return sum(share.steps for share in self.worlds)
 
 
-def smallest_effect(seeds: int, design: str = "simple") -> float:
-    """Smallest effect that a number of seeds finds with 80 % power at level .05.
-
-    The exact power of the tests that the report makes: a paired t test over seeds, two-sided, or
-    two one-sided ones (``equivalence``: the smallest margin, true difference 0). With more seeds
-    it comes close to what `powerseek.experiments.statistics.seeds_needed` inverts, a normal
-    approximation that promises too much below about 16.
-
-    Args:
-        seeds: Seeds per cell, >= 1.
-        design: ``simple``, ``two-way``, ``three-way`` or ``equivalence``.
-
-    Returns:
-        D, in standard deviations between seeds within a cell; nan below two seeds.
-
-    Source: power of the t test, Cohen 1988, chapter 2; TOST: Schuirmann 1987.
-    CAVEAT: for one comparison alone, seeds independent between arms: Holm over several needs
-    larger effects, arms that share a seed's luck smaller ones.
-    """
-    if design not in DESIGNS and design != "equivalence":
-        raise InvalidInput("design", design, ", ".join((*DESIGNS, "equivalence")))
-    if seeds < 2:
-        return nan
-    freedom, tail = seeds - 1, LEVEL if design == "equivalence" else LEVEL / 2
-    # The sample's spread as a share of the true one, at evenly likely points of its distribution.
-    likely = (np.arange(POINTS) + 0.5) / POINTS
-    bar = stats.t.ppf(1 - tail, freedom) * np.sqrt(stats.chi2.ppf(likely, freedom) / freedom)
-
-    def short(errors: float) -> float:
-        """Power short of the wanted, at an effect or a margin of so many standard errors."""
-        if design == "equivalence":
-            found = np.clip(2 * stats.norm.cdf(errors - bar) - 1, 0, None)
-        else:
-            found = stats.norm.cdf(errors - bar) + stats.norm.cdf(-errors - bar)
-        return float(found.mean()) - POWER
-
-    errors = float(optimize.brentq(short, 0.0, 10 * float(bar.max())))
-    return errors * sqrt(DESIGNS.get(design, 2.0) / seeds)
-
-
-def detectable(seeds: int) -> Detectable:
-    """What a number of seeds per cell can find, by `smallest_effect`."""
-    return Detectable(seeds, *(smallest_effect(seeds, d) for d in (*DESIGNS, "equivalence")))
-
-
 def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores: int = 1) -> Plan:
     """Plan a study.
 
@@ -223,11 +141,11 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         compared=compared,
         cautions=(
             *confounds(study),
-            *_bootstrapped(cells),
-            *_uncontrolled(compared),
-            *(_exact_cautions(cells, pilot) if pilot else ()),
-            *(_idle_dials(cells, found, pilot) if pilot else ()),
-            *_too_many(workers, cores, len(grid)),
+            *bootstrapped(cells),
+            *uncontrolled(compared),
+            *(inexact(cells, pilot) if pilot else ()),
+            *(idle_dials(cells, found, pilot) if pilot else ()),
+            *too_many(workers, cores, len(grid)),
         ),
         more_seeds=more,
         more_cost=more_cost,
@@ -340,103 +258,6 @@ def _pair(row: Mapping[Any, Any]) -> str:
         f"{value:g}" if isinstance(value, float) else str(value) for value in (row["a"], row["b"])
     )
     return a if b == "nan" else f"{a} - {b}"
-
-
-def _bootstrapped(cells: Sequence[Cell]) -> tuple[str, ...]:
-    if not any(cell.time_limit == "bootstrap" for cell in cells):
-        return ()
-    return (
-        "time_limit bootstrap: the agent is trained as if the episode went on, so its reward has "
-        "no exact optimum (no incentive, no learned); never compare it with terminal.",
-    )
-
-
-def _uncontrolled(compared: Sequence[Compared]) -> tuple[str, ...]:
-    controlled = {row.world for row in compared if row.kind == "control"}
-    bare = dict.fromkeys(row.world for row in compared if row.world not in controlled)
-    if not bare:
-        return ()
-    return (
-        f"{', '.join(bare)}: no positive control, without which no effect cannot be told from a "
-        "blind measure. Add power_weight: [0, 1].",
-    )
-
-
-def _exact_cautions(cells: Sequence[Cell], pilot: Pilot) -> tuple[str, ...]:
-    """Settings without exact numbers, and gates that nothing can pass."""
-    lines: dict[str, list[str]] = {}
-    for cell in {setting_of(cell): cell for cell in cells}.values():
-        facts, gate = pilot.worlds[setting_of(cell)], max(cell.competence)
-        if facts.none:
-            lines.setdefault(f"no oracle, so no need and no excess: {facts.none}", []).append(
-                spoken(cell)
-            )
-        if facts.competence < gate:
-            line = (
-                f"competence {gate:g} is out of reach (the best policy has {facts.competence:.3f}),"
-                " so every trial will be censored"
-            )
-            lines.setdefault(line, []).append(spoken(cell))
-    for cell in {arm_of(cell): cell for cell in cells}.values():
-        arm = pilot.arms[arm_of(cell)]
-        if arm.none and not pilot.worlds[setting_of(cell)].none and cell.time_limit == "terminal":
-            line = f"no exact optimum of {cell.reward_label}: {arm.none}"
-            lines.setdefault(line, []).append(spoken(cell))
-    return tuple(f"{'; '.join(dict.fromkeys(where))}: {line}." for line, where in lines.items())
-
-
-def spoken(cell: Cell) -> str:
-    """A setting in words: ``homestead openness 2``."""
-    named = [f"{k} {cell.params[k]}" for k in ("openness", "goal", "layout") if k in cell.params]
-    return f"{cell.world} {', '.join([*named, f'max_steps {cell.max_steps}'])}"
-
-
-def _idle_dials(cells: Sequence[Cell], found: pd.DataFrame, pilot: Pilot) -> tuple[str, ...]:
-    """Dials that, by exact results, change nothing that a perfect learner does."""
-    lines = []
-    dials = {"openness": "openness", "horizon": "max_steps", "discount": "gamma"}
-    for kind, dial in dials.items():
-        for row in found[found["kind"] == kind].to_dict("records") if len(found) else ():
-            ends = [_optimum(cells, row, dial, row[end], pilot) for end in "ab"]
-            if all(ends) and _same(*ends):
-                a, b = f"{row['a']:g}", f"{row['b']:g}"
-                about = f"{row['world']} {row['reward']}"
-                lines.append(
-                    f"{about}: the exact optimum does the same at {dial} {a} and {b} (success, "
-                    "acquired and disabled within .05), so a difference there is learning's alone."
-                )
-    return tuple(dict.fromkeys(lines))
-
-
-def _optimum(
-    cells: Sequence[Cell], row: Mapping[Any, Any], dial: str, value: object, pilot: Pilot
-) -> Any:
-    """The optimum of the cell that has the row's dials and `value`, None if there is none."""
-    for cell in cells:
-        about = describe(Trial(cell, 0)) | {dial: None}
-        has = {**describe(Trial(cell, 0))}[dial] == value
-        if has and all(about[k] == v or _blank(v) for k, v in row.items() if k in about):
-            arm = pilot.arms[arm_of(cell)]
-            return None if arm.none else (arm.success, arm.acquired, arm.disabled)
-    return None
-
-
-def _blank(value: object) -> bool:
-    return value is None or value != value
-
-
-def _same(a: Sequence[float], b: Sequence[float]) -> bool:
-    gaps = [abs(x - y) for x, y in zip(a, b, strict=True) if isfinite(x) and isfinite(y)]
-    return bool(gaps) and max(gaps) < SAME
-
-
-def _too_many(workers: int, cores: int, count: int) -> tuple[str, ...]:
-    if min(workers, count) <= cores:
-        return ()
-    return (
-        f"{workers} workers on the {cores} core{'s' * (cores != 1)} here would be no faster: the "
-        "time is for a cluster with a core like this one's for each (--address).",
-    )
 
 
 # What to write so that a kind of comparison can be made.

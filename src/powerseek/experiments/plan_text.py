@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from powerseek.experiments.plan import Cost, Detectable, Plan
+from powerseek.experiments.detectable import Detectable
+from powerseek.experiments.plan import Cost, Plan
 
 
 @contextmanager
