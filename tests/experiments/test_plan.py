@@ -189,6 +189,13 @@ def test_a_study_costs_its_trials_and_each_exact_number_once() -> None:
     assert many.hours * 3600 == pytest.approx(AROUND + 4 + (8 + 2) + each)
 
 
+@pytest.mark.parametrize(("workers", "exact"), [(1, 16.0), (2, 16.0), (4, 8.0)])
+def test_workers_share_exact_numbers_only_of_different_settings(workers: int, exact: float) -> None:
+    study = a_study(rewards=["dense", "terminal"], max_steps=[50, 100], timesteps=5000)
+    found = cost_of(cells(study), 1, a_pilot(study), workers)
+    assert found.exact * 3600 == pytest.approx(exact + max(2.0, 8.0 / workers))
+
+
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_more_workers_never_take_longer_and_more_seeds_never_less(seeds: int, workers: int) -> None:
     now, more, shared = (cost_of(GRID, *n) for n in _around(seeds, workers))
