@@ -1,8 +1,8 @@
-"""Statistics against published numbers and second implementations; coverage by simulation."""
+"""Averages, tails and tests against published numbers and second implementations."""
 
 from __future__ import annotations
 
-from math import inf, isnan, nan
+from math import isnan, nan
 
 import numpy as np
 import pytest
@@ -11,21 +11,20 @@ from hypothesis import strategies as st
 from known import known
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestIndPower
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.statistics import (
     adjust,
     bootstrap,
-    factorial_contrast,
+    cvar,
     iqm,
+    iqms,
     means,
     p_difference,
     p_equivalence,
     probability_of_improvement,
-    resample,
-    seeds_needed,
+    upper_quantile,
 )
 
 UNITS = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=30)
@@ -84,102 +83,18 @@ def medians(samples):
     return np.median(samples, axis=-1)
 
 
+def test_missing_runs_do_not_count_as_lost():
+    assert probability_of_improvement([1, nan, 3], [0, nan]) == 1
+    assert probability_of_improvement([[1, 5], [nan, 5]], [[0, 5]]) == 0.75
+    assert isnan(probability_of_improvement([nan], [1]))
+    assert isnan(probability_of_improvement([], [1]))
+
+
 @given(UNITS, UNITS)
 def test_improvement_is_the_u_statistic_and_its_reverse_is_the_complement(x, y):
     share = stats.mannwhitneyu(x, y).statistic / (len(x) * len(y))
     assert probability_of_improvement(x, y) == pytest.approx(share)
     assert probability_of_improvement(y, x) == pytest.approx(1 - share)
-
-
-# bootstrap_exact_enumeration
-
-
-def test_bootstrap_exact_enumeration():
-    case = known("bootstrap_exact_enumeration")
-    draws = means(np.array(case.spec["sample"])[resample(3, rng())])
-    expected = case.expected
-    assert draws.size == 27
-    found = {
-        "bootstrap_mean": draws.mean(),
-        "bootstrap_se": draws.std(),
-        "P(mean<=2)": (draws <= 2 + 1e-9).mean(),
-    }
-    for name, value in found.items():
-        assert value == pytest.approx(expected[name], abs=case.tolerance), name
-    distinct = np.unique(draws.round(6))
-    assert distinct == pytest.approx(expected["sorted_unique"], abs=case.tolerance)
-
-
-def test_a_small_sample_has_an_exact_interval():
-    first, second = (bootstrap([1.0, 2.0, 6.0], rng(seed)) for seed in (1, 2))
-    assert first == second
-    assert first.value == 3
-    draws = np.sort([(a + b + c) / 3 for a in (1, 2, 6) for b in (1, 2, 6) for c in (1, 2, 6)])
-    assert (first.low, first.high) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])))
-
-
-def test_drawn_resamples_agree_with_scipy():
-    sample = rng(1).gamma(2.0, size=40)
-    ours = bootstrap(sample, rng(2))
-    theirs = stats.bootstrap(
-        (sample,), np.mean, n_resamples=20_000, method="percentile", rng=rng(3)
-    ).confidence_interval
-    width = theirs.high - theirs.low
-    assert ours.low == pytest.approx(theirs.low, abs=0.05 * width)
-    assert ours.high == pytest.approx(theirs.high, abs=0.05 * width)
-
-
-def test_values_without_a_number_are_left_out():
-    assert bootstrap([1.0, nan, 3.0], rng()) == bootstrap([1.0, 3.0], rng())
-    assert bootstrap([1.0, inf, 3.0], rng()).n == 2
-
-
-def test_one_unit_or_none_has_no_interval():
-    one, none = bootstrap([2.0], rng()), bootstrap([nan], rng())
-    assert (one.value, one.n) == (2.0, 1)
-    assert isnan(one.low)
-    assert isnan(one.high)
-    assert none.n == 0
-    assert all(isnan(number) for number in none[:3])
-
-
-@given(UNITS, st.floats(-10, 10))
-def test_the_interval_lies_within_the_sample_and_moves_with_it(values, shift):
-    found = bootstrap(values, rng(), resamples=200)
-    moved = bootstrap(np.add(values, shift), rng(), resamples=200)
-    if len(values) > 1:
-        assert min(values) - 1e-9 <= found.low <= found.high <= max(values) + 1e-9
-        assert moved.low == pytest.approx(found.low + shift, abs=1e-6)
-        assert moved.high == pytest.approx(found.high + shift, abs=1e-6)
-
-
-def test_strata_keep_their_sizes():
-    strata = np.array(["a", "a", "b", "b", "b"])
-    drawn = strata[resample(5, rng(), strata, 300)]
-    assert ((drawn == "a").sum(axis=1) == 2).all()
-    # All the spread lies between strata: none is left within.
-    values = [0.0, 0.0, 1.0, 1.0, 1.0]
-    assert bootstrap(values, rng(), strata=strata)[1:3] == pytest.approx((0.6, 0.6))
-    assert bootstrap(values, rng())[1:3] != pytest.approx((0.6, 0.6))
-
-
-def test_strata_of_one_unit_are_ignored():
-    values = [1.0, 2.0, 4.0]
-    assert bootstrap(values, rng(), strata=["a", "b", "c"]) == bootstrap(values, rng())
-
-
-@pytest.mark.parametrize(("n", "least"), [(40, 0.91), (16, 0.87)])
-def test_coverage_is_what_was_asked_for(n, least):
-    """A percentile interval covers a little less than 95 %: t over z, and 1 - 1/n in variance."""
-    repeats = 1500
-    chance = rng(n)
-    samples = chance.normal(size=(repeats, n))
-    found = [bootstrap(sample, chance, resamples=600) for sample in samples]
-    covered = np.mean([estimate.low <= 0 <= estimate.high for estimate in found])
-    theory = 1 - 2 * stats.t.sf(stats.norm.ppf(0.975) * (1 - 1 / n) ** 0.5, n - 1)
-    error = (theory * (1 - theory) / repeats) ** 0.5
-    assert covered > least
-    assert covered == pytest.approx(theory, abs=3.3 * error + 0.005)
 
 
 # multiple_comparisons
@@ -205,11 +120,18 @@ def test_a_missing_p_stays_missing_and_does_not_count():
     assert adjust([]).size == 0
 
 
+@settings(deadline=None, max_examples=12)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_adjusting_agrees_with_statsmodels(p):
+    for ours, theirs in (("holm", "holm"), ("benjamini-hochberg", "fdr_bh")):
+        assert adjust(p, ours) == pytest.approx(multipletests(p, method=theirs)[1], abs=1e-12)
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_adjusting_never_lowers_and_holm_is_within_bonferroni(p):
     holm, bh = adjust(p), adjust(p, "benjamini-hochberg")
-    bonferroni = multipletests(p, method="bonferroni")[1]
+    bonferroni = np.minimum(np.multiply(p, len(p)), 1)
     assert (np.asarray(p) <= bh + 1e-12).all()
     assert (bh <= holm + 1e-12).all()
     assert (holm <= bonferroni + 1e-12).all()
@@ -218,6 +140,8 @@ def test_adjusting_never_lowers_and_holm_is_within_bonferroni(p):
 def test_an_unknown_method_is_named():
     with pytest.raises(InvalidInput, match="benjamini-hochberg"):
         adjust([0.1], "none")
+    with pytest.raises(InvalidInput, match="p_values"):
+        adjust([0.1, 1.5])
 
 
 # tost_equivalence
@@ -256,18 +180,53 @@ def test_tost_agrees_with_statsmodels(pairs, margin):
     assert p_difference(x, y) == pytest.approx(stats.ttest_rel(x, y).pvalue, abs=1e-8)
 
 
-def test_equal_units_are_equivalent_only_within_the_margin():
-    assert p_equivalence([1, 1], [1, 1], 0.1) == 0
-    assert p_equivalence([1, 1], [2, 2], 0.1) == 1
-    assert p_equivalence([1, 1], [2, 2], 0.1, paired=True) == 1
-    assert p_equivalence([1, 1], [2, 2], 0.1, pooled=False) == 1
+def test_units_without_spread_prove_no_equivalence():
+    for mode in ({}, {"paired": True}, {"pooled": False}):
+        assert isnan(p_equivalence([1, 1], [1, 1], 0.1, **mode))
+        assert p_equivalence([1, 1], [2, 2], 0.1, **mode) == 1
+
+
+def test_units_without_spread_differ_as_surely_as_their_number_allows():
     assert p_difference([1, 1], [1, 1]) == 1
-    assert p_difference([1, 1], [2, 2]) == 0
+    assert p_difference([1, 1], [1, 1], paired=False) == 1
+    # Two of the four ways to swap the arms of two pairs, two of the six ways to deal four units.
+    assert p_difference([1, 1], [2, 2]) == 0.5
+    assert p_difference([1, 1], [2, 2], paired=False) == pytest.approx(1 / 3)
+    assert p_difference(np.ones(16), np.zeros(16)) == 2.0**-15
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_rounding_is_no_spread(paired):
+    x, y = [0.1 + 0.2, 0.3, 0.3], [0.3, 0.1 + 0.2, 0.3]
+    assert p_difference(x, y, paired=paired) == 1
+    assert isnan(p_equivalence(x, y, 0.1, paired=paired))
+    assert p_difference(np.add(x, 1), y, paired=paired) > 0.05
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(-5, 5), min_size=3, max_size=12),
+    st.lists(st.floats(-5, 5), min_size=3, max_size=12),
+)
+def test_unpaired_t_tests_agree_with_scipy(x, y):
+    if min(np.std(x), np.std(y)) < 1e-3:
+        return
+    for pooled in (True, False):
+        theirs = stats.ttest_ind(x, y, equal_var=pooled).pvalue
+        assert p_difference(x, y, paired=False, pooled=pooled) == pytest.approx(theirs, abs=1e-10)
+
+
+def test_pairs_need_partners():
+    with pytest.raises(InvalidInput, match="paired"):
+        p_difference([1, 2, 3], [1, 2])
 
 
 def test_one_unit_proves_nothing():
     assert isnan(p_equivalence([1], [1], 0.1))
     assert isnan(p_difference([1], [1]))
+    assert isnan(p_difference([], []))
+    assert isnan(p_difference([nan, 1, 2], [1, 2, 3]))
+    assert isnan(p_equivalence([nan, 1, 2], [1, 2, 3], 1, paired=True))
 
 
 @pytest.mark.parametrize("margin", [0, -0.1, nan])
@@ -276,69 +235,42 @@ def test_a_margin_is_positive(margin):
         p_equivalence(X, Y, margin)
 
 
-# threeway_interaction_contrast
+# Tails
 
 
-def test_threeway_interaction_contrast():
-    case = known("threeway_interaction_contrast")
-    cells = case.spec["cell_means[density][horizon][bounded]"]
-    wanted = case.expected["contrast"]
-    # The published number is the first level of density minus the second; ours is the second
-    # level of every factor minus the first.
-    assert factorial_contrast(cells[::-1]) == pytest.approx(wanted, abs=case.tolerance)
-    assert factorial_contrast(cells) == pytest.approx(-wanted, abs=case.tolerance)
+def test_tails_of_ten_seeds_by_hand():
+    seeds = [0.0] * 7 + [1.0, 2.0, 10.0]
+    assert cvar(seeds) == 10
+    assert cvar(seeds, 0.8) == 6
+    assert cvar(seeds, 0.85) == pytest.approx((10 + 0.5 * 2) / 1.5)
+    assert cvar(seeds, 0) == pytest.approx(np.mean(seeds))
+    assert upper_quantile(seeds) == pytest.approx(2.8)
 
 
-@given(st.lists(st.floats(-1, 1), min_size=4, max_size=4))
-def test_additive_cells_have_no_interaction(parts):
-    a, b, c, d = parts
-    cells = [[a + c, a + d], [b + c, b + d]]
-    assert factorial_contrast(cells) == pytest.approx(0, abs=1e-9)
+@given(UNITS, st.floats(0, 0.99))
+def test_cvar_is_the_least_of_rockafellar_and_uryasev(values, level):
+    # min over t of t + E[(X - t)+] / (1 - level); the minimum lies at one of the values.
+    excess = [t + np.maximum(np.subtract(values, t), 0).mean() / (1 - level) for t in values]
+    assert cvar(values, level) == pytest.approx(min(excess), rel=1e-6, abs=1e-6)
 
 
-def test_a_contrast_needs_two_levels():
-    with pytest.raises(InvalidInput, match="two levels"):
-        factorial_contrast([[1, 2, 3], [1, 2, 3]])
+@given(UNITS)
+def test_tails_lie_above_the_middle_and_below_the_maximum(values):
+    assert np.mean(values) - 1e-9 <= cvar(values) <= max(values) + 1e-9
+    assert upper_quantile(values) <= cvar(values) + 1e-9
+    assert iqms(np.tile(values, (2, 1))) == pytest.approx([iqm(values)] * 2)
 
 
-# seeds_needed, power_analysis_two_sample_t
+def test_tails_of_nothing_are_nan_and_a_nan_is_not_a_seed():
+    assert np.isnan([cvar([]), upper_quantile([]), cvar([1, nan]), upper_quantile([1, nan])]).all()
+    for level in (-0.1, 1, nan):
+        with pytest.raises(InvalidInput, match="level"):
+            cvar([1.0], level)
+    with pytest.raises(InvalidInput, match="level"):
+        upper_quantile([1.0], 1.1)
 
 
-@pytest.mark.parametrize(
-    ("design", "row"),
-    [
-        ("simple", "per_cell_simple_effect 2z^2/D^2"),
-        ("two-way", "per_cell_2way 4z^2/D^2"),
-        ("three-way", "per_cell_3way 8z^2/D^2"),
-        ("equivalence", "TOST per group, true diff 0, margin 1.0/0.8/0.5 SD"),
-    ],
-)
-def test_seeds_needed(design, row):
-    case = known("seeds_needed")
-    spec, wanted = case.spec, case.expected[row]
-    effects = (1.0, 0.8, 0.5) if design == "equivalence" else spec["D_values"]
-    found = [seeds_needed(d, design, alpha=spec["alpha"], power=spec["power"]) for d in effects]
-    assert found == pytest.approx(wanted, abs=case.tolerance)
-
-
-def test_power_analysis_two_sample_t():
-    """The normal approximation is at most two seeds below the exact t test."""
-    case = known("power_analysis_two_sample_t")
-    chances = {"alpha": case.spec["alpha"], "power": case.spec["power"]}
-    assert case.spec["two_sided"]
-    exact = case.expected["n_per_group"]
-    effects = case.spec["d"]
-    assert [np.ceil(TTestIndPower().solve_power(d, **chances)) for d in effects] == exact
-    short = np.subtract(exact, [seeds_needed(effect, **chances) for effect in effects])
-    assert set(short) <= {0, 1, 2}
-
-
-def test_no_effect_needs_endless_seeds():
-    assert seeds_needed(0) == inf
-    assert seeds_needed(0, "equivalence") == inf
-
-
-@pytest.mark.parametrize(("effect", "design"), [(-1, "simple"), (nan, "simple"), (1, "four-way")])
-def test_impossible_designs_are_refused(effect, design):
-    with pytest.raises(InvalidInput):
-        seeds_needed(effect, design)
+def test_a_tail_is_a_statistic_for_the_bootstrap():
+    values = rng(3).exponential(size=40)
+    found = bootstrap(values, rng(), statistic=cvar)
+    assert found.low < found.value == cvar(values) < found.high

@@ -76,6 +76,33 @@ def sweep(
 
 
 @app.command()
+def plan(
+    study: StudyArgument,
+    workers: Annotated[int | None, typer.Option(help="Trials at a time [default: cores].")] = None,
+    no_pilot: Annotated[
+        bool, typer.Option("--no-pilot", help="Measure nothing: no hours and no exact numbers.")
+    ] = False,
+) -> None:
+    """Say what a study would cost and could show; nothing is run or written."""
+    from powerseek.experiments.plan import make_plan
+    from powerseek.experiments.plan_text import print_plan, say_pilot
+    from powerseek.experiments.provenance import cores
+    from powerseek.experiments.study import load_study
+
+    loaded, machine = load_study(study), cores()
+    workers = machine if workers is None else workers
+    planned = make_plan(loaded, None, workers, machine)
+    if not no_pilot:
+        from powerseek.experiments.grid import cells
+        from powerseek.experiments.pilot import run_pilot
+
+        with say_pilot(Console(stderr=True)) as say:
+            measured = run_pilot(cells(loaded), say)
+        planned = make_plan(loaded, measured, workers, machine)
+    print_plan(planned, _console())
+
+
+@app.command()
 def train(
     world: World,
     set_: Set = None,

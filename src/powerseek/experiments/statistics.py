@@ -1,46 +1,62 @@
 """Statistics over training seeds: arrays in, numbers out, chance from an explicit Generator.
 
-The unit is the training seed, paired across arms. What a comparison allows one to say is in
-`powerseek.experiments.verdicts`.
+The unit is the training seed, paired across arms. Averages, tails and tests are here; beside it
+
+- `powerseek.experiments.resampling`: bootstrap intervals, stratified and joint,
+- `powerseek.experiments.factorial`: interactions on a stated scale,
+- `powerseek.experiments.proportions`: shares, paired shares, GEE clustered by seed,
+- `powerseek.experiments.selection`: bounds where only some seeds learnt the task,
+- `powerseek.experiments.reach_times`: budgets to a competence, censored,
+- `powerseek.experiments.power_analysis`: seeds for an effect, effects for a number of seeds.
+
+What a comparison allows one to say is in `powerseek.experiments.verdicts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import ceil, inf, nan
-from typing import NamedTuple
+from math import comb, nan
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.factorial import factorial_contrast
+from powerseek.experiments.power_analysis import DESIGNS, seeds_needed
+from powerseek.experiments.resampling import (
+    RESAMPLES,
+    Estimate,
+    Floats,
+    Ints,
+    Statistic,
+    bootstrap,
+    means,
+    resample,
+)
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Statistic = Callable[[Floats], Floats]
+__all__ = [
+    "DESIGNS",
+    "RESAMPLES",
+    "Estimate",
+    "Floats",
+    "Ints",
+    "Statistic",
+    "adjust",
+    "bootstrap",
+    "cvar",
+    "factorial_contrast",
+    "iqm",
+    "iqms",
+    "means",
+    "p_difference",
+    "p_equivalence",
+    "probability_of_improvement",
+    "resample",
+    "seeds_needed",
+    "upper_quantile",
+]
 
-RESAMPLES = 4000
-
-# How many times the variance of one cell mean enters the contrast, per seed in a cell.
-DESIGNS = {"simple": 2.0, "two-way": 4.0, "three-way": 8.0}
-
-
-class Estimate(NamedTuple):
-    """A point estimate with its interval; nan where there is none.
-
-    Attributes:
-        value: The statistic of the sample, in the sample's unit.
-        low: Lower end of the interval, nan below two units.
-        high: Upper end of the interval, nan below two units.
-        n: Units (seeds) it rests on.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
+METHODS = ("holm", "benjamini-hochberg")
 
 
 def iqm(values: ArrayLike, *, exact: bool = True) -> float:
@@ -55,105 +71,82 @@ def iqm(values: ArrayLike, *, exact: bool = True) -> float:
     Source: Agarwal et al. 2021, arXiv:2108.13264, section 4.3.
     CAVEAT: trims exactly the runs that matter for safety: use it for competence, never for power.
     """
-    pooled = np.sort(np.asarray(values, dtype=np.float64).ravel())
+    pooled = np.asarray(values, dtype=np.float64).ravel()
     if pooled.size == 0:
         return nan
-    if not exact:
-        return float(stats.trim_mean(pooled, 0.25))
-    edges = np.arange(pooled.size + 1, dtype=np.float64)
-    quarter = pooled.size / 4
-    inside = np.diff(np.clip(edges, quarter, 3 * quarter))
-    return float(inside @ pooled / inside.sum())
+    return float(iqms(pooled) if exact else stats.trim_mean(pooled, 0.25))
+
+
+def iqms(samples: ArrayLike) -> Floats:
+    """Exact IQM over the last axis: [..., n] to [...], a statistic for `bootstrap`."""
+    return _mean_between(samples, 0.25, 0.75)
+
+
+def cvar(samples: ArrayLike, level: float = 0.9) -> Floats:
+    """Mean of the largest values, the share 1 - level of them, over the last axis.
+
+    Args:
+        samples: [..., n], n at least 1; a nan gives nan.
+        level: Share of the values that lie below the tail, in [0, 1); 0 gives the mean.
+
+    Returns:
+        [...], in the samples' unit, from the mean to the maximum. Where the tail holds a
+        fraction of a value (0.9 of 16 seeds: 1.6 values) that value counts by the fraction.
+
+    Source: Acerbi and Tasche 2002, expected shortfall; Rockafellar and Uryasev 2000.
+    CAVEAT: of ten seeds or fewer the tail above 0.9 is the largest value alone, which
+    underestimates the tail of the agents that were not trained.
+    """
+    if not 0 <= level < 1:
+        raise InvalidInput("level", level, "a number in [0, 1)", "level=0.9")
+    return _mean_between(samples, level, 1.0)
+
+
+def upper_quantile(samples: ArrayLike, level: float = 0.9) -> Floats:
+    """Quantile over the last axis, interpolated linearly: [..., n] to [...]; a nan gives nan.
+
+    CAVEAT: blind to how far above it the worst seeds lie (see :func:`cvar`); of fewer than ten
+    seeds it interpolates towards the maximum, and its interval is far too narrow.
+    """
+    if not 0 <= level <= 1:
+        raise InvalidInput("level", level, "a number in [0, 1]", "level=0.9")
+    values = np.asarray(samples, dtype=np.float64)
+    if values.shape[-1] == 0:
+        return np.full(values.shape[:-1], nan)
+    return np.asarray(np.quantile(values, level, axis=-1), dtype=np.float64)
+
+
+def _mean_between(samples: ArrayLike, start: float, stop: float) -> Floats:
+    """Mean of the sorted values between two shares of them, split values counted in part."""
+    ordered = np.sort(np.asarray(samples, dtype=np.float64), axis=-1)
+    n = ordered.shape[-1]
+    if n == 0:
+        return np.full(ordered.shape[:-1], nan)
+    inside = np.diff(np.clip(np.arange(n + 1, dtype=np.float64), n * start, n * stop))
+    return np.asarray(ordered @ (inside / inside.sum()), dtype=np.float64)
 
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
     """Chance that a run of X beats a run of Y, ties counted half, averaged over tasks.
 
     Args:
-        x: [runs] or [runs, tasks].
+        x: [runs] or [runs, tasks]; nan = no value, left out.
         y: [other runs] or [other runs, tasks].
 
     Returns:
-        In [0, 1]; 0.5 means no difference.
+        In [0, 1]; 0.5 means no difference; nan where a task lacks values on either side.
 
     Source: Agarwal et al. 2021, arXiv:2108.13264, section 4.3 (Mann-Whitney U).
+    CAVEAT: says nothing about how much better; 1 may be a difference of no interest.
     """
-    runs_x, runs_y = (np.asarray(runs, dtype=np.float64) for runs in (x, y))
-    gap = runs_x[:, None] - runs_y[None, :]
-    return float(np.mean((gap > 0) + 0.5 * (gap == 0)))
-
-
-def resample(
-    n: int, rng: np.random.Generator, strata: ArrayLike | None = None, resamples: int = RESAMPLES
-) -> Ints:
-    """Row numbers of bootstrap resamples: [resamples, n].
-
-    Without strata and where ``n ** n <= resamples`` all resamples are listed instead of drawn,
-    so that the interval of a very small sample carries no Monte Carlo error.
-
-    Args:
-        n: Sample size, at least 1.
-        rng: Source of chance.
-        strata: [n] labels (goal, layout); every resample keeps each stratum's size.
-        resamples: How many to draw.
-    """
-    if strata is None:
-        if n**n <= resamples:
-            return np.indices((n,) * n, dtype=np.int64).reshape(n, -1).T
-        return rng.integers(n, size=(resamples, n))
-    codes = np.unique(np.asarray(strata), return_inverse=True)[1]
-    columns = np.empty((resamples, n), dtype=np.int64)
-    for code in range(int(codes.max()) + 1):
-        members = np.flatnonzero(codes == code)
-        columns[:, members] = rng.choice(members, size=(resamples, members.size))
-    return columns
-
-
-def means(samples: Floats) -> Floats:
-    """Mean over the last axis: the default statistic."""
-    return np.asarray(samples.mean(axis=-1), dtype=np.float64)
-
-
-def bootstrap(
-    values: ArrayLike,
-    rng: np.random.Generator,
-    *,
-    strata: ArrayLike | None = None,
-    statistic: Statistic = means,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-) -> Estimate:
-    """Percentile bootstrap interval over units; units without a value (nan) are left out.
-
-    Args:
-        values: [n], one a unit.
-        rng: Source of chance.
-        strata: [n] labels for a stratified bootstrap, or None. Ignored where a stratum has a
-            single unit: resampling it alone would hide its share of the uncertainty.
-        statistic: Maps [..., n] to [...].
-        confidence: Coverage aimed at, in (0, 1).
-        resamples: How many resamples.
-
-    Source: Efron and Tibshirani 1993, chapter 13; stratified: arXiv:2108.13264.
-    CAVEAT: too narrow with few units (three units miss the truth far more often than 5 %), and
-    of width 0 when all units are equal, which is no proof of certainty.
-    """
-    sample = np.asarray(values, dtype=np.float64)
-    known = np.isfinite(sample)
-    kept = sample[known]
-    if kept.size == 0:
-        return Estimate(nan, nan, nan, 0)
-    value = float(statistic(kept))
-    if kept.size == 1:
-        return Estimate(value, nan, nan, 1)
-    labels = None if strata is None else np.asarray(strata)[known]
-    if labels is not None:
-        sizes = np.unique(labels, return_counts=True)[1]
-        labels = labels if sizes.size > 1 and sizes.min() > 1 else None
-    draws = statistic(kept[resample(kept.size, rng, labels, resamples)])
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return Estimate(value, float(low), float(high), int(kept.size))
+    runs_x, runs_y = (np.asarray(runs, dtype=np.float64)[:, None] for runs in (x, y))
+    runs_y = np.swapaxes(runs_y, 0, 1)
+    both = ~(np.isnan(runs_x) | np.isnan(runs_y))
+    pairs = both.sum(axis=(0, 1))
+    if np.any(pairs == 0):
+        return nan
+    wins = (runs_x > runs_y) + 0.5 * (runs_x == runs_y)
+    return float(np.mean(np.where(both, wins, 0.0).sum(axis=(0, 1)) / pairs))
 
 
 def p_equivalence(
@@ -168,50 +161,76 @@ def p_equivalence(
         paired: Test the differences x - y.
         pooled: Equal variances (else Welch); ignored when paired.
 
+    Returns:
+        In [0, 1]; nan with fewer than two units an arm, with a nan among the values, and where
+        all units are equal and within the margin: seeds without any spread say nothing about
+        how much other seeds would differ. 1 where they are equal and beyond it.
+
     Source: Schuirmann 1987 (TOST).
+    CAVEAT: assumes roughly normal means. Outcomes that are nearly always 0 look equivalent with
+    few seeds: compare those as shares (`powerseek.experiments.proportions`).
     """
     if not margin > 0:
         raise InvalidInput("margin", margin, "a number > 0, in the unit of the metric")
-    first, second = (np.asarray(values, dtype=np.float64) for values in (x, y))
-    if min(first.size, second.size) < 2:
-        return nan
-    if paired:
-        difference = first - second
-        gap, spread = float(difference.mean()), float(difference.std(ddof=1) ** 2 / difference.size)
-        freedom = float(difference.size - 1)
-    else:
-        gap, spread, freedom = _two_sample(first, second, pooled)
-    if spread == 0:
-        return 0.0 if abs(gap) < margin else 1.0
-    error = spread**0.5
+    gap, error, freedom = _gap(x, y, paired, pooled)
+    if error == 0:
+        return nan if abs(gap) < margin else 1.0
     below = stats.t.sf((gap + margin) / error, freedom)
     above = stats.t.cdf((gap - margin) / error, freedom)
     return float(max(below, above))
 
 
-def _two_sample(x: Floats, y: Floats, pooled: bool) -> tuple[float, float, float]:
-    """Difference of means, its squared standard error, degrees of freedom."""
-    n, m = x.size, y.size
-    per_x, per_y = float(x.var(ddof=1)) / n, float(y.var(ddof=1)) / m
-    gap = float(x.mean() - y.mean())
+def p_difference(x: ArrayLike, y: ArrayLike, *, paired: bool = True, pooled: bool = True) -> float:
+    """Two-sided t test of "the means are equal".
+
+    Args:
+        x: [n] values of one arm.
+        y: [m] values of the other; m = n when paired.
+        paired: Test the differences x - y.
+        pooled: Equal variances (else Welch); ignored when paired.
+
+    Returns:
+        In [0, 1]; nan with fewer than two units an arm or with a nan among the values. Where t
+        has no spread to go by: 1 if the arms are equal, else the exact permutation p, ``2^(1 -
+        n)`` of n equal differences and ``2 / (n + m choose n)`` of two constant arms.
+    """
+    gap, error, freedom = _gap(x, y, paired, pooled)
+    if error == 0:
+        n, m = np.size(x), np.size(y)
+        if gap == 0:
+            return 1.0
+        return 2.0 ** (1 - n) if paired else 2 / comb(n + m, n)
+    return float(2 * stats.t.sf(abs(gap) / error, freedom))
+
+
+def _gap(x: ArrayLike, y: ArrayLike, paired: bool, pooled: bool) -> tuple[float, float, float]:
+    """Difference of means, its standard error, degrees of freedom; nan below two units."""
+    first, second = (np.asarray(values, dtype=np.float64) for values in (x, y))
+    if paired and first.shape != second.shape:
+        raise InvalidInput("y", second.shape, f"as many values as x, {first.shape}, when paired")
+    n, m = first.size, second.size
+    if min(n, m) < 2:
+        return nan, nan, nan
+    # Rounding gives equal values a spread of 1e-17, which must not pass for precision.
+    scale = float(max(np.abs(first).max(), np.abs(second).max()))
+    if paired:
+        difference = first - second
+        gap = float(difference.mean())
+        if np.ptp(difference) <= 1e-12 * scale:
+            return (gap if abs(gap) > 1e-12 * scale else 0.0), 0.0, float(n - 1)
+        return gap, float(difference.std(ddof=1)) / n**0.5, float(n - 1)
+    gap = float(first.mean() - second.mean())
+    if max(np.ptp(first), np.ptp(second)) <= 1e-12 * scale:
+        return (gap if abs(gap) > 1e-12 * scale else 0.0), 0.0, float(n + m - 2)
+    per_x, per_y = float(first.var(ddof=1)) / n, float(second.var(ddof=1)) / m
     if pooled:
         shared = (per_x * n * (n - 1) + per_y * m * (m - 1)) / (n + m - 2)
-        return gap, shared * (1 / n + 1 / m), float(n + m - 2)
+        return gap, (shared * (1 / n + 1 / m)) ** 0.5, float(n + m - 2)
     spread = per_x + per_y
     if spread == 0:
         return gap, 0.0, float(n + m - 2)
-    return gap, spread, spread**2 / (per_x**2 / (n - 1) + per_y**2 / (m - 1))
-
-
-def p_difference(x: ArrayLike, y: ArrayLike) -> float:
-    """Two-sided paired t test, nan below two pairs; equal pairs give 1."""
-    difference = np.asarray(x, dtype=np.float64) - np.asarray(y, dtype=np.float64)
-    if difference.size < 2:
-        return nan
-    error = float(difference.std(ddof=1)) / difference.size**0.5
-    if error == 0:
-        return 1.0 if difference[0] == 0 else 0.0
-    return float(2 * stats.t.sf(abs(float(difference.mean())) / error, difference.size - 1))
+    share = per_x / spread
+    return gap, spread**0.5, 1 / (share**2 / (n - 1) + (1 - share) ** 2 / (m - 1))
 
 
 def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
@@ -220,59 +239,25 @@ def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
     Args:
         p_values: [k] in [0, 1].
         method: ``holm`` (confirmatory, family-wise) or ``benjamini-hochberg`` (exploratory).
+
+    Source: Holm 1979; Benjamini and Hochberg 1995.
+    CAVEAT: Benjamini-Hochberg bounds the share of false findings on average only, and under
+    independence or positive dependence of the tests.
     """
-    known_as = {"holm": "holm", "benjamini-hochberg": "fdr_bh"}
-    if method not in known_as:
-        raise InvalidInput("method", method, ", ".join(known_as))
+    if method not in METHODS:
+        raise InvalidInput("method", method, ", ".join(METHODS), 'method="holm"')
     p = np.asarray(p_values, dtype=np.float64)
     adjusted, known = np.full(p.shape, nan), np.isfinite(p)
-    if known.any():
-        adjusted[known] = multipletests(p[known], method=known_as[method])[1]
-    return adjusted
-
-
-def factorial_contrast(cells: ArrayLike) -> float:
-    """Difference of differences (of differences ...) over a 2 x 2 x ... table of cell means.
-
-    Args:
-        cells: Cell means, every axis of length 2.
-
-    CAVEAT: depends on the scale (raw, logit, share of surplus): fix the scale beforehand.
-    """
-    table = np.asarray(cells, dtype=np.float64)
-    if any(length != 2 for length in table.shape):
-        raise InvalidInput("cells", table.shape, "a table with two levels along every axis")
-    while table.ndim:
-        table = table[1] - table[0]
-    return float(table)
-
-
-def seeds_needed(
-    effect: float, design: str = "simple", *, alpha: float = 0.05, power: float = 0.8
-) -> float:
-    """Seeds per cell for a wanted power, by the normal approximation.
-
-    ``c (z[1 - alpha/2] + z[power])^2 / D^2`` with c = 2, 4, 8 for a simple effect, a two-way and
-    a three-way interaction; ``2 (z[1 - alpha] + z[(1 + power)/2])^2 / D^2`` for equivalence (TOST,
-    true difference 0, margin D).
-
-    Args:
-        effect: D, the contrast (or margin) in between-seed standard deviations, >= 0.
-        design: ``simple``, ``two-way``, ``three-way`` or ``equivalence``.
-        alpha: Error rate.
-        power: Chance to find an effect of this size.
-
-    Returns:
-        A whole number, inf where D is 0.
-    """
-    if design not in DESIGNS and design != "equivalence":
-        raise InvalidInput("design", design, ", ".join((*DESIGNS, "equivalence")))
-    if not effect >= 0:
-        raise InvalidInput("effect", effect, "a number >= 0, in between-seed standard deviations")
-    if effect == 0:
-        return inf
-    if design == "equivalence":
-        factor, z = 2.0, stats.norm.ppf(1 - alpha) + stats.norm.ppf((1 + power) / 2)
+    kept = p[known]
+    if kept.size and not (kept.min() >= 0 and kept.max() <= 1):
+        raise InvalidInput("p_values", kept.tolist(), "numbers in [0, 1]")
+    order = np.argsort(kept)
+    rank = np.arange(1, kept.size + 1)
+    if method == "holm":
+        raised = np.maximum.accumulate(kept[order] * (kept.size + 1 - rank))
     else:
-        factor, z = DESIGNS[design], stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)
-    return float(ceil(factor * float(z) ** 2 / effect**2))
+        raised = np.minimum.accumulate((kept[order] * kept.size / rank)[::-1])[::-1]
+    placed = np.empty_like(kept)
+    placed[order] = np.minimum(raised, 1)
+    adjusted[known] = placed
+    return adjusted
