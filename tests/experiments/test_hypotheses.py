@@ -163,7 +163,7 @@ def test_a_hypothesis_about_lookahead_and_horizon():
     found = one(planted(1.0, rewards=names), contrast="lookahead")
     assert (found.a, found.b, found.verdict.answer) == ("approval 4", "approval cap", "supported")
     trials = [
-        *planted(0.0, rewards=("dense",), max_steps=32),
+        *planted(0.0, noise=0.4, rewards=("dense",), max_steps=32),
         *planted(0.0, rewards=("dense",), max_steps=16, gain=None),
     ]
     found = one(trials, contrast="horizon")

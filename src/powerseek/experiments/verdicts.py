@@ -212,6 +212,8 @@ def judge(
     other = p_beyond if direction == "none" else comparison.p_difference
     if min(other, comparison.p_equivalence) < LEVEL:
         why = "not clear enough for one of several hypotheses tested together"
+    if np.isnan(comparison.p_difference):
+        why = "all seeds are alike, so nothing here measures chance"
     return Verdict("cannot tell", _still_wanted(comparison, direction, alpha), (why,))
 
 
