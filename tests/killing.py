@@ -29,6 +29,38 @@ def start(script: str, folder: Path, *words: str) -> subprocess.Popen[str]:
         )
 
 
+@contextlib.contextmanager
+def started(script: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The same, and nothing of it is left at the end."""
+    process = start(script, folder)
+    try:
+        yield process
+    finally:
+        below = [pid for pid, _ in descendants(process.pid)]
+        process.kill()
+        process.wait()
+        gone(below, 2)
+
+
+def gone(pids: list[int], seconds: float) -> bool:
+    """Wait for processes to end, and end those that stay; whether all went by themselves."""
+    until = time.monotonic() + seconds
+    while any(_alive(pid) for pid in pids) and time.monotonic() < until:
+        time.sleep(0.1)
+    left = [pid for pid in pids if _alive(pid)]
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            kill(pid)
+    return not left
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def wait_for(there: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
     """Wait until something is there (True), or the process has ended (False)."""
     until = time.monotonic() + 240
