@@ -341,3 +341,38 @@ def test_power_weight_needs_holdings():
 def test_delay_below_gamma_1_warns():
     with pytest.warns(ConfoundWarning):
         Task(Ladder(), {"every": 4}, 0.9)
+
+
+@pytest.mark.parametrize("reward", ARMS, ids=str)
+@pytest.mark.parametrize("name", WORLDS)
+def test_copies_put_back_go_on_as_they_would_have(name, reward):
+    world, n = make(name), 8
+    task = Task(world, reward, windows=(2,))
+    generator = np.random.default_rng(3)
+    vec, other = VecTask(task, n, 11), VecTask(task, n, 5)
+    for _ in range(17):
+        vec.step(random_actions(vec, generator))
+    kept = vec.snapshot()
+    other.restore(kept)
+    shown = ("observations", "masks", "fresh_facts", "states", "rewards", "ended", "episodes")
+    for _ in range(2 * world.max_steps):
+        for array in shown:
+            assert np.array_equal(getattr(other, array), getattr(vec, array)), array
+        actions = random_actions(vec, generator)
+        vec.step(actions)
+        other.step(actions)
+    # The snapshot is no view: it can be gone back to.
+    other.restore(kept)
+    assert all(np.array_equal(array, kept[name]) for name, array in other.snapshot().items())
+
+
+def test_a_snapshot_of_other_copies_is_refused_and_changes_nothing():
+    task = Task(Ladder(), {"every": 4})
+    vec = VecTask(task, 5, 1)
+    before = vec.snapshot()
+    odd = {**before, "world.records": before["world.records"].astype(float)}
+    missing = {name: array for name, array in before.items() if name != "memory"}
+    for kept in (VecTask(task, 6, 2).snapshot(), odd, missing, {}):
+        with pytest.raises(InvalidInput, match="snapshot"):
+            vec.restore(kept)
+        assert all(np.array_equal(array, before[name]) for name, array in vec.snapshot().items())

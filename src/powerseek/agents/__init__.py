@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from powerseek.agents.checkpoint import Checkpoint, CheckpointIgnored
 from powerseek.agents.rollout import calmed, rollout
 from powerseek.agents.scripted import RandomPolicy, ScriptedPolicy
 from powerseek.agents.settings import settings_for
@@ -31,6 +32,8 @@ _LEARNING = ("NetworkPolicy", "TaskVecEnv", "load_agent", "read_card", "save_age
 __all__ = [
     "Builder",
     "Callback",
+    "Checkpoint",
+    "CheckpointIgnored",
     "NetworkPolicy",
     "Progress",
     "RandomPolicy",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from powerseek.agents.checkpoint import Checkpoint
 from powerseek.agents.settings import settings_for
 from powerseek.agents.training import Builder, Callback, Settings, TrainedAgent
 from powerseek.envs.task import Task
@@ -12,6 +13,7 @@ from powerseek.registry import register_agent
 
 class _StableBaselines(Builder):
     learns: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
 
     @classmethod
     def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
@@ -27,11 +29,12 @@ class _StableBaselines(Builder):
         settings: Settings,
         callback: Callback | None,
         device: str,
+        checkpoint: Checkpoint | None = None,
     ) -> TrainedAgent:
         """See Builder.build."""
         from powerseek.agents.sb3 import train_ppo
 
-        return train_ppo(task, cls.id, seed, timesteps, settings, callback, device)
+        return train_ppo(task, cls.id, seed, timesteps, settings, callback, device, checkpoint)
 
 
 @register_agent("ppo")

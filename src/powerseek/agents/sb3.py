@@ -1,4 +1,7 @@
-"""Stable-Baselines3 and sb3-contrib on compiled worlds. PyTorch is imported here alone."""
+"""Stable-Baselines3 and sb3-contrib on compiled worlds.
+
+PyTorch is imported here and in `powerseek.agents.resume` alone.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,10 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
+from powerseek.agents.checkpoint import Checkpoint
+from powerseek.agents.resume import put_back, take_down
 from powerseek.agents.training import Callback, Progress, Settings, TrainedAgent
+from powerseek.envs.foreign import ForeignWorld
 from powerseek.envs.gym import OBSERVATION_BOUND
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
@@ -171,11 +178,13 @@ class NetworkPolicy:
 
 
 class _Report(BaseCallback):
-    """Hands progress to ours, between updates."""
+    """Hands progress to ours, between updates, and keeps a checkpoint after it."""
 
-    def __init__(self, callback: Callback, policy: NetworkPolicy, envs: TaskVecEnv) -> None:
+    def __init__(
+        self, callback: Callback, policy: NetworkPolicy, envs: TaskVecEnv, kept: _Kept
+    ) -> None:
         super().__init__()
-        self.ours, self.policy, self.envs = callback, policy, envs
+        self.ours, self.policy, self.envs, self.kept = callback, policy, envs, kept
         self.go_on = True
         self.told = -1
 
@@ -186,12 +195,44 @@ class _Report(BaseCallback):
             updates = gradient_steps(self.model)
             now = Progress(self.told, updates, self.policy, self.envs.first_reward)
             self.go_on = self.ours(now) is not False
+            if self.go_on:
+                self.kept.keep(self.model, self.envs)
 
     def _on_rollout_start(self) -> None:
         self.tell()
 
     def _on_step(self) -> bool:
         return self.go_on
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A training's checkpoint, or none."""
+
+    checkpoint: Checkpoint | None
+    of: Mapping[str, Any]
+
+    def keep(self, model: Any, envs: TaskVecEnv) -> None:
+        """Write it, if one is due."""
+        if self.checkpoint is not None and self.checkpoint.due:
+            self.checkpoint.write(self.of, take_down(model, envs, self.checkpoint.keep()))
+
+    def restore(self, model: Any, envs: TaskVecEnv) -> bool | None:
+        """True if training goes on from it, False if it starts at zero.
+
+        None if it starts at zero and `model` and `envs` must be made anew for that.
+        """
+        if self.checkpoint is None:
+            return False
+        parts = self.checkpoint.read(self.of)
+        if parts is None:
+            return False
+        try:
+            self.checkpoint.take(put_back(model, envs, parts))
+        except Exception as error:  # whatever a strange file does, zero is right
+            self.checkpoint.ignore(f"cannot be used ({type(error).__name__})")
+            return None
+        return True
 
 
 def gradient_steps(model: Any) -> int:
@@ -207,26 +248,33 @@ def train_ppo(
     settings: Settings,
     callback: Callback | None = None,
     device: str = "cpu",
+    checkpoint: Checkpoint | None = None,
 ) -> TrainedAgent:
     """Train ``ppo`` or ``maskable-ppo`` from complete settings; see `powerseek.agents.train`."""
     torch.set_num_threads(1)
-    envs = TaskVecEnv(task, settings["n_envs"], seed)
-    schedule = LinearSchedule(settings["learning_rate"], settings["final_learning_rate"], 1.0)
-    model = ALGORITHMS[agent](
-        NETWORKS[agent],
-        envs,
-        learning_rate=schedule,
-        gamma=task.gamma,
-        policy_kwargs=_network_settings(settings),
-        seed=seed,
-        device=device,
-        **{name: settings[name] for name in _PASSED_ON},
-    )
-    # Its default logger leaves a folder behind at every training.
-    model.set_logger(Logger(folder=None, output_formats=[]))
+    envs, model = _new(task, agent, seed, settings, device)
+    of = {
+        "agent": agent,
+        "seed": seed,
+        "timesteps": timesteps,
+        "settings": dict(settings),
+        "device": model.device.type,
+        "rules": getattr(envs.copies.world, "rules", None),
+        **_card(task),
+    }
+    kept = _Kept(None if isinstance(task.world, ForeignWorld) else checkpoint, of)
+    resumed = kept.restore(model, envs)
+    if resumed is None:
+        envs, model = _new(task, agent, seed, settings, device)
     policy = NetworkPolicy(model.policy, agent == "maskable-ppo")
-    report = _Report(callback or _carry_on, policy, envs)
-    model.learn(timesteps, callback=report, log_interval=None)
+    report = _Report(callback or _carry_on, policy, envs, kept)
+    if resumed:
+        report.told = model.num_timesteps
+        # What is asked for counts from here on; the total, and so the schedule, is as before.
+        ahead = timesteps - model.num_timesteps
+        model.learn(ahead, callback=report, log_interval=None, reset_num_timesteps=False)
+    else:
+        model.learn(timesteps, callback=report, log_interval=None)
     report.num_timesteps = model.num_timesteps
     report.tell()
     policy.network.set_training_mode(False)
@@ -241,6 +289,27 @@ def train_ppo(
         dict(settings),
         model,
     )
+
+
+def _new(
+    task: Task, agent: str, seed: int, settings: Settings, device: str
+) -> tuple[TaskVecEnv, Any]:
+    """Copies of the task and an untrained model; every generator is seeded."""
+    envs = TaskVecEnv(task, settings["n_envs"], seed)
+    schedule = LinearSchedule(settings["learning_rate"], settings["final_learning_rate"], 1.0)
+    model = ALGORITHMS[agent](
+        NETWORKS[agent],
+        envs,
+        learning_rate=schedule,
+        gamma=task.gamma,
+        policy_kwargs=_network_settings(settings),
+        seed=seed,
+        device=device,
+        **{name: settings[name] for name in _PASSED_ON},
+    )
+    # Its default logger leaves a folder behind at every training.
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    return envs, model
 
 
 def _carry_on(progress: Progress) -> None:
@@ -269,9 +338,24 @@ def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:
     path = path if path.suffix == ".zip" else path.with_name(f"{path.name}.zip")
     part = path.with_name(f"{path.stem}.part.zip")
     trained.model.save(part)
-    world = task.world
     card = {
         "agent": trained.agent,
+        **_card(task),
+        "settings": dict(trained.settings),
+        "timesteps": trained.timesteps,
+        "updates": trained.updates,
+        "first_reward": trained.first_reward,
+    }
+    with zipfile.ZipFile(part, "a") as archive:
+        archive.writestr(CARD, json.dumps(card))
+    os.replace(part, path)
+    return path
+
+
+def _card(task: Task) -> dict[str, Any]:
+    """What a task is, as plain values."""
+    world = task.world
+    return {
         "world": world.id,
         "version": world.version,
         "params": world.params._asdict(),
@@ -285,15 +369,7 @@ def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:
         },
         "observations": list(task.observation_names),
         "actions": list(world.action_names),
-        "settings": dict(trained.settings),
-        "timesteps": trained.timesteps,
-        "updates": trained.updates,
-        "first_reward": trained.first_reward,
     }
-    with zipfile.ZipFile(part, "a") as archive:
-        archive.writestr(CARD, json.dumps(card))
-    os.replace(part, path)
-    return path
 
 
 def read_card(path: str | Path) -> dict[str, Any]:

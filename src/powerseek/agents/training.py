@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from powerseek.agents.checkpoint import Checkpoint
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseen import overseen
@@ -66,10 +67,12 @@ class Builder:
     Attributes:
         id: Set by the registry.
         learns: Whether it needs timesteps.
+        resumes: Whether its `build` takes a keyword ``checkpoint`` too, and goes on from it.
     """
 
     id: ClassVar[str] = ""
     learns: ClassVar[bool] = False
+    resumes: ClassVar[bool] = False
 
     @classmethod
     def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
@@ -116,6 +119,7 @@ def train(
     settings: Settings | None = None,
     callback: Callback | None = None,
     device: str = "cpu",
+    checkpoint: Checkpoint | None = None,
 ) -> TrainedAgent:
     """Train `agent` on `task`; scripted agents and planners are ready at once.
 
@@ -130,6 +134,10 @@ def train(
         settings: What replaces the settings of `powerseek.agents.settings`.
         callback: Called before the first update and after every one; False ends training.
         device: Where the network lives, as PyTorch names it.
+        checkpoint: Where the state of training is kept now and then, and read at the start: an
+            interrupted training, called again with the same arguments, goes on from there and
+            ends as if it had never been interrupted, bit for bit. Not kept for agents that do
+            not learn, nor in foreign worlds, whose copies cannot be taken down.
 
     Raises:
         InvalidInput: An unknown agent or setting, a value that is not allowed, or a world too
@@ -141,5 +149,8 @@ def train(
     if builder.learns and timesteps < 1:
         raise InvalidInput("timesteps", timesteps, "an integer >= 1")
     chosen = check_agent(task, agent, settings)
-    trained: TrainedAgent = builder.build(overseen(task), seed, timesteps, chosen, callback, device)
+    more = {"checkpoint": checkpoint} if checkpoint is not None and builder.resumes else {}
+    trained: TrainedAgent = builder.build(
+        overseen(task), seed, timesteps, chosen, callback, device, **more
+    )
     return trained

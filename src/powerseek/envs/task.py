@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,12 +22,14 @@ from powerseek.envs.rewards import (
     make_arm,
     windows_of,
 )
-from powerseek.envs.vec import VecWorld, loop_views
+from powerseek.envs.vec import VecWorld, check_back, loop_views, put_back
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Floats, Floats32, Ints, Records, Situation
 
 _THINNING = np.uint64(0x7468696E6E696E67)
+_BELOW = "world."
+"""Before the names of what a snapshot holds of the copies underneath."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,51 @@ class VecTask:
         """Start every copy i at its episode `episodes[i]`."""
         self.world.skip(episodes)
         self._start()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Copies of all that later steps depend on, by name, for `restore`.
+
+        Raises:
+            InvalidInput: The world is a foreign one: its copies cannot be taken down.
+        """
+        own = {name: array.copy() for name, array in self._standing().items()}
+        below = self._compiled().snapshot()
+        return own | {f"{_BELOW}{name}": array for name, array in below.items()}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Stand where `snapshot` was taken, of as many copies of an equal task.
+
+        Raises:
+            InvalidInput: An array is missing, or of another shape or type; or as in `snapshot`.
+        """
+        below = {
+            name.removeprefix(_BELOW): array
+            for name, array in kept.items()
+            if name.startswith(_BELOW)
+        }
+        world, own = self._compiled(), self._standing()
+        check_back(own, kept)
+        world.restore(below)
+        put_back(own, kept)
+
+    def _compiled(self) -> VecWorld:
+        if isinstance(self.world, VecForeign):
+            allowed = "a world with rules: copies of a foreign environment cannot be taken down"
+            raise InvalidInput("world", self.task.world.id, allowed)
+        return self.world
+
+    def _standing(self) -> dict[str, Any]:
+        return {
+            "clock": self._clock,
+            "marks": self._marks,
+            "memory": self._memory,
+            "observations": self.observations,
+            "final_observations": self.final_observations,
+            "rewards": self.rewards,
+            "terminated": self.terminated,
+            "truncated": self.truncated,
+            "ended": self.ended,
+        }
 
     def _start(self) -> None:
         self._clock[:] = 0

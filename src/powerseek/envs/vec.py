@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,34 @@ class VecWorld:
         self.episodes[:] = episodes
         self._start()
 
+    @property
+    def rules(self) -> str:
+        """A name that changes with the world's rules, or with what compiles them."""
+        return str(self._loops.__name__)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Copies of all that later steps depend on, by name, for `restore`."""
+        return {name: array.copy() for name, array in self._standing().items()} | {
+            "seed": np.array(self.seed, np.uint64)
+        }
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Stand where `snapshot` was taken, of as many copies of the same world.
+
+        Raises:
+            InvalidInput: An array is missing, or of another shape or type; nothing is changed.
+        """
+        seed = np.zeros((), np.uint64)
+        put_back({**self._standing(), "seed": seed}, kept)
+        self.seed = int(seed)
+
+    def _standing(self) -> dict[str, Any]:
+        kept = (
+            *("episodes", "observations", "final_observations", "masks", "facts"),
+            *("fresh_facts", "terminated", "truncated"),
+        )
+        return {"records": self._words, **{name: getattr(self, name) for name in kept}}
+
     def _start(self) -> None:
         with rules_at_work(self.world):
             code = self._loops.reset(
@@ -169,6 +198,26 @@ class VecWorld:
         if code == OUT_OF_RANGE:
             raise InvalidInput("actions", actions, f"0 to {self.masks.shape[1] - 1}")
         complain(self.world, code)
+
+
+def put_back(into: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Write each array of `kept` into the one of its name, all of them or none.
+
+    Raises:
+        InvalidInput: An array is missing, or of another shape or type.
+    """
+    check_back(into, kept)
+    for name, array in into.items():
+        array[...] = kept[name]
+
+
+def check_back(into: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Refuse what `put_back` cannot write."""
+    for name, array in into.items():
+        given = kept.get(name)
+        if given is None or (given.shape, given.dtype) != (array.shape, array.dtype):
+            found = None if given is None else f"{given.dtype} {given.shape}"
+            raise InvalidInput(f"snapshot.{name}", found, f"{array.dtype} {array.shape}")
 
 
 def loop_views(records: Any) -> tuple[Any, Any]:

@@ -20,6 +20,7 @@ from powerseek.experiments.provenance import command_line, cores, describe_run
 from powerseek.experiments.store import Store, StoreError
 from powerseek.experiments.study import Study, load_study
 from powerseek.experiments.tensorboard import FOLDER, write_experiment
+from powerseek.experiments.trial import CHECKPOINT_SECONDS
 
 REPORT = "report.html"
 
@@ -59,16 +60,19 @@ def run_study(
     workers: int | None = None,
     address: str | None = None,
     console: Console | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Finished:
     """Run a study, or what is missing of it, and report.
 
     Args:
         study: A study, the path of one, or the name of a shipped one.
         out: Results directory; by default ``runs/<name>``.
-        resume: Go on with what `out` already holds. Failed trials are tried again.
+        resume: Go on with what `out` already holds: finished trials are not run again, others go
+            on from their checkpoints, and failed ones are tried again.
         workers: Trials at a time; by default one per core.
         address: A running Ray cluster.
         console: Where progress goes; by default the terminal's error stream.
+        checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
 
     Raises:
         InvalidInput: Bad input, found before the first trial; nothing is written.
@@ -80,6 +84,8 @@ def run_study(
     console = console or Console(stderr=True)
     if workers is not None and workers < 1:
         raise InvalidInput("--workers", workers, "a whole number >= 1")
+    if not checkpoint_seconds >= 0:
+        raise InvalidInput("checkpoint_seconds", checkpoint_seconds, "a number >= 0")
     if address is not None:
         _check_address(address)
     grid = trials(study)
@@ -90,7 +96,9 @@ def run_study(
     missing = store.missing(grid)
     try:
         if missing:
-            _run(study, grid, missing, store, workers or cores(), address, console)
+            most = workers or cores()
+            _run(study, grid, missing, store, most, address, console, checkpoint_seconds)
+            store.tidy(grid)
         return finish(store, grid)
     except StoreError as error:
         raise SweepStopped(str(error)) from None
@@ -132,6 +140,7 @@ def _run(
     workers: int,
     address: str | None,
     console: Console,
+    checkpoint_seconds: float,
 ) -> None:
     """Run the missing trials, and record the run however it ends."""
     from powerseek.experiments.sweep import run_trials
@@ -143,7 +152,7 @@ def _run(
     tally = Tally(len(grid), before=len(grid) - len(missing), work=work)
     try:
         with Display(tally, console) as display:
-            run_trials(missing, store, display, workers, address)
+            run_trials(missing, store, display, workers, address, checkpoint_seconds)
     finally:
         seconds = time.monotonic() - begun
         run = describe_run(command_line(), seconds, workers, tally.busy)

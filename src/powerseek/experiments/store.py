@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -53,6 +54,7 @@ SCHEMA = pa.schema(
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 MODELS = "models"
+CHECKPOINTS = "checkpoints"
 FAILED_ROW = {"checkpoint": "end", "evaluation": "sampled", "metric": "failed"}
 
 
@@ -187,9 +189,18 @@ class Store:
         path = self.path(trial)
         guard(path, write_atomically, path, lambda temporary: pq.write_table(table, temporary))
         self.error_path(trial).unlink(missing_ok=True)
+        checkpoint_path(self.out, trial).unlink(missing_ok=True)
 
-    def write_failed(self, trial: Trial, error: str) -> None:
-        """Keep a failed trial: one row, and its error beside it."""
+    def write_failed(self, trial: Trial, error: str, resumable: bool = False) -> None:
+        """Keep a failed trial: one row, and its error beside it.
+
+        Args:
+            trial: The trial.
+            error: What a reader should know.
+            resumable: Whether another try may go on from its checkpoint; else that is removed.
+        """
+        if not resumable:
+            checkpoint_path(self.out, trial).unlink(missing_ok=True)
         path = self.error_path(trial)
         guard(path, write_atomically, path, lambda temporary: temporary.write_text(error))
         row = {**describe(trial), **FAILED_ROW, "status": "failed"}
@@ -200,6 +211,23 @@ class Store:
     def missing(self, grid: Iterable[Trial]) -> list[Trial]:
         """Trials without a result, and failed ones, which a resume tries again."""
         return [t for t in grid if not self.path(t).is_file() or self.error_path(t).is_file()]
+
+    def tidy(self, grid: Iterable[Trial]) -> None:
+        """Remove what killed processes left: half-written files, checkpoints of finished trials.
+
+        Only while nothing is running.
+        """
+        kept = {checkpoint_path(self.out, trial) for trial in self.missing(grid)}
+        checkpoints = self.out / CHECKPOINTS
+        for path in checkpoints.glob("*"):
+            if path not in kept:
+                path.unlink(missing_ok=True)
+        for folder in (self.out, *(path for path in self.out.glob("*") if path.is_dir())):
+            for path in folder.glob(".*.*"):
+                if path.is_file():
+                    path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            checkpoints.rmdir()
 
     def failed(self, grid: Iterable[Trial]) -> list[Trial]:
         """Trials that ended in an error."""
@@ -234,6 +262,11 @@ class Store:
         if not self.results.is_file():
             raise InvalidInput("DIR", str(self.out), "a directory that holds results.parquet")
         return _frame(_read(self.results))
+
+
+def checkpoint_path(out: Path, trial: Trial) -> Path:
+    """Where the state of a trial that is under way lies."""
+    return out / CHECKPOINTS / f"{trial.key}.zip"
 
 
 def describe(trial: Trial) -> dict[str, Any]:
@@ -331,6 +364,7 @@ def _manifest(study: Study) -> dict[str, Any]:
             "errors": "the error of each failed trial",
             "oracles": "exact numbers of each setting",
             "models": "trained agents",
+            "checkpoints": "where each unfinished trial goes on with --resume",
             "tensorboard": "curves and hyperparameters as TensorBoard reads them",
             "curves.parquet": "one row per trial x evaluation while training",
             "frontiers.parquet": "need and most of each setting, one row per vertex",

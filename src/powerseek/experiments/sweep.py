@@ -10,7 +10,8 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 _ENVIRONMENT = {
@@ -34,13 +35,18 @@ from powerseek.experiments import SweepStopped  # noqa: E402
 from powerseek.experiments.grid import Trial  # noqa: E402
 from powerseek.experiments.progress import Display  # noqa: E402
 from powerseek.experiments.store import Store, StoreError  # noqa: E402
-from powerseek.experiments.trial import run_trial  # noqa: E402
+from powerseek.experiments.trial import CHECKPOINT_SECONDS, run_trial  # noqa: E402
 from powerseek.registry import export_entries, import_entries  # noqa: E402
 
 OBJECT_STORE_BYTES = 80_000_000
 # Tune's own book-keeping grows with its trials: above this many, ours share them.
 TUNE_TRIALS = 1000
-DIED = "the worker process died: killed, out of memory, or a crash in compiled code\n"
+ATTEMPTS = 2
+"""How often a trial is tried whose worker dies."""
+DIED = (
+    f"the worker process died (attempts: {ATTEMPTS}): "
+    "killed, out of memory, or a crash in compiled code\n"
+)
 
 
 class Runner(tune.Trainable):
@@ -51,6 +57,7 @@ class Runner(tune.Trainable):
         import_entries(shared["entries"])
         self.grid: Sequence[Trial] = shared["grid"]
         self.store = Store(shared["out"])
+        self.checkpoint_seconds: float = shared["checkpoint_seconds"]
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -62,11 +69,14 @@ class Runner(tune.Trainable):
         """Run one trial; its failure is a result, a full disk stops the sweep."""
         index, begun = self.waiting.pop(0), time.monotonic()
         result = {"index": index, "failed": False, "fatal": "", "done": not self.waiting}
+        cautions: list[str] = []
         try:
-            result["failed"] = not attempt(self.grid[index], self.store)
+            trial = self.grid[index]
+            done = attempt(trial, self.store, self.checkpoint_seconds, cautions.append)
+            result["failed"] = not done
         except StoreError as error:
             result["fatal"] = str(error)
-        return {**result, "busy": time.monotonic() - begun}
+        return {**result, "cautions": cautions, "busy": time.monotonic() - begun}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: results are kept by the store."""
@@ -75,14 +85,26 @@ class Runner(tune.Trainable):
         """Nothing."""
 
 
-def attempt(trial: Trial, store: Store) -> bool:
+def attempt(
+    trial: Trial,
+    store: Store,
+    checkpoint_seconds: float,
+    caution: Callable[[str], None],
+) -> bool:
     """Run a trial and keep its rows, or keep its error; True if it has rows.
+
+    Args:
+        trial: The trial.
+        store: Where its rows go.
+        checkpoint_seconds: Seconds of training between checkpoints.
+        caution: See `run_trial`.
 
     Raises:
         StoreError: The results cannot be written.
     """
     try:
-        store.write(trial, run_trial(trial, store.out))
+        rows = run_trial(trial, store.out, checkpoint_seconds=checkpoint_seconds, caution=caution)
+        store.write(trial, rows)
     except StoreError:
         raise
     except PowerseekError as error:
@@ -105,12 +127,19 @@ class _Here:
 
 
 class Watch(_Here, tune.Callback):
-    """Keeps the display's tally, and records trials whose worker died."""
+    """Keeps the display's tally, and sees to trials whose worker died.
+
+    Attributes:
+        again: Trials to be tried once more, and those that waited behind them.
+        deaths: How many workers died running each trial.
+    """
 
     def __init__(self, grid: Sequence[Trial], store: Store, display: Display) -> None:
         self.grid, self.store, self.display = grid, store, display
         self.fatal = ""
         self.finished: set[int] = set()
+        self.again: list[int] = []
+        self.deaths: Counter[int] = Counter()
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -118,15 +147,29 @@ class Watch(_Here, tune.Callback):
         """One of our trials ended."""
         self.fatal = self.fatal or result["fatal"]
         self.display.tally.busy += result["busy"]
+        for caution in result["cautions"]:
+            text = f"warning: {caution}"
+            self.display.console.print(text, style="yellow", markup=False, highlight=False)
         if not result["fatal"]:
             self._count(result["index"], result["failed"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A worker died (killed, out of memory): its trial failed, those after it are lost too."""
-        for index in trial.config["trials"]:
-            if index not in self.finished:
-                self.store.write_failed(self.grid[index], DIED)
-                self._count(index, failed=True)
+        """A worker died (killed, out of memory): its trial is tried again, or failed."""
+        left = [index for index in trial.config["trials"] if index not in self.finished]
+        kept = [index for index in left if not self.store.missing([self.grid[index]])]
+        for index in kept:  # it died after keeping the rows and before saying so
+            self._count(index, failed=False)
+        left = [index for index in left if index not in kept]
+        if not left:
+            return
+        running, *waiting = left
+        self.deaths[running] += 1
+        if self.deaths[running] < ATTEMPTS:
+            waiting.append(running)
+        else:
+            self.store.write_failed(self.grid[running], DIED, resumable=True)
+            self._count(running, failed=True)
+        self.again += waiting
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Show how far the sweep is."""
@@ -160,8 +203,12 @@ def run_trials(
     display: Display,
     workers: int,
     address: str | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> None:
     """Run every trial of `grid`, `workers` at a time; each is kept in `store` as it ends.
+
+    A trial whose worker dies is tried again from its last checkpoint, `ATTEMPTS` times in all,
+    after the others; then it is kept as failed.
 
     Args:
         grid: What to run, in order.
@@ -169,33 +216,53 @@ def run_trials(
         display: Shows progress.
         workers: Trials at a time, one core each.
         address: A running Ray cluster; by default Ray is started here and stopped at the end.
+        checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
 
     Raises:
         SweepStopped: Results can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped by the user; Ray is stopped first.
     """
     watch = Watch(grid, store, display)
-    size = -(-len(grid) // TUNE_TRIALS)
-    batches = [list(range(i, min(i + size, len(grid)))) for i in range(0, len(grid), size)]
+    todo = list(range(len(grid)))
     with _ray(workers, address), _scratch() as scratch:
         runner = tune.with_parameters(
-            Runner, grid=list(grid), out=str(store.out), entries=export_entries()
+            Runner,
+            grid=list(grid),
+            out=str(store.out),
+            entries=export_entries(),
+            checkpoint_seconds=checkpoint_seconds,
         )
-        tuner = tune.Tuner(
-            tune.with_resources(runner, {"cpu": 1}),
-            param_space={"trials": tune.grid_search(batches)},
-            tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=workers),
-            run_config=tune.RunConfig(
-                name="sweep",
-                storage_path=scratch,
-                verbose=0,
-                callbacks=[watch],
-                stop=_Stop(watch),
-            ),
-        )
-        tuner.fit()
+        while todo and not watch.fatal:
+            watch.again = []
+            _round(runner, _batches(todo, watch.deaths), watch, workers, scratch)
+            todo = watch.again
     if watch.fatal:
         raise SweepStopped(watch.fatal)
+
+
+def _batches(todo: Sequence[int], deaths: Mapping[int, int]) -> list[list[int]]:
+    """What each Tune trial runs; whatever a worker died of runs alone, and last."""
+    alone = [[index] for index in todo if deaths.get(index)]
+    rest = sorted(index for index in todo if not deaths.get(index))
+    size = max(1, -(-len(rest) // TUNE_TRIALS))
+    return [rest[i : i + size] for i in range(0, len(rest), size)] + alone
+
+
+def _round(runner: Any, batches: list[list[int]], watch: Watch, workers: int, scratch: str) -> None:
+    """Run every batch once."""
+    tuner = tune.Tuner(
+        tune.with_resources(runner, {"cpu": 1}),
+        param_space={"trials": tune.grid_search(batches)},
+        tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=workers),
+        run_config=tune.RunConfig(
+            name="sweep",
+            storage_path=tempfile.mkdtemp(dir=scratch),
+            verbose=0,
+            callbacks=[watch],
+            stop=_Stop(watch),
+        ),
+    )
+    tuner.fit()
 
 
 @contextlib.contextmanager

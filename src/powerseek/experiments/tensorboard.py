@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -78,7 +79,7 @@ def write_experiment(out: Path, grid: Sequence[Trial]) -> None:
 class Curves:
     """One trial's curves, from its start to its end.
 
-    A run that was cut short before is begun anew.
+    A run that was cut short before is begun anew; `restore` says again what it had said.
 
     Args:
         out: Results directory.
@@ -90,6 +91,7 @@ class Curves:
 
     def __init__(self, out: Path, trial: Trial) -> None:
         self.points: list[tuple[int, Mapping[str, float]]] = []
+        self._times: list[float] = []
         folder = run_folder(out, trial)
         shutil.rmtree(folder, ignore_errors=True)
         self._writer = EventFileWriter(str(folder))
@@ -102,17 +104,39 @@ class Curves:
         data = HParamsPluginData(session_start_info=start)
         self._writer.add_event(_plugin_event(metadata.SESSION_START_INFO_TAG, data))
 
-    def add(self, timesteps: int, values: Mapping[str, float]) -> None:
-        """One point of each curve at `timesteps`; nan points are left out."""
+    def add(
+        self, timesteps: int, values: Mapping[str, float], wall_time: float | None = None
+    ) -> None:
+        """One point of each curve at `timesteps`; nan points are left out.
+
+        Args:
+            timesteps: Environment steps so far.
+            values: Value of each curve.
+            wall_time: When, in seconds since 1970; now by default.
+        """
+        wall_time = time.time() if wall_time is None else wall_time
         self.points.append((timesteps, values))
+        self._times.append(wall_time)
         shown = [
             Summary.Value(tag=tag, simple_value=value)
             for tag, value in values.items()
             if value == value
         ]
-        event = Event(wall_time=time.time(), step=timesteps, summary=Summary(value=shown))
+        event = Event(wall_time=wall_time, step=timesteps, summary=Summary(value=shown))
         self._writer.add_event(event)
         self._writer.flush()
+
+    def snapshot(self) -> list[Any]:
+        """All points so far as plain JSON values, for `restore`."""
+        return [
+            [steps, dict(values), when]
+            for (steps, values), when in zip(self.points, self._times, strict=True)
+        ]
+
+    def restore(self, kept: Sequence[Any]) -> None:
+        """Say again, as it was said then, what `snapshot` gave; nothing may have been added."""
+        for steps, values, when in kept:
+            self.add(steps, values, when)
 
     def __enter__(self) -> Curves:
         """Nothing but the curves."""

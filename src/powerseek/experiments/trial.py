@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf, nan
 from pathlib import Path
@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from powerseek.agents import Progress, TrainedAgent, calmed, rollout, train
+from powerseek.agents import Checkpoint, Progress, TrainedAgent, calmed, rollout, train
 from powerseek.envs.task import Task
 from powerseek.exact import Optimum, Oracle
 from powerseek.experiments.beside import keep_curve
 from powerseek.experiments.grid import Cell, Trial, unwarned
 from powerseek.experiments.lookahead import lookahead_of
 from powerseek.experiments.oracles import holdings_scale, optimum_of, oracle_of
-from powerseek.experiments.store import COLUMNS, MODELS, describe
+from powerseek.experiments.store import COLUMNS, MODELS, checkpoint_path, describe
 from powerseek.experiments.tensorboard import CURVES, Curves
 from powerseek.metrics import Context, measure
 from powerseek.registry import make_world
@@ -28,6 +28,8 @@ from powerseek.types import Measurement, Policy
 EVALUATIONS = {"sampled": False, "greedy": True}
 CURVE_EPISODES = 256
 """Most episodes of an evaluation while training."""
+CHECKPOINT_SECONDS = 30.0
+"""Seconds of a trial that an interruption costs at most, about."""
 
 # What a seed is for: no two uses share chance.
 _END, _CURVE, _CROSSING = 0, 1, 2
@@ -130,6 +132,29 @@ class Watch:
                 self.reached.add(level)
                 self._measure(progress, level)
 
+    def snapshot(self) -> dict[str, Any]:
+        """All it knows so far as plain JSON values, for `restore`."""
+        return {
+            "rows": self.rows,
+            "reached": sorted(self.reached),
+            "next": self._next,
+            "count": self._count,
+            "points": self.curves.snapshot(),
+        }
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Know what it knew at `snapshot`; it must be new.
+
+        Raises:
+            KeyError, TypeError, ValueError: Not such a snapshot; nothing is changed.
+        """
+        rows = [dict(row) for row in kept["rows"]]
+        reached = {float(level) for level in kept["reached"]}
+        following, count = float(kept["next"]), int(kept["count"])
+        points = [(int(steps), dict(shown), float(when)) for steps, shown, when in kept["points"]]
+        self.curves.restore(points)
+        self.rows, self.reached, self._next, self._count = rows, reached, following, count
+
     def _measure(self, progress: Progress, level: float) -> None:
         """On fresh episodes: those that showed the crossing were chosen for showing it."""
         about = {
@@ -144,8 +169,25 @@ class Watch:
         )
 
 
-def run_trial(trial: Trial, out: Path) -> pd.DataFrame:
+def run_trial(
+    trial: Trial,
+    out: Path,
+    *,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    caution: Callable[[str], None] | None = None,
+) -> pd.DataFrame:
     """Train and measure one trial; its model, curves and exact numbers are kept under `out`.
+
+    While it trains a checkpoint is kept there too. If one of this very trial is found, training
+    goes on from it, and all rows come out as if it had never been interrupted. It stays until
+    the trial's rows are kept (`Store.write`).
+
+    Args:
+        trial: The trial.
+        out: Results directory.
+        checkpoint_seconds: Seconds of training between checkpoints, >= 0.
+        caution: Is told, in a line, why a checkpoint that is there is not used; by default a
+            warning.
 
     Returns:
         The rows of the results, one per checkpoint x evaluation x metric.
@@ -160,6 +202,15 @@ def run_trial(trial: Trial, out: Path) -> pd.DataFrame:
         judge = Judge(task, facts, optimum_of(cell, out), trial.seed)
         with Curves(out, trial) as curves:
             watch = Watch(judge, cell, curves)
+            kept = Checkpoint(
+                checkpoint_path(out, trial),
+                checkpoint_seconds,
+                about={"trial": trial.key},
+                keep=watch.snapshot,
+                take=watch.restore,
+            )
+            if caution is not None:
+                kept.caution = caution
             trained = train(
                 task,
                 cell.agent,
@@ -167,6 +218,7 @@ def run_trial(trial: Trial, out: Path) -> pd.DataFrame:
                 timesteps=cell.timesteps,
                 settings=cell.settings,
                 callback=watch,
+                checkpoint=kept,
             )
             rows = [*_end(judge, trained, cell), *watch.rows]
             curves.add(trained.timesteps, _last(rows))

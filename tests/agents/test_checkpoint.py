@@ -1,0 +1,248 @@
+"""An interrupted training that goes on ends as if it had never been interrupted, bit for bit."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import random
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from worlds import Ladder
+
+from powerseek.agents import Checkpoint, CheckpointIgnored, train
+from powerseek.agents.checkpoint import CARD
+from powerseek.agents.resume import ARRAYS, NETWORKS, STATE
+from powerseek.envs.task import Task
+
+N, STEPS, SEED, UPDATES, CUT = 12, 10, 5, 4, 2
+SMALL = {"n_envs": N, "n_steps": STEPS, "batch_size": 60, "n_epochs": 2, "net": [8]}
+# One arm without books, one with memory, one with draws, one whose cap is bootstrapped.
+ARMS = {
+    "dense": ("dense", 1.0, "terminal"),
+    "memory": ({"every": 4}, 1.0, "terminal"),
+    "draws": ({"thinned": 0.5}, 1.0, "terminal"),
+    "cut": ({"every": 4, "corrected": True}, 0.9, "bootstrap"),
+}
+CASES = [("ppo", "memory"), *(("maskable-ppo", arm) for arm in ARMS)]
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a process."""
+
+
+def task(arm):
+    reward, gamma, limit = ARMS[arm]
+    return Task(Ladder(hazard=0.1, max_steps=7), reward, gamma, limit, windows=(3,))
+
+
+def run(agent, arm, checkpoint=None, stop_at=None, **changed):
+    """(weights, Adam's moments, what was seen at each update) of a training."""
+    seen = []
+
+    def look(now):
+        seen.append([now.timesteps, now.updates, now.first_reward])
+        if stop_at is not None and now.timesteps >= stop_at * N * STEPS:
+            raise Interrupted
+
+    given = {"seed": SEED, "timesteps": UPDATES * N * STEPS, "settings": SMALL, **changed}
+    done = train(task(arm), agent, callback=look, checkpoint=checkpoint, **given)
+    moments = done.model.policy.optimizer.state_dict()["state"]
+    flat = [weight.flatten() for weight in done.model.policy.state_dict().values()]
+    flat += [moment.flatten() for each in moments.values() for moment in each.values()]
+    shown = [done.timesteps, done.updates, done.first_reward]
+    return torch.cat(flat).numpy(), [*seen, shown]
+
+
+def interrupted(folder, agent, arm, **changed):
+    """The checkpoint of a training that was stopped before its CUT-th update was looked at."""
+    kept = Checkpoint(folder / f"{agent}-{arm}.zip", every=0.0)
+    with pytest.raises(Interrupted):
+        run(agent, arm, kept, CUT, **changed)
+    return kept
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """What another process makes of every interrupted training: {name: weights}, {name: seen}."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for case in CASES:
+        interrupted(folder, *case)
+    words = [sys.executable, "-W", "error", __file__, str(folder)]
+    subprocess.run(words, check=True, timeout=300)
+    with np.load(folder / "weights.npz") as held:
+        return dict(held), json.loads((folder / "seen.json").read_text())
+
+
+@pytest.mark.parametrize(("agent", "arm"), CASES)
+def test_another_process_goes_on_bit_for_bit(elsewhere, agent, arm):
+    weights, seen = run(agent, arm)
+    others, looks = elsewhere
+    assert np.array_equal(others[f"{agent}-{arm}"], weights)
+    # It looked at nothing twice, and at all that was left.
+    assert looks[f"{agent}-{arm}"] == seen[CUT:]
+    assert len(seen) == UPDATES + 2
+
+
+@pytest.mark.parametrize("cut", [0, 1, UPDATES])
+def test_any_update_will_do_and_generators_are_put_back(cut, tmp_path):
+    expected = run("maskable-ppo", "draws")
+    kept = Checkpoint(tmp_path / "a.zip", every=0.0)
+    with pytest.raises(Interrupted):
+        run("maskable-ppo", "draws", kept, cut)
+    assert kept.path.exists() == (cut > 0)
+    for scramble in (torch.manual_seed, np.random.seed, random.seed):  # as the library
+        scramble(99)
+    weights, seen = run("maskable-ppo", "draws", kept)
+    assert np.array_equal(weights, expected[0])
+    assert seen == expected[1][cut:]
+
+
+def test_a_finished_training_is_handed_back_as_it_was(tmp_path):
+    kept = Checkpoint(tmp_path / "a.zip", every=0.0)
+    weights, seen = run("maskable-ppo", "dense", kept)
+    again, looks = run("maskable-ppo", "dense", kept)
+    assert np.array_equal(again, weights)
+    assert looks == seen[-1:]
+
+
+def test_what_the_caller_keeps_comes_back_exactly(tmp_path):
+    ours = {"rows": [{"value": 0.1 + 0.2, "low": float("-inf"), "n": 3, "of": None}]}
+    taken = []
+    kept = Checkpoint(tmp_path / "a.zip", every=0.0, keep=lambda: ours, take=taken.append)
+    run("maskable-ppo", "dense", kept)
+    assert taken == []
+    run("maskable-ppo", "dense", kept)
+    assert taken == [ours]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"seed": 6}, "seed"),
+        ({"timesteps": 9 * N * STEPS}, "timesteps"),
+        ({"settings": {**SMALL, "ent_coef": 0.5}}, "settings"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_ignored(changed, named, tmp_path):
+    kept = interrupted(tmp_path, "maskable-ppo", "memory", **changed)
+    with pytest.warns(CheckpointIgnored, match=rf"different: {named}\)"):
+        weights, _ = run("maskable-ppo", "memory", kept)
+    assert np.array_equal(weights, run("maskable-ppo", "memory")[0])
+
+
+def test_one_of_another_arm_agent_or_caller_is_ignored(tmp_path):
+    kept = interrupted(tmp_path, "maskable-ppo", "memory")
+    kept.every = 1e9
+    for agent, arm, about in (
+        ("maskable-ppo", "draws", {}),
+        ("ppo", "memory", {}),
+        ("maskable-ppo", "memory", {"trial": "other"}),
+    ):
+        kept.about = about
+        with pytest.warns(CheckpointIgnored, match=r"different: .*(about|agent|task)"):
+            weights, _ = run(agent, arm, kept)
+        assert np.array_equal(weights, run(agent, arm)[0])
+
+
+def rewritten(path, name, content):
+    """The same checkpoint with another part `name`."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {part: archive.read(part) for part in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for part, held in {**parts, name: content}.items():
+            archive.writestr(part, held)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (pytest.fail, ("code of a checkpoint was run",))
+
+
+def bombs():
+    array = io.BytesIO()
+    np.savez(array, last_obs=np.array([Bomb()], object))
+    return {NETWORKS: pickle.dumps(Bomb(), protocol=2), ARRAYS: array.getvalue()}
+
+
+@pytest.mark.parametrize("part", [NETWORKS, ARRAYS])
+def test_nothing_in_a_checkpoint_is_executed(part, tmp_path):
+    kept = interrupted(tmp_path, "maskable-ppo", "memory")
+    rewritten(kept.path, part, bombs()[part])
+    with pytest.warns(CheckpointIgnored, match="cannot be used"):
+        weights, _ = run("maskable-ppo", "memory", kept)
+    assert np.array_equal(weights, run("maskable-ppo", "memory")[0])
+
+
+def test_one_that_fails_half_way_leaves_no_trace(tmp_path):
+    kept = interrupted(tmp_path, "maskable-ppo", "memory")
+    with zipfile.ZipFile(kept.path) as archive:
+        state = json.loads(archive.read(STATE))
+    del state["random_python"]  # what is put back last
+    rewritten(kept.path, STATE, json.dumps(state).encode())
+    with pytest.warns(CheckpointIgnored, match="cannot be used"):
+        weights, seen = run("maskable-ppo", "memory", kept)
+    assert np.array_equal(weights, run("maskable-ppo", "memory")[0])
+    assert len(seen) == UPDATES + 2
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+def test_a_truncated_checkpoint_is_ignored(share, tmp_path):
+    kept = interrupted(tmp_path, "maskable-ppo", "dense")
+    whole = kept.path.read_bytes()
+    kept.path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.warns(CheckpointIgnored, match="cannot be read"):
+        assert kept.read({}) is None
+
+
+def test_a_damaged_checkpoint_is_never_gone_on_from(tmp_path):
+    kept = interrupted(tmp_path, "maskable-ppo", "dense")
+    whole = bytearray(kept.path.read_bytes())
+    with zipfile.ZipFile(kept.path) as archive:
+        before = {name: archive.read(name) for name in archive.namelist()}
+    card = json.loads(before.pop(CARD))
+    of = {name: card[name] for name in card if name not in ("format", "versions", "about")}
+    assert kept.read(of) == before
+    kept.caution = lambda text: None
+    generator = np.random.default_rng(0)
+    for place in generator.integers(len(whole), size=60):
+        damaged = whole.copy()
+        damaged[place] ^= 1 << int(generator.integers(8))
+        kept.path.write_bytes(damaged)
+        # Some bytes of a zip mean nothing (dates, say): then the parts are whole.
+        assert kept.read(of) in (None, before)
+
+
+def test_one_that_cannot_be_written_costs_only_a_caution(tmp_path):
+    (tmp_path / "file").write_text("")
+    kept = Checkpoint(tmp_path / "file" / "a.zip", every=0.0)
+    with pytest.warns(CheckpointIgnored, match="cannot be"):
+        weights, _ = run("maskable-ppo", "dense", kept)
+    assert np.array_equal(weights, run("maskable-ppo", "dense")[0])
+
+
+def test_nothing_is_kept_before_it_is_due_nor_for_agents_that_do_not_learn(tmp_path):
+    kept = Checkpoint(tmp_path / "a.zip", every=1e6)
+    run("maskable-ppo", "dense", kept)
+    train(task("dense"), "random", checkpoint=Checkpoint(tmp_path / "b.zip", every=0.0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def _go_on(folder):
+    kept = {f"{agent}-{arm}": (agent, arm) for agent, arm in CASES}
+    found = {
+        name: run(agent, arm, Checkpoint(folder / f"{name}.zip", every=0.0))
+        for name, (agent, arm) in kept.items()
+    }
+    np.savez(folder / "weights.npz", **{name: weights for name, (weights, _) in found.items()})
+    (folder / "seen.json").write_text(json.dumps({name: seen for name, (_, seen) in found.items()}))
+
+
+if __name__ == "__main__":
+    _go_on(Path(sys.argv[1]))
