@@ -169,6 +169,9 @@ def stopped(stop: Kill, count: int, whole: pd.DataFrame, tmp_path: Path) -> None
         below, workers = [pid for pid, _ in killing.descendants(process.pid)], busy(process.pid)
         stop(process)
         process.wait(timeout=120)
+        if stop is kill_raylet and process.returncode == 0:
+            check(tmp_path, whole)  # the workers outlived it and finished
+            return
         assert process.returncode != 0
         assert killing.gone(workers, seconds=30)
         killing.gone(below, seconds=1)  # Ray's own agents outlive a driver that was killed
