@@ -5,14 +5,11 @@ from __future__ import annotations
 from math import nan, sqrt
 from typing import NamedTuple
 
-import numpy as np
-from scipy import optimize, stats
-
 from powerseek.errors import InvalidInput
+from powerseek.experiments import power_analysis
 from powerseek.experiments.statistics import DESIGNS
 
-POWER, LEVEL = 0.8, 0.05
-POINTS = 20_000
+EFFECTS = ("simple", "two-way", "three-way", "equivalence")
 
 
 class Detectable(NamedTuple):
@@ -52,27 +49,15 @@ def smallest_effect(seeds: int, design: str = "simple") -> float:
     CAVEAT: for one comparison alone, seeds independent between arms: Holm over several needs
     larger effects, arms that share a seed's luck smaller ones.
     """
-    if design not in DESIGNS and design != "equivalence":
-        raise InvalidInput("design", design, ", ".join((*DESIGNS, "equivalence")))
+    if design not in EFFECTS:
+        raise InvalidInput("design", design, ", ".join(EFFECTS))
     if seeds < 2:
         return nan
-    freedom, tail = seeds - 1, LEVEL if design == "equivalence" else LEVEL / 2
-    # The sample's spread as a share of the true one, at evenly likely points of its distribution.
-    likely = (np.arange(POINTS) + 0.5) / POINTS
-    bar = stats.t.ppf(1 - tail, freedom) * np.sqrt(stats.chi2.ppf(likely, freedom) / freedom)
-
-    def short(errors: float) -> float:
-        """Power short of the wanted, at an effect or a margin of so many standard errors."""
-        if design == "equivalence":
-            found = np.clip(2 * stats.norm.cdf(errors - bar) - 1, 0, None)
-        else:
-            found = stats.norm.cdf(errors - bar) + stats.norm.cdf(-errors - bar)
-        return float(found.mean()) - POWER
-
-    errors = float(optimize.brentq(short, 0.0, 10 * float(bar.max())))
-    return errors * sqrt(DESIGNS.get(design, 2.0) / seeds)
+    test = "paired equivalence" if design == "equivalence" else "paired"
+    # A contrast of n cells varies from seed to seed with n times the variance within a cell.
+    return power_analysis.smallest_effect(seeds, test) * sqrt(DESIGNS.get(design, 2.0))
 
 
 def detectable(seeds: int) -> Detectable:
     """What a number of seeds per cell can find, by `smallest_effect`."""
-    return Detectable(seeds, *(smallest_effect(seeds, d) for d in (*DESIGNS, "equivalence")))
+    return Detectable(seeds, *(smallest_effect(seeds, design) for design in EFFECTS))

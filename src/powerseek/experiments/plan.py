@@ -282,8 +282,8 @@ def _suggestions(study: Study, compared: Sequence[Compared], seeds: int) -> tupl
     if bare:
         measure = next(row.measure for row in compared if row.kind in bare)
         lines.append(
-            f"hypotheses: [{{id: H1a, contrast: {next(iter(bare))}, margin: M}}] - M the smallest "
-            f"effect of interest, in the unit of {measure}, fixed before the first trial; none "
-            f"is set for {', '.join(bare)}."
+            f"hypotheses: [{{id: H1a, contrast: {next(iter(bare))}, direction: larger, "
+            f"margin: M}}] - M the smallest effect of interest, in the unit of {measure}, fixed "
+            f"before the first trial; none is set for {', '.join(bare)}."
         )
     return tuple(lines)
