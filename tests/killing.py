@@ -12,6 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 POLL = 0.005
+HERE = Path(__file__).parent
+
+
+def environment() -> dict[str, str]:
+    """What a child process needs to import our test worlds, wherever it runs."""
+    known = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *([known] if known else [])])}
 
 
 def start(script: str, folder: Path, *words: str) -> subprocess.Popen[str]:
@@ -22,6 +29,7 @@ def start(script: str, folder: Path, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, str(path), *words],
             cwd=folder,
+            env=environment(),
             stdout=said,
             stderr=said,
             text=True,

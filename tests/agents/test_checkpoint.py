@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from killing import environment
 from worlds import Ladder
 
 from powerseek.agents import Checkpoint, CheckpointIgnored, train
@@ -75,7 +76,7 @@ def elsewhere(tmp_path_factory):
     for case in CASES:
         interrupted(folder, *case)
     words = [sys.executable, "-W", "error", __file__, str(folder)]
-    subprocess.run(words, check=True, timeout=300)
+    subprocess.run(words, check=True, timeout=300, env=environment())
     with np.load(folder / "weights.npz") as held:
         return dict(held), json.loads((folder / "seen.json").read_text())
 
