@@ -97,6 +97,7 @@ def under_way(folder: Path, count: int) -> Callable[[], bool]:
 
 
 def kill_worker(process: subprocess.Popen[str]) -> None:
+    assert killing.wait_for(lambda: bool(busy(process.pid)), process)
     killing.kill(busy(process.pid)[0])
 
 
@@ -118,9 +119,8 @@ def test_a_killed_worker_s_trial_is_tried_again(whole: pd.DataFrame, tmp_path: P
     worker_killed(8, whole, tmp_path)
 
 
-@pytest.mark.parametrize("stop", [kill_driver, interrupt])
-def test_a_sweep_that_was_stopped_goes_on(stop: Kill, whole: pd.DataFrame, tmp_path: Path) -> None:
-    stopped(stop, 8, whole, tmp_path)
+def test_a_sweep_whose_driver_was_killed_goes_on(whole: pd.DataFrame, tmp_path: Path) -> None:
+    stopped(kill_driver, 8, whole, tmp_path)
 
 
 def test_a_trial_that_takes_two_workers_down_fails_and_those_behind_it_do_not(
@@ -155,7 +155,7 @@ def test_a_trial_that_takes_two_workers_down_fails_and_those_behind_it_do_not(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 30, 70, 130])
+@pytest.mark.parametrize("count", [1, 8, 30, 70, 130])
 @pytest.mark.parametrize("stop", [kill_driver, interrupt, kill_raylet])
 def test_a_sweep_stopped_anywhere_goes_on(
     stop: Kill, count: int, whole: pd.DataFrame, tmp_path: Path
@@ -178,6 +178,9 @@ def stopped(stop: Kill, count: int, whole: pd.DataFrame, tmp_path: Path) -> None
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/trials").iterdir()}
     finished = [name for name in kept if not name.startswith(".")]
     assert len(finished) < len(grid())
+    # Workers may outlive a driver long enough to finish what they were at.
+    going = {path.stem for path in (tmp_path / CHECKPOINTS).glob("*.zip")}
+    going -= {name.partition(".")[0] for name in finished}
     begun = time.time()
     with killing.started(SCRIPT, tmp_path) as process:
         assert process.wait(timeout=280) == 0, (tmp_path / "said.txt").read_text()
@@ -186,7 +189,7 @@ def stopped(stop: Kill, count: int, whole: pd.DataFrame, tmp_path: Path) -> None
         assert (tmp_path / "out/trials" / name).stat().st_mtime_ns == kept[name]
     # The trials that were under way went on: they still have a point from before.
     early = sum(started(run) < begun for run in (tmp_path / "out/tensorboard").rglob("seed-*"))
-    assert early > len(finished)
+    assert early >= len(finished) + len(going)
 
 
 @pytest.mark.slow
