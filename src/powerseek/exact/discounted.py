@@ -146,7 +146,7 @@ def policy_values(
 
 def expected(mdp: TabularMDP, values: Floats) -> Floats:
     """[P] expectation of `values` [S] of the next state."""
-    if mdp.n_edges == mdp.n_pairs:
+    if mdp.deterministic:
         ahead: Floats = values[mdp.edge_next]
         return ahead
     if not mdp.n_pairs:
@@ -200,8 +200,7 @@ def check_weights(mdp: TabularMDP, weights: Floats) -> Floats:
 
 def arrays_of(mdp: TabularMDP) -> Graph:
     """The graph as kernels take it; without probabilities where every pair has one edge."""
-    deterministic = mdp.n_edges == mdp.n_pairs
-    probability = np.zeros(0) if deterministic else mdp.edge_probability
+    probability = np.zeros(0) if mdp.deterministic else mdp.edge_probability
     return mdp.pair_start, mdp.edge_start, mdp.edge_next, probability
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from powerseek.envs.rewards import Oversight
 from powerseek.errors import InvalidInput
 from powerseek.exact.aims import Aim, Certificate, aim_of
-from powerseek.exact.enumerate import RecordIndex
 from powerseek.exact.finite import advantages
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.words import words
@@ -55,19 +54,10 @@ class Advantages:
     wasted: Floats = field(repr=False)
     keys: NDArray[np.uint64] = field(repr=False)
 
-    @cached_property
-    def index(self) -> RecordIndex | None:
-        """State numbers of records; None for a graph typed in."""
-        if self.mdp.world is None or self.mdp.records is None:
-            return None
-        index = RecordIndex(self.mdp.world)
-        index.add(self.mdp.records)
-        return index
-
     def find(self, records: Records) -> Ints:
         """State numbers [n], -1 for a record that is not a known state."""
-        if self.index is not None:
-            return self.index.find(records)
+        if self.mdp.world is not None:
+            return self.mdp.find(records)
         states = records["state"].astype(np.int64)
         return np.where((states >= 0) & (states < self.mdp.n_states), states, -1)
 

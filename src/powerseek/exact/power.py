@@ -155,7 +155,7 @@ def power_limit(
     """
     if gamma not in (0, 1):
         raise InvalidInput("gamma", gamma, "0 or 1", f"Write power(mdp, {gamma!r}).")
-    if gamma == 1 and mdp.n_edges != mdp.n_pairs:
+    if gamma == 1 and not mdp.deterministic:
         raise InvalidInput(
             "gamma", 1, "0 in a stochastic MDP", "Write power(mdp, 0.999) to come close to 1."
         )

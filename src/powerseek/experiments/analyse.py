@@ -279,7 +279,7 @@ def distances(mdp: TabularMDP) -> Ints:
 
 
 def _empowerment(mdp: TabularMDP, steps: int | None, skipped: dict[str, str]) -> Empowerment | None:
-    default = SURE_STEPS if mdp.n_edges == mdp.n_pairs else CHANCY_STEPS
+    default = SURE_STEPS if mdp.deterministic else CHANCY_STEPS
     try:
         return empowerment(mdp, steps or default)
     except InvalidInput as error:

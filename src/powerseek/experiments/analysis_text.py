@@ -108,7 +108,7 @@ def facts_table(analysis: Analysis) -> Table:
 
 
 def _chance(analysis: Analysis) -> str:
-    sure = analysis.mdp.n_edges == analysis.mdp.n_pairs
+    sure = analysis.mdp.deterministic
     return "no chance: one a pair" if sure else "chance: several a pair"
 
 
