@@ -21,6 +21,7 @@ from powerseek.experiments.store import Store, StoreError
 from powerseek.experiments.study import Study, load_study
 from powerseek.experiments.tensorboard import FOLDER, write_experiment
 from powerseek.experiments.trial import CHECKPOINT_SECONDS
+from powerseek.experiments.view import View
 
 REPORT = "report.html"
 
@@ -30,16 +31,21 @@ class Finished:
     """A study that has been run.
 
     Attributes:
-        results: One row per trial x checkpoint x evaluation x metric.
+        view: What it found.
         failed: Trials that ended in an error.
         store: Where everything lies.
         figures: The PNGs.
     """
 
-    results: pd.DataFrame
+    view: View
     failed: tuple[Trial, ...]
     store: Store
     figures: tuple[Path, ...]
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """One row per trial x checkpoint x evaluation x metric."""
+        return self.view.results
 
     @property
     def report(self) -> Path:
@@ -106,18 +112,22 @@ def run_study(
 
 def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     """Merge and draw what has changed since the last time, or everything `anew`."""
-    from powerseek.experiments.figures import write_figures
+    from powerseek.experiments.markdown import write_summary
     from powerseek.experiments.report import write_report
+    from powerseek.experiments.sections import sections, write_figures
 
     figures = tuple(sorted(store.out.rglob("*.png")))
     if anew or store.stale(grid) or not (store.out / REPORT).is_file():
         results = store.merge(grid)
         write_tables(store, grid)
-        figures = tuple(write_figures(results, store.out))
-        write_report(results, store.out)
+        view = View(results, store.out)
+        parts = sections(view)
+        figures = tuple(write_figures(parts, store.out))
+        write_summary(view, parts, store.out)
+        write_report(view, parts, store.out)
     else:
-        results = store.load()
-    return Finished(results, tuple(store.failed(grid)), store, figures)
+        view = View(store.load(), store.out)
+    return Finished(view, tuple(store.failed(grid)), store, figures)
 
 
 def _check_address(address: str) -> None:
