@@ -117,6 +117,7 @@ def test_only_competent_agents_that_learnt_and_are_not_paid_for_power_count():
     assert chosen(others[4]) == [("homestead", "excess", ["paid"])]
     scripts = (others[5], rows("s", updates=0, agent="minimalist", excess=0.0))
     assert chosen(*scripts) == [("homestead", "excess", ["script", "s"])]
+    assert replays(frame(*scripts), Path("/nowhere"))[0].about.endswith("; none was trained.")
     assert replays(frame().reindex(columns=frame(*counted).columns), Path("/nowhere")) == []
 
 
