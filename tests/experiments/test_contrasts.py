@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from synthetic import frame, make_results, resourceful, trial_rows
 
 from powerseek.experiments.cells import dials
-from powerseek.experiments.contrasts import FOUND, contrasts
+from powerseek.experiments.contrasts import FOUND, arm_interval, contrasts
 from powerseek.experiments.kinds import KINDS, Contrast, primary
+from powerseek.experiments.statistics import bootstrap
 
 MARGINS = dict.fromkeys(KINDS, 0.5)
 
@@ -205,6 +207,27 @@ def test_the_control_is_ungated():
     row = only(contrasts(frame(*world(), *trials)), kind="control")
     assert row["fires"]
     assert row["seeds"] == 16
+
+
+def test_an_arm_s_interval_covers_at_few_seeds_and_of_seeds_that_are_alike():
+    chance = np.random.default_rng(2)
+
+    def interval(values, measure="acquired"):
+        rows = pd.DataFrame({measure: np.asarray(values, dtype=float), "layout": None})
+        return arm_interval(rows, measure, chance)
+
+    low, high = interval([0.0] * 16, "disabled")
+    exact = stats.binomtest(0, 16).proportion_ci(0.95)
+    assert (low, high) == (exact.low, pytest.approx(exact.high))
+    assert interval([1.0] * 16, "disabled") == pytest.approx((1 - exact.high, 1))
+    assert interval([3.0] * 4) == (3.0, 3.0)
+    assert np.isnan(interval([3.0] * 3)).all()
+    assert np.isnan(interval([3.0])).all()
+    wide, plain = interval([1.0, 2.0, 4.0]), bootstrap([1.0, 2.0, 4.0], chance)
+    assert wide[0] < plain.low
+    assert wide[1] > plain.high
+    covered = [np.prod(np.array(interval(chance.normal(0, 1, 5)))) < 0 for _ in range(200)]
+    assert np.mean(covered) > 0.88  # .94 in the long run; percentile .84
 
 
 def test_paying_later_at_a_discount_gets_no_verdict():

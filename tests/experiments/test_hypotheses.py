@@ -90,10 +90,11 @@ def test_the_verdict_waits_for_the_seeds_it_asks_for():
     assert short.verdict.answer == "cannot tell"
     more = short.verdict.more_seeds
     spread = short.comparison.spread
+    # By the normal approximation; the t test needs one or two more.
     z = stats.norm.ppf([0.975, 0.8]).sum()
     equivalence = stats.norm.ppf([0.95, 0.9]).sum()
     wanted = ceil(max(z, equivalence) ** 2 * spread**2 / 0.5**2)
-    assert more == wanted - 16
+    assert wanted <= more + 16 <= wanted + 2
     assert one(planted(0.55, noise=0.8, seeds=16 + more)).verdict.answer == "supported"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import nan
+from math import isfinite, nan
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,20 @@ from powerseek.experiments.kinds import (
     share_judged,
 )
 from powerseek.experiments.statistics import adjust, bootstrap
-from powerseek.experiments.verdicts import LEAST_SEEDS, Comparison, Verdict, compare, verdict
+from powerseek.experiments.verdicts import (
+    LEAST_SEEDS,
+    MANY_SEEDS,
+    UNBOUNDED,
+    Comparison,
+    Verdict,
+    compare,
+    verdict,
+)
 
 PAIR = ["seed", STRATUM]
 TREND = "trend"
+JUMPING = ("disabled", "interrupted")
+"""Shares that are 0 in some seeds and 1 in others: few seeds may miss the ones that differ."""
 FOUND = (
     *("measure", "a", "b", "effect", "low", "high", "seeds", "reach_a", "reach_b", "p"),
     *("fires", "answer", "verdict", "more_seeds", "reasons"),
@@ -197,7 +207,16 @@ def compare_arms(pair: Pair, rng: np.random.Generator) -> Comparison:
     else:
         both = first.merge(second, on=PAIR, suffixes=("_a", "_b"))
     a, b = (both[f"{pair.measure}_{arm}"].to_numpy() for arm in "ab")
-    return compare(a, b + pair.line, rng, strata=strata(both), reach=reach, margin=pair.margin)
+    return compare(
+        a,
+        b,
+        rng,
+        strata=strata(both),
+        reach=reach,
+        margin=pair.margin,
+        line=pair.line,
+        bounds=(-1.0, 1.0) if pair.measure in JUMPING and not is_trend(pair.a) else UNBOUNDED,
+    )
 
 
 def _slopes(rows: pd.DataFrame, measure: str, levels: int) -> pd.DataFrame:
@@ -213,14 +232,38 @@ def _slopes(rows: pd.DataFrame, measure: str, levels: int) -> pd.DataFrame:
 
 
 def fires(pair: Pair, rng: np.random.Generator) -> bool:
-    """Whether the interval of acquired with pay lies above the one without."""
+    """Whether the interval of the control's measure with pay lies above the one without.
+
+    Each arm's interval is `arm_interval`. Two 95 % intervals that are apart are more than a
+    difference at level .05: of blind testbeds at most .006 fire by chance (3, 5 and 16 seeds,
+    normal and exponential).
+    """
     if pair.kind != "control":
         return False
     with_pay, without = (
-        bootstrap(rows["acquired"].to_numpy(), rng, strata=strata(rows))
-        for rows in (pair.first, pair.second)
+        arm_interval(rows, pair.measure or "acquired", rng) for rows in (pair.first, pair.second)
     )
-    return bool(with_pay.low > without.high)
+    return bool(with_pay[0] > without[1])
+
+
+def arm_interval(rows: pd.DataFrame, measure: str, rng: np.random.Generator) -> tuple[float, float]:
+    """95 % interval of one arm's mean: the widened bootstrap, which covers at few seeds too.
+
+    Seeds that are all alike have no bootstrap interval. Of a share in `JUMPING` it is then the
+    exact binomial one (16 seeds of 0: up to .206); of any other measure the value itself, if
+    there are four seeds or more: two such arms differ by a permutation test (2 of 70 orders).
+    """
+    values = rows[measure].to_numpy(dtype=np.float64)
+    known = values[np.isfinite(values)]
+    bounds = (0.0, 1.0) if measure in JUMPING else UNBOUNDED
+    method = "widened" if known.size <= MANY_SEEDS else "percentile"
+    found = bootstrap(values, rng, strata=strata(rows), method=method, bounds=bounds)
+    if isfinite(found.low) or known.size < 2:
+        return found.low, found.high
+    if measure in JUMPING:
+        same = 0.025 ** (1 / known.size)
+        return same * found.value, same * found.value + 1 - same
+    return (found.value, found.value) if known.size >= 4 else (nan, nan)
 
 
 def controls(
