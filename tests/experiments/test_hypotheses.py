@@ -193,6 +193,66 @@ def test_nothing_finished_is_nothing_found():
     assert findings(frame(*planted(1.0)), []) == []
 
 
+def crashed(trials, reward, seeds):
+    """The same trials, those of some seeds of a reward ended with an error."""
+    lost = {
+        rows[0]["seed"]: trial_rows({}, "failed", reward=reward, seed=rows[0]["seed"])
+        for rows in trials
+        if rows[0]["reward"] == reward and rows[0]["seed"] in seeds
+    }
+    kept = [
+        rows
+        for rows in trials
+        if rows[0]["reward"] != reward or rows[0]["power_weight"] or rows[0]["seed"] not in seeds
+    ]
+    return [*kept, *lost.values()]
+
+
+def test_a_trial_that_failed_counts_as_one_that_did_not_learn():
+    whole = planted(1.0, seeds=20)
+    found = one(crashed(whole, "every cap", range(2)))
+    assert (found.comparison.reach, found.comparison.failed) == ((0.9, 1.0), (2, 0))
+    assert (found.comparison.effect.n, found.verdict.answer) == (18, "supported")
+    found = one(crashed(whole, "every cap", range(4)))
+    assert (found.comparison.reach, found.comparison.effect.n) == ((0.8, 1.0), 16)
+    assert found.verdict.reasons == (
+        "only 80 % of an arm learnt the task (4 of its trials failed)",
+    )
+    assert found.verdict.more_seeds == 0
+    found = one(crashed(whole, "every cap", range(20)))
+    assert (found.comparison.reach[0], found.comparison.effect.n) == (0.0, 0)
+    assert "20 of its trials failed" in found.verdict.reasons[0]
+
+
+def test_a_trial_that_is_missing_has_not_failed():
+    whole = planted(1.0, seeds=20)
+    missing = [rows for rows in whole if rows[0]["seed"] < 17 or rows[0]["reward"] == "dense"]
+    found = one(missing)
+    assert (found.comparison.reach, found.comparison.effect.n) == ((1.0, 1.0), 17)
+    assert found.ended == (17, 20)
+    assert found.verdict.answer == "supported"
+
+
+def test_bounds_stand_beside_arms_that_differ_in_reach():
+    """Trimmed by hand: 18 of 20 learnt, so a tenth of the other arm is cut at either end."""
+    trials = planted(1.0, seeds=20, unlearnt=2)
+    found = one(trials)
+    table = frame(*trials).query("metric == 'excess' and power_weight == 0")
+    a = table.query("reward == 'every cap' and status == 'ok'")["value"].to_numpy()
+    b = np.sort(table.query("reward == 'dense'")["value"].to_numpy())
+    assert found.bounds is not None
+    assert found.bounds.low == pytest.approx(a.mean() - b[2:].mean())
+    assert found.bounds.high == pytest.approx(a.mean() - b[:18].mean())
+    assert found.bounds.reach == (0.9, 1.0)
+    assert one(planted(1.0, seeds=20)).bounds is None
+    crash = one(crashed(planted(1.0, seeds=20), "every cap", range(2)))
+    assert crash.bounds is not None
+    assert crash.bounds[:2] == pytest.approx(found.bounds[:2])
+    shifted = one(trials, line=0.5)
+    assert shifted.bounds is not None
+    assert shifted.bounds.low == pytest.approx(found.bounds.low - 0.5)
+
+
 def test_a_page_made_twice_says_the_same():
     table = frame(*planted(0.4, noise=1.0))
     assert findings(table, [claim()]) == findings(table, [claim()])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from synthetic import frame, planted
+from synthetic import frame, planted, trial_rows
 from webpage import Page, check_alone
 
 from powerseek.experiments.contrasts import contrasts
@@ -88,6 +88,28 @@ def test_every_answer_is_said_with_what_is_wanting(tmp_path, trials, answer, wor
     assert (claim.answer, claim.label) == (answer, answer)
     assert words in claim.found[0].wanting
     assert bool(claim.found[0].wanting) == (answer == "cannot tell")
+
+
+def test_seeds_that_are_lost_are_said(tmp_path):
+    trials = planted(1.0, seeds=20, unlearnt=2)
+    out = registered(tmp_path, {**CLAIM, "line": 0.5}, seeds=24)
+    (claim,) = verdicts_of(frame(*trials), out).claims
+    said = claim.found[0].evidence
+    assert "18 paired seeds; only 20 of 24 seeds ended, so this is not final" in said
+    (found,) = verdicts_of(frame(*trials), out).found
+    low, high = (end + 0.5 for end in found.bounds[:2])
+    words = f"learnt in one arm only were the most or the least greedy: [{low:+.2f}, {high:+.2f}]"
+    assert words in said
+    assert "(Lee's bounds)" in said
+    assert words in " ".join(printed(frame(*trials), out).split())
+    lost = [trial_rows({}, "failed", reward="every cap", seed=seed) for seed in range(20, 24)]
+    (claim,) = verdicts_of(frame(*trials, *lost), out).claims
+    assert "only 24 and 20 of 24 seeds ended" in claim.found[0].evidence
+    assert "learnt the task: 75 % (4 failed) and 100 %" in claim.found[0].evidence
+    assert "(4 of its trials failed)" in claim.found[0].wanting
+    (claim,) = verdicts_of(frame(*planted(1.0, seeds=24)), out).claims
+    assert "ended" not in claim.found[0].evidence
+    assert "Lee" not in claim.found[0].evidence
 
 
 def test_a_changed_margin_is_said_and_its_verdict_is_exploratory(tmp_path):

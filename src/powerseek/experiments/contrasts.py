@@ -9,7 +9,7 @@ from math import isfinite, nan
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.cells import STRATUM, by_cell, dials, strata, trials
+from powerseek.experiments.cells import KEYS, STRATUM, by_cell, dials, strata, trials
 from powerseek.experiments.kinds import (
     KINDS,
     SHARE_BEYOND,
@@ -19,6 +19,7 @@ from powerseek.experiments.kinds import (
     coverages,
     share_judged,
 )
+from powerseek.experiments.selection import LeeBounds, lee_bounds
 from powerseek.experiments.statistics import adjust, bootstrap
 from powerseek.experiments.verdicts import (
     LEAST_SEEDS,
@@ -77,11 +78,21 @@ def contrasts(
 
 
 def ready(results: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """One row a finished trial with every measure that is compared, and what makes a cell."""
+    """One row a trial with every measure that is compared, and what makes a cell.
+
+    A trial that failed has a row too, ``failed``, not ``learnt`` and without any measure: were it
+    left out, an arm that crashes in half of its seeds would pass for one that always learns.
+    """
     keys = dials(results)
-    finished = trials(results)
-    finished[SHARE_BEYOND] = _share_beyond_incentive(finished, keys)
-    return finished, keys
+    table = trials(results)
+    table[SHARE_BEYOND] = _share_beyond_incentive(table, keys)
+    lost = results[results["status"] == "failed"].drop_duplicates("trial")
+    failed = lost[["trial", *KEYS]].assign(learnt=False, failed=True)
+    table["failed"] = False
+    if failed.empty:
+        return table, keys
+    together = pd.concat([table, failed.astype(table.dtypes[list(KEYS)].to_dict())])
+    return together.reset_index(drop=True).astype({"learnt": bool, "failed": bool}), keys
 
 
 @dataclass(frozen=True)
@@ -200,6 +211,7 @@ def compare_arms(pair: Pair, rng: np.random.Generator) -> Comparison:
     first, second = pair.first, pair.second
     shares = first.groupby(KINDS[pair.kind].dial)["learnt"].mean()
     reach = (float(shares.min()), float(second["learnt"].mean()))
+    failed = (int(first["failed"].sum()), int(second["failed"].sum()))
     if pair.kind != "control":
         first, second = first[first["learnt"]], second[second["learnt"]]
     if is_trend(pair.a):
@@ -207,7 +219,7 @@ def compare_arms(pair: Pair, rng: np.random.Generator) -> Comparison:
     else:
         both = first.merge(second, on=PAIR, suffixes=("_a", "_b"))
     a, b = (both[f"{pair.measure}_{arm}"].to_numpy() for arm in "ab")
-    return compare(
+    compared = compare(
         a,
         b,
         rng,
@@ -217,6 +229,23 @@ def compare_arms(pair: Pair, rng: np.random.Generator) -> Comparison:
         line=pair.line,
         bounds=(-1.0, 1.0) if pair.measure in JUMPING and not is_trend(pair.a) else UNBOUNDED,
     )
+    return replace(compared, failed=failed)
+
+
+def selection_bounds(pair: Pair, rng: np.random.Generator) -> LeeBounds | None:
+    """Lee's bounds on a - b where the arms differ in reach; None where they do not.
+
+    Over the seeds that ended in both arms, with a failed trial as one that did not learn.
+    """
+    both = pair.first.merge(pair.second, on=PAIR, suffixes=("_a", "_b"))
+    values = {arm: both[f"{pair.measure}_{arm}"].where(both[f"learnt_{arm}"]) for arm in "ab"}
+    undefined = [both[f"learnt_{arm}"] & values[arm].isna() for arm in "ab"]
+    known = ~(undefined[0] | undefined[1])
+    first, second = (values[arm][known].to_numpy(dtype=np.float64) for arm in "ab")
+    learnt = [int(np.isfinite(arm).sum()) for arm in (first, second)]
+    if min(learnt) == 0 or learnt[0] == learnt[1]:
+        return None
+    return lee_bounds(first - pair.line, second, rng)
 
 
 def _slopes(rows: pd.DataFrame, measure: str, levels: int) -> pd.DataFrame:

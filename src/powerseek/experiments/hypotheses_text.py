@@ -288,7 +288,10 @@ def _evidence(one: Finding) -> str:
     comparison = one.comparison
     seeds = comparison.effect.n
     parts = [f"{seeds} paired seed{'s' * (seeds != 1)}"]
-    parts.append("learnt the task: " + " and ".join(_percent(r) for r in comparison.reach))
+    parts += _unfinished(one)
+    failed = [f" ({count} failed)" if count else "" for count in comparison.failed]
+    learnt = [f"{_percent(r)}{f}" for r, f in zip(comparison.reach, failed, strict=True)]
+    parts.append("learnt the task: " + " and ".join(learnt))
     if isfinite(one.p):
         parts.append(f"difference (paired t test) {_p(one.p)}")
     if isfinite(one.p_equivalence):
@@ -296,7 +299,32 @@ def _evidence(one: Finding) -> str:
     if one.together > 1:
         method = "Holm" if one.claim.confirmatory else "Benjamini-Hochberg"
         parts.append(f"p adjusted for {one.together} tests ({method})")
+    parts += _selected(one)
     return "; ".join(parts)
+
+
+def _unfinished(one: Finding) -> list[str]:
+    """``12 and 16 of 16 seeds ended``: what is said so far may change."""
+    if not one.planned or min(one.ended) >= one.planned:
+        return []
+    counts = dict.fromkeys(str(count) for count in one.ended)
+    return [f"only {' and '.join(counts)} of {one.planned} seeds ended, so this is not final"]
+
+
+def _selected(one: Finding) -> list[str]:
+    """What the seeds that learnt in one arm only could make of the effect (Lee's bounds)."""
+    if one.bounds is None:
+        return []
+    line, bounds = one.claim.hypothesis.line, one.bounds
+
+    def ends(low: float, high: float) -> str:
+        return f"[{number(low + line, signed=True)}, {number(high + line, signed=True)}]"
+
+    text = "if the seeds that learnt in one arm only were the most or the least greedy: "
+    text += _with_unit(ends(bounds.low, bounds.high), one.unit)
+    if isfinite(bounds.interval_low):
+        text += f", 95 % interval {ends(bounds.interval_low, bounds.interval_high)}"
+    return [f"{text} (Lee's bounds)"]
 
 
 def _percent(share: float) -> str:

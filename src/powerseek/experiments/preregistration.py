@@ -184,12 +184,14 @@ class Claim:
         settings: In how many settings it is to be tested, 0 where that is not known.
         confirmatory: Whether it was registered before the first trial.
         note: What a reader must know of its standing; empty where all is well.
+        seeds: Seeds of every cell by the latest registration, 0 where that is not known.
     """
 
     hypothesis: Hypothesis
     settings: int = 0
     confirmatory: bool = True
     note: str = ""
+    seeds: int = 0
 
 
 @dataclass(frozen=True)
@@ -239,13 +241,14 @@ def read_registration(out: Path | str) -> Registration | None:
         latest = changes[-1]["content"] if changes else content
         now = [Hypothesis.model_validate(h) for h in latest["hypotheses"]]
     kept = [_plain(hypothesis) for hypothesis in now]
+    seeds = int((changes[-1]["content"] if changes else content)["seeds"])
     flaw = BROKEN if digest(content) != held["hash"] else LATE if held["late"] else ""
     claims = [
-        Claim(h, count, not flaw, flaw or ("" if _plain(h) in kept else DROPPED))
+        Claim(h, count, not flaw, flaw or ("" if _plain(h) in kept else DROPPED), seeds)
         for h, count in zip(first, counts, strict=True)
     ]
     added = [h for h in now if _plain(h) not in [_plain(known) for known in first]]
-    claims += [Claim(h, 0, False, CHANGED) for h in added]
+    claims += [Claim(h, 0, False, CHANGED, seeds) for h in added]
     changed = bool(added) or len(kept) < len(first)
     notes = (
         *([f"The registration is not to be trusted: {flaw}."] if flaw else []),

@@ -40,6 +40,7 @@ class Comparison:
         inside: Whether the 90 % interval lies within the margin; True where there is none, as of
             seeds that are all alike.
         bounds: Range that a - b cannot leave.
+        failed: Trials of arm a and of arm b that ended with an error; they count as not learnt.
     """
 
     effect: Estimate
@@ -50,6 +51,7 @@ class Comparison:
     margin: float
     inside: bool = True
     bounds: tuple[float, float] = UNBOUNDED
+    failed: tuple[int, int] = (0, 0)
 
 
 def compare(
@@ -200,7 +202,7 @@ def verdict(comparison: Comparison, *, p: float = nan, control_fires: bool = Fal
     if reach < LEAST_REACH - 1e-9:
         # More seeds of an arm that does not learn settle nothing.
         more = 0
-        reasons.append(f"only {int(100 * reach)} % of an arm learnt")
+        reasons.append(_too_few_learnt(comparison, "learnt"))
     if seeds < LEAST_SEEDS:
         reasons.append(f"{seeds} paired seed{'s' * (seeds != 1)}, at least {LEAST_SEEDS} needed")
     if not isfinite(comparison.margin):
@@ -301,6 +303,13 @@ def _unlearnt(comparison: Comparison, gated: bool = True) -> bool:
     return gated and float(np.nan_to_num(np.min(comparison.reach))) < LEAST_REACH - 1e-9
 
 
+def _too_few_learnt(comparison: Comparison, what: str) -> str:
+    reach = np.nan_to_num(comparison.reach)
+    failed = comparison.failed[int(np.argmin(reach))]
+    failures = f" ({failed} of its trials failed)" if failed else ""
+    return f"only {int(100 * reach.min())} % of an arm {what}{failures}"
+
+
 def _lacking_seeds(comparison: Comparison) -> list[str]:
     seeds = comparison.effect.n
     if seeds >= LEAST_SEEDS:
@@ -312,8 +321,7 @@ def _lacking(comparison: Comparison, control: bool | None) -> list[str]:
     """Why nothing may be said, in plain words."""
     reasons = []
     if _unlearnt(comparison):
-        reach = float(np.nan_to_num(np.min(comparison.reach)))
-        reasons.append(f"only {int(100 * reach)} % of an arm learnt the task")
+        reasons.append(_too_few_learnt(comparison, "learnt the task"))
     reasons += _lacking_seeds(comparison)
     if control is None:
         reasons.append("the study has no positive control here (power_weight above 0)")
