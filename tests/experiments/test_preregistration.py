@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from powerseek.envs.off_switch import OffSwitch
+from powerseek.envs.world import Fact
 from powerseek.errors import InvalidInput
 from powerseek.experiments.grid import Trial, cautions, cells, digest, trials
 from powerseek.experiments.preregistration import LINES, read_registration, registered
 from powerseek.experiments.store import Store, StoreError
 from powerseek.experiments.study import Study, make_study
+from powerseek.registry import register_world
+
+
+@register_world("powerless-by-test")
+class Powerless(OffSwitch):
+    """The off-switch level, in which nothing counts as held."""
+
+    facts = tuple(Fact(f.name, about=f.about, flow=f.flow) for f in OffSwitch.facts)
+
 
 TIMING = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}
 OPEN = {"id": "more is taken", "contrast": "openness", "direction": "none", "margin": 0.1}
@@ -128,6 +141,41 @@ def test_what_cannot_get_a_verdict_is_said_before_any_compute() -> None:
     assert cautions(study(hypotheses=[TIMING], also=paid, seeds=16)) == ()
     only = [{**TIMING, "contrast": "control"}]
     assert cautions(study(hypotheses=only, also=paid, seeds=16)) == ()
+
+
+CONTROLLED: dict[str, dict[str, Any]] = {
+    "dense": {},
+    "no dense": {"rewards": ["terminal", {"coverage": 1}]},
+    "every cell paid": {"power_weight": 1},
+    "a block of its own": {"rewards": ["dense"], "also": [{"rewards": {"every": "cap"}}]},
+    "two worlds": {"worlds": [{"id": "homestead", "openness": [0, 2]}, {"id": "off-switch"}]},
+    "off-switch": {"worlds": [{"id": "off-switch", "params": {"interruption": 0.25}}]},
+}
+
+
+@pytest.mark.parametrize("keys", CONTROLLED.values(), ids=CONTROLLED)
+def test_the_line_to_write_gives_the_study_its_control(keys: dict[str, Any]) -> None:
+    contrast = "specification" if keys is CONTROLLED["no dense"] else "timing"
+    claim = {**TIMING, "contrast": contrast, "measure": "disabled"}
+    keys = {**keys, "hypotheses": [claim], "seeds": 16}
+    (line,) = cautions(study(**keys))
+    name, text = re.findall(r"(also|power_weight): (.*)\.$", line)[0]
+    value = yaml.safe_load(text)
+    value = [*keys.get("also", []), *value] if name == "also" else value
+    assert cautions(study(**{**keys, name: value})) == ()
+
+
+def test_nothing_impossible_is_suggested() -> None:
+    """The foreign world has nothing to pay for; a claim about what is not there is told."""
+    worlds = [{"id": "off-switch"}, {"id": "homestead"}]
+    (line, _, _) = cautions(study(worlds=worlds, hypotheses=[TIMING]))
+    assert "hypotheses[0] is about excess, and nothing can be acquired in off-switch" in line
+    assert "Write measure: disabled." in line
+    bare = [{"id": "powerless-by-test"}]
+    keys = {"worlds": bare, "hypotheses": [{**TIMING, "measure": "success"}], "seeds": 16}
+    (line,) = cautions(study(**keys))
+    assert "no positive control is possible in powerless-by-test" in line
+    assert "Write" not in line
 
 
 def test_claims_are_kept_before_the_first_trial(tmp_path: Path) -> None:

@@ -188,8 +188,6 @@ def is_trend(a: object) -> bool:
 def _primary(name: Contrast, rows: pd.DataFrame) -> str:
     """What a kind of comparison is about in this world: the first of these that it has."""
     order = unique(KINDS[name].measure, "acquired", "disabled")
-    if name == "control":
-        return order[0]
     return next((measure for measure in order if rows[measure].notna().any()), "disabled")
 
 

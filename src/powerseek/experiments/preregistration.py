@@ -60,30 +60,17 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
         seen[claim] = i
 
 
-def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
-    """Why hypotheses can only end in "cannot tell", known before the first trial.
+def primary_claims(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[dict[str, Any]]:
+    """Every comparison that a hypothesis, or any of a kind, is about: its setting and two arms.
 
     Args:
-        study: The study.
-        grid: Its cells.
+        said: A hypothesis, or a kind of comparison in every world.
+        grid: Cells of the study.
     """
-    if not study.hypotheses:
-        return ()
-    said = [h for h in study.hypotheses if h.contrast != "control"]
-    tested = {claim["world"] for h in said for claim in _claims(h.contrast, h.world, grid)}
-    blind = sorted(tested - {claim["world"] for claim in _claims("control", None, grid)})
-    found = []
-    if blind:
-        found.append(
-            f'no positive control in {", ".join(blind)}: every verdict there will be "cannot '
-            'tell". Write also: [{rewards: dense, power_weight: 1}].'
-        )
-    if study.seeds < LEAST_SEEDS:
-        found.append(
-            f"{study.seeds} seeds: no hypothesis gets a verdict below {LEAST_SEEDS}. Write seeds: "
-            f"{LEAST_SEEDS}."
-        )
-    return tuple(found)
+    if isinstance(said, str):
+        yield from _claims(said, None, grid)
+    else:
+        yield from _claims(said.contrast, said.world, grid)
 
 
 def _claims(kind: Contrast, world: str | None, grid: Sequence[Cell]) -> Iterator[dict[str, Any]]:
@@ -121,7 +108,7 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
 
     return {
         "hypotheses": [_plain(hypothesis) for hypothesis in study.hypotheses],
-        "primary": [list(_claims(h.contrast, h.world, cells)) for h in study.hypotheses],
+        "primary": [list(primary_claims(h, cells)) for h in study.hypotheses],
         "exclusions": {
             "competence": max(study.competence),
             "least_reach": LEAST_REACH,
