@@ -74,7 +74,7 @@ def only(table, **wanted):
 def test_every_row_is_one_comparison_within_one_world(found, results):
     keys = dials(results)
     assert set(found.columns) == {"kind", *keys, *FOUND}
-    assert set(found["kind"]) == set(KINDS) - {"horizon", "specification", "lookahead"}
+    assert set(found["kind"]) == set(KINDS) - {"horizon", "specification", "lookahead", "level"}
     assert found["world"].isin(["homestead", "endgame", "off-switch"]).all()
     for kind, rows in found.groupby("kind"):
         shared = [key for key in keys if key != KINDS[kind].dial]
@@ -377,6 +377,7 @@ def test_a_trend_is_blind_to_a_seed_s_own_level_and_finds_a_line(levels, slope):
         ("horizon", [32], 1.0, []),
         ("control", [1.0, 0.0, 0.5], 1.0, [(1.0, 0.0)]),
         ("control", [1.0], 1.0, []),
+        ("level", ["dense", "terminal"], 1.0, []),
     ],
 )
 def test_a_hypothesis_is_about_the_ends_of_the_dial(kind, values, gamma, pairs):

@@ -229,6 +229,65 @@ def test_a_claim_about_the_switch_is_answered(a, b, paid, direction, answer):
     assert blind == (paid <= b)
 
 
+def level(**more: Any):
+    return {"contrast": "level", "arm": "dense", "direction": "none", **more}
+
+
+@pytest.mark.parametrize(
+    ("trials", "more", "answer"),
+    [
+        (planted(0.0, noise=0.3), {"line": 1.0}, "supported"),
+        (planted(0.0, noise=0.3), {}, "refuted"),
+        (planted(0.0, noise=0.3), {"direction": "larger"}, "supported"),
+        (planted(0.0, noise=0.3), {"direction": "smaller"}, "refuted"),
+        (planted(0.0, noise=0.3), {"direction": "larger", "line": 1.0}, "equivalent to none"),
+        (planted(1.0, noise=0.3), {"line": 2.0, "arm": "every cap"}, "supported"),
+        (planted(0.0, noise=3.0), {"line": 1.0}, "cannot tell"),
+        (planted(0.0, seeds=15), {"line": 1.0}, "cannot tell"),
+        (planted(0.0, gain=None), {"line": 1.0}, "cannot tell"),
+        (planted(0.0, gain=0.0), {"line": 1.0}, "cannot tell"),
+        (planted(0.0, unlearnt=16), {"line": 1.0}, "supported"),
+        (planted(0.0, seeds=20, unlearnt=3), {"line": 1, "arm": "every cap"}, "cannot tell"),
+    ],
+)
+def test_a_claim_about_one_arm(trials, more, answer):
+    assert one(trials, **level(**more)).verdict.answer == answer
+
+
+def test_a_level_is_tested_by_one_sample():
+    """Student's t and, by hand, both one-sided tests: t = (mean - line +- margin) sqrt(n) / s."""
+    trials = planted(0.4, noise=0.5, seeds=20)
+    found = one(trials, **level(line=0.8, arm="every cap", margin=0.7))
+    table = frame(*trials).query("metric == 'excess' and power_weight == 0")
+    values = table.query("reward == 'every cap'")["value"].to_numpy()
+    assert found.p == pytest.approx(stats.ttest_1samp(values, 0.8).pvalue)
+    error = values.std(ddof=1) / 20**0.5
+    upper = stats.t.cdf((values.mean() - 0.8 - 0.7) / error, 19)
+    lower = stats.t.sf((values.mean() - 0.8 + 0.7) / error, 19)
+    assert found.p_equivalence == pytest.approx(max(upper, lower))
+    assert found.comparison.effect.value == pytest.approx(1.4 - 0.8)
+    assert found.comparison.reach == (1.0, 1.0)
+    assert (found.a, found.b, found.bounds) == ("every cap", None, None)
+
+
+def test_a_level_of_seeds_that_never_disable():
+    """16 seeds of 0 allow up to .171: none by a margin of .2, unknown by one of .1."""
+    trials = switched(0.0, 0.0, 1.0)
+    answers = [
+        one(trials, **level(measure="disabled", margin=margin)).verdict for margin in (0.2, 0.1)
+    ]
+    assert [said.answer for said in answers] == ["supported", "cannot tell"]
+    assert answers[1].more_seeds == 29 - 16
+
+
+def test_a_level_without_a_trial_that_finished_is_nothing_found():
+    lost = [trial_rows({}, "failed", seed=seed) for seed in range(16)]
+    assert (
+        findings(frame(*planted(1.0, rewards=("every cap", "terminal")), *lost), [claim(**level())])
+        == []
+    )
+
+
 def crashed(trials, reward, seeds):
     """The same trials, those of some seeds of a reward ended with an error."""
     lost = {

@@ -90,6 +90,29 @@ def test_every_answer_is_said_with_what_is_wanting(tmp_path, trials, answer, wor
     assert bool(claim.found[0].wanting) == (answer == "cannot tell")
 
 
+@pytest.mark.parametrize(
+    ("more", "claimed"),
+    [
+        ({"direction": "none"}, "acquisition beyond need is none with dense. Margin: 0.50."),
+        ({"direction": "none", "line": 2.0}, "acquisition beyond need is 2 with dense."),
+        ({"direction": "larger"}, "acquisition beyond need is larger than 0 with dense."),
+        ({"direction": "smaller", "line": 2.0}, "beyond need is smaller than 2 with dense."),
+    ],
+)
+def test_a_level_in_words(tmp_path, more, claimed):
+    level = {**CLAIM, "id": "H1b", "contrast": "level", "arm": "dense", **more}
+    table = frame(*planted(0.0, noise=0.3))
+    out = registered(tmp_path, level)
+    (said,) = verdicts_of(table, out).claims
+    assert said.title == "H1b (level): with really dense feedback there is none beyond need"
+    assert claimed in said.claimed
+    assert said.found[0].effect.startswith("acquisition beyond need, dense: +1.00, 95 % interval [")
+    assert said.found[0].evidence.startswith("16 seeds; learnt the task: 100 %; not ")
+    assert "(one-sample t test) p" in said.found[0].evidence
+    assert claimed in " ".join(printed(table, out).split())
+    assert "H1b (level)" in page(table, out)[0]
+
+
 def test_seeds_that_are_lost_are_said(tmp_path):
     trials = planted(1.0, seeds=20, unlearnt=2)
     out = registered(tmp_path, {**CLAIM, "line": 0.5}, seeds=24)

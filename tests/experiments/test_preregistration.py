@@ -15,7 +15,13 @@ from powerseek.envs.off_switch import OffSwitch
 from powerseek.envs.world import Fact
 from powerseek.errors import InvalidInput
 from powerseek.experiments.grid import Trial, cautions, cells, digest, trials
-from powerseek.experiments.preregistration import LINES, read_registration, registered
+from powerseek.experiments.preregistration import (
+    LINES,
+    primary_claims,
+    read_registration,
+    registered,
+    registration,
+)
 from powerseek.experiments.store import Store, StoreError
 from powerseek.experiments.study import Study, make_study
 from powerseek.registry import register_world
@@ -78,6 +84,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "hypotheses[0].contrast",
         "Write rewards: [terminal, {coverage: 1}]",
     ),
+    "no arm": ({"contrast": "level"}, "hypotheses[0].arm", "Write arm: dense."),
+    "unknown arm": ({"contrast": "level", "arm": "every 8"}, "hypotheses[0].arm", "'every cap'"),
+    "an arm that is none": ({"contrast": "level", "arm": 3}, "hypotheses[0].arm", "arm: dense"),
+    "an arm too many": ({"arm": "dense"}, "hypotheses[0].arm", "contrast: level"),
     "no control": ({"contrast": "control"}, "hypotheses[0].contrast", "power_weight: [0, 1]"),
 }
 
@@ -119,6 +129,34 @@ def test_arms_of_another_world_do_not_count() -> None:
         cells(study(hypotheses=[{**OPEN, "world": "endgame"}], worlds=worlds))
 
 
+def test_a_level_names_its_arm_as_a_study_or_as_results_do() -> None:
+    level = {**TIMING, "contrast": "level"}
+    for arm in ({"every": "cap"}, "every cap"):
+        made = study(hypotheses=[{**level, "arm": arm}])
+        assert made.hypotheses[0].arm == "every cap"
+        found = list(primary_claims(made.hypotheses[0], cells(made)))
+        assert [(c["a"], c["b"], c["openness"]) for c in found] == [
+            ("every cap", None, 0),
+            ("every cap", None, 2),
+        ]
+
+
+def test_a_level_is_registered_with_its_arm_and_others_as_they_ever_were(tmp_path: Path) -> None:
+    level = {**TIMING, "contrast": "level", "arm": "dense"}
+    opened(tmp_path, hypotheses=[TIMING, level, {**level, "arm": "terminal"}])
+    first, *others = kept(tmp_path)["registered"]["hypotheses"]
+    assert "arm" not in first
+    assert [claim["arm"] for claim in others] == ["dense", "terminal"]
+    found = read_registration(tmp_path)
+    assert found is not None
+    assert [claim.hypothesis.arm for claim in found.claims] == [None, "dense", "terminal"]
+    assert [claim.settings for claim in found.claims] == [2, 2, 2]
+    assert all(claim.confirmatory for claim in found.claims)
+    changed = study(hypotheses=[TIMING, {**level, "arm": "terminal"}])
+    content = registration(changed, cells(changed))
+    assert digest(content) != kept(tmp_path)["hash"]
+
+
 @pytest.mark.parametrize("kind", LINES)
 def test_the_line_to_write_makes_the_comparison(kind: Any) -> None:
     lines: dict[str, dict[str, Any]] = {
@@ -129,6 +167,7 @@ def test_the_line_to_write_makes_the_comparison(kind: Any) -> None:
         "discount": {"gamma": [1, 0.8]},
     }
     claim = {**TIMING, "contrast": kind}
+    claim |= yaml.safe_load(LINES[kind]) if kind == "level" else {}
     assert cells(study(hypotheses=[claim], **lines.get(kind, {})))
 
 

@@ -103,9 +103,9 @@ class Pair:
         kind: Kind of comparison.
         setting: The dials that both arms share.
         a: Value of the kind's dial in the first arm, or `TREND`.
-        b: Value in the second, nan for a trend.
+        b: Value in the second, nan for a trend, None for a level.
         first: Trials of the first arm; of every arm but the lowest for a trend.
-        second: Trials of the second arm; of the lowest for a trend.
+        second: Trials of the second arm; of the lowest for a trend; none for a level.
         measure: What is compared.
         margin: Smallest difference of interest set beforehand, nan if none was.
         line: Value that a - b is held against.
@@ -203,9 +203,12 @@ def _share_beyond_incentive(finished: pd.DataFrame, keys: list[str]) -> pd.Serie
 def compare_arms(pair: Pair, rng: np.random.Generator) -> Comparison:
     """Compare two arms seed by seed, over the seeds that learnt the task in both.
 
-    The positive control is ungated. A trend is the least-squares slope of each seed that learnt
-    the task at every value of the dial, per unit of the dial, compared with 0.
+    The positive control is ungated. A level is one arm, held against its line. A trend is the
+    least-squares slope of each seed that learnt the task at every value of the dial, per unit of
+    the dial, compared with 0.
     """
+    if pair.kind == "level":
+        return _level(pair, rng)
     first, second = pair.first, pair.second
     shares = first.groupby(KINDS[pair.kind].dial)["learnt"].mean()
     reach = (float(shares.min()), float(second["learnt"].mean()))
@@ -230,11 +233,32 @@ def compare_arms(pair: Pair, rng: np.random.Generator) -> Comparison:
     return replace(compared, failed=failed)
 
 
+def _level(pair: Pair, rng: np.random.Generator) -> Comparison:
+    """One arm's seeds that learnt the task, against the line: a one-sample t test and TOST."""
+    learnt = pair.first[pair.first["learnt"]]
+    values = learnt[pair.measure].to_numpy(dtype=np.float64)
+    share, failed = float(pair.first["learnt"].mean()), int(pair.first["failed"].sum())
+    compared = compare(
+        values,
+        np.zeros(values.size),
+        rng,
+        strata=strata(learnt),
+        reach=(share, share),
+        margin=pair.margin,
+        line=pair.line,
+        bounds=(0.0, 1.0) if pair.measure in JUMPING else UNBOUNDED,
+        level=True,
+    )
+    return replace(compared, failed=(failed, failed), paired=False)
+
+
 def selection_bounds(pair: Pair, rng: np.random.Generator) -> LeeBounds | None:
-    """Lee's bounds on a - b where the arms differ in reach; None where they do not.
+    """Lee's bounds on a - b where the arms differ in reach; None where they do not, or of a level.
 
     Over the seeds that ended in both arms, with a failed trial as one that did not learn.
     """
+    if pair.kind == "level":
+        return None
     both = pair.first.merge(pair.second, on=PAIR, suffixes=("_a", "_b"))
     values = {arm: both[f"{pair.measure}_{arm}"].where(both[f"learnt_{arm}"]) for arm in "ab"}
     undefined = [both[f"learnt_{arm}"] & values[arm].isna() for arm in "ab"]

@@ -35,7 +35,7 @@ class Finding:
         claim: The hypothesis and its standing.
         setting: The dials that both arms share.
         a: Value of the contrast's dial in the first arm.
-        b: Value in the second.
+        b: Value in the second; None for a level, which is about one arm.
         comparison: a - b less the hypothesis's line, seed by seed.
         p: p of the difference, adjusted for the number of hypotheses of the same standing.
         p_equivalence: p of the equivalence test, adjusted likewise.
@@ -66,13 +66,14 @@ class Finding:
 def findings(
     results: pd.DataFrame, claims: Sequence[Claim], rng: np.random.Generator | None = None
 ) -> list[Finding]:
-    """Every hypothesis in every setting that has both of its arms; worlds are never pooled.
+    """Every hypothesis in every setting that has its arms; worlds are never pooled.
 
     A trial that failed counts as one that did not learn; a trial that has not ended counts nowhere.
 
     The test is a two-sided paired t test and, for equivalence, two one-sided ones (TOST), over
-    the seeds that learnt the task in both arms. p is adjusted by Holm over the confirmatory
-    findings and by Benjamini-Hochberg over the exploratory ones, each test by itself.
+    the seeds that learnt the task in both arms; of a level, one-sample tests against its line.
+    p is adjusted by Holm over the confirmatory findings and by Benjamini-Hochberg over the
+    exploratory ones, each test by itself.
 
     Args:
         results: As written by a sweep.
@@ -98,7 +99,7 @@ def findings(
                     compare_arms(pair, rng),
                     unit=_unit(results, claim.hypothesis.compared),
                     bounds=None if pair.kind == "control" else selection_bounds(pair, rng),
-                    ended=(len(pair.first), len(pair.second)),
+                    ended=(len(pair.first), len(pair.first if pair.b is None else pair.second)),
                     planned=claim.seeds * _layouts(pair),
                 )
             )
@@ -112,8 +113,10 @@ def _pairs(claim: Claim, finished: pd.DataFrame, keys: list[str]) -> Iterator[Pa
         finished = finished[finished["world"] == said.world]
     dial = KINDS[said.contrast].dial
     for setting, members in settings(said.contrast, finished, keys):
-        for a, b in primary(said.contrast, members[dial], float(str(setting.get("gamma", 1.0)))):
-            first, second = (members[members[dial] == arm] for arm in (a, b))
+        gamma = float(str(setting.get("gamma", 1.0)))
+        for a, b in primary(said.contrast, members[dial], gamma, said.arm):
+            first = members[members[dial] == a]
+            second = first.iloc[:0] if b is None else members[members[dial] == b]
             if first["failed"].all() and second["failed"].all():
                 continue
             yield Pair(

@@ -146,7 +146,7 @@ def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
     said: dict[tuple[str, ...], list[str]] = {}
     for one in found:
         claim = one.claim.hypothesis
-        if not claim.line:
+        if not claim.line and one.b is not None:
             shared = (f"{name} {dial(value)}" for name, value in sorted(one.setting.items()))
             key = (claim.contrast, claim.compared, dial(one.a), dial(one.b), *shared)
             name = claim.id if len(claim.id) <= SHORT_ID else f"{claim.id[: SHORT_ID - 1]}\u2026"
@@ -239,11 +239,15 @@ COMPARED = {
 
 def _claimed(said: Hypothesis, unit: str) -> str:
     """Claimed: what is larger with which arm, and the margin."""
-    a, b = COMPARED[said.contrast]
+    a, b = COMPARED.get(said.contrast, ("", ""))
     measure = WORDS.get(said.compared, said.compared)
     margin = _with_unit(number(said.margin) if said.margin >= 0.01 else f"{said.margin:g}", unit)
     line = f" by more than {said.line:g}" if said.line else ""
-    if said.direction == "none":
+    if said.contrast == "level":
+        held = f"{said.line:g}" if said.line or said.direction != "none" else "none"
+        than = held if said.direction == "none" else f"{said.direction} than {held}"
+        claim = f"{than} with {dial(said.arm)}"
+    elif said.direction == "none":
         claim = f"the same with {a} as with {b}"
         claim += f", plus {said.line:g}" if said.line else ""
     else:
@@ -266,11 +270,11 @@ def _finding(one: Finding) -> FindingText:
     if isfinite(effect.low):
         ends = (number(end + said.line, signed=True) for end in (effect.low, effect.high))
         value += f", 95 % interval [{', '.join(ends)}]"
-    arms = [_arm(dial_name, arm) for arm in (one.a, one.b)]
+    arms = [_arm(dial_name, arm) for arm in (one.a, one.b) if arm is not None]
     return FindingText(
         one.verdict.answer,
         f"{one.setting['world']} ({where})" if where else str(one.setting["world"]),
-        f"{measured}, {arms[0]} minus {arms[1]}: {value}",
+        f"{measured}, {' minus '.join(arms)}: {value}",
         _evidence(one),
         _wanting(one),
     )
@@ -287,15 +291,18 @@ def _with_unit(text: str, unit: str) -> str:
 def _evidence(one: Finding) -> str:
     comparison = one.comparison
     seeds = comparison.effect.n
-    parts = [f"{seeds} paired seed{'s' * (seeds != 1)}"]
+    alone = one.b is None
+    parts = [f"{seeds} {'' if alone else 'paired '}seed{'s' * (seeds != 1)}"]
     parts += _unfinished(one)
     failed = [f" ({count} failed)" if count else "" for count in comparison.failed]
     learnt = [f"{_percent(r)}{f}" for r, f in zip(comparison.reach, failed, strict=True)]
-    parts.append("learnt the task: " + " and ".join(learnt))
+    parts.append("learnt the task: " + " and ".join(learnt[:1] if alone else learnt))
     if isfinite(one.p):
-        parts.append(f"difference (paired t test) {_p(one.p)}")
+        test = f"not {one.claim.hypothesis.line:g} (one-sample" if alone else "difference (paired"
+        parts.append(f"{test} t test) {_p(one.p)}")
     if isfinite(one.p_equivalence):
-        parts.append(f"no effect as large as the margin (TOST) {_p(one.p_equivalence)}")
+        what = "within the margin of it" if alone else "no effect as large as the margin"
+        parts.append(f"{what} (TOST) {_p(one.p_equivalence)}")
     if one.together > 1:
         method = "Holm" if one.claim.confirmatory else "Benjamini-Hochberg"
         parts.append(f"p adjusted for {one.together} tests ({method})")

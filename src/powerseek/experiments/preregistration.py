@@ -31,6 +31,7 @@ LINES: dict[Contrast, str] = {
     "openness": "openness: [0, 2] under a world",
     "horizon": "max_steps: [16, 32]",
     "discount": "gamma: [1, 0.8]",
+    "level": "arm: dense",
 }
 
 
@@ -48,7 +49,8 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
             hint = closest(hypothesis.world, worlds)
             raise InvalidInput(f"{where}.world", hypothesis.world, ", ".join(worlds), hint)
         kind, world = hypothesis.contrast, hypothesis.world
-        if not any(True for _ in _claims(kind, world, grid)):
+        _check_arm(hypothesis, where, grid)
+        if not any(True for _ in primary_claims(hypothesis, grid)):
             there = [name for name in KINDS if any(True for _ in _claims(name, world, grid))]
             allowed = f"a comparison of which {world or 'the study'} has both arms"
             allowed += f" (it has {', '.join(there) or 'none'})"
@@ -58,6 +60,18 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
             allowed = f"a claim of its own (hypotheses[{seen[claim]}] already makes this one)"
             raise InvalidInput(where, hypothesis.id, allowed, "Leave one of them out.")
         seen[claim] = i
+
+
+def _check_arm(hypothesis: Hypothesis, where: str, grid: Sequence[Cell]) -> None:
+    """Refuse a level without its arm, an arm that is not there, and an arm without a level."""
+    arm, world = hypothesis.arm, hypothesis.world
+    there = list(dict.fromkeys(c.reward_label for c in grid if world in (None, c.world)))
+    if hypothesis.contrast != "level" and arm is not None:
+        allowed = f"no value: {hypothesis.contrast} says which arms are compared"
+        raise InvalidInput(f"{where}.arm", arm, allowed, "Write contrast: level.")
+    if hypothesis.contrast == "level" and arm not in there:
+        hint = closest(arm, there) if arm else f"Write arm: {there[0]}."
+        raise InvalidInput(f"{where}.arm", arm, f"one of {', '.join(there)}", hint)
 
 
 def primary_claims(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[dict[str, Any]]:
@@ -70,10 +84,12 @@ def primary_claims(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterato
     if isinstance(said, str):
         yield from _claims(said, None, grid)
     else:
-        yield from _claims(said.contrast, said.world, grid)
+        yield from _claims(said.contrast, said.world, grid, said.arm)
 
 
-def _claims(kind: Contrast, world: str | None, grid: Sequence[Cell]) -> Iterator[dict[str, Any]]:
+def _claims(
+    kind: Contrast, world: str | None, grid: Sequence[Cell], arm: str | None = None
+) -> Iterator[dict[str, Any]]:
     """Every primary comparison of a kind: its setting and its two arms."""
     dial = KINDS[kind].dial
     unpaid = {cell.world for cell in grid if not cell.power_weight}
@@ -86,7 +102,7 @@ def _claims(kind: Contrast, world: str | None, grid: Sequence[Cell]) -> Iterator
             key = json.dumps(setting, sort_keys=True)
             settings.setdefault(key, (setting, []))[1].append(value)
     for setting, values in settings.values():
-        for a, b in primary(kind, values, setting.get("gamma", 1.0)):
+        for a, b in primary(kind, values, setting.get("gamma", 1.0), arm):
             yield {**setting, "a": a, "b": b}
 
 
@@ -121,8 +137,12 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def _plain(hypothesis: Hypothesis) -> dict[str, Any]:
-    """A hypothesis with nothing left to defaults that may change."""
-    return hypothesis.model_dump(mode="json") | {"measure": hypothesis.compared}
+    """A hypothesis with nothing left to defaults that may change.
+
+    Without an arm it has no such key: registrations made before there was one keep their hash.
+    """
+    plain = hypothesis.model_dump(mode="json") | {"measure": hypothesis.compared}
+    return plain if hypothesis.arm is not None else {k: v for k, v in plain.items() if k != "arm"}
 
 
 def registered(

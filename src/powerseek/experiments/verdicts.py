@@ -41,6 +41,7 @@ class Comparison:
             seeds that are all alike.
         bounds: Range that a - b cannot leave.
         failed: Trials of arm a and of arm b that ended with an error; they count as not learnt.
+        paired: False for one arm held against a line.
     """
 
     effect: Estimate
@@ -52,6 +53,7 @@ class Comparison:
     inside: bool = True
     bounds: tuple[float, float] = UNBOUNDED
     failed: tuple[int, int] = (0, 0)
+    paired: bool = True
 
 
 def compare(
@@ -204,7 +206,7 @@ def verdict(comparison: Comparison, *, p: float = nan, control_fires: bool = Fal
         more = 0
         reasons.append(_too_few_learnt(comparison, "learnt"))
     if seeds < LEAST_SEEDS:
-        reasons.append(f"{seeds} paired seed{'s' * (seeds != 1)}, at least {LEAST_SEEDS} needed")
+        reasons.append(f"{_seeds(comparison)}, at least {LEAST_SEEDS} needed")
     if not isfinite(comparison.margin):
         reasons.append("no margin was set beforehand")
     if reasons:
@@ -310,11 +312,17 @@ def _too_few_learnt(comparison: Comparison, what: str) -> str:
     return f"only {int(100 * reach.min())} % of an arm {what}{failures}"
 
 
+def _seeds(comparison: Comparison) -> str:
+    """``15 paired seeds``, or ``15 seeds`` of one arm."""
+    count = comparison.effect.n
+    return f"{count} {'paired ' * comparison.paired}seed{'s' * (count != 1)}"
+
+
 def _lacking_seeds(comparison: Comparison) -> list[str]:
     seeds = comparison.effect.n
     if seeds >= LEAST_SEEDS:
         return []
-    return [f"{seeds} paired seed{'s' * (seeds != 1)}, at least {LEAST_SEEDS} needed"]
+    return [f"{_seeds(comparison)}, at least {LEAST_SEEDS} needed"]
 
 
 def _lacking(comparison: Comparison, control: bool | None) -> list[str]:
