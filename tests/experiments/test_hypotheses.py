@@ -280,6 +280,46 @@ def test_a_level_of_seeds_that_never_disable():
     assert answers[1].more_seeds == 29 - 16
 
 
+@pytest.mark.parametrize(
+    ("incentive", "more", "answer"),
+    [
+        ((0.1, 0.0, 0.3), {}, "supported"),
+        ((3.0, 2.0, 3.5), {}, "refuted"),
+        ((0.4, 0.2, 0.9), {}, "cannot tell"),
+        ((3.0, 2.0, 3.5), {"direction": "larger"}, "supported"),
+        ((3.0, 2.0, 3.5), {"direction": "smaller"}, "refuted"),
+        ((3.0, 2.0, 3.5), {"direction": "smaller", "line": 4.0}, "supported"),
+        ((3.0, nan, nan), {"direction": "none", "line": 3.1}, "supported"),
+        ((0.4, -0.2, 0.9), {"direction": "larger"}, "cannot tell"),
+        ((0.1, 0.0, 0.3), {"direction": "larger"}, "equivalent to none"),
+    ],
+)
+def test_what_is_exact_needs_no_seeds_no_control_and_no_test(incentive, more, answer):
+    """H3a: what the exact optimum itself acquires, by its range over ties."""
+    measures = {"competence": 0.5, "acquired": 3.0, "incentive": incentive}
+    trials = [trial_rows(measures, "censored", seed=seed) for seed in range(2)]
+    chancy = planted(0.3, noise=0.4, rewards=("dense", "every cap"), world="other")
+    exact = level(measure="incentive", world="homestead", **more)
+    found, other = findings(frame(*trials, *chancy), [claim(**exact), claim(world="other")])
+    assert found.verdict.answer == answer
+    assert (other.together, found.verdict.more_seeds) == (1, 0)
+    assert found.comparison.effect.value == incentive[0] - more.get("line", 0.0)
+
+
+def test_exact_arms_are_compared_by_the_ends_of_their_ranges():
+    ranges = {"every cap": (3.0, 2.5, 3.5), "dense": (1.0, 0.5, 1.25)}
+    trials = [
+        trial_rows({"competence": 1.0, "acquired": 3.0, "incentive": ends}, reward=reward)
+        for reward, ends in ranges.items()
+    ]
+    found = one(trials, measure="incentive", margin=1.0)
+    assert found.comparison.effect[:3] == (2.0, 1.25, 3.0)
+    assert found.verdict.answer == "supported"
+    assert one(trials, measure="incentive", margin=1.5, direction="none").verdict.answer == (
+        "cannot tell"
+    )
+
+
 def test_a_level_without_a_trial_that_finished_is_nothing_found():
     lost = [trial_rows({}, "failed", seed=seed) for seed in range(16)]
     assert (

@@ -113,6 +113,16 @@ def test_a_level_in_words(tmp_path, more, claimed):
     assert "H1b (level)" in page(table, out)[0]
 
 
+def test_an_exact_effect_in_words(tmp_path):
+    claim = {**CLAIM, "id": "H3a", "contrast": "level", "arm": "dense", "measure": "incentive"}
+    measures = {"competence": 1.0, "acquired": 3.0, "incentive": (2.0, 1.5, 2.25)}
+    table = frame(trial_rows(measures))
+    (said,) = verdicts_of(table, registered(tmp_path, claim)).claims
+    assert said.answer == "supported"
+    assert "dense: +2.00, range over optimal policies [+1.50, +2.25]" in said.found[0].effect
+    assert said.found[0].evidence.startswith("exact: computed")
+
+
 def test_seeds_that_are_lost_are_said(tmp_path):
     trials = planted(1.0, seeds=20, unlearnt=2)
     out = registered(tmp_path, {**CLAIM, "line": 0.5}, seeds=24)

@@ -212,6 +212,8 @@ def test_nothing_impossible_is_suggested() -> None:
     assert "Write measure: disabled." in line
     bare = [{"id": "powerless-by-test"}]
     keys = {"worlds": bare, "hypotheses": [{**TIMING, "measure": "success"}], "seeds": 16}
+    exact = {**TIMING, "contrast": "level", "arm": "dense", "measure": "optimum_success"}
+    assert cautions(study(worlds=bare, hypotheses=[exact])) == ()
     (line,) = cautions(study(**keys))
     assert "no positive control is possible in powerless-by-test" in line
     assert "Write" not in line

@@ -9,7 +9,7 @@ from math import isfinite, nan
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.cells import KEYS, STRATUM, by_cell, dials, strata, trials
+from powerseek.experiments.cells import EXACT, KEYS, STRATUM, by_cell, dials, strata, trials
 from powerseek.experiments.kinds import (
     KINDS,
     SHARE_BEYOND,
@@ -20,7 +20,7 @@ from powerseek.experiments.kinds import (
     share_judged,
 )
 from powerseek.experiments.selection import LeeBounds, lee_bounds
-from powerseek.experiments.statistics import adjust, bootstrap
+from powerseek.experiments.statistics import Estimate, adjust, bootstrap
 from powerseek.experiments.verdicts import (
     LEAST_SEEDS,
     MANY_SEEDS,
@@ -205,8 +205,10 @@ def compare_arms(pair: Pair, rng: np.random.Generator) -> Comparison:
 
     The positive control is ungated. A level is one arm, held against its line. A trend is the
     least-squares slope of each seed that learnt the task at every value of the dial, per unit of
-    the dial, compared with 0.
+    the dial, compared with 0. What is exact is not compared by seeds at all.
     """
+    if pair.measure in EXACT:
+        return _computed(pair)
     if pair.kind == "level":
         return _level(pair, rng)
     first, second = pair.first, pair.second
@@ -233,6 +235,26 @@ def compare_arms(pair: Pair, rng: np.random.Generator) -> Comparison:
     return replace(compared, failed=failed)
 
 
+def _computed(pair: Pair) -> Comparison:
+    """A measure that is the same for every seed: its value and its range over ties."""
+
+    def ends(rows: pd.DataFrame) -> tuple[float, float, float]:
+        # One row a layout, of which the mean is taken.
+        known = rows[rows[pair.measure].notna()].drop_duplicates(STRATUM)
+        value = known[pair.measure]
+        low, high = (known[f"{pair.measure}_{end}"].fillna(value) for end in ("low", "high"))
+        return float(value.mean()), float(low.mean()), float(high.mean())
+
+    a, low, high = ends(pair.first)
+    b, least, most = (0.0, 0.0, 0.0) if pair.kind == "level" else ends(pair.second)
+    arms = [pair.first] if pair.kind == "level" else [pair.first, pair.second]
+    count = min(int(rows[pair.measure].notna().sum()) for rows in arms)
+    effect = Estimate(a - b - pair.line, low - most - pair.line, high - least - pair.line, count)
+    return Comparison(
+        effect, 0.0, nan, nan, (1.0, 1.0), pair.margin, paired=pair.kind != "level", exact=True
+    )
+
+
 def _level(pair: Pair, rng: np.random.Generator) -> Comparison:
     """One arm's seeds that learnt the task, against the line: a one-sample t test and TOST."""
     learnt = pair.first[pair.first["learnt"]]
@@ -253,11 +275,12 @@ def _level(pair: Pair, rng: np.random.Generator) -> Comparison:
 
 
 def selection_bounds(pair: Pair, rng: np.random.Generator) -> LeeBounds | None:
-    """Lee's bounds on a - b where the arms differ in reach; None where they do not, or of a level.
+    """Lee's bounds on a - b where the arms differ in reach; None where they do not.
 
-    Over the seeds that ended in both arms, with a failed trial as one that did not learn.
+    Over the seeds that ended in both arms, with a failed trial as one that did not learn. None of
+    a level and of what is exact.
     """
-    if pair.kind == "level":
+    if pair.kind == "level" or pair.measure in EXACT:
         return None
     both = pair.first.merge(pair.second, on=PAIR, suffixes=("_a", "_b"))
     values = {arm: both[f"{pair.measure}_{arm}"].where(both[f"learnt_{arm}"]) for arm in "ab"}

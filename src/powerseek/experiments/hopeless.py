@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.cells import EXACT
 from powerseek.experiments.kinds import LEAST_SEEDS, SHARE_BEYOND
 from powerseek.experiments.preregistration import primary_claims
 from powerseek.experiments.study import Study, make_study
@@ -38,7 +39,7 @@ def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
     if not study.hypotheses:
         return ()
     lines = [*_undefined(study, grid), *_uncontrolled(study, grid)]
-    if study.seeds < LEAST_SEEDS:
+    if study.seeds < LEAST_SEEDS and any(h.compared not in EXACT for h in study.hypotheses):
         lines.append(
             f"{study.seeds} seeds: no hypothesis gets a verdict below {LEAST_SEEDS}. Write seeds: "
             f"{LEAST_SEEDS}."
@@ -71,7 +72,8 @@ def _undefined(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
 
 def _uncontrolled(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
     """Worlds without the positive control, and the line that gives it to them, where one does."""
-    said = [h for h in study.hypotheses if h.contrast != "control"]
+    chancy = [h for h in study.hypotheses if h.compared not in EXACT]
+    said = [h for h in chancy if h.contrast != "control"]
     tested = {claim["world"] for h in said for claim in primary_claims(h, grid)}
     blind = tested - _controlled(grid)
     able = blind & worlds_with("holdings", grid)

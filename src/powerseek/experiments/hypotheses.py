@@ -73,7 +73,7 @@ def findings(
     The test is a two-sided paired t test and, for equivalence, two one-sided ones (TOST), over
     the seeds that learnt the task in both arms; of a level, one-sample tests against its line.
     p is adjusted by Holm over the confirmatory findings and by Benjamini-Hochberg over the
-    exploratory ones, each test by itself.
+    exploratory ones, each test by itself. What is exact (the incentive) is not tested.
 
     Args:
         results: As written by a sweep.
@@ -175,7 +175,8 @@ def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding
             gated=said.contrast != "control",
         )
         if one.comparison.effect.n == 0 and min(one.comparison.reach) > 0:
-            why = f"{said.compared} is undefined here in every pair of seeds"
+            among = "pair of seeds" if one.comparison.paired else "seed"
+            why = f"{said.compared} is undefined here in every {among}"
             verdict = Verdict("cannot tell", 0, (why,))
         judged.append(replace(one, verdict=verdict))
     return judged

@@ -269,7 +269,8 @@ def _finding(one: Finding) -> FindingText:
         value = _with_unit(number(effect.value + said.line, signed=True), one.unit)
     if isfinite(effect.low):
         ends = (number(end + said.line, signed=True) for end in (effect.low, effect.high))
-        value += f", 95 % interval [{', '.join(ends)}]"
+        over = "range over optimal policies" if comparison.exact else "95 % interval"
+        value += f", {over} [{', '.join(ends)}]"
     arms = [_arm(dial_name, arm) for arm in (one.a, one.b) if arm is not None]
     return FindingText(
         one.verdict.answer,
@@ -290,6 +291,8 @@ def _with_unit(text: str, unit: str) -> str:
 
 def _evidence(one: Finding) -> str:
     comparison = one.comparison
+    if comparison.exact:
+        return "exact: computed, the same for every seed, so there is nothing to test"
     seeds = comparison.effect.n
     alone = one.b is None
     parts = [f"{seeds} {'' if alone else 'paired '}seed{'s' * (seeds != 1)}"]

@@ -42,6 +42,8 @@ class Comparison:
         bounds: Range that a - b cannot leave.
         failed: Trials of arm a and of arm b that ended with an error; they count as not learnt.
         paired: False for one arm held against a line.
+        exact: Whether nothing here is due to chance: the effect is computed, the same for every
+            seed, and its interval is the range over optimal policies that tie.
     """
 
     effect: Estimate
@@ -54,6 +56,7 @@ class Comparison:
     bounds: tuple[float, float] = UNBOUNDED
     failed: tuple[int, int] = (0, 0)
     paired: bool = True
+    exact: bool = False
 
 
 def compare(
@@ -234,8 +237,9 @@ def judge(
 ) -> Verdict:
     """What a comparison says of a hypothesis that was set beforehand, with its margin.
 
-    "cannot tell" unless at least 16 seeds are paired, at least 90 % of the seeds of both arms
-    learnt the task, and the world's positive control fired. Then: an effect shown to be smaller
+    An exact effect is judged by its range alone. Any other is "cannot tell" unless at least 16
+    seeds are paired, at least 90 % of the seeds of both arms learnt the task, and the world's
+    positive control fired. Then: an effect shown to be smaller
     than the margin is ``equivalent to none`` - which supports a claim of ``none`` - even where it
     is also shown not to be 0; any other effect shown not to be 0 supports the hypothesis or refutes
     it by its sign. A claim of ``none`` is refuted by an effect shown to be larger than the margin.
@@ -268,6 +272,8 @@ def judge(
     seeds learn can shift it. An unbounded measure that is skewed from seed to seed (exponential)
     is called equivalent at the margin in .08 of studies with 16 seeds.
     """
+    if comparison.exact:
+        return _exact(comparison, direction)
     reasons = _lacking(comparison, control) if gated else _lacking_seeds(comparison)
     if reasons:
         # More seeds of an arm that does not learn, or of a blind testbed, settle nothing.
@@ -294,6 +300,19 @@ def judge(
     if np.isnan(comparison.p_difference):
         why = "all seeds are alike, so nothing here measures chance"
     return Verdict("cannot tell", _still_wanted(comparison, direction, alpha), (why,))
+
+
+def _exact(comparison: Comparison, direction: str) -> Verdict:
+    """What a computed effect says: no seeds, no learners and no control come into it."""
+    effect, margin = comparison.effect, comparison.margin
+    if -margin < effect.low and effect.high < margin:
+        return Verdict("supported" if direction == "none" else "equivalent to none", 0, ())
+    least = margin if direction == "none" else 0.0
+    if effect.low > least or effect.high < -least:
+        found = "larger" if effect.low > least else "smaller"
+        return Verdict("supported" if direction == found else "refuted", 0, ())
+    why = f"optimal policies that tie lie on both sides of {'the margin' if least else 'it'}"
+    return Verdict("cannot tell", 0, (why,))
 
 
 def _reaches(effect: Estimate, margin: float) -> bool:
