@@ -235,6 +235,8 @@ def test_paying_later_at_a_discount_gets_no_verdict():
     row = only(found, kind="timing", measure="excess")
     assert row["answer"] == "cannot tell"
     assert "gamma < 1" in row["reasons"]
+    assert row["verdict"].startswith("cannot tell: at gamma < 1 paying later also pays less")
+    assert row["more_seeds"] == 0
 
 
 def test_paid_agents_are_not_compared_otherwise(found):
@@ -310,6 +312,8 @@ def test_coverage_is_compared_with_terminal_and_along_its_dial():
     assert list(rows["seeds"]) == [16] * 4
     assert rows.loc["coverage 1", "answer"] == "smaller"
     assert "timing" not in set(found["kind"])
+    assert rows.loc["trend", "verdict"].startswith("cannot tell: a trend is shown, not judged")
+    assert (rows.loc["trend", "more_seeds"], rows.loc["trend", "answer"]) == (0, "cannot tell")
 
 
 def test_a_trend_rests_on_seeds_that_learnt_at_every_coverage():

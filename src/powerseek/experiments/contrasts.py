@@ -33,6 +33,7 @@ from powerseek.experiments.verdicts import (
 
 PAIR = ["seed", STRATUM]
 TREND = "trend"
+NO_CLAIM = "a trend is shown, not judged: hypotheses are about the two ends of the dial"
 JUMPING = ("disabled", "interrupted")
 """Shares that are 0 in some seeds and 1 in others: few seeds may miss the ones that differ."""
 FOUND = (
@@ -355,15 +356,15 @@ def _row(
     pair: Pair, comparison: Comparison, fire: bool, p: float, fired: bool
 ) -> dict[str, object]:
     said = verdict(comparison, p=p, control_fires=fired)
-    reasons = said.reasons
+    barred = NO_CLAIM if is_trend(pair.a) else pair.confound
     if pair.kind == "control":
         said = _control_verdict(comparison, fire)
-        reasons = said.reasons
-    elif pair.confound:
-        reasons = (pair.confound, *(r for r in reasons if "margin" not in r))
+    elif barred:
+        others = tuple(reason for reason in said.reasons if "margin" not in reason)
+        said = Verdict("cannot tell", 0, (barred, *others))
     found = (
         *(pair.measure, pair.a, pair.b, *comparison.effect, *comparison.reach, p),
-        *(fire, said.answer, str(said), said.more_seeds, "; ".join(reasons)),
+        *(fire, said.answer, str(said), said.more_seeds, "; ".join(said.reasons)),
     )
     return {"kind": pair.kind, **pair.setting, **dict(zip(FOUND, found, strict=True))}
 
