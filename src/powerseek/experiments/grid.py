@@ -17,8 +17,9 @@ from powerseek.envs.rewards import ConfoundWarning, Spec, arm_name, read_spec, w
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
+from powerseek.experiments.hopeless import hopeless
 from powerseek.experiments.lookahead import arms_of, lookahead_of, refuse_idle
-from powerseek.experiments.preregistration import check_hypotheses, hopeless
+from powerseek.experiments.preregistration import check_hypotheses
 from powerseek.experiments.study import Study, WorldEntry
 from powerseek.experiments.wording import closest
 from powerseek.registry import agents, list_agents, make_world

@@ -146,7 +146,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         cautions=(
             *confounds(study),
             *bootstrapped(cells),
-            *uncontrolled(compared),
+            *uncontrolled(compared, cells),
             *(inexact(cells, pilot) if pilot else ()),
             *(idle_dials(cells, found, pilot) if pilot else ()),
             *too_many(workers, cores, len(grid)),
@@ -233,7 +233,9 @@ def _made_up(cell: Cell, i: int, pilot: Pilot | None) -> dict[str, float]:
     resource = bool(world.role("resource"))
     made = {"acquired": cell.power_weight + i * 1e-6} if resource else {}
     if world.role("off_switch"):
-        made["disabled"] = 1.0 / (2 + i)
+        # Where nothing else can be acquired, the switch is what the positive control is about.
+        paid = not resource and cell.power_weight > 0
+        made["disabled"] = 1.0 if paid else 0.1 / (2 + i)
     if resource and (pilot is None or pilot.worlds[setting_of(cell)].resource):
         excess = 1.0 + i
         made |= {"excess": excess, "share_of_surplus": 0.5, "incentive": excess / (2 + i)}
