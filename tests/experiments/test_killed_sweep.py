@@ -18,7 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from powerseek.experiments.grid import Trial, trials
 from powerseek.experiments.progress import Display, Tally
-from powerseek.experiments.store import SCHEMA, Store, checkpoint_path
+from powerseek.experiments.rows import SCHEMA
+from powerseek.experiments.store import Store, checkpoint_path
 from powerseek.experiments.study import Study, make_study
 from powerseek.experiments.trial import run_trial
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.files import StoreError
 from powerseek.experiments.grid import Trial, cautions, cells, digest, trials
 from powerseek.experiments.preregistration import LINES, read_registration, registered
-from powerseek.experiments.store import Store, StoreError
+from powerseek.experiments.store import Store
 from powerseek.experiments.study import Study, make_study
 
 TIMING = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}

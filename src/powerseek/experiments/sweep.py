@@ -32,9 +32,10 @@ from ray import tune  # noqa: E402
 
 from powerseek.errors import PowerseekError  # noqa: E402
 from powerseek.experiments import SweepStopped  # noqa: E402
+from powerseek.experiments.files import StoreError  # noqa: E402
 from powerseek.experiments.grid import Trial  # noqa: E402
 from powerseek.experiments.progress import Display  # noqa: E402
-from powerseek.experiments.store import Store, StoreError  # noqa: E402
+from powerseek.experiments.store import Store  # noqa: E402
 from powerseek.experiments.trial import CHECKPOINT_SECONDS, run_trial  # noqa: E402
 from powerseek.registry import export_entries, import_entries  # noqa: E402
 
@@ -156,7 +157,7 @@ class Watch(_Here, tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died (killed, out of memory): its trial is tried again, or failed."""
         left = [index for index in trial.config["trials"] if index not in self.finished]
-        kept = [index for index in left if not self.store.missing([self.grid[index]])]
+        kept = [index for index in left if self.store.done(self.grid[index])]
         for index in kept:  # it died after keeping the rows and before saying so
             self._count(index, failed=False)
         left = [index for index in left if index not in kept]
