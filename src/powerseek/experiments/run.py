@@ -161,4 +161,4 @@ def _run(
     finally:
         seconds = time.monotonic() - begun
         run = describe_run(command_line(), seconds, workers, tally.busy)
-        store.provenance(study, grid, run)
+        store.provenance(study, grid, {**run, "nodes": dict(tally.nodes)})

@@ -77,7 +77,8 @@ class Runner(tune.Trainable):
             result["failed"] = not done
         except StoreError as error:
             result["fatal"] = str(error)
-        return {**result, "cautions": cautions, "busy": time.monotonic() - begun}
+        node = ray.get_runtime_context().get_node_id()
+        return {**result, "cautions": cautions, "busy": time.monotonic() - begun, "node": node}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: results are kept by the store."""
@@ -148,6 +149,7 @@ class Watch(_Here, tune.Callback):
         """One of our trials ended."""
         self.fatal = self.fatal or result["fatal"]
         self.display.tally.busy += result["busy"]
+        self.display.tally.nodes[result["node"]] += 1
         for caution in result["cautions"]:
             text = f"warning: {caution}"
             self.display.console.print(text, style="yellow", markup=False, highlight=False)
@@ -276,7 +278,9 @@ def _ray(workers: int, address: str | None) -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     local = {} if address else _local(workers)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **local)
+        # Without an address Ray would join whatever cluster was last started on this machine.
+        there = address or "local"
+        ray.init(there, log_to_driver=False, logging_level=logging.CRITICAL, **local)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         where = address or "this machine"
         raise SweepStopped(f"Ray could not be started on {where}: {error}") from None
