@@ -185,3 +185,9 @@ def test_a_world_of_a_script_travels_and_a_broken_one_fails_alone(tmp_path: Path
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def another_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep without --address starts its own Ray whatever others are known here."""
+    monkeypatch.setitem(os.environ, "RAY_ADDRESS", "127.0.0.1:1")

@@ -235,7 +235,7 @@ def read_registration(out: Path | str) -> Registration | None:
     from powerseek.experiments.grid import digest
 
     folder = Path(out)
-    held = _read(folder / NAME)
+    held = held_registration(folder)
     now = _current(folder)
     if not held:
         late = tuple(Claim(h, confirmatory=False, note=LATE) for h in now or ())
@@ -299,21 +299,35 @@ def _current(folder: Path) -> list[Hypothesis] | None:
         return None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The registration's file, checked for its shape; empty where there is none."""
+def held_registration(out: Path) -> dict[str, Any]:
+    """The registration's file, checked for its shape; empty where there is none.
+
+    Raises:
+        InvalidInput: It cannot be read, or is no registration.
+    """
+    path = out / NAME
     try:
         held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         content = held["registered"]
-        shape = (held["hash"], held["date"], held["late"], content["seeds"])
-        lists = (held["changes"], content["hypotheses"], content["primary"])
+        shape = [held["hash"], held["date"], held["late"], content["seeds"]]
+        lists = [held["changes"], content["hypotheses"], content["primary"]]
         gate = content["exclusions"]["competence"]
         for hypothesis in content["hypotheses"]:
             Hypothesis.model_validate(hypothesis)
+        for change in held["changes"]:
+            spoken_date(change["date"])
+            shape += [change["hash"], change["content"]["seeds"]]
+            lists += [change["changed"], change["content"]["hypotheses"]]
         if not (shape and gate and all(isinstance(part, list) for part in lists)):
             raise ValueError("not a registration")
-    except FileNotFoundError:
+        if not isinstance(gate, float | int) or len(content["primary"]) != len(
+            content["hypotheses"]
+        ):
+            raise ValueError("not a registration")
+        spoken_date(held["date"])
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
         allowed = "the registration as the sweep wrote it"
         hint = f"Remove {path}: its verdicts then count as exploratory."
         raise InvalidInput(NAME, str(path), allowed, hint) from None

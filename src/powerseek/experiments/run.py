@@ -14,10 +14,11 @@ from rich.console import Console
 from powerseek.errors import InvalidInput
 from powerseek.experiments import SweepStopped
 from powerseek.experiments.beside import write_tables
+from powerseek.experiments.files import StoreError
 from powerseek.experiments.grid import Trial, cautions, trials
 from powerseek.experiments.progress import Display, Tally
 from powerseek.experiments.provenance import command_line, cores, describe_run
-from powerseek.experiments.store import Store, StoreError
+from powerseek.experiments.store import Store
 from powerseek.experiments.study import Study, load_study
 from powerseek.experiments.tensorboard import FOLDER, write_experiment
 from powerseek.experiments.trial import CHECKPOINT_SECONDS
@@ -35,12 +36,14 @@ class Finished:
         failed: Trials that ended in an error.
         store: Where everything lies.
         figures: The PNGs.
+        cautions: What a reader of the report should know, a line each.
     """
 
     view: View
     failed: tuple[Trial, ...]
     store: Store
     figures: tuple[Path, ...]
+    cautions: tuple[str, ...] = ()
 
     @property
     def results(self) -> pd.DataFrame:
@@ -111,23 +114,25 @@ def run_study(
 
 
 def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
-    """Merge and draw what has changed since the last time, or everything `anew`."""
+    """Merge and draw what has changed since the last time, or draw everything `anew`."""
     from powerseek.experiments.markdown import write_summary
     from powerseek.experiments.report import write_report
     from powerseek.experiments.sections import sections, write_figures
 
     figures = tuple(sorted(store.out.rglob("*.png")))
-    if anew or store.stale(grid) or not (store.out / REPORT).is_file():
-        results = store.merge(grid)
-        write_tables(store, grid)
-        view = View(results, store.out)
+    stale = store.stale(grid)
+    results = store.merge(grid) if stale else store.load()
+    view = View(results, store.out)
+    cautions = []
+    if lacking := len(grid) - len(store.kept()):
+        cautions.append(f"{lacking} of {len(grid)} trials have no result; --resume runs them.")
+    if anew or stale or not (store.out / REPORT).is_file():
+        cautions += write_tables(store, grid)
         parts = sections(view)
         figures = tuple(write_figures(parts, store.out))
         write_summary(view, parts, store.out)
         write_report(view, parts, store.out)
-    else:
-        view = View(store.load(), store.out)
-    return Finished(view, tuple(store.failed(grid)), store, figures)
+    return Finished(view, tuple(store.failed(grid)), store, figures, tuple(cautions))
 
 
 def _check_address(address: str) -> None:
@@ -166,4 +171,4 @@ def _run(
     finally:
         seconds = time.monotonic() - begun
         run = describe_run(command_line(), seconds, workers, tally.busy)
-        store.provenance(study, grid, run)
+        store.provenance(study, grid, {**run, "nodes": dict(tally.nodes)})
