@@ -270,6 +270,7 @@ def _show(finished: Finished) -> None:
     for name, path in lines:
         _say(f"{name + ':':<13}{_shown(path)}", error=False)
     _say(f"curves:      tensorboard --logdir {shlex.quote(_shown(finished.tensorboard))}", False)
+    _say("             (beside it: cells, one run a cell; trials, one run a trial)", False)
     for trial in finished.failed:
         path = finished.store.error_path(trial)
         reason = path.read_text().strip().splitlines()[-1:] or ["no reason given"]
