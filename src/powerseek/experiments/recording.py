@@ -51,7 +51,8 @@ def keep_recording(out: Path, trial: Trial, policy: Policy, task: Task, seed: in
         DiskFull: No space is left.
         StoreError: Not writable.
     """
-    text = json.dumps(record(policy, task, seed), separators=(",", ":"), allow_nan=False)
+    held = {"trial": trial.key, **record(policy, task, seed)}
+    text = json.dumps(held, separators=(",", ":"), allow_nan=False)
     # No time in the header: the same recording is the same file.
     data = gzip.compress(text.encode(), mtime=0)
     path = recording_path(out, trial.key)

@@ -178,7 +178,7 @@ def _replay(own: pd.DataFrame, dials: pd.DataFrame, title: str, folder: Path) ->
     frames: tuple[Frame, ...] = ()
     legend = ""
     try:
-        frames, words, legend = _typical(_read(recording_path(folder, trial)), means)
+        frames, words, legend = _typical(_read(folder, trial), means)
     except FileNotFoundError:
         words = MISSING
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError):
@@ -206,19 +206,19 @@ def _varied(about: Mapping[str, Any], dials: pd.DataFrame) -> list[str]:
     return [f"{k} {v}" for k, v in own.items() if any(other.get(k) != v for other in known)]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A recording as it lies there.
+def _read(folder: Path, trial: str) -> dict[str, Any]:
+    """The recording of a trial as it lies there.
 
     Raises:
-        OSError, EOFError, zlib.error, ValueError: It cannot be read, or is none of ours.
+        OSError, EOFError, zlib.error, ValueError: It cannot be read, or is none of this trial.
     """
-    with gzip.open(path, "rb") as file:
+    with gzip.open(recording_path(folder, trial), "rb") as file:
         text = file.read(_LARGEST + 1)
     if len(text) > _LARGEST:
         raise ValueError("too large for a recording")
     held = json.loads(text)
-    if not isinstance(held, dict) or held.get("form") != FORM:
-        raise ValueError("not a recording of this version")
+    if not isinstance(held, dict) or (held.get("form"), held.get("trial")) != (FORM, trial):
+        raise ValueError("not a recording of this trial, or of another version")
     return held
 
 
