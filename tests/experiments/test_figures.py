@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from synthetic import frame, make_curves, make_frontiers, make_results, trial_rows
 
-from powerseek.experiments import sections
+from powerseek.experiments import drawing, sections
 from powerseek.experiments.drawing import DARK, LIGHT, MARKS, WHEEL, Picture
 from powerseek.experiments.view import View
 
@@ -287,3 +287,29 @@ def test_svg_files_are_whole_and_the_same_each_time(results):
         drawn = one.svg()
         ElementTree.fromstring(drawn)
         assert drawn == other.svg()
+
+
+def test_many_seeds_are_a_box_instead_of_dots():
+    trials = [
+        trial_rows({"competence": 1.0, "disabled": seed / 300}, seed=seed) for seed in range(301)
+    ]
+    (picture,) = (p for p in pictures(frame(*trials)) if p.name.startswith("off-switch"))
+    _, axes = shown(picture)
+    assert not [line for line in axes.lines if line.get_label() == "one seed"]
+    (half,) = [line for line in axes.lines if line.get_label() == "seeds: middle half"]
+    assert half.get_xdata() == pytest.approx([0.25, 0.75])
+
+
+def test_a_picture_shows_the_first_settings_and_says_so():
+    trials = [trial_rows({"competence": 1.0, "disabled": 0.5}, reward=f"r{i}") for i in range(70)]
+    (picture,) = (p for p in pictures(frame(*trials)) if p.name.startswith("off-switch"))
+    assert picture.caption.endswith(
+        "The first 60 of 70 settings, in the order of the study; results.parquet holds them all."
+    )
+    _, axes = shown(picture)
+    assert [text.get_text() for text in axes.texts] == [f"r{i}" for i in range(60)]
+
+
+def test_a_crowd_of_points_is_one_image_in_an_svg():
+    assert not drawing.crowded(200).get("rasterized")
+    assert drawing.crowded(201)["rasterized"]

@@ -25,46 +25,55 @@ from powerseek.experiments.drawing import (
     Cell,
     Picture,
     Theme,
-    by_reward,
+    Worlds,
+    crowded,
     dots,
+    few_groups,
+    groups_left_out,
     legend,
     rows_figure,
     slug,
 )
-from powerseek.experiments.presentation import setting, varying
+from powerseek.experiments.presentation import MOST_ROWS, left_out, records, setting, varying
 from powerseek.experiments.verdicts import LEAST_REACH
 from powerseek.experiments.view import View
 
 MOST_PANELS = 9
+MOST_LINES = 40
 # What a frontier belongs to: agents are shown against the frontier of their own setting only.
 SETTING = ("version", "params", "openness", "goal", "layout", "max_steps")
 
 
-def treatment_pictures(view: View) -> list[Picture]:
+def treatment_pictures(worlds: Worlds) -> list[Picture]:
     """What each treatment led to: acquisition split up, and the off-switch, world by world."""
-    worlds = cells_of(view).items()
-    return _drawn(make(world, cells) for world, cells in worlds for make in _OF_TREATMENTS)
-
-
-def competence_pictures(view: View) -> list[Picture]:
-    """Power against competence, and competence while training, world by world."""
-    curves = view.table("curves")
     found = []
-    for world, cells in cells_of(view).items():
+    for world, cells in worlds.items():
+        folded = left_out(len(cells), "settings")
+        for make in _OF_TREATMENTS:
+            picture = make(world, cells[:MOST_ROWS])
+            if picture is not None:
+                caption = f"{picture.caption} {folded}".strip()
+                found.append(replace(picture, caption=caption))
+    return found
+
+
+def competence_pictures(worlds: Worlds, curves: pd.DataFrame | None) -> list[Picture]:
+    """Power against competence, and competence while training, world by world."""
+    found = []
+    for world, cells in worlds.items():
         found.append(_against_competence(world, cells))
         if curves is not None and "world" in curves:
             found.append(_learning(world, cells, curves[curves["world"] == world]))
     return _drawn(found)
 
 
-def frontier_pictures(view: View) -> list[Picture]:
+def frontier_pictures(worlds: Worlds, frontiers: pd.DataFrame | None) -> list[Picture]:
     """The need frontier of each setting with every agent a point, world by world."""
-    frontiers = view.table("frontiers")
     if frontiers is None or "world" not in frontiers:
         return []
     return _drawn(
         _frontier(world, cells, frontiers[frontiers["world"] == world])
-        for world, cells in cells_of(view).items()
+        for world, cells in worlds.items()
     )
 
 
@@ -72,20 +81,24 @@ def _drawn(pictures: Iterable[Picture | None]) -> list[Picture]:
     return [picture for picture in pictures if picture is not None]
 
 
-def cells_of(view: View) -> dict[str, list[Cell]]:
+def cells_of(view: View) -> Worlds:
     """The cells of each world, in the order of the study."""
-    worlds = view.summary["world"].unique() if len(view.summary) else ()
-    return {str(world): _cells(view, str(world)) for world in worlds}
-
-
-def _cells(view: View, world: str) -> list[Cell]:
-    here = view.summary[view.summary["world"] == world]
-    names = varying(here, view.keys)
-    found = []
-    for cell, rows in by_cell(here, view.keys):
-        row = {str(name): value for name, value in rows.iloc[0].items()}
-        found.append(Cell(setting(cell, names), row, _rows_of(view.trials, cell)))
+    if view.summary.empty:
+        return {}
+    trials = {_hashable(cell): rows for cell, rows in by_cell(view.trials, view.keys)}
+    none = view.trials.iloc[:0]
+    found: Worlds = {}
+    for world, here in view.summary.groupby("world", sort=False):
+        names = varying(here, view.keys)
+        for row in records(here):
+            cell = {name: row[name] for name in view.keys}
+            seeds = trials.get(_hashable(cell), none)
+            found.setdefault(str(world), []).append(Cell(setting(cell, names), row, seeds))
     return found
+
+
+def _hashable(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(None if pd.isna(value) else value for value in cell.values())
 
 
 def _rows_of(table: pd.DataFrame, cell: Mapping[str, Any]) -> pd.DataFrame:
@@ -217,16 +230,15 @@ def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
         axes = figure.add_subplot()
-        for i, (name, group) in enumerate(by_reward(cells).items()):
+        for i, (name, group) in enumerate(few_groups(cells).items()):
             seeds = pd.concat([cell.seeds for cell in group])
             axes.plot(
                 *(seeds["competence"], seeds["excess"], MARKS[i % len(MARKS)]),
                 color=WHEEL[i % len(WHEEL)],
                 markeredgecolor=theme.ground,
-                markersize=9,
-                alpha=0.85,
                 label=name,
                 clip_on=False,
+                **crowded(len(seeds)),
             )
         axes.axhline(0, color=theme.ink, linewidth=1)
         low = min(axes.get_xlim()[0], 0.88)
@@ -243,7 +255,7 @@ def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:
         "Each point is one training seed. Only points right of the shaded part count: an agent "
         "that has not learnt the task can look modest, or greedy, for no reason but that. Compare "
         "rewards at equal competence; above the line is more than the task needs."
-    )
+    ) + groups_left_out(cells)
     title = f"{world}: power against competence"
     return Picture(f"competence-{slug(world)}", title, caption, draw)
 
@@ -253,7 +265,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         return None
     groups = {
         name: curves[curves["trial"].isin(pd.concat([cell.seeds for cell in group])["trial"])]
-        for name, group in by_reward(cells).items()
+        for name, group in few_groups(cells).items()
     }
     groups = {name: rows for name, rows in groups.items() if not rows.empty}
     if not groups:
@@ -267,9 +279,16 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
                 "color": WHEEL[i % len(WHEEL)],
                 "linestyle": LINES[i % len(LINES)],
             }
-            for _, run in rows.groupby("trial"):
-                axes.plot(run["timesteps"], run["competence"], **style, alpha=0.25, linewidth=1)
-            mean = rows.groupby("timesteps")["competence"].mean()
+            at_steps = rows.groupby("timesteps")["competence"]
+            if rows["trial"].nunique() > MOST_LINES:
+                ends = at_steps.quantile(0.05), at_steps.quantile(0.95)
+                axes.fill_between(
+                    *(ends[0].index, *ends), color=style["color"], alpha=0.15, linewidth=0
+                )
+            else:
+                for _, run in rows.groupby("trial"):
+                    axes.plot(run["timesteps"], run["competence"], **style, alpha=0.25, linewidth=1)
+            mean = at_steps.mean()
             axes.plot(mean.index, mean.to_numpy(), **style, linewidth=3, label=name)
         axes.axhline(LEAST_REACH, color=theme.faint, linewidth=1)
         axes.set_ylim(0, 1.02)
@@ -281,7 +300,8 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         return figure
 
     caption = (
-        "Competence while training: thick lines are means, thin lines single seeds. Power is read "
+        "Competence while training: thick lines are means, thin lines single seeds "
+        f"(bands: the middle 90 % of more than {MOST_LINES} seeds). Power is read "
         "only from seeds that end above the grey line (.9)."
     )
     return Picture(f"learning-{slug(world)}", f"{world}: learning the task", caption, draw)
@@ -336,15 +356,14 @@ def _frontier_panel(axes: Axes, lines: pd.DataFrame, cells: Sequence[Cell], them
                 linewidth=2.5,
                 label=name,
             )
-    for i, (name, group) in enumerate(by_reward(cells).items()):
+    for i, (name, group) in enumerate(few_groups(cells).items()):
         seeds = pd.concat([cell.seeds for cell in group])
         axes.plot(
             *(seeds["success"], seeds["acquired"], MARKS[i % len(MARKS)]),
             color=WHEEL[i % len(WHEEL)],
             markeredgecolor=theme.ground,
-            markersize=9,
-            alpha=0.85,
             label=name,
+            **crowded(len(seeds)),
         )
     axes.set_xlim(0, 1.01)
     axes.set_ylim(bottom=0)

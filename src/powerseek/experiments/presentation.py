@@ -48,6 +48,8 @@ LEGEND = {
     "power columns show the runs that did not learn",
 }
 NO_ORACLE = "no oracle"
+MOST_ROWS = 60
+"""Rows of a table, or of a picture, that a page shows."""
 
 
 def number(value: float, *, signed: bool = False) -> str:
@@ -96,6 +98,16 @@ def setting(row: Mapping[str, object], names: Sequence[str]) -> str:
 
 
 SPOKEN = {"power_weight": "w", "max_steps": "steps", "gae_lambda": "lambda"}
+
+
+def left_out(rows: int, what: str = "rows") -> str:
+    """What is said where a table or picture has more rows than are shown; else nothing."""
+    if rows <= MOST_ROWS:
+        return ""
+    return (
+        f"The first {MOST_ROWS} of {rows} {what}, in the order of the study; "
+        "results.parquet holds them all."
+    )
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from powerseek.experiments.drawing import Picture
+from powerseek.experiments.drawing import Picture, Worlds
 from powerseek.experiments.figures import (
+    cells_of,
     competence_pictures,
     frontier_pictures,
     treatment_pictures,
@@ -34,7 +35,18 @@ class Terms:
     meanings: Mapping[str, str]
 
 
-Part: TypeAlias = Words | Terms | Grid | Picture
+@dataclass(frozen=True)
+class Html:
+    """A piece of the page as it is; `text` stands for it in Markdown.
+
+    The piece must be well formed, load nothing and have its words escaped.
+    """
+
+    html: str
+    text: str
+
+
+Part: TypeAlias = Words | Terms | Grid | Picture | Html
 
 
 @dataclass(frozen=True)
@@ -49,11 +61,13 @@ def sections(view: View) -> list[Section]:
     """All of a study's report but its verdicts; sections without anything to show are left out."""
     if view.results.empty:
         return [Section("What each treatment led to", (Words("No trial has finished yet."),))]
+    worlds = cells_of(view)
+    curves, frontiers = view.table("curves"), view.table("frontiers")
     made = (
-        Section("What each treatment led to", _treatments(view)),
+        Section("What each treatment led to", _treatments(view, worlds)),
         Section("Comparisons", _comparisons(view)),
-        Section("Power against competence", tuple(competence_pictures(view))),
-        Section("The need frontier", tuple(frontier_pictures(view))),
+        Section("Power against competence", tuple(competence_pictures(worlds, curves))),
+        Section("The need frontier", tuple(frontier_pictures(worlds, frontiers))),
     )
     return [section for section in made if section.parts]
 
@@ -96,10 +110,10 @@ def headline(view: View) -> str:
     return "; ".join(words) + "."
 
 
-def _treatments(view: View) -> tuple[Part, ...]:
+def _treatments(view: View, worlds: Worlds) -> tuple[Part, ...]:
     grids = world_grids(view.summary)
     meanings = Terms("What the columns mean", legend(grids))
-    return (*grids, meanings, *treatment_pictures(view))
+    return (*grids, meanings, *treatment_pictures(worlds))
 
 
 def _comparisons(view: View) -> tuple[Part, ...]:
