@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from powerseek.experiments.cells import by_cell
+from powerseek.experiments.density import SETTING, same_rows
 from powerseek.experiments.drawing import (
     BLUE,
     LINES,
@@ -40,8 +41,6 @@ from powerseek.experiments.view import View
 
 MOST_PANELS = 9
 MOST_LINES = 40
-# What a frontier belongs to: agents are shown against the frontier of their own setting only.
-SETTING = ("version", "params", "openness", "goal", "layout", "max_steps")
 
 
 def treatment_pictures(worlds: Worlds) -> list[Picture]:
@@ -99,14 +98,6 @@ def cells_of(view: View) -> Worlds:
 
 def _hashable(cell: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(None if pd.isna(value) else value for value in cell.values())
-
-
-def _rows_of(table: pd.DataFrame, cell: Mapping[str, Any]) -> pd.DataFrame:
-    same = [
-        table[name].isna() if pd.isna(value) else table[name] == value
-        for name, value in cell.items()
-    ]
-    return table[np.logical_and.reduce(same)]
 
 
 def _decomposition(world: str, cells: Sequence[Cell]) -> Picture | None:
@@ -314,7 +305,7 @@ def _frontier(world: str, cells: Sequence[Cell], frontiers: pd.DataFrame) -> Pic
     names = dict.fromkeys((*("openness", "goal"), *varying(frontiers, keys)))
     panels = []
     for same, lines in by_cell(frontiers, keys):
-        here = [replace(cell, seeds=_rows_of(cell.seeds, same)) for cell in cells]
+        here = [replace(cell, seeds=same_rows(cell.seeds, same)) for cell in cells]
         here = [cell for cell in here if cell.seeds["acquired"].notna().any()]
         if here:
             panels.append((setting(same, list(names)), lines, here))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from powerseek.experiments.density_figures import density_pictures
 from powerseek.experiments.drawing import Picture, Worlds
 from powerseek.experiments.figures import (
     cells_of,
@@ -65,6 +66,7 @@ def sections(view: View) -> list[Section]:
     curves, frontiers = view.table("curves"), view.table("frontiers")
     made = (
         Section("What each treatment led to", _treatments(view, worlds)),
+        Section("Density and horizon", tuple(density_pictures(worlds, view.keys, frontiers))),
         Section("Comparisons", _comparisons(view)),
         Section("Power against competence", tuple(competence_pictures(worlds, curves))),
         Section("The need frontier", tuple(frontier_pictures(worlds, frontiers))),
