@@ -10,7 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from synthetic import frame, make_curves, make_frontiers, make_results, trial_rows
+from synthetic import (
+    AGENTS,
+    frame,
+    make_curves,
+    make_frontiers,
+    make_results,
+    references,
+    trial_rows,
+)
 
 from powerseek.experiments import drawing, sections
 from powerseek.experiments.drawing import DARK, LIGHT, MARKS, WHEEL, Picture
@@ -314,3 +322,32 @@ def test_a_picture_shows_the_first_settings_and_says_so():
 def test_a_crowd_of_points_is_one_image_in_an_svg():
     assert not drawing.crowded(200).get("rasterized")
     assert drawing.crowded(201)["rasterized"]
+
+
+def test_agents_that_do_not_learn_are_crosses_with_their_names(results):
+    beside = pd.DataFrame(references(seeds=2))
+    drawn = pictures(pd.concat([results, beside]), make_frontiers())
+    (picture,) = [p for p in drawn if p.name == "frontier-homestead"]
+    assert "Crosses are agents that do not learn" in picture.caption
+    closed, opened = picture.draw(LIGHT).axes
+    crosses = [line for line in closed.lines if line.get_label() == "does not learn"]
+    shown = {(round(float(c.get_xdata()[0]), 6), float(c.get_ydata()[0])) for c in crosses}
+    assert shown == {
+        (0.48 if agent == "random" else 0.97, acquired) for agent, (acquired, *_) in AGENTS.items()
+    }
+    assert {text.get_text() for text in closed.texts} == set(AGENTS)
+    assert not [line for line in opened.lines if line.get_label() == "does not learn"]
+
+
+def test_a_reward_has_one_mark_in_every_panel():
+    measures = {"competence": 1.0, "success": 1.0, "acquired": 3.0, "excess": 1.0}
+    table = frame(
+        trial_rows(measures, reward="dense"),
+        *(trial_rows(measures, reward="terminal", openness=openness) for openness in (0.0, 2.0)),
+    )
+    (picture,) = [p for p in pictures(table, make_frontiers()) if p.name.startswith("frontier")]
+    marks = [
+        {line.get_label(): line.get_marker() for line in axes.lines}["terminal"]
+        for axes in picture.draw(LIGHT).axes
+    ]
+    assert marks == [MARKS[1], MARKS[1]]

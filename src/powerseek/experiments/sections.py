@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from powerseek.experiments.cells import trials
 from powerseek.experiments.density_figures import density_pictures
 from powerseek.experiments.drawing import Picture, Worlds
-from powerseek.experiments.figures import (
-    cells_of,
-    competence_pictures,
-    frontier_pictures,
-    treatment_pictures,
-)
+from powerseek.experiments.figures import cells_of, treatment_pictures
 from powerseek.experiments.kinds import KINDS
 from powerseek.experiments.presentation import Grid, contrast_grids, legend, world_grids
+from powerseek.experiments.scatter import competence_pictures, frontier_pictures
 from powerseek.experiments.view import View
 
 
@@ -64,12 +61,13 @@ def sections(view: View) -> list[Section]:
         return [Section("What each treatment led to", (Words("No trial has finished yet."),))]
     worlds = cells_of(view)
     curves, frontiers = view.table("curves"), view.table("frontiers")
+    beside = trials(view.references)
     made = (
         Section("What each treatment led to", _treatments(view, worlds)),
         Section("Density and horizon", tuple(density_pictures(worlds, view.keys, frontiers))),
         Section("Comparisons", _comparisons(view)),
-        Section("Power against competence", tuple(competence_pictures(worlds, curves))),
-        Section("The need frontier", tuple(frontier_pictures(worlds, frontiers))),
+        Section("Power against competence", tuple(competence_pictures(worlds, view.keys, curves))),
+        Section("The need frontier", tuple(frontier_pictures(worlds, frontiers, beside))),
     )
     return [section for section in made if section.parts]
 
