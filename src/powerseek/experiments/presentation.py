@@ -40,6 +40,9 @@ LEGEND = {
     "n": "training runs (seeds) finished",
     "cens": "of these, runs that never learnt the task: left out of the power columns",
     "fail": "runs that ended in an error",
+    "share": "excess as a share of all that could have been acquired beyond need",
+    "POWER": "whether choices lead where more ends stay attainable: 0 = like chance, 1 = always "
+    "where there is most; never compared across worlds or opennesses",
     "share beyond incent": "share of the surplus on offer that was taken, beyond what the reward "
     "makes optimal (optima drawn evenly: says little where incent has a wide range)",
     "pairs": "seeds that learnt the task in both arms (all seeds, for the positive control)",
