@@ -40,14 +40,17 @@ class Page(HTMLParser):
 
 
 def check_alone(found: Page, text: str) -> None:
-    """Nothing is loaded, run or left unfilled."""
+    """Nothing is loaded or left unfilled, and no script but the page's own is run."""
     bare = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", text)
     assert "http:" not in bare
     assert "https:" not in bare
     assert "@import" not in bare
     assert "url(" not in bare
     assert not re.search(r"\$\w|\$\{", bare)
-    assert {tag for tag, _ in found.tags}.isdisjoint({"script", "link", "iframe", "object"})
+    assert {tag for tag, _ in found.tags}.isdisjoint({"link", "iframe", "object"})
+    assert not re.search(r"fetch\(|import\(|eval\(|XMLHttpRequest|innerHTML", bare)
+    for attributes in (attributes for tag, attributes in found.tags if tag == "script"):
+        assert attributes in ({}, {"type": "application/json"})
     for _, attributes in found.tags:
         for name, value in attributes.items():
             assert not name.startswith("on")
