@@ -188,6 +188,14 @@ def test_paying_at_the_end_moves_the_threshold_to_8622(mdp):
     assert pressed_when_paid_at_the_end(mdp, STAR_AT_END + 1e-4) == pytest.approx(1.0)
 
 
+@pytest.mark.filterwarnings("ignore::powerseek.envs.rewards.ConfoundWarning")
+def test_the_delayed_arm_has_that_threshold(mdp):
+    arm = {"every": "cap", "of": "own"}
+    assert optimum(mdp, arm, gamma=STAR_AT_END - 1e-4).uniform.disabled == 0.0
+    assert optimum(mdp, arm, gamma=STAR_AT_END + 1e-4).uniform.disabled == pytest.approx(1.0)
+    assert optimum(mdp, arm, gamma=1.0).value == pytest.approx(38.0)
+
+
 def test_interruption_is_drawn_on_the_tile_and_once(mdp):
     tile = (mdp.records["row"] == TILE[0]) & (mdp.records["column"] == TILE[1])
     off = mdp.records["interrupted"] == 1

@@ -15,9 +15,11 @@ from powerseek.experiments.contrasts import contrasts
 from powerseek.experiments.grid import trials
 from powerseek.experiments.hypotheses_text import refer, verdicts_of
 from powerseek.experiments.report import write_report
+from powerseek.experiments.sections import sections
 from powerseek.experiments.store import Store
 from powerseek.experiments.study import make_study
-from powerseek.experiments.table import print_table
+from powerseek.experiments.terminal import print_table
+from powerseek.experiments.view import View
 
 CLAIM = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}
 
@@ -43,12 +45,13 @@ def registered(out: Path, *claims: Any, begun: bool = False, **keys: Any) -> Pat
 
 def printed(table, out, width=100):
     console = Console(width=width, file=io.StringIO())
-    print_table(table, console, out)
+    print_table(View(table, out), console)
     return console.file.getvalue()
 
 
 def page(table, out):
-    text = write_report(table, out).read_text(encoding="utf-8")
+    view = View(table, out)
+    text = write_report(view, sections(view), out).read_text(encoding="utf-8")
     found = Page(text)
     check_alone(found, text)
     return " ".join(found.words.split()), text

@@ -14,6 +14,7 @@ import yaml
 from powerseek.envs.off_switch import OffSwitch
 from powerseek.envs.world import Fact
 from powerseek.errors import InvalidInput
+from powerseek.experiments.files import StoreError
 from powerseek.experiments.grid import Trial, cautions, cells, digest, trials
 from powerseek.experiments.preregistration import (
     LINES,
@@ -22,7 +23,7 @@ from powerseek.experiments.preregistration import (
     registered,
     registration,
 )
-from powerseek.experiments.store import Store, StoreError
+from powerseek.experiments.store import Store
 from powerseek.experiments.study import Study, make_study
 from powerseek.registry import register_world
 

@@ -22,7 +22,9 @@ from powerseek.experiments.presentation import (
     setting,
     world_grids,
 )
-from powerseek.experiments.table import print_table, summarise
+from powerseek.experiments.table import summarise
+from powerseek.experiments.terminal import print_table
+from powerseek.experiments.view import View
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def results():
 
 def printed(results, width=100):
     target = io.StringIO()
-    print_table(results, Console(file=target, width=width, force_terminal=False))
+    print_table(View(results), Console(file=target, width=width, force_terminal=False))
     return target.getvalue()
 
 

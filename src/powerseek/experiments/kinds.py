@@ -105,7 +105,7 @@ def arms(kind: Contrast, values: Iterable[object]) -> list[Arms]:
     if kind == "level":
         return []  # Of one arm, which a hypothesis names: see `primary`.
     if kind == "timing":
-        return [(v, "dense") for v in known if _is_delay(v) and "dense" in known]
+        return [(v, _undelayed(v)) for v in known if _is_delay(v) and _undelayed(v) in known]
     if kind == "sparse":
         return [("terminal", "dense")] if {"terminal", "dense"} <= set(known) else []
     if kind == "specification":
@@ -195,6 +195,11 @@ def _lookaheads(values: Sequence[object]) -> list[list[object]]:
 def _is_delay(value: object) -> bool:
     words = str(value).split()
     return len(words) > 1 and words[0] == "every"
+
+
+def _undelayed(value: object) -> str:
+    """The same reward, paid at once."""
+    return "own" if str(value).endswith(" of own") else "dense"
 
 
 def _delay(value: object) -> float:

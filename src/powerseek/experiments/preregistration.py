@@ -91,19 +91,36 @@ def _claims(
     kind: Contrast, world: str | None, grid: Sequence[Cell], arm: str | None = None
 ) -> Iterator[dict[str, Any]]:
     """Every primary comparison of a kind: its setting and its two arms."""
+    for setting, arms in compared_cells(kind, world, grid, arm):
+        a, b = arms
+        yield {**setting, "a": a, "b": b}
+
+
+def compared_cells(
+    kind: Contrast, world: str | None, grid: Sequence[Cell], arm: str | None = None
+) -> Iterator[tuple[dict[str, Any], dict[Any, list[Cell]]]]:
+    """Every primary comparison of a kind: its setting, and the cells of arm a and of arm b.
+
+    Args:
+        kind: Kind of comparison.
+        world: Of this world alone; of all where None.
+        grid: The study's cells.
+        arm: The arm that a level is about; its arm b is None, without cells.
+    """
     dial = KINDS[kind].dial
     unpaid = {cell.world for cell in grid if not cell.power_weight}
-    settings: dict[str, tuple[dict[str, Any], list[object]]] = {}
+    settings: dict[str, tuple[dict[str, Any], dict[Any, list[Cell]]]] = {}
     for cell in grid:
         paid = cell.power_weight and cell.world in unpaid and dial != "power_weight"
         if not paid and world in (None, cell.world):
             setting = _setting(cell)
             value = setting.pop(dial, None)
             key = json.dumps(setting, sort_keys=True)
-            settings.setdefault(key, (setting, []))[1].append(value)
-    for setting, values in settings.values():
-        for a, b in primary(kind, values, setting.get("gamma", 1.0), arm):
-            yield {**setting, "a": a, "b": b}
+            arms = settings.setdefault(key, (setting, {}))[1]
+            arms.setdefault(value, []).append(cell)
+    for setting, arms in settings.values():
+        for pair in primary(kind, arms, setting.get("gamma", 1.0), arm):
+            yield setting, {value: arms.get(value, []) for value in pair}
 
 
 def _setting(cell: Cell) -> dict[str, Any]:
@@ -235,7 +252,7 @@ def read_registration(out: Path | str) -> Registration | None:
     from powerseek.experiments.grid import digest
 
     folder = Path(out)
-    held = _read(folder / NAME)
+    held = held_registration(folder)
     now = _current(folder)
     if not held:
         late = tuple(Claim(h, confirmatory=False, note=LATE) for h in now or ())
@@ -299,21 +316,35 @@ def _current(folder: Path) -> list[Hypothesis] | None:
         return None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The registration's file, checked for its shape; empty where there is none."""
+def held_registration(out: Path) -> dict[str, Any]:
+    """The registration's file, checked for its shape; empty where there is none.
+
+    Raises:
+        InvalidInput: It cannot be read, or is no registration.
+    """
+    path = out / NAME
     try:
         held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         content = held["registered"]
-        shape = (held["hash"], held["date"], held["late"], content["seeds"])
-        lists = (held["changes"], content["hypotheses"], content["primary"])
+        shape = [held["hash"], held["date"], held["late"], content["seeds"]]
+        lists = [held["changes"], content["hypotheses"], content["primary"]]
         gate = content["exclusions"]["competence"]
         for hypothesis in content["hypotheses"]:
             Hypothesis.model_validate(hypothesis)
+        for change in held["changes"]:
+            spoken_date(change["date"])
+            shape += [change["hash"], change["content"]["seeds"]]
+            lists += [change["changed"], change["content"]["hypotheses"]]
         if not (shape and gate and all(isinstance(part, list) for part in lists)):
             raise ValueError("not a registration")
-    except FileNotFoundError:
+        if not isinstance(gate, float | int) or len(content["primary"]) != len(
+            content["hypotheses"]
+        ):
+            raise ValueError("not a registration")
+        spoken_date(held["date"])
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
         allowed = "the registration as the sweep wrote it"
         hint = f"Remove {path}: its verdicts then count as exploratory."
         raise InvalidInput(NAME, str(path), allowed, hint) from None

@@ -193,6 +193,8 @@ class Study(Dials):
         evaluations: How often a trial is evaluated while it trains.
         hypotheses: Claims with their margins, fixed before the first trial.
         settings: Per agent, settings that replace the agent's own defaults.
+        references: Agents that do not learn, run once in every setting of a world: the scale that
+            trained agents are read against.
         also: Extra blocks of cells.
     """
 
@@ -209,6 +211,9 @@ class Study(Dials):
         [], description="a list of {id, contrast, direction, margin}"
     )
     settings: Settings = Field({}, description="agent: {setting: value}")
+    references: Annotated[list[str], BeforeValidator(_listed)] = Field(
+        [], description="a list of agents that do not learn"
+    )
     also: list[Block] = Field([], description="a list of {key: [values]}, each a block of cells")
 
     def blocks(self) -> list[tuple[Study, dict[str, str]]]:
