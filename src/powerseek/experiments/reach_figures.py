@@ -71,7 +71,7 @@ def reach_picture(
             axes.set_title(label, loc="left")
             _panel(axes, curves, theme)
         rows[-1].set_xlabel("environment steps of training")
-        legend(figure, rows[0])
+        legend(figure)
         return figure
 
     caption = (
