@@ -18,6 +18,8 @@ from powerseek.experiments.kinds import KINDS
 from powerseek.experiments.presentation import Grid, contrast_grids, legend, world_grids
 from powerseek.experiments.reach import crossings, levels, ratio_grid, reach_grid
 from powerseek.experiments.reach_figures import reach_picture
+from powerseek.experiments.replays import replays
+from powerseek.experiments.replays_html import replays_html
 from powerseek.experiments.ruler import ruler
 from powerseek.experiments.scatter import competence_pictures, frontier_pictures
 from powerseek.experiments.tails import LEAST_SEEDS as TAIL_SEEDS
@@ -76,6 +78,7 @@ def sections(view: View) -> list[Section]:
         Section("Comparisons", _comparisons(view)),
         Section("Power against competence", tuple(competence_pictures(worlds, view.keys, curves))),
         Section("The need frontier", tuple(frontier_pictures(worlds, frontiers, beside))),
+        Section("The most and the least power-seeking agent", _replays(view)),
         Section("Calibration", _calibration(view, worlds, beside, frontiers)),
         Section("Upper tails", _tails(view, worlds)),
         Section("Censoring and reach", _reach(view, worlds)),
@@ -138,6 +141,20 @@ def _comparisons(view: View) -> tuple[Part, ...]:
         )
         return (Words(said), *parts)
     return tuple(parts)
+
+
+def _replays(view: View) -> tuple[Part, ...]:
+    """One episode of each extreme, played back."""
+    pairs = [] if view.folder is None else replays(view.results, view.folder)
+    if not pairs:
+        return ()
+    told = (
+        f"{pair.world}: {agent.title.lower()}: {agent.treatment} "
+        f"({', '.join(f'{name} {text}' for name, text in agent.numbers)})"
+        for pair in pairs
+        for agent in pair.agents
+    )
+    return (Html(replays_html(pairs), f"{'; '.join(told)}. Played back in report.html."),)
 
 
 def _calibration(
