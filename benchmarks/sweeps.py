@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import time
@@ -79,7 +78,3 @@ def _seconds(step: Callable[[], object]) -> float:
 ALL: dict[str, Callable[[], dict[str, float]]] = {
     f"sweep-{trials}": partial(overhead, trials) for trials in SIZES
 }
-
-if __name__ == "__main__":
-    for size in SIZES:
-        print(json.dumps(overhead(size)))
