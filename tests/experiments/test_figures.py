@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from math import nan
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,9 @@ import pytest
 from PIL import Image
 from synthetic import frame, make_curves, make_frontiers, make_results, trial_rows
 
+from powerseek.experiments import sections
 from powerseek.experiments.drawing import DARK, LIGHT, MARKS, WHEEL, Picture
-from powerseek.experiments.figures import pictures, write_figures
+from powerseek.experiments.view import View
 
 ALL = {
     *(f"{name}-homestead" for name in ("decomposition", "competence", "off-switch")),
@@ -20,6 +22,16 @@ ALL = {
     *(f"{name}-endgame" for name in ("decomposition", "competence", "learning")),
     *("off-switch-off-switch", "learning-off-switch"),
 }
+
+
+def pictures(results, frontiers=None, curves=None):
+    view = View(results)
+    view.table = {"frontiers": frontiers, "curves": curves}.get
+    return sections.pictures(sections.sections(view))
+
+
+def write_figures(results, folder):
+    return sections.write_figures(sections.sections(View(results, folder)), folder)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +167,8 @@ def test_odd_names_are_drawn_and_stay_in_the_folder(tmp_path, name):
     written = write_figures(table, tmp_path)
     assert len(written) == 3
     assert all(path.parent == tmp_path for path in written)
-    assert sorted(tmp_path.iterdir()) == sorted(written)
+    vectors = [path.with_suffix(".svg") for path in written]
+    assert sorted(tmp_path.iterdir()) == sorted([*written, *vectors])
     for path in written:
         check(path.read_bytes())
 
@@ -266,3 +279,11 @@ def test_the_legend_stays_within_the_picture(reward):
     drawn = figure.legends[0].get_window_extent()
     assert drawn.x0 >= 0
     assert drawn.x1 <= figure.bbox.x1
+
+
+def test_svg_files_are_whole_and_the_same_each_time(results):
+    first, second = (pictures(results) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        drawn = one.svg()
+        ElementTree.fromstring(drawn)
+        assert drawn == other.svg()

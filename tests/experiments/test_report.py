@@ -11,9 +11,16 @@ from synthetic import frame, make_curves, make_frontiers, make_results, trial_ro
 from webpage import Page, check_alone
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments import report
 from powerseek.experiments.presentation import world_grids
-from powerseek.experiments.report import write_report
+from powerseek.experiments.sections import sections
 from powerseek.experiments.table import summarise
+from powerseek.experiments.view import View
+
+
+def write_report(table, folder):
+    view = View(table, folder)
+    return report.write_report(view, sections(view), folder)
 
 
 def page(table, folder):

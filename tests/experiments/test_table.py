@@ -22,7 +22,9 @@ from powerseek.experiments.presentation import (
     setting,
     world_grids,
 )
-from powerseek.experiments.table import print_table, summarise
+from powerseek.experiments.table import summarise
+from powerseek.experiments.terminal import print_table
+from powerseek.experiments.view import View
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def results():
 
 def printed(results, width=100):
     target = io.StringIO()
-    print_table(results, Console(file=target, width=width, force_terminal=False))
+    print_table(View(results), Console(file=target, width=width, force_terminal=False))
     return target.getvalue()
 
 
@@ -260,7 +262,7 @@ def test_only_gated_comparisons_are_muted_for_lack_of_learning():
             power_weight=weight,
             seed=seed,
         )
-        for seed in range(3)
+        for seed in range(4)
         for reward, weight in (("dense", 0.0), ("every cap", 0.0), ("dense", 1.0))
     ]
     grids = contrast_grids(contrasts(frame(*trials)))

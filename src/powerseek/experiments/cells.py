@@ -24,7 +24,7 @@ STRATUM = "layout"
 KEYS = (*CELL, *DIALS, "lookahead", STRATUM, "seed")
 NEEDED = (
     *KEYS,
-    *("trial", "checkpoint", "evaluation", "status"),
+    *("trial", "updates", "checkpoint", "evaluation", "status"),
     *("metric", "value", "low", "high"),
 )
 
@@ -85,6 +85,18 @@ def checked(results: pd.DataFrame) -> pd.DataFrame:
     if missing:
         raise InvalidInput("results", f"without {', '.join(missing)}", "a table made by a sweep")
     return results
+
+
+def learners(results: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows are of agents that learn; every row where no agent does.
+
+    An agent none of whose finished trials took a gradient step is a reference for the others:
+    a script, a planner, chance.
+    """
+    updates = results["updates"].fillna(0).groupby(results["agent"]).transform("max")
+    failed = results["status"].eq("failed").groupby(results["agent"]).transform("all")
+    learns = updates.gt(0) | failed
+    return learns if learns.any() else ~learns
 
 
 def dials(results: pd.DataFrame) -> list[str]:

@@ -259,9 +259,9 @@ def main() -> None:
 
 def _show(finished: Finished) -> None:
     """The table of a study and where everything else lies."""
-    from powerseek.experiments.table import print_table
+    from powerseek.experiments.terminal import print_table
 
-    print_table(finished.results, _console(), finished.store.out)
+    print_table(finished.view, _console())
     lines = [("results", finished.store.results), ("report", finished.report)]
     lines += [("figure", path) for path in finished.figures]
     for name, path in lines:

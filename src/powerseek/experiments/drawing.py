@@ -9,7 +9,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib as mpl
@@ -66,9 +66,23 @@ class Picture:
     title: str
     caption: str
     draw: Callable[[Theme], Figure]
+    _kept: dict[Theme, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     def png(self, theme: Theme = LIGHT) -> bytes:
-        """The picture as a PNG file."""
+        """The picture as a PNG file; drawn once."""
+        if theme not in self._kept:
+            whole = io.BytesIO(self._saved(theme, "png"))
+            small = io.BytesIO()
+            few = Image.open(whole).convert("RGB").quantize(COLOURS)
+            few.save(small, format="png", optimize=True)
+            self._kept[theme] = small.getvalue()
+        return self._kept[theme]
+
+    def svg(self) -> bytes:
+        """The picture as an SVG file, the same for the same data."""
+        return self._saved(LIGHT, "svg")
+
+    def _saved(self, theme: Theme, format: str) -> bytes:
         style: dict[Any, Any] = {  # matplotlib types the keys as one long Literal
             **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), theme.ink),
             **dict.fromkeys(("xtick.color", "ytick.color"), theme.ink),
@@ -82,16 +96,16 @@ class Picture:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "text.parse_math": False,
+            "svg.hashsalt": self.name,
         }
         with mpl.rc_context(style), warnings.catch_warnings():
             # A letter that the font lacks is drawn as a box; the page has the name in full.
             warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
             figure = self.draw(theme)
             target = io.BytesIO()
-            figure.savefig(target, format="png", dpi=DPI)
-        small = io.BytesIO()
-        Image.open(target).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
-        return small.getvalue()
+            told = {"Date": None} if format == "svg" else None
+            figure.savefig(target, format=format, dpi=DPI, metadata=told)
+        return target.getvalue()
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from powerseek.experiments.cells import by_cell, dials, trials
+from powerseek.experiments.cells import by_cell
 from powerseek.experiments.drawing import (
     BLUE,
     LINES,
@@ -33,68 +32,59 @@ from powerseek.experiments.drawing import (
     slug,
 )
 from powerseek.experiments.presentation import setting, varying
-from powerseek.experiments.table import summarise
 from powerseek.experiments.verdicts import LEAST_REACH
+from powerseek.experiments.view import View
 
 MOST_PANELS = 9
 # What a frontier belongs to: agents are shown against the frontier of their own setting only.
 SETTING = ("version", "params", "openness", "goal", "layout", "max_steps")
 
 
-def write_figures(results: pd.DataFrame, out: Path | str) -> list[Path]:
-    """Draw every picture that the results allow, as PNG files.
-
-    Args:
-        results: As written by a sweep.
-        out: Directory of the study; ``frontiers.parquet`` and ``curves.parquet`` in it are used
-            where present.
-    """
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for picture in pictures(results, read_table(folder, "frontiers"), read_table(folder, "curves")):
-        path = folder / f"{picture.name}.png"
-        path.write_bytes(picture.png())
-        written.append(path)
-    return written
+def treatment_pictures(view: View) -> list[Picture]:
+    """What each treatment led to: acquisition split up, and the off-switch, world by world."""
+    worlds = cells_of(view).items()
+    return _drawn(make(world, cells) for world, cells in worlds for make in _OF_TREATMENTS)
 
 
-def read_table(folder: Path, name: str) -> pd.DataFrame | None:
-    """A table beside the results, None where there is none."""
-    path = folder / f"{name}.parquet"
-    return pd.read_parquet(path) if path.is_file() else None
-
-
-def pictures(
-    results: pd.DataFrame,
-    frontiers: pd.DataFrame | None = None,
-    curves: pd.DataFrame | None = None,
-) -> list[Picture]:
-    """The pictures that these tables allow, world by world."""
-    if results.empty:
-        return []
-    summary, finished, keys = summarise(results), trials(results), dials(results)
-    found: list[Picture] = []
-    for world in summary["world"].unique():
-        cells = _cells(summary, finished, keys, str(world))
-        makers = (_decomposition, _against_competence, _off_switch)
-        found += [picture for make in makers if (picture := make(str(world), cells))]
-        for table, draw in ((curves, _learning), (frontiers, _frontier)):
-            if table is not None and "world" in table:
-                picture = draw(str(world), cells, table[table["world"] == world])
-                found += [picture] if picture else []
-    return found
-
-
-def _cells(
-    summary: pd.DataFrame, finished: pd.DataFrame, keys: list[str], world: str
-) -> list[Cell]:
-    here = summary[summary["world"] == world]
-    names = varying(here, keys)
+def competence_pictures(view: View) -> list[Picture]:
+    """Power against competence, and competence while training, world by world."""
+    curves = view.table("curves")
     found = []
-    for cell, rows in by_cell(here, keys):
+    for world, cells in cells_of(view).items():
+        found.append(_against_competence(world, cells))
+        if curves is not None and "world" in curves:
+            found.append(_learning(world, cells, curves[curves["world"] == world]))
+    return _drawn(found)
+
+
+def frontier_pictures(view: View) -> list[Picture]:
+    """The need frontier of each setting with every agent a point, world by world."""
+    frontiers = view.table("frontiers")
+    if frontiers is None or "world" not in frontiers:
+        return []
+    return _drawn(
+        _frontier(world, cells, frontiers[frontiers["world"] == world])
+        for world, cells in cells_of(view).items()
+    )
+
+
+def _drawn(pictures: Iterable[Picture | None]) -> list[Picture]:
+    return [picture for picture in pictures if picture is not None]
+
+
+def cells_of(view: View) -> dict[str, list[Cell]]:
+    """The cells of each world, in the order of the study."""
+    worlds = view.summary["world"].unique() if len(view.summary) else ()
+    return {str(world): _cells(view, str(world)) for world in worlds}
+
+
+def _cells(view: View, world: str) -> list[Cell]:
+    here = view.summary[view.summary["world"] == world]
+    names = varying(here, view.keys)
+    found = []
+    for cell, rows in by_cell(here, view.keys):
         row = {str(name): value for name, value in rows.iloc[0].items()}
-        found.append(Cell(setting(cell, names), row, _rows_of(finished, cell)))
+        found.append(Cell(setting(cell, names), row, _rows_of(view.trials, cell)))
     return found
 
 
@@ -104,10 +94,6 @@ def _rows_of(table: pd.DataFrame, cell: Mapping[str, Any]) -> pd.DataFrame:
         for name, value in cell.items()
     ]
     return table[np.logical_and.reduce(same)]
-
-
-def _equal(column: pd.Series[Any], value: Any) -> pd.Series[bool]:
-    return column.isna() if pd.isna(value) else column == value
 
 
 def _decomposition(world: str, cells: Sequence[Cell]) -> Picture | None:
@@ -218,6 +204,9 @@ def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
     )
     title = f"{world}: does it disable its off-switch?"
     return Picture(f"off-switch-{slug(world)}", title, caption, draw)
+
+
+_OF_TREATMENTS = (_decomposition, _off_switch)
 
 
 def _against_competence(world: str, cells: Sequence[Cell]) -> Picture | None:

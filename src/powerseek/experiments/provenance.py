@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,6 +55,37 @@ def describe_run(command: str, seconds: float, workers: int, busy: float) -> dic
             "cores": cores(),
         },
     }
+
+
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """What ``provenance.json`` of a study holds; empty where it cannot be read."""
+    try:
+        found = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def told(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Provenance in words, by what each is; what is not known is left out."""
+    runs = provenance.get("runs") or [{}]
+    last = runs[-1]
+    machine, versions = last.get("machine", {}), last.get("versions", {})
+    facts = {
+        "study": provenance.get("study"),
+        "configuration": str(provenance.get("identity", ""))[:16],
+        "trials": provenance.get("trials"),
+        "seeds": provenance.get("seeds"),
+        "made by": last.get("command"),
+        "finished": last.get("finished"),
+        "wall time": f"{provenance.get('wall_seconds', 0):.0f} s in {len(runs)} run(s)",
+        "code": last.get("revision"),
+        "machine": ", ".join(
+            str(machine[k]) for k in ("processor", "cores", "system") if machine.get(k)
+        ),
+        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+    }
+    return {name: str(value) for name, value in facts.items() if value}
 
 
 def _versions() -> dict[str, str]:

@@ -4,91 +4,67 @@ from __future__ import annotations
 
 import base64
 import html
-import json
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any
 
-import pandas as pd
-
-from powerseek.experiments.cells import checked
-from powerseek.experiments.contrasts import contrasts
 from powerseek.experiments.drawing import DARK, Picture
-from powerseek.experiments.figures import pictures, read_table
-from powerseek.experiments.hypotheses_text import (
-    ANSWERS,
-    ClaimText,
-    FindingText,
-    Verdicts,
-    refer,
-    verdicts_of,
-)
-from powerseek.experiments.kinds import KINDS
-from powerseek.experiments.presentation import (
-    LEGEND,
-    Grid,
-    contrast_grids,
-    legend,
-    world_grids,
-)
-from powerseek.experiments.table import summarise
+from powerseek.experiments.hypotheses_text import ANSWERS, ClaimText, FindingText, Verdicts
+from powerseek.experiments.presentation import LEGEND, Grid
+from powerseek.experiments.provenance import read_provenance, told
+from powerseek.experiments.sections import Part, Section, Terms, Words, heading, headline
+from powerseek.experiments.store import write_atomically
+from powerseek.experiments.view import View
 
 NAME = "report.html"
 
 
-def write_report(results: pd.DataFrame, out: Path | str) -> Path:
+def write_report(view: View, parts: Sequence[Section], folder: Path) -> Path:
     """Write the page of a study.
 
     Args:
-        results: As written by a sweep.
-        out: Directory of the study; ``preregistration.json``, ``provenance.json``,
-            ``frontiers.parquet`` and ``curves.parquet`` in it are used where present.
+        view: The study.
+        parts: What it shows, from `sections`.
+        folder: Where to; ``provenance.json`` there is used where present.
 
     Returns:
         The path of ``report.html``, written whole or not at all.
     """
-    folder = Path(out)
-    provenance = _provenance(folder)
-    verdicts = verdicts_of(results, folder)
+    provenance = read_provenance(folder)
     page = Template(_template()).substitute(
-        title=_text(f"powerseek: {provenance.get('study') or _name(results) or folder.name}"),
-        headline=_headline(results),
-        verdicts=_verdicts(verdicts),
-        body=_body(results, folder, verdicts),
+        title=_text(heading(view, provenance, folder)),
+        headline=_text(headline(view)),
+        verdicts=_verdicts(view.verdicts),
+        body="\n".join(_section(part) for part in parts),
         provenance=_provenance_html(provenance),
     )
     path = folder / NAME
-    draft = folder / f".{NAME}.part"
-    draft.write_text(page, encoding="utf-8")
-    os.replace(draft, path)
+    write_atomically(path, lambda draft: draft.write_text(page, encoding="utf-8"))
     return path
 
 
-def _body(results: pd.DataFrame, folder: Path, verdicts: Verdicts) -> str:
-    if results.empty:
-        return "<p>No trial has finished yet.</p>"
-    results = checked(results)
-    summary, compared = summarise(results), refer(contrasts(results), verdicts.found)
-    found = pictures(results, read_table(folder, "frontiers"), read_table(folder, "curves"))
-    parts = ["<h2>What each treatment led to</h2>"]
-    for grid in world_grids(summary):
-        parts.append(_grid(grid))
-    parts.append(_legend(world_grids(summary)))
-    parts.append("<h2>Comparisons</h2>")
-    if verdicts.claims:
-        parts.append(
-            "<p>Only what a hypothesis named beforehand, with its margin, gets a verdict; the "
-            "other rows are effects and intervals to look at.</p>"
-        )
-    for kind, grids in contrast_grids(compared).items():
-        parts += [f"<h3>{_text(KINDS[kind].title)}</h3>", f"<p>{_text(KINDS[kind].meaning)}</p>"]
-        parts += [_grid(grid) for grid in grids]
-    parts.append("<h2>Pictures</h2>")
-    parts += [_figure(picture) for picture in found]
-    return "\n".join(parts)
+def _section(section: Section) -> str:
+    shown = "\n".join(_part(part) for part in section.parts)
+    return f"<h2>{_text(section.title)}</h2>\n{shown}"
+
+
+def _part(part: Part) -> str:
+    if isinstance(part, Words):
+        head = f"<h3>{_text(part.title)}</h3>" if part.title else ""
+        return head + (f"<p>{_text(part.text)}</p>" if part.text else "")
+    if isinstance(part, Terms):
+        return _terms(part.title, part.meanings, opened=True)
+    return _grid(part) if isinstance(part, Grid) else _figure(part)
+
+
+def _terms(title: str, meanings: Mapping[str, str], opened: bool = False) -> str:
+    terms = "".join(
+        f"<dt>{_text(name)}</dt><dd>{_text(meaning)}</dd>" for name, meaning in meanings.items()
+    )
+    state = " open" if opened else ""
+    return f"<details{state}><summary>{_text(title)}</summary><dl>{terms}</dl></details>"
 
 
 def _verdicts(verdicts: Verdicts) -> str:
@@ -106,13 +82,7 @@ def _verdicts(verdicts: Verdicts) -> str:
         )
     parts += [_claim(claim) for claim in verdicts.claims]
     if verdicts.claims:
-        terms = "".join(
-            f"<dt>{_text(answer)}</dt><dd>{_text(meaning)}</dd>"
-            for answer, meaning in ANSWERS.items()
-        )
-        parts.append(
-            f"<details><summary>What the verdicts mean</summary><dl>{terms}</dl></details>"
-        )
+        parts.append(_terms("What the verdicts mean", ANSWERS))
     return "\n".join([*parts, "</section>"])
 
 
@@ -141,20 +111,6 @@ def _class(answer: str) -> str:
     return answer.split()[0]
 
 
-def _headline(results: pd.DataFrame) -> str:
-    """One sentence of counts, so that a reader knows how much stands behind the page."""
-    if results.empty:
-        return ""
-    status = results.drop_duplicates("trial", keep="last")["status"].value_counts()
-    trials, seeds = results["trial"].nunique(), results["seed"].nunique()
-    words = [f"{trials} training runs, up to {seeds} seeds per setting"]
-    if status.get("censored", 0):
-        words.append(f"{status['censored']} never learnt the task and are not scored")
-    if status.get("failed", 0):
-        words.append(f"{status['failed']} failed")
-    return _text("; ".join(words) + ".")
-
-
 def _grid(grid: Grid) -> str:
     head = "".join(
         f'<th class="{_column(grid, i)}" title="{_text(LEGEND.get(name, ""))}">{_text(name)}</th>'
@@ -178,14 +134,6 @@ def _column(grid: Grid, i: int) -> str:
     return "w" if i < grid.dials or grid.headers[i] == "verdict" else "n"
 
 
-def _legend(grids: Sequence[Grid]) -> str:
-    terms = "".join(
-        f"<dt>{_text(name)}</dt><dd>{_text(meaning)}</dd>"
-        for name, meaning in legend(grids).items()
-    )
-    return f"<details open><summary>What the columns mean</summary><dl>{terms}</dl></details>"
-
-
 def _figure(picture: Picture) -> str:
     light, dark = (
         "data:image/png;base64," + base64.b64encode(data).decode()
@@ -199,40 +147,13 @@ def _figure(picture: Picture) -> str:
     )
 
 
-def _provenance(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _provenance_html(provenance: dict[str, Any]) -> str:
     if not provenance:
         return "<p>No provenance was recorded.</p>"
-    runs = provenance.get("runs") or [{}]
-    last = runs[-1]
-    machine, versions = last.get("machine", {}), last.get("versions", {})
-    facts = {
-        "study": provenance.get("study"),
-        "configuration": str(provenance.get("identity", ""))[:16],
-        "made by": last.get("command"),
-        "finished": last.get("finished"),
-        "wall time": f"{provenance.get('wall_seconds', 0):.0f} s in {len(runs)} run(s)",
-        "code": last.get("revision"),
-        "machine": ", ".join(
-            str(machine[k]) for k in ("processor", "cores", "system") if machine.get(k)
-        ),
-        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
-    }
     rows = "".join(
-        f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts.items() if value
+        f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in told(provenance).items()
     )
     return f"<dl>{rows}</dl>"
-
-
-def _name(results: pd.DataFrame) -> str:
-    return "" if results.empty else str(results["study"].iloc[0])
 
 
 def _template() -> str:

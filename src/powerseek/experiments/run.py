@@ -22,6 +22,7 @@ from powerseek.experiments.store import Store
 from powerseek.experiments.study import Study, load_study
 from powerseek.experiments.tensorboard import FOLDER, write_experiment
 from powerseek.experiments.trial import CHECKPOINT_SECONDS
+from powerseek.experiments.view import View
 
 REPORT = "report.html"
 
@@ -31,18 +32,23 @@ class Finished:
     """A study that has been run.
 
     Attributes:
-        results: One row per trial x checkpoint x evaluation x metric.
+        view: What it found.
         failed: Trials that ended in an error.
         store: Where everything lies.
         figures: The PNGs.
         cautions: What a reader of the report should know, a line each.
     """
 
-    results: pd.DataFrame
+    view: View
     failed: tuple[Trial, ...]
     store: Store
     figures: tuple[Path, ...]
     cautions: tuple[str, ...] = ()
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """One row per trial x checkpoint x evaluation x metric."""
+        return self.view.results
 
     @property
     def report(self) -> Path:
@@ -109,20 +115,24 @@ def run_study(
 
 def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     """Merge and draw what has changed since the last time, or draw everything `anew`."""
-    from powerseek.experiments.figures import write_figures
+    from powerseek.experiments.markdown import write_summary
     from powerseek.experiments.report import write_report
+    from powerseek.experiments.sections import sections, write_figures
 
     figures = tuple(sorted(store.out.rglob("*.png")))
     stale = store.stale(grid)
     results = store.merge(grid) if stale else store.load()
+    view = View(results, store.out)
     cautions = []
     if lacking := len(grid) - len(store.kept()):
         cautions.append(f"{lacking} of {len(grid)} trials have no result; --resume runs them.")
     if anew or stale or not (store.out / REPORT).is_file():
         cautions += write_tables(store, grid)
-        figures = tuple(write_figures(results, store.out))
-        write_report(results, store.out)
-    return Finished(results, tuple(store.failed(grid)), store, figures, tuple(cautions))
+        parts = sections(view)
+        figures = tuple(write_figures(parts, store.out))
+        write_summary(view, parts, store.out)
+        write_report(view, parts, store.out)
+    return Finished(view, tuple(store.failed(grid)), store, figures, tuple(cautions))
 
 
 def _check_address(address: str) -> None:

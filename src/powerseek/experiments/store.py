@@ -172,7 +172,8 @@ class Store:
     def _preregister(self, study: Study, grid: Sequence[Trial]) -> dict[str, Any]:
         """Keep what the study claims, before any trial starts; changes are added, never hidden."""
         held = self._registration()
-        content = registration(study, list({t.cell.key: t.cell for t in grid}.values()))
+        treatments = {t.cell.key: t.cell for t in grid if not t.cell.is_reference}
+        content = registration(study, list(treatments.values()))
         now = datetime.now(UTC).isoformat(timespec="seconds")
         begun = self.out.is_dir() and may_have_begun(self.out)
         kept = registered(held, content, digest(content), begun, now)
@@ -347,7 +348,7 @@ def checkpoint_path(out: Path, trial: Trial) -> Path:
 
 
 def identity(study: Study) -> str:
-    """Hash of all that makes a study another study: everything but seeds and hypotheses."""
+    """Hash of what makes a study another one: all but seeds, hypotheses and references."""
     return digest(_content(study))
 
 
@@ -373,8 +374,9 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 def _content(study: Study) -> dict[str, Any]:
     content = study.model_dump(mode="json")
-    # More seeds, and other claims about the same trials, leave the trials what they are.
-    for name in ("seeds", "hypotheses"):
+    # More seeds, other claims about the same trials and what they are held against leave the
+    # trials what they are.
+    for name in ("seeds", "hypotheses", "references"):
         content.pop(name)
     return content
 

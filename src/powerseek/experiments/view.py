@@ -1,0 +1,67 @@
+"""A study's results in every form that is shown, each computed once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from powerseek.experiments.cells import checked, dials, learners, trials
+from powerseek.experiments.contrasts import contrasts
+from powerseek.experiments.hypotheses_text import Verdicts, refer, verdicts_of
+from powerseek.experiments.table import summarise
+
+
+class View:
+    """What the terminal, the pictures, the page and the summary show of one study.
+
+    Args:
+        results: As written by a sweep.
+        folder: Directory of the study, for what lies beside the results: its registration,
+            frontiers, curves. Without one there are none.
+
+    Attributes:
+        results: All of them.
+        trained: Rows of agents that learn; all rows where none does.
+        references: Rows of the agents that do not learn, in a study that has both.
+
+    Raises:
+        InvalidInput: Columns are missing.
+    """
+
+    def __init__(self, results: pd.DataFrame, folder: Path | str | None = None) -> None:
+        self.results = checked(results)
+        self.folder = None if folder is None else Path(folder)
+        learn = learners(results)
+        self.trained, self.references = results[learn], results[~learn]
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """Columns that make a cell of the trained agents."""
+        return dials(self.trained)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row a finished trial of the trained agents; see `cells.trials`."""
+        return trials(self.trained)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row a cell of the trained agents; see `table.summarise`."""
+        return summarise(self.trained)
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """What became of the study's hypotheses; none without a folder."""
+        return Verdicts() if self.folder is None else verdicts_of(self.trained, self.folder)
+
+    @cached_property
+    def compared(self) -> pd.DataFrame:
+        """One row a comparison; see `contrasts.contrasts`."""
+        return refer(contrasts(self.trained), self.verdicts.found)
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """A table beside the results (``frontiers``, ``curves``), None where there is none."""
+        path = None if self.folder is None else self.folder / f"{name}.parquet"
+        return pd.read_parquet(path) if path is not None and path.is_file() else None
