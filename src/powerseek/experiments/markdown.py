@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from powerseek.experiments.drawing import Picture
+from powerseek.experiments.files import write_atomically
 from powerseek.experiments.hypotheses_text import ClaimText, Verdicts
 from powerseek.experiments.presentation import Grid
 from powerseek.experiments.provenance import read_provenance, told
 from powerseek.experiments.sections import Part, Section, Terms, Words, heading, headline
-from powerseek.experiments.store import write_atomically
 from powerseek.experiments.view import View
 
 NAME = "summary.md"

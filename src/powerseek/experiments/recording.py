@@ -16,8 +16,8 @@ from powerseek.envs import VecWorld, expand
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import PowerseekError
+from powerseek.experiments.files import guard, write_atomically
 from powerseek.experiments.grid import Trial
-from powerseek.experiments.store import guard, write_atomically
 from powerseek.types import Floats, Policy, Records, Trajectories
 
 FOLDER = "replays"

@@ -11,11 +11,11 @@ from string import Template
 from typing import Any
 
 from powerseek.experiments.drawing import DARK, Picture
+from powerseek.experiments.files import write_atomically
 from powerseek.experiments.hypotheses_text import ANSWERS, ClaimText, FindingText, Verdicts
 from powerseek.experiments.presentation import LEGEND, Grid
 from powerseek.experiments.provenance import read_provenance, told
 from powerseek.experiments.sections import Part, Section, Terms, Words, heading, headline
-from powerseek.experiments.store import write_atomically
 from powerseek.experiments.view import View
 
 NAME = "report.html"
