@@ -7,7 +7,6 @@ from math import inf, nan
 import numpy as np
 import pandas as pd
 import pytest
-from powerseek.experiments.reach_figures import reach_picture
 from statsmodels.stats.proportion import proportion_confint
 from synthetic import frame, made_dense, trial_rows
 
@@ -23,6 +22,7 @@ from powerseek.experiments.reach import (
     thousands,
     wilson,
 )
+from powerseek.experiments.reach_figures import reach_picture
 from powerseek.experiments.view import View
 
 
