@@ -15,9 +15,9 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import exact, measures
+from benchmarks import exact, measures, sweeps
 
-ALL = {**measures.ALL, **exact.ALL}
+ALL = {**measures.ALL, **exact.ALL, **sweeps.ALL}
 
 
 def measured(name: str, *, interpreted: bool = False) -> dict[str, float]:
@@ -95,8 +95,25 @@ def main() -> None:
         "<= 15 % in make study",
     )
     console.print(table)
+    sweep_overhead(console)
     exact_layer(console)
     console.print("Each line again: python -m benchmarks --one NAME (see --help for the names).")
+
+
+def sweep_overhead(console: Console) -> None:
+    """What each trial of a sweep costs beside its own work, as their number grows."""
+    names = ("run", "check", "merge", "beside", "load")
+    table = Table("trials", *names, "run, beyond the first 100", title="A sweep: ms a trial")
+    first: dict[str, float] = {}
+    for size in sweeps.SIZES:
+        with console.status(f"{size:,} trivial trials (minutes)"):
+            found = measured(f"sweep-{size}")
+        first = first or found
+        further = found["trials"] - first["trials"]
+        spent = [one["run"] * one["trials"] for one in (first, found)]
+        marginal = f"{(spent[1] - spent[0]) / further:,.1f}" if further else ""
+        table.add_row(f"{size:,}", *(f"{found[name]:,.2f}" for name in names), marginal)
+    console.print(table)
 
 
 def exact_layer(console: Console) -> None:

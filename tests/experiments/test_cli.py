@@ -45,6 +45,8 @@ BAD_SWEEPS = {
     "no address": (STUDY, ["s.yaml", "--address", "host:port"], "--address"),
     "out in use": (STUDY, ["s.yaml", "--out", "."], "--out"),
     "resume of something else": (STUDY, ["s.yaml", "--out", ".", "--resume"], "--out"),
+    "an object store": (STUDY, ["s.yaml", "--out", "s3://bucket/x"], "mount the store"),
+    "another machine": (STUDY, ["s.yaml", "--out", "file://there/x"], "mount the store"),
     "unwritable out": (STUDY, ["s.yaml", "--out", "/proc/nowhere/out"], "/proc/nowhere/out"),
 }
 
@@ -81,6 +83,7 @@ BAD_TRAINS = {
     "gamma": (["--world", "homestead", "--gamma", "0"], "--gamma"),
     "agent": (["--world", "homestead", "--agent", "pppo"], "--agent"),
     "timesteps": (["--world", "homestead", "--timesteps", "-1"], "--timesteps"),
+    "an object store": (["--world", "homestead", "--out", "gs://b/x"], "--out"),
 }
 
 
@@ -115,6 +118,19 @@ def test_train_keeps_a_model_that_evaluate_measures(call: Call, tmp_path: Path) 
     code, _, err = call("train", *words)
     assert code == 2
     assert "--out" in err
+
+
+@pytest.mark.parametrize(
+    "words", [["report", "s3://bucket/x"], ["analyse", "homestead", "--out", "hdfs://a/x"]]
+)
+def test_an_address_of_an_object_store_is_refused_and_no_folder_named_so(
+    words: list[str], call: Call, tmp_path: Path
+) -> None:
+    code, out, err = call(*words)
+    assert (code, out) == (2, "")
+    assert "mount the store" in err
+    assert words[-1] in err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

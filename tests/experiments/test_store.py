@@ -199,3 +199,13 @@ def test_the_kept_study_is_the_study(tmp_path: Path) -> None:
     kept = load_study(store.out / "study.yaml")
     assert kept == study(**keys)
     assert identity(kept) == identity(study(**keys)) == store.manifest()["identity"]
+
+
+def test_a_file_address_is_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a b"
+    assert Store(folder.as_uri()).out == folder
+    assert Store(f"file://localhost{tmp_path}").out == tmp_path
+    assert Store("c:x").out == Path.cwd() / "c:x"
+    for address in ("s3://bucket/x", "gs://bucket", "s3:/bucket/x", "file://elsewhere/x"):
+        with pytest.raises(InvalidInput, match="--out"):
+            Store(address)

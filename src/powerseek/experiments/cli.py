@@ -49,9 +49,7 @@ Episodes = Annotated[int, typer.Option(help="Episodes of each evaluation.")]
 @app.command()
 def sweep(
     study: StudyArgument,
-    out: Annotated[
-        Path | None, typer.Option(help="Results directory [default: runs/NAME].")
-    ] = None,
+    out: Annotated[str | None, typer.Option(help="Results directory [default: runs/NAME].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")] = False,
     workers: Annotated[int | None, typer.Option(help="Trials at a time [default: cores].")] = None,
     address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
@@ -61,11 +59,11 @@ def sweep(
     from powerseek.experiments.study import load_study
 
     loaded = load_study(study)
-    out = out or Path("runs") / loaded.name
+    out = out or str(Path("runs") / loaded.name)
     try:
         finished = run_study(loaded, out, resume=resume, workers=workers, address=address)
     except KeyboardInterrupt:
-        words = ["powerseek", "sweep", study, "--out", str(out), "--resume"]
+        words = ["powerseek", "sweep", study, "--out", out, "--resume"]
         for name, value in (("--workers", workers), ("--address", address)):
             words += [name, str(value)] if value is not None else []
         _say(f"Stopped; finished trials are kept. Go on with: {shlex.join(words)}")
@@ -114,7 +112,7 @@ def train(
     timesteps: Annotated[int, typer.Option(help="Environment steps.")] = 100_000,
     episodes: Episodes = 1000,
     out: Annotated[
-        Path | None, typer.Option(help="Where the model goes [default: under runs/train].")
+        str | None, typer.Option(help="Where the model goes [default: under runs/train].")
     ] = None,
 ) -> None:
     """Train one agent, print its measures and keep the model."""
@@ -160,14 +158,15 @@ def evaluate(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Results directory of a sweep.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Results directory of a sweep.")],
 ) -> None:
     """Merge and report what a results directory holds."""
+    from powerseek.experiments.files import folder_of
     from powerseek.experiments.grid import trials
     from powerseek.experiments.run import finish
     from powerseek.experiments.store import Store
 
-    store = Store(folder)
+    store = Store(folder_of(folder, "DIR"))
     grid = trials(store.study())
     store.check(grid)
     _show(finish(store, grid, anew=True))
@@ -192,15 +191,16 @@ def analyse(
     ] = None,
     limit: Annotated[int, typer.Option(help="Most states to enumerate.")] = 1_000_000,
     out: Annotated[
-        Path | None, typer.Option(help="Where the files go [default: runs/analyse/WORLD].")
+        str | None, typer.Option(help="Where the files go [default: runs/analyse/WORLD].")
     ] = None,
 ) -> None:
     """Enumerate a world: POWER, empowerment, the need frontier, every reward's exact optimum."""
     from powerseek.experiments.analyse import analyse, world_of
     from powerseek.experiments.analysis_files import check_out, make_folder, write_states
     from powerseek.experiments.analysis_text import print_analysis, watching
+    from powerseek.experiments.files import folder_of
 
-    folder = out or Path("runs") / "analyse" / world
+    folder = folder_of(out or Path("runs") / "analyse" / world)
     try:
         check_out(folder)
         made = world_of(world, _pairs(set_ or []), None if goal is None else _value(goal, "--goal"))

@@ -5,15 +5,42 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from powerseek.errors import PowerseekError
+from powerseek.errors import InvalidInput, PowerseekError
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+
+
+def folder_of(given: str | Path, field: str = "--out") -> Path:
+    """The folder that a path or a ``file:///`` address names, made absolute.
+
+    Args:
+        given: What a user gave.
+        field: The option it was given to.
+
+    Raises:
+        InvalidInput: An address of another kind.
+    """
+    found = _SCHEME.match(str(given))
+    if found is None:
+        return Path(given).expanduser().absolute()
+    host, path = urlsplit(str(given)).netloc, urlsplit(str(given)).path
+    if found[1].lower() != "file" or host not in ("", "localhost"):
+        hint = (
+            "Results are written to folders: mount the store as one and give that, or copy the "
+            "folder there when the sweep has ended (and back, to go on with --resume)."
+        )
+        raise InvalidInput(field, str(given), "a folder, or file:///and its path", hint)
+    return Path(unquote(path)).absolute()
 
 
 class StoreError(PowerseekError):

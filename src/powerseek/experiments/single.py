@@ -18,7 +18,7 @@ from powerseek.registry import make_world
 
 
 def train_one(
-    given: Mapping[str, Any], seed: int, out: Path | None
+    given: Mapping[str, Any], seed: int, out: str | Path | None
 ) -> tuple[pd.DataFrame, Path | None, tuple[str, ...]]:
     """Train the one cell of a study.
 
@@ -36,9 +36,10 @@ def train_one(
     study = make_study(given)
     (cell,) = cells(study)
     trial = Trial(cell, seed, study.name)
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InvalidInput("--out", str(out), "an empty or absent directory")
     store = Store(out or Path("runs") / "train" / trial.key)
+    held = store.out.exists() and (not store.out.is_dir() or any(store.out.iterdir()))
+    if out is not None and held:
+        raise InvalidInput("--out", str(out), "an empty or absent directory")
     rows = run_trial(trial, store.out)
     store.write(trial, rows)
     model = store.out / MODELS / f"{trial.key}.zip"

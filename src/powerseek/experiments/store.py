@@ -19,6 +19,7 @@ from powerseek import __version__
 from powerseek.errors import InvalidInput
 from powerseek.experiments.files import (
     StoreError,
+    folder_of,
     guard,
     names,
     read_json,
@@ -60,11 +61,14 @@ class Store:
     """One study's results directory.
 
     Args:
-        out: The directory; made absolute.
+        out: The directory, as a path or as ``file:///`` and its path; made absolute.
+
+    Raises:
+        InvalidInput: An address of something else.
     """
 
     def __init__(self, out: str | Path) -> None:
-        self.out = Path(out).expanduser().absolute()
+        self.out = folder_of(out)
         self.trials = self.out / "trials"
         self.results = self.out / "results.parquet"
 
