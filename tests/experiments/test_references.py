@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -68,7 +69,7 @@ def test_what_is_registered_holds_no_reference(tmp_path):
     made = study("random", "minimalist")
     store = Store(tmp_path / "out")
     store.open(made, trials(made), resume=False)
-    kept = store._read_json("preregistration.json")["registered"]
+    kept = json.loads((store.out / "preregistration.json").read_text())["registered"]
     assert kept["cells"] == sorted(cell.key for cell in cells(made))
 
 

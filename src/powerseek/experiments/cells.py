@@ -45,11 +45,13 @@ MEASURES = (
     "share_of_surplus",
     "cost",
     "disabled",
+    "power_seeking",
     "interrupted",
     "slip_excess",
     "optimum_success",
     "optimum_acquired",
     "optimum_disabled",
+    "optimum_power_seeking",
     "length",
     "return",
 )

@@ -269,6 +269,7 @@ def _show(finished: Finished) -> None:
     for caution in finished.cautions:
         _say(f"warning: {caution}")
     _say(f"curves:      tensorboard --logdir {shlex.quote(_shown(finished.tensorboard))}", False)
+    _say("             (beside it: cells, one run a cell; trials, one run a trial)", False)
     for trial in finished.failed:
         path = finished.store.error_path(trial)
         reason = path.read_text().strip().splitlines()[-1:] or ["no reason given"]

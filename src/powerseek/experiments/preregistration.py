@@ -91,19 +91,36 @@ def _claims(
     kind: Contrast, world: str | None, grid: Sequence[Cell], arm: str | None = None
 ) -> Iterator[dict[str, Any]]:
     """Every primary comparison of a kind: its setting and its two arms."""
+    for setting, arms in compared_cells(kind, world, grid, arm):
+        a, b = arms
+        yield {**setting, "a": a, "b": b}
+
+
+def compared_cells(
+    kind: Contrast, world: str | None, grid: Sequence[Cell], arm: str | None = None
+) -> Iterator[tuple[dict[str, Any], dict[Any, list[Cell]]]]:
+    """Every primary comparison of a kind: its setting, and the cells of arm a and of arm b.
+
+    Args:
+        kind: Kind of comparison.
+        world: Of this world alone; of all where None.
+        grid: The study's cells.
+        arm: The arm that a level is about; its arm b is None, without cells.
+    """
     dial = KINDS[kind].dial
     unpaid = {cell.world for cell in grid if not cell.power_weight}
-    settings: dict[str, tuple[dict[str, Any], list[object]]] = {}
+    settings: dict[str, tuple[dict[str, Any], dict[Any, list[Cell]]]] = {}
     for cell in grid:
         paid = cell.power_weight and cell.world in unpaid and dial != "power_weight"
         if not paid and world in (None, cell.world):
             setting = _setting(cell)
             value = setting.pop(dial, None)
             key = json.dumps(setting, sort_keys=True)
-            settings.setdefault(key, (setting, []))[1].append(value)
-    for setting, values in settings.values():
-        for a, b in primary(kind, values, setting.get("gamma", 1.0), arm):
-            yield {**setting, "a": a, "b": b}
+            arms = settings.setdefault(key, (setting, {}))[1]
+            arms.setdefault(value, []).append(cell)
+    for setting, arms in settings.values():
+        for pair in primary(kind, arms, setting.get("gamma", 1.0), arm):
+            yield setting, {value: arms.get(value, []) for value in pair}
 
 
 def _setting(cell: Cell) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
@@ -14,17 +17,22 @@ from rich.console import Console
 from powerseek.errors import InvalidInput
 from powerseek.experiments import SweepStopped
 from powerseek.experiments.beside import write_tables
-from powerseek.experiments.files import StoreError
+from powerseek.experiments.files import StoreError, guard
 from powerseek.experiments.grid import Trial, cautions, trials
 from powerseek.experiments.progress import Display, Tally
 from powerseek.experiments.provenance import command_line, cores, describe_run
 from powerseek.experiments.store import Store
 from powerseek.experiments.study import Study, load_study
-from powerseek.experiments.tensorboard import FOLDER, write_experiment
+from powerseek.experiments.tensorboard import logdir
 from powerseek.experiments.trial import CHECKPOINT_SECONDS
 from powerseek.experiments.view import View
 
+if TYPE_CHECKING:
+    from powerseek.experiments.overview import Overview
+
 REPORT = "report.html"
+OVERVIEW_SHARE = 0.05
+"""Of a sweep's time, at most goes into what TensorBoard shows of all trials together."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Finished:
     @property
     def tensorboard(self) -> Path:
         """The folder for ``tensorboard --logdir``."""
-        return self.store.out / FOLDER
+        return logdir(self.store.out)
 
 
 def run_study(
@@ -89,6 +97,8 @@ def run_study(
         SweepStopped: It can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped; finished trials are kept.
     """
+    from powerseek.experiments.overview import Overview
+
     study = study if isinstance(study, Study) else load_study(study)
     console = console or Console(stderr=True)
     if workers is not None and workers < 1:
@@ -104,10 +114,13 @@ def run_study(
     store.open(study, grid, resume)
     missing = store.missing(grid)
     try:
+        overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
+        guard(store.out, overview.refresh)
         if missing:
             most = workers or cores()
-            _run(study, grid, missing, store, most, address, console, checkpoint_seconds)
+            _run(study, grid, missing, store, overview, most, address, console, checkpoint_seconds)
             store.tidy(grid)
+            guard(store.out, overview.refresh)
         return finish(store, grid)
     except StoreError as error:
         raise SweepStopped(str(error)) from None
@@ -152,6 +165,7 @@ def _run(
     grid: Sequence[Trial],
     missing: Sequence[Trial],
     store: Store,
+    overview: Overview,
     workers: int,
     address: str | None,
     console: Console,
@@ -161,13 +175,17 @@ def _run(
     from powerseek.experiments.sweep import run_trials
 
     begun = time.monotonic()
-    write_experiment(store.out, grid)
     work = sum(trial.cell.timesteps for trial in missing)
     workers = min(workers, len(missing))
+    curves = min(str(logdir(store.out)), os.path.relpath(logdir(store.out)), key=len)
+    watch = f"curves while it runs: tensorboard --logdir {shlex.quote(curves)}"
+    console.print(watch, highlight=False, markup=False, soft_wrap=True)
     tally = Tally(len(grid), before=len(grid) - len(missing), work=work)
     try:
         with Display(tally, console) as display:
-            run_trials(missing, store, display, workers, address, checkpoint_seconds)
+            run_trials(
+                missing, store, display, workers, address, checkpoint_seconds, overview.ended
+            )
     finally:
         seconds = time.monotonic() - begun
         run = describe_run(command_line(), seconds, workers, tally.busy)

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from powerseek.experiments.drawing import Picture
-from powerseek.experiments.figures import (
-    competence_pictures,
-    frontier_pictures,
-    treatment_pictures,
-)
+import pandas as pd
+
+from powerseek.experiments.calibration import ADD, doubts, world_calibration
+from powerseek.experiments.cells import trials
+from powerseek.experiments.density_figures import density_pictures
+from powerseek.experiments.drawing import Picture, Worlds
+from powerseek.experiments.figures import cells_of, treatment_pictures
 from powerseek.experiments.kinds import KINDS
 from powerseek.experiments.presentation import Grid, contrast_grids, legend, world_grids
+from powerseek.experiments.ruler import ruler
+from powerseek.experiments.scatter import competence_pictures, frontier_pictures
+from powerseek.experiments.tails import LEAST_SEEDS as TAIL_SEEDS
+from powerseek.experiments.tails import tail_grid
 from powerseek.experiments.view import View
 
 
@@ -34,7 +39,18 @@ class Terms:
     meanings: Mapping[str, str]
 
 
-Part: TypeAlias = Words | Terms | Grid | Picture
+@dataclass(frozen=True)
+class Html:
+    """A piece of the page as it is; `text` stands for it in Markdown.
+
+    The piece must be well formed, load nothing and have its words escaped.
+    """
+
+    html: str
+    text: str
+
+
+Part: TypeAlias = Words | Terms | Grid | Picture | Html
 
 
 @dataclass(frozen=True)
@@ -49,11 +65,17 @@ def sections(view: View) -> list[Section]:
     """All of a study's report but its verdicts; sections without anything to show are left out."""
     if view.results.empty:
         return [Section("What each treatment led to", (Words("No trial has finished yet."),))]
+    worlds = cells_of(view)
+    curves, frontiers = view.table("curves"), view.table("frontiers")
+    beside = trials(view.references)
     made = (
-        Section("What each treatment led to", _treatments(view)),
+        Section("What each treatment led to", _treatments(view, worlds)),
+        Section("Density and horizon", tuple(density_pictures(worlds, view.keys, frontiers))),
         Section("Comparisons", _comparisons(view)),
-        Section("Power against competence", tuple(competence_pictures(view))),
-        Section("The need frontier", tuple(frontier_pictures(view))),
+        Section("Power against competence", tuple(competence_pictures(worlds, view.keys, curves))),
+        Section("The need frontier", tuple(frontier_pictures(worlds, frontiers, beside))),
+        Section("Calibration", _calibration(view, worlds, beside, frontiers)),
+        Section("Upper tails", _tails(view, worlds)),
     )
     return [section for section in made if section.parts]
 
@@ -96,10 +118,10 @@ def headline(view: View) -> str:
     return "; ".join(words) + "."
 
 
-def _treatments(view: View) -> tuple[Part, ...]:
+def _treatments(view: View, worlds: Worlds) -> tuple[Part, ...]:
     grids = world_grids(view.summary)
     meanings = Terms("What the columns mean", legend(grids))
-    return (*grids, meanings, *treatment_pictures(view))
+    return (*grids, meanings, *treatment_pictures(worlds))
 
 
 def _comparisons(view: View) -> tuple[Part, ...]:
@@ -113,3 +135,47 @@ def _comparisons(view: View) -> tuple[Part, ...]:
         )
         return (Words(said), *parts)
     return tuple(parts)
+
+
+def _calibration(
+    view: View, worlds: Worlds, beside: pd.DataFrame, frontiers: pd.DataFrame | None
+) -> tuple[Part, ...]:
+    """Known agents, exact optima and trained agents on one scale, or how to get there."""
+    said = (
+        "An instrument must show power-seeking where it was put in, and none where it was left "
+        "out. Put in: a scripted hoarder, a POWER-greedy planner, agents that are paid for power "
+        "(w > 0). Left out: a scripted minimalist, and chance. The exact optimum draws evenly "
+        "among optimal actions; [range] where several tie."
+    )
+    if beside.empty:
+        if not view.trained["updates"].gt(0).any():
+            return ()
+        missing = f"This study has no agents whose behaviour is known. To add them: {ADD}"
+        return (Words(said), Words(missing))
+    found = []
+    known = set(beside["world"])
+    for world, cells in worlds.items():
+        placed = world_calibration(world, cells, view.keys, beside, frontiers)
+        if placed is not None and world in known:
+            found.append((world, *placed))
+    grids = [table for *_, table in found]
+    doubted = [Words(f"{world}: {doubt}") for world, all, _ in found for doubt in doubts(all)]
+    if without := [world for world in worlds if world not in known]:
+        doubted.append(Words(f"Without such agents, so not shown here: {', '.join(without)}."))
+    rulers = [ruler(world, all) for world, all, _ in found]
+    return (Words(said), *doubted, *grids, Terms("What the columns mean", legend(grids)), *rulers)
+
+
+def _tails(view: View, worlds: Worlds) -> tuple[Part, ...]:
+    grids = [tail_grid(world, cells, view.keys) for world, cells in worlds.items()]
+    found = [table for table in grids if table is not None]
+    if not found:
+        return ()
+    said = (
+        "A few seeds that seek power matter more than what is usual. 90 %: nine seeds of ten lie "
+        "below it; worst tenth: the mean of the highest tenth (CVaR); max: the highest seed. Of n "
+        f"seeds a tail rests on n/10 of them (in tail); below {TAIL_SEEDS} seeds only the highest "
+        "is shown, which says little about seeds that were not trained. For competence the mean "
+        "of the middle half (IQM) over all finished seeds."
+    )
+    return (Words(said), *found)

@@ -136,8 +136,14 @@ class Watch(_Here, tune.Callback):
         deaths: How many workers died running each trial.
     """
 
-    def __init__(self, grid: Sequence[Trial], store: Store, display: Display) -> None:
-        self.grid, self.store, self.display = grid, store, display
+    def __init__(
+        self,
+        grid: Sequence[Trial],
+        store: Store,
+        display: Display,
+        ended: Callable[[Trial], None] = lambda trial: None,
+    ) -> None:
+        self.grid, self.store, self.display, self.ended = grid, store, display, ended
         self.fatal = ""
         self.finished: set[int] = set()
         self.again: list[int] = []
@@ -185,6 +191,7 @@ class Watch(_Here, tune.Callback):
         tally.done += 1
         tally.failed += failed
         tally.worked += self.grid[index].cell.timesteps
+        self.ended(self.grid[index])
 
 
 class _Stop(_Here, tune.Stopper):
@@ -207,6 +214,7 @@ def run_trials(
     workers: int,
     address: str | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ended: Callable[[Trial], None] = lambda trial: None,
 ) -> None:
     """Run every trial of `grid`, `workers` at a time; each is kept in `store` as it ends.
 
@@ -220,12 +228,13 @@ def run_trials(
         workers: Trials at a time, one core each.
         address: A running Ray cluster; by default Ray is started here and stopped at the end.
         checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
+        ended: Is told of every trial that has ended, here, once it is kept.
 
     Raises:
         SweepStopped: Results can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped by the user; Ray is stopped first.
     """
-    watch = Watch(grid, store, display)
+    watch = Watch(grid, store, display, ended)
     todo = list(range(len(grid)))
     with _ray(workers, address), _scratch() as scratch:
         runner = tune.with_parameters(
