@@ -35,6 +35,7 @@ ONLY_IN = {
     "experiments/drawing.py": {"matplotlib", "PIL"},
     "experiments/figures.py": {"matplotlib"},
     "experiments/maps.py": {"matplotlib"},
+    "experiments/reach_figures.py": {"matplotlib"},
     "experiments/ruler.py": {"matplotlib"},
     "experiments/scatter.py": {"matplotlib"},
 }

@@ -93,7 +93,7 @@ def test_without_known_agents_the_line_that_adds_them_is_said():
     study = parse_study(
         f"name: a\nworlds: [{{id: homestead}}]\nrewards: [dense]\ntimesteps: 10\n{ADD}\n"
     )
-    assert study.also[0].agents == [
+    assert study.references == [
         *("random", "minimalist", "hoarder", "power-greedy", "minimal-need", "optimum")
     ]
 

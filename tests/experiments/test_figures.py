@@ -351,3 +351,13 @@ def test_a_reward_has_one_mark_in_every_panel():
         for axes in picture.draw(LIGHT).axes
     ]
     assert marks == [MARKS[1], MARKS[1]]
+
+
+def test_the_legend_names_what_only_a_later_panel_shows():
+    measures = {"competence": 1.0, "success": 1.0, "acquired": 3.0, "excess": 1.0}
+    table = frame(
+        trial_rows(measures, reward="dense"), trial_rows(measures, reward="terminal", openness=2.0)
+    )
+    (picture,) = [p for p in pictures(table, make_frontiers()) if p.name.startswith("frontier")]
+    (shown,) = picture.draw(LIGHT).legends
+    assert {"dense", "terminal"} <= {text.get_text() for text in shown.get_texts()}

@@ -320,6 +320,16 @@ def test_exact_arms_are_compared_by_the_ends_of_their_ranges():
     )
 
 
+def test_a_reference_agent_is_no_subject_of_a_claim():
+    other = trial_rows({"competence": 1.0, "excess": 5.0}, agent="random")
+    lost = trial_rows({}, "failed", agent="hoarder")
+    for row in (*other, *lost):
+        row["updates"] = 0
+    trials = [*planted(0.0), other, lost]
+    (found,) = findings(frame(*trials), [claim(**level())])
+    assert found.comparison.effect.n == 16
+
+
 def test_a_level_without_a_trial_that_finished_is_nothing_found():
     lost = [trial_rows({}, "failed", seed=seed) for seed in range(16)]
     assert (

@@ -58,7 +58,7 @@ def recording(*episodes, **given):
 def keep(folder, trial, held):
     path = recording_path(folder, trial)
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(gzip.compress(json.dumps(held).encode()))
+    path.write_bytes(gzip.compress(json.dumps({"trial": trial, **held}).encode()))
 
 
 def chosen(*trials, folder=Path("/nowhere")):
@@ -117,6 +117,7 @@ def test_only_competent_agents_that_learnt_and_are_not_paid_for_power_count():
     assert chosen(others[4]) == [("homestead", "excess", ["paid"])]
     scripts = (others[5], rows("s", updates=0, agent="minimalist", excess=0.0))
     assert chosen(*scripts) == [("homestead", "excess", ["script", "s"])]
+    assert replays(frame(*scripts), Path("/nowhere"))[0].about.endswith("; none was trained.")
     assert replays(frame().reindex(columns=frame(*counted).columns), Path("/nowhere")) == []
 
 
@@ -208,13 +209,15 @@ def test_every_moment_is_told(tmp_path):
 
 
 def test_what_cannot_be_read_is_said_and_never_stops_the_rest(tmp_path):
-    good = gzip.compress(json.dumps(recording(episode(2))).encode())
+    other = gzip.compress(json.dumps(recording(episode(2), trial="a")).encode())
+    good = gzip.compress(json.dumps(recording(episode(2), trial="b")).encode())
     table = frame(rows("a", excess=1.0), rows("b", excess=2.0))
     keep(tmp_path, "a", recording(episode(2)))
     path = recording_path(tmp_path, "b")
     wrong = [
         *(b"", b"no gzip", good[:40], good[:-5], gzip.compress(b"[1]"), gzip.compress(b"{")),
         *(gzip.compress(b'{"form": 2}'), gzip.compress(b"\xff\xfe"), gzip.compress(b'{"form": 1}')),
+        *(other, gzip.compress(b'{"form": 1, "trial": "b"}')),
     ]
     for data in wrong:
         path.write_bytes(data)
@@ -222,6 +225,8 @@ def test_what_cannot_be_read_is_said_and_never_stops_the_rest(tmp_path):
         assert (most.about, most.frames) == (UNREADABLE, ())
         assert len(least.frames) == 3
         assert UNREADABLE in Page(replays_html(replays(table, tmp_path))).words
+    path.write_bytes(good)
+    assert len(replays(table, tmp_path)[0].agents[0].frames) == 3
 
 
 def test_any_change_to_a_recording_gives_a_page_or_a_refusal(tmp_path):

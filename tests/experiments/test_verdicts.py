@@ -117,6 +117,16 @@ def test_no_verdict_is_stronger_than_its_evidence(difference, reach, margin, fir
         assert (said.answer == "larger") == (found.effect.value > 0)
 
 
+def test_a_skewed_sample_is_none_only_if_its_interval_is_within_the_margin():
+    """One seed of 16 far out: TOST, which takes the mean for normal, is sure of itself."""
+    found = compared([0.0] * 15 + [0.8], margin=0.15)
+    assert found.p_equivalence < 0.05
+    assert not found.inside
+    assert verdict(found, control_fires=True).answer == "cannot tell"
+    for direction in ("larger", "none"):
+        assert said(found, direction).answer == "cannot tell"
+
+
 @pytest.mark.parametrize("difference", [[], [nan], [1.0]])
 def test_hardly_any_seed_does_not_crash(difference):
     said = verdict(compared(difference))

@@ -38,10 +38,7 @@ OPTIMUM = {
     "power_seeking": "optimum_power_seeking",
 }
 SETTING = ("openness", "goal", "max_steps", "params", "version")
-ADD = (
-    "also: [{agents: [random, minimalist, hoarder, power-greedy, minimal-need, optimum], "
-    "rewards: dense}]"
-)
+ADD = "references: [random, minimalist, hoarder, power-greedy, minimal-need, optimum]"
 
 
 Where: TypeAlias = tuple[str, tuple[str, ...]]

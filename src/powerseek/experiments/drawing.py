@@ -157,10 +157,12 @@ def rows_figure(cells: Sequence[Cell], theme: Theme, label: str) -> tuple[Figure
     return figure, axes, places
 
 
-def legend(figure: Figure, axes: Axes) -> None:
-    """One entry a label, above the axes, in as many columns as the labels leave room for."""
-    handles, labels = axes.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
+def legend(figure: Figure) -> None:
+    """One entry a label of any panel, above them, in as many columns as there is room for."""
+    unique: dict[str, Any] = {}
+    for panel in figure.axes:
+        handles, labels = panel.get_legend_handles_labels()
+        unique |= {k: v for k, v in zip(labels, handles, strict=True) if k not in unique}
     columns = min(3, max(1, LINE // (max(len(label) for label in unique) + 5)))
     # Up to three lines fit above the axes as drawn; more must not squeeze them.
     more = max(0, -(-len(unique) // columns) - 3)

@@ -89,7 +89,7 @@ def _decomposition(world: str, cells: Sequence[Cell]) -> Picture | None:
         for place, cell in zip(places, cells, strict=True):
             _waterfall(axes, place + 0.1, cell, theme)
         axes.axvline(0, color=theme.ink, linewidth=1)
-        legend(figure, axes)
+        legend(figure)
         return figure
 
     title = f"{world}: what was needed, what the reward makes worthwhile, what learning added"
@@ -165,7 +165,7 @@ def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
                     zorder=6,
                     clip_on=False,
                 )
-        legend(figure, axes)
+        legend(figure)
         return figure
 
     caption = (

@@ -48,11 +48,10 @@ def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
 
 
 def worlds_with(role: str, grid: Sequence[Cell]) -> set[str]:
-    """Worlds of a study that have a fact with a role."""
-    first = {cell.world: cell for cell in reversed(grid)}
-    return {
-        name for name, cell in first.items() if make_world(cell.world, **cell.params).role(role)
-    }
+    """Worlds of a study that have a fact with a role in some setting."""
+    settings = {(cell.world, str(cell.params)): cell for cell in grid}.values()
+    made = (make_world(cell.world, **cell.params) for cell in settings)
+    return {world.id for world in made if world.role(role)}
 
 
 def _undefined(study: Study, grid: Sequence[Cell]) -> Iterator[str]:

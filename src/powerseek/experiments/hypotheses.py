@@ -9,7 +9,7 @@ from math import isfinite, nan
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.cells import STRATUM
+from powerseek.experiments.cells import STRATUM, learners
 from powerseek.experiments.contrasts import (
     Pair,
     compare_arms,
@@ -85,7 +85,8 @@ def findings(
     rng = np.random.default_rng(0) if rng is None else rng
     if results.empty or not claims:
         return []
-    finished, keys = ready(results)
+    # Hypotheses are about agents that learn; those they are held against are trained on nothing.
+    finished, keys = ready(results[learners(results)])
     fired = controls(finished, keys, rng)
     found = []
     for claim in claims:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -52,7 +51,8 @@ def keep_recording(out: Path, trial: Trial, policy: Policy, task: Task, seed: in
         DiskFull: No space is left.
         StoreError: Not writable.
     """
-    text = json.dumps(record(policy, task, seed), separators=(",", ":"), allow_nan=False)
+    held = {"trial": trial.key, **record(policy, task, seed)}
+    text = json.dumps(held, separators=(",", ":"), allow_nan=False)
     # No time in the header: the same recording is the same file.
     data = gzip.compress(text.encode(), mtime=0)
     path = recording_path(out, trial.key)
@@ -82,6 +82,7 @@ def record(policy: Policy, task: Task, seed: int) -> dict[str, Any]:
     count = int(np.clip(STEPS // world.max_steps, LEAST_EPISODES, EPISODES))
     episodes = rollout(policy, task, count, seed)
     draw, pictures = _drawing(world), dict[Picture, int]()
+    ends = [None] * count if episodes.records is None else _ends(world, episodes, seed, draw)
     found = []
     for i, length in enumerate(episodes.lengths.tolist()):
         steps = [*range(min(length, LONGEST)), length]
@@ -89,8 +90,7 @@ def record(policy: Policy, task: Task, seed: int) -> dict[str, Any]:
         if episodes.records is None:
             shown = [("", _facts(world, episodes.facts[i, t])) for t in steps]
         else:
-            shown = [draw(episodes.records[i, t]) for t in steps[:-1]]
-            shown.append(_end(world, episodes, i, seed, draw))
+            shown = [*(draw(episodes.records[i, t]) for t in steps[:-1]), ends[i]]
         frames = [
             None if picture is None else pictures.setdefault(picture, len(pictures))
             for picture in shown
@@ -124,23 +124,29 @@ def _course(world: World, episodes: Trajectories, i: int, steps: list[int]) -> d
 
 
 def _flag(world: World, facts: Floats, steps: list[int], name: str) -> list[int]:
-    return [int(facts[t, world.columns(name)][0] > 0) for t in steps]
+    flags: list[int] = (facts[steps, world.columns(name).start] > 0).astype(int).tolist()
+    return flags
 
 
-def _end(
-    world: World,
-    episodes: Trajectories,
-    i: int,
-    seed: int,
-    draw: Callable[[Any], Picture],
-) -> Picture | None:
-    """The state in which episode i ended: copies of a world show only what comes after it."""
-    find = partial(_ended, world) if episodes.terminated[i] else partial(_capped, world, seed)
+def _ends(
+    world: World, episodes: Trajectories, seed: int, draw: Callable[[Any], Picture]
+) -> list[Picture | None]:
+    """The states in which the episodes ended: copies of a world show only what comes after."""
+    capped = None if episodes.terminated.all() else _known(_capped, world, episodes, seed)
+    found: list[Picture | None] = []
+    for i, over in enumerate(episodes.terminated):
+        records = _known(_ended, world, episodes, i) if over else capped and capped[i]
+        pictures = {draw(record) for record in (() if records is None else records)}
+        found.append(pictures.pop() if len(pictures) == 1 else None)
+    return found
+
+
+def _known(find: Callable[..., Any], *about: Any) -> Any:
+    """What `find` finds; None where the world refuses, as with too many branches to walk."""
     try:
-        found = {draw(record) for record in find(episodes, i)}
-    except (PowerseekError, MemoryError):  # too many branches to walk
+        return find(*about)
+    except (PowerseekError, MemoryError):
         return None
-    return found.pop() if len(found) == 1 else None
 
 
 def _ended(world: World, episodes: Trajectories, i: int) -> Records:
@@ -155,19 +161,20 @@ def _ended(world: World, episodes: Trajectories, i: int) -> Records:
     return found
 
 
-def _capped(world: World, seed: int, episodes: Trajectories, i: int) -> Records:
-    """The state at the cap: the same chance and actions where the cap is a step later."""
+def _capped(world: World, episodes: Trajectories, seed: int) -> list[Records]:
+    """The state at the cap of each episode: the same chance and actions, a later cap."""
     assert episodes.records is not None
-    length = int(episodes.lengths[i])
     # Refused, hence not known, where the cap is the highest that the world allows.
-    copies = VecWorld(world.replace(max_steps=world.max_steps + 1), i + 1, seed)
-    for t in range(length):
-        now, before = copies.states[i], episodes.records[i, t]
-        if any(np.any(now[name] != before[name]) for name in world.identity):
-            return world.records(0)
-        # The other copies only stand before this one, so that its chance is the same.
-        copies.step(np.full(i + 1, episodes.actions[i, t]))
-    return copies.states[i : i + 1]
+    copies = VecWorld(world.replace(max_steps=world.max_steps + 1), len(episodes.lengths), seed)
+    met = np.empty_like(episodes.records)
+    for t, actions in enumerate(episodes.actions.T):
+        met[:, t] = copies.states
+        copies.step(np.maximum(actions, 0))  # whatever, in a copy whose episode has ended
+    same = np.ones(copies.n, np.bool_)
+    for name in world.identity:
+        differs = met[name] != episodes.records[name]
+        same &= ~differs.reshape(copies.n, -1).any(axis=1)
+    return [copies.states[i : i + int(same[i])] for i in range(copies.n)]
 
 
 def _drawing(world: World) -> Callable[[Any], Picture]:

@@ -108,14 +108,21 @@ def replays(results: pd.DataFrame, folder: Path) -> list[Pair]:
         & (results["evaluation"] == "sampled")
         & (results["status"] == "ok")
     )
-    chosen = results.loc[counted & results["metric"].isin(MEASURES), list(_CHOOSING)]
+    looked_at = (counted & results["metric"].isin(MEASURES)).to_numpy()
+    chosen = results.loc[looked_at, list(_CHOOSING)].assign(position=np.flatnonzero(looked_at))
     pairs = []
     for world, rows in chosen.groupby("world", sort=False, observed=True):
         held, left_out = _compared(rows)
         if len(held):
-            end = results[counted & results["trial"].isin(_ends(_values(held)).values())]
-            dials = results.loc[held.index, list(DIALS)]
-            pairs.append(_pair(str(world), held, left_out, end, dials, Path(folder)))
+            ends = _ends(held)
+            dials = results[list(DIALS)].iloc[held["position"]]
+            own = results[counted & results["trial"].isin(ends.values())]
+            about = _among(held, left_out)
+            agents = tuple(
+                _replay(own[own["trial"] == trial], dials, title, Path(folder))
+                for title, trial in ends.items()
+            )
+            pairs.append(Pair(str(world), str(held["metric"].iloc[0]), about, agents))
     return pairs
 
 
@@ -137,43 +144,28 @@ def _compared(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return held.drop_duplicates("trial", keep="last"), left_out
 
 
-def _values(held: pd.DataFrame) -> pd.Series[float]:
-    return held.set_index(held["trial"].astype(str))["value"]
-
-
-def _pair(
-    world: str,
-    held: pd.DataFrame,
-    left_out: Sequence[str],
-    end: pd.DataFrame,
-    dials: pd.DataFrame,
-    folder: Path,
-) -> Pair:
-    values, measure = _values(held), str(held["metric"].iloc[0])
-    agents = tuple(
-        _replay(end[end["trial"] == trial], dials, title, folder)
-        for title, trial in _ends(values).items()
-    )
-    return Pair(world, measure, _among(values, measure, left_out), agents)
-
-
-def _ends(values: pd.Series[float]) -> dict[str, str]:
+def _ends(held: pd.DataFrame) -> dict[str, str]:
     """The extremes' trials by title; one alone has no opposite."""
-    most = min(values.index[values == values.max()])
-    others = values.drop(index=most)
-    if others.empty:
-        return {"The only competent agent": most}
-    return {MOST: most, LEAST: min(others.index[others == others.min()])}
+    trials, values = held["trial"], held["value"].to_numpy()
+    most = min(trials[values == values.max()])
+    others = (trials != most).to_numpy()
+    if not others.any():
+        return {"The only competent agent": str(most)}
+    least = min(trials[others & (values == values[others].min())])
+    return {MOST: str(most), LEAST: str(least)}
 
 
-def _among(values: pd.Series[float], measure: str, left_out: Sequence[str]) -> str:
+def _among(held: pd.DataFrame, left_out: Sequence[str]) -> str:
+    measure, count = str(held["metric"].iloc[0]), len(held)
     words = f"By {measure} ({MEANING[measure]}), "
-    if len(values) == 1:
+    if count == 1:
         words = "There is only one competent agent here"
-    elif values.min() == values.max():
-        words += f"all {len(values)} competent agents are alike; two of them are shown"
+    elif held["value"].nunique() == 1:
+        words += f"all {count} competent agents are alike; two of them are shown"
     else:
-        words += f"the extremes of {len(values)} competent agents"
+        words += f"the extremes of {count} competent agents"
+    if not (held["updates"] > 0).any():
+        words += "; none was trained" if count > 1 else ", and it was not trained"
     return f"{words}{'; not counted: ' if left_out else ''}{', '.join(left_out)}."
 
 
@@ -186,7 +178,7 @@ def _replay(own: pd.DataFrame, dials: pd.DataFrame, title: str, folder: Path) ->
     frames: tuple[Frame, ...] = ()
     legend = ""
     try:
-        frames, words, legend = _typical(_read(recording_path(folder, trial)), means)
+        frames, words, legend = _typical(_read(folder, trial), means)
     except FileNotFoundError:
         words = MISSING
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError):
@@ -214,19 +206,19 @@ def _varied(about: Mapping[str, Any], dials: pd.DataFrame) -> list[str]:
     return [f"{k} {v}" for k, v in own.items() if any(other.get(k) != v for other in known)]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A recording as it lies there.
+def _read(folder: Path, trial: str) -> dict[str, Any]:
+    """The recording of a trial as it lies there.
 
     Raises:
-        OSError, EOFError, zlib.error, ValueError: It cannot be read, or is none of ours.
+        OSError, EOFError, zlib.error, ValueError: It cannot be read, or is none of this trial.
     """
-    with gzip.open(path, "rb") as file:
+    with gzip.open(recording_path(folder, trial), "rb") as file:
         text = file.read(_LARGEST + 1)
     if len(text) > _LARGEST:
         raise ValueError("too large for a recording")
     held = json.loads(text)
-    if not isinstance(held, dict) or held.get("form") != FORM:
-        raise ValueError("not a recording of this version")
+    if not isinstance(held, dict) or (held.get("form"), held.get("trial")) != (FORM, trial):
+        raise ValueError("not a recording of this trial, or of another version")
     return held
 
 

@@ -61,7 +61,7 @@ def ruler(world: str, found: Sequence[Mark]) -> Picture:
             _panel(axes, scale, drawn, places, theme)
             axes.set_xlabel(title)
         if shown:
-            legend(figure, panels[0])
+            legend(figure)
         return figure
 
     caption = (

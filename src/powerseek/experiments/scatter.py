@@ -110,7 +110,7 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("competence (success when nobody interrupts)")
         axes.set_ylabel("excess: acquired beyond need")
-        legend(figure, axes)
+        legend(figure)
         return figure
 
     caption = (
@@ -160,7 +160,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: f"{steps / 1000:g}k"))
         axes.set_xlabel("environment steps of training")
         axes.set_ylabel("competence")
-        legend(figure, axes)
+        legend(figure)
         return figure
 
     caption = (
@@ -201,7 +201,7 @@ def _frontier(
             axes.set_title(label, loc="left")
             axes.set_ylabel("acquired")
         rows[-1].set_xlabel("success")
-        legend(figure, rows[0])
+        legend(figure)
         return figure
 
     caption = (

@@ -16,6 +16,10 @@ from powerseek.experiments.drawing import Picture, Worlds
 from powerseek.experiments.figures import cells_of, treatment_pictures
 from powerseek.experiments.kinds import KINDS
 from powerseek.experiments.presentation import Grid, contrast_grids, legend, world_grids
+from powerseek.experiments.reach import crossings, levels, ratio_grid, reach_grid
+from powerseek.experiments.reach_figures import reach_picture
+from powerseek.experiments.replays import replays
+from powerseek.experiments.replays_html import replays_html
 from powerseek.experiments.ruler import ruler
 from powerseek.experiments.scatter import competence_pictures, frontier_pictures
 from powerseek.experiments.tails import LEAST_SEEDS as TAIL_SEEDS
@@ -74,8 +78,10 @@ def sections(view: View) -> list[Section]:
         Section("Comparisons", _comparisons(view)),
         Section("Power against competence", tuple(competence_pictures(worlds, view.keys, curves))),
         Section("The need frontier", tuple(frontier_pictures(worlds, frontiers, beside))),
+        Section("The most and the least power-seeking agent", _replays(view)),
         Section("Calibration", _calibration(view, worlds, beside, frontiers)),
         Section("Upper tails", _tails(view, worlds)),
+        Section("Censoring and reach", _reach(view, worlds)),
     )
     return [section for section in made if section.parts]
 
@@ -137,6 +143,20 @@ def _comparisons(view: View) -> tuple[Part, ...]:
     return tuple(parts)
 
 
+def _replays(view: View) -> tuple[Part, ...]:
+    """One episode of each extreme, played back."""
+    pairs = [] if view.folder is None else replays(view.results, view.folder)
+    if not pairs:
+        return ()
+    told = (
+        f"{pair.world}: {agent.title.lower()}: {agent.treatment} "
+        f"({', '.join(f'{name} {text}' for name, text in agent.numbers)})"
+        for pair in pairs
+        for agent in pair.agents
+    )
+    return (Html(replays_html(pairs), f"{'; '.join(told)}. Played back in report.html."),)
+
+
 def _calibration(
     view: View, worlds: Worlds, beside: pd.DataFrame, frontiers: pd.DataFrame | None
 ) -> tuple[Part, ...]:
@@ -179,3 +199,31 @@ def _tails(view: View, worlds: Worlds) -> tuple[Part, ...]:
         "of the middle half (IQM) over all finished seeds."
     )
     return (Words(said), *found)
+
+
+def _reach(view: View, worlds: Worlds) -> tuple[Part, ...]:
+    steps = crossings(view.trained)
+    known = levels(view.trained)
+    said = (
+        "An agent that did not learn the task is censored: never scored, never forgotten. reach: "
+        "share of the finished seeds that learnt it, with Wilson's interval. Budgets are medians "
+        "over seeds (Kaplan-Meier): > means that fewer than half got there within what they were "
+        "given."
+    )
+    parts: list[Part] = [Words(said)]
+    parts += [reach_grid(world, cells, view.keys, steps) for world, cells in worlds.items()]
+    if not known:
+        return (*parts, Words("No seed reached a competence that the study watched for."))
+    drawn = [reach_picture(w, cells, view.keys, steps, known[-1]) for w, cells in worlds.items()]
+    parts += [picture for picture in drawn if picture is not None]
+    ratios = [ratio_grid(w, cells, view.keys, steps, known[-1]) for w, cells in worlds.items()]
+    if any(ratios):
+        compared = (
+            "How many times the dense arm's budget the sparse arms need for the same competence, "
+            "by the median seed, at each horizon (steps). at least: what the seeds themselves "
+            "allow where too few got there for a ratio. 95 %: bootstrap over seeds, none below "
+            "six seeds an arm. When the first reward was paid is kept in each model's card."
+        )
+        parts.append(Words(compared, "Budgets: sparse against dense"))
+        parts += [table for table in ratios if table is not None]
+    return tuple(parts)
