@@ -167,6 +167,19 @@ def test_a_cell_shows_mean_and_band_of_the_seeds_that_have_ended(tmp_path: Path)
     assert read(cell_folder(tmp_path, GRID[1])) == {}
 
 
+def test_trials_wait_where_little_time_may_go_into_it_and_none_is_lost(tmp_path: Path) -> None:
+    store, _ = opened(tmp_path)
+    overview = Overview(store, GRID, share=1e-6)
+    overview.refresh()
+    members = [trial for trial in GRID if trial.cell.key == GRID[0].cell.key]
+    for trial in members:
+        keep(store, trial)
+        overview.ended(trial)
+        check(tmp_path, members[:1])
+    overview.refresh()
+    check(tmp_path, members)
+
+
 def test_failed_and_missing_trials_and_lost_curves_are_left_out(tmp_path: Path) -> None:
     store, overview = opened(tmp_path)
     overview.refresh()

@@ -15,6 +15,7 @@ Everything here is made from ``curves/`` and can be made again; no result depend
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -113,12 +114,21 @@ class Overview:
         store: The results directory.
         grid: All trials of the study.
         hypotheses: Its hypotheses.
+        share: Of the time, in (0, 1], at most goes into taking in trials that have ended: what
+            is written for one grows with the number of trials. Below 1 some wait for the next
+            one, or for `refresh`.
     """
 
     def __init__(
-        self, store: Store, grid: Sequence[Trial], hypotheses: Sequence[Hypothesis] = ()
+        self,
+        store: Store,
+        grid: Sequence[Trial],
+        hypotheses: Sequence[Hypothesis] = (),
+        share: float = 1.0,
     ) -> None:
-        self.store, self.grid = store, grid
+        self.store, self.grid, self.share = store, grid, share
+        self._waiting: dict[Path, Run] = {}
+        self._not_before = 0.0
         self._overview, self._cells = overview_folder(store.out), cells_folder(store.out)
         self._done: dict[str, float] = {}
         self._curves: dict[str, Curve] = {}
@@ -172,8 +182,18 @@ class Overview:
         with contextlib.suppress(OSError):
             if not self.store.error_path(trial).is_file():
                 self._look(trial)
-                for run in self._of[trial.key]:
-                    self._write(run)
+                self._waiting |= {run.folder: run for run in self._of[trial.key]}
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        begun = time.monotonic()
+        if begun < self._not_before:
+            return
+        for run in self._waiting.values():
+            self._write(run)
+        self._waiting = {}
+        ended = time.monotonic()
+        self._not_before = begun + (ended - begun) / self.share
 
     def _look(self, trial: Trial) -> None:
         """Note whether, and when, a trial was finished."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from powerseek.experiments.overview import Overview
 
 REPORT = "report.html"
+OVERVIEW_SHARE = 0.05
+"""Of a sweep's time, at most goes into what TensorBoard shows of all trials together."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,13 @@ def run_study(
     store.open(study, grid, resume)
     missing = store.missing(grid)
     try:
-        overview = Overview(store, grid, study.hypotheses)
+        overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
         guard(store.out, overview.refresh)
         if missing:
             most = workers or cores()
             _run(study, grid, missing, store, overview, most, address, console, checkpoint_seconds)
             store.tidy(grid)
+            guard(store.out, overview.refresh)
         return finish(store, grid)
     except StoreError as error:
         raise SweepStopped(str(error)) from None
