@@ -397,6 +397,7 @@ def _manifest(study: Study) -> dict[str, Any]:
             "models": "trained agents",
             "checkpoints": "where each unfinished trial goes on with --resume",
             "tensorboard": "curves and hyperparameters as TensorBoard reads them",
+            "replays": "a few episodes of each competent agent, drawn",
             "curves.parquet": "one row per trial x evaluation while training",
             "frontiers.parquet": "need and most of each setting, one row per vertex",
             KEPT: "the study",
