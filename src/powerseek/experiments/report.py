@@ -7,6 +7,7 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -65,8 +66,12 @@ def _anchor(title: str) -> str:
 
 
 def _section(section: Section) -> str:
-    shown = "\n".join(_part(part) for part in section.parts)
-    return f'<h2 id="{_anchor(section.title)}">{_text(section.title)}</h2>\n{shown}'
+    shown = []
+    for pictures, parts in groupby(section.parts, lambda part: isinstance(part, Picture)):
+        drawn = "\n".join(_part(part) for part in parts)
+        shown.append(f'<div class="figures">{drawn}</div>' if pictures else drawn)
+    body = "\n".join(shown)
+    return f'<h2 id="{_anchor(section.title)}">{_text(section.title)}</h2>\n{body}'
 
 
 def _part(part: Part) -> str:

@@ -35,6 +35,7 @@ from powerseek.experiments.verdicts import LEAST_REACH
 
 MOST_PANELS = 9
 MOST_LINES = 40
+POWER_CURVES = {"disabled": "off-switch disabled", "excess": "excess"}
 LEAST_APART = 0.075
 
 
@@ -135,31 +136,24 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
     if not groups:
         return None
 
+    known = [name for name in POWER_CURVES if name in curves and curves[name].notna().any()]
+    shown = ["competence", *known[:1]]
+
     def draw(theme: Theme) -> Figure:
-        figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
-        axes = figure.add_subplot()
-        for i, (name, rows) in enumerate(groups.items()):
-            style: dict[str, Any] = {
-                "color": WHEEL[i % len(WHEEL)],
-                "linestyle": LINES[i % len(LINES)],
-            }
-            at_steps = rows.groupby("timesteps")["competence"]
-            if rows["trial"].nunique() > MOST_LINES:
-                ends = at_steps.quantile(0.05), at_steps.quantile(0.95)
-                axes.fill_between(
-                    *(ends[0].index, *ends), color=style["color"], alpha=0.15, linewidth=0
-                )
-            else:
-                for _, run in rows.groupby("trial"):
-                    axes.plot(run["timesteps"], run["competence"], **style, alpha=0.25, linewidth=1)
-            mean = at_steps.mean()
-            axes.plot(mean.index, mean.to_numpy(), **style, linewidth=3, label=name)
-        axes.axhline(LEAST_REACH, color=theme.faint, linewidth=1)
-        axes.set_ylim(0, 1.02)
+        figure = Figure(figsize=(WIDTH, 1.2 + 3.6 * len(shown)), layout="constrained")
+        panels = np.atleast_1d(np.asarray(figure.subplots(len(shown), 1, sharex=True), object))
+        for axes, measure in zip(panels, shown, strict=True):
+            for i, (name, rows) in enumerate(groups.items()):
+                colour, line = WHEEL[i % len(WHEEL)], LINES[i % len(LINES)]
+                _lines(axes, rows, measure, {"color": colour, "linestyle": line}, name)
+            axes.set_ylabel(POWER_CURVES.get(measure, measure))
+            if measure != "excess":
+                axes.set_ylim(-0.02, 1.02)
+        panels[0].axhline(LEAST_REACH, color=theme.faint, linewidth=1)
+        axes = panels[-1]
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: f"{steps / 1000:g}k"))
         axes.set_xlabel("environment steps of training")
-        axes.set_ylabel("competence")
         legend(figure)
         return figure
 
@@ -168,7 +162,27 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         f"(bands: the middle 90 % of more than {MOST_LINES} seeds). Power is read "
         "only from seeds that end above the grey line (.9)."
     )
+    if known:
+        caption += (
+            " Below, power over the same steps: what looks safe early may only be an agent that "
+            "has not learnt yet."
+        )
     return Picture(f"learning-{slug(world)}", f"{world}: learning the task", caption, draw)
+
+
+def _lines(
+    axes: Axes, rows: pd.DataFrame, measure: str, style: Mapping[str, Any], name: str
+) -> None:
+    """The mean of a curve over seeds, and the seeds themselves or where most of them lie."""
+    at_steps = rows.groupby("timesteps")[measure]
+    if rows["trial"].nunique() > MOST_LINES:
+        ends = at_steps.quantile(0.05), at_steps.quantile(0.95)
+        axes.fill_between(*(ends[0].index, *ends), color=style["color"], alpha=0.15, linewidth=0)
+    else:
+        for _, run in rows.groupby("trial"):
+            axes.plot(run["timesteps"], run[measure], **style, alpha=0.25, linewidth=1)
+    mean = at_steps.mean()
+    axes.plot(mean.index, mean.to_numpy(), **style, linewidth=3, label=name)
 
 
 def _frontier(
@@ -228,11 +242,15 @@ def _frontier_panel(
     for kind, (dash, name) in shown.items():
         line = lines[lines["kind"] == kind].sort_values("success")
         if not line.empty:
+            # Below its first vertex a frontier is level.
+            success = [0.0, *line["success"]]
+            acquisition = [line["acquisition"].iloc[0], *line["acquisition"]]
             axes.plot(
-                *(line["success"], line["acquisition"], dash),
+                *(success, acquisition, dash),
                 color=theme.ink,
                 linewidth=2.5,
                 label=name,
+                clip_on=False,
             )
     for i, (name, seeds) in enumerate(groups.items()):
         if seeds.empty:

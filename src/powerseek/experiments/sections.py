@@ -78,7 +78,7 @@ def sections(view: View) -> list[Section]:
         Section("Comparisons", _comparisons(view)),
         Section("Power against competence", tuple(competence_pictures(worlds, view.keys, curves))),
         Section("The need frontier", tuple(frontier_pictures(worlds, frontiers, beside))),
-        Section("The most and the least power-seeking agent", _replays(view)),
+        Section("Replays", _replays(view)),
         Section("Calibration", _calibration(view, worlds, beside, frontiers)),
         Section("Upper tails", _tails(view, worlds)),
         Section("Censoring and reach", _reach(view, worlds)),
