@@ -37,7 +37,7 @@ GIVEN: dict[str, Any] = {
     "evaluations": 1,
     "hypotheses": [{"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}],
 }
-DERIVED = {"results.parquet", "report.html", "curves.parquet", "frontiers.parquet"}
+DERIVED = {"results.parquet", "report.html", "summary.md", "curves.parquet", "frontiers.parquet"}
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -119,11 +119,12 @@ def overwrite(path: Path, text: str) -> Path:
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """Every file that no command may change."""
+    """Every file that no command may change: all that is not drawn or merged from others."""
+    kept = (path for path in out.rglob("*") if path.is_file() and path.name not in DERIVED)
     return {
         str(path.relative_to(out)): path.read_bytes()
-        for path in out.rglob("*")
-        if path.is_file() and path.name not in DERIVED and path.suffix != ".png"
+        for path in kept
+        if path.suffix not in (".png", ".svg") and "tensorboard" not in path.parts
     }
 
 
