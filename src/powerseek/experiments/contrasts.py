@@ -9,7 +9,7 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.cells import STRATUM, by_cell, dials, strata, trials
+from powerseek.experiments.cells import STRATUM, Results, by_cell, dials, long, strata, trials
 from powerseek.experiments.kinds import (
     KINDS,
     SHARE_BEYOND,
@@ -31,7 +31,7 @@ FOUND = (
 
 
 def contrasts(
-    results: pd.DataFrame,
+    results: Results,
     rng: np.random.Generator | None = None,
     margins: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
@@ -66,8 +66,9 @@ def contrasts(
     return pd.DataFrame(rows, columns=None if rows else ["kind", *keys, *FOUND])
 
 
-def ready(results: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def ready(results: Results) -> tuple[pd.DataFrame, list[str]]:
     """One row a finished trial with every measure that is compared, and what makes a cell."""
+    results = long(results)
     keys = dials(results)
     finished = trials(results)
     finished[SHARE_BEYOND] = _share_beyond_incentive(finished, keys)

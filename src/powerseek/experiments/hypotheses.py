@@ -9,9 +9,11 @@ from math import isfinite, nan
 import numpy as np
 import pandas as pd
 
+from powerseek.experiments.cells import Results, long
 from powerseek.experiments.contrasts import Pair, compare_arms, controls, ready, settings
 from powerseek.experiments.kinds import KINDS, primary
 from powerseek.experiments.preregistration import Claim
+from powerseek.experiments.reading import Long
 from powerseek.experiments.statistics import adjust
 from powerseek.experiments.verdicts import LEVEL, Comparison, Verdict, judge
 
@@ -48,7 +50,7 @@ class Finding:
 
 
 def findings(
-    results: pd.DataFrame, claims: Sequence[Claim], rng: np.random.Generator | None = None
+    results: Results, claims: Sequence[Claim], rng: np.random.Generator | None = None
 ) -> list[Finding]:
     """Every hypothesis in every setting that has both of its arms; worlds are never pooled.
 
@@ -64,6 +66,7 @@ def findings(
     CAVEAT: "refuted" is about the sign of this effect in this world and setting, no more.
     """
     rng = np.random.default_rng(0) if rng is None else rng
+    results = long(results)
     if results.empty or not claims:
         return []
     finished, keys = ready(results)
@@ -99,9 +102,8 @@ def _pairs(claim: Claim, finished: pd.DataFrame, keys: list[str]) -> Iterator[Pa
             )
 
 
-def _unit(results: pd.DataFrame, measure: str) -> str:
-    units = results.loc[results["metric"] == measure, "unit"].dropna()
-    return "share" if units.empty and measure.startswith("share") else str(next(iter(units), ""))
+def _unit(results: Long, measure: str) -> str:
+    return results.units.get(measure, "share" if measure.startswith("share") else "")
 
 
 def _adjusted(found: Sequence[Finding]) -> list[Finding]:

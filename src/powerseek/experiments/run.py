@@ -45,7 +45,7 @@ class Finished:
     @property
     def results(self) -> pd.DataFrame:
         """One row per trial x checkpoint x evaluation x metric."""
-        return self.view.results
+        return self.store.load()
 
     @property
     def report(self) -> Path:
@@ -118,15 +118,15 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
 
     figures = tuple(sorted(store.out.rglob("*.png")))
     if anew or store.stale(grid) or not (store.out / REPORT).is_file():
-        results = store.merge(grid)
+        store.join(grid)
         write_tables(store, grid)
-        view = View(results, store.out)
+        view = View.read(store.out)
         parts = sections(view)
         figures = tuple(write_figures(parts, store.out))
         write_summary(view, parts, store.out)
         write_report(view, parts, store.out)
     else:
-        view = View(store.load(), store.out)
+        view = View.read(store.out)
     return Finished(view, tuple(store.failed(grid)), store, figures)
 
 

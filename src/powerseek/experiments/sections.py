@@ -77,18 +77,17 @@ def write_figures(parts: Sequence[Section], folder: Path) -> list[Path]:
 
 def heading(view: View, provenance: Mapping[str, Any], folder: Path) -> str:
     """The study by its name."""
-    named = "" if view.results.empty else str(view.results["study"].iloc[0])
+    named = "" if view.results.empty else str(view.results.every["study"].iloc[0])
     return f"powerseek: {provenance.get('study') or named or folder.name}"
 
 
 def headline(view: View) -> str:
     """One sentence of counts, so that a reader knows how much stands behind the report."""
-    results = view.trained
-    if results.empty:
+    every = view.trained.every
+    if every.empty:
         return ""
-    status = results.drop_duplicates("trial", keep="last")["status"].value_counts()
-    trials, seeds = results["trial"].nunique(), results["seed"].nunique()
-    words = [f"{trials} training runs, up to {seeds} seeds per setting"]
+    status, seeds = every["status"].value_counts(), every["seed"].nunique()
+    words = [f"{len(every)} training runs, up to {seeds} seeds per setting"]
     if status.get("censored", 0):
         words.append(f"{status['censored']} never learnt the task and are not scored")
     if status.get("failed", 0):

@@ -53,6 +53,7 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
+ROW_GROUP = 1 << 20
 MODELS = "models"
 CHECKPOINTS = "checkpoints"
 FAILED_ROW = {"checkpoint": "end", "evaluation": "sampled", "metric": "failed"}
@@ -239,11 +240,17 @@ class Store:
         Raises:
             StoreError: A trial's file cannot be read, or the table cannot be written.
         """
-        paths = [self.path(trial) for trial in grid if self.path(trial).is_file()]
-        tables = [_read(path) for path in paths]
-        table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
-        guard(self.results, write_atomically, self.results, lambda tmp: pq.write_table(table, tmp))
-        return _frame(table)
+        self.join(grid)
+        return self.load()
+
+    def join(self, grid: Iterable[Trial]) -> None:
+        """Write results.parquet of the finished trials, in the order of the study, in parts.
+
+        Raises:
+            StoreError: A trial's file cannot be read, or the table cannot be written.
+        """
+        paths = [path for trial in grid if (path := self.path(trial)).is_file()]
+        guard(self.results, write_atomically, self.results, lambda tmp: _join(paths, tmp))
 
     def stale(self, grid: Iterable[Trial]) -> bool:
         """Whether a trial was kept or a claim changed after the last merge, or there was none."""
@@ -337,6 +344,20 @@ def _read(path: Path) -> pa.Table:
     except (OSError, pa.ArrowException) as error:
         hint = f"Remove {path} and run the sweep again with --resume."
         raise StoreError(f"{path}: not a table of results: {error}. {hint}") from None
+
+
+def _join(paths: Sequence[Path], target: Path) -> None:
+    """The tables of many small files as one, no more than a row group of it in memory."""
+    with pq.ParquetWriter(target, SCHEMA) as writer:
+        held: list[pa.Table] = []
+        rows = 0
+        for path in paths:
+            held.append(_read(path))
+            rows += len(held[-1])
+            if rows >= ROW_GROUP:
+                writer.write_table(pa.concat_tables(held))
+                held, rows = [], 0
+        writer.write_table(pa.concat_tables(held) if held else SCHEMA.empty_table())
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
