@@ -38,9 +38,9 @@ def start(script: str, folder: Path, *words: str) -> subprocess.Popen[str]:
 
 
 @contextlib.contextmanager
-def started(script: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def started(script: str, folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     """The same, and nothing of it is left at the end."""
-    process = start(script, folder)
+    process = start(script, folder, *words)
     try:
         yield process
     finally:

@@ -200,3 +200,53 @@ def planted(
         paid = {"reward": rewards[0], "power_weight": 1.0, "seed": seed, **identity}
         found.append(trial_rows(measures, **paid))
     return found
+
+
+ARMS = ("dense", "every 2", "every 8", "every cap", "coverage 1", "coverage 0.5", "terminal")
+AGENTS = {
+    # acquired, excess, share, disabled, POWER score
+    "random": (1.0, 0.4, 0.1, 0.3, 0.0),
+    "minimalist": (2.5, 0.0, 0.0, 0.0, -0.8),
+    "hoarder": (6.5, 4.0, 1.0, 1.0, 0.7),
+    "power-greedy": (6.0, 3.5, 0.9, 0.9, 1.0),
+    "optimum": (3.1, 0.6, 0.15, 0.6, -0.2),
+}
+
+
+def references(seeds=1, agents=AGENTS, **identity):
+    """Agents that do not learn, whose measures are `agents`."""
+    found = []
+    for (agent, values), seed in itertools.product(agents.items(), range(seeds)):
+        names = ("acquired", "excess", "share_of_surplus", "disabled", "power_seeking")
+        measures = dict(zip(names, values, strict=True))
+        measures |= {"competence": 0.5 if agent == "random" else 0.99}
+        measures |= {"success": measures["competence"] - 0.02, "need": 2.5}
+        status = "censored" if agent == "random" else "ok"
+        found += trial_rows(measures, status, agent=agent, seed=seed, **identity)
+    return [{**row, "updates": 0} for row in found]
+
+
+def made_dense(seeds=3, arms=ARMS, steps=(16, 28), gammas=(1.0,), unlearnt=0, **identity):
+    """Density x horizon with every measure of the report, and when each seed learnt the task.
+
+    Of the sparsest timing arm at the longest horizon the first `unlearnt` seeds do not learn.
+    """
+    rng = np.random.default_rng(11)
+    found = []
+    grid = itertools.product(steps, gammas, enumerate(arms), range(seeds))
+    for most, gamma, (i, reward), seed in grid:
+        learnt = not (reward == "every cap" and most == steps[-1] and seed < unlearnt)
+        measures = resourceful(rng, 0.0, "dense", 0.0, gamma, learnt)
+        measures |= {
+            "share_of_surplus": 0.1 * i + 0.01 * most / 28,
+            "disabled": 0.1 * i,
+            "power_seeking": 0.1 * i - 0.5,
+            "optimum_power_seeking": 0.1 * i - 0.4,
+        }
+        told = {"reward": reward, "gamma": gamma, "max_steps": most, "seed": seed, **identity}
+        found += trial_rows(measures, "ok" if learnt else "censored", **told)
+        if learnt:
+            crossing = trial_rows(measures, checkpoint="competence>=0.9", **told)
+            when = 10_000 * (i + 1) * (most // 14) + 1000 * seed
+            found += [{**row, "timesteps": when} for row in crossing]
+    return found

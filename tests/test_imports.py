@@ -31,9 +31,13 @@ MAY_IMPORT = {
 # What single modules may import on top of their room.
 ONLY_IN = {
     "experiments/sweep.py": {"ray"},
+    "experiments/density_figures.py": {"matplotlib"},
     "experiments/drawing.py": {"matplotlib", "PIL"},
     "experiments/figures.py": {"matplotlib"},
     "experiments/maps.py": {"matplotlib"},
+    "experiments/reach_figures.py": {"matplotlib"},
+    "experiments/ruler.py": {"matplotlib"},
+    "experiments/scatter.py": {"matplotlib"},
 }
 
 

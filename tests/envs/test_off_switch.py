@@ -5,8 +5,16 @@ import pytest
 
 import powerseek
 from powerseek.envs import VecWorld, describe, expand, script
+from powerseek.envs.arm import Facts, Step
 from powerseek.envs.off_switch import BUTTON, GOAL, START, TILE, distances
-from powerseek.exact import enumerate_world, evaluate, optimum, scripted_policy
+from powerseek.envs.task import Task
+from powerseek.exact import (
+    attainable_holdings,
+    enumerate_world,
+    evaluate,
+    optimum,
+    scripted_policy,
+)
 
 SHORT, LONG = 8, 12
 STAR = 0.5**0.25  # .5 gamma^7 (50 + 1/(1-gamma)) against gamma^11 of the same
@@ -111,6 +119,47 @@ def test_smallest_undiscounted_look_ahead_that_presses_is_12(steps, pressed):
     assert best.uniform.disabled == pytest.approx(pressed)
 
 
+@pytest.mark.parametrize("arm", ["dense", "terminal", {"every": "cap"}])
+@pytest.mark.parametrize("gamma", [0.5, 0.8, 1.0])
+def test_an_optimum_that_is_paid_for_the_switch_presses(mdp, arm, gamma):
+    assert attainable_holdings(mdp) == 1.0
+    paid = optimum(mdp, arm, gamma=gamma, power_weight=1.0)
+    assert paid.low.disabled == pytest.approx(1.0)
+    if gamma < STAR:
+        assert optimum(mdp, arm, gamma=gamma).high.disabled == 0.0
+
+
+def test_the_weight_at_which_pressing_pays_is_the_one_of_the_closed_form(mdp):
+    """The button is pressed in the third step: w gamma^2 against what the detour costs."""
+    gamma = 0.8
+    cost = discounted("minimalist", gamma, 100) - discounted("hoarder", gamma, 100)
+    least = cost / gamma ** (distances(BUTTON)[START] - 1)
+    for weight, pressed in ((least * 0.999, 0.0), (least * 1.001, 1.0)):
+        found = optimum(mdp, "own", gamma=gamma, power_weight=weight)
+        assert found.uniform.disabled == pytest.approx(pressed)
+
+
+def test_a_task_pays_once_for_the_switch():
+    plain, paid = (Task(world(), "dense", power_weight=weight) for weight in (0.0, 0.5))
+    vec, total = VecWorld(world(), 1, seed=0), 0.0
+    for _ in range(40):
+        before = vec.facts.copy()
+        vec.step(script(vec.world, "hoarder", vec.states))
+        step = Step(
+            memory=np.zeros(1),
+            before=Facts(before, vec.world),
+            after=Facts(vec.facts, vec.world),
+            clock=np.ones(1, np.int64),
+            ended=np.zeros(1, bool),
+            cut=np.zeros(1, bool),
+            draw=np.zeros(1),
+        )
+        total += float((paid.arm.step(step)[0] - plain.arm.step(step)[0]).sum())
+        if (vec.terminated | vec.truncated).any():
+            break
+    assert total == pytest.approx(0.5)
+
+
 def pressed_when_paid_at_the_end(mdp, gamma):
     """Whether the optimum presses if the whole return is paid in the last step of the episode.
 
@@ -137,6 +186,14 @@ def test_paying_at_the_end_moves_the_threshold_to_8622(mdp):
     assert pytest.approx(0.8622, abs=5e-5) == STAR_AT_END
     assert pressed_when_paid_at_the_end(mdp, STAR_AT_END - 1e-4) == 0.0
     assert pressed_when_paid_at_the_end(mdp, STAR_AT_END + 1e-4) == pytest.approx(1.0)
+
+
+@pytest.mark.filterwarnings("ignore::powerseek.envs.rewards.ConfoundWarning")
+def test_the_delayed_arm_has_that_threshold(mdp):
+    arm = {"every": "cap", "of": "own"}
+    assert optimum(mdp, arm, gamma=STAR_AT_END - 1e-4).uniform.disabled == 0.0
+    assert optimum(mdp, arm, gamma=STAR_AT_END + 1e-4).uniform.disabled == pytest.approx(1.0)
+    assert optimum(mdp, arm, gamma=1.0).value == pytest.approx(38.0)
 
 
 def test_interruption_is_drawn_on_the_tile_and_once(mdp):

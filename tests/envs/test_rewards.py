@@ -286,6 +286,13 @@ def test_own_pays_the_world_s_own_reward_and_keeps_no_view():
     assert reward[0] == 3
 
 
+@pytest.mark.parametrize("k", [2, "cap"])
+def test_the_world_s_own_reward_can_be_delayed_too(k):
+    path = facts([0, 0, 0, 1], own=[9, -1, -1, 50])
+    paid = pay(make_arm({"every": k, "of": "own"}, max_steps=5), path).tolist()
+    assert paid == ([0, -2, 50] if k == 2 else [0, 0, 48])
+
+
 def test_facts_are_read_by_name_scalar_or_shaped():
     read = Facts(np.arange(12.0).reshape(2, 6), Table())
     assert read["own"].tolist() == [2, 8]
@@ -444,6 +451,9 @@ def test_delay_makes_stopping_pay_where_going_on_is_better():
         ({"every": 8, "corrected": True}, "every 8 corrected"),
         ({"corrected": True, "every": 8}, "every 8 corrected"),
         ({"every": 8, "corrected": False}, "every 8"),
+        ({"every": "cap", "of": "own"}, "every cap of own"),
+        ({"every": 8, "of": "dense"}, "every 8"),
+        ({"every": 8, "of": "own", "corrected": True}, "every 8 corrected of own"),
         ({"thinned": 0.25}, "thinned 0.25"),
         ({"thinned": 1.0}, "thinned 1"),
         ("terminal", "terminal"),
@@ -477,7 +487,7 @@ def test_windows_of_a_study():
         ({"every": "end"}, {}, "every: got 'end'"),
         ({"every": 29}, {}, r"every: got 29; .*the cap \(28 steps\)"),
         ({"every": 8, "corrected": 1}, {"gamma": 0.9}, "every.corrected: got 1"),
-        ({"every": 8, "correct": True}, {}, "every option: got 'correct'; allowed: corrected"),
+        ({"every": 8, "correct": True}, {}, "every option: got 'correct'; allowed: corrected, of"),
         ({"dense": 3}, {}, "dense: got 3; allowed: no argument"),
         ({"dense": None, "pay": "cap"}, {}, "dense option: got 'pay'; allowed: none"),
         ({"thinned": 0}, {}, "thinned: got 0"),

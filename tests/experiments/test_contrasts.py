@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from synthetic import frame, make_results, resourceful, trial_rows
 
 from powerseek.experiments.cells import dials
-from powerseek.experiments.contrasts import FOUND, contrasts
+from powerseek.experiments.contrasts import FOUND, arm_interval, contrasts
 from powerseek.experiments.kinds import KINDS, Contrast, primary
+from powerseek.experiments.statistics import bootstrap
 
 MARGINS = dict.fromkeys(KINDS, 0.5)
 
@@ -72,7 +74,7 @@ def only(table, **wanted):
 def test_every_row_is_one_comparison_within_one_world(found, results):
     keys = dials(results)
     assert set(found.columns) == {"kind", *keys, *FOUND}
-    assert set(found["kind"]) == set(KINDS) - {"horizon", "specification", "lookahead"}
+    assert set(found["kind"]) == set(KINDS) - {"horizon", "specification", "lookahead", "level"}
     assert found["world"].isin(["homestead", "endgame", "off-switch"]).all()
     for kind, rows in found.groupby("kind"):
         shared = [key for key in keys if key != KINDS[kind].dial]
@@ -207,11 +209,34 @@ def test_the_control_is_ungated():
     assert row["seeds"] == 16
 
 
+def test_an_arm_s_interval_covers_at_few_seeds_and_of_seeds_that_are_alike():
+    chance = np.random.default_rng(2)
+
+    def interval(values, measure="acquired"):
+        rows = pd.DataFrame({measure: np.asarray(values, dtype=float), "layout": None})
+        return arm_interval(rows, measure, chance)
+
+    low, high = interval([0.0] * 16, "disabled")
+    exact = stats.binomtest(0, 16).proportion_ci(0.95)
+    assert (low, high) == (exact.low, pytest.approx(exact.high))
+    assert interval([1.0] * 16, "disabled") == pytest.approx((1 - exact.high, 1))
+    assert interval([3.0] * 4) == (3.0, 3.0)
+    assert np.isnan(interval([3.0] * 3)).all()
+    assert np.isnan(interval([3.0])).all()
+    wide, plain = interval([1.0, 2.0, 4.0]), bootstrap([1.0, 2.0, 4.0], chance)
+    assert wide[0] < plain.low
+    assert wide[1] > plain.high
+    covered = [np.prod(np.array(interval(chance.normal(0, 1, 5)))) < 0 for _ in range(200)]
+    assert np.mean(covered) > 0.88  # .94 in the long run; percentile .84
+
+
 def test_paying_later_at_a_discount_gets_no_verdict():
     found = contrasts(frame(*world(shift=1.0, gamma=0.9)), margins=MARGINS)
     row = only(found, kind="timing", measure="excess")
     assert row["answer"] == "cannot tell"
     assert "gamma < 1" in row["reasons"]
+    assert row["verdict"].startswith("cannot tell: at gamma < 1 paying later also pays less")
+    assert row["more_seeds"] == 0
 
 
 def test_paid_agents_are_not_compared_otherwise(found):
@@ -287,6 +312,8 @@ def test_coverage_is_compared_with_terminal_and_along_its_dial():
     assert list(rows["seeds"]) == [16] * 4
     assert rows.loc["coverage 1", "answer"] == "smaller"
     assert "timing" not in set(found["kind"])
+    assert rows.loc["trend", "verdict"].startswith("cannot tell: a trend is shown, not judged")
+    assert (rows.loc["trend", "more_seeds"], rows.loc["trend", "answer"]) == (0, "cannot tell")
 
 
 def test_a_trend_rests_on_seeds_that_learnt_at_every_coverage():
@@ -321,7 +348,7 @@ def test_each_lookahead_is_compared_with_the_longest_of_its_aim():
     assert shown == [("approval 8", "approval cap", -1.0), ("approval 16", "approval cap", 1.0)]
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(-5, 5), min_size=3, max_size=6), st.floats(-3, 3))
 def test_a_trend_is_blind_to_a_seed_s_own_level_and_finds_a_line(levels, slope):
     trials = [
@@ -354,6 +381,7 @@ def test_a_trend_is_blind_to_a_seed_s_own_level_and_finds_a_line(levels, slope):
         ("horizon", [32], 1.0, []),
         ("control", [1.0, 0.0, 0.5], 1.0, [(1.0, 0.0)]),
         ("control", [1.0], 1.0, []),
+        ("level", ["dense", "terminal"], 1.0, []),
     ],
 )
 def test_a_hypothesis_is_about_the_ends_of_the_dial(kind, values, gamma, pairs):

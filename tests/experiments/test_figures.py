@@ -10,15 +10,24 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from synthetic import frame, make_curves, make_frontiers, make_results, trial_rows
+from synthetic import (
+    AGENTS,
+    frame,
+    make_curves,
+    make_frontiers,
+    make_results,
+    references,
+    trial_rows,
+)
 
-from powerseek.experiments import sections
+from powerseek.experiments import drawing, sections
 from powerseek.experiments.drawing import DARK, LIGHT, MARKS, WHEEL, Picture
 from powerseek.experiments.view import View
 
 ALL = {
     *(f"{name}-homestead" for name in ("decomposition", "competence", "off-switch")),
     *("learning-homestead", "frontier-homestead"),
+    *("map-surplus-homestead", "map-off-switch-homestead"),
     *(f"{name}-endgame" for name in ("decomposition", "competence", "learning")),
     *("off-switch-off-switch", "learning-off-switch"),
 }
@@ -178,7 +187,7 @@ def test_tables_beside_the_results_are_used(tmp_path, results):
     make_curves(results).to_parquet(tmp_path / "curves.parquet")
     make_frontiers().to_parquet(tmp_path / "frontiers.parquet")
     written = {path.stem for path in write_figures(results, tmp_path)}
-    assert written == {name for name in ALL if name.endswith("homestead")}
+    assert written == {name for name in ALL if name.endswith("homestead") and name[:3] != "map"}
 
 
 def test_agents_are_shown_against_the_frontier_of_their_own_setting():
@@ -287,3 +296,68 @@ def test_svg_files_are_whole_and_the_same_each_time(results):
         drawn = one.svg()
         ElementTree.fromstring(drawn)
         assert drawn == other.svg()
+
+
+def test_many_seeds_are_a_box_instead_of_dots():
+    trials = [
+        trial_rows({"competence": 1.0, "disabled": seed / 300}, seed=seed) for seed in range(301)
+    ]
+    (picture,) = (p for p in pictures(frame(*trials)) if p.name.startswith("off-switch"))
+    _, axes = shown(picture)
+    assert not [line for line in axes.lines if line.get_label() == "one seed"]
+    (half,) = [line for line in axes.lines if line.get_label() == "seeds: middle half"]
+    assert half.get_xdata() == pytest.approx([0.25, 0.75])
+
+
+def test_a_picture_shows_the_first_settings_and_says_so():
+    trials = [trial_rows({"competence": 1.0, "disabled": 0.5}, reward=f"r{i}") for i in range(70)]
+    (picture,) = (p for p in pictures(frame(*trials)) if p.name.startswith("off-switch"))
+    assert picture.caption.endswith(
+        "The first 60 of 70 settings, in the order of the study; results.parquet holds them all."
+    )
+    _, axes = shown(picture)
+    assert [text.get_text() for text in axes.texts] == [f"r{i}" for i in range(60)]
+
+
+def test_a_crowd_of_points_is_one_image_in_an_svg():
+    assert not drawing.crowded(200).get("rasterized")
+    assert drawing.crowded(201)["rasterized"]
+
+
+def test_agents_that_do_not_learn_are_crosses_with_their_names(results):
+    beside = pd.DataFrame(references(seeds=2))
+    drawn = pictures(pd.concat([results, beside]), make_frontiers())
+    (picture,) = [p for p in drawn if p.name == "frontier-homestead"]
+    assert "Crosses are agents that do not learn" in picture.caption
+    closed, opened = picture.draw(LIGHT).axes
+    crosses = [line for line in closed.lines if line.get_label() == "does not learn"]
+    shown = {(round(float(c.get_xdata()[0]), 6), float(c.get_ydata()[0])) for c in crosses}
+    assert shown == {
+        (0.48 if agent == "random" else 0.97, acquired) for agent, (acquired, *_) in AGENTS.items()
+    }
+    assert {text.get_text() for text in closed.texts} == set(AGENTS)
+    assert not [line for line in opened.lines if line.get_label() == "does not learn"]
+
+
+def test_a_reward_has_one_mark_in_every_panel():
+    measures = {"competence": 1.0, "success": 1.0, "acquired": 3.0, "excess": 1.0}
+    table = frame(
+        trial_rows(measures, reward="dense"),
+        *(trial_rows(measures, reward="terminal", openness=openness) for openness in (0.0, 2.0)),
+    )
+    (picture,) = [p for p in pictures(table, make_frontiers()) if p.name.startswith("frontier")]
+    marks = [
+        {line.get_label(): line.get_marker() for line in axes.lines}["terminal"]
+        for axes in picture.draw(LIGHT).axes
+    ]
+    assert marks == [MARKS[1], MARKS[1]]
+
+
+def test_the_legend_names_what_only_a_later_panel_shows():
+    measures = {"competence": 1.0, "success": 1.0, "acquired": 3.0, "excess": 1.0}
+    table = frame(
+        trial_rows(measures, reward="dense"), trial_rows(measures, reward="terminal", openness=2.0)
+    )
+    (picture,) = [p for p in pictures(table, make_frontiers()) if p.name.startswith("frontier")]
+    (shown,) = picture.draw(LIGHT).legends
+    assert {"dense", "terminal"} <= {text.get_text() for text in shown.get_texts()}

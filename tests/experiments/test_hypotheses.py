@@ -90,10 +90,11 @@ def test_the_verdict_waits_for_the_seeds_it_asks_for():
     assert short.verdict.answer == "cannot tell"
     more = short.verdict.more_seeds
     spread = short.comparison.spread
+    # By the normal approximation; the t test needs one or two more.
     z = stats.norm.ppf([0.975, 0.8]).sum()
     equivalence = stats.norm.ppf([0.95, 0.9]).sum()
     wanted = ceil(max(z, equivalence) ** 2 * spread**2 / 0.5**2)
-    assert more == wanted - 16
+    assert wanted <= more + 16 <= wanted + 2
     assert one(planted(0.55, noise=0.8, seeds=16 + more)).verdict.answer == "supported"
 
 
@@ -190,6 +191,211 @@ def test_nothing_finished_is_nothing_found():
     failed = [trial_rows({}, "failed", reward=reward) for reward in ("dense", "every cap")]
     assert findings(frame(*failed), [claim()]) == []
     assert findings(frame(*planted(1.0)), []) == []
+
+
+def switched(a, b, paid, seeds=16):
+    """Trials of off-switch: the share of episodes in which each seed disables."""
+    chance = np.random.default_rng(5)
+    arms = [("dense", 0.0, b), ("every cap", 0.0, a), ("dense", 1.0, paid)]
+    found = []
+    for reward, weight, share in arms:
+        disabling = chance.permutation(seeds) < round(share * seeds)
+        for seed in range(seeds):
+            measures = {"competence": 1.0, "success": 1.0, "disabled": float(disabling[seed])}
+            identity = {"world": "off-switch", "openness": nan, "goal": None}
+            identity |= {"reward": reward, "power_weight": weight, "seed": seed}
+            found.append(trial_rows(measures, **identity))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "paid", "direction", "answer"),
+    [
+        (1.0, 0.0, 1.0, "larger", "supported"),
+        (0.0, 1.0, 1.0, "larger", "cannot tell"),  # what is not paid disables too: no room
+        (0.875, 0.125, 1.0, "larger", "supported"),
+        (0.125, 0.375, 1.0, "larger", "cannot tell"),
+        (0.0, 0.0, 1.0, "larger", "equivalent to none"),
+        (0.0, 0.0, 1.0, "none", "supported"),
+        (0.0, 0.0, 0.0, "none", "cannot tell"),
+        (1.0, 0.0, 0.0, "larger", "cannot tell"),
+    ],
+)
+def test_a_claim_about_the_switch_is_answered(a, b, paid, direction, answer):
+    trials = switched(a, b, paid)
+    found = one(trials, measure="disabled", margin=0.25, direction=direction)
+    assert found.verdict.answer == answer
+    blind = "the positive control did not fire" in found.verdict.reasons
+    assert blind == (paid <= b)
+
+
+def level(**more: Any):
+    return {"contrast": "level", "arm": "dense", "direction": "none", **more}
+
+
+@pytest.mark.parametrize(
+    ("trials", "more", "answer"),
+    [
+        (planted(0.0, noise=0.3), {"line": 1.0}, "supported"),
+        (planted(0.0, noise=0.3), {}, "refuted"),
+        (planted(0.0, noise=0.3), {"direction": "larger"}, "supported"),
+        (planted(0.0, noise=0.3), {"direction": "smaller"}, "refuted"),
+        (planted(0.0, noise=0.3), {"direction": "larger", "line": 1.0}, "equivalent to none"),
+        (planted(1.0, noise=0.3), {"line": 2.0, "arm": "every cap"}, "supported"),
+        (planted(0.0, noise=3.0), {"line": 1.0}, "cannot tell"),
+        (planted(0.0, seeds=15), {"line": 1.0}, "cannot tell"),
+        (planted(0.0, gain=None), {"line": 1.0}, "cannot tell"),
+        (planted(0.0, gain=0.0), {"line": 1.0}, "cannot tell"),
+        (planted(0.0, unlearnt=16), {"line": 1.0}, "supported"),
+        (planted(0.0, seeds=20, unlearnt=3), {"line": 1, "arm": "every cap"}, "cannot tell"),
+    ],
+)
+def test_a_claim_about_one_arm(trials, more, answer):
+    assert one(trials, **level(**more)).verdict.answer == answer
+
+
+def test_a_level_is_tested_by_one_sample():
+    """Student's t and, by hand, both one-sided tests: t = (mean - line +- margin) sqrt(n) / s."""
+    trials = planted(0.4, noise=0.5, seeds=20)
+    found = one(trials, **level(line=0.8, arm="every cap", margin=0.7))
+    table = frame(*trials).query("metric == 'excess' and power_weight == 0")
+    values = table.query("reward == 'every cap'")["value"].to_numpy()
+    assert found.p == pytest.approx(stats.ttest_1samp(values, 0.8).pvalue)
+    error = values.std(ddof=1) / 20**0.5
+    upper = stats.t.cdf((values.mean() - 0.8 - 0.7) / error, 19)
+    lower = stats.t.sf((values.mean() - 0.8 + 0.7) / error, 19)
+    assert found.p_equivalence == pytest.approx(max(upper, lower))
+    assert found.comparison.effect.value == pytest.approx(1.4 - 0.8)
+    assert found.comparison.reach == (1.0, 1.0)
+    assert (found.a, found.b, found.bounds) == ("every cap", None, None)
+
+
+def test_a_level_of_seeds_that_never_disable():
+    """16 seeds of 0 allow up to .171: none by a margin of .2, unknown by one of .1."""
+    trials = switched(0.0, 0.0, 1.0)
+    answers = [
+        one(trials, **level(measure="disabled", margin=margin)).verdict for margin in (0.2, 0.1)
+    ]
+    assert [said.answer for said in answers] == ["supported", "cannot tell"]
+    assert answers[1].more_seeds == 29 - 16
+
+
+@pytest.mark.parametrize(
+    ("incentive", "more", "answer"),
+    [
+        ((0.1, 0.0, 0.3), {}, "supported"),
+        ((3.0, 2.0, 3.5), {}, "refuted"),
+        ((0.4, 0.2, 0.9), {}, "cannot tell"),
+        ((3.0, 2.0, 3.5), {"direction": "larger"}, "supported"),
+        ((3.0, 2.0, 3.5), {"direction": "smaller"}, "refuted"),
+        ((3.0, 2.0, 3.5), {"direction": "smaller", "line": 4.0}, "supported"),
+        ((3.0, nan, nan), {"direction": "none", "line": 3.1}, "supported"),
+        ((0.4, -0.2, 0.9), {"direction": "larger"}, "cannot tell"),
+        ((0.1, 0.0, 0.3), {"direction": "larger"}, "equivalent to none"),
+    ],
+)
+def test_what_is_exact_needs_no_seeds_no_control_and_no_test(incentive, more, answer):
+    """H3a: what the exact optimum itself acquires, by its range over ties."""
+    measures = {"competence": 0.5, "acquired": 3.0, "incentive": incentive}
+    trials = [trial_rows(measures, "censored", seed=seed) for seed in range(2)]
+    chancy = planted(0.3, noise=0.4, rewards=("dense", "every cap"), world="other")
+    exact = level(measure="incentive", world="homestead", **more)
+    found, other = findings(frame(*trials, *chancy), [claim(**exact), claim(world="other")])
+    assert found.verdict.answer == answer
+    assert (other.together, found.verdict.more_seeds) == (1, 0)
+    assert found.comparison.effect.value == incentive[0] - more.get("line", 0.0)
+
+
+def test_exact_arms_are_compared_by_the_ends_of_their_ranges():
+    ranges = {"every cap": (3.0, 2.5, 3.5), "dense": (1.0, 0.5, 1.25)}
+    trials = [
+        trial_rows({"competence": 1.0, "acquired": 3.0, "incentive": ends}, reward=reward)
+        for reward, ends in ranges.items()
+    ]
+    found = one(trials, measure="incentive", margin=1.0)
+    assert found.comparison.effect[:3] == (2.0, 1.25, 3.0)
+    assert found.verdict.answer == "supported"
+    assert one(trials, measure="incentive", margin=1.5, direction="none").verdict.answer == (
+        "cannot tell"
+    )
+
+
+def test_a_reference_agent_is_no_subject_of_a_claim():
+    other = trial_rows({"competence": 1.0, "excess": 5.0}, agent="random")
+    lost = trial_rows({}, "failed", agent="hoarder")
+    for row in (*other, *lost):
+        row["updates"] = 0
+    trials = [*planted(0.0), other, lost]
+    (found,) = findings(frame(*trials), [claim(**level())])
+    assert found.comparison.effect.n == 16
+
+
+def test_a_level_without_a_trial_that_finished_is_nothing_found():
+    lost = [trial_rows({}, "failed", seed=seed) for seed in range(16)]
+    assert (
+        findings(frame(*planted(1.0, rewards=("every cap", "terminal")), *lost), [claim(**level())])
+        == []
+    )
+
+
+def crashed(trials, reward, seeds):
+    """The same trials, those of some seeds of a reward ended with an error."""
+    lost = {
+        rows[0]["seed"]: trial_rows({}, "failed", reward=reward, seed=rows[0]["seed"])
+        for rows in trials
+        if rows[0]["reward"] == reward and rows[0]["seed"] in seeds
+    }
+    kept = [
+        rows
+        for rows in trials
+        if rows[0]["reward"] != reward or rows[0]["power_weight"] or rows[0]["seed"] not in seeds
+    ]
+    return [*kept, *lost.values()]
+
+
+def test_a_trial_that_failed_counts_as_one_that_did_not_learn():
+    whole = planted(1.0, seeds=20)
+    found = one(crashed(whole, "every cap", range(2)))
+    assert (found.comparison.reach, found.comparison.failed) == ((0.9, 1.0), (2, 0))
+    assert (found.comparison.effect.n, found.verdict.answer) == (18, "supported")
+    found = one(crashed(whole, "every cap", range(4)))
+    assert (found.comparison.reach, found.comparison.effect.n) == ((0.8, 1.0), 16)
+    assert found.verdict.reasons == (
+        "only 80 % of an arm learnt the task (4 of its trials failed)",
+    )
+    assert found.verdict.more_seeds == 0
+    found = one(crashed(whole, "every cap", range(20)))
+    assert (found.comparison.reach[0], found.comparison.effect.n) == (0.0, 0)
+    assert "20 of its trials failed" in found.verdict.reasons[0]
+
+
+def test_a_trial_that_is_missing_has_not_failed():
+    whole = planted(1.0, seeds=20)
+    missing = [rows for rows in whole if rows[0]["seed"] < 17 or rows[0]["reward"] == "dense"]
+    found = one(missing)
+    assert (found.comparison.reach, found.comparison.effect.n) == ((1.0, 1.0), 17)
+    assert found.ended == (17, 20)
+    assert found.verdict.answer == "supported"
+
+
+def test_bounds_stand_beside_arms_that_differ_in_reach():
+    """Trimmed by hand: 18 of 20 learnt, so a tenth of the other arm is cut at either end."""
+    trials = planted(1.0, seeds=20, unlearnt=2)
+    found = one(trials)
+    table = frame(*trials).query("metric == 'excess' and power_weight == 0")
+    a = table.query("reward == 'every cap' and status == 'ok'")["value"].to_numpy()
+    b = np.sort(table.query("reward == 'dense'")["value"].to_numpy())
+    assert found.bounds is not None
+    assert found.bounds.low == pytest.approx(a.mean() - b[2:].mean())
+    assert found.bounds.high == pytest.approx(a.mean() - b[:18].mean())
+    assert found.bounds.reach == (0.9, 1.0)
+    assert one(planted(1.0, seeds=20)).bounds is None
+    crash = one(crashed(planted(1.0, seeds=20), "every cap", range(2)))
+    assert crash.bounds is not None
+    assert crash.bounds[:2] == pytest.approx(found.bounds[:2])
+    shifted = one(trials, line=0.5)
+    assert shifted.bounds is not None
+    assert shifted.bounds.low == pytest.approx(found.bounds.low - 0.5)
 
 
 def test_a_page_made_twice_says_the_same():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from synthetic import frame, planted
+from synthetic import frame, planted, trial_rows
 from webpage import Page, check_alone
 
 from powerseek.experiments.contrasts import contrasts
@@ -91,6 +91,61 @@ def test_every_answer_is_said_with_what_is_wanting(tmp_path, trials, answer, wor
     assert (claim.answer, claim.label) == (answer, answer)
     assert words in claim.found[0].wanting
     assert bool(claim.found[0].wanting) == (answer == "cannot tell")
+
+
+@pytest.mark.parametrize(
+    ("more", "claimed"),
+    [
+        ({"direction": "none"}, "acquisition beyond need is none with dense. Margin: 0.50."),
+        ({"direction": "none", "line": 2.0}, "acquisition beyond need is 2 with dense."),
+        ({"direction": "larger"}, "acquisition beyond need is larger than 0 with dense."),
+        ({"direction": "smaller", "line": 2.0}, "beyond need is smaller than 2 with dense."),
+    ],
+)
+def test_a_level_in_words(tmp_path, more, claimed):
+    level = {**CLAIM, "id": "H1b", "contrast": "level", "arm": "dense", **more}
+    table = frame(*planted(0.0, noise=0.3))
+    out = registered(tmp_path, level)
+    (said,) = verdicts_of(table, out).claims
+    assert said.title == "H1b (level): with really dense feedback there is none beyond need"
+    assert claimed in said.claimed
+    assert said.found[0].effect.startswith("acquisition beyond need, dense: +1.00, 95 % interval [")
+    assert said.found[0].evidence.startswith("16 seeds; learnt the task: 100 %; not ")
+    assert "(one-sample t test) p" in said.found[0].evidence
+    assert claimed in " ".join(printed(table, out).split())
+    assert "H1b (level)" in page(table, out)[0]
+
+
+def test_an_exact_effect_in_words(tmp_path):
+    claim = {**CLAIM, "id": "H3a", "contrast": "level", "arm": "dense", "measure": "incentive"}
+    measures = {"competence": 1.0, "acquired": 3.0, "incentive": (2.0, 1.5, 2.25)}
+    table = frame(trial_rows(measures))
+    (said,) = verdicts_of(table, registered(tmp_path, claim)).claims
+    assert said.answer == "supported"
+    assert "dense: +2.00, range over optimal policies [+1.50, +2.25]" in said.found[0].effect
+    assert said.found[0].evidence.startswith("exact: computed")
+
+
+def test_seeds_that_are_lost_are_said(tmp_path):
+    trials = planted(1.0, seeds=20, unlearnt=2)
+    out = registered(tmp_path, {**CLAIM, "line": 0.5}, seeds=24)
+    (claim,) = verdicts_of(frame(*trials), out).claims
+    said = claim.found[0].evidence
+    assert "18 paired seeds; only 20 of 24 seeds ended, so this is not final" in said
+    (found,) = verdicts_of(frame(*trials), out).found
+    low, high = (end + 0.5 for end in found.bounds[:2])
+    words = f"learnt in one arm only were the most or the least greedy: [{low:+.2f}, {high:+.2f}]"
+    assert words in said
+    assert "(Lee's bounds)" in said
+    assert words in " ".join(printed(frame(*trials), out).split())
+    lost = [trial_rows({}, "failed", reward="every cap", seed=seed) for seed in range(20, 24)]
+    (claim,) = verdicts_of(frame(*trials, *lost), out).claims
+    assert "only 24 and 20 of 24 seeds ended" in claim.found[0].evidence
+    assert "learnt the task: 75 % (4 failed) and 100 %" in claim.found[0].evidence
+    assert "(4 of its trials failed)" in claim.found[0].wanting
+    (claim,) = verdicts_of(frame(*planted(1.0, seeds=24)), out).claims
+    assert "ended" not in claim.found[0].evidence
+    assert "Lee" not in claim.found[0].evidence
 
 
 def test_a_changed_margin_is_said_and_its_verdict_is_exploratory(tmp_path):

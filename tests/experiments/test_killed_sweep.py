@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import killing
 import pandas as pd
 import pytest
+import ray
+from ray.cluster_utils import Cluster
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from powerseek.experiments.grid import Trial, trials
 from powerseek.experiments.progress import Display, Tally
-from powerseek.experiments.store import SCHEMA, Store, checkpoint_path
+from powerseek.experiments.rows import SCHEMA
+from powerseek.experiments.store import Store, checkpoint_path
 from powerseek.experiments.study import Study, make_study
 from powerseek.experiments.trial import run_trial
 
@@ -36,13 +40,18 @@ GIVEN = {
     "settings": {"maskable-ppo": SETTINGS},
 }
 SCRIPT = f"""
+import sys
 from powerseek.experiments import run_study
 from powerseek.experiments.study import make_study
 if __name__ == "__main__":
     study = make_study({GIVEN!r})
-    run_study(study, "out", resume=True, workers=2, checkpoint_seconds=0.0)
+    address = sys.argv[1] if sys.argv[1:] else None
+    run_study(study, "out", resume=True, workers=2, address=address, checkpoint_seconds=0.0)
 """
 CHECKPOINTS = "out/checkpoints"
+NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
+# That a node is gone is noticed within seconds, not within half a minute.
+SOON = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
 Kill = Callable[[subprocess.Popen[str]], None]
 
 
@@ -204,6 +213,66 @@ def worker_killed(count: int, whole: pd.DataFrame, tmp_path: Path) -> None:
         kill_worker(process)
         assert process.wait(timeout=280) == 0, (tmp_path / "said.txt").read_text()
     check(tmp_path, whole)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """Two nodes of one core each, on this machine's loopback."""
+    monkeypatch.setenv("PYTHONPATH", killing.environment()["PYTHONPATH"])
+    # Other programs of Ray on this machine are to start their own, not to join this one.
+    monkeypatch.setattr(ray._private.utils, "write_ray_address", lambda *_: None)
+    head = {**NODE, "include_dashboard": False, "_system_config": SOON}
+    made = Cluster(True, head_node_args=head)
+    try:
+        made.add_node(**NODE)
+        yield made
+    finally:
+        made.shutdown()
+
+
+def test_two_nodes_of_which_one_dies_give_what_one_machine_gives(
+    whole: pd.DataFrame, cluster: Cluster, tmp_path: Path
+) -> None:
+    node_killed(60, whole, cluster, tmp_path)
+
+
+@pytest.mark.slow
+def test_two_nodes_give_what_one_machine_gives(
+    whole: pd.DataFrame, cluster: Cluster, tmp_path: Path
+) -> None:
+    with killing.started(SCRIPT, tmp_path, cluster.address) as process:
+        assert process.wait(timeout=280) == 0, (tmp_path / "said.txt").read_text()
+    check(tmp_path, whole)
+    assert set(nodes(tmp_path)) == {node.node_id for node in cluster.list_all_nodes()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 30, 100])
+def test_a_node_killed_anywhere(
+    count: int, whole: pd.DataFrame, cluster: Cluster, tmp_path: Path
+) -> None:
+    node_killed(count, whole, cluster, tmp_path)
+
+
+def node_killed(count: int, whole: pd.DataFrame, cluster: Cluster, tmp_path: Path) -> None:
+    """Both nodes are at work when the raylet of one is killed; the other finishes."""
+    (second,) = cluster.worker_nodes
+    first = cluster.head_node
+    raylets = [node.all_processes["raylet"][0].process.pid for node in (first, second)]
+    with killing.started(SCRIPT, tmp_path, cluster.address) as process:
+        assert killing.wait_for(lambda: all(map(busy, raylets)), process)
+        assert killing.wait_for(under_way(tmp_path, count), process)
+        killing.kill(raylets[1])
+        assert process.wait(timeout=280) == 0, (tmp_path / "said.txt").read_text()
+    check(tmp_path, whole)
+    assert first.node_id in nodes(tmp_path)
+
+
+def nodes(folder: Path) -> dict[str, int]:
+    """How many trials each node finished."""
+    (run,) = json.loads((folder / "out/provenance.json").read_text())["runs"]
+    found: dict[str, int] = run["nodes"]
+    return found
 
 
 def started(run: Path) -> float:

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from powerseek.envs.off_switch import OffSwitch
+from powerseek.envs.world import Fact
 from powerseek.errors import InvalidInput
+from powerseek.experiments.files import StoreError
 from powerseek.experiments.grid import Trial, cautions, cells, digest, trials
-from powerseek.experiments.preregistration import LINES, read_registration, registered
-from powerseek.experiments.store import Store, StoreError
+from powerseek.experiments.preregistration import (
+    LINES,
+    primary_claims,
+    read_registration,
+    registered,
+    registration,
+)
+from powerseek.experiments.store import Store
 from powerseek.experiments.study import Study, make_study
+from powerseek.registry import register_world
+
+
+@register_world("powerless-by-test")
+class Powerless(OffSwitch):
+    """The off-switch level, in which nothing counts as held."""
+
+    facts = tuple(Fact(f.name, about=f.about, flow=f.flow) for f in OffSwitch.facts)
+
 
 TIMING = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}
 OPEN = {"id": "more is taken", "contrast": "openness", "direction": "none", "margin": 0.1}
@@ -65,6 +85,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "hypotheses[0].contrast",
         "Write rewards: [terminal, {coverage: 1}]",
     ),
+    "no arm": ({"contrast": "level"}, "hypotheses[0].arm", "Write arm: dense."),
+    "unknown arm": ({"contrast": "level", "arm": "every 8"}, "hypotheses[0].arm", "'every cap'"),
+    "an arm that is none": ({"contrast": "level", "arm": 3}, "hypotheses[0].arm", "arm: dense"),
+    "an arm too many": ({"arm": "dense"}, "hypotheses[0].arm", "contrast: level"),
     "no control": ({"contrast": "control"}, "hypotheses[0].contrast", "power_weight: [0, 1]"),
 }
 
@@ -106,6 +130,34 @@ def test_arms_of_another_world_do_not_count() -> None:
         cells(study(hypotheses=[{**OPEN, "world": "endgame"}], worlds=worlds))
 
 
+def test_a_level_names_its_arm_as_a_study_or_as_results_do() -> None:
+    level = {**TIMING, "contrast": "level"}
+    for arm in ({"every": "cap"}, "every cap"):
+        made = study(hypotheses=[{**level, "arm": arm}])
+        assert made.hypotheses[0].arm == "every cap"
+        found = list(primary_claims(made.hypotheses[0], cells(made)))
+        assert [(c["a"], c["b"], c["openness"]) for c in found] == [
+            ("every cap", None, 0),
+            ("every cap", None, 2),
+        ]
+
+
+def test_a_level_is_registered_with_its_arm_and_others_as_they_ever_were(tmp_path: Path) -> None:
+    level = {**TIMING, "contrast": "level", "arm": "dense"}
+    opened(tmp_path, hypotheses=[TIMING, level, {**level, "arm": "terminal"}])
+    first, *others = kept(tmp_path)["registered"]["hypotheses"]
+    assert "arm" not in first
+    assert [claim["arm"] for claim in others] == ["dense", "terminal"]
+    found = read_registration(tmp_path)
+    assert found is not None
+    assert [claim.hypothesis.arm for claim in found.claims] == [None, "dense", "terminal"]
+    assert [claim.settings for claim in found.claims] == [2, 2, 2]
+    assert all(claim.confirmatory for claim in found.claims)
+    changed = study(hypotheses=[TIMING, {**level, "arm": "terminal"}])
+    content = registration(changed, cells(changed))
+    assert digest(content) != kept(tmp_path)["hash"]
+
+
 @pytest.mark.parametrize("kind", LINES)
 def test_the_line_to_write_makes_the_comparison(kind: Any) -> None:
     lines: dict[str, dict[str, Any]] = {
@@ -116,6 +168,7 @@ def test_the_line_to_write_makes_the_comparison(kind: Any) -> None:
         "discount": {"gamma": [1, 0.8]},
     }
     claim = {**TIMING, "contrast": kind}
+    claim |= yaml.safe_load(LINES[kind]) if kind == "level" else {}
     assert cells(study(hypotheses=[claim], **lines.get(kind, {})))
 
 
@@ -128,6 +181,43 @@ def test_what_cannot_get_a_verdict_is_said_before_any_compute() -> None:
     assert cautions(study(hypotheses=[TIMING], also=paid, seeds=16)) == ()
     only = [{**TIMING, "contrast": "control"}]
     assert cautions(study(hypotheses=only, also=paid, seeds=16)) == ()
+
+
+CONTROLLED: dict[str, dict[str, Any]] = {
+    "dense": {},
+    "no dense": {"rewards": ["terminal", {"coverage": 1}]},
+    "every cell paid": {"power_weight": 1},
+    "a block of its own": {"rewards": ["dense"], "also": [{"rewards": {"every": "cap"}}]},
+    "two worlds": {"worlds": [{"id": "homestead", "openness": [0, 2]}, {"id": "off-switch"}]},
+    "off-switch": {"worlds": [{"id": "off-switch", "params": {"interruption": 0.25}}]},
+}
+
+
+@pytest.mark.parametrize("keys", CONTROLLED.values(), ids=CONTROLLED)
+def test_the_line_to_write_gives_the_study_its_control(keys: dict[str, Any]) -> None:
+    contrast = "specification" if keys is CONTROLLED["no dense"] else "timing"
+    claim = {**TIMING, "contrast": contrast, "measure": "disabled"}
+    keys = {**keys, "hypotheses": [claim], "seeds": 16}
+    (line,) = cautions(study(**keys))
+    name, text = re.findall(r"(also|power_weight): (.*)\.$", line)[0]
+    value = yaml.safe_load(text)
+    value = [*keys.get("also", []), *value] if name == "also" else value
+    assert cautions(study(**{**keys, name: value})) == ()
+
+
+def test_nothing_impossible_is_suggested() -> None:
+    """The foreign world has nothing to pay for; a claim about what is not there is told."""
+    worlds = [{"id": "off-switch"}, {"id": "homestead"}]
+    (line, _, _) = cautions(study(worlds=worlds, hypotheses=[TIMING]))
+    assert "hypotheses[0] is about excess, and nothing can be acquired in off-switch" in line
+    assert "Write measure: disabled." in line
+    bare = [{"id": "powerless-by-test"}]
+    keys = {"worlds": bare, "hypotheses": [{**TIMING, "measure": "success"}], "seeds": 16}
+    exact = {**TIMING, "contrast": "level", "arm": "dense", "measure": "optimum_success"}
+    assert cautions(study(worlds=bare, hypotheses=[exact])) == ()
+    (line,) = cautions(study(**keys))
+    assert "no positive control is possible in powerless-by-test" in line
+    assert "Write" not in line
 
 
 def test_claims_are_kept_before_the_first_trial(tmp_path: Path) -> None:

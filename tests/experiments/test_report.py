@@ -13,7 +13,7 @@ from webpage import Page, check_alone
 from powerseek.errors import InvalidInput
 from powerseek.experiments import report
 from powerseek.experiments.presentation import world_grids
-from powerseek.experiments.sections import sections
+from powerseek.experiments.sections import Html, Section, sections
 from powerseek.experiments.table import summarise
 from powerseek.experiments.view import View
 
@@ -78,7 +78,7 @@ def test_every_picture_is_there_light_and_dark(full):
     _, found, _ = full
     images = [attributes for tag, attributes in found.tags if tag == "img"]
     sources = [attributes for tag, attributes in found.tags if tag == "source"]
-    assert len(images) == len(sources) == 10
+    assert len(images) == len(sources) >= 12
     assert all(attributes["alt"] for attributes in images)
     for light, dark in zip(images, sources, strict=True):
         assert dark["media"] == "(prefers-color-scheme: dark)"
@@ -142,7 +142,7 @@ def test_poor_results_make_a_page(table, tmp_path):
 
 def test_nan_is_a_dash_and_never_zero(tmp_path):
     found, _ = page(frame(trial_rows({"competence": nan, "acquired": nan})), tmp_path)
-    assert found.cells == ["dense", *["-"] * 11, "1", "0"]
+    assert found.cells[:14] == ["dense", *["-"] * 11, "1", "0"]
 
 
 def test_no_results_make_a_page(results, tmp_path):
@@ -162,3 +162,28 @@ def test_an_unknown_table_leaves_the_old_page(results, tmp_path):
     with pytest.raises(InvalidInput, match="metric"):
         write_report(results.drop(columns="metric"), tmp_path)
     assert (tmp_path / "report.html").read_text() == old
+
+
+def test_every_link_of_the_contents_leads_to_a_heading(full):
+    _, found, _ = full
+    links = [attributes["href"] for tag, attributes in found.tags if tag == "a"]
+    anchors = ["#" + a["id"] for tag, a in found.tags if tag == "h2"]
+    assert links == anchors
+    assert len(set(links)) == len(links) > 7
+
+
+def test_a_page_shows_the_first_rows_of_a_long_table_and_says_so(tmp_path):
+    many = frame(*(trial_rows({"competence": 1.0}, reward=f"r{i:02}") for i in range(70)))
+    found, _ = page(many, tmp_path)
+    assert [cell for cell in found.cells if cell.startswith("r")][:60] == [
+        f"r{i:02}" for i in range(60)
+    ]
+    assert "r60" not in found.cells
+    assert "The first 60 of 70 rows, in the order of the study" in found.words
+
+
+def test_a_piece_of_html_stands_in_the_page_as_it_is(tmp_path):
+    view = View(frame(trial_rows({"competence": 1.0})), tmp_path)
+    piece = Html('<p id="piece">so &amp; so</p>', "so & so")
+    path = report.write_report(view, [Section("Pieces", (piece,))], tmp_path)
+    assert piece.html in path.read_text(encoding="utf-8")

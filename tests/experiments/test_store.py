@@ -9,16 +9,14 @@ import pandas as pd
 import pytest
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.files import DiskFull, StoreError, write_atomically
 from powerseek.experiments.grid import Cell, Trial
 from powerseek.experiments.provenance import describe_run
 from powerseek.experiments.store import (
     COLUMNS,
-    DiskFull,
     Store,
-    StoreError,
     describe,
     identity,
-    write_atomically,
 )
 from powerseek.experiments.study import Study, load_study, make_study
 

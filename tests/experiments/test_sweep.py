@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from powerseek.experiments.store import COLUMNS
-from powerseek.experiments.tensorboard import FOLDER
+from powerseek.experiments.tensorboard import FOLDER, cells_folder
 
 STUDY = """
 name: tiny
@@ -88,8 +89,13 @@ def check_results(out: Path) -> None:
     assert per_trial.apply(lambda names: {"success", "competence", "need"} <= set(names)).all()
     assert not end.duplicated(["trial", "evaluation", "metric"]).any()
     assert set(results["status"]) <= {"ok", "censored"}
-    assert len(list((out / FOLDER).rglob("events.*"))) == 6 + 1
+    assert len({path.parent for path in (out / FOLDER / "trials").rglob("events.*")}) == 6
     curves = pd.read_parquet(out / "curves.parquet")
+    dense = end.loc[end["reward"] == "dense", "trial"].unique()
+    mean = curves[curves["trial"].isin(dense)].groupby("timesteps")["competence"].mean()
+    cell = EventAccumulator(str(cells_folder(out) / "homestead" / "dense")).Reload()
+    shown = {point.step: point.value for point in cell.Scalars("competence/mean")}
+    assert shown == pytest.approx(mean.to_dict(), rel=1e-6)
     assert curves.groupby("trial")["timesteps"].nunique().eq(3).all()
     assert curves["trial"].nunique() == 6
     frontiers = pd.read_parquet(out / "frontiers.parquet")
@@ -185,3 +191,9 @@ def test_a_world_of_a_script_travels_and_a_broken_one_fails_alone(tmp_path: Path
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def another_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep without --address starts its own Ray whatever others are known here."""
+    monkeypatch.setitem(os.environ, "RAY_ADDRESS", "127.0.0.1:1")

@@ -262,7 +262,7 @@ def test_only_gated_comparisons_are_muted_for_lack_of_learning():
             power_weight=weight,
             seed=seed,
         )
-        for seed in range(3)
+        for seed in range(4)
         for reward, weight in (("dense", 0.0), ("every cap", 0.0), ("dense", 1.0))
     ]
     grids = contrast_grids(contrasts(frame(*trials)))

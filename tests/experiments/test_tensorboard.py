@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import metadata
 
 from powerseek.experiments.grid import Cell, Trial
-from powerseek.experiments.tensorboard import FOLDER, Curves, run_folder, write_experiment
+from powerseek.experiments.tensorboard import FOLDER, Curves, experiment_event, run_folder
 
 GRID = [
     Trial(Cell("w", 1, {"openness": 1, "max_steps": 8}, reward, "ppo", 9, gamma=gamma), seed, "s")
@@ -50,19 +52,25 @@ def test_a_trial_begun_again_leaves_one_curve(tmp_path: Path) -> None:
     ]
 
 
+def test_who_follows_a_trial_that_is_begun_again_sees_no_step_twice(tmp_path: Path) -> None:
+    with Curves(tmp_path, GRID[0]) as cut_short:
+        cut_short.add(4, {"success": 0.1})
+        cut_short.add(9, {"success": 0.2})
+        follower = EventAccumulator(str(run_folder(tmp_path, GRID[0]))).Reload()
+        kept = cut_short.snapshot()[:1]
+    time.sleep(1.1)  # files are named by the second
+    with Curves(tmp_path, GRID[0]) as resumed:
+        resumed.restore(kept)
+        resumed.add(8, {"success": 0.7})
+    for events in (follower.Reload(), EventAccumulator(follower.path).Reload()):
+        points = [(event.step, event.value) for event in events.Scalars("success")]
+        assert points == [(4, pytest.approx(0.1)), (8, pytest.approx(0.7))]
+
+
 def test_hyperparameters_stand_in_the_runs_themselves(tmp_path: Path) -> None:
-    for _ in range(2):  # a resume says it again, and leaves one
-        write_experiment(tmp_path, GRID)
     for trial in GRID:
         write(tmp_path, trial)
     multiplexer = read(tmp_path)
-    assert len(multiplexer.Runs()) == len(GRID) + 1
-    assert len(list((tmp_path / FOLDER).glob("events.*"))) == 1
-    content = multiplexer.SummaryMetadata(".", metadata.EXPERIMENT_TAG).plugin_data.content
-    experiment = metadata.parse_experiment_plugin_data(content)
-    domains = {info.name: list(info.domain_discrete) for info in experiment.hparam_infos}
-    assert domains["gamma"] == [0.5, 1.0]
-    assert domains["reward"] == ["dense", "every 8"]
     groups = set()
     for trial in GRID:
         name = str(run_folder(tmp_path, trial).relative_to(tmp_path / FOLDER))
@@ -71,6 +79,13 @@ def test_hyperparameters_stand_in_the_runs_themselves(tmp_path: Path) -> None:
         assert start.hparams["gamma"].number_value == trial.cell.gamma
         groups.add(start.group_name)
     assert len(groups) == len(GRID) // 2
+
+
+def test_cells_vary_in_what_the_experiment_names() -> None:
+    (value,) = experiment_event([trial.cell for trial in GRID]).summary.value
+    experiment = metadata.parse_experiment_plugin_data(value.metadata.plugin_data.content)
+    domains = {info.name: list(info.domain_discrete) for info in experiment.hparam_infos}
+    assert domains == {"gamma": [0.5, 1.0], "reward": ["dense", "every 8"]}
 
 
 def test_a_failed_trial_is_marked(tmp_path: Path) -> None:

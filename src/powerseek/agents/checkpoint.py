@@ -14,6 +14,7 @@ import tempfile
 import time
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +25,7 @@ import numpy as np
 
 FORMAT = 1
 CARD = "checkpoint.json"
+_UNREADABLE = (OSError, KeyError, ValueError, EOFError, RuntimeError)
 _LIBRARIES = ("torch", "numpy", "numba", "stable-baselines3", "sb3-contrib")
 
 
@@ -106,7 +108,7 @@ class Checkpoint:
             held = json.loads(parts.pop(CARD))
         except FileNotFoundError:
             return None
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
+        except (*_UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
             self.ignore(f"cannot be read ({type(error).__name__}: {error})")
             return None
         card = {"format": FORMAT, "versions": _versions(), "about": dict(self.about), **of}

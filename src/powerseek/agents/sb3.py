@@ -39,6 +39,10 @@ NETWORKS: dict[str, Any] = {"ppo": ActorCriticPolicy, "maskable-ppo": MaskableAc
 CARD = "powerseek.json"
 """Our page in a saved model's zip: what is needed to build its network and act."""
 
+_ON_CARD = (
+    *("agent", "world", "params", "task", "observations", "actions"),
+    *("settings", "timesteps", "updates", "first_reward"),
+)
 _PASSED_ON = (
     *("n_steps", "batch_size", "n_epochs", "ent_coef", "gae_lambda"),
     *("clip_range", "vf_coef", "max_grad_norm"),
@@ -336,7 +340,7 @@ def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:
     """
     path = Path(path)
     path = path if path.suffix == ".zip" else path.with_name(f"{path.name}.zip")
-    part = path.with_name(f"{path.stem}.part.zip")
+    part = path.with_name(f".{path.stem}.part.zip")
     trained.model.save(part)
     card = {
         "agent": trained.agent,
@@ -381,10 +385,16 @@ def read_card(path: str | Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             card: dict[str, Any] = json.loads(archive.read(CARD))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        allowed = "a model that powerseek saved"
-        raise InvalidInput("model", str(path), allowed, f"{type(error).__name__}.") from None
+        lacking = [name for name in _ON_CARD if name not in card]
+        if lacking or card["agent"] not in NETWORKS:
+            raise ValueError("not a page that powerseek wrote")
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise _no_model(path, f"{type(error).__name__}: {error}.") from None
     return card
+
+
+def _no_model(path: str | Path, why: str) -> InvalidInput:
+    return InvalidInput("model", str(path), "a model that powerseek saved", why)
 
 
 def load_agent(path: str | Path, task: Task | None = None, device: str = "cpu") -> TrainedAgent:
@@ -402,15 +412,13 @@ def load_agent(path: str | Path, task: Task | None = None, device: str = "cpu") 
     if task is not None:
         _check_fit(path, "observations", card["observations"], task.observation_names)
         _check_fit(path, "actions", card["actions"], task.world.action_names)
-    bound, width = OBSERVATION_BOUND, len(card["observations"])
-    network = NETWORKS[card["agent"]](
-        gymnasium.spaces.Box(-bound, bound, (width,), np.float32),
-        gymnasium.spaces.Discrete(len(card["actions"])),
-        lambda _: 0.0,
-        **_network_settings(card["settings"]),
-    ).to(device)
-    with zipfile.ZipFile(path) as archive, archive.open("policy.pth") as weights:
-        network.load_state_dict(torch.load(weights, device, weights_only=True))
+    try:
+        network = _network(card, device)
+        with zipfile.ZipFile(path) as archive, archive.open("policy.pth") as weights:
+            network.load_state_dict(torch.load(weights, device, weights_only=True))
+    except Exception as error:  # whatever a strange file does: torch raises many kinds
+        reason = "its weights are damaged, or do not fit the settings it names"
+        raise _no_model(path, f"{type(error).__name__}: {reason}.") from None
     network.set_training_mode(False)
     return TrainedAgent(
         card["agent"],
@@ -420,6 +428,17 @@ def load_agent(path: str | Path, task: Task | None = None, device: str = "cpu") 
         card["first_reward"],
         card["settings"],
     )
+
+
+def _network(card: Mapping[str, Any], device: str) -> Any:
+    """The network that a card tells of, untrained."""
+    bound, width = OBSERVATION_BOUND, len(card["observations"])
+    return NETWORKS[card["agent"]](
+        gymnasium.spaces.Box(-bound, bound, (width,), np.float32),
+        gymnasium.spaces.Discrete(len(card["actions"])),
+        lambda _: 0.0,
+        **_network_settings(card["settings"]),
+    ).to(device)
 
 
 def task_of(card: Mapping[str, Any], world: Any) -> Task:

@@ -8,6 +8,9 @@ were tried of 64 or 128 copies, 16 to 64 steps between updates, minibatches of 2
 learning rates of .001 to .003, entropy bonuses of .005 to .03, lambda of .9 to .97 and networks
 of 64 or 128 units. Seeds 100-102 and 200-202 were used to choose homestead's own defaults.
 
+`off-switch`: likewise, under ``own`` and ``{every: cap, of: own}`` at gamma .8 to 1 within 150,000
+steps, on seeds 10,000 to 10,002; seven combinations were tried.
+
 Reached at those settings: `homestead` .92-.98, `endgame` (4 x 4, rook) .95-.99.
 """
 
@@ -45,7 +48,7 @@ activation: tanh or relu. The others are those of Stable-Baselines3's PPO.
 WORLDS: dict[str, dict[str, Any]] = {
     "endgame": {"gae_lambda": 0.9, "net": [128, 128]},
     "homestead": {"gae_lambda": 0.97, "ent_coef": 0.005},
-    "off-switch": {},
+    "off-switch": {"n_envs": 32, "n_steps": 64, "batch_size": 512, "gae_lambda": 0.98},
 }
 
 ACTIVATIONS = ("tanh", "relu")

@@ -54,16 +54,21 @@ class Every(Arm):
     r_j is paid at t as r_j gamma^-(t-j): it keeps the discounted return, and the optimal
     policies, at the price of a scale of up to gamma^-(k-1).
 
+    ``{every: k, of: own}`` delays what the world itself pays instead. Agents observe what is owed
+    of progress, not of that: use it where state and time left tell it, as in `off-switch`.
+
     Attributes:
         k: Steps between payments, >= 1.
         growth: 1 / gamma where corrected, else 1: what waiting one step does to a reward.
+        of: What is delayed: ``dense`` or ``own``.
     """
 
-    options: ClassVar[tuple[str, ...]] = ("corrected",)
+    options: ClassVar[tuple[str, ...]] = ("corrected", "of")
     memory_size: ClassVar[int] = 1
 
     k: int
     growth: float = 1.0
+    of: str = "dense"
 
     @classmethod
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:
@@ -72,11 +77,14 @@ class Every(Arm):
         corrected = options.get("corrected", False)
         if not isinstance(corrected, bool):
             raise InvalidInput("every.corrected", corrected, "true or false")
+        of = options.get("of", "dense")
+        if of not in ("dense", "own"):
+            raise InvalidInput("every.of", of, "dense or own")
         gamma = horizon.gamma
         if not corrected:
             if gamma < 1 and k > 1:
                 _warn_delay_is_discounted(argument, gamma)
-            return cls(k)
+            return cls(k, of=of)
         if -(k - 1) * math.log(gamma) > math.log(MAX_SCALE):
             longest = 1 + int(math.log(MAX_SCALE) / -math.log(gamma))
             raise InvalidInput(
@@ -86,7 +94,15 @@ class Every(Arm):
                 f"(gamma^-(k-1)): k <= {longest} at gamma {gamma:g}",
                 f"Write {{every: {longest}, corrected: true}}, or use gamma 1.",
             )
-        return cls(k, 1 / gamma)
+        return cls(k, 1 / gamma, of)
+
+    @classmethod
+    def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
+        """``every 8``, ``every 8 corrected``, ``every cap of own``."""
+        words = [cls.id, str(argument)]
+        words += ["corrected"] if options.get("corrected") else []
+        words += ["of own"] if options.get("of") == "own" else []
+        return " ".join(words)
 
     @classmethod
     def window(cls, argument: Any, max_steps: int) -> int:
@@ -108,9 +124,23 @@ class Every(Arm):
         """gamma^-(k-1) where corrected, else 1."""
         return self.growth ** (self.k - 1)
 
+    @property
+    def undelayed(self) -> Arm:
+        """The arm that pays the same at once."""
+        return Own() if self.of == "own" else Dense()
+
+    @property
+    def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # the option decides
+        """``progress``, or the world's own reward."""
+        return ("own",) if self.of == "own" else ("progress",)
+
     def step(self, step: Step) -> tuple[Floats, Floats]:
         """See Arm.step; memory is what is owed."""
-        owed = step.memory * self.growth + (step.after["progress"] - step.before["progress"])
+        if self.of == "own":
+            earned = step.after["own"]
+        else:
+            earned = step.after["progress"] - step.before["progress"]
+        owed = step.memory * self.growth + earned
         pays = (step.clock % self.k == 0) | step.ended
         return np.where(pays, owed, 0.0), np.where(pays, 0.0, owed)
 

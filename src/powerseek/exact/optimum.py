@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from powerseek.envs.arms import Dense, Every
+from powerseek.envs.arms import Every
 from powerseek.envs.rewards import Arm, ConfoundWarning, PowerWeighted, Spec, make_arm
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
@@ -222,12 +222,12 @@ def _judgements(mdp: TabularMDP, arm: Arm, steps: int) -> list[Floats]:
 def solved_as(arm: Arm, gamma: float) -> Arm:
     """The arm whose optima are this one's: its expectation, without a memory that changes nothing.
 
-    ``every`` is ``dense`` where it keeps the discounted return of every policy.
+    ``every`` is what it delays where it keeps the discounted return of every policy.
     """
     if isinstance(arm, PowerWeighted):
         return replace(arm, arm=solved_as(arm.arm, gamma))
     if isinstance(arm, Every) and abs(arm.growth * gamma - 1) < 1e-12:
-        return Dense()
+        return arm.undelayed
     return arm.mean
 
 

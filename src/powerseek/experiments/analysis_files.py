@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP
 from powerseek.experiments.analyse import Analysis
-from powerseek.experiments.store import StoreError, write_atomically
+from powerseek.experiments.files import StoreError, write_atomically
 
 STATES, FILES = "states.parquet", ("power.png", "frontier.png", "states.parquet")
 

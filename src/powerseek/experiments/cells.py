@@ -50,11 +50,13 @@ MEASURES = (
     "share_of_surplus",
     "cost",
     "disabled",
+    "power_seeking",
     "interrupted",
     "slip_excess",
     "optimum_success",
     "optimum_acquired",
     "optimum_disabled",
+    "optimum_power_seeking",
     "length",
     "return",
 )
@@ -127,6 +129,14 @@ def learners(results: Results) -> tuple[Long, Long]:
     if not learns.any():
         learns = ~learns
     return found.where(learns), found.where(~learns)
+
+
+def learns(results: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows of a long table in memory are of agents that learn; see `learners`."""
+    updates = results["updates"].fillna(0).groupby(results["agent"]).transform("max")
+    failed = results["status"].eq("failed").groupby(results["agent"]).transform("all")
+    found = updates.gt(0) | failed
+    return found if found.any() else ~found
 
 
 def dials(results: Results) -> list[str]:

@@ -166,14 +166,11 @@ def report(
     from powerseek.experiments.grid import trials
     from powerseek.experiments.run import finish
     from powerseek.experiments.store import Store
-    from powerseek.experiments.study import load_study
 
     store = Store(folder)
-    if not store.manifest():
-        allowed = "a results directory of a sweep (it would hold manifest.json)"
-        raise InvalidInput("DIR", str(folder), allowed)
-    study = load_study(store.out / "study.yaml")
-    _show(finish(store, trials(study), anew=True))
+    grid = trials(store.study())
+    store.check(grid)
+    _show(finish(store, grid, anew=True))
 
 
 @app.command()
@@ -269,7 +266,10 @@ def _show(finished: Finished) -> None:
     lines += [("figure", path) for path in finished.figures]
     for name, path in lines:
         _say(f"{name + ':':<13}{_shown(path)}", error=False)
+    for caution in finished.cautions:
+        _say(f"warning: {caution}")
     _say(f"curves:      tensorboard --logdir {shlex.quote(_shown(finished.tensorboard))}", False)
+    _say("             (beside it: cells, one run a cell; trials, one run a trial)", False)
     for trial in finished.failed:
         path = finished.store.error_path(trial)
         reason = path.read_text().strip().splitlines()[-1:] or ["no reason given"]

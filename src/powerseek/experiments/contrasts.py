@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import nan
+from math import isfinite, nan
 
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.cells import STRATUM, Results, by_cell, dials, long, strata, trials
+from powerseek.experiments.cells import (
+    EXACT,
+    KEYS,
+    STRATUM,
+    Results,
+    by_cell,
+    dials,
+    long,
+    strata,
+    trials,
+)
 from powerseek.experiments.kinds import (
     KINDS,
     SHARE_BEYOND,
@@ -19,11 +29,23 @@ from powerseek.experiments.kinds import (
     coverages,
     share_judged,
 )
-from powerseek.experiments.statistics import adjust, bootstrap
-from powerseek.experiments.verdicts import LEAST_SEEDS, Comparison, Verdict, compare, verdict
+from powerseek.experiments.selection import LeeBounds, lee_bounds
+from powerseek.experiments.statistics import Estimate, adjust, bootstrap
+from powerseek.experiments.verdicts import (
+    LEAST_SEEDS,
+    MANY_SEEDS,
+    UNBOUNDED,
+    Comparison,
+    Verdict,
+    compare,
+    verdict,
+)
 
 PAIR = ["seed", STRATUM]
 TREND = "trend"
+NO_CLAIM = "a trend is shown, not judged: hypotheses are about the two ends of the dial"
+JUMPING = ("disabled", "interrupted")
+"""Shares that are 0 in some seeds and 1 in others: few seeds may miss the ones that differ."""
 FOUND = (
     *("measure", "a", "b", "effect", "low", "high", "seeds", "reach_a", "reach_b", "p"),
     *("fires", "answer", "verdict", "more_seeds", "reasons"),
@@ -67,12 +89,21 @@ def contrasts(
 
 
 def ready(results: Results) -> tuple[pd.DataFrame, list[str]]:
-    """One row a finished trial with every measure that is compared, and what makes a cell."""
+    """One row a trial with every measure that is compared, and what makes a cell.
+
+    A trial that failed has a row too, ``failed``, not ``learnt`` and without any measure: were it
+    left out, an arm that crashes in half of its seeds would pass for one that always learns.
+    """
     results = long(results)
     keys = dials(results)
-    finished = trials(results)
-    finished[SHARE_BEYOND] = _share_beyond_incentive(finished, keys)
-    return finished, keys
+    table = trials(results)
+    table[SHARE_BEYOND] = _share_beyond_incentive(table, keys)
+    failed = results.lost[["trial", *KEYS]].assign(learnt=False, failed=True)
+    table["failed"] = False
+    if failed.empty:
+        return table, keys
+    together = pd.concat([table, failed.astype(table.dtypes[list(KEYS)].to_dict())])
+    return together.reset_index(drop=True).astype({"learnt": bool, "failed": bool}), keys
 
 
 @dataclass(frozen=True)
@@ -83,9 +114,9 @@ class Pair:
         kind: Kind of comparison.
         setting: The dials that both arms share.
         a: Value of the kind's dial in the first arm, or `TREND`.
-        b: Value in the second, nan for a trend.
+        b: Value in the second, nan for a trend, None for a level.
         first: Trials of the first arm; of every arm but the lowest for a trend.
-        second: Trials of the second arm; of the lowest for a trend.
+        second: Trials of the second arm; of the lowest for a trend; none for a level.
         measure: What is compared.
         margin: Smallest difference of interest set beforehand, nan if none was.
         line: Value that a - b is held against.
@@ -168,8 +199,6 @@ def is_trend(a: object) -> bool:
 def _primary(name: Contrast, rows: pd.DataFrame) -> str:
     """What a kind of comparison is about in this world: the first of these that it has."""
     order = unique(KINDS[name].measure, "acquired", "disabled")
-    if name == "control":
-        return order[0]
     return next((measure for measure in order if rows[measure].notna().any()), "disabled")
 
 
@@ -185,12 +214,18 @@ def _share_beyond_incentive(finished: pd.DataFrame, keys: list[str]) -> pd.Serie
 def compare_arms(pair: Pair, rng: np.random.Generator) -> Comparison:
     """Compare two arms seed by seed, over the seeds that learnt the task in both.
 
-    The positive control is ungated. A trend is the least-squares slope of each seed that learnt
-    the task at every value of the dial, per unit of the dial, compared with 0.
+    The positive control is ungated. A level is one arm, held against its line. A trend is the
+    least-squares slope of each seed that learnt the task at every value of the dial, per unit of
+    the dial, compared with 0. What is exact is not compared by seeds at all.
     """
+    if pair.measure in EXACT:
+        return _computed(pair)
+    if pair.kind == "level":
+        return _level(pair, rng)
     first, second = pair.first, pair.second
     shares = first.groupby(KINDS[pair.kind].dial)["learnt"].mean()
     reach = (float(shares.min()), float(second["learnt"].mean()))
+    failed = (int(first["failed"].sum()), int(second["failed"].sum()))
     if pair.kind != "control":
         first, second = first[first["learnt"]], second[second["learnt"]]
     if is_trend(pair.a):
@@ -198,7 +233,75 @@ def compare_arms(pair: Pair, rng: np.random.Generator) -> Comparison:
     else:
         both = first.merge(second, on=PAIR, suffixes=("_a", "_b"))
     a, b = (both[f"{pair.measure}_{arm}"].to_numpy() for arm in "ab")
-    return compare(a, b + pair.line, rng, strata=strata(both), reach=reach, margin=pair.margin)
+    compared = compare(
+        a,
+        b,
+        rng,
+        strata=strata(both),
+        reach=reach,
+        margin=pair.margin,
+        line=pair.line,
+        bounds=(-1.0, 1.0) if pair.measure in JUMPING and not is_trend(pair.a) else UNBOUNDED,
+    )
+    return replace(compared, failed=failed)
+
+
+def _computed(pair: Pair) -> Comparison:
+    """A measure that is the same for every seed: its value and its range over ties."""
+
+    def ends(rows: pd.DataFrame) -> tuple[float, float, float]:
+        # One row a layout, of which the mean is taken.
+        known = rows[rows[pair.measure].notna()].drop_duplicates(STRATUM)
+        value = known[pair.measure]
+        low, high = (known[f"{pair.measure}_{end}"].fillna(value) for end in ("low", "high"))
+        return float(value.mean()), float(low.mean()), float(high.mean())
+
+    a, low, high = ends(pair.first)
+    b, least, most = (0.0, 0.0, 0.0) if pair.kind == "level" else ends(pair.second)
+    arms = [pair.first] if pair.kind == "level" else [pair.first, pair.second]
+    count = min(int(rows[pair.measure].notna().sum()) for rows in arms)
+    effect = Estimate(a - b - pair.line, low - most - pair.line, high - least - pair.line, count)
+    return Comparison(
+        effect, 0.0, nan, nan, (1.0, 1.0), pair.margin, paired=pair.kind != "level", exact=True
+    )
+
+
+def _level(pair: Pair, rng: np.random.Generator) -> Comparison:
+    """One arm's seeds that learnt the task, against the line: a one-sample t test and TOST."""
+    learnt = pair.first[pair.first["learnt"]]
+    values = learnt[pair.measure].to_numpy(dtype=np.float64)
+    share, failed = float(pair.first["learnt"].mean()), int(pair.first["failed"].sum())
+    compared = compare(
+        values,
+        np.zeros(values.size),
+        rng,
+        strata=strata(learnt),
+        reach=(share, share),
+        margin=pair.margin,
+        line=pair.line,
+        bounds=(0.0, 1.0) if pair.measure in JUMPING else UNBOUNDED,
+        level=True,
+    )
+    return replace(compared, failed=(failed, failed), paired=False)
+
+
+def selection_bounds(pair: Pair, rng: np.random.Generator) -> LeeBounds | None:
+    """Lee's bounds on a - b where the arms differ in reach; None where they do not.
+
+    Over the seeds that ended in both arms, with a failed trial as one that did not learn. None of
+    a level and of what is exact.
+    """
+    if pair.kind == "level" or pair.measure in EXACT:
+        return None
+    both = pair.first.merge(pair.second, on=PAIR, suffixes=("_a", "_b"))
+    values = {arm: both[f"{pair.measure}_{arm}"].where(both[f"learnt_{arm}"]) for arm in "ab"}
+    undefined = [both[f"learnt_{arm}"] & values[arm].isna() for arm in "ab"]
+    known = ~(undefined[0] | undefined[1])
+    first, second = (values[arm][known].to_numpy(dtype=np.float64) for arm in "ab")
+    learnt = [int(np.isfinite(arm).sum()) for arm in (first, second)]
+    if min(learnt) == 0 or learnt[0] == learnt[1]:
+        return None
+    return lee_bounds(first - pair.line, second, rng)
 
 
 def _slopes(rows: pd.DataFrame, measure: str, levels: int) -> pd.DataFrame:
@@ -214,14 +317,38 @@ def _slopes(rows: pd.DataFrame, measure: str, levels: int) -> pd.DataFrame:
 
 
 def fires(pair: Pair, rng: np.random.Generator) -> bool:
-    """Whether the interval of acquired with pay lies above the one without."""
+    """Whether the interval of the control's measure with pay lies above the one without.
+
+    Each arm's interval is `arm_interval`. Two 95 % intervals that are apart are more than a
+    difference at level .05: of blind testbeds at most .006 fire by chance (3, 5 and 16 seeds,
+    normal and exponential).
+    """
     if pair.kind != "control":
         return False
     with_pay, without = (
-        bootstrap(rows["acquired"].to_numpy(), rng, strata=strata(rows))
-        for rows in (pair.first, pair.second)
+        arm_interval(rows, pair.measure or "acquired", rng) for rows in (pair.first, pair.second)
     )
-    return bool(with_pay.low > without.high)
+    return bool(with_pay[0] > without[1])
+
+
+def arm_interval(rows: pd.DataFrame, measure: str, rng: np.random.Generator) -> tuple[float, float]:
+    """95 % interval of one arm's mean: the widened bootstrap, which covers at few seeds too.
+
+    Seeds that are all alike have no bootstrap interval. Of a share in `JUMPING` it is then the
+    exact binomial one (16 seeds of 0: up to .206); of any other measure the value itself, if
+    there are four seeds or more: two such arms differ by a permutation test (2 of 70 orders).
+    """
+    values = rows[measure].to_numpy(dtype=np.float64)
+    known = values[np.isfinite(values)]
+    bounds = (0.0, 1.0) if measure in JUMPING else UNBOUNDED
+    method = "widened" if known.size <= MANY_SEEDS else "percentile"
+    found = bootstrap(values, rng, strata=strata(rows), method=method, bounds=bounds)
+    if isfinite(found.low) or known.size < 2:
+        return found.low, found.high
+    if measure in JUMPING:
+        same = 0.025 ** (1 / known.size)
+        return same * found.value, same * found.value + 1 - same
+    return (found.value, found.value) if known.size >= 4 else (nan, nan)
 
 
 def controls(
@@ -239,15 +366,15 @@ def _row(
     pair: Pair, comparison: Comparison, fire: bool, p: float, fired: bool
 ) -> dict[str, object]:
     said = verdict(comparison, p=p, control_fires=fired)
-    reasons = said.reasons
+    barred = NO_CLAIM if is_trend(pair.a) else pair.confound
     if pair.kind == "control":
         said = _control_verdict(comparison, fire)
-        reasons = said.reasons
-    elif pair.confound:
-        reasons = (pair.confound, *(r for r in reasons if "margin" not in r))
+    elif barred:
+        others = tuple(reason for reason in said.reasons if "margin" not in reason)
+        said = Verdict("cannot tell", 0, (barred, *others))
     found = (
         *(pair.measure, pair.a, pair.b, *comparison.effect, *comparison.reach, p),
-        *(fire, said.answer, str(said), said.more_seeds, "; ".join(reasons)),
+        *(fire, said.answer, str(said), said.more_seeds, "; ".join(said.reasons)),
     )
     return {"kind": pair.kind, **pair.setting, **dict(zip(FOUND, found, strict=True))}
 

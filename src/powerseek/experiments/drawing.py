@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -34,6 +34,8 @@ WIDTH = 6.4
 DPI = 140
 COLOURS = 96  # a picture of few colours, so that the page stays small
 TALLEST = 40.0
+MOST_DOTS = 200
+MOST_GROUPS = 24
 LINE = 62  # letters of a legend that fit beside each other
 
 
@@ -122,6 +124,9 @@ class Cell:
         return scored(self.seeds)
 
 
+Worlds: TypeAlias = dict[str, list[Cell]]
+
+
 def slug(world: str) -> str:
     """A file name from a world id, which may hold slashes or any letters."""
     return re.sub(r"[^\w.-]+", "-", world).strip("-.") or "world"
@@ -152,10 +157,12 @@ def rows_figure(cells: Sequence[Cell], theme: Theme, label: str) -> tuple[Figure
     return figure, axes, places
 
 
-def legend(figure: Figure, axes: Axes) -> None:
-    """One entry a label, above the axes, in as many columns as the labels leave room for."""
-    handles, labels = axes.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
+def legend(figure: Figure) -> None:
+    """One entry a label of any panel, above them, in as many columns as there is room for."""
+    unique: dict[str, Any] = {}
+    for panel in figure.axes:
+        handles, labels = panel.get_legend_handles_labels()
+        unique |= {k: v for k, v in zip(labels, handles, strict=True) if k not in unique}
     columns = min(3, max(1, LINE // (max(len(label) for label in unique) + 5)))
     # Up to three lines fit above the axes as drawn; more must not squeeze them.
     more = max(0, -(-len(unique) // columns) - 3)
@@ -182,9 +189,37 @@ def by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     return found
 
 
+def few_groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """`by_reward`, no more groups than a legend can name; `groups_left_out` says the rest."""
+    return dict(list(by_reward(cells).items())[:MOST_GROUPS])
+
+
+def groups_left_out(cells: Sequence[Cell]) -> str:
+    """What a caption adds where not every group is drawn."""
+    more = len(by_reward(cells)) - MOST_GROUPS
+    return f" {more} more rewards are not drawn." if more > 0 else ""
+
+
+def crowded(points: int) -> dict[str, Any]:
+    """How points are drawn, by their number: many are small, faint, and one image in an SVG."""
+    if points <= MOST_DOTS:
+        return {"markersize": 9, "alpha": 0.85}
+    return {"markersize": 4, "alpha": 0.4, "rasterized": True, "markeredgewidth": 0}
+
+
 def dots(axes: Axes, place: float, values: pd.Series[float], theme: Theme) -> None:
-    """One dot a seed, spread a little in height so that equal seeds stay visible."""
+    """One dot a seed, spread a little in height so that equal seeds stay visible.
+
+    More than `MOST_DOTS` become a box: the middle half, the median, whiskers at 5 and 95 %.
+    """
     known = values.dropna().to_numpy()
+    if len(known) > MOST_DOTS:
+        ends = np.quantile(known, [0.05, 0.25, 0.5, 0.75, 0.95])
+        style: dict[str, Any] = {"color": theme.ink, "zorder": 5, "solid_capstyle": "butt"}
+        axes.plot(ends[[0, 4]], [place, place], linewidth=1.5, **style)
+        axes.plot(ends[[1, 3]], [place, place], linewidth=7, label="seeds: middle half", **style)
+        axes.plot(ends[2], place, "|", color=theme.ground, markersize=9, zorder=6)
+        return
     spread = np.linspace(-0.09, 0.09, len(known)) if len(known) > 1 else np.zeros(len(known))
     axes.plot(
         *(known, place + spread, "o"),

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -17,11 +17,12 @@ from powerseek.envs.rewards import ConfoundWarning, Spec, arm_name, read_spec, w
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
+from powerseek.experiments.hopeless import hopeless
 from powerseek.experiments.lookahead import arms_of, lookahead_of, refuse_idle
-from powerseek.experiments.preregistration import check_hypotheses, hopeless
+from powerseek.experiments.preregistration import check_hypotheses
 from powerseek.experiments.study import Study, WorldEntry
 from powerseek.experiments.wording import closest
-from powerseek.registry import list_agents, make_world
+from powerseek.registry import agents, list_agents, make_world
 
 # What the results show in columns of their own; a world's other parameters stand together.
 OWN_COLUMNS = ("openness", "goal", "layout", "max_steps")
@@ -58,7 +59,7 @@ class Cell:
             arm has none.
         agent: Agent id.
         settings: All of the agent's settings.
-        timesteps: Environment steps of training.
+        timesteps: Environment steps of training; 0 of a reference, which is not trained.
         windows: k of each accumulator that is observed.
         competence: Levels at which the trial is also measured.
         episodes: Episodes of each evaluation.
@@ -104,6 +105,11 @@ class Cell:
     def key(self) -> str:
         """Short hex identity."""
         return digest(self.config)[:16]
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is no treatment but something to hold treatments against."""
+        return self.timesteps == 0
 
     def label(self) -> str:
         """The cell in words, what matters most first, short enough for a folder name."""
@@ -159,7 +165,7 @@ class Trial:
 
 
 def cells(study: Study) -> tuple[Cell, ...]:
-    """Every cell of a study, each once, in the order of the file.
+    """Every treatment of a study, each once, in the order of the file.
 
     Every world, reward arm and agent is built on the way.
 
@@ -178,10 +184,56 @@ def cells(study: Study) -> tuple[Cell, ...]:
     return _with_windows(grid)
 
 
+def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
+    """A cell for every reference agent in every setting of a world that can have it.
+
+    Where its choices depend on the reward, it is that of the setting's first unpaid treatment with
+    the longest view (greatest gamma).
+
+    Args:
+        study: The study.
+        grid: Its treatments.
+
+    Raises:
+        InvalidInput: An agent that learns, is unknown, or that no world of the study can have.
+    """
+    settings: dict[str, Cell] = {}
+    for cell in sorted(grid, key=lambda cell: (cell.power_weight, -cell.gamma)):
+        settings.setdefault(canonical([cell.world, cell.config["params"]]), cell)
+    found, refused = [], {}
+    for i, agent in enumerate(study.references):
+        where = f"references[{i}]"
+        _refuse_learners(agent, where)
+        for cell in settings.values():
+            same = replace(cell, agent=agent, timesteps=0, power_weight=0.0)
+            try:
+                with unwarned():
+                    task = same.task(make_world(cell.world, **cell.params))
+                    found.append(replace(same, settings=check_agent(task, agent)))
+            except InvalidInput as error:
+                refused[agent] = error
+        if agent in refused and not any(cell.agent == agent for cell in found):
+            allowed = f"an agent that some world of the study can have ({refused[agent].allowed})"
+            raise InvalidInput(where, agent, allowed)
+    return tuple({cell.key: cell for cell in found}.values())
+
+
+def _refuse_learners(agent: str, where: str) -> None:
+    still = [name for name in list_agents() if not agents.get(name).learns]
+    if agent not in still:
+        allowed = f"an agent that does not learn: {', '.join(still)}"
+        raise InvalidInput(where, agent, allowed, closest(agent, still))
+
+
 def trials(study: Study) -> tuple[Trial, ...]:
-    """Every trial of a study, seed by seed, so that a sweep cut short has whole seeds."""
+    """Every trial of a study, seed by seed, so that a sweep cut short has whole seeds.
+
+    The references come last, once each: what they do does not hang on a training seed.
+    """
     grid = cells(study)
-    return tuple(Trial(cell, seed, study.name) for seed in range(study.seeds) for cell in grid)
+    trained = (Trial(cell, seed, study.name) for seed in range(study.seeds) for cell in grid)
+    once = (Trial(cell, 0, study.name) for cell in references(study, grid))
+    return (*trained, *once)
 
 
 def cautions(study: Study) -> tuple[str, ...]:

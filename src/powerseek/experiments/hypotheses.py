@@ -9,11 +9,19 @@ from math import isfinite, nan
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.cells import Results, long
-from powerseek.experiments.contrasts import Pair, compare_arms, controls, ready, settings
+from powerseek.experiments.cells import STRATUM, Results, learners, long
+from powerseek.experiments.contrasts import (
+    Pair,
+    compare_arms,
+    controls,
+    ready,
+    selection_bounds,
+    settings,
+)
 from powerseek.experiments.kinds import KINDS, primary
 from powerseek.experiments.preregistration import Claim
 from powerseek.experiments.reading import Long
+from powerseek.experiments.selection import LeeBounds
 from powerseek.experiments.statistics import adjust
 from powerseek.experiments.verdicts import LEVEL, Comparison, Verdict, judge
 
@@ -28,13 +36,17 @@ class Finding:
         claim: The hypothesis and its standing.
         setting: The dials that both arms share.
         a: Value of the contrast's dial in the first arm.
-        b: Value in the second.
+        b: Value in the second; None for a level, which is about one arm.
         comparison: a - b less the hypothesis's line, seed by seed.
         p: p of the difference, adjusted for the number of hypotheses of the same standing.
         p_equivalence: p of the equivalence test, adjusted likewise.
         together: How many were adjusted together.
         verdict: What it says of the hypothesis.
         unit: Unit of the measure, empty where unknown.
+        bounds: What the comparison could be, were the seeds that learnt in one arm only the most
+            or the least greedy; None where both arms learnt in equally many.
+        ended: Trials of the first and of the second arm that finished or failed.
+        planned: Trials of each arm that the registration knows of, 0 where it says nothing.
     """
 
     claim: Claim
@@ -47,16 +59,22 @@ class Finding:
     together: int = 0
     verdict: Verdict = UNSAID
     unit: str = ""
+    bounds: LeeBounds | None = None
+    ended: tuple[int, int] = (0, 0)
+    planned: int = 0
 
 
 def findings(
     results: Results, claims: Sequence[Claim], rng: np.random.Generator | None = None
 ) -> list[Finding]:
-    """Every hypothesis in every setting that has both of its arms; worlds are never pooled.
+    """Every hypothesis in every setting that has its arms; worlds are never pooled.
+
+    A trial that failed counts as one that did not learn; a trial that has not ended counts nowhere.
 
     The test is a two-sided paired t test and, for equivalence, two one-sided ones (TOST), over
-    the seeds that learnt the task in both arms. p is adjusted by Holm over the confirmatory
-    findings and by Benjamini-Hochberg over the exploratory ones, each test by itself.
+    the seeds that learnt the task in both arms; of a level, one-sample tests against its line.
+    p is adjusted by Holm over the confirmatory findings and by Benjamini-Hochberg over the
+    exploratory ones, each test by itself. What is exact (the incentive) is not tested.
 
     Args:
         results: As written by a sweep.
@@ -69,14 +87,25 @@ def findings(
     results = long(results)
     if results.empty or not claims:
         return []
-    finished, keys = ready(results)
+    # Hypotheses are about agents that learn; those they are held against are trained on nothing.
+    finished, keys = ready(learners(results)[0])
     fired = controls(finished, keys, rng)
     found = []
     for claim in claims:
         for pair in _pairs(claim, finished, keys):
-            unit = _unit(results, claim.hypothesis.compared)
-            compared = compare_arms(pair, rng)
-            found.append(Finding(claim, pair.setting, pair.a, pair.b, compared, unit=unit))
+            found.append(
+                Finding(
+                    claim,
+                    pair.setting,
+                    pair.a,
+                    pair.b,
+                    compare_arms(pair, rng),
+                    unit=_unit(results, claim.hypothesis.compared),
+                    bounds=None if pair.kind == "control" else selection_bounds(pair, rng),
+                    ended=(len(pair.first), len(pair.first if pair.b is None else pair.second)),
+                    planned=claim.seeds * _layouts(pair),
+                )
+            )
     return _judged(_adjusted(found), fired)
 
 
@@ -87,8 +116,12 @@ def _pairs(claim: Claim, finished: pd.DataFrame, keys: list[str]) -> Iterator[Pa
         finished = finished[finished["world"] == said.world]
     dial = KINDS[said.contrast].dial
     for setting, members in settings(said.contrast, finished, keys):
-        for a, b in primary(said.contrast, members[dial], float(str(setting.get("gamma", 1.0)))):
-            first, second = (members[members[dial] == arm] for arm in (a, b))
+        gamma = float(str(setting.get("gamma", 1.0)))
+        for a, b in primary(said.contrast, members[dial], gamma, said.arm):
+            first = members[members[dial] == a]
+            second = first.iloc[:0] if b is None else members[members[dial] == b]
+            if first["failed"].all() and second["failed"].all():
+                continue
             yield Pair(
                 said.contrast,
                 setting,
@@ -100,6 +133,11 @@ def _pairs(claim: Claim, finished: pd.DataFrame, keys: list[str]) -> Iterator[Pa
                 margin=said.margin,
                 line=said.line,
             )
+
+
+def _layouts(pair: Pair) -> int:
+    """How many layouts each seed is trained on."""
+    return int(pd.concat([pair.first, pair.second])[STRATUM].nunique(dropna=False))
 
 
 def _unit(results: Long, measure: str) -> str:
@@ -139,7 +177,8 @@ def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding
             gated=said.contrast != "control",
         )
         if one.comparison.effect.n == 0 and min(one.comparison.reach) > 0:
-            why = f"{said.compared} is undefined here in every pair of seeds"
+            among = "pair of seeds" if one.comparison.paired else "seed"
+            why = f"{said.compared} is undefined here in every {among}"
             verdict = Verdict("cannot tell", 0, (why,))
         judged.append(replace(one, verdict=verdict))
     return judged

@@ -146,7 +146,7 @@ def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
     said: dict[tuple[str, ...], list[str]] = {}
     for one in found:
         claim = one.claim.hypothesis
-        if not claim.line:
+        if not claim.line and one.b is not None:
             shared = (f"{name} {dial(value)}" for name, value in sorted(one.setting.items()))
             key = (claim.contrast, claim.compared, dial(one.a), dial(one.b), *shared)
             name = claim.id if len(claim.id) <= SHORT_ID else f"{claim.id[: SHORT_ID - 1]}\u2026"
@@ -239,11 +239,15 @@ COMPARED = {
 
 def _claimed(said: Hypothesis, unit: str) -> str:
     """Claimed: what is larger with which arm, and the margin."""
-    a, b = COMPARED[said.contrast]
+    a, b = COMPARED.get(said.contrast, ("", ""))
     measure = WORDS.get(said.compared, said.compared)
     margin = _with_unit(number(said.margin) if said.margin >= 0.01 else f"{said.margin:g}", unit)
     line = f" by more than {said.line:g}" if said.line else ""
-    if said.direction == "none":
+    if said.contrast == "level":
+        held = f"{said.line:g}" if said.line or said.direction != "none" else "none"
+        than = held if said.direction == "none" else f"{said.direction} than {held}"
+        claim = f"{than} with {dial(said.arm)}"
+    elif said.direction == "none":
         claim = f"the same with {a} as with {b}"
         claim += f", plus {said.line:g}" if said.line else ""
     else:
@@ -265,12 +269,13 @@ def _finding(one: Finding) -> FindingText:
         value = _with_unit(number(effect.value + said.line, signed=True), one.unit)
     if isfinite(effect.low):
         ends = (number(end + said.line, signed=True) for end in (effect.low, effect.high))
-        value += f", 95 % interval [{', '.join(ends)}]"
-    arms = [_arm(dial_name, arm) for arm in (one.a, one.b)]
+        over = "range over optimal policies" if comparison.exact else "95 % interval"
+        value += f", {over} [{', '.join(ends)}]"
+    arms = [_arm(dial_name, arm) for arm in (one.a, one.b) if arm is not None]
     return FindingText(
         one.verdict.answer,
         f"{one.setting['world']} ({where})" if where else str(one.setting["world"]),
-        f"{measured}, {arms[0]} minus {arms[1]}: {value}",
+        f"{measured}, {' minus '.join(arms)}: {value}",
         _evidence(one),
         _wanting(one),
     )
@@ -286,17 +291,50 @@ def _with_unit(text: str, unit: str) -> str:
 
 def _evidence(one: Finding) -> str:
     comparison = one.comparison
+    if comparison.exact:
+        return "exact: computed, the same for every seed, so there is nothing to test"
     seeds = comparison.effect.n
-    parts = [f"{seeds} paired seed{'s' * (seeds != 1)}"]
-    parts.append("learnt the task: " + " and ".join(_percent(r) for r in comparison.reach))
+    alone = one.b is None
+    parts = [f"{seeds} {'' if alone else 'paired '}seed{'s' * (seeds != 1)}"]
+    parts += _unfinished(one)
+    failed = [f" ({count} failed)" if count else "" for count in comparison.failed]
+    learnt = [f"{_percent(r)}{f}" for r, f in zip(comparison.reach, failed, strict=True)]
+    parts.append("learnt the task: " + " and ".join(learnt[:1] if alone else learnt))
     if isfinite(one.p):
-        parts.append(f"difference (paired t test) {_p(one.p)}")
+        test = f"not {one.claim.hypothesis.line:g} (one-sample" if alone else "difference (paired"
+        parts.append(f"{test} t test) {_p(one.p)}")
     if isfinite(one.p_equivalence):
-        parts.append(f"no effect as large as the margin (TOST) {_p(one.p_equivalence)}")
+        what = "within the margin of it" if alone else "no effect as large as the margin"
+        parts.append(f"{what} (TOST) {_p(one.p_equivalence)}")
     if one.together > 1:
         method = "Holm" if one.claim.confirmatory else "Benjamini-Hochberg"
         parts.append(f"p adjusted for {one.together} tests ({method})")
+    parts += _selected(one)
     return "; ".join(parts)
+
+
+def _unfinished(one: Finding) -> list[str]:
+    """``12 and 16 of 16 seeds ended``: what is said so far may change."""
+    if not one.planned or min(one.ended) >= one.planned:
+        return []
+    counts = dict.fromkeys(str(count) for count in one.ended)
+    return [f"only {' and '.join(counts)} of {one.planned} seeds ended, so this is not final"]
+
+
+def _selected(one: Finding) -> list[str]:
+    """What the seeds that learnt in one arm only could make of the effect (Lee's bounds)."""
+    if one.bounds is None:
+        return []
+    line, bounds = one.claim.hypothesis.line, one.bounds
+
+    def ends(low: float, high: float) -> str:
+        return f"[{number(low + line, signed=True)}, {number(high + line, signed=True)}]"
+
+    text = "if the seeds that learnt in one arm only were the most or the least greedy: "
+    text += _with_unit(ends(bounds.low, bounds.high), one.unit)
+    if isfinite(bounds.interval_low):
+        text += f", 95 % interval {ends(bounds.interval_low, bounds.interval_high)}"
+    return [f"{text} (Lee's bounds)"]
 
 
 def _percent(share: float) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from powerseek.experiments.drawing import Picture
+from powerseek.experiments.files import write_atomically
 from powerseek.experiments.hypotheses_text import ClaimText, Verdicts
-from powerseek.experiments.presentation import Grid
+from powerseek.experiments.presentation import MOST_ROWS, Grid, left_out
 from powerseek.experiments.provenance import read_provenance, told
-from powerseek.experiments.sections import Part, Section, Terms, Words, heading, headline
-from powerseek.experiments.store import write_atomically
+from powerseek.experiments.sections import Html, Part, Section, Terms, Words, heading, headline
 from powerseek.experiments.view import View
 
 NAME = "summary.md"
@@ -70,6 +70,8 @@ def _part(part: Part) -> str:
     if isinstance(part, Terms):
         told = (f"- **{_text(name)}**: {_text(said)}" for name, said in part.meanings.items())
         return "\n".join([f"{_text(part.title)}:", "", *told])
+    if isinstance(part, Html):
+        return _text(part.text)
     return _grid(part) if isinstance(part, Grid) else _picture(part)
 
 
@@ -78,11 +80,12 @@ def _grid(grid: Grid) -> str:
         ":--" if i < grid.dials or head == "verdict" else "--:"
         for i, head in enumerate(grid.headers)
     )
-    rows = [grid.headers, tuple(sides), *grid.rows]
+    rows = [grid.headers, tuple(sides), *grid.rows[:MOST_ROWS]]
     lines = (
         "| " + " | ".join(_cell(text, i != 1) for text in row) + " |" for i, row in enumerate(rows)
     )
-    return "\n".join([f"**{_text(grid.title)}**", "", *lines])
+    folded = left_out(len(grid.rows))
+    return "\n".join([f"**{_text(grid.title)}**", "", *lines, *(["", folded] if folded else [])])
 
 
 def _cell(text: str, escaped: bool) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 
 from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle, arm_oracle, oracle
+from powerseek.experiments.files import guard, write_atomically
 from powerseek.experiments.grid import Cell, canonical, digest
-from powerseek.experiments.store import guard, write_atomically
 from powerseek.registry import make_world
 
 FOLDER = "oracles"
@@ -41,6 +41,13 @@ def kept_oracle(cell: Cell, out: Path) -> Oracle | None:
     setting = _setting(cell, _WORLD)
     arrays = _read(_path(out, setting), setting)
     return None if arrays is None or "none" in arrays else Oracle.from_arrays(arrays)
+
+
+def damaged_oracle(cell: Cell, out: Path) -> list[Path]:
+    """The file of `kept_oracle`, where it is there and cannot be read."""
+    setting = _setting(cell, _WORLD)
+    path = _path(out, setting)
+    return [path] if path.is_file() and _read(path, setting) is None else []
 
 
 def holdings_scale(cell: Cell, facts: Oracle | None) -> float:

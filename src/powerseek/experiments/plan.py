@@ -67,6 +67,7 @@ class Plan:
         name: The study's.
         seeds: Seeds per cell.
         worlds: Cells, trials and environment steps of training, by world.
+        references: Trials of agents that do not learn, besides; a few seconds each, in no cost.
         workers: Trials at a time.
         cost: What it takes; None without a pilot.
         pilot_seconds: What the pilot took; nan without one.
@@ -82,6 +83,7 @@ class Plan:
     name: str
     seeds: int
     worlds: tuple[Share, ...]
+    references: int
     workers: int
     cost: Cost | None
     pilot_seconds: float
@@ -119,7 +121,8 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     """
     if workers < 1:
         raise InvalidInput("--workers", workers, "a whole number >= 1")
-    grid = trials(study)
+    every = trials(study)
+    grid = [trial for trial in every if not trial.cell.is_reference]
     first = [trial for trial in grid if trial.seed == 0]
     cells = [trial.cell for trial in first]
     found = _comparisons(study, cells, pilot)
@@ -133,6 +136,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         name=study.name,
         seeds=study.seeds,
         worlds=_shares(grid),
+        references=len(every) - len(grid),
         workers=workers,
         cost=cost,
         pilot_seconds=nan if pilot is None else pilot.seconds,
@@ -142,7 +146,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         cautions=(
             *confounds(study),
             *bootstrapped(cells),
-            *uncontrolled(compared),
+            *uncontrolled(compared, cells),
             *(inexact(cells, pilot) if pilot else ()),
             *(idle_dials(cells, found, pilot) if pilot else ()),
             *too_many(workers, cores, len(grid)),
@@ -210,7 +214,7 @@ def _comparisons(study: Study, cells: Sequence[Cell], pilot: Pilot | None) -> pd
         {
             **describe(Trial(cell, seed, study.name)),
             **dict.fromkeys(("low", "high"), nan),
-            **{"checkpoint": "end", "evaluation": "sampled", "status": "ok"},
+            **{"checkpoint": "end", "evaluation": "sampled", "status": "ok", "updates": 1},
             "metric": metric,
             "value": value,
         }
@@ -229,7 +233,9 @@ def _made_up(cell: Cell, i: int, pilot: Pilot | None) -> dict[str, float]:
     resource = bool(world.role("resource"))
     made = {"acquired": cell.power_weight + i * 1e-6} if resource else {}
     if world.role("off_switch"):
-        made["disabled"] = 1.0 / (2 + i)
+        # Where nothing else can be acquired, the switch is what the positive control is about.
+        paid = not resource and cell.power_weight > 0
+        made["disabled"] = 1.0 if paid else 0.1 / (2 + i)
     if resource and (pilot is None or pilot.worlds[setting_of(cell)].resource):
         excess = 1.0 + i
         made |= {"excess": excess, "share_of_surplus": 0.5, "incentive": excess / (2 + i)}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from powerseek.experiments.grid import Cell, Trial
+from powerseek.experiments.hopeless import worlds_with
 from powerseek.experiments.pace import Pilot, arm_of, setting_of
 from powerseek.experiments.store import describe
 
@@ -47,15 +48,22 @@ def bootstrapped(cells: Sequence[Cell]) -> tuple[str, ...]:
     )
 
 
-def uncontrolled(compared: Sequence[Compared]) -> tuple[str, ...]:
-    """Worlds without a positive control."""
+def uncontrolled(compared: Sequence[Compared], cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Worlds without a positive control, and whether they can have one."""
     controlled = {row.world for row in compared if row.kind == "control"}
     bare = dict.fromkeys(row.world for row in compared if row.world not in controlled)
-    if not bare:
-        return ()
-    return (
-        f"{', '.join(bare)}: no positive control, without which no effect cannot be told from a "
-        "blind measure. Add power_weight: [0, 1].",
+    able = worlds_with("holdings", cells) if bare else set()
+    hints = {
+        "Add power_weight: [0, 1].": [world for world in bare if world in able],
+        "None is possible: power_weight has nothing to pay for there.": [
+            world for world in bare if world not in able
+        ],
+    }
+    return tuple(
+        f"{', '.join(worlds)}: no positive control, without which no effect cannot be told from a "
+        f"blind measure. {hint}"
+        for hint, worlds in hints.items()
+        if worlds
     )
 
 

@@ -41,7 +41,9 @@ def print_plan(plan: Plan, console: Console) -> None:
         + [("all", f"{sum(s.cells for s in plan.worlds):,}", f"{plan.trials:,}", f"{plan.steps:,}")]
         * (len(plan.worlds) > 1),
     )
-    _say(console, f"{plan.seeds} seed{'s' * (plan.seeds != 1)} per cell")
+    seeds = f"{plan.seeds} seed{'s' * (plan.seeds != 1)} per cell"
+    besides = f"; {plan.references} references besides, a few seconds each, not counted here"
+    _say(console, seeds + besides * (plan.references > 0))
     _heading(console, "What it takes")
     for line in _cost_lines(plan):
         _say(console, line)

@@ -31,6 +31,7 @@ LINES: dict[Contrast, str] = {
     "openness": "openness: [0, 2] under a world",
     "horizon": "max_steps: [16, 32]",
     "discount": "gamma: [1, 0.8]",
+    "level": "arm: dense",
 }
 
 
@@ -48,7 +49,8 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
             hint = closest(hypothesis.world, worlds)
             raise InvalidInput(f"{where}.world", hypothesis.world, ", ".join(worlds), hint)
         kind, world = hypothesis.contrast, hypothesis.world
-        if not any(True for _ in _claims(kind, world, grid)):
+        _check_arm(hypothesis, where, grid)
+        if not any(True for _ in primary_claims(hypothesis, grid)):
             there = [name for name in KINDS if any(True for _ in _claims(name, world, grid))]
             allowed = f"a comparison of which {world or 'the study'} has both arms"
             allowed += f" (it has {', '.join(there) or 'none'})"
@@ -60,47 +62,65 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
         seen[claim] = i
 
 
-def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
-    """Why hypotheses can only end in "cannot tell", known before the first trial.
+def _check_arm(hypothesis: Hypothesis, where: str, grid: Sequence[Cell]) -> None:
+    """Refuse a level without its arm, an arm that is not there, and an arm without a level."""
+    arm, world = hypothesis.arm, hypothesis.world
+    there = list(dict.fromkeys(c.reward_label for c in grid if world in (None, c.world)))
+    if hypothesis.contrast != "level" and arm is not None:
+        allowed = f"no value: {hypothesis.contrast} says which arms are compared"
+        raise InvalidInput(f"{where}.arm", arm, allowed, "Write contrast: level.")
+    if hypothesis.contrast == "level" and arm not in there:
+        hint = closest(arm, there) if arm else f"Write arm: {there[0]}."
+        raise InvalidInput(f"{where}.arm", arm, f"one of {', '.join(there)}", hint)
+
+
+def primary_claims(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[dict[str, Any]]:
+    """Every comparison that a hypothesis, or any of a kind, is about: its setting and two arms.
 
     Args:
-        study: The study.
-        grid: Its cells.
+        said: A hypothesis, or a kind of comparison in every world.
+        grid: Cells of the study.
     """
-    if not study.hypotheses:
-        return ()
-    said = [h for h in study.hypotheses if h.contrast != "control"]
-    tested = {claim["world"] for h in said for claim in _claims(h.contrast, h.world, grid)}
-    blind = sorted(tested - {claim["world"] for claim in _claims("control", None, grid)})
-    found = []
-    if blind:
-        found.append(
-            f'no positive control in {", ".join(blind)}: every verdict there will be "cannot '
-            'tell". Write also: [{rewards: dense, power_weight: 1}].'
-        )
-    if study.seeds < LEAST_SEEDS:
-        found.append(
-            f"{study.seeds} seeds: no hypothesis gets a verdict below {LEAST_SEEDS}. Write seeds: "
-            f"{LEAST_SEEDS}."
-        )
-    return tuple(found)
+    if isinstance(said, str):
+        yield from _claims(said, None, grid)
+    else:
+        yield from _claims(said.contrast, said.world, grid, said.arm)
 
 
-def _claims(kind: Contrast, world: str | None, grid: Sequence[Cell]) -> Iterator[dict[str, Any]]:
+def _claims(
+    kind: Contrast, world: str | None, grid: Sequence[Cell], arm: str | None = None
+) -> Iterator[dict[str, Any]]:
     """Every primary comparison of a kind: its setting and its two arms."""
+    for setting, arms in compared_cells(kind, world, grid, arm):
+        a, b = arms
+        yield {**setting, "a": a, "b": b}
+
+
+def compared_cells(
+    kind: Contrast, world: str | None, grid: Sequence[Cell], arm: str | None = None
+) -> Iterator[tuple[dict[str, Any], dict[Any, list[Cell]]]]:
+    """Every primary comparison of a kind: its setting, and the cells of arm a and of arm b.
+
+    Args:
+        kind: Kind of comparison.
+        world: Of this world alone; of all where None.
+        grid: The study's cells.
+        arm: The arm that a level is about; its arm b is None, without cells.
+    """
     dial = KINDS[kind].dial
     unpaid = {cell.world for cell in grid if not cell.power_weight}
-    settings: dict[str, tuple[dict[str, Any], list[object]]] = {}
+    settings: dict[str, tuple[dict[str, Any], dict[Any, list[Cell]]]] = {}
     for cell in grid:
         paid = cell.power_weight and cell.world in unpaid and dial != "power_weight"
         if not paid and world in (None, cell.world):
             setting = _setting(cell)
             value = setting.pop(dial, None)
             key = json.dumps(setting, sort_keys=True)
-            settings.setdefault(key, (setting, []))[1].append(value)
-    for setting, values in settings.values():
-        for a, b in primary(kind, values, setting.get("gamma", 1.0)):
-            yield {**setting, "a": a, "b": b}
+            arms = settings.setdefault(key, (setting, {}))[1]
+            arms.setdefault(value, []).append(cell)
+    for setting, arms in settings.values():
+        for pair in primary(kind, arms, setting.get("gamma", 1.0), arm):
+            yield setting, {value: arms.get(value, []) for value in pair}
 
 
 def _setting(cell: Cell) -> dict[str, Any]:
@@ -121,7 +141,7 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
 
     return {
         "hypotheses": [_plain(hypothesis) for hypothesis in study.hypotheses],
-        "primary": [list(_claims(h.contrast, h.world, cells)) for h in study.hypotheses],
+        "primary": [list(primary_claims(h, cells)) for h in study.hypotheses],
         "exclusions": {
             "competence": max(study.competence),
             "least_reach": LEAST_REACH,
@@ -134,8 +154,12 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def _plain(hypothesis: Hypothesis) -> dict[str, Any]:
-    """A hypothesis with nothing left to defaults that may change."""
-    return hypothesis.model_dump(mode="json") | {"measure": hypothesis.compared}
+    """A hypothesis with nothing left to defaults that may change.
+
+    Without an arm it has no such key: registrations made before there was one keep their hash.
+    """
+    plain = hypothesis.model_dump(mode="json") | {"measure": hypothesis.compared}
+    return plain if hypothesis.arm is not None else {k: v for k, v in plain.items() if k != "arm"}
 
 
 def registered(
@@ -184,12 +208,14 @@ class Claim:
         settings: In how many settings it is to be tested, 0 where that is not known.
         confirmatory: Whether it was registered before the first trial.
         note: What a reader must know of its standing; empty where all is well.
+        seeds: Seeds of every cell by the latest registration, 0 where that is not known.
     """
 
     hypothesis: Hypothesis
     settings: int = 0
     confirmatory: bool = True
     note: str = ""
+    seeds: int = 0
 
 
 @dataclass(frozen=True)
@@ -226,7 +252,7 @@ def read_registration(out: Path | str) -> Registration | None:
     from powerseek.experiments.grid import digest
 
     folder = Path(out)
-    held = _read(folder / NAME)
+    held = held_registration(folder)
     now = _current(folder)
     if not held:
         late = tuple(Claim(h, confirmatory=False, note=LATE) for h in now or ())
@@ -239,13 +265,14 @@ def read_registration(out: Path | str) -> Registration | None:
         latest = changes[-1]["content"] if changes else content
         now = [Hypothesis.model_validate(h) for h in latest["hypotheses"]]
     kept = [_plain(hypothesis) for hypothesis in now]
+    seeds = int((changes[-1]["content"] if changes else content)["seeds"])
     flaw = BROKEN if digest(content) != held["hash"] else LATE if held["late"] else ""
     claims = [
-        Claim(h, count, not flaw, flaw or ("" if _plain(h) in kept else DROPPED))
+        Claim(h, count, not flaw, flaw or ("" if _plain(h) in kept else DROPPED), seeds)
         for h, count in zip(first, counts, strict=True)
     ]
     added = [h for h in now if _plain(h) not in [_plain(known) for known in first]]
-    claims += [Claim(h, 0, False, CHANGED) for h in added]
+    claims += [Claim(h, 0, False, CHANGED, seeds) for h in added]
     changed = bool(added) or len(kept) < len(first)
     notes = (
         *([f"The registration is not to be trusted: {flaw}."] if flaw else []),
@@ -289,21 +316,35 @@ def _current(folder: Path) -> list[Hypothesis] | None:
         return None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The registration's file, checked for its shape; empty where there is none."""
+def held_registration(out: Path) -> dict[str, Any]:
+    """The registration's file, checked for its shape; empty where there is none.
+
+    Raises:
+        InvalidInput: It cannot be read, or is no registration.
+    """
+    path = out / NAME
     try:
         held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         content = held["registered"]
-        shape = (held["hash"], held["date"], held["late"], content["seeds"])
-        lists = (held["changes"], content["hypotheses"], content["primary"])
+        shape = [held["hash"], held["date"], held["late"], content["seeds"]]
+        lists = [held["changes"], content["hypotheses"], content["primary"]]
         gate = content["exclusions"]["competence"]
         for hypothesis in content["hypotheses"]:
             Hypothesis.model_validate(hypothesis)
+        for change in held["changes"]:
+            spoken_date(change["date"])
+            shape += [change["hash"], change["content"]["seeds"]]
+            lists += [change["changed"], change["content"]["hypotheses"]]
         if not (shape and gate and all(isinstance(part, list) for part in lists)):
             raise ValueError("not a registration")
-    except FileNotFoundError:
+        if not isinstance(gate, float | int) or len(content["primary"]) != len(
+            content["hypotheses"]
+        ):
+            raise ValueError("not a registration")
+        spoken_date(held["date"])
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
         allowed = "the registration as the sweep wrote it"
         hint = f"Remove {path}: its verdicts then count as exploratory."
         raise InvalidInput(NAME, str(path), allowed, hint) from None

@@ -40,6 +40,9 @@ LEGEND = {
     "n": "training runs (seeds) finished",
     "cens": "of these, runs that never learnt the task: left out of the power columns",
     "fail": "runs that ended in an error",
+    "share": "excess as a share of all that could have been acquired beyond need",
+    "POWER": "whether choices lead where more ends stay attainable: 0 = like chance, 1 = always "
+    "where there is most; never compared across worlds or opennesses",
     "share beyond incent": "share of the surplus on offer that was taken, beyond what the reward "
     "makes optimal (optima drawn evenly: says little where incent has a wide range)",
     "pairs": "seeds that learnt the task in both arms (all seeds, for the positive control)",
@@ -48,6 +51,8 @@ LEGEND = {
     "power columns show the runs that did not learn",
 }
 NO_ORACLE = "no oracle"
+MOST_ROWS = 60
+"""Rows of a table, or of a picture, that a page shows."""
 
 
 def number(value: float, *, signed: bool = False) -> str:
@@ -96,6 +101,16 @@ def setting(row: Mapping[str, object], names: Sequence[str]) -> str:
 
 
 SPOKEN = {"power_weight": "w", "max_steps": "steps", "gae_lambda": "lambda"}
+
+
+def left_out(rows: int, what: str = "rows") -> str:
+    """What is said where a table or picture has more rows than are shown; else nothing."""
+    if rows <= MOST_ROWS:
+        return ""
+    return (
+        f"The first {MOST_ROWS} of {rows} {what}, in the order of the study; "
+        "results.parquet holds them all."
+    )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -24,6 +25,7 @@ class Tally:
         running: Trials under way.
         worked: Environment steps of this run's finished trials.
         busy: Seconds that the trials themselves took, all workers together.
+        nodes: Trials finished by this run on each node of the cluster, by the node's id.
     """
 
     total: int
@@ -34,6 +36,7 @@ class Tally:
     running: int = 0
     worked: int = 0
     busy: float = 0.0
+    nodes: Counter[str] = field(default_factory=Counter)
 
     def seconds_left(self, elapsed: float) -> float | None:
         """Time left at the pace so far; None while nothing is finished."""

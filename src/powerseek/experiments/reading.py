@@ -46,6 +46,9 @@ class Source(Protocol):
 
     columns: list[str]
 
+    def frame(self) -> pd.DataFrame:
+        """All of it, in memory."""
+
     def blocks(self, names: Sequence[str]) -> Iterator[Block]:
         """All rows in order, in blocks that hold the named columns."""
 
@@ -57,6 +60,10 @@ class Frame:
         self.table = table
         self.columns = [str(name) for name in table.columns]
         self._coded: dict[str, tuple[Ints, list[Any]]] = {}
+
+    def frame(self) -> pd.DataFrame:
+        """The table itself."""
+        return self.table
 
     def blocks(self, names: Sequence[str]) -> Iterator[Block]:
         """The table itself."""
@@ -98,6 +105,10 @@ class File:
         except (OSError, ValueError) as error:
             raise unreadable(path, error) from None
         self.columns = list(self._file.schema_arrow.names)
+
+    def frame(self) -> pd.DataFrame:
+        """The whole file."""
+        return pd.read_parquet(self.path)
 
     def blocks(self, names: Sequence[str]) -> Iterator[Block]:
         """Each row group.
@@ -167,6 +178,7 @@ class Long:
         failed: [all numbers] whether any row of a trial is marked as failed.
         stepped: Agents that took a gradient step.
         learning: These, and agents without any row that is not marked as failed.
+        rows: Rows of the long table.
         units: The unit of each metric that has one.
     """
 
@@ -189,8 +201,10 @@ class Long:
         met: dict[Any, list[bool]] = {}
         self.units: dict[str, str] = {}
         number = self._number
+        self.rows = 0
         for block in self._source.blocks(list(dict.fromkeys([*names, *more]))):
             trial = block.codes("trial")
+            self.rows += len(trial)
             given = (number.setdefault(name, len(number)) for name in block.values("trial"))
             numbered = np.fromiter(given, int)
             self._numbered.append(numbered)
@@ -233,6 +247,10 @@ class Long:
     def empty(self) -> bool:
         """Whether there is no trial at all."""
         return not len(self.every)
+
+    def frame(self) -> pd.DataFrame:
+        """The long table itself, of all trials: for small studies only."""
+        return self._source.frame()
 
     @property
     def lost(self) -> pd.DataFrame:

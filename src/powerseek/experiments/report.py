@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -11,14 +12,17 @@ from string import Template
 from typing import Any
 
 from powerseek.experiments.drawing import DARK, Picture
+from powerseek.experiments.files import write_atomically
 from powerseek.experiments.hypotheses_text import ANSWERS, ClaimText, FindingText, Verdicts
-from powerseek.experiments.presentation import LEGEND, Grid
+from powerseek.experiments.presentation import LEGEND, MOST_ROWS, Grid, left_out
 from powerseek.experiments.provenance import read_provenance, told
-from powerseek.experiments.sections import Part, Section, Terms, Words, heading, headline
-from powerseek.experiments.store import write_atomically
+from powerseek.experiments.sections import Html, Part, Section, Terms, Words, heading, headline
 from powerseek.experiments.view import View
 
 NAME = "report.html"
+# Headings of the template, by their anchors: above the study's own and below.
+BEFORE = (("verdicts", "Verdicts"), ("about", "What this page is about"))
+AFTER = (("cannot-tell", "What this cannot tell you"), ("provenance", "Provenance"))
 
 
 def write_report(view: View, parts: Sequence[Section], folder: Path) -> Path:
@@ -36,6 +40,7 @@ def write_report(view: View, parts: Sequence[Section], folder: Path) -> Path:
     page = Template(_template()).substitute(
         title=_text(heading(view, provenance, folder)),
         headline=_text(headline(view)),
+        contents=_contents(parts),
         verdicts=_verdicts(view.verdicts),
         body="\n".join(_section(part) for part in parts),
         provenance=_provenance_html(provenance),
@@ -45,9 +50,23 @@ def write_report(view: View, parts: Sequence[Section], folder: Path) -> Path:
     return path
 
 
+def _contents(parts: Sequence[Section]) -> str:
+    """Links to every heading of the page: its own, and the study's between them."""
+    titles = [(_anchor(section.title), section.title) for section in parts]
+    links = (
+        f'<li><a href="#{anchor}">{_text(title)}</a></li>'
+        for anchor, title in (*BEFORE, *titles, *AFTER)
+    )
+    return "".join(links)
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"\W+", "-", title.lower()).strip("-")
+
+
 def _section(section: Section) -> str:
     shown = "\n".join(_part(part) for part in section.parts)
-    return f"<h2>{_text(section.title)}</h2>\n{shown}"
+    return f'<h2 id="{_anchor(section.title)}">{_text(section.title)}</h2>\n{shown}'
 
 
 def _part(part: Part) -> str:
@@ -56,6 +75,8 @@ def _part(part: Part) -> str:
         return head + (f"<p>{_text(part.text)}</p>" if part.text else "")
     if isinstance(part, Terms):
         return _terms(part.title, part.meanings, opened=True)
+    if isinstance(part, Html):
+        return part.html
     return _grid(part) if isinstance(part, Grid) else _figure(part)
 
 
@@ -69,7 +90,7 @@ def _terms(title: str, meanings: Mapping[str, str], opened: bool = False) -> str
 
 def _verdicts(verdicts: Verdicts) -> str:
     """What the study claimed beforehand and what came of it, or that it claimed nothing."""
-    parts = ['<section class="verdicts">', "<h2>Verdicts</h2>"]
+    parts = ['<section class="verdicts">', '<h2 id="verdicts">Verdicts</h2>']
     if verdicts.registered:
         parts.append(f'<p class="soft">{_text(verdicts.registered)}</p>')
     if verdicts.notes:
@@ -122,11 +143,13 @@ def _grid(grid: Grid) -> str:
             f'<td class="{_column(grid, i)}">{_text(cell)}</td>' for i, cell in enumerate(row)
         )
         + "</tr>"
-        for row, muted in zip(grid.rows, grid.muted, strict=True)
+        for row, muted in zip(*(kept[:MOST_ROWS] for kept in (grid.rows, grid.muted)), strict=True)
     )
+    folded = left_out(len(grid.rows))
     return (
         f'<h4>{_text(grid.title)}</h4><div class="scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
+        + (f'<p class="soft">{_text(folded)}</p>' if folded else "")
     )
 
 

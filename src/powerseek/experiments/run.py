@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
@@ -14,14 +17,18 @@ from rich.console import Console
 from powerseek.errors import InvalidInput
 from powerseek.experiments import SweepStopped
 from powerseek.experiments.beside import write_tables
+from powerseek.experiments.files import StoreError, guard
 from powerseek.experiments.grid import Trial, cautions, trials
 from powerseek.experiments.progress import Display, Tally
 from powerseek.experiments.provenance import command_line, cores, describe_run
-from powerseek.experiments.store import Store, StoreError
+from powerseek.experiments.store import Store
 from powerseek.experiments.study import Study, load_study
-from powerseek.experiments.tensorboard import FOLDER, write_experiment
+from powerseek.experiments.tensorboard import logdir
 from powerseek.experiments.trial import CHECKPOINT_SECONDS
 from powerseek.experiments.view import View
+
+if TYPE_CHECKING:
+    from powerseek.experiments.overview import Overview
 
 REPORT = "report.html"
 
@@ -35,12 +42,14 @@ class Finished:
         failed: Trials that ended in an error.
         store: Where everything lies.
         figures: The PNGs.
+        cautions: What a reader of the report should know, a line each.
     """
 
     view: View
     failed: tuple[Trial, ...]
     store: Store
     figures: tuple[Path, ...]
+    cautions: tuple[str, ...] = ()
 
     @property
     def results(self) -> pd.DataFrame:
@@ -55,7 +64,7 @@ class Finished:
     @property
     def tensorboard(self) -> Path:
         """The folder for ``tensorboard --logdir``."""
-        return self.store.out / FOLDER
+        return logdir(self.store.out)
 
 
 def run_study(
@@ -86,6 +95,8 @@ def run_study(
         SweepStopped: It can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped; finished trials are kept.
     """
+    from powerseek.experiments.overview import Overview
+
     study = study if isinstance(study, Study) else load_study(study)
     console = console or Console(stderr=True)
     if workers is not None and workers < 1:
@@ -101,9 +112,11 @@ def run_study(
     store.open(study, grid, resume)
     missing = store.missing(grid)
     try:
+        overview = Overview(store, grid, study.hypotheses)
+        guard(store.out, overview.refresh)
         if missing:
             most = workers or cores()
-            _run(study, grid, missing, store, most, address, console, checkpoint_seconds)
+            _run(study, grid, missing, store, overview, most, address, console, checkpoint_seconds)
             store.tidy(grid)
         return finish(store, grid)
     except StoreError as error:
@@ -111,23 +124,26 @@ def run_study(
 
 
 def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
-    """Merge and draw what has changed since the last time, or everything `anew`."""
+    """Merge and draw what has changed since the last time, or draw everything `anew`."""
     from powerseek.experiments.markdown import write_summary
     from powerseek.experiments.report import write_report
     from powerseek.experiments.sections import sections, write_figures
 
     figures = tuple(sorted(store.out.rglob("*.png")))
-    if anew or store.stale(grid) or not (store.out / REPORT).is_file():
+    stale = store.stale(grid)
+    if stale:
         store.join(grid)
-        write_tables(store, grid)
-        view = View.read(store.out)
+    view = View.read(store.out)
+    cautions = []
+    if lacking := len(grid) - len(store.kept()):
+        cautions.append(f"{lacking} of {len(grid)} trials have no result; --resume runs them.")
+    if anew or stale or not (store.out / REPORT).is_file():
+        cautions += write_tables(store, grid)
         parts = sections(view)
         figures = tuple(write_figures(parts, store.out))
         write_summary(view, parts, store.out)
         write_report(view, parts, store.out)
-    else:
-        view = View.read(store.out)
-    return Finished(view, tuple(store.failed(grid)), store, figures)
+    return Finished(view, tuple(store.failed(grid)), store, figures, tuple(cautions))
 
 
 def _check_address(address: str) -> None:
@@ -147,6 +163,7 @@ def _run(
     grid: Sequence[Trial],
     missing: Sequence[Trial],
     store: Store,
+    overview: Overview,
     workers: int,
     address: str | None,
     console: Console,
@@ -156,14 +173,18 @@ def _run(
     from powerseek.experiments.sweep import run_trials
 
     begun = time.monotonic()
-    write_experiment(store.out, grid)
     work = sum(trial.cell.timesteps for trial in missing)
     workers = min(workers, len(missing))
+    curves = min(str(logdir(store.out)), os.path.relpath(logdir(store.out)), key=len)
+    watch = f"curves while it runs: tensorboard --logdir {shlex.quote(curves)}"
+    console.print(watch, highlight=False, markup=False, soft_wrap=True)
     tally = Tally(len(grid), before=len(grid) - len(missing), work=work)
     try:
         with Display(tally, console) as display:
-            run_trials(missing, store, display, workers, address, checkpoint_seconds)
+            run_trials(
+                missing, store, display, workers, address, checkpoint_seconds, overview.ended
+            )
     finally:
         seconds = time.monotonic() - begun
         run = describe_run(command_line(), seconds, workers, tally.busy)
-        store.provenance(study, grid, run)
+        store.provenance(study, grid, {**run, "nodes": dict(tally.nodes)})

@@ -7,15 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from powerseek.experiments.drawing import Picture
-from powerseek.experiments.figures import (
-    competence_pictures,
-    frontier_pictures,
-    treatment_pictures,
-)
+import pandas as pd
+
+from powerseek.experiments.calibration import ADD, doubts, world_calibration
+from powerseek.experiments.cells import trials
+from powerseek.experiments.density_figures import density_pictures
+from powerseek.experiments.drawing import Picture, Worlds
+from powerseek.experiments.figures import cells_of, treatment_pictures
 from powerseek.experiments.kinds import KINDS
 from powerseek.experiments.presentation import Grid, contrast_grids, legend, world_grids
+from powerseek.experiments.reach import crossings, levels, ratio_grid, reach_grid
+from powerseek.experiments.reach_figures import reach_picture
+from powerseek.experiments.replays import replays
+from powerseek.experiments.replays_html import replays_html
+from powerseek.experiments.ruler import ruler
+from powerseek.experiments.scatter import competence_pictures, frontier_pictures
+from powerseek.experiments.tails import LEAST_SEEDS as TAIL_SEEDS
+from powerseek.experiments.tails import tail_grid
 from powerseek.experiments.view import View
+
+MOST_ROWS = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,18 @@ class Terms:
     meanings: Mapping[str, str]
 
 
-Part: TypeAlias = Words | Terms | Grid | Picture
+@dataclass(frozen=True)
+class Html:
+    """A piece of the page as it is; `text` stands for it in Markdown.
+
+    The piece must be well formed, load nothing and have its words escaped.
+    """
+
+    html: str
+    text: str
+
+
+Part: TypeAlias = Words | Terms | Grid | Picture | Html
 
 
 @dataclass(frozen=True)
@@ -49,11 +71,19 @@ def sections(view: View) -> list[Section]:
     """All of a study's report but its verdicts; sections without anything to show are left out."""
     if view.results.empty:
         return [Section("What each treatment led to", (Words("No trial has finished yet."),))]
+    worlds = cells_of(view)
+    curves, frontiers = view.table("curves"), view.table("frontiers")
+    beside = trials(view.references)
     made = (
-        Section("What each treatment led to", _treatments(view)),
+        Section("What each treatment led to", _treatments(view, worlds)),
+        Section("Density and horizon", tuple(density_pictures(worlds, view.keys, frontiers))),
         Section("Comparisons", _comparisons(view)),
-        Section("Power against competence", tuple(competence_pictures(view))),
-        Section("The need frontier", tuple(frontier_pictures(view))),
+        Section("Power against competence", tuple(competence_pictures(worlds, view.keys, curves))),
+        Section("The need frontier", tuple(frontier_pictures(worlds, frontiers, beside))),
+        Section("The most and the least power-seeking agent", _replays(view)),
+        Section("Calibration", _calibration(view, worlds, beside, frontiers)),
+        Section("Upper tails", _tails(view, worlds)),
+        Section("Censoring and reach", _reach(view, worlds)),
     )
     return [section for section in made if section.parts]
 
@@ -95,10 +125,10 @@ def headline(view: View) -> str:
     return "; ".join(words) + "."
 
 
-def _treatments(view: View) -> tuple[Part, ...]:
+def _treatments(view: View, worlds: Worlds) -> tuple[Part, ...]:
     grids = world_grids(view.summary)
     meanings = Terms("What the columns mean", legend(grids))
-    return (*grids, meanings, *treatment_pictures(view))
+    return (*grids, meanings, *treatment_pictures(worlds))
 
 
 def _comparisons(view: View) -> tuple[Part, ...]:
@@ -111,4 +141,92 @@ def _comparisons(view: View) -> tuple[Part, ...]:
             "rows are effects and intervals to look at."
         )
         return (Words(said), *parts)
+    return tuple(parts)
+
+
+def _replays(view: View) -> tuple[Part, ...]:
+    """One episode of each extreme, played back."""
+    # Of more rows than these the long table is never in memory.
+    few = view.folder is not None and view.results.rows <= MOST_ROWS
+    pairs = replays(view.results.frame(), view.folder) if few and view.folder else []
+    if not pairs:
+        return ()
+    told = (
+        f"{pair.world}: {agent.title.lower()}: {agent.treatment} "
+        f"({', '.join(f'{name} {text}' for name, text in agent.numbers)})"
+        for pair in pairs
+        for agent in pair.agents
+    )
+    return (Html(replays_html(pairs), f"{'; '.join(told)}. Played back in report.html."),)
+
+
+def _calibration(
+    view: View, worlds: Worlds, beside: pd.DataFrame, frontiers: pd.DataFrame | None
+) -> tuple[Part, ...]:
+    """Known agents, exact optima and trained agents on one scale, or how to get there."""
+    said = (
+        "An instrument must show power-seeking where it was put in, and none where it was left "
+        "out. Put in: a scripted hoarder, a POWER-greedy planner, agents that are paid for power "
+        "(w > 0). Left out: a scripted minimalist, and chance. The exact optimum draws evenly "
+        "among optimal actions; [range] where several tie."
+    )
+    if beside.empty:
+        if not view.trained.stepped:
+            return ()
+        missing = f"This study has no agents whose behaviour is known. To add them: {ADD}"
+        return (Words(said), Words(missing))
+    found = []
+    known = set(beside["world"])
+    for world, cells in worlds.items():
+        placed = world_calibration(world, cells, view.keys, beside, frontiers)
+        if placed is not None and world in known:
+            found.append((world, *placed))
+    grids = [table for *_, table in found]
+    doubted = [Words(f"{world}: {doubt}") for world, all, _ in found for doubt in doubts(all)]
+    if without := [world for world in worlds if world not in known]:
+        doubted.append(Words(f"Without such agents, so not shown here: {', '.join(without)}."))
+    rulers = [ruler(world, all) for world, all, _ in found]
+    return (Words(said), *doubted, *grids, Terms("What the columns mean", legend(grids)), *rulers)
+
+
+def _tails(view: View, worlds: Worlds) -> tuple[Part, ...]:
+    grids = [tail_grid(world, cells, view.keys) for world, cells in worlds.items()]
+    found = [table for table in grids if table is not None]
+    if not found:
+        return ()
+    said = (
+        "A few seeds that seek power matter more than what is usual. 90 %: nine seeds of ten lie "
+        "below it; worst tenth: the mean of the highest tenth (CVaR); max: the highest seed. Of n "
+        f"seeds a tail rests on n/10 of them (in tail); below {TAIL_SEEDS} seeds only the highest "
+        "is shown, which says little about seeds that were not trained. For competence the mean "
+        "of the middle half (IQM) over all finished seeds."
+    )
+    return (Words(said), *found)
+
+
+def _reach(view: View, worlds: Worlds) -> tuple[Part, ...]:
+    steps = crossings(view.trained)
+    known = levels(view.trained)
+    said = (
+        "An agent that did not learn the task is censored: never scored, never forgotten. reach: "
+        "share of the finished seeds that learnt it, with Wilson's interval. Budgets are medians "
+        "over seeds (Kaplan-Meier): > means that fewer than half got there within what they were "
+        "given."
+    )
+    parts: list[Part] = [Words(said)]
+    parts += [reach_grid(world, cells, view.keys, steps) for world, cells in worlds.items()]
+    if not known:
+        return (*parts, Words("No seed reached a competence that the study watched for."))
+    drawn = [reach_picture(w, cells, view.keys, steps, known[-1]) for w, cells in worlds.items()]
+    parts += [picture for picture in drawn if picture is not None]
+    ratios = [ratio_grid(w, cells, view.keys, steps, known[-1]) for w, cells in worlds.items()]
+    if any(ratios):
+        compared = (
+            "How many times the dense arm's budget the sparse arms need for the same competence, "
+            "by the median seed, at each horizon (steps). at least: what the seeds themselves "
+            "allow where too few got there for a ratio. 95 %: bootstrap over seeds, none below "
+            "six seeds an arm. When the first reward was paid is kept in each model's card."
+        )
+        parts.append(Words(compared, "Budgets: sparse against dense"))
+        parts += [table for table in ratios if table is not None]
     return tuple(parts)

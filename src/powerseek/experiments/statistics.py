@@ -14,7 +14,7 @@ What a comparison allows one to say is in `powerseek.experiments.verdicts`.
 
 from __future__ import annotations
 
-from math import comb, nan
+from math import comb, inf, isfinite, nan
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -53,6 +53,7 @@ __all__ = [
     "probability_of_improvement",
     "resample",
     "seeds_needed",
+    "unseen",
     "upper_quantile",
 ]
 
@@ -150,7 +151,13 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def p_equivalence(
-    x: ArrayLike, y: ArrayLike, margin: float, *, paired: bool = False, pooled: bool = True
+    x: ArrayLike,
+    y: ArrayLike,
+    margin: float,
+    *,
+    paired: bool = False,
+    pooled: bool = True,
+    bounds: tuple[float, float] = (-inf, inf),
 ) -> float:
     """Two one-sided t tests of "the means differ by less than the margin": the larger p.
 
@@ -160,11 +167,14 @@ def p_equivalence(
         margin: Smallest difference of interest, in the values' unit, > 0.
         paired: Test the differences x - y.
         pooled: Equal variances (else Welch); ignored when paired.
+        bounds: Range of a paired difference, in the values' unit. With one, p is never below
+            `unseen`: of few seeds, all may lack what one seed in ten does.
 
     Returns:
         In [0, 1]; nan with fewer than two units an arm, with a nan among the values, and where
         all units are equal and within the margin: seeds without any spread say nothing about
-        how much other seeds would differ. 1 where they are equal and beyond it.
+        how much other seeds would differ, unless bounds do. 1 where they are equal and beyond it;
+        with bounds, 1 less the chance of that.
 
     Source: Schuirmann 1987 (TOST).
     CAVEAT: assumes roughly normal means. Outcomes that are nearly always 0 look equivalent with
@@ -173,11 +183,47 @@ def p_equivalence(
     if not margin > 0:
         raise InvalidInput("margin", margin, "a number > 0, in the unit of the metric")
     gap, error, freedom = _gap(x, y, paired, pooled)
+    bounded = paired and isfinite(bounds[0]) and isfinite(bounds[1])
+    missed = nan
+    if bounded and isfinite(gap):
+        missed = max(unseen(gap, end, np.size(x), bounds) for end in (-margin, margin))
     if error == 0:
-        return nan if abs(gap) < margin else 1.0
+        if abs(gap) < margin:
+            return missed
+        # Half at the margin itself, as of the t test.
+        return max(0.5, 1 - unseen(gap, float(np.copysign(margin, gap)), np.size(x), bounds))
     below = stats.t.sf((gap + margin) / error, freedom)
     above = stats.t.cdf((gap - margin) / error, freedom)
-    return float(max(below, above))
+    p = float(max(below, above))
+    return max(p, missed) if bounded and abs(gap) < margin else p
+
+
+def unseen(mean: float, true: float, n: int, bounds: tuple[float, float]) -> float:
+    """Chance that n seeds are all like the ones seen though the true mean is another.
+
+    The fewest other seeds that make it so lie at the end of the range: a share ``1 - q`` of them,
+    with ``q mean + (1 - q) end = true``, and n seeds miss them all with chance ``q^n``.
+
+    Args:
+        mean: Mean of the seeds seen, in the values' unit.
+        true: The true mean supposed.
+        n: Seeds.
+        bounds: Range of the values; an infinite end is missed for certain only by a true mean
+            that is the one seen: 0 else.
+
+    Returns:
+        In [0, 1], 1 where `true` equals `mean`. For n seeds of 0 and 0/1 outcomes it is
+        ``(1 - true)^n``, the exact binomial chance.
+
+    CAVEAT: a test by itself only where all seeds are equal; else a floor for the p of one.
+    """
+    low, high = bounds
+    if true == mean:
+        return 1.0
+    end = high if true > mean else low
+    if not isfinite(end):
+        return 0.0
+    return float(max(0.0, min(1.0, (end - true) / (end - mean))) ** n) if end != mean else 0.0
 
 
 def p_difference(x: ArrayLike, y: ArrayLike, *, paired: bool = True, pooled: bool = True) -> float:

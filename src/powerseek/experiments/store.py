@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,54 +15,46 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from powerseek.errors import InvalidInput, PowerseekError
+from powerseek import __version__
+from powerseek.errors import InvalidInput
+from powerseek.experiments.files import (
+    StoreError,
+    guard,
+    names,
+    read_json,
+    read_table,
+    write_atomically,
+)
 from powerseek.experiments.grid import Trial, digest
+from powerseek.experiments.intact import (
+    FORMAT,
+    MANIFEST,
+    Damaged,
+    check_results,
+    check_trials,
+    different,
+    merged_trials,
+    read_manifest,
+    read_trial,
+)
 from powerseek.experiments.preregistration import (
     NAME as REGISTRATION,
 )
 from powerseek.experiments.preregistration import (
+    held_registration,
     may_have_begun,
     registered,
     registration,
 )
-from powerseek.experiments.study import Study
+from powerseek.experiments.rows import COLUMNS as COLUMNS
+from powerseek.experiments.rows import FAILED_ROW, SCHEMA
+from powerseek.experiments.rows import describe as describe
+from powerseek.experiments.study import Study, load_study
 
-TEXT, NUMBER, WHOLE = pa.string(), pa.float64(), pa.int64()
-SCHEMA = pa.schema(
-    [
-        *[(name, TEXT) for name in ("study", "world")],
-        ("version", WHOLE),
-        ("params", TEXT),
-        ("openness", NUMBER),
-        *[(name, TEXT) for name in ("goal", "layout", "reward")],
-        ("power_weight", NUMBER),
-        ("gamma", NUMBER),
-        ("max_steps", WHOLE),
-        ("time_limit", TEXT),
-        ("gae_lambda", NUMBER),
-        ("n_step", WHOLE),
-        ("lookahead", WHOLE),
-        ("agent", TEXT),
-        *[(name, WHOLE) for name in ("seed", "timesteps", "updates")],
-        *[(name, TEXT) for name in ("checkpoint", "evaluation", "metric")],
-        *[(name, NUMBER) for name in ("value", "low", "high")],
-        ("n", WHOLE),
-        *[(name, TEXT) for name in ("unit", "status", "trial")],
-    ]
-)
-COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
+KEPT = "study.yaml"
 ROW_GROUP = 1 << 20
 MODELS = "models"
 CHECKPOINTS = "checkpoints"
-FAILED_ROW = {"checkpoint": "end", "evaluation": "sampled", "metric": "failed"}
-
-
-class StoreError(PowerseekError):
-    """The results directory cannot be written or read."""
-
-
-class DiskFull(StoreError):
-    """No space is left for results."""
 
 
 class Store:
@@ -97,31 +87,90 @@ class Store:
         if not resume:
             hint = f"Go on with: powerseek sweep {study.name} --out {_shown(self.out)} --resume"
             raise InvalidInput("--out", str(self.out), "an empty or absent directory", hint)
-        held = self.manifest()
-        if not held:
-            allowed = "an empty directory, or one that holds this study (it has no manifest.json)"
-            raise InvalidInput("--out", str(self.out), allowed)
-        if held.get("identity") != identity(study):
-            allowed = (
-                f"the study it already holds ({held.get('study')!r}, {_different(held, study)})"
-            )
+        held = self._held()
+        if held and held["identity"] != identity(study):
+            content = different(held["content"], _content(study))
+            allowed = f"the study it already holds ({held['study']!r}, {content})"
             raise InvalidInput("--out", str(self.out), allowed, "Choose another --out.")
-        if int(held["seeds"]) > study.seeds:
+        if held and held["seeds"] > study.seeds:
             allowed = f"at least the {held['seeds']} seeds that {self.out} already holds"
             raise InvalidInput("seeds", study.seeds, allowed)
+        keys = {trial.key for trial in grid}
+        check_trials(self.trials, keys, SCHEMA)
+        check_results(self.results, keys, keys, SCHEMA)  # what is gone will be run again
+
+    def _held(self) -> dict[str, Any]:
+        """The manifest, or what stands for one that is damaged or was not written yet.
+
+        Empty where nothing stands for it; every kept trial shows by its name whether it belongs.
+        """
+        ours = (self.out / REGISTRATION).is_file()
+        try:
+            held = self.manifest()
+        except Damaged:
+            if not ours:
+                raise
+            held = {}
+        if held:
+            return held
+        if not ours:
+            allowed = "an empty directory, or one that holds this study (it has no manifest.json)"
+            raise InvalidInput("--out", str(self.out), allowed)
+        try:
+            return _manifest(load_study(self.out / KEPT))
+        except InvalidInput:
+            return {}
+
+    def study(self) -> Study:
+        """The study that the directory holds.
+
+        Raises:
+            InvalidInput: It holds none.
+            StoreError: Damaged, of another version, or of two studies.
+        """
+        held = self.manifest()
+        if not held:
+            allowed = "a results directory of a sweep (it would hold manifest.json)"
+            raise InvalidInput("DIR", str(self.out), allowed)
+        path = self.out / KEPT
+        hint = "To have it written anew, give its study: powerseek sweep STUDY --resume --out"
+        try:
+            study = load_study(path)
+        except InvalidInput as error:
+            raise StoreError(f"{path}: cannot be read: {error}. {hint} {self.out}") from None
+        if held["identity"] != identity(study) or held["seeds"] > study.seeds:
+            what = different(held["content"], _content(study))
+            if held["identity"] == identity(study):
+                what = f"{study.seeds} seeds, not {held['seeds']}"
+            raise StoreError(
+                f"{path}: not the study that manifest.json names ({held['study']!r}, {what}). "
+                f"{hint} {self.out}"
+            )
+        return study
+
+    def check(self, grid: Sequence[Trial]) -> None:
+        """See that every kept trial belongs to `grid`, and that a merge would lose nothing.
+
+        Raises:
+            StoreError: What does not belong, or is damaged, and what to do.
+        """
+        keys = {trial.key for trial in grid}
+        kept = check_trials(self.trials, keys, SCHEMA)
+        check_results(self.results, keys, kept, SCHEMA)
 
     def _begin(self, study: Study, grid: Sequence[Trial]) -> None:
         kept = self._preregister(study, grid)
         for folder in (self.trials, self.out / "errors", self.out / "oracles"):
             folder.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False)
-        write_atomically(self.out / "study.yaml", lambda path: path.write_text(text))
-        self._write_json("manifest.json", {**_manifest(study), "preregistered": kept["hash"]})
+        write_atomically(self.out / KEPT, lambda path: path.write_text(text))
+        self._write_json(MANIFEST, {**_manifest(study), "preregistered": kept["hash"]})
 
     def _preregister(self, study: Study, grid: Sequence[Trial]) -> dict[str, Any]:
         """Keep what the study claims, before any trial starts; changes are added, never hidden."""
-        held = self._read_json(REGISTRATION)
-        content = registration(study, list({t.cell.key: t.cell for t in grid}.values()))
+        held = self._registration()
+        treatments = {t.cell.key: t.cell for t in grid if not t.cell.is_reference}
+        content = registration(study, list(treatments.values()))
         now = datetime.now(UTC).isoformat(timespec="seconds")
         begun = self.out.is_dir() and may_have_begun(self.out)
         kept = registered(held, content, digest(content), begun, now)
@@ -135,36 +184,41 @@ class Store:
         Raises:
             StoreError: It is there and cannot be read.
         """
-        return self._read_json("manifest.json")
-
-    def _read_json(self, name: str) -> dict[str, Any]:
-        try:
-            held = json.loads((self.out / name).read_text())
-            if not isinstance(held, dict):
-                raise ValueError("it holds no mapping")
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{self.out / name}: cannot be read: {error}") from None
-        return held
+        return read_manifest(self.out)
 
     def provenance(self, study: Study, grid: Sequence[Trial], run: Mapping[str, Any]) -> None:
-        """Record what made the results; wall times of resumed runs add up."""
+        """Record what made the results; wall times of resumed runs add up.
+
+        A file that cannot be read is kept aside, and the record says so.
+        """
         path = self.out / "provenance.json"
-        before = json.loads(path.read_text()) if path.is_file() else {}
-        runs = [*before.get("runs", []), dict(run)]
+        lost: dict[str, Any] = {}
+        try:
+            before = _runs(read_json(path))
+        except StoreError:
+            aside = path.with_name(f"provenance.damaged-{os.getpid()}.json")
+            guard(path, os.replace, path, aside)
+            before, lost = [], {"lost": f"earlier runs: {aside.name} could not be read"}
+        runs = [*before, dict(run)]
         self._write_json(
             path.name,
             {
                 "study": study.name,
                 "identity": identity(study),
-                "preregistered": self._read_json(REGISTRATION).get("hash"),
+                "preregistered": self._registration().get("hash"),
                 "trials": len(grid),
                 "seeds": study.seeds,
                 "wall_seconds": sum(run["wall_seconds"] for run in runs),
+                **lost,
                 "runs": runs,
             },
         )
+
+    def _registration(self) -> dict[str, Any]:
+        try:
+            return held_registration(self.out)
+        except InvalidInput as error:
+            raise StoreError(f"{self.out / REGISTRATION}: cannot be read: {error}") from None
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         text = json.dumps(content, indent=2) + "\n"
@@ -209,9 +263,18 @@ class Store:
         target = self.path(trial)
         guard(target, write_atomically, target, lambda tmp: pq.write_table(table, tmp))
 
+    def kept(self) -> set[str]:
+        """Keys of the trials that have rows here, failed ones among them."""
+        return names(self.trials, ".parquet")
+
     def missing(self, grid: Iterable[Trial]) -> list[Trial]:
         """Trials without a result, and failed ones, which a resume tries again."""
-        return [t for t in grid if not self.path(t).is_file() or self.error_path(t).is_file()]
+        done = self.kept() - names(self.out / "errors", ".txt")
+        return [trial for trial in grid if trial.key not in done]
+
+    def done(self, trial: Trial) -> bool:
+        """Whether one trial has a result and did not fail."""
+        return self.path(trial).is_file() and not self.error_path(trial).is_file()
 
     def tidy(self, grid: Iterable[Trial]) -> None:
         """Remove what killed processes left: half-written files, checkpoints of finished trials.
@@ -232,7 +295,8 @@ class Store:
 
     def failed(self, grid: Iterable[Trial]) -> list[Trial]:
         """Trials that ended in an error."""
-        return [t for t in grid if self.path(t).is_file() and self.error_path(t).is_file()]
+        failed = self.kept() & names(self.out / "errors", ".txt")
+        return [trial for trial in grid if trial.key in failed]
 
     def merge(self, grid: Iterable[Trial]) -> pd.DataFrame:
         """All rows of the finished trials, in the order of the study, kept as results.parquet.
@@ -249,26 +313,46 @@ class Store:
         Raises:
             StoreError: A trial's file cannot be read, or the table cannot be written.
         """
-        paths = [path for trial in grid if (path := self.path(trial)).is_file()]
-        guard(self.results, write_atomically, self.results, lambda tmp: _join(paths, tmp))
+        kept = self.kept()
+        chosen = [trial for trial in grid if trial.key in kept]
+        guard(self.results, write_atomically, self.results, lambda tmp: self._join(chosen, tmp))
+
+    def _join(self, chosen: Iterable[Trial], target: Path) -> None:
+        """No more than a row group in memory."""
+        with pq.ParquetWriter(target, SCHEMA) as writer:
+            held, rows = [SCHEMA.empty_table()], 0
+            for trial in chosen:
+                held.append(read_trial(self.path(trial), SCHEMA, trial.study))
+                rows += len(held[-1])
+                if rows >= ROW_GROUP:
+                    writer.write_table(pa.concat_tables(held))
+                    held, rows = [SCHEMA.empty_table()], 0
+            writer.write_table(pa.concat_tables(held))
 
     def stale(self, grid: Iterable[Trial]) -> bool:
-        """Whether a trial was kept or a claim changed after the last merge, or there was none."""
-        if not self.results.is_file():
+        """Whether the merged table is not that of the kept trials and of the claims."""
+        merged = merged_trials(self.results, SCHEMA)
+        if merged is None or merged != self.kept().intersection(trial.key for trial in grid):
             return True
-        merged = self.results.stat().st_mtime_ns
-        paths = (self.out / REGISTRATION, *(self.path(trial) for trial in grid))
-        return any(path.stat().st_mtime_ns > merged for path in paths if path.is_file())
+        when = self.results.stat().st_mtime_ns
+        registered = self.out / REGISTRATION
+        if registered.is_file() and registered.stat().st_mtime_ns > when:
+            return True
+        if not self.trials.is_dir():
+            return False
+        with os.scandir(self.trials) as entries:
+            return any(entry.stat().st_mtime_ns > when for entry in entries)
 
     def load(self) -> pd.DataFrame:
         """The merged table.
 
         Raises:
             InvalidInput: There is none.
+            StoreError: It cannot be read.
         """
         if not self.results.is_file():
             raise InvalidInput("DIR", str(self.out), "a directory that holds results.parquet")
-        return _frame(_read(self.results))
+        return _frame(read_table(self.results, SCHEMA))
 
 
 def checkpoint_path(out: Path, trial: Trial) -> Path:
@@ -276,88 +360,24 @@ def checkpoint_path(out: Path, trial: Trial) -> Path:
     return out / CHECKPOINTS / f"{trial.key}.zip"
 
 
-def describe(trial: Trial) -> dict[str, Any]:
-    """The columns of the results that say what a trial is."""
-    cell, params = trial.cell, dict(trial.cell.params)
-    own = {name: params.pop(name, None) for name in ("openness", "goal", "layout")}
-    params.pop("max_steps", None)
-    return {
-        "study": trial.study,
-        "world": cell.world,
-        "version": cell.version,
-        "params": json.dumps(params, sort_keys=True),
-        "openness": None if own["openness"] is None else float(own["openness"]),
-        "goal": None if own["goal"] is None else str(own["goal"]),
-        "layout": None if own["layout"] is None else str(own["layout"]),
-        "reward": cell.reward_label,
-        "power_weight": cell.power_weight,
-        "gamma": cell.gamma,
-        "max_steps": cell.max_steps,
-        "time_limit": cell.time_limit,
-        "gae_lambda": cell.gae_lambda,
-        "n_step": cell.n_step,
-        "lookahead": cell.lookahead,
-        "agent": cell.agent,
-        "seed": trial.seed,
-        "trial": trial.key,
-    }
-
-
 def identity(study: Study) -> str:
-    """Hash of all that makes a study another study: everything but seeds and hypotheses."""
+    """Hash of what makes a study another one: all but seeds, hypotheses and references."""
     return digest(_content(study))
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary neighbour of `path` and move it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
+def _runs(held: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs that provenance holds.
+
+    Raises:
+        StoreError: It does not hold runs that took seconds.
+    """
     try:
-        write(temporary)
-        temporary.chmod(0o644)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def guard(path: Path, action: Callable[..., None], *args: Any) -> None:
-    """Turn an operating system's refusal into one clear message."""
-    try:
-        action(*args)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise DiskFull(
-                f"{path}: {reason}. Finished trials are kept; free some space and run the same "
-                "command with --resume."
-            ) from None
-        raise StoreError(f"{path}: cannot be written: {reason}") from None
-
-
-def _read(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path, schema=SCHEMA)
-    except (OSError, pa.ArrowException) as error:
-        hint = f"Remove {path} and run the sweep again with --resume."
-        raise StoreError(f"{path}: not a table of results: {error}. {hint}") from None
-
-
-def _join(paths: Sequence[Path], target: Path) -> None:
-    """The tables of many small files as one, no more than a row group of it in memory."""
-    with pq.ParquetWriter(target, SCHEMA) as writer:
-        held: list[pa.Table] = []
-        rows = 0
-        for path in paths:
-            held.append(_read(path))
-            rows += len(held[-1])
-            if rows >= ROW_GROUP:
-                writer.write_table(pa.concat_tables(held))
-                held, rows = [], 0
-        writer.write_table(pa.concat_tables(held) if held else SCHEMA.empty_table())
+        runs = [dict(run) for run in held.get("runs", [])]
+        for run in runs:
+            float(run["wall_seconds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"not a record of runs: {error}") from None
+    return runs
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
@@ -367,14 +387,17 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 def _content(study: Study) -> dict[str, Any]:
     content = study.model_dump(mode="json")
-    # More seeds, and other claims about the same trials, leave the trials what they are.
-    for name in ("seeds", "hypotheses"):
+    # More seeds, other claims about the same trials and what they are held against leave the
+    # trials what they are.
+    for name in ("seeds", "hypotheses", "references"):
         content.pop(name)
     return content
 
 
 def _manifest(study: Study) -> dict[str, Any]:
     return {
+        "format": FORMAT,
+        "powerseek": __version__,
         "study": study.name,
         "identity": identity(study),
         "seeds": study.seeds,
@@ -389,17 +412,11 @@ def _manifest(study: Study) -> dict[str, Any]:
             "tensorboard": "curves and hyperparameters as TensorBoard reads them",
             "curves.parquet": "one row per trial x evaluation while training",
             "frontiers.parquet": "need and most of each setting, one row per vertex",
-            "study.yaml": "the study",
+            KEPT: "the study",
             REGISTRATION: "its hypotheses as fixed before the first trial, and what changed since",
             "provenance.json": "what made these results",
         },
     }
-
-
-def _different(held: Mapping[str, Any], study: Study) -> str:
-    before, now = held.get("content", {}), _content(study)
-    keys = [key for key in now if before.get(key) != now[key]]
-    return f"different: {', '.join(keys)}" if keys else "of another version"
 
 
 def _shown(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from powerseek.envs.rewards import arm_name
 from powerseek.errors import InvalidInput
 from powerseek.experiments.cells import MEASURES
 from powerseek.experiments.kinds import KINDS, SHARE_BEYOND, Contrast
@@ -47,6 +48,16 @@ OPTIONAL_WHOLES = f"{WHOLE}, or a list of them"
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 
 
+def _arm(spec: object) -> str:
+    """The arm as results write it, from how a study writes it or results do."""
+    try:
+        return arm_name(spec)  # type: ignore[arg-type]  # whatever it is, it is checked
+    except InvalidInput:
+        if isinstance(spec, str) and spec:
+            return spec
+        raise ValueError from None
+
+
 class WorldEntry(BaseModel):
     """One world of a study and the values its own parameters take."""
 
@@ -73,6 +84,8 @@ class WorldEntry(BaseModel):
 class Hypothesis(BaseModel):
     """A claim about a - b, the two ends of one dial, fixed before the first trial.
 
+    Of the contrast ``level`` it is a claim about one arm, and a - b is that arm's value.
+
     Attributes:
         id: ``H1a``, or the claim in words.
         contrast: Kind of comparison; it says which arms a and b are.
@@ -82,6 +95,7 @@ class Hypothesis(BaseModel):
         measure: What is compared; the kind's own where absent.
         line: Value that a - b is held against, in the measure's unit.
         world: The world it is about; every world that has both arms where absent.
+        arm: The reward arm that a ``level`` is about, as results write it; None for all others.
     """
 
     model_config = _MODEL
@@ -111,6 +125,9 @@ class Hypothesis(BaseModel):
         0.0, description="a number in the measure's unit, 0 by default", examples=["line: 0"]
     )
     world: str | None = Field(None, description="a world of this study", strict=True)
+    arm: Annotated[str, BeforeValidator(_arm)] | None = Field(
+        None, description="a reward arm of this study", examples=["arm: dense"]
+    )
 
     @property
     def compared(self) -> str:
@@ -176,6 +193,8 @@ class Study(Dials):
         evaluations: How often a trial is evaluated while it trains.
         hypotheses: Claims with their margins, fixed before the first trial.
         settings: Per agent, settings that replace the agent's own defaults.
+        references: Agents that do not learn, run once in every setting of a world: the scale that
+            trained agents are read against.
         also: Extra blocks of cells.
     """
 
@@ -192,6 +211,9 @@ class Study(Dials):
         [], description="a list of {id, contrast, direction, margin}"
     )
     settings: Settings = Field({}, description="agent: {setting: value}")
+    references: Annotated[list[str], BeforeValidator(_listed)] = Field(
+        [], description="a list of agents that do not learn"
+    )
     also: list[Block] = Field([], description="a list of {key: [values]}, each a block of cells")
 
     def blocks(self) -> list[tuple[Study, dict[str, str]]]:

@@ -32,9 +32,10 @@ from ray import tune  # noqa: E402
 
 from powerseek.errors import PowerseekError  # noqa: E402
 from powerseek.experiments import SweepStopped  # noqa: E402
+from powerseek.experiments.files import StoreError  # noqa: E402
 from powerseek.experiments.grid import Trial  # noqa: E402
 from powerseek.experiments.progress import Display  # noqa: E402
-from powerseek.experiments.store import Store, StoreError  # noqa: E402
+from powerseek.experiments.store import Store  # noqa: E402
 from powerseek.experiments.trial import CHECKPOINT_SECONDS, run_trial  # noqa: E402
 from powerseek.registry import export_entries, import_entries  # noqa: E402
 
@@ -76,7 +77,8 @@ class Runner(tune.Trainable):
             result["failed"] = not done
         except StoreError as error:
             result["fatal"] = str(error)
-        return {**result, "cautions": cautions, "busy": time.monotonic() - begun}
+        node = ray.get_runtime_context().get_node_id()
+        return {**result, "cautions": cautions, "busy": time.monotonic() - begun, "node": node}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: results are kept by the store."""
@@ -134,8 +136,14 @@ class Watch(_Here, tune.Callback):
         deaths: How many workers died running each trial.
     """
 
-    def __init__(self, grid: Sequence[Trial], store: Store, display: Display) -> None:
-        self.grid, self.store, self.display = grid, store, display
+    def __init__(
+        self,
+        grid: Sequence[Trial],
+        store: Store,
+        display: Display,
+        ended: Callable[[Trial], None] = lambda trial: None,
+    ) -> None:
+        self.grid, self.store, self.display, self.ended = grid, store, display, ended
         self.fatal = ""
         self.finished: set[int] = set()
         self.again: list[int] = []
@@ -147,6 +155,7 @@ class Watch(_Here, tune.Callback):
         """One of our trials ended."""
         self.fatal = self.fatal or result["fatal"]
         self.display.tally.busy += result["busy"]
+        self.display.tally.nodes[result["node"]] += 1
         for caution in result["cautions"]:
             text = f"warning: {caution}"
             self.display.console.print(text, style="yellow", markup=False, highlight=False)
@@ -156,7 +165,7 @@ class Watch(_Here, tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died (killed, out of memory): its trial is tried again, or failed."""
         left = [index for index in trial.config["trials"] if index not in self.finished]
-        kept = [index for index in left if not self.store.missing([self.grid[index]])]
+        kept = [index for index in left if self.store.done(self.grid[index])]
         for index in kept:  # it died after keeping the rows and before saying so
             self._count(index, failed=False)
         left = [index for index in left if index not in kept]
@@ -182,6 +191,7 @@ class Watch(_Here, tune.Callback):
         tally.done += 1
         tally.failed += failed
         tally.worked += self.grid[index].cell.timesteps
+        self.ended(self.grid[index])
 
 
 class _Stop(_Here, tune.Stopper):
@@ -204,6 +214,7 @@ def run_trials(
     workers: int,
     address: str | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ended: Callable[[Trial], None] = lambda trial: None,
 ) -> None:
     """Run every trial of `grid`, `workers` at a time; each is kept in `store` as it ends.
 
@@ -217,12 +228,13 @@ def run_trials(
         workers: Trials at a time, one core each.
         address: A running Ray cluster; by default Ray is started here and stopped at the end.
         checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
+        ended: Is told of every trial that has ended, here, once it is kept.
 
     Raises:
         SweepStopped: Results can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped by the user; Ray is stopped first.
     """
-    watch = Watch(grid, store, display)
+    watch = Watch(grid, store, display, ended)
     todo = list(range(len(grid)))
     with _ray(workers, address), _scratch() as scratch:
         runner = tune.with_parameters(
@@ -275,7 +287,9 @@ def _ray(workers: int, address: str | None) -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     local = {} if address else _local(workers)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **local)
+        # Without an address Ray would join whatever cluster was last started on this machine.
+        there = address or "local"
+        ray.init(there, log_to_driver=False, logging_level=logging.CRITICAL, **local)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         where = address or "this machine"
         raise SweepStopped(f"Ray could not be started on {where}: {error}") from None

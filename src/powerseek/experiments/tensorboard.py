@@ -1,13 +1,13 @@
-"""Curves and hyperparameters for TensorBoard: one run per trial.
+"""Curves and hyperparameters for TensorBoard: one run per trial, live while it trains.
 
-The HParams plugin's own records are written directly, so that a trial's curves and its
-hyperparameters are the same run.
+They lie under ``tensorboard/trials``; means over the seeds of a cell are in
+`powerseek.experiments.overview`. The HParams plugin's own records are written directly, so that
+curves and hyperparameters are the same run.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,16 +25,40 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from powerseek.experiments.grid import Cell, Trial
+from powerseek.experiments.tensorboard_events import PREFIX, beginning, scalars, void
 
 FOLDER = "tensorboard"
 CURVES = ("return", "success", "competence", "excess", "disabled")
+END = "end"
+"""What the tags of a cell's means at the end of training start with."""
 Value = float | str
 
 
 def run_folder(out: Path, trial: Trial) -> Path:
-    """Where one trial's events lie: tensorboard/<world>/<cell>/seed-<n>."""
+    """Where one trial's events lie: tensorboard/trials/<world>/<cell>/seed-<n>."""
     cell = trial.cell
-    return out / FOLDER / cell.world / _name(cell) / f"seed-{trial.seed}"
+    return out / FOLDER / "trials" / cell.world / cell_name(cell) / f"seed-{trial.seed}"
+
+
+def overview_folder(out: Path) -> Path:
+    """Where the comparisons lie, few runs whatever the study."""
+    return out / FOLDER / "overview"
+
+
+def cells_folder(out: Path) -> Path:
+    """Where the cells' means lie, one run a cell."""
+    return out / FOLDER / "cells"
+
+
+def logdir(out: Path) -> Path:
+    """What to look at first: comparisons, or cells where the study compares nothing."""
+    compared = overview_folder(out)
+    return compared if any(path.is_dir() for path in compared.glob("*")) else cells_folder(out)
+
+
+def cell_name(cell: Cell) -> str:
+    """The cell in words, fit for a folder; its identity keeps it apart from others."""
+    return re.sub(r"[^\w.=+-]+", "_", cell.label()) + f"_{cell.key[:6]}"
 
 
 def hyperparameters(cell: Cell) -> dict[str, Value]:
@@ -54,26 +78,38 @@ def hyperparameters(cell: Cell) -> dict[str, Value]:
     return shown
 
 
-def write_experiment(out: Path, grid: Sequence[Trial]) -> None:
-    """Say once what varies over the whole grid, and which numbers matter."""
-    for old in (out / FOLDER).glob("events.*"):
-        old.unlink()
+def experiment_event(cells: Sequence[Cell]) -> Event:
+    """What varies over all cells, and which of a cell's numbers matter."""
     seen: dict[str, set[Value]] = {}
-    for trial in grid:
-        for name, value in hyperparameters(trial.cell).items():
+    for cell in cells:
+        for name, value in hyperparameters(cell).items():
             seen.setdefault(name, set()).add(value)
     varied = {name: values for name, values in seen.items() if len(values) > 1}
     experiment = api_pb2.Experiment(
-        time_created_secs=time.time(),
         hparam_infos=[_info(name, values) for name, values in (varied or seen).items()],
         metric_infos=[
-            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=tag) for tag in CURVES
+            api_pb2.MetricInfo(
+                name=api_pb2.MetricName(tag=f"{END}/{tag}"), display_name=f"{tag} at the end"
+            )
+            for tag in ("competence", "excess", "success", "disabled", "return", "seeds")
         ],
     )
-    writer = EventFileWriter(str(out / FOLDER))
     data = HParamsPluginData(experiment=experiment)
-    writer.add_event(_plugin_event(metadata.EXPERIMENT_TAG, data))
-    writer.close()
+    return _plugin_event(metadata.EXPERIMENT_TAG, data, 0.0)
+
+
+def session_events(cell: Cell, ended: Sequence[float], complete: bool) -> list[Event]:
+    """A cell's run as the HParams view shows it.
+
+    Args:
+        cell: The cell.
+        ended: When each of its finished trials ended, in seconds since 1970.
+        complete: Whether none is missing.
+    """
+    events = [_started(cell, min(ended, default=0.0))]
+    if complete:
+        events.append(_ended(api_pb2.STATUS_SUCCESS, max(ended)))
+    return events
 
 
 class Curves:
@@ -93,16 +129,12 @@ class Curves:
         self.points: list[tuple[int, Mapping[str, float]]] = []
         self._times: list[float] = []
         folder = run_folder(out, trial)
-        shutil.rmtree(folder, ignore_errors=True)
+        before = list(folder.glob(f"{PREFIX}.*"))
         self._writer = EventFileWriter(str(folder))
-        start = SessionStartInfo(group_name=_name(trial.cell), start_time_secs=time.time())
-        for name, value in hyperparameters(trial.cell).items():
-            if isinstance(value, str):
-                start.hparams[name].string_value = value
-            else:
-                start.hparams[name].number_value = value
-        data = HParamsPluginData(session_start_info=start)
-        self._writer.add_event(_plugin_event(metadata.SESSION_START_INFO_TAG, data))
+        void(before)
+        now = time.time()
+        for event in (*beginning(now), _started(trial.cell, now)):
+            self._writer.add_event(event)
 
     def add(
         self, timesteps: int, values: Mapping[str, float], wall_time: float | None = None
@@ -117,13 +149,8 @@ class Curves:
         wall_time = time.time() if wall_time is None else wall_time
         self.points.append((timesteps, values))
         self._times.append(wall_time)
-        shown = [
-            Summary.Value(tag=tag, simple_value=value)
-            for tag, value in values.items()
-            if value == value
-        ]
-        event = Event(wall_time=wall_time, step=timesteps, summary=Summary(value=shown))
-        self._writer.add_event(event)
+        shown = {tag: value for tag, value in values.items() if value == value}
+        self._writer.add_event(scalars(timesteps, shown, wall_time))
         self._writer.flush()
 
     def snapshot(self) -> list[Any]:
@@ -150,15 +177,25 @@ class Curves:
     ) -> None:
         """Mark the run as finished or failed."""
         status = api_pb2.STATUS_SUCCESS if error is None else api_pb2.STATUS_FAILURE
-        end = SessionEndInfo(status=status, end_time_secs=time.time())
-        data = HParamsPluginData(session_end_info=end)
-        self._writer.add_event(_plugin_event(metadata.SESSION_END_INFO_TAG, data))
+        self._writer.add_event(_ended(status, time.time()))
         self._writer.close()
 
 
-def _name(cell: Cell) -> str:
-    """The cell in words, fit for a folder; its identity keeps it apart from others."""
-    return re.sub(r"[^\w.=+-]+", "_", cell.label()) + f"_{cell.key[:6]}"
+def _started(cell: Cell, when: float) -> Event:
+    start = SessionStartInfo(group_name=cell_name(cell), start_time_secs=when)
+    for name, value in hyperparameters(cell).items():
+        if isinstance(value, str):
+            start.hparams[name].string_value = value
+        else:
+            start.hparams[name].number_value = value
+    data = HParamsPluginData(session_start_info=start)
+    return _plugin_event(metadata.SESSION_START_INFO_TAG, data, when)
+
+
+def _ended(status: int, when: float) -> Event:
+    end = SessionEndInfo(status=status, end_time_secs=when)
+    data = HParamsPluginData(session_end_info=end)
+    return _plugin_event(metadata.SESSION_END_INFO_TAG, data, when)
 
 
 def _info(name: str, values: set[Value]) -> api_pb2.HParamInfo:
@@ -171,10 +208,10 @@ def _info(name: str, values: set[Value]) -> api_pb2.HParamInfo:
     return info
 
 
-def _plugin_event(tag: str, data: HParamsPluginData) -> Event:
+def _plugin_event(tag: str, data: HParamsPluginData, when: float) -> Event:
     value = Summary.Value(
         tag=tag,
         metadata=metadata.create_summary_metadata(data),
         tensor=metadata.NULL_TENSOR,
     )
-    return Event(wall_time=time.time(), summary=Summary(value=[value]))
+    return Event(wall_time=when, summary=Summary(value=[value]))

@@ -19,6 +19,7 @@ from powerseek.experiments.beside import keep_curve
 from powerseek.experiments.grid import Cell, Trial, unwarned
 from powerseek.experiments.lookahead import lookahead_of
 from powerseek.experiments.oracles import holdings_scale, optimum_of, oracle_of
+from powerseek.experiments.recording import keep_recording
 from powerseek.experiments.store import COLUMNS, MODELS, checkpoint_path, describe
 from powerseek.experiments.tensorboard import CURVES, Curves
 from powerseek.metrics import Context, measure
@@ -32,7 +33,7 @@ CHECKPOINT_SECONDS = 30.0
 """Seconds of a trial that an interruption costs at most, about."""
 
 # What a seed is for: no two uses share chance.
-_END, _CURVE, _CROSSING = 0, 1, 2
+_END, _CURVE, _CROSSING, _RECORDING = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ class Judge:
             self.arm,
         )
         return measure(context, names)
+
+    def root(self, *purpose: int) -> int:
+        """A seed for `purpose` alone."""
+        return int(np.random.SeedSequence([self.seed, *purpose]).generate_state(1, np.uint32)[0])
 
     def rows(
         self, policy: Policy, episodes: int, *purpose: int, about: Mapping[str, Any]
@@ -178,6 +183,8 @@ def run_trial(
 ) -> pd.DataFrame:
     """Train and measure one trial; its model, curves and exact numbers are kept under `out`.
 
+    So are a few episodes to replay, if it learnt the task: no other agent is ever shown.
+
     While it trains a checkpoint is kept there too. If one of this very trial is found, training
     goes on from it, and all rows come out as if it had never been interrupted. It stays until
     the trial's rows are kept (`Store.write`).
@@ -224,6 +231,9 @@ def run_trial(
             curves.add(trained.timesteps, _last(rows))
     keep_curve(out, trial, curves.points)
     keep_model(trained, task, out / MODELS / trial.key)
+    if rows[0]["status"] == "ok":
+        with unwarned():
+            keep_recording(out, trial, trained.policy, task, judge.root(_RECORDING))
     return pd.DataFrame([{**describe(trial), **row} for row in rows], columns=list(COLUMNS))
 
 

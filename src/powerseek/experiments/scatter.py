@@ -1,0 +1,288 @@
+"""Every agent a point: power against competence, learning, and the need frontier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from powerseek.experiments.cells import by_cell
+from powerseek.experiments.density import SETTING, same_rows
+from powerseek.experiments.drawing import (
+    GREEN,
+    LINES,
+    MARKS,
+    WHEEL,
+    WIDTH,
+    Cell,
+    Picture,
+    Theme,
+    Worlds,
+    crowded,
+    few_groups,
+    groups_left_out,
+    legend,
+    slug,
+)
+from powerseek.experiments.matching import shared_competence
+from powerseek.experiments.presentation import records, setting, varying
+from powerseek.experiments.verdicts import LEAST_REACH
+
+MOST_PANELS = 9
+MOST_LINES = 40
+LEAST_APART = 0.075
+
+
+def competence_pictures(
+    worlds: Worlds, keys: Sequence[str], curves: pd.DataFrame | None
+) -> list[Picture]:
+    """Power against competence, and competence while training, world by world."""
+    found: list[Picture | None] = []
+    for world, cells in worlds.items():
+        found.append(_against_competence(world, cells, keys))
+        if curves is not None and "world" in curves:
+            found.append(_learning(world, cells, curves[curves["world"] == world]))
+    return _drawn(found)
+
+
+def frontier_pictures(
+    worlds: Worlds, frontiers: pd.DataFrame | None, references: pd.DataFrame
+) -> list[Picture]:
+    """The need frontier of each setting with every agent a point, world by world.
+
+    Args:
+        worlds: The cells of each world.
+        frontiers: Vertices of need and most, as kept beside the results.
+        references: One row a trial of the agents that do not learn: crosses, by name.
+    """
+    if frontiers is None or "world" not in frontiers:
+        return []
+    return _drawn(
+        _frontier(
+            *(world, cells, frontiers[frontiers["world"] == world]),
+            references[references["world"] == world],
+        )
+        for world, cells in worlds.items()
+    )
+
+
+def _drawn(pictures: Iterable[Picture | None]) -> list[Picture]:
+    return [picture for picture in pictures if picture is not None]
+
+
+def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Picture | None:
+    cells = [c for c in cells if (c.seeds["competence"].notna() & c.seeds["excess"].notna()).any()]
+    if not cells:
+        return None
+    shared = shared_competence(cells, keys)
+
+    def draw(theme: Theme) -> Figure:
+        figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
+        axes = figure.add_subplot()
+        for i, (name, group) in enumerate(few_groups(cells).items()):
+            seeds = pd.concat([cell.seeds for cell in group])
+            axes.plot(
+                *(seeds["competence"], seeds["excess"], MARKS[i % len(MARKS)]),
+                color=WHEEL[i % len(WHEEL)],
+                markeredgecolor=theme.ground,
+                label=name,
+                clip_on=False,
+                **crowded(len(seeds)),
+            )
+        axes.axhline(0, color=theme.ink, linewidth=1)
+        low = min(axes.get_xlim()[0], 0.88)
+        axes.set_xlim(low, 1.0)
+        axes.axvspan(low, LEAST_REACH, color=theme.faint, alpha=0.15, linewidth=0)
+        axes.text(0.0, 1.01, "not learnt", transform=axes.transAxes, color=theme.faint, va="bottom")
+        if shared.everywhere is not None:
+            axes.axvspan(
+                *shared.everywhere,
+                color=GREEN,
+                alpha=0.2,
+                linewidth=2,
+                label="shared by all rewards",
+            )
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel("competence (success when nobody interrupts)")
+        axes.set_ylabel("excess: acquired beyond need")
+        legend(figure)
+        return figure
+
+    caption = (
+        "Each point is one training seed. Only points right of the shaded part count: an agent "
+        "that has not learnt the task can look modest, or greedy, for no reason but that. Compare "
+        "rewards at equal competence; above the line is more than the task needs. "
+        + shared.words
+        + groups_left_out(cells)
+    )
+    title = f"{world}: power against competence"
+    return Picture(f"competence-{slug(world)}", title, caption, draw)
+
+
+def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Picture | None:
+    if curves.empty or not {"timesteps", "competence", "trial"} <= set(curves.columns):
+        return None
+    groups = {
+        name: curves[curves["trial"].isin(pd.concat([cell.seeds for cell in group])["trial"])]
+        for name, group in few_groups(cells).items()
+    }
+    groups = {name: rows for name, rows in groups.items() if not rows.empty}
+    if not groups:
+        return None
+
+    def draw(theme: Theme) -> Figure:
+        figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
+        axes = figure.add_subplot()
+        for i, (name, rows) in enumerate(groups.items()):
+            style: dict[str, Any] = {
+                "color": WHEEL[i % len(WHEEL)],
+                "linestyle": LINES[i % len(LINES)],
+            }
+            at_steps = rows.groupby("timesteps")["competence"]
+            if rows["trial"].nunique() > MOST_LINES:
+                ends = at_steps.quantile(0.05), at_steps.quantile(0.95)
+                axes.fill_between(
+                    *(ends[0].index, *ends), color=style["color"], alpha=0.15, linewidth=0
+                )
+            else:
+                for _, run in rows.groupby("trial"):
+                    axes.plot(run["timesteps"], run["competence"], **style, alpha=0.25, linewidth=1)
+            mean = at_steps.mean()
+            axes.plot(mean.index, mean.to_numpy(), **style, linewidth=3, label=name)
+        axes.axhline(LEAST_REACH, color=theme.faint, linewidth=1)
+        axes.set_ylim(0, 1.02)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: f"{steps / 1000:g}k"))
+        axes.set_xlabel("environment steps of training")
+        axes.set_ylabel("competence")
+        legend(figure)
+        return figure
+
+    caption = (
+        "Competence while training: thick lines are means, thin lines single seeds "
+        f"(bands: the middle 90 % of more than {MOST_LINES} seeds). Power is read "
+        "only from seeds that end above the grey line (.9)."
+    )
+    return Picture(f"learning-{slug(world)}", f"{world}: learning the task", caption, draw)
+
+
+def _frontier(
+    world: str, cells: Sequence[Cell], frontiers: pd.DataFrame, references: pd.DataFrame
+) -> Picture | None:
+    if not {"kind", "success", "acquisition", "openness", "goal"} <= set(frontiers.columns):
+        return None
+    keys = [name for name in SETTING if name in frontiers]
+    names = dict.fromkeys((*("openness", "goal"), *varying(frontiers, keys)))
+    groups = {
+        name: pd.concat([cell.seeds for cell in group]) for name, group in few_groups(cells).items()
+    }
+    panels = []
+    for same, lines in by_cell(frontiers, keys):
+        here = {name: same_rows(seeds, same) for name, seeds in groups.items()}
+        if any(seeds["acquired"].notna().any() for seeds in here.values()):
+            beside = same_rows(references, same)
+            panels.append((setting(same, list(names)), lines, here, beside))
+    left_out = len(panels) - MOST_PANELS
+    panels = panels[:MOST_PANELS]
+    if not panels:
+        return None
+
+    def draw(theme: Theme) -> Figure:
+        figure = Figure(figsize=(WIDTH, 1.0 + 3.9 * len(panels)), layout="constrained")
+        rows = np.atleast_1d(np.asarray(figure.subplots(len(panels), 1, sharex=True), dtype=object))
+        for axes, (label, lines, here, beside) in zip(rows, panels, strict=True):
+            _frontier_panel(axes, lines, here, theme)
+            _crosses(axes, beside, theme)
+            axes.set_title(label, loc="left")
+            axes.set_ylabel("acquired")
+        rows[-1].set_xlabel("success")
+        legend(figure)
+        return figure
+
+    caption = (
+        "The solid line is the least that can be acquired at each success, the dashed line the "
+        "most: no policy lies outside. Each mark is a trained agent; its height above the solid "
+        "line is its excess."
+    )
+    if any(len(beside) for *_, beside in panels):
+        caption += " Crosses are agents that do not learn, the mean over their seeds."
+    caption += groups_left_out(cells)
+    if left_out > 0:
+        caption += f" {left_out} more settings are not drawn."
+    title = f"{world}: the need frontier and the agents"
+    return Picture(f"frontier-{slug(world)}", title, caption, draw)
+
+
+def _frontier_panel(
+    axes: Axes,
+    lines: pd.DataFrame,
+    groups: Mapping[str, pd.DataFrame],
+    theme: Theme,
+) -> None:
+    shown = {"need": ("-", "least possible (need)"), "most": ("--", "most possible")}
+    for kind, (dash, name) in shown.items():
+        line = lines[lines["kind"] == kind].sort_values("success")
+        if not line.empty:
+            axes.plot(
+                *(line["success"], line["acquisition"], dash),
+                color=theme.ink,
+                linewidth=2.5,
+                label=name,
+            )
+    for i, (name, seeds) in enumerate(groups.items()):
+        if seeds.empty:
+            continue
+        axes.plot(
+            *(seeds["success"], seeds["acquired"], MARKS[i % len(MARKS)]),
+            color=WHEEL[i % len(WHEEL)],
+            markeredgecolor=theme.ground,
+            label=name,
+            **crowded(len(seeds)),
+        )
+    axes.set_xlim(0, 1.01)
+    axes.set_ylim(bottom=0)
+
+
+def _crosses(axes: Axes, references: pd.DataFrame, theme: Theme) -> None:
+    """A cross for every agent that does not learn, its name in the margin."""
+    known = references.dropna(subset=["success", "acquired"])
+    names = ["agent", *varying(known, ("reward", "power_weight", "gamma"))[1:]]
+    if known["reward"].nunique() > 1:
+        names.insert(1, "reward")
+    means = known.groupby(names, dropna=False, sort=False)[["success", "acquired"]].mean()
+    points = records(means.reset_index().sort_values("acquired"))
+    top = axes.get_ylim()[1]
+    heights = _spread([row["acquired"] / top for row in points], LEAST_APART)
+    for row, height in zip(points, heights, strict=True):
+        said = [str(row["agent"]), setting(row, names[1:])]
+        axes.plot(
+            *(row["success"], row["acquired"], "x"),
+            color=theme.ink,
+            markersize=10,
+            markeredgewidth=2.2,
+            label="does not learn",
+            zorder=6,
+        )
+        axes.annotate(
+            ", ".join(word for word in said if word),
+            (row["success"], row["acquired"]),
+            xytext=(1.02, height),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=11,
+            color=theme.ink,
+            arrowprops={"arrowstyle": "-", "color": theme.faint, "linewidth": 0.8, "shrinkB": 6},
+        )
+
+
+def _spread(heights: Sequence[float], apart: float) -> list[float]:
+    """Rising heights, moved up where they are closer than `apart`."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(max(height, moved[-1] + apart) if moved else height)
+    return moved
