@@ -23,8 +23,8 @@ def results():
 
 def test_references_stand_apart(results):
     view = View(results)
-    assert set(view.references["agent"]) == set(SCRIPTS)
-    assert set(view.trained["agent"]) == {"ppo"}
+    assert set(view.references.every["agent"]) == set(SCRIPTS)
+    assert set(view.trained.every["agent"]) == {"ppo"}
     pd.testing.assert_frame_equal(view.summary, summarise(make_results(seeds=2)))
     assert not set(SCRIPTS) & set(view.compared.astype(str).to_numpy().ravel())
 
@@ -39,7 +39,7 @@ def test_where_nobody_learns_everybody_is_shown(results):
 def test_a_learner_that_failed_is_no_reference(results):
     failed = frame(trial_rows({}, "failed", agent="dqn")).assign(updates=None)
     view = View(pd.concat([results, failed], ignore_index=True))
-    assert set(view.trained["agent"]) == {"ppo", "dqn"}
+    assert set(view.trained.every["agent"]) == {"ppo", "dqn"}
 
 
 def test_a_table_of_something_else_is_refused(results):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.reading import File, Frame, Long, Source, unreadable
+
+Results: TypeAlias = pd.DataFrame | Long
 
 CELL = ("world", "openness", "goal", "reward", "power_weight", "gamma")
 # Further dials: they join the cell only where a study varies them within a world. The look-ahead
@@ -55,61 +60,93 @@ MEASURES = (
     "length",
     "return",
 )
+# Shares of episodes: they lie in [0, 1].
+SHARES = ("competence", "success", "disabled", "interrupted", "optimum_success", "optimum_disabled")
 # The same for every seed: their range is over ties between optimal policies, not over seeds.
 EXACT = ("incentive", "optimum_success", "optimum_acquired", "optimum_disabled")
 
 
+def read_long(directory: Path | str) -> Long:
+    """The results in a study's directory, read by columns as far as they are asked for.
+
+    Raises:
+        InvalidInput: There are none, they cannot be read, or columns are missing.
+    """
+    return _checked(File(_results(directory)))
+
+
 def read_results(directory: Path | str) -> pd.DataFrame:
-    """The table of results in a study's directory.
+    """The table of results in a study's directory, all of it: for scripts on small studies.
 
     Raises:
         InvalidInput: There is none, it cannot be read, or columns are missing.
     """
+    path = _results(directory)
+    try:
+        results = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+    _check(list(results.columns))
+    return results
+
+
+def _results(directory: Path | str) -> Path:
     path = Path(directory)
     path = path / "results.parquet" if path.is_dir() else path
     if not path.is_file():
         raise InvalidInput("DIR", str(directory), "a directory that holds results.parquet")
-    try:
-        results = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "not a parquet file"
-        raise InvalidInput("DIR", str(path), "a readable parquet file", reason) from None
-    return checked(results)
+    return path
 
 
-def checked(results: pd.DataFrame) -> pd.DataFrame:
-    """The same table, if it has the columns of results.
+def long(results: Results) -> Long:
+    """Results in memory in the form in which all others are read; one in it as it is.
 
     Raises:
         InvalidInput: Columns are missing.
     """
-    missing = [name for name in NEEDED if name not in results.columns]
+    return results if isinstance(results, Long) else _checked(Frame(results))
+
+
+def _checked(source: Source) -> Long:
+    _check(source.columns)
+    return Long(source, KEYS)
+
+
+def _check(columns: Sequence[str]) -> None:
+    missing = [name for name in NEEDED if name not in columns]
     if missing:
         raise InvalidInput("results", f"without {', '.join(missing)}", "a table made by a sweep")
-    return results
 
 
-def learners(results: pd.DataFrame) -> pd.Series[bool]:
-    """Which rows are of agents that learn; every row where no agent does.
+def learners(results: Results) -> tuple[Long, Long]:
+    """The trials of agents that learn, and those of the others; all are the first's if none learns.
 
     An agent none of whose finished trials took a gradient step is a reference for the others:
     a script, a planner, chance.
     """
+    found = long(results)
+    learns = found.every["agent"].isin(found.learning).to_numpy()
+    if not learns.any():
+        learns = ~learns
+    return found.where(learns), found.where(~learns)
+
+
+def learns(results: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows of a long table in memory are of agents that learn; see `learners`."""
     updates = results["updates"].fillna(0).groupby(results["agent"]).transform("max")
     failed = results["status"].eq("failed").groupby(results["agent"]).transform("all")
-    learns = updates.gt(0) | failed
-    return learns if learns.any() else ~learns
+    found = updates.gt(0) | failed
+    return found if found.any() else ~found
 
 
-def dials(results: pd.DataFrame) -> list[str]:
+def dials(results: Results) -> list[str]:
     """Columns that make a cell here: `CELL`, and every further dial that varies in a world."""
-    varied = results.groupby("world")[list(DIALS)].nunique(dropna=False).max()
+    every = long(results).every
+    varied = every.groupby("world")[list(DIALS)].nunique(dropna=False).max()
     return [*CELL, *(name for name in DIALS if len(varied) and varied[name] > 1)]
 
 
-def trials(
-    results: pd.DataFrame, evaluation: str = "sampled", checkpoint: str = "end"
-) -> pd.DataFrame:
+def trials(results: Results, evaluation: str = "sampled", checkpoint: str = "end") -> pd.DataFrame:
     """One row a finished trial: its dials, seed, layout, ``learnt``, and a column a measure.
 
     Args:
@@ -121,28 +158,7 @@ def trials(
         nan where a measure has no row. For measures in `EXACT` also ``<measure>_low`` and
         ``<measure>_high``, the range over ties.
     """
-    results = checked(results)
-    failed = set(results.loc[results["status"] == "failed", "trial"])
-    kept = results[
-        (results["evaluation"] == evaluation)
-        & (results["checkpoint"] == checkpoint)
-        & ~results["trial"].isin(failed)
-    ].drop_duplicates(["trial", "metric"], keep="last")
-    table = kept.drop_duplicates("trial").set_index("trial")[list(KEYS)]
-    table["learnt"] = ~table.index.isin(kept.loc[kept["status"] == "censored", "trial"])
-    values = _wide(kept, "value").reindex(columns=list(MEASURES))
-    exact = kept[kept["metric"].isin(EXACT)]
-    ranges = [
-        _wide(exact, end).reindex(columns=list(EXACT)).add_suffix(f"_{end}")
-        for end in ("low", "high")
-    ]
-    return table.join([values, *ranges]).reset_index()
-
-
-def _wide(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    wide = rows.set_index(["trial", "metric"])[column].unstack("metric")
-    wide.columns.name = None
-    return wide.astype(float)
+    return long(results).trials(evaluation, checkpoint, MEASURES, EXACT)
 
 
 def by_cell(table: pd.DataFrame, keys: list[str]) -> list[tuple[dict[str, object], pd.DataFrame]]:

@@ -9,7 +9,17 @@ from math import isfinite, nan
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.cells import EXACT, KEYS, STRATUM, by_cell, dials, strata, trials
+from powerseek.experiments.cells import (
+    EXACT,
+    KEYS,
+    STRATUM,
+    Results,
+    by_cell,
+    dials,
+    long,
+    strata,
+    trials,
+)
 from powerseek.experiments.kinds import (
     KINDS,
     SHARE_BEYOND,
@@ -43,7 +53,7 @@ FOUND = (
 
 
 def contrasts(
-    results: pd.DataFrame,
+    results: Results,
     rng: np.random.Generator | None = None,
     margins: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
@@ -78,17 +88,17 @@ def contrasts(
     return pd.DataFrame(rows, columns=None if rows else ["kind", *keys, *FOUND])
 
 
-def ready(results: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def ready(results: Results) -> tuple[pd.DataFrame, list[str]]:
     """One row a trial with every measure that is compared, and what makes a cell.
 
     A trial that failed has a row too, ``failed``, not ``learnt`` and without any measure: were it
     left out, an arm that crashes in half of its seeds would pass for one that always learns.
     """
+    results = long(results)
     keys = dials(results)
     table = trials(results)
     table[SHARE_BEYOND] = _share_beyond_incentive(table, keys)
-    lost = results[results["status"] == "failed"].drop_duplicates("trial")
-    failed = lost[["trial", *KEYS]].assign(learnt=False, failed=True)
+    failed = results.lost[["trial", *KEYS]].assign(learnt=False, failed=True)
     table["failed"] = False
     if failed.empty:
         return table, keys

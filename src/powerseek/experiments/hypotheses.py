@@ -9,7 +9,7 @@ from math import isfinite, nan
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.cells import STRATUM, learners
+from powerseek.experiments.cells import STRATUM, Results, learners, long
 from powerseek.experiments.contrasts import (
     Pair,
     compare_arms,
@@ -20,6 +20,7 @@ from powerseek.experiments.contrasts import (
 )
 from powerseek.experiments.kinds import KINDS, primary
 from powerseek.experiments.preregistration import Claim
+from powerseek.experiments.reading import Long
 from powerseek.experiments.selection import LeeBounds
 from powerseek.experiments.statistics import adjust
 from powerseek.experiments.verdicts import LEVEL, Comparison, Verdict, judge
@@ -64,7 +65,7 @@ class Finding:
 
 
 def findings(
-    results: pd.DataFrame, claims: Sequence[Claim], rng: np.random.Generator | None = None
+    results: Results, claims: Sequence[Claim], rng: np.random.Generator | None = None
 ) -> list[Finding]:
     """Every hypothesis in every setting that has its arms; worlds are never pooled.
 
@@ -83,10 +84,11 @@ def findings(
     CAVEAT: "refuted" is about the sign of this effect in this world and setting, no more.
     """
     rng = np.random.default_rng(0) if rng is None else rng
+    results = long(results)
     if results.empty or not claims:
         return []
     # Hypotheses are about agents that learn; those they are held against are trained on nothing.
-    finished, keys = ready(results[learners(results)])
+    finished, keys = ready(learners(results)[0])
     fired = controls(finished, keys, rng)
     found = []
     for claim in claims:
@@ -138,9 +140,8 @@ def _layouts(pair: Pair) -> int:
     return int(pd.concat([pair.first, pair.second])[STRATUM].nunique(dropna=False))
 
 
-def _unit(results: pd.DataFrame, measure: str) -> str:
-    units = results.loc[results["metric"] == measure, "unit"].dropna()
-    return "share" if units.empty and measure.startswith("share") else str(next(iter(units), ""))
+def _unit(results: Long, measure: str) -> str:
+    return results.units.get(measure, "share" if measure.startswith("share") else "")
 
 
 def _adjusted(found: Sequence[Finding]) -> list[Finding]:

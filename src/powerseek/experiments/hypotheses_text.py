@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.cells import CELL, DIALS
+from powerseek.experiments.cells import CELL, DIALS, Results
 from powerseek.experiments.hypotheses import Finding, findings
 from powerseek.experiments.kinds import KINDS
 from powerseek.experiments.preregistration import (
@@ -116,7 +116,7 @@ class Verdicts:
     found: tuple[Finding, ...] = ()
 
 
-def verdicts_of(results: pd.DataFrame, out: Path | str) -> Verdicts:
+def verdicts_of(results: Results, out: Path | str) -> Verdicts:
     """What a results directory's hypotheses come to; nothing where it names none.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from powerseek.experiments.cells import by_cell
+from powerseek.experiments.cells import Results, by_cell, long
 from powerseek.experiments.drawing import Cell
 from powerseek.experiments.kinds import arms
 from powerseek.experiments.presentation import (
@@ -39,22 +39,22 @@ class Budgets(NamedTuple):
     reached: np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def levels(results: pd.DataFrame) -> list[float]:
+def levels(results: Results) -> list[float]:
     """The levels of competence that a study watched for, rising.
 
     CAVEAT: Only those that some trial reached are in its results.
     """
-    found = (str(name) for name in results["checkpoint"].unique())
+    found = (str(name) for name in long(results).checkpoints()["checkpoint"].unique())
     known = [name.removeprefix(CROSSING) for name in found if name.startswith(CROSSING)]
     return sorted(float(level) for level in known)
 
 
-def crossings(results: pd.DataFrame) -> pd.DataFrame:
+def crossings(results: Results) -> pd.DataFrame:
     """One row a finished trial: ``end`` (steps trained) and, by level, steps at the crossing.
 
     A column a level of `levels`, nan where the trial never reached it.
     """
-    told = results[["trial", "checkpoint", "timesteps"]].drop_duplicates(["trial", "checkpoint"])
+    told = long(results).checkpoints()
     names = ["end", *(f"{CROSSING}{level:g}" for level in levels(results))]
     wide = told.set_index(["trial", "checkpoint"])["timesteps"].astype(float).unstack("checkpoint")
     wide = wide.reindex(columns=names)

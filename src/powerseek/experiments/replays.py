@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.cells import DIALS, learners
+from powerseek.experiments.cells import DIALS, learns
 from powerseek.experiments.presentation import number, setting
 from powerseek.experiments.recording import FORM, Picture, recording_path
 
@@ -130,7 +130,7 @@ def _compared(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """One row a trial of the measure that a world is read off, and who was left out."""
     left_out = []
     for words, kept in (
-        ("agents that do not learn", learners),
+        ("agents that do not learn", learns),
         ("agents paid for power itself", lambda rows: rows["power_weight"] == 0),
     ):
         chosen = kept(rows)

@@ -56,7 +56,7 @@ class Finished:
     @property
     def results(self) -> pd.DataFrame:
         """One row per trial x checkpoint x evaluation x metric."""
-        return self.view.results
+        return self.store.load()
 
     @property
     def report(self) -> Path:
@@ -134,8 +134,9 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
 
     figures = tuple(sorted(store.out.rglob("*.png")))
     stale = store.stale(grid)
-    results = store.merge(grid) if stale else store.load()
-    view = View(results, store.out)
+    if stale:
+        store.join(grid)
+    view = View.read(store.out)
     cautions = []
     if lacking := len(grid) - len(store.kept()):
         cautions.append(f"{lacking} of {len(grid)} trials have no result; --resume runs them.")

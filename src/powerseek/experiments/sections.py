@@ -26,6 +26,8 @@ from powerseek.experiments.tails import LEAST_SEEDS as TAIL_SEEDS
 from powerseek.experiments.tails import tail_grid
 from powerseek.experiments.view import View
 
+MOST_ROWS = 3_000_000
+
 
 @dataclass(frozen=True)
 class Words:
@@ -105,18 +107,17 @@ def write_figures(parts: Sequence[Section], folder: Path) -> list[Path]:
 
 def heading(view: View, provenance: Mapping[str, Any], folder: Path) -> str:
     """The study by its name."""
-    named = "" if view.results.empty else str(view.results["study"].iloc[0])
+    named = "" if view.results.empty else str(view.results.every["study"].iloc[0])
     return f"powerseek: {provenance.get('study') or named or folder.name}"
 
 
 def headline(view: View) -> str:
     """One sentence of counts, so that a reader knows how much stands behind the report."""
-    results = view.trained
-    if results.empty:
+    every = view.trained.every
+    if every.empty:
         return ""
-    status = results.drop_duplicates("trial", keep="last")["status"].value_counts()
-    trials, seeds = results["trial"].nunique(), results["seed"].nunique()
-    words = [f"{trials} training runs, up to {seeds} seeds per setting"]
+    status, seeds = every["status"].value_counts(), every["seed"].nunique()
+    words = [f"{len(every)} training runs, up to {seeds} seeds per setting"]
     if status.get("censored", 0):
         words.append(f"{status['censored']} never learnt the task and are not scored")
     if status.get("failed", 0):
@@ -145,7 +146,9 @@ def _comparisons(view: View) -> tuple[Part, ...]:
 
 def _replays(view: View) -> tuple[Part, ...]:
     """One episode of each extreme, played back."""
-    pairs = [] if view.folder is None else replays(view.results, view.folder)
+    # Of more rows than these the long table is never in memory.
+    few = view.folder is not None and view.results.rows <= MOST_ROWS
+    pairs = replays(view.results.frame(), view.folder) if few and view.folder else []
     if not pairs:
         return ()
     told = (
@@ -168,7 +171,7 @@ def _calibration(
         "among optimal actions; [range] where several tie."
     )
     if beside.empty:
-        if not view.trained["updates"].gt(0).any():
+        if not view.trained.stepped:
             return ()
         missing = f"This study has no agents whose behaviour is known. To add them: {ADD}"
         return (Words(said), Words(missing))

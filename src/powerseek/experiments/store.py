@@ -53,6 +53,7 @@ from powerseek.experiments.rows import describe as describe
 from powerseek.experiments.study import Study, load_study
 
 KEPT = "study.yaml"
+ROW_GROUP = 1 << 20
 MODELS = "models"
 CHECKPOINTS = "checkpoints"
 
@@ -307,14 +308,30 @@ class Store:
         Raises:
             StoreError: A trial's file cannot be read, or the table cannot be written.
         """
-        grid = tuple(grid)
+        self.join(grid)
+        return self.load()
+
+    def join(self, grid: Iterable[Trial]) -> None:
+        """Write results.parquet of the finished trials, in the order of the study, in parts.
+
+        Raises:
+            StoreError: A trial's file cannot be read, or the table cannot be written.
+        """
         kept = self.kept()
-        tables = [
-            read_trial(self.path(trial), SCHEMA, trial.study) for trial in grid if trial.key in kept
-        ]
-        table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
-        guard(self.results, write_atomically, self.results, lambda tmp: pq.write_table(table, tmp))
-        return _frame(table)
+        chosen = [trial for trial in grid if trial.key in kept]
+        guard(self.results, write_atomically, self.results, lambda tmp: self._join(chosen, tmp))
+
+    def _join(self, chosen: Iterable[Trial], target: Path) -> None:
+        """No more than a row group in memory."""
+        with pq.ParquetWriter(target, SCHEMA) as writer:
+            held, rows = [SCHEMA.empty_table()], 0
+            for trial in chosen:
+                held.append(read_trial(self.path(trial), SCHEMA, trial.study))
+                rows += len(held[-1])
+                if rows >= ROW_GROUP:
+                    writer.write_table(pa.concat_tables(held))
+                    held, rows = [SCHEMA.empty_table()], 0
+            writer.write_table(pa.concat_tables(held))
 
     def stale(self, grid: Iterable[Trial]) -> bool:
         """Whether the merged table is not that of the kept trials and of the claims."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from powerseek.experiments.cells import checked, dials, learners, trials
+from powerseek.experiments.cells import Results, dials, learners, long, read_long, trials
 from powerseek.experiments.contrasts import contrasts
 from powerseek.experiments.hypotheses_text import Verdicts, refer, verdicts_of
 from powerseek.experiments.table import summarise
@@ -17,24 +17,32 @@ class View:
     """What the terminal, the pictures, the page and the summary show of one study.
 
     Args:
-        results: As written by a sweep.
+        results: As written by a sweep; in memory, or from `cells.read_long`.
         folder: Directory of the study, for what lies beside the results: its registration,
             frontiers, curves. Without one there are none.
 
     Attributes:
-        results: All of them.
-        trained: Rows of agents that learn; all rows where none does.
-        references: Rows of the agents that do not learn, in a study that has both.
+        results: All of them, in the form in which `cells.trials` and the like read them.
+        trained: Those of agents that learn; all of them where none does.
+        references: Those of the agents that do not learn, in a study that has both.
 
     Raises:
         InvalidInput: Columns are missing.
     """
 
-    def __init__(self, results: pd.DataFrame, folder: Path | str | None = None) -> None:
-        self.results = checked(results)
+    def __init__(self, results: Results, folder: Path | str | None = None) -> None:
+        self.results = long(results)
         self.folder = None if folder is None else Path(folder)
-        learn = learners(results)
-        self.trained, self.references = results[learn], results[~learn]
+        self.trained, self.references = learners(self.results)
+
+    @classmethod
+    def read(cls, folder: Path | str) -> View:
+        """The study in a directory, its results read by columns as they are asked for.
+
+        Raises:
+            InvalidInput: There are no results, they cannot be read, or columns are missing.
+        """
+        return cls(read_long(folder), folder)
 
     @cached_property
     def keys(self) -> list[str]:
