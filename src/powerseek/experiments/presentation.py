@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from powerseek.experiments.cells import CELL, DIALS
-from powerseek.experiments.contrasts import is_trend
 from powerseek.experiments.kinds import KINDS, Contrast
+from powerseek.experiments.paired import is_trend
 from powerseek.experiments.verdicts import LEAST_REACH
 
 MISSING = "-"
