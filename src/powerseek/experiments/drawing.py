@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
@@ -73,18 +74,19 @@ class Picture:
     def png(self, theme: Theme = LIGHT) -> bytes:
         """The picture as a PNG file; drawn once."""
         if theme not in self._kept:
-            whole = io.BytesIO(self._saved(theme, "png"))
-            small = io.BytesIO()
-            few = Image.open(whole).convert("RGB").quantize(COLOURS)
-            few.save(small, format="png", optimize=True)
-            self._kept[theme] = small.getvalue()
+            self._kept[theme] = self._saved(theme, "png")[0]
         return self._kept[theme]
 
     def svg(self) -> bytes:
         """The picture as an SVG file, the same for the same data."""
-        return self._saved(LIGHT, "svg")
+        return self._saved(LIGHT, "svg")[0]
 
-    def _saved(self, theme: Theme, format: str) -> bytes:
+    def files(self) -> tuple[bytes, bytes]:
+        """`png` and `svg`, of one drawing."""
+        self._kept[LIGHT], svg = self._saved(LIGHT, "png", "svg")
+        return self._kept[LIGHT], svg
+
+    def _saved(self, theme: Theme, *formats: str) -> list[bytes]:
         style: dict[Any, Any] = {  # matplotlib types the keys as one long Literal
             **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), theme.ink),
             **dict.fromkeys(("xtick.color", "ytick.color"), theme.ink),
@@ -104,10 +106,28 @@ class Picture:
             # A letter that the font lacks is drawn as a box; the page has the name in full.
             warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
             figure = self.draw(theme)
-            target = io.BytesIO()
-            told = {"Date": None} if format == "svg" else None
-            figure.savefig(target, format=format, dpi=DPI, metadata=told)
-        return target.getvalue()
+            figure.set_dpi(DPI)
+            if (engine := figure.get_layout_engine()) is not None:
+                # Once, not at each format: measuring every text takes as long as drawing it.
+                engine.execute(figure)
+                figure.set_layout_engine("none")
+            return [_png(figure) if format == "png" else _svg(figure) for format in formats]
+
+
+def _png(figure: Figure) -> bytes:
+    """A picture of few colours."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    small = io.BytesIO()
+    few = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(COLOURS)
+    few.save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def _svg(figure: Figure) -> bytes:
+    target = io.BytesIO()
+    figure.savefig(target, format="svg", dpi=DPI, metadata={"Date": None})
+    return target.getvalue()
 
 
 @dataclass(frozen=True)

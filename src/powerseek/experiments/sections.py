@@ -99,8 +99,8 @@ def write_figures(parts: Sequence[Section], folder: Path) -> list[Path]:
     written = []
     for picture in pictures(parts):
         path = folder / f"{picture.name}.png"
-        path.write_bytes(picture.png())
-        path.with_suffix(".svg").write_bytes(picture.svg())
+        for file, data in zip((path, path.with_suffix(".svg")), picture.files(), strict=True):
+            file.write_bytes(data)
         written.append(path)
     return written
 
