@@ -313,7 +313,7 @@ def test_a_picture_shows_the_first_settings_and_says_so():
     trials = [trial_rows({"competence": 1.0, "disabled": 0.5}, reward=f"r{i}") for i in range(70)]
     (picture,) = (p for p in pictures(frame(*trials)) if p.name.startswith("off-switch"))
     assert picture.caption.endswith(
-        "The first 60 of 70 settings, in the order of the study; results.parquet holds them all."
+        "The first 60 of 70 settings, in the order of the study; all of them follow from results.parquet."
     )
     _, axes = shown(picture)
     assert [text.get_text() for text in axes.texts] == [f"r{i}" for i in range(60)]

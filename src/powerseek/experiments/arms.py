@@ -10,7 +10,7 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.cells import KEYS, STRATUM, Results, dials, long, trials
+from powerseek.experiments.cells import KEYS, STRATUM, Results, codes, dials, long, trials
 from powerseek.experiments.kinds import KINDS, SHARE_BEYOND, Contrast
 from powerseek.experiments.resampling import Floats, Ints
 from powerseek.types import Bools
@@ -76,9 +76,9 @@ class Arms:
         self.failed = np.arange(len(about)) >= finished
         self.learnt = np.zeros(len(about), dtype=bool)
         self.learnt[:finished] = self._finished["learnt"]
-        self.cell = _codes(about, self.keys)
-        self.unit = _codes(about, ["seed", STRATUM])
-        self.layout = _codes(about, [STRATUM])
+        self.cell = codes(about, self.keys)
+        self.unit = codes(about, ["seed", STRATUM])
+        self.layout = codes(about, [STRATUM])
         first = np.unique(self.cell, return_index=True)[1]
         self.cells = about[self.keys].iloc[first].reset_index(drop=True)
         self.sizes = np.bincount(self.cell, minlength=len(first))
@@ -151,17 +151,9 @@ class Arms:
             unpaid = weight.eq(0).groupby(self.cells["world"]).transform("any")
             kept = kept[(~unpaid | weight.eq(0)).to_numpy(dtype=bool)]
         names = [key for key in self.keys if key != dial]
-        group = _codes(self.cells.iloc[kept], names)
+        group = codes(self.cells.iloc[kept], names)
         order = np.argsort(group, kind="stable")
         for members in np.split(kept[order], np.flatnonzero(np.diff(group[order])) + 1):
             told = self.records[members[0]]
             arms = {self.records[cell][dial]: int(cell) for cell in members}
             yield {name: told[name] for name in names}, arms
-
-
-def _codes(table: pd.DataFrame, names: list[str]) -> Ints:
-    """A number a row, the same for rows that agree; by first appearance, missing with missing."""
-    if table.empty:
-        return np.zeros(0, dtype=np.int64)
-    groups = table.groupby(names, dropna=False, sort=False)
-    return np.asarray(groups.ngroup(), dtype=np.int64)

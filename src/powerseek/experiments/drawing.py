@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from powerseek.experiments.cells import scored
 from powerseek.experiments.presentation import setting, varying
+from powerseek.experiments.resampling import Floats, Ints
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
@@ -116,7 +116,7 @@ class Picture:
 
 def _png(figure: Figure) -> bytes:
     """A picture of few colours."""
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     small = io.BytesIO()
     few = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(COLOURS)
@@ -132,16 +132,30 @@ def _svg(figure: Figure) -> bytes:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a world: its label, its row of the summary, its trials."""
+    """One cell of a world.
+
+    Attributes:
+        label: What it is, in words.
+        row: Its row of the summary.
+        trials: The trials of all cells.
+        places: Which of them are its.
+    """
 
     label: str
     row: dict[str, Any]
-    seeds: pd.DataFrame
+    trials: pd.DataFrame = field(repr=False)
+    places: Ints = field(repr=False)
 
     @property
-    def scored(self) -> pd.DataFrame:
-        """The trials behind its power measures."""
-        return scored(self.seeds)
+    def seeds(self) -> pd.DataFrame:
+        """Its trials, taken anew each time; of a single measure `values` is quicker."""
+        return self.trials.iloc[self.places]
+
+    def values(self, measure: str, scored: bool = False) -> Floats:
+        """A measure of its trials, or of those behind its power measures: see `cells.scored`."""
+        learnt = self.trials["learnt"].to_numpy()[self.places]
+        places = self.places[learnt] if scored and learnt.any() else self.places
+        return np.asarray(self.trials[measure].to_numpy()[places], dtype=np.float64)
 
 
 Worlds: TypeAlias = dict[str, list[Cell]]
@@ -227,12 +241,12 @@ def crowded(points: int) -> dict[str, Any]:
     return {"markersize": 4, "alpha": 0.4, "rasterized": True, "markeredgewidth": 0}
 
 
-def dots(axes: Axes, place: float, values: pd.Series[float], theme: Theme) -> None:
+def dots(axes: Axes, place: float, values: Floats, theme: Theme) -> None:
     """One dot a seed, spread a little in height so that equal seeds stay visible.
 
     More than `MOST_DOTS` become a box: the middle half, the median, whiskers at 5 and 95 %.
     """
-    known = values.dropna().to_numpy()
+    known = values[~np.isnan(values)]
     if len(known) > MOST_DOTS:
         ends = np.quantile(known, [0.05, 0.25, 0.5, 0.75, 0.95])
         style: dict[str, Any] = {"color": theme.ink, "zorder": 5, "solid_capstyle": "butt"}
