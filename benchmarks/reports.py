@@ -31,7 +31,8 @@ def report(cells: int, seeds: int) -> dict[str, float]:
 
     Returns:
         A stage a key, in order; ``seconds`` of work and ``wall`` of all of them; ``gigabytes``,
-        the largest memory of the process; ``megabytes`` of the page; ``size``, its trials; ``rows``.
+        the largest memory of the process; ``megabytes`` of the page; ``size``, the trials;
+        ``rows`` of their results.
     """
     from powerseek.experiments.markdown import write_summary
     from powerseek.experiments.report import write_report
