@@ -145,7 +145,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def swept(address: str) -> None:
     """What a driver and a worker do, each with a copy of its own; both start anew."""
-    driver, worker = store_at(address), store_at(address)
+    driver, worker = store_at(address), store_at(address, patient=True)
     driver.open(study(), grid(), resume=True)
     for trial in driver.missing(grid()):
         sweep.attempt(trial, worker, 0.0, lambda text: None)
@@ -204,8 +204,15 @@ def check(found: Mirror, whole: Path) -> None:
         same(found.folder / name, whole / name)
 
 
-@pytest.mark.parametrize("kind", ["fsspec+memory://a/b", "fsspec+local://{}/r", "local://{}/r"])
-def test_results_elsewhere_are_those_of_a_folder(kind: str, whole: Path, tmp_path: Path) -> None:
+KINDS = ["memory://a/b", "memory://object/store", "fsspec+local://{}/r", "local://{}/r"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_elsewhere_are_those_of_a_folder(
+    kind: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "object" in kind:  # where nothing is moved
+        monkeypatch.setattr(mirror, "WHOLE_OR_NOT", {"py::fsspec+memory"})
     address = kind.format(tmp_path)
     swept(address)
     check(Mirror(address), whole)
@@ -240,6 +247,18 @@ def test_a_store_that_fails_at_any_request_costs_nothing_but_time(
 ) -> None:
     monkeypatch.setattr(sweep, "run_trial", replayed(whole))
     failing(how, whole, itertools.count(1))
+
+
+def test_a_single_failure_is_tried_again(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "run_trial", replayed(whole))
+    monkeypatch.setattr(mirror, "PAUSES", (0.0,))
+    for fails in range(9, 40, 5):
+        Faulty.store.clear()
+        Faulty.begin(fails, HOW[fails % len(HOW)])
+        swept(FAULTY)
+        assert Faulty.calls > fails
+        Faulty.begin()
+        check(Mirror(FAULTY), whole)
 
 
 def failing(how: str, whole: Path, requests: Iterable[int]) -> None:
@@ -414,6 +433,7 @@ def longer() -> tuple[Trial, ...]:
     return trials(make_study(GIVEN | {"seeds": 2, "timesteps": 256 * 40}))
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_from_another_machine_s_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

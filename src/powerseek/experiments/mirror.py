@@ -35,6 +35,7 @@ PAUSES: tuple[float, ...] = (1.0, 4.0)
 CHUNK, SAID = 1 << 20, 400
 WHOLE_OR_NOT = {"s3", "gcs", "abfs"}
 """Filesystems in which nobody sees a file before it is complete."""
+_KEPT = "(What is there stays: --resume goes on from it.)"
 _PREFIX, _OLD = "powerseek-out-", 60.0
 
 Seen: TypeAlias = tuple[int, int | None]
@@ -47,6 +48,7 @@ class Mirror:
     Args:
         address: Such as ``s3://bucket/path``; credentials and the like as pyarrow finds them.
         field: The option it was given to.
+        patient: Whether what fails is tried again even before anything has succeeded.
 
     Attributes:
         uri: The address as it may be shown.
@@ -58,17 +60,18 @@ class Mirror:
         StoreError: It cannot be reached.
     """
 
-    def __init__(self, address: str, field: str = "--out") -> None:
+    def __init__(self, address: str, field: str = "--out", patient: bool = False) -> None:
         self.base, mark, options = plain(address).partition("?")
         self.base = self.base.rstrip("/")
         self.uri = self.base + mark + options
-        self._filesystem, root = _connect(address, field)
+        self._met = patient
+        self._filesystem, root = self._call("", "reached", lambda: _connect(address, field))
+        self._met = patient  # an address is understood without any request
         self._root = root.rstrip("/")
         self._direct = self._filesystem.type_name in WHOLE_OR_NOT
         self._here: dict[str, tuple[int, int]] = {}
         self._there: dict[str, Seen | None] = {}
         self._folders: set[str] = set()
-        self._met = False
         self._pool = ThreadPoolExecutor(THREADS)
         self.folder = _working_folder(self)
 
@@ -265,7 +268,8 @@ class Mirror:
             except Exception as error:  # every filesystem's package has errors of its own
                 if pause is None or isinstance(error, PermissionError | NotImplementedError):
                     where = f"{self.base}/{name}" if name else self.uri
-                    raise StoreError(f"{where}: cannot be {what}: {_said(error)}") from None
+                    hint = f" {_KEPT}" if self._met else ""
+                    raise StoreError(f"{where}: cannot be {what}: {_said(error)}{hint}") from None
                 time.sleep(pause)
             else:
                 self._met = True
@@ -288,8 +292,6 @@ def _connect(address: str, field: str) -> tuple[FileSystem, str]:
             reasons.append(_said(error))
             if "Unrecognized filesystem" not in reasons[-1]:
                 break
-        except Exception as error:  # every filesystem's package has errors of its own
-            raise StoreError(f"{plain(address)}: cannot be reached: {_said(error)}") from None
     allowed = (
         "a folder, or the address of a filesystem that pyarrow or an installed fsspec package "
         "opens, such as s3://bucket/path"

@@ -29,12 +29,13 @@ from powerseek.experiments.tensorboard import FOLDER as EVENTS
 from powerseek.experiments.tensorboard import cells_folder, overview_folder, run_folder
 
 
-def store_at(out: str | Path, field: str = "--out") -> Store:
+def store_at(out: str | Path, field: str = "--out", patient: bool = False) -> Store:
     """The store of a folder, or of results elsewhere.
 
     Args:
         out: A path, ``file:///`` and a path, or an address such as ``s3://bucket/path``.
         field: The option it was given to.
+        patient: Whether what cannot be reached is tried again: others have reached it.
 
     Raises:
         InvalidInput: An address that nothing here opens.
@@ -42,17 +43,17 @@ def store_at(out: str | Path, field: str = "--out") -> Store:
     """
     if not is_elsewhere(out):
         return Store(folder_of(out, field))
-    return RemoteStore(str(out), field)
+    return RemoteStore(str(out), field, patient)
 
 
 class RemoteStore(Store):
     """One study's results elsewhere; `out` is this process's copy. See `Store`."""
 
-    def __init__(self, address: str, field: str = "--out") -> None:
+    def __init__(self, address: str, field: str = "--out", patient: bool = False) -> None:
         # pyarrow's filesystems take a while to load.
         from powerseek.experiments.mirror import Mirror
 
-        self.mirror = Mirror(address, field)
+        self.mirror = Mirror(address, field, patient)
         super().__init__(self.mirror.folder)
         self._address = address
         self._listed: frozenset[str] = frozenset()

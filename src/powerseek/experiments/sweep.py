@@ -74,7 +74,7 @@ class Runner(tune.Trainable):
         result = {"index": index, "failed": False, "fatal": "", "done": not self.waiting}
         cautions: list[str] = []
         try:
-            self.store = self.store or store_at(self.out)
+            self.store = self.store or store_at(self.out, patient=True)
             trial = self.grid[index]
             done = attempt(trial, self.store, self.checkpoint_seconds, cautions.append)
             result["failed"] = not done
