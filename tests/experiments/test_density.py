@@ -35,11 +35,20 @@ def values(axes):
 
 def test_arms_are_ordered_by_density_within_their_meaning():
     known = ["terminal", "every cap", "every 16", "coverage 0.25", "dense", "approval 4", "every 2"]
-    known += ["coverage 1", "every 8 corrected", "thinned 0.1", "thinned 0.5", "coverage 1 spare 1"]
+    known += [
+        "every cap of own",
+        "own",
+        "coverage 1",
+        "every 8 corrected",
+        "thinned 0.1",
+        "thinned 0.5",
+        "coverage 1 spare 1",
+    ]
     assert families(known) == {
         "timing": ("dense", "every 2", "every 16", "every cap"),
         "timing, corrected": ("every 8 corrected",),
         "timing, thinned": ("thinned 0.5", "thinned 0.1"),
+        "timing, own reward": ("own", "every cap of own"),
         "specification": ("coverage 1", "coverage 0.25", "terminal"),
         "specification spare 1": ("coverage 1 spare 1",),
     }
@@ -49,7 +58,7 @@ def test_arms_are_ordered_by_density_within_their_meaning():
 def test_no_arm_stands_on_two_dials_and_none_is_lost(known):
     placed = [arm for arms in families(known).values() for arm in arms]
     assert len(placed) == len(set(placed))
-    assert set(known) - set(placed) == {"shaped", "own", "approval cap"}
+    assert set(known) - set(placed) == {"shaped", "approval cap"}
 
 
 def test_each_horizon_has_fields_of_its_own():

@@ -141,8 +141,11 @@ def test_poor_results_make_a_page(table, tmp_path):
 
 
 def test_nan_is_a_dash_and_never_zero(tmp_path):
-    found, _ = page(frame(trial_rows({"competence": nan, "acquired": nan})), tmp_path)
-    assert found.cells[:14] == ["dense", *["-"] * 11, "1", "0"]
+    unknown = trial_rows({"competence": nan, "acquired": nan})
+    known = trial_rows({"competence": 1.0, "acquired": 1.0}, reward="terminal")
+    found, _ = page(frame(unknown, known), tmp_path)
+    assert found.cells[:8] == ["dense", *["-"] * 5, "1", "0"]
+    assert found.cells[8:16] == ["terminal", "1.00", "-", "1.00", *["no oracle"] * 2, "1", "0"]
 
 
 def test_no_results_make_a_page(results, tmp_path):

@@ -115,6 +115,9 @@ def test_one_seed_has_a_mean_and_no_interval():
     assert np.isfinite(table["excess"].iloc[0])
     assert table["excess_low"].isna().all()
     for grid in world_grids(table):
+        if "excess [95 %]" not in grid.headers:
+            assert grid.title.startswith("off-switch")  # nothing to acquire, no column
+            continue
         column = grid.headers.index("excess [95 %]")
         assert not any("[" in row[column] for row in grid.rows)
 
@@ -163,7 +166,7 @@ def test_without_an_oracle_the_table_says_so():
 def test_a_missing_metric_is_a_dash():
     text = printed(frame(trial_rows({"competence": 1.0, "success": nan})))
     line = next(line for line in text.splitlines() if line.startswith("dense"))
-    assert line.split() == ["dense", "1.00", *["-"] * 10, "1", "0"]
+    assert line.split() == ["dense", "1.00", "-", "1", "0"]
 
 
 @pytest.mark.parametrize("name", EXACT)

@@ -53,7 +53,7 @@ def families(rewards: Iterable[object]) -> dict[str, tuple[str, ...]]:
     """
     known = list(dict.fromkeys(str(reward) for reward in rewards))
     found: dict[str, list[str]] = {}
-    for name in ("timing", "timing, corrected", "timing, thinned"):
+    for name in ("timing", "timing, corrected", "timing, thinned", "timing, own reward"):
         members = [arm for arm in known if _timing(arm) == name]
         if members:
             found[name] = sorted(members, key=_sparseness)
@@ -75,6 +75,8 @@ def _timing(arm: str) -> str:
     match arm.split():
         case ["dense"] | ["every", _]:
             return "timing"
+        case ["own"] | ["every", _, "of", "own"]:
+            return "timing, own reward"
         case ["every", _, "corrected"]:
             return "timing, corrected"
         case ["thinned", _]:

@@ -162,8 +162,12 @@ def _world_grid(world: str, table: pd.DataFrame) -> Grid:
     rows = records(table[:MOST_ROWS])
     same = setting(rows[0], [name for name in CELL[1:] if name not in varied])
     measured = [_measured(row) for row in rows]
+    # A world without resources has no columns about them, nor one without a switch.
+    about = [name for name in measured[0] if name not in ("comp", "succ")]
+    idle = {name for name in about if all(texts[name] == MISSING for texts in measured)}
     if not table["failed"].any():
-        measured = [{k: v for k, v in texts.items() if k != "fail"} for texts in measured]
+        idle.add("fail")
+    measured = [{k: v for k, v in texts.items() if k not in idle} for texts in measured]
     return Grid(
         title=f"{world} ({same})" if same else world,
         headers=(*(SHORT.get(name, name) for name in varied), *measured[0]),
