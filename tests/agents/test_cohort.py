@@ -132,6 +132,18 @@ def test_an_agent_is_the_same_whoever_its_companions_are(shape, monkeypatch):
                 assert same(page, everything[i])
 
 
+@pytest.mark.parametrize("name", ["homestead", "endgame", "off-switch"])
+def test_so_it_is_at_the_shapes_that_studies_use(name):
+    tasks = [Task(powerseek.make_world(name), r, windows=(4,)) for r in ("dense", "terminal")]
+    tasks.append(Task(tasks[0].world, "dense", 0.95, "bootstrap", windows=(4,)))
+    together = train_cohort(tasks, [1, 2, 3], 5000)
+    turned = train_cohort(tasks[::-1], [3, 2, 1], 5000, threads=2)[::-1]
+    for task, seed, one, other in zip(tasks, (1, 2, 3), together, turned, strict=True):
+        alone = train(task, "cohort-ppo", seed=seed, timesteps=5000)
+        assert torch.equal(weights(one), weights(alone))
+        assert torch.equal(weights(other), weights(alone))
+
+
 def test_the_number_of_threads_changes_nothing():
     tasks, seeds, settings = variety(5, "wide")
     found = []

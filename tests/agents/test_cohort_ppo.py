@@ -217,6 +217,15 @@ def test_networks_say_what_the_library_s_say_and_share_its_weights(activation):
         assert torch.allclose(networks.values(scratch), values, atol=near.item(), rtol=1e-5)
 
 
+def test_every_array_of_a_matrix_product_starts_where_any_other_agent_s_does():
+    task = ladder_task()
+    learner, shop = prepared(task)
+    arrays = [tensor for layer in ordered(learner) for tensor in vars(layer).values()]
+    for scratch in (shop.step, shop.batch):
+        arrays += [scratch.inputs, *scratch.hidden, *scratch.hidden_slopes]
+    assert {array.data_ptr() % (4 * ALIGNED) for array in arrays} == {0}
+
+
 # --- advantages and draws -------------------------------------------------------------------
 
 

@@ -15,12 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from sb3_contrib import MaskablePPO
-from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
-from stable_baselines3.common.utils import LinearSchedule
 
+from powerseek.agents.cohort_model import library_model, untrained_network
 from powerseek.agents.cohort_ppo import Learner, Workshop
-from powerseek.agents.sb3 import PASSED_ON, NetworkPolicy, network_settings, spaces_of
+from powerseek.agents.sb3 import NetworkPolicy
 from powerseek.agents.settings import settings_for
 from powerseek.agents.training import Progress, Settings, TrainedAgent
 from powerseek.envs.task import Task
@@ -76,7 +74,7 @@ def train_cohort(
     device: str = "cpu",
     threads: int = 1,
 ) -> list[CohortAgent]:
-    """Train one agent on each of `tasks`, all in this process.
+    """Train one agent on each of `tasks`, all in this process (PyTorch is set to one thread).
 
     An agent's weights, actions and rewards are bit for bit those it would have alone, whoever
     its companions are, how many, and in what order; one that fails changes nothing for them.
@@ -213,7 +211,7 @@ class _Member:
         settings: Settings,
     ) -> None:
         self.number, self.task, self.seed, self.settings = number, task, seed, settings
-        network = _network(task, seed, settings)
+        network = untrained_network(task, seed, settings)
         self.policy = NetworkPolicy(network, masked=True)
         self.learner = Learner(task, seed, timesteps, settings, network)
         self.failed: Failure | None = None
@@ -251,7 +249,7 @@ class _Member:
             close()
         policy = self.policy
         if self.failed is None:
-            model = _model(self.task, self.seed, self.settings, learner, policy.network)
+            model = library_model(self.task, self.seed, self.settings, learner, policy.network)
             policy = NetworkPolicy(model.policy, masked=True)
         policy.network.set_training_mode(False)
         return CohortAgent(
@@ -265,37 +263,3 @@ class _Member:
             self.failed,
             dict(learner.losses),
         )
-
-
-def _network(task: Task, seed: int, settings: Settings) -> Any:
-    """The untrained network that ``maskable-ppo`` has at this seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return MaskableActorCriticPolicy(
-            *spaces_of(task), lambda _: settings["learning_rate"], **network_settings(settings)
-        )
-
-
-def _model(task: Task, seed: int, settings: Settings, learner: Learner, network: Any) -> Any:
-    """The library's own model with an agent's weights; no generator is seeded for it."""
-    model = MaskablePPO(
-        MaskableActorCriticPolicy,
-        None,  # type: ignore[arg-type]  # the library takes none, and is told the spaces below
-        learning_rate=LinearSchedule(
-            settings["learning_rate"], settings["final_learning_rate"], 1.0
-        ),
-        gamma=task.gamma,
-        policy_kwargs=network_settings(settings),
-        device="cpu",
-        _init_setup_model=False,
-        **{name: settings[name] for name in PASSED_ON},
-    )
-    model.observation_space, model.action_space = spaces_of(task)
-    model.n_envs = settings["n_envs"]
-    with torch.random.fork_rng(devices=[]):
-        model._setup_model()
-    model.policy.load_state_dict(network.state_dict())
-    model.seed, model.num_timesteps = seed, learner.timesteps
-    batches = settings["n_steps"] * settings["n_envs"] // settings["batch_size"]
-    model._n_updates = learner.updates // batches
-    return model

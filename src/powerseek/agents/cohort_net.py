@@ -17,6 +17,7 @@ ALIGNED = 16
 """Floats in 64 bytes. BLAS may add in another order where an array starts elsewhere."""
 
 Tensor = torch.Tensor
+_MINUS_ONE = torch.tensor(-1.0)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Scratch:
 
     Attributes:
         inputs: [rows, inputs]; filled by the caller.
+        hidden: [rows, width] per hidden layer, after the activation.
+        hidden_slopes: Gradient of the loss before that activation.
         logits: [rows, A].
         values: [rows, 1].
         logits_slope: Gradient of the loss in `logits`; filled by the caller.
@@ -105,15 +108,13 @@ class Networks:
         self.policy = [layer(m) for m in (*_affine(towers.policy_net), network.action_net)]
         self.value = [layer(m) for m in (*_affine(towers.value_net), network.value_net)]
 
-    def logits(self, scratch: Scratch, inputs: Tensor | None = None) -> Tensor:
-        """Logits [rows, A] of `inputs` [rows, obs] (default: the scratch's own)."""
-        self._forward(self.policy, scratch, inputs, scratch.logits)
-        return scratch.logits
+    def logits(self, scratch: Scratch) -> Tensor:
+        """Logits [rows, A] of the scratch's inputs, left there too."""
+        return self._forward(self.policy, scratch, scratch.logits)
 
-    def values(self, scratch: Scratch, inputs: Tensor | None = None) -> Tensor:
+    def values(self, scratch: Scratch) -> Tensor:
         """Values [rows, 1], likewise."""
-        self._forward(self.value, scratch, inputs, scratch.values)
-        return scratch.values
+        return self._forward(self.value, scratch, scratch.values)
 
     def backward_policy(self, scratch: Scratch) -> None:
         """The policy's part of `slope`, from ``logits_slope``; straight after `logits`."""
@@ -123,20 +124,18 @@ class Networks:
         """The value's part of `slope`, from ``values_slope``; straight after `values`."""
         self._backward(self.value, scratch, scratch.values_slope)
 
-    def _forward(
-        self, layers: Sequence[Layer], scratch: Scratch, inputs: Tensor | None, out: Tensor
-    ) -> None:
-        below = scratch.inputs if inputs is None else inputs
-        for layer, hidden in zip(layers, scratch.hidden, strict=False):
+    def _forward(self, layers: Sequence[Layer], scratch: Scratch, out: Tensor) -> Tensor:
+        below = scratch.inputs
+        for layer, hidden in zip(layers[:-1], scratch.hidden, strict=True):
             if self.relu:
                 torch.addmm(layer.bias, below, layer.across, out=hidden)
                 hidden.clamp_(min=0.0)
             else:
                 # tanh x = 2 / (1 + exp(-2 x)) - 1, five times as fast as the library's tanh.
                 torch.addmm(layer.bias, below, layer.across, beta=2, alpha=2, out=hidden)
-                hidden.sigmoid_().mul_(2.0).sub_(1.0)
+                torch.add(_MINUS_ONE, hidden.sigmoid_(), alpha=2, out=hidden)
             below = hidden
-        torch.addmm(layers[-1].bias, below, layers[-1].across, out=out)
+        return torch.addmm(layers[-1].bias, below, layers[-1].across, out=out)
 
     def _backward(self, layers: Sequence[Layer], scratch: Scratch, slope: Tensor) -> None:
         for i in range(len(layers) - 1, -1, -1):
