@@ -36,10 +36,13 @@ def test_study_is_valid(tmp_path):
     from powerseek.experiments.grid import trials
     from powerseek.experiments.study import load_study
 
-    (text,) = [text for language, text in BLOCKS if language == "yaml"]
+    plain, more = [text for language, text in BLOCKS if language == "yaml"]
     path = tmp_path / "mine.yaml"
-    path.write_text(text)
-    assert len(trials(load_study(path))) == 3 * 4 * yaml.safe_load(text)["seeds"]
+    path.write_text(plain)
+    assert len(trials(load_study(path))) == 3 * 4 * yaml.safe_load(plain)["seeds"]
+    path.write_text(plain + more)
+    held = [trial for trial in trials(load_study(path)) if trial.cell.is_reference]
+    assert len(held) == 3 * len(yaml.safe_load(more)["references"])
 
 
 def test_pictures_and_pages_exist():

@@ -271,3 +271,13 @@ def test_a_clear_effect_is_found():
     assert answers.count("supported") >= stats.binom.ppf(0.001, STUDIES, 0.94)
     jumped = [said(share(_jumps(0.9) - _jumps(0.1))).answer for _ in range(STUDIES // 5)]
     assert jumped.count("supported") >= 0.9 * len(jumped)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_a_clear_effect_wants_no_more_seeds_than_the_rule(spread):
+    # Clear of 0, while the margin alone would ask for many more seeds to show that there is none.
+    difference = 5 + spread * np.linspace(-1, 1, 15)
+    found = compared(difference)
+    answer = judge(found, "larger", p=1e-6, p_equivalence=1.0, control=True)
+    assert answer.answer == "cannot tell"
+    assert answer.more_seeds == LEAST_SEEDS - 15

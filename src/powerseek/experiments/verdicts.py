@@ -274,23 +274,18 @@ def judge(
     """
     if comparison.exact:
         return _exact(comparison, direction)
+    effect = comparison.effect
+    # Beyond the margin, one of the two tests of equivalence fails from the other side.
+    p_beyond = 2 * (1 - comparison.p_equivalence) if abs(effect.value) > comparison.margin else 1.0
+    shown = _shown(comparison, direction, p, p_equivalence, p_beyond < alpha)
     reasons = _lacking(comparison, control) if gated else _lacking_seeds(comparison)
     if reasons:
         # More seeds of an arm that does not learn, or of a blind testbed, settle nothing.
-        few = comparison.effect.n < LEAST_SEEDS and not _unlearnt(comparison, gated)
-        wanted = seeds_to_settle(comparison, alpha) - comparison.effect.n
-        return Verdict("cannot tell", max(0, wanted) if few else 0, tuple(reasons))
-    effect = comparison.effect
-    if p_equivalence < LEVEL and comparison.inside:
-        return Verdict("supported" if direction == "none" else "equivalent to none", 0, ())
-    # Beyond the margin, one of the two tests of equivalence fails from the other side.
-    p_beyond = 2 * (1 - comparison.p_equivalence) if abs(effect.value) > comparison.margin else 1.0
-    if direction == "none":
-        if p_beyond < alpha and not _reaches(effect, comparison.margin):
-            return Verdict("refuted", 0, ())
-    elif p < LEVEL and not effect.low <= 0 <= effect.high:
-        found = "larger" if effect.value > 0 else "smaller"
-        return Verdict("supported" if direction == found else "refuted", 0, ())
+        few = effect.n < LEAST_SEEDS and not _unlearnt(comparison, gated)
+        wanted = LEAST_SEEDS if shown else seeds_to_settle(comparison, alpha)
+        return Verdict("cannot tell", max(0, wanted - effect.n) if few else 0, tuple(reasons))
+    if shown:
+        return Verdict(shown, 0, ())
     why = "the interval allows both no effect and one as large as the margin"
     if direction == "none":
         why = "the interval allows effects on both sides of the margin"
@@ -300,6 +295,20 @@ def judge(
     if np.isnan(comparison.p_difference):
         why = "all seeds are alike, so nothing here measures chance"
     return Verdict("cannot tell", _still_wanted(comparison, direction, alpha), (why,))
+
+
+def _shown(
+    comparison: Comparison, direction: str, p: float, p_equivalence: float, beyond: bool
+) -> str:
+    """The answer that the tests give, whatever gates it; empty where they give none."""
+    effect = comparison.effect
+    if p_equivalence < LEVEL and comparison.inside:
+        return "supported" if direction == "none" else "equivalent to none"
+    if direction == "none":
+        return "refuted" if beyond and not _reaches(effect, comparison.margin) else ""
+    if p < LEVEL and not effect.low <= 0 <= effect.high:
+        return "supported" if (effect.value > 0) == (direction == "larger") else "refuted"
+    return ""
 
 
 def _exact(comparison: Comparison, direction: str) -> Verdict:
