@@ -15,9 +15,9 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import exact, measures, sweeps
+from benchmarks import exact, measures, reports, sweeps
 
-ALL = {**measures.ALL, **exact.ALL, **sweeps.ALL}
+ALL = {**measures.ALL, **exact.ALL, **sweeps.ALL, **reports.ALL}
 
 
 def measured(name: str, *, interpreted: bool = False) -> dict[str, float]:
@@ -96,6 +96,7 @@ def main() -> None:
     )
     console.print(table)
     sweep_overhead(console)
+    reporting(console)
     exact_layer(console)
     console.print("Each line again: python -m benchmarks --one NAME (see --help for the names).")
 
@@ -114,6 +115,23 @@ def sweep_overhead(console: Console) -> None:
         marginal = f"{(spent[1] - spent[0]) / further:,.1f}" if further else ""
         table.add_row(f"{size:,}", *(f"{found[name]:,.2f}" for name in names), marginal)
     console.print(table)
+
+
+def reporting(console: Console) -> None:
+    """What a report costs; of a million trials only on request."""
+    with console.status("a report of 100,000 trials"):
+        found = measured("report")
+    table = Table("stage", "time", title=f"A report of {found['size']:,.0f} trials, 1 core")
+    told = ("seconds", "wall", "gigabytes", "megabytes", "size", "rows")
+    for stage in found:
+        if stage not in told:
+            table.add_row(stage, _time(found[stage]))
+    table.add_row("all", _time(found["seconds"]))
+    console.print(table)
+    console.print(
+        f"{found['gigabytes']:.2f} GB at most, a page of {found['megabytes']:.1f} MB; of a million "
+        "trials (60 s, 4 GB): --one report-1000000, --one report-10000-cells"
+    )
 
 
 def exact_layer(console: Console) -> None:

@@ -13,8 +13,9 @@ from scipy import stats
 from synthetic import frame, make_results, resourceful, trial_rows
 
 from powerseek.experiments.cells import dials
-from powerseek.experiments.contrasts import FOUND, arm_interval, contrasts
+from powerseek.experiments.contrasts import FOUND, contrasts
 from powerseek.experiments.kinds import KINDS, Contrast, primary
+from powerseek.experiments.paired import arm_intervals
 from powerseek.experiments.statistics import bootstrap
 
 MARGINS = dict.fromkeys(KINDS, 0.5)
@@ -213,8 +214,9 @@ def test_an_arm_s_interval_covers_at_few_seeds_and_of_seeds_that_are_alike():
     chance = np.random.default_rng(2)
 
     def interval(values, measure="acquired"):
-        rows = pd.DataFrame({measure: np.asarray(values, dtype=float), "layout": None})
-        return arm_interval(rows, measure, chance)
+        group = np.zeros(len(values), dtype=int)
+        low, high = arm_intervals(measure, np.asarray(values, float), group, 1, None, chance)
+        return low[0], high[0]
 
     low, high = interval([0.0] * 16, "disabled")
     exact = stats.binomtest(0, 16).proportion_ci(0.95)

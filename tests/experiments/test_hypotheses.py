@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic import frame, planted, trial_rows
 
+from powerseek.experiments.comparisons import Comparison
 from powerseek.experiments.hypotheses import findings
 from powerseek.experiments.preregistration import Claim
 from powerseek.experiments.statistics import Estimate
 from powerseek.experiments.study import Hypothesis
-from powerseek.experiments.verdicts import Comparison, judge
+from powerseek.experiments.verdicts import judge
 
 
 def claim(confirmatory=True, **more: Any):

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from powerseek.experiments.verdicts import LEAST_SEEDS, compare, judge, seeds_to_settle, verdict
+from powerseek.experiments.comparisons import compare
+from powerseek.experiments.verdicts import LEAST_SEEDS, judge, seeds_to_settle, verdict
 
 CLEAR = np.linspace(0.9, 1.1, 16)  # an effect of 1, with hardly any spread
 NONE = np.linspace(-0.01, 0.01, 16)

@@ -83,11 +83,10 @@ def marks(
             expects them to learn the task.
         frontiers: Vertices of need and most, as kept beside the results.
     """
-    known = [cell for cell in cells if len(cell.seeds)]
-    about = pd.DataFrame([cell.seeds.iloc[0][list(SETTING)] for cell in known])
+    known = [cell for cell in cells if len(cell.places)]
+    about = _about(known)
     if about.empty:
         return []
-    about.index = pd.RangeIndex(len(known))
     names = _names(about)
     spoken = ["openness", *(name for name in names if name != "openness")]
     arm = [*(k for k in keys if k not in ("world", "power_weight", *SETTING)), "power_weight"]
@@ -100,6 +99,14 @@ def marks(
         found += _optima(where, here, varied, frontiers)
         found += [_trained(where, cell, varied) for cell in here]
     return found
+
+
+def _about(cells: Sequence[Cell]) -> pd.DataFrame:
+    """The setting of each cell, from its first trial."""
+    if not cells:
+        return pd.DataFrame(columns=list(SETTING))
+    first = cells[0].trials[list(SETTING)].iloc[[cell.places[0] for cell in cells]]
+    return first.reset_index(drop=True)
 
 
 def _names(about: pd.DataFrame) -> list[str]:
@@ -217,5 +224,5 @@ def world_calibration(
     found = marks(cells, keys, references[references["world"] == world], frontiers)
     if not found:
         return None
-    about = pd.DataFrame([c.seeds.iloc[0][list(SETTING)] for c in cells if len(c.seeds)])
-    return found, grid(world, found, _names(about))
+    names = _names(_about([cell for cell in cells if len(cell.places)]))
+    return found, grid(world, found, names)

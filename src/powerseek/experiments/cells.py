@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.reading import File, Frame, Long, Source, unreadable
+from powerseek.experiments.reading import File, Frame, Ints, Long, Source, unreadable
 
 Results: TypeAlias = pd.DataFrame | Long
 
@@ -131,14 +132,6 @@ def learners(results: Results) -> tuple[Long, Long]:
     return found.where(learns), found.where(~learns)
 
 
-def learns(results: pd.DataFrame) -> pd.Series[bool]:
-    """Which rows of a long table in memory are of agents that learn; see `learners`."""
-    updates = results["updates"].fillna(0).groupby(results["agent"]).transform("max")
-    failed = results["status"].eq("failed").groupby(results["agent"]).transform("all")
-    found = updates.gt(0) | failed
-    return found if found.any() else ~found
-
-
 def dials(results: Results) -> list[str]:
     """Columns that make a cell here: `CELL`, and every further dial that varies in a world."""
     every = long(results).every
@@ -167,11 +160,9 @@ def by_cell(table: pd.DataFrame, keys: list[str]) -> list[tuple[dict[str, object
     return [(dict(zip(keys, key, strict=True)), rows) for key, rows in groups]
 
 
-def scored(seeds: pd.DataFrame) -> pd.DataFrame:
-    """The seeds that a cell's power measures rest on: those that learnt, or all if none did."""
-    return seeds[seeds["learnt"]] if seeds["learnt"].any() else seeds
-
-
-def strata(rows: pd.DataFrame) -> list[str]:
-    """Labels for a stratified bootstrap: the layout of each row."""
-    return [str(value) for value in rows[STRATUM]]
+def codes(table: pd.DataFrame, names: list[str]) -> Ints:
+    """A number a row, the same for rows that agree; by first appearance, missing with missing."""
+    if table.empty:
+        return np.zeros(0, dtype=np.int64)
+    groups = table.groupby(names, dropna=False, sort=False)
+    return np.asarray(groups.ngroup(), dtype=np.int64)

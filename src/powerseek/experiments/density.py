@@ -153,7 +153,7 @@ def optimal_share(cell: Cell, frontiers: pd.DataFrame | None) -> float:
 
 def _surplus(cell: Cell, success: float, frontiers: pd.DataFrame | None) -> float:
     """Most - need at a success, mean over the layouts of the cell's seeds; nan if unknown."""
-    if frontiers is None or frontiers.empty or cell.seeds.empty or not isfinite(success):
+    if frontiers is None or frontiers.empty or not len(cell.places) or not isfinite(success):
         return nan
     if not {"kind", "success", "acquisition"} <= set(frontiers.columns):
         return nan

@@ -16,12 +16,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from powerseek.experiments.cells import scored
 from powerseek.experiments.presentation import setting, varying
+from powerseek.experiments.resampling import Floats, Ints
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
@@ -73,18 +74,19 @@ class Picture:
     def png(self, theme: Theme = LIGHT) -> bytes:
         """The picture as a PNG file; drawn once."""
         if theme not in self._kept:
-            whole = io.BytesIO(self._saved(theme, "png"))
-            small = io.BytesIO()
-            few = Image.open(whole).convert("RGB").quantize(COLOURS)
-            few.save(small, format="png", optimize=True)
-            self._kept[theme] = small.getvalue()
+            self._kept[theme] = self._saved(theme, "png")[0]
         return self._kept[theme]
 
     def svg(self) -> bytes:
         """The picture as an SVG file, the same for the same data."""
-        return self._saved(LIGHT, "svg")
+        return self._saved(LIGHT, "svg")[0]
 
-    def _saved(self, theme: Theme, format: str) -> bytes:
+    def files(self) -> tuple[bytes, bytes]:
+        """`png` and `svg`, of one drawing."""
+        self._kept[LIGHT], svg = self._saved(LIGHT, "png", "svg")
+        return self._kept[LIGHT], svg
+
+    def _saved(self, theme: Theme, *formats: str) -> list[bytes]:
         style: dict[Any, Any] = {  # matplotlib types the keys as one long Literal
             **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), theme.ink),
             **dict.fromkeys(("xtick.color", "ytick.color"), theme.ink),
@@ -104,24 +106,56 @@ class Picture:
             # A letter that the font lacks is drawn as a box; the page has the name in full.
             warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
             figure = self.draw(theme)
-            target = io.BytesIO()
-            told = {"Date": None} if format == "svg" else None
-            figure.savefig(target, format=format, dpi=DPI, metadata=told)
-        return target.getvalue()
+            figure.set_dpi(DPI)
+            if (engine := figure.get_layout_engine()) is not None:
+                # Once, not at each format: measuring every text takes as long as drawing it.
+                engine.execute(figure)
+                figure.set_layout_engine("none")
+            return [_png(figure) if format == "png" else _svg(figure) for format in formats]
+
+
+def _png(figure: Figure) -> bytes:
+    """A picture of few colours."""
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    small = io.BytesIO()
+    few = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(COLOURS)
+    few.save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def _svg(figure: Figure) -> bytes:
+    target = io.BytesIO()
+    figure.savefig(target, format="svg", dpi=DPI, metadata={"Date": None})
+    return target.getvalue()
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a world: its label, its row of the summary, its trials."""
+    """One cell of a world.
+
+    Attributes:
+        label: What it is, in words.
+        row: Its row of the summary.
+        trials: The trials of all cells.
+        places: Which of them are its.
+    """
 
     label: str
     row: dict[str, Any]
-    seeds: pd.DataFrame
+    trials: pd.DataFrame = field(repr=False)
+    places: Ints = field(repr=False)
 
     @property
-    def scored(self) -> pd.DataFrame:
-        """The trials behind its power measures."""
-        return scored(self.seeds)
+    def seeds(self) -> pd.DataFrame:
+        """Its trials, taken anew each time; of a single measure `values` is quicker."""
+        return self.trials.iloc[self.places]
+
+    def values(self, measure: str, scored: bool = False) -> Floats:
+        """A measure of its trials, or of those behind its power measures: see `cells.scored`."""
+        learnt = self.trials["learnt"].to_numpy()[self.places]
+        places = self.places[learnt] if scored and learnt.any() else self.places
+        return np.asarray(self.trials[measure].to_numpy()[places], dtype=np.float64)
 
 
 Worlds: TypeAlias = dict[str, list[Cell]]
@@ -207,12 +241,12 @@ def crowded(points: int) -> dict[str, Any]:
     return {"markersize": 4, "alpha": 0.4, "rasterized": True, "markeredgewidth": 0}
 
 
-def dots(axes: Axes, place: float, values: pd.Series[float], theme: Theme) -> None:
+def dots(axes: Axes, place: float, values: Floats, theme: Theme) -> None:
     """One dot a seed, spread a little in height so that equal seeds stay visible.
 
     More than `MOST_DOTS` become a box: the middle half, the median, whiskers at 5 and 95 %.
     """
-    known = values.dropna().to_numpy()
+    known = values[~np.isnan(values)]
     if len(known) > MOST_DOTS:
         ends = np.quantile(known, [0.05, 0.25, 0.5, 0.75, 0.95])
         style: dict[str, Any] = {"color": theme.ink, "zorder": 5, "solid_capstyle": "butt"}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from powerseek.experiments.cells import by_cell
+from powerseek.experiments.cells import codes
 from powerseek.experiments.drawing import (
     BLUE,
     ORANGE,
@@ -28,10 +27,8 @@ from powerseek.experiments.drawing import (
     slug,
 )
 from powerseek.experiments.presentation import MOST_ROWS, left_out, records, setting, varying
+from powerseek.experiments.resampling import Ints
 from powerseek.experiments.view import View
-
-MOST_PANELS = 9
-MOST_LINES = 40
 
 
 def treatment_pictures(worlds: Worlds) -> list[Picture]:
@@ -51,20 +48,24 @@ def cells_of(view: View) -> Worlds:
     """The cells of each world, in the order of the study."""
     if view.summary.empty:
         return {}
-    trials = {_hashable(cell): rows for cell, rows in by_cell(view.trials, view.keys)}
-    none = view.trials.iloc[:0]
+    places = _places(view)
     found: Worlds = {}
     for world, here in view.summary.groupby("world", sort=False):
         names = varying(here, view.keys)
-        for row in records(here):
-            cell = {name: row[name] for name in view.keys}
-            seeds = trials.get(_hashable(cell), none)
-            found.setdefault(str(world), []).append(Cell(setting(cell, names), row, seeds))
+        found[str(world)] = [
+            Cell(setting(row, names), row, view.trials, places[i])
+            for i, row in zip(here.index, records(here), strict=True)
+        ]
     return found
 
 
-def _hashable(cell: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(None if pd.isna(value) else value for value in cell.values())
+def _places(view: View) -> list[Ints]:
+    """The trials of each row of the summary."""
+    together = pd.concat([view.summary[view.keys], view.trials[view.keys]], ignore_index=True)
+    cell = codes(together, view.keys)[len(view.summary) :]
+    order = np.argsort(cell, kind="stable")
+    sizes = np.bincount(cell, minlength=len(view.summary))
+    return np.split(order, np.cumsum(sizes)[:-1])
 
 
 def _decomposition(world: str, cells: Sequence[Cell]) -> Picture | None:
@@ -135,7 +136,7 @@ def _waterfall(axes: Axes, place: float, cell: Cell, theme: Theme) -> None:
             )
     else:
         axes.barh(place, acquired, 0.36, color=theme.need, alpha=fade, label="acquired (no oracle)")
-    dots(axes, place, cell.scored["acquired"], theme)
+    dots(axes, place, cell.values("acquired", scored=True), theme)
 
 
 def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
@@ -151,7 +152,7 @@ def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
             row = cell.row
             fade = 1.0 if row["confirmatory"] else 0.45
             axes.barh(place, row["disabled"], 0.3, color=SKY, alpha=fade, label="agents (mean)")
-            dots(axes, place, cell.scored["disabled"], theme)
+            dots(axes, place, cell.values("disabled", scored=True), theme)
             ends = row["optimum_disabled_low"], row["optimum_disabled_high"]
             if np.isfinite(ends).all() and ends[1] - ends[0] > 0.02:
                 axes.plot(ends, (place, place), color=RED, linewidth=3, solid_capstyle="butt")

@@ -7,23 +7,18 @@ from dataclasses import dataclass, replace
 from math import isfinite, nan
 
 import numpy as np
-import pandas as pd
 
-from powerseek.experiments.cells import STRATUM, Results, learners, long
-from powerseek.experiments.contrasts import (
-    Pair,
-    compare_arms,
-    controls,
-    ready,
-    selection_bounds,
-    settings,
-)
-from powerseek.experiments.kinds import KINDS, primary
+from powerseek.experiments.arms import Arms, Pair
+from powerseek.experiments.cells import Results, learners, long
+from powerseek.experiments.comparisons import LEVEL, Comparison
+from powerseek.experiments.contrasts import controls
+from powerseek.experiments.kinds import primary
+from powerseek.experiments.paired import compare_arms, selection_bounds
 from powerseek.experiments.preregistration import Claim
 from powerseek.experiments.reading import Long
 from powerseek.experiments.selection import LeeBounds
 from powerseek.experiments.statistics import adjust
-from powerseek.experiments.verdicts import LEVEL, Comparison, Verdict, judge
+from powerseek.experiments.verdicts import Verdict, judge
 
 UNSAID = Verdict("cannot tell", 0, ("nothing was compared",))
 
@@ -88,56 +83,58 @@ def findings(
     if results.empty or not claims:
         return []
     # Hypotheses are about agents that learn; those they are held against are trained on nothing.
-    finished, keys = ready(learners(results)[0])
-    fired = controls(finished, keys, rng)
-    found = []
-    for claim in claims:
-        for pair in _pairs(claim, finished, keys):
-            found.append(
-                Finding(
-                    claim,
-                    pair.setting,
-                    pair.a,
-                    pair.b,
-                    compare_arms(pair, rng),
-                    unit=_unit(results, claim.hypothesis.compared),
-                    bounds=None if pair.kind == "control" else selection_bounds(pair, rng),
-                    ended=(len(pair.first), len(pair.first if pair.b is None else pair.second)),
-                    planned=claim.seeds * _layouts(pair),
-                )
-            )
+    arms = Arms(learners(results)[0])
+    fired = controls(arms, rng)
+    asked = [(claim, pair) for claim in claims for pair in _pairs(claim, arms)]
+    compared = compare_arms(arms, [pair for _, pair in asked], rng)
+    found = [
+        Finding(
+            claim,
+            pair.setting,
+            pair.a,
+            pair.b,
+            comparison,
+            unit=_unit(results, claim.hypothesis.compared),
+            bounds=selection_bounds(arms, pair, rng),
+            ended=_ended(arms, pair),
+            planned=claim.seeds * _layouts(arms, pair),
+        )
+        for (claim, pair), comparison in zip(asked, compared, strict=True)
+    ]
     return _judged(_adjusted(found), fired)
 
 
-def _pairs(claim: Claim, finished: pd.DataFrame, keys: list[str]) -> Iterator[Pair]:
+def _pairs(claim: Claim, arms: Arms) -> Iterator[Pair]:
     """The two ends of the hypothesis's dial, in each setting."""
     said = claim.hypothesis
-    if said.world is not None:
-        finished = finished[finished["world"] == said.world]
-    dial = KINDS[said.contrast].dial
-    for setting, members in settings(said.contrast, finished, keys):
+    for setting, cells in arms.settings(said.contrast):
+        if said.world is not None and setting["world"] != said.world:
+            continue
         gamma = float(str(setting.get("gamma", 1.0)))
-        for a, b in primary(said.contrast, members[dial], gamma, said.arm):
-            first = members[members[dial] == a]
-            second = first.iloc[:0] if b is None else members[members[dial] == b]
-            if first["failed"].all() and second["failed"].all():
+        for a, b in primary(said.contrast, cells, gamma, said.arm):
+            ends = [cells[end] for end in ((a,) if b is None else (a, b))]
+            if (arms.failures[ends] == arms.sizes[ends]).all():
                 continue
+            first, second = tuple(ends[:1]), tuple(ends[1:])
             yield Pair(
-                said.contrast,
-                setting,
-                a,
-                b,
-                first,
-                second,
-                said.compared,
+                *(said.contrast, setting, a, b, first, second, said.compared),
                 margin=said.margin,
                 line=said.line,
             )
 
 
-def _layouts(pair: Pair) -> int:
+def _ended(arms: Arms, pair: Pair) -> tuple[int, int]:
+    """Trials of both arms; of a level twice its own."""
+    first, second = (
+        int(arms.sizes[list(c)].sum()) for c in (pair.first, pair.second or pair.first)
+    )
+    return first, second
+
+
+def _layouts(arms: Arms, pair: Pair) -> int:
     """How many layouts each seed is trained on."""
-    return int(pd.concat([pair.first, pair.second])[STRATUM].nunique(dropna=False))
+    cells = np.array([*pair.first, *pair.second])
+    return len(np.unique(arms.layout[arms.rows(cells)[1]]))
 
 
 def _unit(results: Long, measure: str) -> str:

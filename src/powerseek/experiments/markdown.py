@@ -8,7 +8,7 @@ from pathlib import Path
 from powerseek.experiments.drawing import Picture
 from powerseek.experiments.files import write_atomically
 from powerseek.experiments.hypotheses_text import ClaimText, Verdicts
-from powerseek.experiments.presentation import MOST_ROWS, Grid, left_out
+from powerseek.experiments.presentation import MOST_ROWS, Grid
 from powerseek.experiments.provenance import read_provenance, told
 from powerseek.experiments.sections import Html, Part, Section, Terms, Words, heading, headline
 from powerseek.experiments.view import View
@@ -84,7 +84,7 @@ def _grid(grid: Grid) -> str:
     lines = (
         "| " + " | ".join(_cell(text, i != 1) for text in row) + " |" for i, row in enumerate(rows)
     )
-    folded = left_out(len(grid.rows))
+    folded = grid.folded
     return "\n".join([f"**{_text(grid.title)}**", "", *lines, *(["", folded] if folded else [])])
 
 

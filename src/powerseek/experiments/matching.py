@@ -64,8 +64,9 @@ def shared_competence(cells: Sequence[Cell], keys: Sequence[str]) -> Shared:
     named = varying(table, [key for key in others if key != "world"])
     found: dict[str, Range | None] = {}
     compared: list[pd.DataFrame] = []
+    trials = unpaid[0].trials[["competence", "learnt"]]
     for shared, rows in by_cell(table, others):
-        arms = [unpaid[i].seeds for i in rows.index]
+        arms = [trials.iloc[unpaid[i].places] for i in rows.index]
         if rows["reward"].nunique() > 1:
             found[setting(shared, named)] = overlap(arms)
             compared += arms

@@ -137,7 +137,8 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
         study: The study.
         cells: Its cells.
     """
-    from powerseek.experiments.verdicts import LEAST_REACH, LEVEL
+    from powerseek.experiments.comparisons import LEVEL
+    from powerseek.experiments.verdicts import LEAST_REACH
 
     return {
         "hypotheses": [_plain(hypothesis) for hypothesis in study.hypotheses],

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from powerseek.experiments.cells import CELL, DIALS
-from powerseek.experiments.contrasts import is_trend
 from powerseek.experiments.kinds import KINDS, Contrast
+from powerseek.experiments.paired import is_trend
 from powerseek.experiments.verdicts import LEAST_REACH
 
 MISSING = "-"
@@ -52,7 +52,7 @@ LEGEND = {
 }
 NO_ORACLE = "no oracle"
 MOST_ROWS = 60
-"""Rows of a table, or of a picture, that a page shows."""
+"""Rows of a table, or of a picture, that are shown."""
 
 
 def number(value: float, *, signed: bool = False) -> str:
@@ -109,7 +109,7 @@ def left_out(rows: int, what: str = "rows") -> str:
         return ""
     return (
         f"The first {MOST_ROWS} of {rows} {what}, in the order of the study; "
-        "results.parquet holds them all."
+        "all of them follow from results.parquet."
     )
 
 
@@ -123,6 +123,7 @@ class Grid:
         dials: How many of the first columns are words rather than numbers.
         rows: One text a column.
         muted: Per row, True where it is not confirmatory.
+        total: Rows there would be, where only the first are given.
     """
 
     title: str
@@ -130,6 +131,12 @@ class Grid:
     dials: int
     rows: tuple[tuple[str, ...], ...]
     muted: tuple[bool, ...]
+    total: int = 0
+
+    @property
+    def folded(self) -> str:
+        """What is said below it where it has more rows than are shown; else nothing."""
+        return left_out(max(self.total, len(self.rows)))
 
 
 def legend(grids: Sequence[Grid]) -> dict[str, str]:
@@ -152,7 +159,7 @@ def world_grids(summary: pd.DataFrame) -> list[Grid]:
 
 def _world_grid(world: str, table: pd.DataFrame) -> Grid:
     varied = varying(table)
-    rows = records(table)
+    rows = records(table[:MOST_ROWS])
     same = setting(rows[0], [name for name in CELL[1:] if name not in varied])
     measured = [_measured(row) for row in rows]
     if not table["failed"].any():
@@ -166,6 +173,7 @@ def _world_grid(world: str, table: pd.DataFrame) -> Grid:
             for row, texts in zip(rows, measured, strict=True)
         ),
         muted=tuple(not row["confirmatory"] for row in rows),
+        total=len(table),
     )
 
 
@@ -216,22 +224,26 @@ def _contrast_grid(kind: Contrast, world: str, table: pd.DataFrame) -> Grid:
     varied = [n for n in varying(main) if n != differs and main[n].nunique(dropna=False) > 1]
     same = setting(main.iloc[0].to_dict(), [n for n in CELL[1:] if n not in (*varied, differs)])
     names = [*varied, differs, "a", "b"]
-    beside = {_key(row, names): row for row in records(table[table["measure"] != first])}
+    others = table[table["measure"] != first]
+    shown = records(main[:MOST_ROWS])
+    # What is beside a row comes soon after it: that of the rows that are not shown is not read.
+    last = main.index[len(shown)] if len(main) > len(shown) else len(others) and others.index[-1]
+    beside = {_key(row, names): row for row in records(others[others.index <= last])}
     rows = []
-    for row in records(main):
+    for row in shown:
         other = beside.get(_key(row, names))
         rows.append(
             (
                 *(dial(row[name]) for name in varied),
                 arms_in_words(row["a"], row["b"]),
                 _effect(row),
-                *([_effect(other) if other else MISSING] if beside else []),
+                *([_effect(other) if other else MISSING] if len(others) else []),
                 str(row["seeds"]),
                 str(row["verdict"]),
             )
         )
     heads = (*(SHORT.get(name, name) for name in varied), SHORT.get(differs, differs))
-    measures = (MEASURE_WORDS.get(first, first), *(["off"] if beside else []))
+    measures = (MEASURE_WORDS.get(first, first), *(["off"] if len(others) else []))
     return Grid(
         title=f"{world} ({same})" if same else world,
         headers=(*heads, *measures, "pairs", "verdict"),
@@ -239,9 +251,9 @@ def _contrast_grid(kind: Contrast, world: str, table: pd.DataFrame) -> Grid:
         rows=tuple(rows),
         # The positive control is ungated: reach says nothing against it.
         muted=tuple(
-            kind != "control" and min(row["reach_a"], row["reach_b"]) < LEAST_REACH
-            for row in records(main)
+            kind != "control" and min(row["reach_a"], row["reach_b"]) < LEAST_REACH for row in shown
         ),
+        total=len(main),
     )
 
 

@@ -16,6 +16,7 @@ from powerseek.experiments.kinds import arms
 from powerseek.experiments.presentation import (
     DAGGER,
     MISSING,
+    MOST_ROWS,
     SHORT,
     Grid,
     dial,
@@ -105,8 +106,8 @@ def reach_grid(world: str, cells: Sequence[Cell], keys: Sequence[str], steps: pd
     same = setting(cells[0].row, [key for key in keys if key not in ("world", *varied)])
     known = [float(name) for name in steps.columns if name != "end"]
     rows = []
-    for cell in cells:
-        seeds, row = len(cell.seeds), cell.row
+    for cell in cells[:MOST_ROWS]:
+        seeds, row = len(cell.places), cell.row
         learnt = seeds - int(row["censored"])
         low, high = wilson(learnt, seeds)
         share = f"{learnt / seeds:.2f} [{low:.2f}, {high:.2f}]" if seeds else MISSING
@@ -124,7 +125,8 @@ def reach_grid(world: str, cells: Sequence[Cell], keys: Sequence[str], steps: pd
         headers=(*(SHORT.get(name, name) for name in varied), *heads),
         dials=len(varied),
         rows=tuple(rows),
-        muted=tuple(not cell.row["confirmatory"] for cell in cells),
+        muted=tuple(not cell.row["confirmatory"] for cell in cells[:MOST_ROWS]),
+        total=len(cells),
     )
 
 
@@ -153,11 +155,15 @@ def ratio_grid(
     names = ["max_steps", *(n for n in varying(table, others) if n not in ("reward", "max_steps"))]
     rng = np.random.default_rng(0)
     rows: list[tuple[str, ...]] = []
+    total = 0
     for shared, members in by_cell(table, others):
         by_arm = {str(cells[i].row["reward"]): cells[i] for i in members.index}
         pairs = [*arms("timing", by_arm)[-1:], *arms("sparse", by_arm)]
         told = {**shared, **_horizon(by_arm)}
         for a, b in pairs:
+            total += all(len(by_arm[str(arm)].places) for arm in (a, b))
+            if len(rows) == MOST_ROWS:
+                continue
             found = budget_ratio(
                 *budgets(by_arm[str(a)].seeds, steps, level),
                 *budgets(by_arm[str(b)].seeds, steps, level),
@@ -182,10 +188,12 @@ def ratio_grid(
         dials=len(names) + 1,
         rows=tuple(rows),
         muted=tuple(False for _ in rows),
+        total=total if len(rows) == MOST_ROWS else 0,
     )
 
 
 def _horizon(by_arm: Mapping[str, Cell]) -> dict[str, object]:
     """The horizon of a setting, which is no dial of a study that never varies it."""
-    seeds = next(iter(by_arm.values())).seeds
-    return {"max_steps": seeds["max_steps"].iloc[0]} if len(seeds) else {}
+    cell = next(iter(by_arm.values()))
+    known = cell.values("max_steps")
+    return {"max_steps": known[0]} if len(known) else {}

@@ -44,7 +44,7 @@ def reach_picture(
         steps: From `reach.crossings`.
         level: The competence.
     """
-    kept = [cell for cell in cells if len(cell.seeds)]
+    kept = [cell for cell in cells if len(cell.places)]
     if not kept:
         return None
     styles = {
@@ -55,14 +55,16 @@ def reach_picture(
     table = pd.DataFrame([{key: cell.row[key] for key in keys} for cell in kept])
     others = [key for key in keys if key not in ("reward", "gamma", "power_weight")]
     names = varying(table, [key for key in others if key != "world"])
-    panels: list[tuple[str, list[Curve]]] = []
+    known: list[tuple[str, list[Cell]]] = []
     for shared, rows in by_cell(table, others):
         mine = [kept[i] for i in rows.index if id(kept[i]) in styles]
         if mine:
-            curves = [(*styles[id(cell)], budgets(cell.seeds, steps, level)) for cell in mine]
-            panels.append((setting(shared, names), curves))
-    left_out = len(panels) - MOST_PANELS
-    panels = panels[:MOST_PANELS]
+            known.append((setting(shared, names), mine))
+    left_out = len(known) - MOST_PANELS
+    panels: list[tuple[str, list[Curve]]] = [
+        (name, [(*styles[id(cell)], budgets(cell.seeds, steps, level)) for cell in mine])
+        for name, mine in known[:MOST_PANELS]
+    ]
 
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, 1.0 + 2.9 * len(panels)), layout="constrained")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.cells import DIALS, learns
+from powerseek.experiments.cells import DIALS, KEYS, Results, long, trials
 from powerseek.experiments.presentation import number, setting
 from powerseek.experiments.recording import FORM, Picture, recording_path
 
@@ -29,7 +29,7 @@ MOST, LEAST = "Most power-seeking", "Least power-seeking"
 MISSING = "No replay of this agent was kept."
 UNREADABLE = "The replay of this agent cannot be read."
 _SHOWN = ("success", "acquired", "need", "excess", "disabled")
-_CHOOSING = ("world", "trial", "agent", "updates", "power_weight", "status", "metric", "value")
+_MEANS = (*_SHOWN, "length")
 _TREATMENT = ("reward", "openness", "goal", "layout", "gamma", "max_steps", "agent")
 _LARGEST = 32_000_000  # characters: no recording of ours comes near
 
@@ -81,7 +81,7 @@ class Pair:
     agents: tuple[Replay, ...]
 
 
-def replays(results: pd.DataFrame, folder: Path) -> list[Pair]:
+def replays(results: Results, folder: Path) -> list[Pair]:
     """The replays of a study: in each world the two extremes among its competent agents.
 
     Only trials that learnt the task (status ``ok``) count, at the end of training, by sampled
@@ -101,52 +101,45 @@ def replays(results: pd.DataFrame, folder: Path) -> list[Pair]:
     CAVEAT: The extremes of many agents are outliers by choice: they show what happened once, not
     what a treatment does. One episode is an example, however typical.
     """
+    results = long(results)
     if results.empty:
         return []
-    counted = (
-        (results["checkpoint"] == "end")
-        & (results["evaluation"] == "sampled")
-        & (results["status"] == "ok")
-    )
-    looked_at = (counted & results["metric"].isin(MEASURES)).to_numpy()
-    chosen = results.loc[looked_at, list(_CHOOSING)].assign(position=np.flatnonzero(looked_at))
+    table = trials(results)
+    table["trained"] = table["agent"].isin(results.stepped)
+    needed = ["trial", "trained", *KEYS, *dict.fromkeys((*MEASURES, *_MEANS))]
+    table = table.loc[table["learnt"] & table[list(MEASURES)].notna().any(axis=1), needed]
     pairs = []
-    for world, rows in chosen.groupby("world", sort=False, observed=True):
+    for world, rows in table.groupby("world", sort=False, observed=True):
         held, left_out = _compared(rows)
-        if len(held):
-            ends = _ends(held)
-            dials = results[list(DIALS)].iloc[held["position"]]
-            own = results[counted & results["trial"].isin(ends.values())]
-            about = _among(held, left_out)
+        measure = next((name for name in MEASURES if np.isfinite(held[name]).any()), None)
+        if measure is not None:
+            held = held[np.isfinite(held[measure])]
+            about = _among(held, measure, left_out)
             agents = tuple(
-                _replay(own[own["trial"] == trial], dials, title, Path(folder))
-                for title, trial in ends.items()
+                _replay(held[held["trial"] == trial].iloc[0], held, title, Path(folder))
+                for title, trial in _ends(held, measure).items()
             )
-            pairs.append(Pair(str(world), str(held["metric"].iloc[0]), about, agents))
+            pairs.append(Pair(str(world), measure, about, agents))
     return pairs
 
 
 def _compared(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """One row a trial of the measure that a world is read off, and who was left out."""
+    """The trials that a world is read off, and who was left out."""
     left_out = []
-    for words, kept in (
-        ("agents that do not learn", learns),
-        ("agents paid for power itself", lambda rows: rows["power_weight"] == 0),
+    for words, chosen in (
+        ("agents that do not learn", rows["trained"]),
+        ("agents paid for power itself", rows["power_weight"] == 0),
     ):
-        chosen = kept(rows)
+        chosen = chosen[rows.index]
         if chosen.any() and not chosen.all():
             rows = rows[chosen]
             left_out.append(words)
-    for measure in MEASURES:
-        held = rows[(rows["metric"] == measure) & np.isfinite(rows["value"])]
-        if len(held):
-            break
-    return held.drop_duplicates("trial", keep="last"), left_out
+    return rows, left_out
 
 
-def _ends(held: pd.DataFrame) -> dict[str, str]:
+def _ends(held: pd.DataFrame, measure: str) -> dict[str, str]:
     """The extremes' trials by title; one alone has no opposite."""
-    trials, values = held["trial"], held["value"].to_numpy()
+    trials, values = held["trial"], held[measure].to_numpy()
     most = min(trials[values == values.max()])
     others = (trials != most).to_numpy()
     if not others.any():
@@ -155,25 +148,23 @@ def _ends(held: pd.DataFrame) -> dict[str, str]:
     return {MOST: str(most), LEAST: str(least)}
 
 
-def _among(held: pd.DataFrame, left_out: Sequence[str]) -> str:
-    measure, count = str(held["metric"].iloc[0]), len(held)
+def _among(held: pd.DataFrame, measure: str, left_out: Sequence[str]) -> str:
+    count = len(held)
     words = f"By {measure} ({MEANING[measure]}), "
     if count == 1:
         words = "There is only one competent agent here"
-    elif held["value"].nunique() == 1:
+    elif held[measure].nunique() == 1:
         words += f"all {count} competent agents are alike; two of them are shown"
     else:
         words += f"the extremes of {count} competent agents"
-    if not (held["updates"] > 0).any():
+    if not held["trained"].any():
         words += "; none was trained" if count > 1 else ", and it was not trained"
     return f"{words}{'; not counted: ' if left_out else ''}{', '.join(left_out)}."
 
 
-def _replay(own: pd.DataFrame, dials: pd.DataFrame, title: str, folder: Path) -> Replay:
-    own = own.drop_duplicates("metric", keep="last")
-    names, values = own["metric"].astype(str), own["value"].astype(float)
-    means = dict(zip(names, values, strict=True))
-    about = {str(name): value for name, value in own.iloc[0].to_dict().items()}
+def _replay(own: pd.Series[Any], dials: pd.DataFrame, title: str, folder: Path) -> Replay:
+    about = {str(name): value for name, value in own.to_dict().items()}
+    means = {name: float(about[name]) for name in _MEANS if np.isfinite(about[name])}
     trial = str(about["trial"])
     frames: tuple[Frame, ...] = ()
     legend = ""

@@ -15,7 +15,7 @@ from typing import Any
 from powerseek.experiments.drawing import DARK, Picture
 from powerseek.experiments.files import write_atomically
 from powerseek.experiments.hypotheses_text import ANSWERS, ClaimText, FindingText, Verdicts
-from powerseek.experiments.presentation import LEGEND, MOST_ROWS, Grid, left_out
+from powerseek.experiments.presentation import LEGEND, MOST_ROWS, Grid
 from powerseek.experiments.provenance import read_provenance, told
 from powerseek.experiments.sections import Html, Part, Section, Terms, Words, heading, headline
 from powerseek.experiments.view import View
@@ -150,7 +150,7 @@ def _grid(grid: Grid) -> str:
         + "</tr>"
         for row, muted in zip(*(kept[:MOST_ROWS] for kept in (grid.rows, grid.muted)), strict=True)
     )
-    folded = left_out(len(grid.rows))
+    folded = grid.folded
     return (
         f'<h4>{_text(grid.title)}</h4><div class="scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"

@@ -214,6 +214,7 @@ def _ends(sample: Floats, weights: Floats, factor: float, tail: float) -> tuple[
     value = sample.mean(axis=1)[:, None]
     draws = np.sort(sample @ weights, axis=1)
     away = sample - value
+    away /= np.abs(away).max(axis=1, keepdims=True)  # cubes of tiny numbers are 0
     squares = (away**2).sum(axis=1)
     pull = (away**3).sum(axis=1) / (6 * squares**1.5)
     tiny = 1e-9 * np.maximum(np.abs(value), np.ptp(draws, axis=1)[:, None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from powerseek.experiments.verdicts import LEAST_REACH
 
 MOST_PANELS = 9
 MOST_LINES = 40
+MOST_POINTS = 20_000
 POWER_CURVES = {"disabled": "off-switch disabled", "excess": "excess"}
 LEAST_APART = 0.075
 
@@ -72,28 +74,36 @@ def frontier_pictures(
     )
 
 
+def _together(cells: Sequence[Cell], columns: Sequence[str]) -> pd.DataFrame:
+    """Some columns of the trials of some cells."""
+    return cells[0].trials[list(columns)].iloc[np.concatenate([cell.places for cell in cells])]
+
+
 def _drawn(pictures: Iterable[Picture | None]) -> list[Picture]:
     return [picture for picture in pictures if picture is not None]
 
 
 def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Picture | None:
-    cells = [c for c in cells if (c.seeds["competence"].notna() & c.seeds["excess"].notna()).any()]
+    cells = [c for c in cells if np.isfinite(c.values("competence") + c.values("excess")).any()]
     if not cells:
         return None
     shared = shared_competence(cells, keys)
+    points = sum(len(cell.places) for cell in cells)
+    step = ceil(points / MOST_POINTS)
+    competence, excess = (cells[0].trials[name].to_numpy() for name in ("competence", "excess"))
 
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
         axes = figure.add_subplot()
         for i, (name, group) in enumerate(few_groups(cells).items()):
-            seeds = pd.concat([cell.seeds for cell in group])
+            places = np.concatenate([cell.places for cell in group])[::step]
             axes.plot(
-                *(seeds["competence"], seeds["excess"], MARKS[i % len(MARKS)]),
+                *(competence[places], excess[places], MARKS[i % len(MARKS)]),
                 color=WHEEL[i % len(WHEEL)],
                 markeredgecolor=theme.ground,
                 label=name,
                 clip_on=False,
-                **crowded(len(seeds)),
+                **crowded(len(places)),
             )
         axes.axhline(0, color=theme.ink, linewidth=1)
         low = min(axes.get_xlim()[0], 0.88)
@@ -120,6 +130,7 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
         "rewards at equal competence; above the line is more than the task needs. "
         + shared.words
         + groups_left_out(cells)
+        + (f" One seed in {step} of all {points:,} is drawn." if step > 1 else "")
     )
     title = f"{world}: power against competence"
     return Picture(f"competence-{slug(world)}", title, caption, draw)
@@ -129,7 +140,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
     if curves.empty or not {"timesteps", "competence", "trial"} <= set(curves.columns):
         return None
     groups = {
-        name: curves[curves["trial"].isin(pd.concat([cell.seeds for cell in group])["trial"])]
+        name: curves[curves["trial"].isin(_together(group, ["trial"])["trial"])]
         for name, group in few_groups(cells).items()
     }
     groups = {name: rows for name, rows in groups.items() if not rows.empty}
@@ -192,17 +203,20 @@ def _frontier(
         return None
     keys = [name for name in SETTING if name in frontiers]
     names = dict.fromkeys((*("openness", "goal"), *varying(frontiers, keys)))
-    groups = {
-        name: pd.concat([cell.seeds for cell in group]) for name, group in few_groups(cells).items()
-    }
+    columns = [*keys, "success", "acquired"]
+    groups = {name: _together(group, columns) for name, group in few_groups(cells).items()}
+    known = pd.concat([seeds[seeds["acquired"].notna()] for seeds in groups.values()])
+    known = known.drop_duplicates(keys)
+    with_agents = [
+        (same, lines) for same, lines in by_cell(frontiers, keys) if len(same_rows(known, same))
+    ]
+    left_out = len(with_agents) - MOST_PANELS
     panels = []
-    for same, lines in by_cell(frontiers, keys):
+    for same, lines in with_agents[:MOST_PANELS]:
         here = {name: same_rows(seeds, same) for name, seeds in groups.items()}
-        if any(seeds["acquired"].notna().any() for seeds in here.values()):
-            beside = same_rows(references, same)
-            panels.append((setting(same, list(names)), lines, here, beside))
-    left_out = len(panels) - MOST_PANELS
-    panels = panels[:MOST_PANELS]
+        step = max(1, ceil(max(map(len, here.values())) / MOST_POINTS))
+        here = {name: seeds[::step] for name, seeds in here.items()}
+        panels.append((setting(same, list(names)), lines, here, same_rows(references, same)))
     if not panels:
         return None
 

@@ -26,7 +26,8 @@ from powerseek.experiments.tails import LEAST_SEEDS as TAIL_SEEDS
 from powerseek.experiments.tails import tail_grid
 from powerseek.experiments.view import View
 
-MOST_ROWS = 3_000_000
+MOST_SETTINGS = 1000
+"""Settings of which pictures are drawn: of the worlds that begin within the first so many."""
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,19 @@ def sections(view: View) -> list[Section]:
     if view.results.empty:
         return [Section("What each treatment led to", (Words("No trial has finished yet."),))]
     worlds = cells_of(view)
+    drawn = _drawn(worlds)
     curves, frontiers = view.table("curves"), view.table("frontiers")
     beside = trials(view.references)
     made = (
-        Section("What each treatment led to", _treatments(view, worlds)),
-        Section("Density and horizon", tuple(density_pictures(worlds, view.keys, frontiers))),
+        Section("What each treatment led to", _treatments(view, worlds, drawn)),
+        Section("Density and horizon", tuple(density_pictures(drawn, view.keys, frontiers))),
         Section("Comparisons", _comparisons(view)),
-        Section("Power against competence", tuple(competence_pictures(worlds, view.keys, curves))),
-        Section("The need frontier", tuple(frontier_pictures(worlds, frontiers, beside))),
+        Section("Power against competence", tuple(competence_pictures(drawn, view.keys, curves))),
+        Section("The need frontier", tuple(frontier_pictures(drawn, frontiers, beside))),
         Section("Replays", _replays(view)),
-        Section("Calibration", _calibration(view, worlds, beside, frontiers)),
+        Section("Calibration", _calibration(view, worlds, drawn, beside, frontiers)),
         Section("Upper tails", _tails(view, worlds)),
-        Section("Censoring and reach", _reach(view, worlds)),
+        Section("Censoring and reach", _reach(view, worlds, drawn)),
     )
     return [section for section in made if section.parts]
 
@@ -99,8 +101,8 @@ def write_figures(parts: Sequence[Section], folder: Path) -> list[Path]:
     written = []
     for picture in pictures(parts):
         path = folder / f"{picture.name}.png"
-        path.write_bytes(picture.png())
-        path.with_suffix(".svg").write_bytes(picture.svg())
+        for file, data in zip((path, path.with_suffix(".svg")), picture.files(), strict=True):
+            file.write_bytes(data)
         written.append(path)
     return written
 
@@ -125,10 +127,24 @@ def headline(view: View) -> str:
     return "; ".join(words) + "."
 
 
-def _treatments(view: View, worlds: Worlds) -> tuple[Part, ...]:
+def _drawn(worlds: Worlds) -> Worlds:
+    """The worlds of which pictures are drawn."""
+    found: Worlds = {}
+    for world, cells in worlds.items():
+        if sum(map(len, found.values())) < MOST_SETTINGS:
+            found[world] = cells
+    return found
+
+
+def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
     grids = world_grids(view.summary)
     meanings = Terms("What the columns mean", legend(grids))
-    return (*grids, meanings, *treatment_pictures(worlds))
+    said = (
+        f"Pictures are drawn of {', '.join(drawn)} only, the first {len(drawn)} of {len(worlds)} "
+        "worlds in the order of the study; the tables hold all worlds."
+    )
+    few = [Words(said)] if len(drawn) < len(worlds) else []
+    return (*grids, meanings, *few, *treatment_pictures(drawn))
 
 
 def _comparisons(view: View) -> tuple[Part, ...]:
@@ -146,9 +162,7 @@ def _comparisons(view: View) -> tuple[Part, ...]:
 
 def _replays(view: View) -> tuple[Part, ...]:
     """One episode of each extreme, played back."""
-    # Of more rows than these the long table is never in memory.
-    few = view.folder is not None and view.results.rows <= MOST_ROWS
-    pairs = replays(view.results.frame(), view.folder) if few and view.folder else []
+    pairs = replays(view.results, view.folder) if view.folder else []
     if not pairs:
         return ()
     told = (
@@ -161,7 +175,7 @@ def _replays(view: View) -> tuple[Part, ...]:
 
 
 def _calibration(
-    view: View, worlds: Worlds, beside: pd.DataFrame, frontiers: pd.DataFrame | None
+    view: View, worlds: Worlds, drawn: Worlds, beside: pd.DataFrame, frontiers: pd.DataFrame | None
 ) -> tuple[Part, ...]:
     """Known agents, exact optima and trained agents on one scale, or how to get there."""
     said = (
@@ -185,7 +199,7 @@ def _calibration(
     doubted = [Words(f"{world}: {doubt}") for world, all, _ in found for doubt in doubts(all)]
     if without := [world for world in worlds if world not in known]:
         doubted.append(Words(f"Without such agents, so not shown here: {', '.join(without)}."))
-    rulers = [ruler(world, all) for world, all, _ in found]
+    rulers = [ruler(world, all) for world, all, _ in found if world in drawn]
     return (Words(said), *doubted, *grids, Terms("What the columns mean", legend(grids)), *rulers)
 
 
@@ -204,7 +218,7 @@ def _tails(view: View, worlds: Worlds) -> tuple[Part, ...]:
     return (Words(said), *found)
 
 
-def _reach(view: View, worlds: Worlds) -> tuple[Part, ...]:
+def _reach(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
     steps = crossings(view.trained)
     known = levels(view.trained)
     said = (
@@ -217,8 +231,8 @@ def _reach(view: View, worlds: Worlds) -> tuple[Part, ...]:
     parts += [reach_grid(world, cells, view.keys, steps) for world, cells in worlds.items()]
     if not known:
         return (*parts, Words("No seed reached a competence that the study watched for."))
-    drawn = [reach_picture(w, cells, view.keys, steps, known[-1]) for w, cells in worlds.items()]
-    parts += [picture for picture in drawn if picture is not None]
+    shown = [reach_picture(w, cells, view.keys, steps, known[-1]) for w, cells in drawn.items()]
+    parts += [picture for picture in shown if picture is not None]
     ratios = [ratio_grid(w, cells, view.keys, steps, known[-1]) for w, cells in worlds.items()]
     if any(ratios):
         compared = (

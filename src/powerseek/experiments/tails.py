@@ -12,6 +12,7 @@ from powerseek.experiments.drawing import Cell
 from powerseek.experiments.presentation import (
     DAGGER,
     MISSING,
+    MOST_ROWS,
     SHORT,
     Grid,
     dial,
@@ -19,6 +20,7 @@ from powerseek.experiments.presentation import (
     setting,
     varying,
 )
+from powerseek.experiments.resampling import Floats
 from powerseek.experiments.statistics import cvar, iqm, upper_quantile
 
 TAILED = {"excess": "excess", "disabled": "off"}
@@ -45,18 +47,22 @@ def tails(cells: Sequence[Cell]) -> pd.DataFrame:
     rows = []
     for cell in cells:
         row: dict[str, float] = {
-            "seeds": len(cell.seeds),
-            "scored": len(cell.scored),
-            "behind": ceil(len(cell.scored) / 10),
-            "iqm": iqm(cell.seeds["competence"].dropna()),
+            "seeds": len(cell.places),
+            "scored": (scored := len(cell.values("competence", scored=True))),
+            "behind": ceil(scored / 10),
+            "iqm": iqm(_known(cell.values("competence"))),
         }
         for name in TAILED:
-            row |= _tail(name, cell.scored[name].dropna().to_numpy(dtype=np.float64))
+            row |= _tail(name, _known(cell.values(name, scored=True)))
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _tail(name: str, values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> dict[str, float]:
+def _known(values: Floats) -> Floats:
+    return np.asarray(values[~np.isnan(values)])
+
+
+def _tail(name: str, values: Floats) -> dict[str, float]:
     many = values.size >= LEAST_SEEDS
     return {
         name: float(values.mean()) if values.size else np.nan,
@@ -74,11 +80,13 @@ def tail_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | 
         cells: Its cells.
         keys: Columns that make a cell.
     """
+    total, every = len(cells), cells
+    cells = cells[:MOST_ROWS]
     table = tails(cells)
     shown = {name: head for name, head in TAILED.items() if table[f"{name}_max"].notna().any()}
     if not shown:
         return None
-    dials = pd.DataFrame([{key: cell.row[key] for key in keys} for cell in cells])
+    dials = pd.DataFrame([{key: cell.row[key] for key in keys} for cell in every])
     varied = varying(dials, [key for key in keys if key != "world"])
     same = setting(cells[0].row, [k for k in keys if k not in ("world", *varied)])
     many = bool((table["scored"] >= LEAST_SEEDS).any())
@@ -106,4 +114,5 @@ def tail_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | 
         dials=len(varied),
         rows=tuple(rows),
         muted=tuple(not cell.row["confirmatory"] for cell in cells),
+        total=total,
     )

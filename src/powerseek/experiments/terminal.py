@@ -11,6 +11,7 @@ from rich.text import Text
 from powerseek.experiments.hypotheses_text import Verdicts
 from powerseek.experiments.kinds import KINDS
 from powerseek.experiments.presentation import (
+    MOST_ROWS,
     Grid,
     contrast_grids,
     legend,
@@ -70,14 +71,17 @@ def _indented(words: str, by: int = 2) -> Padding:
 
 def _print_grid(grid: Grid, console: Console) -> None:
     console.print(Text(grid.title, style="bold"))
+    rows = grid.rows[:MOST_ROWS]
     for columns in _fitting(grid, console.width):
         drawn = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
         for i in columns:
             words = i < grid.dials or grid.headers[i] == "verdict"
             drawn.add_column(Text(grid.headers[i]), justify="left" if words else "right")
-        for row, muted in zip(grid.rows, grid.muted, strict=True):
+        for row, muted in zip(rows, grid.muted, strict=False):
             drawn.add_row(*(Text(row[i]) for i in columns), style="dim" if muted else "")
         console.print(drawn)
+    if grid.folded:
+        console.print(Text(grid.folded, style="dim"))
     console.print()
 
 
@@ -85,7 +89,7 @@ def _fitting(grid: Grid, width: int) -> list[list[int]]:
     """Columns of each part of a table, so that no part is wider than the console."""
     widths = [
         max(cell_len(text) for text in column) + 1
-        for column in zip(grid.headers, *grid.rows, strict=True)
+        for column in zip(grid.headers, *grid.rows[:MOST_ROWS], strict=True)
     ]
     dial_columns = list(range(grid.dials))
     parts = [dial_columns.copy()]

@@ -3,126 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, inf, isfinite, log, nan
+from math import ceil, isfinite, log, nan
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from powerseek.experiments import kinds
+from powerseek.experiments.comparisons import LEVEL, Comparison
 from powerseek.experiments.power_analysis import seeds_exact
-from powerseek.experiments.statistics import (
-    Estimate,
-    bootstrap,
-    p_difference,
-    p_equivalence,
-    unseen,
-)
+from powerseek.experiments.statistics import Estimate, unseen
 
 LEAST_SEEDS = kinds.LEAST_SEEDS
 LEAST_REACH = 0.9
-LEVEL = 0.05
-UNBOUNDED = (-inf, inf)
-MANY_SEEDS = 500
-"""Above so many seeds a percentile interval covers as well, and costs n^2 less."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two arms compared seed by seed, or one arm held against a line.
-
-    Attributes:
-        effect: Mean of a - b with its 95 % bootstrap interval (widened), n = pairs.
-        spread: Standard deviation of a - b over seeds, nan below two pairs.
-        p_difference: Two-sided paired t test.
-        p_equivalence: TOST against the margin, nan without one.
-        reach: Share of seeds that learnt the task, in arm a and in arm b.
-        margin: Smallest difference of interest set beforehand, nan if none was.
-        inside: Whether the 90 % interval lies within the margin; True where there is none, as of
-            seeds that are all alike.
-        bounds: Range that a - b cannot leave.
-        failed: Trials of arm a and of arm b that ended with an error; they count as not learnt.
-        paired: False for one arm held against a line.
-        exact: Whether nothing here is due to chance: the effect is computed, the same for every
-            seed, and its interval is the range over optimal policies that tie.
-    """
-
-    effect: Estimate
-    spread: float
-    p_difference: float
-    p_equivalence: float
-    reach: tuple[float, float]
-    margin: float
-    inside: bool = True
-    bounds: tuple[float, float] = UNBOUNDED
-    failed: tuple[int, int] = (0, 0)
-    paired: bool = True
-    exact: bool = False
-
-
-def compare(
-    a: ArrayLike,
-    b: ArrayLike,
-    rng: np.random.Generator,
-    *,
-    strata: ArrayLike | None = None,
-    reach: tuple[float, float] = (1.0, 1.0),
-    margin: float = nan,
-    line: float = 0.0,
-    bounds: tuple[float, float] = UNBOUNDED,
-    level: bool = False,
-) -> Comparison:
-    """Paired difference a - b - line; pairs with a nan on either side are left out.
-
-    Args:
-        a: [n], one value a seed.
-        b: [n], the same seeds in the same order; zeros for one arm held against a line.
-        rng: Source of chance.
-        strata: [n] labels (goal, layout) for a stratified bootstrap.
-        reach: Share of seeds that learnt the task, in each arm, in [0, 1].
-        margin: Smallest difference of interest, set beforehand; nan if none was.
-        line: Value that a - b is held against.
-        bounds: Range of a - b, such as (-1, 1) of two shares that jump between 0 and 1 from seed
-            to seed. It cuts the interval, and no p is below the chance that so few seeds missed
-            the ones that jump.
-        level: Whether b is no arm, so that nothing is exchanged between two arms by chance.
-
-    CAVEAT: a share that never jumps (competence of seeds that learnt) is better left unbounded.
-    """
-    first, second = (np.asarray(values, dtype=np.float64) for values in (a, b))
-    second = second + line
-    bounds = (bounds[0] - line, bounds[1] - line)
-    paired = np.isfinite(first) & np.isfinite(second)
-    method = "widened" if paired.sum() <= MANY_SEEDS else "percentile"
-    difference = first - second
-    effect = bootstrap(difference, rng, strata=strata, method=method, bounds=bounds)
-    inside = True
-    if isfinite(margin):
-        near = bootstrap(
-            difference, rng, strata=strata, method=method, bounds=bounds, confidence=1 - 2 * LEVEL
-        )
-        inside = not (near.low <= -margin or near.high >= margin)
-    first, second = first[paired], second[paired]
-    spread = float((first - second).std(ddof=1)) if effect.n > 1 else nan
-    different = p_difference(first, second)
-    if level or line:
-        different = _against_line(different, first - second, bounds)
-    equivalence = nan
-    if isfinite(margin):
-        equivalence = p_equivalence(first, second, margin, paired=True, bounds=bounds)
-    return Comparison(effect, spread, different, equivalence, reach, margin, inside, bounds)
-
-
-def _against_line(p: float, difference: ArrayLike, bounds: tuple[float, float]) -> float:
-    """The p of "the mean is 0" without arms to exchange: at least the chance of unseen seeds."""
-    values = np.asarray(difference, dtype=np.float64)
-    if values.size < 2:
-        return p
-    mean = float(values.mean())
-    missed = min(1.0, 2 * unseen(mean, 0.0, values.size, bounds))
-    alike = np.ptp(values) <= 1e-12 * np.abs(values).max()
-    if not missed and alike:
-        return nan
-    return missed if alike else max(p, missed)
 
 
 def seeds_to_settle(comparison: Comparison, alpha: float = LEVEL) -> int:
@@ -134,7 +25,7 @@ def seeds_to_settle(comparison: Comparison, alpha: float = LEVEL) -> int:
     Without a margin 16: seeds alone settle nothing then.
 
     Args:
-        comparison: From :func:`compare`.
+        comparison: From `comparisons.compare`.
         alpha: Error rate, smaller where several comparisons share it.
 
     CAVEAT: the spread is an estimate too, rough with few seeds; and an effect between none and
@@ -196,7 +87,7 @@ def verdict(comparison: Comparison, *, p: float = nan, control_fires: bool = Fal
     that fired.
 
     Args:
-        comparison: From :func:`compare`.
+        comparison: From `comparisons.compare`.
         p: p of the difference after adjusting for the number of comparisons; nan = unadjusted.
         control_fires: Whether the study's positive control was detected.
     """
@@ -260,7 +151,7 @@ def judge(
     .97 (TOST alone .97).
 
     Args:
-        comparison: From :func:`compare`, with the hypothesis's margin.
+        comparison: From `comparisons.compare`, with the hypothesis's margin.
         direction: ``larger``, ``smaller`` or ``none``: what the effect is claimed to be.
         p: p of the difference, adjusted for the number of hypotheses.
         p_equivalence: p of the equivalence test, adjusted likewise.
