@@ -154,7 +154,7 @@ BAD = {
     "goal that is no YAML": (["homestead", "--goal", "[{"], "--goal", "value"),
     "too many states": (["endgame", "--limit", "99"], "--limit: got 99", "still growing"),
     "no limit": (["endgame", "--limit", "0"], "--limit: got 0", ">= 1"),
-    "out in use": (["endgame", "--out", "."], "--out: got '.'", "'other.txt'"),
+    "out in use": (["endgame", "--out", "."], "--out: got", "'other.txt'"),
     "out is a file": (["endgame", "--out", "other.txt"], "--out", "a directory"),
     "unwritable out": (["endgame", "--out", "/proc/nowhere/out"], "/proc/nowhere/out", "written"),
 }

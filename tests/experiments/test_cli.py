@@ -29,6 +29,7 @@ def call(
 
 
 STUDY = "name: s\nworlds: [{id: homestead}]\ntimesteps: 100\n"
+DEAF = "s3://key:secret@bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=here"
 BAD_SWEEPS = {
     "no such study": ("", ["nothing"], "quick"),
     "not YAML": ("a: [", ["s.yaml"], "YAML"),
@@ -45,7 +46,8 @@ BAD_SWEEPS = {
     "no address": (STUDY, ["s.yaml", "--address", "host:port"], "--address"),
     "out in use": (STUDY, ["s.yaml", "--out", "."], "--out"),
     "resume of something else": (STUDY, ["s.yaml", "--out", ".", "--resume"], "--out"),
-    "an object store": (STUDY, ["s.yaml", "--out", "s3://bucket/x"], "mount the store"),
+    "a store unknown here": (STUDY, ["s.yaml", "--out", "nosuch://bucket/x"], "pyarrow"),
+    "a store out of reach": (STUDY, ["s.yaml", "--out", DEAF], "s3://key:***@bucket/x"),
     "another machine": (STUDY, ["s.yaml", "--out", "file://there/x"], "mount the store"),
     "unwritable out": (STUDY, ["s.yaml", "--out", "/proc/nowhere/out"], "/proc/nowhere/out"),
 }
@@ -61,6 +63,7 @@ def test_bad_input_is_one_message_and_nothing_is_written(
     assert out == ""
     assert named in err
     assert "Traceback" not in err
+    assert "secret" not in err
     assert err.count("error:") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"]
 
@@ -83,7 +86,7 @@ BAD_TRAINS = {
     "gamma": (["--world", "homestead", "--gamma", "0"], "--gamma"),
     "agent": (["--world", "homestead", "--agent", "pppo"], "--agent"),
     "timesteps": (["--world", "homestead", "--timesteps", "-1"], "--timesteps"),
-    "an object store": (["--world", "homestead", "--out", "gs://b/x"], "--out"),
+    "a store unknown here": (["--world", "homestead", "--out", "nosuch://b/x"], "--out"),
 }
 
 
@@ -121,14 +124,19 @@ def test_train_keeps_a_model_that_evaluate_measures(call: Call, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "words", [["report", "s3://bucket/x"], ["analyse", "homestead", "--out", "hdfs://a/x"]]
+    ("words", "said"),
+    [
+        (["report", "nosuch://bucket/x"], "DIR: got"),
+        (["report", "memory://empty/x"], "DIR: got 'memory://empty/x'"),
+        (["analyse", "homestead", "--out", "hdfs://a/x"], "mount the store"),
+    ],
 )
-def test_an_address_of_an_object_store_is_refused_and_no_folder_named_so(
-    words: list[str], call: Call, tmp_path: Path
+def test_an_address_that_holds_nothing_is_refused_and_no_folder_named_so(
+    words: list[str], said: str, call: Call, tmp_path: Path
 ) -> None:
     code, out, err = call(*words)
     assert (code, out) == (2, "")
-    assert "mount the store" in err
+    assert said in err
     assert words[-1] in err
     assert list(tmp_path.iterdir()) == []
 

@@ -60,7 +60,7 @@ def page(table, out):
 def test_verdicts_come_first_on_the_page_and_last_in_the_terminal(tmp_path):
     table = frame(*planted(1.0))
     words, text = page(table, registered(tmp_path, CLAIM))
-    assert text.index('<h2 id="verdicts">Verdicts</h2>') < text.index("What this page is about")
+    assert text.index('<h2 id="verdicts">Verdicts</h2>') < text.index('<h2 id="about">')
     shown = printed(table, tmp_path)
     assert shown.index("Verdicts") > shown.index("Comparisons" if "Comparisons" in shown else "off")
     flat = " ".join(shown.split())

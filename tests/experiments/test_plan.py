@@ -89,7 +89,9 @@ def test_the_shipped_study_counted() -> None:
     study = load_study("quick")
     plan = make_plan(study)
     grid = trials(study)
-    assert (plan.trials, plan.steps) == (len(grid), sum(t.cell.timesteps for t in grid))
+    assert plan.trials + plan.references == len(grid)
+    assert plan.references == 5 * len(study.references)
+    assert plan.steps == sum(t.cell.timesteps for t in grid)
     assert sum(share.cells for share in plan.worlds) == len(cells(study))
     found = {(row.kind, row.world): row.settings for row in plan.compared}
     # Two delays in each of three and two levels of openness, and so on, by hand.
@@ -259,7 +261,7 @@ def test_a_pilot_measures_and_leaves_nothing(
     assert (len(pilot.worlds), len(pilot.arms), len(pilot.paces)) == (1, 2, 2)
     learner, scripted = (pilot.paces[pace_of(cell)] for cell in cells(study)[:2])
     assert learner.step > 0
-    assert learner.batch == 4096
+    assert learner.batch == 32 * 64  # the settings of off-switch
     assert learner.kept > scripted.kept > 0
     assert scripted.batch == 0
     reasons = {arm.none != "" for arm in pilot.arms.values()}

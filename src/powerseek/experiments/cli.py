@@ -49,12 +49,16 @@ Episodes = Annotated[int, typer.Option(help="Episodes of each evaluation.")]
 @app.command()
 def sweep(
     study: StudyArgument,
-    out: Annotated[str | None, typer.Option(help="Results directory [default: runs/NAME].")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Results: a directory, or s3://... and the like [default: runs/NAME]."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")] = False,
     workers: Annotated[int | None, typer.Option(help="Trials at a time [default: cores].")] = None,
     address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
 ) -> None:
     """Run a study and report what it found."""
+    from powerseek.experiments.files import plain
     from powerseek.experiments.run import run_study
     from powerseek.experiments.study import load_study
 
@@ -66,7 +70,7 @@ def sweep(
         words = ["powerseek", "sweep", study, "--out", out, "--resume"]
         for name, value in (("--workers", workers), ("--address", address)):
             words += [name, str(value)] if value is not None else []
-        _say(f"Stopped; finished trials are kept. Go on with: {shlex.join(words)}")
+        _say(f"Stopped; finished trials are kept. Go on with: {plain(shlex.join(words))}")
         raise typer.Exit(INTERRUPTED) from None
     _show(finished)
     if finished.failed:
@@ -137,7 +141,7 @@ def train(
         _say(f"warning: {caution}")
     _measures(rows)
     if model is not None:
-        _say(f"model: {_shown(model)}", error=False)
+        _say(f"model: {model}", error=False)
 
 
 @app.command()
@@ -158,18 +162,20 @@ def evaluate(
 
 @app.command()
 def report(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Results directory of a sweep.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="The --out of a sweep.")],
 ) -> None:
     """Merge and report what a results directory holds."""
-    from powerseek.experiments.files import folder_of
     from powerseek.experiments.grid import trials
+    from powerseek.experiments.remote import store_at
     from powerseek.experiments.run import finish
-    from powerseek.experiments.store import Store
 
-    store = Store(folder_of(folder, "DIR"))
-    grid = trials(store.study())
-    store.check(grid)
-    _show(finish(store, grid, anew=True))
+    store = store_at(folder, "DIR")
+    with store.naming():
+        store.fetch()
+        grid = trials(store.study())
+        store.check(grid)
+        finished = finish(store, grid, anew=True)
+    _show(finished)
 
 
 @app.command()
@@ -262,19 +268,20 @@ def _show(finished: Finished) -> None:
     from powerseek.experiments.terminal import print_table
 
     print_table(finished.view, _console())
+    shown = finished.store.shown
     lines = [("results", finished.store.results), ("report", finished.report)]
     lines += [("figure", path) for path in finished.figures]
     for name, path in lines:
-        _say(f"{name + ':':<13}{_shown(path)}", error=False)
+        _say(f"{name + ':':<13}{shown(path)}", error=False)
     for caution in finished.cautions:
         _say(f"warning: {caution}")
-    _say(f"curves:      tensorboard --logdir {shlex.quote(_shown(finished.tensorboard))}", False)
+    _say(f"curves:      tensorboard --logdir {shlex.quote(shown(finished.tensorboard))}", False)
     _say("             (beside it: cells, one run a cell; trials, one run a trial)", False)
     for trial in finished.failed:
         path = finished.store.error_path(trial)
         reason = path.read_text().strip().splitlines()[-1:] or ["no reason given"]
         _say(f"failed: {trial.cell.world} {trial.cell.label()} seed {trial.seed}: {reason[0]}")
-        _say(f"        {_shown(path)}")
+        _say(f"        {shown(path)}")
     if finished.failed:
         _say(f"{len(finished.failed)} failed; --resume tries them again.")
 

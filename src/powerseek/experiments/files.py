@@ -18,6 +18,18 @@ import pyarrow.parquet as pq
 from powerseek.errors import InvalidInput, PowerseekError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+_SECRET = re.compile(r"(://[^/@:\s]*):[^/@\s]*@")
+
+
+def plain(text: str) -> str:
+    """A text without the passwords of the addresses in it."""
+    return _SECRET.sub(r"\1:***@", text)
+
+
+def is_elsewhere(given: str | Path) -> bool:
+    """Whether this is the address of something other than a folder."""
+    found = _SCHEME.match(str(given))
+    return found is not None and found[1].lower() != "file"
 
 
 def folder_of(given: str | Path, field: str = "--out") -> Path:

@@ -50,6 +50,12 @@ def damaged_oracle(cell: Cell, out: Path) -> list[Path]:
     return [path] if path.is_file() and _read(path, setting) is None else []
 
 
+def oracle_names(cell: Cell) -> tuple[str, ...]:
+    """The files of `oracle_of` and `optimum_of`, by their path below the results directory."""
+    settings = (_setting(cell, names) for names in (_WORLD, _ARM))
+    return tuple(_path(Path(), setting).as_posix() for setting in settings)
+
+
 def holdings_scale(cell: Cell, facts: Oracle | None) -> float:
     """Attainable maximum of the holdings, which a power weight pays in full; 1 if not known."""
     if facts is None or not cell.power_weight or not facts.holdings > 0:

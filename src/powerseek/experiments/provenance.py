@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from powerseek.experiments.files import plain
+
 LIBRARIES = ("powerseek", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib", "ray")
 
 
@@ -24,11 +26,11 @@ def cores() -> int:
 
 
 def command_line() -> str:
-    """The command this process was started with."""
+    """The command this process was started with, without the passwords of addresses."""
     program = Path(sys.argv[0]).name
     if program == "cli.py":
         program = "powerseek"
-    return " ".join([program, *sys.argv[1:]])
+    return plain(" ".join([program, *sys.argv[1:]]))
 
 
 def describe_run(command: str, seconds: float, workers: int, busy: float) -> dict[str, Any]:

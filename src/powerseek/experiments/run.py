@@ -21,6 +21,7 @@ from powerseek.experiments.files import StoreError, guard
 from powerseek.experiments.grid import Trial, cautions, trials
 from powerseek.experiments.progress import Display, Tally
 from powerseek.experiments.provenance import command_line, cores, describe_run
+from powerseek.experiments.remote import store_at
 from powerseek.experiments.store import Store
 from powerseek.experiments.study import Study, load_study
 from powerseek.experiments.tensorboard import logdir
@@ -60,7 +61,7 @@ class Finished:
 
     @property
     def report(self) -> Path:
-        """The HTML page."""
+        """The HTML page; of results elsewhere, as everything here, a copy for as long as this."""
         return self.store.out / REPORT
 
     @property
@@ -83,7 +84,8 @@ def run_study(
 
     Args:
         study: A study, the path of one, or the name of a shipped one.
-        out: Results directory; by default ``runs/<name>``.
+        out: Results directory, or the address of one elsewhere (``s3://bucket/path``, whatever
+            pyarrow opens); by default ``runs/<name>``.
         resume: Go on with what `out` already holds: finished trials are not run again, others go
             on from their checkpoints, and failed ones are tried again.
         workers: Trials at a time; by default one per core.
@@ -93,7 +95,7 @@ def run_study(
 
     Raises:
         InvalidInput: Bad input, found before the first trial; nothing is written.
-        StoreError: The results directory cannot be written.
+        StoreError: The results directory cannot be written or reached.
         SweepStopped: It can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped; finished trials are kept.
     """
@@ -110,18 +112,30 @@ def run_study(
     grid = trials(study)
     for caution in cautions(study):
         console.print(f"warning: {caution}", style="yellow", markup=False, highlight=False)
-    store = Store(out or Path("runs") / study.name)
+    store = store_at(out or Path("runs") / study.name)
     store.open(study, grid, resume)
     missing = store.missing(grid)
     try:
-        overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
-        guard(store.out, overview.refresh)
-        if missing:
-            most = workers or cores()
-            _run(study, grid, missing, store, overview, most, address, console, checkpoint_seconds)
-            store.tidy(grid)
+        with store.naming():
+            overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
             guard(store.out, overview.refresh)
-        return finish(store, grid)
+            if missing:
+                most = workers or cores()
+                _run(
+                    study,
+                    grid,
+                    missing,
+                    store,
+                    overview,
+                    most,
+                    address,
+                    console,
+                    checkpoint_seconds,
+                )
+                store.fetch()
+                store.tidy(grid)
+                guard(store.out, overview.refresh)
+            return finish(store, grid)
     except StoreError as error:
         raise SweepStopped(str(error)) from None
 
@@ -146,6 +160,7 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
         figures = tuple(write_figures(parts, store.out))
         write_summary(view, parts, store.out)
         write_report(view, parts, store.out)
+    store.send()
     return Finished(view, tuple(store.failed(grid)), store, figures, tuple(cautions))
 
 
@@ -183,10 +198,8 @@ def _run(
     console.print(watch, highlight=False, markup=False, soft_wrap=True)
     tally = Tally(len(grid), before=len(grid) - len(missing), work=work)
     try:
-        with Display(tally, console) as display:
-            run_trials(
-                missing, store, display, workers, address, checkpoint_seconds, overview.ended
-            )
+        with Display(tally, console) as display, store.following(overview.ended) as ended:
+            run_trials(missing, store, display, workers, address, checkpoint_seconds, ended)
     finally:
         seconds = time.monotonic() - begun
         run = describe_run(command_line(), seconds, workers, tally.busy)

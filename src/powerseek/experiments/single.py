@@ -11,7 +11,8 @@ import pandas as pd
 from powerseek.errors import InvalidInput
 from powerseek.experiments.grid import Trial, cautions, cells, unwarned
 from powerseek.experiments.oracles import optimum_of, oracle_of
-from powerseek.experiments.store import COLUMNS, MODELS, Store, describe
+from powerseek.experiments.remote import store_at
+from powerseek.experiments.store import COLUMNS, MODELS, describe
 from powerseek.experiments.study import make_study
 from powerseek.experiments.trial import Judge, run_trial, trial_of_card
 from powerseek.registry import make_world
@@ -19,16 +20,17 @@ from powerseek.registry import make_world
 
 def train_one(
     given: Mapping[str, Any], seed: int, out: str | Path | None
-) -> tuple[pd.DataFrame, Path | None, tuple[str, ...]]:
+) -> tuple[pd.DataFrame, str | None, tuple[str, ...]]:
     """Train the one cell of a study.
 
     Args:
         given: The study, as its file would hold it.
         seed: Training seed.
-        out: Where model and measures go; by default ``runs/train/<identity>``.
+        out: Where model and measures go, as for a sweep; by default ``runs/train/<identity>``.
 
     Returns:
-        Its rows, its model (None for an agent without one) and what should be said beside it.
+        Its rows, where its model lies (None for an agent without one) and what should be said
+        beside it.
 
     Raises:
         InvalidInput: Bad input; nothing is written.
@@ -36,14 +38,16 @@ def train_one(
     study = make_study(given)
     (cell,) = cells(study)
     trial = Trial(cell, seed, study.name)
-    store = Store(out or Path("runs") / "train" / trial.key)
+    store = store_at(out or Path("runs") / "train" / trial.key)
+    store.fetch()
     held = store.out.exists() and (not store.out.is_dir() or any(store.out.iterdir()))
     if out is not None and held:
-        raise InvalidInput("--out", str(out), "an empty or absent directory")
-    rows = run_trial(trial, store.out)
-    store.write(trial, rows)
+        raise InvalidInput("--out", store.told(str(store.out)), "an empty or absent directory")
+    with store.naming():
+        rows = run_trial(trial, store.out)
+        store.write(trial, rows)
     model = store.out / MODELS / f"{trial.key}.zip"
-    return rows, model if model.is_file() else None, cautions(study)
+    return rows, store.shown(model) if model.is_file() else None, cautions(study)
 
 
 def evaluate_one(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -56,10 +57,11 @@ KEPT = "study.yaml"
 ROW_GROUP = 1 << 20
 MODELS = "models"
 CHECKPOINTS = "checkpoints"
+Ended: TypeAlias = Callable[[Trial], None]
 
 
 class Store:
-    """One study's results directory.
+    """One study's results directory; of results elsewhere (`remote`) a copy for one process.
 
     Args:
         out: The directory, as a path or as ``file:///`` and its path; made absolute.
@@ -72,6 +74,47 @@ class Store:
         self.out = folder_of(out)
         self.trials = self.out / "trials"
         self.results = self.out / "results.parquet"
+
+    @property
+    def address(self) -> str:
+        """What leads to the same results from another process; see `remote.store_at`."""
+        return str(self.out)
+
+    def fetch(self) -> None:
+        """Have here what processes elsewhere have kept, models and trials' events aside."""
+
+    def send(self) -> None:
+        """Keep where the results lie what was made here of all trials together."""
+
+    def begin(self, trial: Trial) -> None:
+        """Have here what this trial goes on from; what other trials left here goes."""
+
+    def sent(self, path: Path) -> None:
+        """Keep where the results lie a file that was written while a trial runs."""
+
+    def following(self, ended: Ended) -> AbstractContextManager[Ended]:
+        """A function to be told of each trial that has ended, which tells `ended` once it is here.
+
+        Args:
+            ended: Is told from one thread at a time, at the latest when the context ends; not of
+                trials that are not here by then.
+        """
+        return contextlib.nullcontext(ended)
+
+    def naming(self) -> AbstractContextManager[None]:
+        """Errors raised within speak of where the results lie."""
+        return contextlib.nullcontext()
+
+    def told(self, text: str) -> str:
+        """A text that speaks of where the results lie."""
+        return text
+
+    def shown(self, path: Path) -> str:
+        """A path below `out` as a user would type it here."""
+        try:
+            return str(path.relative_to(Path.cwd()))
+        except ValueError:
+            return str(path)
 
     def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
         """Begin or take up a study here; nothing is written where it is refused.
@@ -89,8 +132,7 @@ class Store:
         if not self.out.exists() or not any(self.out.iterdir()):
             return
         if not resume:
-            hint = f"Go on with: powerseek sweep {study.name} --out {_shown(self.out)} --resume"
-            raise InvalidInput("--out", str(self.out), "an empty or absent directory", hint)
+            raise self._used(study)
         held = self._held()
         if held and held["identity"] != identity(study):
             content = different(held["content"], _content(study))
@@ -102,6 +144,11 @@ class Store:
         keys = {trial.key for trial in grid}
         check_trials(self.trials, keys, SCHEMA)
         check_results(self.results, keys, keys, SCHEMA)  # what is gone will be run again
+
+    def _used(self, study: Study) -> InvalidInput:
+        where = self.shown(self.out)
+        hint = f"Go on with: powerseek sweep {study.name} --out {where} --resume"
+        return InvalidInput("--out", str(self.out), "an empty or absent directory", hint)
 
     def _held(self) -> dict[str, Any]:
         """The manifest, or what stands for one that is damaged or was not written yet.
@@ -176,11 +223,14 @@ class Store:
         treatments = {t.cell.key: t.cell for t in grid if not t.cell.is_reference}
         content = registration(study, list(treatments.values()))
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        begun = self.out.is_dir() and may_have_begun(self.out)
-        kept = registered(held, content, digest(content), begun, now)
+        kept = registered(held, content, digest(content), self._begun(), now)
         if kept != held:
             self._write_json(REGISTRATION, kept)
         return kept
+
+    def _begun(self) -> bool:
+        """Whether a trial may have run."""
+        return self.out.is_dir() and may_have_begun(self.out)
 
     def manifest(self) -> dict[str, Any]:
         """What the directory says it holds; empty where it has none.
@@ -422,11 +472,3 @@ def _manifest(study: Study) -> dict[str, Any]:
             "provenance.json": "what made these results",
         },
     }
-
-
-def _shown(path: Path) -> str:
-    """A path as a user would type it here."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

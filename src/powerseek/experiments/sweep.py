@@ -30,11 +30,12 @@ for _name, _value in _ENVIRONMENT.items():  # Ray reads these when it is importe
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
 
-from powerseek.errors import PowerseekError  # noqa: E402
+from powerseek.errors import InvalidInput, PowerseekError  # noqa: E402
 from powerseek.experiments import SweepStopped  # noqa: E402
 from powerseek.experiments.files import StoreError  # noqa: E402
 from powerseek.experiments.grid import Trial  # noqa: E402
 from powerseek.experiments.progress import Display  # noqa: E402
+from powerseek.experiments.remote import store_at  # noqa: E402
 from powerseek.experiments.store import Store  # noqa: E402
 from powerseek.experiments.trial import CHECKPOINT_SECONDS, run_trial  # noqa: E402
 from powerseek.registry import export_entries, import_entries  # noqa: E402
@@ -57,7 +58,8 @@ class Runner(tune.Trainable):
         """Once per worker process: registered worlds, all trials and where results go."""
         import_entries(shared["entries"])
         self.grid: Sequence[Trial] = shared["grid"]
-        self.store = Store(shared["out"])
+        self.out: str = shared["out"]
+        self.store: Store | None = None
         self.checkpoint_seconds: float = shared["checkpoint_seconds"]
         self.reset_config(config)
 
@@ -72,10 +74,12 @@ class Runner(tune.Trainable):
         result = {"index": index, "failed": False, "fatal": "", "done": not self.waiting}
         cautions: list[str] = []
         try:
+            self.store = self.store or store_at(self.out, patient=True)
             trial = self.grid[index]
             done = attempt(trial, self.store, self.checkpoint_seconds, cautions.append)
             result["failed"] = not done
-        except StoreError as error:
+            cautions = [self.store.told(caution) for caution in cautions]
+        except (StoreError, InvalidInput) as error:
             result["fatal"] = str(error)
         node = ray.get_runtime_context().get_node_id()
         return {**result, "cautions": cautions, "busy": time.monotonic() - begun, "node": node}
@@ -104,17 +108,25 @@ def attempt(
     Raises:
         StoreError: The results cannot be written.
     """
-    try:
-        rows = run_trial(trial, store.out, checkpoint_seconds=checkpoint_seconds, caution=caution)
-        store.write(trial, rows)
-    except StoreError:
-        raise
-    except PowerseekError as error:
-        store.write_failed(trial, f"{type(error).__name__}: {error}\n")
-    except Exception:
-        store.write_failed(trial, traceback.format_exc())
-    else:
-        return True
+    with store.naming():
+        store.begin(trial)
+        try:
+            rows = run_trial(
+                trial,
+                store.out,
+                checkpoint_seconds=checkpoint_seconds,
+                caution=caution,
+                sent=store.sent,
+            )
+            store.write(trial, rows)
+        except StoreError:
+            raise
+        except PowerseekError as error:
+            store.write_failed(trial, f"{type(error).__name__}: {error}\n")
+        except Exception:
+            store.write_failed(trial, traceback.format_exc())
+        else:
+            return True
     return False
 
 
@@ -164,6 +176,12 @@ class Watch(_Here, tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died (killed, out of memory): its trial is tried again, or failed."""
+        try:
+            self._died(trial)
+        except StoreError as error:
+            self.fatal = self.fatal or str(error)
+
+    def _died(self, trial: Any) -> None:
         left = [index for index in trial.config["trials"] if index not in self.finished]
         kept = [index for index in left if self.store.done(self.grid[index])]
         for index in kept:  # it died after keeping the rows and before saying so
@@ -223,7 +241,7 @@ def run_trials(
 
     Args:
         grid: What to run, in order.
-        store: Where results go; on a cluster, a folder that every node sees.
+        store: Where results go; on a cluster, elsewhere or a folder that every node sees.
         display: Shows progress.
         workers: Trials at a time, one core each.
         address: A running Ray cluster; by default Ray is started here and stopped at the end.
@@ -240,7 +258,7 @@ def run_trials(
         runner = tune.with_parameters(
             Runner,
             grid=list(grid),
-            out=str(store.out),
+            out=store.address,
             entries=export_entries(),
             checkpoint_seconds=checkpoint_seconds,
         )

@@ -16,6 +16,7 @@ from powerseek.agents import Checkpoint, Progress, TrainedAgent, calmed, rollout
 from powerseek.envs.task import Task
 from powerseek.exact import Optimum, Oracle
 from powerseek.experiments.beside import keep_curve
+from powerseek.experiments.files import StoreError
 from powerseek.experiments.grid import Cell, Trial, unwarned
 from powerseek.experiments.lookahead import lookahead_of
 from powerseek.experiments.oracles import holdings_scale, optimum_of, oracle_of
@@ -174,12 +175,28 @@ class Watch:
         )
 
 
+@dataclass
+class _Sent(Checkpoint):
+    """A checkpoint that is sent on each time it is written; training does not need that."""
+
+    sent: Callable[[Path], None] = field(default=lambda path: None)
+
+    def write(self, of: Mapping[str, Any], parts: Mapping[str, bytes]) -> None:
+        """Keep `parts`, here and there."""
+        super().write(of, parts)
+        try:
+            self.sent(self.path)
+        except StoreError as error:
+            self.caution(f"{error}; an interruption costs more.")
+
+
 def run_trial(
     trial: Trial,
     out: Path,
     *,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     caution: Callable[[str], None] | None = None,
+    sent: Callable[[Path], None] = lambda path: None,
 ) -> pd.DataFrame:
     """Train and measure one trial; its model, curves and exact numbers are kept under `out`.
 
@@ -195,6 +212,8 @@ def run_trial(
         checkpoint_seconds: Seconds of training between checkpoints, >= 0.
         caution: Is told, in a line, why a checkpoint that is there is not used; by default a
             warning.
+        sent: Is told of the checkpoint whenever it has been written; a StoreError of it is a
+            caution.
 
     Returns:
         The rows of the results, one per checkpoint x evaluation x metric.
@@ -209,12 +228,13 @@ def run_trial(
         judge = Judge(task, facts, optimum_of(cell, out), trial.seed)
         with Curves(out, trial) as curves:
             watch = Watch(judge, cell, curves)
-            kept = Checkpoint(
+            kept = _Sent(
                 checkpoint_path(out, trial),
                 checkpoint_seconds,
                 about={"trial": trial.key},
                 keep=watch.snapshot,
                 take=watch.restore,
+                sent=sent,
             )
             if caution is not None:
                 kept.caution = caution
