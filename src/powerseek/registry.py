@@ -174,6 +174,7 @@ _ARMS = {
 }
 rewards: Registry[Any] = Registry("reward", "powerseek.rewards", _ARMS)
 _AGENTS = {
+    "cohort-ppo": "powerseek.agents.learners",
     "hoarder": "powerseek.agents.scripted",
     "maskable-ppo": "powerseek.agents.learners",
     "minimal-need": "powerseek.agents.planners",

@@ -17,6 +17,7 @@ from powerseek.agents.training import (
 )
 
 if TYPE_CHECKING:
+    from powerseek.agents.cohort import CohortAgent, CohortCallback, Failure, train_cohort
     from powerseek.agents.sb3 import (
         NetworkPolicy,
         TaskVecEnv,
@@ -27,13 +28,21 @@ if TYPE_CHECKING:
     )
 
 # These load PyTorch, so they are imported when first used.
-_LEARNING = ("NetworkPolicy", "TaskVecEnv", "load_agent", "read_card", "save_agent", "task_of")
+_SB3 = ("NetworkPolicy", "TaskVecEnv", "load_agent", "read_card", "save_agent", "task_of")
+_COHORT = ("CohortAgent", "CohortCallback", "Failure", "train_cohort")
+_LEARNING = {
+    **dict.fromkeys(_SB3, "powerseek.agents.sb3"),
+    **dict.fromkeys(_COHORT, "powerseek.agents.cohort"),
+}
 
 __all__ = [
     "Builder",
     "Callback",
     "Checkpoint",
     "CheckpointIgnored",
+    "CohortAgent",
+    "CohortCallback",
+    "Failure",
     "NetworkPolicy",
     "Progress",
     "RandomPolicy",
@@ -49,11 +58,12 @@ __all__ = [
     "settings_for",
     "task_of",
     "train",
+    "train_cohort",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of the learning module when first used."""
+    """Import a name of the learning modules when first used."""
     if name in _LEARNING:
-        return getattr(import_module("powerseek.agents.sb3"), name)
+        return getattr(import_module(_LEARNING[name]), name)
     raise AttributeError(f"module 'powerseek.agents' has no attribute {name!r}")

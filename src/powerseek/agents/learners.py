@@ -48,3 +48,38 @@ class PPO(_StableBaselines):
 @register_agent("maskable-ppo")
 class MaskablePPO(_StableBaselines):
     """PPO over legal actions alone, of sb3-contrib (Huang and Ontanon 2020, arXiv:2006.14171)."""
+
+
+@register_agent("cohort-ppo")
+class CohortPPO(Builder):
+    """PPO over legal actions alone, made for training many small agents in one process.
+
+    The algorithm of ``maskable-ppo``, without the library's overhead; `train_cohort` trains many
+    of them, each as it would be trained here alone.
+    """
+
+    learns: ClassVar[bool] = True
+
+    @classmethod
+    def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
+        """See Builder.settings."""
+        return settings_for(task.world.id, given)
+
+    @classmethod
+    def build(
+        cls,
+        task: Task,
+        seed: int,
+        timesteps: int,
+        settings: Settings,
+        callback: Callback | None,
+        device: str,
+    ) -> TrainedAgent:
+        """See Builder.build.
+
+        Raises:
+            PowerseekError: Training failed: its weights ceased to be numbers, say.
+        """
+        from powerseek.agents.cohort import train_alone
+
+        return train_alone(task, seed, timesteps, settings, callback, device)

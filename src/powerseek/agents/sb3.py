@@ -1,6 +1,6 @@
 """Stable-Baselines3 and sb3-contrib on compiled worlds.
 
-PyTorch is imported here and in `powerseek.agents.resume` alone.
+PyTorch is imported here, in `powerseek.agents.resume` and in the modules of cohorts alone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,13 @@ from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Floats, Situation
 
 ALGORITHMS: dict[str, Any] = {"ppo": PPO, "maskable-ppo": MaskablePPO}
-NETWORKS: dict[str, Any] = {"ppo": ActorCriticPolicy, "maskable-ppo": MaskableActorCriticPolicy}
+NETWORKS: dict[str, Any] = {
+    "ppo": ActorCriticPolicy,
+    "maskable-ppo": MaskableActorCriticPolicy,
+    "cohort-ppo": MaskableActorCriticPolicy,
+}
+MASKED = ("maskable-ppo", "cohort-ppo")
+"""Agents trained over legal actions alone."""
 CARD = "powerseek.json"
 """Our page in a saved model's zip: what is needed to build its network and act."""
 
@@ -43,7 +49,7 @@ _ON_CARD = (
     *("agent", "world", "params", "task", "observations", "actions"),
     *("settings", "timesteps", "updates", "first_reward"),
 )
-_PASSED_ON = (
+PASSED_ON = (
     *("n_steps", "batch_size", "n_epochs", "ent_coef", "gae_lambda"),
     *("clip_range", "vf_coef", "max_grad_norm"),
 )
@@ -306,10 +312,10 @@ def _new(
         envs,
         learning_rate=schedule,
         gamma=task.gamma,
-        policy_kwargs=_network_settings(settings),
+        policy_kwargs=network_settings(settings),
         seed=seed,
         device=device,
-        **{name: settings[name] for name in _PASSED_ON},
+        **{name: settings[name] for name in PASSED_ON},
     )
     # Its default logger leaves a folder behind at every training.
     model.set_logger(Logger(folder=None, output_formats=[]))
@@ -320,7 +326,8 @@ def _carry_on(progress: Progress) -> None:
     return None
 
 
-def _network_settings(settings: Settings) -> dict[str, Any]:
+def network_settings(settings: Settings) -> dict[str, Any]:
+    """What the library calls the network of complete `settings`."""
     return {
         "net_arch": list(settings["net"]),
         "activation_fn": _ACTIVATIONS[settings["activation"]],
@@ -422,7 +429,7 @@ def load_agent(path: str | Path, task: Task | None = None, device: str = "cpu") 
     network.set_training_mode(False)
     return TrainedAgent(
         card["agent"],
-        NetworkPolicy(network, card["agent"] == "maskable-ppo"),
+        NetworkPolicy(network, card["agent"] in MASKED),
         card["timesteps"],
         card["updates"],
         card["first_reward"],
@@ -437,7 +444,7 @@ def _network(card: Mapping[str, Any], device: str) -> Any:
         gymnasium.spaces.Box(-bound, bound, (width,), np.float32),
         gymnasium.spaces.Discrete(len(card["actions"])),
         lambda _: 0.0,
-        **_network_settings(card["settings"]),
+        **network_settings(card["settings"]),
     ).to(device)
 
 

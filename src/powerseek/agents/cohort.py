@@ -1,0 +1,265 @@
+"""Many small PPO agents trained in one process.
+
+A study's agents differ in seed, goal, reward arm, discount and a few coefficients; training them
+one by one in a general library costs mostly the library's own overhead. Here they take turns on
+one set of arrays that stays in the processor's cache: measured, stacking agents into one batched
+matrix product saves nothing at the minibatches in use and costs a third where the stack outgrows
+the cache. Taking turns, an agent computes exactly what it would compute alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from powerseek.agents.cohort_model import library_model, untrained_network
+from powerseek.agents.cohort_ppo import Learner, Workshop
+from powerseek.agents.sb3 import NetworkPolicy
+from powerseek.agents.settings import settings_for
+from powerseek.agents.training import Progress, Settings, TrainedAgent
+from powerseek.envs.task import Task
+from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.exact.overseen import overseen
+
+AGENT = "cohort-ppo"
+SHARED = ("n_envs", "n_steps", "batch_size", "n_epochs", "net", "activation")
+"""Settings that all agents of a cohort have in common."""
+
+CohortCallback = Callable[[int, Progress], bool | None]
+"""Called for each agent, by its number, before its first update and after every one; False ends
+the training of that agent alone."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one agent of a cohort could not be trained to its end.
+
+    Attributes:
+        timesteps: Environment steps it had taken, all copies together.
+        updates: Gradient steps it had taken.
+        reason: In a line.
+        losses: Means over its last update, by name (`powerseek.agents.cohort_ppo.LOSSES`).
+    """
+
+    timesteps: int
+    updates: int
+    reason: str
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CohortAgent(TrainedAgent):
+    """An agent of a cohort; its model is a MaskablePPO of sb3-contrib.
+
+    Attributes:
+        failed: None, or what went wrong; then there is no model, and the policy is not to be
+            used.
+        losses: Means over its last update, by name (`powerseek.agents.cohort_ppo.LOSSES`).
+    """
+
+    failed: Failure | None = None
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+
+def train_cohort(
+    tasks: Sequence[Task],
+    seeds: Sequence[int],
+    timesteps: int,
+    settings: Sequence[Settings] | None = None,
+    callback: CohortCallback | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+) -> list[CohortAgent]:
+    """Train one agent on each of `tasks`, all in this process (PyTorch is set to one thread).
+
+    An agent's weights, actions and rewards are bit for bit those it would have alone, whoever
+    its companions are, how many, and in what order; one that fails changes nothing for them.
+    Every agent starts from the weights that ``maskable-ppo`` has at its seed, meets the same
+    chance of the world, and takes as many environment steps and gradient steps; its own draws
+    (actions, shuffles) are others, so trainings are equal in distribution and not in number.
+
+    Args:
+        tasks: What each is trained on. All must have the same world, observation size and
+            number of actions; rewards, discounts, parameters and the rest may differ.
+        seeds: One an agent, >= 0: weights, exploration, shuffles and the copies of the world.
+        timesteps: Environment steps of each agent, rounded up to whole batches of experience.
+        settings: What replaces the settings of `powerseek.agents.settings`, for each agent; all
+            but n_envs, n_steps, batch_size, n_epochs, net and activation may differ.
+        callback: Called for each agent by its number, before its first update and after every
+            one; False ends the training of that agent alone.
+        device: ``cpu``.
+        threads: Agents that compute at the same time, >= 1; it changes no number.
+
+    Returns:
+        One agent a task, in order; `CohortAgent.failed` says which of them failed.
+
+    Raises:
+        InvalidInput: Agents that cannot share a cohort, a value that is not allowed, or a world
+            too large for the exact overseer that its arm needs.
+    """
+    if device != "cpu":
+        raise InvalidInput("device", device, "cpu: cohorts train on the processor", "Write cpu.")
+    if not isinstance(timesteps, int) or timesteps < 1:
+        raise InvalidInput("timesteps", timesteps, "an integer >= 1")
+    if not isinstance(threads, int) or threads < 1:
+        raise InvalidInput("threads", threads, "an integer >= 1")
+    chosen = check_cohort(tasks, seeds, settings)
+    torch.set_num_threads(1)
+    judged = {id(task): overseen(task) for task in tasks}
+    members = [
+        _Member(i, judged[id(task)], seeds[i], timesteps, chosen[i]) for i, task in enumerate(tasks)
+    ]
+    workshops = [
+        Workshop(chosen[0], tasks[0].observation_size, tasks[0].n_actions)
+        for _ in range(min(threads, len(tasks)))
+    ]
+    # Within an agent one thread always: more would add in another order.
+    with ThreadPoolExecutor(
+        len(workshops), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        training = members
+        while training := [member for member in training if member.goes_on(callback)]:
+            shares = [training[i :: len(workshops)] for i in range(len(workshops))]
+            list(pool.map(_update_all, shares, workshops))
+    return [member.handed_back() for member in members]
+
+
+def _update_all(members: Sequence[_Member], workshop: Workshop) -> None:
+    for member in members:
+        member.update(workshop)
+
+
+def train_alone(
+    task: Task,
+    seed: int,
+    timesteps: int,
+    settings: Settings,
+    callback: Callable[[Progress], bool | None] | None,
+    device: str,
+) -> TrainedAgent:
+    """A cohort of one; see `powerseek.agents.train`.
+
+    Raises:
+        PowerseekError: It failed.
+    """
+    told: CohortCallback | None = None if callback is None else lambda _, now: callback(now)
+    agent = train_cohort([task], [seed], timesteps, [settings], told, device)[0]
+    if agent.failed is not None:
+        raise PowerseekError(f"training failed: {agent.failed}")
+    return agent
+
+
+def check_cohort(
+    tasks: Sequence[Task], seeds: Sequence[int], settings: Sequence[Settings] | None = None
+) -> list[dict[str, Any]]:
+    """The complete settings of each agent of a cohort, if they can share one.
+
+    Raises:
+        InvalidInput: They cannot: it names the first field that differs, and both values.
+    """
+    count = len(tasks)
+    given = [{}] * count if settings is None else settings
+    if not count:
+        raise InvalidInput("tasks", [], "at least one task")
+    for name, length in (("seeds", len(seeds)), ("settings", len(given))):
+        if length != count:
+            raise InvalidInput(name, length, f"{count} of them: one for each task")
+    for i, seed in enumerate(seeds):
+        if not isinstance(seed, int) or seed < 0:
+            raise InvalidInput(f"seeds[{i}]", seed, "an integer >= 0")
+    chosen = [settings_for(task.world.id, s) for task, s in zip(tasks, given, strict=True)]
+    shapes = [_shape(task, s) for task, s in zip(tasks, chosen, strict=True)]
+    for i, shape in enumerate(shapes):
+        for name, value in shape.items():
+            if value != shapes[0][name]:
+                raise InvalidInput(
+                    f"{'settings' if name in SHARED else 'tasks'}[{i}].{name}",
+                    value,
+                    f"{shapes[0][name]!r}, as the first of its cohort has",
+                    "Train it in a cohort of its own.",
+                )
+    return chosen
+
+
+def _shape(task: Task, settings: Settings) -> dict[str, Any]:
+    """What all agents of a cohort have in common."""
+    own = {name: settings[name] for name in SHARED}
+    kind = type(task.world)
+    return {
+        "world": task.world.id,
+        "rules": f"{kind.__module__}.{kind.__qualname__}",
+        "observation_size": task.observation_size,
+        "n_actions": task.n_actions,
+        **own,
+        "net": list(settings["net"]),
+    }
+
+
+class _Member:
+    """An agent and where its training stands."""
+
+    def __init__(
+        self,
+        number: int,
+        task: Task,
+        seed: int,
+        timesteps: int,
+        settings: Settings,
+    ) -> None:
+        self.number, self.task, self.seed, self.settings = number, task, seed, settings
+        network = untrained_network(task, seed, settings)
+        self.policy = NetworkPolicy(network, masked=True)
+        self.learner = Learner(task, seed, timesteps, settings, network)
+        self.failed: Failure | None = None
+
+    def goes_on(self, callback: CohortCallback | None) -> bool:
+        """Tell how far it is; whether another update is to come."""
+        learner = self.learner
+        if self.failed is not None:
+            return False
+        if callback is not None:
+            now = Progress(learner.timesteps, learner.updates, self.policy, learner.first_reward)
+            if callback(self.number, now) is False:
+                return False
+        return learner.timesteps < learner.total
+
+    def update(self, workshop: Workshop) -> None:
+        """One update; if that fails, it is the last."""
+        try:
+            self.learner.iterate(workshop)
+        except Exception as error:  # whatever one world or arm does, companions go on
+            self._fail(f"{type(error).__name__}: {error}")
+        else:
+            if not self.learner.sound:
+                self._fail("its weights ceased to be numbers")
+
+    def _fail(self, reason: str) -> None:
+        learner = self.learner
+        self.failed = Failure(learner.timesteps, learner.updates, reason, learner.losses)
+
+    def handed_back(self) -> CohortAgent:
+        """The agent, trained or failed."""
+        learner, model = self.learner, None
+        close = getattr(learner.copies.world, "close", None)
+        if close is not None:
+            close()
+        policy = self.policy
+        if self.failed is None:
+            model = library_model(self.task, self.seed, self.settings, learner, policy.network)
+            policy = NetworkPolicy(model.policy, masked=True)
+        policy.network.set_training_mode(False)
+        return CohortAgent(
+            AGENT,
+            policy,
+            learner.timesteps,
+            learner.updates,
+            learner.first_reward,
+            dict(self.settings),
+            model,
+            self.failed,
+            dict(learner.losses),
+        )
