@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -21,6 +22,10 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *([known] if known else [])])}
 
 
+# Tests may run where Ctrl-C is ignored (in the background), and children inherit that.
+hears_interrupts = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+
+
 def start(script: str, folder: Path, *words: str) -> subprocess.Popen[str]:
     """A Python process that runs `script` in `folder`, in a group of its own."""
     path = folder / "script.py"
@@ -34,6 +39,7 @@ def start(script: str, folder: Path, *words: str) -> subprocess.Popen[str]:
             stderr=said,
             text=True,
             start_new_session=True,
+            preexec_fn=hears_interrupts,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from synthetic import make_results
@@ -70,6 +70,7 @@ def test_many_pairs_are_kept_apart():
     st.lists(st.tuples(*[st.floats(-1e6, 1e6)] * 2), min_size=2, max_size=30),
     st.integers(1, 3),
 )
+@example([(0.0, 0.0), (0.0, 1.2e-219)], 1)
 @settings(max_examples=50, deadline=None)
 def test_p_is_that_of_the_paired_t_test(pairs, copies):
     a, b = np.array(pairs).T

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from killing import hears_interrupts
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from powerseek.experiments.store import COLUMNS
@@ -45,7 +46,13 @@ def test_a_sweep_is_stopped_resumed_and_finished(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(STUDY)
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        SWEEP, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        SWEEP,
+        cwd=tmp_path,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hears_interrupts,
     ) as process:
         until = time.monotonic() + 200
         while len(times(tmp_path)) < 2 and process.poll() is None and time.monotonic() < until:

@@ -232,10 +232,12 @@ def _t_tests(first: Floats, second: Floats, group: Ints, count: int) -> tuple[Fl
     mean = total(difference) / n
     mean = mean + total(difference - np.repeat(mean, many)) / n
     away = difference - np.repeat(mean, many)
-    # Rounding gives equal values a spread of 1e-17, which must not pass for precision.
-    alike, none = reach <= 1e-12 * size, np.abs(mean) <= 1e-12 * size
+    none = np.abs(mean) <= 1e-12 * size
     with np.errstate(divide="ignore", invalid="ignore"):
         deviation = np.sqrt(total(away**2) / (n - 1))
+        # Rounding gives equal values a spread of 1e-17, which must not pass for precision; nor
+        # must squares too small for a float.
+        alike = (reach <= 1e-12 * size) | (deviation == 0)
         by_t = 2 * stats.t.sf(np.abs(mean) / (deviation / n**0.5), n - 1)
         found = np.where(alike, np.where(none, 1.0, 2.0 ** (1 - n)), by_t)
     spread[some] = np.where(n > 1, deviation, nan)
