@@ -29,7 +29,7 @@ ALL = {
     *("learning-homestead", "frontier-homestead"),
     *("map-surplus-homestead", "map-off-switch-homestead"),
     *(f"{name}-endgame" for name in ("decomposition", "competence", "learning")),
-    *("off-switch-off-switch", "learning-off-switch"),
+    *("off-switch-off-switch", "map-off-switch-off-switch", "learning-off-switch"),
 }
 
 
