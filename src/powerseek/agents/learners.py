@@ -11,14 +11,17 @@ from powerseek.envs.task import Task
 from powerseek.registry import register_agent
 
 
-class _StableBaselines(Builder):
+class _Learner(Builder):
     learns: ClassVar[bool] = True
-    resumes: ClassVar[bool] = True
 
     @classmethod
     def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
         """See Builder.settings."""
         return settings_for(task.world.id, given)
+
+
+class _StableBaselines(_Learner):
+    resumes: ClassVar[bool] = True
 
     @classmethod
     def build(
@@ -51,19 +54,12 @@ class MaskablePPO(_StableBaselines):
 
 
 @register_agent("cohort-ppo")
-class CohortPPO(Builder):
+class CohortPPO(_Learner):
     """PPO over legal actions alone, made for training many small agents in one process.
 
     The algorithm of ``maskable-ppo``, without the library's overhead; `train_cohort` trains many
     of them, each as it would be trained here alone.
     """
-
-    learns: ClassVar[bool] = True
-
-    @classmethod
-    def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
-        """See Builder.settings."""
-        return settings_for(task.world.id, given)
 
     @classmethod
     def build(
