@@ -15,6 +15,7 @@ from powerseek.agents.training import (
     Failure,
     Progress,
     TrainedAgent,
+    TrainingFailed,
     check_agent,
     train,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "ScriptedPolicy",
     "TaskVecEnv",
     "TrainedAgent",
+    "TrainingFailed",
     "calmed",
     "check_agent",
     "load_agent",

@@ -30,6 +30,7 @@ from powerseek.agents.training import (
     Progress,
     Settings,
     TrainedAgent,
+    TrainingFailed,
 )
 from powerseek.envs.foreign import ForeignWorld
 from powerseek.envs.task import Task
@@ -139,7 +140,7 @@ def train_alone(
     """A cohort of one; see `powerseek.agents.train`.
 
     Raises:
-        PowerseekError: It failed.
+        TrainingFailed: It failed.
     """
 
     def told(now: Any) -> tuple[int, ...]:
@@ -149,7 +150,7 @@ def train_alone(
         [task], [seed], timesteps, [settings], told, device, checkpoints=[checkpoint]
     )[0]
     if agent.failed is not None:
-        raise PowerseekError(f"training failed {agent.failed}")
+        raise TrainingFailed(agent.failed)
     return agent
 
 

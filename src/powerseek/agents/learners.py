@@ -84,7 +84,7 @@ class CohortPPO(_Learner):
         """See Builder.build.
 
         Raises:
-            PowerseekError: Training failed: its weights ceased to be numbers, say.
+            TrainingFailed: Its weights ceased to be numbers, say.
         """
         from powerseek.agents.cohort import train_alone
 

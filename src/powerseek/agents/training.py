@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from powerseek.agents.checkpoint import Checkpoint
 from powerseek.envs.task import Task
-from powerseek.errors import InvalidInput
+from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.exact.overseen import overseen
 from powerseek.registry import agents
 from powerseek.types import Policy
@@ -92,6 +92,22 @@ class Failure:
             f"at step {self.timesteps:,} ({self.updates:,} updates): {self.reason}"
             f"{f'; its last update: {last}' if last else ''}"
         )
+
+
+class TrainingFailed(PowerseekError):
+    """An agent could not be trained to its end.
+
+    Attributes:
+        failure: When and why.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"training failed {failure}")
+        self.failure = failure
+
+    def __reduce__(self) -> tuple[type[TrainingFailed], tuple[Failure]]:
+        """Pickle by arguments, so that the error survives the way back from a worker."""
+        return type(self), (self.failure,)
 
 
 @dataclass(frozen=True)
