@@ -51,7 +51,6 @@ def in_common(cell: Cell) -> dict[str, Any] | None:
         "world": cell.world,
         "version": cell.version,
         **cell.config["params"],
-        "windows": list(cell.windows),
         "timesteps": cell.timesteps,
         **{name: cell.config["settings"][name] for name in shares},
     }
