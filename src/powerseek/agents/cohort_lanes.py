@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numba.core.cgutils
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic, models, register_model
+from numba.core import types
+from numba.extending import models, register_model
 
 from powerseek.types import Ints
 
@@ -32,6 +33,13 @@ CHUNK = 64
 """Rows that pass through a network together: their activations stay in the first-level cache."""
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
+_cgutils: Any = numba.core.cgutils  # it has no types
+ir: Any = _cgutils.ir
+
+
+def _intrinsic(function: Any) -> Any:
+    """What a call of `function` is translated to is what it returns."""
+    return numba.extending.intrinsic(function)
 
 
 def _loop(function: Loop) -> Loop:
@@ -58,7 +66,7 @@ def layout(widths: Sequence[int], start: int = 0) -> tuple[Ints, int]:
         offset lie the weights [padded inputs, padded outputs], then the bias [padded outputs].
     """
     rows = []
-    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+    for inputs, outputs in pairwise(widths):
         rows.append((start, inputs, outputs))
         start += (padded(inputs) + 1) * padded(outputs)
     return np.array(rows, np.int64), start
@@ -69,7 +77,7 @@ def layout(widths: Sequence[int], start: int = 0) -> tuple[Ints, int]:
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
-class _Lanes(types.Type):  # type: ignore[misc]  # Numba has no types
+class _Lanes(types.Type):
     def __init__(self) -> None:
         super().__init__(name="Lanes")
 
@@ -78,22 +86,22 @@ _lanes = _Lanes()
 
 
 @register_model(_Lanes)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]  # as above
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
+        super().__init__(manager, kind, _VECTOR)  # type: ignore[no-untyped-call]  # it has no types
 
 
 def _address(context: Any, builder: Any, kind: Any, values: Any) -> Any:
     """Of array[i, j], as that of a vector."""
     array = context.make_array(kind)(context, builder, values[0])
-    strides = cgutils.unpack_tuple(builder, array.strides, 2)
+    strides = _cgutils.unpack_tuple(builder, array.strides, 2)
     width = ir.Constant(values[2].type, 4)
     offset = builder.add(builder.mul(values[1], strides[0]), builder.mul(values[2], width))
     start = builder.bitcast(array.data, ir.IntType(8).as_pointer())
     return builder.bitcast(builder.gep(start, [offset]), _VECTOR.as_pointer())
 
 
-@intrinsic
+@_intrinsic
 def _load(_: Any, array: Any, i: Any, j: Any) -> Any:
     """array[i, j : j + LANES]."""
 
@@ -103,7 +111,7 @@ def _load(_: Any, array: Any, i: Any, j: Any) -> Any:
     return _lanes(array, types.intp, types.intp), generate
 
 
-@intrinsic
+@_intrinsic
 def _store(_: Any, array: Any, i: Any, j: Any, vector: Any) -> Any:
     """array[i, j : j + LANES] = vector."""
 
@@ -114,9 +122,9 @@ def _store(_: Any, array: Any, i: Any, j: Any, vector: Any) -> Any:
     return types.void(array, types.intp, types.intp, _lanes), generate
 
 
-@intrinsic
+@_intrinsic
 def _fma(_: Any, factor: Any, vector: Any, added: Any) -> Any:
-    """factor * vector + added, rounded once; `factor` is one number."""
+    """Product of one number and a vector, plus a vector, rounded once."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         nothing = ir.Constant(_VECTOR, ir.Undefined)
@@ -124,7 +132,7 @@ def _fma(_: Any, factor: Any, vector: Any, added: Any) -> Any:
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         factors = builder.shuffle_vector(first, nothing, everywhere)
         kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-        fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
+        fused = _cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
         return builder.call(fused, [factors, values[1], values[2]])
 
     return _lanes(types.float32, _lanes, _lanes), generate
@@ -217,9 +225,19 @@ def _add_narrow_tile(x: Any, w: Any, out: Any, i: int, j: int, inner: int) -> No
 
 _f = np.float32
 _MOST = _f(7.90531110763549805)
-_P1, _P3, _P5, _P7 = _f(4.89352455891786e-03), _f(6.37261928875436e-04), _f(1.48572235717979e-05), _f(5.12229709037114e-08)
+_P1, _P3, _P5, _P7 = (
+    _f(4.89352455891786e-03),
+    _f(6.37261928875436e-04),
+    _f(1.48572235717979e-05),
+    _f(5.12229709037114e-08),
+)
 _P9, _P11, _P13 = _f(-8.60467152213735e-11), _f(2.00018790482477e-13), _f(-2.76076847742355e-16)
-_Q0, _Q2, _Q4, _Q6 = _f(4.89352518554385e-03), _f(2.26843463243900e-03), _f(1.18534705686654e-04), _f(1.19825839466702e-06)
+_Q0, _Q2, _Q4, _Q6 = (
+    _f(4.89352518554385e-03),
+    _f(2.26843463243900e-03),
+    _f(1.18534705686654e-04),
+    _f(1.19825839466702e-06),
+)
 _ONE = _f(1.0)
 
 
@@ -308,7 +326,11 @@ def backward(
         rows: As in `forward`.
     """
     for k in range(len(layers) - 1, -1, -1):
-        weights, bias, above = weights_of(slope, layers[k]), bias_of(slope, layers[k]), pushed[k + 1]
+        weights, bias, above = (
+            weights_of(slope, layers[k]),
+            bias_of(slope, layers[k]),
+            pushed[k + 1],
+        )
         width, below = len(bias), held[k]
         for i in range(rows):
             for j in range(width):

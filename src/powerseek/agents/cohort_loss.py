@@ -322,7 +322,7 @@ def _loops_over_networks(lanes: str) -> Any:
             forward(flat, value, relu, held, full)
             error += value_slope(held[last], part, returns, vf_coef, share, pushed[last])
             backward(slope, value, relu, held, pushed, turned[1], full)
-        return loss * share, bonus * share, divergence * share, clipped * share, error * share
+        return loss / size, bonus / size, divergence / size, clipped / size, error / size
 
     return evaluate, gradient
 

@@ -124,12 +124,14 @@ class OnDevice:
     def logits(self, networks: Networks, observations: Floats32) -> Floats32:
         """As `Passes` says."""
         scratch = self._filled(observations)
-        return _host(scratch.forward(networks.policy, networks.relu, scratch.logits))
+        found: Floats32 = _host(scratch.forward(networks.policy, networks.relu, scratch.logits))
+        return found
 
     def values(self, networks: Networks, observations: Floats32) -> Floats32:
         """As `Passes` says."""
         scratch = self._filled(observations)
-        return _host(scratch.forward(networks.value, networks.relu, scratch.values))
+        found: Floats32 = _host(scratch.forward(networks.value, networks.relu, scratch.values))
+        return found
 
     def slope(
         self, networks: Networks, met: Experience, rows: Ints, settings: Settings
@@ -160,7 +162,7 @@ class OnDevice:
         error = value_slope(values, rows, met.returns.reshape(-1), vf_coef, share, into)
         scratch.values_slope.copy_(torch.from_numpy(into))
         scratch.backward(networks.value, relu, scratch.values_slope)
-        return *(part * share for part in parts), error * share
+        return tuple(part / len(rows) for part in (*parts, error))
 
 
 def _host(tensor: torch.Tensor) -> Any:

@@ -90,9 +90,7 @@ class Workshop:
         device: Where the networks are, as PyTorch names it.
     """
 
-    def __init__(
-        self, settings: Settings, inputs: int, actions: int, device: str = "cpu"
-    ) -> None:
+    def __init__(self, settings: Settings, inputs: int, actions: int, device: str = "cpu") -> None:
         self.experience = Experience(settings["n_steps"], settings["n_envs"], inputs, actions)
         self.passes = passes(settings, inputs, actions, device)
 
