@@ -1,6 +1,7 @@
 """Cohorts: an agent is what it would be alone, whatever happens to its companions."""
 
 import random
+import sys
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from powerseek.agents import (
     train_cohort,
 )
 from powerseek.agents.cohort_ppo import Learner
+from powerseek.agents.memory import free_memory
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput, PowerseekError
@@ -465,6 +467,27 @@ def test_bad_input_is_named(arguments, field):
     with pytest.raises(InvalidInput) as caught:
         train_cohort(**(given | arguments))
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(("room", "advice"), [(5, "cohort: 3"), (1, ""), (0, "")])
+def test_a_cohort_too_large_for_memory_is_told_what_fits(room, advice, monkeypatch):
+    left = iter([*[2**32] * room, 2**20])
+    monkeypatch.setattr("powerseek.agents.cohort.free_memory", lambda: next(left))
+    with pytest.raises(InvalidInput, match="memory") as caught:
+        train_cohort([Task(ladder())] * 8, range(8), 1, [SMALL] * 8)
+    assert caught.value.hint == (f"Write {advice}." if advice else "")
+
+
+def test_free_memory_is_the_machine_s_or_that_of_a_narrower_group(tmp_path):
+    system = tmp_path / "meminfo"
+    system.write_text("MemTotal:  8000 kB\nMemAvailable:   3000 kB\nHugePages_Total: 0\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    for limit, free in (("max", 3_072_000), ("2000000", 1_000_000), ("9000000000", 3_072_000)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert free_memory(system, tmp_path) == free
+    assert free_memory(tmp_path / "none", tmp_path / "none") is None
+    if sys.platform == "linux":
+        assert 0 < free_memory() < 2**50
 
 
 # --- it learns ------------------------------------------------------------------------------

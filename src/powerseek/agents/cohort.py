@@ -20,6 +20,7 @@ from powerseek.agents.checkpoint import Checkpoint
 from powerseek.agents.cohort_model import library_model, untrained_network
 from powerseek.agents.cohort_ppo import Learner, Workshop
 from powerseek.agents.cohort_resume import put_back, take_down
+from powerseek.agents.memory import free_memory
 from powerseek.agents.sb3 import NetworkPolicy, training_card
 from powerseek.agents.settings import COHORT_SHARES, settings_for
 from powerseek.agents.training import (
@@ -38,6 +39,8 @@ from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.exact.overseen import overseen
 
 AGENT = "cohort-ppo"
+RESERVE = 2**30
+"""Bytes that stay free while agents are made: what training and measuring them takes besides."""
 
 
 def train_cohort(
@@ -77,8 +80,9 @@ def train_cohort(
         One agent a task, in order; `CohortAgent.failed` says which of them failed.
 
     Raises:
-        InvalidInput: Agents that cannot share a cohort, a value that is not allowed, or a world
-            too large for the exact overseer that its arm needs.
+        InvalidInput: Agents that cannot share a cohort, a value that is not allowed, a world too
+            large for the exact overseer that its arm needs, or more agents than memory has room
+            for.
     """
     if device != "cpu":
         raise InvalidInput("device", device, "cpu: cohorts train on the processor", "Write cpu.")
@@ -92,10 +96,13 @@ def train_cohort(
         raise InvalidInput("checkpoints", len(kept), f"{len(tasks)} of them: one for each task")
     torch.set_num_threads(1)
     judged = {id(task): overseen(task) for task in tasks}
-    members = [
-        _member(i, judged[id(task)], seeds[i], timesteps, chosen[i], kept[i])
-        for i, task in enumerate(tasks)
-    ]
+    members: list[_Member] = []
+    for i, task in enumerate(tasks):
+        try:
+            _check_memory(i, len(tasks))
+            members.append(_member(i, judged[id(task)], seeds[i], timesteps, chosen[i], kept[i]))
+        except MemoryError:
+            raise _too_large(i, len(tasks)) from None
     workshops = [
         Workshop(chosen[0], tasks[0].observation_size, tasks[0].n_actions)
         for _ in range(min(threads, len(tasks)))
@@ -108,6 +115,21 @@ def train_cohort(
             shares = [training[i :: len(workshops)] for i in range(len(workshops))]
             list(pool.map(_update_all, shares, workshops))
     return [member.handed_back() for member in members]
+
+
+def _check_memory(made: int, wanted: int) -> None:
+    free = free_memory()
+    if free is not None and free < RESERVE:
+        raise _too_large(made, wanted)
+
+
+def _too_large(made: int, wanted: int) -> InvalidInput:
+    fit = made * 3 // 4
+    if not fit:
+        allowed = f"at least {RESERVE / 2**30:g} GB of free memory for any training"
+        return InvalidInput("memory", f"too little for a cohort of {wanted}", allowed)
+    allowed = f"at most {fit} agents: memory was full after {made}"
+    return InvalidInput("cohort", wanted, allowed, f"Write cohort: {fit}.")
 
 
 def _going_on(members: Sequence[_Member], callback: CohortCallback | None) -> list[_Member]:

@@ -29,15 +29,21 @@ def packed(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort, ...]
         grid: Every trial of the study, in its order.
         most: Trials in a cohort, >= 1; by default `COHORT`.
     """
-    open_: dict[str, list[Trial]] = {}
+    kinds: dict[int, str | None] = {}  # of cells, of which a grid holds each once
+    filling: dict[str, list[Trial]] = {}
     found: list[list[Trial]] = []
     for trial in grid:
-        common = in_common(trial.cell)
-        key = trial.key if common is None else canonical(common)
-        if key not in open_ or len(open_[key]) == (most or COHORT):
-            open_[key] = []
-            found.append(open_[key])
-        open_[key].append(trial)
+        if id(trial.cell) not in kinds:
+            common = in_common(trial.cell)
+            kinds[id(trial.cell)] = None if common is None else canonical(common)
+        kind = kinds[id(trial.cell)]
+        if kind is None:
+            found.append([trial])
+            continue
+        if len(filling.get(kind, ())) in (0, most or COHORT):
+            filling[kind] = []
+            found.append(filling[kind])
+        filling[kind].append(trial)
     return tuple(map(tuple, found))
 
 
@@ -59,10 +65,10 @@ def in_common(cell: Cell) -> dict[str, Any] | None:
 def apart(grid: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
     """By world, the fields in which cells differ that therefore share no cohort."""
     by_world: dict[str, list[Mapping[str, Any]]] = {}
-    for trial in grid:
-        common = in_common(trial.cell)
+    for cell in {id(trial.cell): trial.cell for trial in grid}.values():
+        common = in_common(cell)
         if common is not None:
-            by_world.setdefault(trial.cell.world, []).append(common)
+            by_world.setdefault(cell.world, []).append(common)
     return {
         world: tuple(
             name for name in held[0] if len({canonical(common.get(name)) for common in held}) > 1
