@@ -175,6 +175,57 @@ def test_no_generator_of_the_process_is_read_or_moved():
     assert all(torch.equal(weights(a), weights(b)) for a, b in zip(first, again, strict=True))
 
 
+# --- devices --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def by_the_library(monkeypatch):
+    """On the processor, the path of other devices."""
+    for module in ("cohort_net", "cohort_pass"):
+        monkeypatch.setattr(f"powerseek.agents.{module}.compiles", lambda device: False)
+
+
+@pytest.mark.parametrize("shape", ["small", "odd"])
+def test_the_path_of_other_devices_keeps_agents_apart_too(shape, by_the_library):
+    tasks, seeds, settings = variety(4, shape)
+    steps = 2 * SHAPES[shape]["n_envs"] * SHAPES[shape]["n_steps"]
+    together = train_cohort(tasks, seeds, steps, settings)
+    for i, agent in enumerate(together):
+        alone = train_cohort(tasks[i : i + 1], seeds[i : i + 1], steps, settings[i : i + 1])
+        assert agent.failed is None
+        assert torch.equal(weights(agent), weights(alone[0]))
+
+
+def test_the_path_of_other_devices_learns_the_same(monkeypatch, request):
+    # One update from the same experience; later draws may part where rounding does.
+    task, steps = Task(ladder()), N * STEPS
+    compiled = weights(train_cohort([task], [1], steps, [SMALL])[0])
+    request.getfixturevalue("by_the_library")
+    other = weights(train_cohort([task], [1], steps, [SMALL])[0])
+    assert (compiled - other).abs().max() < 1e-5
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(InvalidInput, match="sees no CUDA device") as caught:
+        train_cohort([Task(ladder())], [1], 1, [SMALL], device="cuda")
+    assert (caught.value.field, caught.value.hint) == ("device", "Write cpu.")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_device_learns_the_same(tmp_path):
+    task, steps = Task(ladder()), N * STEPS
+    compiled = train_cohort([task], [1], steps, [SMALL])[0]
+    seen, kept = [], Checkpoint(tmp_path / "kept.zip", every=0.0)
+    given = ([task], [1], steps, [SMALL], lambda now: seen.append(now[0].policy))
+    other = train_cohort(*given, device="cuda", checkpoints=[kept])[0]
+    assert {p.device.type for p in seen[0].network.parameters()} == {"cuda"}
+    assert (weights(compiled) - weights(other).cpu()).abs().max() < 1e-4
+    situation = VecTask(task, 8, 3).situation
+    expected = compiled.policy.probabilities(situation)
+    assert np.allclose(other.policy.probabilities(situation), expected, atol=1e-4)
+
+
 # --- failures -------------------------------------------------------------------------------
 
 
@@ -458,7 +509,8 @@ def test_what_cannot_share_a_cohort_is_refused():
         ({"timesteps": 0}, "timesteps"),
         ({"threads": 0}, "threads"),
         ({"checkpoints": []}, "checkpoints"),
-        ({"device": "cuda"}, "device"),
+        ({"device": "mps"}, "device"),
+        ({"device": "cuda:99"}, "device"),
     ],
     ids=str,
 )

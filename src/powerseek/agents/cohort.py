@@ -70,7 +70,9 @@ def train_cohort(
             but n_envs, n_steps, batch_size, n_epochs, net and activation may differ.
         callback: Called before the first update and after every one with how far each agent is,
             by its number; the training of the agents whose numbers it gives back ends there.
-        device: ``cpu``.
+        device: Where the networks are: ``cpu``, or ``cuda`` where PyTorch sees such a device. The
+            world and the loss stay on the processor, and what is said above of bits is promised
+            there alone.
         threads: Agents that compute at the same time, >= 1; it changes no number.
         checkpoints: Where the state of each agent's training is kept, as in
             `powerseek.agents.train`: whoever its companions were then or are now, it goes on
@@ -84,8 +86,7 @@ def train_cohort(
             large for the exact overseer that its arm needs, or more agents than memory has room
             for.
     """
-    if device != "cpu":
-        raise InvalidInput("device", device, "cpu: cohorts train on the processor", "Write cpu.")
+    check_device(device)
     if not isinstance(timesteps, int) or timesteps < 1:
         raise InvalidInput("timesteps", timesteps, "an integer >= 1")
     if not isinstance(threads, int) or threads < 1:
@@ -100,11 +101,12 @@ def train_cohort(
     for i, task in enumerate(tasks):
         try:
             _check_memory(i, len(tasks))
-            members.append(_member(i, judged[id(task)], seeds[i], timesteps, chosen[i], kept[i]))
+            given = (i, judged[id(task)], seeds[i], timesteps, chosen[i], kept[i], device)
+            members.append(_member(*given))
         except MemoryError:
             raise _too_large(i, len(tasks)) from None
     workshops = [
-        Workshop(chosen[0], tasks[0].observation_size, tasks[0].n_actions)
+        Workshop(chosen[0], tasks[0].observation_size, tasks[0].n_actions, device)
         for _ in range(min(threads, len(tasks)))
     ]
     # Within an agent one thread always: more would add in another order.
@@ -115,6 +117,19 @@ def train_cohort(
             shares = [training[i :: len(workshops)] for i in range(len(workshops))]
             list(pool.map(_update_all, shares, workshops))
     return [member.handed_back() for member in members]
+
+
+def check_device(device: str) -> None:
+    """Refuse a device on which cohorts cannot be trained.
+
+    Raises:
+        InvalidInput: It is neither the processor nor a CUDA device that PyTorch sees.
+    """
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    names = ["cpu", *(["cuda"] if seen else []), *(f"cuda:{i}" for i in range(seen))]
+    if device not in names:
+        why = "" if seen else " (PyTorch sees no CUDA device here)"
+        raise InvalidInput("device", device, f"{', '.join(names)}{why}", "Write cpu.")
 
 
 def _check_memory(made: int, wanted: int) -> None:
@@ -239,12 +254,13 @@ class _Member:
         timesteps: int,
         settings: Settings,
         checkpoint: Checkpoint | None,
+        device: str,
     ) -> None:
         self.number, self.task, self.seed, self.settings = number, task, seed, settings
         self.checkpoint = None if isinstance(task.world, ForeignWorld) else checkpoint
         network = untrained_network(task, seed, settings)
         self.policy = NetworkPolicy(network, masked=True)
-        self.learner = Learner(task, seed, timesteps, settings, network)
+        self.learner = Learner(task, seed, timesteps, settings, network, device)
         self.told, self.ended = -1, False
         self.failed: Failure | None = None
 
@@ -258,8 +274,8 @@ class _Member:
     def card(self) -> dict[str, Any]:
         """What a checkpoint must be of to fit."""
         rules = getattr(self.learner.copies.world, "rules", None)
-        total = self.learner.total
-        return training_card(self.task, AGENT, self.seed, total, self.settings, "cpu", rules)
+        total, device = self.learner.total, self.learner.networks.weights.device.type
+        return training_card(self.task, AGENT, self.seed, total, self.settings, device, rules)
 
     def keep(self) -> None:
         """Write the checkpoint, if one is due."""
@@ -329,8 +345,9 @@ def _member(
     timesteps: int,
     settings: Settings,
     checkpoint: Checkpoint | None,
+    device: str,
 ) -> _Member:
     """An agent where its checkpoint stands, or untrained."""
-    given = (number, task, seed, timesteps, settings, checkpoint)
+    given = (number, task, seed, timesteps, settings, checkpoint, device)
     member = _Member(*given)
     return _Member(*given) if member.restored() is None else member

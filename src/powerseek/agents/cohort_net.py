@@ -61,7 +61,7 @@ class Networks:
     """
 
     def __init__(self, network: Any, device: str = "cpu") -> None:
-        towers = network.mlp_extractor
+        towers = network.to(device).mlp_extractor
         policy = [*_affine(towers.policy_net), network.action_net]
         value = [*_affine(towers.value_net), network.value_net]
         self.relu = issubclass(network.activation_fn, torch.nn.ReLU)
