@@ -12,11 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from powerseek.agents.cohort_lanes import layout, padded
-from powerseek.agents.cohort_loss import descend, norm_of
+from powerseek.agents.cohort_loss import descend
 from powerseek.envs.chance import INTERPRETED
 
 Tensor = torch.Tensor
@@ -116,16 +115,14 @@ class Adam:
             The gradient's norm.
         """
         self.steps += 1
-        compiled = compiles(weights.device)
-        norm = norm_of(slope.numpy()) if compiled else float(torch.linalg.vector_norm(slope))
-        factor = most / (norm + 1e-6) if norm + 1e-6 > most else 1.0
         rate = learning_rate / (1 - 0.9**self.steps)
         correction = (1 - 0.999**self.steps) ** -0.5
-        if compiled:
+        if compiles(weights.device):
             arrays = (tensor.numpy() for tensor in (weights, slope, self.mean, self.square))
-            descend(*arrays, *(np.float32(x) for x in (factor, rate, correction)))
-            return norm
-        slope.mul_(factor)
+            return float(descend(*arrays, float(most), rate, correction))
+        norm = float(torch.linalg.vector_norm(slope))
+        if norm + 1e-6 > most:
+            slope.mul_(most / (norm + 1e-6))
         self.mean.lerp_(slope, 1 - 0.9)
         self.square.mul_(0.999).addcmul_(slope, slope, value=1 - 0.999)
         scale = self.square.sqrt().mul_(correction).add_(1e-5)
