@@ -118,8 +118,8 @@ class Adam:
         rate = learning_rate / (1 - 0.9**self.steps)
         correction = (1 - 0.999**self.steps) ** -0.5
         if compiles(weights.device):
-            arrays = (tensor.numpy() for tensor in (weights, slope, self.mean, self.square))
-            return float(descend(*arrays, float(most), rate, correction))
+            own = (self.mean.numpy(), self.square.numpy(), float(most), rate, correction)
+            return float(descend(weights.numpy(), slope.numpy(), *own))
         norm = float(torch.linalg.vector_norm(slope))
         if norm + 1e-6 > most:
             slope.mul_(most / (norm + 1e-6))
