@@ -14,7 +14,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact import evaluate
 from powerseek.exact.overseen import overseen
 
-FIELDS = ("facts", "actions", "rewards", "lengths", "terminated")
+FIELDS = ("facts", "actions", "rewards", "lengths", "terminated", "records")
 
 
 class Fixed:

@@ -6,14 +6,16 @@ PyTorch is imported here, in `powerseek.agents.resume` and in the modules of coh
 from __future__ import annotations
 
 import json
+import math
 import os
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import gymnasium
+import numba
 import numpy as np
 import torch
 from sb3_contrib import MaskablePPO
@@ -32,7 +34,7 @@ from powerseek.envs.foreign import ForeignWorld
 from powerseek.envs.gym import OBSERVATION_BOUND
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
-from powerseek.types import Bools, Floats, Situation
+from powerseek.types import Floats, Situation
 
 ALGORITHMS: dict[str, Any] = {"ppo": PPO, "maskable-ppo": MaskablePPO}
 NETWORKS: dict[str, Any] = {
@@ -53,6 +55,7 @@ PASSED_ON = (
     *("n_steps", "batch_size", "n_epochs", "ent_coef", "gae_lambda"),
     *("clip_range", "vf_coef", "max_grad_norm"),
 )
+Loop = TypeVar("Loop", bound=Callable[..., Any])
 _ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
 
 
@@ -175,16 +178,45 @@ class NetworkPolicy:
         self.network, self.masked = network, masked
 
     def probabilities(self, situation: Situation) -> Floats:
-        """Action probabilities [n, A]; rows sum to 1."""
-        with torch.no_grad():
-            seen = torch.as_tensor(situation.observations, device=self.network.device)
-            extra: dict[str, Bools] = {"action_masks": situation.masks} if self.masked else {}
-            found = self.network.get_distribution(seen, **extra).distribution.probs
-        weights: Floats = found.cpu().numpy().astype(np.float64)
-        if self.masked:
-            weights *= situation.masks
-        weights /= weights.sum(axis=1, keepdims=True)
+        """Action probabilities [n, A]; rows sum to 1.
+
+        Those of the library's distribution, without the cost of building one: the softmax, in
+        double precision, of what the policy's layers give.
+        """
+        network = self.network
+        # A copy: BLAS may add in another order where an array starts at another address.
+        seen = torch.tensor(situation.observations, device=network.device)
+        with torch.inference_mode():
+            features = network.pi_features_extractor(seen)
+            found = network.action_net(network.mlp_extractor.policy_net(features))
+        logits = found.cpu().numpy()
+        weights = np.empty(logits.shape)
+        _softmax(logits, situation.masks, self.masked, weights)
         return weights
+
+
+def _loop(function: Loop) -> Loop:
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return cast(Loop, compiled)
+
+
+@_loop
+def _softmax(logits: Any, masks: Any, masked: bool, out: Any) -> None:
+    """Weights `out` [n, A] of `logits` [n, A], in double precision.
+
+    Masked, over the actions with `masks` [n, A] alone: at least one a row, or it has no numbers.
+    """
+    for i in range(logits.shape[0]):
+        top = -np.inf
+        for a in range(logits.shape[1]):
+            if masks[i, a] or not masked:
+                top = max(top, logits[i, a])
+        total = 0.0
+        for a in range(logits.shape[1]):
+            out[i, a] = math.exp(logits[i, a] - top) if masks[i, a] or not masked else 0.0
+            total += out[i, a]
+        for a in range(logits.shape[1]):
+            out[i, a] /= total
 
 
 class _Report(BaseCallback):
