@@ -208,10 +208,13 @@ class _Player:
 
     def act(self, chosen: Ints) -> None:
         """Choose for its running copies."""
-        given = self.policy.probabilities(self._situation())
+        shown = self._situation()
+        given = self.policy.probabilities(shown)
+        if given.shape != shown.masks.shape:
+            raise InvalidInput("policy", given.shape, f"probabilities {shown.masks.shape}")
         self.generator.random(out=self.draws)
         own, rows = chosen[self.own], self.rows
-        own[rows] = given.argmax(axis=1) if self.greedy else choose(given, self.draws.take(rows))
+        own[rows] = likeliest(given) if self.greedy else choose(given, self.draws.take(rows))
 
     def _situation(self) -> Situation:
         """Its running copies."""
@@ -309,31 +312,57 @@ def choose(probabilities: Floats, draws: Floats) -> Ints:
         InvalidInput: A row that is negative, not a number or without weight.
     """
     chosen: Ints = np.zeros(len(probabilities), np.int64)
-    if not _draw(np.ascontiguousarray(probabilities, np.float64), draws, chosen):
-        raise InvalidInput("policy", "no probabilities", "rows >= 0 that sum to 1")
+    _draw(_checked(probabilities), draws, chosen)
     return chosen
 
 
+def likeliest(probabilities: Floats) -> Ints:
+    """The likeliest action [n] of every row of `probabilities` [n, A], the first of them.
+
+    Raises:
+        InvalidInput: As in `choose`.
+    """
+    chosen: Ints = _checked(probabilities).argmax(axis=1)
+    return chosen
+
+
+def _checked(probabilities: Floats) -> Floats:
+    """Probabilities as the loops take them."""
+    taken = np.ascontiguousarray(probabilities, np.float64)
+    if not _sound(taken):
+        raise InvalidInput("policy", "no probabilities", "rows >= 0 that sum to 1")
+    return taken
+
+
 @_loop
-def _draw(probabilities: Any, draws: Any, chosen: Any) -> bool:
-    """Fill `chosen`; False if a row is no distribution."""
-    for i in range(len(chosen)):
+def _sound(probabilities: Any) -> bool:
+    """Whether every row has weight, none of it negative, infinite or not a number."""
+    for i in range(probabilities.shape[0]):
         total = 0.0
-        for weight in probabilities[i]:
-            if not weight >= 0.0:
+        for a in range(probabilities.shape[1]):
+            if not probabilities[i, a] >= 0.0:
                 return False
-            total += weight
+            total += probabilities[i, a]
         if not 0.0 < total < np.inf:
             return False
+    return True
+
+
+@_loop
+def _draw(probabilities: Any, draws: Any, chosen: Any) -> None:
+    """Fill `chosen` with one action a row, by inverse of the distribution function."""
+    for i in range(probabilities.shape[0]):
+        total = 0.0
+        for a in range(probabilities.shape[1]):
+            total += probabilities[i, a]
         # Rounding must not reach past the last action that has any weight.
         threshold = min(draws[i] * total, np.nextafter(total, 0.0))
         reached = 0.0
-        for action, weight in enumerate(probabilities[i]):
-            reached += weight
+        for a in range(probabilities.shape[1]):
+            reached += probabilities[i, a]
             if reached > threshold:
-                chosen[i] = action
+                chosen[i] = a
                 break
-    return True
 
 
 def _first(part: Trajectories, n: int) -> Trajectories:

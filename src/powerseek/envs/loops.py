@@ -32,6 +32,13 @@ def look(p: Any, s: Any, observation: Any, mask: Any, fact: Any, over: Any) -> i
 
 
 @rule
+def put(rows: Any, into: Any, i: Any) -> None:
+    """Copy row i; element by element is far faster, compiled, than as a row."""
+    for j in range(rows.shape[1]):
+        into[i, j] = rows[i, j]
+
+
+@rule
 def start(
     p: Any,
     seeds: Any,
@@ -117,11 +124,11 @@ def step(
         wrong = look(p, s, observations[i], masks[i], facts[i], over)
         if wrong:
             return 10 * i + wrong
-        fresh_facts[i] = facts[i]
+        put(facts, fresh_facts, i)
         terminated[i] = facts[i, over] > 0.0
         truncated[i] = not terminated[i] and s.clock >= s.max_steps
         if terminated[i] or truncated[i]:
-            final_observations[i] = observations[i]
+            put(observations, final_observations, i)
             episodes[i] += 1
             start(p, seeds, numbers, i, limit, states, words, episodes, tape)
             wrong = look(p, states[i], observations[i], masks[i], fresh_facts[i], over)
