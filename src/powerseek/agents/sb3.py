@@ -6,16 +6,14 @@ PyTorch is imported here, in `powerseek.agents.resume` and in the modules of coh
 from __future__ import annotations
 
 import json
-import math
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import gymnasium
-import numba
 import numpy as np
 import torch
 from sb3_contrib import MaskablePPO
@@ -28,6 +26,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from powerseek.agents.checkpoint import Checkpoint
+from powerseek.agents.inference import distinct, softmax
 from powerseek.agents.resume import put_back, take_down
 from powerseek.agents.training import Callback, Progress, Settings, TrainedAgent
 from powerseek.envs.foreign import ForeignWorld
@@ -55,7 +54,6 @@ PASSED_ON = (
     *("n_steps", "batch_size", "n_epochs", "ent_coef", "gae_lambda"),
     *("clip_range", "vf_coef", "max_grad_norm"),
 )
-Loop = TypeVar("Loop", bound=Callable[..., Any])
 _ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
 
 
@@ -180,43 +178,18 @@ class NetworkPolicy:
     def probabilities(self, situation: Situation) -> Floats:
         """Action probabilities [n, A]; rows sum to 1.
 
-        Those of the library's distribution, without the cost of building one: the softmax, in
-        double precision, of what the policy's layers give.
+        Those of the library's distribution without the cost of building one: the softmax, in
+        double precision, of what the policy's layers give. Copies that see the same are computed
+        once: side by side in a small world, most do.
         """
-        network = self.network
+        network, observations = self.network, situation.observations
+        first, which = distinct(observations)
         # A copy: BLAS may add in another order where an array starts at another address.
-        seen = torch.tensor(situation.observations, device=network.device)
+        seen = torch.tensor(observations.take(first, axis=0), device=network.device)
         with torch.inference_mode():
             features = network.pi_features_extractor(seen)
-            found = network.action_net(network.mlp_extractor.policy_net(features))
-        logits = found.cpu().numpy()
-        weights = np.empty(logits.shape)
-        _softmax(logits, situation.masks, self.masked, weights)
-        return weights
-
-
-def _loop(function: Loop) -> Loop:
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return cast(Loop, compiled)
-
-
-@_loop
-def _softmax(logits: Any, masks: Any, masked: bool, out: Any) -> None:
-    """Weights `out` [n, A] of `logits` [n, A], in double precision.
-
-    Masked, over the actions with `masks` [n, A] alone: at least one a row, or it has no numbers.
-    """
-    for i in range(logits.shape[0]):
-        top = -np.inf
-        for a in range(logits.shape[1]):
-            if masks[i, a] or not masked:
-                top = max(top, logits[i, a])
-        total = 0.0
-        for a in range(logits.shape[1]):
-            out[i, a] = math.exp(logits[i, a] - top) if masks[i, a] or not masked else 0.0
-            total += out[i, a]
-        for a in range(logits.shape[1]):
-            out[i, a] /= total
+            logits = network.action_net(network.mlp_extractor.policy_net(features))
+        return softmax(logits.cpu().numpy(), which, situation.masks, self.masked)
 
 
 class _Report(BaseCallback):

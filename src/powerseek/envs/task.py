@@ -347,15 +347,16 @@ class VecTask:
             paid.restart()
 
     def _observe(self) -> None:
-        m = self._features
-        self.observations[:, :m] = self.world.observations
-        if not self._bootstrap:
-            self.observations[:, m] = self._time_left()
-        if self._windows.size:
-            progress = self.fresh_facts[:, self._progress, None]
-            paid = self._clock[:, None] % self._windows == 0
-            np.copyto(self._marks, progress, where=paid)
-            self.observations[:, m + 1 :] = progress - self._marks
+        _fill(
+            self.world.observations,
+            self.fresh_facts,
+            self._progress,
+            self._clock,
+            0 if self._bootstrap else self.task.world.max_steps,
+            self._windows,
+            self._marks,
+            self.observations,
+        )
 
     def _time_left(self) -> Floats:
         left: Floats = 1.0 - self._clock / self.task.world.max_steps
@@ -406,6 +407,30 @@ def _copies(tasks: Sequence[Task], n: int, seed: int | Sequence[int]) -> VecWorl
         allowed = "a single one: copies of foreign environments stand alone"
         raise InvalidInput("task", tasks, allowed)
     return VecForeign(first.world, n, seed if isinstance(seed, int | np.integer) else seed[0])
+
+
+@numba.njit(cache=True)
+def _fill(
+    seen: Any,
+    facts: Any,
+    progress: Any,
+    clock: Any,
+    cap: Any,
+    windows: Any,
+    marks: Any,
+    out: Any,
+) -> None:
+    """What is observed of the states now standing; a cap of 0: time left is not told."""
+    m = seen.shape[1]
+    for i in range(len(clock)):
+        for j in range(m):
+            out[i, j] = seen[i, j]
+        if cap > 0:
+            out[i, m] = 1.0 - clock[i] / cap
+        for k in range(len(windows)):
+            if clock[i] % windows[k] == 0:
+                marks[i, k] = facts[i, progress]
+            out[i, m + 1 + k] = facts[i, progress] - marks[i, k]
 
 
 @numba.njit
