@@ -115,6 +115,8 @@ class Learner:
         updates: Gradient steps taken.
         first_reward: Environment steps at which a reward other than 0 was first paid.
         losses: Means over the last update, by name; empty before it.
+        acting: Where the draws of actions come from.
+        shuffling: Where the order of minibatches comes from.
     """
 
     def __init__(
@@ -136,8 +138,8 @@ class Learner:
         self._rates = LinearSchedule(
             settings["learning_rate"], settings["final_learning_rate"], 1.0
         )
-        self._acting = np.random.default_rng([seed, _ACTING])
-        self._shuffling = np.random.default_rng([seed, _SHUFFLING])
+        self.acting = np.random.default_rng([seed, _ACTING])
+        self.shuffling = np.random.default_rng([seed, _SHUFFLING])
 
     @property
     def learning_rate(self) -> float:
@@ -154,12 +156,12 @@ class Learner:
         self.collect(workshop)
         rows = len(workshop.experience.actions)
         epochs = range(self.settings["n_epochs"])
-        self.learn(workshop, (self._shuffling.permutation(rows) for _ in epochs))
+        self.learn(workshop, (self.shuffling.permutation(rows) for _ in epochs))
 
     def collect(self, workshop: Workshop) -> None:
         """Fill the experience: T steps of every copy under the present weights."""
         met, copies, scratch = workshop.experience, self.copies, workshop.step
-        draws = self._acting.random((met.steps, met.n))
+        draws = self.acting.random((met.steps, met.n))
         observations = met.observations.numpy()
         for t in range(met.steps):
             now = met.at(t)

@@ -268,15 +268,8 @@ def train_ppo(
     """Train ``ppo`` or ``maskable-ppo`` from complete settings; see `powerseek.agents.train`."""
     torch.set_num_threads(1)
     envs, model = _new(task, agent, seed, settings, device)
-    of = {
-        "agent": agent,
-        "seed": seed,
-        "timesteps": timesteps,
-        "settings": dict(settings),
-        "device": model.device.type,
-        "rules": getattr(envs.copies.world, "rules", None),
-        **_card(task),
-    }
+    rules = getattr(envs.copies.world, "rules", None)
+    of = training_card(task, agent, seed, timesteps, settings, model.device.type, rules)
     kept = _Kept(None if isinstance(task.world, ForeignWorld) else checkpoint, of)
     resumed = kept.restore(model, envs)
     if resumed is None:
@@ -385,6 +378,27 @@ def _card(task: Task) -> dict[str, Any]:
         },
         "observations": list(task.observation_names),
         "actions": list(world.action_names),
+    }
+
+
+def training_card(
+    task: Task,
+    agent: str,
+    seed: int,
+    timesteps: int,
+    settings: Settings,
+    device: str,
+    rules: str | None,
+) -> dict[str, Any]:
+    """What a training is, as plain values: all on which its numbers depend, versions aside."""
+    return {
+        "agent": agent,
+        "seed": seed,
+        "timesteps": timesteps,
+        "settings": dict(settings),
+        "device": device,
+        "rules": rules,
+        **_card(task),
     }
 
 
