@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from powerseek.agents.checkpoint import Checkpoint, CheckpointIgnored
-from powerseek.agents.rollout import calmed, rollout
+from powerseek.agents.rollout import calmed, rollout, rollouts
 from powerseek.agents.scripted import RandomPolicy, ScriptedPolicy
 from powerseek.agents.settings import settings_for
 from powerseek.agents.training import (
@@ -58,6 +58,7 @@ __all__ = [
     "load_agent",
     "read_card",
     "rollout",
+    "rollouts",
     "save_agent",
     "settings_for",
     "task_of",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from powerseek.agents import calmed, rollout
+from powerseek.agents import calmed, rollouts
 from powerseek.envs.task import Task
 from powerseek.exact import Optimum, Oracle
 from powerseek.metrics import Context, measure
@@ -146,10 +146,9 @@ def rows_each(
     rows: list[list[dict[str, Any]]] = [[] for _ in asked]
     for i, (evaluation, greedy) in enumerate(EVALUATIONS.items()):
         again = [one._replace(purpose=(*one.purpose, i)) for one in asked]
-        for found, about, own in zip(
-            measure_each(again, episodes, greedy), abouts, rows, strict=True
-        ):
-            own += [_row(about, evaluation, measured) for measured in found]
+        measured = measure_each(again, episodes, greedy)
+        for found, about, own in zip(measured, abouts, rows, strict=True):
+            own += [_row(about, evaluation, one) for one in found]
     return rows
 
 
@@ -164,15 +163,3 @@ def _row(about: Mapping[str, Any], evaluation: str, found: Measurement) -> dict[
         "n": found.n,
         "unit": found.unit,
     }
-
-
-def rollouts(
-    policies: Sequence[Policy],
-    tasks: Sequence[Task],
-    episodes: int,
-    seeds: Sequence[int],
-    *,
-    greedy: bool,
-) -> list[Trajectories]:
-    given = zip(policies, tasks, seeds, strict=True)
-    return [rollout(p, t, episodes, s, greedy=greedy) for p, t, s in given]
