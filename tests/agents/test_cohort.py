@@ -367,7 +367,8 @@ def test_budget_and_progress_are_those_of_the_library(timesteps):
     def watch(seen, number, now):
         situation = VecTask(task, 2, 0).situation
         chances = now.policy.probabilities(situation)
-        seen.append((number, now.timesteps, now.updates, now.first_reward is None, chances))
+        own = (weights(now).clone(), chances)
+        seen.append((number, now.timesteps, now.updates, now.first_reward is None, *own))
 
     task, library, cohort = Task(ladder()), [], []
     settings = {**SMALL, "n_epochs": 3}
@@ -392,8 +393,9 @@ def test_budget_and_progress_are_those_of_the_library(timesteps):
     assert [page[0] for page in cohort] == [0, 1] * len(library)
     assert [page[1:4] for page in cohort[::2]] == [page[1:4] for page in library]
     # Untrained, they are the same network.
-    assert np.array_equal(cohort[0][4], library[0][4])
-    assert not np.array_equal(cohort[1][4], library[0][4])
+    assert torch.equal(cohort[0][4], library[0][4])
+    assert not torch.equal(cohort[1][4], library[0][4])
+    assert np.allclose(cohort[0][5], library[0][5], atol=1e-6)
 
 
 def test_a_callback_ends_one_agent_alone():
