@@ -55,12 +55,20 @@ def arm(rng, agent, reward, excess, steps=40_000, competence=0.95, unlearnt=0, *
 
 
 def made(seed=0, **others):
-    """Alike under dense, twice the margin apart under every cap, too wide under terminal."""
+    """Alike under dense, twice the margin apart under every cap, too wide under terminal.
+
+    Under every 8 they differ by a test that stands alone (p = .03), and not among many.
+    """
     rng = np.random.default_rng(seed)
     found = []
-    for reward, apart, spread in (("dense", 0, 0.2), ("every cap", 1, 0.2), ("terminal", 0, 3.0)):
-        found += arm(rng, LIBRARY, reward, (1.0, spread))
-        found += arm(rng, COHORT, reward, (1.0 + apart, spread), **others)
+    for reward, apart, *spread in (
+        ("dense", 0, 0.2, 0.3),
+        ("every cap", 1, 0.2, 0.2),
+        ("terminal", 0, 3.0, 3.0),
+        ("every 8", 0.45, 0.3, 0.8),
+    ):
+        found += arm(rng, LIBRARY, reward, (1.0, spread[0]))
+        found += arm(rng, COHORT, reward, (1.0 + apart, spread[1]), **others)
     found += arm(rng, COHORT, "dense", (1.0, 0.2), steps=25_000, gae_lambda=0.8)
     return found
 
@@ -77,8 +85,12 @@ def test_a_difference_an_equality_and_too_few_seeds_are_told_apart():
         "dense": "equivalent",
         "every cap": "differs",
         "terminal": "cannot tell",
+        "every 8": "cannot tell",
         "dense; lambda .8": "equivalent",
     }
+    alone = every["excess", "every 8"]
+    assert 0.02 < alone.p_difference < 0.04
+    assert alone.p_adjusted > 0.05
     assert every["steps", "dense"].verdict == "equivalent"
     assert every["steps", "dense; lambda .8"].verdict == "differs"
     assert every["competence", "terminal"].verdict == "equivalent"
@@ -89,7 +101,7 @@ def test_a_difference_an_equality_and_too_few_seeds_are_told_apart():
 
 def test_every_number_is_the_one_of_an_independent_method():
     every = comparisons(made(1))
-    assert len(every) == 4 * 4
+    assert len(every) == 5 * 4
     for one in every.values():
         x, y = one.values
         p, _, _ = ttost_ind(x, y, -one.margin, one.margin, usevar="unequal")
@@ -181,7 +193,7 @@ def test_the_command_prints_the_tables_and_draws_the_picture(tmp_path, capsys):
     assert (tmp_path / "seen.png").read_bytes()[:4] == b"\x89PNG"
     assert printed.startswith("20 seeds an agent and setting")
     rows = [line for line in printed.splitlines() if line.startswith("| homestead")]
-    assert len(rows) == 16 + 4
+    assert len(rows) == 20 + 5
     excess = [row for row in rows if "every cap" in row and "+1.00 [+.89, +1.11]" in row]
     assert len(excess) == 1
     assert excess[0].endswith("| .5 | 1.000 | 1.00 | **differs** |")
@@ -198,7 +210,7 @@ def test_the_picture_shows_the_intervals_and_the_margins():
     right = panels[2 * 2 + 1]
     excess = [one for one in every if one.measure.name == "excess"]
     bars = [(bar.get_x(), bar.get_width()) for bar in right.patches]
-    assert bars == [(-0.5, 1.0)] * 4
+    assert bars == [(-0.5, 1.0)] * 5
     drawn = [tuple(line.get_xdata()) for line in right.lines if line.get_linewidth() == 3]
     for shown, one in zip(drawn, excess, strict=True):
         assert shown == pytest.approx(tuple(np.clip(one.effect[1:3], -1.1, 1.1)))
