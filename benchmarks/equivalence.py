@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from math import exp, isfinite
+from math import exp
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from benchmarks.equivalence_groups import (
     Comparison,
     Setting,
     compared,
+    number,
     settings,
 )
 from powerseek.errors import InvalidInput
@@ -31,14 +32,6 @@ from powerseek.experiments.cells import read_results
 from powerseek.experiments.reach_times import budget_ratio, p_log_rank
 from powerseek.experiments.resampling import bootstrap
 from powerseek.experiments.statistics import iqms
-
-
-def number(value: float, places: int = 3, *, signed: bool = False) -> str:
-    """As the documentation writes it: ``.948``, ``+.003``; ``-`` where there is none."""
-    if not isfinite(value):
-        return "-"
-    text = f"{round(value, places) + 0.0:{'+' if signed else ''}.{places}f}"
-    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
 
 
 def shown(one: Comparison) -> dict[str, str]:

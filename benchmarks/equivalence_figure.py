@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import exp
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from benchmarks.equivalence_groups import (
     MEASURES,
     Comparison,
     Measure,
+    number,
 )
 from powerseek.experiments.drawing import BLUE, GREEN, ORANGE, RED, WIDTH, Picture, Theme
 from powerseek.experiments.resampling import Floats, bootstrap
@@ -28,10 +30,10 @@ DRAWN = ("competence", "success", "excess", "steps")
 LEARNERS = ((LIBRARY, BLUE, "s", -0.13), (COHORT, ORANGE, "o", 0.13))
 """Name, colour, mark and place within a row."""
 WORDS = {
-    "competence": ("competence at the end of training", "difference"),
-    "success": ("success at the end, hazard as met", "difference"),
-    "excess": ("excess: units acquired beyond need", "difference, units"),
-    "steps": ("environment steps to competence .9", "ratio of steps"),
+    "competence": ("competence at the end of training", "cohort-ppo \u2212 maskable-ppo"),
+    "success": ("success at the end, hazard as met", "cohort-ppo \u2212 maskable-ppo"),
+    "excess": ("excess: units acquired beyond need", "cohort-ppo \u2212 maskable-ppo"),
+    "steps": ("environment steps to competence .9", "cohort-ppo / maskable-ppo"),
 }
 ROW, HEAD = 0.62, 1.35
 """Inches of a row, and of a panel's title and axis."""
@@ -43,7 +45,7 @@ def picture(every: Sequence[Comparison]) -> Picture:
     heights = [HEAD + ROW * len(own) for _, own in panels]
 
     def draw(theme: Theme) -> Figure:
-        figure = Figure(figsize=(WIDTH * 1.4, sum(heights) + 0.9), layout="constrained")
+        figure = Figure(figsize=(WIDTH * 1.4, sum(heights) + 1.1), layout="constrained")
         parts = figure.subfigures(len(panels), 1, height_ratios=heights, hspace=0.0)
         for part, (measure, own) in zip(np.atleast_1d(parts), panels, strict=True):
             part.suptitle(WORDS[measure.name][0], x=0.012, ha="left", fontsize=15, weight="bold")
@@ -79,7 +81,7 @@ def _values(axes: Axes, measure: Measure, own: Sequence[Comparison], theme: Them
     rng = np.random.default_rng(0)
     for place, one in enumerate(own):
         axes.text(
-            *(0.0, place - 0.42, one.setting),
+            *(0.0, place - 0.42, f"{'control: ' if one.control else ''}{one.setting}"),
             transform=axes.get_yaxis_transform(),
             fontsize=12.5,
             style="italic" if one.control else "normal",
@@ -148,6 +150,11 @@ def _differences(axes: Axes, measure: Measure, own: Sequence[Comparison], theme:
                 axes.plot(end, row, arrow, color=ink, markersize=8, zorder=5, clip_on=False)
         if abs(value) <= reach:
             axes.plot(value, row, "D", color=ink, markersize=7, zorder=6)
+        else:
+            side = float(np.sign(value))
+            told = f"x {number(exp(value), 2)}" if measure.ratio else number(value, 2, signed=True)
+            where = {"ha": "left" if side < 0 else "right", "va": "center", "fontsize": 12.5}
+            axes.text(0.9 * side * reach, row, told, color=ink, **where)
         axes.text(
             *(0.0, place - 0.42, one.verdict + (" (changed on purpose)" if one.control else "")),
             transform=axes.get_yaxis_transform(),
@@ -176,6 +183,11 @@ def _legend(figure: Figure, theme: Theme) -> None:
         Line2D([], [], color=colour, marker=mark, linestyle="", markersize=8, label=name)
         for name, colour, mark, _ in LEARNERS
     ]
-    entries.append(Line2D([], [], color=GREEN, marker="D", linewidth=3, label="difference [90 %]"))
-    entries.append(Patch(color=theme.need, alpha=0.55, label="margin set beforehand"))
-    figure.legend(handles=entries, loc="outside upper left", ncols=4, handlelength=1.4)
+    faint = {"color": theme.ink, "marker": "o", "markersize": 4, "alpha": 0.4, "markeredgewidth": 0}
+    entries += [
+        Line2D([], [], linestyle="", label="one training", **faint),
+        Line2D([], [], color=theme.ink, linewidth=2.4, label="mean of them, 95 %"),
+        Line2D([], [], color=GREEN, marker="D", linewidth=3, label="difference, 90 %"),
+        Patch(color=theme.need, alpha=0.55, label="margin set beforehand"),
+    ]
+    figure.legend(handles=entries, loc="outside upper left", ncols=3, handlelength=1.4)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import inf, isnan, log, nan
+from math import inf, isfinite, isnan, log, nan
 from typing import Any
 
 import numpy as np
@@ -270,3 +270,11 @@ def compared(found: Sequence[Setting]) -> list[Comparison]:
     tests = [c for c in every if not c.control]
     adjusted = iter(adjust([c.p_difference for c in tests], "holm"))
     return [c if c.control else replace(c, p_adjusted=float(next(adjusted))) for c in every]
+
+
+def number(value: float, places: int = 3, *, signed: bool = False) -> str:
+    """As the documentation writes it: ``.948``, ``+.003``; ``-`` where there is none."""
+    if not isfinite(value):
+        return "-"
+    text = f"{round(value, places) + 0.0:{'+' if signed else ''}.{places}f}"
+    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
