@@ -35,6 +35,8 @@ WORDS = {
     "excess": ("excess: units acquired beyond need", "cohort-ppo \u2212 maskable-ppo"),
     "steps": ("environment steps to competence .9", "cohort-ppo / maskable-ppo"),
 }
+RARE = 0.08
+"""Share of a row's seeds that an axis need not reach to; an arrow stands for them."""
 ROW, HEAD = 0.62, 1.35
 """Inches of a row, and of a panel's title and axis."""
 
@@ -79,6 +81,9 @@ def _values(axes: Axes, measure: Measure, own: Sequence[Comparison], theme: Them
     """Seeds, means and intervals of both learners."""
     _rows(axes, own, theme)
     rng = np.random.default_rng(0)
+    every = [values for one in own for values in one.values]
+    ends = min(np.quantile(v, RARE) for v in every), max(np.max(v) for v in every)
+    room = 0.06 * (ends[1] - ends[0])
     for place, one in enumerate(own):
         axes.text(
             *(0.0, place - 0.42, f"{'control: ' if one.control else ''}{one.setting}"),
@@ -89,7 +94,12 @@ def _values(axes: Axes, measure: Measure, own: Sequence[Comparison], theme: Them
         )
         sides = dict(zip((COHORT, LIBRARY), one.values, strict=True))
         for name, colour, mark, off in LEARNERS:
-            _seeds(axes, place + 0.08 + off, sides[name], colour, mark, measure.ratio, rng)
+            row = place + 0.08 + off
+            _seeds(axes, row, sides[name], colour, mark, measure.ratio, rng)
+            if not measure.ratio and (sides[name] < ends[0] - room).any():
+                axes.plot(ends[0] - room, row, "<", color=colour, markersize=6, clip_on=False)
+    if not measure.ratio:
+        axes.set_xlim(ends[0] - room, ends[1] + room)
     if measure.ratio:
         axes.set_xscale("log")
         ticks = [5e3, 1e4, 2e4, 4e4, 8e4, 16e4]
@@ -187,6 +197,7 @@ def _legend(figure: Figure, theme: Theme) -> None:
     entries += [
         Line2D([], [], linestyle="", label="one training", **faint),
         Line2D([], [], color=theme.ink, linewidth=2.4, label="mean of them, 95 %"),
+        Line2D([], [], color=theme.ink, marker="<", linestyle="", label="beyond the axis"),
         Line2D([], [], color=GREEN, marker="D", linewidth=3, label="difference, 90 %"),
         Patch(color=theme.need, alpha=0.55, label="margin set beforehand"),
     ]
