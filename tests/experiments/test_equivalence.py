@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.weightstats import ttost_ind
+from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 from synthetic import frame, trial_rows
 
 from benchmarks import equivalence
+from benchmarks.equivalence_again import told
 from benchmarks.equivalence_figure import picture
 from benchmarks.equivalence_groups import COHORT, LIBRARY, MEASURES, compare, compared
 from benchmarks.equivalence_groups import settings as settings_of
@@ -237,3 +238,14 @@ def test_the_study_compares_like_with_like_and_states_the_margins():
     (control,) = [own[COHORT] for own in pairs.values() if len(own) == 1]
     assert control["gae_lambda"] == 0.8
     assert {**control, "gae_lambda": 0.97} == learners[0][LIBRARY]
+
+
+def test_fresh_pairs_are_compared_as_pairs():
+    rng = np.random.default_rng(2)
+    shared = rng.normal(0.9, 0.08, 30)
+    x, y = (shared + rng.normal(0, 0.03, 30) for _ in range(2))
+    p, _, _ = ttost_paired(x, y, -0.02, 0.02)
+    ends = stats.ttest_rel(x, y).confidence_interval(0.9)
+    line = told("success", x, y)
+    assert f"[{ends.low:+.4f}, {ends.high:+.4f}], margin 0.02" in line
+    assert f"p of equivalence {p:.4f}, of a difference {stats.ttest_rel(x, y).pvalue:.3f}" in line
