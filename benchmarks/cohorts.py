@@ -8,6 +8,7 @@ other programs of a machine take is not counted) and of wall time.
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -25,6 +26,8 @@ from powerseek.envs.task import Task
 SEED = 20_000
 SEEDS = 4
 ROUNDS = 2
+SHORT, LONG = 40_960, 122_880
+"""Steps of the two lengths from which a grid's time is extrapolated."""
 SIZES = (1, 2, 8, 32, 128)
 LIBRARY: dict[str, Any] = {
     "n_envs": 1,
@@ -245,6 +248,50 @@ def limit(case: str) -> dict[str, float]:
     }
 
 
+def throughput() -> dict[str, float]:
+    """The grid of docs/studies/throughput.yaml with one seed, at two lengths of training.
+
+    Returns:
+        Of processor time: ``exact``, seconds once for all trials; ``fixed``, seconds a trial
+        (making, evaluating, keeping); ``per_second``, steps of training; ``hours``, of the whole
+        grid on two cores: (exact + trials x (fixed + steps / per_second)) / 2.
+    """
+    from dataclasses import replace
+
+    from powerseek.experiments.cohorts import packed
+    from powerseek.experiments.grid import trials as trials_of
+    from powerseek.experiments.study import load_study
+    from powerseek.experiments.trial import run_cohort
+
+    study = load_study("docs/studies/throughput.yaml")
+    grid = [trial for trial in trials_of(study) if trial.seed == 0]
+
+    def spent(steps: int, folder: str) -> float:
+        cells = {id(t.cell): replace(t.cell, timesteps=steps) for t in grid}
+        some = [replace(trial, cell=cells[id(trial.cell)]) for trial in grid]
+        begun = time.process_time()
+        for cohort in packed(some, study.cohort):
+            for trial, rows in run_cohort(cohort, Path(folder)):
+                if isinstance(rows, Exception):
+                    raise RuntimeError(trial.key) from rows
+        return time.process_time() - begun
+
+    with tempfile.TemporaryDirectory() as folder:
+        first = spent(4096, folder)
+        exact = first - spent(4097, folder)
+        short, long = (spent(steps, folder) for steps in (SHORT, LONG))
+    slope = (long - short) / (LONG - SHORT)
+    fixed = short - slope * SHORT
+    seconds = exact + study.seeds * (fixed + slope * study.timesteps)
+    return {
+        "trials": len(grid) * study.seeds,
+        "exact": exact,
+        "fixed": fixed / len(grid),
+        "per_second": len(grid) / slope,
+        "hours": seconds / 2 / 3600,
+    }
+
+
 def _shortest(work: Callable[[], object], repeats: int = 200) -> float:
     """Seconds of processor time."""
     work()
@@ -359,5 +406,6 @@ ALL: dict[str, Callable[[], dict[str, float]]] = {
     **{f"train-{c}-plain": partial(plain, c) for c in CASES},
     **{f"cohort-{n}": partial(sized, n, 1) for n in SIZES},
     **{f"cohort-{n}-2-threads": partial(sized, n, 2) for n in SIZES},
+    "throughput": throughput,
     **{f"limit-{case}": partial(limit, case) for case in CASES},
 }
