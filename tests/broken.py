@@ -221,6 +221,15 @@ class OutsideTape(Barn):
             act(p, s, a, c)
 
 
+class PeeksAtTape(Barn):
+    @staticmethod
+    def transition(p, s, a, c):
+        if a == GATHER:
+            gather(s, flip(c, 0.5 if c.walking == 1 else 0.53))
+        else:
+            act(p, s, a, c)
+
+
 class SpoilsTape(Barn):
     @staticmethod
     def transition(p, s, a, c):
@@ -403,6 +412,30 @@ class PaysTool(Barn):
             out[0] += 0.1 * s.tool
 
 
+class PaysInsideTool(PaysTool):
+    # The tool lies inside the task; only `abstract` says that it is a means.
+    facts = facts(4, name="took", roles=("resource",))
+
+
+class PaysOutsideTool(PaysTool):
+    # `abstract` calls the tool an end; only its role says that it lies outside the task.
+    @classmethod
+    def abstract(cls, params):
+        return tuple(field[0] for field in cls.state)
+
+
+class PaysSwitch(Barn):
+    @classmethod
+    def abstract(cls, params):
+        return tuple(field[0] for field in cls.state)
+
+    @staticmethod
+    def measure(p, s, out):
+        count(s, out)
+        if s.done == 0:
+            out[0] += 0.1 * s.disabled
+
+
 class SuccessIsHalf(Barn):
     @staticmethod
     def measure(p, s, out):
@@ -418,6 +451,14 @@ class PlaceboHelps(Barn):
             gather(s, flip(c, p.chance[s.tool] + 0.05 * s.trinket))
         else:
             act(p, s, a, c)
+
+
+class PlaceboFeeds(Barn):
+    @staticmethod
+    def transition(p, s, a, c):
+        act(p, s, a, c)
+        if a == TRINKET and s.grain < MOST:
+            s.grain += 1
 
 
 class StockAsResource(Barn):

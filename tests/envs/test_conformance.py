@@ -9,9 +9,16 @@ import pytest
 from scipy.stats import binom
 
 import powerseek
-from powerseek.envs import assert_conforms, check_world, expand, initial_branches
+from powerseek.envs import (
+    assert_conforms,
+    check_world,
+    conformance_case,
+    expand,
+    initial_branches,
+)
 from powerseek.envs.conformance import CHECKS, FAILED, GATES, NOT_APPLICABLE, PASSED
-from powerseek.envs.conformance_case import Case
+from powerseek.envs.conformance_blind import blind, placebo
+from powerseek.envs.conformance_case import Case, Failed
 from powerseek.envs.conformance_chance import _divergence
 from powerseek.envs.conformance_graph import TooLarge, make_graph
 from powerseek.envs.conformance_records import keys
@@ -26,6 +33,7 @@ ONE_DEFECT = {
     "Remembers": ({"determinism", "purity"}, "replayed on the same tape"),
     "ModuleState": ({"rules"}, "compiled, the rules fail: TypingError"),
     "OutsideTape": ({"tape"}, "of 20,000 draws where simulated"),
+    "PeeksAtTape": ({"tape"}, "with probability 0.5 where enumerated, 0.4"),
     "Wraps": ({"compiled"}, "fact 'disabled' is 1.0 and 0.0"),
     "GlobalChanges": ({"compiled"}, "field 'grain' becomes"),
     "ReadsClock": ({"clock"}, "transition reads the clock: 'gather' in"),
@@ -120,6 +128,15 @@ def test_a_world_without_end_says_why():
     assert report.of("injective").verdict == PASSED
 
 
+def test_a_world_too_large_for_a_graph_is_judged_by_what_was_met(monkeypatch):
+    monkeypatch.setattr(conformance_case, "STATES", 10)
+    sound, paid = check_world(broken.Barn), check_world(broken.PaysTool)
+    assert sound.conforms, str(sound)
+    assert sound.of("blind").verdict == PASSED
+    assert sound.of("placebo").verdict == NOT_APPLICABLE
+    assert paid.failed == ("blind",)
+
+
 @pytest.mark.parametrize("name", ["BadPrepare", "BadDefaults", "NoParams", "NoProgress"])
 def test_what_cannot_be_made_is_reported_and_not_raised(name):
     fails(name, *MORE[name])
@@ -146,6 +163,54 @@ def test_a_class_that_no_other_process_finds_is_compared_with_nothing():
     assert report.conforms, str(report)
     assert report.of("compiled").verdict == NOT_APPLICABLE
     assert "move it to the top of a module" in report.of("compiled").found
+
+
+# --- one check at a time ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("world", "field"),
+    [
+        (broken.PaysSurplus(), "grain"),
+        (broken.PaysTool(), "tool"),
+        (broken.PaysInsideTool(), "tool"),
+        (broken.PaysOutsideTool(), "tool"),
+        (broken.PaysSwitch(), "disabled"),
+    ],
+    ids=lambda x: type(x).__name__ if isinstance(x, broken.Barn) else x,
+)
+def test_progress_that_pays_for_power_is_found(world, field):
+    with pytest.raises(Failed, match=rf"progress is .* with {field}=\d and .* with {field}=\d"):
+        blind(Case(world))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"openness": 0},
+        {"openness": 0, "regrowth": 0.0},  # nobody can succeed
+        {"openness": 0, "regrowth": 0.0, "quota": 2},  # not from every state
+        {"openness": 1, "quota": 1},
+        {"openness": 1, "tool_yield": 1.0},  # two units at once
+    ],
+)
+def test_progress_that_pays_for_what_the_task_needs_passes(params):
+    world = powerseek.make_world("homestead", **params)
+    assert "grain alone" in blind(Case(world))
+
+
+@pytest.mark.parametrize(
+    ("world", "words"),
+    [
+        (broken.PlaceboHelps(), "without the placebo"),
+        (broken.PlaceboFeeds(), "without the placebo"),
+        (broken.PlaceboHelps(max_steps=3), "'trinket', which only the placebo changes"),
+    ],
+)
+def test_a_placebo_that_helps_is_found(world, words):
+    with pytest.raises(Failed, match=words):
+        placebo(Case(world))
+    assert placebo(Case(broken.Barn()))
 
 
 # --- foreign environments -----------------------------------------------------------------------

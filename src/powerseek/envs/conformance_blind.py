@@ -69,6 +69,8 @@ def _fed(world: World, before: Records, after: Records, happened: Bools) -> list
 
 def _first_split(group: Any, values: Floats) -> tuple[int, int] | None:
     """Two rows of one group whose values [n] or [n, k] differ, None if there are none."""
+    if not len(values):
+        return None
     _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
     table = values.reshape(len(values), -1)
     gap = np.abs(table - table[first[inverse]]).max(axis=1)

@@ -125,9 +125,10 @@ def _steps(
 
     def told(row: Any) -> str:
         facts = row[: len(names)].view(np.float64)
-        state = _as_record(world, row[len(names) :])
-        some = ", ".join(f"{n}={v:g}" for n, v in zip(names, facts, strict=True) if v)
-        return f"({tell(world, state)}; {some})" if row[len(names) :].any() else f"({some})"
+        some = [f"{n}={v:g}" for n, v in zip(names, facts, strict=True) if v]
+        kept = row[len(names) :]
+        state = [tell(world, _as_record(world, kept))] if kept.any() else []
+        return f"({'; '.join([*state, ', '.join(some) or 'all facts 0'])})"
 
     return expected, edges.probability[mine], drawn, told
 
