@@ -234,7 +234,7 @@ class SpoilsTape(Barn):
     @staticmethod
     def transition(p, s, a, c):
         act(p, s, a, c)
-        c.probability *= 0.5
+        c.probability *= 1 - 1e-7
 
 
 class Wraps(Barn):
@@ -408,7 +408,7 @@ class PaysTool(Barn):
     @staticmethod
     def measure(p, s, out):
         count(s, out)
-        if s.done == 0:
+        if s.done == 0 and s.grain == 0:  # where the tool brings success nearer
             out[0] += 0.1 * s.tool
 
 
@@ -432,7 +432,7 @@ class PaysSwitch(Barn):
     @staticmethod
     def measure(p, s, out):
         count(s, out)
-        if s.done == 0:
+        if s.done == 0 and s.grain == 0:
             out[0] += 0.1 * s.disabled
 
 

@@ -54,7 +54,7 @@ ONE_DEFECT = {
 }
 MORE = {
     "RandomTable": ({"determinism"}, "prepare gives another 'chance'"),
-    "SpoilsTape": ({"tape"}, "sum to 0.5"),
+    "SpoilsTape": ({"tape"}, "sum to 0.9999999"),
     "ReadsCap": ({"clock"}, "measure reads the cap (max_steps): 'holdings'"),
     "ReadsFlows": ({"clock"}, "observe reads the flows of the last step: 'grain'"),
     "WritesClock": ({"writes"}, "transition writes clock or max_steps on 'gather'"),
