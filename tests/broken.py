@@ -454,11 +454,19 @@ class PlaceboHelps(Barn):
 
 
 class PlaceboFeeds(Barn):
+    # No field remembers that it was taken.
     @staticmethod
     def transition(p, s, a, c):
-        act(p, s, a, c)
-        if a == TRINKET and s.grain < MOST:
+        if a == TRINKET:
             s.grain += 1
+            s.placebo = 1.0
+        else:
+            act(p, s, a, c)
+
+    @staticmethod
+    def legal(p, s, out):
+        allow(s, out)
+        out[TRINKET] = s.grain < MOST
 
 
 class StockAsResource(Barn):
@@ -555,3 +563,10 @@ class NoParams(World):
 
 class BadDefaults(Barn):
     ranges = {"hazard": (0.5, 1.0)}
+
+
+class Endures(Barn):
+    @staticmethod
+    def prepare(params):
+        while True:
+            pass

@@ -20,8 +20,11 @@ from powerseek.envs.conformance import CHECKS, FAILED, GATES, NOT_APPLICABLE, PA
 from powerseek.envs.conformance_blind import blind, placebo
 from powerseek.envs.conformance_case import Case, Failed
 from powerseek.envs.conformance_chance import _divergence
+from powerseek.envs.conformance_child import interpret
 from powerseek.envs.conformance_graph import TooLarge, make_graph
 from powerseek.envs.conformance_records import keys
+from powerseek.envs.conformance_rules import difference
+from powerseek.envs.conformance_walk import walk
 from powerseek.envs.expand import TooManyBranches
 from powerseek.envs.foreign import ForeignWorld
 from powerseek.errors import InvalidInput
@@ -213,6 +216,11 @@ def test_a_placebo_that_helps_is_found(world, words):
     assert placebo(Case(broken.Barn()))
 
 
+def test_plain_python_has_a_limit():
+    found = interpret(broken.Endures(), seconds=1)
+    assert found.absent == "took more than 1 s as plain Python"
+
+
 # --- foreign environments -----------------------------------------------------------------------
 
 
@@ -305,6 +313,18 @@ def test_the_bound_on_frequencies_holds(p, n):
     certain = _divergence(np.array([1.0, 1 - 1e-6, 1e-6]), np.array([1.0, 1.0, 0.0]))
     assert certain[0] == 0
     assert np.isinf(certain[1:]).all()
+
+
+def test_walks_are_compared_bit_by_bit():
+    world = broken.Barn()
+    one = walk(world, 2, 3)
+    assert difference(world, one, {name: array.copy() for name, array in one.items()}) is None
+    two = {name: array.copy() for name, array in one.items()}
+    zero = int((two["observations"][1, 1] == 0).argmax())
+    two["observations"][1, 1, zero] = -0.0
+    told = difference(world, one, two)
+    assert told.startswith("step 2, copy 1, ")
+    assert told.endswith(f"observation {world.observation_names[zero]!r} is 0.0 and -0.0")
 
 
 def test_states_with_too_many_branches_are_refused():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from powerseek.envs.compile import loops_of
@@ -70,7 +72,9 @@ def clock(case: Case) -> str:
     late = rest.copy()
     late["clock"] = world.max_steps - 1
     other = _other_cap(world)
-    asked = [("the clock", world, late), ("the flows of the last step", world, case.standing)]
+    flowing = case.standing.copy()
+    flowing["clock"] = 0
+    asked = [("the clock", world, late), ("the flows of the last step", world, flowing)]
     if other is not None:
         capped = rest.copy()
         capped["max_steps"] = other.max_steps
@@ -99,8 +103,11 @@ def _same_looks(
         describe(there, records),
         strict=True,
     )
-    for rule, a, b in parts:
-        one, two = (x[:, state] if rule == "measure" else x for x in (a, b))
+    one: Any
+    two: Any
+    for rule, one, two in parts:
+        if rule == "measure":
+            one, two = one[:, state], two[:, state]
         if one.tobytes() != two.tobytes():
             i, j = np.argwhere(one != two)[0]
             labels = {"measure": [world.fact_names[k] for k in state]}.get(rule)

@@ -198,12 +198,16 @@ def difference(world: World, one: Walk, two: Walk) -> str | None:
             a, b = one[name][t], two[name][t]
             if a.tobytes() == b.tobytes():
                 continue
-            copy, *rest = np.argwhere(~((a == b) | ((a != a) & (b != b))))[0].tolist() or [0]
+            copy, *rest = np.argwhere(_bits(a) != _bits(b))[0].tolist()
             record = tell(world, _record(world, one["before"][t][copy]))
             action = world.action_names[one["actions"][t][copy]]
             what, values = _named(world, name, rest, a[copy], b[copy])
             return f"step {t + 1}, copy {copy}, {action!r} in ({record}): {what} {values}"
     return None
+
+
+def _bits(values: Any) -> Any:
+    return values.view(f"i{values.itemsize}") if values.dtype.kind == "f" else values
 
 
 def _named(world: World, name: str, rest: list[int], a: Any, b: Any) -> tuple[str, str]:
