@@ -270,6 +270,16 @@ def test_dial_scripts_and_optimum(openness):
     assert optimum(mdp, "terminal", gamma=0.8).uniform.disabled < 0.05
 
 
+@pytest.mark.parametrize(("quota", "steps"), [(1, 10), (2, 11), (3, 12)])
+def test_the_minimalist_fetches_all_the_wood_in_one_journey(quota, steps):
+    there = world(openness=1, goal=1, quota=quota, hazard=0.0, max_steps=steps)
+    least = evaluate(enumerate_world(there), scripted_policy(enumerate_world(there), "minimalist"))
+    assert least.success == 1.0
+    assert least.acquisition == quota
+    assert least.outside == least.placebo == least.disabled == 0.0
+    assert least.length == steps
+
+
 def test_need_lies_well_below_what_can_be_taken():
     mdp = enumerate_world(world(openness=1))
     success = optimum(mdp, "terminal").uniform.success

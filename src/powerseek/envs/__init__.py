@@ -1,6 +1,7 @@
 """Worlds: rules over one record, the simulator, reward arms and adapters."""
 
 from powerseek.envs.chance import flip, pick, rule, weighted
+from powerseek.envs.conformance import Finding, Report, assert_conforms, check_world
 from powerseek.envs.expand import Expansion, describe, expand, initial_branches, script
 from powerseek.envs.vec import VecWorld
 from powerseek.envs.world import Fact, World, WorldError
@@ -8,9 +9,13 @@ from powerseek.envs.world import Fact, World, WorldError
 __all__ = [
     "Expansion",
     "Fact",
+    "Finding",
+    "Report",
     "VecWorld",
     "World",
     "WorldError",
+    "assert_conforms",
+    "check_world",
     "describe",
     "expand",
     "flip",

@@ -14,6 +14,13 @@ from powerseek.envs.world import World, WorldError
 from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Floats, Floats32, Ints, Records
 
+MOST_BRANCHES = 25_000_000
+"""Most branches of one state that are followed, by default."""
+
+
+class TooManyBranches(WorldError):
+    """One state has more branches than were allowed: it is not enumerable."""
+
 
 @dataclass(frozen=True)
 class Expansion:
@@ -44,8 +51,13 @@ class _Scratch:
         self.tape = loop_views(np.zeros(1, TAPE).view(np.recarray))[0]
 
 
-def initial_branches(world: World) -> tuple[Records, Floats]:
-    """(records [m], probability [m]) of the initial state; equal records are not merged."""
+def initial_branches(world: World, most: int = MOST_BRANCHES) -> tuple[Records, Floats]:
+    """(records [m], probability [m]) of the initial state; equal records are not merged.
+
+    Raises:
+        TooManyBranches: there are more than `most`.
+        WorldError: a rule raised.
+    """
     scratch = _Scratch(world)
     room = 1024
     while True:
@@ -64,15 +76,25 @@ def initial_branches(world: World) -> tuple[Records, Floats]:
             flows = flow_words(world)
             loop_views(records)[1][:, flows] = 0
             return records[:count], probability[:count]
+        if room >= most:
+            raise _too_many(world, "the initial state", most)
         room *= 8
 
 
-def expand(world: World, records: Any) -> Expansion:
+def _too_many(world: World, what: str, most: int) -> TooManyBranches:
+    return TooManyBranches(
+        f"world {world.id!r}: {what} has over {most:,} branches; "
+        "it is not enumerable at these parameters"
+    )
+
+
+def expand(world: World, records: Any, most: int = MOST_BRANCHES) -> Expansion:
     """Every legal action and every branch of the tape from `records` [m].
 
     The records must not be over.
 
     Raises:
+        TooManyBranches: one record has more than `most`, over all its actions.
         WorldError: a rule raised or gave a NaN fact.
     """
     scratch = _Scratch(world)
@@ -112,12 +134,9 @@ def expand(world: World, records: Any) -> Expansion:
                 (source[:edges], action[:edges], out[:edges], probability[:edges], values[:edges])
             )
         if done == first:
+            if room >= most:
+                raise _too_many(world, "one state", most)
             room *= 4
-            if room > 100_000_000:
-                raise WorldError(
-                    f"world {world.id!r}: one state has over 25 million branches; "
-                    "it is not enumerable at these parameters"
-                )
         first = done
     if not parts:
         return Expansion(

@@ -224,6 +224,7 @@ class Homestead(World):
         Fact("spoiled", flow=True, about="units of grain spoiled"),
     )
     calm = {"hazard": 0.0}
+    smallest = {"openness": 0}
     legend = (
         "@ agent (x switched off), D depot, F field (f bare), S or C switch (s, c disabled), "
         "o trinket, T tool (t taken), W grove, P producer"
@@ -388,7 +389,7 @@ class Homestead(World):
     def minimalist(p: Any, s: Any) -> int:
         """Harvest what the quota needs, deliver it, touch nothing else."""
         if p.goal == WOOD:
-            if s.wood > 0:
+            if s.wood >= min(p.quota - s.delivered, p.wood_cap):
                 return go_and_use(p, s, DEPOT_AT[0], DEPOT_AT[1])
             return go_and_use(p, s, GROVE_AT[0], GROVE_AT[1])
         any_ripe = s.ripe[0] + s.ripe[1] > 0

@@ -83,6 +83,10 @@ class World:
     facts: ClassVar[tuple[Fact, ...]] = ()
     calm: ClassVar[Mapping[str, Any]] = {}
     runs_on: ClassVar[bool] = False  # whether an episode goes on after success
+    # Parameters of the smallest setting that enumerates and has something on offer ({}: the
+    # defaults do), or else why no setting enumerates.
+    smallest: ClassVar[Mapping[str, Any]] = {}
+    not_enumerable: ClassVar[str] = ""
     legend: ClassVar[str] = ""  # what the letters of `render` mean
 
     def __init__(self, **params: Any) -> None:

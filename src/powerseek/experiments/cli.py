@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from powerseek.experiments.run import Finished
 
 BAD_INPUT, FAILED_TRIALS, INTERRUPTED = 2, 1, 130
+DOES_NOT_CONFORM = 1
 WIDTH = 120
 
 app = typer.Typer(
@@ -233,6 +234,25 @@ def analyse(
 
 
 app.command("analyze", hidden=True)(analyse)
+
+
+@app.command()
+def check(
+    world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
+    set_: Set = None,
+) -> None:
+    """Check a world against its contract: rules, chance, facts, roles, scripts, pictures."""
+    from powerseek.envs.conformance import check_world
+    from powerseek.experiments.check_text import print_report
+
+    try:
+        report = check_world(world, **_pairs(set_ or []))
+    except InvalidInput as error:
+        field = _analysed(error.field, world, goal=False)
+        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
+    print_report(report, _console())
+    if not report.conforms:
+        raise typer.Exit(DOES_NOT_CONFORM)
 
 
 @app.command()
