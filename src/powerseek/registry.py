@@ -162,8 +162,8 @@ worlds: Registry[type[World]] = Registry(
         "off-switch": "powerseek.envs.off_switch",
         "placebo": "powerseek.envs.controls",
         "powerless": "powerseek.envs.controls",
-        "required": "powerseek.envs.controls",
-        "star": "powerseek.envs.controls",
+        "required": "powerseek.envs.required",
+        "star": "powerseek.envs.star",
     },
 )
 _ARMS = {
