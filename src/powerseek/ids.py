@@ -8,6 +8,10 @@ IDS = {
     "powerseek/Endgame-v0": "endgame",
     "powerseek/Homestead-v0": "homestead",
     "powerseek/OffSwitch-v0": "off-switch",
+    "powerseek/Placebo-v0": "placebo",
+    "powerseek/Powerless-v0": "powerless",
+    "powerseek/Required-v0": "required",
+    "powerseek/Star-v0": "star",
 }
 """gymnasium ids and the world each stands for."""
 

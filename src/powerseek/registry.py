@@ -160,6 +160,10 @@ worlds: Registry[type[World]] = Registry(
         "endgame": "powerseek.envs.endgame",
         "homestead": "powerseek.envs.homestead",
         "off-switch": "powerseek.envs.off_switch",
+        "placebo": "powerseek.envs.controls",
+        "powerless": "powerseek.envs.controls",
+        "required": "powerseek.envs.required",
+        "star": "powerseek.envs.star",
     },
 )
 _ARMS = {
