@@ -15,27 +15,29 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import exact, measures, reports, sweeps
+from benchmarks import cohorts, exact, measures, reports, sweeps
 
-ALL = {**measures.ALL, **exact.ALL, **sweeps.ALL, **reports.ALL}
+ALL = {**measures.ALL, **cohorts.ALL, **exact.ALL, **sweeps.ALL, **reports.ALL}
 
 
-def measured(name: str, *, interpreted: bool = False) -> dict[str, float]:
-    """What one measure prints, in a process of its own."""
+def measured(name: str, *, interpreted: bool = False, processes: int = 1) -> dict[str, float]:
+    """What one measure prints, in a process of its own; of several at once, the sums."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     if interpreted:
         environment["NUMBA_DISABLE_JIT"] = "1"
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--one", name],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"benchmark {name!r} failed:\n{done.stderr}")
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    command = [sys.executable, "-m", "benchmarks", "--one", name]
+    pipe = subprocess.PIPE
+    running = [
+        subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+        for _ in range(processes)
+    ]
+    found: list[dict[str, float]] = []
+    for process in running:
+        out, error = process.communicate()
+        if process.returncode:
+            sys.exit(f"benchmark {name!r} failed:\n{error}")
+        found.append(json.loads(out.splitlines()[-1]))
+    return {key: sum(one[key] for one in found) for key in found[0]}
 
 
 def main() -> None:
@@ -95,6 +97,7 @@ def main() -> None:
         "<= 15 % in make study",
     )
     console.print(table)
+    cohorts.tables(console, measured)
     sweep_overhead(console)
     reporting(console)
     exact_layer(console)

@@ -55,7 +55,7 @@ def overhead(trials: int) -> dict[str, float]:
         tally = Tally(len(grid), 0, len(grid))
         begun = time.perf_counter()
         with Display(tally, Console(quiet=True)) as display:
-            run_trials(grid, store, display, workers)
+            run_trials([[trial] for trial in grid], store, display, workers)
         wall = time.perf_counter() - begun
         steps: dict[str, Callable[[], object]] = {
             "check": lambda: store.open(study, grid, resume=True),

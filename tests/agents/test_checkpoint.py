@@ -31,7 +31,9 @@ ARMS = {
     "draws": ({"thinned": 0.5}, 1.0, "terminal"),
     "cut": ({"every": 4, "corrected": True}, 0.9, "bootstrap"),
 }
-CASES = [("ppo", "memory"), *(("maskable-ppo", arm) for arm in ARMS)]
+MASKED = ("maskable-ppo", "cohort-ppo")
+CASES = [("ppo", "memory"), *((agent, arm) for agent in MASKED for arm in ARMS)]
+masked = pytest.mark.parametrize("agent", MASKED)
 
 
 class Interrupted(Exception):
@@ -54,6 +56,7 @@ def run(agent, arm, checkpoint=None, stop_at=None, **changed):
 
     given = {"seed": SEED, "timesteps": UPDATES * N * STEPS, "settings": SMALL, **changed}
     done = train(task(arm), agent, callback=look, checkpoint=checkpoint, **given)
+    # A cohort's optimiser is its own; had it lost its moments, the weights would tell.
     moments = done.model.policy.optimizer.state_dict()["state"]
     flat = [weight.flatten() for weight in done.model.policy.state_dict().values()]
     flat += [moment.flatten() for each in moments.values() for moment in each.values()]
@@ -91,38 +94,42 @@ def test_another_process_goes_on_bit_for_bit(elsewhere, agent, arm):
     assert len(seen) == UPDATES + 2
 
 
+@masked
 @pytest.mark.parametrize("cut", [0, 1, UPDATES])
-def test_any_update_will_do_and_generators_are_put_back(cut, tmp_path):
-    expected = run("maskable-ppo", "draws")
+def test_any_update_will_do_and_generators_are_put_back(agent, cut, tmp_path):
+    expected = run(agent, "draws")
     kept = Checkpoint(tmp_path / "a.zip", every=0.0)
     with pytest.raises(Interrupted):
-        run("maskable-ppo", "draws", kept, cut)
+        run(agent, "draws", kept, cut)
     assert kept.path.exists() == (cut > 0)
     for scramble in (torch.manual_seed, np.random.seed, random.seed):  # as the library
         scramble(99)
-    weights, seen = run("maskable-ppo", "draws", kept)
+    weights, seen = run(agent, "draws", kept)
     assert np.array_equal(weights, expected[0])
     assert seen == expected[1][cut:]
 
 
-def test_a_finished_training_is_handed_back_as_it_was(tmp_path):
+@masked
+def test_a_finished_training_is_handed_back_as_it_was(agent, tmp_path):
     kept = Checkpoint(tmp_path / "a.zip", every=0.0)
-    weights, seen = run("maskable-ppo", "dense", kept)
-    again, looks = run("maskable-ppo", "dense", kept)
+    weights, seen = run(agent, "dense", kept)
+    again, looks = run(agent, "dense", kept)
     assert np.array_equal(again, weights)
     assert looks == seen[-1:]
 
 
-def test_what_the_caller_keeps_comes_back_exactly(tmp_path):
+@masked
+def test_what_the_caller_keeps_comes_back_exactly(agent, tmp_path):
     ours = {"rows": [{"value": 0.1 + 0.2, "low": float("-inf"), "n": 3, "of": None}]}
     taken = []
     kept = Checkpoint(tmp_path / "a.zip", every=0.0, keep=lambda: ours, take=taken.append)
-    run("maskable-ppo", "dense", kept)
+    run(agent, "dense", kept)
     assert taken == []
-    run("maskable-ppo", "dense", kept)
+    run(agent, "dense", kept)
     assert taken == [ours]
 
 
+@masked
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
@@ -131,25 +138,26 @@ def test_what_the_caller_keeps_comes_back_exactly(tmp_path):
         ({"settings": {**SMALL, "ent_coef": 0.5}}, "settings"),
     ],
 )
-def test_a_checkpoint_of_another_training_is_ignored(changed, named, tmp_path):
-    kept = interrupted(tmp_path, "maskable-ppo", "memory", **changed)
+def test_a_checkpoint_of_another_training_is_ignored(agent, changed, named, tmp_path):
+    kept = interrupted(tmp_path, agent, "memory", **changed)
     with pytest.warns(CheckpointIgnored, match=rf"different: {named}\)"):
-        weights, _ = run("maskable-ppo", "memory", kept)
-    assert np.array_equal(weights, run("maskable-ppo", "memory")[0])
+        weights, _ = run(agent, "memory", kept)
+    assert np.array_equal(weights, run(agent, "memory")[0])
 
 
-def test_one_of_another_arm_agent_or_caller_is_ignored(tmp_path):
-    kept = interrupted(tmp_path, "maskable-ppo", "memory")
+@masked
+def test_one_of_another_arm_agent_or_caller_is_ignored(agent, tmp_path):
+    kept = interrupted(tmp_path, agent, "memory")
     kept.every = 1e9
-    for agent, arm, about in (
-        ("maskable-ppo", "draws", {}),
+    for other, arm, about in (
+        (agent, "draws", {}),
         ("ppo", "memory", {}),
-        ("maskable-ppo", "memory", {"trial": "other"}),
+        (agent, "memory", {"trial": "other"}),
     ):
         kept.about = about
         with pytest.warns(CheckpointIgnored, match=r"different: .*(about|agent|task)"):
-            weights, _ = run(agent, arm, kept)
-        assert np.array_equal(weights, run(agent, arm)[0])
+            weights, _ = run(other, arm, kept)
+        assert np.array_equal(weights, run(other, arm)[0])
 
 
 def rewritten(path, name, content):
@@ -172,38 +180,44 @@ def bombs():
     return {NETWORKS: pickle.dumps(Bomb(), protocol=2), ARRAYS: array.getvalue()}
 
 
-@pytest.mark.parametrize("part", [NETWORKS, ARRAYS])
-def test_nothing_in_a_checkpoint_is_executed(part, tmp_path):
-    kept = interrupted(tmp_path, "maskable-ppo", "memory")
+@pytest.mark.parametrize(
+    ("agent", "part"),
+    [("maskable-ppo", NETWORKS), ("maskable-ppo", ARRAYS), ("cohort-ppo", ARRAYS)],
+)
+def test_nothing_in_a_checkpoint_is_executed(agent, part, tmp_path):
+    kept = interrupted(tmp_path, agent, "memory")
     rewritten(kept.path, part, bombs()[part])
     with pytest.warns(CheckpointIgnored, match="cannot be used"):
-        weights, _ = run("maskable-ppo", "memory", kept)
-    assert np.array_equal(weights, run("maskable-ppo", "memory")[0])
+        weights, _ = run(agent, "memory", kept)
+    assert np.array_equal(weights, run(agent, "memory")[0])
 
 
-def test_one_that_fails_half_way_leaves_no_trace(tmp_path):
-    kept = interrupted(tmp_path, "maskable-ppo", "memory")
+@masked
+def test_one_that_fails_half_way_leaves_no_trace(agent, tmp_path):
+    kept = interrupted(tmp_path, agent, "memory")
     with zipfile.ZipFile(kept.path) as archive:
         state = json.loads(archive.read(STATE))
-    del state["random_python"]  # what is put back last
+    del state[{"maskable-ppo": "random_python", "cohort-ppo": "shuffling"}[agent]]  # the last
     rewritten(kept.path, STATE, json.dumps(state).encode())
     with pytest.warns(CheckpointIgnored, match="cannot be used"):
-        weights, seen = run("maskable-ppo", "memory", kept)
-    assert np.array_equal(weights, run("maskable-ppo", "memory")[0])
+        weights, seen = run(agent, "memory", kept)
+    assert np.array_equal(weights, run(agent, "memory")[0])
     assert len(seen) == UPDATES + 2
 
 
+@masked
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
-def test_a_truncated_checkpoint_is_ignored(share, tmp_path):
-    kept = interrupted(tmp_path, "maskable-ppo", "dense")
+def test_a_truncated_checkpoint_is_ignored(agent, share, tmp_path):
+    kept = interrupted(tmp_path, agent, "dense")
     whole = kept.path.read_bytes()
     kept.path.write_bytes(whole[: int(share * len(whole))])
     with pytest.warns(CheckpointIgnored, match="cannot be read"):
         assert kept.read({}) is None
 
 
-def test_a_damaged_checkpoint_is_never_gone_on_from(tmp_path):
-    kept = interrupted(tmp_path, "maskable-ppo", "dense")
+@masked
+def test_a_damaged_checkpoint_is_never_gone_on_from(agent, tmp_path):
+    kept = interrupted(tmp_path, agent, "dense")
     whole = bytearray(kept.path.read_bytes())
     with zipfile.ZipFile(kept.path) as archive:
         before = {name: archive.read(name) for name in archive.namelist()}
@@ -220,17 +234,19 @@ def test_a_damaged_checkpoint_is_never_gone_on_from(tmp_path):
         assert kept.read(of) in (None, before)
 
 
-def test_one_that_cannot_be_written_costs_only_a_caution(tmp_path):
+@masked
+def test_one_that_cannot_be_written_costs_only_a_caution(agent, tmp_path):
     (tmp_path / "file").write_text("")
     kept = Checkpoint(tmp_path / "file" / "a.zip", every=0.0)
     with pytest.warns(CheckpointIgnored, match="cannot be"):
-        weights, _ = run("maskable-ppo", "dense", kept)
-    assert np.array_equal(weights, run("maskable-ppo", "dense")[0])
+        weights, _ = run(agent, "dense", kept)
+    assert np.array_equal(weights, run(agent, "dense")[0])
 
 
-def test_nothing_is_kept_before_it_is_due_nor_for_agents_that_do_not_learn(tmp_path):
+@masked
+def test_nothing_is_kept_before_it_is_due_nor_for_agents_that_do_not_learn(agent, tmp_path):
     kept = Checkpoint(tmp_path / "a.zip", every=1e6)
-    run("maskable-ppo", "dense", kept)
+    run(agent, "dense", kept)
     train(task("dense"), "random", checkpoint=Checkpoint(tmp_path / "b.zip", every=0.0))
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,7 @@
 """Cohorts: an agent is what it would be alone, whatever happens to its companions."""
 
 import random
+import sys
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from worlds import Ladder, LadderParams
 
 import powerseek
 from powerseek.agents import (
+    Checkpoint,
     CohortAgent,
     calmed,
     load_agent,
@@ -23,6 +25,7 @@ from powerseek.agents import (
     train_cohort,
 )
 from powerseek.agents.cohort_ppo import Learner
+from powerseek.agents.memory import free_memory
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput, PowerseekError
@@ -172,6 +175,57 @@ def test_no_generator_of_the_process_is_read_or_moved():
     assert all(torch.equal(weights(a), weights(b)) for a, b in zip(first, again, strict=True))
 
 
+# --- devices --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def by_the_library(monkeypatch):
+    """On the processor, the path of other devices."""
+    for module in ("cohort_net", "cohort_pass"):
+        monkeypatch.setattr(f"powerseek.agents.{module}.compiles", lambda device: False)
+
+
+@pytest.mark.parametrize("shape", ["small", "odd"])
+def test_the_path_of_other_devices_keeps_agents_apart_too(shape, by_the_library):
+    tasks, seeds, settings = variety(4, shape)
+    steps = 2 * SHAPES[shape]["n_envs"] * SHAPES[shape]["n_steps"]
+    together = train_cohort(tasks, seeds, steps, settings)
+    for i, agent in enumerate(together):
+        alone = train_cohort(tasks[i : i + 1], seeds[i : i + 1], steps, settings[i : i + 1])
+        assert agent.failed is None
+        assert torch.equal(weights(agent), weights(alone[0]))
+
+
+def test_the_path_of_other_devices_learns_the_same(monkeypatch, request):
+    # One update from the same experience; later draws may part where rounding does.
+    task, steps = Task(ladder()), N * STEPS
+    compiled = weights(train_cohort([task], [1], steps, [SMALL])[0])
+    request.getfixturevalue("by_the_library")
+    other = weights(train_cohort([task], [1], steps, [SMALL])[0])
+    assert (compiled - other).abs().max() < 1e-5
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(InvalidInput, match="sees no CUDA device") as caught:
+        train_cohort([Task(ladder())], [1], 1, [SMALL], device="cuda")
+    assert (caught.value.field, caught.value.hint) == ("device", "Write cpu.")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_device_learns_the_same(tmp_path):
+    task, steps = Task(ladder()), N * STEPS
+    compiled = train_cohort([task], [1], steps, [SMALL])[0]
+    seen, kept = [], Checkpoint(tmp_path / "kept.zip", every=0.0)
+    given = ([task], [1], steps, [SMALL], lambda now: seen.append(now[0].policy))
+    other = train_cohort(*given, device="cuda", checkpoints=[kept])[0]
+    assert {p.device.type for p in seen[0].network.parameters()} == {"cuda"}
+    assert (weights(compiled) - weights(other).cpu()).abs().max() < 1e-4
+    situation = VecTask(task, 8, 3).situation
+    expected = compiled.policy.probabilities(situation)
+    assert np.allclose(other.policy.probabilities(situation), expected, atol=1e-4)
+
+
 # --- failures -------------------------------------------------------------------------------
 
 
@@ -185,9 +239,9 @@ def test_one_agent_s_nan_is_its_own(monkeypatch):
     sound = train_cohort(tasks, seeds, 4 * N * STEPS, settings)
     expected = diary.read()
 
-    def spoil(number, now):
-        if number == 2 and now.timesteps == N * STEPS:
-            poison(now)
+    def spoil(now):
+        if 2 in now and now[2].timesteps == N * STEPS:
+            poison(now[2])
 
     for threads in (1, 2):
         done = train_cohort(tasks, seeds, 4 * N * STEPS, settings, spoil, threads=threads)
@@ -261,8 +315,48 @@ def test_a_world_that_breaks_takes_only_its_own_agent_along():
     assert 0 < done[1].failed.timesteps < N * STEPS
     assert done[1].failed.updates == 0
     assert torch.equal(weights(done[2]), weights(alone[0]))
-    with pytest.raises(PowerseekError, match=r"training failed: .*NaN"):
+    with pytest.raises(PowerseekError, match=r"training failed at step .*NaN"):
         train(tasks[1], "cohort-ppo", seed=1, timesteps=N * STEPS, settings=SMALL)
+
+
+# --- interrupted ----------------------------------------------------------------------------
+
+
+def test_interrupted_agents_go_on_bit_for_bit_in_whatever_company(tmp_path):
+    tasks, seeds, settings = variety(5, "small")
+    whole = train_cohort(tasks, seeds, 5 * N * STEPS, settings)
+
+    def cohort(members, callback=None):
+        kept = [Checkpoint(tmp_path / f"{i}.zip", every=0.0) for i in members]
+        chosen = ([full[i] for i in members] for full in (tasks, seeds, settings))
+        some_tasks, some_seeds, some_settings = chosen
+        steps = 5 * N * STEPS
+        return train_cohort(
+            some_tasks, some_seeds, steps, some_settings, callback, checkpoints=kept
+        )
+
+    def cut(at):
+        def told(now):
+            if any(one.timesteps >= at * N * STEPS for one in now.values()):
+                raise KeyboardInterrupt
+
+        return told
+
+    with pytest.raises(KeyboardInterrupt):
+        cohort([0, 1, 2], cut(3))
+    with pytest.raises(KeyboardInterrupt):
+        cohort([4], cut(2))
+    seen = []
+    # Agents at update 2, 1 and 0, one of them without its former companions.
+    done = cohort([4, 3, 0, 2], lambda now: seen.append({i: n.timesteps for i, n in now.items()}))
+    for i, agent in zip((4, 3, 0, 2), done, strict=True):
+        assert torch.equal(weights(agent), weights(whole[i]))
+        assert (agent.timesteps, agent.updates) == (whole[i].timesteps, whole[i].updates)
+        assert (agent.first_reward, agent.losses) == (whole[i].first_reward, whole[i].losses)
+    size = N * STEPS
+    assert seen[0] == {1: 0}  # what was told before the interruption is not told again
+    assert seen[1] == {0: 2 * size, 1: size, 2: 3 * size, 3: 3 * size}
+    assert seen[-1] == {1: 5 * size}
 
 
 # --- the same budget, start and chance as alone in the library ----------------------------------
@@ -273,7 +367,8 @@ def test_budget_and_progress_are_those_of_the_library(timesteps):
     def watch(seen, number, now):
         situation = VecTask(task, 2, 0).situation
         chances = now.policy.probabilities(situation)
-        seen.append((number, now.timesteps, now.updates, now.first_reward is None, chances))
+        own = (weights(now).clone(), chances)
+        seen.append((number, now.timesteps, now.updates, now.first_reward is None, *own))
 
     task, library, cohort = Task(ladder()), [], []
     settings = {**SMALL, "n_epochs": 3}
@@ -284,9 +379,12 @@ def test_budget_and_progress_are_those_of_the_library(timesteps):
         settings=settings,
         callback=lambda now: watch(library, 0, now),
     )
-    done = train_cohort(
-        [task, task], [7, 8], timesteps, [settings] * 2, lambda i, now: watch(cohort, i, now)
-    )
+
+    def told(now):
+        for i, one in now.items():
+            watch(cohort, i, one)
+
+    done = train_cohort([task, task], [7, 8], timesteps, [settings] * 2, told)
     for agent in done:
         assert (agent.timesteps, agent.updates) == (one.timesteps, one.updates)
         assert agent.settings == one.settings
@@ -295,8 +393,9 @@ def test_budget_and_progress_are_those_of_the_library(timesteps):
     assert [page[0] for page in cohort] == [0, 1] * len(library)
     assert [page[1:4] for page in cohort[::2]] == [page[1:4] for page in library]
     # Untrained, they are the same network.
-    assert np.array_equal(cohort[0][4], library[0][4])
-    assert not np.array_equal(cohort[1][4], library[0][4])
+    assert torch.equal(cohort[0][4], library[0][4])
+    assert not torch.equal(cohort[1][4], library[0][4])
+    assert np.allclose(cohort[0][5], library[0][5], atol=1e-6)
 
 
 def test_a_callback_ends_one_agent_alone():
@@ -306,7 +405,7 @@ def test_a_callback_ends_one_agent_alone():
         [0, 1, 2],
         3 * N * STEPS,
         [SMALL] * 3,
-        lambda number, now: number != 1 or now.timesteps < N * STEPS,
+        lambda now: [1] if 1 in now and now[1].timesteps == N * STEPS else None,
     )
     assert [agent.timesteps for agent in done] == [3 * N * STEPS, N * STEPS, 3 * N * STEPS]
     assert [agent.updates for agent in done] == [6, 2, 6]
@@ -361,7 +460,7 @@ def test_a_saved_agent_opens_in_the_library(tmp_path):
 def test_the_policy_while_training_is_the_one_that_is_trained():
     last = []
     done = train_cohort(
-        [Task(ladder())], [3], 2 * N * STEPS, [SMALL], lambda _, now: last.append(weights(now))
+        [Task(ladder())], [3], 2 * N * STEPS, [SMALL], lambda now: last.append(weights(now[0]))
     )
     assert torch.equal(last[-1], weights(done[0]))
 
@@ -411,7 +510,9 @@ def test_what_cannot_share_a_cohort_is_refused():
         ({"settings": [{"lr": 1}]}, "settings"),
         ({"timesteps": 0}, "timesteps"),
         ({"threads": 0}, "threads"),
-        ({"device": "cuda"}, "device"),
+        ({"checkpoints": []}, "checkpoints"),
+        ({"device": "mps"}, "device"),
+        ({"device": "cuda:99"}, "device"),
     ],
     ids=str,
 )
@@ -420,6 +521,27 @@ def test_bad_input_is_named(arguments, field):
     with pytest.raises(InvalidInput) as caught:
         train_cohort(**(given | arguments))
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(("room", "advice"), [(5, "cohort: 3"), (1, ""), (0, "")])
+def test_a_cohort_too_large_for_memory_is_told_what_fits(room, advice, monkeypatch):
+    left = iter([*[2**32] * room, 2**20])
+    monkeypatch.setattr("powerseek.agents.cohort.free_memory", lambda: next(left))
+    with pytest.raises(InvalidInput, match="memory") as caught:
+        train_cohort([Task(ladder())] * 8, range(8), 1, [SMALL] * 8)
+    assert caught.value.hint == (f"Write {advice}." if advice else "")
+
+
+def test_free_memory_is_the_machine_s_or_that_of_a_narrower_group(tmp_path):
+    system = tmp_path / "meminfo"
+    system.write_text("MemTotal:  8000 kB\nMemAvailable:   3000 kB\nHugePages_Total: 0\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    for limit, free in (("max", 3_072_000), ("2000000", 1_000_000), ("9000000000", 3_072_000)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert free_memory(system, tmp_path) == free
+    assert free_memory(tmp_path / "none", tmp_path / "none") is None
+    if sys.platform == "linux":
+        assert 0 < free_memory() < 2**50
 
 
 # --- it learns ------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact import evaluate
 from powerseek.exact.overseen import overseen
 
-FIELDS = ("facts", "actions", "rewards", "lengths", "terminated")
+FIELDS = ("facts", "actions", "rewards", "lengths", "terminated", "records")
 
 
 class Fixed:
@@ -192,3 +192,18 @@ def test_an_overseer_of_one_s_own_is_kept():
     mine = Task(Ladder(), {"approval": 3}, overseer=Even())
     found = rollout(RandomPolicy(), mine, 5)
     assert found.rewards.sum(axis=1).tolist() == (0.25 * found.lengths).tolist()
+
+
+@pytest.mark.parametrize("row", [(0.0, 0.0, 0.0), (np.nan, 0.5, 0.5)])
+def test_what_is_no_policy_is_refused_when_greedy_too(row):
+    with pytest.raises(InvalidInput, match="policy"):
+        rollout(Fixed(*row), task(), 3, greedy=True)
+
+
+def test_probabilities_of_other_copies_are_refused():
+    class Single:
+        def probabilities(self, situation):
+            return np.array([[0.5, 0.0, 0.5]])
+
+    with pytest.raises(InvalidInput, match=r"policy: got \(1, 3\); allowed: probabilities \(4, 3"):
+        rollout(Single(), task(), 4)

@@ -5,6 +5,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -22,12 +23,12 @@ from powerseek.agents import (
     task_of,
     train,
 )
-from powerseek.agents.sb3 import ALGORITHMS, CARD
+from powerseek.agents.sb3 import ALGORITHMS, CARD, NETWORKS, network_settings
 from powerseek.envs.gym import WorldEnv
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerated, evaluate, scripted_policy
-from powerseek.types import Policy
+from powerseek.types import Policy, Situation
 
 LEARNERS = ("ppo", "maskable-ppo")
 N, STEPS, SEED = 4, 30, 5
@@ -41,6 +42,10 @@ LEARNING = {
     "ent_coef": 0.0,
     "net": [16],
 }
+
+
+FIVE = Task(Ladder(), windows=(2, 3))
+"""5 features, 3 actions."""
 
 
 def ladder(**params):
@@ -323,3 +328,87 @@ def test_first_reward_counts_steps_of_all_copies():
     for _ in range(3):
         envs.step(np.zeros(5, np.int64))
         assert envs.first_reward == 15
+
+
+def a_network(masked, net=(8,), activation="tanh", seed=0):
+    """An untrained network with logits of some size, as a policy; 5 features, 3 actions."""
+    settings = network_settings({"net": list(net), "activation": activation})
+    torch.manual_seed(seed)
+    network = NETWORKS["maskable-ppo" if masked else "ppo"](
+        gymnasium.spaces.Box(-2, 2, (5,), np.float32),
+        gymnasium.spaces.Discrete(3),
+        lambda _: 0.0,
+        **settings,
+    )
+    with torch.no_grad():
+        network.action_net.weight.mul_(100)
+        network.action_net.bias.normal_()
+    network.set_training_mode(False)
+    return NetworkPolicy(network, masked)
+
+
+def situations(n, seed=0):
+    """n random observations, any actions legal but at least one."""
+    generator = np.random.default_rng(seed)
+    masks = generator.random((n, 3)) < 0.5
+    masks[np.arange(n), generator.integers(3, size=n)] = True
+    observations = generator.normal(size=(n, 5)).astype(np.float32)
+    return Situation(observations, masks, np.zeros(n, "V8"))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("net", "activation"), [((8,), "tanh"), ((64, 64), "relu"), ((), "tanh")])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 30.0, 1e4, 1e12])
+def test_probabilities_are_the_library_s(masked, net, activation, scale):
+    policy, shown = a_network(masked, net, activation), situations(500)
+    with torch.no_grad():
+        policy.network.action_net.weight.mul_(scale)
+        extra = {"action_masks": shown.masks} if masked else {}
+        seen = torch.as_tensor(shown.observations)
+        expected = policy.network.get_distribution(seen, **extra).distribution.probs.numpy()
+    found = policy.probabilities(shown)
+    assert found.dtype == np.float64
+    if scale < 1e8 or not masked:  # the library's illegal actions have a logit of -1e8
+        assert np.abs(found - expected).max() < 1e-6
+    assert np.abs(found.sum(axis=1) - 1).max() < 1e-12
+    assert (found >= 0).all()
+    if masked:
+        assert (found[~shown.masks] == 0).all()
+    else:
+        assert scale > 1 or (found[~shown.masks] > 0).any()
+
+
+def test_probabilities_of_known_logits():
+    """Logits log p, whatever is seen: p, and p given what is legal."""
+    shown = situations(64)
+    p = np.array([0.2, 0.5, 0.3])
+    for masked in (False, True):
+        policy = a_network(masked)
+        with torch.no_grad():
+            policy.network.action_net.weight.zero_()
+            policy.network.action_net.bias.copy_(torch.as_tensor(np.log(p)))
+        expected = np.where(shown.masks, p, 0.0) if masked else np.tile(p, (64, 1))
+        expected /= expected.sum(axis=1, keepdims=True)
+        assert np.abs(policy.probabilities(shown) - expected).max() < 1e-7
+
+
+@pytest.mark.parametrize("n", [1, 7, 256])
+def test_where_observations_lie_in_memory_changes_nothing(n):
+    """Agents that share an array must act as if each had its own."""
+    policy, shown = a_network(True, (64, 64)), situations(n)
+    expected = policy.probabilities(shown)
+    for shift in range(17):
+        held = np.zeros(shift + shown.observations.size, np.float32)
+        observations = held[shift:].reshape(shown.observations.shape)
+        observations[:] = shown.observations
+        moved = Situation(observations, shown.masks, shown.states)
+        assert policy.probabilities(moved).tobytes() == expected.tobytes()
+
+
+def test_a_network_without_numbers_is_refused():
+    policy = a_network(True)
+    with torch.no_grad():
+        policy.network.action_net.bias.fill_(torch.nan)
+    for greedy in (False, True):
+        with pytest.raises(InvalidInput, match="policy"):
+            rollout(policy, FIVE, 3, greedy=greedy)

@@ -171,8 +171,8 @@ def test_an_overseer_is_shown_the_state_before_the_action_and_the_steps_taken(sp
 
 def test_timing_arms_are_shown_facts_alone():
     vec = VecTask(Task(Ladder(), "dense"), 2)
-    assert vec._shown.records is vec._shown.actions is None
-    assert VecTask(Task(Ladder(), {"coverage": 1.0}), 2)._shown.records is not None
+    assert vec._paid[0].shown.records is vec._paid[0].shown.actions is None
+    assert VecTask(Task(Ladder(), {"coverage": 1.0}), 2)._paid[0].shown.records is not None
 
 
 def test_overseers_are_no_part_of_what_makes_arms_and_tasks_equal():

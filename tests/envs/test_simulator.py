@@ -276,3 +276,68 @@ def test_nan_facts_and_dead_ends_are_named(cls, message):
         vec.step([0, 0])
     with pytest.raises(WorldError, match=message):
         expand(cls(slip=0.0), initial_branches(cls())[0])
+
+
+@pytest.mark.parametrize("name", ["ladder", *WORLDS])
+def test_copies_of_many_seeds_are_those_of_each_alone(name):
+    """n copies a seed: two of them alike, one beyond 63 bits."""
+    world, n, seeds = make(name), 3, [4, 2**63 + 9, 4, 0]
+    together = VecWorld(world, n, seeds)
+    alone = [VecWorld(world, n, seed) for seed in seeds]
+    generator = np.random.default_rng(1)
+    assert (together.n, together.seeds.tolist()) == (12, [s for s in seeds for _ in range(n)])
+    assert together.numbers.tolist() == [0, 1, 2] * 4
+
+    def agree():
+        for array in ("observations", "masks", "facts", "fresh_facts", "terminated", "truncated"):
+            expected = np.concatenate([getattr(vec, array) for vec in alone])
+            assert np.array_equal(getattr(together, array), expected), array
+        assert together.states.tobytes() == b"".join(vec.states.tobytes() for vec in alone)
+
+    for start in range(3):
+        agree()
+        for _ in range(2 * world.max_steps):
+            actions = random_actions(together, generator)
+            together.step(actions)
+            for i, vec in enumerate(alone):
+                vec.step(actions[i * n : (i + 1) * n])
+            agree()
+        if start == 0:
+            together.reset([1, 2, 3, 4])
+            for seed, vec in zip([1, 2, 3, 4], alone, strict=True):
+                vec.reset(seed)
+        else:
+            together.skip(np.full(12, 3))
+            for vec in alone:
+                vec.skip(np.full(n, 3))
+
+
+def test_copies_of_many_seeds_are_put_back():
+    world, seeds = make("ladder"), [5, 6]
+    vec, other = VecWorld(world, 2, seeds), VecWorld(world, 2, [0, 1])
+    for _ in range(5):
+        vec.step([0, 1, 0, 2])
+    other.restore(vec.snapshot())
+    for _ in range(30):
+        vec.step([0, 1, 0, 2])
+        other.step([0, 1, 0, 2])
+        assert np.array_equal(vec.facts, other.facts)
+        assert vec.states.tobytes() == other.states.tobytes()
+    with pytest.raises(InvalidInput, match=r"snapshot\.seed"):
+        VecWorld(world, 4, 0).restore(vec.snapshot())
+
+
+@pytest.mark.parametrize(
+    ("seed", "words"),
+    [(-1, "seed: got -1"), ([3, -2], "seed: got -2"), ([], r"seed: got \[\]; allowed: at least")],
+)
+def test_what_is_no_seed_is_refused(seed, words):
+    with pytest.raises(InvalidInput, match=words):
+        VecWorld(Ladder(), 2, seed)
+
+
+@pytest.mark.parametrize("seed", [7, [7], [7, 8, 9]])
+def test_as_many_seeds_are_met_as_at_the_making(seed):
+    vec = VecWorld(Ladder(), 2, [1, 2])
+    with pytest.raises(InvalidInput, match=r"seed: got .*; allowed: 2 of them"):
+        vec.reset(seed)

@@ -376,3 +376,59 @@ def test_a_snapshot_of_other_copies_is_refused_and_changes_nothing():
         with pytest.raises(InvalidInput, match="snapshot"):
             vec.restore(kept)
         assert all(np.array_equal(array, before[name]) for name, array in vec.snapshot().items())
+
+
+SIDE_BY_SIDE = [("dense", 0.9), ({"every": 3}, 1.0), ({"thinned": 0.5}, 1.0), ("terminal", 1.0)]
+
+
+@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("time_limit", ["terminal", "bootstrap"])
+def test_tasks_side_by_side_are_each_as_alone(name, time_limit):
+    """Other arms, discounts and weights, seeds alike and not; put back halfway."""
+    world, n, seeds = make(name), 4, [3, 3, 2**50, 8]
+    arms = [("dense", 0.9), ("shaped", 0.8), ({"thinned": 0.5}, 0.9), ("terminal", 0.5)]
+    if time_limit == "terminal":
+        arms = SIDE_BY_SIDE
+    weights = [0.0, 0.5 if world.role("holdings") else 0.0] * 2
+    tasks = [
+        Task(world, arm, gamma, time_limit, weight, windows=(2, 3))
+        for (arm, gamma), weight in zip(arms, weights, strict=True)
+    ]
+    together = VecTask(tasks, n, seeds)
+    alone = [VecTask(task, n, seed) for task, seed in zip(tasks, seeds, strict=True)]
+    generator, paid = np.random.default_rng(1), 0
+    shown = ("observations", "masks", "fresh_facts", "rewards", "episodes", "terminated", "ended")
+    for t in range(3 * world.max_steps):
+        actions = random_actions(together, generator)
+        together.step(actions)
+        for i, vec in enumerate(alone):
+            vec.step(actions[i * n : (i + 1) * n])
+        for array in shown:
+            expected = np.concatenate([getattr(vec, array) for vec in alone])
+            assert getattr(together, array).tobytes() == expected.tobytes(), array
+        last = np.concatenate([vec.final_observations for vec in alone])
+        assert np.array_equal(together.final_observations[together.ended], last[together.ended])
+        paid += (together.rewards != 0).reshape(4, n).any(axis=1)
+        if t == world.max_steps:
+            kept, together = together.snapshot(), VecTask(tasks, n, [9, 9, 9, 9])
+            together.restore(kept)
+    assert (paid > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (Task(Ladder(rungs=2)), r"task\[1\]: .*allowed: one with the world"),
+        (Task(Ladder(), windows=(2,)), r"task\[1\]"),
+        (Task(Ladder(), gamma=0.5, time_limit="bootstrap"), r"task\[1\]"),
+    ],
+)
+def test_tasks_that_cannot_stand_side_by_side_are_refused(other, words):
+    with pytest.raises(InvalidInput, match=words):
+        VecTask([Task(Ladder()), other], 2, [0, 1])
+
+
+@pytest.mark.parametrize("seed", [0, [0], [0, 1, 2]])
+def test_each_task_has_a_seed_of_its_own(seed):
+    with pytest.raises(InvalidInput, match=r"seed: got .*; allowed: 2 of them"):
+        VecTask([Task(Ladder())] * 2, 2, seed)

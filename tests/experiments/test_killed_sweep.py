@@ -145,15 +145,15 @@ def test_a_trial_that_takes_two_workers_down_fails_and_those_behind_it_do_not(
     path.touch()
     first = store.trials / f"{grid()[0].key}.parquet"
     first.touch()  # kept, but its worker died before it could say so
-    watch.on_trial_error(0, [], SimpleNamespace(config={"trials": [0, 1, 2, 3]}))
-    assert sorted(watch.again) == [1, 2, 3]
+    watch.on_trial_error(0, [], SimpleNamespace(config={"cohorts": [[0], [1], [2], [3]]}))
+    assert sorted(watch.again) == [[1], [2], [3]]
     assert watch.finished == {0}
     batches = _batches(watch.again, watch.deaths)
-    assert sorted(batches) == [[1], [2], [3]]
-    assert batches[-1] == [1]
+    assert sorted(batches) == [[[1]], [[2]], [[3]]]
+    assert batches[-1] == [[1]]
     assert not store.failed(grid())
     watch.again = []
-    watch.on_trial_error(0, [], SimpleNamespace(config={"trials": [1]}))
+    watch.on_trial_error(0, [], SimpleNamespace(config={"cohorts": [[1]]}))
     assert watch.again == []
     assert store.failed(grid()) == [grid()[1]]
     assert "died" in store.error_path(grid()[1]).read_text()

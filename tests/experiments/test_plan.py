@@ -22,7 +22,7 @@ from powerseek.experiments.detectable import EFFECTS, smallest_effect
 from powerseek.experiments.grid import cells, trials
 from powerseek.experiments.pace import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
 from powerseek.experiments.pilot import PilotFailed, run_pilot
-from powerseek.experiments.plan import AROUND, Plan, cost_of, make_plan
+from powerseek.experiments.plan import AROUND, Packing, Plan, cost_of, make_plan
 from powerseek.experiments.plan_text import print_plan, size, spell
 from powerseek.experiments.statistics import DESIGNS, p_equivalence, seeds_needed
 from powerseek.experiments.study import Study, load_study, make_study
@@ -189,6 +189,31 @@ def test_a_study_costs_its_trials_and_each_exact_number_once() -> None:
     assert both.hours * 3600 == pytest.approx(AROUND + 4 + (8 + 2) + 4 * each)
     many = cost_of(grid, 4, pilot, workers=1000)
     assert many.hours * 3600 == pytest.approx(AROUND + 4 + (8 + 2) + each)
+
+
+def test_a_cohort_takes_as_long_as_its_trials_one_after_the_other() -> None:
+    keys = {"rewards": ["dense", "terminal"], "seeds": 5, "timesteps": 5000}
+    study = a_study(**keys, agents="cohort-ppo", cohort=4)
+    grid, pilot = cells(study), a_pilot(study)
+    each = 5.0 + 6 * 0.5 + 2.0 + 3.0
+    for workers, longest in ((1, 10), (2, 5), (3, 4), (1000, 4)):  # cohorts of 4, 4 and 2
+        found = cost_of(grid, 5, pilot, workers, cohort=4)
+        assert (found.hours - found.exact) * 3600 == pytest.approx(AROUND + 4 + longest * each)
+    plan = make_plan(study, pilot, workers=8, cores=8)
+    assert plan.packing == Packing(10, 3, 4, {"off-switch": ()})
+    assert make_plan(a_study(**keys)).packing is None
+    said = " ".join(text(plan, 80).split())
+    assert "10 trials train in 3 cohorts of at most 4, side by side" in said
+    assert "only 3 of 8 workers have anything to do: cohort: 1 would occupy" in said
+    assert "8 cohorts at a time" in said
+
+
+def test_what_keeps_cohorts_apart_is_named() -> None:
+    study = a_study(agents="cohort-ppo", max_steps=[20, 30], seeds=3)
+    plan = make_plan(study, workers=2, cores=2)
+    assert plan.packing == Packing(6, 2, 3, {"off-switch": ("max_steps",)})
+    assert "kept apart by off-switch: max_steps" in " ".join(text(plan, 80).split())
+    assert not [line for line in plan.cautions if "workers" in line]
 
 
 @pytest.mark.parametrize(("workers", "exact"), [(1, 16.0), (2, 16.0), (4, 8.0)])

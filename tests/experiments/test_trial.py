@@ -9,11 +9,13 @@ import pytest
 from powerseek.agents import Progress, check_agent, train
 from powerseek.exact import Oracle
 from powerseek.experiments.grid import Cell, Trial, trials
+from powerseek.experiments.judge import Judge
 from powerseek.experiments.oracles import optimum_of, oracle_of
 from powerseek.experiments.store import COLUMNS, Store
 from powerseek.experiments.study import make_study
 from powerseek.experiments.tensorboard import run_folder
-from powerseek.experiments.trial import Judge, Watch, run_trial
+from powerseek.experiments.trial import run_trial
+from powerseek.experiments.watch import Watch
 from powerseek.registry import make_world
 
 

@@ -4,20 +4,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from powerseek.agents.checkpoint import Checkpoint, CheckpointIgnored
-from powerseek.agents.rollout import calmed, rollout
+from powerseek.agents.rollout import calmed, rollout, rollouts
 from powerseek.agents.scripted import RandomPolicy, ScriptedPolicy
 from powerseek.agents.settings import settings_for
 from powerseek.agents.training import (
     Builder,
     Callback,
+    CohortAgent,
+    CohortCallback,
+    Failure,
     Progress,
     TrainedAgent,
+    TrainingFailed,
     check_agent,
     train,
 )
 
 if TYPE_CHECKING:
-    from powerseek.agents.cohort import CohortAgent, CohortCallback, Failure, train_cohort
+    from powerseek.agents.cohort import train_cohort
     from powerseek.agents.sb3 import (
         NetworkPolicy,
         TaskVecEnv,
@@ -29,10 +33,9 @@ if TYPE_CHECKING:
 
 # These load PyTorch, so they are imported when first used.
 _SB3 = ("NetworkPolicy", "TaskVecEnv", "load_agent", "read_card", "save_agent", "task_of")
-_COHORT = ("CohortAgent", "CohortCallback", "Failure", "train_cohort")
 _LEARNING = {
     **dict.fromkeys(_SB3, "powerseek.agents.sb3"),
-    **dict.fromkeys(_COHORT, "powerseek.agents.cohort"),
+    "train_cohort": "powerseek.agents.cohort",
 }
 
 __all__ = [
@@ -49,11 +52,13 @@ __all__ = [
     "ScriptedPolicy",
     "TaskVecEnv",
     "TrainedAgent",
+    "TrainingFailed",
     "calmed",
     "check_agent",
     "load_agent",
     "read_card",
     "rollout",
+    "rollouts",
     "save_agent",
     "settings_for",
     "task_of",

@@ -1,8 +1,9 @@
-"""A policy and a value network as flat vectors, with a backward pass of their own.
+"""The parameters of a policy and a value network as flat vectors, and what computes with them.
 
-A minibatch of these networks is a few matrix products of tens of microseconds each; automatic
-differentiation would cost as much again. The parameters are those of a network of
-Stable-Baselines3: its tensors become views of the vector here, so both are always the same.
+The parameters are those of a network of Stable-Baselines3: its tensors become views of the vector
+here, so both are always the same. On a processor the loops of `powerseek.agents.cohort_loss`
+compute; on another device PyTorch does, whose automatic differentiation would cost as much again
+as the products, so the backward pass is written out.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any
 
 import torch
 
-ALIGNED = 16
-"""Floats in 64 bytes. BLAS may add in another order where an array starts elsewhere."""
+from powerseek.agents.cohort_lanes import layout, padded
+from powerseek.agents.cohort_loss import descend
+from powerseek.envs.chance import INTERPRETED
 
 Tensor = torch.Tensor
-_MINUS_ONE = torch.tensor(-1.0)
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,103 @@ class Layer:
     bias_slope: Tensor
 
 
+class Networks:
+    """The policy and the value network of one agent.
+
+    Args:
+        network: An actor-critic network of Stable-Baselines3 whose layers are affine, tanh or
+            relu between them; from now on its parameters are views of `weights`.
+        device: Where they live, as PyTorch names it.
+
+    Attributes:
+        weights: [P] all parameters, laid out as `powerseek.agents.cohort_lanes.layout` says,
+            policy before value.
+        slope: [P] the gradient of the loss in them; the padding stays 0.
+        relu: Whether the activation is relu; else tanh.
+        policy_layout: [L, 3] where the policy's layers lie.
+        value_layout: [L, 3] where the value's do.
+        policy: Layers from observation to logits.
+        value: Layers from observation to value.
+    """
+
+    def __init__(self, network: Any, device: str = "cpu") -> None:
+        towers = network.to(device).mlp_extractor
+        policy = [*_affine(towers.policy_net), network.action_net]
+        value = [*_affine(towers.value_net), network.value_net]
+        self.relu = issubclass(network.activation_fn, torch.nn.ReLU)
+        self.policy_layout, size = layout(_widths(policy))
+        self.value_layout, size = layout(_widths(value), size)
+        self.weights, self.slope = torch.zeros(2, padded(size), device=device).unbind()
+        self.policy = [self._layer(*p) for p in zip(policy, self.policy_layout, strict=True)]
+        self.value = [self._layer(*p) for p in zip(value, self.value_layout, strict=True)]
+
+    def _layer(self, module: Any, place: Any) -> Layer:
+        start, inputs, outputs = place.tolist()
+        end = start + padded(inputs) * padded(outputs)
+
+        def views(flat: Tensor) -> tuple[Tensor, Tensor]:
+            across = flat[start:end].view(padded(inputs), -1)[:inputs, :outputs]
+            return across, flat[end : end + outputs]
+
+        across, bias = views(self.weights)
+        for parameter, held in ((module.weight, across.t()), (module.bias, bias)):
+            held.copy_(parameter.data)
+            parameter.requires_grad_(False)
+            parameter.data = held
+        across_slope, bias_slope = views(self.slope)
+        return Layer(across.t(), across, bias, across_slope.t(), bias_slope)
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015, arXiv:1412.6980) on one agent's flat vectors.
+
+    Constants are those of Stable-Baselines3's PPO: betas .9 and .999, epsilon 1e-5.
+
+    Attributes:
+        mean: [P] of the gradients.
+        square: [P] of their squares.
+        steps: Taken so far.
+    """
+
+    def __init__(self, size: int, device: str = "cpu") -> None:
+        self.mean, self.square = torch.zeros(2, size, device=device).unbind()
+        self.steps = 0
+
+    def step(self, weights: Tensor, slope: Tensor, learning_rate: float, most: float) -> float:
+        """Change `weights` [P] in place by one step down `slope` [P], clipped.
+
+        Args:
+            weights: The parameters.
+            slope: Their gradient.
+            learning_rate: > 0.
+            most: Euclidean norm to which a longer gradient is scaled down.
+
+        Returns:
+            The gradient's norm.
+        """
+        self.steps += 1
+        rate = learning_rate / (1 - 0.9**self.steps)
+        correction = (1 - 0.999**self.steps) ** -0.5
+        if compiles(weights.device):
+            own = (self.mean.numpy(), self.square.numpy(), float(most), rate, correction)
+            return float(descend(weights.numpy(), slope.numpy(), *own))
+        norm = float(torch.linalg.vector_norm(slope))
+        if norm + 1e-6 > most:
+            slope.mul_(most / (norm + 1e-6))
+        self.mean.lerp_(slope, 1 - 0.9)
+        self.square.mul_(0.999).addcmul_(slope, slope, value=1 - 0.999)
+        scale = self.square.sqrt().mul_(correction).add_(1e-5)
+        weights.addcdiv_(self.mean, scale, value=-rate)
+        return norm
+
+
+def compiles(device: torch.device | str) -> bool:
+    """Whether compiled loops compute there, and not PyTorch."""
+    return torch.device(device).type == "cpu" and not INTERPRETED
+
+
 class Scratch:
-    """Where passes over `rows` rows leave their numbers; overwritten by every pass.
+    """PyTorch's passes through networks over `rows` rows; what one leaves, the next overwrites.
 
     Agents of one cohort take turns in it: nothing is read that the same pass did not write.
 
@@ -49,150 +145,58 @@ class Scratch:
         inputs: Width of the observation.
         net: Widths of the hidden layers.
         actions: Number of actions A.
+        device: Where, as PyTorch names it.
 
     Attributes:
         inputs: [rows, inputs]; filled by the caller.
         hidden: [rows, width] per hidden layer, after the activation.
         hidden_slopes: Gradient of the loss before that activation.
-        logits: [rows, A].
-        values: [rows, 1].
-        logits_slope: Gradient of the loss in `logits`; filled by the caller.
-        values_slope: Likewise in `values`.
+        outputs: [rows, A] logits and [rows, 1] values.
+        slopes: Gradient of the loss in those; filled by the caller.
     """
 
-    def __init__(self, rows: int, inputs: int, net: Sequence[int], actions: int) -> None:
-        self.inputs = torch.zeros(rows, inputs)
-        self.hidden = [torch.zeros(rows, width) for width in net]
-        self.hidden_slopes = [torch.zeros(rows, width) for width in net]
-        self.logits, self.logits_slope = torch.zeros(2, rows, actions).unbind()
-        self.values, self.values_slope = torch.zeros(2, rows, 1).unbind()
+    def __init__(
+        self, rows: int, inputs: int, net: Sequence[int], actions: int, device: str = "cpu"
+    ) -> None:
+        def zeros(width: int) -> Tensor:
+            return torch.zeros(rows, width, device=device)
 
+        self.inputs = zeros(inputs)
+        self.hidden = [zeros(width) for width in net]
+        self.hidden_slopes = [zeros(width) for width in net]
+        self.logits, self.logits_slope = zeros(actions), zeros(actions)
+        self.values, self.values_slope = zeros(1), zeros(1)
 
-class Networks:
-    """The policy and the value network of one agent.
-
-    Args:
-        network: An actor-critic network of Stable-Baselines3 whose layers are affine, tanh or
-            relu between them; from now on its parameters are views of `weights`.
-
-    Attributes:
-        weights: [P] all parameters, each tensor padded with zeros to 64 bytes.
-        slope: [P] the gradient of the loss in them; the padding stays 0.
-        policy: Layers from observation to logits.
-        value: Layers from observation to value.
-    """
-
-    def __init__(self, network: Any) -> None:
-        self.relu = issubclass(network.activation_fn, torch.nn.ReLU)
-        spans, size = {}, 0
-        for parameter in network.parameters():
-            spans[id(parameter)] = (size, parameter.numel())
-            size += -(-parameter.numel() // ALIGNED) * ALIGNED
-        self.weights, self.slope = torch.zeros(size), torch.zeros(size)
-
-        def view(flat: Tensor, parameter: Tensor) -> Tensor:
-            start, count = spans[id(parameter)]
-            return flat[start : start + count].view(parameter.shape)
-
-        def layer(module: Any) -> Layer:
-            for parameter in (module.weight, module.bias):
-                held = view(self.weights, parameter)
-                held.copy_(parameter.data)
-                parameter.requires_grad_(False)
-                parameter.data = held
-            slopes = (view(self.slope, parameter) for parameter in (module.weight, module.bias))
-            weight = module.weight.data
-            return Layer(weight, weight.t(), module.bias.data, *slopes)
-
-        towers = network.mlp_extractor
-        self.policy = [layer(m) for m in (*_affine(towers.policy_net), network.action_net)]
-        self.value = [layer(m) for m in (*_affine(towers.value_net), network.value_net)]
-
-    def logits(self, scratch: Scratch) -> Tensor:
-        """Logits [rows, A] of the scratch's inputs, left there too."""
-        return self._forward(self.policy, scratch, scratch.logits)
-
-    def values(self, scratch: Scratch) -> Tensor:
-        """Values [rows, 1], likewise."""
-        return self._forward(self.value, scratch, scratch.values)
-
-    def backward_policy(self, scratch: Scratch) -> None:
-        """The policy's part of `slope`, from ``logits_slope``; straight after `logits`."""
-        self._backward(self.policy, scratch, scratch.logits_slope)
-
-    def backward_value(self, scratch: Scratch) -> None:
-        """The value's part of `slope`, from ``values_slope``; straight after `values`."""
-        self._backward(self.value, scratch, scratch.values_slope)
-
-    def _forward(self, layers: Sequence[Layer], scratch: Scratch, out: Tensor) -> Tensor:
-        below = scratch.inputs
-        for layer, hidden in zip(layers[:-1], scratch.hidden, strict=True):
-            if self.relu:
-                torch.addmm(layer.bias, below, layer.across, out=hidden)
-                hidden.clamp_(min=0.0)
-            else:
-                # tanh x = 2 / (1 + exp(-2 x)) - 1, five times as fast as the library's tanh.
-                torch.addmm(layer.bias, below, layer.across, beta=2, alpha=2, out=hidden)
-                torch.add(_MINUS_ONE, hidden.sigmoid_(), alpha=2, out=hidden)
+    def forward(self, layers: Sequence[Layer], relu: bool, out: Tensor) -> Tensor:
+        """Fill `out` with what the inputs give."""
+        below = self.inputs
+        for layer, hidden in zip(layers[:-1], self.hidden, strict=True):
+            torch.addmm(layer.bias, below, layer.across, out=hidden)
+            hidden.clamp_(min=0.0) if relu else hidden.tanh_()
             below = hidden
         return torch.addmm(layers[-1].bias, below, layers[-1].across, out=out)
 
-    def _backward(self, layers: Sequence[Layer], scratch: Scratch, slope: Tensor) -> None:
+    def backward(self, layers: Sequence[Layer], relu: bool, slope: Tensor) -> None:
+        """Fill the layers' slopes, from that in what they gave; straight after `forward`."""
+        aten = torch.ops.aten
         for i in range(len(layers) - 1, -1, -1):
             layer = layers[i]
-            below = scratch.hidden[i - 1] if i else scratch.inputs
-            torch.sum(slope, 0, out=layer.bias_slope)
-            if i == 0:
-                # Observations are of odd widths, for which BLAS is faster this way round.
-                layer.weight_slope.copy_(torch.mm(below.t(), slope).t())
-            else:
-                torch.mm(slope.t(), below, out=layer.weight_slope)
-                ahead = scratch.hidden_slopes[i - 1]
+            below = self.hidden[i - 1] if i else self.inputs
+            layer.bias_slope.copy_(slope.sum(0))
+            layer.weight_slope.copy_(slope.t() @ below)
+            if i:
+                ahead = self.hidden_slopes[i - 1]
                 torch.mm(slope, layer.weight, out=ahead)
-                slope = self._through(ahead, below)
-
-    def _through(self, slope: Tensor, hidden: Tensor) -> Tensor:
-        """The slope before the activation whose result is `hidden`, in place."""
-        aten = torch.ops.aten
-        if self.relu:
-            aten.threshold_backward.grad_input(slope, hidden, 0.0, grad_input=slope)
-        else:
-            aten.tanh_backward.grad_input(slope, hidden, grad_input=slope)
-        return slope
-
-
-class Adam:
-    """Adam (Kingma and Ba 2015, arXiv:1412.6980) on one agent's flat vectors.
-
-    Constants are those of Stable-Baselines3's PPO: betas .9 and .999, epsilon 1e-5.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.mean, self.square, self.scale = torch.zeros(3, size).unbind()
-        self.steps = 0
-
-    def step(self, weights: Tensor, slope: Tensor, learning_rate: float) -> None:
-        """Change `weights` [P] in place by one step down `slope` [P]."""
-        self.steps += 1
-        self.mean.lerp_(slope, 1 - 0.9)
-        self.square.mul_(0.999).addcmul_(slope, slope, value=1 - 0.999)
-        rate = learning_rate / (1 - 0.9**self.steps)
-        torch.sqrt(self.square, out=self.scale)
-        self.scale.div_((1 - 0.999**self.steps) ** 0.5).add_(1e-5)
-        weights.addcdiv_(self.mean, self.scale, value=-rate)
-
-
-def clip_norm(slope: Tensor, most: float) -> float:
-    """Scale one agent's `slope` [P] in place to a Euclidean norm of at most `most`.
-
-    Returns:
-        The norm before.
-    """
-    norm = float(torch.linalg.vector_norm(slope))
-    if norm + 1e-6 > most:
-        slope.mul_(most / (norm + 1e-6))
-    return norm
+                if relu:
+                    aten.threshold_backward.grad_input(ahead, below, 0.0, grad_input=ahead)
+                else:
+                    aten.tanh_backward.grad_input(ahead, below, grad_input=ahead)
+                slope = ahead
 
 
 def _affine(modules: Any) -> Iterator[Any]:
     return (module for module in modules if isinstance(module, torch.nn.Linear))
+
+
+def _widths(modules: Sequence[Any]) -> list[int]:
+    return [modules[0].in_features, *(module.out_features for module in modules)]

@@ -13,16 +13,12 @@ import numpy as np
 import torch
 from stable_baselines3.common.utils import LinearSchedule
 
-from powerseek.agents.cohort_loss import (
-    draw_actions,
-    estimate_advantages,
-    policy_slope,
-    value_slope,
-)
-from powerseek.agents.cohort_net import Adam, Networks, Scratch, clip_norm
+from powerseek.agents.cohort_loss import draw_actions, estimate_advantages
+from powerseek.agents.cohort_net import Adam, Networks
+from powerseek.agents.cohort_pass import passes
 from powerseek.agents.training import Settings
 from powerseek.envs.task import Task, VecTask
-from powerseek.types import Floats, Ints
+from powerseek.types import Ints
 
 _ACTING, _SHUFFLING = 0x616374, 0x736875
 """Streams below an agent's seed."""
@@ -54,7 +50,7 @@ class Experience:
 
     def __init__(self, steps: int, n: int, inputs: int, actions: int) -> None:
         self.steps, self.n = steps, n
-        self.observations = torch.zeros(steps * n, inputs)
+        self.observations = np.zeros((steps * n, inputs), np.float32)
         self.masks = np.zeros((steps * n, actions), np.bool_)
         self.actions = np.zeros(steps * n, np.int64)
         self.log_probabilities = np.zeros(steps * n)
@@ -91,13 +87,12 @@ class Workshop:
         settings: Complete settings.
         inputs: Width of the observation.
         actions: Number of actions A.
+        device: Where the networks are, as PyTorch names it.
     """
 
-    def __init__(self, settings: Settings, inputs: int, actions: int) -> None:
-        n, net = settings["n_envs"], settings["net"]
-        self.experience = Experience(settings["n_steps"], n, inputs, actions)
-        self.step = Scratch(n, inputs, net, actions)
-        self.batch = Scratch(settings["batch_size"], inputs, net, actions)
+    def __init__(self, settings: Settings, inputs: int, actions: int, device: str = "cpu") -> None:
+        self.experience = Experience(settings["n_steps"], settings["n_envs"], inputs, actions)
+        self.passes = passes(settings, inputs, actions, device)
 
 
 class Learner:
@@ -109,12 +104,15 @@ class Learner:
         timesteps: Environment steps asked for: the schedule of the learning rate.
         settings: Complete settings.
         network: Its untrained actor-critic network, which from now on follows the training.
+        device: Where it is to live, as PyTorch names it.
 
     Attributes:
         timesteps: Environment steps taken, all copies together.
         updates: Gradient steps taken.
         first_reward: Environment steps at which a reward other than 0 was first paid.
         losses: Means over the last update, by name; empty before it.
+        acting: Where the draws of actions come from.
+        shuffling: Where the order of minibatches comes from.
     """
 
     def __init__(
@@ -124,10 +122,11 @@ class Learner:
         timesteps: int,
         settings: Settings,
         network: Any,
+        device: str = "cpu",
     ) -> None:
         self.task, self.settings = task, settings
-        self.networks = Networks(network)
-        self.adam = Adam(len(self.networks.weights))
+        self.networks = Networks(network, device)
+        self.adam = Adam(len(self.networks.weights), device)
         self.copies = VecTask(task, settings["n_envs"], seed)
         self.total = timesteps
         self.timesteps = self.updates = 0
@@ -136,8 +135,8 @@ class Learner:
         self._rates = LinearSchedule(
             settings["learning_rate"], settings["final_learning_rate"], 1.0
         )
-        self._acting = np.random.default_rng([seed, _ACTING])
-        self._shuffling = np.random.default_rng([seed, _SHUFFLING])
+        self.acting = np.random.default_rng([seed, _ACTING])
+        self.shuffling = np.random.default_rng([seed, _SHUFFLING])
 
     @property
     def learning_rate(self) -> float:
@@ -154,21 +153,19 @@ class Learner:
         self.collect(workshop)
         rows = len(workshop.experience.actions)
         epochs = range(self.settings["n_epochs"])
-        self.learn(workshop, (self._shuffling.permutation(rows) for _ in epochs))
+        self.learn(workshop, (self.shuffling.permutation(rows) for _ in epochs))
 
     def collect(self, workshop: Workshop) -> None:
         """Fill the experience: T steps of every copy under the present weights."""
-        met, copies, scratch = workshop.experience, self.copies, workshop.step
-        draws = self._acting.random((met.steps, met.n))
-        observations = met.observations.numpy()
+        met, copies, shop = workshop.experience, self.copies, workshop.passes
+        draws = self.acting.random((met.steps, met.n))
         for t in range(met.steps):
             now = met.at(t)
-            observations[now] = copies.observations
+            met.observations[now] = copies.observations
             met.masks[now] = copies.masks
-            scratch.inputs.copy_(met.observations[now])
-            logits = self.networks.logits(scratch).numpy()
+            logits = shop.logits(self.networks, copies.observations)
             actions = met.actions[now]
-            draw_actions(logits, met.masks[now], draws[t], actions, met.log_probabilities[now])
+            draw_actions(logits, copies.masks, draws[t], actions, met.log_probabilities[now])
             copies.step(actions)
             self.timesteps += met.n
             met.rewards[t] = copies.rewards
@@ -176,10 +173,11 @@ class Learner:
             if self.first_reward is None and met.rewards[t].any():
                 self.first_reward = self.timesteps
             if copies.truncated.any():
-                ahead = self._values(scratch, copies.final_observations)
+                ahead = shop.values(self.networks, copies.final_observations)[:, 0]
                 met.rewards[t] += np.where(copies.truncated, self.task.gamma * ahead, 0.0)
-        met.values[-1] = self._values(scratch, copies.observations)
-        self._value_experience(workshop)
+        met.values[-1] = shop.values(self.networks, copies.observations)[:, 0]
+        # Of all states stepped from at once: the weights have not changed since.
+        met.values[:-1].reshape(-1)[:] = shop.values(self.networks, met.observations)[:, 0]
         met.estimate(self.task.gamma, self.settings["gae_lambda"])
 
     def learn(self, workshop: Workshop, orders: Iterable[Ints]) -> None:
@@ -198,9 +196,8 @@ class Learner:
 
     def _descend(self, workshop: Workshop, rows: Ints, rate: float) -> tuple[float, ...]:
         losses = self.slope(workshop, rows)
-        networks = self.networks
-        norm = clip_norm(networks.slope, self.settings["max_grad_norm"])
-        self.adam.step(networks.weights, networks.slope, rate)
+        networks, most = self.networks, self.settings["max_grad_norm"]
+        norm = self.adam.step(networks.weights, networks.slope, rate, most)
         self.updates += 1
         return *losses, norm
 
@@ -210,42 +207,4 @@ class Learner:
         Returns:
             The means that `LOSSES` names, without the last.
         """
-        met, scratch, chosen = workshop.experience, workshop.batch, self.settings
-        networks = self.networks
-        torch.index_select(met.observations, 0, torch.from_numpy(rows), out=scratch.inputs)
-        parts = policy_slope(
-            networks.logits(scratch).numpy(),
-            rows,
-            met.masks,
-            met.actions,
-            met.log_probabilities,
-            met.advantages.reshape(-1),
-            float(chosen["clip_range"]),
-            float(chosen["ent_coef"]),
-            scratch.logits_slope.numpy(),
-        )
-        networks.backward_policy(scratch)
-        error = value_slope(
-            networks.values(scratch).numpy(),
-            rows,
-            met.returns.reshape(-1),
-            float(chosen["vf_coef"]),
-            scratch.values_slope.numpy(),
-        )
-        networks.backward_value(scratch)
-        return *parts, error
-
-    def _values(self, scratch: Scratch, observations: Any) -> Floats:
-        """[n] of one state a copy."""
-        scratch.inputs.copy_(torch.from_numpy(observations))
-        found: Floats = self.networks.values(scratch).numpy()[:, 0]
-        return found
-
-    def _value_experience(self, workshop: Workshop) -> None:
-        """Values of all states stepped from: the weights have not changed since."""
-        met, scratch = workshop.experience, workshop.batch
-        rows, flat = len(scratch.inputs), met.values[:-1].reshape(-1)
-        for start in range(0, len(flat), rows):
-            part = slice(start, start + rows)
-            scratch.inputs.copy_(met.observations[part])
-            flat[part] = self.networks.values(scratch).numpy()[:, 0]
+        return workshop.passes.slope(self.networks, workshop.experience, rows, self.settings)

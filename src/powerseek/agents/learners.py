@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from powerseek.agents.checkpoint import Checkpoint
-from powerseek.agents.settings import settings_for
-from powerseek.agents.training import Builder, Callback, Settings, TrainedAgent
+from powerseek.agents.settings import COHORT_SHARES, settings_for
+from powerseek.agents.training import (
+    Builder,
+    Callback,
+    CohortAgent,
+    CohortCallback,
+    Settings,
+    TrainedAgent,
+)
 from powerseek.envs.task import Task
 from powerseek.registry import register_agent
 
 
 class _Learner(Builder):
     learns: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
 
     @classmethod
     def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
@@ -21,8 +30,6 @@ class _Learner(Builder):
 
 
 class _StableBaselines(_Learner):
-    resumes: ClassVar[bool] = True
-
     @classmethod
     def build(
         cls,
@@ -61,6 +68,8 @@ class CohortPPO(_Learner):
     of them, each as it would be trained here alone.
     """
 
+    cohort_shares: ClassVar[tuple[str, ...]] = COHORT_SHARES
+
     @classmethod
     def build(
         cls,
@@ -70,12 +79,28 @@ class CohortPPO(_Learner):
         settings: Settings,
         callback: Callback | None,
         device: str,
+        checkpoint: Checkpoint | None = None,
     ) -> TrainedAgent:
         """See Builder.build.
 
         Raises:
-            PowerseekError: Training failed: its weights ceased to be numbers, say.
+            TrainingFailed: Its weights ceased to be numbers, say.
         """
         from powerseek.agents.cohort import train_alone
 
-        return train_alone(task, seed, timesteps, settings, callback, device)
+        return train_alone(task, seed, timesteps, settings, callback, device, checkpoint)
+
+    @classmethod
+    def build_cohort(
+        cls,
+        tasks: Sequence[Task],
+        seeds: Sequence[int],
+        timesteps: int,
+        settings: Sequence[Settings],
+        callback: CohortCallback | None,
+        checkpoints: Sequence[Checkpoint | None],
+    ) -> Sequence[CohortAgent]:
+        """See Builder.build_cohort."""
+        from powerseek.agents.cohort import train_cohort
+
+        return train_cohort(tasks, seeds, timesteps, settings, callback, checkpoints=checkpoints)

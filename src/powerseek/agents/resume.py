@@ -14,7 +14,7 @@ import torch
 from powerseek.agents.checkpoint import arrays_from_bytes, arrays_to_bytes
 
 NETWORKS, ARRAYS, STATE = "networks.pth", "arrays.npz", "state.json"
-_COPIES = "copies."
+COPIES = "copies."
 
 
 def take_down(model: Any, envs: Any, ours: Any) -> dict[str, bytes]:
@@ -39,7 +39,7 @@ def take_down(model: Any, envs: Any, ours: Any) -> dict[str, bytes]:
     file = io.BytesIO()
     torch.save(networks, file)
     arrays = {
-        **{f"{_COPIES}{name}": array for name, array in envs.copies.snapshot().items()},
+        **{f"{COPIES}{name}": array for name, array in envs.copies.snapshot().items()},
         "last_obs": model._last_obs,
         "last_episode_starts": model._last_episode_starts,
         "random_numpy": keys,
@@ -77,7 +77,7 @@ def put_back(model: Any, envs: Any, parts: Mapping[str, bytes]) -> Any:
     networks = torch.load(io.BytesIO(parts[NETWORKS]), model.device, weights_only=True)
     model.policy.load_state_dict(networks["policy"])
     model.policy.optimizer.load_state_dict(networks["optimizer"])
-    copies = {k.removeprefix(_COPIES): v for k, v in arrays.items() if k.startswith(_COPIES)}
+    copies = {k.removeprefix(COPIES): v for k, v in arrays.items() if k.startswith(COPIES)}
     envs.copies.restore(copies)
     envs._steps, envs.first_reward = state["steps"], state["first_reward"]
     model._last_obs = arrays["last_obs"]

@@ -1,19 +1,35 @@
-"""A policy in a world becomes trajectories."""
+"""Policies in worlds become trajectories."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar, cast
 
+import numba
 import numpy as np
 
 from powerseek.envs.foreign import ForeignWorld
 from powerseek.envs.task import Task, VecTask
+from powerseek.envs.vec import loop_views
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseen import overseen
-from powerseek.types import Bools, Floats, Ints, Policy, Situation, Trajectories
+from powerseek.types import Floats, Ints, Policy, Situation, Trajectories
 
 BATCH = 1024
-"""Most episodes that are run side by side."""
+"""Most episodes of one agent that are run side by side."""
+COPIES = 8192
+"""Copies of a world above which no further agent joins those that stand side by side."""
+
+_CHOOSING = 0x726F6C6C
+"""Stream below an agent's seed."""
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def _loop(function: Loop) -> Loop:
+    compiled: Any = numba.njit(cache=True, nogil=True)(function)
+    return cast(Loop, compiled)
 
 
 def calmed(task: Task) -> Task:
@@ -48,20 +64,245 @@ def rollout(
     Raises:
         InvalidInput: A number of episodes below 1, or a policy that gives no action.
     """
+    return rollouts([policy], [task], episodes, [seed], greedy=greedy, batch=batch)[0]
+
+
+def rollouts(
+    policies: Sequence[Policy],
+    tasks: Sequence[Task],
+    episodes: int,
+    seeds: Sequence[int],
+    *,
+    greedy: bool | Sequence[bool] = False,
+    batch: int = BATCH,
+) -> list[Trajectories]:
+    """`rollout` of many agents at once: one world is stepped for all that act in an equal one.
+
+    Every agent's trajectories are bit for bit those that `rollout` gives it alone, whoever else
+    is there, how many and in what order. An error of one is raised for all.
+
+    Args:
+        policies: What acts, one an agent; a policy may serve several.
+        tasks: In what, one an agent. Arms, discounts and overseers may differ within a world.
+        episodes: How many of each agent, >= 1.
+        seeds: One an agent, >= 0; equal ones are met by equal chance.
+        greedy: As in `rollout`; for all, or one an agent.
+        batch: Most episodes of one agent run side by side, as in `rollout`.
+
+    Returns:
+        One an agent, in order. All are held in memory: per episode and step, the world's record
+        and facts and two numbers more (about half a kilobyte in `homestead`).
+
+    Raises:
+        InvalidInput: As in `rollout`, or not one of each for every agent.
+    """
     if episodes < 1:
         raise InvalidInput("episodes", episodes, "an integer >= 1")
-    copies = VecTask(overseen(task), min(episodes, batch), seed)
-    generator = np.random.default_rng([seed, 0x726F6C6C])
-    parts = []
-    for start in range(0, episodes, copies.n):
+    flags = [greedy] * len(policies) if isinstance(greedy, bool) else greedy
+    for name, given in (("tasks", tasks), ("seeds", seeds), ("greedy", flags)):
+        if len(given) != len(policies):
+            raise InvalidInput(name, len(given), f"{len(policies)} of them: one for each policy")
+    met = [overseen(task) for task in tasks]
+    n = min(episodes, batch)
+    found: dict[int, Trajectories] = {}
+    for group in _groups(met, max(1, COPIES // n)):
+        copies = VecTask([met[i] for i in group], n, [seeds[i] for i in group])
+        players = [
+            _Player(policies[i], seeds[i], flags[i], copies, slice(k * n, (k + 1) * n))
+            for k, i in enumerate(group)
+        ]
+        found.update(zip(group, _played(players, copies, n, episodes), strict=True))
+        close = getattr(copies.world, "close", None)
+        if close is not None:
+            close()
+    return [found[i] for i in range(len(policies))]
+
+
+def _groups(tasks: Sequence[Task], most: int) -> Iterator[list[int]]:
+    """Numbers of the tasks whose copies are stepped side by side, at most `most` at once."""
+    alike: dict[Any, list[int]] = {}
+    for i, task in enumerate(tasks):
+        key = i if isinstance(task.world, ForeignWorld) else task.beside
+        alike.setdefault(key, []).append(i)
+    for members in alike.values():
+        for start in range(0, len(members), most):
+            yield members[start : start + most]
+
+
+def _played(
+    players: Sequence[_Player], copies: VecTask, n: int, episodes: int
+) -> list[Trajectories]:
+    """`episodes` of every player, each on n of the copies."""
+    parts: list[list[Trajectories]] = [[] for _ in players]
+    for start in range(0, episodes, n):
         if start:
-            copies.skip(np.full(copies.n, start // copies.n, np.int64))
-        part = _run(policy, copies, generator, greedy)
-        parts.append(_first(part, min(copies.n, episodes - start)))
-    close = getattr(copies.world, "close", None)
-    if close is not None:
-        close()
-    return parts[0] if len(parts) == 1 else _joined(parts)
+            copies.skip(np.full(copies.n, start // n, np.int64))
+        _run(players, copies)
+        for kept, player in zip(parts, players, strict=True):
+            kept.append(_first(player.episodes(), min(n, episodes - start)))
+    return [kept[0] if len(kept) == 1 else _joined(kept) for kept in parts]
+
+
+def _run(players: Sequence[_Player], copies: VecTask) -> None:
+    """One episode of every copy, from where the copies stand."""
+    chosen = np.zeros(copies.n, np.int64)
+    for player in players:
+        player.begin()
+    running = players
+    for t in range(copies.task.world.max_steps):
+        for player in running:
+            player.act(chosen)
+        copies.step(chosen)
+        running = [player for player in running if player.goes_on(t, chosen)]
+        if not running:
+            break
+
+
+class _Player:
+    """One agent among the copies: who acts, by what chance, and what came of it.
+
+    Args:
+        policy: What acts.
+        seed: Seed of its draws.
+        greedy: Whether it takes the likeliest action.
+        copies: The copies of all players.
+        own: Which of them are its own.
+    """
+
+    def __init__(
+        self, policy: Policy, seed: int, greedy: bool, copies: VecTask, own: slice
+    ) -> None:
+        self.policy, self.greedy, self.own = policy, greedy, own
+        self.world = world = copies.task.world
+        self.generator = np.random.default_rng([seed, _CHOOSING])
+        n = own.stop - own.start
+        states = copies.states[own]
+        self.standing = Situation(copies.observations[own], copies.masks[own], states)
+        self.words = loop_views(states)[1]
+        self.shown = (
+            copies.facts[own],
+            copies.rewards[own],
+            copies.ended[own],
+            copies.world.terminated[own],
+        )
+        self.fresh = copies.fresh_facts[own]
+        # Flows of a step are those of no later one.
+        self.stays = np.array([not f.flow for f in world.facts for _ in range(f.size)], np.float64)
+        self.draws = np.zeros(n)
+        self.running = np.ones(n, np.bool_)
+
+    def begin(self) -> None:
+        """Start anew from where the copies stand."""
+        n, world, steps = len(self.draws), self.world, self.world.max_steps
+        self.running[:] = True
+        self.rows: Ints = np.arange(n)
+        self.facts = np.zeros((n, steps + 1, len(world.fact_names)))
+        self.facts[:, 0] = self.fresh
+        self.actions = np.full((n, steps), -1, np.int64)
+        self.rewards = np.zeros((n, steps))
+        self.records = np.zeros((n, steps), world.dtype)
+        self.record_words = self.records.view(np.int64).reshape(n, steps, -1)
+        self.record_words[:, 0] = self.words
+        self.lengths = np.zeros(n, np.int64)
+        self.terminated = np.zeros(n, np.bool_)
+
+    def act(self, chosen: Ints) -> None:
+        """Choose for its running copies."""
+        shown = self._situation()
+        given = self.policy.probabilities(shown)
+        if given.shape != shown.masks.shape:
+            raise InvalidInput("policy", given.shape, f"probabilities {shown.masks.shape}")
+        self.generator.random(out=self.draws)
+        own, rows = chosen[self.own], self.rows
+        own[rows] = likeliest(given) if self.greedy else choose(given, self.draws.take(rows))
+
+    def _situation(self) -> Situation:
+        """Its running copies."""
+        rows, standing = self.rows, self.standing
+        if len(rows) == len(self.draws):
+            return standing
+        words = self.words.take(rows, axis=0)
+        return Situation(
+            standing.observations.take(rows, axis=0),
+            standing.masks.take(rows, axis=0),
+            words.view(self.world.dtype).reshape(-1).view(np.recarray),
+        )
+
+    def goes_on(self, t: int, chosen: Ints) -> bool:
+        """Keep step t of its running copies; whether any still runs."""
+        _keep(
+            t,
+            chosen[self.own],
+            *self.shown,
+            self.words,
+            self.stays,
+            self.running,
+            self.facts,
+            self.actions,
+            self.rewards,
+            self.record_words,
+            self.lengths,
+            self.terminated,
+        )
+        self.rows = np.flatnonzero(self.running)
+        return self.rows.size > 0
+
+    def episodes(self) -> Trajectories:
+        """What was played since `begin`."""
+        world = self.world
+        return Trajectories(
+            self.facts,
+            world.fact_names,
+            self.actions,
+            self.rewards,
+            self.lengths,
+            self.terminated,
+            world.id,
+            world.params._asdict(),
+            None if isinstance(world, ForeignWorld) else self.records,
+        )
+
+
+@_loop
+def _keep(
+    t: Any,
+    chosen: Any,
+    facts: Any,
+    rewards: Any,
+    ended: Any,
+    over: Any,
+    words: Any,
+    stays: Any,
+    running: Any,
+    kept_facts: Any,
+    kept_actions: Any,
+    kept_rewards: Any,
+    kept_words: Any,
+    lengths: Any,
+    terminated: Any,
+) -> None:
+    """Keep step t of running copies, and the state they are left in.
+
+    Past the end of an episode, states stay what they were and flows are 0.
+    """
+    for i in range(len(running)):
+        if not running[i]:
+            continue
+        # Numba copies a row element by element far faster than as a row.
+        for f in range(facts.shape[1]):
+            kept_facts[i, t + 1, f] = facts[i, f]
+        kept_actions[i, t] = chosen[i]
+        kept_rewards[i, t] = rewards[i]
+        lengths[i] = t + 1
+        if ended[i]:
+            running[i] = False
+            terminated[i] = over[i]
+            for past in range(t + 2, kept_facts.shape[1]):
+                for f in range(facts.shape[1]):
+                    kept_facts[i, past, f] = facts[i, f] * stays[f]
+        elif t + 1 < kept_words.shape[1]:
+            for w in range(words.shape[1]):
+                kept_words[i, t + 1, w] = words[i, w]
 
 
 def choose(probabilities: Floats, draws: Floats) -> Ints:
@@ -70,79 +311,58 @@ def choose(probabilities: Floats, draws: Floats) -> Ints:
     Raises:
         InvalidInput: A row that is negative, not a number or without weight.
     """
-    reached = np.cumsum(probabilities, axis=1)
-    total = reached[:, -1]
-    if not (np.all(probabilities >= 0) and np.all(total > 0) and np.all(np.isfinite(total))):
-        raise InvalidInput("policy", "no probabilities", "rows >= 0 that sum to 1")
-    # Rounding must not reach past the last action that has any weight.
-    threshold = np.minimum(draws * total, np.nextafter(total, 0.0))
-    chosen: Ints = (reached > threshold[:, None]).argmax(axis=1)
+    chosen: Ints = np.zeros(len(probabilities), np.int64)
+    _draw(_checked(probabilities), draws, chosen)
     return chosen
 
 
-def _run(
-    policy: Policy, copies: VecTask, generator: np.random.Generator, greedy: bool
-) -> Trajectories:
-    """One episode of every copy, from where the copies stand."""
-    world, n, steps = copies.task.world, copies.n, copies.task.world.max_steps
-    facts = np.zeros((n, steps + 1, len(world.fact_names)))
-    facts[:, 0] = copies.fresh_facts
-    actions = np.full((n, steps), -1, np.int64)
-    rewards = np.zeros((n, steps))
-    foreign = isinstance(world, ForeignWorld)
-    records = None if foreign else np.zeros((n, steps), world.dtype)
-    lengths = np.zeros(n, np.int64)
-    terminated = np.zeros(n, np.bool_)
-    running = np.ones(n, np.bool_)
-    for t in range(steps):
-        draws = generator.random(n)
-        chosen = np.zeros(n, np.int64)
-        given = policy.probabilities(_of(copies.situation, running))
-        chosen[running] = given.argmax(axis=1) if greedy else choose(given, draws[running])
-        if records is not None:
-            records[running, t] = copies.states[running]
-        copies.step(chosen)
-        facts[running, t + 1] = copies.facts[running]
-        actions[running, t] = chosen[running]
-        rewards[running, t] = copies.rewards[running]
-        lengths[running] += 1
-        terminated |= running & copies.world.terminated
-        running &= ~copies.ended
-        if not running.any():
-            break
-    _repeat_last(facts, lengths, ~_flows(copies))
-    return Trajectories(
-        facts,
-        world.fact_names,
-        actions,
-        rewards,
-        lengths,
-        terminated,
-        world.id,
-        world.params._asdict(),
-        records,
-    )
+def likeliest(probabilities: Floats) -> Ints:
+    """The likeliest action [n] of every row of `probabilities` [n, A], the first of them.
+
+    Raises:
+        InvalidInput: As in `choose`.
+    """
+    chosen: Ints = _checked(probabilities).argmax(axis=1)
+    return chosen
 
 
-def _of(situation: Situation, running: Bools) -> Situation:
-    if running.all():
-        return situation
-    return Situation(
-        situation.observations[running], situation.masks[running], situation.states[running]
-    )
+def _checked(probabilities: Floats) -> Floats:
+    """Probabilities as the loops take them."""
+    taken = np.ascontiguousarray(probabilities, np.float64)
+    if not _sound(taken):
+        raise InvalidInput("policy", "no probabilities", "rows >= 0 that sum to 1")
+    return taken
 
 
-def _flows(copies: VecTask) -> Bools:
-    """[F] which fact columns are flows."""
-    return np.array([f.flow for f in copies.task.world.facts for _ in range(f.size)], np.bool_)
+@_loop
+def _sound(probabilities: Any) -> bool:
+    """Whether every row has weight, none of it negative, infinite or not a number."""
+    for i in range(probabilities.shape[0]):
+        total = 0.0
+        for a in range(probabilities.shape[1]):
+            if not probabilities[i, a] >= 0.0:
+                return False
+            total += probabilities[i, a]
+        if not 0.0 < total < np.inf:
+            return False
+    return True
 
 
-def _repeat_last(facts: Floats, lengths: Ints, kept: Bools) -> None:
-    """Past the end of an episode, states stay what they were and flows are 0."""
-    n, times, _ = facts.shape
-    ends = facts[np.arange(n), lengths] * kept
-    past = np.arange(times) > lengths[:, None]
-    facts[past] = np.repeat(ends, times - 1 - lengths, axis=0)
+@_loop
+def _draw(probabilities: Any, draws: Any, chosen: Any) -> None:
+    """Fill `chosen` with one action a row, by inverse of the distribution function."""
+    for i in range(probabilities.shape[0]):
+        total = 0.0
+        for a in range(probabilities.shape[1]):
+            total += probabilities[i, a]
+        # Rounding must not reach past the last action that has any weight.
+        threshold = min(draws[i] * total, np.nextafter(total, 0.0))
+        reached = 0.0
+        for a in range(probabilities.shape[1]):
+            reached += probabilities[i, a]
+            if reached > threshold:
+                chosen[i] = a
+                break
 
 
 def _first(part: Trajectories, n: int) -> Trajectories:

@@ -26,13 +26,14 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from powerseek.agents.checkpoint import Checkpoint
+from powerseek.agents.inference import distinct, softmax
 from powerseek.agents.resume import put_back, take_down
 from powerseek.agents.training import Callback, Progress, Settings, TrainedAgent
 from powerseek.envs.foreign import ForeignWorld
 from powerseek.envs.gym import OBSERVATION_BOUND
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
-from powerseek.types import Bools, Floats, Situation
+from powerseek.types import Floats, Situation
 
 ALGORITHMS: dict[str, Any] = {"ppo": PPO, "maskable-ppo": MaskablePPO}
 NETWORKS: dict[str, Any] = {
@@ -175,16 +176,20 @@ class NetworkPolicy:
         self.network, self.masked = network, masked
 
     def probabilities(self, situation: Situation) -> Floats:
-        """Action probabilities [n, A]; rows sum to 1."""
-        with torch.no_grad():
-            seen = torch.as_tensor(situation.observations, device=self.network.device)
-            extra: dict[str, Bools] = {"action_masks": situation.masks} if self.masked else {}
-            found = self.network.get_distribution(seen, **extra).distribution.probs
-        weights: Floats = found.cpu().numpy().astype(np.float64)
-        if self.masked:
-            weights *= situation.masks
-        weights /= weights.sum(axis=1, keepdims=True)
-        return weights
+        """Action probabilities [n, A]; rows sum to 1.
+
+        Those of the library's distribution without the cost of building one: the softmax, in
+        double precision, of what the policy's layers give. Copies that see the same are computed
+        once: side by side in a small world, most do.
+        """
+        network, observations = self.network, situation.observations
+        first, which = distinct(observations)
+        # A copy: BLAS may add in another order where an array starts at another address.
+        seen = torch.tensor(observations.take(first, axis=0), device=network.device)
+        with torch.inference_mode():
+            features = network.pi_features_extractor(seen)
+            logits = network.action_net(network.mlp_extractor.policy_net(features))
+        return softmax(logits.cpu().numpy(), which, situation.masks, self.masked)
 
 
 class _Report(BaseCallback):
@@ -263,15 +268,8 @@ def train_ppo(
     """Train ``ppo`` or ``maskable-ppo`` from complete settings; see `powerseek.agents.train`."""
     torch.set_num_threads(1)
     envs, model = _new(task, agent, seed, settings, device)
-    of = {
-        "agent": agent,
-        "seed": seed,
-        "timesteps": timesteps,
-        "settings": dict(settings),
-        "device": model.device.type,
-        "rules": getattr(envs.copies.world, "rules", None),
-        **_card(task),
-    }
+    rules = getattr(envs.copies.world, "rules", None)
+    of = training_card(task, agent, seed, timesteps, settings, model.device.type, rules)
     kept = _Kept(None if isinstance(task.world, ForeignWorld) else checkpoint, of)
     resumed = kept.restore(model, envs)
     if resumed is None:
@@ -380,6 +378,27 @@ def _card(task: Task) -> dict[str, Any]:
         },
         "observations": list(task.observation_names),
         "actions": list(world.action_names),
+    }
+
+
+def training_card(
+    task: Task,
+    agent: str,
+    seed: int,
+    timesteps: int,
+    settings: Settings,
+    device: str,
+    rules: str | None,
+) -> dict[str, Any]:
+    """What a training is, as plain values: all on which its numbers depend, versions aside."""
+    return {
+        "agent": agent,
+        "seed": seed,
+        "timesteps": timesteps,
+        "settings": dict(settings),
+        "device": device,
+        "rules": rules,
+        **_card(task),
     }
 
 

@@ -57,6 +57,9 @@ WORLDS: dict[str, dict[str, Any]] = {
     "off-switch": {"n_envs": 32, "n_steps": 64, "batch_size": 512, "gae_lambda": 0.98},
 }
 
+COHORT_SHARES = ("n_envs", "n_steps", "batch_size", "n_epochs", "net", "activation")
+"""Settings that all agents of a cohort have in common."""
+
 ACTIVATIONS = ("tanh", "relu")
 _WHOLE = ("n_envs", "n_steps", "batch_size", "n_epochs")
 _SHARES = ("gae_lambda",)

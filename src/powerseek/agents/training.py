@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from powerseek.agents.checkpoint import Checkpoint
 from powerseek.envs.task import Task
-from powerseek.errors import InvalidInput
+from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.exact.overseen import overseen
 from powerseek.registry import agents
 from powerseek.types import Policy
@@ -61,6 +61,69 @@ class TrainedAgent:
     model: Any = field(default=None, repr=False)
 
 
+CohortCallback = Callable[[Mapping[int, Progress]], Iterable[int] | None]
+"""Called before the first update and after every one with how far each agent of a cohort is, by its
+number; the training of the agents whose numbers it gives back ends there, that of the others goes
+on."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one agent of a cohort could not be trained to its end.
+
+    Attributes:
+        timesteps: Environment steps it had taken, all copies together.
+        updates: Gradient steps it had taken.
+        reason: In a line.
+        losses: Means over its last update, by name; empty before it.
+        trace: Where an unforeseen error came from, as Python shows it; else empty.
+    """
+
+    timesteps: int
+    updates: int
+    reason: str
+    losses: Mapping[str, float] = field(default_factory=dict)
+    trace: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        """When, why and what was measured last, in a line."""
+        last = ", ".join(f"{name} {value:.4g}" for name, value in self.losses.items())
+        return (
+            f"at step {self.timesteps:,} ({self.updates:,} updates): {self.reason}"
+            f"{f'; its last update: {last}' if last else ''}"
+        )
+
+
+class TrainingFailed(PowerseekError):
+    """An agent could not be trained to its end.
+
+    Attributes:
+        failure: When and why.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"training failed {failure}")
+        self.failure = failure
+
+    def __reduce__(self) -> tuple[type[TrainingFailed], tuple[Failure]]:
+        """Pickle by arguments, so that the error survives the way back from a worker."""
+        return type(self), (self.failure,)
+
+
+@dataclass(frozen=True)
+class CohortAgent(TrainedAgent):
+    """An agent of a cohort.
+
+    Attributes:
+        failed: None, or what went wrong; then there is no model, and the policy is not to be
+            used.
+        losses: Means over its last update, by name.
+    """
+
+    failed: Failure | None = None
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+
 class Builder:
     """Base of what `register_agent` registers. Subclasses are never instantiated.
 
@@ -68,11 +131,14 @@ class Builder:
         id: Set by the registry.
         learns: Whether it needs timesteps.
         resumes: Whether its `build` takes a keyword ``checkpoint`` too, and goes on from it.
+        cohort_shares: Settings that agents trained together have in common; empty where it has
+            no `build_cohort`.
     """
 
     id: ClassVar[str] = ""
     learns: ClassVar[bool] = False
     resumes: ClassVar[bool] = False
+    cohort_shares: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
@@ -97,6 +163,22 @@ class Builder:
         device: str,
     ) -> TrainedAgent:
         """The agent, trained; `settings` are complete."""
+        raise NotImplementedError
+
+    @classmethod
+    def build_cohort(
+        cls,
+        tasks: Sequence[Task],
+        seeds: Sequence[int],
+        timesteps: int,
+        settings: Sequence[Settings],
+        callback: CohortCallback | None,
+        checkpoints: Sequence[Checkpoint | None],
+    ) -> Sequence[CohortAgent]:
+        """An agent for each of `tasks`, each as `build` would train it alone, bit for bit.
+
+        One that fails says so (`CohortAgent.failed`) and costs the others nothing.
+        """
         raise NotImplementedError
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 from powerseek.envs.vec import rules_at_work
 from powerseek.envs.world import Fact, World
@@ -198,6 +199,8 @@ class VecForeign:
         if seed < 0:
             raise InvalidInput("seed", seed, "an integer >= 0")
         self.world, self.n, self.seed = world, n, seed
+        self.seeds: NDArray[np.uint64] = np.full(n, seed, np.uint64)
+        self.numbers: Ints = np.arange(n)
         self.environments = [world.environment(world.params) for _ in range(n)]
         features, actions, facts = (
             len(world.observation_names),
@@ -223,6 +226,7 @@ class VecForeign:
             if seed < 0:
                 raise InvalidInput("seed", seed, "an integer >= 0")
             self.seed = seed
+            self.seeds[:] = seed
         self.skip(np.zeros(self.n, np.int64))
 
     def skip(self, episodes: Ints) -> None:

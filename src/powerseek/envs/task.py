@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -121,6 +121,11 @@ class Task:
         """Number of actions A."""
         return self.world.n_actions
 
+    @property
+    def beside(self) -> tuple[Any, ...]:
+        """What tasks whose copies are stepped side by side have in common: all but their pay."""
+        return self.world, self.windows, self.time_limit
+
 
 class VecTask:
     """n copies of a task, stepped together with same-step autoreset.
@@ -133,15 +138,18 @@ class VecTask:
     - per window k, the progress since the last multiple of k or the start; 0 in a final
       observation, because everything owed is paid when an episode ends.
 
-    Draws are keyed by (seed, copy, episode, step): copy i behaves the same whatever n is.
-    Arrays are reused; copy to keep.
+    Draws are keyed by (seed, copy, episode, step): copy i behaves the same whatever n is, and
+    whatever other tasks have copies beside those of its own. Arrays are reused; copy to keep.
 
     Args:
-        task: The task.
+        task: The task; or m of them that agree in `Task.beside`: then there are n copies of each,
+            the first task's first, and n is m times as large wherever it is written below.
         n: Number of copies, >= 1.
-        seed: Any integer >= 0.
+        seed: Any integer >= 0; one a task.
 
     Attributes:
+        n: Number of copies, of all tasks together.
+        task: The task, or the first of them.
         world: The VecWorld underneath; its `terminated` and `truncated` are the true ones.
         observations: [n, obs] of the states now standing.
         final_observations: [n, obs], valid where an episode just ended.
@@ -152,46 +160,56 @@ class VecTask:
         ended: [n] the episode ended, either way.
     """
 
-    def __init__(self, task: Task, n: int, seed: int = 0) -> None:
-        self.task, self.n = task, n
-        self.world = (
-            VecForeign(task.world, n, seed)
-            if isinstance(task.world, ForeignWorld)
-            else VecWorld(task.world, n, seed)
-        )
-        self._arm = task.arm
-        self._bootstrap = task.time_limit == "bootstrap"
-        self._features = len(task.world.observation_names)
-        self._windows: Ints = np.array(task.windows, np.int64)
-        self._progress = task.world.columns("progress").start
-        self.observations: Floats32 = np.zeros((n, task.observation_size), np.float32)
+    def __init__(self, task: Task | Sequence[Task], n: int, seed: int | Sequence[int] = 0) -> None:
+        tasks = [task] if isinstance(task, Task) else list(task)
+        self.task = first = tasks[0]
+        self.world = _copies(tasks, n, seed)
+        self.n = n = self.world.n
+        self._bootstrap = first.time_limit == "bootstrap"
+        self._features = len(first.world.observation_names)
+        self._windows: Ints = np.array(first.windows, np.int64)
+        self._progress = first.world.columns("progress").start
+        self.observations: Floats32 = np.zeros((n, first.observation_size), np.float32)
         self.final_observations: Floats32 = np.zeros_like(self.observations)
         self.rewards: Floats = np.zeros(n)
         self.terminated: Bools = np.zeros(n, np.bool_)
         self.truncated: Bools = np.zeros(n, np.bool_)
         self.ended: Bools = np.zeros(n, np.bool_)
         self._clock: Ints = np.zeros(n, np.int64)
-        self._marks: Floats = np.zeros((n, len(task.windows)))
+        self._marks: Floats = np.zeros((n, len(first.windows)))
         self._draw: Floats = np.zeros(n)
         self._memory: Floats = np.zeros(n)
-        self._before = Facts(self.world.fresh_facts.copy(), task.world)
-        self._fresh = Facts(self.world.fresh_facts, task.world)
-        self._judged = self._arm.needs_overseer
-        self._records: Records = task.world.records(n)
+        self._before: Floats = np.zeros_like(self.world.fresh_facts)
+        self._records: Records = first.world.records(n)
         self._actions: Ints = np.zeros(n, np.int64)
-        # Every step fills these arrays anew, so one record serves all steps.
-        self._shown = Step(
-            self._memory,
-            self._before,
-            Facts(self.world.facts, task.world),
-            self._clock,
-            self.ended,
-            self.world.truncated,
-            self._draw,
-            self._records if self._judged else None,
-            self._actions if self._judged else None,
-        )
+        self._judged = any(one.arm.needs_overseer for one in tasks)
+        self._draws = any(one.arm.uses_draw for one in tasks)
+        each = n // len(tasks)
+        self._paid = [
+            self._pay(one, slice(i * each, (i + 1) * each)) for i, one in enumerate(tasks)
+        ]
         self._start()
+
+    def _pay(self, task: Task, own: slice) -> _Pay:
+        """What pays the copies `own` of a task."""
+        world, arm = task.world, task.arm
+        return _Pay(
+            arm,
+            Facts(self.world.fresh_facts[own], world),
+            self.rewards[own],
+            # Every step fills these arrays anew, so one record serves all steps.
+            Step(
+                self._memory[own],
+                Facts(self._before[own], world),
+                Facts(self.world.facts[own], world),
+                self._clock[own],
+                self.ended[own],
+                self.world.truncated[own],
+                self._draw[own],
+                self._records[own] if arm.needs_overseer else None,
+                self._actions[own] if arm.needs_overseer else None,
+            ),
+        )
 
     @property
     def masks(self) -> Bools:
@@ -223,7 +241,7 @@ class VecTask:
         """What a policy acts on: views, valid until the next step."""
         return Situation(self.observations, self.masks, self.states)
 
-    def reset(self, seed: int | None = None) -> None:
+    def reset(self, seed: Any = None) -> None:
         """Start every copy at the first episode of `seed` (default: the one it was made with)."""
         self.world.reset(seed)
         self._start()
@@ -280,7 +298,8 @@ class VecTask:
 
     def _start(self) -> None:
         self._clock[:] = 0
-        self._memory[:] = self._arm.start(self._fresh)
+        for paid in self._paid:
+            paid.start()
         self._marks[:] = self.fresh_facts[:, self._progress, None]
         for array in (self.rewards, self.terminated, self.truncated, self.ended):
             array[:] = 0
@@ -296,11 +315,11 @@ class VecTask:
             WorldError: the world broke its contract.
         """
         world = self.world
-        self._before.array[:] = world.fresh_facts
+        self._before[:] = world.fresh_facts
         self._clock += 1
-        if self._arm.uses_draw:
+        if self._draws:
             with np.errstate(over="ignore"):  # 64-bit wrap-around is meant
-                _uniforms(np.uint64(world.seed), world.episodes, self._clock, self._draw)
+                _uniforms(world.seeds, world.numbers, world.episodes, self._clock, self._draw)
         if self._judged:
             loop_views(self._records)[1][:] = loop_views(world.states)[1]
         world.step(actions)
@@ -312,7 +331,8 @@ class VecTask:
             self.truncated[:] = world.truncated
         else:
             self.terminated[:] = self.ended
-        self.rewards[:], self._memory[:] = self._arm.step(self._shown)
+        for paid in self._paid:
+            paid.step()
         if self.ended.any():
             self._finish(self.ended)
         self._observe()
@@ -323,27 +343,99 @@ class VecTask:
         self.final_observations[:, :m] = self.world.final_observations
         self.final_observations[:, m] = 1.0 if self._bootstrap else self._time_left()
         self._clock[ended] = 0
-        np.copyto(self._memory, self._arm.start(self._fresh), where=ended)
+        for paid in self._paid:
+            paid.restart()
 
     def _observe(self) -> None:
-        m = self._features
-        self.observations[:, :m] = self.world.observations
-        if not self._bootstrap:
-            self.observations[:, m] = self._time_left()
-        if self._windows.size:
-            progress = self.fresh_facts[:, self._progress, None]
-            paid = self._clock[:, None] % self._windows == 0
-            np.copyto(self._marks, progress, where=paid)
-            self.observations[:, m + 1 :] = progress - self._marks
+        _fill(
+            self.world.observations,
+            self.fresh_facts,
+            self._progress,
+            self._clock,
+            0 if self._bootstrap else self.task.world.max_steps,
+            self._windows,
+            self._marks,
+            self.observations,
+        )
 
     def _time_left(self) -> Floats:
         left: Floats = 1.0 - self._clock / self.task.world.max_steps
         return left
 
 
+@dataclass(frozen=True)
+class _Pay:
+    """The arm of one task, and its copies' share of the arrays."""
+
+    arm: Arm
+    fresh: Facts
+    rewards: Floats
+    shown: Step
+
+    def start(self) -> None:
+        """Memory of copies that all stand in their initial state."""
+        self.shown.memory[:] = self.arm.start(self.fresh)
+
+    def step(self) -> None:
+        """Pay the step just taken."""
+        self.rewards[:], self.shown.memory[:] = self.arm.step(self.shown)
+
+    def restart(self) -> None:
+        """Memory of the copies that start anew."""
+        np.copyto(self.shown.memory, self.arm.start(self.fresh), where=self.shown.ended)
+
+
+def _copies(tasks: Sequence[Task], n: int, seed: int | Sequence[int]) -> VecWorld | VecForeign:
+    """The copies underneath.
+
+    Raises:
+        InvalidInput: Tasks that cannot stand side by side, or another number of seeds than of
+            tasks.
+    """
+    first = tasks[0]
+    for i, task in enumerate(tasks):
+        if task.beside != first.beside:
+            raise InvalidInput(
+                f"task[{i}]", task, f"one with the world, windows and time limit of {first}"
+            )
+    count = 1 if isinstance(seed, int | np.integer) else len(seed)
+    if count != len(tasks):
+        raise InvalidInput("seed", seed, f"{len(tasks)} of them: one for each task")
+    if not isinstance(first.world, ForeignWorld):
+        return VecWorld(first.world, n, seed)
+    if count > 1:
+        allowed = "a single one: copies of foreign environments stand alone"
+        raise InvalidInput("task", tasks, allowed)
+    return VecForeign(first.world, n, seed if isinstance(seed, int | np.integer) else seed[0])
+
+
+@numba.njit(cache=True)
+def _fill(
+    seen: Any,
+    facts: Any,
+    progress: Any,
+    clock: Any,
+    cap: Any,
+    windows: Any,
+    marks: Any,
+    out: Any,
+) -> None:
+    """What is observed of the states now standing; a cap of 0: time left is not told."""
+    m = seen.shape[1]
+    for i in range(len(clock)):
+        for j in range(m):
+            out[i, j] = seen[i, j]
+        if cap > 0:
+            out[i, m] = 1.0 - clock[i] / cap
+        for k in range(len(windows)):
+            if clock[i] % windows[k] == 0:
+                marks[i, k] = facts[i, progress]
+            out[i, m + 1 + k] = facts[i, progress] - marks[i, k]
+
+
 @numba.njit
-def _uniforms(seed: Any, episodes: Any, clock: Any, out: Any) -> None:
+def _uniforms(seeds: Any, numbers: Any, episodes: Any, clock: Any, out: Any) -> None:
     """One uniform per copy, from streams apart from those of the world's chance."""
-    below = fold(seed ^ _THINNING, 0)
     for i in range(len(out)):
-        out[i] = to_unit(fold(fold(fold(below, i), episodes[i]), clock[i]))
+        below = fold(fold(seeds[i] ^ _THINNING, 0), numbers[i])
+        out[i] = to_unit(fold(fold(below, episodes[i]), clock[i]))

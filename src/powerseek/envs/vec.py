@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from powerseek.envs.chance import INTERPRETED, TAPE
 from powerseek.envs.compile import loops_of
@@ -50,15 +51,21 @@ def complain(world: World, code: int, what: str = "copy") -> None:
 class VecWorld:
     """n copies of `world`, stepped together with same-step autoreset.
 
-    Chance is keyed by (seed, copy, episode, step, draw): copy i behaves the same whatever n is.
-    An illegal action is a wasted step: only the clock ticks. Arrays are reused; copy to keep.
+    Chance is keyed by (seed, copy, episode, step, draw): copy i behaves the same whatever n is,
+    and whatever other seeds have copies beside those of its own. An illegal action is a wasted
+    step: only the clock ticks. Arrays are reused; copy to keep.
 
     Args:
         world: The world.
         n: Number of copies, >= 1.
-        seed: Any integer >= 0.
+        seed: Any integer >= 0; or m of them: then there are n copies of each, the first seed's
+            first, and n is m times as large wherever it is written below.
 
     Attributes:
+        n: Number of copies, of all seeds together.
+        seed: [] or [m] what it was made with, or last reset to.
+        seeds: [n] the seed of each copy.
+        numbers: [n] the number of each copy among those of its seed.
         states: [n] records now standing.
         observations: [n, obs] of the states now standing.
         masks: [n, A] legal actions of the states now standing.
@@ -70,12 +77,13 @@ class VecWorld:
         episodes: [n] number of episodes finished.
     """
 
-    def __init__(self, world: World, n: int, seed: int = 0) -> None:
+    def __init__(self, world: World, n: int, seed: int | Sequence[int] = 0) -> None:
         if n < 1:
             raise InvalidInput("n", n, "an integer >= 1")
-        if seed < 0:
-            raise InvalidInput("seed", seed, "an integer >= 0")
-        self.world, self.n, self.seed = world, n, seed
+        self.seed = _checked(seed)
+        self.seeds, self.numbers = keys_of(self.seed, n)
+        n = len(self.seeds)
+        self.world, self.n = world, n
         self._prepared = world.prepared
         self._loops = loops_of(type(world), self._prepared._fields)
         self._over = world.columns("over").start
@@ -99,12 +107,17 @@ class VecWorld:
         self.truncated: Bools = np.zeros(n, np.bool_)
         self.reset()
 
-    def reset(self, seed: int | None = None) -> None:
-        """Start every copy at the first episode of `seed` (default: the one it was made with)."""
+    def reset(self, seed: int | Sequence[int] | None = None) -> None:
+        """Start every copy at the first episode of `seed` (default: the one it was made with).
+
+        Raises:
+            InvalidInput: A seed below 0, or another number of seeds than it was made with.
+        """
         if seed is not None:
-            if seed < 0:
-                raise InvalidInput("seed", seed, "an integer >= 0")
-            self.seed = seed
+            given = _checked(seed)
+            if given.shape != self.seed.shape:
+                raise InvalidInput("seed", seed, f"{self.seed.size} of them, as at its making")
+            self._seed(given)
         self.episodes[:] = 0
         self._start()
 
@@ -121,7 +134,7 @@ class VecWorld:
     def snapshot(self) -> dict[str, Any]:
         """Copies of all that later steps depend on, by name, for `restore`."""
         return {name: array.copy() for name, array in self._standing().items()} | {
-            "seed": np.array(self.seed, np.uint64)
+            "seed": self.seed.copy()
         }
 
     def restore(self, kept: Mapping[str, Any]) -> None:
@@ -130,9 +143,13 @@ class VecWorld:
         Raises:
             InvalidInput: An array is missing, or of another shape or type; nothing is changed.
         """
-        seed = np.zeros((), np.uint64)
+        seed = np.zeros_like(self.seed)
         put_back({**self._standing(), "seed": seed}, kept)
-        self.seed = int(seed)
+        self._seed(seed)
+
+    def _seed(self, seed: NDArray[np.uint64]) -> None:
+        self.seed = seed
+        self.seeds[:] = keys_of(seed, self.n // seed.size)[0]
 
     def _standing(self) -> dict[str, Any]:
         kept = (
@@ -145,7 +162,8 @@ class VecWorld:
         with rules_at_work(self.world):
             code = self._loops.reset(
                 self._prepared,
-                np.uint64(self.seed),
+                self.seeds,
+                self.numbers,
                 self.world.max_steps,
                 self._over,
                 self._states,
@@ -177,7 +195,8 @@ class VecWorld:
         with rules_at_work(self.world):
             code = self._loops.step(
                 self._prepared,
-                np.uint64(self.seed),
+                self.seeds,
+                self.numbers,
                 self.world.max_steps,
                 self._over,
                 self._flows.start,
@@ -198,6 +217,22 @@ class VecWorld:
         if code == OUT_OF_RANGE:
             raise InvalidInput("actions", actions, f"0 to {self.masks.shape[1] - 1}")
         complain(self.world, code)
+
+
+def _checked(seed: int | Sequence[int]) -> NDArray[np.uint64]:
+    """Seeds [] or [m]; InvalidInput for one below 0 or for none."""
+    given = [seed] if isinstance(seed, int | np.integer) else seed
+    for one in given:
+        if one < 0:
+            raise InvalidInput("seed", one, "an integer >= 0")
+    if not len(given):
+        raise InvalidInput("seed", seed, "at least one integer >= 0")
+    return np.array(seed, np.uint64)
+
+
+def keys_of(seed: NDArray[np.uint64], n: int) -> tuple[NDArray[np.uint64], Ints]:
+    """(seed, number among those of its seed) of every copy, for n copies of each of `seed`."""
+    return np.repeat(seed, n), np.tile(np.arange(n), seed.size)
 
 
 def put_back(into: Mapping[str, Any], kept: Mapping[str, Any]) -> None:

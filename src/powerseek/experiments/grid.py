@@ -180,6 +180,7 @@ def cells(study: Study) -> tuple[Cell, ...]:
             for cell in _cells_of(block, entry, f"{written['worlds']}[{i}]", written):
                 found.setdefault(cell.key, cell)
     grid = tuple(found.values())
+    _refuse_idle_cohort(study, grid)
     check_hypotheses(study, grid)
     return _with_windows(grid)
 
@@ -269,8 +270,15 @@ def _refuse_unavailable(study: Study) -> None:
             if agent not in list_agents():
                 hint = closest(agent, list_agents())
                 raise InvalidInput(f"{where}settings", agent, ", ".join(list_agents()), hint)
-    if study.cohort is not None:
-        raise InvalidInput("cohort", study.cohort, "no value: no agent trains in cohorts yet")
+
+
+def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
+    """A number of agents side by side must not stand where no agent is trained so."""
+    if study.cohort is None or any(agents.get(cell.agent).cohort_shares for cell in grid):
+        return
+    used = ", ".join(dict.fromkeys(cell.agent for cell in grid))
+    allowed = f"no value: no agent of this study ({used}) is trained in cohorts"
+    raise InvalidInput("cohort", study.cohort, allowed, "Write agents: [cohort-ppo].")
 
 
 def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[Cell]:

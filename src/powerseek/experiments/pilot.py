@@ -27,11 +27,13 @@ import numpy as np
 from powerseek.agents import Progress, train
 from powerseek.errors import PowerseekError
 from powerseek.experiments.grid import Cell, Trial, unwarned
+from powerseek.experiments.judge import Judge
 from powerseek.experiments.oracles import FOLDER, holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.pace import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
 from powerseek.experiments.store import Store
 from powerseek.experiments.tensorboard import CURVES
-from powerseek.experiments.trial import CURVE_EPISODES, Judge, run_trial
+from powerseek.experiments.trial import run_trial
+from powerseek.experiments.watch import CURVE_EPISODES
 from powerseek.registry import export_entries, import_entries, make_world
 
 PILOT_STEPS = 8192

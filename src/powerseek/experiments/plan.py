@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.cohorts import COHORT, Cohort, apart, in_common, packed
 from powerseek.experiments.contrasts import contrasts
 from powerseek.experiments.detectable import Detectable, detectable
 from powerseek.experiments.grid import Cell, Trial, trials
@@ -20,6 +21,7 @@ from powerseek.experiments.plan_cautions import (
     bootstrapped,
     idle_dials,
     inexact,
+    too_few,
     too_many,
     uncontrolled,
 )
@@ -59,6 +61,22 @@ class Share(NamedTuple):
     steps: int
 
 
+class Packing(NamedTuple):
+    """What is trained side by side.
+
+    Attributes:
+        trials: Trials of agents that train in cohorts.
+        cohorts: Cohorts of them.
+        most: Trials of the largest.
+        apart: By world, the fields in which cells differ that share no cohort.
+    """
+
+    trials: int
+    cohorts: int
+    most: int
+    apart: Mapping[str, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class Plan:
     """A study before it is run.
@@ -68,7 +86,8 @@ class Plan:
         seeds: Seeds per cell.
         worlds: Cells, trials and environment steps of training, by world.
         references: Trials of agents that do not learn, besides; a few seconds each, in no cost.
-        workers: Trials at a time.
+        packing: What is trained side by side; None where no agent is.
+        workers: Trials, or cohorts, at a time.
         cost: What it takes; None without a pilot.
         pilot_seconds: What the pilot took; nan without one.
         slowed: How many times other work slowed the pilot.
@@ -84,6 +103,7 @@ class Plan:
     seeds: int
     worlds: tuple[Share, ...]
     references: int
+    packing: Packing | None
     workers: int
     cost: Cost | None
     pilot_seconds: float
@@ -125,11 +145,13 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     grid = [trial for trial in every if not trial.cell.is_reference]
     first = [trial for trial in grid if trial.seed == 0]
     cells = [trial.cell for trial in first]
+    cohorts = packed(grid, study.cohort)
+    packing = _packing(grid, cohorts)
     found = _comparisons(study, cells, pilot)
     compared = _compared(found)
     more = max(study.seeds, LEAST_SEEDS)
     cost, more_cost = (
-        None if pilot is None else cost_of(cells, seeds, pilot, workers)
+        None if pilot is None else cost_of(cells, seeds, pilot, workers, study.cohort)
         for seeds in (study.seeds, more)
     )
     return Plan(
@@ -137,6 +159,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         seeds=study.seeds,
         worlds=_shares(grid),
         references=len(every) - len(grid),
+        packing=packing,
         workers=workers,
         cost=cost,
         pilot_seconds=nan if pilot is None else pilot.seconds,
@@ -150,11 +173,18 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
             *(inexact(cells, pilot) if pilot else ()),
             *(idle_dials(cells, found, pilot) if pilot else ()),
             *too_many(workers, cores, len(grid)),
+            *too_few(workers, len(cohorts), study.cohort or COHORT, len(grid)),
         ),
         more_seeds=more,
         more_cost=more_cost,
         suggestions=_suggestions(study, compared, more),
     )
+
+
+def _packing(grid: Sequence[Trial], cohorts: Sequence[Cohort]) -> Packing | None:
+    fields = apart(grid)
+    sizes = [len(cohort) for cohort in cohorts if in_common(cohort[0].cell) is not None]
+    return Packing(sum(sizes), len(sizes), max(sizes), fields) if sizes else None
 
 
 def _shares(grid: Sequence[Trial]) -> tuple[Share, ...]:
@@ -168,7 +198,9 @@ def _shares(grid: Sequence[Trial]) -> tuple[Share, ...]:
     return tuple(shares.values())
 
 
-def cost_of(cells: Sequence[Cell], seeds: int, pilot: Pilot, workers: int = 1) -> Cost:
+def cost_of(
+    cells: Sequence[Cell], seeds: int, pilot: Pilot, workers: int = 1, cohort: int | None = None
+) -> Cost:
     """What `seeds` trials of every cell take, from a pilot of these cells.
 
     Exact numbers are computed once a setting and arm. Workers start together on the same setting
@@ -179,17 +211,21 @@ def cost_of(cells: Sequence[Cell], seeds: int, pilot: Pilot, workers: int = 1) -
         cells: Every cell, once.
         seeds: Seeds per cell.
         pilot: Measured on these cells.
-        workers: Trials at a time, each on a core of its own.
+        workers: Trials, or cohorts, at a time, each on a core of its own.
+        cohort: Trials side by side, as the study says; each is counted as if it were alone.
     """
     keys = [pace_of(cell) for cell in cells]
     each = [pilot.paces[key].seconds(cell) for key, cell in zip(keys, cells, strict=True)]
-    used = min(workers, len(cells) * seeds)
+    took = {cell.key: seconds for cell, seconds in zip(cells, each, strict=True)}
+    cohorts = packed([Trial(cell, seed) for seed in range(seeds) for cell in cells], cohort)
+    together = [sum(took[trial.cell.key] for trial in cohort) for cohort in cohorts]
+    used = min(workers, len(cohorts))
     settings = {setting_of(cell) for cell in cells}
     abreast = min(len(settings), max(1, used * len(settings) // len(cells)))
     worlds = [pilot.worlds[setting].seconds for setting in settings]
     arms = [pilot.arms[arm].seconds for arm in {arm_of(cell) for cell in cells}]
     exact = max(max(worlds), sum(worlds) / abreast) + max(max(arms), sum(arms) / used)
-    training = max(max(each), sum(each) * seeds / used)
+    training = max(max(together), sum(together) / used)
     kept = sum(pilot.paces[key].kept for key in keys) * seeds + pilot.exact_bytes
     return Cost(
         hours=(AROUND + pilot.start + exact + training) / 3600,

@@ -143,3 +143,14 @@ def too_many(workers: int, cores: int, count: int) -> tuple[str, ...]:
         f"{workers} workers on the {cores} core{'s' * (cores != 1)} here would be no faster: the "
         "time is for a cluster with a core like this one's for each (--address).",
     )
+
+
+def too_few(workers: int, cohorts: int, most: int, count: int) -> tuple[str, ...]:
+    """Fewer cohorts than workers, although there are enough trials."""
+    if cohorts >= min(workers, count):
+        return ()
+    fewer = max(1, most * cohorts // workers)
+    return (
+        f"The trials make {cohorts} cohort{'s' * (cohorts != 1)}, so that only {cohorts} of "
+        f"{workers} workers have anything to do: cohort: {fewer} would occupy more of them.",
+    )

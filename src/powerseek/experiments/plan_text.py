@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.experiments.detectable import Detectable
-from powerseek.experiments.plan import Cost, Plan
+from powerseek.experiments.plan import Cost, Packing, Plan
 
 
 @contextmanager
@@ -44,6 +44,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     seeds = f"{plan.seeds} seed{'s' * (plan.seeds != 1)} per cell"
     besides = f"; {plan.references} references besides, a few seconds each, not counted here"
     _say(console, seeds + besides * (plan.references > 0))
+    if plan.packing is not None:
+        _say(console, _packing_line(plan.packing))
     _heading(console, "What it takes")
     for line in _cost_lines(plan):
         _say(console, line)
@@ -66,10 +68,21 @@ def print_plan(plan: Plan, console: Console) -> None:
         _say(console, line, bullet=True)
 
 
+def _packing_line(packing: Packing) -> str:
+    apart = (f"{world}: {', '.join(names)}" for world, names in packing.apart.items() if names)
+    why = "; ".join(apart)
+    return (
+        f"{packing.trials:,} trials train in {packing.cohorts:,} cohort"
+        f"{'s' * (packing.cohorts != 1)} of at most {packing.most}, side by side on one core each"
+        f"{f'; kept apart by {why}' if why else ''}"
+    )
+
+
 def _cost_lines(plan: Plan) -> list[str]:
     if plan.cost is None:
         return ["Not measured (--no-pilot): no time, no size on disk, no exact numbers."]
-    cost, at = plan.cost, f"{plan.workers} trial{'s' * (plan.workers != 1)} at a time"
+    unit = "trial" if plan.packing is None else "cohort"
+    cost, at = plan.cost, f"{plan.workers} {unit}{'s' * (plan.workers != 1)} at a time"
     least, mean, most = cost.trial
     lines = [
         f"{spell(cost.hours)} with {at}, of which {spell(cost.exact)} for exact numbers; "

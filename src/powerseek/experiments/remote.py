@@ -95,12 +95,15 @@ class RemoteStore(Store):
         lost = self.mirror.lost()
         self.mirror.remove(name for name in lost if name.startswith(self._together))
 
-    def begin(self, trial: Trial) -> None:
-        """Its checkpoint, its exact numbers; events of a try that was cut short are void."""
+    def begin(self, trials: Sequence[Trial]) -> None:
+        """Checkpoints, exact numbers; events of a try that was cut short are void."""
         self.mirror.clear(lambda name: name.startswith(f"{ORACLES}/"))
-        exact = [name for name in oracle_names(trial.cell) if not (self.out / name).is_file()]
-        self.mirror.fetch([self._name(checkpoint_path(self.out, trial)), *exact])
-        self.mirror.remove(self.mirror.listing(self._name(run_folder(self.out, trial))))
+        exact = dict.fromkeys(name for trial in trials for name in oracle_names(trial.cell))
+        lacking = [name for name in exact if not (self.out / name).is_file()]
+        kept = [self._name(checkpoint_path(self.out, trial)) for trial in trials]
+        self.mirror.fetch([*kept, *lacking])
+        for trial in trials:
+            self.mirror.remove(self.mirror.listing(self._name(run_folder(self.out, trial))))
 
     def sent(self, path: Path) -> None:
         """Send one file."""
@@ -114,11 +117,17 @@ class RemoteStore(Store):
         over = (self.error_path(trial), checkpoint_path(self.out, trial))
         self.mirror.remove(self._name(path) for path in over)
 
-    def write_failed(self, trial: Trial, error: str, resumable: bool = False) -> None:
+    def write_failed(
+        self,
+        trial: Trial,
+        error: str,
+        resumable: bool = False,
+        reached: Mapping[str, int] | None = None,
+    ) -> None:
         """Keep a failed trial; see `Store.write_failed`."""
         if not resumable:
             self.mirror.remove([self._name(checkpoint_path(self.out, trial))])
-        super().write_failed(trial, self.told(error), resumable)
+        super().write_failed(trial, self.told(error), resumable, reached)
         self._send_trial(trial)
 
     def _send_trial(self, trial: Trial) -> None:

@@ -17,6 +17,7 @@ from rich.console import Console
 from powerseek.errors import InvalidInput
 from powerseek.experiments import SweepStopped
 from powerseek.experiments.beside import write_tables
+from powerseek.experiments.cohorts import packed
 from powerseek.experiments.files import StoreError, guard
 from powerseek.experiments.grid import Trial, cautions, trials
 from powerseek.experiments.progress import Display, Tally
@@ -192,14 +193,17 @@ def _run(
 
     begun = time.monotonic()
     work = sum(trial.cell.timesteps for trial in missing)
-    workers = min(workers, len(missing))
+    lacking = {trial.key for trial in missing}
+    whole = packed(grid, study.cohort)
+    cohorts = [left for cohort in whole if (left := [t for t in cohort if t.key in lacking])]
+    workers = min(workers, len(cohorts))
     curves = min(str(logdir(store.out)), os.path.relpath(logdir(store.out)), key=len)
     watch = f"curves while it runs: tensorboard --logdir {shlex.quote(curves)}"
     console.print(watch, highlight=False, markup=False, soft_wrap=True)
     tally = Tally(len(grid), before=len(grid) - len(missing), work=work)
     try:
         with Display(tally, console) as display, store.following(overview.ended) as ended:
-            run_trials(missing, store, display, workers, address, checkpoint_seconds, ended)
+            run_trials(cohorts, store, display, workers, address, checkpoint_seconds, ended)
     finally:
         seconds = time.monotonic() - begun
         run = describe_run(command_line(), seconds, workers, tally.busy)

@@ -10,11 +10,12 @@ import pandas as pd
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.grid import Trial, cautions, cells, unwarned
+from powerseek.experiments.judge import Judge
 from powerseek.experiments.oracles import optimum_of, oracle_of
 from powerseek.experiments.remote import store_at
 from powerseek.experiments.store import COLUMNS, MODELS, describe
 from powerseek.experiments.study import make_study
-from powerseek.experiments.trial import Judge, run_trial, trial_of_card
+from powerseek.experiments.trial import run_trial, trial_of_card
 from powerseek.registry import make_world
 
 

@@ -86,8 +86,8 @@ class Store:
     def send(self) -> None:
         """Keep where the results lie what was made here of all trials together."""
 
-    def begin(self, trial: Trial) -> None:
-        """Have here what this trial goes on from; what other trials left here goes."""
+    def begin(self, trials: Sequence[Trial]) -> None:
+        """Have here what these trials go on from; what other trials left here goes."""
 
     def sent(self, path: Path) -> None:
         """Keep where the results lie a file that was written while a trial runs."""
@@ -300,19 +300,26 @@ class Store:
         self.error_path(trial).unlink(missing_ok=True)
         checkpoint_path(self.out, trial).unlink(missing_ok=True)
 
-    def write_failed(self, trial: Trial, error: str, resumable: bool = False) -> None:
+    def write_failed(
+        self,
+        trial: Trial,
+        error: str,
+        resumable: bool = False,
+        reached: Mapping[str, int] | None = None,
+    ) -> None:
         """Keep a failed trial: one row, and its error beside it.
 
         Args:
             trial: The trial.
             error: What a reader should know.
             resumable: Whether another try may go on from its checkpoint; else that is removed.
+            reached: Its ``timesteps`` and ``updates`` when it failed, where they are known.
         """
         if not resumable:
             checkpoint_path(self.out, trial).unlink(missing_ok=True)
         path = self.error_path(trial)
         guard(path, write_atomically, path, lambda temporary: temporary.write_text(error))
-        row = {**describe(trial), **FAILED_ROW, "status": "failed"}
+        row = {**describe(trial), **FAILED_ROW, **(reached or {}), "status": "failed"}
         table = pa.Table.from_pylist([{name: row.get(name) for name in COLUMNS}], SCHEMA)
         target = self.path(trial)
         guard(target, write_atomically, target, lambda tmp: pq.write_table(table, tmp))
@@ -441,11 +448,11 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 def _content(study: Study) -> dict[str, Any]:
     content = study.model_dump(mode="json")
-    # More seeds, other claims about the same trials and what they are held against leave the
-    # trials what they are.
+    # More seeds, other claims about the same trials, what they are held against and what is
+    # trained side by side leave the trials what they are.
     for name in ("seeds", "hypotheses", "references"):
         content.pop(name)
-    return content
+    return content | {"cohort": None}
 
 
 def _manifest(study: Study) -> dict[str, Any]:

@@ -185,6 +185,8 @@ class Study(Dials):
 
     Attributes:
         name: Name in the results and the report.
+        cohort: Most trials that an agent trained in cohorts is trained in side by side
+            (`powerseek.experiments.cohorts`); it changes no number.
         seeds: Seeds per cell; the same integers 0 .. seeds-1 in every cell.
         timesteps: Environment steps of training per trial.
         competence: Levels at which a trial is also measured when it first reaches them; the

@@ -9,10 +9,10 @@ import shutil
 import signal
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from itertools import chain
+from typing import Any, Self, TypeAlias
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -30,14 +30,15 @@ for _name, _value in _ENVIRONMENT.items():  # Ray reads these when it is importe
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
 
-from powerseek.errors import InvalidInput, PowerseekError  # noqa: E402
+from powerseek.errors import InvalidInput  # noqa: E402
 from powerseek.experiments import SweepStopped  # noqa: E402
+from powerseek.experiments.attempt import attempt  # noqa: E402
 from powerseek.experiments.files import StoreError  # noqa: E402
 from powerseek.experiments.grid import Trial  # noqa: E402
 from powerseek.experiments.progress import Display  # noqa: E402
 from powerseek.experiments.remote import store_at  # noqa: E402
 from powerseek.experiments.store import Store  # noqa: E402
-from powerseek.experiments.trial import CHECKPOINT_SECONDS, run_trial  # noqa: E402
+from powerseek.experiments.trial import CHECKPOINT_SECONDS  # noqa: E402
 from powerseek.registry import export_entries, import_entries  # noqa: E402
 
 OBJECT_STORE_BYTES = 80_000_000
@@ -49,10 +50,18 @@ DIED = (
     f"the worker process died (attempts: {ATTEMPTS}): "
     "killed, out of memory, or a crash in compiled code\n"
 )
+COHORT_DIED = (
+    "a worker died training {0} agents side by side; they go on one by one, with the same results. "
+    "If memory ran out, write a smaller cohort than {0}: --resume takes it."
+)
+
+
+Cohorts: TypeAlias = list[list[int]]
+"""Trials by their number, those that are trained side by side together."""
 
 
 class Runner(tune.Trainable):
-    """Runs the trials of one Tune trial, one a step, and keeps each when it ends."""
+    """Runs the cohorts of one Tune trial, one a step, and keeps each trial when it ends."""
 
     def setup(self, config: dict[str, Any], **shared: Any) -> None:
         """Once per worker process: registered worlds, all trials and where results go."""
@@ -64,20 +73,20 @@ class Runner(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trials without starting a new process."""
-        self.waiting = list(new_config["trials"])
+        """Take the next cohorts without starting a new process."""
+        self.waiting: Cohorts = list(new_config["cohorts"])
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run one trial; its failure is a result, a full disk stops the sweep."""
-        index, begun = self.waiting.pop(0), time.monotonic()
-        result = {"index": index, "failed": False, "fatal": "", "done": not self.waiting}
+        """Run one cohort; a trial's failure is a result, a full disk stops the sweep."""
+        indices, begun = self.waiting.pop(0), time.monotonic()
+        result: dict[str, Any] = {"ended": {}, "fatal": "", "done": not self.waiting}
         cautions: list[str] = []
         try:
             self.store = self.store or store_at(self.out, patient=True)
-            trial = self.grid[index]
-            done = attempt(trial, self.store, self.checkpoint_seconds, cautions.append)
-            result["failed"] = not done
+            trials = [self.grid[index] for index in indices]
+            kept = attempt(trials, self.store, self.checkpoint_seconds, cautions.append)
+            result["ended"] = dict(zip(indices, kept, strict=True))
             cautions = [self.store.told(caution) for caution in cautions]
         except (StoreError, InvalidInput) as error:
             result["fatal"] = str(error)
@@ -89,45 +98,6 @@ class Runner(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing."""
-
-
-def attempt(
-    trial: Trial,
-    store: Store,
-    checkpoint_seconds: float,
-    caution: Callable[[str], None],
-) -> bool:
-    """Run a trial and keep its rows, or keep its error; True if it has rows.
-
-    Args:
-        trial: The trial.
-        store: Where its rows go.
-        checkpoint_seconds: Seconds of training between checkpoints.
-        caution: See `run_trial`.
-
-    Raises:
-        StoreError: The results cannot be written.
-    """
-    with store.naming():
-        store.begin(trial)
-        try:
-            rows = run_trial(
-                trial,
-                store.out,
-                checkpoint_seconds=checkpoint_seconds,
-                caution=caution,
-                sent=store.sent,
-            )
-            store.write(trial, rows)
-        except StoreError:
-            raise
-        except PowerseekError as error:
-            store.write_failed(trial, f"{type(error).__name__}: {error}\n")
-        except Exception:
-            store.write_failed(trial, traceback.format_exc())
-        else:
-            return True
-    return False
 
 
 class _Here:
@@ -144,7 +114,7 @@ class Watch(_Here, tune.Callback):
     """Keeps the display's tally, and sees to trials whose worker died.
 
     Attributes:
-        again: Trials to be tried once more, and those that waited behind them.
+        again: Cohorts that waited behind one whose worker died, and its trials, each alone.
         deaths: How many workers died running each trial.
     """
 
@@ -158,21 +128,24 @@ class Watch(_Here, tune.Callback):
         self.grid, self.store, self.display, self.ended = grid, store, display, ended
         self.fatal = ""
         self.finished: set[int] = set()
-        self.again: list[int] = []
+        self.again: Cohorts = []
         self.deaths: Counter[int] = Counter()
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """One of our trials ended."""
+        """One of our cohorts ended."""
         self.fatal = self.fatal or result["fatal"]
         self.display.tally.busy += result["busy"]
-        self.display.tally.nodes[result["node"]] += 1
+        self.display.tally.nodes[result["node"]] += len(result["ended"])
         for caution in result["cautions"]:
-            text = f"warning: {caution}"
-            self.display.console.print(text, style="yellow", markup=False, highlight=False)
-        if not result["fatal"]:
-            self._count(result["index"], result["failed"])
+            self._warn(caution)
+        for index, kept in result["ended"].items():
+            self._count(index, failed=not kept)
+
+    def _warn(self, text: str) -> None:
+        console = self.display.console
+        console.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died (killed, out of memory): its trial is tried again, or failed."""
@@ -182,25 +155,33 @@ class Watch(_Here, tune.Callback):
             self.fatal = self.fatal or str(error)
 
     def _died(self, trial: Any) -> None:
-        left = [index for index in trial.config["trials"] if index not in self.finished]
-        kept = [index for index in left if self.store.done(self.grid[index])]
-        for index in kept:  # it died after keeping the rows and before saying so
-            self._count(index, failed=False)
-        left = [index for index in left if index not in kept]
+        for index in chain(*self._left(trial)):
+            if self.store.done(self.grid[index]):  # it died after keeping it, before saying so
+                self._count(index, failed=False)
+        left = self._left(trial)
         if not left:
             return
         running, *waiting = left
-        self.deaths[running] += 1
-        if self.deaths[running] < ATTEMPTS:
-            waiting.append(running)
-        else:
-            self.store.write_failed(self.grid[running], DIED, resumable=True)
-            self._count(running, failed=True)
         self.again += waiting
+        for index in running:
+            self.deaths[index] += 1
+            if self.deaths[index] < ATTEMPTS:
+                self.again.append([index])
+            else:
+                self.store.write_failed(self.grid[index], DIED, resumable=True)
+                self._count(index, failed=True)
+        if len(running) > 1:
+            self._warn(COHORT_DIED.format(len(running)))
+
+    def _left(self, trial: Any) -> Cohorts:
+        """What a Tune trial has not finished, the cohort that is running first."""
+        left = ([i for i in cohort if i not in self.finished] for cohort in trial.config["cohorts"])
+        return [cohort for cohort in left if cohort]
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Show how far the sweep is."""
-        self.display.tally.running = sum(trial.status == "RUNNING" for trial in trials)
+        at_work = (self._left(trial) for trial in trials if trial.status == "RUNNING")
+        self.display.tally.running = sum(len(left[0]) for left in at_work if left)
         self.display.update()
 
     def _count(self, index: int, failed: bool) -> None:
@@ -226,7 +207,7 @@ class _Stop(_Here, tune.Stopper):
 
 
 def run_trials(
-    grid: Sequence[Trial],
+    cohorts: Sequence[Sequence[Trial]],
     store: Store,
     display: Display,
     workers: int,
@@ -234,16 +215,16 @@ def run_trials(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ended: Callable[[Trial], None] = lambda trial: None,
 ) -> None:
-    """Run every trial of `grid`, `workers` at a time; each is kept in `store` as it ends.
+    """Run every cohort, `workers` at a time; each trial is kept in `store` as it ends.
 
-    A trial whose worker dies is tried again from its last checkpoint, `ATTEMPTS` times in all,
-    after the others; then it is kept as failed.
+    A trial whose worker dies is tried again from its last checkpoint, alone, `ATTEMPTS` times in
+    all, after the others; then it is kept as failed.
 
     Args:
-        grid: What to run, in order.
+        cohorts: What to run, in order (`powerseek.experiments.cohorts`).
         store: Where results go; on a cluster, elsewhere or a folder that every node sees.
         display: Shows progress.
-        workers: Trials at a time, one core each.
+        workers: Cohorts at a time, one core each.
         address: A running Ray cluster; by default Ray is started here and stopped at the end.
         checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
         ended: Is told of every trial that has ended, here, once it is kept.
@@ -252,12 +233,14 @@ def run_trials(
         SweepStopped: Results can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped by the user; Ray is stopped first.
     """
+    grid = [trial for cohort in cohorts for trial in cohort]
     watch = Watch(grid, store, display, ended)
-    todo = list(range(len(grid)))
+    numbers = iter(range(len(grid)))
+    todo: Cohorts = [[next(numbers) for _ in cohort] for cohort in cohorts]
     with _ray(workers, address), _scratch() as scratch:
         runner = tune.with_parameters(
             Runner,
-            grid=list(grid),
+            grid=grid,
             out=store.address,
             entries=export_entries(),
             checkpoint_seconds=checkpoint_seconds,
@@ -270,19 +253,19 @@ def run_trials(
         raise SweepStopped(watch.fatal)
 
 
-def _batches(todo: Sequence[int], deaths: Mapping[int, int]) -> list[list[int]]:
+def _batches(todo: Cohorts, deaths: Mapping[int, int]) -> list[Cohorts]:
     """What each Tune trial runs; whatever a worker died of runs alone, and last."""
-    alone = [[index] for index in todo if deaths.get(index)]
-    rest = sorted(index for index in todo if not deaths.get(index))
+    risky = [cohort for cohort in todo if any(deaths.get(index) for index in cohort)]
+    rest = sorted(cohort for cohort in todo if cohort not in risky)
     size = max(1, -(-len(rest) // TUNE_TRIALS))
-    return [rest[i : i + size] for i in range(0, len(rest), size)] + alone
+    return [rest[i : i + size] for i in range(0, len(rest), size)] + [[one] for one in risky]
 
 
-def _round(runner: Any, batches: list[list[int]], watch: Watch, workers: int, scratch: str) -> None:
+def _round(runner: Any, batches: list[Cohorts], watch: Watch, workers: int, scratch: str) -> None:
     """Run every batch once."""
     tuner = tune.Tuner(
         tune.with_resources(runner, {"cpu": 1}),
-        param_space={"trials": tune.grid_search(batches)},
+        param_space={"cohorts": tune.grid_search(batches)},
         tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=workers),
         run_config=tune.RunConfig(
             name="sweep",

@@ -130,7 +130,7 @@ class Curves:
         self._times: list[float] = []
         folder = run_folder(out, trial)
         before = list(folder.glob(f"{PREFIX}.*"))
-        self._writer = EventFileWriter(str(folder))
+        self._writer: EventFileWriter | None = EventFileWriter(str(folder))
         void(before)
         now = time.time()
         for event in (*beginning(now), _started(trial.cell, now)):
@@ -146,6 +146,8 @@ class Curves:
             values: Value of each curve.
             wall_time: When, in seconds since 1970; now by default.
         """
+        if self._writer is None:
+            raise RuntimeError("the run has ended")
         wall_time = time.time() if wall_time is None else wall_time
         self.points.append((timesteps, values))
         self._times.append(wall_time)
@@ -165,6 +167,14 @@ class Curves:
         for steps, values, when in kept:
             self.add(steps, values, when)
 
+    def end(self, ok: bool) -> None:
+        """Mark the run as finished or failed; what is said again later counts for nothing."""
+        if self._writer is not None:
+            status = api_pb2.STATUS_SUCCESS if ok else api_pb2.STATUS_FAILURE
+            self._writer.add_event(_ended(status, time.time()))
+            self._writer.close()
+            self._writer = None
+
     def __enter__(self) -> Curves:
         """Nothing but the curves."""
         return self
@@ -175,10 +185,8 @@ class Curves:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Mark the run as finished or failed."""
-        status = api_pb2.STATUS_SUCCESS if error is None else api_pb2.STATUS_FAILURE
-        self._writer.add_event(_ended(status, time.time()))
-        self._writer.close()
+        """Mark the run as finished or failed, if it was not yet."""
+        self.end(ok=error is None)
 
 
 def _started(cell: Cell, when: float) -> Event:

@@ -1,178 +1,38 @@
-"""One trial: build, train, evaluate, measure."""
+"""Trials: build, train, evaluate, measure; one alone, or a cohort side by side."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, nan
+from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-import numpy as np
 import pandas as pd
 
-from powerseek.agents import Checkpoint, Progress, TrainedAgent, calmed, rollout, train
+from powerseek.agents import Checkpoint, Progress, TrainedAgent, TrainingFailed, train
 from powerseek.envs.task import Task
-from powerseek.exact import Optimum, Oracle
+from powerseek.exact.overseen import overseen
 from powerseek.experiments.beside import keep_curve
 from powerseek.experiments.files import StoreError
 from powerseek.experiments.grid import Cell, Trial, unwarned
+from powerseek.experiments.judge import Asked, Judge, rows_each
 from powerseek.experiments.lookahead import lookahead_of
 from powerseek.experiments.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.recording import keep_recording
 from powerseek.experiments.store import COLUMNS, MODELS, checkpoint_path, describe
 from powerseek.experiments.tensorboard import CURVES, Curves
-from powerseek.metrics import Context, measure
-from powerseek.registry import make_world
-from powerseek.types import Measurement, Policy
+from powerseek.experiments.watch import END, RECORDING, Watch, look
+from powerseek.registry import agents, make_world
 
-EVALUATIONS = {"sampled": False, "greedy": True}
-CURVE_EPISODES = 256
-"""Most episodes of an evaluation while training."""
 CHECKPOINT_SECONDS = 30.0
 """Seconds of a trial that an interruption costs at most, about."""
 
-# What a seed is for: no two uses share chance.
-_END, _CURVE, _CROSSING, _RECORDING = 0, 1, 2, 3
-
-
-@dataclass(frozen=True)
-class Judge:
-    """Measures policies in one setting.
-
-    Attributes:
-        task: What is acted in, hazard as met.
-        oracle: Exact facts of the setting, if there are any.
-        arm: The exact optimum of what the policy was trained on, likewise.
-        seed: Of every evaluation; each `purpose` has chance of its own.
-    """
-
-    task: Task
-    oracle: Oracle | None
-    arm: Optimum | None
-    seed: int
-
-    def measure(
-        self,
-        policy: Policy,
-        episodes: int,
-        *purpose: int,
-        greedy: bool = False,
-        names: Iterable[str] | None = None,
-    ) -> list[Measurement]:
-        """All measures (or those named) of `policy`, from `episodes` as met and as many calm."""
-        roots = np.random.SeedSequence([self.seed, *purpose]).generate_state(3, np.uint32)
-        met, calm, chance = (int(root) for root in roots)
-        task, quiet = self.task, calmed(self.task)
-        context = Context(
-            rollout(policy, task, episodes, met, greedy=greedy),
-            task.world,
-            np.random.default_rng(chance),
-            rollout(policy, quiet, episodes, calm, greedy=greedy) if task.world.calm else None,
-            self.oracle,
-            self.arm,
-        )
-        return measure(context, names)
-
-    def root(self, *purpose: int) -> int:
-        """A seed for `purpose` alone."""
-        return int(np.random.SeedSequence([self.seed, *purpose]).generate_state(1, np.uint32)[0])
-
-    def rows(
-        self, policy: Policy, episodes: int, *purpose: int, about: Mapping[str, Any]
-    ) -> list[dict[str, Any]]:
-        """A row for every evaluation and measure, each with what is said `about` them."""
-        return [
-            {
-                **about,
-                "evaluation": evaluation,
-                "metric": found.name,
-                "value": found.value,
-                "low": found.low,
-                "high": found.high,
-                "n": found.n,
-                "unit": found.unit,
-            }
-            for i, (evaluation, greedy) in enumerate(EVALUATIONS.items())
-            for found in self.measure(policy, episodes, *purpose, i, greedy=greedy)
-        ]
-
-
-@dataclass
-class Watch:
-    """Follows an agent while it trains: curves, and measures where it first is competent.
-
-    Attributes:
-        judge: Measures it.
-        cell: The treatment.
-        curves: Where the curves go.
-        rows: What was measured at each level of competence, when it was first reached.
-        reached: The levels reached.
-    """
-
-    judge: Judge
-    cell: Cell
-    curves: Curves
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    reached: set[float] = field(default_factory=set)
-    _next: float = 0.0
-    _count: int = 0
-
-    def __call__(self, progress: Progress) -> None:
-        """Look, if a look is due."""
-        if progress.timesteps < self._next:
-            return
-        while self._next <= progress.timesteps:
-            self._next += self.cell.timesteps / self.cell.evaluations
-        if progress.timesteps >= self.cell.timesteps:
-            self._next = inf
-        self._count += 1
-        episodes = min(self.cell.episodes, CURVE_EPISODES)
-        shown = self.judge.measure(progress.policy, episodes, _CURVE, self._count, names=CURVES)
-        values = {found.name: found.value for found in shown}
-        if self._next < inf:  # the end is shown by its own, larger evaluation
-            self.curves.add(progress.timesteps, values)
-        for level in self.cell.competence:
-            if level not in self.reached and values.get("competence", nan) >= level:
-                self.reached.add(level)
-                self._measure(progress, level)
-
-    def snapshot(self) -> dict[str, Any]:
-        """All it knows so far as plain JSON values, for `restore`."""
-        return {
-            "rows": self.rows,
-            "reached": sorted(self.reached),
-            "next": self._next,
-            "count": self._count,
-            "points": self.curves.snapshot(),
-        }
-
-    def restore(self, kept: Mapping[str, Any]) -> None:
-        """Know what it knew at `snapshot`; it must be new.
-
-        Raises:
-            KeyError, TypeError, ValueError: Not such a snapshot; nothing is changed.
-        """
-        rows = [dict(row) for row in kept["rows"]]
-        reached = {float(level) for level in kept["reached"]}
-        following, count = float(kept["next"]), int(kept["count"])
-        points = [(int(steps), dict(shown), float(when)) for steps, shown, when in kept["points"]]
-        self.curves.restore(points)
-        self.rows, self.reached, self._next, self._count = rows, reached, following, count
-
-    def _measure(self, progress: Progress, level: float) -> None:
-        """On fresh episodes: those that showed the crossing were chosen for showing it."""
-        about = {
-            "timesteps": progress.timesteps,
-            "updates": progress.updates,
-            "checkpoint": f"competence>={level:g}",
-            "status": "ok",
-        }
-        level_id = round(level * 1_000_000)
-        self.rows += self.judge.rows(
-            progress.policy, self.cell.episodes, _CROSSING, level_id, about=about
-        )
+Rows: TypeAlias = list[dict[str, Any]]
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 @dataclass
@@ -188,6 +48,59 @@ class _Sent(Checkpoint):
             self.sent(self.path)
         except StoreError as error:
             self.caution(f"{error}; an interruption costs more.")
+
+
+class _Course:
+    """One trial under way."""
+
+    def __init__(
+        self,
+        trial: Trial,
+        out: Path,
+        checkpoint_seconds: float,
+        caution: Callable[[str], None] | None,
+        sent: Callable[[Path], None],
+    ) -> None:
+        cell = trial.cell
+        self.trial, self.out = trial, out
+        facts = oracle_of(cell, out)
+        world = make_world(cell.world, **cell.params)
+        self.task = overseen(cell.task(world, holdings_scale(cell, facts)))
+        self.judge = Judge(self.task, facts, optimum_of(cell, out), trial.seed)
+        self.curves = Curves(out, trial)
+        self.watch = Watch(self.judge, cell, self.curves)
+        self.checkpoint = _Sent(
+            checkpoint_path(out, trial),
+            checkpoint_seconds,
+            about={"trial": trial.key},
+            keep=self.watch.snapshot,
+            take=self.watch.restore,
+            sent=sent,
+        )
+        if caution is not None:
+            self.checkpoint.caution = caution
+
+    def broke(self, error: Exception) -> Exception:
+        """The error, with what was last seen of the agent if its training failed."""
+        if isinstance(error, TrainingFailed) and self.curves.points:
+            steps, values = self.curves.points[-1]
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            error.add_note(f"Last evaluated at step {steps:,}: {shown}.")
+        return error
+
+    def finished(self, trained: TrainedAgent, end: Rows) -> pd.DataFrame:
+        """Keep all but its rows, which are given back; `end` is what was measured at the end."""
+        trial, cell = self.trial, self.trial.cell
+        if not _last(end).get("competence", nan) >= max(cell.competence):
+            end = [{**row, "status": "censored"} for row in end]
+        self.curves.add(trained.timesteps, _last(end))
+        keep_curve(self.out, trial, self.curves.points)
+        keep_model(trained, self.task, self.out / MODELS / trial.key)
+        if end[0]["status"] == "ok":
+            seed = self.judge.root(RECORDING)
+            keep_recording(self.out, trial, trained.policy, self.task, seed)
+        rows = [{**describe(trial), **row} for row in (*end, *self.watch.rows)]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def run_trial(
@@ -223,55 +136,138 @@ def run_trial(
     """
     cell = trial.cell
     with unwarned():
-        facts = oracle_of(cell, out)
-        task = cell.task(make_world(cell.world, **cell.params), holdings_scale(cell, facts))
-        judge = Judge(task, facts, optimum_of(cell, out), trial.seed)
-        with Curves(out, trial) as curves:
-            watch = Watch(judge, cell, curves)
-            kept = _Sent(
-                checkpoint_path(out, trial),
-                checkpoint_seconds,
-                about={"trial": trial.key},
-                keep=watch.snapshot,
-                take=watch.restore,
-                sent=sent,
-            )
-            if caution is not None:
-                kept.caution = caution
-            trained = train(
-                task,
-                cell.agent,
-                seed=trial.seed,
-                timesteps=cell.timesteps,
-                settings=cell.settings,
-                callback=watch,
-                checkpoint=kept,
-            )
-            rows = [*_end(judge, trained, cell), *watch.rows]
-            curves.add(trained.timesteps, _last(rows))
-    keep_curve(out, trial, curves.points)
-    keep_model(trained, task, out / MODELS / trial.key)
-    if rows[0]["status"] == "ok":
-        with unwarned():
-            keep_recording(out, trial, trained.policy, task, judge.root(_RECORDING))
-    return pd.DataFrame([{**describe(trial), **row} for row in rows], columns=list(COLUMNS))
+        course = _Course(trial, out, checkpoint_seconds, caution, sent)
+        with course.curves:
+            try:
+                trained = train(
+                    course.task,
+                    cell.agent,
+                    seed=trial.seed,
+                    timesteps=cell.timesteps,
+                    settings=cell.settings,
+                    callback=course.watch,
+                    checkpoint=course.checkpoint,
+                )
+            except TrainingFailed as error:
+                raise course.broke(error) from None
+            (end,) = _ends([(course, trained)])
+            return course.finished(trained, end)
 
 
-def _end(judge: Judge, trained: TrainedAgent, cell: Cell) -> list[dict[str, Any]]:
-    """The rows at the end of training; censored where the task was not learnt."""
-    about = {
-        "timesteps": trained.timesteps,
-        "updates": trained.updates,
-        "checkpoint": "end",
-        "status": "ok",
-    }
-    rows = judge.rows(trained.policy, cell.episodes, _END, about=about)
-    if not _last(rows).get("competence", nan) >= max(cell.competence):
-        rows = [{**row, "status": "censored"} for row in rows]
-    return rows
+def run_cohort(
+    trials: Sequence[Trial],
+    out: Path,
+    *,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    caution: Callable[[str], None] | None = None,
+    sent: Callable[[Path], None] = lambda path: None,
+) -> Iterator[tuple[Trial, pd.DataFrame | Exception]]:
+    """Train and measure trials side by side, each as `run_trial` would alone, row for row.
+
+    Args:
+        trials: Trials that share a cohort (`powerseek.experiments.cohorts`).
+        out: Results directory.
+        checkpoint_seconds: As in `run_trial`.
+        caution: Likewise.
+        sent: Likewise.
+
+    Returns:
+        Each trial, in order, with its rows or with what it failed of; one's failure costs the
+        others nothing.
+
+    Raises:
+        StoreError: What they make cannot be kept.
+    """
+
+    def begin(some: Sequence[Trial]) -> list[_Course]:
+        return [_Course(trial, out, checkpoint_seconds, caution, sent) for trial in some]
+
+    with unwarned(), contextlib.ExitStack() as stack:
+        begun = [_tried(begin, [trial])[0] for trial in trials]
+        courses = [course for course in begun if isinstance(course, _Course)]
+        for course in courses:
+            stack.enter_context(course.curves)
+        outcomes = _together(courses) if courses else iter(())
+        for trial, found in zip(trials, begun, strict=True):
+            yield trial, found if isinstance(found, Exception) else next(outcomes)
 
 
-def _last(rows: list[dict[str, Any]]) -> dict[str, float]:
+def _together(courses: Sequence[_Course]) -> Iterator[pd.DataFrame | Exception]:
+    """What comes of each."""
+    lost: dict[int, Exception] = {}
+
+    def watched(now: Mapping[int, Progress]) -> Mapping[int, Exception]:
+        seen = _tried(_look, [(courses[i].watch, progress) for i, progress in now.items()])
+        lost.update(
+            (i, found) for i, found in zip(now, seen, strict=True) if isinstance(found, Exception)
+        )
+        return lost
+
+    cell = courses[0].trial.cell
+    trained = agents.get(cell.agent).build_cohort(
+        [course.task for course in courses],
+        [course.trial.seed for course in courses],
+        cell.timesteps,
+        [course.trial.cell.settings for course in courses],
+        watched,
+        [course.checkpoint for course in courses],
+    )
+    lost |= {i: TrainingFailed(agent.failed) for i, agent in enumerate(trained) if agent.failed}
+    sound = [i for i in range(len(courses)) if i not in lost]
+    ends = dict(zip(sound, _tried(_ends, [(courses[i], trained[i]) for i in sound]), strict=True))
+    for i, course in enumerate(courses):
+        found: Any = lost.get(i) or ends[i]
+        if not isinstance(found, Exception):
+            (found,) = _tried(_finished, [(course, trained[i], found)])
+        course.curves.end(ok=not isinstance(found, Exception))
+        yield course.broke(found) if isinstance(found, Exception) else found
+
+
+def _tried(
+    work: Callable[[Sequence[Given]], Sequence[Made]], given: Sequence[Given]
+) -> list[Made | Exception]:
+    """What `work` makes of each, all together; one by one where that fails, to see whose fault.
+
+    Raises:
+        StoreError: Nobody's fault, and more of it would come.
+    """
+    try:
+        return list(work(given))
+    except StoreError:
+        raise
+    except Exception as error:
+        return [error] if len(given) == 1 else [_tried(work, [one])[0] for one in given]
+
+
+def _look(agents: Sequence[tuple[Watch, Progress]]) -> Sequence[None]:
+    look(agents)
+    return [None] * len(agents)
+
+
+def _ends(trained: Sequence[tuple[_Course, TrainedAgent]]) -> list[Rows]:
+    """What each is at the end of its training."""
+    if not trained:
+        return []
+    return rows_each(
+        [Asked(course.judge, agent.policy, (END,)) for course, agent in trained],
+        trained[0][0].trial.cell.episodes,
+        [
+            {
+                "timesteps": agent.timesteps,
+                "updates": agent.updates,
+                "checkpoint": "end",
+                "status": "ok",
+            }
+            for _, agent in trained
+        ],
+    )
+
+
+def _finished(ended: Sequence[tuple[_Course, TrainedAgent, Rows]]) -> list[pd.DataFrame]:
+    return [course.finished(agent, end) for course, agent, end in ended]
+
+
+def _last(rows: Rows) -> dict[str, float]:
     """The curves' values at the end, sampled."""
     return {
         row["metric"]: row["value"]

@@ -1,0 +1,165 @@
+"""Measuring policies: one, or many side by side, each as it would be measured alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from powerseek.agents import calmed, rollouts
+from powerseek.envs.task import Task
+from powerseek.exact import Optimum, Oracle
+from powerseek.metrics import Context, measure
+from powerseek.types import Measurement, Policy, Trajectories
+
+EVALUATIONS = {"sampled": False, "greedy": True}
+AT_ONCE = 8192
+"""Most episodes of which whole trajectories are held at a time."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Measures policies in one setting.
+
+    Attributes:
+        task: What is acted in, hazard as met.
+        oracle: Exact facts of the setting, if there are any.
+        arm: The exact optimum of what the policy was trained on, likewise.
+        seed: Of every evaluation; each `purpose` has chance of its own.
+    """
+
+    task: Task
+    oracle: Oracle | None
+    arm: Optimum | None
+    seed: int
+
+    def measure(
+        self,
+        policy: Policy,
+        episodes: int,
+        *purpose: int,
+        greedy: bool = False,
+        names: Iterable[str] | None = None,
+    ) -> list[Measurement]:
+        """All measures (or those named) of `policy`, from `episodes` as met and as many calm."""
+        return measure_each([Asked(self, policy, purpose)], episodes, greedy, names)[0]
+
+    def rows(
+        self, policy: Policy, episodes: int, *purpose: int, about: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """A row for every evaluation and measure, each with what is said `about` them."""
+        return rows_each([Asked(self, policy, purpose)], episodes, [about])[0]
+
+    def root(self, *purpose: int) -> int:
+        """A seed for `purpose` alone."""
+        return self.roots(purpose, 1)[0]
+
+    def roots(self, purpose: Sequence[int], count: int) -> list[int]:
+        """So many of them."""
+        drawn = np.random.SeedSequence([self.seed, *purpose]).generate_state(count, np.uint32)
+        return [int(root) for root in drawn]
+
+
+class Asked(NamedTuple):
+    """A policy to be measured.
+
+    Attributes:
+        judge: By whom.
+        policy: What acts.
+        purpose: What for: no two share chance.
+    """
+
+    judge: Judge
+    policy: Policy
+    purpose: tuple[int, ...]
+
+
+def measure_each(
+    asked: Sequence[Asked],
+    episodes: int,
+    greedy: bool = False,
+    names: Iterable[str] | None = None,
+) -> list[list[Measurement]]:
+    """What `Judge.measure` gives for each, number for number.
+
+    Args:
+        asked: What is measured.
+        episodes: Of each, as met, and as many calm.
+        greedy: Whether the likeliest action is taken instead of a drawn one.
+        names: Of the measures; all by default.
+    """
+    names = None if names is None else tuple(names)
+    size = max(1, AT_ONCE // episodes)
+    parts = (asked[i : i + size] for i in range(0, len(asked), size))
+    return [found for part in parts for found in _measured(part, episodes, greedy, names)]
+
+
+def _measured(
+    asked: Sequence[Asked], episodes: int, greedy: bool, names: tuple[str, ...] | None
+) -> list[list[Measurement]]:
+    seeds = [one.judge.roots(one.purpose, 3) for one in asked]
+    tasks = [one.judge.task for one in asked]
+    policies = [one.policy for one in asked]
+    met = rollouts(policies, tasks, episodes, [s[0] for s in seeds], greedy=greedy)
+    quiet = [i for i, task in enumerate(tasks) if task.world.calm]
+    calm = dict[int, Trajectories](
+        zip(
+            quiet,
+            rollouts(
+                [policies[i] for i in quiet],
+                [calmed(tasks[i]) for i in quiet],
+                episodes,
+                [seeds[i][1] for i in quiet],
+                greedy=greedy,
+            ),
+            strict=True,
+        )
+    )
+    return [
+        measure(
+            Context(
+                met[i],
+                tasks[i].world,
+                np.random.default_rng(seeds[i][2]),
+                calm.get(i),
+                one.judge.oracle,
+                one.judge.arm,
+            ),
+            names,
+        )
+        for i, one in enumerate(asked)
+    ]
+
+
+def rows_each(
+    asked: Sequence[Asked], episodes: int, abouts: Sequence[Mapping[str, Any]]
+) -> list[list[dict[str, Any]]]:
+    """What `Judge.rows` gives for each.
+
+    Args:
+        asked: What is measured.
+        episodes: Of each, as met, and as many calm.
+        abouts: What is said of each.
+    """
+    rows: list[list[dict[str, Any]]] = [[] for _ in asked]
+    for i, (evaluation, greedy) in enumerate(EVALUATIONS.items()):
+        again = [one._replace(purpose=(*one.purpose, i)) for one in asked]
+        measured = measure_each(again, episodes, greedy)
+        for found, about, own in zip(measured, abouts, rows, strict=True):
+            own += [_row(about, evaluation, one) for one in found]
+    return rows
+
+
+def _row(about: Mapping[str, Any], evaluation: str, found: Measurement) -> dict[str, Any]:
+    return {
+        **about,
+        "evaluation": evaluation,
+        "metric": found.name,
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "n": found.n,
+        "unit": found.unit,
+    }
