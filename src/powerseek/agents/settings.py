@@ -12,8 +12,8 @@ of 64 or 128 units. Seeds 100-102 and 200-202 were used to choose homestead's ow
 steps, on seeds 10,000 to 10,002; seven combinations were tried.
 
 `minichess` (Gardner, random opponent): by the success that ``cohort-ppo``, the algorithm of
-``maskable-ppo``, reached under ``dense``, on seeds 10,001 and 10,002; entropy bonuses of .005 and
-.02 were tried with networks of 128 units.
+``maskable-ppo``, reached under ``dense`` on seed 10,001; entropy bonuses of .005 and .02 were tried
+with networks of 128 units.
 
 Reached at those settings: `homestead` .92-.98, `endgame` (4 x 4, rook) .95-.99, `minichess` .91
 within 500,000 steps and .97 within 1,200,000.
