@@ -103,6 +103,15 @@ class Ladder(World):
         return 1 if s.gold < 2 else 0
 
 
+def has_oracle(world):
+    """Whether nothing speaks against enumerating it."""
+    return not world.no_oracle(world.params)
+
+
+ENUMERABLE = [w for w in powerseek.list_worlds() if has_oracle(powerseek.make_world(w))]
+"""Worlds whose defaults enumerate."""
+
+
 def make(name):
     return Ladder(hazard=0.1) if name == "ladder" else powerseek.make_world(name)
 

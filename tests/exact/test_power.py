@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from known import known
-from worlds import Ladder
+from worlds import ENUMERABLE, Ladder
 
 from powerseek import make_world
 from powerseek.envs.world import rule
@@ -20,7 +20,6 @@ from powerseek.exact import (
 )
 from powerseek.exact.goals import classes, draw_rewards
 from powerseek.exact.seeking import lookahead
-from powerseek.registry import list_worlds
 
 MANY = 120_000  # iid uniform rewards have a standard deviation of .29: an error below 1e-3
 
@@ -305,7 +304,7 @@ def test_a_dummy_field_changes_nothing():
     assert np.abs(c.values - a.values[same]).max() > 1e-3
 
 
-@pytest.mark.parametrize("world", list_worlds())
+@pytest.mark.parametrize("world", ENUMERABLE)
 def test_abstract_fields_are_fields_of_every_world(world):
     made = make_world(world)
     assert set(made.abstract(made.params)) <= set(made.identity)

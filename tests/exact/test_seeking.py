@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds import ENUMERABLE
 
 from powerseek import make_world
 from powerseek.errors import InvalidInput
@@ -19,10 +20,9 @@ from powerseek.exact import (
     scripted_policy,
     seeking,
 )
-from powerseek.registry import list_worlds
 
 
-@pytest.mark.parametrize("name", list_worlds())
+@pytest.mark.parametrize("name", ENUMERABLE)
 def test_random_scores_0_and_greedy_1_in_every_world(name):
     mdp = enumerated(make_world(name))
     measured = power(mdp, 0.9, 32)

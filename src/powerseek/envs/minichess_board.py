@@ -21,6 +21,9 @@ WHITE, BLACK = 1, -1
 NORTH, SOUTH = 0, 4
 """Directions count clockwise from north, up the board: even ones straight, odd ones diagonal."""
 
+STEPS, JUMPS, PUSHES, HITS = 8, 9, 10, 12
+"""Columns of `Chessboard.sets`."""
+
 _FILES = "abcdefgh"
 _JUMPS = ((2, 1), (1, 2), (-1, 2), (-2, 1), (-2, -1), (-1, -2), (1, -2), (2, -1))
 
@@ -66,8 +69,9 @@ class Chessboard(NamedTuple):
 
     Attributes:
         size: N, squares along an edge.
-        rays: [N*N, 8, N-1] squares seen from a square, by direction and distance; -1 outside.
-        jumps: [N*N, 8] squares a knight's jump away; -1 outside.
+        sets: [N*N, 14] sets of squares (bit 0 is a1) by the square they are seen from: 0 .. 7 in
+            a direction, STEPS of a king, JUMPS of a knight, where a pawn PUSHES and what it HITS,
+            White's and then Black's.
         plain: [N*N, N*N] action from a square to a square without promotion, -1 for none.
         promoting: [N*N, N*N] first of the promoting actions, -1 for none.
         promotions: [k] kinds a pawn may become.
@@ -77,8 +81,7 @@ class Chessboard(NamedTuple):
     """
 
     size: int
-    rays: Ints
-    jumps: Ints
+    sets: Ints
     plain: Ints
     promoting: Ints
     promotions: Ints
@@ -125,18 +128,17 @@ def make_chessboard(size: int, promotions: str) -> Chessboard:
     """Geometry and moves on a board.
 
     Args:
-        size: N, 3 to 8.
+        size: N, 3 to 7.
         promotions: Letters of the kinds a pawn may become, in the order of the actions.
 
     Raises:
         InvalidInput: a size out of range, or a promotion that is no piece, or twice the same.
     """
-    if not 3 <= size <= 8:
-        raise InvalidInput("size", size, "3 to 8", "Write size=5.")
+    if not 3 <= size <= 7:
+        raise InvalidInput("size", size, "3 to 7", "Write size=5.")
     if not set(promotions) <= set("QRBN") or len(set(promotions)) < len(promotions):
         raise InvalidInput("promotions", promotions, "letters of QRBN, each at most once")
-    rays = make_board(size, queen=True, loose=(), pawn=-1).rays
-    jumps = _jumps(size)
+    rays, jumps = _rays(size), _jumps(size)
     plain, promoting = (np.full((size**2, size**2), -1, np.int64) for _ in range(2))
     moves: list[tuple[int, int, int]] = []
     for start in range(size**2):
@@ -148,12 +150,34 @@ def make_chessboard(size: int, promotions: str) -> Chessboard:
                 moves += [(start, target, KINDS.index(kind)) for kind in promotions]
     columns = np.array(moves, np.int64).T.copy()
     kinds = np.array([KINDS.index(kind) for kind in promotions], np.int64)
-    for array in (rays, jumps, plain, promoting, kinds, columns):
+    sets = _sets(rays, jumps)
+    for array in (sets, plain, promoting, kinds, columns):
         array.flags.writeable = False
-    return Chessboard(size, rays, jumps, plain, promoting, kinds, *columns)
+    return Chessboard(size, sets, plain, promoting, kinds, *columns)
+
+
+def _sets(rays: Ints, jumps: Ints) -> Ints:
+    """[N*N, 14] as in `Chessboard`."""
+    near = rays[:, :, 0]
+    pushes = [near[:, [ahead]] for ahead in (NORTH, SOUTH)]
+    hits = [near[:, [ahead + 1, ahead - 1]] for ahead in (NORTH, SOUTH)]
+    parts = [*rays.swapaxes(0, 1), near, jumps, *pushes, *hits]
+    return np.stack([_set(part) for part in parts], axis=1)
+
+
+def _set(squares: Ints) -> Ints:
+    """[n] sets of the squares [n, k] that are not -1."""
+    bits: Ints = np.where(squares < 0, 0, 1 << np.maximum(squares, 0)).sum(axis=1)
+    return bits
+
+
+def _rays(size: int) -> Ints:
+    """[N*N, 8, N-1] squares seen from a square, by direction and distance; -1 outside."""
+    return make_board(size, queen=True, loose=(), pawn=-1).rays
 
 
 def _jumps(size: int) -> Ints:
+    """[N*N, 8] squares a knight's jump away; -1 outside."""
     jumps = np.full((size**2, len(_JUMPS)), -1, np.int64)
     for square in range(size**2):
         for j, (up, right) in enumerate(_JUMPS):
@@ -161,6 +185,22 @@ def _jumps(size: int) -> Ints:
             if 0 <= y < size and 0 <= x < size:
                 jumps[square, j] = y * size + x
     return jumps
+
+
+def lone_moves(size: int) -> dict[str, int]:
+    """Moves of a lone piece on an empty N x N board, summed over its squares, by letter.
+
+    Args:
+        size: N, 3 to 8.
+
+    Raises:
+        InvalidInput: another N.
+    """
+    if not 3 <= size <= 8:
+        raise InvalidInput("size", size, "3 to 8", "Write size=5.")
+    rays, jumps = _rays(size), _jumps(size)
+    parts = (jumps, rays[:, 1::2], rays[:, ::2], rays, rays[:, :, 0])
+    return {kind: int((part >= 0).sum()) for kind, part in zip("NBRQK", parts, strict=True)}
 
 
 def _promotes(size: int, start: int, target: int) -> bool:

@@ -15,148 +15,21 @@ import numpy as np
 
 from powerseek.envs.chance import rule
 from powerseek.envs.minichess_board import (
-    BISHOP,
     BLACK,
-    KINDS,
-    KING,
-    KNIGHT,
-    NORTH,
-    PAWN,
-    QUEEN,
-    ROOK,
-    SOUTH,
     WHITE,
     Chessboard,
     Position,
     action_names,
     chessboard,
-    make_chessboard,
+    lone_moves,
     read_fen,
     write_fen,
 )
+from powerseek.envs.minichess_moves import in_check, list_moves, moves
 from powerseek.errors import InvalidInput
 from powerseek.types import Bools
 
 PLAYING, MATED, STALEMATE = 0, 1, 2
-
-
-@rule
-def king_square(board: Any, side: int) -> int:
-    """Where the king of `side` stands, -1 if it has none."""
-    for square in range(len(board)):
-        if board[square] == side * KING:
-            return square
-    return -1
-
-
-@rule
-def exposed(b: Any, board: Any, side: int, king: int, start: int, target: int) -> bool:
-    """Whether the other side attacks `king` once a piece of `side` went from start to target.
-
-    `king` is where the king then stands; -1 is never attacked. start = target = -1: nothing moves.
-    """
-    if king < 0:
-        return False
-    ahead = NORTH if side == WHITE else SOUTH
-    for d in range(8):
-        for k in range(b.size - 1):
-            t = b.rays[king, d, k]
-            if t < 0 or t == target:
-                break
-            if t == start or board[t] == 0:
-                continue
-            kind = -side * board[t]
-            if kind == QUEEN or kind == (ROOK if d % 2 == 0 else BISHOP):
-                return True
-            if k == 0 and (kind == KING or (kind == PAWN and (d - ahead) % 8 in (1, 7))):
-                return True
-            break
-    for j in range(8):
-        t = b.jumps[king, j]
-        if t >= 0 and t != target and board[t] == -side * KNIGHT:
-            return True
-    return False
-
-
-@rule
-def in_check(b: Any, board: Any, side: int) -> bool:
-    """Whether the king of `side` is attacked."""
-    return exposed(b, board, side, king_square(board, side), -1, -1)
-
-
-@rule
-def _pawn_moves(b: Any, board: Any, side: int, king: int, start: int, out: Any) -> int:
-    count = 0
-    for turn in (-1, 0, 1):
-        t = b.rays[start, ((NORTH if side == WHITE else SOUTH) + turn) % 8, 0]
-        if t < 0 or (board[t] != 0 if turn == 0 else side * board[t] >= 0):
-            continue
-        if exposed(b, board, side, king, start, t):
-            continue
-        first = b.promoting[start, t]
-        choices = len(b.promotions)
-        if first < 0:
-            first, choices = b.plain[start, t], 1
-        if out is not None:
-            for i in range(choices):
-                out[first + i] = True
-        count += choices
-    return count
-
-
-@rule
-def _knight_moves(b: Any, board: Any, side: int, king: int, start: int, out: Any) -> int:
-    count = 0
-    for j in range(8):
-        t = b.jumps[start, j]
-        if t < 0 or side * board[t] > 0 or exposed(b, board, side, king, start, t):
-            continue
-        if out is not None:
-            out[b.plain[start, t]] = True
-        count += 1
-    return count
-
-
-@rule
-def _line_moves(b: Any, board: Any, side: int, king: int, start: int, out: Any) -> int:
-    """Moves of a bishop, rook, queen or king."""
-    kind = side * board[start]
-    reach = 1 if kind == KING else b.size - 1
-    count = 0
-    for d in range(8):
-        if kind == (BISHOP if d % 2 == 0 else ROOK):
-            continue
-        for k in range(reach):
-            t = b.rays[start, d, k]
-            if t < 0 or side * board[t] > 0:
-                break
-            if not exposed(b, board, side, t if kind == KING else king, start, t):
-                if out is not None:
-                    out[b.plain[start, t]] = True
-                count += 1
-            if board[t] != 0:
-                break
-    return count
-
-
-@rule
-def moves(b: Any, board: Any, side: int, out: Any) -> int:
-    """Set out[a], all False before, for the legal moves a of `side`; returns how many there are.
-
-    With None for `out` it only counts. The king of the side that has just moved must not be
-    attacked (it would be taken).
-    """
-    king = king_square(board, side)
-    count = 0
-    for start in range(len(board)):
-        kind = side * board[start]
-        if kind == PAWN:
-            count += _pawn_moves(b, board, side, king, start, out)
-        elif kind == KNIGHT:
-            count += _knight_moves(b, board, side, king, start, out)
-        elif kind > 0:
-            count += _line_moves(b, board, side, king, start, out)
-    return count
 
 
 @rule
@@ -174,7 +47,7 @@ def make(b: Any, board: Any, a: int) -> int:
 @rule
 def outcome(b: Any, board: Any, side: int) -> int:
     """PLAYING, MATED (`side`, to move, is checkmated) or STALEMATE."""
-    if moves(b, board, side, None) > 0:
+    if list_moves(b, board, side, None, None, 1) > 0:
         return PLAYING
     return MATED if in_check(b, board, side) else STALEMATE
 
@@ -279,10 +152,4 @@ def mobility(kind: str, n: int) -> int:
     """
     if kind not in tuple("NBRQK"):
         raise InvalidInput("kind", kind, "N, B, R, Q or K", 'Write "Q".')
-    b = make_chessboard(n, "")
-    total = 0
-    for square in range(n * n):
-        board = np.zeros(n * n, np.int64)
-        board[square] = KINDS.index(kind)
-        total += moves(b, board, WHITE, None)
-    return total
+    return lone_moves(n)[kind]

@@ -147,6 +147,14 @@ class World:
         return None
 
     @staticmethod
+    def no_oracle(params: Any) -> str:
+        """Why there is no use in trying to enumerate the world at these parameters, "" if there is.
+
+        It spares a study the walk to the limit, minutes and gigabytes, for every setting.
+        """
+        return ""
+
+    @staticmethod
     def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """The map, row by row from the top: what each tile is in a word, ``wall``, or nothing.
 

@@ -281,6 +281,9 @@ def _check_rules(world: World) -> None:
             f"a world with rules to enumerate; without {', '.join(missing)} it has no oracle",
             "Write the rules, or type the graph in: TabularMDP.from_transitions({...})",
         )
+    reason = type(world).no_oracle(world.params)
+    if reason:
+        raise InvalidInput("world", repr(world), "a world small enough to enumerate", reason)
 
 
 def _canonical(world: World, records: Records) -> Records | None:
