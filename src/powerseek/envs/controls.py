@@ -65,6 +65,7 @@ class Powerless(World):
         Fact("success", about="the quota is reached"),
         Fact("over", about="as success"),
     )
+    legend = "the side to answer with, and right answers of how many"
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
@@ -188,6 +189,7 @@ class Placebo(Powerless):
         *Powerless.facts,
         Fact("grabbed", flow=True, roles=("placebo",), about="pebbles grabbed in this step"),
     )
+    legend = f"{Powerless.legend}; o a pebble"
 
     @staticmethod
     def actions(params: Any) -> tuple[str, ...]:

@@ -78,6 +78,7 @@ class Required(World):
         Fact("taken", flow=True, roles=("resource",), about="units taken in this step"),
         Fact("held", roles=("holdings",), about="units held"),
     )
+    legend = "* a unit"
 
     @staticmethod
     def check(params: Any) -> None:

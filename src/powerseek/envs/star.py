@@ -69,6 +69,7 @@ class Star(World):
         Fact("success", about="the agent stands on the goal"),
         Fact("over", about="the agent stands on a leaf"),
     )
+    legend = "the node the agent is at, and its goal"
 
     @staticmethod
     def check(params: Any) -> None:
