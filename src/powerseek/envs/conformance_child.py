@@ -6,6 +6,7 @@ fails is known.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -87,6 +88,8 @@ def interpret(world: World, seconds: int = SECONDS) -> Interpreted:
         "params": world.params._asdict(),
         "seconds": seconds,
     }
+    with contextlib.suppress(Exception):  # what is wrong is told by the child, with its place
+        _ = world.prepared  # tables that a world compiles are found on disk there
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "request.json").write_text(json.dumps(request))
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
