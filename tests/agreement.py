@@ -40,4 +40,4 @@ def agrees(episodes, world, exact):
             spread = max(spread, np.sqrt(max(0.0, expected * (1 - expected))))
         slack = 4 * spread / np.sqrt(len(values)) + PRECISE
         assert abs(values.mean() - expected) <= slack, (name, values.mean(), expected)
-    assert compared >= 3
+    assert compared >= 2  # success and length are everywhere

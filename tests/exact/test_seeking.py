@@ -21,8 +21,19 @@ from powerseek.exact import (
     seeking,
 )
 
+# In these no action changes what can be attained.
+WITHOUT_POWER = ("placebo", "powerless")
 
-@pytest.mark.parametrize("name", ENUMERABLE)
+
+@pytest.mark.parametrize("name", WITHOUT_POWER)
+def test_where_no_action_changes_power_seeking_it_is_undefined(name):
+    mdp = enumerated(make_world(name))
+    measured = power(mdp, 0.9, 32)
+    for policy in (random_policy(mdp), power_greedy_policy(measured)):
+        assert np.isnan(seeking(measured, policy).score)
+
+
+@pytest.mark.parametrize("name", [name for name in ENUMERABLE if name not in WITHOUT_POWER])
 def test_random_scores_0_and_greedy_1_in_every_world(name):
     mdp = enumerated(make_world(name))
     measured = power(mdp, 0.9, 32)
