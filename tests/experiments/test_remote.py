@@ -20,7 +20,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments import mirror, sweep
+from powerseek.experiments import attempt as attempts
+from powerseek.experiments import mirror
+from powerseek.experiments.attempt import attempt
 from powerseek.experiments.beside import write_tables
 from powerseek.experiments.files import StoreError, plain, read_table
 from powerseek.experiments.grid import Trial, trials
@@ -148,7 +150,7 @@ def swept(address: str) -> None:
     driver, worker = store_at(address), store_at(address, patient=True)
     driver.open(study(), grid(), resume=True)
     for trial in driver.missing(grid()):
-        sweep.attempt(trial, worker, 0.0, lambda text: None)
+        attempt([trial], worker, 0.0, lambda text: None)
     driver.fetch()
     driver.tidy(grid())
     driver.join(grid())
@@ -236,7 +238,7 @@ HOW = ("before", "after", "half")
 def test_a_store_that_fails_costs_nothing_but_time(
     first: int, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "run_trial", replayed(whole))
+    monkeypatch.setattr(attempts, "run_trial", replayed(whole))
     failing(HOW[first], whole, range(2 + 4 * first, 200, 13))
 
 
@@ -245,12 +247,12 @@ def test_a_store_that_fails_costs_nothing_but_time(
 def test_a_store_that_fails_at_any_request_costs_nothing_but_time(
     how: str, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "run_trial", replayed(whole))
+    monkeypatch.setattr(attempts, "run_trial", replayed(whole))
     failing(how, whole, itertools.count(1))
 
 
 def test_a_single_failure_is_tried_again(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "run_trial", replayed(whole))
+    monkeypatch.setattr(attempts, "run_trial", replayed(whole))
     monkeypatch.setattr(mirror, "PAUSES", (0.0,))
     for fails in range(9, 40, 5):
         Faulty.store.clear()
@@ -301,7 +303,7 @@ def check_kept(kept: Mirror, whole: Path) -> None:
 def test_two_drivers_at_once_end_with_the_same(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "run_trial", replayed(whole))
+    monkeypatch.setattr(attempts, "run_trial", replayed(whole))
     address = "memory://two/drivers"
     one, other = store_at(address), store_at(address)
     one.open(study(), grid(), resume=False)
@@ -310,7 +312,7 @@ def test_two_drivers_at_once_end_with_the_same(
     other.open(study(), grid(), resume=True)
     for store, tried in ((one, grid()[:1]), (other, grid()), (one, grid()[1:])):
         for trial in tried:
-            assert sweep.attempt(trial, store_at(address), 0.0, lambda text: None)
+            assert attempt([trial], store_at(address), 0.0, lambda text: None) == [True]
         store.fetch()
         store.tidy(grid())
         store.join(grid())
@@ -327,12 +329,12 @@ def test_a_trial_goes_on_elsewhere_from_the_checkpoint_that_was_sent(
     first.open(study(), grid(), resume=False)
     worker = store_at(address)
     with pytest.raises(KeyboardInterrupt):
-        sweep.attempt(trial, Stopped(worker, after=1), 0.0, lambda text: None)
+        attempt([trial], Stopped(worker, after=1), 0.0, lambda text: None)
     assert list(Mirror(address).listing("checkpoints")) == [f"checkpoints/{trial.key}.zip"]
     assert not first.done(trial)
     again, sent = store_at(address), Stopped(store_at(address), after=99)
     again.open(study(), grid(), resume=True)
-    assert sweep.attempt(trial, sent, 0.0, lambda text: pytest.fail(text))
+    assert attempt([trial], sent, 0.0, lambda text: pytest.fail(text)) == [True]
     assert sent.count == 2  # of three
     assert again.done(trial)
     same(again.path(trial), whole / "trials" / f"{trial.key}.parquet")
@@ -364,15 +366,15 @@ def test_a_failed_trial_is_there_with_its_error_and_is_tried_again(
     address = "memory://failed"
     store = store_at(address)
     store.open(study(), grid(), resume=False)
-    monkeypatch.setattr(sweep, "run_trial", broken)
+    monkeypatch.setattr(attempts, "run_trial", broken)
     for trial in grid():
-        assert not sweep.attempt(trial, store_at(address), 0.0, lambda text: None)
+        assert attempt([trial], store_at(address), 0.0, lambda text: None) == [False]
     store.fetch()
     assert store.failed(grid()) == list(grid())
     error = store.error_path(grid()[0])
     assert "RuntimeError: broken in memory://failed" in error.read_text()
     assert store.shown(error) == f"memory://failed/errors/{grid()[0].key}.txt"
-    monkeypatch.setattr(sweep, "run_trial", replayed(whole))
+    monkeypatch.setattr(attempts, "run_trial", replayed(whole))
     swept(address)
     check(Mirror(address), whole)
     store.fetch()
