@@ -15,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 
 from powerseek.envs.chance import TAPE, cue
@@ -88,8 +89,6 @@ def interpret(world: World, seconds: int = SECONDS) -> Interpreted:
         "params": world.params._asdict(),
         "seconds": seconds,
     }
-    with contextlib.suppress(Exception):  # what is wrong is told by the child, with its place
-        _ = world.prepared  # tables that a world compiles are found on disk there
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "request.json").write_text(json.dumps(request))
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
@@ -113,6 +112,17 @@ def interpret(world: World, seconds: int = SECONDS) -> Interpreted:
         return Interpreted(kept, Trouble(**told) if told else None)
 
 
+@contextlib.contextmanager
+def _compiling() -> Iterator[None]:
+    """Let a world compile what its tables need, though rules are plain Python here."""
+    config: Any = numba.config
+    config.DISABLE_JIT = 0
+    try:
+        yield
+    finally:
+        config.DISABLE_JIT = 1
+
+
 def main(folder: str) -> None:
     """Answer the request that lies in `folder`."""
     request = json.loads((Path(folder) / "request.json").read_text())
@@ -128,7 +138,9 @@ def main(folder: str) -> None:
 
 def _tried(world: World) -> tuple[Walk, Trouble | None]:
     cls: Any = type(world)
-    trouble = _call("prepare", cls.prepare, world.params) or _starts(world)
+    with _compiling():
+        trouble = _call("prepare", cls.prepare, world.params)
+    trouble = trouble or _starts(world)
     if trouble:
         return {}, trouble
     seen: list[Walk] = []
