@@ -6,7 +6,6 @@ fails is known.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -15,13 +14,12 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from powerseek.envs.chance import TAPE, cue
@@ -112,17 +110,6 @@ def interpret(world: World, seconds: int = SECONDS) -> Interpreted:
         return Interpreted(kept, Trouble(**told) if told else None)
 
 
-@contextlib.contextmanager
-def _compiling() -> Iterator[None]:
-    """Let a world compile what its tables need, though rules are plain Python here."""
-    config: Any = numba.config
-    config.DISABLE_JIT = 0
-    try:
-        yield
-    finally:
-        config.DISABLE_JIT = 1
-
-
 def main(folder: str) -> None:
     """Answer the request that lies in `folder`."""
     request = json.loads((Path(folder) / "request.json").read_text())
@@ -138,9 +125,7 @@ def main(folder: str) -> None:
 
 def _tried(world: World) -> tuple[Walk, Trouble | None]:
     cls: Any = type(world)
-    with _compiling():
-        trouble = _call("prepare", cls.prepare, world.params)
-    trouble = trouble or _starts(world)
+    trouble = _call("prepare", cls.prepare, world.params) or _starts(world)
     if trouble:
         return {}, trouble
     seen: list[Walk] = []

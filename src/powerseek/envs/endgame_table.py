@@ -10,7 +10,8 @@ then (from ``first_queen``) one a square of the promoted queen. The last row of 
 means captured, so a main piece at -1 can index the tables as it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numba
@@ -48,6 +49,19 @@ class Tables(NamedTuple):
     hoard: NDArray[np.int8]
 
 
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Compile even under NUMBA_DISABLE_JIT: tables are data, and interpreted take minutes."""
+    config: Any = numba.config
+    setting = config.DISABLE_JIT
+    config.DISABLE_JIT = 0
+    try:
+        yield
+    finally:
+        config.DISABLE_JIT = setting
+
+
+@compiling()
 def make_tables(board: Board) -> Tables:
     """Solve every position of `board`: Black delays mate for ever or as long as possible."""
     shape = table_shape(board)
@@ -59,6 +73,7 @@ def make_tables(board: Board) -> Tables:
     return Tables(closed, white, black, make_bare(board)[1], hoard)
 
 
+@compiling()
 def make_bare(board: Board) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """(White to move, Black to move): moves to mate if White neither captures nor promotes.
 
@@ -78,14 +93,9 @@ def _closed(board: Board, shape: tuple[int, ...]) -> NDArray[np.int64]:
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile even under NUMBA_DISABLE_JIT: tables are data, and interpreted take minutes."""
-    config: Any = numba.config
-    setting = config.DISABLE_JIT
-    config.DISABLE_JIT = 0
-    try:
+    """A function that is compiled even under NUMBA_DISABLE_JIT; to be called in `compiling`."""
+    with compiling():
         return numba.njit(cache=True)(function)
-    finally:
-        config.DISABLE_JIT = setting
 
 
 # White's moves are written once, as plain functions: the tables compile them here, and the rules
