@@ -59,7 +59,7 @@ def pushed(beside: Any, hole: int, gone: int, at: int, low: int, high: int, a: i
 def seen(hole: int, gone: int, low: int, high: int) -> bool:
     """Whether the camera sees a box in the hole: no other box on the bottom row."""
     # Cells of the bottom row are numbered from the hole on.
-    return bool((low == hole and high == gone) or (high == hole and low < hole))
+    return bool((low == hole and high == gone) or high == hole)
 
 
 def make_tables(size: int) -> Tables:
