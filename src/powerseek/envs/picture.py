@@ -21,7 +21,7 @@ Tiles: TypeAlias = Sequence[Sequence[str]]
 MARGIN, GAP, TILE = 12, 8, 48
 SMALL, LARGE = 2, 5  # pixels a dot of the font
 ADVANCE, LINE = SMALL * (WIDTH + 1), SMALL * (HEIGHT + 2)
-COLUMNS = 36  # characters a line of words
+COLUMNS = 40  # characters a line of words
 
 PAGE: Colour = (255, 255, 255)
 INK: Colour = (40, 44, 52)

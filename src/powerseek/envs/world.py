@@ -173,7 +173,7 @@ class World:
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
-        """ASCII picture of a record."""
+        """ASCII picture of a record; `powerseek.envs.picture.rgb` draws it with colours."""
         return str(record)
 
     @property
