@@ -135,13 +135,19 @@ def drawing(world: World, record: Any) -> Drawing:
     for c, label in enumerate(board.columns):
         at = left + c * tile + (tile - ADVANCE * len(label)) // 2
         _write(drawn, label, MARGIN + rows * tile + SMALL, at, SMALL, INK)
-    inks = dict(zip(symbols(world.legend), SYMBOLS * len(world.legend), strict=False))
-    for i, line in enumerate(words):
-        for j, character in enumerate(line):
-            alone = not any(near.isalnum() for near in line[max(j - 1, 0) : j] + line[j + 1 :][:1])
-            ink = inks.get(character, INK) if alone else INK
-            _write(drawn, character, first + LINE * i, MARGIN + ADVANCE * j, SMALL, ink)
+    _draw_words(drawn, words, world.legend, first)
     return drawn
+
+
+def _draw_words(drawn: Drawing, lines: Sequence[str], legend: str, top: int) -> None:
+    """Lines of text; the legend's symbols in colour where they stand alone."""
+    inks = dict(zip(symbols(legend), SYMBOLS * len(legend), strict=False))
+    for i, line in enumerate(lines):
+        for j, character in enumerate(line):
+            beside = line[max(j - 1, 0) : j] + line[j + 1 : j + 2]
+            part = character.isdigit() or any(near.isalnum() for near in beside)
+            ink = INK if part else inks.get(character, INK)
+            _write(drawn, character, top + LINE * i, MARGIN + ADVANCE * j, SMALL, ink)
 
 
 def _wrapped(line: str, columns: int) -> list[str]:
@@ -177,7 +183,7 @@ def _draw_board(
         )
         for c, square in enumerate(line):
             at = left + c * tile
-            thing = discs.get((r, c), FIRST if square == "@" else None)
+            thing = discs.get((r, c), None if tiles else _lone(square))
             if chess:
                 ground, ink = CHECKERS[(r + c) % 2], _piece(square)
             else:
@@ -243,6 +249,13 @@ def _piece(square: str) -> Colour:
     if not square.isalpha():
         return DOT if square == "." else ACCENT
     return WHITE if square.isupper() else BLACK
+
+
+def _lone(square: str) -> Colour | None:
+    """The disc under what moves by its letter alone, where there is no map to ask."""
+    if square in "@x":
+        return FIRST
+    return OTHER if square.isdigit() else None
 
 
 def _discs(places: Mapping[str, tuple[Ints, Ints]]) -> dict[tuple[int, int], Colour]:
