@@ -396,3 +396,14 @@ def test_the_typed_in_mdp_has_the_same_overseer():
                 pairs = slice(ours.pair_start[s], ours.pair_start[s + 1])
                 others = slice(typed.pair_start[other], typed.pair_start[other + 1])
                 assert paid[:, pairs] == pytest.approx(there[:, others], abs=1e-9)
+
+
+def test_a_table_for_every_step_left_is_refused_if_it_would_be_too_large(monkeypatch):
+    from powerseek.exact import overseer as module
+
+    mdp = everywhere(3)
+    rows = 8 * (mdp.n_pairs + 2 * mdp.n_states)
+    monkeypatch.setattr(module, "MOST_BYTES", 20 * rows)
+    assert exact_overseer(mdp, Oversight(1, MEANT), 20).table().shape == (20, mdp.n_pairs)
+    with pytest.raises(InvalidInput, match="shorter look-ahead"):
+        exact_overseer(mdp, Oversight(1, MEANT), 21)

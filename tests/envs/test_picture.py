@@ -135,6 +135,32 @@ def test_walls_floor_and_agent_of_the_off_switch():
     assert tile(rgb(world, record), 2, 6, left)[1] == LOST
 
 
+@pytest.mark.parametrize("openness", [0, 2])
+def test_tiles_of_one_kind_look_alike_and_of_two_kinds_do_not(openness):
+    world = powerseek.make_world("homestead", openness=openness)
+    pixels = rgb(world, met(world, 1)[0])
+    tiles = world.tiles(world.params)
+    left = (pixels.shape[1] - len(tiles[0]) * TILE) // 2
+    grounds = {}
+    for r, line in enumerate(tiles):
+        for c, kind in enumerate(line):
+            grounds.setdefault(kind, set()).add(tile(pixels, r, c, left)[0])
+    assert all(len(colours) == 1 for colours in grounds.values())
+    assert len({colour for colours in grounds.values() for colour in colours}) == len(grounds)
+
+
+def test_pieces_are_in_their_colours_on_a_chequered_board():
+    world = powerseek.make_world("minichess")
+    record = met(world, 1)[0]
+    inks = {letter.character: letter.ink for letter in drawing(world, record).letters}
+    assert {inks[piece] for piece in "KQRBNP"} == {(255, 255, 255)}
+    assert len({inks[piece] for piece in "kqr"}) == 1
+    assert inks["k"] != inks["K"]
+    left = (rgb(world, record).shape[1] - 5 * TILE) // 2 + 10
+    grounds = [tile(rgb(world, record), 2, c, left)[0] for c in range(5)]
+    assert grounds[0] == grounds[2] == grounds[4] != grounds[1] == grounds[3]
+
+
 def test_a_world_without_a_picture_of_its_own_gets_its_fields():
     world = Ladder()
     record = met(world, 1)[0]
