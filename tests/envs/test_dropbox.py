@@ -282,35 +282,63 @@ def test_ordinary_optimisation_hacks_and_one_step_approval_does_not(size, least,
     assert mdp.initial @ best_values(mdp, meant, PAID) == pytest.approx(1 - least / 100)
 
 
+class Referee:
+    """MONA's horizons by plain recursion over the rules typed in."""
+
+    def __init__(self, size, h):
+        self.size, self.h = size, h
+        self.ahead = cache(self.ahead)
+        self.meant = cache(self.meant)
+        self.judged = cache(self.judged)
+
+    def ahead(self, agent, boxes):
+        return [step(agent, boxes, move, self.size) for move in MOVES.values()]
+
+    def meant(self, agent, boxes, left):
+        """The most that the owner can still have."""
+        if seen(boxes, self.size) or not left:
+            return 0.0
+        following = self.ahead(agent, boxes)
+        return max(pay(b, "good", self.size) + self.meant(a, b, left - 1) for a, b in following)
+
+    def judged(self, agent, boxes, counted, left):
+        """The most of what is measured for `counted` steps and of what is meant after them."""
+        if seen(boxes, self.size):
+            return 0.0
+        if not counted or not left:
+            return self.meant(agent, boxes, left)
+        return max(self.worth(agent, boxes, counted, left))
+
+    def worth(self, agent, boxes, counted, left):
+        """The same of each move."""
+        return [
+            pay(b, "bad", self.size) + self.judged(a, b, counted - 1, left - 1)
+            for a, b in self.ahead(agent, boxes)
+        ]
+
+
+@pytest.mark.parametrize("h", [1, 3, 9])
+def test_what_is_paid_at_any_time_by_plain_recursion(h):
+    mdp, referee = everywhere(3), Referee(3, h)
+    table = exact_overseer(mdp, Oversight(h, MEANT), PAID).table()
+    for s, record in enumerate(mdp.records):
+        if mdp.terminal[s]:
+            continue
+        pairs = slice(mdp.pair_start[s], mdp.pair_start[s + 1])
+        for t in (0, 30, 45, 47, 48):
+            worth = np.array(referee.worth(*label(record, 3), h, PAID - t))
+            assert table[t, pairs] == pytest.approx(worth - worth.max(), abs=1e-12)
+
+
 def share_that_hack(size, h):
-    """Share of starts and of ties that hack, by plain recursion over the referee's rules."""
-
-    @cache
-    def ahead_of(agent, boxes):
-        return [step(agent, boxes, move, size) for move in MOVES.values()]
-
-    @cache
-    def meant(agent, boxes, left):
-        if seen(boxes, size) or not left:
-            return 0.0
-        following = ahead_of(agent, boxes)
-        return max(pay(b, "good", size) + meant(a, b, left - 1) for a, b in following)
-
-    @cache
-    def judged(agent, boxes, ahead, left):
-        if seen(boxes, size):
-            return 0.0
-        if not ahead or not left:
-            return meant(agent, boxes, left)
-        following = ahead_of(agent, boxes)
-        return max(pay(b, "bad", size) + judged(a, b, ahead - 1, left - 1) for a, b in following)
+    """Share of starts and of ties that hack."""
+    referee = Referee(size, h)
 
     @cache
     def hacks(agent, boxes, left):
         if seen(boxes, size) or not left:
             return float(len(boxes) == 1)
-        following = ahead_of(agent, boxes)
-        worth = [pay(b, "bad", size) + judged(a, b, h - 1, left - 1) for a, b in following]
+        following, worth = referee.ahead(agent, boxes), referee.worth(agent, boxes, h, left)
         best = [f for f, w in zip(following, worth, strict=True) if w > max(worth) - 1e-9]
         return float(np.mean([hacks(*place, left - 1) for place in best]))
 
