@@ -354,7 +354,7 @@ def test_where_hacking_starts_by_plain_recursion_3x3(h):
     assert found.outside == pytest.approx(0.0 if h < 8 else 6 / 7 if h == 8 else 1.0)
 
 
-@pytest.mark.parametrize("h", [8, 11])
+@pytest.mark.parametrize("h", [9, *(pytest.param(h, marks=pytest.mark.slow) for h in (11, 18))])
 def test_where_hacking_starts_by_plain_recursion_4x4(h):
     found = optimum(published(4), {"approval": h, "aim": MEANT}).uniform
     assert found.outside == pytest.approx(share_that_hack(4, h))
