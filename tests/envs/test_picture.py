@@ -13,6 +13,7 @@ from powerseek.envs.board import Board, symbols, take_apart
 from powerseek.envs.font import glyph
 from powerseek.envs.gym import WorldEnv, WorldVectorEnv
 from powerseek.envs.picture import FIRST, FLOOR, LOST, MARGIN, TILE, WALL, drawing, fitted, rgb
+from powerseek.registry import worlds
 
 PRINTABLE = [chr(code) for code in range(32, 127)]
 BY_DOTS = {glyph(character).tobytes(): character for character in PRINTABLE}
@@ -102,6 +103,34 @@ def test_a_video_of_any_world_has_frames_of_one_shape_and_cuts_nothing(name):
         assert (frame[: whole.shape[0]] == whole).all()
     env.close()
     envs.close()
+
+
+class Talkative(Ladder):
+    """Ladder with a line of words for every rung."""
+
+    id = "test.talkative"
+
+    @staticmethod
+    def render(params, record):
+        return "\n".join(["rung"] * (1 + int(record["height"])))
+
+
+def test_frames_keep_their_shape_while_the_words_grow(monkeypatch):
+    monkeypatch.setitem(worlds._entries, "test.talkative", Talkative)
+    env = WorldEnv("test.talkative", render_mode="rgb_array", slip=0.0)
+    env.reset(seed=0)
+    first, seen = env.render(), set()
+    for _ in range(2):
+        env.step(0)
+        seen.add(len(rgb(env.task.world, env._copies.states[0])))
+        assert env.render().shape == first.shape
+    assert len(seen) == 2
+    envs = WorldVectorEnv(4, "test.talkative", render_mode="rgb_array", slip=0.5)
+    envs.reset(seed=0)
+    for _ in range(2):
+        envs.step(np.zeros(4, int))
+        assert len({frame.shape for frame in envs.render()}) == 1
+    assert len({len(rgb(env.task.world, state)) for state in envs._copies.states}) > 1
 
 
 def test_gymnasium_collects_frames():
