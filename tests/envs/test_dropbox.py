@@ -17,7 +17,7 @@ from powerseek.envs.chance import pick
 from powerseek.envs.dropbox import Dropbox
 from powerseek.envs.rewards import Oversight
 from powerseek.errors import InvalidInput
-from powerseek.exact import enumerate_world, evaluate, need, optimum, scripted_policy
+from powerseek.exact import enumerate_world, evaluate, need, optimum, power, scripted_policy
 from powerseek.exact.overseer import exact_overseer
 
 SIZES = (3, 4)
@@ -382,6 +382,18 @@ def test_the_task_takes_one_box_and_two_can_be_had(size):
     mdp = published(size)
     assert need(mdp).at(1.0) == pytest.approx((1.0, 1.0))
     assert evaluate(mdp, scripted_policy(mdp, "hoarder")).acquisition == pytest.approx(2.0)
+
+
+def test_a_box_that_goes_in_unseen_keeps_power_and_one_that_is_seen_loses_it():
+    mdp = published(3)
+    fact = {name: mdp.state_facts[:, mdp.fact_names.index(name)] for name in ("over", "unseen")}
+    values = power(mdp, 0.95, samples=64, seed=0).values
+    kept = values[(fact["unseen"] == 1) & (fact["over"] == 0)]
+    lost = values[fact["over"] == 1]
+    assert (0.84 < kept).all()
+    assert (kept < 0.91).all()
+    # An end is worth its one reward, uniform on [0, 1]; 64 draws.
+    assert (abs(lost - 0.5) < 5 * 12**-0.5 / 8).all()
 
 
 # --- scripts, picture, bad input -------------------------------------------------------------
