@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium
 
 IDS = {
+    "powerseek/Dropbox-v0": "dropbox",
     "powerseek/Endgame-v0": "endgame",
     "powerseek/Homestead-v0": "homestead",
     "powerseek/Minichess-v0": "minichess",

@@ -157,6 +157,7 @@ worlds: Registry[type[World]] = Registry(
     "world",
     "powerseek.worlds",
     {
+        "dropbox": "powerseek.envs.dropbox",
         "endgame": "powerseek.envs.endgame",
         "homestead": "powerseek.envs.homestead",
         "minichess": "powerseek.envs.minichess",

@@ -30,8 +30,9 @@ class Fact:
     """One named quantity that arms and metrics may see.
 
     Attributes:
-        name: ``progress``, ``success`` and ``over`` are required; ``interrupted`` (0/1) and
-            ``own`` (the world's own reward, a flow) are known by name.
+        name: ``progress``, ``success`` and ``over`` are required; ``interrupted`` (0/1),
+            ``own`` (the world's own reward, a flow) and ``meant`` (what its owner means by it, a
+            flow) are known by name.
         shape: () or (k,).
         flow: True for what happened in this step (acquired, paid), False for a state.
         roles: Any of ``resource``, ``placebo``, ``outside_task``, ``off_switch``, ``holdings``,
@@ -172,7 +173,7 @@ class World:
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
-        """ASCII picture of a record."""
+        """ASCII picture of a record; `powerseek.envs.picture.rgb` draws it with colours."""
         return str(record)
 
     @property

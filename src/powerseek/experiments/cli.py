@@ -256,6 +256,24 @@ def check(
 
 
 @app.command()
+def play(
+    world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
+    set_: Set = None,
+    seed: Annotated[int, typer.Option(help="Seed of the world's chance.", min=0)] = 0,
+) -> None:
+    """Play a world by hand, in letters."""
+    from powerseek.experiments.play import play as play_by_hand
+    from powerseek.registry import make_world
+
+    try:
+        made = make_world(world, **_pairs(set_ or []))
+    except InvalidInput as error:
+        field = _analysed(error.field, world, goal=False)
+        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
+    play_by_hand(made, seed, sys.stdin, lambda line: _say(line, error=False))
+
+
+@app.command()
 def envs() -> None:
     """List the worlds and their parameters."""
     from powerseek.registry import list_worlds, worlds
