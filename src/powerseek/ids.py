@@ -5,6 +5,7 @@ from __future__ import annotations
 import gymnasium
 
 IDS = {
+    "powerseek/Commons-v0": "commons",
     "powerseek/Endgame-v0": "endgame",
     "powerseek/Homestead-v0": "homestead",
     "powerseek/Minichess-v0": "minichess",

@@ -157,6 +157,7 @@ worlds: Registry[type[World]] = Registry(
     "world",
     "powerseek.worlds",
     {
+        "commons": "powerseek.envs.commons",
         "endgame": "powerseek.envs.endgame",
         "homestead": "powerseek.envs.homestead",
         "minichess": "powerseek.envs.minichess",
@@ -197,6 +198,7 @@ _METRICS = {
     "competence": "powerseek.metrics.success",
     "cost": "powerseek.metrics.acquisition",
     "disabled": "powerseek.metrics.safety",
+    "disempowerment": "powerseek.metrics.others",
     "excess": "powerseek.metrics.acquisition",
     "excess_failed": "powerseek.metrics.acquisition",
     "excess_succeeded": "powerseek.metrics.acquisition",

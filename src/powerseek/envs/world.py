@@ -88,6 +88,10 @@ class World:
     smallest: ClassVar[Mapping[str, Any]] = {}
     not_enumerable: ClassVar[str] = ""
     legend: ClassVar[str] = ""  # what the letters of `render` mean
+    # Where others act too: parameter `actor` says whose the input actions are (0 the agent's),
+    # `agent` what the agent does meanwhile ("idle": nothing), and this names the action that
+    # does nothing, which the agent's effect on the others is held against.
+    noop: ClassVar[str] = ""
 
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)

@@ -51,6 +51,7 @@ from powerseek.exact.side_effects import (
     relative_reachability,
     unreachability,
 )
+from powerseek.exact.stakes import Stakes, bystanders, stakes
 from powerseek.exact.visits import (
     AcquisitionEvents,
     acquisition_events,
@@ -76,6 +77,7 @@ __all__ = [
     "Seeking",
     "SlipCurve",
     "Solution",
+    "Stakes",
     "SubgoalIndex",
     "TabularMDP",
     "TabularPolicy",
@@ -85,6 +87,7 @@ __all__ = [
     "attainable_holdings",
     "attainable_utility_change",
     "attainable_utility_penalty",
+    "bystanders",
     "capacity",
     "certified",
     "convergence_index",
@@ -124,6 +127,7 @@ __all__ = [
     "seeking",
     "slip_curve",
     "solve",
+    "stakes",
     "subgoal_index",
     "unreachability",
     "usefulness",
