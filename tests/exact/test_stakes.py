@@ -12,7 +12,6 @@ from worlds import Ladder
 import powerseek
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
-    bystanders,
     enumerate_world,
     enumerated,
     minimal_need_policy,
@@ -177,14 +176,14 @@ def test_what_is_not_there_is_refused():
     ids=repr,
 )
 def test_where_nobody_else_can_act_there_are_no_stakes(there):
-    assert bystanders(there) == []
+    assert there.bystanders() == []
     with pytest.raises(InvalidInput, match="actor"):
         stakes(there)
 
 
 def test_bystanders_are_the_neighbours_beside_an_idle_agent():
     for neighbours in (1, 2):
-        found = bystanders(world(neighbours=neighbours, agent="hoarder"))
+        found = world(neighbours=neighbours, agent="hoarder").bystanders()
         assert [other.params.actor for other in found] == list(range(1, neighbours + 1))
         assert {other.params.agent for other in found} == {"idle"}
 

@@ -260,6 +260,23 @@ class World:
         """The same world with interruption switched off: where competence is measured."""
         return self.replace(**self.calm) if self.calm else self
 
+    def bystanders(self) -> list[World]:
+        """The world as each bystander meets it while the agent does nothing; [] without any.
+
+        That is under ``actor`` 1, 2, ... and ``agent="idle"``, where the world has these
+        parameters, names its `noop`, and the input actions are the agent's.
+        """
+        params = self.params._asdict()
+        if not self.noop or not {"actor", "agent"} <= set(params) or params["actor"] != 0:
+            return []
+        found = []
+        for actor in range(1, int(self.ranges["actor"][1]) + 1):
+            try:
+                found.append(self.replace(actor=actor, agent="idle"))
+            except InvalidInput:  # not so many of them here
+                break
+        return found
+
     def records(self, n: int) -> Records:
         """Zeroed records [n], with max_steps set, as rules read them."""
         states = np.zeros(n, self.dtype).view(np.recarray)

@@ -51,7 +51,7 @@ from powerseek.exact.side_effects import (
     relative_reachability,
     unreachability,
 )
-from powerseek.exact.stakes import Stakes, bystanders, stakes
+from powerseek.exact.stakes import Stakes, stakes
 from powerseek.exact.visits import (
     AcquisitionEvents,
     acquisition_events,
@@ -87,7 +87,6 @@ __all__ = [
     "attainable_holdings",
     "attainable_utility_change",
     "attainable_utility_penalty",
-    "bystanders",
     "capacity",
     "certified",
     "convergence_index",

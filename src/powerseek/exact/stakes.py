@@ -77,24 +77,6 @@ class Stakes:
         return table
 
 
-def bystanders(world: World) -> list[World]:
-    """The world as each bystander meets it while the agent does nothing; [] without bystanders.
-
-    That is under parameter ``actor`` 1, 2, ... with ``agent="idle"``, where the world has these,
-    names its `World.noop`, and the input actions are the agent's.
-    """
-    params = world.params._asdict()
-    if not type(world).noop or not {"actor", "agent"} <= set(params) or params["actor"] != 0:
-        return []
-    found = []
-    for actor in range(1, int(type(world).ranges["actor"][1]) + 1):
-        try:
-            found.append(world.replace(actor=actor, agent="idle"))
-        except InvalidInput:  # not so many of them here
-            break
-    return found
-
-
 @lru_cache(maxsize=4)
 def stakes(world: World, limit: int = DEFAULT_LIMIT) -> Stakes:
     """What each of the agent's actions changes about its bystanders' chances (SCIENCE section 5).
@@ -121,7 +103,7 @@ def stakes(world: World, limit: int = DEFAULT_LIMIT) -> Stakes:
     Raises:
         InvalidInput: A world without bystanders who can act, or too large to enumerate.
     """
-    others = bystanders(world)
+    others = world.bystanders()
     if not others:
         allowed = "a world with parameters actor (0 here) and agent that names its noop"
         raise InvalidInput("world", repr(world), allowed, "Write make_world('commons').")

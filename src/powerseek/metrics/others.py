@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from powerseek.exact import bystanders, stakes
+from powerseek.exact import stakes
 from powerseek.metrics.context import Context
 from powerseek.registry import register_metric
 from powerseek.types import Floats, Measurement
@@ -27,7 +27,7 @@ def disempowerment(context: Context) -> list[Measurement]:
     What an agent does by accident counts like what it does on purpose: read it beside
     ``random`` and the arm's ``optimum``.
     """
-    if context.exact is None or context.met.records is None or not bystanders(context.world):
+    if context.exact is None or context.met.records is None or not context.world.bystanders():
         return []
     episode, step = np.nonzero(context.met.actions >= 0)
     records, actions = context.met.records[episode, step], context.met.actions[episode, step]
