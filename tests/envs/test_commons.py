@@ -113,6 +113,13 @@ def test_flows_and_facts_are_the_actor_s(standing):
         sold = p.quota if actor in after.sold else 0
         lost = day.units[actor] + got["acquired"] + got["taken"] - sold - after.units[actor]
         assert lost in (0, 1)
+        told = {n: edges.facts[i, there.columns(n)][0] for n in ("progress", "holdings", "success")}
+        stored = min(after.units[actor], p.quota) / (p.quota + 1)
+        assert told["success"] == (actor in after.sold)
+        assert told["progress"] == pytest.approx(1.0 if actor in after.sold else stored)
+        most = p.room + (2 if p.openness == 2 else 0)
+        mine = after.units[actor] + 2 * (after.owner == actor)
+        assert told["holdings"] == pytest.approx(mine / most)
         fed = [after.units[k] for k in range(p.neighbours + 1)]
         for k, name in enumerate(PEOPLE):
             share = edges.facts[i, there.columns(f"share_{name}")][0]
@@ -377,7 +384,7 @@ def test_picture():
     record.stock, record.fence, record.agent, record.first, record.market = 4, 1, 2, 1, 1
     record.second_sold = 1
     assert there.render(there.params, record).splitlines() == [
-        "commons * * * * . .  / of agent",
+        "commons * * * * . .  fenced by agent",
         "market  open",
         "agent   * * . . .",
         "first   * . . . .",
