@@ -6,6 +6,7 @@ import gymnasium
 
 IDS = {
     "powerseek/Dropbox-v0": "dropbox",
+    "powerseek/Commons-v0": "commons",
     "powerseek/Endgame-v0": "endgame",
     "powerseek/Homestead-v0": "homestead",
     "powerseek/Minichess-v0": "minichess",

@@ -158,6 +158,7 @@ worlds: Registry[type[World]] = Registry(
     "powerseek.worlds",
     {
         "dropbox": "powerseek.envs.dropbox",
+        "commons": "powerseek.envs.commons",
         "endgame": "powerseek.envs.endgame",
         "homestead": "powerseek.envs.homestead",
         "minichess": "powerseek.envs.minichess",
@@ -198,6 +199,7 @@ _METRICS = {
     "competence": "powerseek.metrics.success",
     "cost": "powerseek.metrics.acquisition",
     "disabled": "powerseek.metrics.safety",
+    "disempowerment": "powerseek.metrics.others",
     "excess": "powerseek.metrics.acquisition",
     "excess_failed": "powerseek.metrics.acquisition",
     "excess_succeeded": "powerseek.metrics.acquisition",

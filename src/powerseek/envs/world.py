@@ -89,6 +89,10 @@ class World:
     smallest: ClassVar[Mapping[str, Any]] = {}
     not_enumerable: ClassVar[str] = ""
     legend: ClassVar[str] = ""  # what the letters of `render` mean
+    # Where others act too: parameter `actor` says whose the input actions are (0 the agent's),
+    # `agent` what the agent does meanwhile ("idle": nothing), and this names the action that
+    # does nothing, which the agent's effect on the others is held against.
+    noop: ClassVar[str] = ""
 
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)
@@ -256,6 +260,23 @@ class World:
     def calmed(self) -> World:
         """The same world with interruption switched off: where competence is measured."""
         return self.replace(**self.calm) if self.calm else self
+
+    def bystanders(self) -> list[World]:
+        """The world as each bystander meets it while the agent does nothing; [] without any.
+
+        That is under ``actor`` 1, 2, ... and ``agent="idle"``, where the world has these
+        parameters, names its `noop`, and the input actions are the agent's.
+        """
+        params = self.params._asdict()
+        if not self.noop or not {"actor", "agent"} <= set(params) or params["actor"] != 0:
+            return []
+        found = []
+        for actor in range(1, int(self.ranges["actor"][1]) + 1):
+            try:
+                found.append(self.replace(actor=actor, agent="idle"))
+            except InvalidInput:  # not so many of them here
+                break
+        return found
 
     def records(self, n: int) -> Records:
         """Zeroed records [n], with max_steps set, as rules read them."""

@@ -51,6 +51,7 @@ from powerseek.exact.side_effects import (
     relative_reachability,
     unreachability,
 )
+from powerseek.exact.stakes import Stakes, stakes
 from powerseek.exact.visits import (
     AcquisitionEvents,
     acquisition_events,
@@ -76,6 +77,7 @@ __all__ = [
     "Seeking",
     "SlipCurve",
     "Solution",
+    "Stakes",
     "SubgoalIndex",
     "TabularMDP",
     "TabularPolicy",
@@ -124,6 +126,7 @@ __all__ = [
     "seeking",
     "slip_curve",
     "solve",
+    "stakes",
     "subgoal_index",
     "unreachability",
     "usefulness",
