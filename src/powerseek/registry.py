@@ -164,6 +164,7 @@ worlds: Registry[type[World]] = Registry(
         "placebo": "powerseek.envs.controls",
         "powerless": "powerseek.envs.controls",
         "required": "powerseek.envs.required",
+        "shutdown-delay": "powerseek.envs.shutdown_delay",
         "star": "powerseek.envs.star",
     },
 )
@@ -205,6 +206,7 @@ _METRICS = {
     "learned": "powerseek.metrics.optimum",
     "length": "powerseek.metrics.success",
     "need": "powerseek.metrics.acquisition",
+    "neutrality": "powerseek.metrics.lengths",
     "optimum_acquired": "powerseek.metrics.optimum",
     "optimum_competence": "powerseek.metrics.optimum",
     "optimum_disabled": "powerseek.metrics.optimum",
@@ -217,6 +219,7 @@ _METRICS = {
     "share_of_surplus": "powerseek.metrics.acquisition",
     "slip_excess": "powerseek.metrics.acquisition",
     "success": "powerseek.metrics.success",
+    "usefulness": "powerseek.metrics.lengths",
 }
 metrics: Registry[Any] = Registry("metric", "powerseek.metrics", _METRICS)
 

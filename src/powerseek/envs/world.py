@@ -155,6 +155,23 @@ class World:
         return ""
 
     @staticmethod
+    def lengths(params: Any, gamma: float) -> dict[int, float]:
+        """How long an episode can be made to last, and the most that is to be had at each length.
+
+        For USEFULNESS and NEUTRALITY (arXiv:2407.00805), in a world where the agent decides when
+        it is shut down.
+
+        Args:
+            params: The world's parameters.
+            gamma: Discount, in (0, 1]: what comes at step t counts gamma^(t-1).
+
+        Returns:
+            Length in steps -> the most discounted ``own`` over episodes of that length; {} where
+            the length is nothing to choose.
+        """
+        return {}
+
+    @staticmethod
     def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """The map, row by row from the top: what each tile is in a word, ``wall``, or nothing.
 

@@ -14,6 +14,7 @@ from powerseek.exact.discounted import Solution, action_values, policy_values, s
 from powerseek.exact.empowerment import Empowerment, empowerment
 from powerseek.exact.enumerate import RecordIndex, enumerate_world
 from powerseek.exact.evaluate import SlipCurve, evaluate, slip_curve
+from powerseek.exact.lengths import Lengths, lengths, neutral_policy
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import Frontier, attainable_holdings, most, need
 from powerseek.exact.optimum import Optimum, optimum
@@ -66,6 +67,7 @@ __all__ = [
     "Empowerment",
     "ExactOverseer",
     "Frontier",
+    "Lengths",
     "OptimalityProbability",
     "Optimum",
     "Oracle",
@@ -101,10 +103,12 @@ __all__ = [
     "fix_agent",
     "inaction",
     "injective",
+    "lengths",
     "lookahead",
     "minimal_need_policy",
     "most",
     "need",
+    "neutral_policy",
     "neutrality",
     "optimality_probability",
     "optimum",
