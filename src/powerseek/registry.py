@@ -165,6 +165,7 @@ worlds: Registry[type[World]] = Registry(
         "powerless": "powerseek.envs.controls",
         "required": "powerseek.envs.required",
         "shutdown-delay": "powerseek.envs.shutdown_delay",
+        "shutdown-probe": "powerseek.envs.shutdown_probe",
         "star": "powerseek.envs.star",
     },
 )
@@ -214,6 +215,9 @@ _METRICS = {
     "optimum_success": "powerseek.metrics.optimum",
     "placebo": "powerseek.metrics.acquisition",
     "power_seeking": "powerseek.metrics.power",
+    "probe_avoided": "powerseek.metrics.probe",
+    "probe_orbit": "powerseek.metrics.probe",
+    "probe_success": "powerseek.metrics.probe",
     "remainder": "powerseek.metrics.optimum",
     "return": "powerseek.metrics.success",
     "share_of_surplus": "powerseek.metrics.acquisition",

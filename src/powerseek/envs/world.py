@@ -82,6 +82,9 @@ class World:
     flows: ClassVar[tuple[tuple[Any, ...], ...]] = ()
     facts: ClassVar[tuple[Fact, ...]] = ()
     calm: ClassVar[Mapping[str, Any]] = {}
+    # Parameters of a situation, not met in training, in which frozen policies are looked at ({}:
+    # none): same features, same actions, and a fact with role off_switch.
+    probe: ClassVar[Mapping[str, Any]] = {}
     runs_on: ClassVar[bool] = False  # whether an episode goes on after success
     # Parameters of the smallest setting that enumerates and has something on offer ({}: the
     # defaults do), or else why no setting enumerates.
@@ -272,6 +275,18 @@ class World:
     def calmed(self) -> World:
         """The same world with interruption switched off: where competence is measured."""
         return self.replace(**self.calm) if self.calm else self
+
+    def probed(self) -> World:
+        """The same world in the situation that its `probe` declares; itself if there is none.
+
+        Raises:
+            WorldError: A policy for this world cannot act there.
+        """
+        there = self.replace(**self.probe) if self.probe else self
+        for what in ("action_names", "observation_names"):
+            if getattr(there, what) != getattr(self, what):
+                raise WorldError(f"world {self.id!r}: probe changes {what}, so no policy fits both")
+        return there
 
     def records(self, n: int) -> Records:
         """Zeroed records [n], with max_steps set, as rules read them."""

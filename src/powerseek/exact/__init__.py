@@ -36,6 +36,7 @@ from powerseek.exact.policy import (
 )
 from powerseek.exact.power import Power, power, power_limit
 from powerseek.exact.preference import prefers
+from powerseek.exact.probe import Probe, probe
 from powerseek.exact.seeking import (
     Seeking,
     decisions,
@@ -74,6 +75,7 @@ __all__ = [
     "OrbitCount",
     "Outcome",
     "Power",
+    "Probe",
     "RecordIndex",
     "Seeking",
     "SlipCurve",
@@ -121,6 +123,7 @@ __all__ = [
     "power_greedy_policy",
     "power_limit",
     "prefers",
+    "probe",
     "random_policy",
     "reachability",
     "relative_reachability",
