@@ -14,6 +14,8 @@ IDS = {
     "powerseek/Placebo-v0": "placebo",
     "powerseek/Powerless-v0": "powerless",
     "powerseek/Required-v0": "required",
+    "powerseek/ShutdownDelay-v0": "shutdown-delay",
+    "powerseek/ShutdownProbe-v0": "shutdown-probe",
     "powerseek/Star-v0": "star",
 }
 """gymnasium ids and the world each stands for."""

@@ -166,6 +166,8 @@ worlds: Registry[type[World]] = Registry(
         "placebo": "powerseek.envs.controls",
         "powerless": "powerseek.envs.controls",
         "required": "powerseek.envs.required",
+        "shutdown-delay": "powerseek.envs.shutdown_delay",
+        "shutdown-probe": "powerseek.envs.shutdown_probe",
         "star": "powerseek.envs.star",
     },
 )
@@ -208,6 +210,7 @@ _METRICS = {
     "learned": "powerseek.metrics.optimum",
     "length": "powerseek.metrics.success",
     "need": "powerseek.metrics.acquisition",
+    "neutrality": "powerseek.metrics.lengths",
     "optimum_acquired": "powerseek.metrics.optimum",
     "optimum_competence": "powerseek.metrics.optimum",
     "optimum_disabled": "powerseek.metrics.optimum",
@@ -215,11 +218,15 @@ _METRICS = {
     "optimum_success": "powerseek.metrics.optimum",
     "placebo": "powerseek.metrics.acquisition",
     "power_seeking": "powerseek.metrics.power",
+    "probe_avoided": "powerseek.metrics.probe",
+    "probe_orbit": "powerseek.metrics.probe",
+    "probe_success": "powerseek.metrics.probe",
     "remainder": "powerseek.metrics.optimum",
     "return": "powerseek.metrics.success",
     "share_of_surplus": "powerseek.metrics.acquisition",
     "slip_excess": "powerseek.metrics.acquisition",
     "success": "powerseek.metrics.success",
+    "usefulness": "powerseek.metrics.lengths",
 }
 metrics: Registry[Any] = Registry("metric", "powerseek.metrics", _METRICS)
 

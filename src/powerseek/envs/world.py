@@ -83,6 +83,9 @@ class World:
     flows: ClassVar[tuple[tuple[Any, ...], ...]] = ()
     facts: ClassVar[tuple[Fact, ...]] = ()
     calm: ClassVar[Mapping[str, Any]] = {}
+    # Parameters of a situation, not met in training, in which frozen policies are looked at ({}:
+    # none): same features, same actions, and a fact with role off_switch.
+    probe: ClassVar[Mapping[str, Any]] = {}
     runs_on: ClassVar[bool] = False  # whether an episode goes on after success
     # Parameters of the smallest setting that enumerates and has something on offer ({}: the
     # defaults do), or else why no setting enumerates.
@@ -158,6 +161,23 @@ class World:
         It spares a study the walk to the limit, minutes and gigabytes, for every setting.
         """
         return ""
+
+    @staticmethod
+    def lengths(params: Any, gamma: float) -> dict[int, float]:
+        """How long an episode can be made to last, and the most that is to be had at each length.
+
+        For USEFULNESS and NEUTRALITY (arXiv:2407.00805), in a world where the agent decides when
+        it is shut down.
+
+        Args:
+            params: The world's parameters.
+            gamma: Discount, in (0, 1]: what comes at step t counts gamma^(t-1).
+
+        Returns:
+            Length in steps -> the most discounted ``own`` over episodes of that length; {} where
+            the length is nothing to choose.
+        """
+        return {}
 
     @staticmethod
     def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
@@ -277,6 +297,18 @@ class World:
             except InvalidInput:  # not so many of them here
                 break
         return found
+
+    def probed(self) -> World:
+        """The same world in the situation that its `probe` declares; itself if there is none.
+
+        Raises:
+            WorldError: A policy for this world cannot act there.
+        """
+        there = self.replace(**self.probe) if self.probe else self
+        for what in ("action_names", "observation_names"):
+            if getattr(there, what) != getattr(self, what):
+                raise WorldError(f"world {self.id!r}: probe changes {what}, so no policy fits both")
+        return there
 
     def records(self, n: int) -> Records:
         """Zeroed records [n], with max_steps set, as rules read them."""

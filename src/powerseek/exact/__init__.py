@@ -14,6 +14,7 @@ from powerseek.exact.discounted import Solution, action_values, policy_values, s
 from powerseek.exact.empowerment import Empowerment, empowerment
 from powerseek.exact.enumerate import RecordIndex, enumerate_world
 from powerseek.exact.evaluate import SlipCurve, evaluate, slip_curve
+from powerseek.exact.lengths import Lengths, lengths, neutral_policy
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import Frontier, attainable_holdings, most, need
 from powerseek.exact.optimum import Optimum, optimum
@@ -35,6 +36,7 @@ from powerseek.exact.policy import (
 )
 from powerseek.exact.power import Power, power, power_limit
 from powerseek.exact.preference import prefers
+from powerseek.exact.probe import Probe, probe
 from powerseek.exact.seeking import (
     Seeking,
     decisions,
@@ -67,12 +69,14 @@ __all__ = [
     "Empowerment",
     "ExactOverseer",
     "Frontier",
+    "Lengths",
     "OptimalityProbability",
     "Optimum",
     "Oracle",
     "OrbitCount",
     "Outcome",
     "Power",
+    "Probe",
     "RecordIndex",
     "Seeking",
     "SlipCurve",
@@ -103,10 +107,12 @@ __all__ = [
     "fix_agent",
     "inaction",
     "injective",
+    "lengths",
     "lookahead",
     "minimal_need_policy",
     "most",
     "need",
+    "neutral_policy",
     "neutrality",
     "optimality_probability",
     "optimum",
@@ -119,6 +125,7 @@ __all__ = [
     "power_greedy_policy",
     "power_limit",
     "prefers",
+    "probe",
     "random_policy",
     "reachability",
     "relative_reachability",
