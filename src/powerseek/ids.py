@@ -9,6 +9,7 @@ IDS = {
     "powerseek/Commons-v0": "commons",
     "powerseek/Endgame-v0": "endgame",
     "powerseek/Homestead-v0": "homestead",
+    "powerseek/HomesteadPlane-v0": "homestead-plane",
     "powerseek/Minichess-v0": "minichess",
     "powerseek/OffSwitch-v0": "off-switch",
     "powerseek/Placebo-v0": "placebo",

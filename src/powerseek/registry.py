@@ -161,6 +161,7 @@ worlds: Registry[type[World]] = Registry(
         "commons": "powerseek.envs.commons",
         "endgame": "powerseek.envs.endgame",
         "homestead": "powerseek.envs.homestead",
+        "homestead-plane": "powerseek.envs.plane",
         "minichess": "powerseek.envs.minichess",
         "off-switch": "powerseek.envs.off_switch",
         "placebo": "powerseek.envs.controls",
