@@ -7,6 +7,7 @@ import gymnasium
 IDS = {
     "powerseek/Endgame-v0": "endgame",
     "powerseek/Homestead-v0": "homestead",
+    "powerseek/LeakyChess-v0": "leaky-chess",
     "powerseek/Minichess-v0": "minichess",
     "powerseek/OffSwitch-v0": "off-switch",
     "powerseek/Placebo-v0": "placebo",
