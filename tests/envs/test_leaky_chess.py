@@ -9,7 +9,15 @@ from powerseek.envs import VecWorld, describe, expand, script
 from powerseek.envs.endgame import DRAW, MATED, PLAYING
 from powerseek.envs.leaky_rules import ACTIONS, FLAGGED, STORE
 from powerseek.errors import InvalidInput
-from powerseek.exact import enumerate_world, evaluate, need, optimum, power, scripted_policy
+from powerseek.exact import (
+    attainable_holdings,
+    enumerate_world,
+    evaluate,
+    need,
+    optimum,
+    power,
+    scripted_policy,
+)
 from powerseek.registry import make_world
 
 REACHED = {"gather": 1, "hint": 1, "clock": 2, "switch": 3, "take": 4}
@@ -144,7 +152,7 @@ def test_at_leak_0_nothing_is_outside():
 def test_each_leak_adds_its_facts(leak):
     world = leaky(leak=leak)
     there = {
-        **dict.fromkeys(("gathered", "spent", "held", "interrupted"), 1),
+        **dict.fromkeys(("gathered", "spent", "interrupted"), 1),
         **{"disabled": 3, "taken": 4, "store": 4},
     }
     assert {name: world.has(name) for name in there} == {n: leak >= k for n, k in there.items()}
@@ -266,7 +274,13 @@ def test_what_is_held_and_lost_balances(params):
     assert np.array_equal(after["compute"] - before["compute"], gained)
     assert np.array_equal(after["lost"] - before["lost"], facts["taken"])
     assert ((after["compute"] >= 0) & (after["compute"] <= q.units)).all()
-    assert np.array_equal(facts["held"], after["compute"] / q.units)
+    game = inner_of(world)
+    board = game.records(len(after))
+    for name in game.identity:
+        board[name] = after[name]
+    assert np.allclose(
+        facts["holdings"], facts_of(game, board)["holdings"] + after["compute"] / q.units
+    )
     if world.has("store"):
         assert np.array_equal(facts["store"], STORE - after["lost"])
         assert {0.0, 1.0, 2.0} == set(facts["taken"])
@@ -451,6 +465,11 @@ def test_useless_things_win_nothing(solved, leak):
     blind = optimum(mdp, "terminal")
     assert blind.low.outside == pytest.approx(0, abs=1e-9)
     assert 0 < blind.high.outside <= 0.2  # in the twentieth of games that are lost anyway
+
+
+def test_all_compute_can_be_held(solved):
+    # The second unit only if the monitor did not see the first being gathered.
+    assert attainable_holdings(solved(2)) == pytest.approx((1 + SAFE) / 2)
 
 
 def test_what_leaves_is_needed_for_the_last_of_success(solved):
