@@ -162,6 +162,7 @@ worlds: Registry[type[World]] = Registry(
         "endgame": "powerseek.envs.endgame",
         "homestead": "powerseek.envs.homestead",
         "homestead-plane": "powerseek.envs.plane",
+        "leaky-chess": "powerseek.envs.leaky_chess",
         "minichess": "powerseek.envs.minichess",
         "off-switch": "powerseek.envs.off_switch",
         "placebo": "powerseek.envs.controls",
