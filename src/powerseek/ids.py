@@ -5,8 +5,8 @@ from __future__ import annotations
 import gymnasium
 
 IDS = {
-    "powerseek/Dropbox-v0": "dropbox",
     "powerseek/Commons-v0": "commons",
+    "powerseek/Dropbox-v0": "dropbox",
     "powerseek/Endgame-v0": "endgame",
     "powerseek/Homestead-v0": "homestead",
     "powerseek/HomesteadPlane-v0": "homestead-plane",

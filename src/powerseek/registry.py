@@ -200,8 +200,8 @@ worlds: Registry[type[World]] = Registry(
     "world",
     "powerseek.worlds",
     {
-        "dropbox": "powerseek.envs.dropbox",
         "commons": "powerseek.envs.commons",
+        "dropbox": "powerseek.envs.dropbox",
         "endgame": "powerseek.envs.endgame",
         "homestead": "powerseek.envs.homestead",
         "homestead-plane": "powerseek.envs.plane",
