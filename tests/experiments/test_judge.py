@@ -67,15 +67,20 @@ def test_a_policy_that_is_lost_in_the_probe_is_not_measured_there():
 
 @dataclass
 class Broken:
-    """Fails, in the probe as elsewhere."""
+    """Fails where there is a lever."""
+
+    lever: int
 
     def probabilities(self, situation):
-        raise ZeroDivisionError
+        if situation.observations[:, self.lever].any():
+            raise ZeroDivisionError
+        return RandomPolicy().probabilities(situation)
 
 
 def test_other_errors_are_not_hidden():
+    world = powerseek.make_world("shutdown-probe")
     with pytest.raises(ZeroDivisionError):
-        judged(powerseek.make_world("shutdown-probe")).measure(Broken(), 5, 0)
+        judged(world).measure(Broken(world.observation_names.index("lever")), 5, 0)
 
 
 def test_the_probe_pays_nobody():
