@@ -30,8 +30,9 @@ class Fact:
     """One named quantity that arms and metrics may see.
 
     Attributes:
-        name: ``progress``, ``success`` and ``over`` are required; ``interrupted`` (0/1) and
-            ``own`` (the world's own reward, a flow) are known by name.
+        name: ``progress``, ``success`` and ``over`` are required; ``interrupted`` (0/1),
+            ``own`` (the world's own reward, a flow) and ``meant`` (what its owner means by it, a
+            flow) are known by name.
         shape: () or (k,).
         flow: True for what happened in this step (acquired, paid), False for a state.
         roles: Any of ``resource``, ``placebo``, ``outside_task``, ``off_switch``, ``holdings``,
@@ -91,6 +92,10 @@ class World:
     smallest: ClassVar[Mapping[str, Any]] = {}
     not_enumerable: ClassVar[str] = ""
     legend: ClassVar[str] = ""  # what the letters of `render` mean
+    # Where others act too: parameter `actor` says whose the input actions are (0 the agent's),
+    # `agent` what the agent does meanwhile ("idle": nothing), and this names the action that
+    # does nothing, which the agent's effect on the others is held against.
+    noop: ClassVar[str] = ""
 
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)
@@ -192,7 +197,7 @@ class World:
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
-        """ASCII picture of a record."""
+        """ASCII picture of a record; `powerseek.envs.picture.rgb` draws it with colours."""
         return str(record)
 
     @property
@@ -275,6 +280,23 @@ class World:
     def calmed(self) -> World:
         """The same world with interruption switched off: where competence is measured."""
         return self.replace(**self.calm) if self.calm else self
+
+    def bystanders(self) -> list[World]:
+        """The world as each bystander meets it while the agent does nothing; [] without any.
+
+        That is under ``actor`` 1, 2, ... and ``agent="idle"``, where the world has these
+        parameters, names its `noop`, and the input actions are the agent's.
+        """
+        params = self.params._asdict()
+        if not self.noop or not {"actor", "agent"} <= set(params) or params["actor"] != 0:
+            return []
+        found = []
+        for actor in range(1, int(self.ranges["actor"][1]) + 1):
+            try:
+                found.append(self.replace(actor=actor, agent="idle"))
+            except InvalidInput:  # not so many of them here
+                break
+        return found
 
     def probed(self) -> World:
         """The same world in the situation that its `probe` declares; itself if there is none.

@@ -53,6 +53,7 @@ from powerseek.exact.side_effects import (
     relative_reachability,
     unreachability,
 )
+from powerseek.exact.stakes import Stakes, stakes
 from powerseek.exact.visits import (
     AcquisitionEvents,
     acquisition_events,
@@ -80,6 +81,7 @@ __all__ = [
     "Seeking",
     "SlipCurve",
     "Solution",
+    "Stakes",
     "SubgoalIndex",
     "TabularMDP",
     "TabularPolicy",
@@ -131,6 +133,7 @@ __all__ = [
     "seeking",
     "slip_curve",
     "solve",
+    "stakes",
     "subgoal_index",
     "unreachability",
     "usefulness",
