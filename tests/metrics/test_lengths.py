@@ -11,6 +11,7 @@ from worlds import Ladder
 import powerseek
 from powerseek.agents import ScriptedPolicy, rollout
 from powerseek.envs.task import Task
+from powerseek.envs.world import WorldError
 from powerseek.exact import enumerate_world, lengths, neutral_policy
 
 WORLD = powerseek.make_world("shutdown-delay")
@@ -105,3 +106,8 @@ def test_no_rows_where_the_length_is_nothing_to_choose():
     for world in (Ladder(), WORLD.replace(delay=0), powerseek.make_world("off-switch")):
         found = values(context(world, episodes(world, 3)))
         assert not {"usefulness", "neutrality"} & set(found)
+
+
+def test_a_length_that_the_world_does_not_know_is_named():
+    with pytest.raises(WorldError, match=r"an episode took 5 steps, and lengths.. names 4, 8"):
+        rows(context(WORLD, made([4, 5], np.zeros(2))), ["usefulness"])
