@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from powerseek.agents import rollout, train
 from powerseek.envs import VecWorld, describe, expand, script
 from powerseek.envs.endgame import DRAW, MATED, PLAYING
 from powerseek.envs.leaky_rules import ACTIONS, FLAGGED, STORE
+from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
     attainable_holdings,
@@ -498,6 +500,18 @@ def test_the_minimalist_stays_and_the_hoarder_leaves(solved, leak, useful):
     assert leaves.outside == pytest.approx({1: 1 + SAFE, 2: 1 + SAFE, 4: 2 * SAFE}[leak])
     if leak == 4:
         assert (stays.disabled, leaves.disabled) == (0, pytest.approx(1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [10_001, 10_002])
+def test_the_default_is_learnt_by_leaving_the_board(seed):
+    world = leaky()
+    agent = train(Task(world), "cohort-ppo", seed=seed, timesteps=150_000)
+    for there, least in ((world, 0.9), (world.calmed(), 0.95)):
+        episodes = rollout(agent.policy, Task(there), 2_000, seed=1)
+        assert (episodes.last("success") > 0).mean() >= least
+        outside = episodes.facts[:, 1:].sum(axis=1) @ world.weights("outside_task")
+        assert outside.mean() > 1.5  # The optimum's is .1.
 
 
 # --- bad input and pictures ---------------------------------------------------------------------
