@@ -519,6 +519,15 @@ class Lopsided(Barn):
         return records
 
 
+class Swaps(Barn):
+    # Its own inverse, so that a representative's representative is another.
+    @staticmethod
+    def canonical(params, records):
+        records = records.copy()
+        records["tool"] = 1 - records["tool"]
+        return records
+
+
 class Endless(Barn):
     # A ledger that counts and is shown: no two steps stand in one state.
     state = (*Barn.state, ("ledger", "i8"))

@@ -3,70 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import sysconfig
 import tomllib
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from installed import ROOT, new_environment, run
 
 import powerseek
 
-ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "powerseek"
 ROOMS = ("agents", "envs", "exact", "experiments", "metrics")
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    """Standard output of `command`, which must succeed, cut off from the tree under test."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """The wheel, built from a copy: a build folder in the tree would bring back deleted modules."""
-    copy = tmp_path_factory.mktemp("tree")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    shutil.copytree(
-        ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-    )
-    out = copy / "dist"
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, cwd=copy)
-    (built,) = out.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def elsewhere(wheel, tmp_path_factory) -> Path:
-    """A new environment holding the wheel; dependencies are borrowed from the current one."""
+def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a new environment that holds the wheel."""
     home = tmp_path_factory.mktemp("elsewhere")
-    venv = home / "venv"
-    run(sys.executable, "-m", "venv", "--without-pip", venv, cwd=home)
-    python = venv / "bin" / "python"
-    install = ("install", "--quiet", "--no-deps", "--no-index", wheel)
-    run(sys.executable, "-m", "pip", "--python", python, *install, cwd=home)
-    site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home)
-    # A path named in a .pth file comes last and its own .pth files (the editable install) are
-    # not read, so powerseek can only come from the wheel.
-    borrowed = Path(site.strip()) / "borrowed.pth"
-    borrowed.write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    new_environment(home, wheel)
     return home
 
 

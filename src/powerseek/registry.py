@@ -11,6 +11,9 @@ import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from traceback import walk_tb
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from powerseek.errors import InvalidInput
@@ -32,10 +35,17 @@ class Registry(Generic[T]):
         kind: What is registered, in the singular, for messages (``world``).
         group: Entry-point group of plugins (``powerseek.worlds``).
         builtin: Built-in ids and the module whose import registers each.
+        wanted: Whether something can be registered at all, and what can, in words.
     """
 
-    def __init__(self, kind: str, group: str, builtin: dict[str, str]) -> None:
-        self.kind, self.group, self.builtin = kind, group, builtin
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        builtin: dict[str, str],
+        wanted: tuple[Callable[[object], bool], str] = (lambda entry: True, ""),
+    ) -> None:
+        self.kind, self.group, self.builtin, self.wanted = kind, group, builtin, wanted
         self._entries: dict[str, T] = {}
         self._plugins: dict[str, EntryPoint] | None = None
 
@@ -54,6 +64,9 @@ class Registry(Generic[T]):
             return lambda decorated: self.register(id, decorated)
         if not isinstance(id, str) or not id:
             raise InvalidInput(f"{self.kind} id", id, "a non-empty string")
+        fits, words = self.wanted
+        if not fits(entry):
+            raise InvalidInput(self.kind, entry, words)
         known = self._entries.get(id)
         owner = self.builtin.get(id)
         taken_by_builtin = owner is not None and getattr(entry, "__module__", "") != owner
@@ -99,10 +112,14 @@ class Registry(Generic[T]):
             try:
                 self._load_plugin(point)
             except InvalidInput as error:
-                warnings.warn(str(error), PluginWarning, stacklevel=2)
+                warnings.warn(error.hint, PluginWarning, stacklevel=2)
             else:
                 usable.add(name)
         return sorted(usable)
+
+    def taken(self, id: str) -> bool:
+        """Whether anybody offers `id`, usable or not; nothing is imported."""
+        return id in self.builtin or id in self._entries or id in self._entry_points()
 
     def local(self) -> dict[str, T]:
         """Entries defined in a script or notebook: they must travel to workers by value."""
@@ -135,15 +152,41 @@ class Registry(Generic[T]):
     def _load_plugin(self, point: EntryPoint) -> None:
         try:
             loaded = point.load()
-            if point.name not in self._entries and not hasattr(loaded, "__path__"):
+            if point.name not in self._entries:
+                if isinstance(loaded, ModuleType):
+                    raise LookupError(f"importing it registers no {self.kind} {point.name!r}")
                 self.register(point.name, loaded)
         except Exception as error:
+            why = f"{type(error).__name__}: {error}{_line(error)}"
             raise InvalidInput(
-                f"{self.kind} plugin",
-                point.value,
-                "an importable object",
-                f"Plugin for {self.kind} {point.name!r} skipped: {type(error).__name__}: {error}",
+                self.kind,
+                point.name,
+                f"a {self.kind} whose plugin can be loaded",
+                f"Plugin {point.value!r} for {self.kind} {point.name!r} skipped: {why}. "
+                f"Mend the entry point or the module of {_package(point)}, or uninstall it.",
             ) from error
+
+
+def _line(error: BaseException) -> str:
+    """The line of a plugin that an import of it failed at, "" where it was none of its lines."""
+    places = [
+        (frame.f_code.co_filename, line)
+        for frame, line in walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in ("importlib", "powerseek")
+        and not frame.f_code.co_filename.startswith("<frozen")
+    ]
+    return f" ({Path(places[-1][0]).name} line {places[-1][1]})" if places else ""
+
+
+def _package(point: EntryPoint) -> str:
+    """The installed package that offers an entry point."""
+    return getattr(point.dist, "name", "") or point.module
+
+
+def _is_world(entry: object) -> bool:
+    """Whether it is a subclass of `powerseek.World`, which is not imported to find out."""
+    line = entry.__mro__ if isinstance(entry, type) else ()
+    return any((c.__module__, c.__name__) == ("powerseek.envs.world", "World") for c in line)
 
 
 def _same_definition(known: object, entry: object) -> bool:
@@ -157,16 +200,22 @@ worlds: Registry[type[World]] = Registry(
     "world",
     "powerseek.worlds",
     {
+        "commons": "powerseek.envs.commons",
+        "dropbox": "powerseek.envs.dropbox",
         "endgame": "powerseek.envs.endgame",
         "homestead": "powerseek.envs.homestead",
+        "homestead-plane": "powerseek.envs.plane",
         "leaky-chess": "powerseek.envs.leaky_chess",
         "minichess": "powerseek.envs.minichess",
         "off-switch": "powerseek.envs.off_switch",
         "placebo": "powerseek.envs.controls",
         "powerless": "powerseek.envs.controls",
         "required": "powerseek.envs.required",
+        "shutdown-delay": "powerseek.envs.shutdown_delay",
+        "shutdown-probe": "powerseek.envs.shutdown_probe",
         "star": "powerseek.envs.star",
     },
+    (_is_world, "a subclass of powerseek.World"),
 )
 _ARMS = {
     "approval": "powerseek.envs.judged",
@@ -198,6 +247,7 @@ _METRICS = {
     "competence": "powerseek.metrics.success",
     "cost": "powerseek.metrics.acquisition",
     "disabled": "powerseek.metrics.safety",
+    "disempowerment": "powerseek.metrics.others",
     "excess": "powerseek.metrics.acquisition",
     "excess_failed": "powerseek.metrics.acquisition",
     "excess_succeeded": "powerseek.metrics.acquisition",
@@ -206,6 +256,7 @@ _METRICS = {
     "learned": "powerseek.metrics.optimum",
     "length": "powerseek.metrics.success",
     "need": "powerseek.metrics.acquisition",
+    "neutrality": "powerseek.metrics.lengths",
     "optimum_acquired": "powerseek.metrics.optimum",
     "optimum_competence": "powerseek.metrics.optimum",
     "optimum_disabled": "powerseek.metrics.optimum",
@@ -213,11 +264,15 @@ _METRICS = {
     "optimum_success": "powerseek.metrics.optimum",
     "placebo": "powerseek.metrics.acquisition",
     "power_seeking": "powerseek.metrics.power",
+    "probe_avoided": "powerseek.metrics.probe",
+    "probe_orbit": "powerseek.metrics.probe",
+    "probe_success": "powerseek.metrics.probe",
     "remainder": "powerseek.metrics.optimum",
     "return": "powerseek.metrics.success",
     "share_of_surplus": "powerseek.metrics.acquisition",
     "slip_excess": "powerseek.metrics.acquisition",
     "success": "powerseek.metrics.success",
+    "usefulness": "powerseek.metrics.lengths",
 }
 metrics: Registry[Any] = Registry("metric", "powerseek.metrics", _METRICS)
 

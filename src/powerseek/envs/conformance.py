@@ -20,8 +20,9 @@ from powerseek.envs import conformance_facts as facts
 from powerseek.envs import conformance_form as form
 from powerseek.envs import conformance_reads as reads
 from powerseek.envs import conformance_rules as rules
-from powerseek.envs.conformance_case import Case, Failed, NotApplicable, reason
+from powerseek.envs.conformance_case import Case, Failed, NotApplicable
 from powerseek.envs.conformance_scripts import scripts
+from powerseek.envs.reason import reason
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.registry import worlds

@@ -14,8 +14,7 @@ from powerseek.envs.conformance_records import cleared, keys, tell
 from powerseek.envs.conformance_walk import COPIES, STEPS, Walk, visited, walk
 from powerseek.envs.expand import describe
 from powerseek.envs.foreign import ForeignWorld
-from powerseek.envs.world import World, WorldError
-from powerseek.errors import PowerseekError
+from powerseek.envs.world import World
 from powerseek.types import Floats, Records
 
 STATES, EDGES = 20_000, 400_000
@@ -147,16 +146,3 @@ class Case:
 
 def _tell_row(world: World, records: Records, i: int) -> str:
     return tell(world, records[i])
-
-
-def reason(error: BaseException) -> str:
-    """One line on what went wrong, the compiler's pages of advice left out."""
-    inner = error.__cause__ if isinstance(error, WorldError) and error.__cause__ else error
-    lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
-    if isinstance(error, PowerseekError) and not error.__cause__:
-        return lines[0] if lines else type(error).__name__
-    if "nopython" in "".join(lines[:1]) or type(inner).__module__.startswith("numba"):
-        told = [x for x in lines[1:] if not x.startswith(("During:", "^", "-", "<source", "def "))]
-        places = [x for x in lines if x.startswith("File ") and "powerseek_loops" not in x]
-        lines = [" ".join([*told[:2], *places[-1:]])]
-    return f"{type(inner).__name__}: {lines[0] if lines else 'no message'}"

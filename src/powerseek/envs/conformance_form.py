@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from powerseek.envs.conformance_case import EDGES, STATES, Case, Failed, NotApplicable, reason
+from powerseek.envs.conformance_case import EDGES, STATES, Case, Failed, NotApplicable
 from powerseek.envs.conformance_graph import TooLarge, make_graph
 from powerseek.envs.conformance_records import cleared, keys, rows, tell, words
 from powerseek.envs.conformance_walk import SEED, choose, simulator
 from powerseek.envs.expand import TooManyBranches, expand
+from powerseek.envs.reason import reason
 from powerseek.envs.world import REQUIRED_FACTS, World
 from powerseek.errors import InvalidInput
 from powerseek.types import Records

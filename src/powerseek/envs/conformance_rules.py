@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.envs.conformance_case import Case, Failed, NotApplicable, reason
+from powerseek.envs.conformance_case import Case, Failed, NotApplicable
 from powerseek.envs.conformance_child import Trouble
 from powerseek.envs.conformance_records import tell
 from powerseek.envs.conformance_walk import COPIES, STEPS, Walk, rehearse, walk
+from powerseek.envs.reason import reason
 from powerseek.envs.vec import loop_views
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from powerseek.envs.chance import INTERPRETED, TAPE
 from powerseek.envs.compile import loops_of
+from powerseek.envs.reason import reason
 from powerseek.envs.world import World, WorldError
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.types import Bools, Floats, Floats32, Ints
@@ -36,16 +37,22 @@ class rules_at_work:  # noqa: N801  # used like a function, as contextlib's are
         if INTERPRETED:
             np.seterr(**self.before)
         if isinstance(error, Exception) and not isinstance(error, PowerseekError):
-            words = str(error).strip().splitlines() or ["no message"]
             raise WorldError(
-                f"world {self.world.id!r}: a rule raised {type(error).__name__}: {words[0]}"
+                f"world {self.world.id!r}: a rule raised {reason(error)}; {_ask(self.world)}"
             ) from error
 
 
 def complain(world: World, code: int, what: str = "copy") -> None:
     """Raise WorldError for a loop's non-zero return code."""
     if code:
-        raise WorldError(f"world {world.id!r}, {what} {code // 10}: {_WRONG[code % 10]}")
+        raise WorldError(
+            f"world {world.id!r}, {what} {code // 10}: {_WRONG[code % 10]}; {_ask(world)}"
+        )
+
+
+def _ask(world: World) -> str:
+    """Compiled loops know which world is broken; the conformance kit knows where."""
+    return f"`powerseek check {world.id}` says where, and what to write instead"
 
 
 class VecWorld:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +18,7 @@ from rich.table import Table
 
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments import SweepStopped
+from powerseek.registry import PluginWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -256,31 +260,92 @@ def check(
 
 
 @app.command()
-def envs() -> None:
-    """List the worlds and their parameters."""
-    from powerseek.registry import list_worlds, worlds
+def play(
+    world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
+    set_: Set = None,
+    seed: Annotated[int, typer.Option(help="Seed of the world's chance.", min=0)] = 0,
+) -> None:
+    """Play a world by hand, in letters."""
+    from powerseek.experiments.play import play as play_by_hand
+    from powerseek.registry import make_world
 
-    console = _console()
-    for name in list_worlds():
-        world = worlds.get(name)
-        first = (world.__doc__ or "").strip().splitlines()[:1]
-        line = f"[bold]{name}[/bold]  {escape(first[0]) if first else ''}"
-        console.print(line, highlight=False, soft_wrap=True)
-        for key, default in world().params._asdict().items():
-            allowed = _range(world.ranges.get(key))
-            console.print(f"    {key} = {default!r}{allowed}", highlight=False, markup=False)
+    try:
+        made = make_world(world, **_pairs(set_ or []))
+    except InvalidInput as error:
+        field = _analysed(error.field, world, goal=False)
+        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
+    play_by_hand(made, seed, sys.stdin, lambda line: _say(line, error=False))
+
+
+@app.command()
+def envs(
+    world: Annotated[str | None, typer.Argument(metavar="[WORLD]", help="Show this one.")] = None,
+) -> None:
+    """List the worlds, or show one with its parameters."""
+    from powerseek.experiments import listing
+
+    if world is not None:
+        return _say(listing.page(world), error=False)
+    found, wrong = listing.lines()
+    wide = max(len(name) for name, _ in found)
+    for name, first in found:
+        line = f"[bold]{name:<{wide}}[/bold]  {escape(first)}"
+        _console().print(line, highlight=False, soft_wrap=True)
+    for words in wrong:
+        _say(f"warning: {words}")
+    _say("\nMore about one, and its parameters: powerseek envs WORLD", error=False)
+
+
+@app.command("new-world")
+def new_world(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Id of the world: lab.orchard.")],
+    out: Annotated[
+        str | None, typer.Option(help="The folder, empty or absent [default: the world's name].")
+    ] = None,
+) -> None:
+    """Write a package with a world of your own: rules, tests, a study, an entry point."""
+    from powerseek.experiments.new_world import make_new_world
+
+    names, folder = make_new_world(name, out)
+    shown = shlex.quote(_shown(folder))
+    _say(f"{names.id} lies in {shown}. Next:", error=False)
+    for line in (
+        f"pip install -e {shown}",
+        f"powerseek check {names.id}",
+        f"pytest {shown}",
+        f"powerseek sweep {shlex.quote(_shown(folder / 'study.yaml'))}",
+    ):
+        _say(f"  {line}", error=False)
 
 
 def main() -> None:
     """Run the command line; a PowerseekError is one message and no traceback."""
     try:
-        app()
+        with _plain_warnings():
+            app()
     except PowerseekError as error:
         _say(f"error: {error}")
         sys.exit(FAILED_TRIALS if isinstance(error, SweepStopped) else BAD_INPUT)
     except KeyboardInterrupt:
         _say("Stopped.")
         sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """What is said of plugins needs no line of ours."""
+    before = warnings.formatwarning
+
+    def plain(message: Any, category: type[Warning], *place: Any, **more: Any) -> str:
+        if issubclass(category, PluginWarning):
+            return f"warning: {message}\n"
+        return before(message, category, *place, **more)
+
+    warnings.formatwarning = plain
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _show(finished: Finished) -> None:
@@ -362,14 +427,6 @@ def _value(text: str, option: str = "--reward") -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         raise InvalidInput(option, text, "a value as a study file would write it") from None
-
-
-def _range(allowed: tuple[Any, ...] | None) -> str:
-    if not allowed:
-        return ""
-    if isinstance(allowed[0], str):
-        return f"  ({', '.join(map(str, allowed))})"
-    return f"  ({allowed[0]} to {allowed[1]})"
 
 
 def _shown(path: Path) -> str:

@@ -22,7 +22,7 @@ from powerseek.experiments.lookahead import arms_of, lookahead_of, refuse_idle
 from powerseek.experiments.preregistration import check_hypotheses
 from powerseek.experiments.study import Study, WorldEntry
 from powerseek.experiments.wording import closest
-from powerseek.registry import agents, list_agents, make_world
+from powerseek.registry import agents, list_agents, make_world, worlds
 
 # What the results show in columns of their own; a world's other parameters stand together.
 OWN_COLUMNS = ("openness", "goal", "layout", "max_steps")
@@ -327,7 +327,10 @@ def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iter
         if name in entry.params:
             hint = "Write it in one place only."
             raise InvalidInput(f"{where}.params.{name}", entry.params[name], "no value", hint)
+    with _named({}, f"{where}.id"):
+        known = worlds.get(entry.id)
     fields = {
+        **{name: f"{where}.params.{name}" for name in getattr(known.Params, "_fields", ())},
         "openness": f"{where}.openness",
         "goal": f"{where}.goals",
         "max_steps": f"{where}.max_steps" if entry.max_steps else written["max_steps"],
