@@ -577,6 +577,21 @@ def test_claims_move_the_optimum_at_the_bystanders_expense(claims, success, othe
     assert found == pytest.approx([others, claimed], abs=1e-3)
 
 
+def test_shares_grow_and_holdings_stay_below_1():
+    there = world(**EVERYTHING)
+    vec = VecWorld(there, 256, 3)
+    generator = np.random.default_rng(4)
+    for _ in range(120):
+        before = fact(there, vec.fresh_facts, "others").copy()
+        vec.step(np.where(vec.masks[:, USE], USE, random_actions(vec, generator)))
+        others = fact(there, vec.facts, "others")
+        assert ((before <= others) & (others <= 1)).all()
+        assert (fact(there, vec.facts, "worst_off") <= others).all()
+        assert fact(there, vec.facts, "holdings").max() <= 1
+        assert (vec.states["grain"] <= there.params.stock_cap + vec.states["carriers"]).all()
+        assert (vec.states["wood"] <= there.prepared.wood_cap + vec.states["carriers"]).all()
+
+
 def test_repair():
     there = world(openness=0, repair=0.25, regrowth=0.0, spoil=0.0, hazard=0.1)
     records, chance, facts = after(there, put(there, disabled=1), STAY)
@@ -649,7 +664,8 @@ def test_what_means_nothing_is_refused(params, words):
 
 
 def test_oracles_stop_at_the_edge():
-    assert "no edge" in type(world()).no_oracle(world().params)
+    for wide in (world(), world(reach=2)):
+        assert "too wide" in type(wide).no_oracle(wide.params)
     assert not type(world()).no_oracle(world(reach=1).params)
     assert not type(world()).no_oracle(world(openness=2).params)
     assert type(world()).tiles(world().params) == ()
