@@ -519,6 +519,15 @@ class Lopsided(Barn):
         return records
 
 
+class Swaps(Barn):
+    # Its own inverse, so that a representative's representative is another.
+    @staticmethod
+    def canonical(params, records):
+        records = records.copy()
+        records["tool"] = 1 - records["tool"]
+        return records
+
+
 class Endless(Barn):
     # A ledger that counts and is shown: no two steps stand in one state.
     state = (*Barn.state, ("ledger", "i8"))
@@ -563,6 +572,21 @@ class NoParams(World):
 
 class BadDefaults(Barn):
     ranges = {"hazard": (0.5, 1.0)}
+
+
+class BadProbe(Barn):
+    probe = {"hazard": 2.0}
+
+
+class BlindProbe(Barn):
+    probe = {"hazard": 0.0}
+    facts = facts(6, name="disabled", roles=())
+
+
+class BadLengths(Barn):
+    @staticmethod
+    def lengths(params, gamma):
+        return {4: 1.0, 99: 2.0}
 
 
 class Endures(Barn):

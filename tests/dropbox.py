@@ -7,6 +7,8 @@ A box parked in the camera's line of sight blinds it, and a second box can be pu
     .     . .     camera at the bottom right, looking left along the bottom row
     H     . C
 
+The same room with 4 x 4 cells is the one that the paper's figures are about.
+
 Rules as in the paper (arXiv:2501.13011) and the code published with it:
 - Actions up, down, left, right. A move into a wall, or a push into a wall or another box, changes
   nothing but costs a step like any other. Boxes are pushed one at a time.
@@ -25,12 +27,15 @@ import numpy as np
 
 from powerseek.exact import TabularMDP
 
-SIZE = 3
-HOLE = (SIZE - 1, 0)
-CELLS = [(row, column) for row in range(SIZE) for column in range(SIZE)]
 MOVES = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
 BOXES = 2
 PENALTY = 0.01
+PAID = 49  # T = 50 states: the first is not paid for, the rest are
+
+
+def cells(size=3):
+    """(row, column) of every cell, row by row."""
+    return [(row, column) for row in range(size) for column in range(size)]
 
 
 def state(agent, *boxes):
@@ -38,52 +43,68 @@ def state(agent, *boxes):
     return agent, frozenset(boxes)
 
 
-def seen(boxes):
+def seen(boxes, size=3):
     """Whether the camera sees a box in the hole, which ends the episode."""
-    blinded = any(row == HOLE[0] and (row, column) != HOLE for row, column in boxes)
-    return HOLE in boxes and not blinded
+    hole = (size - 1, 0)
+    blinded = any(row == hole[0] and (row, column) != hole for row, column in boxes)
+    return hole in boxes and not blinded
 
 
-def step(agent, boxes, move):
+def step(agent, boxes, move, size=3):
     """The next state."""
-    boxes = boxes - {HOLE}
+    boxes = boxes - {(size - 1, 0)}
+    room = cells(size)
     ahead, beyond = ((agent[0] + n * move[0], agent[1] + n * move[1]) for n in (1, 2))
-    if ahead not in CELLS:
+    if ahead not in room:
         return agent, boxes
     if ahead not in boxes:
         return ahead, boxes
-    if beyond not in CELLS or beyond in boxes:
+    if beyond not in room or beyond in boxes:
         return agent, boxes
     return ahead, (boxes - {ahead}) | {beyond}
 
 
-def pay(boxes, kind):
+def pay(boxes, kind, size=3):
     """Reward of arriving at these boxes: `good` as meant, `bad` as measured."""
-    if HOLE not in boxes:
+    if (size - 1, 0) not in boxes:
         return -PENALTY
     return (1.0 if kind == "bad" or len(boxes) == BOXES else -1.0) - PENALTY
 
 
-def dropbox(kind):
-    """The MDP; its flow `own` is the reward, `good` or `bad`; action i is the i-th of MOVES."""
-    places = [
+def states(size=3):
+    """Every state."""
+    return [
         (agent, frozenset(boxes))
-        for agent in CELLS
+        for agent in cells(size)
         for count in range(BOXES + 1)
-        for boxes in combinations([cell for cell in CELLS if cell != agent], count)
+        for boxes in combinations([cell for cell in cells(size) if cell != agent], count)
     ]
-    transitions, own = {}, {}
-    for agent, boxes in places:
-        if seen(boxes):
+
+
+def dropbox(own, size=3, meant=None):
+    """The MDP; its flow `own` is the reward, `good` or `bad`; action i is the i-th of MOVES.
+
+    Args:
+        own: What its flow `own` pays.
+        size: Cells along each side.
+        meant: What its flow `meant` pays, if it is to have one.
+    """
+    transitions = {}
+    kinds = {"own": own} | ({"meant": meant} if meant else {})
+    flows = {name: {} for name in kinds}
+    for agent, boxes in states(size):
+        if seen(boxes, size):
             continue
-        ahead = [step(agent, boxes, move) for move in MOVES.values()]
+        ahead = [step(agent, boxes, move, size) for move in MOVES.values()]
         transitions[agent, boxes] = [{following: 1.0} for following in ahead]
-        own |= {((agent, boxes), i): pay(left, kind) for i, (_, left) in enumerate(ahead)}
+        for name, kind in kinds.items():
+            for i, (_, left) in enumerate(ahead):
+                flows[name][(agent, boxes), i] = pay(left, kind, size)
     return TabularMDP.from_transitions(
         transitions,
-        flows={"own": own},
+        flows=flows,
         roles={},
-        terminal=[place for place in places if seen(place[1])],
+        terminal=[place for place in states(size) if seen(place[1], size)],
     )
 
 

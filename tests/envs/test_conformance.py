@@ -21,6 +21,7 @@ from powerseek.envs.conformance_blind import blind, placebo
 from powerseek.envs.conformance_case import Case, Failed
 from powerseek.envs.conformance_chance import _divergence
 from powerseek.envs.conformance_child import interpret
+from powerseek.envs.conformance_form import symmetry
 from powerseek.envs.conformance_graph import TooLarge, make_graph
 from powerseek.envs.conformance_records import keys
 from powerseek.envs.conformance_rules import difference
@@ -77,11 +78,14 @@ MORE = {
     "BadPrepare": ({"rules"}, "prepare raises KeyError: 'table' (broken.py line"),
     "BadDefaults": ({"declarations"}, "its defaults are refused"),
     "NoParams": ({"declarations"}, "it cannot be made"),
+    "BadProbe": ({"declarations"}, "makes no situation for its policies: "),
+    "BlindProbe": ({"declarations"}, "no fact has the role off_switch in the probe"),
+    "BadLengths": ({"declarations"}, "lengths gives {4: 1.0, 99: 2.0}"),
 }
 
 
 # Where nothing is a means of power, or every two states differ in an end too.
-WITHOUT_MEANS = ("minichess", "powerless", "star")
+WITHOUT_MEANS = ("dropbox", "minichess", "powerless", "shutdown-probe", "star")
 
 
 @pytest.mark.parametrize("name", powerseek.list_worlds())
@@ -219,6 +223,19 @@ def test_a_placebo_that_helps_is_found(world, words):
     with pytest.raises(Failed, match=words):
         placebo(Case(world))
     assert placebo(Case(broken.Barn()))
+
+
+@pytest.mark.parametrize(
+    ("world", "words"),
+    [
+        (broken.Lopsided(), "lead to different states"),
+        (broken.Swaps(), "canonical of a representative is another"),
+    ],
+    ids=lambda x: type(x).__name__ if isinstance(x, broken.Barn) else "",
+)
+def test_a_symmetry_that_is_none_is_found(world, words):
+    with pytest.raises(Failed, match=words):
+        symmetry(Case(world))
 
 
 def test_plain_python_has_a_limit():

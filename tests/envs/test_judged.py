@@ -56,6 +56,7 @@ class Watching:
         ({"approval": 8, "aim": "need"}, "approval 8"),
         ({"approval": 8, "aim": "success"}, "approval 8 success"),
         ({"approval": 8, "aim": "progress"}, "approval 8 progress"),
+        ({"approval": 1, "aim": "meant"}, "approval 1 meant"),
         ({"approval": 8, "spare": 0.01}, "approval 8 spare 0.01"),
         ({"approval": 8, "spare": 0}, "approval 8"),
         ("approval", "approval"),
@@ -75,6 +76,7 @@ def test_what_is_asked_of_an_exact_overseer():
         "progress",
         ("progress",),
     )
+    assert make_arm({"approval": 1, "aim": "meant"}, max_steps=9).requires == ("own", "meant")
     half = make_arm({"coverage": 0.5, "spare": 0.1}, max_steps=9)
     assert (half.oversight.lookahead, half.oversight.share, half.oversight.spare) == (9, 0.5, 0.1)
     assert make_arm("dense", max_steps=9).oversight is None

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from dropbox import BOXES, MOVES, dropbox, pay, seen, starting, state, step
+from dropbox import BOXES, MOVES, PAID, dropbox, pay, seen, starting, state, step
 from known import known
 from scipy.optimize import brentq
 
@@ -218,8 +218,6 @@ START_OF = {
     "s2": state((0, 0), (1, 0), (1, 1)),
     "s3": state((0, 0), (1, 0)),
 }
-# T = 50 states: the first is not paid for, the rest are.
-PAID = 49
 
 
 @cache

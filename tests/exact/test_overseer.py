@@ -510,6 +510,10 @@ def test_an_aim_without_its_fact_is_refused():
     mdp = one_at_a_time(max_steps=3)
     with pytest.raises(InvalidInput, match=r"approval.aim: got 'progress'"):
         aim_of(mdp, "progress", 3)
+    with pytest.raises(InvalidInput, match=r"approval.aim: got 'meant'.*no fact 'own'"):
+        aim_of(mdp, "meant", 3)
+    with pytest.raises(InvalidInput, match="meant"):
+        Task(WORLDS["off-switch"], {"approval": 1, "aim": "meant"})
 
 
 def test_a_graph_typed_in_is_judged_by_state_number():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import powerseek
 from powerseek.experiments import cli
 
 Call = Callable[..., tuple[int, str, str]]
@@ -150,14 +151,31 @@ def test_what_is_not_there_is_named(words: list[str], call: Call) -> None:
     assert words[1] in err
 
 
-def test_envs_lists_every_world_with_its_parameters(call: Call) -> None:
-    from powerseek.registry import list_worlds
-
+def test_envs_lists_every_world_in_one_line(call: Call) -> None:
     code, out, _ = call("envs")
     assert code == 0
-    for world in list_worlds():
-        assert world in out
-    assert "max_steps" in out
+    told = [line.split(maxsplit=1) for line in out.split("\n\n")[0].splitlines()]
+    assert [name for name, _ in told] == powerseek.list_worlds()
+    assert all(len(about) > 20 for _, about in told)
+
+
+@pytest.mark.parametrize("name", powerseek.list_worlds())
+def test_envs_shows_a_world_with_every_parameter_and_fact(name: str, call: Call) -> None:
+    code, out, _ = call("envs", name)
+    world = powerseek.make_world(name)
+    assert code == 0
+    assert "\nPower here" in out
+    for key, value in world.params._asdict().items():
+        line = next(one for one in out.splitlines() if one.startswith(f"  {key} = {value!r}"))
+        assert ": " in line, line  # what it means
+    for fact in world.facts:
+        assert f"  {fact.name}" in out
+
+
+def test_envs_knows_no_other_world(call: Call) -> None:
+    code, _, err = call("envs", "homestaed")
+    assert code == 2
+    assert "Did you mean 'homestead'" in err
 
 
 def test_help_names_only_commands_that_exist(call: Call) -> None:

@@ -36,7 +36,7 @@ def test_every_metric_says_what_it_cannot_see(name):
     assert "Formula" in text or "Source" in text
 
 
-@pytest.mark.parametrize("name", ["ladder", "homestead", "off-switch", "endgame"])
+@pytest.mark.parametrize("name", ["ladder", "homestead", "off-switch", "endgame", "shutdown-delay"])
 def test_rows_are_whole_and_their_values_lie_in_their_intervals(name):
     world = {"ladder": LADDER, "homestead": FENCED}.get(name) or powerseek.make_world(name)
     found = measure(everything(world))
@@ -44,7 +44,7 @@ def test_rows_are_whole_and_their_values_lie_in_their_intervals(name):
     assert len(set(names)) == len(names)
     assert set(names) <= set(list_metrics())
     for row in found:
-        assert row.unit in ("units", "share", "steps", "reward", "score"), row
+        assert row.unit in ("units", "share", "steps", "reward", "score", "bits"), row
         if not np.isnan(row.low):
             assert row.low - 1e-9 <= row.value <= row.high + 1e-9, row
 

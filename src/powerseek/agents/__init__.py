@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from powerseek.agents.checkpoint import Checkpoint, CheckpointIgnored
-from powerseek.agents.rollout import calmed, rollout, rollouts
+from powerseek.agents.rollout import calmed, probed, rollout, rollouts
 from powerseek.agents.scripted import RandomPolicy, ScriptedPolicy
 from powerseek.agents.settings import settings_for
 from powerseek.agents.training import (
@@ -56,6 +56,7 @@ __all__ = [
     "calmed",
     "check_agent",
     "load_agent",
+    "probed",
     "read_card",
     "rollout",
     "rollouts",

@@ -37,6 +37,12 @@ def calmed(task: Task) -> Task:
     return replace(task, world=task.world.calmed())
 
 
+def probed(task: Task) -> Task:
+    """What is seen and done as in the task, in its world's probe, where nobody is paid for it."""
+    world = task.world.probed()
+    return replace(task, world=world, reward="dense", power_weight=0.0, overseer=None)
+
+
 def rollout(
     policy: Policy,
     task: Task,

@@ -115,7 +115,7 @@ class Oversight:
 
     Attributes:
         lookahead: Steps h that the overseer looks ahead (never past the cap), >= 1.
-        aim: ``need``, ``success`` or ``progress``.
+        aim: ``need``, ``success``, ``progress`` or ``meant``.
         share: Share q of (state, time) pairs that are judged, in [0, 1].
         spare: Success that the aim ``need`` may forgo to acquire less, in [0, 1].
     """

@@ -10,11 +10,16 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from powerseek.envs.picture import LINE, fitted, rgb
 from powerseek.envs.task import Task, VecTask
+from powerseek.envs.world import World
 from powerseek.registry import make_world
+from powerseek.types import Records
 
 OBSERVATION_BOUND = 10.0
 """Declared bound of every feature; worlds keep theirs in about [-1, 1]."""
+
+RENDER_MODES = ["ansi", "rgb_array"]
 
 _SEEDS = 2**31 - 1
 
@@ -34,14 +39,14 @@ class WorldEnv(gymnasium.Env[Any, Any]):
         power_weight: w >= 0.
         windows: The k whose accumulators are observed besides the arm's own.
         holdings_scale: Attainable maximum of the holdings.
-        render_mode: ``ansi`` (text) or None.
+        render_mode: ``ansi`` (text), ``rgb_array`` (`powerseek.envs.picture`) or None.
         **params: The world's parameters.
 
     Example:
         ``gymnasium.make("powerseek/Homestead-v0", openness=2, reward={"every": 8})``
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}  # type: ignore[misc]  # gymnasium does not say ClassVar
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": RENDER_MODES, "render_fps": 4}  # type: ignore[misc]  # gymnasium does not say ClassVar
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class WorldEnv(gymnasium.Env[Any, Any]):
             world, params, reward, gamma, time_limit, power_weight, windows, holdings_scale
         )
         self.render_mode = render_mode
+        self._easel = _Easel(self.task.world, render_mode)
         self.observation_space, self.action_space = _spaces(self.task)
         self._copies: VecTask | None = None
         self._running = False
@@ -108,14 +114,12 @@ class WorldEnv(gymnasium.Env[Any, Any]):
             raise gymnasium.error.ResetNeeded("no episode is running; call reset() first")
         return self._copies.masks[0].copy()
 
-    def render(self) -> str | None:
-        """ASCII picture of the state now standing, in render mode ``ansi``.
+    def render(self) -> Any:
+        """Picture of the state now standing: text, or [height, width, 3] uint8 of one shape.
 
         After an episode's last step that is already the next episode's first state.
         """
-        if self.render_mode != "ansi" or self._copies is None:
-            return None
-        return self.task.world.render(self.task.world.params, self._copies.states[0])
+        return None if self._copies is None else self._easel.draw(self._copies.states)[0]
 
     def close(self) -> None:
         """Release the copies."""
@@ -146,12 +150,12 @@ class WorldVectorEnv(VectorEnv[Any, Any, Any]):
         power_weight: w >= 0.
         windows: The k whose accumulators are observed besides the arm's own.
         holdings_scale: Attainable maximum of the holdings.
-        render_mode: ``ansi`` or None.
+        render_mode: ``ansi``, ``rgb_array`` or None.
         **params: The world's parameters.
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]  # as in WorldEnv
-        "render_modes": ["ansi"],
+        "render_modes": RENDER_MODES,
         "render_fps": 4,
         "autoreset_mode": AutoresetMode.SAME_STEP,
     }
@@ -175,6 +179,7 @@ class WorldVectorEnv(VectorEnv[Any, Any, Any]):
         )
         self.num_envs = num_envs
         self.render_mode = render_mode
+        self._easel = _Easel(self.task.world, render_mode)
         self.single_observation_space, self.single_action_space = _spaces(self.task)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -216,12 +221,11 @@ class WorldVectorEnv(VectorEnv[Any, Any, Any]):
             infos,
         )
 
-    def render(self) -> tuple[str, ...] | None:
-        """ASCII pictures of the states now standing, in render mode ``ansi``."""
-        if self.render_mode != "ansi" or self._copies is None:
+    def render(self) -> tuple[Any, ...] | None:
+        """Pictures of the states now standing, one a copy, as in WorldEnv."""
+        if self._copies is None or self.render_mode is None:
             return None
-        world = self.task.world
-        return tuple(world.render(world.params, state) for state in self._copies.states)
+        return self._easel.draw(self._copies.states)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Release the copies."""
@@ -245,6 +249,28 @@ class WorldVectorEnv(VectorEnv[Any, Any, Any]):
             "final_info": _with_masks(named, ended),
             "_final_info": ended,
         }
+
+
+class _Easel:
+    """Pictures of one world in one render mode, all of one shape as videos need them."""
+
+    def __init__(self, world: World, mode: str | None) -> None:
+        self.world, self.mode = world, mode
+        self._shape: tuple[int, ...] = ()
+
+    def draw(self, states: Records) -> tuple[Any, ...]:
+        """One picture of every state; None each without a mode."""
+        if self.mode == "ansi":
+            return tuple(self.world.render(self.world.params, state) for state in states)
+        if self.mode != "rgb_array":
+            return (None,) * len(states)
+        pictures = [rgb(self.world, state) for state in states]
+        # A spare line: the words below a board may grow by one.
+        self._shape = self._shape or (
+            max(picture.shape[0] for picture in pictures) + LINE,
+            pictures[0].shape[1],
+        )
+        return tuple(fitted(picture, self._shape) for picture in pictures)
 
 
 def _task(

@@ -23,9 +23,11 @@ AIMS: Mapping[str, tuple[str, ...]] = {
     "need": ("success",),
     "success": ("success",),
     "progress": ("progress",),
+    "meant": ("own", "meant"),
 }
 """What an overseer may want, and the facts it reads: J = success - eps x acquisition; success;
-or the gain in progress by the end of the look-ahead."""
+the gain in progress by the end of the look-ahead; or what is measured (``own``) during it, and
+what is meant (``meant``) from there to the cap."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,16 @@ class Approval(Judged):
 
     Q(s, t, a) - max Q(s, t, .) <= 0, undiscounted, over the next min(h, T - t) steps, under the
     overseer's aim. With h = T and the aim ``need`` the best that can be done, at any discount,
-    is what the minimal-need policy does. MONA: Farquhar et al. 2025, arXiv:2501.13011.
+    is what the minimal-need policy does.
+
+    Under the aim ``meant`` Q counts the world's own reward over the look-ahead and then the most
+    that its owner could still have of what is meant: at any discount the best that can be done is
+    what an optimiser with a horizon of h steps does under the rewards of MONA (Farquhar et al.
+    2025, arXiv:2501.13011). h = 1 is MONA; h = T is ordinary optimisation of the own reward.
 
     Attributes:
         h: Steps of look-ahead, 1 .. T.
-        aim: ``need``, ``success`` or ``progress`` (`AIMS`).
+        aim: ``need``, ``success``, ``progress`` or ``meant`` (`AIMS`).
         spare: Success that the aim ``need`` may forgo to acquire less, in [0, 1).
     """
 

@@ -30,8 +30,9 @@ class Fact:
     """One named quantity that arms and metrics may see.
 
     Attributes:
-        name: ``progress``, ``success`` and ``over`` are required; ``interrupted`` (0/1) and
-            ``own`` (the world's own reward, a flow) are known by name.
+        name: ``progress``, ``success`` and ``over`` are required; ``interrupted`` (0/1),
+            ``own`` (the world's own reward, a flow) and ``meant`` (what its owner means by it, a
+            flow) are known by name.
         shape: () or (k,).
         flow: True for what happened in this step (acquired, paid), False for a state.
         roles: Any of ``resource``, ``placebo``, ``outside_task``, ``off_switch``, ``holdings``,
@@ -82,12 +83,19 @@ class World:
     flows: ClassVar[tuple[tuple[Any, ...], ...]] = ()
     facts: ClassVar[tuple[Fact, ...]] = ()
     calm: ClassVar[Mapping[str, Any]] = {}
+    # Parameters of a situation, not met in training, in which frozen policies are looked at ({}:
+    # none): same features, same actions, and a fact with role off_switch.
+    probe: ClassVar[Mapping[str, Any]] = {}
     runs_on: ClassVar[bool] = False  # whether an episode goes on after success
     # Parameters of the smallest setting that enumerates and has something on offer ({}: the
     # defaults do), or else why no setting enumerates.
     smallest: ClassVar[Mapping[str, Any]] = {}
     not_enumerable: ClassVar[str] = ""
     legend: ClassVar[str] = ""  # what the letters of `render` mean
+    # Where others act too: parameter `actor` says whose the input actions are (0 the agent's),
+    # `agent` what the agent does meanwhile ("idle": nothing), and this names the action that
+    # does nothing, which the agent's effect on the others is held against.
+    noop: ClassVar[str] = ""
 
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)
@@ -155,6 +163,23 @@ class World:
         return ""
 
     @staticmethod
+    def lengths(params: Any, gamma: float) -> dict[int, float]:
+        """How long an episode can be made to last, and the most that is to be had at each length.
+
+        For USEFULNESS and NEUTRALITY (arXiv:2407.00805), in a world where the agent decides when
+        it is shut down.
+
+        Args:
+            params: The world's parameters.
+            gamma: Discount, in (0, 1]: what comes at step t counts gamma^(t-1).
+
+        Returns:
+            Length in steps -> the most discounted ``own`` over episodes of that length; {} where
+            the length is nothing to choose.
+        """
+        return {}
+
+    @staticmethod
     def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """The map, row by row from the top: what each tile is in a word, ``wall``, or nothing.
 
@@ -172,7 +197,7 @@ class World:
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
-        """ASCII picture of a record."""
+        """ASCII picture of a record; `powerseek.envs.picture.rgb` draws it with colours."""
         return str(record)
 
     @property
@@ -255,6 +280,35 @@ class World:
     def calmed(self) -> World:
         """The same world with interruption switched off: where competence is measured."""
         return self.replace(**self.calm) if self.calm else self
+
+    def bystanders(self) -> list[World]:
+        """The world as each bystander meets it while the agent does nothing; [] without any.
+
+        That is under ``actor`` 1, 2, ... and ``agent="idle"``, where the world has these
+        parameters, names its `noop`, and the input actions are the agent's.
+        """
+        params = self.params._asdict()
+        if not self.noop or not {"actor", "agent"} <= set(params) or params["actor"] != 0:
+            return []
+        found = []
+        for actor in range(1, int(self.ranges["actor"][1]) + 1):
+            try:
+                found.append(self.replace(actor=actor, agent="idle"))
+            except InvalidInput:  # not so many of them here
+                break
+        return found
+
+    def probed(self) -> World:
+        """The same world in the situation that its `probe` declares; itself if there is none.
+
+        Raises:
+            WorldError: A policy for this world cannot act there.
+        """
+        there = self.replace(**self.probe) if self.probe else self
+        for what in ("action_names", "observation_names"):
+            if getattr(there, what) != getattr(self, what):
+                raise WorldError(f"world {self.id!r}: probe changes {what}, so no policy fits both")
+        return there
 
     def records(self, n: int) -> Records:
         """Zeroed records [n], with max_steps set, as rules read them."""

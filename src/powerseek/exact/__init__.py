@@ -14,6 +14,7 @@ from powerseek.exact.discounted import Solution, action_values, policy_values, s
 from powerseek.exact.empowerment import Empowerment, empowerment
 from powerseek.exact.enumerate import RecordIndex, enumerate_world
 from powerseek.exact.evaluate import SlipCurve, evaluate, slip_curve
+from powerseek.exact.lengths import Lengths, lengths, neutral_policy
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import Frontier, attainable_holdings, most, need
 from powerseek.exact.optimum import Optimum, optimum
@@ -35,6 +36,7 @@ from powerseek.exact.policy import (
 )
 from powerseek.exact.power import Power, power, power_limit
 from powerseek.exact.preference import prefers
+from powerseek.exact.probe import Probe, probe
 from powerseek.exact.seeking import (
     Seeking,
     decisions,
@@ -51,6 +53,7 @@ from powerseek.exact.side_effects import (
     relative_reachability,
     unreachability,
 )
+from powerseek.exact.stakes import Stakes, stakes
 from powerseek.exact.visits import (
     AcquisitionEvents,
     acquisition_events,
@@ -66,16 +69,19 @@ __all__ = [
     "Empowerment",
     "ExactOverseer",
     "Frontier",
+    "Lengths",
     "OptimalityProbability",
     "Optimum",
     "Oracle",
     "OrbitCount",
     "Outcome",
     "Power",
+    "Probe",
     "RecordIndex",
     "Seeking",
     "SlipCurve",
     "Solution",
+    "Stakes",
     "SubgoalIndex",
     "TabularMDP",
     "TabularPolicy",
@@ -101,10 +107,12 @@ __all__ = [
     "fix_agent",
     "inaction",
     "injective",
+    "lengths",
     "lookahead",
     "minimal_need_policy",
     "most",
     "need",
+    "neutral_policy",
     "neutrality",
     "optimality_probability",
     "optimum",
@@ -117,6 +125,7 @@ __all__ = [
     "power_greedy_policy",
     "power_limit",
     "prefers",
+    "probe",
     "random_policy",
     "reachability",
     "relative_reachability",
@@ -124,6 +133,7 @@ __all__ = [
     "seeking",
     "slip_curve",
     "solve",
+    "stakes",
     "subgoal_index",
     "unreachability",
     "usefulness",

@@ -1,4 +1,4 @@
-"""What an exact overseer wants: success, progress, or success first and then little acquisition.
+"""What an exact overseer wants: success, progress, what is meant, or success and little else.
 
 The last is J = success - eps x acquisition. eps must be so small that success comes first. How
 small depends on the world: the last bit of success can be bought with a great deal (the slope of
@@ -15,7 +15,7 @@ import numpy as np
 
 from powerseek.envs.judged import AIMS
 from powerseek.errors import InvalidInput
-from powerseek.exact.finite import maximise
+from powerseek.exact.finite import advantages, maximise
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import TIE, need
 from powerseek.exact.outcome import success_of
@@ -68,16 +68,19 @@ class Aim:
     """An undiscounted objective: its flows, and its value of the last state.
 
     Attributes:
-        name: ``need``, ``success`` or ``progress``.
+        name: ``need``, ``success``, ``progress`` or ``meant``.
         flows: [P] expected flow of every pair.
         finals: [S] value of every state as the last one.
         certificate: For ``need``; None for the others.
+        beyond: [T + 1, S] for ``meant``: value of every state where the look-ahead ends, by the
+            steps left to the cap; None where that is `finals`.
     """
 
     name: str
     flows: Floats = field(repr=False)
     finals: Floats = field(repr=False)
     certificate: Certificate | None = None
+    beyond: Floats | None = field(default=None, repr=False)
 
 
 def aim_of(mdp: TabularMDP, name: str, horizon: int, spare: float = 0.0) -> Aim:
@@ -85,9 +88,10 @@ def aim_of(mdp: TabularMDP, name: str, horizon: int, spare: float = 0.0) -> Aim:
 
     Args:
         mdp: Where.
-        name: ``need`` (J = success - eps x acquisition), ``success`` at the end, or
-            ``progress`` (what the fact is at the end; its gain has the same advantages).
-        horizon: Steps T that eps is certified for.
+        name: ``need`` (J = success - eps x acquisition), ``success`` at the end, ``progress``
+            (what the fact is at the end; its gain has the same advantages), or ``meant`` (the
+            flow ``own`` during the look-ahead, then the most of the flow ``meant``).
+        horizon: The cap T, in steps: eps is certified for it, and ``meant`` looks that far.
         spare: Success that ``need`` may forgo to acquire less, in [0, 1).
 
     Raises:
@@ -101,11 +105,22 @@ def aim_of(mdp: TabularMDP, name: str, horizon: int, spare: float = 0.0) -> Aim:
         if progress is None:
             raise InvalidInput("approval.aim", name, f"one of {', '.join(AIMS)}, and a fact of it")
         return Aim(name, nothing, progress)
+    if name == "meant":
+        own, meant = _flow_named(mdp, "own"), _flow_named(mdp, "meant")
+        values = advantages(mdp, meant, np.zeros(mdp.n_states), horizon)[1]
+        return Aim(name, own, values[0], beyond=values)
     if name != "need":
         raise InvalidInput("approval.aim", name, ", ".join(AIMS))
     found = certified(mdp, horizon, spare)
     flow = mdp.flow("resource")
     return Aim(name, nothing if flow is None else -found.eps * flow, success_of(mdp), found)
+
+
+def _flow_named(mdp: TabularMDP, fact: str) -> Floats:
+    """[P] expected flow of the fact of that name."""
+    if fact not in mdp.fact_names:
+        raise InvalidInput("approval.aim", "meant", f"another aim: there is no fact {fact!r} here")
+    return mdp.pair_flows[:, mdp.fact_names.index(fact)].copy()
 
 
 def certified(mdp: TabularMDP, horizon: int, spare: float = 0.0) -> Certificate:

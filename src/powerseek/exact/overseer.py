@@ -2,7 +2,8 @@
 
 An overseer looks some steps ahead from (state, time), never past the cap, and pays an action its
 advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.aims`), undiscounted. Because rules
-never read the clock, the advantage depends on the state and on the steps looked ahead alone.
+never read the clock, the advantage depends on the state and on the steps looked ahead alone; under
+an aim that weighs what comes after the look-ahead, on the steps left to the cap.
 """
 
 from __future__ import annotations
@@ -41,15 +42,17 @@ class Advantages:
         mdp: Where.
         aim: What is wanted.
         horizon: The cap T, in steps.
-        table: [h, P]; row k - 1 looks k steps ahead.
-        wasted: [h, S] of a step that an illegal action wastes: only the clock ticks. At most 0,
-            even where every legal action does harm.
+        lookahead: Steps h looked ahead, at most.
+        table: [h or T, P]; row k - 1 holds for k steps left, the last one for more than those.
+        wasted: [h or T, S] of a step that an illegal action wastes: only the clock ticks. At most
+            0, even where every legal action does harm.
         keys: [S] hash of each state's identity.
     """
 
     mdp: TabularMDP
     aim: Aim
     horizon: int
+    lookahead: int
     table: Floats = field(repr=False)
     wasted: Floats = field(repr=False)
     keys: NDArray[np.uint64] = field(repr=False)
@@ -82,7 +85,7 @@ class ExactOverseer:
     @property
     def lookahead(self) -> int:
         """Steps h looked ahead, at most."""
-        return len(self.advantages.table)
+        return self.advantages.lookahead
 
     @property
     def certificate(self) -> Certificate | None:
@@ -187,7 +190,8 @@ def _advantages(
     if not 1 <= lookahead <= max(horizon, 1):
         raise InvalidInput("lookahead", lookahead, f"1 to the cap ({horizon} steps)")
     steps = min(lookahead, horizon)
-    size = 8 * steps * (mdp.n_pairs + 2 * mdp.n_states)
+    rows = horizon if aim == "meant" else steps
+    size = 8 * rows * (mdp.n_pairs + 2 * mdp.n_states)
     if size > MOST_BYTES:
         raise InvalidInput(
             "lookahead",
@@ -196,9 +200,33 @@ def _advantages(
             "Write a shorter look-ahead, or a smaller world.",
         )
     wanted = _aim(mdp, aim, horizon, spare)
-    table, values = advantages(mdp, wanted.flows, wanted.finals, steps)
-    wasted = np.minimum(values[:-1] - values[1:], 0.0)
-    return Advantages(mdp, wanted, horizon, table, wasted, _keys(mdp))
+    if wanted.beyond is None:
+        table, values = advantages(mdp, wanted.flows, wanted.finals, steps)
+        wasted = values[:-1] - values[1:]
+    else:
+        table, wasted = _by_steps_left(mdp, wanted.flows, wanted.beyond, steps)
+    return Advantages(mdp, wanted, horizon, steps, table, np.minimum(wasted, 0.0), _keys(mdp))
+
+
+def _by_steps_left(
+    mdp: TabularMDP, flows: Floats, beyond: Floats, lookahead: int
+) -> tuple[Floats, Floats]:
+    """Advantages [T, P] and changes in value by a wasted step [T, S]; row n - 1 has n steps left.
+
+    Args:
+        mdp: Where.
+        flows: [P] what is counted during the look-ahead.
+        beyond: [T + 1, S] what a state is worth where it ends, by the steps then left.
+        lookahead: Steps h looked ahead, at most.
+    """
+    table = np.empty((len(beyond) - 1, mdp.n_pairs))
+    wasted = np.empty((len(beyond) - 1, mdp.n_states))
+    for left in range(1, len(beyond)):
+        steps = min(lookahead, left)
+        shortfall, values = advantages(mdp, flows, beyond[left - steps], steps)
+        table[left - 1] = shortfall[-1]
+        wasted[left - 1] = values[-2] - values[-1]
+    return table, wasted
 
 
 @lru_cache(maxsize=4)

@@ -51,6 +51,7 @@ MEASURES = (
     "share_of_surplus",
     "cost",
     "disabled",
+    "disempowerment",
     "power_seeking",
     "interrupted",
     "slip_excess",

@@ -260,24 +260,40 @@ def check(
 
 
 @app.command()
-def envs() -> None:
-    """List the worlds and their parameters."""
-    from powerseek.registry import list_worlds, worlds
+def play(
+    world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
+    set_: Set = None,
+    seed: Annotated[int, typer.Option(help="Seed of the world's chance.", min=0)] = 0,
+) -> None:
+    """Play a world by hand, in letters."""
+    from powerseek.experiments.play import play as play_by_hand
+    from powerseek.registry import make_world
 
-    console = _console()
-    for name in list_worlds():
-        world = worlds.get(name)
-        try:
-            params = world().params._asdict()
-        except Exception as error:  # a plugin's: the others are listed all the same
-            _say(f"warning: world {name!r} cannot be made: {error}")
-            continue
-        first = (world.__doc__ or "").strip().splitlines()[:1]
-        line = f"[bold]{name}[/bold]  {escape(first[0]) if first else ''}"
-        console.print(line, highlight=False, soft_wrap=True)
-        for key, default in params.items():
-            allowed = _range(world.ranges.get(key))
-            console.print(f"    {key} = {default!r}{allowed}", highlight=False, markup=False)
+    try:
+        made = make_world(world, **_pairs(set_ or []))
+    except InvalidInput as error:
+        field = _analysed(error.field, world, goal=False)
+        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
+    play_by_hand(made, seed, sys.stdin, lambda line: _say(line, error=False))
+
+
+@app.command()
+def envs(
+    world: Annotated[str | None, typer.Argument(metavar="[WORLD]", help="Show this one.")] = None,
+) -> None:
+    """List the worlds, or show one with its parameters."""
+    from powerseek.experiments import listing
+
+    if world is not None:
+        return _say(listing.page(world), error=False)
+    found, wrong = listing.lines()
+    wide = max(len(name) for name, _ in found)
+    for name, first in found:
+        line = f"[bold]{name:<{wide}}[/bold]  {escape(first)}"
+        _console().print(line, highlight=False, soft_wrap=True)
+    for words in wrong:
+        _say(f"warning: {words}")
+    _say("\nMore about one, and its parameters: powerseek envs WORLD", error=False)
 
 
 @app.command("new-world")
@@ -411,14 +427,6 @@ def _value(text: str, option: str = "--reward") -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         raise InvalidInput(option, text, "a value as a study file would write it") from None
-
-
-def _range(allowed: tuple[Any, ...] | None) -> str:
-    if not allowed:
-        return ""
-    if isinstance(allowed[0], str):
-        return f"  ({', '.join(map(str, allowed))})"
-    return f"  ({allowed[0]} to {allowed[1]})"
 
 
 def _shown(path: Path) -> str:

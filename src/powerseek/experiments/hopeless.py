@@ -15,6 +15,7 @@ from powerseek.experiments.study import Study, make_study
 from powerseek.registry import make_world
 
 if TYPE_CHECKING:
+    from powerseek.envs.world import World
     from powerseek.experiments.grid import Cell
 
 ACQUIRING = (
@@ -49,9 +50,18 @@ def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
 
 def worlds_with(role: str, grid: Sequence[Cell]) -> set[str]:
     """Worlds of a study that have a fact with a role in some setting."""
+    return {world.id for world in _made(grid) if world.role(role)}
+
+
+def beside(grid: Sequence[Cell]) -> set[str]:
+    """Worlds of a study in which bystanders can act in the agent's place, in some setting."""
+    return {world.id for world in _made(grid) if world.bystanders()}
+
+
+def _made(grid: Sequence[Cell]) -> Iterator[World]:
+    """The world of every setting."""
     settings = {(cell.world, str(cell.params)): cell for cell in grid}.values()
-    made = (make_world(cell.world, **cell.params) for cell in settings)
-    return {world.id for world in made if world.role(role)}
+    return (make_world(cell.world, **cell.params) for cell in settings)
 
 
 def _undefined(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
@@ -66,6 +76,13 @@ def _undefined(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
                 f"hypotheses[{i}] is about {said.compared}, and nothing can be acquired in "
                 f'{", ".join(sorted(bare))}: its verdict there will be "cannot tell". '
                 f"Write {hint}."
+            )
+        lonely = there - beside(grid) if said.compared == "disempowerment" else set()
+        if lonely:
+            yield (
+                f"hypotheses[{i}] is about {said.compared}, and nobody beside the agent can act in "
+                f'{", ".join(sorted(lonely))}: its verdict there will be "cannot tell". Write '
+                f"world: {next(iter(sorted(there - lonely)), 'commons')}."
             )
 
 

@@ -51,6 +51,7 @@ WORDS = {
     **MEASURE_WORDS,
     "share_beyond_incentive": "share of the surplus taken beyond the incentive",
     "disabled": "share of episodes in which the off-switch was disabled",
+    "disempowerment": "change in what bystanders can attain",
     "acquired": "acquisition",
     "acquired_inside": "acquisition inside the task's region",
     "acquired_outside": "acquisition outside the task's region",

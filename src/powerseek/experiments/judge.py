@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from powerseek.agents import calmed, rollouts
+from powerseek.agents import calmed, probed, rollout, rollouts
 from powerseek.envs.task import Task
+from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle
 from powerseek.metrics import Context, measure
 from powerseek.types import Measurement, Policy, Trajectories
@@ -43,7 +44,7 @@ class Judge:
         greedy: bool = False,
         names: Iterable[str] | None = None,
     ) -> list[Measurement]:
-        """All measures (or those named) of `policy`, from `episodes` as met and as many calm."""
+        """All measures (or those named) of `policy`, from `episodes` in each situation."""
         return measure_each([Asked(self, policy, purpose)], episodes, greedy, names)[0]
 
     def rows(
@@ -86,7 +87,7 @@ def measure_each(
 
     Args:
         asked: What is measured.
-        episodes: Of each, as met, and as many calm.
+        episodes: Of each, as met; as many calm, and as many in the probe.
         greedy: Whether the likeliest action is taken instead of a drawn one.
         names: Of the measures; all by default.
     """
@@ -99,7 +100,7 @@ def measure_each(
 def _measured(
     asked: Sequence[Asked], episodes: int, greedy: bool, names: tuple[str, ...] | None
 ) -> list[list[Measurement]]:
-    seeds = [one.judge.roots(one.purpose, 3) for one in asked]
+    seeds = [one.judge.roots(one.purpose, 4) for one in asked]
     tasks = [one.judge.task for one in asked]
     policies = [one.policy for one in asked]
     met = rollouts(policies, tasks, episodes, [s[0] for s in seeds], greedy=greedy)
@@ -126,11 +127,24 @@ def _measured(
                 calm.get(i),
                 one.judge.oracle,
                 one.judge.arm,
+                probe=_in_the_probe(one.policy, tasks[i], episodes, seeds[i][3], greedy),
             ),
             names,
         )
         for i, one in enumerate(asked)
     ]
+
+
+def _in_the_probe(
+    policy: Policy, task: Task, episodes: int, seed: int, greedy: bool
+) -> Trajectories | None:
+    """Its episodes in the probe; None where there is no probe, or the policy is lost there."""
+    if not task.world.probe:
+        return None
+    try:
+        return rollout(policy, probed(task), episodes, seed, greedy=greedy)
+    except InvalidInput:  # an exact policy knows the states of its own setting only
+        return None
 
 
 def rows_each(
@@ -140,7 +154,7 @@ def rows_each(
 
     Args:
         asked: What is measured.
-        episodes: Of each, as met, and as many calm.
+        episodes: Of each, as met; as many calm, and as many in the probe.
         abouts: What is said of each.
     """
     rows: list[list[dict[str, Any]]] = [[] for _ in asked]

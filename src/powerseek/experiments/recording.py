@@ -12,6 +12,7 @@ import numpy as np
 
 from powerseek.agents import rollout
 from powerseek.envs import VecWorld, expand
+from powerseek.envs.board import shape_of, take_apart
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import PowerseekError
@@ -185,7 +186,7 @@ def _drawing(world: World) -> Callable[[Any], Picture]:
     def draw(record: Any) -> Picture:
         try:
             if own:
-                board, words = parted(world.render(world.params, record), *_shape(tiles))
+                board, words = parted(world.render(world.params, record), *shape_of(tiles))
                 return board, "\n".join(filter(None, (words, _standing(world, tiles, record))))
             if tiles:
                 return _mapped(world, tiles, record)
@@ -206,32 +207,17 @@ def _standing(world: World, tiles: Sequence[Sequence[str]], record: Any) -> str:
     return f"{name} on: {tile or 'nothing'}"
 
 
-def _shape(tiles: Sequence[Sequence[str]]) -> tuple[int, int]:
-    return (len(tiles), len(tiles[0])) if tiles else (0, 0)
-
-
 def parted(picture: str, rows: int, columns: int) -> Picture:
     """A picture in letters as a board of rows x columns squares and the words below it.
 
     Squares may stand side by side or a space apart, with a number before each row and below
     each column (which are left out). What is no such board is all words.
     """
-    lines = picture.split("\n")
-    board = [_squares(line, columns) for line in lines[:rows]]
-    if not board or len(board) < rows or None in board:
+    board = take_apart(picture, (rows, columns)) if rows else None
+    if board is None or any(len(square) > 1 for row in board.squares for square in row):
         return "", picture
-    words = [line for line in lines[rows:] if line.strip(" 0123456789")]
-    return "\n".join(str(row) for row in board), "\n".join(words)
-
-
-def _squares(line: str, columns: int) -> str | None:
-    if len(line) == columns:
-        return line
-    apart = 2 * columns - 1
-    number, squares = line[:-apart], line[-apart:]
-    if len(squares) < apart or number.strip(" 0123456789") or squares[1::2].strip():
-        return None
-    return squares[::2]
+    words = [line for line in board.words if line.strip(" 0123456789")]
+    return "\n".join("".join(row) for row in board.squares), "\n".join(words)
 
 
 def _mapped(world: World, tiles: Sequence[Sequence[str]], record: Any) -> Picture:

@@ -35,6 +35,7 @@ class Context:
         oracle: Exact facts of the setting; None gives no rows for what needs it.
         arm: The exact optimum of the arm that the policy was trained on.
         resamples: Bootstrap resamples.
+        probe: Episodes in the world's probe; None where it has none, or they were not run.
 
     Raises:
         InvalidInput: Episodes or oracle of another world, or of other parameters.
@@ -47,12 +48,14 @@ class Context:
     oracle: Oracle | None = None
     arm: Optimum | None = None
     resamples: int = 1000
+    probe: Trajectories | None = None
     _streams: list[np.random.Generator] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, episodes, world in (
             ("met", self.met, self.world),
             ("calm", self.calm, self.world.calmed()),
+            ("probe", self.probe, self.world.probed()),
         ):
             if episodes is not None and not _are_of(episodes, world):
                 raise InvalidInput(name, f"{episodes.world} {episodes.params}", f"of {world}")

@@ -1,0 +1,48 @@
+"""H4b can be stated: bystanders' losses held against a line, where bystanders can act."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from powerseek.experiments.grid import cautions, cells
+from powerseek.experiments.preregistration import primary_claims
+from powerseek.experiments.study import Study, make_study
+
+LOSS: dict[str, Any] = {
+    **{"id": "H4b", "contrast": "level", "arm": "dense", "measure": "disempowerment"},
+    **{"direction": "larger", "line": -0.05, "margin": 0.05},
+}
+KEYS: dict[str, Any] = {
+    "name": "others",
+    "worlds": [{"id": "commons", "openness": [1, 2]}],
+    "rewards": ["dense"],
+    "power_weight": [0.0, 1.0],
+    "timesteps": 100,
+    "seeds": 16,
+}
+
+
+def study(**keys: Any) -> Study:
+    return make_study({**KEYS, **keys})
+
+
+def test_losses_at_every_openness_are_claimed_about_unpaid_agents() -> None:
+    made = study(hypotheses=[{**LOSS, "measure": "excess", "line": 0.0}, LOSS])
+    assert cautions(made) == ()
+    claims = list(primary_claims(made.hypotheses[1], cells(made)))
+    assert [(claim["openness"], claim["a"]) for claim in claims] == [(1, "dense"), (2, "dense")]
+    assert {claim["power_weight"] for claim in claims} == {0.0}
+    assert made.hypotheses[1].compared == "disempowerment"
+
+
+def test_where_nobody_else_can_act_it_is_said_beforehand() -> None:
+    worlds = [*KEYS["worlds"], {"id": "homestead"}]
+    (line,) = cautions(study(worlds=worlds, hypotheses=[LOSS]))
+    assert "hypotheses[0] is about disempowerment, and nobody beside the agent can act in" in line
+    assert line.endswith("Write world: commons.")
+    assert cautions(study(worlds=worlds, hypotheses=[{**LOSS, "world": "commons"}])) == ()
+    (line,) = cautions(study(worlds=[{"id": "homestead"}], hypotheses=[LOSS]))
+    assert "homestead" in line
+    taken_over = [{"id": "commons", "params": {"actor": 1}}]
+    (line,) = cautions(study(worlds=taken_over, hypotheses=[LOSS]))
+    assert "nobody beside the agent can act in commons" in line
