@@ -91,9 +91,9 @@ def test_the_example_is_what_the_command_writes_developed_further():
 def test_installed_worlds_are_listed_and_the_broken_ones_named(elsewhere):
     done = elsewhere.powerseek("envs")
     assert done.returncode == 0
-    assert "lab.orchard  Pick what the market orders;" in done.stdout
-    assert "lab.meadow  Gather a quota with bare hands" in done.stdout
-    assert "homestead  Deliver a quota" in done.stdout
+    assert re.search(r"^lab\.orchard +Pick what the market orders;", done.stdout, re.MULTILINE)
+    assert re.search(r"^lab\.meadow +Gather a quota with bare hands", done.stdout, re.MULTILINE)
+    assert re.search(r"^homestead +Deliver a quota", done.stdout, re.MULTILINE)
     said = done.stderr.splitlines()
     assert all(line.startswith("warning: ") for line in said)
     for words in (
