@@ -175,17 +175,21 @@ def _jax(
     return _rate(step)
 
 
-PEERS: dict[str, tuple[str, str, Callable[[], dict[str, float]]]] = {
-    "cartpole": ("gymnasium", "gymnasium CartPole, SyncVectorEnv", cartpole),
-    "minigrid": ("minigrid", "MiniGrid-Empty-8x8, SyncVectorEnv", minigrid),
-    "pgx": ("pgx", "pgx gardner_chess, jax on a CPU (a step is one ply)", pgx_chess),
-    "craftax": ("craftax", "Craftax-Classic symbolic, jax on a CPU, no resets", craftax),
+BENCH = "pip install -e '.[bench]'"
+# Not in that extra: it installs pygame into the folder of pygame-ce, which MiniGrid needs.
+APART = "in another environment: pip install craftax"
+
+PEERS: dict[str, tuple[str, str, str, Callable[[], dict[str, float]]]] = {
+    "cartpole": ("gymnasium", BENCH, "gymnasium CartPole, SyncVectorEnv", cartpole),
+    "minigrid": ("minigrid", BENCH, "MiniGrid-Empty-8x8, SyncVectorEnv", minigrid),
+    "pgx": ("pgx", BENCH, "pgx gardner_chess, jax on a CPU (a step is one ply)", pgx_chess),
+    "craftax": ("craftax", APART, "Craftax-Classic symbolic, jax on a CPU, no resets", craftax),
 }
-"""Name -> (library, in words, measure)."""
+"""Name -> (library, how to install it, in words, measure)."""
 
 ALL: dict[str, Callable[[], dict[str, float]]] = {
     **{f"world-{id}": partial(ours, id) for id in worlds.builtin},
-    **{f"peer-{name}": measure for name, (_, _, measure) in PEERS.items()},
+    **{f"peer-{name}": measure for name, (*_, measure) in PEERS.items()},
 }
 
 
@@ -203,14 +207,18 @@ def table(console: Console, measured: Callable[..., dict[str, float]]) -> None:
             found[id] = measured(f"world-{id}")
         shown.add_row(id, *_cells(found[id]))
     shown.add_section()
-    for name, (library, words, _) in PEERS.items():
+    missing = []
+    for name, (library, install, words, _) in PEERS.items():
         if importlib.util.find_spec(library) is None:
-            shown.add_row(words, "not installed: pip install -e '.[bench]'")
+            shown.add_row(words, "not installed")
+            missing.append(f"{library}: {install}")
             continue
         with console.status(f"speed: {words} (compiling takes minutes)"):
             found[name] = measured(f"peer-{name}")
         shown.add_row(words, *_cells(found[name]))
     console.print(shown)
+    for line in missing:
+        console.print(f"not installed: {line}", markup=False)
     if "pgx" in found:
         ratios = [found["minichess"][str(n)] / found["pgx"][str(n)] for n in COPIES]
         told = ", ".join(f"{ratio:,.0f} x" for ratio in ratios)
@@ -221,4 +229,5 @@ def table(console: Console, measured: Callable[..., dict[str, float]]) -> None:
 
 
 def _cells(found: dict[str, float]) -> list[str]:
-    return [f"{found[str(n)]:,.0f}" if str(n) in found else "" for n in COPIES]
+    speeds = [found.get(str(n)) for n in COPIES]
+    return ["" if x is None else f"{x:,.0f}" if x >= 10 else f"{x:.2g}" for x in speeds]
