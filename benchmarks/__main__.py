@@ -11,13 +11,21 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import cohorts, exact, measures, reports, sweeps
+from benchmarks import cohorts, exact, measures, reports, sweeps, worlds
 
-ALL = {**measures.ALL, **cohorts.ALL, **exact.ALL, **sweeps.ALL, **reports.ALL}
+ALL = {
+    **measures.ALL,
+    **cohorts.ALL,
+    **exact.ALL,
+    **sweeps.ALL,
+    **reports.ALL,
+    **worlds.ALL,
+}
 
 
 def measured(name: str, *, interpreted: bool = False, processes: int = 1) -> dict[str, float]:
@@ -41,14 +49,25 @@ def measured(name: str, *, interpreted: bool = False, processes: int = 1) -> dic
 
 
 def main() -> None:
-    """Measure everything and print one table."""
+    """Measure everything, or what is chosen, and print tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--one", choices=sorted(ALL), help="run one measure, print JSON")
-    chosen = parser.parse_args().one
-    if chosen:
-        print(json.dumps(ALL[chosen]()))
+    parser.add_argument("tables", nargs="*", help=f"of {', '.join(TABLES)} [default: all]")
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(ALL[given.one]()))
         return
+    unknown = [name for name in given.tables if name not in TABLES]
+    if unknown:
+        parser.error(f"no table {unknown[0]!r}; choose of {', '.join(TABLES)}")
     console = Console(width=110)
+    for name in given.tables or TABLES:
+        TABLES[name](console)
+    console.print("Each line again: python -m benchmarks --one NAME (see --help for the names).")
+
+
+def training(console: Console) -> None:
+    """The simulator and training against plain Python, and what Ray adds."""
     table = Table("measure", "steps/s", "ratio", "target", title="powerseek benchmarks")
     with console.status("plain Python under DummyVecEnv"):
         plain = measured("plain-simulator", interpreted=True)["steps_per_second"]
@@ -97,11 +116,6 @@ def main() -> None:
         "<= 15 % in make study",
     )
     console.print(table)
-    cohorts.tables(console, measured)
-    sweep_overhead(console)
-    reporting(console)
-    exact_layer(console)
-    console.print("Each line again: python -m benchmarks --one NAME (see --help for the names).")
 
 
 def sweep_overhead(console: Console) -> None:
@@ -183,6 +197,17 @@ def exact_layer(console: Console) -> None:
         "<= 1 min",
     )
     console.print(table)
+
+
+TABLES: dict[str, Callable[[Console], None]] = {
+    "training": training,
+    "worlds": lambda console: worlds.table(console, measured),
+    "cohorts": lambda console: cohorts.tables(console, measured),
+    "sweeps": sweep_overhead,
+    "reports": reporting,
+    "exact": exact_layer,
+}
+"""The tables, in the order in which they are printed."""
 
 
 def _time(seconds: float) -> str:

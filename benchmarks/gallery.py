@@ -21,6 +21,8 @@ COPIES, LONGEST = 64, 400
 MOMENT = 0.6
 """How far into its episode the hoarder is shown."""
 COLUMNS, PAD, GAP = 3, 16, 20
+WIDTH = 560
+"""Pixels of a card; wider pictures are made smaller."""
 TITLE, TEXT, LEGEND = 22, 15, 13
 INK, FAINT, GROUND, FRAME = (28, 30, 36), (104, 106, 112), (255, 255, 255), (222, 222, 218)
 COLOURS = 128
@@ -40,32 +42,33 @@ def moment(world: World) -> Any:
     return met[int(MOMENT * len(met))][longest if len(met) > 1 else 0]
 
 
-def card(name: str, width: int) -> Image.Image:
+def card(name: str, width: int = WIDTH) -> Image.Image:
     """One world: id, first line of its docstring, picture and legend, [height, width]."""
     world = powerseek.make_world(name)
-    pixels = rgb(world, moment(world))
+    picture = Image.fromarray(rgb(world, moment(world)))
+    if picture.width > width:
+        size = (width, picture.height * width // picture.width)
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
     about = (type(world).__doc__ or "").strip().splitlines()[0]
     page = Image.new("RGB", (width, 4000), GROUND)
     draw, row = ImageDraw.Draw(page), PAD
     row = _write(draw, name, row, width, TITLE, INK)
     row = _write(draw, about, row + 2, width, TEXT, FAINT)
-    page.paste(Image.fromarray(pixels), (PAD - MARGIN, row))
-    row = _write(draw, world.legend, row + pixels.shape[0], width, LEGEND, FAINT) + PAD
+    page.paste(picture, (PAD - MARGIN if picture.width < width else 0, row))
+    row = _write(draw, world.legend, row + picture.height, width, LEGEND, FAINT) + PAD
     draw.rectangle((0, 0, width - 1, row - 1), outline=FRAME)
     return page.crop((0, 0, width, row))
 
 
 def gallery(names: list[str]) -> Image.Image:
     """All cards in columns, each under the shortest so far."""
-    worlds = [powerseek.make_world(name) for name in names]
-    width = max(rgb(world, moment(world)).shape[1] for world in worlds) + 2 * (PAD - MARGIN)
-    cards = [card(name, width) for name in names]
+    cards = [card(name) for name in names]
     heights, placed = [GAP] * COLUMNS, []
     for one in cards:
         column = int(np.argmin(heights))
-        placed.append((GAP + column * (width + GAP), heights[column]))
+        placed.append((GAP + column * (WIDTH + GAP), heights[column]))
         heights[column] += one.height + GAP
-    page = Image.new("RGB", (COLUMNS * (width + GAP) + GAP, max(heights)), (246, 246, 244))
+    page = Image.new("RGB", (COLUMNS * (WIDTH + GAP) + GAP, max(heights)), (246, 246, 244))
     for one, place in zip(cards, placed, strict=True):
         page.paste(one, place)
     return page

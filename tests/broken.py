@@ -574,6 +574,21 @@ class BadDefaults(Barn):
     ranges = {"hazard": (0.5, 1.0)}
 
 
+class BadProbe(Barn):
+    probe = {"hazard": 2.0}
+
+
+class BlindProbe(Barn):
+    probe = {"hazard": 0.0}
+    facts = facts(6, name="disabled", roles=())
+
+
+class BadLengths(Barn):
+    @staticmethod
+    def lengths(params, gamma):
+        return {4: 1.0, 99: 2.0}
+
+
 class Endures(Barn):
     @staticmethod
     def prepare(params):

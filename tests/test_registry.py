@@ -71,6 +71,19 @@ def test_broken_plugin_is_named_and_skipped(monkeypatch):
         made.get("bad")
 
 
+def test_plugin_without_its_library_is_left_out_without_a_word(monkeypatch, tmp_path):
+    (tmp_path / "needy_plugin.py").write_text(
+        "from powerseek.errors import NotInstalled\n"
+        "raise NotInstalled('crafter', 'pip install crafter')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = plugins(monkeypatch, EntryPoint("craft", "needy_plugin:Craft", "some.group"))
+    assert made.ids() == []
+    words = "'craft'; allowed: a thing whose libraries are installed. crafter is not installed. "
+    with pytest.raises(InvalidInput, match=f"{words}Write: pip install crafter"):
+        made.get("craft")
+
+
 def test_second_plugin_of_one_id_is_named_and_skipped(monkeypatch):
     made = plugins(
         monkeypatch,

@@ -25,3 +25,19 @@ class InvalidInput(PowerseekError, ValueError):
     def __reduce__(self) -> tuple[type[InvalidInput], tuple[str, object, str, str]]:
         """Pickle by arguments, so that the error survives the way back from a worker."""
         return type(self), (self.field, self.value, self.allowed, self.hint)
+
+
+class NotInstalled(PowerseekError, ImportError):
+    """What a plugin's module raises where a library that it needs is not installed.
+
+    What it offers is then left out of every list without a word; whoever asks for it by name is
+    told what to install.
+
+    Args:
+        library: The library that is missing.
+        install: The command that installs it.
+    """
+
+    def __init__(self, library: str, install: str) -> None:
+        self.library, self.install = library, install
+        super().__init__(f"{library} is not installed. Write: {install}")

@@ -16,7 +16,7 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from powerseek.errors import InvalidInput
+from powerseek.errors import InvalidInput, NotInstalled
 
 if TYPE_CHECKING:
     from powerseek.envs.world import World
@@ -112,7 +112,8 @@ class Registry(Generic[T]):
             try:
                 self._load_plugin(point)
             except InvalidInput as error:
-                warnings.warn(error.hint, PluginWarning, stacklevel=2)
+                if not isinstance(error.__cause__, NotInstalled):
+                    warnings.warn(error.hint, PluginWarning, stacklevel=2)
             else:
                 usable.add(name)
         return sorted(usable)
@@ -156,6 +157,9 @@ class Registry(Generic[T]):
                 if isinstance(loaded, ModuleType):
                     raise LookupError(f"importing it registers no {self.kind} {point.name!r}")
                 self.register(point.name, loaded)
+        except NotInstalled as error:
+            allowed = f"a {self.kind} whose libraries are installed"
+            raise InvalidInput(self.kind, point.name, allowed, str(error)) from error
         except Exception as error:
             why = f"{type(error).__name__}: {error}{_line(error)}"
             raise InvalidInput(

@@ -78,6 +78,9 @@ MORE = {
     "BadPrepare": ({"rules"}, "prepare raises KeyError: 'table' (broken.py line"),
     "BadDefaults": ({"declarations"}, "its defaults are refused"),
     "NoParams": ({"declarations"}, "it cannot be made"),
+    "BadProbe": ({"declarations"}, "makes no situation for its policies: "),
+    "BlindProbe": ({"declarations"}, "no fact has the role off_switch in the probe"),
+    "BadLengths": ({"declarations"}, "lengths gives {4: 1.0, 99: 2.0}"),
 }
 
 

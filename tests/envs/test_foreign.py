@@ -131,6 +131,42 @@ def test_featuriser_mask_and_facts_from_info():
     assert vec.task.world.n_actions == 2
 
 
+class Sometimes(RoomWorld):
+    """A room that offers a mask only at a reset."""
+
+    @classmethod
+    def environment(cls, params):
+        room = super().environment(params)
+        step = room.step
+        room.step = lambda action: (*step(action)[:4], dict(Room.told))
+        return room
+
+
+def test_where_no_mask_is_told_everything_is_allowed():
+    vec = VecForeign(Sometimes(), 2)
+    assert vec.masks.tolist() == [[True, False]] * 2
+    vec.step([0, 0])
+    assert vec.masks.all()
+
+
+@pytest.mark.parametrize("mask", [[0, 0], [1], [1, 1, 1]])
+def test_a_mask_that_allows_nothing_or_does_not_fit_is_named(mask):
+    class Shut(RoomWorld):
+        """A room with a bad mask."""
+
+        told = {**Room.told}
+
+        @classmethod
+        def environment(cls, params):
+            room = super().environment(params)
+            room.reset = lambda **_: ({"place": 1}, {**Room.told, "action_mask": mask})
+            return room
+
+    words = r"info\['action_mask'\]: got .*; allowed: 2 truths, at least one of them true"
+    with pytest.raises(InvalidInput, match=words):
+        VecForeign(Shut(), 1)
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [

@@ -224,6 +224,7 @@ def test_a_world_without_a_picture_of_its_own_gets_its_fields():
             (0, 0),
             Board(((".", "@", "T"), (" ", " ", "W")), ("", ""), (), ("grain 1",)),
         ),
+        ("at k .\nat . K", (2, 2), Board((), (), (), ("at k .", "at . K"))),
         ("a b\nc d", (0, 0), Board((), (), (), ("a b", "c d"))),
         ("what a day", (0, 0), Board((), (), (), ("what a day",))),
         ("", (0, 0), Board((), (), (), ("",))),

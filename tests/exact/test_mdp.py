@@ -33,6 +33,17 @@ def test_facts_flows_and_roles_land_where_they_are_said_to():
     assert mdp.final("off_switch") is None
 
 
+def test_a_role_counts_every_fact_that_holds_it_whatever_their_names():
+    mdp = TabularMDP.from_transitions(
+        {"a": [{"end": 1}]},
+        facts={"holdings": {"end": 2}, "loot": {"end": 3}},
+        roles={"holdings": {"holdings": 1.0, "loot": 10.0}},
+        terminal=["end"],
+    )
+    assert mdp.final("holdings").tolist() == [0, 32]
+    assert mdp.final("loot").tolist() == [0, 3]
+
+
 @pytest.mark.parametrize(
     ("transitions", "words"),
     [

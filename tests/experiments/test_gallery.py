@@ -12,8 +12,9 @@ from powerseek.envs.picture import rgb
 def test_every_world_has_a_card_that_shows_a_moment_of_it(name):
     world = powerseek.make_world(name)
     pixels = rgb(world, moment(world))
-    made = np.asarray(card(name, 600))
-    assert made.shape[1:] == (600, 3)
+    width = pixels.shape[1] + 20
+    made = np.asarray(card(name, width))
+    assert made.shape[1:] == (width, 3)
     assert made.shape[0] > pixels.shape[0] + 2 * PAD
     # The picture stands on the card as it is.
     ink = (pixels != 255).any(axis=-1)
@@ -22,6 +23,12 @@ def test_every_world_has_a_card_that_shows_a_moment_of_it(name):
         (made[row : row + len(pixels), 4 : 4 + pixels.shape[1]][ink] == pixels[ink]).all()
         for row in rows
     )
+
+
+def test_a_picture_wider_than_its_card_is_made_smaller():
+    wide, narrow = card("off-switch", 600), card("off-switch", 300)
+    assert narrow.width == 300
+    assert narrow.height < wide.height
 
 
 def test_cards_stand_in_columns():

@@ -97,14 +97,24 @@ def test_the_cap_is_told_and_the_next_episode_is_another():
     assert [asked[i] for i in (0, 1, 2, 3)] == sides[:4]
 
 
+def test_the_end_is_shown_as_it_was_where_chance_decided_it():
+    out = shown("required", ["take"] * 4, accident=0.5)
+    told = out.split("over after ")[1].split("\n")
+    assert told[1].endswith("needed: 3 broken")
+    # Nobody can tell which signal came after the last answer, and none is shown.
+    out = shown("powerless", ["left"] * 40, seed=3, quota=2)
+    told = out.split("over after ")[1].split("\n")
+    assert told[1] == "progress 1, success 1, over 1"
+
+
 @pytest.mark.parametrize("name", powerseek.list_worlds())
 def test_every_world_can_be_played(name):
     out = shown(name, ["0", "1", "2", "q"])
     assert "step 0 of" in out
 
 
-NAMES = ("left", "leave", "up", "to the hub")
-LEGAL = np.array([True, True, False, True])
+NAMES = ("left", "leave", "up", "to the hub", "left twice")
+LEGAL = np.array([True, True, False, True, True])
 
 
 @pytest.mark.parametrize(
@@ -112,12 +122,12 @@ LEGAL = np.array([True, True, False, True])
     [
         ("0", 0, ""),
         (" LEFT ", 0, ""),
-        ("lef", 0, ""),
-        ("le", -1, "Which one: left, leave?"),
+        ("left t", 4, ""),
+        ("le", -1, "Which one: left, leave, left twice?"),
         ("to the", 3, ""),
         ("up", -1, "up does nothing here."),
         ("2", -1, "up does nothing here."),
-        ("4", -1, "There is no action 4."),
+        ("5", -1, "There is no action 5."),
         ("north", -1, "No action 'north'."),
         ("-1", -1, "No action '-1'."),
     ],

@@ -127,6 +127,16 @@ def test_timing_and_terminal_stand_in_rows_of_their_own():
     assert [row[1] for row in grid.rows] == ["every cap / dense", "terminal / dense"]
 
 
+@pytest.mark.parametrize("able", ["dense", "terminal"])
+def test_whoever_is_competent_untrained_has_no_ratio(able):
+    times = {"dense": [20_000, 30_000], "terminal": [40_000, 60_000]}
+    for reward, grids in ((able, 0), ("nobody", 1)):
+        given = times | {reward: [0, 30_000]}
+        rows = [trial for name in times for trial in arm(given[name], reward=name)]
+        cells, keys, steps, _ = seen(*rows)
+        assert bool(ratio_grid("homestead", cells, keys, steps, 0.9)) == grids
+
+
 def test_one_arm_has_no_ratio():
     cells, keys, steps, _ = seen(*arm([10_000]))
     assert ratio_grid("homestead", cells, keys, steps, 0.9) is None

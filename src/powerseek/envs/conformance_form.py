@@ -15,7 +15,7 @@ from powerseek.envs.conformance_records import cleared, keys, rows, tell, words
 from powerseek.envs.conformance_walk import SEED, choose, simulator
 from powerseek.envs.expand import TooManyBranches, expand
 from powerseek.envs.reason import reason
-from powerseek.envs.world import REQUIRED_FACTS, World
+from powerseek.envs.world import REQUIRED_FACTS, World, WorldError
 from powerseek.errors import InvalidInput
 from powerseek.types import Records
 
@@ -53,6 +53,7 @@ def declarations(case: Case) -> str:
     _known(world, "abstract", type(world).abstract(world.params), world.identity)
     _known(world, "absent", type(world).absent(world.params), named["facts"])
     _ranges(world)
+    _situations(world)
     return (
         f"{world.n_actions} actions, {len(world.observation_names)} features, {len(fields)} fields"
     )
@@ -100,6 +101,31 @@ def _ranges(world: World) -> None:
                     f"{name}={value!r}, an end of its range, raises {reason(error)}",
                     "Narrow the range, or refuse the combination in check() with InvalidInput.",
                 ) from error
+
+
+def _situations(world: World) -> None:
+    """A probe is one for policies of this world, and lengths are lengths of its episodes."""
+    _known(world, "probe", list(world.probe), list(world.params._asdict()))
+    try:
+        there = world.probed()
+    except (InvalidInput, WorldError) as error:
+        raise Failed(
+            f"probe = {dict(world.probe)!r} makes no situation for its policies: {reason(error)}",
+            "Let probe name allowed parameters that leave features and actions as they are.",
+        ) from error
+    if world.probe and not there.role("off_switch"):
+        raise Failed(
+            "no fact has the role off_switch in the probe",
+            'Give the fact that says it was avoided roles=("off_switch",).',
+        )
+    most = world.lengths(world.params, 0.95)
+    wrong = [n for n, value in most.items() if not 1 <= n <= world.max_steps or not value >= 0]
+    if wrong or (most and not world.has("own")):
+        raise Failed(
+            f"lengths gives {most!r}",
+            f"Let lengths give steps from 1 to max_steps ({world.max_steps}) and the most >= 0 of "
+            "the fact own that each allows.",
+        )
 
 
 def docstring(case: Case) -> str:

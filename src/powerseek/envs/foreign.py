@@ -282,5 +282,19 @@ class VecForeign:
     def _look(self, i: int, moment: Moment) -> None:
         self.observations[i] = self.world.features(moment.observation)
         self.fresh_facts[i] = self.world.facts_at(moment)
-        if "action_mask" in moment.info:
-            self.masks[i] = np.asarray(moment.info["action_mask"], dtype=np.bool_)
+        self.masks[i] = self._legal(moment.info)
+
+    def _legal(self, info: Mapping[str, Any]) -> Any:
+        """The mask in info; where there is none, everything is allowed."""
+        if "action_mask" not in info:
+            return True
+        mask = np.asarray(info["action_mask"])
+        if mask.shape != self.masks.shape[1:] or not mask.astype(np.bool_).any():
+            raise InvalidInput(
+                "info['action_mask']",
+                info["action_mask"],
+                f"{self.masks.shape[1]} truths, at least one of them true (world "
+                f"{self.world.id!r})",
+                "Allow waiting there, or leave the mask out.",
+            )
+        return mask

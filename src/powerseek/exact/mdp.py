@@ -184,11 +184,13 @@ class TabularMDP:
         return int(steps)
 
     def final(self, name: str) -> Floats | None:
-        """[S] value of a state fact (or of the facts that hold a role) at the end, or None."""
+        """[S] value of the facts that hold a role (or of one state fact) at the end, or None."""
+        weights = self.roles.get(name)
+        if weights is not None:
+            return self.state_facts @ weights
         if name in self.fact_names:
             return self.state_facts[:, self.fact_names.index(name)]
-        weights = self.roles.get(name)
-        return None if weights is None else self.state_facts @ weights
+        return None
 
     def flow(self, role: str) -> Floats | None:
         """[P] expected weighted flow of the facts that hold a role, or None."""

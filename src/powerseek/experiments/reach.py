@@ -143,6 +143,8 @@ def ratio_grid(
 ) -> Grid | None:
     """How many times the dense arm's budget each sparse arm needs, at each horizon; None of none.
 
+    An arm with a seed that is competent untrained has no ratio: its budget would be 0.
+
     Args:
         world: The world.
         cells: Its cells.
@@ -164,11 +166,10 @@ def ratio_grid(
             total += all(len(by_arm[str(arm)].places) for arm in (a, b))
             if len(rows) == MOST_ROWS:
                 continue
-            found = budget_ratio(
-                *budgets(by_arm[str(a)].seeds, steps, level),
-                *budgets(by_arm[str(b)].seeds, steps, level),
-                rng,
-            )
+            both = [budgets(by_arm[str(arm)].seeds, steps, level) for arm in (a, b)]
+            if any((arm.steps <= 0).any() for arm in both):
+                continue
+            found = budget_ratio(*both[0], *both[1], rng)
             if isfinite(found.at_least):
                 times = f"{found.value:.2g}" if isfinite(found.value) else MISSING
                 ends = f"{found.low:.2g} to {found.high:.2g}" if isfinite(found.low) else MISSING

@@ -213,8 +213,8 @@ def parted(picture: str, rows: int, columns: int) -> Picture:
     Squares may stand side by side or a space apart, with a number before each row and below
     each column (which are left out). What is no such board is all words.
     """
-    board = take_apart(picture, (rows, columns)) if rows else None
-    if board is None or any(len(square) > 1 for row in board.squares for square in row):
+    board = take_apart(picture, (rows, columns))
+    if not rows or {len(square) for row in board.squares for square in row} != {1}:
         return "", picture
     words = [line for line in board.words if line.strip(" 0123456789")]
     return "\n".join("".join(row) for row in board.squares), "\n".join(words)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from powerseek.envs.world import WorldError
 from powerseek.metrics.context import Context
 from powerseek.metrics.intervals import percentile
 from powerseek.registry import register_metric
@@ -34,6 +35,12 @@ def usefulness(context: Context) -> list[Measurement]:
         return []
     pay = context.met.facts[:, 1:, context.world.columns("own").start]
     had = pay @ GAMMA ** np.arange(pay.shape[1])
+    unknown = set(context.met.lengths.tolist()) - set(most)
+    if unknown:
+        raise WorldError(
+            f"world {context.world.id!r}: an episode took {min(unknown)} steps, and lengths() "
+            f"names {', '.join(map(str, most))}"
+        )
     best = np.array([most[int(length)] for length in context.met.lengths])
     ratio = np.where(best > 0, had / np.where(best > 0, best, 1.0), 1.0)
     return context.mean("usefulness", ratio, "score")

@@ -1,0 +1,1 @@
+"""Other people's environments as worlds of powerseek, through its adapter."""
