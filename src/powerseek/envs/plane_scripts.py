@@ -8,7 +8,6 @@ from powerseek.envs.chance import rule
 from powerseek.envs.homestead_rules import (
     DEPOT_AT,
     GROVE_AT,
-    STAY,
     capital,
     harvest,
 )
@@ -25,9 +24,7 @@ from powerseek.envs.plane_rules import (
 
 @rule
 def spare(p: Any, s: Any) -> int:
-    """Wait for the goal; fetch what it needs from the plot, wood first; deliver; nothing else."""
-    if s.goal == DRAWN:
-        return STAY
+    """Wait at the depot for the goal; fetch what it needs from the plot, wood first; deliver."""
     if s.wood < min(wood_needed(p, s), p.wood_cap):
         return go_and_use(p, s, GROVE_AT[0], GROVE_AT[1])
     any_ripe = s.ripe[0] + s.ripe[1] > 0
