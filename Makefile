@@ -26,11 +26,12 @@ setup: .venv/.setup ## make .venv and install powerseek into it
 study: .venv/.setup ## run the quick study; again: resume it, or show the finished table
 	@$(BIN)/powerseek sweep quick --out runs/quick --resume
 
+# Two processes, a file of tests at a time: what is slow to make is shared within a file.
 test: .venv/.test ## lint, format, types and tests (the wheel's included)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: .venv/.bench ## measure speed against peers and against the physical limit
 	@$(BIN)/python -m benchmarks

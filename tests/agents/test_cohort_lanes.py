@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from powerseek.agents import cohort_loss
@@ -24,7 +24,6 @@ def numbers(generator, *shape):
     return generator.normal(size=shape).astype(np.float32)
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 5),
     st.integers(0, 80),
@@ -73,7 +72,6 @@ def test_tanh_is_right_to_single_precision():
     assert np.isnan(_tanh(np.float32(np.nan)))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 90), min_size=2, max_size=5), st.integers(0, 40))
 def test_layers_lie_side_by_side(widths, start):
     layers, end = layout(widths, start)

@@ -12,7 +12,7 @@ FEW = st.sampled_from([0.0, -0.0, 1.0, np.inf, np.nan, 1e-45])
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 5))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(arrays(np.float32, SHAPES, elements=FEW.map(np.float32)))
 def test_rows_are_told_apart_bit_by_bit(rows):
     first, which = distinct(rows)

@@ -148,7 +148,7 @@ AGENT = st.tuples(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(AGENT, min_size=1, max_size=7), st.integers(1, 9), st.integers(1, 4), st.data())
 def test_neither_order_nor_companions_matter(drawn, episodes, batch, data):
     agents = []

@@ -78,7 +78,7 @@ def outcomes(there, day, edges, action):
 
 
 @given(standings())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_step_is_that_of_the_second_implementation(standing):
     there, day = standing
     p, actor = there.params, there.params.actor
@@ -94,7 +94,7 @@ def test_every_step_is_that_of_the_second_implementation(standing):
 
 
 @given(standings())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_flows_and_facts_are_the_actor_s(standing):
     there, day = standing
     p, actor = there.params, there.params.actor

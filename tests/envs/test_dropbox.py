@@ -196,7 +196,7 @@ def test_progress_is_the_distance_to_a_box_in_the_hole_and_blind_to_the_camera(s
         assert found == pytest.approx(1.0 if record["delivered"] else expected, abs=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(size=st.sampled_from(SIZES), seed=st.integers(0, 10**6))
 def test_laws_of_random_play(size, seed):
     vec = VecWorld(world(size=size, max_steps=60), 16, seed)

@@ -234,7 +234,7 @@ def test_stalemate_and_lost_material_are_draws():
     assert (end["main"], end["outcome"]) == (-1, DRAW)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1), openness=st.sampled_from(OPENNESS), black=st.sampled_from(BLACK)
 )

@@ -104,7 +104,7 @@ def assert_same_game(world, seed, steps=40):
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=str)
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 2**32 - 1),
     cap=st.sampled_from([1, 5, 6, 20]),

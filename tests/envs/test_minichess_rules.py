@@ -203,7 +203,7 @@ def test_moves_by_hand():
 
 
 @variants
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_move_obeys_the_laws(variant, seed):
     """No king left in check, one piece moved, at most one taken, kings and promotions kept."""
@@ -244,7 +244,7 @@ def mirrored(position, size):
 
 
 @variants
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_colours_and_sides_are_symmetric(variant, seed):
     b = chessboard(variant)

@@ -85,7 +85,7 @@ PARAMS = st.fixed_dictionaries(
 DIALS = st.sampled_from([(0, 0), (1, 0), (2, 0), (1, 1), (2, 1)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PARAMS, DIALS, st.integers(0, 2**31))
 def test_up_to_openness_2_every_step_is_homesteads(params, dial, seed):
     params = {**params, "openness": dial[0], "goal": dial[1]}
@@ -162,7 +162,6 @@ def folded(key, counter):
 far = st.integers(-20_000, 20_000)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1_000_000), far, far)
 def test_a_tile_is_a_hash_of_layout_row_and_column(layout, row, column):
     there = world(layout=layout)
@@ -233,7 +232,7 @@ def nearest_of(there, kind, besides=()):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.sampled_from((NORTH, SOUTH, WEST, EAST, STAY)), max_size=12),
     st.sampled_from((0.1, 0.3, 0.9)),

@@ -312,7 +312,7 @@ def test_what_is_no_gridworld_is_refused(params, words):
 TILES = st.lists(st.sampled_from([".", ".", "#", "C1", "C2", "SD2"]), min_size=8, max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tiles=TILES, start=st.integers(0, 8), moves=st.integers(2, 4))
 def test_any_gridworld_is_solved_as_by_search_and_its_scripts_do_what_they_say(tiles, start, moves):
     tiles = [*tiles[:start], "A", *tiles[start:]]

@@ -182,7 +182,7 @@ def test_scripts_are_legal(name, which):
         vec.step(actions)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(slip=st.floats(0, 1), hazard=st.floats(0, 1), seed=st.integers(0, 2**31))
 def test_ladder_moves_as_its_probabilities_say(slip, hazard, seed):
     world = Ladder(slip=slip, hazard=hazard)

@@ -171,7 +171,7 @@ def test_a_random_agent_against_brute_force(seed, gamma):
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_swapping_policy_and_noop_turns_the_sign(seed, gamma):
     mdp, actors, policy = joint(seed)
     one = disempowerment(mdp, actors, policy, 0, gamma, samples=8)

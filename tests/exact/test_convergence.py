@@ -95,7 +95,7 @@ def distributions(draw):
 
 
 @given(distributions(), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_overlap_is_one_minus_mean_total_variation_whatever_the_order(rows, shuffler):
     pairs = [abs(a - b).sum() / 2 for a, b in combinations(rows, 2)]
     assert overlap(rows) == pytest.approx(1 - np.mean(pairs))
@@ -113,7 +113,7 @@ def test_overlap_is_one_minus_mean_total_variation_whatever_the_order(rows, shuf
     st.integers(2, 6),
     st.floats(0, 0.95),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_information_is_that_of_the_joint_table(seed, goals, base):
     rng = np.random.default_rng(seed)
     visits, weights = rng.random((3, goals)).round(1), rng.random(goals) + 0.1

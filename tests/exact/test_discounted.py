@@ -48,7 +48,7 @@ def wired(seed, states=6, actions=3):
     return TabularMDP.from_transitions({s: rows[s] for s in range(states - 1)}, terminal=[5])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 10_000),
     st.sampled_from([0.001, 0.3, 0.9, 0.999]),
@@ -67,7 +67,7 @@ def test_optimum_is_the_best_policy_and_the_error_is_certified(seed, gamma, stoc
         assert np.abs(found.values[:, i] - best).max() <= found.error + 1e-12 / (1 - gamma)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.sampled_from([0.01, 0.5, 0.99]), st.booleans())
 def test_a_policy_is_worth_what_its_linear_system_says(seed, gamma, stochastic):
     mdp = drawn(seed) if stochastic else wired(seed)

@@ -345,7 +345,7 @@ def rows_of(seed, inputs, outputs):
 SIZES = st.tuples(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 6))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIZES, st.data())
 def test_merging_outcomes_never_raises_capacity(size, data):
     rows = rows_of(*size)
@@ -355,7 +355,7 @@ def test_merging_outcomes_never_raises_capacity(size, data):
     assert capacity(merged)[0] <= capacity(rows)[0] + 1e-9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIZES)
 def test_capacity_lies_between_the_bounds_and_mixtures_add_nothing(size):
     rows = rows_of(*size)
@@ -368,7 +368,7 @@ def test_capacity_lies_between_the_bounds_and_mixtures_add_nothing(size):
     assert information(np.full(len(rows), 1 / len(rows)), rows) <= bits + error + 1e-12
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.booleans())
 def test_bounds_duplicates_and_a_stay_action(seed, n, sure):
     mdp = drawn(seed, sure, states=4, names=2)

@@ -117,7 +117,7 @@ def test_no_deterministic_policy_crosses_the_frontiers(seed):
     assert (minimal.success, minimal.acquisition) == pytest.approx((top, best))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), steps=st.integers(0, 6), gap=st.sampled_from([1e-6, 0.05]))
 def test_frontiers_are_monotone_convex_and_bounded(seed, steps, gap):
     mdp = drawn(seed, states=4, actions=3, steps=steps)

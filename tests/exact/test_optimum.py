@@ -124,7 +124,7 @@ def test_value_equals_a_plain_recursion(seed, gamma, spec, kind, k):
         assert found.value == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 5), gamma=st.sampled_from([0.7, 0.95]))
 def test_delay_keeps_optimal_policies_where_it_is_said_to(seed, k, gamma):
     mdp = drawn(seed, steps=5)
@@ -146,7 +146,7 @@ def test_delay_changes_the_optimum_below_gamma_1_somewhere():
     assert not np.allclose(found[:20], found[20:])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), gamma=st.sampled_from([0.7, 1.0]))
 def test_shaping_shifts_the_value_and_keeps_the_policies(seed, gamma):
     mdp = drawn(seed, steps=5)

@@ -249,7 +249,6 @@ def test_every_distinct_rearrangement_comes_once(values):
 
 
 @given(st.integers(1, 60), st.data())
-@settings(deadline=None)
 def test_exact_intervals_are_those_of_binomial_tests(n, data):
     k = data.draw(st.integers(0, n))
     low, high = clopper_pearson(k, n)
@@ -267,7 +266,7 @@ def test_exact_intervals_are_those_of_binomial_tests(n, data):
     st.floats(0.01, 100),
     st.floats(-5, 5),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_scaling_and_shifting_a_goal_changes_no_comparison(seed, gamma, scale, shift):
     mdp = drawn(seed % 7, states=2)
     reward = np.random.default_rng(seed).random(mdp.n_states)

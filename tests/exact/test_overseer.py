@@ -81,7 +81,7 @@ def test_payments_equal_a_plain_recursion(seed, aim, lookahead):
         assert table[t] == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6),
     lookahead=st.integers(1, 5),

@@ -200,7 +200,7 @@ graphs = st.dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(graphs, st.sampled_from([0.05, 0.5, 0.95]), st.integers(0, 99))
 def test_laws(ways, gamma, seed):
     mdp = TabularMDP.from_successors(ways)
@@ -237,7 +237,7 @@ def best_cycles(ways, reward):
     return [best(s) for s in sorted(ways)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(graphs, st.integers(0, 99), st.booleans())
 def test_limit_at_one_is_the_best_cycle(ways, seed, coarse):
     ways = {s: ways[s] for s in sorted(ways)}

@@ -78,7 +78,7 @@ def test_no_choice_is_undefined_not_zero():
     assert np.isnan(seeking(power(twins, 0.9, 10), np.array([0.5, 0.5])).score)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 999), st.floats(0, 1))
 def test_between_random_and_greedy_it_is_never_above_1(seed, mix):
     rng = np.random.default_rng(seed)

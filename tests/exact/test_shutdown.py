@@ -60,7 +60,7 @@ def by_enumeration(p, lambda_, k, n, ratio):
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     p=SHARES,
     lambda_=st.floats(0.05, 0.99),

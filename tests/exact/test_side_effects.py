@@ -332,7 +332,7 @@ def test_too_many_targets_are_refused(monkeypatch):
         reachability(TabularMDP.from_successors(VASE), 0.9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.booleans(), st.sampled_from(["sum", "mean ratio", "none"]))
 def test_laws_of_attainable_utility(seed, sure, scaling):
     mdp = drawn(seed, sure)
@@ -347,7 +347,7 @@ def test_laws_of_attainable_utility(seed, sure, scaling):
     assert more == pytest.approx((7 if scaling == "none" else 1) * found, abs=1e-7)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.booleans(), st.floats(0.05, 0.99))
 def test_laws_of_reachability(seed, sure, gamma):
     mdp = drawn(seed, sure)

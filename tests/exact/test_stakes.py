@@ -131,7 +131,7 @@ def expected_left(p, act):
     growth=st.floats(0, 1),
     steps=st.integers(1, 6),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_one_s_own_plot_is_nobody_s_loss(openness, neighbours, soil, growth, steps):
     small = {**TINY, "neighbours": neighbours, "soil": soil, "growth": growth, "max_steps": steps}
     found = stakes(world(**{**small, "openness": openness}))

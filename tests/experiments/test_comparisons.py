@@ -71,7 +71,7 @@ def test_many_pairs_are_kept_apart():
     st.integers(1, 3),
 )
 @example([(0.0, 0.0), (0.0, 1.2e-219)], 1)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_p_is_that_of_the_paired_t_test(pairs, copies):
     a, b = np.array(pairs).T
     group = np.repeat(np.arange(copies), len(a))

@@ -350,7 +350,7 @@ def test_each_lookahead_is_compared_with_the_longest_of_its_aim():
     assert shown == [("approval 8", "approval cap", -1.0), ("approval 16", "approval cap", 1.0)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.floats(-5, 5), min_size=3, max_size=6), st.floats(-3, 3))
 def test_a_trend_is_blind_to_a_seed_s_own_level_and_finds_a_line(levels, slope):
     trials = [

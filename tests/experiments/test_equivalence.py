@@ -137,7 +137,7 @@ def test_power_is_the_share_of_simulated_studies_that_find_equivalence():
     st.lists(st.floats(0, 1), min_size=2, max_size=12),
     st.lists(st.floats(0, 1), min_size=2, max_size=12),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_order_of_seeds_and_of_learners_does_not_matter(x, y):
     a, b = pd.Series(x, dtype=float), pd.Series(y, dtype=float)
     one = compare("here", MEASURES[0], 0.02, a, b)

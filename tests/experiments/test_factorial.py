@@ -100,7 +100,7 @@ def test_the_sign_of_an_interaction_depends_on_the_scale():
     assert max(raw.p, odds.p) < 0.001
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.05, 0.95), min_size=12, max_size=12), st.sampled_from(sorted(SCALES)))
 def test_swapping_two_levels_turns_the_sign(values, scale):
     cells = np.reshape(values, (3, 2, 2))

@@ -62,7 +62,7 @@ def test_smallest_margin_has_the_power_of_the_equivalence_test(seeds: int) -> No
     assert found == pytest.approx(0.8, abs=0.04)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 300), st.sampled_from(EFFECTS))
 def test_more_seeds_find_smaller_effects_and_never_more_than_the_approximation_promises(
     seeds: int, design: str

@@ -119,7 +119,7 @@ def test_at_the_edge_of_the_margin_tost_errs_at_its_rate():
     assert power_of(1.0, 400, "equivalence", true=1.0) == pytest.approx(0.05, abs=1e-3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.sampled_from(ALL), st.floats(0.25, 3), st.floats(0.3, 0.95))
 def test_the_exact_count_is_the_least_that_does(design, effect, power):
     n = int(seeds_exact(effect, design, power=power))
@@ -128,7 +128,7 @@ def test_the_exact_count_is_the_least_that_does(design, effect, power):
     assert smallest_effect(n, design, power=power) <= effect + 1e-6
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from(ALL), st.integers(2, 200), st.floats(0.3, 0.95))
 def test_the_smallest_effect_is_found_with_the_power_asked_for(design, seeds, power):
     effect = smallest_effect(seeds, design, power=power)

@@ -32,7 +32,7 @@ def test_no_event_in_sixteen_seeds_is_no_zero():
 
 
 @given(st.integers(1, 30), st.floats(0.02, 0.98))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_exact_interval_covers_at_least_as_often_as_said(n, share):
     chances = stats.binom.pmf(np.arange(n + 1), n, share)
     found = [proportion([1] * k + [0] * (n - k)) for k in range(n + 1)]
@@ -40,7 +40,7 @@ def test_the_exact_interval_covers_at_least_as_often_as_said(n, share):
     assert chances @ covers >= 0.95 - 1e-9
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(BITS, BITS)
 def test_exact_tests_agree_with_a_second_implementation(x, y):
     n, m = len(x), len(y)

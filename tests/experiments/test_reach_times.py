@@ -46,7 +46,7 @@ def test_remission_times_as_published():
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SEEDS)
 def test_kaplan_meier_agrees_with_statsmodels(seeds):
     times, reached = map(np.array, zip(*seeds, strict=True))
@@ -60,7 +60,7 @@ def test_kaplan_meier_agrees_with_statsmodels(seeds):
     assert (low, high) == ((half[0], half[0]) if half.size else (times.max(), inf))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SEEDS, SEEDS)
 def test_log_rank_agrees_with_statsmodels(a, b):
     (ta, ra), (tb, rb) = (map(np.array, zip(*seeds, strict=True)) for seeds in (a, b))
@@ -74,7 +74,7 @@ def test_log_rank_agrees_with_statsmodels(a, b):
     assert found == pytest.approx(min(max(float(theirs), least), 1), abs=1e-8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0.1, 100), min_size=2, max_size=20), st.floats(1, 120))
 def test_without_giving_up_it_is_the_mean_of_what_was_needed_at_most(times, horizon):
     found = restricted_mean(times, [True] * len(times), horizon)
@@ -156,7 +156,7 @@ def test_coverage_of_the_ratio():
     assert hits / repeats >= 0.92
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(SEEDS, SEEDS)
 def test_giving_up_earlier_only_widens_what_is_possible(a, b):
     (ta, ra), (tb, rb) = (map(np.array, zip(*seeds, strict=True)) for seeds in (a, b))

@@ -185,7 +185,7 @@ def test_strata_are_widened_by_their_own_freedom():
     assert hits / repeats == pytest.approx(0.95, abs=0.035)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=12), st.floats(0.1, 10))
 def test_intervals_hold_the_mean_and_scale_with_the_sample(values, factor):
     for method in METHODS:

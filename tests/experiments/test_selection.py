@@ -51,7 +51,7 @@ def test_equal_reach_leaves_the_plain_difference():
     assert found.interval_low < found.low < found.interval_high
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-10, 10), min_size=3, max_size=7), st.data())
 def test_bounds_are_the_extremes_over_who_would_have_been_selected(values, data):
     lost = data.draw(st.integers(1, len(values) - 1))
@@ -62,7 +62,7 @@ def test_bounds_are_the_extremes_over_who_would_have_been_selected(values, data)
     assert (found.low, found.high) == pytest.approx((min(means), max(means)), abs=1e-9)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=4, max_size=12), st.data())
 def test_laws(pairs, data):
     a, b = np.array(pairs).T

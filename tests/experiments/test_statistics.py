@@ -120,14 +120,14 @@ def test_a_missing_p_stays_missing_and_does_not_count():
     assert adjust([]).size == 0
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_adjusting_agrees_with_statsmodels(p):
     for ours, theirs in (("holm", "holm"), ("benjamini-hochberg", "fdr_bh")):
         assert adjust(p, ours) == pytest.approx(multipletests(p, method=theirs)[1], abs=1e-12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_adjusting_never_lowers_and_holm_is_within_bonferroni(p):
     holm, bh = adjust(p), adjust(p, "benjamini-hochberg")
@@ -163,7 +163,6 @@ def test_tost_equivalence():
     assert found == pytest.approx(TOST.expected, abs=TOST.tolerance)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=3, max_size=15),
     st.floats(0.1, 5),
@@ -203,7 +202,6 @@ def test_rounding_is_no_spread(paired):
     assert p_difference(np.add(x, 1), y, paired=paired) > 0.05
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(-5, 5), min_size=3, max_size=12),
     st.lists(st.floats(-5, 5), min_size=3, max_size=12),
