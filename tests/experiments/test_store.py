@@ -209,3 +209,8 @@ def test_a_file_address_is_its_folder(tmp_path: Path) -> None:
     for address in ("s3://bucket/x", "gs://bucket", "s3:/bucket/x", "file://elsewhere/x"):
         with pytest.raises(InvalidInput, match="--out"):
             Store(address)
+
+
+def test_first_seed_makes_another_study_and_its_default_none() -> None:
+    assert identity(study(first_seed=0)) == identity(study())
+    assert identity(study(first_seed=1)) != identity(study())

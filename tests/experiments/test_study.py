@@ -52,6 +52,7 @@ BAD_SHAPE: dict[str, tuple[dict[str, Any], str, str]] = {
     "scientific notation": ({"timesteps": "3e5"}, "timesteps", "write 300000"),
     "negative size": ({"timesteps": -3}, "timesteps", ">= 1"),
     "no seeds": ({"seeds": 0}, "seeds", ">= 1"),
+    "a first seed below 0": ({"first_seed": -1}, "first_seed", ">= 0"),
     "a truth value for a number": ({"seeds": True}, "seeds", "whole number"),
     "gamma too large": ({"gamma": 1.2}, "gamma", "(0, 1]"),
     "gamma zero": ({"gamma": [1, 0]}, "gamma[1]", "(0, 1]"),
@@ -240,6 +241,13 @@ def test_every_arm_observes_every_window_of_its_cap() -> None:
 def test_seeds_are_paired_across_cells_and_whole_seeds_come_first() -> None:
     grid = trials(study(rewards=["dense", "terminal"], seeds=3))
     assert [trial.seed for trial in grid] == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_study_may_use_seeds_that_chose_no_setting() -> None:
+    grid = trials(study(rewards=["dense", "terminal"], seeds=2, first_seed=10_001))
+    assert [trial.seed for trial in grid] == [10_001, 10_001, 10_002, 10_002]
+    usual = {trial.key for trial in trials(study(rewards=["dense", "terminal"], seeds=2))}
+    assert usual.isdisjoint(trial.key for trial in grid)
 
 
 def test_an_identity_changes_with_anything_in_the_configuration() -> None:

@@ -232,7 +232,8 @@ def trials(study: Study) -> tuple[Trial, ...]:
     The references come last, once each: what they do does not hang on a training seed.
     """
     grid = cells(study)
-    trained = (Trial(cell, seed, study.name) for seed in range(study.seeds) for cell in grid)
+    seeds = range(study.first_seed, study.first_seed + study.seeds)
+    trained = (Trial(cell, seed, study.name) for seed in seeds for cell in grid)
     once = (Trial(cell, 0, study.name) for cell in references(study, grid))
     return (*trained, *once)
 

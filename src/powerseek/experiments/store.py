@@ -452,6 +452,8 @@ def _content(study: Study) -> dict[str, Any]:
     # trained side by side leave the trials what they are.
     for name in ("seeds", "hypotheses", "references"):
         content.pop(name)
+    if content["first_seed"] == 0:  # a study kept its identity when the key was added
+        content.pop("first_seed")
     return content | {"cohort": None}
 
 

@@ -187,7 +187,8 @@ class Study(Dials):
         name: Name in the results and the report.
         cohort: Most trials that an agent trained in cohorts is trained in side by side
             (`powerseek.experiments.cohorts`); it changes no number.
-        seeds: Seeds per cell; the same integers 0 .. seeds-1 in every cell.
+        seeds: Seeds per cell; the same integers in every cell.
+        first_seed: The first of them. Settings are chosen on seeds that no report uses.
         timesteps: Environment steps of training per trial.
         competence: Levels at which a trial is also measured when it first reaches them; the
             highest is the gate for `censored`.
@@ -203,6 +204,7 @@ class Study(Dials):
     name: str = Field(description="a name", strict=True, min_length=1)
     cohort: Whole | None = Field(None, description=WHOLE)
     seeds: Whole = Field(1, description=WHOLE)
+    first_seed: int = Field(0, description="a whole number >= 0", strict=True, ge=0)
     timesteps: Whole = Field(description=WHOLE)
     competence: Annotated[list[PositiveShare], BeforeValidator(_listed)] = Field(
         [0.9], description="a number in (0, 1], or a list of them", min_length=1
