@@ -51,7 +51,8 @@ def measured(name: str, *, interpreted: bool = False, processes: int = 1) -> dic
 def main() -> None:
     """Measure everything, or what is chosen, and print tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--one", choices=sorted(ALL), help="run one measure, print JSON")
+    told = "run one measure, print JSON; a wrong name lists them"
+    parser.add_argument("--one", choices=sorted(ALL), metavar="NAME", help=told)
     parser.add_argument("tables", nargs="*", help=f"of {', '.join(TABLES)} [default: all]")
     given = parser.parse_args()
     if given.one:
