@@ -151,7 +151,7 @@ def test_the_caption_says_treatment_and_numbers():
     )
     assert "gamma 0.9" in most.treatment
     assert "n_step 5" in most.treatment
-    assert "size 4, same 1" in most.treatment  # the third has no such parameter
+    assert "same 1, size 4" in most.treatment  # the third has no such parameter
 
 
 @pytest.mark.parametrize(

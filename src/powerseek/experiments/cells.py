@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.parameters import in_words, told
 from powerseek.experiments.reading import File, Frame, Ints, Long, Source, unreadable
 
 Results: TypeAlias = pd.DataFrame | Long
@@ -111,7 +112,10 @@ def long(results: Results) -> Long:
 
 def _checked(source: Source) -> Long:
     _check(source.columns)
-    return Long(source, KEYS)
+    found = Long(source, KEYS)
+    found.words = in_words(found.every)
+    found.every = told(found.every, found.words)
+    return found
 
 
 def _check(columns: Sequence[str]) -> None:

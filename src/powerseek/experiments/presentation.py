@@ -79,7 +79,7 @@ def ranged(value: float, low: float, high: float) -> str:
 
 def dial(value: object) -> str:
     """The value of a dial as a user writes it."""
-    if value is None or value != value:
+    if value is None or value != value or value == "":
         return MISSING
     return f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -96,7 +96,8 @@ def setting(row: Mapping[str, object], names: Sequence[str]) -> str:
     for name in names:
         text = dial(row[name])
         if text != MISSING:
-            words.append(text if name == "reward" else f"{SPOKEN.get(name, name)} {text}")
+            plain = name in ("reward", "params")
+            words.append(text if plain else f"{SPOKEN.get(name, name)} {text}")
     return ", ".join(words)
 
 

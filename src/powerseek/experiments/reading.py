@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.parameters import Words
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -180,9 +181,11 @@ class Long:
         learning: These, and agents without any row that is not marked as failed.
         rows: Rows of the long table.
         units: The unit of each metric that has one.
+        words: What `every` says of parameters, by world and the JSON that the source has.
     """
 
     def __init__(self, source: Source, known: Sequence[str]) -> None:
+        self.words: Words = {}
         self._source = source
         # The number of each trial, and of the trials of each block in the order of their codes.
         self._number: dict[Any, int] = {}

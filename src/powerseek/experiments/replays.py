@@ -186,15 +186,10 @@ def _treatment(about: Mapping[str, Any], dials: pd.DataFrame) -> str:
     names = [*_TREATMENT, *(n for n in rare if dials[n].nunique(dropna=False) > 1)]
     if about["power_weight"]:
         names.insert(1, "power_weight")
-    words = [setting(about, names), *_varied(about, dials), f"seed {about['seed']}"]
+    if dials["params"].nunique(dropna=False) > 1:
+        names.append("params")
+    words = [setting(about, names), f"seed {about['seed']}"]
     return ", ".join(word for word in words if word)
-
-
-def _varied(about: Mapping[str, Any], dials: pd.DataFrame) -> list[str]:
-    """The world's parameters that differ between these agents."""
-    known = [json.loads(text) for text in dials["params"].dropna().unique()]
-    own = json.loads(about["params"])
-    return [f"{k} {v}" for k, v in own.items() if any(other.get(k) != v for other in known)]
 
 
 def _read(folder: Path, trial: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pandas as pd
 from powerseek.experiments.cells import Results, dials, learners, long, read_long, trials
 from powerseek.experiments.contrasts import contrasts
 from powerseek.experiments.hypotheses_text import Verdicts, refer, verdicts_of
+from powerseek.experiments.parameters import told
 from powerseek.experiments.table import summarise
 
 
@@ -72,4 +73,6 @@ class View:
     def table(self, name: str) -> pd.DataFrame | None:
         """A table beside the results (``frontiers``, ``curves``), None where there is none."""
         path = None if self.folder is None else self.folder / f"{name}.parquet"
-        return pd.read_parquet(path) if path is not None and path.is_file() else None
+        if path is None or not path.is_file():
+            return None
+        return told(pd.read_parquet(path), self.results.words)
