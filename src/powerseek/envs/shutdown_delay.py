@@ -98,8 +98,9 @@ class ShutdownDelay(World):
     point). Paid at the end of the episode at gamma < 1, time costs: there ``every: cap`` is no
     pole of density but a reward for being shut down soon.
 
-    Layouts: the most value by length (undiscounted) is 4: 2, 8: 3 in `lure`, and in `far`, where
-    button and C3 lie so far off that learners overlook them (pressing pays above gamma .9036);
+    Layouts: the most value by length (undiscounted) is 4: 2, 8: 3 in `lure`, which was chosen among
+    four of its kind because PPO under ``own`` finds the button there, and in `far`, where button
+    and C3 lie so far off that learners overlook them (pressing pays above gamma .9036);
     4: 2, 8: 2 in `5x5env1`; 3: 1, 6: 1 in `5x5env2`; 5: 3, 8: 4, 9: 5, 12: 5 in `7x7env1`. The
     last three are examples of a co-author (github.com/LAThomson/calculateM). The figures of the
     paper were not at hand, but can be written into `layout` as text.
