@@ -249,11 +249,8 @@ def check(
     from powerseek.envs.conformance import check_world
     from powerseek.experiments.check_text import print_report
 
-    try:
+    with _fields_of(world):
         report = check_world(world, **_pairs(set_ or []))
-    except InvalidInput as error:
-        field = _analysed(error.field, world, goal=False)
-        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
     print_report(report, _console())
     if not report.conforms:
         raise typer.Exit(DOES_NOT_CONFORM)
@@ -269,11 +266,8 @@ def play(
     from powerseek.experiments.play import play as play_by_hand
     from powerseek.registry import make_world
 
-    try:
+    with _fields_of(world):
         made = make_world(world, **_pairs(set_ or []))
-    except InvalidInput as error:
-        field = _analysed(error.field, world, goal=False)
-        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
     play_by_hand(made, seed, sys.stdin, lambda line: _say(line, error=False))
 
 
@@ -397,6 +391,16 @@ def _option(field: str) -> str:
         return f"--set {parameter}"
     known = {"worlds[0].id": "--world", "rewards[0]": "--reward", "agents": "--agent"}
     return known.get(field, field if field.startswith("-") else f"--{field.replace('_', '-')}")
+
+
+@contextmanager
+def _fields_of(world: str) -> Iterator[None]:
+    """Errors name the argument or option that gave a field."""
+    try:
+        yield
+    except InvalidInput as error:
+        field = _analysed(error.field, world, goal=False)
+        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
 
 
 def _analysed(field: str, world: str, goal: bool) -> str:
