@@ -25,11 +25,15 @@ SEED = 20_000
 """Apart from the seeds of studies (0 and up) and of tuning (10,000 and up)."""
 
 
-def _rate(step: Callable[[], int]) -> float:
-    """Steps per second of `step`, which returns how many it took, over some seconds."""
+def rate(
+    step: Callable[[], int],
+    seconds: float = SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Steps per second of `clock` of `step`, which returns how many it took, over some seconds."""
     step()
-    taken, begun = 0, time.perf_counter()
-    while (spent := time.perf_counter() - begun) < SECONDS:
+    taken, begun = 0, clock()
+    while (spent := clock() - begun) < seconds:
         taken += step()
     return taken / spent
 
@@ -47,7 +51,7 @@ def simulator(world: str) -> dict[str, float]:
                 vec.step(actions[next(turn) % 64])
             return 50 * vec.n
 
-        speeds[str(copies)] = _rate(step)
+        speeds[str(copies)] = rate(step)
     return speeds
 
 
@@ -78,7 +82,7 @@ def _vec_env(envs: Any) -> float:
             envs.step(actions[next(turn) % 64])
         return 10 * int(envs.num_envs)
 
-    return _rate(step)
+    return rate(step)
 
 
 def _task() -> Task:

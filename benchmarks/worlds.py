@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 import powerseek
+from benchmarks.measures import rate
 from powerseek.envs import VecWorld
 from powerseek.registry import worlds
 
@@ -28,15 +29,6 @@ COPIES = (1, 64, 1024)
 DRAWS = 256
 TARGET = 50
 """`minichess`, in steps of two plies, against pgx's gardner_chess, in steps of one, at least."""
-
-
-def _rate(step: Callable[[], int]) -> float:
-    """Steps per second of processor time of `step`, which returns how many it took."""
-    step()
-    taken, begun = 0, time.process_time()
-    while (spent := time.process_time() - begun) < SECONDS:
-        taken += step()
-    return taken / spent
 
 
 @numba.njit
@@ -75,7 +67,7 @@ def _ours(world: str, copies: int) -> float:
             at += 1
         return turns * copies
 
-    return _rate(step)
+    return rate(step, SECONDS, time.process_time)
 
 
 def cartpole() -> dict[str, float]:
@@ -109,7 +101,7 @@ def _sync(id: str, wrap: Callable[[Any], Any], copies: int) -> float:
         at += 1
         return copies
 
-    return _rate(step)
+    return rate(step, SECONDS, time.process_time)
 
 
 def pgx_chess() -> dict[str, float]:
@@ -172,7 +164,7 @@ def _jax(
         seen(states).block_until_ready()
         return copies
 
-    return _rate(step)
+    return rate(step, SECONDS, time.process_time)
 
 
 BENCH = "pip install -e '.[bench]'"

@@ -212,7 +212,7 @@ def analyse(
     from powerseek.experiments.files import folder_of
 
     folder = folder_of(out or Path("runs") / "analyse" / world)
-    try:
+    with _fields_of(world, goal is not None):
         check_out(folder)
         made = world_of(world, _pairs(set_ or []), None if goal is None else _value(goal, "--goal"))
         with watching(Console(stderr=True)) as watch:
@@ -227,9 +227,6 @@ def analyse(
                 watch=watch,
                 begin=lambda: make_folder(folder),
             )
-    except InvalidInput as error:
-        field = _analysed(error.field, world, goal is not None)
-        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
     print_analysis(found, _console())
     from powerseek.experiments.maps import write_pictures
 
@@ -281,10 +278,10 @@ def envs(
     if world is not None:
         return _say(listing.page(world), error=False)
     found, wrong = listing.lines()
-    wide = max(len(name) for name, _ in found)
+    console, wide = _console(), max(len(name) for name, _ in found)
     for name, first in found:
         line = f"[bold]{name:<{wide}}[/bold]  {escape(first)}"
-        _console().print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
     for words in wrong:
         _say(f"warning: {words}")
     _say("\nMore about one, and its parameters: powerseek envs WORLD", error=False)
@@ -394,17 +391,17 @@ def _option(field: str) -> str:
 
 
 @contextmanager
-def _fields_of(world: str) -> Iterator[None]:
-    """Errors name the argument or option that gave a field."""
+def _fields_of(world: str, goal: bool = False) -> Iterator[None]:
+    """Errors name the argument or option that gave a field; `goal`: whether --goal was given."""
     try:
         yield
     except InvalidInput as error:
-        field = _analysed(error.field, world, goal=False)
+        field = _analysed(error.field, world, goal)
         raise InvalidInput(field, error.value, error.allowed, error.hint) from None
 
 
 def _analysed(field: str, world: str, goal: bool) -> str:
-    """The argument or option of `analyse` that gave a field."""
+    """The argument or option that gave a field of a world named by an argument."""
     if field == "world":
         return "WORLD"
     if field == f"{world} parameter":
