@@ -101,6 +101,16 @@ class Prepared(NamedTuple):
     fields: NDArray[np.int64]
 
 
+def most_units(openness: int, stock_cap: int, wood_cap: int) -> float:
+    """Most units of goods and capital that the map lets one hold at once."""
+    most = float(stock_cap)
+    if openness >= 1:
+        most += wood_cap + TOOL_UNITS
+    if openness >= 2:
+        most += LEVEL_UNITS * MAX_LEVEL
+    return most
+
+
 @register_world("homestead")
 class Homestead(World):
     """Deliver a quota of one good from a 3 x 3 plot, with capital on offer beyond the fence.
@@ -246,11 +256,6 @@ class Homestead(World):
         kind = np.array([[KINDS.get(letter, NOTHING) for letter in line[:columns]] for line in MAP])
         kind[switch] = SWITCH
         wood_cap = WOOD_CAP if params.goal == GRAIN else min(params.quota, params.stock_cap)
-        most = float(params.stock_cap)
-        if params.openness >= 1:
-            most += wood_cap + TOOL_UNITS
-        if params.openness >= 2:
-            most += LEVEL_UNITS * MAX_LEVEL
         return Prepared(
             openness=params.openness,
             goal=params.goal,
@@ -266,7 +271,7 @@ class Homestead(World):
             columns=columns,
             switch_row=switch[0],
             switch_column=switch[1],
-            most_units=most,
+            most_units=most_units(params.openness, params.stock_cap, wood_cap),
             kind=kind,
             moves=MOVES,
             fields=FIELDS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from powerseek.envs.homestead import Homestead, HomesteadParams
+from powerseek.envs.homestead import Homestead, HomesteadParams, most_units
 from powerseek.envs.homestead_rules import (
     DEPOT,
     FIELD,
@@ -15,7 +15,6 @@ from powerseek.envs.homestead_rules import (
     PLOT,
     PRODUCER,
     TOOL,
-    TOOL_UNITS,
     WOOD,
     WOOD_CAP,
 )
@@ -158,12 +157,13 @@ def prepare(params: PlaneParams) -> dict[str, Any]:
     carrier = nearest(params.layout, CARRIER, reach)
     more = MAX_CARRIERS if plane else 0
     levels = PLANE_LEVELS if plane else MAX_LEVEL
+    on_map = most_units(params.openness, params.stock_cap, wood_cap)
     units = 2 * more + CARRIER_UNITS * more + LEVEL_UNITS * (levels - MAX_LEVEL) * plane
     return {
         **home._asdict(),
         "goal": params.goal,
         "wood_cap": wood_cap,
-        "most_units": _home_units(params, wood_cap) + units + 2 * CLAIM_UNITS * params.claims,
+        "most_units": on_map + units + 2 * CLAIM_UNITS * params.claims,
         "plane": plane,
         "most_grain": params.stock_cap + more,
         "most_wood": wood_cap + more,
@@ -182,13 +182,3 @@ def prepare(params: PlaneParams) -> dict[str, Any]:
         "carrier_row": carrier[0],
         "carrier_column": carrier[1],
     }
-
-
-def _home_units(params: PlaneParams, wood_cap: int) -> float:
-    """Most units that the map of `homestead` lets one hold, as `Homestead.prepare` counts."""
-    most = float(params.stock_cap)
-    if params.openness >= 1:
-        most += wood_cap + TOOL_UNITS
-    if params.openness >= 2:
-        most += LEVEL_UNITS * MAX_LEVEL
-    return most

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from powerseek.envs.world import WorldError
+from powerseek.exact.lengths import GAMMA
 from powerseek.metrics.context import Context
 from powerseek.metrics.intervals import percentile
 from powerseek.registry import register_metric
 from powerseek.types import Floats, Measurement
-
-GAMMA = 0.95
-"""Discount of what is collected, the same for all agents (that of arXiv:2407.00805)."""
 
 
 @register_metric("usefulness")
