@@ -15,7 +15,7 @@ BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install -qq -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study test bench clean
+.PHONY: help setup study test bench golden clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
@@ -35,6 +35,12 @@ test: .venv/.test ## lint, format, types and tests (the wheel's included)
 
 bench: .venv/.bench ## measure speed against peers and against the physical limit
 	@$(BIN)/python -m benchmarks
+
+# BASE's code runs with this environment's libraries; its results stay in temporary folders.
+golden: .venv/.test ## compare the rows of a tiny study with another commit's: make golden BASE=main
+	@git worktree add --detach --force .golden $(or $(BASE),HEAD) >/dev/null 2>&1
+	@$(BIN)/python tests/golden.py src .golden/src; code=$$?; \
+	  git worktree remove --force .golden; exit $$code
 
 clean: ## remove .venv, builds and caches (never runs/)
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

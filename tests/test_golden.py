@@ -1,0 +1,33 @@
+"""Rows keep their values until a commit changes them on purpose, and says so here."""
+
+from __future__ import annotations
+
+import golden
+import pytest
+
+GOLDEN = "a62fc59c6a80cb3a1bba85bd4e6bbd824e6853b11ac00e99af626d832f2d72b2"
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return golden.rows(tmp_path_factory.mktemp("golden") / "run")
+
+
+def test_rows_are_the_golden_ones(table):
+    assert golden.digest(table) == GOLDEN
+
+
+@pytest.mark.parametrize("name", ["value", "status", "n"])
+def test_a_changed_row_shows(table, name):
+    row = table.index[(table["agent"] == "optimum") & (table["metric"] == "success")][0]
+    changed = table.astype(object)
+    changed.loc[row, name] = "ok!" if name == "status" else table.loc[row, name] + 1
+    assert golden.digest(changed) != golden.digest(table)
+
+
+def test_a_trained_value_is_no_part_of_it_but_its_count_is(table):
+    row = table.index[(table["updates"] > 0) & (table["metric"] == "return")][0]
+    for name, counts in (("value", False), ("updates", True)):
+        changed = table.astype(object)
+        changed.loc[row, name] = 7
+        assert (golden.digest(changed) != golden.digest(table)) == counts
