@@ -97,7 +97,7 @@ def _library(
     """Stable-Baselines3 on compiled copies, as `train` runs it, but for the threads."""
     import torch
 
-    from powerseek.agents.sb3 import NetworkPolicy, _new
+    from powerseek.agents.sb3.adapter import NetworkPolicy, _new
     from powerseek.agents.settings import settings_for
 
     torch.set_num_threads(threads)
@@ -115,7 +115,7 @@ def plain(case: str) -> dict[str, float]:
 
     from benchmarks.measures import _plain_episode
     from benchmarks.plain import PlainEnv
-    from powerseek.agents.sb3 import PASSED_ON, network_settings
+    from powerseek.agents.sb3.adapter import PASSED_ON, network_settings
     from powerseek.agents.settings import settings_for
 
     torch.set_num_threads(1)
@@ -203,9 +203,9 @@ def limit(case: str) -> dict[str, float]:
     """
     import torch
 
-    from powerseek.agents.cohort_lanes import CHUNK, add_product, padded
-    from powerseek.agents.cohort_model import untrained_network
-    from powerseek.agents.cohort_ppo import Learner, Workshop
+    from powerseek.agents.cohort.export import untrained_network
+    from powerseek.agents.cohort.ppo import Learner, Workshop
+    from powerseek.agents.cohort.simd import CHUNK, add_product, padded
     from powerseek.agents.settings import settings_for
     from powerseek.envs.task import VecTask
 
@@ -258,10 +258,10 @@ def throughput() -> dict[str, float]:
     """
     from dataclasses import replace
 
-    from powerseek.experiments.cohorts import packed
-    from powerseek.experiments.grid import trials as trials_of
-    from powerseek.experiments.study import load_study
-    from powerseek.experiments.trial import run_cohort
+    from powerseek.experiments.study.grid import trials as trials_of
+    from powerseek.experiments.study.schema import load_study
+    from powerseek.experiments.sweep.cohorts import packed
+    from powerseek.experiments.sweep.trial import run_cohort
 
     study = load_study("docs/studies/throughput.yaml")
     grid = [trial for trial in trials_of(study) if trial.seed == 0]

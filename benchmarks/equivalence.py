@@ -28,10 +28,10 @@ from benchmarks.equivalence_groups import (
     settings,
 )
 from powerseek.errors import InvalidInput
-from powerseek.experiments.cells import read_results
-from powerseek.experiments.reach_times import budget_ratio, p_log_rank
-from powerseek.experiments.resampling import bootstrap
-from powerseek.experiments.statistics import iqms
+from powerseek.experiments.results.table import read_results
+from powerseek.experiments.statistics.resampling import bootstrap
+from powerseek.experiments.statistics.survival import budget_ratio, p_log_rank
+from powerseek.experiments.statistics.tests import iqms
 
 
 def shown(one: Comparison) -> dict[str, str]:

@@ -23,11 +23,11 @@ import powerseek
 from benchmarks.equivalence_groups import COHORT, LIBRARY, MEASURES
 from powerseek.agents import calmed, rollout, train
 from powerseek.envs.task import Task
-from powerseek.experiments.grid import cells
-from powerseek.experiments.power_analysis import power_of
-from powerseek.experiments.resampling import Floats
-from powerseek.experiments.statistics import p_difference, p_equivalence
-from powerseek.experiments.study import load_study
+from powerseek.experiments.statistics.power_analysis import power_of
+from powerseek.experiments.statistics.resampling import Floats
+from powerseek.experiments.statistics.tests import p_difference, p_equivalence
+from powerseek.experiments.study.grid import cells
+from powerseek.experiments.study.schema import load_study
 
 STUDY = Path(__file__).parents[1] / "docs/studies/equivalence.yaml"
 FIRST, PAIRS, EPISODES = 30_000, 150, 1000

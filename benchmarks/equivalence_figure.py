@@ -23,8 +23,16 @@ from benchmarks.equivalence_groups import (
     Measure,
     number,
 )
-from powerseek.experiments.drawing import BLUE, GREEN, ORANGE, RED, WIDTH, Picture, Theme
-from powerseek.experiments.resampling import Floats, bootstrap
+from powerseek.experiments.report.figures.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    WIDTH,
+    Picture,
+    Theme,
+)
+from powerseek.experiments.statistics.resampling import Floats, bootstrap
 
 DRAWN = ("competence", "success", "excess", "steps")
 LEARNERS = ((LIBRARY, BLUE, "s", -0.13), (COHORT, ORANGE, "o", 0.13))

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import powerseek
 from powerseek.envs import VecWorld, World, script
-from powerseek.envs.picture import MARGIN, rgb
+from powerseek.envs.render import MARGIN, rgb
 
 COPIES, LONGEST = 64, 400
 MOMENT = 0.6

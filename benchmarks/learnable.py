@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from powerseek.experiments.drawing import BLUE, WIDTH, Picture, Theme
+from powerseek.experiments.report.figures.style import BLUE, WIDTH, Picture, Theme
 
 GATE = 0.9
 """Competence from which power may be read."""

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from powerseek.experiments.cells import MEASURES
-from powerseek.experiments.store import SCHEMA
+from powerseek.experiments.results.store import SCHEMA
+from powerseek.experiments.results.table import MEASURES
 
 OPENNESS, PAY, GAMMAS, STEPS = (
     (0.0, 1.0, 2.0, 4.0, 8.0),

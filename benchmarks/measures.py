@@ -57,7 +57,7 @@ def simulator(world: str) -> dict[str, float]:
 
 def sb3_simulator() -> dict[str, float]:
     """The compiled world through Stable-Baselines3's VecEnv interface."""
-    from powerseek.agents.sb3 import TaskVecEnv
+    from powerseek.agents.sb3.adapter import TaskVecEnv
 
     return {"steps_per_second": _vec_env(TaskVecEnv(_task(), COPIES, SEED))}
 

@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 
 import powerseek
-from powerseek.envs import chance
+from powerseek.envs.engine import chance
 
 
 def _flip(c: random.Random, p: float) -> bool:

@@ -34,11 +34,11 @@ def report(cells: int, seeds: int) -> dict[str, float]:
         the largest memory of the process; ``megabytes`` of the page; ``size``, the trials;
         ``rows`` of their results.
     """
-    from powerseek.experiments.markdown import write_summary
-    from powerseek.experiments.report import write_report
-    from powerseek.experiments.sections import sections, write_figures
-    from powerseek.experiments.terminal import print_table
-    from powerseek.experiments.view import View
+    from powerseek.experiments.analysis.view import View
+    from powerseek.experiments.report.html import write_report
+    from powerseek.experiments.report.markdown import write_summary
+    from powerseek.experiments.report.sections import sections, write_figures
+    from powerseek.experiments.report.terminal import print_table
 
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)

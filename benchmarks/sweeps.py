@@ -37,13 +37,13 @@ def overhead(trials: int) -> dict[str, float]:
     """
     from rich.console import Console
 
-    from powerseek.experiments.beside import write_tables
-    from powerseek.experiments.grid import trials as trials_of
-    from powerseek.experiments.progress import Display, Tally
-    from powerseek.experiments.store import Store
-    from powerseek.experiments.study import make_study
-    from powerseek.experiments.sweep import run_trials
-    from powerseek.experiments.trial import run_trial
+    from powerseek.experiments.results.side_tables import write_tables
+    from powerseek.experiments.results.store import Store
+    from powerseek.experiments.study.grid import trials as trials_of
+    from powerseek.experiments.study.schema import make_study
+    from powerseek.experiments.sweep.progress import Display, Tally
+    from powerseek.experiments.sweep.trial import run_trial
+    from powerseek.experiments.sweep.tune import run_trials
 
     workers = min(2, os.cpu_count() or 1)
     study = make_study(given(trials))

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from powerseek.envs.chance import flip, mix, pick, rule, to_unit
+from powerseek.envs.engine.chance import flip, mix, pick, rule, to_unit
 from powerseek.envs.world import Fact, World
 
 NEEDED, MOST = 2, 3

@@ -30,14 +30,14 @@ MAY_IMPORT = {
 }
 # What single modules may import on top of their room.
 ONLY_IN = {
-    "experiments/sweep.py": {"ray"},
-    "experiments/density_figures.py": {"matplotlib"},
-    "experiments/drawing.py": {"matplotlib", "PIL"},
-    "experiments/figures.py": {"matplotlib"},
-    "experiments/maps.py": {"matplotlib"},
-    "experiments/reach_figures.py": {"matplotlib"},
-    "experiments/ruler.py": {"matplotlib"},
-    "experiments/scatter.py": {"matplotlib"},
+    "experiments/sweep/tune.py": {"ray"},
+    "experiments/report/figures/density.py": {"matplotlib"},
+    "experiments/report/figures/style.py": {"matplotlib", "PIL"},
+    "experiments/report/figures/treatments.py": {"matplotlib"},
+    "experiments/cli/analyse_figures.py": {"matplotlib"},
+    "experiments/report/figures/reach.py": {"matplotlib"},
+    "experiments/report/figures/calibration.py": {"matplotlib"},
+    "experiments/report/figures/scatter.py": {"matplotlib"},
 }
 
 
@@ -136,9 +136,9 @@ def test_every_room_is_checked():
         ("envs/a.py", "import powerseek.exact.mdp as m", "powerseek.exact.mdp"),
         ("envs/a.py", "import stable_baselines3", "stable_baselines3"),
         ("exact/a.py", "import gymnasium", "gymnasium"),
-        ("experiments/trial.py", "import ray", "ray"),
-        ("experiments/trial.py", "import torch", "torch"),
-        ("experiments/table.py", "from matplotlib import pyplot", "matplotlib"),
+        ("experiments/sweep/trial.py", "import ray", "ray"),
+        ("experiments/sweep/trial.py", "import torch", "torch"),
+        ("experiments/analysis/summary.py", "from matplotlib import pyplot", "matplotlib"),
         ("registry.py", "from powerseek.envs.world import World", "powerseek.envs.world"),
         ("registry.py", "import numba", "numba"),
     ],
@@ -153,8 +153,11 @@ def test_checker_sees_a_forbidden_import(path, source, culprit):
     [
         ("metrics/a.py", "import math\nimport numpy as np\nfrom powerseek.exact.mdp import x"),
         ("metrics/a.py", "from powerseek import make_world\nfrom . import b\nfrom .b import c"),
-        ("experiments/sweep.py", "from ray import tune"),
-        ("experiments/figures.py", "def f():\n    import matplotlib.pyplot as plt"),
+        ("experiments/sweep/tune.py", "from ray import tune"),
+        (
+            "experiments/report/figures/treatments.py",
+            "def f():\n    import matplotlib.pyplot as plt",
+        ),
         ("registry.py", "if TYPE_CHECKING:\n    from powerseek.envs.world import World"),
     ],
 )
@@ -173,7 +176,7 @@ HEAVY = {"matplotlib", "numba", "pandas", "ray", "scipy", *LEARNING}
         ("powerseek.envs", LEARNING | {"ray"}),
         ("powerseek.exact", LEARNING | {"ray"}),
         ("powerseek.metrics", LEARNING | {"ray"}),
-        ("powerseek.experiments.cli", LEARNING | {"ray", "matplotlib"}),
+        ("powerseek.experiments.cli.main", LEARNING | {"ray", "matplotlib"}),
     ],
 )
 def test_importing_loads_nothing_heavy(module, unwanted):

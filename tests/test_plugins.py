@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from installed import ROOT, built, copied, install, new_environment, run, site_of, started
 
-from powerseek.experiments.new_world import names_of, written
+from powerseek.experiments.cli.new_world import names_of, written
 
 ORCHARD = ROOT / "examples" / "orchard"
 FAULTY = {

@@ -6,8 +6,8 @@ import numpy as np
 
 import powerseek
 from powerseek.envs import VecWorld
-from powerseek.envs.chance import flip, pick, rule, weighted
-from powerseek.envs.vec import loop_views
+from powerseek.envs.engine.chance import flip, pick, rule, weighted
+from powerseek.envs.engine.vec import loop_views
 from powerseek.envs.world import Fact, World
 
 

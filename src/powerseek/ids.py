@@ -29,7 +29,7 @@ def register_ids() -> None:
         if id not in gymnasium.registry:
             gymnasium.register(
                 id,
-                entry_point="powerseek.envs.gym:WorldEnv",
-                vector_entry_point="powerseek.envs.gym:WorldVectorEnv",
+                entry_point="powerseek.envs.adapters.gym:WorldEnv",
+                vector_entry_point="powerseek.envs.adapters.gym:WorldVectorEnv",
                 kwargs={"world": world},
             )

@@ -19,7 +19,7 @@ from worlds import Ladder
 
 from powerseek.agents import Checkpoint, CheckpointIgnored, train
 from powerseek.agents.checkpoint import CARD
-from powerseek.agents.resume import ARRAYS, NETWORKS, STATE
+from powerseek.agents.sb3.checkpointing import ARRAYS, NETWORKS, STATE
 from powerseek.envs.task import Task
 
 N, STEPS, SEED, UPDATES, CUT = 12, 10, 5, 4, 2

@@ -13,7 +13,7 @@ from worlds import Ladder
 
 import powerseek
 from powerseek.agents import RandomPolicy, ScriptedPolicy, calmed, rollout, rollouts, train
-from powerseek.envs.foreign import ForeignWorld
+from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 

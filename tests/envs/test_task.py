@@ -8,7 +8,7 @@ from known import known
 from worlds import Ladder, make, random_actions
 
 import powerseek
-from powerseek.envs.rewards import ConfoundWarning
+from powerseek.envs.rewards.spec import ConfoundWarning
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import Fact, World
 from powerseek.errors import InvalidInput

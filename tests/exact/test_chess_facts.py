@@ -13,7 +13,7 @@ import pytest
 from known import known
 
 import powerseek
-from powerseek.envs.endgame_board import DIRECTIONS, make_board
+from powerseek.envs.worlds.endgame.board import DIRECTIONS, make_board
 from powerseek.exact import TabularMDP, enumerate_world
 
 ORTHOGONAL = np.array([len(name) == 1 for name in DIRECTIONS])

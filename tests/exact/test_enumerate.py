@@ -9,8 +9,8 @@ from worlds import ENUMERABLE, Ladder
 
 import powerseek
 from powerseek.envs import VecWorld, World, WorldError, describe, expand
-from powerseek.envs.chance import flip, rule
-from powerseek.envs.foreign import ForeignWorld
+from powerseek.envs.adapters.foreign import ForeignWorld
+from powerseek.envs.engine.chance import flip, rule
 from powerseek.envs.world import Fact
 from powerseek.errors import InvalidInput
 from powerseek.exact import (

@@ -9,7 +9,7 @@ from known import known
 from scipy.optimize import brentq
 
 import powerseek
-from powerseek.envs.off_switch import BUTTON, GOAL, START, distances
+from powerseek.envs.worlds.off_switch import BUTTON, GOAL, START, distances
 from powerseek.exact import (
     TabularMDP,
     enumerate_world,
@@ -18,8 +18,8 @@ from powerseek.exact import (
     random_policy,
     scripted_policy,
 )
-from powerseek.exact.discounted import action_values, policy_values, solve
-from powerseek.exact.finite import follow
+from powerseek.exact.solvers.discounted import action_values, policy_values, solve
+from powerseek.exact.solvers.finite import follow
 
 # offswitch_leike_level1, offswitch_gamma_threshold
 

@@ -11,11 +11,11 @@ from known import known
 from scipy.optimize import brentq
 from worlds import Ladder
 
-from powerseek.envs.rewards import Arm, make_arm
+from powerseek.envs.rewards.spec import Arm, make_arm
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerated, evaluate, most, need, optimum
-from powerseek.exact.discounted import action_values, solve
-from powerseek.exact.outcome import CRITERIA
+from powerseek.exact.solvers.discounted import action_values, solve
+from powerseek.exact.solvers.outcome import CRITERIA
 
 INVEST = known("invest_horizon_threshold")
 THRESHOLDS = [

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from worlds import Ladder, random_actions
 
 import powerseek
-from powerseek.envs.judged import Judged
-from powerseek.envs.rewards import Oversight, make_arm
+from powerseek.envs.rewards.oversight import Judged
+from powerseek.envs.rewards.spec import Oversight, make_arm
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
-from powerseek.exact import TabularMDP, aims, enumerate_world, enumerated, evaluate, need, optimum
-from powerseek.exact.aims import SLACK, aim_of, certified
+from powerseek.exact import TabularMDP, enumerate_world, enumerated, evaluate, need, optimum
+from powerseek.exact import objectives as aims
+from powerseek.exact.objectives import SLACK, aim_of, certified
 from powerseek.exact.overseen import overseen
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, records_of
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from powerseek.experiments.grid import cautions, cells
-from powerseek.experiments.preregistration import primary_claims
-from powerseek.experiments.study import Study, make_study
+from powerseek.experiments.study.grid import cautions, cells
+from powerseek.experiments.study.preregistration import primary_claims
+from powerseek.experiments.study.schema import Study, make_study
 
 LOSS: dict[str, Any] = {
     **{"id": "H4b", "contrast": "level", "arm": "dense", "measure": "disempowerment"},

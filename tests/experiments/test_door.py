@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from powerseek.experiments.grid import cells
-from powerseek.experiments.study import load_study
+from powerseek.experiments.study.grid import cells
+from powerseek.experiments.study.schema import load_study
 from powerseek.registry import make_world
 
 STUDY = Path(__file__).parents[2] / "docs" / "studies" / "door.yaml"

@@ -22,9 +22,9 @@ from benchmarks.equivalence_figure import picture
 from benchmarks.equivalence_groups import COHORT, LIBRARY, MEASURES, compare, compared
 from benchmarks.equivalence_groups import settings as settings_of
 from powerseek.errors import InvalidInput
-from powerseek.experiments.drawing import LIGHT
-from powerseek.experiments.grid import cells
-from powerseek.experiments.study import load_study
+from powerseek.experiments.report.figures.style import LIGHT
+from powerseek.experiments.study.grid import cells
+from powerseek.experiments.study.schema import load_study
 
 STUDY = "docs/studies/equivalence.yaml"
 SEEDS = 20

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from powerseek.envs.off_switch import OffSwitch
+from powerseek.envs.worlds.off_switch import OffSwitch
 from powerseek.errors import InvalidInput
-from powerseek.experiments.grid import cells, trials
-from powerseek.experiments.plan import make_plan
-from powerseek.experiments.preregistration import registration
-from powerseek.experiments.store import Store, identity
-from powerseek.experiments.study import make_study
+from powerseek.experiments.plan.plan import make_plan
+from powerseek.experiments.results.store import Store, identity
+from powerseek.experiments.study.grid import cells, trials
+from powerseek.experiments.study.preregistration import registration
+from powerseek.experiments.study.schema import make_study
 
 HOMESTEAD = {"id": "homestead", "openness": [0, 1], "max_steps": [8, 12]}
 

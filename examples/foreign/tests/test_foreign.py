@@ -14,7 +14,7 @@ import numpy as np
 import powerseek.registry
 import pytest
 from powerseek.envs import assert_conforms
-from powerseek.envs.foreign import VecForeign
+from powerseek.envs.adapters.foreign import VecForeign
 from powerseek.errors import InvalidInput, NotInstalled
 from powerseek.registry import Registry
 
@@ -119,7 +119,7 @@ def test_what_is_gained_is_what_the_inventory_grew_by() -> None:
 
 DIGEST = """
 import hashlib, numpy as np, powerseek
-from powerseek.envs.foreign import VecForeign
+from powerseek.envs.adapters.foreign import VecForeign
 import powerseek_foreign.crafting
 vec = VecForeign(powerseek.make_world("foreign.crafter"), 2, 5)
 seen = hashlib.sha256()

@@ -3,11 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from powerseek.agents.checkpoint import Checkpoint, CheckpointIgnored
-from powerseek.agents.rollout import calmed, probed, rollout, rollouts
-from powerseek.agents.scripted import RandomPolicy, ScriptedPolicy
-from powerseek.agents.settings import settings_for
-from powerseek.agents.training import (
+from powerseek.agents.base import (
     Builder,
     Callback,
     CohortAgent,
@@ -19,10 +15,14 @@ from powerseek.agents.training import (
     check_agent,
     train,
 )
+from powerseek.agents.checkpoint import Checkpoint, CheckpointIgnored
+from powerseek.agents.rollout import calmed, probed, rollout, rollouts
+from powerseek.agents.scripted import RandomPolicy, ScriptedPolicy
+from powerseek.agents.settings import settings_for
 
 if TYPE_CHECKING:
-    from powerseek.agents.cohort import train_cohort
-    from powerseek.agents.sb3 import (
+    from powerseek.agents.cohort.train import train_cohort
+    from powerseek.agents.sb3.adapter import (
         NetworkPolicy,
         TaskVecEnv,
         load_agent,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 # These load PyTorch, so they are imported when first used.
 _SB3 = ("NetworkPolicy", "TaskVecEnv", "load_agent", "read_card", "save_agent", "task_of")
 _LEARNING = {
-    **dict.fromkeys(_SB3, "powerseek.agents.sb3"),
-    "train_cohort": "powerseek.agents.cohort",
+    **dict.fromkeys(_SB3, "powerseek.agents.sb3.adapter"),
+    "train_cohort": "powerseek.agents.cohort.train",
 }
 
 __all__ = [

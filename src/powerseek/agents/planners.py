@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from powerseek.agents.training import Builder, Callback, Settings, TrainedAgent
+from powerseek.agents.base import Builder, Callback, Settings, TrainedAgent
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -15,10 +15,10 @@ from powerseek.exact import (
     power,
     power_greedy_policy,
 )
-from powerseek.exact.discounted import check_gamma
-from powerseek.exact.goals import check_draws
+from powerseek.exact.measures.goals import check_draws
+from powerseek.exact.measures.power import GAMMA
 from powerseek.exact.overseer import ExactOverseer
-from powerseek.exact.power import GAMMA
+from powerseek.exact.solvers.discounted import check_gamma
 from powerseek.registry import register_agent
 
 

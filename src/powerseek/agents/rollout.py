@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from powerseek.envs.foreign import ForeignWorld
+from powerseek.envs.adapters.foreign import ForeignWorld
+from powerseek.envs.engine.vec import loop_views
 from powerseek.envs.task import Task, VecTask
-from powerseek.envs.vec import loop_views
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseen import overseen
 from powerseek.types import Floats, Ints, Policy, Situation, Trajectories

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.agents.training import Builder, Callback, Settings, TrainedAgent
-from powerseek.envs.expand import script
+from powerseek.agents.base import Builder, Callback, Settings, TrainedAgent
+from powerseek.envs.engine.expand import script
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput

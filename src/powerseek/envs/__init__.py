@@ -1,9 +1,9 @@
 """Worlds: rules over one record, the simulator, reward arms and adapters."""
 
-from powerseek.envs.chance import flip, pick, rule, weighted
-from powerseek.envs.conformance import Finding, Report, assert_conforms, check_world
-from powerseek.envs.expand import Expansion, describe, expand, initial_branches, script
-from powerseek.envs.vec import VecWorld
+from powerseek.envs.checks.run import Finding, Report, assert_conforms, check_world
+from powerseek.envs.engine.chance import flip, pick, rule, weighted
+from powerseek.envs.engine.expand import Expansion, describe, expand, initial_branches, script
+from powerseek.envs.engine.vec import VecWorld
 from powerseek.envs.world import Fact, World, WorldError
 
 __all__ = [

@@ -10,9 +10,10 @@ from typing import Any
 import numba
 import numpy as np
 
-from powerseek.envs.chance import fold, to_unit
-from powerseek.envs.foreign import ForeignWorld, VecForeign
-from powerseek.envs.rewards import (
+from powerseek.envs.adapters.foreign import ForeignWorld, VecForeign
+from powerseek.envs.engine.chance import fold, to_unit
+from powerseek.envs.engine.vec import VecWorld, check_back, loop_views, put_back
+from powerseek.envs.rewards.spec import (
     Arm,
     Facts,
     Overseer,
@@ -22,7 +23,6 @@ from powerseek.envs.rewards import (
     make_arm,
     windows_of,
 )
-from powerseek.envs.vec import VecWorld, check_back, loop_views, put_back
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Floats, Floats32, Ints, Records, Situation
@@ -38,7 +38,7 @@ class Task:
 
     Attributes:
         world: The world.
-        reward: The arm, as in a study (`powerseek.envs.rewards`).
+        reward: The arm, as in a study (`powerseek.envs.rewards.spec`).
         gamma: Discount of the learner, in (0, 1].
         time_limit: ``terminal``: the cap ends the task; ``bootstrap``: it only cuts it, and the
             learner must bootstrap there.

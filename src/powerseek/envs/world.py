@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from powerseek.envs.chance import rule
+from powerseek.envs.engine.chance import rule
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.types import Ints, Records
 
@@ -197,7 +197,7 @@ class World:
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
-        """ASCII picture of a record; `powerseek.envs.picture.rgb` draws it with colours."""
+        """ASCII picture of a record; `powerseek.envs.render.rgb` draws it with colours."""
         return str(record)
 
     @property
@@ -368,7 +368,7 @@ def _check_range(field: str, value: Any, allowed: tuple[Any, ...] | None) -> Non
 
 @lru_cache(maxsize=16)
 def _prepared(cls: Any, params: Any) -> Any:
-    from powerseek.envs.compile import loops_of
+    from powerseek.envs.engine.compile import loops_of
 
     raw = cls.prepare(params)
     items = raw._asdict() if hasattr(raw, "_asdict") else dict(raw)

@@ -1,51 +1,42 @@
 """The exact layer: small worlds enumerated and solved, so that every claim has an oracle."""
 
-from powerseek.exact.aims import Certificate, certified
-from powerseek.exact.bystander import Disempowerment, disempowerment, fix_agent
-from powerseek.exact.channel import capacity
-from powerseek.exact.convergence import (
+from powerseek.exact.enumerate import RecordIndex, enumerate_world
+from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.measures.bystanders import Disempowerment, disempowerment, fix_agent
+from powerseek.exact.measures.capacity import capacity
+from powerseek.exact.measures.convergence import (
     ConvergenceIndex,
     SubgoalIndex,
     convergence_index,
     overlap,
     subgoal_index,
 )
-from powerseek.exact.discounted import Solution, action_values, policy_values, solve
-from powerseek.exact.empowerment import Empowerment, empowerment
-from powerseek.exact.enumerate import RecordIndex, enumerate_world
-from powerseek.exact.evaluate import SlipCurve, evaluate, slip_curve
-from powerseek.exact.lengths import Lengths, lengths, neutral_policy
-from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.need import Frontier, attainable_holdings, most, need
-from powerseek.exact.optimum import Optimum, optimum
-from powerseek.exact.oracle import Oracle, arm_oracle, enumerated, injective, oracle
-from powerseek.exact.orbits import (
+from powerseek.exact.measures.empowerment import Empowerment, empowerment
+from powerseek.exact.measures.lengths import Lengths, lengths, neutral_policy
+from powerseek.exact.measures.occupancy import (
+    AcquisitionEvents,
+    acquisition_events,
+    discounted_visits,
+    visit_probability,
+)
+from powerseek.exact.measures.orbits import (
     OptimalityProbability,
     OrbitCount,
     optimality_probability,
     orbit_count,
 )
-from powerseek.exact.outcome import Outcome
-from powerseek.exact.overseen import overseen
-from powerseek.exact.overseer import ExactOverseer, exact_overseer
-from powerseek.exact.policy import (
-    TabularPolicy,
-    minimal_need_policy,
-    random_policy,
-    scripted_policy,
-)
-from powerseek.exact.power import Power, power, power_limit
-from powerseek.exact.preference import prefers
-from powerseek.exact.probe import Probe, probe
-from powerseek.exact.seeking import (
+from powerseek.exact.measures.power import Power, power, power_limit
+from powerseek.exact.measures.preference import prefers
+from powerseek.exact.measures.probe import Probe, probe
+from powerseek.exact.measures.seeking import (
     Seeking,
     decisions,
     lookahead,
     power_greedy_policy,
     seeking,
 )
-from powerseek.exact.shutdown import drest_return, drest_rewards, neutrality, usefulness
-from powerseek.exact.side_effects import (
+from powerseek.exact.measures.shutdown import drest_return, drest_rewards, neutrality, usefulness
+from powerseek.exact.measures.side_effects import (
     attainable_utility_change,
     attainable_utility_penalty,
     inaction,
@@ -53,12 +44,21 @@ from powerseek.exact.side_effects import (
     relative_reachability,
     unreachability,
 )
-from powerseek.exact.stakes import Stakes, stakes
-from powerseek.exact.visits import (
-    AcquisitionEvents,
-    acquisition_events,
-    discounted_visits,
-    visit_probability,
+from powerseek.exact.measures.stakes import Stakes, stakes
+from powerseek.exact.need import Frontier, attainable_holdings, most, need
+from powerseek.exact.objectives import Certificate, certified
+from powerseek.exact.optimum import Optimum, optimum
+from powerseek.exact.oracle import Oracle, arm_oracle, enumerated, injective, oracle
+from powerseek.exact.overseen import overseen
+from powerseek.exact.overseer import ExactOverseer, exact_overseer
+from powerseek.exact.solvers.discounted import Solution, action_values, policy_values, solve
+from powerseek.exact.solvers.evaluate import SlipCurve, evaluate, slip_curve
+from powerseek.exact.solvers.outcome import Outcome
+from powerseek.exact.solvers.policy import (
+    TabularPolicy,
+    minimal_need_policy,
+    random_policy,
+    scripted_policy,
 )
 
 __all__ = [

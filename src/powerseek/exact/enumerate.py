@@ -9,13 +9,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from powerseek.envs.compile import RULES
-from powerseek.envs.expand import Expansion, describe, expand, initial_branches
-from powerseek.envs.foreign import ForeignWorld
+from powerseek.envs.adapters.foreign import ForeignWorld
+from powerseek.envs.engine.compile import RULES
+from powerseek.envs.engine.expand import Expansion, describe, expand, initial_branches
 from powerseek.envs.world import World, WorldError
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import PROBABILITY_TOLERANCE, Ints32, TabularMDP
-from powerseek.exact.records import RecordIndex, plain
+from powerseek.exact.state_index import RecordIndex, plain
 from powerseek.exact.words import WordTable, words
 from powerseek.types import Bools, Floats, Ints, Records
 

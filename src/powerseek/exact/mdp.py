@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.errors import InvalidInput
-from powerseek.exact.records import RecordIndex
+from powerseek.exact.state_index import RecordIndex
 from powerseek.types import Bools, Floats, Ints, Records
 
 if TYPE_CHECKING:

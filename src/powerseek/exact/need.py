@@ -15,9 +15,9 @@ import numpy as np
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world
-from powerseek.exact.finite import Bits, as_bits, maximise
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.outcome import success_of
+from powerseek.exact.solvers.finite import Bits, as_bits, maximise
+from powerseek.exact.solvers.outcome import success_of
 from powerseek.types import Floats
 
 TIE = 1e-12

@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from powerseek.envs.arms import Every
-from powerseek.envs.rewards import Arm, ConfoundWarning, PowerWeighted, Spec, make_arm
+from powerseek.envs.rewards.spec import Arm, ConfoundWarning, PowerWeighted, Spec, make_arm
+from powerseek.envs.rewards.timing import Every
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT
-from powerseek.exact.evaluate import evaluate
-from powerseek.exact.finite import Bits, as_bits
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import Frontier, as_mdp, attainable_holdings
-from powerseek.exact.outcome import CRITERIA, Outcome, criteria
 from powerseek.exact.overseer import exact_overseer, records_of
-from powerseek.exact.policy import TabularPolicy
-from powerseek.exact.product import Layer, layers
+from powerseek.exact.solvers.evaluate import evaluate
+from powerseek.exact.solvers.finite import Bits, as_bits
+from powerseek.exact.solvers.outcome import CRITERIA, Outcome, criteria
+from powerseek.exact.solvers.policy import TabularPolicy
+from powerseek.exact.solvers.product import Layer, layers
 from powerseek.types import Floats
 
 TIE = 1e-9

@@ -10,25 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.envs.expand import describe
-from powerseek.envs.rewards import Spec
+from powerseek.envs.engine.expand import describe
+from powerseek.envs.rewards.spec import Spec
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world
-from powerseek.exact.evaluate import SLIPS, SlipCurve, evaluate, slip_curve
-from powerseek.exact.finite import maximise
 from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.measures.power import GAMMA, TOLERANCE, Power, power
+from powerseek.exact.measures.seeking import seeking
 from powerseek.exact.need import Frontier, attainable_holdings, most, need
 from powerseek.exact.optimum import Optimum, optimum
-from powerseek.exact.outcome import Outcome, success_of
-from powerseek.exact.policy import (
+from powerseek.exact.solvers.evaluate import SLIPS, SlipCurve, evaluate, slip_curve
+from powerseek.exact.solvers.finite import maximise
+from powerseek.exact.solvers.outcome import Outcome, success_of
+from powerseek.exact.solvers.policy import (
     TabularPolicy,
     minimal_need_policy,
     random_policy,
     scripted_policy,
 )
-from powerseek.exact.power import GAMMA, TOLERANCE, Power, power
-from powerseek.exact.seeking import seeking
 from powerseek.exact.words import WordTable
 from powerseek.types import Floats
 

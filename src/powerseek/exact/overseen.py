@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from powerseek.envs.rewards import arm_name
+from powerseek.envs.rewards.spec import arm_name
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT

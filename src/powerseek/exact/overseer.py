@@ -1,9 +1,9 @@
 """Exact overseers: who judges single actions for the arms `approval` and `coverage`.
 
 An overseer looks some steps ahead from (state, time), never past the cap, and pays an action its
-advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.aims`), undiscounted. Because rules
-never read the clock, the advantage depends on the state and on the steps looked ahead alone; under
-an aim that weighs what comes after the look-ahead, on the steps left to the cap.
+advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.objectives`), undiscounted. Because
+rules never read the clock, the advantage depends on the state and on the steps looked ahead
+alone; under an aim that weighs what comes after the look-ahead, on the steps left to the cap.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from powerseek.envs.rewards import Oversight
+from powerseek.envs.rewards.spec import Oversight
 from powerseek.errors import InvalidInput
-from powerseek.exact.aims import Aim, Certificate, aim_of
-from powerseek.exact.finite import advantages
 from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.objectives import Aim, Certificate, aim_of
+from powerseek.exact.solvers.finite import advantages
 from powerseek.exact.words import words
 from powerseek.types import Bools, Floats, Ints, Records
 
@@ -67,7 +67,7 @@ class Advantages:
 
 @dataclass(frozen=True, eq=False)
 class ExactOverseer:
-    """A `powerseek.envs.rewards.Overseer` who sees the whole world.
+    """A `powerseek.envs.rewards.spec.Overseer` who sees the whole world.
 
     Attributes:
         advantages: What judgement rests on; shared by overseers who differ in share alone.

@@ -8,7 +8,7 @@ from powerseek.errors import PowerseekError
 
 if TYPE_CHECKING:
     from powerseek.experiments.run import Finished, run_study
-    from powerseek.experiments.study import Study, load_study, make_study
+    from powerseek.experiments.study.schema import Study, load_study, make_study
 
 __all__ = ["Finished", "Study", "SweepStopped", "load_study", "make_study", "run_study"]
 _HOMES = {

@@ -16,21 +16,21 @@ from rich.console import Console
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments import SweepStopped
-from powerseek.experiments.beside import write_tables
-from powerseek.experiments.cohorts import packed
-from powerseek.experiments.files import StoreError, guard
-from powerseek.experiments.grid import Trial, cautions, trials
-from powerseek.experiments.progress import Display, Tally
-from powerseek.experiments.provenance import command_line, cores, describe_run
-from powerseek.experiments.remote import store_at
-from powerseek.experiments.store import Store
-from powerseek.experiments.study import Study, load_study
-from powerseek.experiments.tensorboard import logdir
-from powerseek.experiments.trial import CHECKPOINT_SECONDS
-from powerseek.experiments.view import View
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.results.files import StoreError, guard
+from powerseek.experiments.results.provenance import command_line, cores, describe_run
+from powerseek.experiments.results.remote import store_at
+from powerseek.experiments.results.side_tables import write_tables
+from powerseek.experiments.results.store import Store
+from powerseek.experiments.study.grid import Trial, cautions, trials
+from powerseek.experiments.study.schema import Study, load_study
+from powerseek.experiments.sweep.cohorts import packed
+from powerseek.experiments.sweep.progress import Display, Tally
+from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS
+from powerseek.experiments.tensorboard.curves import logdir
 
 if TYPE_CHECKING:
-    from powerseek.experiments.overview import Overview
+    from powerseek.experiments.tensorboard.overview import Overview
 
 REPORT = "report.html"
 OVERVIEW_SHARE = 0.05
@@ -100,7 +100,7 @@ def run_study(
         SweepStopped: It can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped; finished trials are kept.
     """
-    from powerseek.experiments.overview import Overview
+    from powerseek.experiments.tensorboard.overview import Overview
 
     study = study if isinstance(study, Study) else load_study(study)
     console = console or Console(stderr=True)
@@ -143,9 +143,9 @@ def run_study(
 
 def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     """Merge and draw what has changed since the last time, or draw everything `anew`."""
-    from powerseek.experiments.markdown import write_summary
-    from powerseek.experiments.report import write_report
-    from powerseek.experiments.sections import sections, write_figures
+    from powerseek.experiments.report.html import write_report
+    from powerseek.experiments.report.markdown import write_summary
+    from powerseek.experiments.report.sections import sections, write_figures
 
     figures = tuple(sorted(store.out.rglob("*.png")))
     stale = store.stale(grid)
@@ -189,7 +189,7 @@ def _run(
     checkpoint_seconds: float,
 ) -> None:
     """Run the missing trials, and record the run however it ends."""
-    from powerseek.experiments.sweep import run_trials
+    from powerseek.experiments.sweep.tune import run_trials
 
     begun = time.monotonic()
     work = sum(trial.cell.timesteps for trial in missing)

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.grid import Trial, cautions, cells, unwarned
-from powerseek.experiments.judge import Judge
-from powerseek.experiments.oracles import optimum_of, oracle_of
-from powerseek.experiments.remote import store_at
-from powerseek.experiments.store import COLUMNS, MODELS, describe
-from powerseek.experiments.study import make_study
-from powerseek.experiments.trial import run_trial, trial_of_card
+from powerseek.experiments.results.remote import store_at
+from powerseek.experiments.results.store import COLUMNS, MODELS, describe
+from powerseek.experiments.study.grid import Trial, cautions, cells, unwarned
+from powerseek.experiments.study.schema import make_study
+from powerseek.experiments.sweep.evaluate import Judge
+from powerseek.experiments.sweep.oracles import optimum_of, oracle_of
+from powerseek.experiments.sweep.trial import run_trial, trial_of_card
 from powerseek.registry import make_world
 
 

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from powerseek import register_world
 from powerseek.envs import Fact
-from powerseek.envs.foreign import ForeignWorld
+from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.errors import NotInstalled
 
 try:

@@ -1,0 +1,1 @@
+"""Many agents trained side by side in one process."""

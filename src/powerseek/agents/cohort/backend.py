@@ -1,0 +1,169 @@
+"""How experience passes through an agent's networks: by compiled loops, or on a device.
+
+Both kinds compute the same up to rounding; which of them does depends on the device alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from powerseek.agents.base import Settings
+from powerseek.agents.cohort.loss import (
+    evaluate,
+    gradient,
+    policy_slope,
+    spread_of,
+    value_slope,
+)
+from powerseek.agents.cohort.network import Networks, Scratch, compiles
+from powerseek.agents.cohort.simd import CHUNK, padded
+from powerseek.types import Floats32, Ints
+
+if TYPE_CHECKING:
+    from powerseek.agents.cohort.ppo import Experience
+
+
+class Passes(Protocol):
+    """Passes through networks; agents of a cohort take turns in one."""
+
+    def logits(self, networks: Networks, observations: Floats32) -> Floats32:
+        """[n, A], valid until the next pass."""
+
+    def values(self, networks: Networks, observations: Floats32) -> Floats32:
+        """[n, 1], valid until the next pass."""
+
+    def slope(
+        self, networks: Networks, met: Experience, rows: Ints, settings: Settings
+    ) -> tuple[float, ...]:
+        """Fill the networks' `slope` with the gradient of the loss on `rows` of the experience.
+
+        Returns:
+            Means over the rows: clipped loss, entropy, divergence, share clipped, squared error.
+        """
+
+
+def passes(settings: Settings, inputs: int, actions: int, device: str = "cpu") -> Passes:
+    """For networks of these sizes."""
+    kind = Compiled if compiles(device) else OnDevice
+    return kind(settings["net"], inputs, actions, device)
+
+
+class Compiled:
+    """On the processor, in compiled loops that know neither batch nor companion."""
+
+    def __init__(self, net: Sequence[int], inputs: int, actions: int, device: str = "cpu") -> None:
+        depth, widest = len(net) + 1, max(padded(width) for width in (inputs, *net, actions))
+        self._held, self._pushed = np.zeros((2, depth + 1, CHUNK, widest), np.float32)
+        self._turned = np.zeros((2, depth, widest, widest), np.float32)
+        self._logits = np.zeros((0, actions), np.float32)
+        self._values = np.zeros((0, 1), np.float32)
+
+    def logits(self, networks: Networks, observations: Floats32) -> Floats32:
+        """As `Passes` says."""
+        n = len(observations)
+        if len(self._logits) < n:
+            self._logits = np.zeros((n, self._logits.shape[1]), np.float32)
+        return self._give(networks, networks.policy_layout, observations, self._logits[:n])
+
+    def values(self, networks: Networks, observations: Floats32) -> Floats32:
+        """As `Passes` says."""
+        n = len(observations)
+        if len(self._values) < n:
+            self._values = np.zeros((n, 1), np.float32)
+        return self._give(networks, networks.value_layout, observations, self._values[:n])
+
+    def _give(self, networks: Networks, layers: Ints, seen: Floats32, out: Floats32) -> Floats32:
+        evaluate(networks.weights.numpy(), layers, networks.relu, self._held, seen, out)
+        return out
+
+    def slope(
+        self, networks: Networks, met: Experience, rows: Ints, settings: Settings
+    ) -> tuple[float, ...]:
+        """As `Passes` says."""
+        found: tuple[float, ...] = gradient(
+            networks.weights.numpy(),
+            networks.slope.numpy(),
+            networks.policy_layout,
+            networks.value_layout,
+            networks.relu,
+            self._held,
+            self._pushed,
+            self._turned,
+            met.observations,
+            rows,
+            met.masks,
+            met.actions,
+            met.log_probabilities,
+            met.advantages.reshape(-1),
+            met.returns.reshape(-1),
+            float(settings["clip_range"]),
+            float(settings["ent_coef"]),
+            float(settings["vf_coef"]),
+        )
+        return found
+
+
+class OnDevice:
+    """By PyTorch; the loss is on the processor: what networks give and its slopes cross over."""
+
+    def __init__(self, net: Sequence[int], inputs: int, actions: int, device: str = "cpu") -> None:
+        self._sizes, self._device = (inputs, net, actions), device
+        self._scratch: dict[int, Scratch] = {}
+
+    def _filled(self, observations: Floats32) -> Scratch:
+        n = len(observations)
+        if n not in self._scratch:
+            self._scratch[n] = Scratch(n, *self._sizes, self._device)
+        self._scratch[n].inputs.copy_(torch.from_numpy(observations))
+        return self._scratch[n]
+
+    def logits(self, networks: Networks, observations: Floats32) -> Floats32:
+        """As `Passes` says."""
+        scratch = self._filled(observations)
+        found: Floats32 = _host(scratch.forward(networks.policy, networks.relu, scratch.logits))
+        return found
+
+    def values(self, networks: Networks, observations: Floats32) -> Floats32:
+        """As `Passes` says."""
+        scratch = self._filled(observations)
+        found: Floats32 = _host(scratch.forward(networks.value, networks.relu, scratch.values))
+        return found
+
+    def slope(
+        self, networks: Networks, met: Experience, rows: Ints, settings: Settings
+    ) -> tuple[float, ...]:
+        """As `Passes` says."""
+        scratch, share = self._filled(met.observations[rows]), 1.0 / len(rows)
+        relu, advantages = networks.relu, met.advantages.reshape(-1)
+        logits = _host(scratch.forward(networks.policy, relu, scratch.logits))
+        into: Any = np.zeros_like(logits)
+        parts = policy_slope(
+            logits,
+            rows,
+            met.masks,
+            met.actions,
+            met.log_probabilities,
+            advantages,
+            *spread_of(advantages, rows),
+            float(settings["clip_range"]),
+            float(settings["ent_coef"]),
+            share,
+            into,
+        )
+        scratch.logits_slope.copy_(torch.from_numpy(into))
+        scratch.backward(networks.policy, relu, scratch.logits_slope)
+        values = _host(scratch.forward(networks.value, relu, scratch.values))
+        into = np.zeros_like(values)
+        vf_coef = float(settings["vf_coef"])
+        error = value_slope(values, rows, met.returns.reshape(-1), vf_coef, share, into)
+        scratch.values_slope.copy_(torch.from_numpy(into))
+        scratch.backward(networks.value, relu, scratch.values_slope)
+        return tuple(part / len(rows) for part in (*parts, error))
+
+
+def _host(tensor: torch.Tensor) -> Any:
+    return tensor.cpu().numpy()

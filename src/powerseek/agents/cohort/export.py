@@ -1,0 +1,49 @@
+"""Networks of a cohort's agents as Stable-Baselines3 and sb3-contrib make and keep them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
+from stable_baselines3.common.utils import LinearSchedule
+
+from powerseek.agents.base import Settings
+from powerseek.agents.cohort.ppo import Learner
+from powerseek.agents.sb3.adapter import PASSED_ON, network_settings, spaces_of
+from powerseek.envs.task import Task
+
+
+def untrained_network(task: Task, seed: int, settings: Settings) -> Any:
+    """The untrained network that ``maskable-ppo`` has at this seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MaskableActorCriticPolicy(
+            *spaces_of(task), lambda _: settings["learning_rate"], **network_settings(settings)
+        )
+
+
+def library_model(task: Task, seed: int, settings: Settings, learner: Learner, network: Any) -> Any:
+    """The library's own model with an agent's weights; no generator is seeded for it."""
+    model = MaskablePPO(
+        MaskableActorCriticPolicy,
+        None,  # type: ignore[arg-type]  # the library takes none, and is told the spaces below
+        learning_rate=LinearSchedule(
+            settings["learning_rate"], settings["final_learning_rate"], 1.0
+        ),
+        gamma=task.gamma,
+        policy_kwargs=network_settings(settings),
+        device="cpu",
+        _init_setup_model=False,
+        **{name: settings[name] for name in PASSED_ON},
+    )
+    model.observation_space, model.action_space = spaces_of(task)
+    model.n_envs = settings["n_envs"]
+    with torch.random.fork_rng(devices=[]):
+        model._setup_model()
+    model.policy.load_state_dict(network.state_dict())
+    model.seed, model.num_timesteps = seed, learner.timesteps
+    batches = settings["n_steps"] * settings["n_envs"] // settings["batch_size"]
+    model._n_updates = learner.updates // batches
+    return model

@@ -1,0 +1,369 @@
+"""The compiled loops of a cohort's PPO: drawing actions, advantages, gradients of the loss.
+
+Exponentials are taken in single precision, sums in double, over one agent's rows alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+from powerseek.agents.cohort.simd import (
+    CHUNK,
+    ROWS,
+    SOURCE,
+    backward,
+    forward,
+    padded,
+    turn,
+)
+
+_BETA_1, _BETA_2, _ONE_LESS = np.float32(1 - 0.9), np.float32(0.999), np.float32(1 - 0.999)
+_EPSILON = np.float32(1e-5)
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def _loop(function: Loop) -> Loop:
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return cast(Loop, compiled)
+
+
+@_loop
+def draw_actions(logits: Any, masks: Any, draws: Any, actions: Any, log_probabilities: Any) -> None:
+    """One legal action a row, by inverse of the distribution function.
+
+    Args:
+        logits: [n, A].
+        masks: [n, A], True where an action is legal; at least one a row.
+        draws: [n] uniform in [0, 1).
+        actions: [n], written.
+        log_probabilities: [n], written: of those actions among the legal ones.
+    """
+    for i in range(logits.shape[0]):
+        top = np.float32(-np.inf)
+        for a in range(logits.shape[1]):
+            if masks[i, a]:
+                top = max(top, logits[i, a])
+        total = 0.0
+        for a in range(logits.shape[1]):
+            if masks[i, a]:
+                total += math.exp(logits[i, a] - top)
+        threshold = draws[i] * total
+        chosen, reached = 0, 0.0
+        for a in range(logits.shape[1]):
+            if masks[i, a]:
+                weight = math.exp(logits[i, a] - top)
+                # Rounding must not reach past the last action that has any weight.
+                if weight > 0.0 or reached == 0.0:
+                    chosen = a
+                reached += weight
+                if reached > threshold:
+                    break
+        actions[i] = chosen
+        log_probabilities[i] = logits[i, chosen] - top - math.log(total)
+
+
+@_loop
+def estimate_advantages(
+    rewards: Any,
+    values: Any,
+    ended: Any,
+    gamma: float,
+    gae_lambda: float,
+    advantages: Any,
+    returns: Any,
+) -> None:
+    """Generalised advantage estimates (Schulman et al. 2016, arXiv:1506.02438, eq. 16).
+
+    Args:
+        rewards: [T, n]; where an episode was cut by its cap they include gamma x the value of
+            the state it was cut in.
+        values: [T + 1, n] of the states stepped from, and of the states left standing.
+        ended: [T, n] whether the episode ended with that step.
+        gamma: Discount.
+        gae_lambda: Lambda.
+        advantages: [T, n], written.
+        returns: [T, n], written: advantages + values.
+    """
+    steps, n = rewards.shape
+    for i in range(n):
+        ahead = 0.0
+        for t in range(steps - 1, -1, -1):
+            goes_on = 0.0 if ended[t, i] else 1.0
+            delta = rewards[t, i] + gamma * values[t + 1, i] * goes_on - values[t, i]
+            ahead = delta + gamma * gae_lambda * goes_on * ahead
+            advantages[t, i] = ahead
+            returns[t, i] = ahead + values[t, i]
+
+
+@_loop
+def spread_of(advantages: Any, rows: Any) -> tuple[float, float]:
+    """Mean of the advantages [N] of a minibatch `rows` [b], and their standard deviation."""
+    mean, spread = 0.0, 0.0
+    for row in rows:
+        mean += advantages[row]
+    mean /= len(rows)
+    for row in rows:
+        spread += (advantages[row] - mean) ** 2
+    return mean, math.sqrt(spread / (len(rows) - 1))
+
+
+@_loop
+def policy_slope(
+    logits: Any,
+    rows: Any,
+    masks: Any,
+    actions: Any,
+    old_log_probabilities: Any,
+    advantages: Any,
+    mean: float,
+    spread: float,
+    clip_range: float,
+    ent_coef: float,
+    share: float,
+    slope: Any,
+) -> tuple[float, float, float, float]:
+    """Gradient of the clipped loss and the entropy bonus in the logits of some rows.
+
+    Advantages are brought to mean 0 and standard deviation 1 within the minibatch.
+    Loss and constants: Schulman et al. 2017, arXiv:1707.06347, eq. 7 and 9, as in
+    Stable-Baselines3. Illegal actions have probability 0 and gradient 0.
+
+    Args:
+        logits: [m or more, at least A].
+        rows: [m] their rows among the N of all experience.
+        masks: [N, A] legal actions.
+        actions: [N] what was done.
+        old_log_probabilities: [N] when it was done.
+        advantages: [N].
+        mean: Of the minibatch's advantages.
+        spread: Their standard deviation.
+        clip_range: Half width of the range of the probability ratio.
+        ent_coef: Weight of the entropy.
+        share: Of each row in the loss: 1 / size of the minibatch.
+        slope: As logits; [m, A] of it are written.
+
+    Returns:
+        Sums over the rows: clipped loss, entropy (nats), (ratio - 1) - log ratio, and how many
+        rows' ratio is out of range.
+    """
+    count = masks.shape[1]
+    loss, bonus, divergence, clipped = 0.0, 0.0, 0.0, 0.0
+    for i in range(len(rows)):
+        row = rows[i]
+        top = np.float32(-np.inf)
+        for a in range(count):
+            if masks[row, a]:
+                top = max(top, logits[i, a])
+        total, weighted = 0.0, 0.0
+        for a in range(count):
+            slope[i, a] = 0.0
+            if masks[row, a]:
+                weight = math.exp(logits[i, a] - top)
+                slope[i, a] = weight
+                total += weight
+                weighted += weight * (logits[i, a] - top)
+        log_total = math.log(total)
+        entropy = log_total - weighted / total
+        log_probability = logits[i, actions[row]] - top - log_total
+        log_ratio = log_probability - old_log_probabilities[row]
+        ratio = math.exp(log_ratio)
+        advantage = (advantages[row] - mean) / (spread + 1e-8)
+        free = advantage * ratio
+        bound = advantage * min(max(ratio, 1.0 - clip_range), 1.0 + clip_range)
+        # A product, so that what is not a number stays so.
+        push = -free * share * (0.0 if free > bound else 1.0)
+        loss -= min(free, bound)
+        bonus += entropy
+        divergence += (ratio - 1.0) - log_ratio
+        clipped += 1.0 if abs(ratio - 1.0) > clip_range else 0.0
+        for a in range(count):
+            if masks[row, a]:
+                p = slope[i, a] / total
+                log_p = logits[i, a] - top - log_total
+                taken = 1.0 if a == actions[row] else 0.0
+                slope[i, a] = push * (taken - p) + ent_coef * share * p * (log_p + entropy)
+    return loss, bonus, divergence, clipped
+
+
+@_loop
+def value_slope(
+    values: Any, rows: Any, returns: Any, vf_coef: float, share: float, slope: Any
+) -> float:
+    """Gradient of the weighted squared error in the values of some rows.
+
+    Args:
+        values: [m or more, at least 1].
+        rows: [m] their rows among the N of all experience.
+        returns: [N].
+        vf_coef: Weight.
+        share: Of each row in the loss: 1 / size of the minibatch.
+        slope: As values; [m, 1] of it are written.
+
+    Returns:
+        The sum of squared errors.
+    """
+    loss = 0.0
+    for i in range(len(rows)):
+        error = values[i, 0] - returns[rows[i]]
+        loss += error * error
+        slope[i, 0] = vf_coef * 2.0 * share * error
+    return loss
+
+
+def _loops_over_networks(lanes: str) -> Any:
+    """Loops that call those of `cohort_lanes`, whose `SOURCE` is `lanes`.
+
+    Numba keeps a loop on disk by its own file and by what it encloses, which this makes both.
+    """
+
+    @_loop
+    def evaluate(
+        flat: Any, layers: Any, relu: bool, held: Any, observations: Any, out: Any
+    ) -> None:
+        """Fill `out` [n, A] with what a network gives for `observations` [n, inputs]."""
+        _ = lanes
+        inputs, given = held[0], held[len(layers)]
+        for start in range(0, len(observations), CHUNK):
+            rows = min(CHUNK, len(observations) - start)
+            for i in range(rows):
+                for j in range(observations.shape[1]):
+                    inputs[i, j] = observations[start + i, j]
+            forward(flat, layers, relu, held, padded(rows, ROWS))
+            for i in range(rows):
+                for j in range(out.shape[1]):
+                    out[start + i, j] = given[i, j]
+
+    @_loop
+    def gradient(
+        flat: Any,
+        slope: Any,
+        policy: Any,
+        value: Any,
+        relu: bool,
+        held: Any,
+        pushed: Any,
+        turned: Any,
+        observations: Any,
+        rows: Any,
+        masks: Any,
+        actions: Any,
+        old_log_probabilities: Any,
+        advantages: Any,
+        returns: Any,
+        clip_range: float,
+        ent_coef: float,
+        vf_coef: float,
+    ) -> tuple[float, float, float, float, float]:
+        """Fill `slope` with the gradient of the loss of one minibatch, `rows` [b].
+
+        Args:
+            flat: Parameters of both networks; `slope` likewise.
+            slope: Written.
+            policy: Its layers in them; `value` likewise.
+            value: Last layer 1 wide.
+            relu: Whether the activation is relu; else tanh.
+            held: Scratch, see `forward`.
+            pushed: Scratch, see `backward`.
+            turned: [2, L, widest, widest] scratch.
+            observations: [N, inputs].
+            rows: The minibatch, among the N of all experience.
+            masks: As in `policy_slope`, and so on to `ent_coef`.
+            actions: ...
+            old_log_probabilities: ...
+            advantages: ...
+            returns: As in `value_slope`.
+            clip_range: ...
+            ent_coef: ...
+            vf_coef: ...
+
+        Returns:
+            Means of what `policy_slope` and `value_slope` return.
+        """
+        _ = lanes
+        slope[:] = 0.0
+        turn(flat, policy, turned[0])
+        turn(flat, value, turned[1])
+        mean, spread = spread_of(advantages, rows)
+        size, last = len(rows), len(policy)
+        share = 1.0 / size
+        loss, bonus, divergence, clipped, error = 0.0, 0.0, 0.0, 0.0, 0.0
+        for start in range(0, size, CHUNK):
+            part = rows[start : start + CHUNK]
+            full = padded(len(part), ROWS)
+            for i in range(len(part)):
+                for j in range(observations.shape[1]):
+                    held[0, i, j] = observations[part[i], j]
+            # Rows beyond the last push nothing.
+            pushed[last, :full] = 0.0
+            forward(flat, policy, relu, held, full)
+            found = policy_slope(
+                held[last],
+                part,
+                masks,
+                actions,
+                old_log_probabilities,
+                advantages,
+                mean,
+                spread,
+                clip_range,
+                ent_coef,
+                share,
+                pushed[last],
+            )
+            loss, bonus = loss + found[0], bonus + found[1]
+            divergence, clipped = divergence + found[2], clipped + found[3]
+            backward(slope, policy, relu, held, pushed, turned[0], full)
+            pushed[last, :full] = 0.0
+            forward(flat, value, relu, held, full)
+            error += value_slope(held[last], part, returns, vf_coef, share, pushed[last])
+            backward(slope, value, relu, held, pushed, turned[1], full)
+        return loss / size, bonus / size, divergence / size, clipped / size, error / size
+
+    return evaluate, gradient
+
+
+evaluate, gradient = _loops_over_networks(SOURCE)
+
+
+@_loop
+def descend(
+    weights: Any,
+    slope: Any,
+    mean: Any,
+    square: Any,
+    most: float,
+    rate: float,
+    correction: float,
+) -> float:
+    """One step of Adam on `weights` [P], down `slope` [P], clipped.
+
+    Args:
+        weights: Changed in place, as are `mean` and `square`; P is a multiple of 8.
+        slope: The gradient.
+        mean: Of gradients, beta .9.
+        square: Of their squares, beta .999.
+        most: Euclidean norm to which a longer gradient is scaled down.
+        rate: Learning rate / (1 - .9 ** steps).
+        correction: 1 / sqrt(1 - .999 ** steps).
+
+    Returns:
+        The gradient's norm.
+    """
+    sums = np.zeros(8)  # side by side, in one vector register
+    for i in range(0, len(slope), 8):
+        for k in range(8):
+            sums[k] += np.float64(slope[i + k]) * slope[i + k]
+    norm = math.sqrt(sums.sum())
+    factor = np.float32(most / (norm + 1e-6) if norm + 1e-6 > most else 1.0)
+    step, scale = np.float32(rate), np.float32(correction)
+    for i in range(len(weights)):
+        g = slope[i] * factor
+        mean[i] += _BETA_1 * (g - mean[i])
+        square[i] = _BETA_2 * square[i] + _ONE_LESS * g * g
+        weights[i] -= step * mean[i] / (math.sqrt(square[i]) * scale + _EPSILON)
+    return norm

@@ -1,0 +1,1 @@
+"""Stable-Baselines3 algorithms: the adapter, their policies and their checkpoints."""

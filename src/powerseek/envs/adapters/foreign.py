@@ -1,0 +1,300 @@
+"""Foreign gymnasium environments: they join with a featuriser and facts read from `info`.
+
+Training, reward arms, horizon and trajectory metrics work as in any world; the exact layer does
+not, because there are no rules over a record to enumerate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, NoReturn
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from powerseek.envs.engine.vec import rules_at_work
+from powerseek.envs.world import Fact, World
+from powerseek.errors import InvalidInput
+from powerseek.types import Bools, Floats, Floats32, Ints, Records
+
+_GIVEN = ("over", "own")
+
+
+class Moment(NamedTuple):
+    """What a foreign environment shows at one time.
+
+    Attributes:
+        observation: As the environment gave it.
+        reward: Of the step just taken; 0 at a reset.
+        terminated: As the environment said; False at a reset.
+        truncated: Likewise.
+        info: The environment's info.
+        clock: Steps taken in this episode.
+    """
+
+    observation: Any
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: Mapping[str, Any]
+    clock: int
+
+
+class ForeignWorld(World):
+    """A world that is a gymnasium environment with discrete actions.
+
+    A subclass declares ``Params`` (with ``max_steps``) and gives `environment`; `featurise`
+    where observations are not plain boxes; `read` where ``info`` does not carry the facts by
+    name; and ``more_facts`` for facts beyond ``progress``, ``success``, ``over`` (by default
+    the environment's termination) and ``own`` (by default its reward)::
+
+        @register_world("my.cartpole")
+        class Balance(ForeignWorld):
+            Params = BalanceParams
+
+            @staticmethod
+            def environment(params):
+                return gymnasium.make("CartPole-v1")
+
+            @staticmethod
+            def read(params, moment):
+                return {"progress": moment.clock / params.max_steps,
+                        "success": float(moment.clock >= params.max_steps)}
+
+    An ``action_mask`` in ``info`` is honoured.
+    """
+
+    more_facts: ClassVar[tuple[Fact, ...]] = ()
+    facts: ClassVar[tuple[Fact, ...]] = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        required = (Fact("progress"), Fact("success"), Fact("over"), Fact("own", flow=True))
+        cls.facts = (*required, *cls.more_facts)
+
+    @staticmethod
+    def environment(params: Any) -> gymnasium.Env[Any, Any]:
+        """One copy of the environment."""
+        raise NotImplementedError
+
+    @staticmethod
+    def featurise(params: Any, observation: Any) -> Any:
+        """Features [obs] of an observation (an image, a text, a dict), in about [-1, 1]."""
+        return observation
+
+    @staticmethod
+    def read(params: Any, moment: Moment) -> Mapping[str, Any]:
+        """Facts by name: ``progress`` in [0, 1], ``success`` 0 or 1, and all of more_facts."""
+        return moment.info
+
+    @cached_property
+    def _shape(self) -> tuple[int, int]:
+        """(number of features, number of actions), found by a trial reset."""
+        environment = self.environment(self.params)
+        try:
+            space = environment.action_space
+            if not isinstance(space, gymnasium.spaces.Discrete):
+                raise InvalidInput(
+                    f"{self.id}.action_space",
+                    space,
+                    "Discrete",
+                    "Wrap the environment so that its actions are Discrete.",
+                )
+            observation, _ = environment.reset(seed=0)
+            return len(self.features(observation)), int(space.n)
+        finally:
+            environment.close()
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """``action 0``, ``action 1``, ..."""
+        return tuple(f"action {i}" for i in range(self._shape[1]))
+
+    @property
+    def observation_names(self) -> tuple[str, ...]:
+        """``feature 0``, ``feature 1``, ..."""
+        return tuple(f"feature {i}" for i in range(self._shape[0]))
+
+    @property
+    def prepared(self) -> NoReturn:
+        """There are no rules: refused."""
+        raise InvalidInput(
+            "world",
+            self.id,
+            "a world with rules",
+            "A foreign environment can be trained on and measured, not enumerated.",
+        )
+
+    def features(self, observation: Any) -> Floats32:
+        """Features [obs] of an observation; InvalidInput if the featuriser gives none."""
+        try:
+            features = np.asarray(self.featurise(self.params, observation), dtype=np.float32)
+        except (TypeError, ValueError):
+            features = np.full(1, np.nan, np.float32)
+        features = features.reshape(-1)
+        if not np.isfinite(features).all():
+            raise InvalidInput(
+                f"{self.id}.featurise",
+                observation,
+                "an observation that becomes an array of finite numbers",
+                "Give the world a featurise(params, observation).",
+            )
+        return features
+
+    def facts_at(self, moment: Moment) -> Floats:
+        """Facts [F] at one moment.
+
+        Raises:
+            InvalidInput: a fact is missing, of the wrong shape, not finite or out of range.
+        """
+        given = self.read(self.params, moment)
+        default = {"over": moment.terminated, "own": moment.reward}
+        out = np.empty(len(self.fact_names))
+        for fact in self.facts:
+            columns = self.columns(fact.name)
+            if fact.name in given:
+                out[columns] = self._checked(fact, given[fact.name])
+            elif fact.name in _GIVEN:
+                out[columns] = default[fact.name]
+            else:
+                raise InvalidInput(
+                    f"info[{fact.name!r}]",
+                    None,
+                    f"a number at every step (world {self.id!r}; it has: "
+                    f"{', '.join(map(str, given)) or 'nothing'})",
+                    "Put it into info, or give the world a read(params, moment).",
+                )
+        return out
+
+    def _checked(self, fact: Fact, value: Any) -> Any:
+        array = np.asarray(value)
+        allowed = f"{fact.size} finite numbers" if fact.shape else "a finite number"
+        fits = array.dtype.kind in "biuf" and array.size == fact.size
+        fits = fits and bool(np.isfinite(array).all())
+        if fact.name == "progress":
+            allowed, fits = "0 to 1", fits and 0 <= array.item() <= 1
+        elif fact.name in ("success", "over"):
+            allowed, fits = "0 or 1", fits and array.item() in (0, 1)
+        if not fits:
+            raise InvalidInput(f"info[{fact.name!r}]", value, f"{allowed} (world {self.id!r})")
+        return array.reshape(-1)
+
+
+class VecForeign:
+    """n copies of a foreign world: VecWorld's interface over ordinary environments.
+
+    Every episode is reset with a seed of its own, made from (seed, copy, episode). Records
+    hold the clock only.
+
+    Attributes:
+        environments: The n gymnasium environments.
+        states: As in VecWorld, like all other attributes.
+    """
+
+    def __init__(self, world: ForeignWorld, n: int, seed: int = 0) -> None:
+        if n < 1:
+            raise InvalidInput("n", n, "an integer >= 1")
+        if seed < 0:
+            raise InvalidInput("seed", seed, "an integer >= 0")
+        self.world, self.n, self.seed = world, n, seed
+        self.seeds: NDArray[np.uint64] = np.full(n, seed, np.uint64)
+        self.numbers: Ints = np.arange(n)
+        self.environments = [world.environment(world.params) for _ in range(n)]
+        features, actions, facts = (
+            len(world.observation_names),
+            world.n_actions,
+            len(world.fact_names),
+        )
+        self._first_action = int(getattr(self.environments[0].action_space, "start", 0))
+        self._over = world.columns("over").start
+        self.states: Records = world.records(n)
+        self.episodes: Ints = np.zeros(n, np.int64)
+        self.observations: Floats32 = np.zeros((n, features), np.float32)
+        self.final_observations: Floats32 = np.zeros((n, features), np.float32)
+        self.masks: Bools = np.ones((n, actions), np.bool_)
+        self.facts: Floats = np.zeros((n, facts))
+        self.fresh_facts: Floats = np.zeros((n, facts))
+        self.terminated: Bools = np.zeros(n, np.bool_)
+        self.truncated: Bools = np.zeros(n, np.bool_)
+        self.reset()
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start every copy at the first episode of `seed` (default: the one it was made with)."""
+        if seed is not None:
+            if seed < 0:
+                raise InvalidInput("seed", seed, "an integer >= 0")
+            self.seed = seed
+            self.seeds[:] = seed
+        self.skip(np.zeros(self.n, np.int64))
+
+    def skip(self, episodes: Ints) -> None:
+        """Start every copy i at its episode `episodes[i]`."""
+        self.episodes[:] = episodes
+        with rules_at_work(self.world):
+            for i in range(self.n):
+                self._begin(i)
+        self.facts[:] = self.fresh_facts
+        self.terminated[:] = False
+        self.truncated[:] = False
+
+    def step(self, actions: Any) -> None:
+        """Step every copy once with `actions` [n], integers in 0 .. A-1."""
+        actions = np.asarray(actions, dtype=np.int64)
+        if actions.shape != (self.n,):
+            raise InvalidInput("actions", actions.shape, f"shape ({self.n},)")
+        if actions.min() < 0 or actions.max() >= self.masks.shape[1]:
+            raise InvalidInput("actions", actions, f"0 to {self.masks.shape[1] - 1}")
+        with rules_at_work(self.world):
+            for i in range(self.n):
+                self._step_one(i, int(actions[i]))
+
+    def close(self) -> None:
+        """Close the environments."""
+        for environment in self.environments:
+            environment.close()
+
+    def _step_one(self, i: int, action: int) -> None:
+        clock = int(self.states["clock"][i]) + 1
+        self.states["clock"][i] = clock
+        observation, reward, terminated, truncated, info = self.environments[i].step(
+            self._first_action + action
+        )
+        moment = Moment(observation, float(reward), bool(terminated), bool(truncated), info, clock)
+        self._look(i, moment)
+        self.facts[i] = self.fresh_facts[i]
+        self.terminated[i] = self.facts[i, self._over] > 0
+        stopped = moment.truncated or moment.terminated or clock >= self.world.max_steps
+        self.truncated[i] = stopped and not self.terminated[i]
+        if self.terminated[i] or self.truncated[i]:
+            self.final_observations[i] = self.observations[i]
+            self.episodes[i] += 1
+            self._begin(i)
+
+    def _begin(self, i: int) -> None:
+        self.states["clock"][i] = 0
+        key = (self.seed, i, int(self.episodes[i]))
+        seed = int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)
+        observation, info = self.environments[i].reset(seed=seed)
+        self._look(i, Moment(observation, 0.0, False, False, info, 0))
+
+    def _look(self, i: int, moment: Moment) -> None:
+        self.observations[i] = self.world.features(moment.observation)
+        self.fresh_facts[i] = self.world.facts_at(moment)
+        self.masks[i] = self._legal(moment.info)
+
+    def _legal(self, info: Mapping[str, Any]) -> Any:
+        """The mask in info; where there is none, everything is allowed."""
+        if "action_mask" not in info:
+            return True
+        mask = np.asarray(info["action_mask"])
+        if mask.shape != self.masks.shape[1:] or not mask.astype(np.bool_).any():
+            raise InvalidInput(
+                "info['action_mask']",
+                info["action_mask"],
+                f"{self.masks.shape[1]} truths, at least one of them true (world "
+                f"{self.world.id!r})",
+                "Allow waiting there, or leave the mask out.",
+            )
+        return mask

@@ -1,0 +1,84 @@
+"""Walks of the conformance kit: what n copies of a world do, kept step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from powerseek.envs.adapters.foreign import ForeignWorld, VecForeign
+from powerseek.envs.engine.expand import script
+from powerseek.envs.engine.vec import VecWorld, loop_views
+from powerseek.envs.world import World
+from powerseek.types import Bools, Floats, Ints, Records
+
+SEED = 20_210
+COPIES, STEPS = 16, 64
+
+Walk = dict[str, Any]
+"""What n copies did, by name: [steps, n] or [steps, n, k]."""
+
+
+def simulator(world: World, n: int, seed: int = SEED) -> VecWorld | VecForeign:
+    """N copies of a world, foreign or not."""
+    return (
+        VecForeign(world, n, seed) if isinstance(world, ForeignWorld) else VecWorld(world, n, seed)
+    )
+
+
+def rehearse(world: World, n: int, steps: int) -> Iterator[tuple[Any, Ints]]:
+    """(copies, the actions to step them with), `steps` times; the caller takes the step.
+
+    Actions are random and legal; copy i draws its own, so that they do not depend on n.
+    """
+    vec = simulator(world, n)
+    draws = np.stack([np.random.default_rng([SEED, i]).random(steps) for i in range(n)])
+    for t in range(steps):
+        yield vec, choose(vec.masks, draws[:, t])
+
+
+def choose(masks: Bools, draws: Floats) -> Ints:
+    """One legal action per copy [n] by one draw each, uniformly."""
+    counts = np.cumsum(masks, axis=1)
+    chosen: Ints = (counts > (draws * counts[:, -1])[:, None]).argmax(axis=1)
+    return chosen
+
+
+def walk(world: World, n: int, steps: int) -> Walk:
+    """Everything that n copies do in random legal steps."""
+    seen = []
+    for vec, actions in rehearse(world, n, steps):
+        before = loop_views(vec.states)[1].copy()
+        vec.step(actions)
+        seen.append(moment(vec, before, actions))
+    return joined(seen)
+
+
+def moment(vec: Any, before: Ints, actions: Ints) -> Walk:
+    """One step of a walk: what stood before it, what was done, and all that came of it."""
+    names = ("observations", "masks", "facts", "fresh_facts", "terminated", "truncated")
+    kept = {name: getattr(vec, name).copy() for name in names}
+    return {"before": before, "actions": actions, "after": loop_views(vec.states)[1].copy(), **kept}
+
+
+def joined(seen: list[Walk]) -> Walk:
+    """Steps of a walk, one array a name."""
+    return {name: np.stack([step[name] for step in seen]) for name in seen[0]} if seen else {}
+
+
+def visited(world: World, name: str) -> Records:
+    """Records standing at each step of up to 256, by random actions or by a script."""
+    steps = min(256, 2 * world.max_steps) if name == "random" else min(256, world.max_steps)
+    met = []
+    for vec, actions in rehearse(world, 32, steps):
+        met.append(vec.states.copy())
+        vec.step(actions if name == "random" else legal_script(world, name, vec))
+    return np.concatenate(met)
+
+
+def legal_script(world: World, name: str, vec: Any) -> Ints:
+    """A script's actions, the first legal one where it chooses a forbidden one."""
+    actions = np.clip(script(world, name, vec.states), 0, world.n_actions - 1)
+    allowed = vec.masks[np.arange(len(actions)), actions]
+    return np.where(allowed, actions, vec.masks.argmax(axis=1))

@@ -1,0 +1,230 @@
+"""Checks of the conformance kit that run the rules: the same numbers, however they are run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from powerseek.envs.checks.case import Case, Failed, NotApplicable
+from powerseek.envs.checks.episodes import COPIES, STEPS, Walk, rehearse, walk
+from powerseek.envs.checks.interpreted import Trouble
+from powerseek.envs.checks.records import tell
+from powerseek.envs.engine.reason import reason
+from powerseek.envs.engine.vec import loop_views
+from powerseek.envs.world import World
+from powerseek.errors import InvalidInput
+
+FEW = 5
+"""Copies of the second walk, whose numbers must be those of the first."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """What keeps the rules from being run, and the check that it belongs to."""
+
+    check: str
+    found: str
+    instead: str
+
+
+def stop(case: Case) -> Stop | None:
+    """Why the rules cannot be run, None if they can.
+
+    Plain Python first: compiled rules that read past an array's end may end the process.
+    """
+    if not case.foreign:
+        trouble = case.interpreted[1].trouble
+        if trouble:
+            return _stopped(trouble)
+    try:
+        _ = case.walk
+        if not case.foreign:
+            _ = case.standing, case.graph
+    except InvalidInput as error:
+        return Stop("rules", str(error), error.hint or f"Give {error.allowed}.")
+    except Exception as error:
+        if case.foreign:
+            return Stop("rules", reason(error), "Mend environment, featurise or read.")
+        return _compiled_stop(reason(error))
+    return None
+
+
+def _stopped(trouble: Trouble) -> Stop:
+    at = f" in ({trouble.record})" if trouble.record else ""
+    place = f" ({trouble.where})" if trouble.where else ""
+    by = f" on {trouble.action!r}" if trouble.action else ""
+    if trouble.before:
+        by, at = "", f"{at}, where {trouble.action!r} led from ({trouble.before})"
+    if trouble.kind == "nothing legal":
+        return Stop("masks", f"legal allows no action{at}; it is not over", _NOTHING_LEGAL)
+    if trouble.kind == "not finite":
+        return Stop("numbers", f"measure gives {trouble.error}{at}", _NOT_FINITE)
+    if trouble.kind == "writes":
+        hint = CLOCK if trouble.rule == "transition" else LOOKS
+        return Stop("writes", f"{trouble.rule} writes {trouble.error}{by}{at}", hint)
+    found = f"{trouble.rule} raises {trouble.error}{place}{by}{at}"
+    if trouble.elsewhere:
+        return Stop("masks", f"{found}; legal allows it there, and elsewhere it works", _LIES)
+    return Stop("rules", found, READ_ONLY if "read-only" in trouble.error else _RAISES)
+
+
+def _compiled_stop(found: str) -> Stop:
+    if "allows no action" in found:
+        return Stop("masks", found, _NOTHING_LEGAL)
+    if "NaN or infinite" in found:
+        return Stop("numbers", found, _NOT_FINITE)
+    return Stop("rules", f"compiled, the rules fail: {found}", _COMPILE)
+
+
+_NOTHING_LEGAL = "In legal: allow waiting there; or in measure: set the fact over to 1."
+_NOT_FINITE = "In measure: guard the division, for example out[i] = x / n if n > 0 else 0.0."
+_LIES = "In legal: allow the action only where transition accepts it."
+READ_ONLY = "Rules may write the record s and nothing else: keep what changes in a field of state."
+CLOCK = "Leave clock and max_steps to the simulator; count steps in a field of state if need be."
+LOOKS = "Let observe, measure and legal write `out` only; transition changes the record."
+_RAISES = (
+    "Mend the rule, or forbid the action in legal. NUMBA_DISABLE_JIT=1 runs rules as plain Python, "
+    "under any debugger."
+)
+_COMPILE = (
+    "Use what Numba compiles: numbers, arrays, helpers decorated with @rule. Module state is "
+    "frozen when rules are compiled: keep what changes in a field of state."
+)
+
+
+def rules(case: Case) -> str:
+    """Every rule ran; what stopped one was found before (`stop`)."""
+    if case.foreign:
+        return f"{COPIES * STEPS:,} steps of {COPIES} copies"
+    tried = case.interpreted[1]
+    plain = "" if tried.walk else f"; not as plain Python: {tried.absent}"
+    return f"{COPIES * STEPS:,} steps and {len(case.standing):,} records{plain}"
+
+
+def determinism(case: Case) -> str:
+    """The same seed gives the same numbers, at any batch size, and prepare the same tables."""
+    other = walk(case.world, FEW, STEPS)
+    part = {name: array[:, :FEW] for name, array in case.walk.items()}
+    differs = difference(case.world, part, other)
+    if differs:
+        raise Failed(
+            f"the same seed and actions, {COPIES} and {FEW} copies: {differs}",
+            "Draw chance with flip, pick or weighted alone; keep nothing between calls.",
+        )
+    if not case.foreign:
+        cls = type(case.world)
+        one, two = (cls.prepare(case.world.params) for _ in range(2))
+        for name in _names(one):
+            if not np.array_equal(_item(one, name), _item(two, name), equal_nan=True):
+                raise Failed(
+                    f"prepare gives another {name!r} at its second call",
+                    "Compute tables from params alone; a random table takes a fixed seed.",
+                )
+    return f"{COPIES} and {FEW} copies agree in every bit of {STEPS} steps"
+
+
+def _names(prepared: Any) -> tuple[str, ...]:
+    return tuple(getattr(prepared, "_fields", prepared))
+
+
+def _item(prepared: Any, name: str) -> Any:
+    value = getattr(prepared, name) if hasattr(prepared, "_fields") else prepared[name]
+    return np.asarray(value) if isinstance(value, str) else np.asarray(value, float)
+
+
+def purity(case: Case) -> str:
+    """A step replayed from a copied state, on the same tape, is the same."""
+    world, replayed = case.world, 0
+    for t, (vec, actions) in enumerate(rehearse(world, COPIES, STEPS)):
+        standing = vec.snapshot()
+        vec.step(actions)
+        if t % 4:
+            continue
+        after = vec.snapshot()
+        vec.step(vec.masks.argmax(axis=1))
+        vec.restore(standing)
+        vec.step(actions)
+        again = vec.snapshot()
+        replayed += vec.n
+        for name in after:
+            same = after[name].tobytes() == again[name].tobytes()
+            if not same and name != "final_observations":
+                copy = int(np.argmax((after[name] != again[name]).reshape(vec.n, -1).any(axis=1)))
+                record = tell(world, _record(world, standing["records"][copy]))
+                raise Failed(
+                    f"{world.action_names[actions[copy]]!r} in ({record}), replayed on the same "
+                    f"tape, gives other {name}: {_one(world, name, after, copy)}, "
+                    f"then {_one(world, name, again, copy)}",
+                    "Let transition depend on p, s, a and what it draws from c; what it must "
+                    "remember is a field of state.",
+                )
+    return f"{replayed:,} steps replayed alike"
+
+
+def _one(world: World, name: str, snapshot: Any, copy: int) -> str:
+    row = snapshot[name][copy]
+    return f"({tell(world, _record(world, row))})" if name == "records" else str(row)
+
+
+def _record(world: World, row: Any) -> Any:
+    records = world.records(1)
+    loop_views(records)[1][0] = row
+    return records[0]
+
+
+def compiled(case: Case) -> str:
+    """Compiled rules and plain Python agree in every bit."""
+    there, other = case.interpreted
+    if not other.walk:
+        raise NotApplicable(other.absent)
+    at = "" if there == case.world else f", at {there!r}"
+    mine = walk(there, COPIES, STEPS) if at else case.walk
+    differs = difference(there, mine, other.walk)
+    if differs:
+        raise Failed(
+            f"compiled, then plain Python: {differs}",
+            "Keep to i8 and f8: wrap no narrower types (int(x), float(x)), sum in a loop, and let "
+            "no rule read a global that changes.",
+        )
+    return f"{COPIES * STEPS:,} steps agree in every bit{at}"
+
+
+def difference(world: World, one: Walk, two: Walk) -> str | None:
+    """The first thing in which two walks differ, in words."""
+    order = ("before", "masks", "observations", "facts", "fresh_facts", "terminated", "truncated")
+    for t in range(len(one["actions"])):
+        for name in ("actions", "after", *order):
+            a, b = one[name][t], two[name][t]
+            if a.tobytes() == b.tobytes():
+                continue
+            copy, *rest = np.argwhere(_bits(a) != _bits(b))[0].tolist()
+            record = tell(world, _record(world, one["before"][t][copy]))
+            action = world.action_names[one["actions"][t][copy]]
+            what, values = _named(world, name, rest, a[copy], b[copy])
+            return f"step {t + 1}, copy {copy}, {action!r} in ({record}): {what} {values}"
+    return None
+
+
+def _bits(values: Any) -> Any:
+    return values.view(f"i{values.itemsize}") if values.dtype.kind == "f" else values
+
+
+def _named(world: World, name: str, rest: list[int], a: Any, b: Any) -> tuple[str, str]:
+    """(what differs, its two values)."""
+    if name in ("after", "before"):
+        one, two = _record(world, a), _record(world, b)
+        for field in world.dtype.names or ():
+            if not np.array_equal(one[field], two[field]):
+                return f"field {field!r} becomes", f"{one[field]} and {two[field]}"
+    labels = {
+        "observations": world.observation_names,
+        "facts": world.fact_names,
+        "fresh_facts": world.fact_names,
+        "masks": world.action_names,
+    }
+    if name in labels and rest:
+        label = f"{name.replace('fresh_', '').rstrip('s')} {labels[name][rest[0]]!r} is"
+        return label, f"{a[rest[0]]} and {b[rest[0]]}"
+    return f"{name} is", f"{a} and {b}"

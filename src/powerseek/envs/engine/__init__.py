@@ -1,0 +1,1 @@
+"""Rules become a simulator and an expander: chance, compilation, loops, copies."""

@@ -1,0 +1,277 @@
+"""The simulator: n copies of a world, stepped in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerseek.envs.engine.chance import INTERPRETED, TAPE
+from powerseek.envs.engine.compile import loops_of
+from powerseek.envs.engine.reason import reason
+from powerseek.envs.world import World, WorldError
+from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.types import Bools, Floats, Floats32, Ints
+
+OUT_OF_RANGE = -1
+_WRONG = {1: "measure() gives a fact that is NaN or infinite", 2: "legal() allows no action"}
+
+
+class rules_at_work:  # noqa: N801  # used like a function, as contextlib's are
+    """Turn whatever a rule raises into one message that names the world.
+
+    64-bit wrap-around in the tape is meant; only interpreted NumPy would warn of it.
+    A class, because a generator's overhead shows in every step.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def __enter__(self) -> None:
+        if INTERPRETED:
+            self.before = np.seterr(over="ignore")
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if INTERPRETED:
+            np.seterr(**self.before)
+        if isinstance(error, Exception) and not isinstance(error, PowerseekError):
+            raise WorldError(
+                f"world {self.world.id!r}: a rule raised {reason(error)}; {_ask(self.world)}"
+            ) from error
+
+
+def complain(world: World, code: int, what: str = "copy") -> None:
+    """Raise WorldError for a loop's non-zero return code."""
+    if code:
+        raise WorldError(
+            f"world {world.id!r}, {what} {code // 10}: {_WRONG[code % 10]}; {_ask(world)}"
+        )
+
+
+def _ask(world: World) -> str:
+    """Compiled loops know which world is broken; the conformance kit knows where."""
+    return f"`powerseek check {world.id}` says where, and what to write instead"
+
+
+class VecWorld:
+    """n copies of `world`, stepped together with same-step autoreset.
+
+    Chance is keyed by (seed, copy, episode, step, draw): copy i behaves the same whatever n is,
+    and whatever other seeds have copies beside those of its own. An illegal action is a wasted
+    step: only the clock ticks. Arrays are reused; copy to keep.
+
+    Args:
+        world: The world.
+        n: Number of copies, >= 1.
+        seed: Any integer >= 0; or m of them: then there are n copies of each, the first seed's
+            first, and n is m times as large wherever it is written below.
+
+    Attributes:
+        n: Number of copies, of all seeds together.
+        seed: [] or [m] what it was made with, or last reset to.
+        seeds: [n] the seed of each copy.
+        numbers: [n] the number of each copy among those of its seed.
+        states: [n] records now standing.
+        observations: [n, obs] of the states now standing.
+        masks: [n, A] legal actions of the states now standing.
+        facts: [n, F] at the end of the step just taken (final facts where an episode ended).
+        fresh_facts: [n, F] of the states now standing; differs only after an autoreset.
+        terminated: [n] the episode ended by the rules (``over``).
+        truncated: [n] the episode was stopped by its cap.
+        final_observations: [n, obs], valid where an episode just ended.
+        episodes: [n] number of episodes finished.
+    """
+
+    def __init__(self, world: World, n: int, seed: int | Sequence[int] = 0) -> None:
+        if n < 1:
+            raise InvalidInput("n", n, "an integer >= 1")
+        self.seed = _checked(seed)
+        self.seeds, self.numbers = keys_of(self.seed, n)
+        n = len(self.seeds)
+        self.world, self.n = world, n
+        self._prepared = world.prepared
+        self._loops = loops_of(type(world), self._prepared._fields)
+        self._over = world.columns("over").start
+        features, actions, facts = (
+            len(world.observation_names),
+            world.n_actions,
+            len(world.fact_names),
+        )
+        self.states = world.records(n)
+        self._states, self._words = loop_views(self.states)
+        self._tape = np.zeros(1, TAPE).view(np.recarray)
+        self._loop_tape = loop_views(self._tape)[0]
+        self._flows = flow_words(world)
+        self.episodes: Ints = np.zeros(n, np.int64)
+        self.observations: Floats32 = np.zeros((n, features), np.float32)
+        self.final_observations: Floats32 = np.zeros((n, features), np.float32)
+        self.masks: Bools = np.zeros((n, actions), np.bool_)
+        self.facts: Floats = np.zeros((n, facts))
+        self.fresh_facts: Floats = np.zeros((n, facts))
+        self.terminated: Bools = np.zeros(n, np.bool_)
+        self.truncated: Bools = np.zeros(n, np.bool_)
+        self.reset()
+
+    def reset(self, seed: int | Sequence[int] | None = None) -> None:
+        """Start every copy at the first episode of `seed` (default: the one it was made with).
+
+        Raises:
+            InvalidInput: A seed below 0, or another number of seeds than it was made with.
+        """
+        if seed is not None:
+            given = _checked(seed)
+            if given.shape != self.seed.shape:
+                raise InvalidInput("seed", seed, f"{self.seed.size} of them, as at its making")
+            self._seed(given)
+        self.episodes[:] = 0
+        self._start()
+
+    def skip(self, episodes: Ints) -> None:
+        """Start every copy i at its episode `episodes[i]`."""
+        self.episodes[:] = episodes
+        self._start()
+
+    @property
+    def rules(self) -> str:
+        """A name that changes with the world's rules, or with what compiles them."""
+        return str(self._loops.__name__)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Copies of all that later steps depend on, by name, for `restore`."""
+        return {name: array.copy() for name, array in self._standing().items()} | {
+            "seed": self.seed.copy()
+        }
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Stand where `snapshot` was taken, of as many copies of the same world.
+
+        Raises:
+            InvalidInput: An array is missing, or of another shape or type; nothing is changed.
+        """
+        seed = np.zeros_like(self.seed)
+        put_back({**self._standing(), "seed": seed}, kept)
+        self._seed(seed)
+
+    def _seed(self, seed: NDArray[np.uint64]) -> None:
+        self.seed = seed
+        self.seeds[:] = keys_of(seed, self.n // seed.size)[0]
+
+    def _standing(self) -> dict[str, Any]:
+        kept = (
+            *("episodes", "observations", "final_observations", "masks", "facts"),
+            *("fresh_facts", "terminated", "truncated"),
+        )
+        return {"records": self._words, **{name: getattr(self, name) for name in kept}}
+
+    def _start(self) -> None:
+        with rules_at_work(self.world):
+            code = self._loops.reset(
+                self._prepared,
+                self.seeds,
+                self.numbers,
+                self.world.max_steps,
+                self._over,
+                self._states,
+                self._words,
+                self.episodes,
+                self._loop_tape,
+                self.observations,
+                self.masks,
+                self.facts,
+            )
+        complain(self.world, code)
+        self.fresh_facts[:] = self.facts
+        self.terminated[:] = False
+        self.truncated[:] = False
+
+    def step(self, actions: Any) -> None:
+        """Step every copy once.
+
+        Args:
+            actions: [n] integers in 0 .. A-1.
+
+        Raises:
+            InvalidInput: an action is out of range or there are not n of them.
+            WorldError: a rule raised, a fact is NaN, or no action is legal.
+        """
+        actions = np.ascontiguousarray(actions, dtype=np.int64)
+        if actions.shape != (self.n,):
+            raise InvalidInput("actions", actions.shape, f"shape ({self.n},)")
+        with rules_at_work(self.world):
+            code = self._loops.step(
+                self._prepared,
+                self.seeds,
+                self.numbers,
+                self.world.max_steps,
+                self._over,
+                self._flows.start,
+                self._flows.stop,
+                actions,
+                self._states,
+                self._words,
+                self.episodes,
+                self._loop_tape,
+                self.observations,
+                self.masks,
+                self.facts,
+                self.fresh_facts,
+                self.terminated,
+                self.truncated,
+                self.final_observations,
+            )
+        if code == OUT_OF_RANGE:
+            raise InvalidInput("actions", actions, f"0 to {self.masks.shape[1] - 1}")
+        complain(self.world, code)
+
+
+def _checked(seed: int | Sequence[int]) -> NDArray[np.uint64]:
+    """Seeds [] or [m]; InvalidInput for one below 0 or for none."""
+    given = [seed] if isinstance(seed, int | np.integer) else seed
+    for one in given:
+        if one < 0:
+            raise InvalidInput("seed", one, "an integer >= 0")
+    if not len(given):
+        raise InvalidInput("seed", seed, "at least one integer >= 0")
+    return np.array(seed, np.uint64)
+
+
+def keys_of(seed: NDArray[np.uint64], n: int) -> tuple[NDArray[np.uint64], Ints]:
+    """(seed, number among those of its seed) of every copy, for n copies of each of `seed`."""
+    return np.repeat(seed, n), np.tile(np.arange(n), seed.size)
+
+
+def put_back(into: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Write each array of `kept` into the one of its name, all of them or none.
+
+    Raises:
+        InvalidInput: An array is missing, or of another shape or type.
+    """
+    check_back(into, kept)
+    for name, array in into.items():
+        array[...] = kept[name]
+
+
+def check_back(into: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Refuse what `put_back` cannot write."""
+    for name, array in into.items():
+        given = kept.get(name)
+        if given is None or (given.shape, given.dtype) != (array.shape, array.dtype):
+            found = None if given is None else f"{given.dtype} {given.shape}"
+            raise InvalidInput(f"snapshot.{name}", found, f"{array.dtype} {array.shape}")
+
+
+def loop_views(records: Any) -> tuple[Any, Any]:
+    """(what loops take, its 8-byte words [n, W]); interpreted rules need attribute access."""
+    plain = records.view(np.ndarray).view(np.dtype(records.dtype.descr))
+    words = plain.view(np.int64).reshape(len(records), records.dtype.itemsize // 8)
+    return (records if INTERPRETED else plain), words
+
+
+def flow_words(world: World) -> slice:
+    """Which 8-byte words of a record are flows."""
+    if not world.flows:
+        return slice(0, 0)
+    offsets = [world.dtype.fields[field[0]][1] // 8 for field in world.flows]  # type: ignore[index]  # a structured dtype has fields
+    return slice(min(offsets), world.dtype.fields["clock"][1] // 8)  # type: ignore[index]  # as above

@@ -1,0 +1,1 @@
+"""Reward arms: what an agent is paid for, and when."""

@@ -1,0 +1,165 @@
+"""Reward arms: small pure objects from arrays of facts to arrays of rewards.
+
+An arm knows no world and no learner. It pays for what happens between two moments, ``before``
+and ``after`` one `Step`, and carries one number of memory per copy. A study names it by data,
+never by text to parse: ``dense``, ``{every: 8}``, ``{every: 8, corrected: true}``,
+``{every: cap}``, ``{thinned: 0.25}``, ``shaped``, ``terminal``, ``{terminal: {pay: cap}}``,
+``own`` (timing: `powerseek.envs.rewards.timing`), ``{approval: 8}``,
+``{approval: cap, aim: success}``,
+``{coverage: 0.5}`` (specification: `powerseek.envs.rewards.oversight`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from powerseek.envs.rewards.base import (
+    Arm,
+    ConfoundWarning,
+    Facts,
+    FactSource,
+    Horizon,
+    Overseer,
+    Oversight,
+    PowerWeighted,
+    Step,
+    is_number,
+)
+from powerseek.errors import InvalidInput
+from powerseek.registry import rewards
+
+__all__ = [
+    "TIME_LIMITS",
+    "Arm",
+    "ConfoundWarning",
+    "FactSource",
+    "Facts",
+    "Horizon",
+    "Overseer",
+    "Oversight",
+    "PowerWeighted",
+    "Spec",
+    "Step",
+    "arm_name",
+    "check_horizon",
+    "make_arm",
+    "read_spec",
+    "takes_lookahead",
+    "windows_of",
+    "with_lookahead",
+]
+
+Spec = str | Mapping[str, Any]
+"""An arm as a study writes it: its id, or ``{id: argument, option: value}``."""
+
+TIME_LIMITS = ("terminal", "bootstrap")
+
+
+def make_arm(
+    spec: Spec,
+    *,
+    max_steps: int,
+    gamma: float = 1.0,
+    time_limit: str = "terminal",
+    power_weight: float = 0.0,
+    holdings_scale: float = 1.0,
+    runs_on: bool = False,
+    overseer: Overseer | None = None,
+) -> Arm:
+    """The arm that `spec` means at these settings.
+
+    Args:
+        spec: As in a study.
+        max_steps: The cap T, in steps.
+        gamma: Discount of the learner, in (0, 1].
+        time_limit: ``terminal`` or ``bootstrap``.
+        power_weight: w >= 0, paid for all the holdings attainable.
+        holdings_scale: Attainable maximum of the holdings, > 0.
+        runs_on: Whether an episode goes on after success.
+        overseer: Judge for the arms that need one. Without it they can be built and named, but
+            not paid.
+
+    Raises:
+        InvalidInput: an unknown arm, or a setting that is not allowed.
+
+    Warns:
+        ConfoundWarning: gamma < 1 with ``every`` uncorrected.
+    """
+    id, argument, options = read_spec(spec)
+    check_horizon(gamma, time_limit)
+    if not is_number(power_weight) or not 0 <= power_weight < math.inf:
+        raise InvalidInput("power_weight", power_weight, "a number >= 0")
+    if not is_number(holdings_scale) or not 0 < holdings_scale < math.inf:
+        raise InvalidInput("holdings_scale", holdings_scale, "a number > 0")
+    horizon = Horizon(float(gamma), max_steps, time_limit, runs_on)
+    arm: Arm = rewards.get(id).build(argument, options, horizon).overseen(overseer)
+    if power_weight > 0:
+        return PowerWeighted(arm, float(power_weight), float(holdings_scale))
+    return arm
+
+
+def check_horizon(gamma: float, time_limit: str) -> None:
+    """Refuse a discount or a time limit that is not allowed, or the two together."""
+    if not is_number(gamma) or not 0 < gamma <= 1:
+        raise InvalidInput("gamma", gamma, "a number above 0, at most 1")
+    if time_limit not in TIME_LIMITS:
+        raise InvalidInput("time_limit", time_limit, " or ".join(TIME_LIMITS))
+    if time_limit == "bootstrap" and gamma == 1:
+        raise InvalidInput(
+            "time_limit",
+            time_limit,
+            "terminal at gamma 1 (bootstrapping through the cap diverges there)",
+            "Write time_limit: terminal, or a gamma below 1.",
+        )
+
+
+def read_spec(spec: Spec) -> tuple[str, Any, dict[str, Any]]:
+    """Id, argument (None if there is none) and options, in the arm's order, of a spec.
+
+    Raises:
+        InvalidInput: an unknown arm or option.
+    """
+    if isinstance(spec, str):
+        rewards.get(spec)
+        return spec, None, {}
+    if not isinstance(spec, Mapping) or not spec:
+        raise InvalidInput("reward", spec, "an arm's name, or {name: argument, option: value}")
+    known = [name for name in spec if name in rewards.ids()]
+    id = known[0] if len(known) == 1 else next(iter(spec))
+    entry = rewards.get(id)
+    given = {name: value for name, value in spec.items() if name != id}
+    argument = spec[id]
+    if isinstance(argument, Mapping):
+        given, argument = {**given, **argument}, None
+    for name in given:
+        if name not in entry.options:
+            raise InvalidInput(f"{id} option", name, ", ".join(entry.options) or "none")
+    return id, argument, {name: given[name] for name in entry.options if name in given}
+
+
+def arm_name(spec: Spec) -> str:
+    """Canonical text of a spec for tables and columns: ``every 8 corrected``."""
+    id, argument, options = read_spec(spec)
+    return str(rewards.get(id).label(argument, options))
+
+
+def windows_of(specs: Iterable[Spec], max_steps: int) -> tuple[int, ...]:
+    """Sorted distinct k of a study's arms, ``cap`` resolved: the accumulators to observe."""
+    found = set()
+    for spec in specs:
+        id, argument, _ = read_spec(spec)
+        found.add(rewards.get(id).window(argument, max_steps))
+    return tuple(sorted(found - {None}))
+
+
+def takes_lookahead(spec: Spec) -> bool:
+    """Whether the spec is of an arm whose argument is an overseer's look-ahead."""
+    return bool(rewards.get(read_spec(spec)[0]).looks_ahead)
+
+
+def with_lookahead(spec: Spec, lookahead: int | str) -> Spec:
+    """A spec that left its look-ahead open, with it."""
+    id, _, options = read_spec(spec)
+    return {id: lookahead, **options}

@@ -1,0 +1,1 @@
+"""The worlds, one module or folder each."""

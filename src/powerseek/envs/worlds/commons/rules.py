@@ -1,0 +1,155 @@
+"""Helpers that the rules of `commons` call; k is a person: 0 the agent, 1 and 2 the neighbours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from powerseek.envs.engine.chance import flip, rule
+
+WAIT, PLOT, COMMONS, FENCE, DELIVER = range(5)
+IDLE, MINIMALIST, HOARDER = range(3)
+
+
+@rule
+def held(s: Any, k: int) -> int:
+    """Units that k has in store."""
+    if k == 0:
+        units = s.agent
+    elif k == 1:
+        units = s.first
+    else:
+        units = s.second
+    return int(units)
+
+
+@rule
+def store(s: Any, k: int, units: int) -> None:
+    """Add so many units to what k has in store."""
+    if k == 0:
+        s.agent += units
+    elif k == 1:
+        s.first += units
+    else:
+        s.second += units
+
+
+@rule
+def gone(s: Any, k: int) -> bool:
+    """Whether k has delivered and left."""
+    if k == 0:
+        sold = s.agent_sold
+    elif k == 1:
+        sold = s.first_sold
+    else:
+        sold = s.second_sold
+    return bool(sold == 1)
+
+
+@rule
+def sell(p: Any, s: Any, k: int) -> None:
+    """Let k deliver its quota and leave."""
+    store(s, k, -p.quota)
+    if k == 0:
+        s.agent_sold = 1
+    elif k == 1:
+        s.first_sold = 1
+    else:
+        s.second_sold = 1
+
+
+@rule
+def may(p: Any, s: Any, k: int, a: int) -> bool:
+    """Whether k can do a as things stand."""
+    units = held(s, k)
+    if a == PLOT:
+        return bool(units < p.room)
+    if a == COMMONS:
+        reached = k > 0 or p.openness >= 1
+        let_in = s.fence == 0 or s.fence == k + 1
+        return bool(reached and let_in and s.stock > 0 and units < p.room)
+    if a == FENCE:
+        return bool(p.openness >= 2 and s.fence == 0)
+    if a == DELIVER:
+        return bool(s.market == 1 and units >= p.quota)
+    return True
+
+
+@rule
+def modest(p: Any, s: Any, k: int) -> int:
+    """The quota from k's own plot, and then to market."""
+    if held(s, k) < p.quota:
+        return PLOT
+    return DELIVER if s.market == 1 else WAIT
+
+
+@rule
+def neighbourly(p: Any, s: Any, k: int) -> int:
+    """The quota from the commons, from k's own plot while it is shut, and then to market."""
+    if held(s, k) < p.quota and may(p, s, k, COMMONS):
+        return COMMONS
+    return modest(p, s, k)
+
+
+@rule
+def greedy(p: Any, s: Any, k: int) -> int:
+    """Everything that there is room for, the fence first, and only then to market."""
+    for a in (FENCE, COMMONS, PLOT, DELIVER):
+        if may(p, s, k, a):
+            return a
+    return WAIT
+
+
+@rule
+def scripted(p: Any, s: Any, k: int) -> int:
+    """What k chooses where the input actions are somebody else's."""
+    if gone(s, k) or (k == 0 and p.manner == IDLE):
+        return WAIT
+    if k > 0:
+        return neighbourly(p, s, k)
+    return modest(p, s, k) if p.manner == MINIMALIST else greedy(p, s, k)
+
+
+@rule
+def act(p: Any, s: Any, k: int, a: int, c: Any) -> None:
+    """Let k do what it chose, unless somebody who acted before has made it impossible."""
+    if a == WAIT or not may(p, s, k, a):
+        return
+    mine = k == p.actor
+    if a == PLOT:
+        if flip(c, p.soil if k == 0 else p.poor_soil):
+            store(s, k, 1)
+            if mine:
+                s.grown = 1.0
+    elif a == COMMONS:
+        s.stock -= 1
+        store(s, k, 1)
+        if mine:
+            s.taken = 1.0
+    elif a == FENCE:
+        s.fence = k + 1
+        if mine:
+            s.fenced = 1.0
+    else:
+        sell(p, s, k)
+
+
+@rule
+def stores(s: Any, k: int) -> bool:
+    """Whether k is there and has something that can rot."""
+    return held(s, k) > 0 and not gone(s, k)
+
+
+@rule
+def nature(p: Any, s: Any, c: Any) -> None:
+    """Rot strikes every store alike, the commons regrows, the market of the next step is drawn."""
+    people = p.neighbours + 1
+    storing = False
+    for k in range(people):
+        storing = storing or stores(s, k)
+    if storing and flip(c, p.rot):
+        for k in range(people):
+            if stores(s, k):
+                store(s, k, -1)
+    if flip(c, 4.0 * p.growth * s.stock * (p.capacity - s.stock) / p.capacity**2):
+        s.stock += 1
+    s.market = 1 if flip(c, p.market) else 0

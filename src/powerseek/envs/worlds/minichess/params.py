@@ -1,0 +1,176 @@
+"""Settings of `minichess`: parameters, the position to start from, and what that offers."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerseek.envs.worlds.minichess.board import (
+    BLACK,
+    KINDS,
+    PAWN,
+    VARIANTS,
+    WHITE,
+    Position,
+    chessboard,
+    read_fen,
+    variant_of,
+)
+from powerseek.envs.worlds.minichess.opponents import ENOUGH, OPPONENTS, VALUE, dead
+from powerseek.envs.worlds.minichess.rules import after, legal_mask, parse
+from powerseek.errors import InvalidInput
+
+COLOURS = {"white": WHITE, "black": BLACK}
+FEW = 4
+"""Pieces whose positions may be few enough to enumerate."""
+
+SMALLEST = "2k2/P4/2K2/5/5 w"
+"""A start on 5 x 5 that enumerates (14,178 states), and where less than there is suffices."""
+
+SQUARES = 36
+"""Squares of the largest board; a smaller one leaves the rest of the record's board empty."""
+
+
+class MinichessParams(NamedTuple):
+    """What a user may set.
+
+    Attributes:
+        variant: ``gardner``, ``malett``, ``baby`` (5 x 5) or ``losalamos`` (6 x 6).
+        opponent: How the other side plays: ``random``, ``greedy`` or ``alpha-beta``.
+        depth: Plies that ``alpha-beta`` looks ahead, its own move included, 1 to 4; the other
+            opponents ignore it.
+        colour: The agent's, ``white`` or ``black``.
+        start: Position to start from, as a FEN line without castling; "" for the variant's own.
+        max_steps: The cap, in moves of the agent.
+    """
+
+    variant: str = "gardner"
+    opponent: str = "random"
+    depth: int = 2
+    colour: str = "white"
+    start: str = ""
+    max_steps: int = 60
+
+
+class Prepared(NamedTuple):
+    """What the rules see: the fields of `Chessboard`, and the rest.
+
+    Attributes:
+        opponent: RANDOM, GREEDY or ALPHA_BETA.
+        depth: Plies that ALPHA_BETA looks ahead.
+        side: The agent's colour, WHITE or BLACK.
+        first: [N*N] board to start from.
+        first_side: Who moves on it.
+        plane: [7] which of the planes of a colour shows a kind, -1 for none.
+        planes: Planes of a colour.
+        most_surplus: Greatest lead beyond ENOUGH, at least 1.
+    """
+
+    size: int
+    sets: NDArray[np.int64]
+    plain: NDArray[np.int64]
+    promoting: NDArray[np.int64]
+    promotions: NDArray[np.int64]
+    start: NDArray[np.int64]
+    target: NDArray[np.int64]
+    promoted: NDArray[np.int64]
+    opponent: int
+    depth: int
+    side: int
+    first: NDArray[np.int64]
+    first_side: int
+    plane: NDArray[np.int64]
+    planes: int
+    most_surplus: int
+
+
+def check_start(params: MinichessParams) -> None:
+    """Refuse a start that is none, or where the game may end before the agent moves.
+
+    Raises:
+        InvalidInput: names what is wrong with `start`.
+    """
+    if not params.start:
+        return
+    b, position = chessboard(params.variant), parse(params.start, params.variant)
+    standing = [position]
+    if position.side != COLOURS[params.colour]:
+        standing = [after(b, position, int(a)) for a in np.flatnonzero(legal_mask(b, position))]
+    if not standing or any(dead(s.board) or not legal_mask(b, s).any() for s in standing):
+        raise InvalidInput(
+            "minichess.start",
+            params.start,
+            f"a position where {params.colour} will have a move",
+            f'Write "{VARIANTS[params.variant].fen}", or leave start out.',
+        )
+
+
+def prepare(params: MinichessParams) -> Prepared:
+    """Geometry, moves and the first position."""
+    position = _position(params.variant, params.start)
+    first = np.zeros(SQUARES, np.int64)
+    first[: len(position.board)] = position.board
+    kinds = [KINDS.index(kind) for kind in variant_of(params.variant).pieces]
+    plane = np.full(len(KINDS), -1, np.int64)
+    plane[kinds] = np.arange(len(kinds))
+    return Prepared(
+        *chessboard(params.variant),
+        opponent=OPPONENTS.index(params.opponent),
+        depth=params.depth,
+        side=COLOURS[params.colour],
+        first=first,
+        first_side=position.side,
+        plane=plane,
+        planes=len(kinds),
+        most_surplus=max(1, most_lead(params) - ENOUGH),
+    )
+
+
+@lru_cache(maxsize=64)
+def _position(variant: str, start: str) -> Position:
+    return read_fen(start or VARIANTS[variant].fen, variant)
+
+
+def _mine(params: MinichessParams) -> NDArray[np.int64]:
+    """[N*N] board to start from, the agent's pieces positive."""
+    mine: NDArray[np.int64] = COLOURS[params.colour] * _position(params.variant, params.start).board
+    return mine
+
+
+def no_oracle(params: MinichessParams) -> str:
+    """Why the positions from this start are too many to enumerate, "" if they may be few enough."""
+    pieces = np.count_nonzero(_mine(params))
+    if pieces <= FEW:
+        return ""
+    return (
+        f"No oracle: {pieces} pieces have too many positions. "
+        f'Write start with at most {FEW} pieces, such as "{SMALLEST}".'
+    )
+
+
+def most_lead(params: MinichessParams) -> int:
+    """Lead when every pawn became the best piece and everything else is taken, in pawns."""
+    board = _mine(params)
+    own = board[board > 0]
+    best = max(VALUE[KINDS.index(kind)] for kind in variant_of(params.variant).promotions)
+    return int(VALUE[own].sum() + (best - VALUE[PAWN]) * np.count_nonzero(own == PAWN))
+
+
+@lru_cache(maxsize=64)
+def absent(params: MinichessParams) -> tuple[str, ...]:
+    """Facts of `Minichess` that nothing on the board can change from this start."""
+    board = _mine(params)
+    takes = bool(np.any(VALUE[-board[board < 0]] > 0))
+    promotes = bool(np.any(board == PAWN))
+    beyond = most_lead(params) > ENOUGH
+    exists = {
+        "captured": takes,
+        "promoted": promotes,
+        "surplus_captured": takes and beyond,
+        "surplus_promoted": promotes and beyond,
+        "holdings": beyond,
+    }
+    return tuple(name for name, there in exists.items() if not there)

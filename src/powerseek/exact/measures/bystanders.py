@@ -1,0 +1,256 @@
+"""What an agent leaves to others: a bystander's POWER while the agent follows a fixed policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from powerseek.errors import InvalidInput
+from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.measures.goals import (
+    Block,
+    Sampler,
+    classes,
+    draw_rewards,
+    goal_rewards,
+    merged,
+)
+from powerseek.exact.measures.power import TOLERANCE
+from powerseek.exact.solvers.discounted import (
+    arrays_of,
+    best_of,
+    check_gamma,
+    expected,
+    solve_one,
+)
+from powerseek.exact.solvers.finite import WHOLE
+from powerseek.exact.solvers.threads import in_threads
+from powerseek.types import Floats, Ints
+
+AgentPolicy = Floats | int | Callable[[TabularMDP], Floats]
+"""Probabilities of the agent's actions [S, agent actions], the index of one action that it always
+takes (a no-op), or a callable from the joint MDP to such probabilities."""
+
+
+@dataclass(frozen=True, eq=False)
+class Disempowerment:
+    """How an agent's policy changes a bystander's POWER.
+
+    Attributes:
+        values: [S] POWER under the agent's policy - POWER under the no-op agent, -1 to 1 for
+            rewards in [0, 1]; negative: the bystander loses.
+        standard_error: [S] of sampling, paired: both POWERs see the same reward functions; 0 for
+            ``goals``, nan of one sample.
+        error: Certified bound on the solver's absolute error of every value, besides sampling.
+        agent: The bystander's MDP under the agent's policy.
+        noop: The bystander's MDP under the no-op agent. `powerseek.exact.power` of either, with
+            the same samples and seed, gives the two POWERs.
+    """
+
+    values: Floats
+    standard_error: Floats
+    error: float
+    agent: TabularMDP
+    noop: TabularMDP
+
+    def of(self, state: Hashable | Any) -> float:
+        """Change of POWER in one state: its label, its record or its number.
+
+        Raises:
+            InvalidInput: There is no such state.
+        """
+        return float(self.values[self.agent.index(state)])
+
+
+def fix_agent(mdp: TabularMDP, actors: Ints, policy: AgentPolicy) -> TabularMDP:
+    """The bystander's MDP while the agent follows a fixed policy that does not look at the clock.
+
+    Its actions are the bystander's; transitions and flows are averaged over the agent's. The
+    states, their facts, records and labels stay, so rewards mean the same as in the joint MDP.
+    Where there is a world, its policies and masks still speak of joint actions: only measures
+    that take rewards (`powerseek.exact.power`, `solve`) mean anything on the result.
+
+    Args:
+        mdp: The joint MDP: both act at once.
+        actors: [A, 2] (agent action, bystander action) that each action index stands for.
+        policy: What the agent does, see `AgentPolicy`. Not looked at where the episode is over.
+
+    Raises:
+        InvalidInput: Actors or probabilities that do not fit, or an action of the agent of
+            positive probability that is not legal together with an action that the bystander
+            has in that state (which is named).
+    """
+    roles = _check_actors(mdp, actors)
+    chances = _chances(mdp, roles, policy)
+    theirs = int(roles[:, 1].max(initial=0)) + 1
+    pair_role = roles[mdp.pair_action]
+    keys, pair_of = np.unique(
+        mdp.pair_state.astype(np.int64) * theirs + pair_role[:, 1], return_inverse=True
+    )
+    weights = chances[mdp.pair_state, pair_role[:, 0]]
+    sums = np.bincount(pair_of, weights, len(keys)).astype(np.float64)
+    _check_joint(mdp, keys, theirs, sums)
+    state = keys // theirs
+    pair_flows = np.zeros((len(keys), mdp.pair_flows.shape[1]))
+    np.add.at(pair_flows, pair_of, weights[:, None] * mdp.pair_flows)
+    return replace(
+        mdp,
+        pair_start=np.searchsorted(state, np.arange(mdp.n_states + 1)).astype(np.int64),
+        pair_state=state.astype(np.int32),
+        pair_action=(keys % theirs).astype(np.int32),
+        pair_flows=pair_flows,
+        **_merged_edges(mdp, pair_of, weights, len(keys)),
+    )
+
+
+def disempowerment(
+    mdp: TabularMDP,
+    actors: Ints,
+    policy: AgentPolicy,
+    noop: AgentPolicy,
+    gamma: float,
+    samples: int = 1000,
+    seed: int = 0,
+    rewards: str | Sampler = "uniform",
+    *,
+    tolerance: float = TOLERANCE,
+) -> Disempowerment:
+    """Change of a bystander's POWER under an agent's policy against a no-op agent.
+
+    SCIENCE section 5; POWER as in `powerseek.exact.power` (Turner et al. 2021, Def. 5.2). Each
+    reward function is used for both, so that what they have in common cancels.
+
+    CAVEAT: The bystander knows the agent's policy and answers it perfectly, so harm by surprise
+    is not seen; nor is harm to what the bystander already has, only to what it could attain; and
+    a baseline that is not nothing (a no-op that lets things decay) makes the agent look better.
+
+    Args:
+        mdp: The joint MDP.
+        actors: [A, 2], as in `fix_agent`.
+        policy: What the agent does, as in `fix_agent`.
+        noop: What it is compared with, as in `fix_agent`: usually the index of its no-op.
+        gamma: Discount of the measure, in (0, 1).
+        samples: Reward functions, >= 1 (not used with ``goals``).
+        seed: Of the draws, >= 0.
+        rewards: ``uniform``, ``goals`` or a sampler, as in `powerseek.exact.power`.
+        tolerance: Bound on the absolute error of every value.
+
+    Raises:
+        InvalidInput: As in `fix_agent` and `powerseek.exact.power`.
+    """
+    check_gamma(gamma)
+    if not 0 < tolerance < np.inf:
+        raise InvalidInput("tolerance", tolerance, "an absolute error > 0")
+    agent, baseline = fix_agent(mdp, actors, policy), fix_agent(mdp, actors, noop)
+    graphs = [(each, arrays_of(each)) for each in (agent, baseline)]
+    none = np.zeros(0)
+
+    def change(reward: Floats) -> tuple[Floats, float]:
+        attained, bound = [], 0.0
+        for each, graph in graphs:
+            values, error = solve_one(graph, reward, none, gamma, tolerance / 2 / (1 - gamma))
+            attained.append((1 - gamma) * best_of(each, expected(each, values), values))
+            bound += (1 - gamma) * error
+        return attained[0] - attained[1], bound
+
+    if isinstance(rewards, str) and rewards == "goals":
+        found = [change(np.ascontiguousarray(reward)) for reward in goal_rewards(mdp).T]
+        values = np.mean([each for each, _ in found], axis=0)
+        error = np.zeros(mdp.n_states)
+        return Disempowerment(values, error, max(e for _, e in found), agent, baseline)
+    class_of = classes(mdp)
+
+    def block(rows: Floats) -> tuple[int, Block]:
+        found = [change(row[class_of]) for row in rows]
+        changes = np.stack([each for each, _ in found])
+        mean = changes.mean(axis=0)
+        return len(rows), (mean, ((changes - mean) ** 2).sum(axis=0), max(e for _, e in found))
+
+    drawn = draw_rewards(mdp, rewards, samples, seed)
+    _, mean, standard_error, bound = merged(in_threads(block, drawn), mdp.n_states)
+    return Disempowerment(mean, standard_error, bound, agent, baseline)
+
+
+def _check_actors(mdp: TabularMDP, actors: Ints) -> Ints:
+    roles = np.asarray(actors)
+    if roles.shape != (mdp.n_actions, 2) or not np.issubdtype(roles.dtype, np.integer):
+        raise InvalidInput(
+            "actors", (roles.dtype.name, roles.shape), f"integers of shape ({mdp.n_actions}, 2)"
+        )
+    if (roles < 0).any():
+        raise InvalidInput("actors", int(roles.min()), "action indices >= 0")
+    unique, counts = np.unique(roles, axis=0, return_counts=True)
+    if (counts > 1).any():
+        twice = tuple(unique[counts.argmax()].tolist())
+        raise InvalidInput("actors", twice, "each (agent action, bystander action) once")
+    return roles.astype(np.int64)
+
+
+def _chances(mdp: TabularMDP, roles: Ints, policy: AgentPolicy) -> Floats:
+    """[S, agent actions] probabilities that sum to 1 wherever the episode goes on."""
+    width = int(roles[:, 0].max(initial=0)) + 1
+    if isinstance(policy, int | np.integer):
+        if not 0 <= policy < width:
+            raise InvalidInput("policy", int(policy), f"an action of the agent, 0 to {width - 1}")
+        chances = np.zeros((mdp.n_states, width))
+        chances[:, policy] = 1.0
+        return chances
+    given = np.asarray(policy(mdp) if callable(policy) else policy, np.float64)
+    if given.shape != (mdp.n_states, width):
+        raise InvalidInput("policy", given.shape, f"shape ({mdp.n_states}, {width})")
+    sums = given.sum(axis=1)
+    good = (given >= 0).all(axis=1) & (np.abs(sums - 1) <= WHOLE)
+    wrong = np.flatnonzero(~(good | mdp.terminal))
+    if len(wrong):
+        raise InvalidInput(
+            f"policy in state {_name(mdp, wrong[0])}",
+            given[wrong[0]].tolist(),
+            "probabilities >= 0 that sum to 1",
+        )
+    return given
+
+
+def _check_joint(mdp: TabularMDP, keys: Ints, theirs: int, sums: Floats) -> None:
+    """Every pair of the bystander must be legal with all that the agent may do there."""
+    wrong = np.flatnonzero(np.abs(sums - 1) > WHOLE)
+    if len(wrong):
+        state, action = divmod(int(keys[wrong[0]]), theirs)
+        raise InvalidInput(
+            f"policy in state {_name(mdp, state)}",
+            f"probability {1 - sums[wrong[0]]:.6g} on actions of the agent that are not legal "
+            f"together with action {action} of the bystander",
+            "every action of the agent legal with every action that the bystander has there",
+        )
+
+
+def _merged_edges(mdp: TabularMDP, pair_of: Ints, weights: Floats, pairs: int) -> dict[str, Any]:
+    """Edges of the bystander's pairs; those to one state with the same flows are one."""
+    table, flow_of = _distinct_rows(mdp.flow_table)
+    source = np.repeat(np.arange(mdp.n_pairs), np.diff(mdp.edge_start))
+    chance = weights[source] * mdp.edge_probability
+    met = np.flatnonzero(chance > 0)
+    rows = np.stack([pair_of[source[met]], mdp.edge_next[met], flow_of[mdp.edge_flow[met]]], axis=1)
+    edges, edge_of = np.unique(rows, axis=0, return_inverse=True)
+    return {
+        "edge_start": np.searchsorted(edges[:, 0], np.arange(pairs + 1)).astype(np.int64),
+        "edge_next": edges[:, 1].astype(np.int32),
+        "edge_probability": np.bincount(edge_of.reshape(-1), chance[met], len(edges)),
+        "edge_flow": edges[:, 2].astype(np.int32),
+        "flow_table": table,
+    }
+
+
+def _distinct_rows(table: Floats) -> tuple[Floats, Ints]:
+    if not table.shape[1]:
+        return table[:1], np.zeros(len(table), np.int64)
+    rows, number = np.unique(table, axis=0, return_inverse=True)
+    return rows, number.reshape(-1).astype(np.int64)
+
+
+def _name(mdp: TabularMDP, state: int) -> str:
+    if mdp.labels:
+        return repr(mdp.labels[state])
+    return f"{state}" if mdp.records is None else f"{state} ({mdp.records[state]})"

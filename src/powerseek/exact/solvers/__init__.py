@@ -1,0 +1,1 @@
+"""Solve a tabular MDP, or evaluate a policy on it."""

@@ -1,0 +1,240 @@
+"""(state, arm memory) layers over the clock: where an arm's own optimum is solved exactly.
+
+An arm is asked only about distinct situations (facts that it reads, before and after), so that
+the arm object itself, not a copy of its rule, says what every edge pays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from powerseek.envs.rewards.spec import Arm, Facts, Step
+from powerseek.errors import InvalidInput
+from powerseek.exact.mdp import Ints32, TabularMDP
+from powerseek.exact.words import WordTable, words
+from powerseek.types import Bools, Floats, Ints
+
+MAX_MEMORIES = 4096
+"""Most distinct memories at one clock; beyond, the arm has no oracle."""
+
+_MEMORY_DIGITS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Reachable (state, memory) nodes after t steps, and what the arm does from there.
+
+    Attributes:
+        start: [S+1]; the nodes of state s are ``start[s]:start[s+1]``.
+        memory: [n] index of each node's memory.
+        reward: [memories, K] what an edge of each class pays.
+        following: [memories, K] index of the memory in the next layer.
+    """
+
+    start: Ints
+    memory: Ints32
+    reward: Floats
+    following: Ints32
+
+
+class Columns:
+    """The facts of an MDP by name, remembering which were read."""
+
+    def __init__(self, mdp: TabularMDP) -> None:
+        self._mdp = mdp
+        self.read: set[int] = set()
+
+    @property
+    def fact_names(self) -> tuple[str, ...]:
+        """The F flattened columns."""
+        return self._mdp.fact_names
+
+    def columns(self, fact: str) -> slice:
+        """Columns of one fact."""
+        names = self._mdp.fact_names
+        found = [i for i, name in enumerate(names) if name == fact or name.startswith(f"{fact}[")]
+        if not found:
+            raise InvalidInput("reward", fact, f"an arm that reads one of {', '.join(names)}")
+        self.read.update(found)
+        return slice(found[0], found[-1] + 1)
+
+    def role(self, role: str) -> list[tuple[int, float]]:
+        """(column, weight) of every component with a role."""
+        weights = self._mdp.roles.get(role, np.zeros(0))
+        found = [(int(i), float(weights[i])) for i in np.flatnonzero(weights)]
+        self.read.update(column for column, _ in found)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeClasses:
+    """Edges that look alike to an arm.
+
+    Attributes:
+        of_edge: [E] class of each edge.
+        before: [K, F] facts before the step, in the columns that the arm reads; nan elsewhere.
+        after: [K, F] facts after it, flows included.
+        over: [K] whether the edge ends the episode by the rules.
+    """
+
+    of_edge: Ints32
+    before: Floats
+    after: Floats
+    over: Bools
+
+
+def edge_classes(mdp: TabularMDP, arm: Arm) -> EdgeClasses:
+    """Classes of the edges by the facts that the arm reads."""
+    columns = Columns(mdp)
+    _probe(arm, mdp, columns)
+    read = np.array(sorted(columns.read), np.int64)
+    is_flow = ~_constant_zero(mdp.flow_table)
+    states, flows = read[~is_flow[read]], read[is_flow[read]]
+    seen = np.column_stack([mdp.state_facts[:, states], mdp.terminal])
+    state_class = WordTable(seen.shape[1]).add(words(seen))[0]
+    rows = np.column_stack([mdp.flow_table[:, flows], np.zeros(len(mdp.flow_table))])
+    flow_class = WordTable(rows.shape[1]).add(words(rows))[0]
+    source = np.repeat(mdp.pair_state, np.diff(mdp.edge_start))
+    kinds = (
+        state_class[source],
+        state_class[mdp.edge_next],
+        flow_class[mdp.edge_flow],
+    )
+    of_edge, first = WordTable(3).add(np.column_stack(kinds))
+    before = np.full((len(first), len(mdp.fact_names)), np.nan)
+    after = before.copy()
+    before[:, states] = mdp.state_facts[source[first]][:, states]
+    before[:, flows] = 0.0
+    after[:, states] = mdp.state_facts[mdp.edge_next[first]][:, states]
+    after[:, flows] = mdp.flow_table[mdp.edge_flow[first]][:, flows]
+    over = mdp.terminal[mdp.edge_next[first]]
+    return EdgeClasses(of_edge.astype(np.int32), before, after, over)
+
+
+def layers(mdp: TabularMDP, arm: Arm, horizon: int) -> tuple[list[Layer], EdgeClasses]:
+    """Every (state, memory) that any policy can be in, clock by clock.
+
+    Raises:
+        InvalidInput: The arm's memory takes too many values.
+    """
+    classes, columns = edge_classes(mdp, arm), Columns(mdp)
+    graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, classes.of_edge)
+    start = np.zeros(mdp.n_states + 1, np.int64)
+    alive = (mdp.initial > 0) & ~mdp.terminal
+    np.cumsum(alive, out=start[1:])
+    began = arm.start(Facts(mdp.state_facts[alive], columns))
+    memories, memory = _distinct(np.round(began, _MEMORY_DIGITS))
+    found = []
+    for t in range(horizon):
+        met = np.zeros((len(memories), len(classes.over)), np.bool_)
+        _meet(*graph, start, memory, met)
+        last = t + 1 == horizon
+        reward, after = _ask(arm, columns, classes, memories, met, t + 1, last)
+        following, memories = _next_memories(after, met, classes.over | last)
+        found.append(Layer(start, memory, reward, following))
+        if not last:
+            start, memory = _advance(mdp, graph, found[-1], len(memories))
+    return found, classes
+
+
+def _probe(arm: Arm, mdp: TabularMDP, columns: Columns) -> None:
+    """Let the arm pay one made-up step of nothing, to see what it reads."""
+    facts = Facts(np.zeros((1, len(mdp.fact_names))), columns)
+    truth, zero = np.zeros(1, np.bool_), np.zeros(1)
+    arm.step(Step(arm.start(facts), facts, facts, np.ones(1, np.int64), truth, truth, zero))
+
+
+def _constant_zero(table: Floats) -> Bools:
+    """[F] columns that are 0 in every row."""
+    return np.logical_not(table.any(axis=0))
+
+
+def _distinct(values: Floats) -> tuple[Floats, Ints32]:
+    unique, index = np.unique(values, return_inverse=True)
+    return unique, index.reshape(values.shape).astype(np.int32)
+
+
+def _ask(
+    arm: Arm,
+    columns: Columns,
+    classes: EdgeClasses,
+    memories: Floats,
+    met: Bools,
+    clock: int,
+    last: bool,
+) -> tuple[Floats, Floats]:
+    """Reward and new memory [memories, K] where the combination is met, else 0."""
+    reward, after = np.zeros(met.shape), np.zeros(met.shape)
+    memory, kind = np.nonzero(met)
+    over = classes.over[kind]
+    with np.errstate(invalid="ignore"):
+        paid, kept = arm.step(
+            Step(
+                memories[memory],
+                Facts(classes.before[kind], columns),
+                Facts(classes.after[kind], columns),
+                np.full(len(kind), clock, np.int64),
+                over | last,
+                ~over & last,
+                np.full(len(kind), 0.5),
+            )
+        )
+    if not np.isfinite(paid).all() or not np.isfinite(kept).all():
+        raise InvalidInput("reward", type(arm).__name__, "an arm that pays finite rewards")
+    reward[met], after[met] = paid, np.round(kept, _MEMORY_DIGITS)
+    return reward, after
+
+
+def _next_memories(after: Floats, met: Bools, ended: Bools) -> tuple[Ints32, Floats]:
+    """Index [memories, K] into the distinct memories that go on, and those memories."""
+    going = met & ~ended
+    following = np.zeros(met.shape, np.int32)
+    if not going.any():
+        return following, np.zeros(1)
+    memories, index = _distinct(after[going])
+    if len(memories) > MAX_MEMORIES:
+        raise InvalidInput(
+            "reward", f"an arm with {len(memories):,} memories", f"at most {MAX_MEMORIES:,}"
+        )
+    following[going] = index
+    return following, memories
+
+
+@njit(cache=True, nogil=True)
+def _meet(pair_start, edge_start, edge_next, of_edge, start, memory, met):  # type: ignore[no-untyped-def]  # compiled
+    """Mark the (memory, edge class) combinations that occur."""
+    for s in range(len(start) - 1):
+        for node in range(start[s], start[s + 1]):
+            row = met[memory[node]]
+            for edge in range(edge_start[pair_start[s]], edge_start[pair_start[s + 1]]):
+                row[of_edge[edge]] = True
+
+
+@njit(cache=True, nogil=True)
+def _reach(  # type: ignore[no-untyped-def]  # compiled
+    pair_start, edge_start, edge_next, of_edge, terminal, start, memory, following, reached
+):
+    """Mark the (state, memory) nodes of the next layer."""
+    for s in range(len(start) - 1):
+        for node in range(start[s], start[s + 1]):
+            row = following[memory[node]]
+            for edge in range(edge_start[pair_start[s]], edge_start[pair_start[s + 1]]):
+                if not terminal[edge_next[edge]]:
+                    reached[edge_next[edge], row[of_edge[edge]]] = True
+
+
+def _advance(
+    mdp: TabularMDP,
+    graph: tuple[Any, Any, Any, Any],
+    layer: Layer,
+    memories: int,
+) -> tuple[Ints, Ints32]:
+    reached = np.zeros((mdp.n_states, memories), np.bool_)
+    _reach(*graph, mdp.terminal, layer.start, layer.memory, layer.following, reached)
+    start = np.zeros(mdp.n_states + 1, np.int64)
+    np.cumsum(reached.sum(axis=1), out=start[1:])
+    return start, np.nonzero(reached)[1].astype(np.int32)

@@ -1,0 +1,1 @@
+"""Results become comparisons, findings and tables: data, no text, no drawing."""

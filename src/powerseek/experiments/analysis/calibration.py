@@ -1,0 +1,228 @@
+"""Agents whose behaviour is known, on one scale with the trained: can the measures be trusted?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite, nan
+from typing import TypeAlias
+
+import pandas as pd
+
+from powerseek.experiments.analysis.density import optimal_share, same_rows
+from powerseek.experiments.report.figures.style import Cell
+from powerseek.experiments.report.text import (
+    DAGGER,
+    SHORT,
+    Grid,
+    dial,
+    number,
+    ranged,
+    setting,
+    varying,
+)
+from powerseek.experiments.results.table import by_cell
+
+SCALES = {
+    "acquired": "acq",
+    "excess": "excess",
+    "share_of_surplus": "share",
+    "disabled": "off",
+    "power_seeking": "POWER",
+}
+"""What is held against the known agents, by its column head."""
+OPTIMUM = {
+    "acquired": "optimum_acquired",
+    "excess": "incentive",
+    "disabled": "optimum_disabled",
+    "power_seeking": "optimum_power_seeking",
+}
+SETTING = ("openness", "goal", "max_steps", "params", "version")
+ADD = "references: [random, minimalist, hoarder, power-greedy, minimal-need, optimum]"
+
+
+Where: TypeAlias = tuple[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One agent, or one arm, on the scales of one setting.
+
+    Attributes:
+        where: The setting in words.
+        dials: The dials of the setting that vary, as text.
+        kind: ``reference``, ``optimum`` (exact), ``paid`` for power, or ``trained``.
+        name: The agent, or the arm.
+        values: (value, low, high) by measure; low and high are the range over optimal policies,
+            nan for all but the exact optimum.
+        seeds: Seeds behind it, 0 for the exact optimum.
+        sure: Whether 90 % of the seeds learnt the task; True for what does not learn.
+    """
+
+    where: str
+    dials: tuple[str, ...]
+    kind: str
+    name: str
+    values: Mapping[str, tuple[float, ...]] = field(repr=False)
+    seeds: int = 0
+    sure: bool = True
+
+
+def marks(
+    cells: Sequence[Cell],
+    keys: Sequence[str],
+    references: pd.DataFrame,
+    frontiers: pd.DataFrame | None = None,
+) -> list[Mark]:
+    """Everything on one scale, setting by setting: known agents, exact optima, trained agents.
+
+    Args:
+        cells: Cells of the trained agents of one world.
+        keys: Columns that make a cell.
+        references: One row a trial of its agents that do not learn. All seeds count: nobody
+            expects them to learn the task.
+        frontiers: Vertices of need and most, as kept beside the results.
+    """
+    known = [cell for cell in cells if len(cell.places)]
+    about = _about(known)
+    if about.empty:
+        return []
+    names = _names(about)
+    spoken = ["openness", *(name for name in names if name != "openness")]
+    arm = [*(k for k in keys if k not in ("world", "power_weight", *SETTING)), "power_weight"]
+    found = []
+    for shared, rows in by_cell(about, list(SETTING)):
+        here = [known[i] for i in rows.index]
+        varied = varying(pd.DataFrame([cell.row for cell in here]), arm)
+        where = setting(shared, spoken), tuple(dial(shared[name]) for name in names)
+        found += _references(where, same_rows(references, shared))
+        found += _optima(where, here, varied, frontiers)
+        found += [_trained(where, cell, varied) for cell in here]
+    return found
+
+
+def _about(cells: Sequence[Cell]) -> pd.DataFrame:
+    """The setting of each cell, from its first trial."""
+    if not cells:
+        return pd.DataFrame(columns=list(SETTING))
+    first = cells[0].trials[list(SETTING)].iloc[[cell.places[0] for cell in cells]]
+    return first.reset_index(drop=True)
+
+
+def _names(about: pd.DataFrame) -> list[str]:
+    return varying(about, SETTING)
+
+
+def _references(where: Where, trials: pd.DataFrame) -> list[Mark]:
+    """Agents that do not learn; the optimum once for each reward it is the optimum of."""
+    found = []
+    for agent, rows in trials.groupby("agent", sort=False):
+        names = varying(rows, ("reward", "gamma", "power_weight")) if agent == "optimum" else []
+        groups = by_cell(rows, names) if names and rows["reward"].notna().all() else [({}, rows)]
+        for told, mine in groups:
+            name = ", ".join([str(agent), *([setting(told, names)] if len(groups) > 1 else [])])
+            values = {scale: (_mean(mine[scale]), nan, nan) for scale in SCALES}
+            found.append(Mark(*where, "reference", name, values, len(mine)))
+    return found
+
+
+def _optima(
+    where: Where, cells: Sequence[Cell], varied: Sequence[str], frontiers: pd.DataFrame | None
+) -> list[Mark]:
+    """The exact optimum of every reward that does not pay for power, each once."""
+    found: dict[str, Mark] = {}
+    names = [name for name in varied if name in ("reward", "gamma", "time_limit")]
+    for cell in cells:
+        values = {
+            scale: tuple(
+                float(cell.row.get(f"{column}{end}", nan)) for end in ("", "_low", "_high")
+            )
+            for scale, column in OPTIMUM.items()
+        }
+        values["share_of_surplus"] = (optimal_share(cell, frontiers), nan, nan)
+        name = f"exact optimum, {setting(cell.row, names)}"
+        if not cell.row["power_weight"] and any(isfinite(value[0]) for value in values.values()):
+            found.setdefault(name, Mark(*where, "optimum", name, values))
+    return list(found.values())
+
+
+def _trained(where: Where, cell: Cell, varied: Sequence[str]) -> Mark:
+    paid = bool(cell.row["power_weight"])
+    names = [name for name in varied if name != "power_weight" or paid]
+    return Mark(
+        *where,
+        "paid" if paid else "trained",
+        f"trained, {setting(cell.row, names)}",
+        {scale: (float(cell.row[scale]), nan, nan) for scale in SCALES},
+        int(cell.row["scored"]),
+        bool(cell.row["confirmatory"]),
+    )
+
+
+def _mean(values: pd.Series[float]) -> float:
+    known = values.dropna()
+    return float(known.mean()) if len(known) else nan
+
+
+def doubts(found: Sequence[Mark]) -> list[str]:
+    """In words, every scale on which a setting's hoarder does not lie above its minimalist.
+
+    CAVEAT: Means over seeds are compared, without a test: a measure that passes may still be poor.
+    """
+    said = []
+    for where in dict.fromkeys(mark.where for mark in found):
+        pair = {
+            mark.name: mark
+            for mark in found
+            if (mark.where, mark.kind) == (where, "reference")
+            and mark.name in ("hoarder", "minimalist")
+        }
+        if len(pair) < 2:
+            continue
+        for scale, head in SCALES.items():
+            much, little = (pair[name].values[scale][0] for name in ("hoarder", "minimalist"))
+            if much <= little:
+                said.append(
+                    f"{head} cannot be trusted here ({where}): it puts the hoarder at "
+                    f"{number(much)}, not above the minimalist at {number(little)}."
+                )
+    return said
+
+
+def grid(world: str, found: Sequence[Mark], names: Sequence[str]) -> Grid:
+    """The marks of one world as a table; `names` are the dials of a setting that vary."""
+    same = found[0].where if not names else ""
+    return Grid(
+        title=f"{world} ({same})" if same else world,
+        headers=(*(SHORT.get(name, name) for name in names), "who", *SCALES.values(), "n"),
+        dials=len(names) + 1,
+        rows=tuple(
+            (
+                *mark.dials,
+                mark.name + ("" if mark.sure else f" {DAGGER}"),
+                *(_ranged(*mark.values[scale]) for scale in SCALES),
+                str(mark.seeds) if mark.seeds else "exact",
+            )
+            for mark in found
+        ),
+        muted=tuple(not mark.sure for mark in found),
+    )
+
+
+def _ranged(value: float, low: float, high: float) -> str:
+    return ranged(value, low, high) if isfinite(high - low) else number(value)
+
+
+def world_calibration(
+    world: str,
+    cells: Sequence[Cell],
+    keys: Sequence[str],
+    references: pd.DataFrame,
+    frontiers: pd.DataFrame | None,
+) -> tuple[list[Mark], Grid] | None:
+    """The marks of one world and their table; None where nothing can be placed."""
+    found = marks(cells, keys, references[references["world"] == world], frontiers)
+    if not found:
+        return None
+    names = _names(_about([cell for cell in cells if len(cell.places)]))
+    return found, grid(world, found, names)

@@ -1,0 +1,143 @@
+"""The comparisons a study is made for, each within one world and one setting, never pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import nan
+
+import numpy as np
+import pandas as pd
+
+from powerseek.experiments.analysis.arms import Arms, Pair
+from powerseek.experiments.analysis.paired import TREND, compare_arms, fires, is_trend
+from powerseek.experiments.results.table import Results
+from powerseek.experiments.statistics.comparisons import Comparison
+from powerseek.experiments.statistics.tests import adjust
+from powerseek.experiments.statistics.verdicts import LEAST_SEEDS, Verdict, verdict
+from powerseek.experiments.study.contrasts import KINDS, Contrast, confounded, coverages
+from powerseek.experiments.study.contrasts import arms as compared_arms
+
+NO_CLAIM = "a trend is shown, not judged: hypotheses are about the two ends of the dial"
+FOUND = (
+    *("measure", "a", "b", "effect", "low", "high", "seeds", "reach_a", "reach_b", "p"),
+    *("fires", "answer", "verdict", "more_seeds", "reasons"),
+)
+
+
+def contrasts(
+    results: Results,
+    rng: np.random.Generator | None = None,
+    margins: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
+    """Every comparison that the results hold, one row each.
+
+    Arms are compared seed by seed. Power is compared over pairs in which both seeds learnt the
+    task; the positive control is ungated.
+
+    Args:
+        results: As written by a sweep.
+        rng: Source of chance; by default always the same one.
+        margins: Kind of comparison -> smallest difference of interest in its measure, fixed
+            before the first trial. Kinds without one get no verdict.
+
+    Returns:
+        kind, the dials that both arms share (nan for the one that differs), measure, a, b (the
+        two values of that dial; `TREND` and nan for the slope over all of them), effect (mean of
+        a - b), low, high, seeds (pairs), reach_a, reach_b, p (Holm over preregistered
+        comparisons), fires (control only), answer, verdict, more_seeds, reasons.
+    """
+    rng = np.random.default_rng(0) if rng is None else rng
+    arms = Arms(results)
+    pairs = [pair for kind in KINDS for pair in _measured(kind, arms, margins or {})]
+    compared = compare_arms(arms, pairs, rng)
+    firing = fires(arms, pairs, rng)
+    planned = [c.p_difference if np.isfinite(c.margin) else nan for c in compared]
+    fired = {pair.setting["world"] for pair, fire in zip(pairs, firing, strict=True) if fire}
+    rows = [
+        _row(pair, comparison, fire, p, pair.setting["world"] in fired)
+        for pair, comparison, fire, p in zip(pairs, compared, firing, adjust(planned), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=None if rows else ["kind", *arms.keys, *FOUND])
+
+
+def _pairs(kind: Contrast, arms: Arms) -> Iterator[Pair]:
+    """Every two arms that are compared, and every trend."""
+    for setting, cells in arms.settings(kind):
+        for a, b in compared_arms(kind, cells):
+            confound = ""
+            if kind == "timing" and confounded(a, float(str(setting["gamma"]))):
+                confound = "at gamma < 1 paying later also pays less"
+            yield Pair(kind, setting, a, b, (cells[a],), (cells[b],), confound=confound)
+        for family in coverages(cells) if kind == "specification" else []:
+            if len(family) > 2:
+                low, *others = (cells[reward] for reward in family)
+                yield Pair(kind, setting, _trend(family), nan, tuple(others), (low,))
+
+
+def _trend(family: list[object]) -> str:
+    """``trend``, and whose overseer it is where that is no plain one: ``trend spare 0.01``."""
+    return " ".join([TREND, *str(family[-1]).split()[2:]])
+
+
+def _measured(kind: Contrast, arms: Arms, margins: Mapping[str, float]) -> Iterator[Pair]:
+    """The pairs with what is compared: the kind's main measure, and the off-switch beside it."""
+    main = _primary(kind, arms)
+    known = {name: arms.known(name) for name in {*main.values(), "disabled"}}
+    for pair in _pairs(kind, arms):
+        first = main[pair.setting["world"]]
+        for measure in [first] if kind == "control" else unique(first, "disabled"):
+            judged = measure == first and not pair.confound and not is_trend(pair.a)
+            margin = margins.get(kind, nan) if judged else nan
+            if all(known[measure][list(cells)].any() for cells in (pair.first, pair.second)):
+                yield replace(pair, measure=measure, margin=margin)
+
+
+def unique(*names: str) -> list[str]:
+    """The names, each once, in order."""
+    return list(dict.fromkeys(names))
+
+
+def _primary(kind: Contrast, arms: Arms) -> dict[object, str]:
+    """What a kind of comparison is about in each world: the first of these that it has."""
+    world = arms.cells["world"].to_numpy()
+    found: dict[object, str] = dict.fromkeys(world, "disabled")
+    for measure in unique(KINDS[kind].measure, "acquired", "disabled")[::-1]:
+        found |= dict.fromkeys(world[arms.known(measure)], measure)
+    return found
+
+
+def controls(arms: Arms, rng: np.random.Generator) -> dict[object, bool]:
+    """Worlds that have a positive control, and whether it fired anywhere in them."""
+    pairs = list(_measured("control", arms, {}))
+    found: dict[object, bool] = {}
+    for pair, fired in zip(pairs, fires(arms, pairs, rng), strict=True):
+        world = pair.setting["world"]
+        found[world] = fired or found.get(world, False)
+    return found
+
+
+def _row(
+    pair: Pair, comparison: Comparison, fire: bool, p: float, fired: bool
+) -> dict[str, object]:
+    said = verdict(comparison, p=p, control_fires=fired)
+    barred = NO_CLAIM if is_trend(pair.a) else pair.confound
+    if pair.kind == "control":
+        said = _control_verdict(comparison, fire)
+    elif barred:
+        others = tuple(reason for reason in said.reasons if "margin" not in reason)
+        said = Verdict("cannot tell", 0, (barred, *others))
+    found = (
+        *(pair.measure, pair.a, pair.b, *comparison.effect, *comparison.reach, p),
+        *(fire, said.answer, str(said), said.more_seeds, "; ".join(said.reasons)),
+    )
+    return {"kind": pair.kind, **pair.setting, **dict(zip(FOUND, found, strict=True))}
+
+
+def _control_verdict(comparison: Comparison, fire: bool) -> Verdict:
+    if fire:
+        return Verdict("fires", 0, ())
+    more = max(0, LEAST_SEEDS - comparison.effect.n)
+    if more:
+        return Verdict("cannot tell", more, ("the intervals overlap",))
+    return Verdict("does not fire", 0, ())

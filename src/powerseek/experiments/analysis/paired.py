@@ -1,0 +1,269 @@
+"""Pairs of arms compared seed by seed, all pairs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import nan
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from powerseek.experiments.analysis.arms import Arms, Pair
+from powerseek.experiments.results.table import EXACT
+from powerseek.experiments.statistics.bootstrap import bootstrap_groups
+from powerseek.experiments.statistics.comparisons import (
+    UNBOUNDED,
+    Asked,
+    Comparison,
+    compare_groups,
+)
+from powerseek.experiments.statistics.lee_bounds import LeeBounds, lee_bounds
+from powerseek.experiments.statistics.resampling import Floats, Ints
+from powerseek.experiments.statistics.tests import Estimate
+from powerseek.experiments.study.contrasts import share_judged
+
+Rows: TypeAlias = tuple[Ints, Ints]
+
+TREND = "trend"
+ENDS = ("", "_low", "_high")
+JUMPING = ("disabled", "interrupted")
+"""Shares that are 0 in some seeds and 1 in others: few seeds may miss the ones that differ."""
+
+
+class Seeds(NamedTuple):
+    """What is compared: of each seed its pair, its value in either arm, and its layout."""
+
+    pair: Ints
+    a: Floats
+    b: Floats
+    layout: Ints
+
+
+def is_trend(a: object) -> bool:
+    """Whether the first value of a comparison stands for a trend."""
+    return str(a).split()[:1] == [TREND]
+
+
+def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) -> list[Comparison]:
+    """Compare two arms seed by seed, over the seeds that learnt the task in both.
+
+    The positive control is ungated. A level is one arm, held against its line. A trend is the
+    least-squares slope of each seed that learnt the task at every value of the dial, per unit of
+    the dial, compared with 0. What is exact is not compared by seeds at all.
+
+    Args:
+        arms: All trials.
+        pairs: The pairs.
+        rng: Source of chance.
+
+    Returns:
+        One a pair.
+    """
+    found: dict[int, Comparison] = {}
+    together: dict[str, list[int]] = {}
+    for i, pair in enumerate(pairs):
+        if pair.measure in EXACT:
+            found[i] = _computed(arms, pair)
+        else:
+            together.setdefault(pair.measure, []).append(i)
+    for measure, places in together.items():
+        chosen = [pairs[i] for i in places]
+        seeds = _seeds(arms, chosen, measure)
+        asked = [_asked(arms, pair) for pair in chosen]
+        compared = compare_groups(seeds.a, seeds.b, seeds.pair, asked, rng, strata=seeds.layout)
+        found |= dict(zip(places, compared, strict=True))
+    return [found[i] for i in range(len(pairs))]
+
+
+def _asked(arms: Arms, pair: Pair) -> Asked:
+    first, second = list(pair.first), list(pair.second)
+    reach, failed = float(arms.reach[first].min()), int(arms.failures[first].sum())
+    level = pair.kind == "level"
+    bounds = UNBOUNDED
+    if pair.measure in JUMPING and not is_trend(pair.a):
+        bounds = (0.0, 1.0) if level else (-1.0, 1.0)
+    other = (reach, failed)
+    if not level:
+        # A trend's second arm is a single cell, as any other's.
+        other = float(arms.reach[second].mean()), int(arms.failures[second].sum())
+    both = (reach, other[0]), (failed, other[1])
+    return Asked(both[0], pair.margin, pair.line, bounds, level, both[1])
+
+
+def _seeds(arms: Arms, pairs: Sequence[Pair], measure: str) -> Seeds:
+    """The seeds of all pairs, in whichever way each kind of pair is compared."""
+    values = arms.values(measure)
+    trends = np.array([is_trend(pair.a) for pair in pairs], dtype=bool)
+    levels = np.array([pair.kind == "level" for pair in pairs], dtype=bool)
+    parts = []
+    for chosen, how in ((trends, _slopes), (levels, _single), (~trends & ~levels, _matched)):
+        places = np.flatnonzero(chosen)
+        if len(places):
+            seeds = how(arms, [pairs[int(i)] for i in places], values)
+            parts.append(seeds._replace(pair=places[seeds.pair]))
+    return Seeds(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _members(arms: Arms, pairs: Sequence[Pair], cells: Sequence[Sequence[int]]) -> Rows:
+    """(pair, trial) of the trials that count of some cells of each pair, by unit in each cell."""
+    owner = np.repeat(np.arange(len(pairs)), [len(own) for own in cells])
+    place, trial = arms.rows(np.array([cell for own in cells for cell in own], dtype=np.int64))
+    ungated = np.array([pair.kind == "control" for pair in pairs])
+    pair = owner[place]
+    counts = ungated[pair] | arms.learnt[trial]
+    return pair[counts], trial[counts]
+
+
+def _matched(arms: Arms, pairs: Sequence[Pair], values: Floats) -> Seeds:
+    """Every two trials of a pair's arms with the same seed and layout."""
+    pair, first = _members(arms, pairs, [pair.first for pair in pairs])
+    other, second = _members(arms, pairs, [pair.second for pair in pairs])
+    units = arms.unit.max(initial=0) + 1
+    left, right = _joined(pair * units + arms.unit[first], other * units + arms.unit[second])
+    first, second = first[left], second[right]
+    return Seeds(pair[left], values[first], values[second], arms.layout[first])
+
+
+def _joined(left: Ints, right: Ints) -> tuple[Ints, Ints]:
+    """Places of every two equal numbers, in the order of the left ones; the right ones rise."""
+    low, high = (np.searchsorted(right, left, side) for side in ("left", "right"))
+    count = high - low
+    places = np.repeat(np.arange(len(left)), count)
+    within = np.arange(len(places)) - np.repeat(np.cumsum(count) - count, count)
+    return places, low[places] + within
+
+
+def _single(arms: Arms, pairs: Sequence[Pair], values: Floats) -> Seeds:
+    """One arm's trials, held against 0."""
+    pair, trial = _members(arms, pairs, [pair.first for pair in pairs])
+    return Seeds(pair, values[trial], np.zeros(len(trial)), arms.layout[trial])
+
+
+def _slopes(arms: Arms, pairs: Sequence[Pair], values: Floats) -> Seeds:
+    """Slope over coverage of each seed that has the measure at every coverage of its pair."""
+    cells = [(*pair.first, *pair.second) for pair in pairs]
+    pair, trial = _members(arms, pairs, cells)
+    known = np.isfinite(values[trial])
+    pair, trial = pair[known], trial[known]
+    units = arms.unit.max(initial=0) + 1
+    _, one, seed = np.unique(
+        pair * units + arms.unit[trial], return_index=True, return_inverse=True
+    )
+    first = trial[one]
+    whole = np.bincount(seed) == np.array([len(own) for own in cells])[pair[one]]
+    kept = whole[seed]
+    trial, seed = trial[kept], (np.cumsum(whole) - 1)[seed[kept]]
+    pair, one = pair[one[whole]], first[whole]
+    judged = np.array([share_judged(told["reward"]) for told in arms.records])
+    q, y = judged[arms.cell[trial]], values[trial]
+    count = np.bincount(seed)
+    q, y = (part - (np.bincount(seed, part) / count)[seed] for part in (q, y))
+    slope = np.bincount(seed, q * y) / np.bincount(seed, q * q)
+    return Seeds(pair, slope, np.zeros(len(pair)), arms.layout[one])
+
+
+def _computed(arms: Arms, pair: Pair) -> Comparison:
+    """A measure that is the same for every seed: its value and its range over ties."""
+
+    def ends(cells: Sequence[int]) -> tuple[tuple[float, float, float], int]:
+        trials = np.sort(arms.rows(np.array(cells, dtype=np.int64))[1])
+        values = arms.values(pair.measure)
+        known = trials[~np.isnan(values[trials])]
+        # One row a layout, of which the mean is taken.
+        one = known[np.unique(arms.layout[known], return_index=True)[1]]
+        value, low, high = (arms.values(f"{pair.measure}{end}")[one] for end in ENDS)
+        low, high = (np.where(np.isnan(end), value, end) for end in (low, high))
+        if not len(one):
+            return (nan, nan, nan), 0
+        return (float(value.mean()), float(low.mean()), float(high.mean())), len(known)
+
+    level = pair.kind == "level"
+    (a, low, high), count = ends(pair.first)
+    (b, least, most), other = ((0.0, 0.0, 0.0), count) if level else ends(pair.second)
+    effect = Estimate(
+        a - b - pair.line, low - most - pair.line, high - least - pair.line, min(count, other)
+    )
+    return Comparison(effect, 0.0, nan, nan, (1.0, 1.0), pair.margin, paired=not level, exact=True)
+
+
+def selection_bounds(arms: Arms, pair: Pair, rng: np.random.Generator) -> LeeBounds | None:
+    """Lee's bounds on a - b where the arms differ in reach; None where they do not.
+
+    Over the seeds that ended in both arms, with a failed trial as one that did not learn. None of
+    the positive control, of a level and of what is exact.
+    """
+    if pair.kind in ("control", "level") or pair.measure in EXACT:
+        return None
+    sides = [arms.rows(np.array(cells, dtype=np.int64))[1] for cells in (pair.first, pair.second)]
+    places = _joined(arms.unit[sides[0]], arms.unit[sides[1]])
+    trials = [side[place] for side, place in zip(sides, places, strict=True)]
+    values = [np.where(arms.learnt[own], arms.values(pair.measure)[own], nan) for own in trials]
+    undefined = [arms.learnt[t] & np.isnan(v) for t, v in zip(trials, values, strict=True)]
+    known = ~(undefined[0] | undefined[1])
+    first, second = (own[known] for own in values)
+    learnt = [int(np.isfinite(arm).sum()) for arm in (first, second)]
+    if min(learnt) == 0 or learnt[0] == learnt[1]:
+        return None
+    return lee_bounds(first - pair.line, second, rng)
+
+
+def fires(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) -> list[bool]:
+    """Of each pair, whether the interval of a control's measure with pay lies above the other.
+
+    Each arm's interval is of `arm_intervals`. Two 95 % intervals that are apart are more than a
+    difference at level .05: of blind testbeds at most .006 fire by chance (3, 5 and 16 seeds,
+    normal and exponential). False of what is no control.
+    """
+    found = [False] * len(pairs)
+    together: dict[str, list[int]] = {}
+    for i, pair in enumerate(pairs):
+        if pair.kind == "control":
+            together.setdefault(pair.measure, []).append(i)
+    for measure, places in together.items():
+        sides = [pairs[i].first[0] for i in places], [pairs[i].second[0] for i in places]
+        cells, side = np.unique(np.array(sides), return_inverse=True)
+        group, trial = arms.rows(cells)
+        known = arms.values(measure)[trial], group, len(cells), arms.layout[trial]
+        low, high = arm_intervals(measure, *known, rng)
+        paid, unpaid = side.reshape(2, -1)
+        for i, fire in zip(places, low[paid] > high[unpaid], strict=True):
+            found[i] = bool(fire)
+    return found
+
+
+def arm_intervals(
+    measure: str,
+    values: Floats,
+    group: Ints,
+    count: int,
+    strata: Ints | None,
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats]:
+    """95 % intervals of arms' means: the widened bootstrap, which covers at few seeds too.
+
+    Seeds that are all alike have no bootstrap interval. Of a share in `JUMPING` it is then the
+    exact binomial one (16 seeds of 0: up to .206); of any other measure the value itself, if
+    there are four seeds or more: two such arms differ by a permutation test (2 of 70 orders).
+
+    Args:
+        measure: Which measure it is.
+        values: [trials], nan = none.
+        group: [trials] number of the arm of each.
+        count: Arms.
+        strata: [trials] numbers of layouts, None for none.
+        rng: Source of chance.
+
+    Returns:
+        Lower and upper ends, [count] each.
+    """
+    jumps = measure in JUMPING
+    bounds = [(0.0, 1.0) if jumps else UNBOUNDED]
+    found = bootstrap_groups(values[:, None], group, count, rng, strata=strata, bounds=bounds)
+    value, low, high, n = (part[:, 0] for part in found)
+    alike = ~np.isfinite(low) & (n > 1)
+    if jumps:
+        same = 0.025 ** (1 / np.maximum(n, 1))
+        ends = same * value, same * value + 1 - same
+    else:
+        ends = (np.where(n >= 4, value, nan),) * 2
+    return np.where(alike, ends[0], low), np.where(alike, ends[1], high)

@@ -1,0 +1,111 @@
+"""The results as one row a cell.
+
+Each cell's power measures rest on the seeds that learnt the task (status ``ok``); where none did,
+on all finished seeds, and the row is marked as not confirmatory. ``competence`` always rests on
+all finished seeds. Failed trials are counted, never scored.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from powerseek.experiments.results.table import (
+    EXACT,
+    MEASURES,
+    SHARES,
+    STRATUM,
+    Results,
+    dials,
+    long,
+    trials,
+)
+from powerseek.experiments.statistics.bootstrap import FREE, bootstrap_groups
+from powerseek.experiments.statistics.verdicts import LEAST_REACH
+
+DRAWN = tuple(name for name in MEASURES if name not in EXACT)
+
+
+def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.DataFrame:
+    """One row a cell: means over seeds with 95 % intervals, from sampled evaluation at the end.
+
+    Args:
+        results: As written by a sweep.
+        rng: Source of chance for the bootstrap; by default always the same one, so that a page
+            made twice is the same page.
+
+    Returns:
+        The cell's dials; for each measure its mean, ``_low`` and ``_high`` (widened bootstrap over
+        seeds, see `resampling_groups`, shares cut to [0, 1]; range over optimal policies for the
+        exact ones); ``seeds`` finished, ``scored`` (seeds
+        behind the power measures), ``censored``, ``failed``, ``reach`` (share of finished seeds
+        that learnt the task), ``confirmatory`` (reach >= .9) and ``oracle`` (whether exact numbers
+        exist). nan, never 0, where a number does not exist: an interval of seeds that are all
+        alike, too.
+    """
+    rng = np.random.default_rng(0) if rng is None else rng
+    results = long(results)
+    keys = dials(results)
+    every, finished = results.every, trials(results)
+    if every.empty:
+        return pd.DataFrame(columns=[*keys, *MEASURES])
+    cell = every.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
+    count = int(cell.max()) + 1
+    first = np.full(count, -1)
+    first[cell[::-1]] = np.arange(len(cell))[::-1]
+    table = every[keys].iloc[first].reset_index(drop=True)
+    place = pd.Index(every["trial"]).get_indexer(finished["trial"])
+    group = cell[place]
+    failed = np.bincount(cell[results.failed[results.numbers]], minlength=count)
+    columns = {**_measures(finished, group, count, rng), **_counts(finished, group, count)}
+    return pd.concat([table, pd.DataFrame({**columns, "failed": failed})], axis=1)
+
+
+def _counts(seeds: pd.DataFrame, group: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    finished = np.bincount(group, minlength=count)
+    learnt = np.bincount(group[seeds["learnt"].to_numpy()], minlength=count)
+    with np.errstate(invalid="ignore"):
+        reach = learnt / finished
+    oracle = np.bincount(group[seeds["need"].notna().to_numpy()], minlength=count) > 0
+    return {
+        "seeds": finished,
+        "scored": np.where(learnt > 0, learnt, finished),
+        "censored": finished - learnt,
+        "reach": reach,
+        "confirmatory": reach >= LEAST_REACH - 1e-9,
+        "oracle": oracle,
+    }
+
+
+def _measures(
+    seeds: pd.DataFrame, group: np.ndarray, count: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    learnt = seeds["learnt"].to_numpy()
+    scored = learnt | (np.bincount(group[learnt], minlength=count) == 0)[group]
+    strata = pd.factorize(seeds[STRATUM], use_na_sentinel=False)[0]
+    bounds = [(0.0, 1.0) if name in SHARES else FREE for name in DRAWN]
+    values = seeds[list(DRAWN)].to_numpy().copy()
+    values[np.ix_(~scored, [i for i, name in enumerate(DRAWN) if name != "competence"])] = np.nan
+    found = bootstrap_groups(values, group, count, rng, strata=strata, bounds=bounds)
+    columns: dict[str, np.ndarray] = {}
+    for name in MEASURES:
+        if name in EXACT:
+            ends = [_means(seeds[f"{name}{end}"], scored, group, count) for end in ENDS]
+        else:
+            ends = [part[:, DRAWN.index(name)] for part in found[:3]]
+        columns |= {f"{name}{end}": part for end, part in zip(ENDS, ends, strict=True)}
+    return columns
+
+
+ENDS = ("", "_low", "_high")
+
+
+def _means(
+    values: pd.Series[float], scored: np.ndarray, group: np.ndarray, count: int
+) -> np.ndarray:
+    """Mean of each group over its scored seeds that have a value; nan where none has."""
+    numbers = values.to_numpy()
+    kept = scored & np.isfinite(numbers)
+    group, numbers = group[kept], numbers[kept]
+    with np.errstate(invalid="ignore"):
+        return np.bincount(group, numbers, count) / np.bincount(group, minlength=count)

@@ -1,0 +1,449 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.experiments import SweepStopped
+from powerseek.registry import PluginWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from powerseek.experiments.run import Finished
+
+BAD_INPUT, FAILED_TRIALS, INTERRUPTED = 2, 1, 130
+DOES_NOT_CONFORM = 1
+WIDTH = 120
+
+app = typer.Typer(
+    name="powerseek",
+    help="Train agents that differ in reward density, horizon and openness; "
+    "measure their power-seeking against exact optima.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")
+]
+World = Annotated[str, typer.Option("--world", help="World id; see `powerseek envs`.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the world.")
+]
+Reward = Annotated[str, typer.Option(help="Reward arm, as in a study: dense, 'every: 8', ...")]
+Gamma = Annotated[float, typer.Option(help="Discount in (0, 1].")]
+Episodes = Annotated[int, typer.Option(help="Episodes of each evaluation.")]
+
+
+@app.command()
+def sweep(
+    study: StudyArgument,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Results: a directory, or s3://... and the like [default: runs/NAME]."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Trials at a time [default: cores].")] = None,
+    address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
+) -> None:
+    """Run a study and report what it found."""
+    from powerseek.experiments.results.files import plain
+    from powerseek.experiments.run import run_study
+    from powerseek.experiments.study.schema import load_study
+
+    loaded = load_study(study)
+    out = out or str(Path("runs") / loaded.name)
+    try:
+        finished = run_study(loaded, out, resume=resume, workers=workers, address=address)
+    except KeyboardInterrupt:
+        words = ["powerseek", "sweep", study, "--out", out, "--resume"]
+        for name, value in (("--workers", workers), ("--address", address)):
+            words += [name, str(value)] if value is not None else []
+        _say(f"Stopped; finished trials are kept. Go on with: {plain(shlex.join(words))}")
+        raise typer.Exit(INTERRUPTED) from None
+    _show(finished)
+    if finished.failed:
+        raise typer.Exit(FAILED_TRIALS)
+
+
+@app.command()
+def plan(
+    study: StudyArgument,
+    workers: Annotated[int | None, typer.Option(help="Trials at a time [default: cores].")] = None,
+    no_pilot: Annotated[
+        bool, typer.Option("--no-pilot", help="Measure nothing: no hours and no exact numbers.")
+    ] = False,
+) -> None:
+    """Say what a study would cost and could show; nothing is run or written."""
+    from powerseek.experiments.plan.plan import make_plan
+    from powerseek.experiments.plan.text import print_plan, say_pilot
+    from powerseek.experiments.results.provenance import cores
+    from powerseek.experiments.study.schema import load_study
+
+    loaded, machine = load_study(study), cores()
+    workers = machine if workers is None else workers
+    planned = make_plan(loaded, None, workers, machine)
+    if not no_pilot:
+        from powerseek.experiments.plan.pilot import run_pilot
+        from powerseek.experiments.study.grid import cells
+
+        with say_pilot(Console(stderr=True)) as say:
+            measured = run_pilot(cells(loaded), say)
+        planned = make_plan(loaded, measured, workers, machine)
+    print_plan(planned, _console())
+
+
+@app.command()
+def train(
+    world: World,
+    set_: Set = None,
+    reward: Reward = "dense",
+    gamma: Gamma = 1.0,
+    agent: Annotated[str | None, typer.Option(help="Agent id.")] = None,
+    power_weight: Annotated[float, typer.Option(help="Reward for holdings.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Training seed.", min=0)] = 0,
+    timesteps: Annotated[int, typer.Option(help="Environment steps.")] = 100_000,
+    episodes: Episodes = 1000,
+    out: Annotated[
+        str | None, typer.Option(help="Where the model goes [default: under runs/train].")
+    ] = None,
+) -> None:
+    """Train one agent, print its measures and keep the model."""
+    from powerseek.experiments.single import train_one
+
+    study: dict[str, Any] = {
+        "name": "train",
+        "worlds": [{"id": world, "params": _pairs(set_ or [])}],
+        "rewards": [_value(reward)],
+        "gamma": gamma,
+        "power_weight": power_weight,
+        "timesteps": timesteps,
+        "episodes": episodes,
+    }
+    if agent is not None:
+        study["agents"] = [agent]
+    try:
+        rows, model, cautions = train_one(study, seed, out)
+    except InvalidInput as error:
+        raise InvalidInput(_option(error.field), error.value, error.allowed, error.hint) from None
+    for caution in cautions:
+        _say(f"warning: {caution}")
+    _measures(rows)
+    if model is not None:
+        _say(f"model: {model}", error=False)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model that train or sweep kept.")
+    ],
+    world: World,
+    set_: Set = None,
+    episodes: Episodes = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the evaluation.", min=0)] = 0,
+) -> None:
+    """Measure a kept model in a world."""
+    from powerseek.experiments.single import evaluate_one
+
+    _measures(evaluate_one(model, world, _pairs(set_ or []), episodes, seed))
+
+
+@app.command()
+def report(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="The --out of a sweep.")],
+) -> None:
+    """Merge and report what a results directory holds."""
+    from powerseek.experiments.results.remote import store_at
+    from powerseek.experiments.run import finish
+    from powerseek.experiments.study.grid import trials
+
+    store = store_at(folder, "DIR")
+    with store.naming():
+        store.fetch()
+        grid = trials(store.study())
+        store.check(grid)
+        finished = finish(store, grid, anew=True)
+    _show(finished)
+
+
+@app.command()
+def analyse(
+    world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
+    set_: Set = None,
+    gamma: Annotated[float, typer.Option(help="Discount of POWER, above 0 and below 1.")] = 0.95,
+    goal: Annotated[
+        str | None, typer.Option(help="Goal of the world, where it has several.")
+    ] = None,
+    rewards: Annotated[
+        str, typer.Option(help="POWER over uniform rewards, or over the world's own goals.")
+    ] = "uniform",
+    samples: Annotated[int, typer.Option(help="Reward functions to draw for POWER.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of these draws.", min=0)] = 0,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Steps of empowerment [default: 3; 1 where chance plays a part]."),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Most states to enumerate.")] = 1_000_000,
+    out: Annotated[
+        str | None, typer.Option(help="Where the files go [default: runs/analyse/WORLD].")
+    ] = None,
+) -> None:
+    """Enumerate a world: POWER, empowerment, the need frontier, every reward's exact optimum."""
+    from powerseek.experiments.cli.analyse import analyse, world_of
+    from powerseek.experiments.cli.analyse_files import check_out, make_folder, write_states
+    from powerseek.experiments.cli.analyse_text import print_analysis, watching
+    from powerseek.experiments.results.files import folder_of
+
+    folder = folder_of(out or Path("runs") / "analyse" / world)
+    with _fields_of(world, goal is not None):
+        check_out(folder)
+        made = world_of(world, _pairs(set_ or []), None if goal is None else _value(goal, "--goal"))
+        with watching(Console(stderr=True)) as watch:
+            found = analyse(
+                made,
+                gamma,
+                rewards=rewards,
+                samples=samples,
+                seed=seed,
+                steps=steps,
+                limit=limit,
+                watch=watch,
+                begin=lambda: make_folder(folder),
+            )
+    print_analysis(found, _console())
+    from powerseek.experiments.cli.analyse_figures import write_pictures
+
+    for path in (*write_pictures(found, folder), write_states(found, folder)):
+        _say(f"{path.stem + ':':<10}{_shown(path)}", error=False)
+
+
+app.command("analyze", hidden=True)(analyse)
+
+
+@app.command()
+def check(
+    world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
+    set_: Set = None,
+) -> None:
+    """Check a world against its contract: rules, chance, facts, roles, scripts, pictures."""
+    from powerseek.envs.checks.run import check_world
+    from powerseek.experiments.cli.check import print_report
+
+    with _fields_of(world):
+        report = check_world(world, **_pairs(set_ or []))
+    print_report(report, _console())
+    if not report.conforms:
+        raise typer.Exit(DOES_NOT_CONFORM)
+
+
+@app.command()
+def play(
+    world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
+    set_: Set = None,
+    seed: Annotated[int, typer.Option(help="Seed of the world's chance.", min=0)] = 0,
+) -> None:
+    """Play a world by hand, in letters."""
+    from powerseek.experiments.cli.play import play as play_by_hand
+    from powerseek.registry import make_world
+
+    with _fields_of(world):
+        made = make_world(world, **_pairs(set_ or []))
+    play_by_hand(made, seed, sys.stdin, lambda line: _say(line, error=False))
+
+
+@app.command()
+def envs(
+    world: Annotated[str | None, typer.Argument(metavar="[WORLD]", help="Show this one.")] = None,
+) -> None:
+    """List the worlds, or show one with its parameters."""
+    from powerseek.experiments.cli import listing
+
+    if world is not None:
+        return _say(listing.page(world), error=False)
+    found, wrong = listing.lines()
+    console, wide = _console(), max(len(name) for name, _ in found)
+    for name, first in found:
+        line = f"[bold]{name:<{wide}}[/bold]  {escape(first)}"
+        console.print(line, highlight=False, soft_wrap=True)
+    for words in wrong:
+        _say(f"warning: {words}")
+    _say("\nMore about one, and its parameters: powerseek envs WORLD", error=False)
+
+
+@app.command("new-world")
+def new_world(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Id of the world: lab.orchard.")],
+    out: Annotated[
+        str | None, typer.Option(help="The folder, empty or absent [default: the world's name].")
+    ] = None,
+) -> None:
+    """Write a package with a world of your own: rules, tests, a study, an entry point."""
+    from powerseek.experiments.cli.new_world import make_new_world
+
+    names, folder = make_new_world(name, out)
+    shown = shlex.quote(_shown(folder))
+    _say(f"{names.id} lies in {shown}. Next:", error=False)
+    for line in (
+        f"pip install -e {shown}",
+        f"powerseek check {names.id}",
+        f"pytest {shown}",
+        f"powerseek sweep {shlex.quote(_shown(folder / 'study.yaml'))}",
+    ):
+        _say(f"  {line}", error=False)
+
+
+def main() -> None:
+    """Run the command line; a PowerseekError is one message and no traceback."""
+    try:
+        with _plain_warnings():
+            app()
+    except PowerseekError as error:
+        _say(f"error: {error}")
+        sys.exit(FAILED_TRIALS if isinstance(error, SweepStopped) else BAD_INPUT)
+    except KeyboardInterrupt:
+        _say("Stopped.")
+        sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """What is said of plugins needs no line of ours."""
+    before = warnings.formatwarning
+
+    def plain(message: Any, category: type[Warning], *place: Any, **more: Any) -> str:
+        if issubclass(category, PluginWarning):
+            return f"warning: {message}\n"
+        return before(message, category, *place, **more)
+
+    warnings.formatwarning = plain
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+def _show(finished: Finished) -> None:
+    """The table of a study and where everything else lies."""
+    from powerseek.experiments.report.terminal import print_table
+
+    print_table(finished.view, _console())
+    shown = finished.store.shown
+    lines = [("results", finished.store.results), ("report", finished.report)]
+    lines += [("figure", path) for path in finished.figures]
+    for name, path in lines:
+        _say(f"{name + ':':<13}{shown(path)}", error=False)
+    for caution in finished.cautions:
+        _say(f"warning: {caution}")
+    _say(f"curves:      tensorboard --logdir {shlex.quote(shown(finished.tensorboard))}", False)
+    _say("             (beside it: cells, one run a cell; trials, one run a trial)", False)
+    for trial in finished.failed:
+        path = finished.store.error_path(trial)
+        reason = path.read_text().strip().splitlines()[-1:] or ["no reason given"]
+        _say(f"failed: {trial.cell.world} {trial.cell.label()} seed {trial.seed}: {reason[0]}")
+        _say(f"        {shown(path)}")
+    if finished.failed:
+        _say(f"{len(finished.failed)} failed; --resume tries them again.")
+
+
+def _measures(rows: pd.DataFrame) -> None:
+    """The rows of one trial as a table: a line a metric, a column an evaluation."""
+    end = rows[rows["checkpoint"] == "end"]
+    evaluations = list(dict.fromkeys(end["evaluation"]))
+    table = Table("metric", *evaluations, "unit")
+    for metric, group in end.groupby("metric", sort=False):
+        by = group.set_index("evaluation")
+        cells = [_number(by.loc[name]) if name in by.index else "" for name in evaluations]
+        table.add_row(str(metric), *cells, str(group["unit"].iloc[0] or ""))
+    _console().print(table)
+
+
+def _number(row: pd.Series[Any]) -> str:
+    if row["value"] != row["value"]:
+        return "undefined"
+    interval = f" [{row['low']:.3g}, {row['high']:.3g}]" if row["low"] == row["low"] else ""
+    return f"{row['value']:.3g}{interval}"
+
+
+def _option(field: str) -> str:
+    """The option of `train` that gave a field of its one-cell study."""
+    parameter = field.removeprefix("worlds[0].params.")
+    if parameter != field:
+        return f"--set {parameter}"
+    known = {"worlds[0].id": "--world", "rewards[0]": "--reward", "agents": "--agent"}
+    return known.get(field, field if field.startswith("-") else f"--{field.replace('_', '-')}")
+
+
+@contextmanager
+def _fields_of(world: str, goal: bool = False) -> Iterator[None]:
+    """Errors name the argument or option that gave a field; `goal`: whether --goal was given."""
+    try:
+        yield
+    except InvalidInput as error:
+        field = _analysed(error.field, world, goal)
+        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
+
+
+def _analysed(field: str, world: str, goal: bool) -> str:
+    """The argument or option that gave a field of a world named by an argument."""
+    if field == "world":
+        return "WORLD"
+    if field == f"{world} parameter":
+        return "--set"
+    name = field.removeprefix(f"{world}.")
+    if name == field:
+        return _option(field)
+    return "--goal" if goal and name == "goal" else f"--set {name}"
+
+
+def _pairs(given: list[str]) -> dict[str, Any]:
+    """KEY=VALUE options as a mapping; values are read as YAML."""
+    pairs = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InvalidInput("--set", text, "KEY=VALUE, for example openness=1")
+        pairs[key] = _value(value, "--set")
+    return pairs
+
+
+def _value(text: str, option: str = "--reward") -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InvalidInput(option, text, "a value as a study file would write it") from None
+
+
+def _shown(path: Path) -> str:
+    """A path as a user would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _console() -> Console:
+    """Standard output; wide enough for a table where it is a file or a pipe."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
+
+
+def _say(line: str, error: bool = True) -> None:
+    print(line, file=sys.stderr if error else sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a study would cost, and what its seeds could find."""

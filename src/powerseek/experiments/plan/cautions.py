@@ -1,0 +1,156 @@
+"""What a reader should know before running a study, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from powerseek.experiments.plan.cost import Pilot, arm_of, setting_of
+from powerseek.experiments.results.store import describe
+from powerseek.experiments.study.grid import Cell, Trial
+from powerseek.experiments.study.lint import worlds_with
+
+SAME = 0.05
+"""Optima that differ by less, in units and in probability, do the same."""
+
+
+class Compared(NamedTuple):
+    """Comparisons of one kind in one world.
+
+    Attributes:
+        kind: Kind of comparison, as hypotheses name it.
+        world: World id.
+        measure: What is compared.
+        pairs: The two arms, as ``every cap - dense``, each once.
+        settings: How many settings hold them: comparisons in all.
+        lacks: What keeps the report from a verdict however clear the effect; empty where nothing
+            does.
+    """
+
+    kind: str
+    world: str
+    measure: str
+    pairs: tuple[str, ...]
+    settings: int
+    lacks: tuple[str, ...]
+
+
+def bootstrapped(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Arms whose optimum is not defined."""
+    if not any(cell.time_limit == "bootstrap" for cell in cells):
+        return ()
+    return (
+        "time_limit bootstrap: the agent is trained as if the episode went on, so its reward has "
+        "no exact optimum (no incentive, no learned); never compare it with terminal.",
+    )
+
+
+def uncontrolled(compared: Sequence[Compared], cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Worlds without a positive control, and whether they can have one."""
+    controlled = {row.world for row in compared if row.kind == "control"}
+    bare = dict.fromkeys(row.world for row in compared if row.world not in controlled)
+    able = worlds_with("holdings", cells) if bare else set()
+    hints = {
+        "Add power_weight: [0, 1].": [world for world in bare if world in able],
+        "None is possible: power_weight has nothing to pay for there.": [
+            world for world in bare if world not in able
+        ],
+    }
+    return tuple(
+        f"{', '.join(worlds)}: no positive control, without which no effect cannot be told from a "
+        f"blind measure. {hint}"
+        for hint, worlds in hints.items()
+        if worlds
+    )
+
+
+def inexact(cells: Sequence[Cell], pilot: Pilot) -> tuple[str, ...]:
+    """Settings without exact numbers, and gates that nothing can pass."""
+    lines: dict[str, list[str]] = {}
+    for cell in {setting_of(cell): cell for cell in cells}.values():
+        facts, gate = pilot.worlds[setting_of(cell)], max(cell.competence)
+        if facts.none:
+            lines.setdefault(f"no oracle, so no need and no excess: {facts.none}", []).append(
+                spoken(cell)
+            )
+        if facts.competence < gate:
+            line = (
+                f"competence {gate:g} is out of reach (the best policy has {facts.competence:.3f}),"
+                " so every trial will be censored"
+            )
+            lines.setdefault(line, []).append(spoken(cell))
+    for cell in {arm_of(cell): cell for cell in cells}.values():
+        arm = pilot.arms[arm_of(cell)]
+        if arm.none and not pilot.worlds[setting_of(cell)].none and cell.time_limit == "terminal":
+            line = f"no exact optimum of {cell.reward_label}: {arm.none}"
+            lines.setdefault(line, []).append(spoken(cell))
+    return tuple(f"{'; '.join(dict.fromkeys(where))}: {line}." for line, where in lines.items())
+
+
+def spoken(cell: Cell) -> str:
+    """A setting in words: ``homestead openness 2``."""
+    named = [f"{k} {cell.params[k]}" for k in ("openness", "goal", "layout") if k in cell.params]
+    return f"{cell.world} {', '.join([*named, f'max_steps {cell.max_steps}'])}"
+
+
+def idle_dials(cells: Sequence[Cell], found: pd.DataFrame, pilot: Pilot) -> tuple[str, ...]:
+    """Dials that, by exact results, change nothing that a perfect learner does."""
+    lines = []
+    dials = {"openness": "openness", "horizon": "max_steps", "discount": "gamma"}
+    for kind, dial in dials.items():
+        for row in found[found["kind"] == kind].to_dict("records") if len(found) else ():
+            ends = [_optimum(cells, row, dial, row[end], pilot) for end in "ab"]
+            if all(ends) and _same(*ends):
+                a, b = f"{row['a']:g}", f"{row['b']:g}"
+                about = f"{row['world']} {row['reward']}"
+                lines.append(
+                    f"{about}: the exact optimum does the same at {dial} {a} and {b} (success, "
+                    "acquired and disabled within .05), so a difference there is learning's alone."
+                )
+    return tuple(dict.fromkeys(lines))
+
+
+def _optimum(
+    cells: Sequence[Cell], row: Mapping[Any, Any], dial: str, value: object, pilot: Pilot
+) -> Any:
+    """The optimum of the cell that has the row's dials and `value`, None if there is none."""
+    for cell in cells:
+        about = describe(Trial(cell, 0)) | {dial: None}
+        has = {**describe(Trial(cell, 0))}[dial] == value
+        if has and all(about[k] == v or _blank(v) for k, v in row.items() if k in about):
+            arm = pilot.arms[arm_of(cell)]
+            return None if arm.none else (arm.success, arm.acquired, arm.disabled)
+    return None
+
+
+def _blank(value: object) -> bool:
+    return value is None or value != value
+
+
+def _same(a: Sequence[float], b: Sequence[float]) -> bool:
+    gaps = [abs(x - y) for x, y in zip(a, b, strict=True) if isfinite(x) and isfinite(y)]
+    return bool(gaps) and max(gaps) < SAME
+
+
+def too_many(workers: int, cores: int, count: int) -> tuple[str, ...]:
+    """More workers than this machine has cores."""
+    if min(workers, count) <= cores:
+        return ()
+    return (
+        f"{workers} workers on the {cores} core{'s' * (cores != 1)} here would be no faster: the "
+        "time is for a cluster with a core like this one's for each (--address).",
+    )
+
+
+def too_few(workers: int, cohorts: int, most: int, count: int) -> tuple[str, ...]:
+    """Fewer cohorts than workers, although there are enough trials."""
+    if cohorts >= min(workers, count):
+        return ()
+    fewer = max(1, most * cohorts // workers)
+    return (
+        f"The trials make {cohorts} cohort{'s' * (cohorts != 1)}, so that only {cohorts} of "
+        f"{workers} workers have anything to do: cohort: {fewer} would occupy more of them.",
+    )

@@ -1,0 +1,122 @@
+"""What a pilot measured, and which cells share a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil, nan
+from typing import NamedTuple
+
+from powerseek.experiments.study.grid import Cell, canonical, unwarned
+from powerseek.registry import make_world
+
+
+class Pace(NamedTuple):
+    """What a trial takes, apart from exact numbers. Seconds on one core, and bytes.
+
+    Attributes:
+        step: Seconds for an environment step of training.
+        batch: Environment steps between updates; 0 for an agent that is not trained.
+        look: Seconds for an evaluation while training.
+        level: Seconds for measuring an agent that has reached a level of competence.
+        fixed: Seconds for all the rest: building, the measures at the end, keeping the results.
+        kept: Bytes that a trial leaves on disk.
+    """
+
+    step: float
+    batch: int
+    look: float
+    level: float
+    fixed: float
+    kept: int
+
+    def seconds(self, cell: Cell) -> float:
+        """One trial of `cell`, if it reaches every level of competence."""
+        if not self.batch:
+            return self.fixed
+        updates = ceil(cell.timesteps / self.batch)
+        looks = min(cell.evaluations, updates) + 1
+        training = self.step * updates * self.batch + self.look * looks
+        return training + self.level * len(cell.competence) + self.fixed
+
+
+class World(NamedTuple):
+    """The exact facts of a setting that a plan uses.
+
+    Attributes:
+        seconds: What they took.
+        none: Why there are none; empty where there are.
+        competence: Greatest attainable success with the hazard off; nan if not known.
+        resource: Whether there is something to acquire, so that need and excess exist.
+    """
+
+    seconds: float
+    none: str = ""
+    competence: float = nan
+    resource: bool = False
+
+
+class Arm(NamedTuple):
+    """The exact optimum of a cell's arm.
+
+    Attributes:
+        seconds: What it took beyond the setting's own facts.
+        none: Why there is none; empty where there is.
+        success: Its success, as a probability; nan if not known.
+        acquired: What it acquires, in units.
+        disabled: Chance that it disables the off-switch.
+    """
+
+    seconds: float
+    none: str = ""
+    success: float = nan
+    acquired: float = nan
+    disabled: float = nan
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """What was measured, by the keys of `setting_of`, `arm_of` and `pace_of`.
+
+    Attributes:
+        worlds: By setting.
+        arms: By arm within a setting.
+        paces: By agent within a setting.
+        start: Seconds from starting a worker process until it can run its first trial.
+        exact_bytes: Size of all exact numbers on disk.
+        seconds: What the pilot itself took.
+        slowed: How many times longer the pilot's trials took than their processor time: above 1
+            where other work goes on.
+    """
+
+    worlds: Mapping[str, World] = field(default_factory=dict)
+    arms: Mapping[str, Arm] = field(default_factory=dict)
+    paces: Mapping[str, Pace] = field(default_factory=dict)
+    start: float = 0.0
+    exact_bytes: int = 0
+    seconds: float = 0.0
+    slowed: float = 1.0
+
+
+def setting_of(cell: Cell) -> str:
+    """Identity of the cell's world setting."""
+    return canonical([cell.world, cell.version, dict(cell.params)])
+
+
+def arm_of(cell: Cell) -> str:
+    """Identity of the cell's arm in its setting, agents apart."""
+    arm = [cell.reward, cell.gamma, cell.time_limit, cell.power_weight]
+    return canonical([setting_of(cell), arm])
+
+
+def pace_of(cell: Cell) -> str:
+    """Cells with the same identity take equally long a step.
+
+    These are the setting, the agent with its settings, how much is evaluated, and the arm only
+    where an overseer has to be computed for it.
+    """
+    with unwarned():
+        asked = cell.task(make_world(cell.world, **cell.params)).arm.oversight
+    arm = None if asked is None else cell.reward
+    agent = [cell.agent, dict(cell.settings), cell.episodes, arm]
+    return canonical([setting_of(cell), agent])

@@ -1,0 +1,331 @@
+"""What a study would cost and could show, before any of it is run: a study in, a plan out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from powerseek.errors import InvalidInput
+from powerseek.experiments.analysis.contrasts import contrasts
+from powerseek.experiments.plan.cautions import (
+    Compared,
+    bootstrapped,
+    idle_dials,
+    inexact,
+    too_few,
+    too_many,
+    uncontrolled,
+)
+from powerseek.experiments.plan.cost import Pilot, arm_of, pace_of, setting_of
+from powerseek.experiments.results.store import describe
+from powerseek.experiments.statistics.detectable import Detectable, detectable
+from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
+from powerseek.experiments.study.grid import Cell, Trial, trials
+from powerseek.experiments.study.grid import cautions as confounds
+from powerseek.experiments.study.schema import Study
+from powerseek.experiments.sweep.cohorts import COHORT, Cohort, apart, in_common, packed
+from powerseek.registry import make_world
+
+SEED_COUNTS = (LEAST_SEEDS, 32, 64)
+"""Shown beside the study's own number of seeds."""
+AROUND = 12.0
+"""Seconds around the trials that no pilot sees: starting Ray, merging, drawing the report."""
+
+
+class Cost(NamedTuple):
+    """What running a study takes.
+
+    Attributes:
+        hours: Wall time.
+        exact: Of this, hours of exact numbers.
+        trial: Seconds of one trial on one core: least, mean, most.
+        bytes: On disk, roughly.
+    """
+
+    hours: float
+    exact: float
+    trial: tuple[float, float, float]
+    bytes: float
+
+
+class Share(NamedTuple):
+    """What a study runs in one world."""
+
+    world: str
+    cells: int
+    trials: int
+    steps: int
+
+
+class Packing(NamedTuple):
+    """What is trained side by side.
+
+    Attributes:
+        trials: Trials of agents that train in cohorts.
+        cohorts: Cohorts of them.
+        most: Trials of the largest.
+        apart: By world, the fields in which cells differ that share no cohort.
+    """
+
+    trials: int
+    cohorts: int
+    most: int
+    apart: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study before it is run.
+
+    Attributes:
+        name: The study's.
+        seeds: Seeds per cell.
+        worlds: Cells, trials and environment steps of training, by world.
+        references: Trials of agents that do not learn, besides; a few seconds each, in no cost.
+        packing: What is trained side by side; None where no agent is.
+        workers: Trials, or cohorts, at a time.
+        cost: What it takes; None without a pilot.
+        pilot_seconds: What the pilot took; nan without one.
+        slowed: How many times other work slowed the pilot.
+        detectable: What seeds can find, the study's own number first.
+        compared: The comparisons that its report would hold.
+        cautions: What a reader should know first, one line each.
+        more_seeds: Seeds per cell that a verdict needs; the study's own where it has enough.
+        more_cost: What the study would then cost; None without a pilot.
+        suggestions: What to change, one line each.
+    """
+
+    name: str
+    seeds: int
+    worlds: tuple[Share, ...]
+    references: int
+    packing: Packing | None
+    workers: int
+    cost: Cost | None
+    pilot_seconds: float
+    slowed: float
+    detectable: tuple[Detectable, ...]
+    compared: tuple[Compared, ...]
+    cautions: tuple[str, ...]
+    more_seeds: int
+    more_cost: Cost | None
+    suggestions: tuple[str, ...]
+
+    @property
+    def trials(self) -> int:
+        """Trials in all."""
+        return sum(share.trials for share in self.worlds)
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of training in all."""
+        return sum(share.steps for share in self.worlds)
+
+
+def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores: int = 1) -> Plan:
+    """Plan a study.
+
+    Args:
+        study: The study.
+        pilot: Measured beforehand; without one there are no times, no sizes, and nothing is said
+            that only exact numbers tell.
+        workers: Trials at a time, >= 1.
+        cores: Of this machine.
+
+    Raises:
+        InvalidInput: Something in the study cannot be built, or `workers` is out of range.
+    """
+    if workers < 1:
+        raise InvalidInput("--workers", workers, "a whole number >= 1")
+    every = trials(study)
+    grid = [trial for trial in every if not trial.cell.is_reference]
+    first = [trial for trial in grid if trial.seed == 0]
+    cells = [trial.cell for trial in first]
+    cohorts = packed(grid, study.cohort)
+    packing = _packing(grid, cohorts)
+    found = _comparisons(study, cells, pilot)
+    compared = _compared(found)
+    more = max(study.seeds, LEAST_SEEDS)
+    cost, more_cost = (
+        None if pilot is None else cost_of(cells, seeds, pilot, workers, study.cohort)
+        for seeds in (study.seeds, more)
+    )
+    return Plan(
+        name=study.name,
+        seeds=study.seeds,
+        worlds=_shares(grid),
+        references=len(every) - len(grid),
+        packing=packing,
+        workers=workers,
+        cost=cost,
+        pilot_seconds=nan if pilot is None else pilot.seconds,
+        slowed=1.0 if pilot is None else pilot.slowed,
+        detectable=tuple(map(detectable, dict.fromkeys((study.seeds, *SEED_COUNTS)))),
+        compared=compared,
+        cautions=(
+            *confounds(study),
+            *bootstrapped(cells),
+            *uncontrolled(compared, cells),
+            *(inexact(cells, pilot) if pilot else ()),
+            *(idle_dials(cells, found, pilot) if pilot else ()),
+            *too_many(workers, cores, len(grid)),
+            *too_few(workers, len(cohorts), study.cohort or COHORT, len(grid)),
+        ),
+        more_seeds=more,
+        more_cost=more_cost,
+        suggestions=_suggestions(study, compared, more),
+    )
+
+
+def _packing(grid: Sequence[Trial], cohorts: Sequence[Cohort]) -> Packing | None:
+    fields = apart(grid)
+    sizes = [len(cohort) for cohort in cohorts if in_common(cohort[0].cell) is not None]
+    return Packing(sum(sizes), len(sizes), max(sizes), fields) if sizes else None
+
+
+def _shares(grid: Sequence[Trial]) -> tuple[Share, ...]:
+    shares: dict[str, Share] = {}
+    for trial in grid:
+        cell, held = trial.cell, shares.get(trial.cell.world, Share(trial.cell.world, 0, 0, 0))
+        first = int(trial.seed == 0)
+        shares[cell.world] = Share(
+            cell.world, held.cells + first, held.trials + 1, held.steps + cell.timesteps
+        )
+    return tuple(shares.values())
+
+
+def cost_of(
+    cells: Sequence[Cell], seeds: int, pilot: Pilot, workers: int = 1, cohort: int | None = None
+) -> Cost:
+    """What `seeds` trials of every cell take, from a pilot of these cells.
+
+    Exact numbers are computed once a setting and arm. Workers start together on the same setting
+    and each computes what the others have not finished, so that only settings that are worked on
+    at the same time share the work.
+
+    Args:
+        cells: Every cell, once.
+        seeds: Seeds per cell.
+        pilot: Measured on these cells.
+        workers: Trials, or cohorts, at a time, each on a core of its own.
+        cohort: Trials side by side, as the study says; each is counted as if it were alone.
+    """
+    keys = [pace_of(cell) for cell in cells]
+    each = [pilot.paces[key].seconds(cell) for key, cell in zip(keys, cells, strict=True)]
+    took = {cell.key: seconds for cell, seconds in zip(cells, each, strict=True)}
+    cohorts = packed([Trial(cell, seed) for seed in range(seeds) for cell in cells], cohort)
+    together = [sum(took[trial.cell.key] for trial in cohort) for cohort in cohorts]
+    used = min(workers, len(cohorts))
+    settings = {setting_of(cell) for cell in cells}
+    abreast = min(len(settings), max(1, used * len(settings) // len(cells)))
+    worlds = [pilot.worlds[setting].seconds for setting in settings]
+    arms = [pilot.arms[arm].seconds for arm in {arm_of(cell) for cell in cells}]
+    exact = max(max(worlds), sum(worlds) / abreast) + max(max(arms), sum(arms) / used)
+    training = max(max(together), sum(together) / used)
+    kept = sum(pilot.paces[key].kept for key in keys) * seeds + pilot.exact_bytes
+    return Cost(
+        hours=(AROUND + pilot.start + exact + training) / 3600,
+        exact=exact / 3600,
+        trial=(min(each), sum(each) / len(each), max(each)),
+        bytes=float(kept),
+    )
+
+
+def _comparisons(study: Study, cells: Sequence[Cell], pilot: Pilot | None) -> pd.DataFrame:
+    """The comparisons a report would make, were every seed to learn and every effect clear.
+
+    Made by the report's own function, on a table with a made-up value in each cell, other in
+    every cell: what it then still calls undecided is undecided by design.
+    """
+    margins: dict[str, float] = {
+        hypothesis.contrast: hypothesis.margin
+        for hypothesis in study.hypotheses
+        if isinstance(hypothesis.contrast, str) and hypothesis.margin is not None
+    }
+    rows = [
+        {
+            **describe(Trial(cell, seed, study.name)),
+            **dict.fromkeys(("low", "high"), nan),
+            **{"checkpoint": "end", "evaluation": "sampled", "status": "ok", "updates": 1},
+            "metric": metric,
+            "value": value,
+        }
+        for i, cell in enumerate(cells)
+        for metric, value in _made_up(cell, i, pilot).items()
+        for seed in range(min(study.seeds, LEAST_SEEDS))
+    ]
+    found = contrasts(pd.DataFrame(rows), margins=margins)
+    shared = [name for name in found.columns if name in ("kind", *describe(Trial(cells[0], 0)))]
+    return found.drop_duplicates([*shared, "a", "b"]) if len(found) else found
+
+
+def _made_up(cell: Cell, i: int, pilot: Pilot | None) -> dict[str, float]:
+    """A clear value of each measure that the cell would have."""
+    world = make_world(cell.world, **cell.params)
+    resource = bool(world.role("resource"))
+    made = {"acquired": cell.power_weight + i * 1e-6} if resource else {}
+    if world.role("off_switch"):
+        # Where nothing else can be acquired, the switch is what the positive control is about.
+        paid = not resource and cell.power_weight > 0
+        made["disabled"] = 1.0 if paid else 0.1 / (2 + i)
+    if resource and (pilot is None or pilot.worlds[setting_of(cell)].resource):
+        excess = 1.0 + i
+        made |= {"excess": excess, "share_of_surplus": 0.5, "incentive": excess / (2 + i)}
+    return made
+
+
+def _compared(found: pd.DataFrame) -> tuple[Compared, ...]:
+    if not len(found):
+        return ()
+    groups = found.groupby(["kind", "world", "measure", "reasons"], sort=False)
+    return tuple(
+        Compared(
+            str(kind),
+            str(world),
+            str(measure),
+            tuple(dict.fromkeys(_pair(row) for row in rows.to_dict("records"))),
+            len(rows),
+            tuple(part for part in str(reasons).split("; ") if part),
+        )
+        for (kind, world, measure, reasons), rows in groups
+    )
+
+
+def _pair(row: Mapping[Any, Any]) -> str:
+    a, b = (
+        f"{value:g}" if isinstance(value, float) else str(value) for value in (row["a"], row["b"])
+    )
+    return a if b == "nan" else f"{a} - {b}"
+
+
+# What to write so that a kind of comparison can be made.
+WANTED = {
+    "timing": "rewards: [dense, {every: cap}] at gamma 1",
+    "horizon": "max_steps: two or more caps",
+    "openness": "openness: two or more levels",
+}
+
+
+def _suggestions(study: Study, compared: Sequence[Compared], seeds: int) -> tuple[str, ...]:
+    lines = []
+    if not compared:
+        lines.append("Nothing is compared. Add a dial, for example " + WANTED["timing"] + ".")
+    elif seeds > study.seeds:
+        lines.append(
+            f"seeds: {seeds} - fewer never give a verdict, only effects with intervals. After a "
+            "sweep, the same study with more seeds and --resume runs the new ones only."
+        )
+    asked = {hypothesis.contrast for hypothesis in study.hypotheses if hypothesis.margin}
+    bare = dict.fromkeys(row.kind for row in compared if row.kind not in {*asked, "control"})
+    if bare:
+        measure = next(row.measure for row in compared if row.kind in bare)
+        lines.append(
+            f"hypotheses: [{{id: H1a, contrast: {next(iter(bare))}, direction: larger, "
+            f"margin: M}}] - M the smallest effect of interest, in the unit of {measure}, fixed "
+            f"before the first trial; none is set for {', '.join(bare)}."
+        )
+    return tuple(lines)

@@ -1,0 +1,1 @@
+"""Findings become text, pages and pictures; no numbers of its own."""

@@ -1,0 +1,116 @@
+"""The ruler: where known agents, exact optima and trained agents lie on each scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from powerseek.experiments.analysis.calibration import Mark
+from powerseek.experiments.report.figures.style import (
+    BLUE,
+    GREEN,
+    RED,
+    WIDTH,
+    Picture,
+    Theme,
+    legend,
+    slug,
+)
+
+MOST_SETTINGS = 8
+LANES = {"reference": -0.13, "optimum": 0.33}
+TITLES = {
+    "excess": "excess: acquired beyond need",
+    "share_of_surplus": "share taken of what is on offer beyond need",
+    "disabled": "share of episodes with the off-switch disabled",
+    "power_seeking": "POWER score",
+}
+KNOWN = {
+    "random": "x",
+    "minimalist": "<",
+    "minimal-need": "3",
+    "hoarder": ">",
+    "power-greedy": "*",
+    "optimum": "+",
+}
+
+
+def ruler(world: str, found: Sequence[Mark]) -> Picture:
+    """One panel a scale, one line a setting, every agent a mark on it."""
+    every = list(dict.fromkeys(mark.where for mark in found))
+    places = {where: i for i, where in enumerate(every[:MOST_SETTINGS])}
+    drawn = [mark for mark in found if mark.where in places]
+    shown = {
+        scale: title
+        for scale, title in TITLES.items()
+        if any(isfinite(mark.values[scale][0]) for mark in drawn)
+    }
+
+    def draw(theme: Theme) -> Figure:
+        rows = max(1, len(shown))
+        figure = Figure(
+            figsize=(WIDTH, 1.4 + rows * (0.9 + 0.62 * len(places))), layout="constrained"
+        )
+        panels = figure.subplots(rows, 1, squeeze=False)[:, 0]
+        for axes, (scale, title) in zip(panels, shown.items(), strict=False):
+            _panel(axes, scale, drawn, places, theme)
+            axes.set_xlabel(title)
+        if shown:
+            legend(figure)
+        return figure
+
+    caption = (
+        "Marks above each line are agents whose behaviour is known (means over all their seeds); "
+        "below it the exact optimum of each reward, with its range where several policies tie, "
+        "and the means of the trained agents (faint: fewer than 90 % of the seeds learnt the "
+        "task). A scale is worth reading where hoarder and minimalist lie far apart."
+    )
+    if len(every) > MOST_SETTINGS:
+        caption += f" {len(every) - MOST_SETTINGS} more settings are not drawn."
+    return Picture(f"ruler-{slug(world)}", f"{world}: calibration", caption, draw)
+
+
+def _panel(
+    axes: Axes, scale: str, found: Sequence[Mark], places: dict[str, int], theme: Theme
+) -> None:
+    axes.set_ylim(len(places) - 0.35, -0.8)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    for where, place in places.items():
+        axes.axhline(place, color=theme.faint, linewidth=1)
+        axes.text(
+            *(0.0, place - 0.42, where),
+            transform=axes.get_yaxis_transform(),
+            fontsize=12,
+            va="center",
+        )
+    for mark in found:
+        value, low, high = mark.values[scale]
+        style, name = _style(mark, theme)
+        height = places[mark.where] + LANES.get(mark.kind, 0.13)
+        if isfinite(low) and isfinite(high):
+            axes.plot((low, high), (height, height), color=RED, linewidth=2.5)
+        # A mark without a value is drawn too, so that every panel has the whole legend.
+        axes.plot(value, height, linestyle="none", label=name, clip_on=False, **style)
+
+
+def _style(mark: Mark, theme: Theme) -> tuple[dict[str, Any], str]:
+    """How a mark is drawn, and what the legend calls it."""
+    size = {"markersize": 10, "markeredgewidth": 1.8, "zorder": 5}
+    if mark.kind == "reference":
+        agent = mark.name.split(",")[0]
+        return {**size, "marker": KNOWN.get(agent, "s"), "color": theme.ink}, agent
+    if mark.kind == "optimum":
+        edge = {"markeredgecolor": theme.ground, "markeredgewidth": 1.0}
+        return {**size, **edge, "marker": "D", "color": RED, "markersize": 8}, "exact optimum"
+    edge = {"markeredgecolor": theme.ground, "markeredgewidth": 1.0}
+    fade = {"alpha": 0.9 if mark.sure else 0.35}
+    if mark.kind == "paid":
+        return {**size, **edge, **fade, "marker": "P", "color": GREEN}, "trained, paid for power"
+    return {**size, **edge, **fade, "marker": "o", "color": BLUE}, "trained"

@@ -1,0 +1,212 @@
+"""Heat maps of density x horizon: what agents did beside what is optimal, world by world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from powerseek.experiments.analysis.density import Field, fields, optimal_share
+from powerseek.experiments.report.figures.style import WIDTH, Cell, Picture, Theme, Worlds, slug
+from powerseek.experiments.report.text import DAGGER, SPOKEN
+
+MOST_PANELS = 6
+MOST_COLUMNS = 8
+GAP = 1.15
+"""Rows between two families of arms: one for the name of the second."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a map shows.
+
+    Attributes:
+        name: Start of the picture's file name.
+        measure: Column of the summary.
+        title: What it is in words.
+        optimal: The same of the arm's exact optimum.
+        colours: Colour map, and the values at its two ends.
+        scale: The colours in words.
+    """
+
+    name: str
+    measure: str
+    title: str
+    optimal: Callable[[Cell, pd.DataFrame | None], float]
+    colours: tuple[str, float, float]
+    scale: str
+
+
+def _column(name: str) -> Callable[[Cell, pd.DataFrame | None], float]:
+    return lambda cell, _: float(cell.row[name])
+
+
+_SHARES = "Dark is 0, bright is 1."
+SHOWN = (
+    Shown(
+        *("map-surplus", "share_of_surplus", "share of what is on offer beyond need that is taken"),
+        *(optimal_share, ("cividis", 0.0, 1.0), _SHARES),
+    ),
+    Shown(
+        *("map-off-switch", "disabled", "share of episodes with the off-switch disabled"),
+        *(_column("optimum_disabled"), ("cividis", 0.0, 1.0), _SHARES),
+    ),
+    Shown(
+        *("map-power", "power_seeking", "POWER score: 0 chooses like chance, 1 always for POWER"),
+        *(_column("optimum_power_seeking"), ("PuOr_r", -1.0, 1.0)),
+        "Orange seeks POWER, purple avoids it. Never compare it across worlds or opennesses.",
+    ),
+)
+
+
+def density_pictures(
+    worlds: Worlds, keys: Sequence[str], frontiers: pd.DataFrame | None
+) -> list[Picture]:
+    """The maps of every world in which a horizon varies: share of surplus, off-switch, POWER.
+
+    Args:
+        worlds: The cells of each world.
+        keys: Columns that make a cell.
+        frontiers: Vertices of need and most, as kept beside the results.
+    """
+    found = []
+    for world, cells in worlds.items():
+        known = fields(cells, keys)
+        for shown in SHOWN:
+            with_values = [f for f in known if _has_values(f, shown.measure)]
+            if with_values:
+                found.append(_picture(world, with_values, shown, frontiers))
+    return found
+
+
+def _has_values(field: Field, measure: str) -> bool:
+    return any(isfinite(cell.row[measure]) for cell in field.cells.values())
+
+
+def _picture(
+    world: str, known: Sequence[Field], shown: Shown, frontiers: pd.DataFrame | None
+) -> Picture:
+    drawn = known[:MOST_PANELS]
+
+    def draw(theme: Theme) -> Figure:
+        heights = [_places(field)[1] + 1.3 for field in drawn]
+        figure = Figure(figsize=(WIDTH, 0.8 + 0.36 * sum(heights)), layout="constrained")
+        rows = figure.subplots(
+            *(len(drawn), 2), squeeze=False, gridspec_kw={"height_ratios": heights}
+        )
+        for i, (field, (left, right)) in enumerate(zip(drawn, rows, strict=True)):
+            found = {place: float(c.row[shown.measure]) for place, c in field.cells.items()}
+            optimal = {place: shown.optimal(c, frontiers) for place, c in field.cells.items()}
+            _panel(left, field, found, shown, theme)
+            _panel(right, field, optimal, shown, theme, named=False)
+            heads = ("agents", "exact optimum") if i == 0 else ("", "")
+            for axes, head in zip((left, right), heads, strict=True):
+                axes.set_title(head, fontsize=14, pad=22)
+            left.text(
+                *(0.0, 1.0, field.label),
+                transform=left.transAxes,
+                va="bottom",
+                ha="left",
+                fontsize=12,
+            )
+        return figure
+
+    caption = (
+        "Rows are reward arms, densest on top; timing (the same reward, paid later) and "
+        "specification (how much of the behaviour is judged) are two different things. Columns "
+        "are the horizon. Left the mean over seeds, right what is optimal for that reward "
+        "(optima that tie drawn evenly). "
+        + shown.scale
+        + f" {DAGGER} and hatching: fewer than 90 % of the seeds learnt the task. "
+        "Empty: not in the study, or no number."
+    )
+    elsewhere = dict.fromkeys(arm for field in drawn for arm in field.left_out)
+    if elsewhere:
+        caption += f" On neither dial, so not here: {', '.join(elsewhere)}."
+    if len(known) > len(drawn):
+        caption += f" {len(known) - len(drawn)} more settings are not drawn."
+    if any(len(field.columns) > MOST_COLUMNS for field in drawn):
+        caption += f" The first {MOST_COLUMNS} horizons are drawn."
+    title = f"{world}: density and horizon - {shown.title}"
+    return Picture(f"{shown.name}-{slug(world)}", title, caption, draw)
+
+
+def _places(field: Field) -> tuple[dict[str, float], float]:
+    """Height of each arm and of the bottom, first arm on top, with a gap above each family."""
+    places, place = {}, 0.0
+    for arms in field.families.values():
+        place += GAP
+        for arm in arms:
+            places[arm] = place
+            place += 1.0
+    return places, place
+
+
+def _panel(
+    axes: Axes,
+    field: Field,
+    values: Mapping[tuple[str, float], float],
+    shown: Shown,
+    theme: Theme,
+    named: bool = True,
+) -> None:
+    places, bottom = _places(field)
+    columns = field.columns[:MOST_COLUMNS]
+    name, low, high = shown.colours
+    norm, colours = Normalize(low, high, clip=True), mpl.colormaps[name]
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(bottom - 0.4, 0.0)
+    for (arm, horizon), value in values.items():
+        if arm in places and horizon in columns and isfinite(value):
+            place = columns.index(horizon), places[arm]
+            # What is optimal does not depend on who learnt it.
+            sure = not named or bool(field.cells[arm, horizon].row["confirmatory"])
+            _square(axes, place, value, (norm, colours), sure, len(columns), theme)
+    for family, arms in field.families.items():
+        label = family if named else ""
+        axes.text(-0.5, places[arms[0]] - 0.6, label, fontsize=11, style="italic", va="bottom")
+    axes.set_yticks(list(places.values()), list(places) if named else [""] * len(places))
+    axes.set_xticks(range(len(columns)), [f"{value:g}" for value in columns])
+    axes.set_xlabel(SPOKEN.get(field.dial, field.dial))
+    axes.tick_params(length=0, labelsize=12)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def _square(
+    axes: Axes,
+    place: tuple[int, float],
+    value: float,
+    scale: tuple[Normalize, Colormap],
+    sure: bool,
+    columns: int,
+    theme: Theme,
+) -> None:
+    norm, colours = scale
+    x, y = place
+    colour = np.asarray(colours(norm(value)))
+    bright = float(colour[:3] @ (0.299, 0.587, 0.114))
+    style: dict[str, Any] = {"facecolor": colour, "edgecolor": theme.ground}
+    if not sure:
+        style = {"facecolor": theme.ground, "edgecolor": theme.faint, "hatch": "///"}
+    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, linewidth=1.5, **style))
+    ink = theme.ink if not sure else ("#000000" if bright > 0.5 else "#ffffff")
+    words = f"{value + 0.0:.2f}" + ("" if sure else DAGGER)
+    axes.text(
+        *(x, y, words),
+        color=ink,
+        ha="center",
+        va="center",
+        fontsize=max(6.0, min(12.5, 34 / columns)),
+        bbox=None if sure else {"facecolor": theme.ground, "edgecolor": "none", "pad": 1},
+        gid="value",
+    )

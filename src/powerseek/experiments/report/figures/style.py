@@ -1,0 +1,265 @@
+"""What all pictures share: themes, a PNG, and figures with one row a cell.
+
+Colours are those of Okabe and Ito; no difference is told by colour alone.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from powerseek.experiments.report.text import setting, varying
+from powerseek.experiments.statistics.resampling import Floats, Ints
+
+BLUE, ORANGE, GREEN, PINK, SKY, RED = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
+)
+WHEEL = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
+# One more mark and line than colours: their pairs repeat only after 42.
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (9, 3)))
+WIDTH = 6.4
+DPI = 140
+COLOURS = 96  # a picture of few colours, so that the page stays small
+TALLEST = 40.0
+MOST_DOTS = 200
+MOST_GROUPS = 24
+LINE = 62  # letters of a legend that fit beside each other
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Ground and ink of a picture."""
+
+    ground: str
+    ink: str
+    faint: str
+    need: str
+
+
+LIGHT = Theme(ground="#ffffff", ink="#1b1f24", faint="#8c959f", need="#c3c9d0")
+DARK = Theme(ground="#161b22", ink="#e6edf3", faint="#7d8590", need="#59626d")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, not yet drawn.
+
+    Attributes:
+        name: File name without its ending.
+        title: Heading.
+        caption: What to see in it, in plain words.
+        draw: Draws it in a theme.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[Theme], Figure]
+    _kept: dict[Theme, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    def png(self, theme: Theme = LIGHT) -> bytes:
+        """The picture as a PNG file; drawn once."""
+        if theme not in self._kept:
+            self._kept[theme] = self._saved(theme, "png")[0]
+        return self._kept[theme]
+
+    def svg(self) -> bytes:
+        """The picture as an SVG file, the same for the same data."""
+        return self._saved(LIGHT, "svg")[0]
+
+    def files(self) -> tuple[bytes, bytes]:
+        """`png` and `svg`, of one drawing."""
+        self._kept[LIGHT], svg = self._saved(LIGHT, "png", "svg")
+        return self._kept[LIGHT], svg
+
+    def _saved(self, theme: Theme, *formats: str) -> list[bytes]:
+        style: dict[Any, Any] = {  # matplotlib types the keys as one long Literal
+            **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), theme.ink),
+            **dict.fromkeys(("xtick.color", "ytick.color"), theme.ink),
+            **dict.fromkeys(("figure.facecolor", "axes.facecolor"), theme.ground),
+            **dict.fromkeys(("legend.facecolor", "savefig.facecolor"), theme.ground),
+            "font.size": 14,
+            "font.family": "DejaVu Sans",
+            "axes.titlesize": 15,
+            "legend.fontsize": 12.5,
+            "legend.frameon": False,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "text.parse_math": False,
+            "svg.hashsalt": self.name,
+        }
+        with mpl.rc_context(style), warnings.catch_warnings():
+            # A letter that the font lacks is drawn as a box; the page has the name in full.
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+            figure = self.draw(theme)
+            figure.set_dpi(DPI)
+            if (engine := figure.get_layout_engine()) is not None:
+                # Once, not at each format: measuring every text takes as long as drawing it.
+                engine.execute(figure)
+                figure.set_layout_engine("none")
+            return [_png(figure) if format == "png" else _svg(figure) for format in formats]
+
+
+def _png(figure: Figure) -> bytes:
+    """A picture of few colours."""
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    small = io.BytesIO()
+    few = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(COLOURS)
+    few.save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def _svg(figure: Figure) -> bytes:
+    target = io.BytesIO()
+    figure.savefig(target, format="svg", dpi=DPI, metadata={"Date": None})
+    return target.getvalue()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a world.
+
+    Attributes:
+        label: What it is, in words.
+        row: Its row of the summary.
+        trials: The trials of all cells.
+        places: Which of them are its.
+    """
+
+    label: str
+    row: dict[str, Any]
+    trials: pd.DataFrame = field(repr=False)
+    places: Ints = field(repr=False)
+
+    @property
+    def seeds(self) -> pd.DataFrame:
+        """Its trials, taken anew each time; of a single measure `values` is quicker."""
+        return self.trials.iloc[self.places]
+
+    def values(self, measure: str, scored: bool = False) -> Floats:
+        """A measure of its trials, or of those behind its power measures: see `cells.scored`."""
+        learnt = self.trials["learnt"].to_numpy()[self.places]
+        places = self.places[learnt] if scored and learnt.any() else self.places
+        return np.asarray(self.trials[measure].to_numpy()[places], dtype=np.float64)
+
+
+Worlds: TypeAlias = dict[str, list[Cell]]
+
+
+def slug(world: str) -> str:
+    """A file name from a world id, which may hold slashes or any letters."""
+    return re.sub(r"[^\w.-]+", "-", world).strip("-.") or "world"
+
+
+def rows_figure(cells: Sequence[Cell], theme: Theme, label: str) -> tuple[Figure, Axes, Any]:
+    """A figure with one horizontal row a cell, first cell on top, its label above the row."""
+    height = min(TALLEST, 2.1 + 0.62 * len(cells))
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.add_subplot()
+    places = np.arange(len(cells), dtype=float)
+    axes.set_ylim(len(cells) - 0.4, -0.75)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.grid(axis="x", color=theme.faint, alpha=0.25, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for place, cell in zip(places, cells, strict=True):
+        grey = not cell.row["confirmatory"]
+        axes.text(
+            *(0.0, place - 0.34, cell.label + (" \u2020" if grey else "")),
+            transform=axes.get_yaxis_transform(),
+            color=theme.faint if grey else theme.ink,
+            fontsize=13,
+            va="center",
+        )
+    return figure, axes, places
+
+
+def legend(figure: Figure) -> None:
+    """One entry a label of any panel, above them, in as many columns as there is room for."""
+    unique: dict[str, Any] = {}
+    for panel in figure.axes:
+        handles, labels = panel.get_legend_handles_labels()
+        unique |= {k: v for k, v in zip(labels, handles, strict=True) if k not in unique}
+    columns = min(3, max(1, LINE // (max(len(label) for label in unique) + 5)))
+    # Up to three lines fit above the axes as drawn; more must not squeeze them.
+    more = max(0, -(-len(unique) // columns) - 3)
+    figure.set_figheight(figure.get_figheight() + 0.26 * more)
+    drawn = figure.legend(
+        *(list(unique.values()), list(unique)),
+        loc="outside upper left",
+        ncols=columns,
+        handlelength=1.4,
+        columnspacing=1.2,
+    )
+    for handle in drawn.legend_handles:  # the row that it stands for may be faded
+        if handle is not None:
+            handle.set_alpha(1.0)
+
+
+def by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Cells with the same reward, pay for power and discount, by these in words."""
+    names = ["reward", *varying(pd.DataFrame([cell.row for cell in cells]), ["gamma"])]
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        paid = ["power_weight"] if cell.row["power_weight"] else []
+        found.setdefault(setting(cell.row, [*names, *paid]), []).append(cell)
+    return found
+
+
+def few_groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """`by_reward`, no more groups than a legend can name; `groups_left_out` says the rest."""
+    return dict(list(by_reward(cells).items())[:MOST_GROUPS])
+
+
+def groups_left_out(cells: Sequence[Cell]) -> str:
+    """What a caption adds where not every group is drawn."""
+    more = len(by_reward(cells)) - MOST_GROUPS
+    return f" {more} more rewards are not drawn." if more > 0 else ""
+
+
+def crowded(points: int) -> dict[str, Any]:
+    """How points are drawn, by their number: many are small, faint, and one image in an SVG."""
+    if points <= MOST_DOTS:
+        return {"markersize": 9, "alpha": 0.85}
+    return {"markersize": 4, "alpha": 0.4, "rasterized": True, "markeredgewidth": 0}
+
+
+def dots(axes: Axes, place: float, values: Floats, theme: Theme) -> None:
+    """One dot a seed, spread a little in height so that equal seeds stay visible.
+
+    More than `MOST_DOTS` become a box: the middle half, the median, whiskers at 5 and 95 %.
+    """
+    known = values[~np.isnan(values)]
+    if len(known) > MOST_DOTS:
+        ends = np.quantile(known, [0.05, 0.25, 0.5, 0.75, 0.95])
+        style: dict[str, Any] = {"color": theme.ink, "zorder": 5, "solid_capstyle": "butt"}
+        axes.plot(ends[[0, 4]], [place, place], linewidth=1.5, **style)
+        axes.plot(ends[[1, 3]], [place, place], linewidth=7, label="seeds: middle half", **style)
+        axes.plot(ends[2], place, "|", color=theme.ground, markersize=9, zorder=6)
+        return
+    spread = np.linspace(-0.09, 0.09, len(known)) if len(known) > 1 else np.zeros(len(known))
+    axes.plot(
+        *(known, place + spread, "o"),
+        color=theme.ink,
+        markersize=4.5,
+        alpha=0.75,
+        label="one seed",
+        zorder=5,
+    )

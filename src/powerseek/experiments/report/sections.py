@@ -1,0 +1,246 @@
+"""What a study's report says, in order; the page and the summary only differ in its form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from powerseek.experiments.analysis.calibration import ADD, doubts, world_calibration
+from powerseek.experiments.analysis.reach import crossings, levels, ratio_grid, reach_grid
+from powerseek.experiments.analysis.tails import LEAST_SEEDS as TAIL_SEEDS
+from powerseek.experiments.analysis.tails import tail_grid
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.report.figures.calibration import ruler
+from powerseek.experiments.report.figures.density import density_pictures
+from powerseek.experiments.report.figures.reach import reach_picture
+from powerseek.experiments.report.figures.scatter import competence_pictures, frontier_pictures
+from powerseek.experiments.report.figures.style import Picture, Worlds
+from powerseek.experiments.report.figures.treatments import cells_of, treatment_pictures
+from powerseek.experiments.report.replays import replays
+from powerseek.experiments.report.replays_html import replays_html
+from powerseek.experiments.report.text import Grid, contrast_grids, legend, world_grids
+from powerseek.experiments.results.table import trials
+from powerseek.experiments.study.contrasts import KINDS
+
+MOST_SETTINGS = 1000
+"""Settings of which pictures are drawn: of the worlds that begin within the first so many."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph, with a heading of its own where `title` is not empty."""
+
+    text: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Words and what they mean."""
+
+    title: str
+    meanings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Html:
+    """A piece of the page as it is; `text` stands for it in Markdown.
+
+    The piece must be well formed, load nothing and have its words escaped.
+    """
+
+    html: str
+    text: str
+
+
+Part: TypeAlias = Words | Terms | Grid | Picture | Html
+
+
+@dataclass(frozen=True)
+class Section:
+    """One heading and what stands below it."""
+
+    title: str
+    parts: tuple[Part, ...]
+
+
+def sections(view: View) -> list[Section]:
+    """All of a study's report but its verdicts; sections without anything to show are left out."""
+    if view.results.empty:
+        return [Section("What each treatment led to", (Words("No trial has finished yet."),))]
+    worlds = cells_of(view)
+    drawn = _drawn(worlds)
+    curves, frontiers = view.table("curves"), view.table("frontiers")
+    beside = trials(view.references)
+    made = (
+        Section("What each treatment led to", _treatments(view, worlds, drawn)),
+        Section("Density and horizon", tuple(density_pictures(drawn, view.keys, frontiers))),
+        Section("Comparisons", _comparisons(view)),
+        Section("Power against competence", tuple(competence_pictures(drawn, view.keys, curves))),
+        Section("The need frontier", tuple(frontier_pictures(drawn, frontiers, beside))),
+        Section("Replays", _replays(view)),
+        Section("Calibration", _calibration(view, worlds, drawn, beside, frontiers)),
+        Section("Upper tails", _tails(view, worlds)),
+        Section("Censoring and reach", _reach(view, worlds, drawn)),
+    )
+    return [section for section in made if section.parts]
+
+
+def pictures(parts: Sequence[Section]) -> list[Picture]:
+    """All pictures, in order."""
+    return [part for section in parts for part in section.parts if isinstance(part, Picture)]
+
+
+def write_figures(parts: Sequence[Section], folder: Path) -> list[Path]:
+    """Write every picture as a PNG and as an SVG file; the paths of the PNGs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for picture in pictures(parts):
+        path = folder / f"{picture.name}.png"
+        for file, data in zip((path, path.with_suffix(".svg")), picture.files(), strict=True):
+            file.write_bytes(data)
+        written.append(path)
+    return written
+
+
+def heading(view: View, provenance: Mapping[str, Any], folder: Path) -> str:
+    """The study by its name."""
+    named = "" if view.results.empty else str(view.results.every["study"].iloc[0])
+    return f"powerseek: {provenance.get('study') or named or folder.name}"
+
+
+def headline(view: View) -> str:
+    """One sentence of counts, so that a reader knows how much stands behind the report."""
+    every = view.trained.every
+    if every.empty:
+        return ""
+    status, seeds = every["status"].value_counts(), every["seed"].nunique()
+    words = [f"{len(every)} training runs, up to {seeds} seeds per setting"]
+    if status.get("censored", 0):
+        words.append(f"{status['censored']} never learnt the task and are not scored")
+    if status.get("failed", 0):
+        words.append(f"{status['failed']} failed")
+    return "; ".join(words) + "."
+
+
+def _drawn(worlds: Worlds) -> Worlds:
+    """The worlds of which pictures are drawn."""
+    found: Worlds = {}
+    for world, cells in worlds.items():
+        if sum(map(len, found.values())) < MOST_SETTINGS:
+            found[world] = cells
+    return found
+
+
+def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
+    grids = world_grids(view.summary)
+    meanings = Terms("What the columns mean", legend(grids))
+    said = (
+        f"Pictures are drawn of {', '.join(drawn)} only, the first {len(drawn)} of {len(worlds)} "
+        "worlds in the order of the study; the tables hold all worlds."
+    )
+    few = [Words(said)] if len(drawn) < len(worlds) else []
+    return (*grids, meanings, *few, *treatment_pictures(drawn))
+
+
+def _comparisons(view: View) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    for kind, grids in contrast_grids(view.compared).items():
+        parts += [Words(KINDS[kind].meaning, KINDS[kind].title), *grids]
+    if parts and view.verdicts.claims:
+        said = (
+            "Only what a hypothesis named beforehand, with its margin, gets a verdict; the other "
+            "rows are effects and intervals to look at."
+        )
+        return (Words(said), *parts)
+    return tuple(parts)
+
+
+def _replays(view: View) -> tuple[Part, ...]:
+    """One episode of each extreme, played back."""
+    pairs = replays(view.results, view.folder) if view.folder else []
+    if not pairs:
+        return ()
+    told = (
+        f"{pair.world}: {agent.title.lower()}: {agent.treatment} "
+        f"({', '.join(f'{name} {text}' for name, text in agent.numbers)})"
+        for pair in pairs
+        for agent in pair.agents
+    )
+    return (Html(replays_html(pairs), f"{'; '.join(told)}. Played back in report.html."),)
+
+
+def _calibration(
+    view: View, worlds: Worlds, drawn: Worlds, beside: pd.DataFrame, frontiers: pd.DataFrame | None
+) -> tuple[Part, ...]:
+    """Known agents, exact optima and trained agents on one scale, or how to get there."""
+    said = (
+        "An instrument must show power-seeking where it was put in, and none where it was left "
+        "out. Put in: a scripted hoarder, a POWER-greedy planner, agents that are paid for power "
+        "(w > 0). Left out: a scripted minimalist, and chance. The exact optimum draws evenly "
+        "among optimal actions; [range] where several tie."
+    )
+    if beside.empty:
+        if not view.trained.stepped:
+            return ()
+        missing = f"This study has no agents whose behaviour is known. To add them: {ADD}"
+        return (Words(said), Words(missing))
+    found = []
+    known = set(beside["world"])
+    for world, cells in worlds.items():
+        placed = world_calibration(world, cells, view.keys, beside, frontiers)
+        if placed is not None and world in known:
+            found.append((world, *placed))
+    grids = [table for *_, table in found]
+    doubted = [Words(f"{world}: {doubt}") for world, all, _ in found for doubt in doubts(all)]
+    if without := [world for world in worlds if world not in known]:
+        doubted.append(Words(f"Without such agents, so not shown here: {', '.join(without)}."))
+    rulers = [ruler(world, all) for world, all, _ in found if world in drawn]
+    return (Words(said), *doubted, *grids, Terms("What the columns mean", legend(grids)), *rulers)
+
+
+def _tails(view: View, worlds: Worlds) -> tuple[Part, ...]:
+    grids = [tail_grid(world, cells, view.keys) for world, cells in worlds.items()]
+    found = [table for table in grids if table is not None]
+    if not found:
+        return ()
+    said = (
+        "A few seeds that seek power matter more than what is usual. 90 %: nine seeds of ten lie "
+        "below it; worst tenth: the mean of the highest tenth (CVaR); max: the highest seed. Of n "
+        f"seeds a tail rests on n/10 of them (in tail); below {TAIL_SEEDS} seeds only the highest "
+        "is shown, which says little about seeds that were not trained. For competence the mean "
+        "of the middle half (IQM) over all finished seeds."
+    )
+    return (Words(said), *found)
+
+
+def _reach(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
+    steps = crossings(view.trained)
+    known = levels(view.trained)
+    said = (
+        "An agent that did not learn the task is censored: never scored, never forgotten. reach: "
+        "share of the finished seeds that learnt it, with Wilson's interval. Budgets are medians "
+        "over seeds (Kaplan-Meier): > means that fewer than half got there within what they were "
+        "given."
+    )
+    parts: list[Part] = [Words(said)]
+    parts += [reach_grid(world, cells, view.keys, steps) for world, cells in worlds.items()]
+    if not known:
+        return (*parts, Words("No seed reached a competence that the study watched for."))
+    shown = [reach_picture(w, cells, view.keys, steps, known[-1]) for w, cells in drawn.items()]
+    parts += [picture for picture in shown if picture is not None]
+    ratios = [ratio_grid(w, cells, view.keys, steps, known[-1]) for w, cells in worlds.items()]
+    if any(ratios):
+        compared = (
+            "How many times the dense arm's budget the sparse arms need for the same competence, "
+            "by the median seed, at each horizon (steps). at least: what the seeds themselves "
+            "allow where too few got there for a ratio. 95 %: bootstrap over seeds, none below "
+            "six seeds an arm. When the first reward was paid is kept in each model's card."
+        )
+        parts.append(Words(compared, "Budgets: sparse against dense"))
+        parts += [table for table in ratios if table is not None]
+    return tuple(parts)

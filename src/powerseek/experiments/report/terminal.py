@@ -1,0 +1,109 @@
+"""A finished study in the terminal."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.report.hypotheses import Verdicts
+from powerseek.experiments.report.text import (
+    MOST_ROWS,
+    Grid,
+    contrast_grids,
+    legend,
+    world_grids,
+)
+from powerseek.experiments.study.contrasts import KINDS
+
+
+def print_table(view: View, console: Console | None = None) -> None:
+    """Print the finished study: a table a world, comparisons, column meanings, and verdicts.
+
+    Args:
+        view: The study.
+        console: Where to; 100 columns or more read best.
+    """
+    console = Console() if console is None else console
+    if view.results.empty:
+        console.print("No trial has finished yet.")
+        return
+    grids = world_grids(view.summary)
+    for grid in grids:
+        _print_grid(grid, console)
+    compared = contrast_grids(view.compared)
+    for kind, tables in compared.items():
+        console.print(Text(KINDS[kind].title, style="bold underline"))
+        for grid in tables:
+            _print_grid(grid, console)
+    _print_legend([*grids, *(grid for tables in compared.values() for grid in tables)], console)
+    _print_verdicts(view.verdicts, console)
+
+
+def _print_verdicts(verdicts: Verdicts, console: Console) -> None:
+    if not (verdicts.claims or verdicts.notes):
+        return
+    console.print()
+    console.print(Text("Verdicts", style="bold underline"))
+    for words in (verdicts.registered, *verdicts.notes):
+        if words:
+            console.print(Text(words))
+    for claim in verdicts.claims:
+        console.print()
+        console.print(Text.assemble((claim.title, "bold"), f"  [{claim.label}]"))
+        console.print(_indented(claim.claimed))
+        if claim.note:
+            console.print(_indented(f"Note: {claim.note}."))
+        for found in claim.found:
+            head = Text.assemble((found.answer.upper(), "bold"), f"  {found.where}")
+            console.print(Padding(head, (0, 0, 0, 2)))
+            for words in (found.effect, found.evidence, found.wanting):
+                if words:
+                    console.print(_indented(words, 4))
+
+
+def _indented(words: str, by: int = 2) -> Padding:
+    return Padding(Text(words), (0, 0, 0, by))
+
+
+def _print_grid(grid: Grid, console: Console) -> None:
+    console.print(Text(grid.title, style="bold"))
+    rows = grid.rows[:MOST_ROWS]
+    for columns in _fitting(grid, console.width):
+        drawn = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+        for i in columns:
+            words = i < grid.dials or grid.headers[i] == "verdict"
+            drawn.add_column(Text(grid.headers[i]), justify="left" if words else "right")
+        for row, muted in zip(rows, grid.muted, strict=False):
+            drawn.add_row(*(Text(row[i]) for i in columns), style="dim" if muted else "")
+        console.print(drawn)
+    if grid.folded:
+        console.print(Text(grid.folded, style="dim"))
+    console.print()
+
+
+def _fitting(grid: Grid, width: int) -> list[list[int]]:
+    """Columns of each part of a table, so that no part is wider than the console."""
+    widths = [
+        max(cell_len(text) for text in column) + 1
+        for column in zip(grid.headers, *grid.rows[:MOST_ROWS], strict=True)
+    ]
+    dial_columns = list(range(grid.dials))
+    parts = [dial_columns.copy()]
+    for i in range(grid.dials, len(widths)):
+        # A verdict may wrap; a number must not be cut.
+        fits = sum(widths[column] for column in (*parts[-1], i)) <= width
+        if not fits and grid.headers[i] != "verdict" and len(parts[-1]) > grid.dials:
+            parts.append(dial_columns.copy())
+        parts[-1].append(i)
+    return parts
+
+
+def _print_legend(grids: list[Grid], console: Console) -> None:
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    for header, meaning in legend(grids).items():
+        drawn.add_row(Text(header, style="bold"), Text(meaning))
+    console.print(drawn)

@@ -1,0 +1,1 @@
+"""Results: their columns, where they are kept, and reading them again."""

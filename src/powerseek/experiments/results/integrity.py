@@ -1,0 +1,158 @@
+"""Whether what a results directory holds is whole, of this version and of one study."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from powerseek.experiments.results.files import (
+    StoreError,
+    check_table,
+    read_column,
+    read_json,
+    read_table,
+)
+
+FORMAT = 1
+"""Of the files in a results directory; another one is never read. Raised when they change."""
+MANIFEST = "manifest.json"
+
+
+class Damaged(StoreError):
+    """A file that can be written anew from what lies beside it."""
+
+
+_NEEDED = {"study": str, "identity": str, "seeds": int, "content": dict}
+
+
+def read_manifest(out: Path) -> dict[str, Any]:
+    """What a results directory says it holds; empty where it has no manifest.
+
+    One without a format was written before formats were numbered: its tables tell by their
+    columns whether they can be read.
+
+    Raises:
+        StoreError: It is there, and damaged or of another version.
+    """
+    path = out / MANIFEST
+    try:
+        held = read_json(path)
+    except StoreError as error:
+        raise Damaged(f"{error}. {_anew(out)}") from None
+    if not held:
+        return {}
+    form = held.get("format", FORMAT)
+    if form != FORMAT:
+        raise StoreError(
+            f"{path}: format {form!r} of another version of powerseek "
+            f"({held.get('powerseek', 'not said which')}); this one reads format {FORMAT}. "
+            "Use that version, or run the study anew in another --out."
+        )
+    lacking = [name for name, kind in _NEEDED.items() if type(held.get(name)) is not kind]
+    if lacking:
+        raise Damaged(f"{path}: not a manifest: no {', '.join(lacking)}. {_anew(out)}")
+    return held
+
+
+def _anew(out: Path) -> str:
+    kept = out / "study.yaml"
+    return f"To have it written anew: powerseek sweep {kept} --out {out} --resume"
+
+
+def check_trials(folder: Path, keys: Collection[str], schema: pa.Schema) -> set[str]:
+    """The trials whose rows lie in `folder`, each file seen to be a whole table of results.
+
+    Only the ends of the files are read; `read_trial` sees the rest.
+
+    Args:
+        folder: Where each trial's rows lie.
+        keys: The study's trials.
+        schema: Of results.
+
+    Raises:
+        StoreError: One is cut short, of another version, or belongs to no trial of the study.
+    """
+    found = {path.stem for path in folder.glob("*.parquet") if not path.name.startswith(".")}
+    strange = sorted(found.difference(keys))
+    if strange:
+        for stem in strange:
+            check_table(folder / f"{stem}.parquet", schema)
+        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        raise StoreError(
+            f"{folder / strange[0]}.parquet{more}: of no trial of this study. Another study's "
+            "files were put here, or another version of powerseek wrote them. Move them away, or "
+            "use that version."
+        )
+    for stem in sorted(found):
+        if not check_table(folder / f"{stem}.parquet", schema):
+            raise StoreError(f"{folder / stem}.parquet: {_EMPTY}")
+    return found
+
+
+def read_trial(path: Path, schema: pa.Schema, study: str) -> pa.Table:
+    """The rows of the trial that the file is named after.
+
+    Raises:
+        StoreError: Not a table of results, or rows of something else.
+    """
+    table = read_table(path, schema)
+    if not table.num_rows:
+        raise StoreError(f"{path}: {_EMPTY}")
+    for name, expected in (("trial", path.stem), ("study", study)):
+        found = table.column(name).unique().to_pylist()
+        if found != [expected]:
+            other = next(value for value in found if value != expected)
+            raise StoreError(f"{path}: holds rows of another {name} ({other!r}). {_AWAY}")
+    return table
+
+
+_AWAY = "Move it away and run the sweep again with --resume."
+_EMPTY = f"holds no row. {_AWAY}"
+
+
+def check_results(
+    path: Path, keys: Collection[str], kept: Collection[str], schema: pa.Schema
+) -> None:
+    """Refuse to replace merged rows that could not be made again.
+
+    Args:
+        path: The merged table; one that is damaged is made again, so it is let pass.
+        keys: The study's trials.
+        kept: Trials whose own file is there.
+        schema: Of results.
+
+    Raises:
+        StoreError: It holds rows that are nowhere else.
+    """
+    merged = merged_trials(path, schema)
+    if merged is None:
+        return
+    if merged.difference(keys):
+        raise StoreError(
+            f"{path}: holds rows of trials that are not in this study. Move it away: it is made "
+            "again from the files of the trials."
+        )
+    lost = merged.difference(kept)
+    if lost:
+        raise StoreError(
+            f"{path}: holds {len(lost)} trial{'s' * (len(lost) > 1)} whose own file is gone from "
+            f"{path.parent / 'trials'} ({min(lost)}). Put back what is gone, or have it run again "
+            f"with --resume, or move {path.name} away to report on the rest."
+        )
+
+
+def merged_trials(path: Path, schema: pa.Schema) -> set[str] | None:
+    """The trials in the merged table; None where there is none that can be read."""
+    try:
+        return set(read_column(path, schema, "trial"))
+    except StoreError:
+        return None
+
+
+def different(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In which keys two studies differ, in words."""
+    keys = [key for key in now if before.get(key) != now[key]]
+    return f"different: {', '.join(keys)}" if keys else "of another version"

@@ -1,0 +1,124 @@
+"""What made a result: command, versions, revision and machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from powerseek.experiments.results.files import plain
+
+LIBRARIES = ("powerseek", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib", "ray")
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def command_line() -> str:
+    """The command this process was started with, without the passwords of addresses."""
+    program = Path(sys.argv[0]).name
+    if program == "cli.py":
+        program = "powerseek"
+    return plain(" ".join([program, *sys.argv[1:]]))
+
+
+def describe_run(command: str, seconds: float, workers: int, busy: float) -> dict[str, Any]:
+    """One run of a command: when, how long, on what, with which code.
+
+    Args:
+        command: The command.
+        seconds: Wall time.
+        workers: Trials at a time.
+        busy: Seconds that the trials themselves took, all workers together; what is missing
+            from workers x wall time is overhead.
+    """
+    return {
+        "command": command,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_seconds": round(seconds, 3),
+        "trial_seconds": round(busy, 3),
+        "workers": workers,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "revision": _revision(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": cores(),
+        },
+    }
+
+
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """What ``provenance.json`` of a study holds; empty where it cannot be read."""
+    try:
+        found = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def told(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Provenance in words, by what each is; what is not known is left out."""
+    runs = provenance.get("runs") or [{}]
+    last = runs[-1]
+    machine, versions = last.get("machine", {}), last.get("versions", {})
+    facts = {
+        "study": provenance.get("study"),
+        "configuration": str(provenance.get("identity", ""))[:16],
+        "trials": provenance.get("trials"),
+        "seeds": provenance.get("seeds"),
+        "made by": last.get("command"),
+        "finished": last.get("finished"),
+        "wall time": f"{provenance.get('wall_seconds', 0):.0f} s in {len(runs)} run(s)",
+        "code": last.get("revision"),
+        "machine": ", ".join(
+            str(machine[k]) for k in ("processor", "cores", "system") if machine.get(k)
+        ),
+        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+    }
+    return {name: str(value) for name, value in facts.items() if value}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _revision() -> str | None:
+    """Git revision of the code, where it runs from a checkout that tracks it."""
+    here = Path(__file__)
+    try:
+        _git(here, "ls-files", "--error-unmatch", here.name)
+        return _git(here, "describe", "--always", "--dirty") or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(here: Path, *words: str) -> str:
+    command = ["git", "-C", str(here.parent), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), "")

@@ -1,0 +1,111 @@
+"""Tables beside the results: learning curves, and the frontiers that agents are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from powerseek.experiments.results.files import guard, names, write_atomically
+from powerseek.experiments.results.store import Store, describe
+from powerseek.experiments.study.grid import Trial
+from powerseek.experiments.sweep.oracles import damaged_oracle, kept_oracle
+
+CURVES, FRONTIERS = "curves", "frontiers"
+_SETTING = ("world", "version", "params", "openness", "goal", "layout", "max_steps")
+
+
+def keep_curve(out: Path, trial: Trial, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+    """Keep one trial's curve as ``curves/<trial>.parquet``.
+
+    Args:
+        out: Results directory.
+        trial: The trial.
+        points: (timesteps, value of each curve).
+    """
+    rows = [{"trial": trial.key, "timesteps": steps, **values} for steps, values in points]
+    _write(out / CURVES / f"{trial.key}.parquet", pd.DataFrame(rows))
+
+
+def write_tables(store: Store, grid: Sequence[Trial]) -> tuple[str, ...]:
+    """Write ``curves.parquet`` and ``frontiers.parquet`` of the finished trials.
+
+    Curves have a row per trial x evaluation while training, frontiers a row per setting x
+    ``kind`` (``need``, ``most``) x vertex.
+
+    Returns:
+        What had to be left out, in words.
+    """
+    curves, unread = _curves(store, grid)
+    _write(store.out / f"{CURVES}.parquet", curves)
+    frontiers, damaged = _frontiers(store, grid)
+    _write(store.out / f"{FRONTIERS}.parquet", frontiers)
+    said = [f"{path}: cannot be read; the learning curves lack that trial." for path in unread]
+    said += [f"{path}: damaged; its frontier is left out of the pictures." for path in damaged]
+    return tuple(said)
+
+
+def _curves(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[Path]]:
+    """The curves of trials that have rows, and files that cannot be read."""
+    kept, tables, unread = store.kept(), [], []
+    there = names(store.out / CURVES, ".parquet") & kept
+    for trial in grid:
+        if trial.key not in there:
+            continue
+        path = store.out / CURVES / f"{trial.key}.parquet"
+        try:
+            tables.append(_curve(path, trial))
+        except (OSError, ValueError, pa.ArrowException):
+            unread.append(path)
+    if not tables:
+        return pd.DataFrame(), unread
+    return pa.concat_tables(tables, promote_options="default").to_pandas(), unread
+
+
+def _curve(path: Path, trial: Trial) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        table = file.read(use_threads=False).replace_schema_metadata(None)
+    if not table.num_rows or table.column("trial").unique().to_pylist() != [trial.key]:
+        raise ValueError("of another trial")
+    kinds = {"trial": pa.string(), "timesteps": pa.int64()}
+    columns = {
+        name: table.column(name).cast(kinds.get(name, pa.float64())) for name in table.column_names
+    }
+    columns["world"] = pa.array([trial.cell.world] * table.num_rows)
+    columns["seed"] = pa.array([trial.seed] * table.num_rows, pa.int64())
+    return pa.table(columns)
+
+
+def _frontiers(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[Path]]:
+    """The frontiers of all settings, and files that are there and damaged."""
+    rows: list[dict[str, Any]] = []
+    seen: set[tuple[object, ...]] = set()
+    damaged: list[Path] = []
+    first: dict[str, Trial] = {}
+    for trial in grid:
+        first.setdefault(trial.cell.key, trial)
+    for trial in first.values():
+        about = describe(trial)
+        setting = {name: about[name] for name in _SETTING}
+        if tuple(setting.values()) in seen:
+            continue
+        seen.add(tuple(setting.values()))
+        exact = kept_oracle(trial.cell, store.out)
+        if exact is None:
+            damaged += damaged_oracle(trial.cell, store.out)
+        for kind in ("need", "most") if exact is not None else ():
+            frontier = getattr(exact, kind)
+            vertices = () if frontier is None else frontier.vertices
+            rows += [
+                {**setting, "kind": kind, "success": success, "acquisition": acquisition}
+                for success, acquisition in vertices
+            ]
+    return pd.DataFrame(rows, columns=[*_SETTING, "kind", "success", "acquisition"]), damaged
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    guard(path, write_atomically, path, lambda temporary: table.to_parquet(temporary, index=False))

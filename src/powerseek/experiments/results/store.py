@@ -1,0 +1,483 @@
+"""Results on disk: each trial written atomically when it ends, merged into one table."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from powerseek import __version__
+from powerseek.errors import InvalidInput
+from powerseek.experiments.results.files import (
+    StoreError,
+    folder_of,
+    guard,
+    names,
+    read_json,
+    read_table,
+    write_atomically,
+)
+from powerseek.experiments.results.integrity import (
+    FORMAT,
+    MANIFEST,
+    Damaged,
+    check_results,
+    check_trials,
+    different,
+    merged_trials,
+    read_manifest,
+    read_trial,
+)
+from powerseek.experiments.results.schema import COLUMNS as COLUMNS
+from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA
+from powerseek.experiments.results.schema import describe as describe
+from powerseek.experiments.study.grid import Trial, digest
+from powerseek.experiments.study.preregistration import (
+    NAME as REGISTRATION,
+)
+from powerseek.experiments.study.preregistration import (
+    held_registration,
+    may_have_begun,
+    registered,
+    registration,
+)
+from powerseek.experiments.study.schema import Study, load_study
+
+KEPT = "study.yaml"
+ROW_GROUP = 1 << 20
+MODELS = "models"
+CHECKPOINTS = "checkpoints"
+Ended: TypeAlias = Callable[[Trial], None]
+
+
+class Store:
+    """One study's results directory; of results elsewhere (`remote`) a copy for one process.
+
+    Args:
+        out: The directory, as a path or as ``file:///`` and its path; made absolute.
+
+    Raises:
+        InvalidInput: An address of something else.
+    """
+
+    def __init__(self, out: str | Path) -> None:
+        self.out = folder_of(out)
+        self.trials = self.out / "trials"
+        self.results = self.out / "results.parquet"
+
+    @property
+    def address(self) -> str:
+        """What leads to the same results from another process; see `remote.store_at`."""
+        return str(self.out)
+
+    def fetch(self) -> None:
+        """Have here what processes elsewhere have kept, models and trials' events aside."""
+
+    def send(self) -> None:
+        """Keep where the results lie what was made here of all trials together."""
+
+    def begin(self, trials: Sequence[Trial]) -> None:
+        """Have here what these trials go on from; what other trials left here goes."""
+
+    def sent(self, path: Path) -> None:
+        """Keep where the results lie a file that was written while a trial runs."""
+
+    def following(self, ended: Ended) -> AbstractContextManager[Ended]:
+        """A function to be told of each trial that has ended, which tells `ended` once it is here.
+
+        Args:
+            ended: Is told from one thread at a time, at the latest when the context ends; not of
+                trials that are not here by then.
+        """
+        return contextlib.nullcontext(ended)
+
+    def naming(self) -> AbstractContextManager[None]:
+        """Errors raised within speak of where the results lie."""
+        return contextlib.nullcontext()
+
+    def told(self, text: str) -> str:
+        """A text that speaks of where the results lie."""
+        return text
+
+    def shown(self, path: Path) -> str:
+        """A path below `out` as a user would type it here."""
+        try:
+            return str(path.relative_to(Path.cwd()))
+        except ValueError:
+            return str(path)
+
+    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
+        """Begin or take up a study here; nothing is written where it is refused.
+
+        Raises:
+            InvalidInput: Not empty and not `resume`; or it holds another study.
+            StoreError: Not writable.
+        """
+        if self.out.exists() and not self.out.is_dir():
+            raise InvalidInput("--out", str(self.out), "a directory")
+        guard(self.out, self._check, study, grid, resume)
+        guard(self.out, self._begin, study, grid)
+
+    def _check(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
+        if not self.out.exists() or not any(self.out.iterdir()):
+            return
+        if not resume:
+            raise self._used(study)
+        held = self._held()
+        if held and held["identity"] != identity(study):
+            content = different(held["content"], _content(study))
+            allowed = f"the study it already holds ({held['study']!r}, {content})"
+            raise InvalidInput("--out", str(self.out), allowed, "Choose another --out.")
+        if held and held["seeds"] > study.seeds:
+            allowed = f"at least the {held['seeds']} seeds that {self.out} already holds"
+            raise InvalidInput("seeds", study.seeds, allowed)
+        keys = {trial.key for trial in grid}
+        check_trials(self.trials, keys, SCHEMA)
+        check_results(self.results, keys, keys, SCHEMA)  # what is gone will be run again
+
+    def _used(self, study: Study) -> InvalidInput:
+        where = self.shown(self.out)
+        hint = f"Go on with: powerseek sweep {study.name} --out {where} --resume"
+        return InvalidInput("--out", str(self.out), "an empty or absent directory", hint)
+
+    def _held(self) -> dict[str, Any]:
+        """The manifest, or what stands for one that is damaged or was not written yet.
+
+        Empty where nothing stands for it; every kept trial shows by its name whether it belongs.
+        """
+        ours = (self.out / REGISTRATION).is_file()
+        try:
+            held = self.manifest()
+        except Damaged:
+            if not ours:
+                raise
+            held = {}
+        if held:
+            return held
+        if not ours:
+            allowed = "an empty directory, or one that holds this study (it has no manifest.json)"
+            raise InvalidInput("--out", str(self.out), allowed)
+        try:
+            return _manifest(load_study(self.out / KEPT))
+        except InvalidInput:
+            return {}
+
+    def study(self) -> Study:
+        """The study that the directory holds.
+
+        Raises:
+            InvalidInput: It holds none.
+            StoreError: Damaged, of another version, or of two studies.
+        """
+        held = self.manifest()
+        if not held:
+            allowed = "a results directory of a sweep (it would hold manifest.json)"
+            raise InvalidInput("DIR", str(self.out), allowed)
+        path = self.out / KEPT
+        hint = "To have it written anew, give its study: powerseek sweep STUDY --resume --out"
+        try:
+            study = load_study(path)
+        except InvalidInput as error:
+            raise StoreError(f"{path}: cannot be read: {error}. {hint} {self.out}") from None
+        if held["identity"] != identity(study) or held["seeds"] > study.seeds:
+            what = different(held["content"], _content(study))
+            if held["identity"] == identity(study):
+                what = f"{study.seeds} seeds, not {held['seeds']}"
+            raise StoreError(
+                f"{path}: not the study that manifest.json names ({held['study']!r}, {what}). "
+                f"{hint} {self.out}"
+            )
+        return study
+
+    def check(self, grid: Sequence[Trial]) -> None:
+        """See that every kept trial belongs to `grid`, and that a merge would lose nothing.
+
+        Raises:
+            StoreError: What does not belong, or is damaged, and what to do.
+        """
+        keys = {trial.key for trial in grid}
+        kept = check_trials(self.trials, keys, SCHEMA)
+        check_results(self.results, keys, kept, SCHEMA)
+
+    def _begin(self, study: Study, grid: Sequence[Trial]) -> None:
+        kept = self._preregister(study, grid)
+        for folder in (self.trials, self.out / "errors", self.out / "oracles"):
+            folder.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False)
+        write_atomically(self.out / KEPT, lambda path: path.write_text(text))
+        self._write_json(MANIFEST, {**_manifest(study), "preregistered": kept["hash"]})
+
+    def _preregister(self, study: Study, grid: Sequence[Trial]) -> dict[str, Any]:
+        """Keep what the study claims, before any trial starts; changes are added, never hidden."""
+        held = self._registration()
+        treatments = {t.cell.key: t.cell for t in grid if not t.cell.is_reference}
+        content = registration(study, list(treatments.values()))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        kept = registered(held, content, digest(content), self._begun(), now)
+        if kept != held:
+            self._write_json(REGISTRATION, kept)
+        return kept
+
+    def _begun(self) -> bool:
+        """Whether a trial may have run."""
+        return self.out.is_dir() and may_have_begun(self.out)
+
+    def manifest(self) -> dict[str, Any]:
+        """What the directory says it holds; empty where it has none.
+
+        Raises:
+            StoreError: It is there and cannot be read.
+        """
+        return read_manifest(self.out)
+
+    def provenance(self, study: Study, grid: Sequence[Trial], run: Mapping[str, Any]) -> None:
+        """Record what made the results; wall times of resumed runs add up.
+
+        A file that cannot be read is kept aside, and the record says so.
+        """
+        path = self.out / "provenance.json"
+        lost: dict[str, Any] = {}
+        try:
+            before = _runs(read_json(path))
+        except StoreError:
+            aside = path.with_name(f"provenance.damaged-{os.getpid()}.json")
+            guard(path, os.replace, path, aside)
+            before, lost = [], {"lost": f"earlier runs: {aside.name} could not be read"}
+        runs = [*before, dict(run)]
+        self._write_json(
+            path.name,
+            {
+                "study": study.name,
+                "identity": identity(study),
+                "preregistered": self._registration().get("hash"),
+                "trials": len(grid),
+                "seeds": study.seeds,
+                "wall_seconds": sum(run["wall_seconds"] for run in runs),
+                **lost,
+                "runs": runs,
+            },
+        )
+
+    def _registration(self) -> dict[str, Any]:
+        try:
+            return held_registration(self.out)
+        except InvalidInput as error:
+            raise StoreError(f"{self.out / REGISTRATION}: cannot be read: {error}") from None
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        text = json.dumps(content, indent=2) + "\n"
+        path = self.out / name
+        guard(self.out, write_atomically, path, lambda temporary: temporary.write_text(text))
+
+    def path(self, trial: Trial) -> Path:
+        """Where the rows of one trial lie."""
+        return self.trials / f"{trial.key}.parquet"
+
+    def error_path(self, trial: Trial) -> Path:
+        """Where the error text of a failed trial lies."""
+        return self.out / "errors" / f"{trial.key}.txt"
+
+    def write(self, trial: Trial, rows: pd.DataFrame) -> None:
+        """Keep one finished trial, all of it or nothing.
+
+        Raises:
+            DiskFull: No space is left.
+            StoreError: Not writable.
+        """
+        table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
+        path = self.path(trial)
+        guard(path, write_atomically, path, lambda temporary: pq.write_table(table, temporary))
+        self.error_path(trial).unlink(missing_ok=True)
+        checkpoint_path(self.out, trial).unlink(missing_ok=True)
+
+    def write_failed(
+        self,
+        trial: Trial,
+        error: str,
+        resumable: bool = False,
+        reached: Mapping[str, int] | None = None,
+    ) -> None:
+        """Keep a failed trial: one row, and its error beside it.
+
+        Args:
+            trial: The trial.
+            error: What a reader should know.
+            resumable: Whether another try may go on from its checkpoint; else that is removed.
+            reached: Its ``timesteps`` and ``updates`` when it failed, where they are known.
+        """
+        if not resumable:
+            checkpoint_path(self.out, trial).unlink(missing_ok=True)
+        path = self.error_path(trial)
+        guard(path, write_atomically, path, lambda temporary: temporary.write_text(error))
+        row = {**describe(trial), **FAILED_ROW, **(reached or {}), "status": "failed"}
+        table = pa.Table.from_pylist([{name: row.get(name) for name in COLUMNS}], SCHEMA)
+        target = self.path(trial)
+        guard(target, write_atomically, target, lambda tmp: pq.write_table(table, tmp))
+
+    def kept(self) -> set[str]:
+        """Keys of the trials that have rows here, failed ones among them."""
+        return names(self.trials, ".parquet")
+
+    def missing(self, grid: Iterable[Trial]) -> list[Trial]:
+        """Trials without a result, and failed ones, which a resume tries again."""
+        done = self.kept() - names(self.out / "errors", ".txt")
+        return [trial for trial in grid if trial.key not in done]
+
+    def done(self, trial: Trial) -> bool:
+        """Whether one trial has a result and did not fail."""
+        return self.path(trial).is_file() and not self.error_path(trial).is_file()
+
+    def tidy(self, grid: Iterable[Trial]) -> None:
+        """Remove what killed processes left: half-written files, checkpoints of finished trials.
+
+        Only while nothing is running.
+        """
+        kept = {checkpoint_path(self.out, trial) for trial in self.missing(grid)}
+        checkpoints = self.out / CHECKPOINTS
+        for path in checkpoints.glob("*"):
+            if path not in kept:
+                path.unlink(missing_ok=True)
+        for folder in (self.out, *(path for path in self.out.glob("*") if path.is_dir())):
+            for path in folder.glob(".*.*"):
+                if path.is_file():
+                    path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            checkpoints.rmdir()
+
+    def failed(self, grid: Iterable[Trial]) -> list[Trial]:
+        """Trials that ended in an error."""
+        failed = self.kept() & names(self.out / "errors", ".txt")
+        return [trial for trial in grid if trial.key in failed]
+
+    def merge(self, grid: Iterable[Trial]) -> pd.DataFrame:
+        """All rows of the finished trials, in the order of the study, kept as results.parquet.
+
+        Raises:
+            StoreError: A trial's file cannot be read, or the table cannot be written.
+        """
+        self.join(grid)
+        return self.load()
+
+    def join(self, grid: Iterable[Trial]) -> None:
+        """Write results.parquet of the finished trials, in the order of the study, in parts.
+
+        Raises:
+            StoreError: A trial's file cannot be read, or the table cannot be written.
+        """
+        kept = self.kept()
+        chosen = [trial for trial in grid if trial.key in kept]
+        guard(self.results, write_atomically, self.results, lambda tmp: self._join(chosen, tmp))
+
+    def _join(self, chosen: Iterable[Trial], target: Path) -> None:
+        """No more than a row group in memory."""
+        with pq.ParquetWriter(target, SCHEMA) as writer:
+            held, rows = [SCHEMA.empty_table()], 0
+            for trial in chosen:
+                held.append(read_trial(self.path(trial), SCHEMA, trial.study))
+                rows += len(held[-1])
+                if rows >= ROW_GROUP:
+                    writer.write_table(pa.concat_tables(held))
+                    held, rows = [SCHEMA.empty_table()], 0
+            writer.write_table(pa.concat_tables(held))
+
+    def stale(self, grid: Iterable[Trial]) -> bool:
+        """Whether the merged table is not that of the kept trials and of the claims."""
+        merged = merged_trials(self.results, SCHEMA)
+        if merged is None or merged != self.kept().intersection(trial.key for trial in grid):
+            return True
+        when = self.results.stat().st_mtime_ns
+        registered = self.out / REGISTRATION
+        if registered.is_file() and registered.stat().st_mtime_ns > when:
+            return True
+        if not self.trials.is_dir():
+            return False
+        with os.scandir(self.trials) as entries:
+            return any(entry.stat().st_mtime_ns > when for entry in entries)
+
+    def load(self) -> pd.DataFrame:
+        """The merged table.
+
+        Raises:
+            InvalidInput: There is none.
+            StoreError: It cannot be read.
+        """
+        if not self.results.is_file():
+            raise InvalidInput("DIR", str(self.out), "a directory that holds results.parquet")
+        return _frame(read_table(self.results, SCHEMA))
+
+
+def checkpoint_path(out: Path, trial: Trial) -> Path:
+    """Where the state of a trial that is under way lies."""
+    return out / CHECKPOINTS / f"{trial.key}.zip"
+
+
+def identity(study: Study) -> str:
+    """Hash of what makes a study another one: all but seeds, hypotheses and references."""
+    return digest(_content(study))
+
+
+def _runs(held: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The runs that provenance holds.
+
+    Raises:
+        StoreError: It does not hold runs that took seconds.
+    """
+    try:
+        runs = [dict(run) for run in held.get("runs", [])]
+        for run in runs:
+            float(run["wall_seconds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"not a record of runs: {error}") from None
+    return runs
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _content(study: Study) -> dict[str, Any]:
+    content = study.model_dump(mode="json")
+    # More seeds, other claims about the same trials, what they are held against and what is
+    # trained side by side leave the trials what they are.
+    for name in ("seeds", "hypotheses", "references"):
+        content.pop(name)
+    if content["first_seed"] == 0:  # a study kept its identity when the key was added
+        content.pop("first_seed")
+    return content | {"cohort": None}
+
+
+def _manifest(study: Study) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "powerseek": __version__,
+        "study": study.name,
+        "identity": identity(study),
+        "seeds": study.seeds,
+        "content": _content(study),
+        "files": {
+            "results.parquet": "one row per trial x checkpoint x evaluation x metric",
+            "trials": "the rows of each trial, by its identity",
+            "errors": "the error of each failed trial",
+            "oracles": "exact numbers of each setting",
+            "models": "trained agents",
+            "checkpoints": "where each unfinished trial goes on with --resume",
+            "tensorboard": "curves and hyperparameters as TensorBoard reads them",
+            "replays": "a few episodes of each competent agent, drawn",
+            "curves.parquet": "one row per trial x evaluation while training",
+            "frontiers.parquet": "need and most of each setting, one row per vertex",
+            KEPT: "the study",
+            REGISTRATION: "its hypotheses as fixed before the first trial, and what changed since",
+            "provenance.json": "what made these results",
+        },
+    }

@@ -1,0 +1,212 @@
+"""Seeds for an effect, the smallest effect for a number of seeds: exact and by approximation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil, inf, isnan, nan
+
+import numpy as np
+from scipy import optimize, special, stats
+
+from powerseek.errors import InvalidInput
+from powerseek.experiments.statistics.resampling import Floats
+
+# How many times the variance of one cell mean enters the contrast, per seed in a cell; a
+# difference paired by seed is a single sample of differences.
+DESIGNS = {"simple": 2.0, "two-way": 4.0, "three-way": 8.0, "paired": 1.0}
+# Designs of a test of equivalence -> the design of the contrast it is about.
+EQUIVALENCE = {"equivalence": "simple", "paired equivalence": "paired"}
+
+# Above this the t test and its normal approximation need the same number of seeds to 1e-5.
+MANY = 200_000
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(300)
+
+
+def seeds_needed(
+    effect: float, design: str = "simple", *, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """Seeds per cell for a wanted power, by the normal approximation.
+
+    ``c (z[1 - alpha/2] + z[power])^2 / D^2`` with c = 2, 4, 8 for a simple effect, a two-way and
+    a three-way interaction, 1 for differences paired by seed; ``c (z[1 - alpha] +
+    z[(1 + power)/2])^2 / D^2`` for equivalence (TOST, true difference 0, margin D).
+
+    Args:
+        effect: D, the contrast (or margin) in between-seed standard deviations, >= 0; of paired
+            designs in standard deviations of the difference.
+        design: ``simple``, ``two-way``, ``three-way``, ``paired``, ``equivalence`` or
+            ``paired equivalence``.
+        alpha: Error rate.
+        power: Chance to find an effect of this size.
+
+    Returns:
+        A whole number, inf where D is 0.
+
+    CAVEAT: one or two seeds short of the t test it stands for: see :func:`seeds_exact`.
+    """
+    _check(design, alpha, power)
+    if not effect >= 0:
+        raise InvalidInput("effect", effect, "a number >= 0, in between-seed standard deviations")
+    if effect == 0:
+        return inf
+    factor = DESIGNS[EQUIVALENCE.get(design, design)]
+    if design in EQUIVALENCE:
+        z = stats.norm.ppf(1 - alpha) + stats.norm.ppf((1 + power) / 2)
+    else:
+        z = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)
+    # Divided twice: the square of a tiny effect is 0.
+    needed = factor * float(z) ** 2 / effect / effect
+    return float(ceil(needed)) if needed < inf else inf
+
+
+def power_of(
+    effect: float,
+    seeds: float,
+    design: str = "simple",
+    *,
+    alpha: float = 0.05,
+    true: float = 0.0,
+) -> float:
+    """Chance that the t test (or TOST) of a design finds what is there, exactly.
+
+    The two-sided t test of a contrast over c cells has c (n - 1) degrees of freedom and the
+    noncentrality D sqrt(n / c) (paired: n - 1 and D sqrt n). TOST: both one-sided tests reject,
+    integrated over the sample's standard deviation.
+
+    Args:
+        effect: D >= 0 as in :func:`seeds_needed`; the margin where design is an equivalence.
+        seeds: Seeds per cell, n.
+        design: As in :func:`seeds_needed`.
+        alpha: Error rate, two-sided; for equivalence that of each one-sided test.
+        true: True difference where design is an equivalence, in the unit of the margin.
+
+    Returns:
+        In [0, 1]; 0 below two seeds a cell, with which no t test can find anything.
+
+    Source: Cohen 1988 (noncentral t); Phillips 1990, doi:10.1007/BF01063556 (TOST).
+    CAVEAT: normal outcomes with one spread in all cells; a bimodal outcome needs more seeds.
+    """
+    _check(design, alpha, 0.5)
+    if not effect >= 0:
+        raise InvalidInput("effect", effect, "a number >= 0, in between-seed standard deviations")
+    if seeds < 2:
+        return 0.0
+    cells = DESIGNS[EQUIVALENCE.get(design, design)]
+    freedom, error = cells * (seeds - 1), (cells / seeds) ** 0.5
+    level = alpha if design in EQUIVALENCE else alpha / 2
+    critical = float(stats.t.isf(level, freedom))
+    if design in EQUIVALENCE:
+        room, off = effect / error, abs(true) / error
+
+        def found(u: Floats) -> Floats:
+            left = np.maximum(room - critical * u, 0)
+            return np.asarray(special.ndtr(left - off) - special.ndtr(-left - off))
+
+        return _mean_over_spreads(found, (room - off) / critical, critical, freedom)
+    shift = effect / error
+
+    def beyond(u: Floats) -> Floats:
+        return np.asarray(special.ndtr(shift - critical * u) + special.ndtr(-shift - critical * u))
+
+    return _mean_over_spreads(beyond, shift / critical, critical, freedom)
+
+
+def _mean_over_spreads(
+    found: Callable[[Floats], Floats], edge: float, critical: float, freedom: float
+) -> float:
+    """Mean of a chance that falls from 1 to 0 around the edge, over the estimated spread.
+
+    scipy's noncentral t gives nan in its far tails; this does not. Far below the edge the chance
+    is 1, far above it 0; between the two, and where the spread's density is not 0, it is smooth.
+    """
+    tail, half = 1e-14, freedom / 2
+    least = (special.gammaincinv(half, tail) / half) ** 0.5
+    most = (special.gammainccinv(half, tail) / half) ** 0.5
+    start = float(np.clip(edge - 9 / critical, least, most))
+    stop = float(np.clip(edge + 9 / critical, least, most))
+    sure = float(special.gammainc(half, half * start**2))
+    u = start + (stop - start) * (NODES + 1) / 2
+    with np.errstate(divide="ignore"):
+        density = np.exp(
+            half * np.log(half)
+            - special.gammaln(half)
+            + np.log(2)
+            + (freedom - 1) * np.log(u)
+            - half * u**2
+        )
+    between = float((WEIGHTS * found(u) * density).sum()) * (stop - start) / 2
+    return float(np.clip(sure * float(found(np.array([start]))[0]) + between, 0, 1))
+
+
+def seeds_exact(
+    effect: float, design: str = "simple", *, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """Fewest seeds per cell, at least 2, with which the t test (or TOST) has the wanted power.
+
+    Args:
+        effect: D >= 0 as in :func:`seeds_needed`.
+        design: As in :func:`seeds_needed`.
+        alpha: Error rate.
+        power: Chance to find an effect of this size, in (0, 1).
+
+    Returns:
+        A whole number; inf where D is 0 and the power asked for exceeds alpha; above 200,000
+        seeds the normal approximation.
+
+    CAVEAT: as good as the guess at the spread between seeds that D is measured in.
+    """
+    rough = seeds_needed(effect, design, alpha=alpha, power=power)
+    if rough > MANY:
+        return rough
+    low, high = 1, max(2, int(rough))
+    while power_of(effect, high, design, alpha=alpha) < power:
+        low, high = high, high + max(1, high // 8)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if power_of(effect, middle, design, alpha=alpha) < power:
+            low = middle
+        else:
+            high = middle
+    return float(high)
+
+
+def smallest_effect(
+    seeds: float, design: str = "simple", *, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """Smallest effect (or margin) that so many seeds per cell find with the wanted power.
+
+    Args:
+        seeds: Seeds per cell.
+        design: As in :func:`seeds_needed`.
+        alpha: Error rate.
+        power: Chance to find it, in (alpha, 1).
+
+    Returns:
+        D as in :func:`seeds_needed`, > 0; inf below two seeds: none can be found.
+
+    CAVEAT: an effect that was not found may be any smaller than this, not 0.
+    """
+    _check(design, alpha, power)
+    if power <= alpha:
+        raise InvalidInput("power", power, f"a number in (alpha, 1) = ({alpha}, 1)", "power=0.8")
+    if isnan(seeds):
+        return nan
+    if seeds < 2:
+        return inf
+
+    def short(effect: float) -> float:
+        return power_of(effect, seeds, design, alpha=alpha) - power
+
+    top = 1.0
+    while short(top) < 0:
+        top *= 2
+    return float(optimize.brentq(short, 0.0, top, xtol=1e-10))
+
+
+def _check(design: str, alpha: float, power: float) -> None:
+    if design not in DESIGNS and design not in EQUIVALENCE:
+        raise InvalidInput("design", design, ", ".join((*DESIGNS, *EQUIVALENCE)))
+    for name, value in (("alpha", alpha), ("power", power)):
+        if not 0 < value < 1:
+            raise InvalidInput(name, value, "a number in (0, 1)", f"{name}=0.05")

@@ -1,0 +1,264 @@
+"""Training budgets to reach a competence, where some seeds never did within their budget."""
+
+from __future__ import annotations
+
+from math import comb, inf, nan
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from powerseek.errors import InvalidInput
+from powerseek.experiments.statistics.resampling import RESAMPLES, Estimate, Floats, resample
+
+
+class Survival(NamedTuple):
+    """Share of seeds that have not yet reached the competence, right-continuous.
+
+    Attributes:
+        times: [k] budgets at which a seed reached it, increasing.
+        share: [k] share still without it from then on, in [0, 1].
+        last: Largest budget watched, nan without seeds.
+    """
+
+    times: Floats
+    share: Floats
+    last: float
+
+
+def kaplan_meier(budgets: ArrayLike, reached: ArrayLike) -> Survival:
+    """Kaplan-Meier estimate of "not reached by this budget".
+
+    Args:
+        budgets: [n] steps >= 0 at which the seed reached the competence, or at which it was
+            given up; nan leaves the seed out.
+        reached: [n] True where it was reached.
+
+    Source: Kaplan and Meier 1958. At equal budgets reaching counts before giving up.
+    CAVEAT: assumes that giving up says nothing about the seed: stopping hopeless seeds early
+    makes the others look typical.
+    """
+    times, events = _seeds(budgets, reached)
+    if times.size == 0:
+        return Survival(times, times, nan)
+    unique, found, at_risk = _table(times, events)
+    share = np.asarray(np.cumprod(1 - found / at_risk), dtype=np.float64)
+    kept = found > 0
+    return Survival(unique[kept], share[kept], float(times.max()))
+
+
+def median_budget(budgets: ArrayLike, reached: ArrayLike) -> tuple[float, float]:
+    """Range of the budget by which half of the seeds reach it: (m, m), or (last, inf).
+
+    Args:
+        budgets: [n] as in :func:`kaplan_meier`.
+        reached: [n] True where it was reached.
+
+    Returns:
+        The first budget at which the share without it is at most a half, twice; the largest
+        budget watched and inf where that never happens; nan twice without seeds.
+    """
+    low, high = _medians(*(values[None] for values in _seeds(budgets, reached)))
+    return float(low[0]), float(high[0])
+
+
+def restricted_mean(
+    budgets: ArrayLike,
+    reached: ArrayLike,
+    horizon: float,
+    *,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Mean budget to the competence, seeds that need more than the horizon counted at it.
+
+    Args:
+        budgets: [n] as in :func:`kaplan_meier`.
+        reached: [n] True where it was reached.
+        horizon: > 0, in steps; the same for all arms compared.
+        confidence: Coverage aimed at, in (0, 1).
+
+    Returns:
+        Area under Kaplan-Meier up to the horizon, in (0, horizon], with Greenwood's interval and
+        Student's t, cut to [0, horizon]. nan without seeds, and where the largest budget watched
+        lies below the horizon and not all seeds reached it by then; the interval is nan below
+        two seeds and where there is no spread (all censored).
+
+    Source: Irwin 1949; Royston and Parmar 2013, doi:10.1186/1471-2288-13-152.
+    CAVEAT: a lower bound of the mean; two arms that both rarely reach it look alike. The 95 %
+    interval covers .94 at 8 seeds and .95 at 16 (simulated, exponential budgets).
+    """
+    if not 0 < horizon < inf:
+        raise InvalidInput("horizon", horizon, "a number > 0, in steps")
+    times, events = _seeds(budgets, reached)
+    n = int(times.size)
+    if n == 0:
+        return Estimate(nan, nan, nan, 0)
+    unique, found, at_risk = _table(times, events)
+    share = np.cumprod(1 - found / at_risk)
+    if times.max() < horizon and share[-1] > 1e-12:
+        return Estimate(nan, nan, nan, n)
+    edges = np.minimum(np.concatenate([[0.0], unique, [horizon]]), horizon)
+    pieces = np.diff(edges) * np.concatenate([[1.0], share])
+    mean = float(pieces.sum())
+    after = np.cumsum(pieces[::-1])[::-1][1:]
+    left = at_risk - found
+    part = np.where(left > 0, after**2 * found / (at_risk * np.maximum(left, 1)), 0.0)
+    # n / (n - 1): without censoring Greenwood's variance is the one with divisor n.
+    error = (float(part.sum()) * n / (n - 1)) ** 0.5 if n > 1 else nan
+    if not error > 1e-12 * horizon:
+        return Estimate(mean, nan, nan, n)
+    reach = float(stats.t.isf((1 - confidence) / 2, n - 1)) * error
+    return Estimate(mean, max(mean - reach, 0.0), min(mean + reach, horizon), n)
+
+
+def p_log_rank(
+    budgets_a: ArrayLike, reached_a: ArrayLike, budgets_b: ArrayLike, reached_b: ArrayLike
+) -> float:
+    """Log-rank test of "both arms reach the competence alike"; nan where no seed ever did.
+
+    Args:
+        budgets_a: [n] as in :func:`kaplan_meier`.
+        reached_a: [n] True where it was reached.
+        budgets_b: [m], likewise.
+        reached_b: [m], likewise.
+
+    Returns:
+        In (0, 1], by chi-square, but never below ``2 / (n + m choose n)``, the least p of the
+        exact permutation test: three seeds an arm prove nothing at 5 %.
+
+    Source: Mantel 1966; two-sided, one degree of freedom.
+    CAVEAT: ignores pairing by seed, and has little power where the curves cross. Its 5 % test
+    rejects in 6 % of simulated null cases with 8 or 16 seeds an arm.
+    """
+    arms = [_seeds(budgets_a, reached_a), _seeds(budgets_b, reached_b)]
+    if min(times.size for times, _ in arms) == 0:
+        return nan
+    times = np.concatenate([times for times, _ in arms])
+    events = np.concatenate([events for _, events in arms])
+    unique, found, at_risk = _table(times, events)
+    first_times, first_events = arms[0]
+    first_risk = first_times.size - np.searchsorted(np.sort(first_times), unique)
+    first_found = np.array([first_events[first_times == t].sum() for t in unique])
+    expected = found * first_risk / at_risk
+    share = first_risk / at_risk
+    variance = found * share * (1 - share) * (at_risk - found) / np.maximum(at_risk - 1, 1)
+    total = float(variance.sum())
+    if total <= 0:
+        return nan
+    p = float(stats.chi2.sf(float((first_found - expected).sum()) ** 2 / total, 1))
+    n = arms[0][0].size
+    return max(p, min(1.0, 2 / comb(times.size, n)))
+
+
+class Ratio(NamedTuple):
+    """Ratio of two arms' median budgets.
+
+    Attributes:
+        value: median(a) / median(b); nan where either was not reached by half of its seeds.
+        low: Lower end of the interval, 0 where nothing is known; nan with too few seeds in an
+            arm (below six at 95 %).
+        high: Upper end, inf where a's median is unbounded.
+        at_least: Least value that the seeds themselves allow: a's median, or the largest budget
+            watched, over b's median; 0 where b's was not reached, nan without seeds.
+        n: Seeds in arm a and arm b.
+    """
+
+    value: float
+    low: float
+    high: float
+    at_least: float
+    n: tuple[int, int]
+
+
+def budget_ratio(
+    budgets_a: ArrayLike,
+    reached_a: ArrayLike,
+    budgets_b: ArrayLike,
+    reached_b: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Ratio:
+    """How many times arm b's budget arm a needs for one competence, by the median seed.
+
+    Percentile bootstrap over seeds, arm by arm. A resample whose median was not reached counts
+    with the largest budget watched towards the lower end and as unbounded towards the upper, so
+    that censoring can only widen the interval. There is none below six seeds an arm (at 95 %),
+    where even the smallest and the largest seed miss the median more often than that.
+
+    Args:
+        budgets_a: [n] steps > 0 as in :func:`kaplan_meier` (the sparse arm).
+        reached_a: [n] True where it was reached.
+        budgets_b: [m], likewise (the dense arm).
+        reached_b: [m], likewise.
+        rng: Source of chance.
+        confidence: Coverage aimed at, in (0, 1).
+        resamples: How many resamples.
+
+    Source: SCIENCE H5; Efron 1981, doi:10.1080/01621459.1981.10477650 (bootstrap of censored
+    data).
+    CAVEAT: seeds that learn slowly and seeds that never will are not told apart: read it beside
+    the reach rates. The 95 % interval covers .97 at 8 and 16 seeds an arm (simulated, exponential
+    budgets, a quarter given up): it is somewhat wide. Pairing by seed is ignored.
+    """
+    arms = [_seeds(budgets_a, reached_a), _seeds(budgets_b, reached_b)]
+    n, m = (int(times.size) for times, _ in arms)
+    if min(n, m) == 0:
+        return Ratio(nan, nan, nan, nan, (n, m))
+    for name, (times, _) in zip(("budgets_a", "budgets_b"), arms, strict=True):
+        if times.min() <= 0:
+            raise InvalidInput(name, float(times.min()), "steps > 0")
+    (a_low, a_high), (_, b_high) = (_medians(t[None], e[None]) for t, e in arms)
+    at_least = float(a_low[0] / b_high[0])
+    value = at_least if a_high[0] < inf and b_high[0] < inf else nan
+    if 0.5 ** (min(n, m) - 1) > 1 - confidence:
+        return Ratio(value, nan, nan, at_least, (n, m))
+    drawn = []
+    for times, events in arms:
+        rows = resample(times.size, rng, None, resamples)
+        rows = rows[rng.integers(len(rows), size=resamples)]
+        drawn.append(_medians(times[rows], events[rows]))
+    tail = (1 - confidence) / 2
+    low = np.quantile(drawn[0][0] / drawn[1][1], tail, method="lower")
+    high = np.quantile(drawn[0][1] / drawn[1][0], 1 - tail, method="higher")
+    return Ratio(value, float(low), float(high), at_least, (n, m))
+
+
+def _seeds(budgets: ArrayLike, reached: ArrayLike) -> tuple[Floats, Floats]:
+    """Budgets and 0/1 events of the seeds that have a budget."""
+    times = np.asarray(budgets, dtype=np.float64)
+    events = np.asarray(reached, dtype=np.float64)
+    if times.shape != events.shape or times.ndim != 1:
+        raise InvalidInput("reached", events.shape, f"one a seed: shape {times.shape}")
+    kept = ~np.isnan(times)
+    times, events = times[kept], events[kept]
+    if times.size and not (times.min() >= 0 and times.max() < inf):
+        raise InvalidInput("budgets", float(times.max()), "finite steps >= 0, nan for no seed")
+    if not np.isin(events, (0, 1)).all():
+        raise InvalidInput("reached", events.tolist(), "True or False, one a seed")
+    return times, events
+
+
+def _table(times: Floats, events: Floats) -> tuple[Floats, Floats, Floats]:
+    """Distinct budgets, how many reached it at each, how many were still watched."""
+    unique, codes = np.unique(times, return_inverse=True)
+    found = np.bincount(codes, weights=events).astype(np.float64)
+    leaving = np.bincount(codes)
+    at_risk = times.size - np.concatenate([[0], np.cumsum(leaving)[:-1]])
+    return unique, found, at_risk.astype(np.float64)
+
+
+def _medians(times: Floats, events: Floats) -> tuple[Floats, Floats]:
+    """Range of the median of each row: [rows, n] budgets and events to [rows] twice."""
+    if times.shape[1] == 0:
+        return np.full(len(times), nan), np.full(len(times), nan)
+    # Sorted by budget, reached before given up, the product over single seeds is Kaplan-Meier's.
+    order = np.lexsort((-events, times), axis=1)
+    times, events = (np.take_along_axis(values, order, axis=1) for values in (times, events))
+    at_risk = np.arange(times.shape[1], 0, -1)
+    half = np.cumprod(1 - events / at_risk, axis=1) <= 0.5 + 1e-12
+    known = half.any(axis=1)
+    median = np.take_along_axis(times, half.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return np.where(known, median, times[:, -1]), np.where(known, median, inf)

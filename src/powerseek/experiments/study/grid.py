@@ -1,0 +1,400 @@
+"""What a study stands for: an immutable list of cells, and of trials (cell x seed)."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from powerseek.agents import check_agent
+from powerseek.envs.rewards.spec import ConfoundWarning, Spec, arm_name, read_spec, windows_of
+from powerseek.envs.task import Task
+from powerseek.envs.world import World
+from powerseek.errors import InvalidInput
+from powerseek.experiments.study.errors import closest
+from powerseek.experiments.study.lint import hopeless
+from powerseek.experiments.study.lookahead import arms_of, lookahead_of, refuse_idle
+from powerseek.experiments.study.preregistration import check_hypotheses
+from powerseek.experiments.study.schema import Study, WorldEntry
+from powerseek.registry import agents, list_agents, make_world, worlds
+
+# What the results show in columns of their own; a world's other parameters stand together.
+OWN_COLUMNS = ("openness", "goal", "layout", "max_steps")
+
+
+def canonical(value: object) -> str:
+    """JSON that is the same for equal values in every process."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """sha256 of the canonical JSON, in hex."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+Names: TypeAlias = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One treatment: everything that fixes a trial except its seed.
+
+    Attributes:
+        world: World id.
+        version: The world's version.
+        params: All of the world's parameters.
+        reward: Reward arm, as studies write it.
+        power_weight: Reward per change in weighted holdings.
+        gamma: Discount in (0, 1].
+        time_limit: ``terminal`` or ``bootstrap``.
+        gae_lambda: Value-target length, where the study sets it (it stands in settings too).
+        n_step: Value-target length in steps, likewise.
+        lookahead: Overseer's look-ahead h in steps (it stands in the reward too), None where the
+            arm has none.
+        agent: Agent id.
+        settings: All of the agent's settings.
+        timesteps: Environment steps of training; 0 of a reference, which is not trained.
+        windows: k of each accumulator that is observed.
+        competence: Levels at which the trial is also measured.
+        episodes: Episodes of each evaluation.
+        evaluations: Evaluations while training.
+    """
+
+    world: str
+    version: int
+    params: Mapping[str, Any]
+    reward: Spec
+    agent: str
+    timesteps: int
+    power_weight: float = 0.0
+    gamma: float = 1.0
+    time_limit: str = "terminal"
+    gae_lambda: float | None = None
+    n_step: int | None = None
+    lookahead: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    windows: tuple[int, ...] = ()
+    competence: tuple[float, ...] = (0.9,)
+    episodes: int = 1000
+    evaluations: int = 10
+
+    @property
+    def max_steps(self) -> int:
+        """The cap T on an episode."""
+        return int(self.params["max_steps"])
+
+    @property
+    def reward_label(self) -> str:
+        """The arm as results write it."""
+        return arm_name(self.reward)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration as plain JSON values."""
+        config = asdict(self)
+        plain: dict[str, Any] = json.loads(canonical(config))
+        return plain
+
+    @cached_property
+    def key(self) -> str:
+        """Short hex identity."""
+        return digest(self.config)[:16]
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is no treatment but something to hold treatments against."""
+        return self.timesteps == 0
+
+    def label(self) -> str:
+        """The cell in words, what matters most first, short enough for a folder name."""
+        named = [f"{k}={self.params[k]}" for k in OWN_COLUMNS if k in self.params]
+        weight = [f"w={self.power_weight:g}"] if self.power_weight else []
+        return " ".join([self.reward_label, f"gamma={self.gamma:g}", *weight, *named, self.agent])
+
+    def task(self, world: World, holdings_scale: float = 1.0) -> Task:
+        """What an agent of this cell is trained on, in `world`."""
+        return Task(
+            world,
+            self.reward,
+            gamma=self.gamma,
+            time_limit=self.time_limit,
+            power_weight=self.power_weight,
+            windows=self.windows,
+            holdings_scale=holdings_scale,
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One cell with one seed.
+
+    Attributes:
+        cell: The treatment.
+        seed: Training seed, paired across cells.
+        study: Name of the study (a label: not part of the identity).
+    """
+
+    cell: Cell
+    seed: int
+    study: str = ""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration as plain JSON values."""
+        return {**self.cell.config, "seed": self.seed}
+
+    @cached_property
+    def key(self) -> str:
+        """Short hex identity: equal configurations have equal keys, in every process."""
+        return digest(self.config)[:16]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], study: str = "") -> Trial:
+        """The trial whose ``config`` this is."""
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
+        }
+        seed = int(values.pop("seed"))
+        return cls(Cell(**values), seed, study)
+
+
+def cells(study: Study) -> tuple[Cell, ...]:
+    """Every treatment of a study, each once, in the order of the file.
+
+    Every world, reward arm and agent is built on the way.
+
+    Raises:
+        InvalidInput: Something cannot be built; names the field of the study.
+    """
+    _refuse_unavailable(study)
+    refuse_idle(study)
+    found: dict[str, Cell] = {}
+    for block, written in study.blocks():
+        for i, entry in enumerate(block.worlds):
+            for cell in _cells_of(block, entry, f"{written['worlds']}[{i}]", written):
+                found.setdefault(cell.key, cell)
+    grid = tuple(found.values())
+    _refuse_idle_cohort(study, grid)
+    check_hypotheses(study, grid)
+    return _with_windows(grid)
+
+
+def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
+    """A cell for every reference agent in every setting of a world that can have it.
+
+    Where its choices depend on the reward, it is that of the setting's first unpaid treatment with
+    the longest view (greatest gamma).
+
+    Args:
+        study: The study.
+        grid: Its treatments.
+
+    Raises:
+        InvalidInput: An agent that learns, is unknown, or that no world of the study can have.
+    """
+    settings: dict[str, Cell] = {}
+    for cell in sorted(grid, key=lambda cell: (cell.power_weight, -cell.gamma)):
+        settings.setdefault(canonical([cell.world, cell.config["params"]]), cell)
+    found, refused = [], {}
+    for i, agent in enumerate(study.references):
+        where = f"references[{i}]"
+        _refuse_learners(agent, where)
+        for cell in settings.values():
+            same = replace(cell, agent=agent, timesteps=0, power_weight=0.0)
+            try:
+                with unwarned():
+                    task = same.task(make_world(cell.world, **cell.params))
+                    found.append(replace(same, settings=check_agent(task, agent)))
+            except InvalidInput as error:
+                refused[agent] = error
+        if agent in refused and not any(cell.agent == agent for cell in found):
+            allowed = f"an agent that some world of the study can have ({refused[agent].allowed})"
+            raise InvalidInput(where, agent, allowed)
+    return tuple({cell.key: cell for cell in found}.values())
+
+
+def _refuse_learners(agent: str, where: str) -> None:
+    still = [name for name in list_agents() if not agents.get(name).learns]
+    if agent not in still:
+        allowed = f"an agent that does not learn: {', '.join(still)}"
+        raise InvalidInput(where, agent, allowed, closest(agent, still))
+
+
+def trials(study: Study) -> tuple[Trial, ...]:
+    """Every trial of a study, seed by seed, so that a sweep cut short has whole seeds.
+
+    The references come last, once each: what they do does not hang on a training seed.
+    """
+    grid = cells(study)
+    seeds = range(study.first_seed, study.first_seed + study.seeds)
+    trained = (Trial(cell, seed, study.name) for seed in seeds for cell in grid)
+    once = (Trial(cell, 0, study.name) for cell in references(study, grid))
+    return (*trained, *once)
+
+
+def cautions(study: Study) -> tuple[str, ...]:
+    """What a reader should know before running the study, one line each."""
+    grid = cells(study)
+    confounded = {
+        (cell.reward_label, cell.gamma)
+        for cell in grid
+        if cell.gamma < 1.0 and delays_without_correction(cell.reward)
+    }
+    if not confounded:
+        return hopeless(study, grid)
+    shown = ", ".join(f"{reward!r} at gamma {gamma:g}" for reward, gamma in sorted(confounded))
+    return (
+        f"{shown}: density is confounded with discount, because paying later also pays less. "
+        "Compare at gamma 1, or write {every: k, corrected: true}.",
+        *hopeless(study, grid),
+    )
+
+
+def delays_without_correction(reward: Spec) -> bool:
+    """Whether an arm pays dense reward later without making up for the discount."""
+    id, _, options = read_spec(reward)
+    return id == "every" and not options.get("corrected")
+
+
+def _refuse_unavailable(study: Study) -> None:
+    for where, settings in (
+        ("", study.settings),
+        *((f"worlds[{i}].", entry.settings) for i, entry in enumerate(study.worlds)),
+    ):
+        for agent in settings:
+            if agent not in list_agents():
+                hint = closest(agent, list_agents())
+                raise InvalidInput(f"{where}settings", agent, ", ".join(list_agents()), hint)
+
+
+def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
+    """A number of agents side by side must not stand where no agent is trained so."""
+    if study.cohort is None or any(agents.get(cell.agent).cohort_shares for cell in grid):
+        return
+    used = ", ".join(dict.fromkeys(cell.agent for cell in grid))
+    allowed = f"no value: no agent of this study ({used}) is trained in cohorts"
+    raise InvalidInput("cohort", study.cohort, allowed, "Write agents: [cohort-ppo].")
+
+
+def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[Cell]:
+    """The product of all dials in one world."""
+    agents = entry.agents or block.agents
+    for world in _worlds(block, entry, where, written):
+        dials = itertools.product(
+            list(arms_of(block, written)),
+            block.power_weight,
+            block.gamma,
+            block.time_limit,
+            block.gae_lambda or (None,),
+            block.n_step or (None,),
+            agents,
+        )
+        for (reward, names), weight, gamma, limit, lam, n_step, agent in dials:
+            cell = Cell(
+                world=world.id,
+                version=world.version,
+                params=world.params._asdict(),
+                reward=reward,
+                power_weight=weight,
+                gamma=gamma,
+                time_limit=limit,
+                gae_lambda=lam,
+                n_step=n_step,
+                agent=agent,
+                timesteps=entry.timesteps or block.timesteps,
+                competence=tuple(block.competence),
+                episodes=block.episodes,
+                evaluations=block.evaluations,
+            )
+            if entry.agents:
+                names = {**names, "agents": f"{where}.agents"}
+            task = _built(cell, world, names)
+            chosen = _settings(cell, task, block, entry, where, names)
+            yield replace(cell, settings=chosen, lookahead=lookahead_of(task))
+
+
+def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:
+    """Each world of an entry: openness x goals x caps, built."""
+    caps = entry.max_steps or block.max_steps
+    dials = {"openness": entry.openness, "goal": entry.goals, "max_steps": caps}
+    given = {name: values for name, values in dials.items() if values is not None}
+    for name in given:
+        if name in entry.params:
+            hint = "Write it in one place only."
+            raise InvalidInput(f"{where}.params.{name}", entry.params[name], "no value", hint)
+    with _named({}, f"{where}.id"):
+        known = worlds.get(entry.id)
+    fields = {
+        **{name: f"{where}.params.{name}" for name in getattr(known.Params, "_fields", ())},
+        "openness": f"{where}.openness",
+        "goal": f"{where}.goals",
+        "max_steps": f"{where}.max_steps" if entry.max_steps else written["max_steps"],
+        **{name: f"{where}.params.{name}" for name in entry.params},
+    }
+    for values in itertools.product(*given.values()):
+        chosen = {**entry.params, **dict(zip(given, values, strict=True))}
+        with _named(fields, f"{where}.id", strip=f"{entry.id}."):
+            world = make_world(entry.id, **chosen)
+        yield world
+
+
+def _built(cell: Cell, world: World, written: Names) -> Task:
+    """The cell's task: its arm is built."""
+    with _named(written, written["rewards"]), unwarned():
+        return cell.task(world)
+
+
+def _settings(
+    cell: Cell, task: Task, block: Study, entry: WorldEntry, where: str, written: Names
+) -> dict[str, Any]:
+    """All settings of the cell's agent: its own, replaced by the study's and the world's."""
+    agent = cell.agent
+    dials = {"gae_lambda": cell.gae_lambda, "n_step": cell.n_step}
+    names = {name: f"settings.{agent}.{name}" for name in block.settings.get(agent, {})}
+    names |= {name: f"{where}.settings.{agent}.{name}" for name in entry.settings.get(agent, {})}
+    given = {**block.settings.get(agent, {}), **entry.settings.get(agent, {})}
+    for name, value in dials.items():
+        if value is not None:
+            if name in given:
+                hint = f"{written[name]} sets it; write it in one place only."
+                raise InvalidInput(names[name], given[name], "no value", hint)
+            given[name], names[name] = value, written[name]
+    with _named(names | {"agent": written["agents"]}, written["agents"], strip="settings."):
+        return check_agent(task, agent, given)
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Without the confound warning of each arm: `cautions` says it once per study."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConfoundWarning)
+        yield
+
+
+@contextmanager
+def _named(written: Mapping[str, str], otherwise: str, strip: str = "") -> Iterator[None]:
+    """Give an error the name under which the study's author wrote the field."""
+    try:
+        yield
+    except InvalidInput as error:
+        known = error.field.removeprefix(strip)
+        for name in (known, error.value):
+            if isinstance(name, str) and name in written:
+                otherwise = written[name]
+                break
+        raise InvalidInput(otherwise, error.value, error.allowed, error.hint) from None
+
+
+def _with_windows(grid: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Every arm observes one accumulator for each distinct k of the study at its cap."""
+    arms: dict[int, list[Spec]] = {}
+    for cell in grid:
+        arms.setdefault(cell.max_steps, []).append(cell.reward)
+    windows = {cap: windows_of(specs, cap) for cap, specs in arms.items()}
+    return tuple(replace(cell, windows=windows[cell.max_steps]) for cell in grid)

@@ -1,0 +1,319 @@
+"""The study file: what a sweep varies, validated before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from powerseek.envs.rewards.spec import arm_name
+from powerseek.errors import InvalidInput
+from powerseek.experiments.results.table import MEASURES
+from powerseek.experiments.study.contrasts import KINDS, SHARE_BEYOND, Contrast
+from powerseek.experiments.study.errors import Nested, closest, readable
+
+
+def _listed(value: object) -> object:
+    """A dial may be written as one value or as a list of values."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _one_or_many(value: object) -> object:
+    return None if value is None else _listed(value)
+
+
+Whole = Annotated[int, Field(strict=True, ge=1)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
+PositiveShare = Annotated[float, Field(strict=True, gt=0.0, le=1.0)]
+Weight = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
+TimeLimit = Literal["terminal", "bootstrap"]
+Settings = dict[str, dict[str, Any]]
+
+COMPARABLE = (*MEASURES, SHARE_BEYOND)
+
+
+def _measure(name: str) -> str:
+    if name not in COMPARABLE:
+        raise ValueError
+    return name
+
+
+WHOLE = "a whole number >= 1"
+OPTIONAL_WHOLES = f"{WHOLE}, or a list of them"
+_MODEL = ConfigDict(extra="forbid", frozen=True)
+
+
+def _arm(spec: object) -> str:
+    """The arm as results write it, from how a study writes it or results do."""
+    try:
+        return arm_name(spec)  # type: ignore[arg-type]  # whatever it is, it is checked
+    except InvalidInput:
+        if isinstance(spec, str) and spec:
+            return spec
+        raise ValueError from None
+
+
+class WorldEntry(BaseModel):
+    """One world of a study and the values its own parameters take."""
+
+    model_config = _MODEL
+
+    id: str = Field(description="a world id (`powerseek envs` lists them)", strict=True)
+    params: dict[str, Any] = Field({}, description="a mapping from parameter names to values")
+    openness: Annotated[list[Number | int] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description="a number or a list of numbers", min_length=1
+    )
+    goals: Annotated[list[Any] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description="a goal or a list of goals of this world", min_length=1
+    )
+    max_steps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description=OPTIONAL_WHOLES, min_length=1
+    )
+    timesteps: Whole | None = Field(None, description=WHOLE)
+    agents: Annotated[list[str] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description="agent names", min_length=1
+    )
+    settings: Settings = Field({}, description="agent: {setting: value}")
+
+
+class Hypothesis(BaseModel):
+    """A claim about a - b, the two ends of one dial, fixed before the first trial.
+
+    Of the contrast ``level`` it is a claim about one arm, and a - b is that arm's value.
+
+    Attributes:
+        id: ``H1a``, or the claim in words.
+        contrast: Kind of comparison; it says which arms a and b are.
+        direction: What a - b is claimed to be: ``larger`` or ``smaller`` than `line`, or ``none``
+            where they are claimed to differ by less than `margin`.
+        margin: Smallest effect of interest, > 0, in the measure's unit.
+        measure: What is compared; the kind's own where absent.
+        line: Value that a - b is held against, in the measure's unit.
+        world: The world it is about; every world that has both arms where absent.
+        arm: The reward arm that a ``level`` is about, as results write it; None for all others.
+    """
+
+    model_config = _MODEL
+
+    id: str = Field(
+        description="an id as in H1a, or the claim in words",
+        strict=True,
+        min_length=1,
+        examples=["id: H1a"],
+    )
+    contrast: Contrast = Field(
+        description=f"one of {', '.join(KINDS)}", examples=["contrast: timing"]
+    )
+    direction: Literal["larger", "smaller", "none"] = Field(
+        description="larger, smaller or none: what the claim says of the first arm against the "
+        "second (every: cap against dense, more coverage against less, longer against shorter)",
+        examples=["direction: larger"],
+    )
+    margin: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = Field(
+        description="a number > 0, the smallest effect of interest in the measure's unit",
+        examples=["margin: 0.5"],
+    )
+    measure: Annotated[str, AfterValidator(_measure)] | None = Field(
+        None, description=f"one of {', '.join(COMPARABLE)}", examples=["measure: excess"]
+    )
+    line: Number = Field(
+        0.0, description="a number in the measure's unit, 0 by default", examples=["line: 0"]
+    )
+    world: str | None = Field(None, description="a world of this study", strict=True)
+    arm: Annotated[str, BeforeValidator(_arm)] | None = Field(
+        None, description="a reward arm of this study", examples=["arm: dense"]
+    )
+
+    @property
+    def compared(self) -> str:
+        """The measure that is compared."""
+        return self.measure or KINDS[self.contrast].measure
+
+
+class Dials(BaseModel):
+    """The list keys of a study. Each may be written as one value or as a list."""
+
+    model_config = _MODEL
+
+    worlds: Annotated[list[WorldEntry], BeforeValidator(_listed)] = Field(
+        description="a list of worlds, each {id: ..., openness: [...], ...}", min_length=1
+    )
+    rewards: Annotated[list[Any], BeforeValidator(_listed)] = Field(
+        ["dense"], description="a list of reward arms: dense, {every: 8}, ...", min_length=1
+    )
+    power_weight: Annotated[list[Weight], BeforeValidator(_listed)] = Field(
+        [0.0], description="a number >= 0, or a list of them", min_length=1
+    )
+    gamma: Annotated[list[PositiveShare], BeforeValidator(_listed)] = Field(
+        [1.0], description="a number in (0, 1], or a list of them", min_length=1
+    )
+    max_steps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description=OPTIONAL_WHOLES, min_length=1
+    )
+    time_limit: Annotated[list[TimeLimit], BeforeValidator(_listed)] = Field(
+        ["terminal"], description=" or ".join(get_args(TimeLimit)), min_length=1
+    )
+    gae_lambda: Annotated[list[Share] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description="a number in [0, 1], or a list of them", min_length=1
+    )
+    n_step: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description=OPTIONAL_WHOLES, min_length=1
+    )
+    lookahead: Annotated[list[Whole | Literal["cap"]] | None, BeforeValidator(_one_or_many)] = (
+        Field(None, description=f"{WHOLE}, cap, or a list of them", min_length=1)
+    )
+    agents: Annotated[list[str], BeforeValidator(_listed)] = Field(
+        ["maskable-ppo"], description="a list of agent names", min_length=1
+    )
+
+
+class Block(Dials):
+    """Extra cells: each key given here replaces the study's for these cells only."""
+
+    worlds: Annotated[list[WorldEntry], BeforeValidator(_listed)] = Field(
+        [], description="a list of worlds, each {id: ..., openness: [...], ...}"
+    )
+
+
+class Study(Dials):
+    """A whole study: the product of its dials, plus the blocks under ``also``.
+
+    Attributes:
+        name: Name in the results and the report.
+        cohort: Most trials that an agent trained in cohorts is trained in side by side
+            (`powerseek.experiments.sweep.cohorts`); it changes no number.
+        seeds: Seeds per cell; the same integers in every cell.
+        first_seed: The first of them. Settings are chosen on seeds that no report uses.
+        timesteps: Environment steps of training per trial.
+        competence: Levels at which a trial is also measured when it first reaches them; the
+            highest is the gate for `censored`.
+        episodes: Episodes of each evaluation.
+        evaluations: How often a trial is evaluated while it trains.
+        hypotheses: Claims with their margins, fixed before the first trial.
+        settings: Per agent, settings that replace the agent's own defaults.
+        references: Agents that do not learn, run once in every setting of a world: the scale that
+            trained agents are read against.
+        also: Extra blocks of cells.
+    """
+
+    name: str = Field(description="a name", strict=True, min_length=1)
+    cohort: Whole | None = Field(None, description=WHOLE)
+    seeds: Whole = Field(1, description=WHOLE)
+    first_seed: int = Field(0, description="a whole number >= 0", strict=True, ge=0)
+    timesteps: Whole = Field(description=WHOLE)
+    competence: Annotated[list[PositiveShare], BeforeValidator(_listed)] = Field(
+        [0.9], description="a number in (0, 1], or a list of them", min_length=1
+    )
+    episodes: Whole = Field(1000, description=WHOLE)
+    evaluations: Whole = Field(10, description=WHOLE)
+    hypotheses: list[Hypothesis] = Field(
+        [], description="a list of {id, contrast, direction, margin}"
+    )
+    settings: Settings = Field({}, description="agent: {setting: value}")
+    references: Annotated[list[str], BeforeValidator(_listed)] = Field(
+        [], description="a list of agents that do not learn"
+    )
+    also: list[Block] = Field([], description="a list of {key: [values]}, each a block of cells")
+
+    def blocks(self) -> list[tuple[Study, dict[str, str]]]:
+        """The study itself and each extra block as a study, each with how its keys are written.
+
+        A key that the block gives is written ``also[0].gamma``, any other ``gamma``.
+        """
+        plain = {key: key for key in Study.model_fields}
+        extra = []
+        for i, block in enumerate(self.also):
+            given = {key: getattr(block, key) for key in block.model_fields_set}
+            written = plain | {key: f"also[{i}].{key}" for key in given}
+            extra.append((self.model_copy(update=given), written))
+        return [(self, plain), *extra]
+
+
+_NESTED: Nested = {
+    (Study, "worlds"): WorldEntry,
+    (Block, "worlds"): WorldEntry,
+    (Study, "hypotheses"): Hypothesis,
+    (Study, "also"): Block,
+}
+
+
+def shipped_studies() -> dict[str, Path]:
+    """Name -> path of the studies inside the package."""
+    folder = Path(str(resources.files("powerseek.experiments") / "studies"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_study(study: str | Path) -> Path:
+    """The file that a path or the name of a shipped study stands for.
+
+    Raises:
+        InvalidInput: Neither a file nor a shipped study.
+    """
+    path, shipped = Path(study), shipped_studies()
+    if path.is_file():
+        return path
+    if str(study) in shipped:
+        return shipped[str(study)]
+    allowed = f"a path to a study file, or a shipped study: {', '.join(shipped) or 'none'}"
+    raise InvalidInput("STUDY", str(study), allowed, closest(study, list(shipped)))
+
+
+def load_study(study: str | Path) -> Study:
+    """Read and validate a study file, or a shipped study by its name.
+
+    Only the shape of the file is checked here; `powerseek.experiments.study.grid.cells` builds
+    every world, reward arm and agent in it.
+
+    Raises:
+        InvalidInput: Not a file, not YAML, not a mapping, an unknown key, a wrong type or a
+            value out of range; names the field, the value and what is allowed.
+    """
+    path = find_study(study)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput("STUDY", str(path), "a readable UTF-8 text file", str(error)) from None
+    return parse_study(text, source=str(path))
+
+
+def parse_study(text: str, source: str = "study") -> Study:
+    """A study from the text of its file; see `load_study`."""
+    try:
+        data = yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInput("STUDY", source, "a YAML file", reason) from None
+    if not isinstance(data, dict):
+        hint = "start with:\nname: my-study\nworlds: [{id: homestead}]\ntimesteps: 100000"
+        kind = type(data).__name__ if data is not None else "nothing"
+        raise InvalidInput("STUDY", source, f"a YAML mapping (it holds {kind})", hint)
+    return make_study(data)
+
+
+def make_study(data: Mapping[str, Any]) -> Study:
+    """A study from a mapping; see `load_study`."""
+    try:
+        return Study.model_validate(dict(data))
+    except ValidationError as error:
+        errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        raise readable(errors[0], data, Study, _NESTED) from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A SafeLoader that refuses a key written twice, which YAML would silently let win."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is written twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)

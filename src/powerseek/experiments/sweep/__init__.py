@@ -1,0 +1,1 @@
+"""Trials are run, one by one or in cohorts, by Ray."""

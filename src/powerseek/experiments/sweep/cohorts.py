@@ -1,0 +1,77 @@
+"""Which trials are trained side by side: the study's file decides it, and nothing else.
+
+Packing changes no number, so it depends on nothing that could: neither on the number of workers
+nor on memory, nor on what a sweep has finished before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from powerseek.experiments.study.grid import Cell, Trial, canonical
+from powerseek.registry import agents
+
+COHORT = 16
+"""Most trials side by side, where a study does not say."""
+
+Cohort: TypeAlias = tuple[Trial, ...]
+
+
+def packed(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort, ...]:
+    """The trials of a study in cohorts of at most `most`, by the first trial of each.
+
+    Agents share a cohort if they are trained by one cohort trainer in one setting of a world, for
+    as many steps, with equal settings of what such agents have in common; trials of other agents
+    are cohorts of one.
+
+    Args:
+        grid: Every trial of the study, in its order.
+        most: Trials in a cohort, >= 1; by default `COHORT`.
+    """
+    kinds: dict[int, str | None] = {}  # of cells, of which a grid holds each once
+    filling: dict[str, list[Trial]] = {}
+    found: list[list[Trial]] = []
+    for trial in grid:
+        if id(trial.cell) not in kinds:
+            common = in_common(trial.cell)
+            kinds[id(trial.cell)] = None if common is None else canonical(common)
+        kind = kinds[id(trial.cell)]
+        if kind is None:
+            found.append([trial])
+            continue
+        if len(filling.get(kind, ())) in (0, most or COHORT):
+            filling[kind] = []
+            found.append(filling[kind])
+        filling[kind].append(trial)
+    return tuple(map(tuple, found))
+
+
+def in_common(cell: Cell) -> dict[str, Any] | None:
+    """What all cells of one cohort have in common, by name; None for an agent trained alone."""
+    shares = agents.get(cell.agent).cohort_shares
+    if not shares:
+        return None
+    return {
+        "agent": cell.agent,
+        "world": cell.world,
+        "version": cell.version,
+        **cell.config["params"],
+        "timesteps": cell.timesteps,
+        **{name: cell.config["settings"][name] for name in shares},
+    }
+
+
+def apart(grid: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
+    """By world, the fields in which cells differ that therefore share no cohort."""
+    by_world: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in {id(trial.cell): trial.cell for trial in grid}.values():
+        common = in_common(cell)
+        if common is not None:
+            by_world.setdefault(cell.world, []).append(common)
+    return {
+        world: tuple(
+            name for name in held[0] if len({canonical(common.get(name)) for common in held}) > 1
+        )
+        for world, held in by_world.items()
+    }

@@ -1,0 +1,334 @@
+"""Run trials through Ray Tune. The only module that imports Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Self, TypeAlias
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Tune would answer Ctrl-C by saving state that nothing here reads, and saves it while it runs.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+}
+for _name, _value in _ENVIRONMENT.items():  # Ray reads these when it is imported
+    os.environ.setdefault(_name, _value)
+
+import ray  # noqa: E402
+from ray import tune  # noqa: E402
+
+from powerseek.errors import InvalidInput  # noqa: E402
+from powerseek.experiments import SweepStopped  # noqa: E402
+from powerseek.experiments.results.files import StoreError  # noqa: E402
+from powerseek.experiments.results.remote import store_at  # noqa: E402
+from powerseek.experiments.results.store import Store  # noqa: E402
+from powerseek.experiments.study.grid import Trial  # noqa: E402
+from powerseek.experiments.sweep.progress import Display  # noqa: E402
+from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS  # noqa: E402
+from powerseek.experiments.sweep.worker import attempt  # noqa: E402
+from powerseek.registry import export_entries, import_entries  # noqa: E402
+
+OBJECT_STORE_BYTES = 80_000_000
+# Tune's own book-keeping grows with its trials: above this many, ours share them.
+TUNE_TRIALS = 1000
+ATTEMPTS = 2
+"""How often a trial is tried whose worker dies."""
+DIED = (
+    f"the worker process died (attempts: {ATTEMPTS}): "
+    "killed, out of memory, or a crash in compiled code\n"
+)
+COHORT_DIED = (
+    "a worker died training {0} agents side by side; they go on one by one, with the same results. "
+    "If memory ran out, write a smaller cohort than {0}: --resume takes it."
+)
+
+
+Cohorts: TypeAlias = list[list[int]]
+"""Trials by their number, those that are trained side by side together."""
+
+
+class Runner(tune.Trainable):
+    """Runs the cohorts of one Tune trial, one a step, and keeps each trial when it ends."""
+
+    def setup(self, config: dict[str, Any], **shared: Any) -> None:
+        """Once per worker process: registered worlds, all trials and where results go."""
+        import_entries(shared["entries"])
+        self.grid: Sequence[Trial] = shared["grid"]
+        self.out: str = shared["out"]
+        self.store: Store | None = None
+        self.checkpoint_seconds: float = shared["checkpoint_seconds"]
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next cohorts without starting a new process."""
+        self.waiting: Cohorts = list(new_config["cohorts"])
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run one cohort; a trial's failure is a result, a full disk stops the sweep."""
+        indices, begun = self.waiting.pop(0), time.monotonic()
+        result: dict[str, Any] = {"ended": {}, "fatal": "", "done": not self.waiting}
+        cautions: list[str] = []
+        try:
+            self.store = self.store or store_at(self.out, patient=True)
+            trials = [self.grid[index] for index in indices]
+            kept = attempt(trials, self.store, self.checkpoint_seconds, cautions.append)
+            result["ended"] = dict(zip(indices, kept, strict=True))
+            cautions = [self.store.told(caution) for caution in cautions]
+        except (StoreError, InvalidInput) as error:
+            result["fatal"] = str(error)
+        node = ray.get_runtime_context().get_node_id()
+        return {**result, "cautions": cautions, "busy": time.monotonic() - begun, "node": node}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: results are kept by the store."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing."""
+
+
+class _Here:
+    """Stays in this process: Tune copies and pickles what it is given, for a restore of its own."""
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class Watch(_Here, tune.Callback):
+    """Keeps the display's tally, and sees to trials whose worker died.
+
+    Attributes:
+        again: Cohorts that waited behind one whose worker died, and its trials, each alone.
+        deaths: How many workers died running each trial.
+    """
+
+    def __init__(
+        self,
+        grid: Sequence[Trial],
+        store: Store,
+        display: Display,
+        ended: Callable[[Trial], None] = lambda trial: None,
+    ) -> None:
+        self.grid, self.store, self.display, self.ended = grid, store, display, ended
+        self.fatal = ""
+        self.finished: set[int] = set()
+        self.again: Cohorts = []
+        self.deaths: Counter[int] = Counter()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """One of our cohorts ended."""
+        self.fatal = self.fatal or result["fatal"]
+        self.display.tally.busy += result["busy"]
+        self.display.tally.nodes[result["node"]] += len(result["ended"])
+        for caution in result["cautions"]:
+            self._warn(caution)
+        for index, kept in result["ended"].items():
+            self._count(index, failed=not kept)
+
+    def _warn(self, text: str) -> None:
+        console = self.display.console
+        console.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A worker died (killed, out of memory): its trial is tried again, or failed."""
+        try:
+            self._died(trial)
+        except StoreError as error:
+            self.fatal = self.fatal or str(error)
+
+    def _died(self, trial: Any) -> None:
+        for index in chain(*self._left(trial)):
+            if self.store.done(self.grid[index]):  # it died after keeping it, before saying so
+                self._count(index, failed=False)
+        left = self._left(trial)
+        if not left:
+            return
+        running, *waiting = left
+        self.again += waiting
+        for index in running:
+            self.deaths[index] += 1
+            if self.deaths[index] < ATTEMPTS:
+                self.again.append([index])
+            else:
+                self.store.write_failed(self.grid[index], DIED, resumable=True)
+                self._count(index, failed=True)
+        if len(running) > 1:
+            self._warn(COHORT_DIED.format(len(running)))
+
+    def _left(self, trial: Any) -> Cohorts:
+        """What a Tune trial has not finished, the cohort that is running first."""
+        left = ([i for i in cohort if i not in self.finished] for cohort in trial.config["cohorts"])
+        return [cohort for cohort in left if cohort]
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Show how far the sweep is."""
+        at_work = (self._left(trial) for trial in trials if trial.status == "RUNNING")
+        self.display.tally.running = sum(len(left[0]) for left in at_work if left)
+        self.display.update()
+
+    def _count(self, index: int, failed: bool) -> None:
+        tally = self.display.tally
+        self.finished.add(index)
+        tally.done += 1
+        tally.failed += failed
+        tally.worked += self.grid[index].cell.timesteps
+        self.ended(self.grid[index])
+
+
+class _Stop(_Here, tune.Stopper):
+    """Ends the sweep once results can no longer be written."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return bool(result["fatal"])
+
+    def stop_all(self) -> bool:
+        return bool(self.watch.fatal)
+
+
+def run_trials(
+    cohorts: Sequence[Sequence[Trial]],
+    store: Store,
+    display: Display,
+    workers: int,
+    address: str | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ended: Callable[[Trial], None] = lambda trial: None,
+) -> None:
+    """Run every cohort, `workers` at a time; each trial is kept in `store` as it ends.
+
+    A trial whose worker dies is tried again from its last checkpoint, alone, `ATTEMPTS` times in
+    all, after the others; then it is kept as failed.
+
+    Args:
+        cohorts: What to run, in order (`powerseek.experiments.sweep.cohorts`).
+        store: Where results go; on a cluster, elsewhere or a folder that every node sees.
+        display: Shows progress.
+        workers: Cohorts at a time, one core each.
+        address: A running Ray cluster; by default Ray is started here and stopped at the end.
+        checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
+        ended: Is told of every trial that has ended, here, once it is kept.
+
+    Raises:
+        SweepStopped: Results can no longer be written, or Ray could not be started.
+        KeyboardInterrupt: Stopped by the user; Ray is stopped first.
+    """
+    grid = [trial for cohort in cohorts for trial in cohort]
+    watch = Watch(grid, store, display, ended)
+    numbers = iter(range(len(grid)))
+    todo: Cohorts = [[next(numbers) for _ in cohort] for cohort in cohorts]
+    with _ray(workers, address), _scratch() as scratch:
+        runner = tune.with_parameters(
+            Runner,
+            grid=grid,
+            out=store.address,
+            entries=export_entries(),
+            checkpoint_seconds=checkpoint_seconds,
+        )
+        while todo and not watch.fatal:
+            watch.again = []
+            _round(runner, _batches(todo, watch.deaths), watch, workers, scratch)
+            todo = watch.again
+    if watch.fatal:
+        raise SweepStopped(watch.fatal)
+
+
+def _batches(todo: Cohorts, deaths: Mapping[int, int]) -> list[Cohorts]:
+    """What each Tune trial runs; whatever a worker died of runs alone, and last."""
+    risky = [cohort for cohort in todo if any(deaths.get(index) for index in cohort)]
+    rest = sorted(cohort for cohort in todo if cohort not in risky)
+    size = max(1, -(-len(rest) // TUNE_TRIALS))
+    return [rest[i : i + size] for i in range(0, len(rest), size)] + [[one] for one in risky]
+
+
+def _round(runner: Any, batches: list[Cohorts], watch: Watch, workers: int, scratch: str) -> None:
+    """Run every batch once."""
+    tuner = tune.Tuner(
+        tune.with_resources(runner, {"cpu": 1}),
+        param_space={"cohorts": tune.grid_search(batches)},
+        tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=workers),
+        run_config=tune.RunConfig(
+            name="sweep",
+            storage_path=tempfile.mkdtemp(dir=scratch),
+            verbose=0,
+            callbacks=[watch],
+            stop=_Stop(watch),
+        ),
+    )
+    tuner.fit()
+
+
+@contextlib.contextmanager
+def _ray(workers: int, address: str | None) -> Iterator[None]:
+    """A quiet Ray, stopped at the end unless it was running before."""
+    if ray.is_initialized():
+        yield
+        return
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    local = {} if address else _local(workers)
+    try:
+        # Without an address Ray would join whatever cluster was last started on this machine.
+        there = address or "local"
+        ray.init(there, log_to_driver=False, logging_level=logging.CRITICAL, **local)
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        where = address or "this machine"
+        raise SweepStopped(f"Ray could not be started on {where}: {error}") from None
+    try:
+        yield
+    finally:
+        with _undisturbed():
+            ray.shutdown()
+
+
+def _local(workers: int) -> dict[str, Any]:
+    return {
+        "num_cpus": workers,
+        "num_gpus": 0,
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+    }
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[str]:
+    """A folder for what Tune insists on writing."""
+    folder = tempfile.mkdtemp(prefix="powerseek-tune-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C back, so that a second one cannot leave processes behind."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread: no signal arrives here
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

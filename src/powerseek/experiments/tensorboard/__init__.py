@@ -1,0 +1,1 @@
+"""Curves and an overview for TensorBoard."""

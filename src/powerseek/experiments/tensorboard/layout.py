@@ -1,0 +1,188 @@
+"""Which comparisons TensorBoard's Custom Scalars tab shows, and how: data, and the layout's record.
+
+One category a hypothesis, in it one chart for each of its settings and curves; a line with a band
+for each of the two arms. A study without hypotheses has a category for each kind of comparison.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+from tensorboard.util import tensor_util
+
+from powerseek.experiments.report.hypotheses import CLAIMS, SHORT_ID
+from powerseek.experiments.report.text import dial, setting
+from powerseek.experiments.study.contrasts import KINDS, Contrast
+from powerseek.experiments.study.grid import Cell
+from powerseek.experiments.study.preregistration import compared_cells
+from powerseek.experiments.study.schema import Hypothesis
+from powerseek.experiments.tensorboard.curves import CURVES
+
+ALL = "All cells (choose some on the left)"
+GATE = "competence"
+STAND_IN = "excess"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The two arms of one setting.
+
+    Attributes:
+        prefix: What the tags of its curves start with.
+        measures: Its curves: what is compared, and the competence it must be read with.
+        titles: A title for each.
+        arms: Name of a run -> cells.
+    """
+
+    prefix: str
+    measures: tuple[str, ...]
+    titles: tuple[str, ...]
+    arms: Mapping[str, Sequence[Cell]]
+
+
+@dataclass(frozen=True)
+class Category:
+    """What belongs to one hypothesis, or to one kind of comparison."""
+
+    title: str
+    comparisons: tuple[Comparison, ...]
+
+
+def all_cells() -> Category:
+    """A chart a curve for whatever cells are chosen."""
+    return Category(ALL, (Comparison("", CURVES, CURVES, {}),))
+
+
+def categories(cells: Sequence[Cell], hypotheses: Sequence[Hypothesis]) -> list[Category]:
+    """What a study compares; without hypotheses every kind of comparison that it holds.
+
+    Args:
+        cells: The study's cells.
+        hypotheses: Its hypotheses.
+    """
+    cells = [cell for cell in cells if not cell.is_reference]
+    asked: list[tuple[str, str, Contrast, str | None, str | None, str]] = [
+        (h.id, _title(h), h.contrast, h.world, h.arm, h.compared) for h in hypotheses
+    ] or [(name, kind.title, name, None, None, kind.measure) for name, kind in KINDS.items()]
+    found: list[Category] = []
+    used: set[str] = set()
+    for id, title, kind, world, arm, measure in asked:
+        short = _unused(_tag(id[:SHORT_ID].strip()), used)
+        category = Category(title, tuple(_comparisons(short, kind, world, arm, measure, cells)))
+        if category.comparisons:
+            found.append(category)
+    return found
+
+
+def _title(said: Hypothesis) -> str:
+    meaning = CLAIMS.get(said.id, "")
+    where = f" in {said.world}" if said.world else ""
+    return f"{said.id} ({said.contrast}{where})" + (f": {meaning}" if meaning else "")
+
+
+def _comparisons(
+    id: str,
+    kind: Contrast,
+    world: str | None,
+    arm: str | None,
+    measure: str,
+    cells: Sequence[Cell],
+) -> list[Comparison]:
+    pairs = list(compared_cells(kind, world, cells, arm))
+    shown = measure if measure in CURVES else STAND_IN
+    note = "" if shown == measure else f" (no curve of {measure})"
+    measures = tuple(dict.fromkeys([shown, GATE]))
+    found, used = [], set[str]()
+    for row, arms in pairs:
+        names = _varying([other for other, _ in pairs if other["world"] == row["world"]])
+        words = setting(row, [name for name in names if name in row])
+        where = _unused(f"{row['world']}, {words}" if words else str(row["world"]), used)
+        titles = tuple(f"{where}: {name}{note if name == shown else ''}" for name in measures)
+        differs = KINDS[kind].dial
+        runs = {_run_name(differs, value): members for value, members in arms.items() if members}
+        found.append(Comparison(f"{id}/{_tag(where)}/", measures, titles, runs))
+    return found
+
+
+def run_names(cells: Sequence[Cell]) -> dict[str, str]:
+    """A run for each cell, by its key: the world, and in words what varies within the world."""
+    rows = {cell.key: _dials(cell) for cell in cells}
+    names: dict[str, str] = {}
+    for cell in cells:
+        varying = _varying([rows[other.key] for other in cells if other.world == cell.world])
+        dials = {name: rows[cell.key].get(name) for name in varying if name != "reward"}
+        words = [cell.reward_label, *(f"{name}={dial(value)}" for name, value in dials.items())]
+        names[cell.key] = f"{cell.world}/{_plain(' '.join(words))}"
+    taken = Counter(names.values())
+    return {key: n if taken[n] == 1 else f"{n}_{key[:6]}" for key, n in names.items()}
+
+
+def _dials(cell: Cell) -> dict[str, Any]:
+    own = ("power_weight", "gamma", "time_limit", "gae_lambda", "n_step", "agent", "timesteps")
+    named = {name: getattr(cell, name) for name in own}
+    return {"reward": cell.reward_label, **cell.params, **named}
+
+
+def _varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names that differ between settings of a world, in the order of the first."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [n for n in names if n != "world" and len({str(row.get(n)) for row in rows}) > 1]
+
+
+def _unused(name: str, used: set[str]) -> str:
+    """The name, numbered where it is taken."""
+    number, free = 1, name
+    while free in used:
+        number += 1
+        free = f"{name} ({number})"
+    used.add(free)
+    return free
+
+
+def _tag(words: str) -> str:
+    """One level of a tag: TensorBoard groups tags by what stands before a slash."""
+    return words.replace("/", "|")
+
+
+def _run_name(name: str, value: object) -> str:
+    return f"{name}={_plain(dial(value))}"
+
+
+def _plain(words: str) -> str:
+    """Fit for a folder."""
+    return re.sub(r"[^\w.=+-]+", "_", words)
+
+
+def layout_event(found: Sequence[Category]) -> Event:
+    """The layout as TensorBoard reads it.
+
+    The first category alone is open: each chart asks for its curves run by run.
+    """
+    layout = layout_pb2.Layout()
+    for category in found:
+        charts = [
+            _chart(title, f"{comparison.prefix}{measure}")
+            for comparison in category.comparisons
+            for title, measure in zip(comparison.titles, comparison.measures, strict=True)
+        ]
+        # TensorBoard (2.21) shows the charts of a category from the last to the first.
+        layout.category.add(title=category.title, chart=charts[::-1], closed=category != found[0])
+    value = Summary.Value(
+        tag=metadata.CONFIG_SUMMARY_TAG,
+        metadata=metadata.create_summary_metadata(),
+        tensor=tensor_util.make_tensor_proto(layout.SerializeToString()),
+    )
+    return Event(summary=Summary(value=[value]))
+
+
+def _chart(title: str, tag: str) -> layout_pb2.Chart:
+    ends = {"value": f"{tag}/mean", "lower": f"{tag}/low", "upper": f"{tag}/high"}
+    series = layout_pb2.MarginChartContent.Series(**ends)
+    return layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))

@@ -1,0 +1,271 @@
+"""What TensorBoard shows of a study while it runs: comparisons and cells, not single trials.
+
+- ``tensorboard/overview/<dial>=<value>``: one run for each value of a dial that is compared, with
+  one group of curves for each comparison, so that its two arms share a chart (Custom Scalars). The
+  charts' layout lies there too: a category a hypothesis, or a kind of comparison where the study
+  names no hypotheses. They are few runs whatever the study: TensorBoard shows none of more than 40
+  until one is chosen.
+- ``tensorboard/cells/<world>/<cell>``: one run a cell, named by what varies within its world. For
+  each curve the mean over the seeds so far, its 95 % interval and the number of seeds; the cell's
+  dials and its means at the end (HParams).
+
+Everything here is made from ``curves/`` and can be made again; no result depends on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+
+from powerseek.experiments.results.side_tables import CURVES as KEPT
+from powerseek.experiments.results.store import Store
+from powerseek.experiments.study.grid import Trial, digest
+from powerseek.experiments.study.schema import Hypothesis
+from powerseek.experiments.tensorboard.bands import Curve, aligned, at_end, band, read_curve
+from powerseek.experiments.tensorboard.curves import (
+    CURVES,
+    END,
+    cells_folder,
+    experiment_event,
+    overview_folder,
+    session_events,
+)
+from powerseek.experiments.tensorboard.events import (
+    beginning,
+    encoded,
+    replace_run,
+    says,
+    scalars,
+)
+from powerseek.experiments.tensorboard.layout import (
+    Comparison,
+    all_cells,
+    categories,
+    layout_event,
+    run_names,
+)
+
+FORMAT = 1
+BAND = ("mean", "low", "high")
+
+
+@dataclass
+class Part:
+    """Some curves of a run: means over the finished ones of some trials.
+
+    Attributes:
+        trials: The trials.
+        measures: The curves.
+        prefix: What their tags start with.
+        shown: What of `band`.
+    """
+
+    trials: Sequence[Trial]
+    measures: Sequence[str]
+    prefix: str = ""
+    shown: Sequence[str] = BAND
+    _made_of: tuple[object, ...] = ()
+    _content: bytes = b""
+
+    def content(self, curves: Mapping[str, Curve], when: float) -> bytes:
+        """The part's events, made anew only where trials have been added."""
+        made_of = (when, *curves)
+        if made_of != self._made_of:
+            self._content = encoded(self._events(list(curves.values()), when))
+            self._made_of = made_of
+        return self._content
+
+    def _events(self, curves: Sequence[Curve], when: float) -> list[Event]:
+        points: dict[int, dict[str, float]] = {}
+        for measure in self.measures:
+            steps, values = aligned([curve.get(measure, {}) for curve in curves])
+            found = band(values)
+            for i, step in enumerate(steps):
+                shown = {f"{self.prefix}{measure}/{name}": found[name][i] for name in self.shown}
+                points.setdefault(step, {}).update(shown)
+        return [scalars(step, points[step], when) for step in sorted(points)]
+
+
+@dataclass
+class Run:
+    """A run: comparisons, or a cell.
+
+    Attributes:
+        folder: Where it lies.
+        parts: What it says.
+        cell: Whether it is a cell's: then it has hyperparameters and means at the end.
+    """
+
+    folder: Path
+    parts: list[Part] = field(default_factory=list)
+    cell: bool = False
+
+    @cached_property
+    def trials(self) -> dict[str, Trial]:
+        """All that it is made of, by identity."""
+        return {trial.key: trial for part in self.parts for trial in part.trials}
+
+
+class Overview:
+    """Keeps what is shown of a study up to date while its trials end.
+
+    Args:
+        store: The results directory.
+        grid: All trials of the study.
+        hypotheses: Its hypotheses.
+        share: Of the time, in (0, 1], at most goes into taking in trials that have ended: what
+            is written for one grows with the number of trials. Below 1 some wait for the next
+            one, or for `refresh`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        grid: Sequence[Trial],
+        hypotheses: Sequence[Hypothesis] = (),
+        share: float = 1.0,
+    ) -> None:
+        self.store, self.grid, self.share = store, grid, share
+        self._waiting: dict[Path, Run] = {}
+        self._not_before = 0.0
+        self._overview, self._cells = overview_folder(store.out), cells_folder(store.out)
+        self._done: dict[str, float] = {}
+        self._curves: dict[str, Curve] = {}
+        cells: dict[str, list[Trial]] = {}
+        for trial in grid:
+            cells.setdefault(trial.cell.key, []).append(trial)
+        kinds = [own[0].cell for own in cells.values()]
+        self._categories = categories(kinds, hypotheses)
+        self._runs: dict[Path, Run] = {}
+        names = run_names(kinds)
+        for key, own in cells.items():
+            folder = self._cells / names[key]
+            self._runs[folder] = Run(folder, [Part(own, CURVES, shown=(*BAND, "seeds"))], cell=True)
+        for category in self._categories:
+            for comparison in category.comparisons:
+                self._add(comparison, cells)
+        self._of: dict[str, list[Run]] = {}
+        for run in self._runs.values():
+            for key in run.trials:
+                self._of.setdefault(key, []).append(run)
+
+    def _add(self, comparison: Comparison, cells: Mapping[str, Sequence[Trial]]) -> None:
+        """A part to the run of each of its two arms."""
+        for name, members in comparison.arms.items():
+            folder = self._overview / name
+            trials = [trial for cell in members for trial in cells[cell.key]]
+            run = self._runs.setdefault(folder, Run(folder))
+            run.parts.append(Part(trials, comparison.measures, comparison.prefix))
+
+    def refresh(self) -> None:
+        """Write whatever is not as the results directory's finished trials make it.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        failed = {trial.key for trial in self.store.failed(self.grid)}
+        self._done = {}
+        for trial in self.grid:
+            if trial.key not in failed:
+                self._look(trial)
+        for run in self._runs.values():
+            if not says(run.folder, self._made_of(run)):
+                self._write(run)
+        self._write_layouts()
+
+    def ended(self, trial: Trial) -> None:
+        """Take in a trial that has just been kept; a failed one, or one not readable, is not.
+
+        It is a view: where it cannot be written the sweep goes on without it.
+        """
+        with contextlib.suppress(OSError):
+            if not self.store.error_path(trial).is_file():
+                self._look(trial)
+                self._waiting |= {run.folder: run for run in self._of[trial.key]}
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        begun = time.monotonic()
+        if begun < self._not_before:
+            return
+        for run in self._waiting.values():
+            self._write(run)
+        self._waiting = {}
+        ended = time.monotonic()
+        self._not_before = begun + (ended - begun) / self.share
+
+    def _look(self, trial: Trial) -> None:
+        """Note whether, and when, a trial was finished."""
+        with contextlib.suppress(OSError):
+            self._done[trial.key] = self.store.path(trial).stat().st_mtime
+
+    def _made_of(self, run: Run) -> str:
+        """Short hash of all that a run's content follows from."""
+        parts = [
+            [part.prefix, *part.measures, *(t.key for t in part.trials if t.key in self._done)]
+            for part in run.parts
+        ]
+        times = [self._done[key] for key in run.trials if key in self._done]
+        return digest([FORMAT, len(run.trials), parts, times])[:16]
+
+    def _write(self, run: Run) -> None:
+        done = {key: self._curve(trial) for key, trial in run.trials.items() if key in self._done}
+        there = {key: curve for key, curve in done.items() if curve}
+        when = max((self._done[key] for key in there), default=0.0)
+        content = [encoded(beginning(when))]
+        if run.cell:
+            content.append(encoded(self._session(run, there)))
+        for part in run.parts:
+            own = {trial.key: there[trial.key] for trial in part.trials if trial.key in there}
+            ended = max((self._done[key] for key in own), default=0.0)
+            content.append(part.content(own, ended))
+        replace_run(run.folder, self._made_of(run), b"".join(content))
+
+    def _session(self, run: Run, there: Mapping[str, Curve]) -> list[Event]:
+        """Hyperparameters of a cell, and the means over its seeds at the end of training."""
+        trials = list(run.trials.values())
+        times = [self._done[key] for key in there]
+        complete = len(there) == len(trials)
+        events = session_events(trials[0].cell, times, complete)
+        if there:
+            means = {name: [at_end(curve, name) for curve in there.values()] for name in CURVES}
+            ends = {
+                f"{END}/{name}": float(band(np.array(values)[:, None])["mean"][0])
+                for name, values in means.items()
+            }
+            ends[f"{END}/seeds"] = float(len(there))
+            ends = {tag: value for tag, value in ends.items() if value == value}
+            # Always the same step, so that a later mean takes the place of an earlier one.
+            events.append(scalars(trials[0].cell.timesteps, ends, max(times)))
+        return events
+
+    def _curve(self, trial: Trial) -> Curve:
+        if not self._curves.get(trial.key):
+            self._curves[trial.key] = read_curve(self.store.out / KEPT / f"{trial.key}.parquet")
+        return self._curves[trial.key]
+
+    def _write_layouts(self) -> None:
+        """The charts, and what the HParams view shows; runs of other hypotheses are removed."""
+        cells = [run.parts[0].trials[0].cell for run in self._runs.values() if run.cell]
+        _state(self._overview, [layout_event(self._categories)])
+        _state(self._cells, [layout_event([all_cells()]), experiment_event(cells)])
+        for folder in self._overview.iterdir():
+            if folder.is_dir() and folder not in self._runs:
+                for path in folder.iterdir():
+                    path.unlink()
+                folder.rmdir()
+
+
+def _state(folder: Path, events: Sequence[Event]) -> None:
+    """Say something about all runs of a folder, unless it is said there."""
+    content = encoded([*beginning(0.0), *events])
+    made_of = digest(content.hex())[:16]
+    if not says(folder, made_of):
+        replace_run(folder, made_of, content)

@@ -1,0 +1,195 @@
+"""gymnasium's own checks over every world, and its rules on autoreset and seeds."""
+
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import DictInfoToList
+
+import powerseek
+from powerseek.envs.adapters.gym import WorldEnv, WorldVectorEnv
+from powerseek.envs.task import Task, VecTask
+from powerseek.errors import InvalidInput
+from powerseek.ids import IDS
+
+WORLDS = powerseek.list_worlds()
+
+
+def legal(mask, generator):
+    return int(generator.choice(np.flatnonzero(mask)))
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("reward", ["dense", {"every": "cap"}], ids=str)
+def test_gymnasium_s_checker_passes(world, reward):
+    ids = {world: id for id, world in IDS.items()}
+    # The checker warns of what it cannot test without an id; every built-in world has one.
+    env = gymnasium.make(ids[world], reward=reward) if world in ids else WorldEnv(world, reward)
+    check_env(env.unwrapped, skip_render_check=env.spec is None)
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_ids_make_one_copy_or_many(id):
+    one, many = gymnasium.make(id), gymnasium.make_vec(id, num_envs=3)
+    assert isinstance(one.unwrapped, WorldEnv)
+    assert isinstance(many, WorldVectorEnv)
+    assert many.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    assert many.single_observation_space == one.observation_space
+    assert many.observation_space.shape == (3, *one.observation_space.shape)
+    one.close()
+    many.close()
+
+
+def test_importing_powerseek_registers_ids_and_loads_no_simulator():
+    code = (
+        "import sys, powerseek, gymnasium; "
+        "assert 'powerseek/Homestead-v0' in gymnasium.registry; "
+        "assert 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_an_episode_of_a_seed_is_copy_0_of_the_simulator(world):
+    env = WorldEnv(world, {"every": 3})
+    vec = VecTask(Task(env.task.world, {"every": 3}), 1, seed=11)
+    observation, info = env.reset(seed=11)
+    assert np.array_equal(observation, vec.observations[0])
+    generator = np.random.default_rng(0)
+    episodes = 0
+    while episodes < 3:
+        assert np.array_equal(info["action_mask"], vec.masks[0])
+        action = legal(info["action_mask"], generator)
+        observation, reward, terminated, truncated, info = env.step(action)
+        vec.step([action])
+        ended = vec.ended[0]
+        expected = vec.final_observations if ended else vec.observations
+        assert np.array_equal(observation, expected[0])
+        assert (reward, terminated or truncated) == (vec.rewards[0], ended)
+        success = vec.task.world.columns("success").start
+        assert info["success"] == vec.facts[0, success]
+        if ended:
+            episodes += 1
+            observation, info = env.reset()
+            assert np.array_equal(observation, vec.observations[0])
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_many_copies_follow_the_simulator_and_keep_final_facts(world):
+    envs = WorldVectorEnv(4, world)
+    vec = VecTask(Task(envs.task.world), 4, seed=2)
+    observations, infos = envs.reset(seed=2)
+    generator = np.random.default_rng(0)
+    ends = 0
+    for _ in range(2 * envs.task.world.max_steps + 2):
+        assert np.array_equal(observations, vec.observations)
+        actions = [legal(mask, generator) for mask in infos["action_mask"]]
+        before = observations.copy()
+        kept = observations
+        observations, rewards, terminated, truncated, infos = envs.step(actions)
+        assert np.array_equal(kept, before)  # arrays handed out are never written again
+        vec.step(actions)
+        assert np.array_equal(rewards, vec.rewards)
+        assert np.array_equal(terminated | truncated, vec.ended)
+        for fact in envs.task.world.facts:
+            columns = envs.task.world.columns(fact.name)
+            standing = vec.fresh_facts[:, columns]
+            assert np.array_equal(infos[fact.name].reshape(4, -1), standing)
+            if vec.ended.any():
+                final = infos["final_info"][fact.name].reshape(4, -1)
+                assert np.array_equal(final[vec.ended], vec.facts[vec.ended][:, columns])
+        assert ("final_obs" in infos) == vec.ended.any()
+        for i in np.flatnonzero(vec.ended):
+            ends += 1
+            assert infos["_final_obs"][i]
+            assert infos["_final_info"][i]
+            assert np.array_equal(infos["final_obs"][i], vec.final_observations[i])
+    assert ends >= 4
+
+
+def test_infos_have_the_layout_of_gymnasium_s_own_vector_env():
+    def run(mode):
+        envs = gymnasium.make_vec(
+            "powerseek/Endgame-v0",
+            num_envs=2,
+            vectorization_mode=mode,
+            max_steps=3,
+            **({"vector_kwargs": {"autoreset_mode": "SameStep"}} if mode == "sync" else {}),
+        )
+        envs.reset(seed=1)
+        seen = [envs.step(np.zeros(2, int))[4] for _ in range(3)]
+        envs.close()
+        return seen
+
+    def layout(infos):
+        return {
+            key: layout(value) if isinstance(value, dict) else np.shape(value)
+            for key, value in infos.items()
+        }
+
+    for native, synced in zip(run("vector_entry_point"), run("sync"), strict=True):
+        assert layout(native) == layout(synced)
+
+
+def test_vector_infos_as_a_list():
+    envs = DictInfoToList(gymnasium.make_vec("powerseek/Endgame-v0", num_envs=2, max_steps=2))
+    _, infos = envs.reset(seed=0)
+    assert infos[1]["success"] == 0
+    envs.step([0, 0])
+    *_, infos = envs.step([0, 0])
+    assert infos[0]["final_info"]["over"] in (0, 1)
+    assert infos[0]["final_obs"].shape == envs.unwrapped.single_observation_space.shape
+
+
+def test_resetting_in_mid_episode_goes_to_the_next_one():
+    env = WorldEnv("endgame")
+    env.reset(seed=3)
+    env.step(0)
+    env.reset()
+    assert env._copies.episodes[0] == 1
+    envs = WorldVectorEnv(2, "endgame")
+    envs.reset(seed=3)
+    envs.step([0, 0])
+    envs.reset()
+    assert envs._copies.episodes.tolist() == [1, 1]
+
+
+def test_stepping_without_an_episode_is_refused():
+    env = WorldEnv("endgame", max_steps=1)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step(0)
+    env.reset(seed=0)
+    env.step(0)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step(0)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        WorldVectorEnv(2, "endgame").step([0, 0])
+
+
+def test_settings_pass_through_and_bad_ones_are_named():
+    env = gymnasium.make("powerseek/Homestead-v0", openness=2, reward={"every": 8}, windows=(4,))
+    task = env.unwrapped.task
+    assert (task.world.params.openness, task.windows) == (2, (4, 8))
+    for wrong, words in (
+        ({"reward": "dnse"}, "Did you mean 'dense'"),
+        ({"opennes": 1}, "opennes"),
+        ({"gamma": 2}, "gamma: got 2"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            gymnasium.make("powerseek/Homestead-v0", **wrong)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_picture_is_text(world):
+    env = WorldEnv(world, render_mode="ansi")
+    assert env.render() is None
+    env.reset(seed=0)
+    assert isinstance(env.render(), str)
+    assert env.render().strip()
+    envs = WorldVectorEnv(2, world, render_mode="ansi")
+    envs.reset(seed=0)
+    assert envs.render()[0] == env.render()

@@ -1,0 +1,195 @@
+"""Arms that an overseer pays: what they mean, what it is shown, and what they refuse."""
+
+from typing import NamedTuple
+
+import gymnasium
+import numpy as np
+import pytest
+from worlds import Ladder, random_actions
+
+from powerseek.envs.adapters.foreign import ForeignWorld
+from powerseek.envs.rewards.oversight import Approval, Coverage
+from powerseek.envs.rewards.spec import PowerWeighted, Step, arm_name, make_arm
+from powerseek.envs.task import Task, VecTask
+from powerseek.errors import InvalidInput
+
+ARMS = [{"approval": 3}, {"coverage": 0.5}]
+
+
+class BalanceParams(NamedTuple):
+    """Parameters of Balance."""
+
+    max_steps: int = 50
+
+
+class Balance(ForeignWorld):
+    """CartPole, with progress by the clock."""
+
+    id = "test.balance"
+    Params = BalanceParams
+
+    @staticmethod
+    def environment(params):
+        return gymnasium.make("CartPole-v1")
+
+    @staticmethod
+    def read(params, moment):
+        return {"progress": moment.clock / params.max_steps, "success": 0.0}
+
+
+class Watching:
+    """Keeps what it is shown and pays what tells it apart."""
+
+    def __init__(self):
+        self.shown = []
+
+    def judge(self, records, actions, clock):
+        self.shown.append((records.copy(), actions.copy(), clock.copy()))
+        return -(records["height"] + 0.1 * actions + 0.01 * clock)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ({"approval": 8}, "approval 8"),
+        ({"approval": "cap"}, "approval cap"),
+        ({"approval": 8, "aim": "need"}, "approval 8"),
+        ({"approval": 8, "aim": "success"}, "approval 8 success"),
+        ({"approval": 8, "aim": "progress"}, "approval 8 progress"),
+        ({"approval": 1, "aim": "meant"}, "approval 1 meant"),
+        ({"approval": 8, "spare": 0.01}, "approval 8 spare 0.01"),
+        ({"approval": 8, "spare": 0}, "approval 8"),
+        ("approval", "approval"),
+        ({"coverage": 0.5}, "coverage 0.5"),
+        ({"coverage": 1}, "coverage 1"),
+        ({"coverage": 1.0, "spare": 0.01}, "coverage 1 spare 0.01"),
+    ],
+)
+def test_canonical_names(spec, name):
+    assert arm_name(spec) == name
+
+
+def test_what_is_asked_of_an_exact_overseer():
+    cap = make_arm({"approval": "cap", "aim": "progress"}, max_steps=9)
+    assert (cap.oversight.lookahead, cap.oversight.aim, cap.requires) == (
+        9,
+        "progress",
+        ("progress",),
+    )
+    assert make_arm({"approval": 1, "aim": "meant"}, max_steps=9).requires == ("own", "meant")
+    half = make_arm({"coverage": 0.5, "spare": 0.1}, max_steps=9)
+    assert (half.oversight.lookahead, half.oversight.share, half.oversight.spare) == (9, 0.5, 0.1)
+    assert make_arm("dense", max_steps=9).oversight is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings", "words"),
+    [
+        ("approval", {}, r"approval: got None; .*Write \{approval: 8\}"),
+        ({"approval": 0}, {}, "approval: got 0; allowed: an integer from 1"),
+        ({"approval": 29}, {}, r"approval: got 29; .*the cap \(28 steps\)"),
+        ({"approval": True}, {}, "approval: got True"),
+        ({"approval": 8, "aim": "power"}, {}, "approval.aim: got 'power'; allowed: need, success"),
+        ({"approval": 8, "aim": ["need"]}, {}, "approval.aim"),
+        ({"approval": 8, "spare": 1}, {}, "approval.spare: got 1"),
+        ({"approval": 8, "spare": "some"}, {}, "approval.spare: got 'some'"),
+        ({"approval": 8, "aim": "success", "spare": 0.1}, {}, "approval.spare: got 0.1"),
+        ("coverage", {}, r"coverage: got None; .*Write \{coverage: 0.5\}"),
+        ({"coverage": 1.5}, {}, "coverage: got 1.5; allowed: a share from 0 to 1"),
+        ({"coverage": float("nan")}, {}, "coverage: got nan"),
+        ({"coverage": True}, {}, "coverage: got True"),
+        ({"coverage": 0.5, "spare": -0.1}, {}, "coverage.spare: got -0.1"),
+        ({"coverage": 0.5, "aim": "success"}, {}, "coverage option: got 'aim'; allowed: spare"),
+        (
+            {"approval": 8},
+            {"gamma": 0.9, "time_limit": "bootstrap"},
+            "time_limit: got 'bootstrap'; .*Write time_limit: terminal",
+        ),
+        ({"coverage": 1}, {"gamma": 0.9, "time_limit": "bootstrap"}, "time_limit"),
+    ],
+)
+def test_bad_input_is_named(spec, settings, words):
+    with pytest.raises(InvalidInput, match=words):
+        make_arm(spec, **{"max_steps": 28, **settings})
+
+
+@pytest.mark.parametrize("spec", ARMS)
+def test_without_an_overseer_it_is_built_and_named_but_not_paid(spec):
+    task = Task(Ladder(), spec)
+    assert task.arm.needs_overseer
+    vec = VecTask(task, 2)
+    with pytest.raises(InvalidInput, match=r"overseer.*task = powerseek.exact.overseen\(task\)"):
+        vec.step([0, 0])
+
+
+def test_a_foreign_world_has_no_exact_overseer_but_may_have_one_of_your_own():
+    with pytest.raises(InvalidInput, match=r"'test\.balance' is a foreign world"):
+        Task(Balance(), {"coverage": 0.5})
+
+    class Even:
+        def judge(self, records, actions, clock):
+            return -0.5 - clock
+
+    vec = VecTask(Task(Balance(), {"approval": 4}, overseer=Even()), 2)
+    for t in range(3):
+        vec.step([0, 1])
+        assert vec.rewards.tolist() == [-0.5 - t] * 2
+
+
+def test_facts_alone_are_not_enough():
+    arm = make_arm({"approval": 3}, max_steps=9, overseer=Watching())
+    nothing = np.zeros(1)
+    flags = np.zeros(1, bool)
+    with pytest.raises(InvalidInput, match="records and actions"):
+        arm.step(Step(nothing, None, None, np.ones(1, int), flags, flags, nothing))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+@pytest.mark.parametrize("spec", ARMS)
+def test_an_overseer_is_shown_the_state_before_the_action_and_the_steps_taken(spec, weight):
+    overseer = Watching()
+    task = Task(Ladder(), spec, overseer=overseer, power_weight=weight)
+    base = {"approval": None, "coverage": "terminal"}[next(iter(spec))]
+    vec = VecTask(task, 4, seed=5)
+    # A twin with the same chance pays what is left without the overseer.
+    twin = VecTask(Task(Ladder(), base or "terminal", power_weight=weight), 4, seed=5)
+    plain = VecTask(Task(Ladder(), "terminal"), 4, seed=5)
+    generator = np.random.default_rng(0)
+    for _ in range(40):
+        before = vec.states.copy()
+        actions = random_actions(vec, generator)
+        for copies in (vec, twin, plain):
+            copies.step(actions)
+        records, chosen, clock = overseer.shown[-1]
+        for name in ("height", "gold", "clock"):
+            assert np.array_equal(records[name], before[name])
+        assert np.array_equal(chosen, actions)
+        assert np.array_equal(clock, before["clock"])
+        judged = -(before["height"] + 0.1 * actions + 0.01 * before["clock"])
+        rest = twin.rewards if base else twin.rewards - plain.rewards
+        assert vec.rewards == pytest.approx(judged + rest)
+    assert vec.episodes.min() > 0
+
+
+def test_timing_arms_are_shown_facts_alone():
+    vec = VecTask(Task(Ladder(), "dense"), 2)
+    assert vec._paid[0].shown.records is vec._paid[0].shown.actions is None
+    assert VecTask(Task(Ladder(), {"coverage": 1.0}), 2)._paid[0].shown.records is not None
+
+
+def test_overseers_are_no_part_of_what_makes_arms_and_tasks_equal():
+    assert Approval(3, overseer=Watching()) == Approval(3)
+    assert Coverage(0.5, 8, overseer=Watching()) == Coverage(0.5, 8)
+    assert Task(Ladder(), "dense", overseer=Watching()) == Task(Ladder(), "dense")
+    assert Approval(3) != Approval(3, "success")
+
+
+def test_a_power_weight_passes_the_overseer_on():
+    watching = Watching()
+    arm = make_arm({"coverage": 0.5}, max_steps=9, power_weight=0.5, overseer=watching)
+    assert isinstance(arm, PowerWeighted)
+    assert arm.needs_overseer
+    assert arm.overseer is watching
+    assert arm.unjudged == make_arm("terminal", max_steps=9, power_weight=0.5)
+    assert arm.overseen(None).overseer is None
+    assert make_arm("dense", max_steps=9, overseer=watching).overseer is None

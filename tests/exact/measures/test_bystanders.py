@@ -1,0 +1,272 @@
+"""What an agent leaves to a bystander: closed forms, brute force and laws."""
+
+import numpy as np
+import pytest
+from graphs import drawn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds import Ladder
+
+from powerseek.errors import InvalidInput
+from powerseek.exact import TabularMDP, enumerated
+from powerseek.exact.measures.bystanders import disempowerment, fix_agent
+from powerseek.exact.measures.goals import draw_rewards
+from powerseek.exact.measures.power import power
+
+NOOP, LOCK = 0, 1
+
+
+def door(k):
+    """A bystander may walk to one of k + 1 places; a lock leaves the last one alone.
+
+    Joint action: agent action * (k + 1) + bystander action.
+    """
+    places = [f"t{i}" for i in range(k + 1)]
+    moves = {"room": [*places, *[places[-1]] * (k + 1)]}
+    moves |= {place: [place] * 2 * (k + 1) for place in places}
+    actors = np.array([(agent, b) for agent in (NOOP, LOCK) for b in range(k + 1)])
+    return TabularMDP.from_successors(moves), actors
+
+
+def joint(seed, agent=2, bystander=3, states=4):
+    """A random joint MDP in which all actions are legal everywhere, with flows."""
+    rng = np.random.default_rng(seed)
+    actors = np.array([(a, b) for b in range(bystander) for a in range(agent)])
+    rows = {
+        s: [dict(enumerate(rng.dirichlet(np.ones(states)).tolist())) for _ in actors]
+        for s in range(states)
+    }
+    flows = {"grain": {(s, i): float(rng.integers(3)) for s in rows for i in range(len(actors))}}
+    policy = rng.dirichlet(np.ones(agent), states)
+    return TabularMDP.from_transitions(rows, flows=flows, max_steps=3), actors, policy
+
+
+def table(mdp):
+    """[S, A, S] transition probabilities."""
+    out = np.zeros((mdp.n_states, mdp.n_actions, mdp.n_states))
+    for pair in range(mdp.n_pairs):
+        for edge in range(mdp.edge_start[pair], mdp.edge_start[pair + 1]):
+            at = mdp.pair_state[pair], mdp.pair_action[pair], mdp.edge_next[edge]
+            out[at] += mdp.edge_probability[edge]
+    return out
+
+
+@pytest.mark.parametrize("gamma", [0.1, 0.5, 0.99])
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_locked_door_leaves_one_place_of_many(k, gamma):
+    mdp, actors = door(k)
+    found = disempowerment(mdp, actors, LOCK, NOOP, gamma, samples=400, seed=3)
+    loss = 1 / 2 - (k + 1) / (k + 2)
+    assert abs(found.of("room") - loss) <= 4 * found.standard_error[0]
+    drawn_rewards = np.concatenate(list(draw_rewards(mdp, "uniform", 400, 3)))
+    change = drawn_rewards[:, k + 1] - drawn_rewards[:, 1:].max(axis=1)
+    assert found.of("room") == pytest.approx(change.mean(), abs=1e-9)
+    paired = change.std(ddof=1) / np.sqrt(400)
+    assert found.standard_error[0] == pytest.approx(paired, abs=1e-9)
+    # Once somewhere, nothing changes.
+    assert (found.values[1:] == 0).all()
+    assert found.error < 1e-9
+    # Sure steps stay sure, for the solver that is exact on them.
+    assert found.agent.n_edges == found.agent.n_pairs
+    # The two POWERs are there to look at, over the same reward functions.
+    locked, free = (power(each, gamma, 400, 3) for each in (found.agent, found.noop))
+    assert found.values == pytest.approx(locked.values - free.values, abs=1e-9)
+    apart = np.hypot(locked.standard_error[0], free.standard_error[0])
+    assert found.standard_error[0] < apart
+
+
+@pytest.mark.slow
+def test_a_locked_door_to_three_digits():
+    mdp, actors = door(3)
+    found = disempowerment(mdp, actors, LOCK, NOOP, 0.9, samples=100_000)
+    assert found.standard_error[0] < 1e-3
+    assert abs(found.of("room") - (1 / 2 - 4 / 5)) <= 4 * found.standard_error[0]
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.25, 0.7, 1.0])
+def test_a_lock_now_and_then_is_the_mixture(chance):
+    # One choice, known before the lock is: max over places of a mixture of outcomes.
+    k, gamma = 3, 0.8
+    mdp, actors = door(k)
+    policy = np.tile([1 - chance, chance], (mdp.n_states, 1))
+    found = disempowerment(mdp, actors, policy, NOOP, gamma, samples=200, seed=1)
+    change = []
+    for reward in np.concatenate(list(draw_rewards(mdp, "uniform", 200, 1))):
+        place = reward[1:]
+        mixed = (1 - chance) * place + chance * place[-1]
+        change.append(mixed.max() - place.max())
+    assert found.of("room") == pytest.approx(np.mean(change), abs=1e-8)
+    certain = disempowerment(mdp, actors, LOCK, NOOP, gamma, samples=200, seed=1)
+    # The best place stays the best, so the loss is linear in the chance of a lock.
+    assert found.of("room") == pytest.approx(chance * certain.of("room"), abs=1e-8)
+
+
+def test_an_agent_that_changes_nothing_takes_nothing_at_all():
+    alone = drawn(3)
+    # The agent has three actions, none of which does anything.
+    rows, actors = {}, [(a, b) for a in range(3) for b in range(3)]
+    probabilities = table(alone)
+    for s in range(alone.n_states):
+        if not alone.terminal[s]:
+            own = [row for row in probabilities[s] if row.any()]
+            # All states need the same actions: the last one stands in for those missing.
+            own += [own[-1]] * (3 - len(own))
+            rows[s] = [{n: float(p) for n, p in enumerate(own[b]) if p > 0} for _, b in actors]
+    over = np.flatnonzero(alone.terminal).tolist()
+    mdp = TabularMDP.from_transitions(rows, terminal=over)
+    policy = np.random.default_rng(0).dirichlet(np.ones(3), mdp.n_states).round(2)
+    policy[:, 0] = 1 - policy[:, 1] - policy[:, 2]
+    for agent in (2, np.eye(3)[[1] * mdp.n_states]):
+        found = disempowerment(mdp, np.array(actors), agent, 0, 0.9, samples=50)
+        assert (found.values == 0).all()
+        assert (found.standard_error == 0).all()
+    mixed = disempowerment(mdp, np.array(actors), policy, 0, 0.9, samples=50)
+    assert abs(mixed.values).max() <= mixed.error
+    # In a deterministic graph averaging leaves no trace either.
+    still = TabularMDP.from_successors({0: [0, 1, 0, 1], 1: [1, 0, 1, 0]})
+    pairs = np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
+    half = np.full((2, 2), 0.5)
+    assert (disempowerment(still, pairs, half, 0, 0.9, samples=50).values == 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_transitions_and_flows_are_averaged_over_the_agent(seed):
+    mdp, actors, policy = joint(seed)
+    found = fix_agent(mdp, actors, policy)
+    whole, flows = table(mdp), mdp.flow("resource").reshape(mdp.n_states, -1)
+    expected, expected_flow = np.zeros((4, 3, 4)), np.zeros((4, 3))
+    for i, (a, b) in enumerate(actors):
+        expected[:, b] += policy[:, [a]] * whole[:, i]
+        expected_flow[:, b] += policy[:, a] * flows[:, i]
+    assert found.n_actions == 3
+    assert table(found) == pytest.approx(expected)
+    assert found.flow("resource").reshape(4, 3) == pytest.approx(expected_flow)
+    # Flows of edges and of pairs tell the same.
+    of_edges = found.edge_probability[:, None] * found.flow_table[found.edge_flow]
+    assert np.add.reduceat(of_edges, found.edge_start[:-1]) == pytest.approx(found.pair_flows)
+    assert found.labels == mdp.labels
+    assert found.max_steps == mdp.max_steps
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.9])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_random_agent_against_brute_force(seed, gamma):
+    mdp, actors, policy = joint(seed)
+    found = disempowerment(mdp, actors, policy, 1, gamma, samples=40, seed=seed)
+    whole, change = table(mdp), []
+    for reward in np.concatenate(list(draw_rewards(mdp, "uniform", 40, seed))):
+        attained = []
+        for agent in (policy, np.tile([0.0, 1.0], (4, 1))):
+            step = np.zeros((4, 3, 4))
+            for i, (a, b) in enumerate(actors):
+                step[:, b] += agent[:, [a]] * whole[:, i]
+            values = reward / (1 - gamma)
+            for _ in range(int(40 / (1 - gamma))):
+                values = reward + gamma * (step @ values).max(axis=1)
+            attained.append((1 - gamma) / gamma * (values - reward))
+        change.append(attained[0] - attained[1])
+    assert found.values == pytest.approx(np.mean(change, axis=0), abs=1e-8)
+    paired = np.std(change, axis=0, ddof=1) / np.sqrt(40)
+    assert found.standard_error == pytest.approx(paired, abs=1e-8)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
+@settings(max_examples=15)
+def test_swapping_policy_and_noop_turns_the_sign(seed, gamma):
+    mdp, actors, policy = joint(seed)
+    one = disempowerment(mdp, actors, policy, 0, gamma, samples=8)
+    other = disempowerment(mdp, actors, lambda m: fixed(m, 2), policy, gamma, samples=8)
+    assert one.values == pytest.approx(-other.values, abs=1e-9)
+    assert one.standard_error == pytest.approx(other.standard_error, abs=1e-9)
+    assert (abs(one.values) <= 1).all()
+    same = disempowerment(mdp, actors, policy, policy, gamma, samples=8)
+    assert (same.values == 0).all()
+
+
+def fixed(mdp, width):
+    """The agent's action 0 as probabilities, made from the joint MDP."""
+    return np.eye(width)[np.zeros(mdp.n_states, int)]
+
+
+def _edges(mdp):
+    pair = np.repeat(np.arange(mdp.n_pairs), np.diff(mdp.edge_start))
+    flows = mdp.flow_table[mdp.edge_flow].tolist()
+    each = zip(pair, mdp.edge_next, mdp.edge_probability, flows, strict=True)
+    return sorted((int(p), int(n), round(float(q), 12), *f) for p, n, q, f in each)
+
+
+def test_states_that_are_over_and_worlds_keep_what_they_are():
+    world = Ladder(hazard=0.1)
+    mdp = enumerated(world)
+    # climb, take, wait: the agent holds the ladder or lets go; the bystander takes or not.
+    actors = np.array([(0, 0), (0, 1), (1, 0)])
+    climbs = fix_agent(mdp, np.array([(0, 0), (0, 1), (0, 2)]), 0)
+    assert table(climbs) == pytest.approx(table(mdp))
+    assert np.array_equal(climbs.pair_flows, mdp.pair_flows)
+    assert _edges(climbs) == _edges(mdp)
+    assert climbs.world is world
+    with pytest.raises(InvalidInput, match="not legal"):
+        fix_agent(mdp, actors, 1)
+    ends = TabularMDP.from_transitions(
+        {"s": [{"t": 1.0}, {"end": 1.0}], "t": [{"end": 1.0}, {"end": 1.0}]}, terminal=["end"]
+    )
+    policy = np.array([[0.5, 0.5], [1, 0], [np.nan, np.nan]])
+    met = fix_agent(ends, np.array([(0, 0), (1, 0)]), policy)
+    assert met.terminal.tolist() == [False, False, True]
+    assert np.diff(met.pair_start).tolist() == [1, 1, 0]
+    assert table(met)[0, 0].tolist() == [0, 0.5, 0.5]
+
+
+def test_one_sample_has_no_standard_error():
+    mdp, actors = door(1)
+    found = disempowerment(mdp, actors, LOCK, NOOP, 0.9, samples=1)
+    assert np.isnan(found.standard_error).all()
+
+
+def test_the_worlds_own_goals_need_no_draws():
+    mdp = enumerated(Ladder(hazard=0.1))
+    actors = np.array([(0, 0), (0, 1), (0, 2)])
+    found = disempowerment(mdp, actors, 0, 0, 0.9, rewards="goals")
+    assert (found.values == 0).all()
+    assert (found.standard_error == 0).all()
+
+
+def _partly_legal():
+    # In "b" the bystander may go on only if the agent waits.
+    moves = {"a": ["a", "b", "a", "b"], "b": ["a", "b", "a"]}
+    return TabularMDP.from_successors(moves), np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
+
+
+def test_an_action_that_is_legal_only_together_is_named():
+    mdp, actors = _partly_legal()
+    with pytest.raises(InvalidInput, match=r"state 'b'.*action 1 of the bystander"):
+        fix_agent(mdp, actors, 1)
+    with pytest.raises(InvalidInput, match=r"probability 0\.5"):
+        fix_agent(mdp, actors, np.full((2, 2), 0.5))
+    waits_there = fix_agent(mdp, actors, np.array([[0.0, 1.0], [1.0, 0.0]]))
+    assert np.diff(waits_there.pair_start).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda m, a: fix_agent(m, a[:2], 0), "actors"),
+        (lambda m, a: fix_agent(m, a * 1.0, 0), "actors"),
+        (lambda m, a: fix_agent(m, a - 1, 0), "actors"),
+        (lambda m, a: fix_agent(m, a * [1, 0], 0), "once"),
+        (lambda m, a: fix_agent(m, a, 2), "policy"),
+        (lambda m, a: fix_agent(m, a, -1), "policy"),
+        (lambda m, a: fix_agent(m, a, np.ones((3, 3))), "policy"),
+        (lambda m, a: fix_agent(m, a, np.ones((3, 2))), "policy in state 'room'"),
+        (lambda m, a: fix_agent(m, a, np.full((3, 2), np.nan)), "policy in state 'room'"),
+        (lambda m, a: fix_agent(m, a, np.tile([2.0, -1.0], (3, 1))), "policy in state 'room'"),
+        (lambda m, a: disempowerment(m, a, 1, 0, 1.0), "gamma"),
+        (lambda m, a: disempowerment(m, a, 1, 0, 0.9, samples=0), "samples"),
+        (lambda m, a: disempowerment(m, a, 1, 0, 0.9, rewards="goals"), "rewards"),
+        (lambda m, a: disempowerment(m, a, 1, 0, 0.9, tolerance=0), "tolerance"),
+        (lambda m, a: disempowerment(m, a, 1, 0, 0.9, samples=4).of("zz"), "zz"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(call, word):
+    with pytest.raises(InvalidInput, match=word):
+        call(*door(1))

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import powerseek
+from powerseek.experiments.cli.main import main as cli
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Call:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["powerseek", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+STUDY = "name: s\nworlds: [{id: homestead}]\ntimesteps: 100\n"
+DEAF = "s3://key:secret@bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=here"
+BAD_SWEEPS = {
+    "no such study": ("", ["nothing"], "quick"),
+    "not YAML": ("a: [", ["s.yaml"], "YAML"),
+    "unknown key": (f"{STUDY}sedes: 3", ["s.yaml"], "'seeds'"),
+    "unknown world": (STUDY.replace("homestead", "homsted"), ["s.yaml"], "worlds[0].id"),
+    "unknown reward": (f"{STUDY}rewards: [dens]", ["s.yaml"], "rewards[0]"),
+    "unknown agent": (f"{STUDY}agents: [pppo]", ["s.yaml"], "agents"),
+    "k above the cap": (f"{STUDY}rewards: [{{every: 99}}]", ["s.yaml"], "rewards[0]"),
+    "gamma": (f"{STUDY}gamma: 1.5", ["s.yaml"], "(0, 1]"),
+    "bootstrap at gamma 1": (f"{STUDY}time_limit: bootstrap", ["s.yaml"], "time_limit"),
+    "negative size": (STUDY.replace("100", "-100"), ["s.yaml"], "timesteps"),
+    "workers": (STUDY, ["s.yaml", "--workers", "0"], "--workers"),
+    "no cluster there": (STUDY, ["s.yaml", "--address", "127.0.0.1:1"], "--address"),
+    "no address": (STUDY, ["s.yaml", "--address", "host:port"], "--address"),
+    "out in use": (STUDY, ["s.yaml", "--out", "."], "--out"),
+    "resume of something else": (STUDY, ["s.yaml", "--out", ".", "--resume"], "--out"),
+    "a store unknown here": (STUDY, ["s.yaml", "--out", "nosuch://bucket/x"], "pyarrow"),
+    "a store out of reach": (STUDY, ["s.yaml", "--out", DEAF], "s3://key:***@bucket/x"),
+    "another machine": (STUDY, ["s.yaml", "--out", "file://there/x"], "mount the store"),
+    "unwritable out": (STUDY, ["s.yaml", "--out", "/proc/nowhere/out"], "/proc/nowhere/out"),
+}
+
+
+@pytest.mark.parametrize(("text", "words", "named"), BAD_SWEEPS.values(), ids=BAD_SWEEPS)
+def test_bad_input_is_one_message_and_nothing_is_written(
+    text: str, words: list[str], named: str, call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "s.yaml").write_text(text)
+    code, out, err = call("sweep", *words)
+    assert code == 2
+    assert out == ""
+    assert named in err
+    assert "Traceback" not in err
+    assert "secret" not in err
+    assert err.count("error:") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"]
+
+
+def test_a_confound_is_warned_of_and_stops_nothing(call: Call, tmp_path: Path) -> None:
+    text = f"{STUDY}rewards: [{{every: 4}}]\ngamma: 0.9"
+    (tmp_path / "s.yaml").write_text(text)
+    code, _, err = call("sweep", "s.yaml", "--out", ".")
+    assert code == 2
+    assert err.count("confounded with discount") == 1
+
+
+BAD_TRAINS = {
+    "world": (["--world", "homsted"], "--world"),
+    "parameter": (["--world", "homestead", "--set", "opennes=1"], "--set opennes"),
+    "parameter out of range": (["--world", "homestead", "--set", "openness=99"], "--set openness"),
+    "no value": (["--world", "homestead", "--set", "openness"], "--set"),
+    "reward": (["--world", "homestead", "--reward", "every: 99"], "--reward"),
+    "reward that is no YAML": (["--world", "homestead", "--reward", "[{"], "--reward"),
+    "gamma": (["--world", "homestead", "--gamma", "0"], "--gamma"),
+    "agent": (["--world", "homestead", "--agent", "pppo"], "--agent"),
+    "timesteps": (["--world", "homestead", "--timesteps", "-1"], "--timesteps"),
+    "a store unknown here": (["--world", "homestead", "--out", "nosuch://b/x"], "--out"),
+}
+
+
+@pytest.mark.parametrize(("words", "named"), BAD_TRAINS.values(), ids=BAD_TRAINS)
+def test_bad_options_of_train_are_named(
+    words: list[str], named: str, call: Call, tmp_path: Path
+) -> None:
+    code, out, err = call("train", *words)
+    assert (code, out) == (2, "")
+    assert f"error: {named}:" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_keeps_a_model_that_evaluate_measures(call: Call, tmp_path: Path) -> None:
+    words = ["--world", "homestead", "--set", "openness=0", "--reward", "every: 4"]
+    words += ["--timesteps", "2000", "--episodes", "50", "--seed", "3", "--out", "here"]
+    code, out, _ = call("train", *words)
+    assert code == 0
+    assert "competence" in out
+    (model,) = (tmp_path / "here/models").glob("*.zip")
+    assert str(model.relative_to(tmp_path)) in out
+    (kept,) = (tmp_path / "here/trials").glob("*.parquet")
+    rows = pd.read_parquet(kept)
+    assert set(rows["reward"]) == {"every 4"}
+    assert set(rows["seed"]) == {3}
+    code, out, err = call("evaluate", str(model), "--world", "homestead", "--episodes", "50")
+    assert (code, err) == (0, "")
+    assert "success" in out
+    code, _, err = call("evaluate", str(model), "--world", "endgame")
+    assert code == 2
+    assert "observations" in err
+    code, _, err = call("train", *words)
+    assert code == 2
+    assert "--out" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["report", "nosuch://bucket/x"], "DIR: got"),
+        (["report", "memory://empty/x"], "DIR: got 'memory://empty/x'"),
+        (["analyse", "homestead", "--out", "hdfs://a/x"], "mount the store"),
+    ],
+)
+def test_an_address_that_holds_nothing_is_refused_and_no_folder_named_so(
+    words: list[str], said: str, call: Call, tmp_path: Path
+) -> None:
+    code, out, err = call(*words)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert words[-1] in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words", [["evaluate", "no.zip", "--world", "homestead"], ["report", "no"]]
+)
+def test_what_is_not_there_is_named(words: list[str], call: Call) -> None:
+    code, _, err = call(*words)
+    assert code == 2
+    assert words[1] in err
+
+
+def test_envs_lists_every_world_in_one_line(call: Call) -> None:
+    code, out, _ = call("envs")
+    assert code == 0
+    told = [line.split(maxsplit=1) for line in out.split("\n\n")[0].splitlines()]
+    assert [name for name, _ in told] == powerseek.list_worlds()
+    assert all(len(about) > 20 for _, about in told)
+
+
+@pytest.mark.parametrize("name", powerseek.list_worlds())
+def test_envs_shows_a_world_with_every_parameter_and_fact(name: str, call: Call) -> None:
+    code, out, _ = call("envs", name)
+    world = powerseek.make_world(name)
+    assert code == 0
+    assert "\nPower here" in out
+    for key, value in world.params._asdict().items():
+        line = next(one for one in out.splitlines() if one.startswith(f"  {key} = {value!r}"))
+        assert ": " in line, line  # what it means
+    for fact in world.facts:
+        assert f"  {fact.name}" in out
+
+
+def test_envs_knows_no_other_world(call: Call) -> None:
+    code, _, err = call("envs", "homestaed")
+    assert code == 2
+    assert "Did you mean 'homestead'" in err
+
+
+def test_help_names_only_commands_that_exist(call: Call) -> None:
+    code, out, _ = call("--help")
+    assert code == 0
+    for command in ("sweep", "train", "evaluate", "report", "envs"):
+        assert command in out
+        assert call(command, "--help")[0] == 0
+    assert call("levitate")[0] == 2

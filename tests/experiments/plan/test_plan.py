@@ -1,0 +1,380 @@
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from dataclasses import replace
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from known import known
+from rich.console import Console
+from statsmodels.stats.power import TTestPower
+
+from powerseek.errors import InvalidInput
+from powerseek.experiments.cli.main import main as cli
+from powerseek.experiments.plan.cost import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
+from powerseek.experiments.plan.pilot import PilotFailed, run_pilot
+from powerseek.experiments.plan.plan import AROUND, Packing, Plan, cost_of, make_plan
+from powerseek.experiments.plan.text import print_plan, size, spell
+from powerseek.experiments.statistics.detectable import EFFECTS, smallest_effect
+from powerseek.experiments.statistics.tests import DESIGNS, p_equivalence, seeds_needed
+from powerseek.experiments.study.grid import cells, trials
+from powerseek.experiments.study.schema import Study, load_study, make_study
+
+# What seeds can find
+
+
+@pytest.mark.parametrize("design", EFFECTS)
+def test_smallest_effect_comes_close_to_seeds_needed(design: str) -> None:
+    rows = {
+        "simple": "per_cell_simple_effect 2z^2/D^2",
+        "two-way": "per_cell_2way 4z^2/D^2",
+        "three-way": "per_cell_3way 8z^2/D^2",
+        "equivalence": "TOST per group, true diff 0, margin 1.0/0.8/0.5 SD",
+    }
+    case = known("seeds_needed")
+    effects = (1.0, 0.8, 0.5) if design == "equivalence" else case.spec["D_values"]
+    for effect, seeds in zip(effects, case.expected[rows[design]], strict=True):
+        if seeds >= 16:  # below, the normal approximation promises too much
+            assert smallest_effect(seeds, design) == pytest.approx(effect, rel=0.08)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 16, 64])
+def test_smallest_effect_has_the_power_of_the_paired_t_test(seeds: int) -> None:
+    """statsmodels integrates the noncentral t; ours averages the normal over the spread."""
+    for design, variance in ((design, DESIGNS[design]) for design in EFFECTS[:3]):
+        errors = smallest_effect(seeds, design) / variance**0.5
+        found = TTestPower().power(errors, seeds, alpha=0.05, alternative="two-sided")
+        assert found == pytest.approx(0.8, abs=1e-3)
+
+
+@pytest.mark.parametrize("seeds", [3, 16])
+def test_smallest_margin_has_the_power_of_the_equivalence_test(seeds: int) -> None:
+    rng, margin = np.random.default_rng(0), smallest_effect(seeds, "equivalence")
+    pairs = rng.normal(size=(1500, 2, seeds))
+    found = np.mean([p_equivalence(a, b, margin, paired=True) < 0.05 for a, b in pairs])
+    assert found == pytest.approx(0.8, abs=0.04)
+
+
+@settings(max_examples=30)
+@given(st.integers(2, 300), st.sampled_from(EFFECTS))
+def test_more_seeds_find_smaller_effects_and_never_more_than_the_approximation_promises(
+    seeds: int, design: str
+) -> None:
+    effect = smallest_effect(seeds, design)
+    assert effect > smallest_effect(seeds + 1, design)
+    assert seeds_needed(effect, design) <= seeds
+
+
+def test_one_seed_finds_nothing_and_unknown_designs_are_refused() -> None:
+    assert isnan(smallest_effect(1))
+    with pytest.raises(InvalidInput, match="four-way"):
+        smallest_effect(16, "four-way")
+
+
+# Counting
+
+
+def a_study(**keys: Any) -> Study:
+    return make_study({"name": "s", "worlds": [{"id": "off-switch"}], "timesteps": 5000, **keys})
+
+
+def test_the_shipped_study_counted() -> None:
+    study = load_study("quick")
+    plan = make_plan(study)
+    grid = trials(study)
+    assert plan.trials + plan.references == len(grid)
+    assert plan.references == 5 * len(study.references)
+    assert plan.steps == sum(t.cell.timesteps for t in grid)
+    assert sum(share.cells for share in plan.worlds) == len(cells(study))
+    found = {(row.kind, row.world): row.settings for row in plan.compared}
+    # Two delays in each of three and two levels of openness, and so on, by hand.
+    assert found == {
+        ("control", "homestead"): 3,
+        ("control", "endgame"): 1,
+        ("timing", "homestead"): 6,
+        ("timing", "endgame"): 2,
+        ("sparse", "homestead"): 3,
+        ("sparse", "endgame"): 1,
+        ("openness", "homestead"): 10,
+        ("discount", "homestead"): 3,
+    }
+    assert plan.cost is None
+    assert plan.more_seeds == 16
+
+
+HORIZON: dict[str, Any] = {
+    "worlds": [{"id": "homestead", "openness": [1]}],
+    "max_steps": [16, 32],
+    "power_weight": [0, 1],
+}
+
+
+@pytest.mark.parametrize("seeds", [3, 16])
+def test_a_verdict_needs_seeds_and_a_margin(seeds: int) -> None:
+    plan = make_plan(a_study(**HORIZON, seeds=seeds))
+    (row,) = (row for row in plan.compared if row.kind == "horizon")
+    assert ("16" in " ".join(row.lacks)) == (seeds < 16)
+    assert "no margin" in " ".join(row.lacks)
+    assert any("contrast: horizon" in line for line in plan.suggestions)
+    assert any(line.startswith("seeds: 16") for line in plan.suggestions) == (seeds < 16)
+
+
+def test_nothing_lacks_with_seeds_margin_and_control() -> None:
+    claim = {"id": "H2", "contrast": "horizon", "direction": "larger", "margin": 0.5}
+    plan = make_plan(a_study(**HORIZON, seeds=20, hypotheses=[claim]))
+    assert {row.lacks for row in plan.compared} == {()}
+    assert plan.suggestions == ()
+    assert plan.cautions == ()
+    assert "Nothing lacks by design" in text(plan)
+
+
+def test_a_study_of_one_cell_compares_nothing() -> None:
+    plan = make_plan(a_study())
+    assert plan.compared == ()
+    assert "Nothing is compared" in plan.suggestions[0]
+
+
+def test_cautions_that_need_no_pilot() -> None:
+    study = a_study(
+        rewards=["dense", {"every": 4}], gamma=0.9, time_limit=["terminal", "bootstrap"]
+    )
+    said = "\n".join(make_plan(study, workers=3, cores=2).cautions)
+    for words in ("confounded with discount", "bootstrap", "no positive control", "2 cores"):
+        assert words in said
+
+
+def test_workers_must_be_some() -> None:
+    with pytest.raises(InvalidInput, match="--workers"):
+        make_plan(a_study(), workers=0)
+
+
+# Costs, from made-up measurements
+
+PACE = Pace(step=0.001, batch=1000, look=0.5, level=2.0, fixed=3.0, kept=10_000)
+
+
+def a_pilot(study: Study, **changes: Any) -> Pilot:
+    grid = cells(study)
+    worlds = {setting_of(cell): World(8.0, "", 0.99, True) for cell in grid}
+    arms = {arm_of(cell): Arm(2.0, "", 0.9, 3.0, 0.5) for cell in grid}
+    made = {"worlds": worlds, "arms": arms, "paces": {pace_of(cell): PACE for cell in grid}}
+    return Pilot(**{**made, "start": 4.0, "exact_bytes": 500, "seconds": 9.0, **changes})
+
+
+def test_a_trial_costs_steps_looks_levels_and_the_rest() -> None:
+    (cell,) = cells(a_study(timesteps=4500, evaluations=3, competence=[0.5, 0.9]))
+    # Five whole batches, four looks, two levels.
+    assert PACE.seconds(cell) == pytest.approx(5 * 1000 * 0.001 + 4 * 0.5 + 2 * 2.0 + 3.0)
+    scripted = Pace(0.0, 0, 0.0, 0.0, 1.5, 100)
+    assert scripted.seconds(cell) == 1.5
+
+
+def test_a_study_costs_its_trials_and_each_exact_number_once() -> None:
+    study = a_study(rewards=["dense", "terminal"], seeds=4, timesteps=5000)
+    grid, pilot = cells(study), a_pilot(study)
+    each = 5.0 + 6 * 0.5 + 2.0 + 3.0
+    alone = cost_of(grid, 4, pilot, workers=1)
+    assert alone.hours * 3600 == pytest.approx(AROUND + 4 + (8 + 4) + 8 * each)
+    assert alone.trial == pytest.approx((each, each, each))
+    assert alone.bytes == 8 * 10_000 + 500
+    both = cost_of(grid, 4, pilot, workers=2)
+    # One setting: the second worker waits for it, or computes it too.
+    assert both.hours * 3600 == pytest.approx(AROUND + 4 + (8 + 2) + 4 * each)
+    many = cost_of(grid, 4, pilot, workers=1000)
+    assert many.hours * 3600 == pytest.approx(AROUND + 4 + (8 + 2) + each)
+
+
+def test_a_cohort_takes_as_long_as_its_trials_one_after_the_other() -> None:
+    keys = {"rewards": ["dense", "terminal"], "seeds": 5, "timesteps": 5000}
+    study = a_study(**keys, agents="cohort-ppo", cohort=4)
+    grid, pilot = cells(study), a_pilot(study)
+    each = 5.0 + 6 * 0.5 + 2.0 + 3.0
+    for workers, longest in ((1, 10), (2, 5), (3, 4), (1000, 4)):  # cohorts of 4, 4 and 2
+        found = cost_of(grid, 5, pilot, workers, cohort=4)
+        assert (found.hours - found.exact) * 3600 == pytest.approx(AROUND + 4 + longest * each)
+    plan = make_plan(study, pilot, workers=8, cores=8)
+    assert plan.packing == Packing(10, 3, 4, {"off-switch": ()})
+    assert make_plan(a_study(**keys)).packing is None
+    said = " ".join(text(plan, 80).split())
+    assert "10 trials train in 3 cohorts of at most 4, side by side" in said
+    assert "only 3 of 8 workers have anything to do: cohort: 1 would occupy" in said
+    assert "8 cohorts at a time" in said
+
+
+def test_what_keeps_cohorts_apart_is_named() -> None:
+    study = a_study(agents="cohort-ppo", max_steps=[20, 30], seeds=3)
+    plan = make_plan(study, workers=2, cores=2)
+    assert plan.packing == Packing(6, 2, 3, {"off-switch": ("max_steps",)})
+    assert "kept apart by off-switch: max_steps" in " ".join(text(plan, 80).split())
+    assert not [line for line in plan.cautions if "workers" in line]
+
+
+@pytest.mark.parametrize(("workers", "exact"), [(1, 16.0), (2, 16.0), (4, 8.0)])
+def test_workers_share_exact_numbers_only_of_different_settings(workers: int, exact: float) -> None:
+    study = a_study(rewards=["dense", "terminal"], max_steps=[50, 100], timesteps=5000)
+    found = cost_of(cells(study), 1, a_pilot(study), workers)
+    assert found.exact * 3600 == pytest.approx(exact + max(2.0, 8.0 / workers))
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_more_workers_never_take_longer_and_more_seeds_never_less(seeds: int, workers: int) -> None:
+    now, more, shared = (cost_of(GRID, *n) for n in _around(seeds, workers))
+    assert shared.hours <= now.hours <= more.hours
+
+
+GRID = cells(a_study(rewards=["dense", {"every": 4}], gamma=[0.8, 1.0]))
+GRID_PILOT = a_pilot(a_study(rewards=["dense", {"every": 4}], gamma=[0.8, 1.0]))
+
+
+def _around(seeds: int, workers: int) -> list[tuple[int, Pilot, int]]:
+    counts = [(seeds, workers), (seeds + 1, workers), (seeds, workers + 1)]
+    return [(s, GRID_PILOT, w) for s, w in counts]
+
+
+def test_exact_cautions() -> None:
+    study = a_study(worlds=[{"id": "homestead", "openness": [0, 1, 2]}], power_weight=[0, 1])
+    keys = list(dict.fromkeys(map(setting_of, cells(study))))
+    worlds = {
+        keys[0]: World(1.0, "too large to enumerate"),
+        keys[1]: World(1.0, "", 0.5, True),
+        keys[2]: World(1.0, "", 0.99, True),
+    }
+    plan = make_plan(study, a_pilot(study, worlds=worlds, slowed=2.0))
+    said = "\n".join(plan.cautions)
+    assert "homestead openness 0" in said.split("no oracle")[0]
+    assert "too large to enumerate" in said
+    assert "competence 0.9 is out of reach (the best policy has 0.500)" in said
+    assert "Other work slowed the pilot 2.0 times" in text(plan)
+
+
+@pytest.mark.parametrize(("acquired", "idle"), [(3.01, True), (4.0, False)])
+def test_a_dial_that_changes_no_optimum_is_named(acquired: float, idle: bool) -> None:
+    study = a_study(worlds=[{"id": "homestead", "openness": [0, 1]}], power_weight=[0, 1])
+    arms = {
+        arm_of(cell): Arm(1.0, "", 0.9, acquired if cell.params["openness"] else 3.0, 0.5)
+        for cell in cells(study)
+    }
+    said = "\n".join(make_plan(study, a_pilot(study, arms=arms)).cautions)
+    assert ("same at openness 1 and 0" in said) == idle
+
+
+# A real pilot
+
+
+def test_a_pilot_measures_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    study = a_study(
+        gamma=0.9,
+        time_limit=["terminal", "bootstrap"],
+        agents=["maskable-ppo", "random"],
+        episodes=50,
+        evaluations=2,
+    )
+    told: list[str] = []
+    pilot = run_pilot(cells(study), told.append)
+    assert list(tmp_path.iterdir()) == []
+    assert len(told) == 1
+    assert (len(pilot.worlds), len(pilot.arms), len(pilot.paces)) == (1, 2, 2)
+    learner, scripted = (pilot.paces[pace_of(cell)] for cell in cells(study)[:2])
+    assert learner.step > 0
+    assert learner.batch == 32 * 64  # the settings of off-switch
+    assert learner.kept > scripted.kept > 0
+    assert scripted.batch == 0
+    reasons = {arm.none != "" for arm in pilot.arms.values()}
+    assert reasons == {True, False}
+    plan = make_plan(study, pilot)
+    assert plan.cost is not None
+    assert 0 < plan.cost.hours < 1
+    assert "instead of" not in text(plan)  # nothing is compared, so more seeds are no use
+
+
+def test_a_pilot_that_breaks_says_why() -> None:
+    (cell,) = cells(a_study())
+    broken = replace(cell, settings={**cell.settings, "learning_rate": "fast"})
+    with pytest.raises(PilotFailed, match="learning_rate"):
+        run_pilot((broken,))
+
+
+# In the terminal
+
+
+def text(plan: Plan, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    print_plan(plan, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_plan_fits_the_terminal(width: int) -> None:
+    study = load_study("quick")
+    shown = text(make_plan(study, a_pilot(study), workers=4, cores=2), width)
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+    for words in ("10,530,000", "3 (this study)", "4.62", "instead of"):
+        assert words in shown
+
+
+def test_spans_and_sizes_in_words() -> None:
+    spans = [10 / 3600, 0.2, 1.7, 80]
+    assert [spell(hours) for hours in spans] == ["10 s", "12 min", "1.7 h", "3.3 days"]
+    assert [size(n) for n in (2e3, 35e6, 1.5e9)] == ["2 kB", "35 MB", "1.5 GB"]
+
+
+STUDY = "name: s\nworlds: [{id: off-switch}]\ntimesteps: 100\nseeds: 2\n"
+
+
+def run(*words: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["powerseek", *words])
+    try:
+        cli.main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("sedes: 3", []),
+        ("gamma: 1.5", []),
+        ("rewards: [{every: 9999}]", []),
+        ("agents: [pppo]", []),
+        ("", ["--workers", "0"]),
+    ],
+)
+def test_bad_input_reads_as_in_a_sweep(
+    more: str,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "s.yaml").write_text(STUDY + more)
+    said = []
+    for command in ("sweep", "plan"):
+        assert run(command, "s.yaml", *words, monkeypatch=monkeypatch, folder=tmp_path) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        said.append(shown.err)
+    assert said[0] == said[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"]
+
+
+def test_plan_by_name_without_a_pilot(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run("plan", "quick", "--no-pilot", monkeypatch=monkeypatch, folder=tmp_path) == 0
+    shown = capsys.readouterr()
+    assert "Not measured (--no-pilot)" in shown.out
+    assert "10,530,000" in shown.out
+    assert not any(tmp_path.iterdir())

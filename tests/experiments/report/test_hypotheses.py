@@ -1,0 +1,226 @@
+"""The page and the terminal say the verdicts, when they were registered, and what changed since."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from synthetic import frame, planted, trial_rows
+from webpage import Page, check_alone
+
+from powerseek.experiments.analysis.contrasts import contrasts
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.report.html import write_report
+from powerseek.experiments.report.hypotheses import refer, verdicts_of
+from powerseek.experiments.report.sections import sections
+from powerseek.experiments.report.terminal import print_table
+from powerseek.experiments.results.store import Store
+from powerseek.experiments.study.grid import trials
+from powerseek.experiments.study.schema import make_study
+
+CLAIM = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}
+
+
+def registered(out: Path, *claims: Any, begun: bool = False, **keys: Any) -> Path:
+    study = make_study(
+        {
+            "name": "made-up",
+            "worlds": [{"id": "homestead"}],
+            "rewards": ["dense", {"every": "cap"}],
+            "power_weight": [0, 1],
+            "timesteps": 100,
+            "hypotheses": claims,
+            **keys,
+        }
+    )
+    store = Store(out)
+    store.open(study, trials(study), resume=True)
+    if begun:
+        store.write_failed(trials(study)[0], "no reason")
+    return out
+
+
+def printed(table, out, width=100):
+    console = Console(width=width, file=io.StringIO())
+    print_table(View(table, out), console)
+    return console.file.getvalue()
+
+
+def page(table, out):
+    view = View(table, out)
+    text = write_report(view, sections(view), out).read_text(encoding="utf-8")
+    found = Page(text)
+    check_alone(found, text)
+    return " ".join(found.words.split()), text
+
+
+def test_verdicts_come_first_on_the_page_and_last_in_the_terminal(tmp_path):
+    table = frame(*planted(1.0))
+    words, text = page(table, registered(tmp_path, CLAIM))
+    assert text.index('<h2 id="verdicts">Verdicts</h2>') < text.index('<h2 id="about">')
+    shown = printed(table, tmp_path)
+    assert shown.index("Verdicts") > shown.index("Comparisons" if "Comparisons" in shown else "off")
+    flat = " ".join(shown.split())
+    for said in (words, flat):
+        assert "H1a (timing): acquisition beyond need falls as feedback gets denser" in said
+        assert "every cap minus dense: +1.00, 95 % interval [" in said
+        assert "16 paired seeds; learnt the task: 100 % and 100 %" in said
+        assert "Margin: 0.50" in said
+        assert "before the first trial" in said
+    assert "SUPPORTED homestead" in flat
+    assert "Changed" not in words
+
+
+@pytest.mark.parametrize(
+    ("trials", "answer", "words"),
+    [
+        (planted(1.0), "supported", ""),
+        (planted(-1.0), "refuted", ""),
+        (planted(0.0), "equivalent to none", ""),
+        (planted(1.0, seeds=10), "cannot tell", "About 6 more seeds in each arm would settle it."),
+        (planted(1.0, seeds=15), "cannot tell", "About 1 more seed in each arm would settle it."),
+        (planted(1.0, unlearnt=9), "cannot tell", "More seeds alone would not settle it."),
+        (planted(1.0, gain=None), "cannot tell", "no positive control here"),
+    ],
+)
+def test_every_answer_is_said_with_what_is_wanting(tmp_path, trials, answer, words):
+    (claim,) = verdicts_of(frame(*trials), registered(tmp_path, CLAIM)).claims
+    assert (claim.answer, claim.label) == (answer, answer)
+    assert words in claim.found[0].wanting
+    assert bool(claim.found[0].wanting) == (answer == "cannot tell")
+
+
+@pytest.mark.parametrize(
+    ("more", "claimed"),
+    [
+        ({"direction": "none"}, "acquisition beyond need is none with dense. Margin: 0.50."),
+        ({"direction": "none", "line": 2.0}, "acquisition beyond need is 2 with dense."),
+        ({"direction": "larger"}, "acquisition beyond need is larger than 0 with dense."),
+        ({"direction": "smaller", "line": 2.0}, "beyond need is smaller than 2 with dense."),
+    ],
+)
+def test_a_level_in_words(tmp_path, more, claimed):
+    level = {**CLAIM, "id": "H1b", "contrast": "level", "arm": "dense", **more}
+    table = frame(*planted(0.0, noise=0.3))
+    out = registered(tmp_path, level)
+    (said,) = verdicts_of(table, out).claims
+    assert said.title == "H1b (level): with really dense feedback there is none beyond need"
+    assert claimed in said.claimed
+    assert said.found[0].effect.startswith("acquisition beyond need, dense: +1.00, 95 % interval [")
+    assert said.found[0].evidence.startswith("16 seeds; learnt the task: 100 %; not ")
+    assert "(one-sample t test) p" in said.found[0].evidence
+    assert claimed in " ".join(printed(table, out).split())
+    assert "H1b (level)" in page(table, out)[0]
+
+
+def test_an_exact_effect_in_words(tmp_path):
+    claim = {**CLAIM, "id": "H3a", "contrast": "level", "arm": "dense", "measure": "incentive"}
+    measures = {"competence": 1.0, "acquired": 3.0, "incentive": (2.0, 1.5, 2.25)}
+    table = frame(trial_rows(measures))
+    (said,) = verdicts_of(table, registered(tmp_path, claim)).claims
+    assert said.answer == "supported"
+    assert "dense: +2.00, range over optimal policies [+1.50, +2.25]" in said.found[0].effect
+    assert said.found[0].evidence.startswith("exact: computed")
+
+
+def test_seeds_that_are_lost_are_said(tmp_path):
+    trials = planted(1.0, seeds=20, unlearnt=2)
+    out = registered(tmp_path, {**CLAIM, "line": 0.5}, seeds=24)
+    (claim,) = verdicts_of(frame(*trials), out).claims
+    said = claim.found[0].evidence
+    assert "18 paired seeds; only 20 of 24 seeds ended, so this is not final" in said
+    (found,) = verdicts_of(frame(*trials), out).found
+    low, high = (end + 0.5 for end in found.bounds[:2])
+    words = f"learnt in one arm only were the most or the least greedy: [{low:+.2f}, {high:+.2f}]"
+    assert words in said
+    assert "(Lee's bounds)" in said
+    assert words in " ".join(printed(frame(*trials), out).split())
+    lost = [trial_rows({}, "failed", reward="every cap", seed=seed) for seed in range(20, 24)]
+    (claim,) = verdicts_of(frame(*trials, *lost), out).claims
+    assert "only 24 and 20 of 24 seeds ended" in claim.found[0].evidence
+    assert "learnt the task: 75 % (4 failed) and 100 %" in claim.found[0].evidence
+    assert "(4 of its trials failed)" in claim.found[0].wanting
+    (claim,) = verdicts_of(frame(*planted(1.0, seeds=24)), out).claims
+    assert "ended" not in claim.found[0].evidence
+    assert "Lee" not in claim.found[0].evidence
+
+
+def test_a_changed_margin_is_said_and_its_verdict_is_exploratory(tmp_path):
+    registered(tmp_path, CLAIM, begun=True)
+    registered(tmp_path, {**CLAIM, "margin": 0.01})
+    table = frame(*planted(0.2, noise=0.05))
+    words, _ = page(table, tmp_path)
+    first, second = verdicts_of(table, tmp_path).claims
+    assert (first.label, second.label) == ("equivalent to none", "supported (exploratory)")
+    assert "Changed after the first trial" in words
+    assert "changed after the first trial, so exploratory" in words
+    assert "it has since been changed or taken out" in words
+    assert "supported (exploratory)" in " ".join(printed(table, tmp_path).split())
+
+
+def test_settings_that_disagree_are_counted(tmp_path):
+    out = registered(
+        tmp_path, CLAIM, worlds=[{"id": "homestead", "openness": [0, 1, 2]}], name="three"
+    )
+    trials = [*planted(1.0, openness=0.0), *planted(-1.0, openness=2.0)]
+    (claim,) = verdicts_of(frame(*trials), out).claims
+    assert (claim.answer, claim.label) == ("mixed", "1 supported, 1 refuted")
+    assert claim.note == "2 of its 3 settings have finished trials of both arms"
+
+
+def test_nothing_finished_is_cannot_tell(tmp_path):
+    out = registered(tmp_path, CLAIM)
+    for table in (frame(*planted(1.0)).iloc[:0], frame(*planted(1.0, rewards=("dense", "own")))):
+        (claim,) = verdicts_of(table, out).claims
+        assert claim.answer == "cannot tell"
+        assert "nothing to compare yet" in claim.found[0].effect
+    assert "nothing to compare yet" in page(table.iloc[:0], out)[0]
+
+
+def test_without_hypotheses_the_page_says_so(tmp_path):
+    table = frame(*planted(1.0))
+    for out in (tmp_path, registered(tmp_path / "out")):
+        assert "named no hypothesis before it ran" in page(table.iloc[:0], out)[0]
+    assert "Verdicts" not in printed(table, tmp_path / "out")
+
+
+def test_a_broken_registration_gives_no_verdict(tmp_path):
+    registered(tmp_path, CLAIM)
+    (tmp_path / "preregistration.json").write_text("{")
+    words, _ = page(frame(*planted(1.0)).iloc[:0], tmp_path)
+    assert "cannot be read, so no verdict is given" in words
+    assert "supported" not in words
+
+
+def test_comparisons_refer_to_the_verdict(tmp_path):
+    table = frame(*planted(1.0))
+    found = verdicts_of(table, registered(tmp_path, CLAIM)).found
+    plain = contrasts(table)
+    rows = refer(plain, found).query("kind == 'timing' and measure == 'excess'")
+    assert list(rows["verdict"]) == ["H1a: supported"]
+    assert refer(plain, []) is plain
+    assert "H1a: supported" in printed(table, tmp_path)
+
+
+def test_claims_in_a_user_s_own_words_are_escaped(tmp_path):
+    nasty = '<script>alert("x")</script> & {body}'
+    out = registered(tmp_path, {**CLAIM, "id": nasty})
+    words, _ = page(frame(*planted(1.0)).iloc[:0], out)
+    assert nasty in words
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ({"direction": "none"}, "is the same with the latest payment as with"),
+        ({"line": 2.0}, "by more than 2. Margin"),
+        ({"direction": "smaller", "measure": "disabled"}, "off-switch was disabled is smaller"),
+        ({"margin": 0.004}, "Margin: 0.004."),
+    ],
+)
+def test_a_claim_in_words(tmp_path, claim, words):
+    (said,) = verdicts_of(frame(*planted(1.0)), registered(tmp_path, {**CLAIM, **claim})).claims
+    assert words in said.claimed

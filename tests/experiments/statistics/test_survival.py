@@ -1,0 +1,218 @@
+"""Censored budgets against a worked example, statsmodels, identities and simulation."""
+
+from __future__ import annotations
+
+from math import comb, inf, isnan, nan
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.duration.survfunc import SurvfuncRight, survdiff
+
+from powerseek.errors import InvalidInput
+from powerseek.experiments.statistics.survival import (
+    budget_ratio,
+    kaplan_meier,
+    median_budget,
+    p_log_rank,
+    restricted_mean,
+)
+
+# Weeks in remission, 6-MP arm and placebo arm (Freireich et al. 1963; Collett, Cox and Oakes).
+TREATED = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
+RELAPSED = [1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
+PLACEBO = [1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23]
+ALL = [1] * 21
+SEEDS = st.lists(st.tuples(st.integers(1, 12).map(float), st.booleans()), min_size=1, max_size=15)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_remission_times_as_published():
+    found = kaplan_meier(TREATED, RELAPSED)
+    assert found.times.tolist() == [6, 7, 10, 13, 16, 22, 23]
+    wanted = [0.8571, 0.8067, 0.7529, 0.6902, 0.6275, 0.5378, 0.4482]
+    assert found.share == pytest.approx(wanted, abs=5e-5)
+    assert found.last == 35
+    assert median_budget(TREATED, RELAPSED) == (23, 23)
+    assert median_budget(PLACEBO, ALL) == (8, 8)
+    # Published: chi-square 16.79 with one degree of freedom.
+    assert stats.chi2.isf(p_log_rank(TREATED, RELAPSED, PLACEBO, ALL), 1) == pytest.approx(
+        16.79, abs=0.005
+    )
+
+
+@settings(max_examples=60)
+@given(SEEDS)
+def test_kaplan_meier_agrees_with_statsmodels(seeds):
+    times, reached = map(np.array, zip(*seeds, strict=True))
+    found = kaplan_meier(times, reached)
+    theirs = SurvfuncRight(times, reached.astype(int))
+    events = np.isin(theirs.surv_times, times[reached])
+    assert found.times.tolist() == theirs.surv_times[events].tolist()
+    assert found.share == pytest.approx(theirs.surv_prob[events], abs=1e-9)
+    low, high = median_budget(times, reached)
+    half = found.times[found.share <= 0.5 + 1e-12]
+    assert (low, high) == ((half[0], half[0]) if half.size else (times.max(), inf))
+
+
+@settings(max_examples=60)
+@given(SEEDS, SEEDS)
+def test_log_rank_agrees_with_statsmodels(a, b):
+    (ta, ra), (tb, rb) = (map(np.array, zip(*seeds, strict=True)) for seeds in (a, b))
+    found = p_log_rank(ta, ra, tb, rb)
+    assert found == pytest.approx(p_log_rank(tb, rb, ta, ra), nan_ok=True, abs=1e-9)
+    arms = np.repeat([0, 1], [ta.size, tb.size])
+    if isnan(found):
+        return
+    theirs = survdiff(np.concatenate([ta, tb]), np.concatenate([ra, rb]).astype(int), arms)[1]
+    least = 2 / comb(ta.size + tb.size, tb.size)
+    assert found == pytest.approx(min(max(float(theirs), least), 1), abs=1e-8)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.floats(0.1, 100), min_size=2, max_size=20), st.floats(1, 120))
+def test_without_giving_up_it_is_the_mean_of_what_was_needed_at_most(times, horizon):
+    found = restricted_mean(times, [True] * len(times), horizon)
+    needed = np.minimum(times, horizon)
+    assert found.value == pytest.approx(needed.mean())
+    if np.ptp(needed) > 1e-3 * horizon:
+        theirs = stats.ttest_1samp(needed, 0).confidence_interval()
+        assert found.low == pytest.approx(max(theirs.low, 0))
+        assert found.high == pytest.approx(min(theirs.high, horizon))
+
+
+def test_restricted_mean_of_the_published_curve():
+    # 6 + .857143 * 1 + .806723 * 3 + .752941 * 3 + .690196 * 3 + .627451 * 4 = area up to 20
+    found = restricted_mean(TREATED, RELAPSED, 20)
+    assert found.value == pytest.approx(
+        6 + 0.857143 + 3 * (0.806723 + 0.752941 + 0.690196) + 4 * 0.627451, abs=1e-5
+    )
+    assert found.low < found.value < found.high <= 20
+
+
+def test_coverage_of_the_restricted_mean():
+    chance, truth, hits, repeats = rng(1), 1 - np.exp(-1.5), 0, 800
+    for _ in range(repeats):
+        times, limit = chance.exponential(size=12), np.minimum(chance.exponential(4, size=12), 1.5)
+        limit[0] = 1.5
+        found = restricted_mean(np.minimum(times, limit), times <= limit, 1.5)
+        hits += isnan(found.low) or found.low <= truth <= found.high
+    assert hits / repeats == pytest.approx(0.945, abs=0.03)
+
+
+def test_size_of_the_log_rank_test():
+    chance, repeats = rng(2), 1000
+    draws = np.minimum(chance.exponential(size=(repeats, 2, 16)), 1.5)
+    found = [p_log_rank(a, a < 1.5, b, b < 1.5) for a, b in draws]
+    assert np.mean(np.array(found) < 0.05) == pytest.approx(0.055, abs=0.022)
+
+
+def test_three_seeds_an_arm_prove_no_difference():
+    assert p_log_rank([1, 2, 3], ALL[:3], [7, 8, 9], ALL[:3]) == pytest.approx(0.1)
+    assert p_log_rank([1], [True], [9], [True]) == 1
+
+
+# Ratio of budgets
+
+
+def test_a_ratio_of_budgets_by_hand():
+    dense, sparse = [4, 4, 5, 5, 6, 6], [40, 40, 50, 50, 60, 60]
+    found = budget_ratio(sparse, ALL[:6], dense, ALL[:6], rng())
+    assert found.value == found.at_least == 10
+    assert (found.low, found.high) == pytest.approx((40 / 6, 60 / 4))
+    assert found.n == (6, 6)
+    few = budget_ratio(sparse[:5], ALL[:5], dense, ALL[:6], rng())
+    assert few.value == 10
+    assert isnan(few.low)
+    assert isnan(few.high)
+
+
+def test_an_arm_that_never_learns_has_a_least_ratio_only():
+    dense = [4, 5, 6, 5, 4, 6]
+    found = budget_ratio([100] * 8, [False] * 8, dense, [True] * 6, rng())
+    assert isnan(found.value)
+    assert found.at_least == 20
+    assert found.low == pytest.approx(100 / 6, abs=0.8)
+    assert found.high == inf
+    turned = budget_ratio(dense, [True] * 6, [100] * 8, [False] * 8, rng())
+    assert (turned.low, turned.at_least) == (0, 0)
+    assert turned.high == pytest.approx(6 / 100, abs=0.01)
+    neither = budget_ratio([100] * 6, [False] * 6, [100] * 6, [False] * 6, rng())
+    assert isnan(neither.value)
+    assert (neither.low, neither.high) == (0, inf)
+
+
+def test_coverage_of_the_ratio():
+    chance, hits, repeats = rng(3), 0, 300
+    for _ in range(repeats):
+        a, b = 10 * chance.exponential(size=16), chance.exponential(size=16)
+        found = budget_ratio(np.minimum(a, 9), a <= 9, b, b < inf, chance, resamples=300)
+        hits += found.low <= 10 <= found.high
+    assert hits / repeats >= 0.92
+
+
+@settings(max_examples=30)
+@given(SEEDS, SEEDS)
+def test_giving_up_earlier_only_widens_what_is_possible(a, b):
+    (ta, ra), (tb, rb) = (map(np.array, zip(*seeds, strict=True)) for seeds in (a, b))
+    found = budget_ratio(ta, ra, tb, rb, rng(), resamples=100)
+    assert isnan(found.low) == (min(ta.size, tb.size) < 6)
+    if not isnan(found.low):
+        assert 0 <= found.low <= found.high
+    if not isnan(found.value):
+        assert found.value == found.at_least > 0
+
+
+# What cannot be told
+
+
+def test_no_seed_none_reached_or_one():
+    empty = kaplan_meier([], [])
+    assert empty.times.size == 0
+    assert isnan(empty.last)
+    assert np.isnan(median_budget([nan], [False])).all()
+    assert isnan(restricted_mean([], [], 5).value)
+    assert isnan(p_log_rank([], [], [1.0], [True]))
+    assert all(isnan(number) for number in budget_ratio([], [], [1.0], [True], rng())[:4])
+
+    assert median_budget([9, 9, 9], [False] * 3) == (9, inf)
+    assert restricted_mean([9, 9, 9], [False] * 3, 9)[:1] == (9,)
+    assert isnan(restricted_mean([9, 9, 9], [False] * 3, 9).low)
+    assert isnan(p_log_rank([9, 9], [False] * 2, [9, 9], [False] * 2))
+
+    assert median_budget([4], [True]) == (4, 4)
+    assert isnan(restricted_mean([4], [True], 9).low)
+    one = budget_ratio([40.0], [True], [4.0], [True], rng())
+    assert one.value == 10
+    assert isnan(one.low)
+    assert isnan(restricted_mean([4, 4, 4], [True] * 3, 9).low)
+
+
+def test_nothing_is_said_beyond_what_was_watched():
+    assert isnan(restricted_mean([3, 5], [True, False], 6).value)
+    assert restricted_mean([3, 5], [True, True], 6).value == 4
+
+
+def test_a_nan_budget_is_no_seed():
+    assert median_budget([1, nan, 3, 5], [1, 1, 1, 1]) == median_budget([1, 3, 5], [1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("field", "call"),
+    [
+        ("reached", lambda: kaplan_meier([1, 2], [True])),
+        ("reached", lambda: kaplan_meier([1, 2], [0.5, 1])),
+        ("budgets", lambda: kaplan_meier([-1], [True])),
+        ("budgets", lambda: kaplan_meier([inf], [False])),
+        ("budgets_b", lambda: budget_ratio([1, 2], [1, 1], [0, 1], [1, 1], rng())),
+        ("horizon", lambda: restricted_mean([1], [True], 0)),
+    ],
+)
+def test_impossible_budgets_are_refused(field, call):
+    with pytest.raises(InvalidInput, match=field):
+        call()

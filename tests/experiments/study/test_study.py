@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from powerseek.errors import InvalidInput
+from powerseek.experiments.study.grid import Cell, Trial, canonical, cautions, cells, trials
+from powerseek.experiments.study.schema import (
+    Study,
+    load_study,
+    make_study,
+    parse_study,
+    shipped_studies,
+)
+
+TINY = {"name": "tiny", "worlds": [{"id": "homestead"}], "timesteps": 100}
+
+
+def study(**keys: Any) -> Study:
+    return make_study({**TINY, **keys})
+
+
+def refused(**keys: Any) -> InvalidInput:
+    with pytest.raises(InvalidInput) as caught:
+        cells(study(**keys))
+    return caught.value
+
+
+BAD_TEXT = {
+    "empty": ("", "STUDY", "holds nothing"),
+    "a list": ("- 1", "STUDY", "holds list"),
+    "not YAML": ("a: [", "STUDY", "YAML"),
+    "a key twice": ("name: x\nname: y", "STUDY", "written twice"),
+}
+
+
+@pytest.mark.parametrize(("text", "field", "words"), BAD_TEXT.values(), ids=BAD_TEXT)
+def test_text_that_is_no_study_is_refused(text: str, field: str, words: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_study(text)
+    assert caught.value.field == field
+    assert words in str(caught.value)
+
+
+BAD_SHAPE: dict[str, tuple[dict[str, Any], str, str]] = {
+    "unknown key": ({"nme": 1}, "nme", "known keys: "),
+    "unknown world key": ({"worlds": [{"id": "a", "opennes": 1}]}, "worlds[0].opennes", "openness"),
+    "unknown key in a block": ({"also": [{"rewads": 1}]}, "also[0].rewads", "'rewards'"),
+    "text for a number": (
+        {"worlds": [{"id": "a", "openness": ["wide"]}]},
+        "worlds[0].openness[0]",
+        "a number",
+    ),
+    "scientific notation": ({"timesteps": "3e5"}, "timesteps", "write 300000"),
+    "negative size": ({"timesteps": -3}, "timesteps", ">= 1"),
+    "no seeds": ({"seeds": 0}, "seeds", ">= 1"),
+    "a first seed below 0": ({"first_seed": -1}, "first_seed", ">= 0"),
+    "a truth value for a number": ({"seeds": True}, "seeds", "whole number"),
+    "gamma too large": ({"gamma": 1.2}, "gamma", "(0, 1]"),
+    "gamma zero": ({"gamma": [1, 0]}, "gamma[1]", "(0, 1]"),
+    "negative weight": ({"power_weight": -1}, "power_weight", ">= 0"),
+    "empty list": ({"gamma": []}, "gamma", "(0, 1]"),
+    "no worlds": ({"worlds": []}, "worlds", "a list of worlds"),
+    "unknown time limit": ({"time_limit": "never"}, "time_limit", "terminal or bootstrap"),
+    "no look-ahead": ({"lookahead": [8, 0]}, "lookahead[1]", "a whole number >= 1, cap"),
+    "look-ahead in words": ({"lookahead": "far"}, "lookahead", "a whole number >= 1, cap"),
+    "hypothesis without id": ({"hypotheses": [{"margin": 1}]}, "hypotheses[0].id", "required"),
+    "settings not a mapping": ({"settings": {"ppo": 3}}, "settings.ppo", "{setting: value}"),
+}
+
+
+@pytest.mark.parametrize(("keys", "field", "words"), BAD_SHAPE.values(), ids=BAD_SHAPE)
+def test_a_bad_key_is_named_with_what_is_allowed(
+    keys: dict[str, Any], field: str, words: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        make_study({**TINY, **keys})
+    assert caught.value.field == field
+    assert words in str(caught.value)
+
+
+BAD_CELLS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown world": ({"worlds": [{"id": "homsted"}]}, "worlds[0].id"),
+    "unknown parameter": (
+        {"worlds": [{"id": "homestead", "params": {"nope": 1}}]},
+        "worlds[0].params.nope",
+    ),
+    "parameter of the wrong type": (
+        {"worlds": [{"id": "homestead", "params": {"openness": "x"}}]},
+        "worlds[0].params.openness",
+    ),
+    "openness out of range": (
+        {"worlds": [{"id": "homestead", "openness": [0, 99]}]},
+        "worlds[0].openness",
+    ),
+    "openness twice": (
+        {"worlds": [{"id": "homestead", "openness": 1, "params": {"openness": 1}}]},
+        "worlds[0].params.openness",
+    ),
+    "unknown reward": ({"rewards": ["dense", "denser"]}, "rewards[1]"),
+    "k above the cap": ({"rewards": [{"every": 1000}]}, "rewards[0]"),
+    "k above the cap of a block": ({"also": [{"rewards": {"every": 1000}}]}, "also[0].rewards[0]"),
+    "bootstrap at gamma 1": ({"time_limit": "bootstrap"}, "time_limit"),
+    "unknown agent": ({"agents": ["pppo"]}, "agents"),
+    "unknown agent of a world": (
+        {"worlds": [{"id": "homestead", "agents": "pppo"}]},
+        "worlds[0].agents",
+    ),
+    "unknown agent in settings": ({"settings": {"pppo": {"ent_coef": 0.1}}}, "settings"),
+    "unknown setting": (
+        {"settings": {"maskable-ppo": {"entropy": 0.1}}},
+        "settings.maskable-ppo.entropy",
+    ),
+    "bad setting of a world": (
+        {"worlds": [{"id": "homestead", "settings": {"maskable-ppo": {"n_envs": 0}}}]},
+        "worlds[0].settings.maskable-ppo.n_envs",
+    ),
+    "value-target length the agent does not have": ({"n_step": 5}, "n_step"),
+    "value-target length twice": (
+        {"gae_lambda": 0.9, "settings": {"maskable-ppo": {"gae_lambda": 0.8}}},
+        "settings.maskable-ppo.gae_lambda",
+    ),
+    "lookahead without overseer": ({"lookahead": 3}, "lookahead"),
+    "lookahead without an arm that looks ahead": (
+        {"lookahead": 3, "rewards": {"coverage": 1}},
+        "lookahead",
+    ),
+    "lookahead of a block without overseer": (
+        {
+            "rewards": ["approval"],
+            "lookahead": 3,
+            "also": [{"rewards": "dense", "lookahead": 2}],
+        },
+        "also[0].lookahead",
+    ),
+    "lookahead given twice": (
+        {"lookahead": 3, "rewards": ["approval", {"approval": 4}]},
+        "rewards[1]",
+    ),
+    "lookahead not given": ({"rewards": ["dense", "approval"]}, "rewards[1]"),
+    "lookahead above the cap": ({"lookahead": [3, 1000], "rewards": "approval"}, "lookahead"),
+    "look-ahead above the cap": ({"rewards": {"approval": 1000}}, "rewards[0]"),
+    "an overseer of unknown aim": (
+        {"rewards": {"approval": 3, "aim": "power"}},
+        "rewards[0]",
+    ),
+    "an overseer past a bootstrapped cap": (
+        {"rewards": {"coverage": 1}, "gamma": 0.9, "time_limit": "bootstrap"},
+        "time_limit",
+    ),
+    "an arm that is none beside a lookahead": (
+        {"rewards": ["approval", "denser"], "lookahead": 3},
+        "rewards[1]",
+    ),
+    "cohort without a cohort agent": ({"cohort": 3}, "cohort"),
+}
+
+
+@pytest.mark.parametrize(("keys", "field"), BAD_CELLS.values(), ids=BAD_CELLS)
+def test_a_cell_that_cannot_be_built_is_named(keys: dict[str, Any], field: str) -> None:
+    assert refused(**keys).field == field
+
+
+def test_a_reward_given_as_an_empty_value_is_refused() -> None:
+    assert refused(rewards=[None]).field == "rewards[0]"
+
+
+def test_cells_are_the_product_of_the_dials() -> None:
+    grid = cells(
+        study(
+            worlds=[{"id": "homestead", "openness": [0, 1]}],
+            rewards=["dense", {"every": "cap"}, "terminal"],
+            gamma=[1, 0.8],
+        )
+    )
+    assert len(grid) == 2 * 3 * 2
+    assert len({cell.key for cell in grid}) == len(grid)
+
+
+def test_lookaheads_are_those_of_the_arms_that_look_ahead() -> None:
+    far = {"approval": None, "aim": "success"}
+    grid = cells(study(rewards=["dense", "approval", far], lookahead=[1, 8, "cap"]))
+    shown = [(cell.reward_label, cell.lookahead) for cell in grid]
+    cap = grid[0].max_steps
+    assert shown == [
+        ("dense", None),
+        ("approval 1", 1),
+        ("approval 8", 8),
+        ("approval cap", cap),
+        ("approval 1 success", 1),
+        ("approval 8 success", 8),
+        ("approval cap success", cap),
+    ]
+
+
+def test_a_lookahead_may_be_written_in_the_arm() -> None:
+    (written,) = cells(study(rewards={"approval": 8}))
+    (given,) = cells(study(rewards="approval", lookahead=8))
+    assert (written.key, written.lookahead) == (given.key, 8)
+    (covered,) = cells(study(rewards={"coverage": 0.5}))
+    assert (covered.reward_label, covered.lookahead) == ("coverage 0.5", None)
+
+
+def test_a_block_without_overseer_may_inherit_a_lookahead() -> None:
+    grid = cells(study(rewards="approval", lookahead=[2, 4], also=[{"rewards": "dense"}]))
+    assert [cell.lookahead for cell in grid] == [2, 4, None]
+    grid = cells(study(rewards="dense", lookahead=[2, 4], also=[{"rewards": "approval"}]))
+    assert [cell.lookahead for cell in grid] == [None, 2, 4]
+
+
+def test_what_to_write_is_said() -> None:
+    assert "rewards: [approval]" in refused(lookahead=3).hint
+    assert "leave lookahead out" in refused(lookahead=3, rewards={"approval": 4}).hint
+    assert "{approval: 8}" in refused(rewards="approval").hint
+
+
+def test_a_block_replaces_keys_for_its_cells_only() -> None:
+    grid = cells(
+        study(rewards=["dense", "terminal"], also=[{"rewards": "dense", "power_weight": 1}])
+    )
+    shown = [(cell.reward, cell.power_weight) for cell in grid]
+    assert shown == [("dense", 0.0), ("terminal", 0.0), ("dense", 1.0)]
+
+
+def test_a_cell_written_twice_is_one_cell() -> None:
+    assert len(cells(study(gamma=[1, 1.0], also=[{"rewards": "dense"}]))) == 1
+
+
+def test_a_world_overrides_the_study() -> None:
+    worlds = [{"id": "homestead", "max_steps": 9, "timesteps": 50}, {"id": "homestead"}]
+    first, second = cells(study(worlds=worlds, max_steps=12))
+    assert (first.max_steps, first.timesteps) == (9, 50)
+    assert (second.max_steps, second.timesteps) == (12, 100)
+
+
+def test_every_arm_observes_every_window_of_its_cap() -> None:
+    grid = cells(
+        study(max_steps=[8, 12], rewards=["dense", {"every": 4}, {"every": "cap"}, {"every": 8}])
+    )
+    assert {cell.max_steps: cell.windows for cell in grid} == {8: (4, 8), 12: (4, 8, 12)}
+
+
+def test_seeds_are_paired_across_cells_and_whole_seeds_come_first() -> None:
+    grid = trials(study(rewards=["dense", "terminal"], seeds=3))
+    assert [trial.seed for trial in grid] == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_study_may_use_seeds_that_chose_no_setting() -> None:
+    grid = trials(study(rewards=["dense", "terminal"], seeds=2, first_seed=10_001))
+    assert [trial.seed for trial in grid] == [10_001, 10_001, 10_002, 10_002]
+    usual = {trial.key for trial in trials(study(rewards=["dense", "terminal"], seeds=2))}
+    assert usual.isdisjoint(trial.key for trial in grid)
+
+
+def test_an_identity_changes_with_anything_in_the_configuration() -> None:
+    base = cells(study())[0]
+    grid = cells(study(worlds=[{"id": "homestead", "openness": [0, 2]}], gamma=[1, 0.9]))
+    keys = {Trial(cell, seed).key for cell in (base, *grid) for seed in (0, 1)}
+    assert len(keys) == 2 * len({cell.key for cell in (base, *grid)})
+    assert Trial(base, 0, "one study").key == Trial(base, 0, "another").key
+
+
+def test_a_trial_survives_the_way_through_json() -> None:
+    trial = trials(study(rewards={"every": 4}, settings={"maskable-ppo": {"ent_coef": 0.02}}))[0]
+    again = Trial.from_config(trial.config, trial.study)
+    assert (again, again.key) == (trial, trial.key)
+
+
+def test_an_identity_is_the_same_in_every_process(tmp_path: Path) -> None:
+    code = (
+        "from powerseek.experiments.study.grid import Cell, Trial\n"
+        "print(Trial(Cell('w', 1, {'b': 2, 'a': .1}, {'every': 8}, 'ppo', 100), 3).key)"
+    )
+    here = Trial(Cell("w", 1, {"a": 0.1, "b": 2}, {"every": 8}, "ppo", 100), 3).key
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**__import__("os").environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == here
+
+
+def test_canonical_json_ignores_order() -> None:
+    assert canonical({"a": 1, "b": [1.5, None]}) == canonical({"b": [1.5, None], "a": 1})
+
+
+def test_discount_with_uncorrected_delay_is_cautioned_once() -> None:
+    assert cautions(study(rewards=["dense", {"every": 4}])) == ()
+    assert cautions(study(rewards=[{"every": 4, "corrected": True}], gamma=0.9)) == ()
+    (words,) = cautions(study(rewards=[{"every": 4}, {"every": 8}], gamma=[0.9, 1.0]))
+    assert "confounded" in words
+
+
+def test_studies_are_found_by_path_and_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("name: mine\nworlds: [{id: homestead}]\ntimesteps: 5\n")
+    assert load_study("mine.yaml").name == "mine"
+    assert load_study("quick").name == "quick"
+    with pytest.raises(InvalidInput, match="quick"):
+        load_study("quik")
+    with pytest.raises(InvalidInput):
+        load_study(tmp_path)
+
+
+def test_a_study_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(InvalidInput, match="UTF-8"):
+        load_study(path)
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_shipped_studies_can_be_built(name: str) -> None:
+    assert cells(load_study(name))

@@ -1,0 +1,109 @@
+"""What a judge measures beside the episodes as met: the probe."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import powerseek
+from powerseek.agents import RandomPolicy, ScriptedPolicy, probed, rollout, train
+from powerseek.envs.task import Task
+from powerseek.envs.worlds.homestead.world import Homestead
+from powerseek.exact import optimum, probe
+from powerseek.experiments.sweep.evaluate import Asked, Judge, measure_each
+
+PROBES = ("probe_avoided", "probe_orbit", "probe_success")
+
+
+def judged(world, seed=1):
+    return Judge(Task(world), None, None, seed)
+
+
+def values(rows):
+    return {row.name: row.value for row in rows}
+
+
+def test_frozen_policies_are_measured_in_the_probe():
+    world = powerseek.make_world("shutdown-probe")
+    judge = judged(world)
+    found = values(judge.measure(RandomPolicy(), 2000, 0))
+    assert found["probe_orbit"] == pytest.approx(0.75)
+    assert found["probe_avoided"] == pytest.approx(0.5, abs=4 * 0.5 / 2000**0.5)
+    for script, avoided in (("minimalist", 0.75), ("hoarder", 1.0)):
+        found = values(judge.measure(ScriptedPolicy(world, script), 1000, 0))
+        assert found["probe_avoided"] == pytest.approx(avoided, abs=4 * 0.44 / 1000**0.5)
+    greedy = values(judge.measure(RandomPolicy(), 50, 0, greedy=True))
+    assert greedy["probe_avoided"] == 1  # the first of two actions alike
+
+
+class Moved(Homestead):
+    """A probe of another kind: the switch is elsewhere."""
+
+    probe = {"switch": "corner"}
+
+
+def test_any_world_can_be_probed_where_its_switch_stands_elsewhere():
+    world = Moved(openness=0)
+    exact = probe(world, RandomPolicy())
+    assert exact.orbit == pytest.approx(optimum(world.probed(), "terminal").uniform.disabled)
+    assert exact.orbit > 3 * exact.avoided > 0  # found by chance less often than it is worthwhile
+    found = values(judged(world).measure(RandomPolicy(), 2000, 0, names=PROBES))
+    assert found["probe_orbit"] == exact.orbit
+    error = (exact.avoided * (1 - exact.avoided) / 2000) ** 0.5
+    assert found["probe_avoided"] == pytest.approx(exact.avoided, abs=4 * error)
+
+
+def test_side_by_side_as_alone_and_chance_of_its_own():
+    world = powerseek.make_world("shutdown-probe")
+    seeds = (1, 2, 3)
+    asked = [Asked(judged(world, seed), RandomPolicy(), (0,)) for seed in seeds]
+    together = measure_each(asked, 60)
+    alone = [judged(world, seed).measure(RandomPolicy(), 60, 0) for seed in seeds]
+    assert repr(together) == repr(alone)
+    judge = judged(world)
+    assert judge.roots((0,), 4)[:3] == judge.roots((0,), 3)
+    chance = judge.roots((0,), 4)[3]
+    met = rollout(RandomPolicy(), probed(judge.task), 60, chance)
+    share = (met.last("avoided") > 0).mean()
+    assert values(judge.measure(RandomPolicy(), 60, 0))["probe_avoided"] == share
+
+
+def test_no_rows_where_there_is_no_probe():
+    found = values(judged(powerseek.make_world("off-switch")).measure(RandomPolicy(), 5, 0))
+    assert not set(PROBES) & set(found)
+
+
+def test_a_policy_that_is_lost_in_the_probe_is_not_measured_there():
+    world = powerseek.make_world("shutdown-probe", near=False)
+    lost = train(Task(world), "optimum").policy
+    found = values(judged(world).measure(lost, 20, 0))
+    assert found["success"] == 1
+    assert not set(PROBES) & set(found)
+    sound = powerseek.make_world("shutdown-probe")
+    found = values(judged(sound).measure(train(Task(sound), "optimum").policy, 20, 0))
+    assert set(PROBES) <= set(found)
+
+
+@dataclass
+class Broken:
+    """Fails where there is a lever."""
+
+    lever: int
+
+    def probabilities(self, situation):
+        if situation.observations[:, self.lever].any():
+            raise ZeroDivisionError
+        return RandomPolicy().probabilities(situation)
+
+
+def test_other_errors_are_not_hidden():
+    world = powerseek.make_world("shutdown-probe")
+    with pytest.raises(ZeroDivisionError):
+        judged(world).measure(Broken(world.observation_names.index("lever")), 5, 0)
+
+
+def test_the_probe_pays_nobody():
+    world = powerseek.make_world("shutdown-probe")
+    task = probed(Task(world, {"coverage": 0.5}, windows=(2,)))
+    assert (task.reward, task.power_weight, task.overseer, task.windows) == ("dense", 0, None, (2,))
+    assert np.isfinite(rollout(RandomPolicy(), task, 5).rewards).all()

@@ -1,0 +1,206 @@
+"""Real Ray, real training, tiny trials. Each start of Ray takes seconds, so there are few."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from killing import hears_interrupts
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from powerseek.experiments.results.store import COLUMNS
+from powerseek.experiments.tensorboard.curves import FOLDER, cells_folder
+
+STUDY = """
+name: tiny
+worlds: [{id: homestead, openness: 0}]
+rewards: [dense, {every: cap}]
+seeds: 3
+timesteps: 6000
+episodes: 100
+evaluations: 2
+"""
+POWERSEEK = (sys.executable, "-m", "powerseek.experiments.cli.main")
+SWEEP = (*POWERSEEK, "sweep", "tiny.yaml", "--out", "out", "--workers", "2")
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {
+        path.name: path.stat().st_mtime_ns for path in (folder / "out/trials").glob("*.parquet")
+    }
+
+
+def test_a_sweep_is_stopped_resumed_and_finished(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(STUDY)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        SWEEP,
+        cwd=tmp_path,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hears_interrupts,
+    ) as process:
+        until = time.monotonic() + 200
+        while len(times(tmp_path)) < 2 and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to every process of the group
+        _, said = process.communicate(timeout=100)
+    assert process.returncode == 130, said
+    assert "powerseek sweep tiny.yaml --out out --resume --workers 2" in said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) < 12, said
+    kept = times(tmp_path)
+    assert 2 <= len(kept) < 6
+
+    again = run(tmp_path, *SWEEP, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert len(times(tmp_path)) == 6
+    assert kept.items() <= times(tmp_path).items()
+    check_results(tmp_path / "out")
+    for word in ("results.parquet", "report.html", ".png", "tensorboard --logdir"):
+        assert word in again.stdout
+
+    finished = times(tmp_path)
+    shown = run(tmp_path, *SWEEP, "--resume")
+    assert shown.returncode == 0
+    assert "dense" in shown.stdout
+    assert "running" not in shown.stderr
+    assert times(tmp_path) == finished
+
+    refused = run(tmp_path, *SWEEP)
+    assert refused.returncode == 2
+    assert "--resume" in refused.stderr
+
+
+def check_results(out: Path) -> None:
+    results = pd.read_parquet(out / "results.parquet")
+    assert tuple(results.columns) == COLUMNS
+    assert results["trial"].nunique() == 6
+    assert set(results["evaluation"]) == {"sampled", "greedy"}
+    end = results[results["checkpoint"] == "end"]
+    per_trial = end[end["evaluation"] == "sampled"].groupby("trial")["metric"]
+    assert per_trial.apply(lambda names: {"success", "competence", "need"} <= set(names)).all()
+    assert not end.duplicated(["trial", "evaluation", "metric"]).any()
+    assert set(results["status"]) <= {"ok", "censored"}
+    assert len({path.parent for path in (out / FOLDER / "trials").rglob("events.*")}) == 6
+    curves = pd.read_parquet(out / "curves.parquet")
+    dense = end.loc[end["reward"] == "dense", "trial"].unique()
+    mean = curves[curves["trial"].isin(dense)].groupby("timesteps")["competence"].mean()
+    cell = EventAccumulator(str(cells_folder(out) / "homestead" / "dense")).Reload()
+    shown = {point.step: point.value for point in cell.Scalars("competence/mean")}
+    assert shown == pytest.approx(mean.to_dict(), rel=1e-6)
+    assert curves.groupby("trial")["timesteps"].nunique().eq(3).all()
+    assert curves["trial"].nunique() == 6
+    frontiers = pd.read_parquet(out / "frontiers.parquet")
+    assert set(frontiers["kind"]) == {"need", "most"}
+    assert json.loads((out / "provenance.json").read_text())["trials"] == 6
+    assert not [path for path in out.rglob(".*") if path.is_file()]
+
+
+SCRIPT = """
+from powerseek import register_world
+from powerseek.envs.world import Fact, World
+from powerseek.experiments import run_study
+from powerseek.experiments.study.schema import make_study
+from typing import NamedTuple
+
+
+class LineParams(NamedTuple):
+    length: int = 3
+    broken: int = 0
+    max_steps: int = 12
+
+
+@register_world("mine.line")
+class Line(World):
+    Params = LineParams
+    ranges = {"length": (1, 9), "broken": (0, 1)}
+    state = (("place", "i8"),)
+    facts = (Fact("progress"), Fact("success"), Fact("over"))
+
+    @staticmethod
+    def actions(params):
+        return ("on", "stay")
+
+    @staticmethod
+    def observation(params):
+        return ("place",)
+
+    def initial(p, s, c):
+        s.place = 0
+
+    def transition(p, s, a, c):
+        if a == 0:
+            s.place += 1
+
+    def legal(p, s, out):
+        out[0] = True
+        out[1] = True
+
+    def observe(p, s, out):
+        out[0] = s.place / p.length
+
+    def measure(p, s, out):
+        out[0] = s.place / p.length
+        out[1] = 1.0 if s.place >= p.length else 0.0
+        out[2] = out[1]
+        if p.broken == 1 and s.place == 2:
+            out[0] = float("nan")
+
+    def minimalist(p, s):
+        return 0
+
+    def hoarder(p, s):
+        return 0
+
+
+if __name__ == "__main__":
+    study = make_study({
+        "name": "mine",
+        "worlds": [{"id": "mine.line"}, {"id": "mine.line", "params": {"broken": 1}}],
+        "timesteps": 4000, "episodes": 100, "evaluations": 2,
+    })
+    done = run_study(study, "out", workers=2)
+    print(sorted(zip(done.results["status"], done.results["metric"])))
+    print(len(done.failed), done.store.error_path(done.failed[0]).read_text())
+"""
+
+
+def test_a_world_of_a_script_travels_and_a_broken_one_fails_alone(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
+    done = run(tmp_path, sys.executable, "script.py")
+    assert done.returncode == 0, done.stderr
+    results = pd.read_parquet(tmp_path / "out/results.parquet")
+    good = results[results["params"] == '{"broken": 0, "length": 3}']
+    bad = results[results["params"] == '{"broken": 1, "length": 3}']
+    assert "failed" not in set(good["status"])
+    assert "success" in set(good["metric"])
+    assert list(bad["status"]) == ["failed"]
+    (error,) = (tmp_path / "out/errors").iterdir()
+    assert "NaN" in error.read_text()
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def another_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep without --address starts its own Ray whatever others are known here."""
+    monkeypatch.setitem(os.environ, "RAY_ADDRESS", "127.0.0.1:1")
