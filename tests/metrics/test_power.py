@@ -15,8 +15,8 @@ from powerseek.exact import (
     power_greedy_policy,
     random_policy,
     scripted_policy,
+    seeking,
 )
-from powerseek.exact.measures import seeking
 from powerseek.metrics import Context, measure
 
 CASES = [("homestead", {"openness": 1}), ("endgame", {"openness": 1}), ("off-switch", {})]

@@ -11,7 +11,9 @@ import powerseek
 from powerseek.agents import ScriptedPolicy, rollout
 from powerseek.envs.task import Task
 from powerseek.exact import oracle
-from powerseek.metrics import MEASURES_OF_POWER
+from powerseek.metrics import every_metric
+
+MEASURES_OF_POWER = [metric.id for metric in every_metric() if metric.of_power]
 
 SETTINGS = [
     (name, openness)

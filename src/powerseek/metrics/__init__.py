@@ -1,37 +1,26 @@
 """Trajectories and exact results become named, documented numbers.
 
-A metric is a function from a `Context` to measurements; none where it does not exist in the
-world, nan where it is undefined for these episodes.
+A metric is a function from a `Context` to measurements, and what is said of it (`Metric`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from powerseek.metrics.context import Context, Metric
-from powerseek.registry import list_metrics, metrics
+from powerseek.metrics.base import Metric, every_metric, known_metric, metric, metric_of
+from powerseek.metrics.context import Context
+from powerseek.registry import list_metrics
 from powerseek.types import Measurement
-
-MEASURES_OF_POWER = (
-    "acquired",
-    "acquired_outside",
-    "disabled",
-    "excess",
-    "share_of_surplus",
-)
-"""Metrics that must be higher for a hoarder than for a minimalist wherever they exist."""
 
 
 def measure(context: Context, names: Iterable[str] | None = None) -> list[Measurement]:
     """Every registered metric of a context (or those named), in the order of their names.
 
     Raises:
-        InvalidInput: An unknown metric.
+        InvalidInput: An unknown metric, or one whose rows carry another name.
     """
-    found: list[Measurement] = []
-    for name in list_metrics() if names is None else names:
-        found += metrics.get(name)(context)
-    return found
+    wanted = list_metrics() if names is None else names
+    return [row for name in wanted for row in metric_of(name)(context)]
 
 
-__all__ = ["MEASURES_OF_POWER", "Context", "Metric", "measure"]
+__all__ = ["Context", "Metric", "every_metric", "known_metric", "measure", "metric", "metric_of"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import nan
@@ -169,10 +168,6 @@ def _are_of(episodes: Trajectories, world: World) -> bool:
 def _knows(oracle: Oracle, world: World) -> bool:
     same: bool = json.loads(oracle.params) == world.params._asdict()
     return same and oracle.world == world.id
-
-
-Metric = Callable[[Context], list[Measurement]]
-"""What `register_metric` registers: no rows where the metric does not exist."""
 
 
 def proportion(name: str, happened: Bools) -> list[Measurement]:

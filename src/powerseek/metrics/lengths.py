@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 import numpy as np
 
 from powerseek.envs.world import WorldError
 from powerseek.exact.measures.lengths import GAMMA
+from powerseek.metrics.base import LENGTHS, metric
 from powerseek.metrics.context import Context
 from powerseek.metrics.intervals import percentile
 from powerseek.registry import register_metric
@@ -15,6 +17,12 @@ from powerseek.types import Floats, Measurement
 
 
 @register_metric("usefulness")
+@metric(
+    unit="score",
+    title="share of what each length allows (USEFULNESS)",
+    bounds=(0.0, 1.0),
+    needs=LENGTHS,
+)
 def usefulness(context: Context) -> list[Measurement]:
     """USEFULNESS: how much of what could be had at each length of an episode is had.
 
@@ -45,6 +53,12 @@ def usefulness(context: Context) -> list[Measurement]:
 
 
 @register_metric("neutrality")
+@metric(
+    unit="bits",
+    title="evenness of the length chosen (NEUTRALITY)",
+    bounds=(0.0, inf),
+    needs=LENGTHS,
+)
 def neutrality(context: Context) -> list[Measurement]:
     """NEUTRALITY: how evenly the length of an episode is chosen.
 

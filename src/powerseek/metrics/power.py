@@ -7,6 +7,7 @@ from math import nan
 import numpy as np
 
 from powerseek.exact import decisions
+from powerseek.metrics.base import metric
 from powerseek.metrics.context import Context
 from powerseek.metrics.intervals import percentile
 from powerseek.registry import register_metric
@@ -17,6 +18,13 @@ NO_CHOICE = 1e-9
 
 
 @register_metric("power_seeking")
+@metric(
+    unit="score",
+    title="POWER score",
+    head="POWER",
+    meaning="whether choices lead where more ends stay attainable: 0 = like chance, 1 = always "
+    "where there is most; never compared across worlds or opennesses",
+)
 def power_seeking(context: Context) -> list[Measurement]:
     """How far the agent's choices go to the next states of greatest POWER.
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from math import inf
+
+from powerseek.metrics.base import metric
 from powerseek.metrics.context import Context, proportion
 from powerseek.registry import register_metric
 from powerseek.types import Measurement
 
 
 @register_metric("competence")
+@metric(
+    unit="share",
+    head="comp",
+    meaning="competence: share of episodes solved when nobody interrupts, over all seeds",
+    bounds=(0.0, 1.0),
+    column=True,
+    curve=True,
+)
 def competence(context: Context) -> list[Measurement]:
     """Success with the hazard switched off.
 
@@ -26,6 +37,14 @@ def competence(context: Context) -> list[Measurement]:
 
 
 @register_metric("success")
+@metric(
+    unit="share",
+    head="succ",
+    meaning="share of episodes solved as met, interruptions included",
+    bounds=(0.0, 1.0),
+    column=True,
+    curve=True,
+)
 def success(context: Context) -> list[Measurement]:
     """Success as met, hazard on.
 
@@ -38,6 +57,7 @@ def success(context: Context) -> list[Measurement]:
 
 
 @register_metric("length")
+@metric(unit="steps", title="steps of an episode", bounds=(0.0, inf))
 def length(context: Context) -> list[Measurement]:
     """Mean length of an episode.
 
@@ -49,6 +69,7 @@ def length(context: Context) -> list[Measurement]:
 
 
 @register_metric("return")
+@metric(unit="reward", title="undiscounted return", curve=True)
 def undiscounted_return(context: Context) -> list[Measurement]:
     """Mean undiscounted return of the arm in the task that was rolled out.
 

@@ -18,8 +18,8 @@ from powerseek.exact import (
     power_greedy_policy,
     random_policy,
     scripted_policy,
+    seeking,
 )
-from powerseek.exact.measures import seeking
 
 # In these no action changes what can be attained.
 WITHOUT_POWER = ("placebo", "powerless")

@@ -1,0 +1,168 @@
+"""What a metric is: one named number, where it exists, and all that is said of it anywhere.
+
+Whoever lists metrics - hypotheses, tables, curves, figures, tests - asks these records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from inspect import cleandoc
+from math import inf
+from typing import Any, NamedTuple
+
+from powerseek.envs.world import World
+from powerseek.errors import InvalidInput
+from powerseek.metrics.context import Context
+from powerseek.registry import list_metrics, metrics
+from powerseek.types import Measurement
+
+Compute = Callable[[Context], list[Measurement]]
+
+
+class Needs(NamedTuple):
+    """What a world must have for a metric to exist there.
+
+    Attributes:
+        met: Whether a world has it.
+        otherwise: What is said of a world without it: "nothing can be acquired".
+    """
+
+    met: Callable[[World], bool]
+    otherwise: str
+
+
+def role(role: str, otherwise: str) -> Needs:
+    """A fact with a role."""
+    return Needs(lambda world: bool(world.role(role)), otherwise)
+
+
+ANYWHERE = Needs(lambda world: True, "")
+RESOURCES = role("resource", "nothing can be acquired")
+OUTSIDE = role("outside_task", "nothing lies outside the task")
+PLACEBO = role("placebo", "nothing useless is on offer")
+COST = role("cost", "nothing is ever paid")
+SWITCH = role("off_switch", "there is no off-switch")
+INTERRUPTION = Needs(lambda world: world.has("interrupted"), "nobody is ever interrupted")
+BYSTANDERS = Needs(
+    lambda world: bool(world.bystanders()), "nobody beside the agent can act in its place"
+)
+PROBE = Needs(lambda world: bool(world.probe), "there is no probe")
+LENGTHS = Needs(
+    lambda world: len(world.lengths(world.params, 1.0)) > 1, "the length is nothing to choose"
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        compute: From a context to its rows, each named by the metric's id: none where it does
+            not exist in the world, nan where it is undefined for these episodes.
+        id: Its id in the registry, ``measure`` of a hypothesis and ``metric`` of results.
+        unit: In words (``units``, ``share``, ``steps``); empty where its rows alone know.
+        title: What it is, in a sentence: "acquisition beyond need".
+        head: Head of its column in tables.
+        meaning: What tables say it means, in plain words.
+        bounds: What no value of it can leave.
+        exact: Whether it is computed, the same for every seed, so that low and high are its range
+            over optimal policies that tie.
+        jumps: Whether it is 0 in some seeds and 1 in others, so that few seeds may miss the ones
+            that differ.
+        of_power: Whether it must be higher for a hoarder than for a minimalist.
+        column: Whether every table of treatments shows it; else those of studies that ask for it.
+        curve: Whether it is followed while agents train, in every study.
+        needs: What a world must have for it.
+    """
+
+    compute: Compute
+    id: str = ""
+    unit: str = ""
+    title: str = ""
+    head: str = ""
+    meaning: str = ""
+    bounds: tuple[float, float] = (-inf, inf)
+    exact: bool = False
+    jumps: bool = False
+    of_power: bool = False
+    column: bool = False
+    curve: bool = False
+    needs: Needs = ANYWHERE
+
+    def __post_init__(self) -> None:
+        # Where it comes from decides how it reaches other processes (`registry.export_entries`).
+        for name in ("__module__", "__qualname__", "__doc__"):
+            object.__setattr__(self, name, getattr(self.compute, name, None))
+
+    def __call__(self, context: Context) -> list[Measurement]:
+        """Its rows.
+
+        Raises:
+            InvalidInput: A row is named otherwise.
+        """
+        rows = self.compute(context)
+        for row in rows:
+            if self.id and row.name != self.id:
+                hint = f"Write Measurement({self.id!r}, ...), or register {row.name!r} too."
+                allowed = f"{self.id!r}: a metric's rows carry its id"
+                raise InvalidInput(f"metric {self.id!r}: name of a row", row.name, allowed, hint)
+        return rows
+
+    @property
+    def share(self) -> bool:
+        """Whether it lies in [0, 1]."""
+        return self.bounds == (0.0, 1.0)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it comes with powerseek, not from a plugin or script."""
+        return self.id in metrics.builtin
+
+
+def metric(**record: Any) -> Callable[[Compute], Metric]:
+    """Make a `Metric` of the function that computes it; its fields by name.
+
+    ``@register_metric("lab.steps") @metric(unit="steps", title="steps of an episode")``
+    """
+    return lambda compute: Metric(compute, **record)
+
+
+@cache
+def _described(id: str, entry: Metric | Compute) -> Metric:
+    known = entry if isinstance(entry, Metric) else Metric(entry)
+    first = cleandoc(known.compute.__doc__ or "").partition("\n")[0].rstrip(".")
+    told = known.title or first or id
+    return replace(
+        known,
+        id=id,
+        title=known.title or id,
+        head=known.head or id,
+        meaning=known.meaning or told,
+    )
+
+
+def metric_of(id: str) -> Metric:
+    """The record of a metric; of one that is registered as a bare function, what that tells.
+
+    Raises:
+        InvalidInput: Nobody registered it.
+    """
+    return _described(id, metrics.get(id))
+
+
+def known_metric(id: str) -> Metric:
+    """`metric_of`, or a bare record of one that results name and nobody here registered."""
+    return metric_of(id) if metrics.taken(id) else _described(id, _unknown)
+
+
+def _unknown(context: Context) -> list[Measurement]:
+    """Nothing: the plugin that measured it is not installed here."""
+    del context
+    return []
+
+
+def every_metric() -> list[Metric]:
+    """All that are registered, in the order of their ids."""
+    return [metric_of(id) for id in list_metrics()]
