@@ -53,7 +53,7 @@ def test_rows_are_as_the_record_says(name, world):
 def test_every_metric_exists_somewhere_and_says_what_it_is(name):
     record = metric_of(name)
     assert any(record.needs.met(powerseek.make_world(world)) for world in powerseek.list_worlds())
-    assert record.title and record.head and record.meaning and record.unit
+    assert all((record.title, record.head, record.meaning, record.unit))
     assert record.needs.met is not record.needs.otherwise
 
 
@@ -87,4 +87,5 @@ def test_a_metric_of_results_that_nobody_registered_is_known_by_its_name():
     with pytest.raises(InvalidInput, match="excess"):
         metric_of("exces")
     assert known_metric("excess") is metric_of("excess")
-    assert metric_of("excess").ours and "excess" in metrics.builtin
+    assert metric_of("excess").ours
+    assert "excess" in metrics.builtin

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -126,6 +127,22 @@ class Oversight:
     spare: float = 0.0
 
 
+class Place(NamedTuple):
+    """Where a reward lies on a factor of rewards.
+
+    Attributes:
+        factor: ``timing``, ``coverage``, ``lookahead``, or a name of a plugin's own.
+        level: Its k, q, h or the like, the least where nothing is delayed, judged or foreseen;
+            inf for ``cap``.
+        family: What else keeps rewards on one factor apart, in words: they are compared with
+            others of their family only.
+    """
+
+    factor: str
+    level: float
+    family: str = ""
+
+
 class Arm:
     """A reward arm; subclasses are frozen dataclasses that override `step`.
 
@@ -165,6 +182,15 @@ class Arm:
         if argument is not None and argument is not True:
             words.append(f"{argument:g}" if isinstance(argument, float) else f"{argument}")
         return " ".join(words + [name for name, value in options.items() if value])
+
+    @classmethod
+    def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Where a spec lies on a factor of rewards, ``("timing", k)``; None for on none.
+
+        The parts of a `Place`, the last of which may be left out: it has a place in contrasts
+        and in the figures of density then.
+        """
+        return None
 
     @classmethod
     def window(cls, argument: Any, max_steps: int) -> int | None:
@@ -287,6 +313,11 @@ class PowerWeighted(Arm):
 def is_number(value: Any) -> bool:
     """Whether a value is a real number, and no truth value."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def level_of(argument: Any) -> float:
+    """A number of steps as a level of a factor: inf for ``cap``."""
+    return math.inf if argument == "cap" else float(argument)
 
 
 def no_argument(id: str, argument: Any) -> None:

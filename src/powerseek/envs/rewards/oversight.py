@@ -13,7 +13,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from powerseek.envs.rewards.base import Arm, Horizon, Overseer, Oversight, Step, is_number
+from powerseek.envs.rewards.base import (
+    Arm,
+    Horizon,
+    Overseer,
+    Oversight,
+    Step,
+    is_number,
+    level_of,
+)
 from powerseek.envs.rewards.timing import Terminal
 from powerseek.errors import InvalidInput
 from powerseek.registry import register_reward
@@ -135,6 +143,13 @@ class Approval(Judged):
         aim = options.get("aim", "need")
         return given + ("" if aim == "need" else f" {aim}") + _spare_label(options)
 
+    @classmethod
+    def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Its h; what the overseer wants sets families apart."""
+        aim = options.get("aim", "need")
+        words = ("" if aim == "need" else f"{aim}") + _spare_label(options)
+        return None if argument is None else ("lookahead", level_of(argument), words.strip())
+
     @property
     def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # the aim decides
         """What the overseer reads."""
@@ -184,6 +199,11 @@ class Coverage(Judged):
         """``coverage 0.5``, ``coverage 0.5 spare 0.01``."""
         given = f"{argument:g}" if is_number(argument) else f"{argument}"
         return f"{cls.id} {given}" + _spare_label(options)
+
+    @classmethod
+    def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Its q; what the overseer may forgo sets families apart."""
+        return "coverage", argument, _spare_label(options).strip()
 
     @property
     def unjudged(self) -> Arm:

@@ -23,6 +23,7 @@ from powerseek.envs.rewards.base import (
     Horizon,
     Overseer,
     Oversight,
+    Place,
     PowerWeighted,
     Step,
     is_number,
@@ -39,12 +40,14 @@ __all__ = [
     "Horizon",
     "Overseer",
     "Oversight",
+    "Place",
     "PowerWeighted",
     "Spec",
     "Step",
     "arm_name",
     "check_horizon",
     "make_arm",
+    "place_of",
     "read_spec",
     "takes_lookahead",
     "windows_of",
@@ -143,6 +146,22 @@ def arm_name(spec: Spec) -> str:
     """Canonical text of a spec for tables and columns: ``every 8 corrected``."""
     id, argument, options = read_spec(spec)
     return str(rewards.get(id).label(argument, options))
+
+
+def place_of(spec: Spec) -> Place | None:
+    """Where a spec lies on a factor of rewards; None for on none.
+
+    Raises:
+        InvalidInput: An unknown arm or option, or an arm that tells no place by its parts.
+    """
+    id, argument, options = read_spec(spec)
+    told = rewards.get(id).factor(argument, options)
+    if told is None:
+        return None
+    found = Place(*told) if isinstance(told, tuple) and 2 <= len(told) <= 3 else None
+    if found is None or not isinstance(found.factor, str) or not is_number(found.level):
+        raise InvalidInput(f"{id}.factor", told, "(factor, level), (factor, level, family) or None")
+    return found._replace(level=float(found.level))
 
 
 def windows_of(specs: Iterable[Spec], max_steps: int) -> tuple[int, ...]:

@@ -14,13 +14,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from powerseek.envs.rewards.base import Arm, ConfoundWarning, Horizon, Step, is_number, no_argument
+from powerseek.envs.rewards.base import (
+    Arm,
+    ConfoundWarning,
+    Horizon,
+    Step,
+    is_number,
+    level_of,
+    no_argument,
+)
 from powerseek.errors import InvalidInput
 from powerseek.registry import register_reward
 from powerseek.types import Floats
 
 MAX_SCALE = 100.0
 """Largest factor by which discount correction may blow up a reward."""
+OWN, CORRECTED = "own reward", "corrected"
+"""Families on the factor ``timing``: what the world pays, and with discount made up for."""
 
 
 @register_reward("own")
@@ -29,6 +39,11 @@ class Own(Arm):
     """Pays what the world itself pays: the fact ``own``. Reproduces published results."""
 
     requires: ClassVar[tuple[str, ...]] = ("own",)
+
+    @classmethod
+    def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Not delayed."""
+        return "timing", 1, OWN
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
         """See Arm.step."""
@@ -39,6 +54,11 @@ class Own(Arm):
 @dataclass(frozen=True)
 class Dense(Arm):
     """Pays the change in progress at every step: the reference of the timing arms."""
+
+    @classmethod
+    def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Not delayed."""
+        return "timing", 1
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
         """See Arm.step."""
@@ -105,6 +125,13 @@ class Every(Arm):
         return " ".join(words)
 
     @classmethod
+    def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Its k; whose reward is delayed and whether discount is made up for set families apart."""
+        words = [OWN] if options.get("of") == "own" else []
+        words += [CORRECTED] if options.get("corrected") else []
+        return "timing", level_of(argument), ", ".join(words)
+
+    @classmethod
     def window(cls, argument: Any, max_steps: int) -> int:
         """k, with ``cap`` resolved."""
         if isinstance(argument, str) and argument == "cap":
@@ -160,6 +187,11 @@ class Thinned(Arm):
     uses_draw: ClassVar[bool] = True
 
     p: float
+
+    @classmethod
+    def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...]:
+        """How many rewards go unpaid for each that is paid."""
+        return "thinning", 1 / argument - 1
 
     @classmethod
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:
@@ -220,6 +252,11 @@ class Terminal(Arm):
     def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
         """``terminal`` or ``terminal at cap``."""
         return "terminal at cap" if cls._at_cap(argument, options) else "terminal"
+
+    @classmethod
+    def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Nothing but success is judged; paid at the cap it is another objective."""
+        return None if cls._at_cap(argument, options) else ("coverage", 0)
 
     @classmethod
     def _at_cap(cls, argument: Any, options: Mapping[str, Any]) -> bool:

@@ -7,24 +7,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from powerseek.experiments.study.grid import Trial
+from powerseek.experiments.study.factors import FACTORS
+from powerseek.experiments.study.grid import Trial, canonical
 
 TEXT, NUMBER, WHOLE = pa.string(), pa.float64(), pa.int64()
+KINDS = {str: TEXT, float: NUMBER, int: WHOLE}
 SCHEMA = pa.schema(
     [
         *[(name, TEXT) for name in ("study", "world")],
         ("version", WHOLE),
         ("params", TEXT),
-        ("openness", NUMBER),
-        *[(name, TEXT) for name in ("goal", "layout", "reward")],
-        ("power_weight", NUMBER),
-        ("gamma", NUMBER),
-        ("max_steps", WHOLE),
-        ("time_limit", TEXT),
-        ("gae_lambda", NUMBER),
-        ("n_step", WHOLE),
-        ("lookahead", WHOLE),
-        ("agent", TEXT),
+        *[(factor.column, KINDS[factor.dtype]) for factor in FACTORS],
+        *[(name, TEXT) for name in ("settings", "spec")],
         *[(name, WHOLE) for name in ("seed", "timesteps", "updates")],
         *[(name, TEXT) for name in ("checkpoint", "evaluation", "metric")],
         *[(name, NUMBER) for name in ("value", "low", "high")],
@@ -37,27 +31,23 @@ FAILED_ROW = {"checkpoint": "end", "evaluation": "sampled", "metric": "failed"}
 
 
 def describe(trial: Trial) -> dict[str, Any]:
-    """The columns of the results that say what a trial is."""
+    """The columns of the results that say what a trial is.
+
+    One a factor; the world's other parameters, the agent's settings and the reward's spec as JSON.
+    """
     cell, params = trial.cell, dict(trial.cell.params)
-    own = {name: params.pop(name, None) for name in ("openness", "goal", "layout")}
-    params.pop("max_steps", None)
+    own = {f.column: params.pop(f.name, None) for f in FACTORS if f.of == "world"}
+    own |= {f.column: getattr(cell, f.name) for f in FACTORS if f.of == "cell"}
+    own["reward"] = cell.reward_label
+    typed = {f.column: None if own[f.column] is None else f.dtype(own[f.column]) for f in FACTORS}
     return {
         "study": trial.study,
         "world": cell.world,
         "version": cell.version,
         "params": json.dumps(params, sort_keys=True),
-        "openness": None if own["openness"] is None else float(own["openness"]),
-        "goal": None if own["goal"] is None else str(own["goal"]),
-        "layout": None if own["layout"] is None else str(own["layout"]),
-        "reward": cell.reward_label,
-        "power_weight": cell.power_weight,
-        "gamma": cell.gamma,
-        "max_steps": cell.max_steps,
-        "time_limit": cell.time_limit,
-        "gae_lambda": cell.gae_lambda,
-        "n_step": cell.n_step,
-        "lookahead": cell.lookahead,
-        "agent": cell.agent,
+        **typed,
+        "settings": json.dumps(dict(cell.settings), sort_keys=True),
+        "spec": canonical(cell.reward),
         "seed": trial.seed,
         "trial": trial.key,
     }

@@ -33,6 +33,9 @@ def readable(
         allowed = f"no key {key!r} here; known keys: {', '.join(known)}"
         return InvalidInput(_path(error["loc"], data), error["input"], allowed, closest(key, known))
     where, field = _path(error["loc"], data), _field(error["loc"], root, nested)
+    if isinstance(said := error.get("ctx", {}).get("error"), InvalidInput):
+        name = f"{where}.{said.field}" if where and said.field else where or said.field
+        return InvalidInput(name, said.value, said.allowed, said.hint)
     allowed = (field.description if field else "") or ""
     example = f"Write {field.examples[0]}." if field and field.examples else ""
     if error["type"] == "missing":

@@ -18,14 +18,12 @@ from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.errors import closest
+from powerseek.experiments.study.factors import FACTORS
 from powerseek.experiments.study.lint import hopeless
 from powerseek.experiments.study.lookahead import arms_of, lookahead_of, refuse_idle
 from powerseek.experiments.study.preregistration import check_hypotheses
 from powerseek.experiments.study.schema import Study, WorldEntry
 from powerseek.registry import agents, list_agents, make_world, worlds
-
-# What the results show in columns of their own; a world's other parameters stand together.
-OWN_COLUMNS = ("openness", "goal", "layout", "max_steps")
 
 
 def canonical(value: object) -> str:
@@ -113,7 +111,8 @@ class Cell:
 
     def label(self) -> str:
         """The cell in words, what matters most first, short enough for a folder name."""
-        named = [f"{k}={self.params[k]}" for k in OWN_COLUMNS if k in self.params]
+        own = [f.name for f in FACTORS if f.of == "world" and f.name in self.params]
+        named = [f"{k}={self.params[k]}" for k in own]
         weight = [f"w={self.power_weight:g}"] if self.power_weight else []
         return " ".join([self.reward_label, f"gamma={self.gamma:g}", *weight, *named, self.agent])
 
@@ -294,8 +293,9 @@ def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> It
             block.gae_lambda or (None,),
             block.n_step or (None,),
             agents,
+            entry.timesteps or block.timesteps,
         )
-        for (reward, names), weight, gamma, limit, lam, n_step, agent in dials:
+        for (reward, names), weight, gamma, limit, lam, n_step, agent, timesteps in dials:
             cell = Cell(
                 world=world.id,
                 version=world.version,
@@ -307,7 +307,7 @@ def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> It
                 gae_lambda=lam,
                 n_step=n_step,
                 agent=agent,
-                timesteps=entry.timesteps or block.timesteps,
+                timesteps=timesteps,
                 competence=tuple(block.competence),
                 episodes=block.episodes,
                 evaluations=block.evaluations,
@@ -315,8 +315,8 @@ def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> It
             if entry.agents:
                 names = {**names, "agents": f"{where}.agents"}
             task = _built(cell, world, names)
-            chosen = _settings(cell, task, block, entry, where, names)
-            yield replace(cell, settings=chosen, lookahead=lookahead_of(task))
+            for chosen in _settings(cell, task, block, entry, where, names):
+                yield replace(cell, settings=chosen, lookahead=lookahead_of(task))
 
 
 def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:
@@ -337,11 +337,22 @@ def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iter
         "max_steps": f"{where}.max_steps" if entry.max_steps else written["max_steps"],
         **{name: f"{where}.params.{name}" for name in entry.params},
     }
+    defaults = getattr(known.Params, "_field_defaults", {})
+    params = {name: _levels(value, defaults.get(name)) for name, value in entry.params.items()}
+    given = {**params, **given}
     for values in itertools.product(*given.values()):
-        chosen = {**entry.params, **dict(zip(given, values, strict=True))}
+        chosen = dict(zip(given, values, strict=True))
         with _named(fields, f"{where}.id", strip=f"{entry.id}."):
             world = make_world(entry.id, **chosen)
         yield world
+
+
+def _levels(value: Any, default: Any) -> list[Any]:
+    """The levels of a parameter or setting: a list is one of levels, where a value is no list."""
+    listed = isinstance(value, list) and bool(value)
+    if listed and isinstance(default, list | tuple):
+        listed = all(isinstance(level, list) for level in value)
+    return value if listed else [value]
 
 
 def _built(cell: Cell, world: World, written: Names) -> Task:
@@ -352,8 +363,11 @@ def _built(cell: Cell, world: World, written: Names) -> Task:
 
 def _settings(
     cell: Cell, task: Task, block: Study, entry: WorldEntry, where: str, written: Names
-) -> dict[str, Any]:
-    """All settings of the cell's agent: its own, replaced by the study's and the world's."""
+) -> Iterator[dict[str, Any]]:
+    """All settings of the cell's agent: its own, replaced by the study's and the world's.
+
+    Several where the study gives levels of one.
+    """
     agent = cell.agent
     dials = {"gae_lambda": cell.gae_lambda, "n_step": cell.n_step}
     names = {name: f"settings.{agent}.{name}" for name in block.settings.get(agent, {})}
@@ -366,7 +380,11 @@ def _settings(
                 raise InvalidInput(names[name], given[name], "no value", hint)
             given[name], names[name] = value, written[name]
     with _named(names | {"agent": written["agents"]}, written["agents"], strip="settings."):
-        return check_agent(task, agent, given)
+        listed = any(isinstance(value, list) for value in given.values())
+        defaults = check_agent(task, agent) if listed else {}
+        levels = {name: _levels(value, defaults.get(name)) for name, value in given.items()}
+        for values in itertools.product(*levels.values()):
+            yield check_agent(task, agent, dict(zip(levels, values, strict=True)))
 
 
 @contextmanager

@@ -6,129 +6,20 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.contrasts import KINDS, LEAST_SEEDS, Contrast, primary
-from powerseek.experiments.study.errors import closest
+from powerseek.experiments.statistics.comparisons import LEVEL
+from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
+from powerseek.experiments.study.grid import Cell, digest
+from powerseek.experiments.study.hypotheses import comparisons, plain
 from powerseek.experiments.study.schema import Hypothesis, Study, load_study
-
-if TYPE_CHECKING:
-    from powerseek.experiments.study.grid import Cell
 
 NAME = "preregistration.json"
 # Written before the first trial: anything else in a results directory means that one has begun.
 BEFORE = {NAME, "manifest.json", "study.yaml"}
-
-LINES: dict[Contrast, str] = {
-    "control": "power_weight: [0, 1]",
-    "timing": "rewards: [dense, {every: cap}] and gamma: 1",
-    "sparse": "rewards: [dense, terminal]",
-    "specification": "rewards: [terminal, {coverage: 1}]",
-    "lookahead": "rewards: [approval] and lookahead: [8, cap]",
-    "openness": "openness: [0, 2] under a world",
-    "horizon": "max_steps: [16, 32]",
-    "discount": "gamma: [1, 0.8]",
-    "level": "arm: dense",
-}
-
-
-def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
-    """Refuse a hypothesis about something that the study does not hold.
-
-    Raises:
-        InvalidInput: A world or a comparison the study does not have, or one claim twice.
-    """
-    seen: dict[str, int] = {}
-    for i, hypothesis in enumerate(study.hypotheses):
-        where = f"hypotheses[{i}]"
-        worlds = list(dict.fromkeys(cell.world for cell in grid))
-        if hypothesis.world is not None and hypothesis.world not in worlds:
-            hint = closest(hypothesis.world, worlds)
-            raise InvalidInput(f"{where}.world", hypothesis.world, ", ".join(worlds), hint)
-        kind, world = hypothesis.contrast, hypothesis.world
-        _check_arm(hypothesis, where, grid)
-        if not any(True for _ in primary_claims(hypothesis, grid)):
-            there = [name for name in KINDS if any(True for _ in _claims(name, world, grid))]
-            allowed = f"a comparison of which {world or 'the study'} has both arms"
-            allowed += f" (it has {', '.join(there) or 'none'})"
-            raise InvalidInput(f"{where}.contrast", kind, allowed, f"Write {LINES[kind]}.")
-        claim = json.dumps(_plain(hypothesis) | {"id": ""})
-        if claim in seen:
-            allowed = f"a claim of its own (hypotheses[{seen[claim]}] already makes this one)"
-            raise InvalidInput(where, hypothesis.id, allowed, "Leave one of them out.")
-        seen[claim] = i
-
-
-def _check_arm(hypothesis: Hypothesis, where: str, grid: Sequence[Cell]) -> None:
-    """Refuse a level without its arm, an arm that is not there, and an arm without a level."""
-    arm, world = hypothesis.arm, hypothesis.world
-    there = list(dict.fromkeys(c.reward_label for c in grid if world in (None, c.world)))
-    if hypothesis.contrast != "level" and arm is not None:
-        allowed = f"no value: {hypothesis.contrast} says which arms are compared"
-        raise InvalidInput(f"{where}.arm", arm, allowed, "Write contrast: level.")
-    if hypothesis.contrast == "level" and arm not in there:
-        hint = closest(arm, there) if arm else f"Write arm: {there[0]}."
-        raise InvalidInput(f"{where}.arm", arm, f"one of {', '.join(there)}", hint)
-
-
-def primary_claims(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[dict[str, Any]]:
-    """Every comparison that a hypothesis, or any of a kind, is about: its setting and two arms.
-
-    Args:
-        said: A hypothesis, or a kind of comparison in every world.
-        grid: Cells of the study.
-    """
-    if isinstance(said, str):
-        yield from _claims(said, None, grid)
-    else:
-        yield from _claims(said.contrast, said.world, grid, said.arm)
-
-
-def _claims(
-    kind: Contrast, world: str | None, grid: Sequence[Cell], arm: str | None = None
-) -> Iterator[dict[str, Any]]:
-    """Every primary comparison of a kind: its setting and its two arms."""
-    for setting, arms in compared_cells(kind, world, grid, arm):
-        a, b = arms
-        yield {**setting, "a": a, "b": b}
-
-
-def compared_cells(
-    kind: Contrast, world: str | None, grid: Sequence[Cell], arm: str | None = None
-) -> Iterator[tuple[dict[str, Any], dict[Any, list[Cell]]]]:
-    """Every primary comparison of a kind: its setting, and the cells of arm a and of arm b.
-
-    Args:
-        kind: Kind of comparison.
-        world: Of this world alone; of all where None.
-        grid: The study's cells.
-        arm: The arm that a level is about; its arm b is None, without cells.
-    """
-    dial = KINDS[kind].dial
-    unpaid = {cell.world for cell in grid if not cell.power_weight}
-    settings: dict[str, tuple[dict[str, Any], dict[Any, list[Cell]]]] = {}
-    for cell in grid:
-        paid = cell.power_weight and cell.world in unpaid and dial != "power_weight"
-        if not paid and world in (None, cell.world):
-            setting = _setting(cell)
-            value = setting.pop(dial, None)
-            key = json.dumps(setting, sort_keys=True)
-            arms = settings.setdefault(key, (setting, {}))[1]
-            arms.setdefault(value, []).append(cell)
-    for setting, arms in settings.values():
-        for pair in primary(kind, arms, setting.get("gamma", 1.0), arm):
-            yield setting, {value: arms.get(value, []) for value in pair}
-
-
-def _setting(cell: Cell) -> dict[str, Any]:
-    """What comparisons hold equal, by the names of the results' columns."""
-    same = ("world", "agent", "power_weight", "gamma", "time_limit", "gae_lambda", "n_step")
-    names = {name: getattr(cell, name) for name in same}
-    return {**names, "reward": cell.reward_label, **cell.params}
-
 
 def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
     """All that must not change once results are seen, as plain JSON values.
@@ -137,12 +28,9 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
         study: The study.
         cells: Its cells.
     """
-    from powerseek.experiments.statistics.comparisons import LEVEL
-    from powerseek.experiments.statistics.verdicts import LEAST_REACH
-
     return {
-        "hypotheses": [_plain(hypothesis) for hypothesis in study.hypotheses],
-        "primary": [list(primary_claims(h, cells)) for h in study.hypotheses],
+        "hypotheses": [plain(hypothesis) for hypothesis in study.hypotheses],
+        "primary": [[one.plain() for one in comparisons(h, cells)] for h in study.hypotheses],
         "exclusions": {
             "competence": max(study.competence),
             "least_reach": LEAST_REACH,
@@ -152,15 +40,6 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
         "seeds": study.seeds,
         "cells": sorted(cell.key for cell in cells),
     }
-
-
-def _plain(hypothesis: Hypothesis) -> dict[str, Any]:
-    """A hypothesis with nothing left to defaults that may change.
-
-    Without an arm it has no such key: registrations made before there was one keep their hash.
-    """
-    plain = hypothesis.model_dump(mode="json") | {"measure": hypothesis.compared}
-    return plain if hypothesis.arm is not None else {k: v for k, v in plain.items() if k != "arm"}
 
 
 def registered(
@@ -250,8 +129,6 @@ def read_registration(out: Path | str) -> Registration | None:
     Raises:
         InvalidInput: The registration cannot be read.
     """
-    from powerseek.experiments.study.grid import digest
-
     folder = Path(out)
     held = held_registration(folder)
     now = _current(folder)
@@ -265,14 +142,14 @@ def read_registration(out: Path | str) -> Registration | None:
     if now is None:
         latest = changes[-1]["content"] if changes else content
         now = [Hypothesis.model_validate(h) for h in latest["hypotheses"]]
-    kept = [_plain(hypothesis) for hypothesis in now]
+    kept = [plain(hypothesis) for hypothesis in now]
     seeds = int((changes[-1]["content"] if changes else content)["seeds"])
     flaw = BROKEN if digest(content) != held["hash"] else LATE if held["late"] else ""
     claims = [
-        Claim(h, count, not flaw, flaw or ("" if _plain(h) in kept else DROPPED), seeds)
+        Claim(h, count, not flaw, flaw or ("" if plain(h) in kept else DROPPED), seeds)
         for h, count in zip(first, counts, strict=True)
     ]
-    added = [h for h in now if _plain(h) not in [_plain(known) for known in first]]
+    added = [h for h in now if plain(h) not in [plain(known) for known in first]]
     claims += [Claim(h, 0, False, CHANGED, seeds) for h in added]
     changed = bool(added) or len(kept) < len(first)
     notes = (

@@ -8,12 +8,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from powerseek.envs.rewards.spec import arm_name
 from powerseek.errors import InvalidInput
-from powerseek.experiments.results.table import MEASURES
-from powerseek.experiments.study.contrasts import KINDS, SHARE_BEYOND, Contrast
+from powerseek.experiments.study.contrasts import (
+    SYNTAX,
+    Contrast,
+    kind_along,
+    kind_of,
+    read_contrast,
+)
 from powerseek.experiments.study.errors import Nested, closest, readable
 
 
@@ -34,15 +47,6 @@ Weight = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
 TimeLimit = Literal["terminal", "bootstrap"]
 Settings = dict[str, dict[str, Any]]
 
-COMPARABLE = (*MEASURES, SHARE_BEYOND)
-
-
-def _measure(name: str) -> str:
-    if name not in COMPARABLE:
-        raise ValueError
-    return name
-
-
 WHOLE = "a whole number >= 1"
 OPTIONAL_WHOLES = f"{WHOLE}, or a list of them"
 _MODEL = ConfigDict(extra="forbid", frozen=True)
@@ -59,7 +63,11 @@ def _arm(spec: object) -> str:
 
 
 class WorldEntry(BaseModel):
-    """One world of a study and the values its own parameters take."""
+    """One world of a study and the values its own parameters take.
+
+    A list is a list of levels, which makes its parameter a factor of the study; likewise for an
+    agent's settings. Where the value itself is a list, its levels are lists within a list.
+    """
 
     model_config = _MODEL
 
@@ -74,27 +82,41 @@ class WorldEntry(BaseModel):
     max_steps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
         None, description=OPTIONAL_WHOLES, min_length=1
     )
-    timesteps: Whole | None = Field(None, description=WHOLE)
+    timesteps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description=OPTIONAL_WHOLES, min_length=1
+    )
     agents: Annotated[list[str] | None, BeforeValidator(_one_or_many)] = Field(
         None, description="agent names", min_length=1
     )
     settings: Settings = Field({}, description="agent: {setting: value}")
 
 
+_MARGIN = "a number > 0, the smallest effect of interest in the measure's unit"
+
+
 class Hypothesis(BaseModel):
     """A claim about a - b, the two ends of one dial, fixed before the first trial.
 
-    Of the contrast ``level`` it is a claim about one arm, and a - b is that arm's value.
+    Of the contrast ``level`` it is a claim about one arm, and a - b is that arm's value. Of an
+    ``interaction`` a - b is the effect of the first factor at the second's greatest level less
+    that at its least. Of a ``threshold`` it says that the measure crosses the line as the factor
+    rises: upwards (``larger``) or downwards (``smaller``).
 
     Attributes:
         id: ``H1a``, or the claim in words.
         contrast: Kind of comparison; it says which arms a and b are.
         direction: What a - b is claimed to be: ``larger`` or ``smaller`` than `line`, or ``none``
             where they are claimed to differ by less than `margin`.
-        margin: Smallest effect of interest, > 0, in the measure's unit.
-        measure: What is compared; the kind's own where absent.
+        margin: Smallest effect of interest, > 0, in the measure's unit; none of a threshold,
+            whose levels are held against its line.
+        measure: What is compared, any metric's id; the kind's own where absent.
         line: Value that a - b is held against, in the measure's unit.
         world: The world it is about; every world that has both arms where absent.
+        params: Values of the world's parameters that it is about; every configuration that the
+            study holds where absent.
+        agent: The agent it is about; every agent where absent.
+        checkpoint: Where it is read: ``end``, or ``competence>=0.9`` for a level of competence
+            that the study watches for. CAVEAT: a crossing selects after treatment.
         arm: The reward arm that a ``level`` is about, as results write it; None for all others.
     """
 
@@ -106,33 +128,65 @@ class Hypothesis(BaseModel):
         min_length=1,
         examples=["id: H1a"],
     )
-    contrast: Contrast = Field(
-        description=f"one of {', '.join(KINDS)}", examples=["contrast: timing"]
-    )
+    contrast: Annotated[
+        Contrast,
+        BeforeValidator(read_contrast),
+        PlainSerializer(lambda contrast: contrast.written),
+    ] = Field(description=SYNTAX, examples=["contrast: timing"])
     direction: Literal["larger", "smaller", "none"] = Field(
         description="larger, smaller or none: what the claim says of the first arm against the "
         "second (every: cap against dense, more coverage against less, longer against shorter)",
         examples=["direction: larger"],
     )
-    margin: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = Field(
-        description="a number > 0, the smallest effect of interest in the measure's unit",
+    margin: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = Field(
+        None,
+        description=_MARGIN,
         examples=["margin: 0.5"],
     )
-    measure: Annotated[str, AfterValidator(_measure)] | None = Field(
-        None, description=f"one of {', '.join(COMPARABLE)}", examples=["measure: excess"]
+    measure: str | None = Field(
+        None, description="the id of a metric", examples=["measure: excess"], strict=True
     )
     line: Number = Field(
         0.0, description="a number in the measure's unit, 0 by default", examples=["line: 0"]
     )
     world: str | None = Field(None, description="a world of this study", strict=True)
+    params: dict[str, Any] = Field({}, description="a mapping from world parameters to values")
+    agent: str | None = Field(None, description="an agent of this study", strict=True)
+    checkpoint: str = Field(
+        "end", description="end, or competence>= and a level of `competence`", strict=True
+    )
     arm: Annotated[str, BeforeValidator(_arm)] | None = Field(
         None, description="a reward arm of this study", examples=["arm: dense"]
     )
 
+    @model_validator(mode="after")
+    def _checked(self) -> Hypothesis:
+        threshold = self.contrast.name == "threshold"
+        if threshold and self.margin is not None:
+            allowed = "no value: the levels of a threshold are held against its line"
+            raise InvalidInput("margin", self.margin, allowed, "Leave it out.")
+        if not threshold and self.margin is None:
+            raise InvalidInput(
+                "margin", None, f"{_MARGIN} (this key is required)", "Write margin: 0.5."
+            )
+        if threshold and self.line:
+            hint = f"Write {{threshold: {self.contrast.factors[0]}, line: {self.line:g}}}."
+            raise InvalidInput("line", self.line, "no value: a threshold has its own", hint)
+        if threshold and self.direction == "none":
+            raise InvalidInput("direction", "none", "larger or smaller: which way it is crossed")
+        return self
+
     @property
     def compared(self) -> str:
         """The measure that is compared."""
-        return self.measure or KINDS[self.contrast].measure
+        name = self.contrast.name
+        kind = kind_of(kind_along(self.contrast.factors[0]) if name == "factor" else name)
+        return self.measure or kind.measure
+
+    @property
+    def held_against(self) -> float:
+        """The value that the comparison is held against."""
+        return self.line if self.contrast.line is None else self.contrast.line
 
 
 class Dials(BaseModel):
@@ -167,6 +221,9 @@ class Dials(BaseModel):
     lookahead: Annotated[list[Whole | Literal["cap"]] | None, BeforeValidator(_one_or_many)] = (
         Field(None, description=f"{WHOLE}, cap, or a list of them", min_length=1)
     )
+    timesteps: Annotated[list[Whole], BeforeValidator(_listed)] = Field(
+        [], description=OPTIONAL_WHOLES
+    )
     agents: Annotated[list[str], BeforeValidator(_listed)] = Field(
         ["maskable-ppo"], description="a list of agent names", min_length=1
     )
@@ -189,7 +246,7 @@ class Study(Dials):
             (`powerseek.experiments.sweep.cohorts`); it changes no number.
         seeds: Seeds per cell; the same integers in every cell.
         first_seed: The first of them. Settings are chosen on seeds that no report uses.
-        timesteps: Environment steps of training per trial.
+        timesteps: Environment steps of training per trial; several are levels of a factor.
         competence: Levels at which a trial is also measured when it first reaches them; the
             highest is the gate for `censored`.
         episodes: Episodes of each evaluation.
@@ -205,7 +262,9 @@ class Study(Dials):
     cohort: Whole | None = Field(None, description=WHOLE)
     seeds: Whole = Field(1, description=WHOLE)
     first_seed: int = Field(0, description="a whole number >= 0", strict=True, ge=0)
-    timesteps: Whole = Field(description=WHOLE)
+    timesteps: Annotated[list[Whole], BeforeValidator(_listed)] = Field(
+        description=OPTIONAL_WHOLES, min_length=1
+    )
     competence: Annotated[list[PositiveShare], BeforeValidator(_listed)] = Field(
         [0.9], description="a number in (0, 1], or a list of them", min_length=1
     )

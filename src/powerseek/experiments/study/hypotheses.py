@@ -1,0 +1,290 @@
+"""What the hypotheses of a study compare in its grid: settings, arms, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from powerseek.envs.rewards.spec import place_of
+from powerseek.errors import InvalidInput
+from powerseek.experiments.study.contrasts import (
+    KINDS,
+    SHARE_BEYOND,
+    Contrast,
+    Places,
+    compared,
+    kind_of,
+)
+from powerseek.experiments.study.errors import closest
+from powerseek.experiments.study.factors import (
+    BY_NAME,
+    Level,
+    column_of,
+    dial,
+    factor_of,
+    level_in,
+    levels_of,
+    ordered,
+)
+from powerseek.experiments.study.grid import Cell
+from powerseek.experiments.study.schema import Hypothesis, Study
+from powerseek.metrics import metric_of
+from powerseek.registry import list_metrics
+
+CROSSING = "competence>="
+"""What the name of a checkpoint starts with that is a level of competence."""
+Record = tuple[dict[str, Level], Cell]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One comparison in one setting.
+
+    Attributes:
+        setting: What all arms share, by column.
+        columns: What differs between them: one column, of an interaction two.
+        arms: The cells of each arm by its level, in the order of `contrasts.compared`; of an
+            interaction by both levels.
+    """
+
+    setting: dict[str, Level]
+    columns: tuple[str, ...]
+    arms: Mapping[Any, list[Cell]]
+
+    def plain(self) -> dict[str, Any]:
+        """As plain JSON values: what a registration holds."""
+        levels = list(self.arms)
+        if len(levels) <= 2 and len(self.columns) == 1:
+            a, b = (*levels, None)[:2]
+            return {**self.setting, "a": a, "b": b}
+        return {**self.setting, "arms": [list(x) if isinstance(x, tuple) else x for x in levels]}
+
+
+def comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[Compared]:
+    """Every comparison that a hypothesis, or a contrast in every world, is about.
+
+    Args:
+        said: The hypothesis, or the contrast.
+        grid: Cells of the study.
+    """
+    contrast = said if isinstance(said, Contrast) else said.contrast
+    arm = None if isinstance(said, Contrast) else said.arm
+    records = _records(said, grid)
+    columns = columns_of(contrast, {column for record, _ in records for column in record})
+    if columns is None:
+        return
+    places = places_of(grid)
+    unpaid = {record["world"] for record, cell in records if not cell.power_weight}
+    settings: dict[str, tuple[dict[str, Level], dict[Any, list[Cell]]]] = {}
+    for record, cell in records:
+        if cell.power_weight and record["world"] in unpaid and "power_weight" not in columns:
+            continue
+        found = tuple(record.get(column) for column in columns)
+        setting = shared(record, columns)
+        key = json.dumps(setting, sort_keys=True)
+        arms = settings.setdefault(key, (setting, {}))[1]
+        arms.setdefault(found if len(columns) > 1 else found[0], []).append(cell)
+    for setting, arms in settings.values():
+        scales = [_scale(records, column, setting["world"]) for column in columns]
+        gamma = float(setting.get("gamma") or 1.0)
+        for levels in compared(
+            contrast, arms, places, columns=columns, scales=scales, gamma=gamma, arm=arm
+        ):
+            yield Compared(setting, columns, {level: arms.get(level, []) for level in levels})
+
+
+def columns_of(contrast: Contrast, known: set[str]) -> tuple[str, ...] | None:
+    """What differs between the arms of a contrast; None where a factor of it is none of `known`."""
+    if not contrast.factors:
+        return (kind_of(contrast.name).dial,)
+    found = [column_of(name, known) for name in contrast.factors]
+    return None if None in found else tuple(str(column) for column in found)
+
+
+def shared(record: Mapping[str, Level], columns: Sequence[str]) -> dict[str, Level]:
+    """What arms that differ in some columns share; an agent's settings are its own."""
+    own = "settings." if "agent" in columns else None
+    return {
+        column: level
+        for column, level in record.items()
+        if column not in columns and not (own and column.startswith(own))
+    }
+
+
+def places_of(grid: Sequence[Cell]) -> Places:
+    """Where the rewards of a study lie on the factors of rewards, by label."""
+    specs = {cell.reward_label: cell.reward for cell in grid}
+    found = {label: place_of(spec) for label, spec in specs.items()}
+    return {label: place for label, place in found.items() if place is not None}
+
+
+def _records(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> list[Record]:
+    """The cells that it is about, each with its levels."""
+    records = [(levels_of(cell), cell) for cell in grid]
+    if isinstance(said, Contrast):
+        return records
+    return [(record, cell) for record, cell in records if is_about(said, record)]
+
+
+def is_about(said: Hypothesis, record: Mapping[str, Any]) -> bool:
+    """Whether a hypothesis is about the cell that has these levels, by column."""
+    world = said.world in (None, record["world"]) and said.agent in (None, record["agent"])
+    if not world or not said.params:
+        return world
+    wanted = {_param(name): value for name, value in said.params.items()}
+    return all(record.get(c) == level_in(c, value) for c, value in wanted.items())
+
+
+def _param(name: str) -> str:
+    """The column of a world's parameter."""
+    factor = BY_NAME.get(name)
+    return name if factor is not None and factor.of == "world" else f"params.{name}"
+
+
+def _scale(records: Sequence[Record], column: str, world: Level) -> list[Level]:
+    """Every level of a factor in a world, rising; empty where they have no order."""
+    return ordered(record.get(column) for record, _ in records if record["world"] == world)
+
+
+def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
+    """Refuse a hypothesis about something that the study does not hold.
+
+    Raises:
+        InvalidInput: A world, configuration, agent, checkpoint, factor, level, metric, line or
+            comparison the study does not have, or one claim twice.
+    """
+    seen: dict[str, int] = {}
+    for i, said in enumerate(study.hypotheses):
+        where = f"hypotheses[{i}]"
+        worlds = list(dict.fromkeys(cell.world for cell in grid))
+        _one_of(f"{where}.world", said.world, worlds)
+        there = [cell for cell in grid if said.world in (None, cell.world)]
+        _one_of(f"{where}.agent", said.agent, list(dict.fromkeys(c.agent for c in there)))
+        watched = ["end", *(f"{CROSSING}{level:g}" for level in study.competence)]
+        _one_of(f"{where}.checkpoint", said.checkpoint, watched)
+        _check_params(said, where, there)
+        _check_measure(said, where)
+        _check_arm(said, where, there)
+        _check_factors(said, where, there)
+        if not any(True for _ in comparisons(said, grid)):
+            kinds = [n for n in KINDS if any(True for _ in comparisons(Contrast(n), there))]
+            allowed = f"a comparison of which {said.world or 'the study'} has both arms"
+            allowed += f" (it has {', '.join(kinds) or 'none'})"
+            line = kind_of(said.contrast.name).line
+            raise InvalidInput(
+                f"{where}.contrast", said.contrast.written, allowed, f"Write {line}."
+            )
+        claim = json.dumps(plain(said) | {"id": ""}, sort_keys=True)
+        if claim in seen:
+            allowed = f"a claim of its own (hypotheses[{seen[claim]}] already makes this one)"
+            raise InvalidInput(where, said.id, allowed, "Leave one of them out.")
+        seen[claim] = i
+
+
+def _one_of(field: str, value: Any, known: Sequence[str]) -> None:
+    if value is not None and value not in known:
+        raise InvalidInput(field, value, ", ".join(known), closest(value, known))
+
+
+def _check_params(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
+    """Refuse a parameter that no world here has, and a value that none takes."""
+    records = [levels_of(cell) for cell in cells]
+    for name, value in said.params.items():
+        column = _param(name)
+        levels = list(dict.fromkeys(r[column] for r in records if r.get(column) is not None))
+        if not levels:
+            every = (c for r in records for c in r if _is_param(c))
+            names = list(dict.fromkeys(factor_of(c).name for c in every))
+            raise InvalidInput(f"{where}.params", name, ", ".join(names), closest(name, names))
+        if level_in(column, value) not in levels:
+            allowed = ", ".join(map(dial, levels))
+            raise InvalidInput(f"{where}.params.{name}", value, f"one of {allowed}")
+
+
+def _is_param(column: str) -> bool:
+    return factor_of(column).of == "world"
+
+
+def _check_measure(said: Hypothesis, where: str) -> None:
+    """Refuse a measure that is no metric, and a line that it can never cross."""
+    known = [*list_metrics(), SHARE_BEYOND]
+    if said.compared not in known:
+        allowed = f"one of {', '.join(known)}"
+        raise InvalidInput(
+            f"{where}.measure", said.compared, allowed, closest(said.compared, known)
+        )
+    if said.compared == SHARE_BEYOND or said.contrast.name not in ("level", "threshold"):
+        return
+    low, high = metric_of(said.compared).bounds
+    if not low <= said.held_against <= high:
+        field = "contrast.line" if said.contrast.line is not None else "line"
+        allowed = f"{low:g} to {high:g}, between which {said.compared} lies"
+        raise InvalidInput(f"{where}.{field}", said.held_against, allowed)
+
+
+def _check_arm(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
+    """Refuse a level without its arm, an arm that is not there, and an arm without a level."""
+    there = list(dict.fromkeys(cell.reward_label for cell in cells))
+    if said.contrast.name != "level" and said.arm is not None:
+        allowed = f"no value: {said.contrast} says which arms are compared"
+        raise InvalidInput(f"{where}.arm", said.arm, allowed, "Write contrast: level.")
+    if said.contrast.name == "level" and said.arm not in there:
+        hint = closest(said.arm, there) if said.arm else f"Write arm: {there[0]}."
+        raise InvalidInput(f"{where}.arm", said.arm, f"one of {', '.join(there)}", hint)
+
+
+def _check_factors(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
+    """Refuse a factor that is none or does not vary here, and a level that no cell has."""
+    contrast = said.contrast
+    records = [r for r in map(levels_of, cells) if is_about(said, r)]
+    varied = varied_factors(records)
+    names = list(dict.fromkeys(factor_of(column).name for column in varied))
+    field = f"{where}.contrast.{contrast.name}"
+    for name in contrast.factors:
+        column = column_of(name, {column for record in records for column in record})
+        if column is None:
+            allowed = f"a factor of this study: {', '.join(names) or 'none varies'}"
+            raise InvalidInput(field, name, allowed, closest(name, names))
+        if column not in varied:
+            only = next((record[column] for record in records if column in record), None)
+            allowed = f"a factor with two or more levels here: {', '.join(names) or 'none varies'}"
+            hint = f"{name} is {dial(only)} in every cell; give the study two values of it."
+            raise InvalidInput(field, name, allowed, hint)
+        levels = list(dict.fromkeys(r[column] for r in records if r.get(column) is not None))
+        _check_levels(contrast, f"{where}.contrast", column, levels)
+
+
+def _check_levels(contrast: Contrast, where: str, column: str, levels: Sequence[Level]) -> None:
+    name, shown = factor_of(column).name, ", ".join(map(dial, ordered(levels) or levels))
+    if contrast.name != "factor":
+        if not ordered(levels):
+            allowed = f"a factor whose levels are numbers (those of {name} are {shown})"
+            raise InvalidInput(f"{where}.{contrast.name}", name, allowed)
+        return
+    ends = {"low": contrast.low, "high": contrast.high}
+    for end, value in ends.items():
+        if value is None and not ordered(levels):
+            allowed = f"one of {shown}: they have no order, so both ends must be named"
+            raise InvalidInput(f"{where}.{end}", None, allowed)
+        if value is not None and level_in(column, value) not in levels:
+            raise InvalidInput(f"{where}.{end}", value, f"one of {shown}")
+    if contrast.low is not None and contrast.low == contrast.high:
+        raise InvalidInput(f"{where}.high", contrast.high, f"another level than low: {shown}")
+
+
+def varied_factors(records: Sequence[Mapping[str, Level]]) -> list[str]:
+    """Columns that take two or more levels within a world; settings within an agent there."""
+    seen: dict[tuple[str, Level, Level], set[Level]] = {}
+    for record in records:
+        for column, level in record.items():
+            if column not in ("world", "version"):
+                agent = record["agent"] if factor_of(column).of == "agent" else None
+                seen.setdefault((column, record["world"], agent), set()).add(level)
+    return list(dict.fromkeys(column for (column, *_), found in seen.items() if len(found) > 1))
+
+
+def plain(said: Hypothesis) -> dict[str, Any]:
+    """A hypothesis with nothing left to defaults that may change, as plain JSON values."""
+    return said.model_dump(mode="json") | {"measure": said.compared}
