@@ -1,6 +1,6 @@
 """The exact layer: small worlds enumerated and solved, so that every claim has an oracle."""
 
-from powerseek.exact.enumerate import RecordIndex, enumerate_world
+from powerseek.exact.enumerate import enumerate_world, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.bystanders import Disempowerment, disempowerment, fix_agent
 from powerseek.exact.measures.capacity import capacity
@@ -48,9 +48,8 @@ from powerseek.exact.measures.stakes import Stakes, stakes
 from powerseek.exact.need import Frontier, attainable_holdings, most, need
 from powerseek.exact.objectives import Certificate, certified
 from powerseek.exact.optimum import Optimum, optimum
-from powerseek.exact.oracle import Oracle, arm_oracle, enumerated, injective, oracle
-from powerseek.exact.overseen import overseen
-from powerseek.exact.overseer import ExactOverseer, exact_overseer
+from powerseek.exact.oracle import Oracle, arm_oracle, injective, oracle
+from powerseek.exact.overseer import ExactOverseer, exact_overseer, overseen
 from powerseek.exact.solvers.discounted import Solution, action_values, policy_values, solve
 from powerseek.exact.solvers.evaluate import SlipCurve, evaluate, slip_curve
 from powerseek.exact.solvers.outcome import Outcome
@@ -60,6 +59,7 @@ from powerseek.exact.solvers.policy import (
     random_policy,
     scripted_policy,
 )
+from powerseek.exact.state_index import RecordIndex
 
 __all__ = [
     "AcquisitionEvents",

@@ -36,7 +36,7 @@ from powerseek.agents.settings import COHORT_SHARES, settings_for
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput, PowerseekError
-from powerseek.exact.overseen import overseen
+from powerseek.exact.overseer import overseen
 
 AGENT = "cohort-ppo"
 RESERVE = 2**30

@@ -10,9 +10,8 @@ import numpy as np
 
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
-from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world
+from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world, enumerated
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.oracle import enumerated
 from powerseek.exact.solvers.discounted import best_of, expected
 from powerseek.exact.solvers.evaluate import pair_weights
 from powerseek.exact.solvers.finite import visits
