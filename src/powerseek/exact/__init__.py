@@ -2,7 +2,13 @@
 
 from powerseek.exact.enumerate import enumerate_world, enumerated
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.measures.bystanders import Disempowerment, disempowerment, fix_agent
+from powerseek.exact.measures.bystanders import (
+    Disempowerment,
+    Stakes,
+    disempowerment,
+    fix_agent,
+    stakes,
+)
 from powerseek.exact.measures.capacity import capacity
 from powerseek.exact.measures.convergence import (
     ConvergenceIndex,
@@ -12,7 +18,6 @@ from powerseek.exact.measures.convergence import (
     subgoal_index,
 )
 from powerseek.exact.measures.empowerment import Empowerment, empowerment
-from powerseek.exact.measures.lengths import Lengths, lengths, neutral_policy
 from powerseek.exact.measures.occupancy import (
     AcquisitionEvents,
     acquisition_events,
@@ -35,7 +40,15 @@ from powerseek.exact.measures.seeking import (
     power_greedy_policy,
     seeking,
 )
-from powerseek.exact.measures.shutdown import drest_return, drest_rewards, neutrality, usefulness
+from powerseek.exact.measures.shutdown import (
+    Lengths,
+    drest_return,
+    drest_rewards,
+    lengths,
+    neutral_policy,
+    neutrality,
+    usefulness,
+)
 from powerseek.exact.measures.side_effects import (
     attainable_utility_change,
     attainable_utility_penalty,
@@ -44,7 +57,6 @@ from powerseek.exact.measures.side_effects import (
     relative_reachability,
     unreachability,
 )
-from powerseek.exact.measures.stakes import Stakes, stakes
 from powerseek.exact.need import Frontier, attainable_holdings, most, need
 from powerseek.exact.objectives import Certificate, certified
 from powerseek.exact.optimum import Optimum, optimum

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from powerseek.envs.world import WorldError
-from powerseek.exact.measures.lengths import GAMMA
+from powerseek.exact.measures.shutdown import GAMMA
 from powerseek.metrics.context import Context
 from powerseek.metrics.intervals import percentile
 from powerseek.registry import register_metric
