@@ -21,7 +21,6 @@ Contrast: TypeAlias = Literal[
 Arms: TypeAlias = tuple[object, object]
 
 SHARE_BEYOND = "share_beyond_incentive"
-LEAST_SEEDS = 16
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import yaml
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results.table import EXACT
-from powerseek.experiments.study.contrasts import LEAST_SEEDS, SHARE_BEYOND
+from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
+from powerseek.experiments.study.contrasts import SHARE_BEYOND
 from powerseek.experiments.study.preregistration import primary_claims
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.registry import make_world

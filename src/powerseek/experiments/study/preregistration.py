@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.contrasts import KINDS, LEAST_SEEDS, Contrast, primary
+from powerseek.experiments.statistics.comparisons import LEVEL
+from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
+from powerseek.experiments.study.contrasts import KINDS, Contrast, primary
 from powerseek.experiments.study.errors import closest
 from powerseek.experiments.study.schema import Hypothesis, Study, load_study
 
@@ -137,9 +139,6 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
         study: The study.
         cells: Its cells.
     """
-    from powerseek.experiments.statistics.comparisons import LEVEL
-    from powerseek.experiments.statistics.verdicts import LEAST_REACH
-
     return {
         "hypotheses": [_plain(hypothesis) for hypothesis in study.hypotheses],
         "primary": [list(primary_claims(h, cells)) for h in study.hypotheses],
