@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.compile import RULES
 from powerseek.envs.engine.expand import Expansion, describe, expand, initial_branches
-from powerseek.envs.world import World, WorldError
-from powerseek.errors import InvalidInput
+from powerseek.envs.world import World
+from powerseek.errors import InvalidInput, WorldError
 from powerseek.exact.mdp import PROBABILITY_TOLERANCE, Ints32, TabularMDP
 from powerseek.exact.state_index import RecordIndex, WordTable, plain, words
 from powerseek.types import Bools, Floats, Ints, Records

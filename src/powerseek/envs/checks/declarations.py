@@ -14,8 +14,8 @@ from powerseek.envs.checks.episodes import SEED, choose, cleared, keys, rows, si
 from powerseek.envs.checks.graph import TooLarge, make_graph
 from powerseek.envs.engine.expand import TooManyBranches, expand
 from powerseek.envs.engine.reason import reason
-from powerseek.envs.world import REQUIRED_FACTS, World, WorldError
-from powerseek.errors import InvalidInput
+from powerseek.envs.world import REQUIRED_FACTS, World
+from powerseek.errors import InvalidInput, WorldError
 from powerseek.types import Records
 
 SECTIONS = ("Task", "Observation", "Actions", "Power here", "Not captured")
