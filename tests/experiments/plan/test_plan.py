@@ -18,7 +18,7 @@ from powerseek.experiments.plan.cost import Arm, Pace, Pilot, World, arm_of, pac
 from powerseek.experiments.plan.pilot import PilotFailed, run_pilot
 from powerseek.experiments.plan.plan import AROUND, Packing, Plan, cost_of, make_plan
 from powerseek.experiments.plan.text import print_plan, size, spell
-from powerseek.experiments.study.grid import cells, trials
+from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.schema import Study, load_study, make_study
 
 # Counting

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,10 +15,8 @@ from powerseek.experiments.statistics.comparisons import LEVEL
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
 from powerseek.experiments.study.contrasts import KINDS, Contrast, primary
 from powerseek.experiments.study.errors import closest
+from powerseek.experiments.study.grid import Cell, digest
 from powerseek.experiments.study.schema import Hypothesis, Study, load_study
-
-if TYPE_CHECKING:
-    from powerseek.experiments.study.grid import Cell
 
 NAME = "preregistration.json"
 # Written before the first trial: anything else in a results directory means that one has begun.
@@ -249,8 +247,6 @@ def read_registration(out: Path | str) -> Registration | None:
     Raises:
         InvalidInput: The registration cannot be read.
     """
-    from powerseek.experiments.study.grid import digest
-
     folder = Path(out)
     held = held_registration(folder)
     now = _current(folder)
