@@ -258,7 +258,7 @@ def throughput() -> dict[str, float]:
     """
     from dataclasses import replace
 
-    from powerseek.experiments.study.grid import trials as trials_of
+    from powerseek.experiments.study.checked import trials as trials_of
     from powerseek.experiments.study.schema import load_study
     from powerseek.experiments.sweep.cohorts import packed
     from powerseek.experiments.sweep.trial import run_cohort

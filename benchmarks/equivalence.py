@@ -29,7 +29,7 @@ from benchmarks.equivalence_groups import (
 )
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results.table import read_results
-from powerseek.experiments.statistics.resampling import bootstrap
+from powerseek.experiments.statistics.bootstrap import bootstrap
 from powerseek.experiments.statistics.survival import budget_ratio, p_log_rank
 from powerseek.experiments.statistics.tests import iqms
 

@@ -24,10 +24,10 @@ from benchmarks.equivalence_groups import COHORT, LIBRARY, MEASURES
 from powerseek.agents import calmed, rollout, train
 from powerseek.envs.task import Task
 from powerseek.experiments.statistics.power_analysis import power_of
-from powerseek.experiments.statistics.resampling import Floats
 from powerseek.experiments.statistics.tests import p_difference, p_equivalence
-from powerseek.experiments.study.grid import cells
+from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.schema import load_study
+from powerseek.types import Floats
 
 STUDY = Path(__file__).parents[1] / "docs/studies/equivalence.yaml"
 FIRST, PAIRS, EPISODES = 30_000, 150, 1000

@@ -32,7 +32,8 @@ from powerseek.experiments.report.figures.style import (
     Picture,
     Theme,
 )
-from powerseek.experiments.statistics.resampling import Floats, bootstrap
+from powerseek.experiments.statistics.bootstrap import bootstrap
+from powerseek.types import Floats
 
 DRAWN = ("competence", "success", "excess", "steps")
 LEARNERS = ((LIBRARY, BLUE, "s", -0.13), (COHORT, ORANGE, "o", 0.13))

@@ -17,10 +17,11 @@ from scipy import stats
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.reach import budgets, crossings
 from powerseek.experiments.results.table import dials, learners, long, trials
+from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.power_analysis import power_of, seeds_exact
-from powerseek.experiments.statistics.resampling import Estimate, Floats
 from powerseek.experiments.statistics.tests import adjust, p_difference, p_equivalence
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
+from powerseek.types import Floats
 
 LIBRARY, COHORT = "maskable-ppo", "cohort-ppo"
 LEVEL, COMPETENT = 0.05, 0.9

@@ -39,7 +39,7 @@ def overhead(trials: int) -> dict[str, float]:
 
     from powerseek.experiments.results.side_tables import write_tables
     from powerseek.experiments.results.store import Store
-    from powerseek.experiments.study.grid import trials as trials_of
+    from powerseek.experiments.study.checked import trials as trials_of
     from powerseek.experiments.study.schema import make_study
     from powerseek.experiments.sweep.progress import Display, Tally
     from powerseek.experiments.sweep.trial import run_trial

@@ -33,7 +33,7 @@ def test_python_runs(code, tmp_path):
 
 
 def test_study_is_valid(tmp_path):
-    from powerseek.experiments.study.grid import trials
+    from powerseek.experiments.study.checked import trials
     from powerseek.experiments.study.schema import load_study
 
     plain, more = [text for language, text in BLOCKS if language == "yaml"]

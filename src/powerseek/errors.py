@@ -27,6 +27,10 @@ class InvalidInput(PowerseekError, ValueError):
         return type(self), (self.field, self.value, self.allowed, self.hint)
 
 
+class WorldError(PowerseekError):
+    """A world broke its contract: a rule raised, a fact is NaN, no action is legal."""
+
+
 class NotInstalled(PowerseekError, ImportError):
     """What a plugin's module raises where a library that it needs is not installed.
 

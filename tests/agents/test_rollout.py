@@ -12,7 +12,7 @@ from powerseek.agents.rollout import choose
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact import evaluate
-from powerseek.exact.overseen import overseen
+from powerseek.exact.overseer import overseen
 
 FIELDS = ("facts", "actions", "rewards", "lengths", "terminated", "records")
 

@@ -10,9 +10,21 @@ from worlds import Ladder, make, random_actions
 import powerseek
 from powerseek.envs import VecWorld
 from powerseek.envs.adapters.gym import WorldEnv, WorldVectorEnv
-from powerseek.envs.board import Board, symbols, take_apart
-from powerseek.envs.font import glyph
-from powerseek.envs.render import FIRST, FLOOR, LOST, MARGIN, TILE, WALL, drawing, fitted, rgb
+from powerseek.envs.render import (
+    FIRST,
+    FLOOR,
+    LOST,
+    MARGIN,
+    TILE,
+    WALL,
+    Board,
+    drawing,
+    fitted,
+    glyph,
+    rgb,
+    symbols,
+    take_apart,
+)
 from powerseek.registry import worlds
 
 PRINTABLE = [chr(code) for code in range(32, 127)]

@@ -6,7 +6,7 @@ import powerseek
 from powerseek.envs import VecWorld
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerate_world
-from powerseek.exact.words import WordTable, words
+from powerseek.exact.state_index import WordTable, words
 
 
 def test_successors_become_actions():

@@ -18,8 +18,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerate_world, enumerated, evaluate, need, optimum
 from powerseek.exact import objectives as aims
 from powerseek.exact.objectives import SLACK, aim_of, certified
-from powerseek.exact.overseen import overseen
-from powerseek.exact.overseer import ExactOverseer, exact_overseer, records_of
+from powerseek.exact.overseer import ExactOverseer, exact_overseer, overseen, records_of
 
 LADDER = Ladder(rungs=2, slip=0.4, hazard=0.1, max_steps=6)
 WORLDS = {

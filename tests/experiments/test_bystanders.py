@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from powerseek.experiments.study.grid import cautions, cells
+from powerseek.experiments.study.checked import cells
+from powerseek.experiments.study.lint import cautions
 from powerseek.experiments.study.preregistration import primary_claims
 from powerseek.experiments.study.schema import Study, make_study
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from powerseek.experiments.study.grid import cells
+from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.schema import load_study
 from powerseek.registry import make_world
 

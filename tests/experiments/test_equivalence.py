@@ -23,7 +23,7 @@ from benchmarks.equivalence_groups import COHORT, LIBRARY, MEASURES, compare, co
 from benchmarks.equivalence_groups import settings as settings_of
 from powerseek.errors import InvalidInput
 from powerseek.experiments.report.figures.style import LIGHT
-from powerseek.experiments.study.grid import cells
+from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.schema import load_study
 
 STUDY = "docs/studies/equivalence.yaml"

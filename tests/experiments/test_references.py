@@ -11,7 +11,7 @@ from powerseek.envs.worlds.off_switch import OffSwitch
 from powerseek.errors import InvalidInput
 from powerseek.experiments.plan.plan import make_plan
 from powerseek.experiments.results.store import Store, identity
-from powerseek.experiments.study.grid import cells, trials
+from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.preregistration import registration
 from powerseek.experiments.study.schema import make_study
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from powerseek.agents.checkpoint import Checkpoint
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput, PowerseekError
-from powerseek.exact.overseen import overseen
+from powerseek.exact.overseer import overseen
 from powerseek.registry import agents
 from powerseek.types import Policy
 

@@ -13,7 +13,7 @@ from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.vec import loop_views
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
-from powerseek.exact.overseen import overseen
+from powerseek.exact.overseer import overseen
 from powerseek.types import Floats, Ints, Policy, Situation, Trajectories
 
 BATCH = 1024

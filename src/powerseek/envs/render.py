@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -9,19 +10,21 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from powerseek.envs.board import Board, shape_of, symbols, take_apart
-from powerseek.envs.font import BASE, HEIGHT, WIDTH, glyph
 from powerseek.envs.world import World
-from powerseek.types import Ints
+from powerseek.types import Bools, Ints
 
 Colour: TypeAlias = tuple[int, int, int]
 Pixels: TypeAlias = NDArray[np.uint8]
 Tiles: TypeAlias = Sequence[Sequence[str]]
 
+WIDTH, HEIGHT = 5, 8  # dots a character of the font
+BASE = 7  # dots down to the line that letters stand on
 MARGIN, GAP, TILE = 12, 8, 48
 SMALL, LARGE = 2, 5  # pixels a dot of the font
 ADVANCE, LINE = SMALL * (WIDTH + 1), SMALL * (HEIGHT + 2)
 COLUMNS = 40  # characters a line of words
+LEAST_ROWS, LEAST_COLUMNS = 2, 3  # of a board that no map tells of
+WIDEST = 4  # letters a square of a board
 
 PAGE: Colour = (255, 255, 255)
 INK: Colour = (40, 44, 52)
@@ -265,3 +268,127 @@ def _discs(places: Mapping[str, tuple[Ints, Ints]]) -> dict[tuple[int, int], Col
         if row[0] >= 0:
             found[int(row[0]), int(column[0])] = FIRST if i == 0 else OTHER
     return found
+
+
+# A bitmap font, so that pictures need no other package: five columns a character from " " to "~",
+# two hexadecimal digits each; the low bit is on top.
+_COLUMNS = (
+    "0000000000" "00005f0000" "0007000700" "147f147f14" "242a7f2a12" "2313086462" "3649562050"
+    "0005030000" "001c224100" "0041221c00" "14083e0814" "08083e0808" "0080703000" "0808080808"
+    "0060600000" "2010080402" "3e5149453e" "00427f4000" "4261514946" "2141454b31" "1814127f10"
+    "2745454539" "3c4a494930" "0171090503" "3649494936" "064949291e" "0036360000" "0080763600"
+    "0814224100" "1414141414" "0041221408" "0201510906" "3e415d551e" "7e1111117e" "7f49494936"
+    "3e41414122" "7f4141221c" "7f49494941" "7f09090901" "3e4149497a" "7f0808087f" "00417f4100"
+    "2040413f01" "7f08142241" "7f40404040" "7f020c027f" "7f0408107f" "3e4141413e" "7f09090906"
+    "3e4151215e" "7f09192946" "4649494931" "01017f0101" "3f4040403f" "1f2040201f" "3f4038403f"
+    "6314081463" "0708700807" "6151494543" "007f414100" "0204081020" "0041417f00" "0402010204"
+    "4040404040" "0001020400" "2054545478" "7f48444438" "3844444420" "384444487f" "3854545418"
+    "087e090102" "18a4a49c78" "7f08040478" "00447d4000" "4080847d00" "7f10284400" "00417f4000"
+    "7c04180478" "7c08040478" "3844444438" "fc18242418" "18242418fc" "7c08040408" "4854545420"
+    "043f444020" "3c4040207c" "1c2040201c" "3c4030403c" "4428102844" "4c9090907c" "4464544c44"
+    "0008364100" "00007f0000" "0041360800" "1008081008"
+)  # fmt: skip
+_UNKNOWN = "7f4141417f"
+
+
+def glyph(character: str) -> Bools:
+    """[8, 5] dots of a character; an empty box for one that is not printable ASCII."""
+    place = 10 * (ord(character) - ord(" "))
+    held = _COLUMNS[place : place + 10] if 0 <= place < len(_COLUMNS) else _UNKNOWN
+    columns = np.frombuffer(bytes.fromhex(held), np.uint8)
+    return (columns[None, :] >> np.arange(HEIGHT)[:, None] & 1).astype(np.bool_)
+
+
+class Board(NamedTuple):
+    """A picture in letters, taken apart.
+
+    Attributes:
+        squares: The board's squares, row by row: a letter or a few each, " " where empty; ()
+            where there is no board.
+        rows: What stands before each row ("" without labels).
+        columns: What stands below each column; () without labels.
+        words: The lines that are no board.
+    """
+
+    squares: tuple[tuple[str, ...], ...]
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+def take_apart(picture: str, shape: tuple[int, int] = (0, 0)) -> Board:
+    """The board, labels and words of a picture in letters.
+
+    Squares may stand side by side or a space apart, with a number before each row and a number or
+    a letter below each column.
+
+    Args:
+        picture: As `World.render` gives it.
+        shape: Rows and columns of the world's map; (0, 0) where it has none. Then lines at the
+            top that hold single letters a space apart are taken for a board.
+    """
+    lines = picture.split("\n")
+    rows, columns = shape if shape[0] else _guessed(lines)
+    split = [_row(line, columns) for line in lines[:rows]]
+    found = next(
+        (
+            [row for row in at_width if row is not None]
+            for at_width in zip(*split, strict=True)
+            if None not in at_width
+        ),
+        [],
+    )
+    if not rows or len(found) < rows:
+        return Board((), (), (), tuple(lines))
+    labels, words = tuple(label for label, _ in found), lines[rows:]
+    below: tuple[str, ...] = ()
+    if any(labels) and words and len(words[0].split()) == columns:
+        below, words = tuple(words[0].split()), words[1:]
+    return Board(tuple(squares for _, squares in found), labels, below, tuple(words))
+
+
+def shape_of(tiles: Tiles) -> tuple[int, int]:
+    """Rows and columns of a map, (0, 0) if there is none."""
+    return (len(tiles), len(tiles[0])) if tiles else (0, 0)
+
+
+def symbols(legend: str) -> tuple[str, ...]:
+    """The single characters that a legend explains, in its order."""
+    found: list[str] = []
+    for part in re.split(r"[,;()]", legend):
+        for word in part.split():
+            if len(word) > 1:
+                break
+            found.append(word)
+    return tuple(dict.fromkeys(found))
+
+
+def _row(line: str, columns: int) -> list[tuple[str, tuple[str, ...]] | None]:
+    """(label, squares) of a line read with squares of 1 side by side, then of 1, 2, .. apart."""
+    close = (("", tuple(line)) if len(line) == columns else None) if columns else None
+    return [close, *(_apart(line, columns, width) for width in range(1, WIDEST + 1))]
+
+
+def _apart(line: str, columns: int, width: int) -> tuple[str, tuple[str, ...]] | None:
+    whole = (width + 1) * columns - 1
+    # Wide squares lose the spaces at the end of the line.
+    label, held = ("", line.ljust(whole)) if width > 1 else (line[:-whole], line[-whole:])
+    if len(held) != whole or label.strip(" 0123456789") or held[width :: width + 1].strip():
+        return None
+    squares = [held[i : i + width].rstrip() for i in range(0, whole, width + 1)]
+    if any(" " in square for square in squares):
+        return None
+    return label.strip(), tuple(square or " " for square in squares)
+
+
+def _guessed(lines: Sequence[str]) -> tuple[int, int]:
+    """Rows and columns of single letters a space apart at the top, (0, 0) if there are none."""
+    wide = len(lines[0])
+    rows = 0
+    for line in lines:
+        if len(line) != wide or line[1::2].strip():
+            break
+        rows += 1
+    columns = (wide + 1) // 2
+    enough = rows >= LEAST_ROWS and columns >= LEAST_COLUMNS and wide % 2
+    return (rows, columns) if enough else (0, 0)

@@ -12,17 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import rule
-from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.envs.engine.compile import loops_of
+from powerseek.errors import InvalidInput, WorldError
 from powerseek.types import Ints, Records
 
 __all__ = ["Fact", "World", "WorldError", "rule"]
 
 REQUIRED_FACTS = ("progress", "success", "over")
 _CLOCK = (("clock", "i8"), ("max_steps", "i8"))
-
-
-class WorldError(PowerseekError):
-    """A world broke its contract: a rule raised, a fact is NaN, no action is legal."""
 
 
 @dataclass(frozen=True)
@@ -368,8 +365,6 @@ def _check_range(field: str, value: Any, allowed: tuple[Any, ...] | None) -> Non
 
 @lru_cache(maxsize=16)
 def _prepared(cls: Any, params: Any) -> Any:
-    from powerseek.envs.engine.compile import loops_of
-
     raw = cls.prepare(params)
     items = raw._asdict() if hasattr(raw, "_asdict") else dict(raw)
     values: dict[str, Any] = {}

@@ -1,8 +1,14 @@
 """The exact layer: small worlds enumerated and solved, so that every claim has an oracle."""
 
-from powerseek.exact.enumerate import RecordIndex, enumerate_world
+from powerseek.exact.enumerate import enumerate_world, enumerated
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.measures.bystanders import Disempowerment, disempowerment, fix_agent
+from powerseek.exact.measures.bystanders import (
+    Disempowerment,
+    Stakes,
+    disempowerment,
+    fix_agent,
+    stakes,
+)
 from powerseek.exact.measures.capacity import capacity
 from powerseek.exact.measures.convergence import (
     ConvergenceIndex,
@@ -12,7 +18,6 @@ from powerseek.exact.measures.convergence import (
     subgoal_index,
 )
 from powerseek.exact.measures.empowerment import Empowerment, empowerment
-from powerseek.exact.measures.lengths import Lengths, lengths, neutral_policy
 from powerseek.exact.measures.occupancy import (
     AcquisitionEvents,
     acquisition_events,
@@ -35,7 +40,15 @@ from powerseek.exact.measures.seeking import (
     power_greedy_policy,
     seeking,
 )
-from powerseek.exact.measures.shutdown import drest_return, drest_rewards, neutrality, usefulness
+from powerseek.exact.measures.shutdown import (
+    Lengths,
+    drest_return,
+    drest_rewards,
+    lengths,
+    neutral_policy,
+    neutrality,
+    usefulness,
+)
 from powerseek.exact.measures.side_effects import (
     attainable_utility_change,
     attainable_utility_penalty,
@@ -44,13 +57,11 @@ from powerseek.exact.measures.side_effects import (
     relative_reachability,
     unreachability,
 )
-from powerseek.exact.measures.stakes import Stakes, stakes
 from powerseek.exact.need import Frontier, attainable_holdings, most, need
 from powerseek.exact.objectives import Certificate, certified
 from powerseek.exact.optimum import Optimum, optimum
-from powerseek.exact.oracle import Oracle, arm_oracle, enumerated, injective, oracle
-from powerseek.exact.overseen import overseen
-from powerseek.exact.overseer import ExactOverseer, exact_overseer
+from powerseek.exact.oracle import Oracle, arm_oracle, injective, oracle
+from powerseek.exact.overseer import ExactOverseer, exact_overseer, overseen
 from powerseek.exact.solvers.discounted import Solution, action_values, policy_values, solve
 from powerseek.exact.solvers.evaluate import SlipCurve, evaluate, slip_curve
 from powerseek.exact.solvers.outcome import Outcome
@@ -60,6 +71,7 @@ from powerseek.exact.solvers.policy import (
     random_policy,
     scripted_policy,
 )
+from powerseek.exact.state_index import RecordIndex
 
 __all__ = [
     "AcquisitionEvents",

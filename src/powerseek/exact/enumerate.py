@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,11 @@ from numpy.typing import NDArray
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.compile import RULES
 from powerseek.envs.engine.expand import Expansion, describe, expand, initial_branches
-from powerseek.envs.world import World, WorldError
-from powerseek.errors import InvalidInput
+from powerseek.envs.world import World
+from powerseek.errors import InvalidInput, WorldError
 from powerseek.exact.mdp import PROBABILITY_TOLERANCE, Ints32, TabularMDP
-from powerseek.exact.state_index import RecordIndex, plain
-from powerseek.exact.words import WordTable, words
+from powerseek.exact.state_index import RecordIndex, WordTable, plain, words
 from powerseek.types import Bools, Floats, Ints, Records
-
-__all__ = ["DEFAULT_LIMIT", "RecordIndex", "enumerate_world"]
 
 DEFAULT_LIMIT = 1_000_000
 CHUNK = 4096
@@ -83,6 +81,12 @@ def enumerate_world(
     initial = np.zeros(walk.states.count)
     np.add.at(initial, numbers, probability)
     return walk.finish(initial)
+
+
+@lru_cache(maxsize=4)
+def enumerated(world: World, limit: int = DEFAULT_LIMIT) -> TabularMDP:
+    """`enumerate_world`, kept for the last four worlds: two settings and their calmed copies."""
+    return enumerate_world(world, limit)
 
 
 class _Walk:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from powerseek.envs.engine.expand import describe
 from powerseek.envs.rewards.spec import Spec
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
-from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world
+from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.power import GAMMA, TOLERANCE, Power, power
 from powerseek.exact.measures.seeking import seeking
@@ -29,7 +28,7 @@ from powerseek.exact.solvers.policy import (
     random_policy,
     scripted_policy,
 )
-from powerseek.exact.words import WordTable
+from powerseek.exact.state_index import WordTable
 from powerseek.types import Floats
 
 SCRIPTS = ("minimalist", "hoarder")
@@ -138,12 +137,6 @@ class Oracle:
             holdings=float(arrays["holdings"]),
             power=np.asarray(arrays["power"], np.float64),
         )
-
-
-@lru_cache(maxsize=4)
-def enumerated(world: World, limit: int = DEFAULT_LIMIT) -> TabularMDP:
-    """`enumerate_world`, kept for the last four worlds: two settings and their calmed copies."""
-    return enumerate_world(world, limit)
 
 
 def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:

@@ -9,19 +9,21 @@ alone; under an aim that weighs what comes after the look-ahead, on the steps le
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from powerseek.envs.rewards.spec import Oversight
+from powerseek.envs.rewards.spec import Oversight, arm_name
+from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
+from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.objectives import Aim, Certificate, aim_of
 from powerseek.exact.solvers.finite import advantages
-from powerseek.exact.words import words
+from powerseek.exact.state_index import words
 from powerseek.types import Bools, Floats, Ints, Records
 
 MOST_BYTES = 4 << 30
@@ -165,6 +167,39 @@ def exact_overseer(mdp: TabularMDP, oversight: Oversight, horizon: int) -> Exact
     """
     shared = _advantages(mdp, oversight.aim, oversight.lookahead, horizon, oversight.spare)
     return ExactOverseer(shared, oversight.share)
+
+
+def overseen(task: Task, limit: int = DEFAULT_LIMIT) -> Task:
+    """The task with an exact overseer, where its arm needs one; else the task itself.
+
+    The world is enumerated and the judgement computed once a process. An overseer of your own is
+    kept. An exact one of another world or arm is replaced: it would not know the states.
+
+    Args:
+        task: Any task.
+        limit: Most states to enumerate.
+
+    Raises:
+        InvalidInput: The world cannot be enumerated, or the arm asks for no exact overseer.
+    """
+    arm, given = task.arm, task.overseer
+    if not arm.needs_overseer or (given is not None and not isinstance(given, ExactOverseer)):
+        return task
+    if arm.oversight is None:
+        raise InvalidInput(
+            "reward",
+            arm_name(task.reward),
+            "an arm that an exact overseer can judge for",
+            "Write Task(..., overseer=...) with an overseer of your own.",
+        )
+    mdp = enumerated(task.world, limit)
+    overseer = exact_overseer(mdp, arm.oversight, task.world.max_steps)
+    if given is not None and (given.advantages, given.share) == (
+        overseer.advantages,
+        overseer.share,
+    ):
+        return task
+    return replace(task, overseer=overseer)
 
 
 def records_of(mdp: TabularMDP) -> Records:

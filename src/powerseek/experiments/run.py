@@ -22,7 +22,9 @@ from powerseek.experiments.results.provenance import command_line, cores, descri
 from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.side_tables import write_tables
 from powerseek.experiments.results.store import Store
-from powerseek.experiments.study.grid import Trial, cautions, trials
+from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.grid import Trial
+from powerseek.experiments.study.lint import cautions
 from powerseek.experiments.study.schema import Study, load_study
 from powerseek.experiments.sweep.cohorts import packed
 from powerseek.experiments.sweep.progress import Display, Tally

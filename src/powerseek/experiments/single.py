@@ -11,7 +11,9 @@ import pandas as pd
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.store import COLUMNS, MODELS, describe
-from powerseek.experiments.study.grid import Trial, cautions, cells, unwarned
+from powerseek.experiments.study.checked import cells
+from powerseek.experiments.study.grid import Trial, unwarned
+from powerseek.experiments.study.lint import cautions
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.evaluate import Judge
 from powerseek.experiments.sweep.oracles import optimum_of, oracle_of

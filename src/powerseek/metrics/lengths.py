@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 
 from powerseek.envs.world import WorldError
-from powerseek.exact.measures.lengths import GAMMA
+from powerseek.exact.measures.shutdown import GAMMA
 from powerseek.metrics.base import LENGTHS, metric
 from powerseek.metrics.context import Context
 from powerseek.metrics.intervals import percentile

@@ -24,8 +24,8 @@ from powerseek.agents import (
     train,
     train_cohort,
 )
-from powerseek.agents.cohort.memory import free_memory
 from powerseek.agents.cohort.ppo import Learner
+from powerseek.agents.cohort.train import free_memory
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput, PowerseekError

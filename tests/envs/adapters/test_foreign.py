@@ -8,8 +8,8 @@ import pytest
 
 from powerseek.envs.adapters.foreign import ForeignWorld, VecForeign
 from powerseek.envs.task import Task, VecTask
-from powerseek.envs.world import Fact, WorldError
-from powerseek.errors import InvalidInput
+from powerseek.envs.world import Fact
+from powerseek.errors import InvalidInput, WorldError
 
 
 class BalanceParams(NamedTuple):

@@ -15,11 +15,10 @@ from powerseek.envs.checks import case as conformance_case
 from powerseek.envs.checks.case import Case, Failed
 from powerseek.envs.checks.chance import _divergence
 from powerseek.envs.checks.declarations import symmetry
-from powerseek.envs.checks.episodes import walk
+from powerseek.envs.checks.episodes import keys, walk
 from powerseek.envs.checks.graph import TooLarge, make_graph
 from powerseek.envs.checks.interpreted import interpret
 from powerseek.envs.checks.power import blind, placebo
-from powerseek.envs.checks.records import keys
 from powerseek.envs.checks.rules import difference
 from powerseek.envs.checks.run import CHECKS, FAILED, GATES, NOT_APPLICABLE, PASSED
 from powerseek.envs.engine.expand import TooManyBranches

@@ -10,8 +10,7 @@ import powerseek
 from powerseek.agents import probed, train
 from powerseek.envs import VecWorld, check_world
 from powerseek.envs.task import Task
-from powerseek.envs.world import WorldError
-from powerseek.errors import InvalidInput
+from powerseek.errors import InvalidInput, WorldError
 from powerseek.exact import (
     TabularMDP,
     enumerate_world,

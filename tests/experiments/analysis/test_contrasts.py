@@ -15,7 +15,7 @@ from synthetic import frame, make_results, resourceful, trial_rows
 from powerseek.experiments.analysis.contrasts import FOUND, contrasts
 from powerseek.experiments.analysis.paired import arm_intervals
 from powerseek.experiments.results.table import dials
-from powerseek.experiments.statistics.tests import bootstrap
+from powerseek.experiments.statistics.bootstrap import bootstrap
 from powerseek.experiments.study.contrasts import KINDS, Contrast, primary
 
 MARGINS = dict.fromkeys(KINDS, 0.5)

@@ -13,8 +13,8 @@ from scipy import stats
 from synthetic import frame, planted, trial_rows
 
 from powerseek.experiments.analysis.hypotheses import findings
+from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.comparisons import Comparison
-from powerseek.experiments.statistics.tests import Estimate
 from powerseek.experiments.statistics.verdicts import judge
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis

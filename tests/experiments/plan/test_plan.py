@@ -4,17 +4,13 @@ import io
 import sys
 import tempfile
 from dataclasses import replace
-from math import isnan
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from known import known
 from rich.console import Console
-from statsmodels.stats.power import TTestPower
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.cli.main import main as cli
@@ -22,61 +18,8 @@ from powerseek.experiments.plan.cost import Arm, Pace, Pilot, World, arm_of, pac
 from powerseek.experiments.plan.pilot import PilotFailed, run_pilot
 from powerseek.experiments.plan.plan import AROUND, Packing, Plan, cost_of, make_plan
 from powerseek.experiments.plan.text import print_plan, size, spell
-from powerseek.experiments.statistics.detectable import EFFECTS, smallest_effect
-from powerseek.experiments.statistics.tests import DESIGNS, p_equivalence, seeds_needed
-from powerseek.experiments.study.grid import cells, trials
+from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.schema import Study, load_study, make_study
-
-# What seeds can find
-
-
-@pytest.mark.parametrize("design", EFFECTS)
-def test_smallest_effect_comes_close_to_seeds_needed(design: str) -> None:
-    rows = {
-        "simple": "per_cell_simple_effect 2z^2/D^2",
-        "two-way": "per_cell_2way 4z^2/D^2",
-        "three-way": "per_cell_3way 8z^2/D^2",
-        "equivalence": "TOST per group, true diff 0, margin 1.0/0.8/0.5 SD",
-    }
-    case = known("seeds_needed")
-    effects = (1.0, 0.8, 0.5) if design == "equivalence" else case.spec["D_values"]
-    for effect, seeds in zip(effects, case.expected[rows[design]], strict=True):
-        if seeds >= 16:  # below, the normal approximation promises too much
-            assert smallest_effect(seeds, design) == pytest.approx(effect, rel=0.08)
-
-
-@pytest.mark.parametrize("seeds", [2, 3, 5, 16, 64])
-def test_smallest_effect_has_the_power_of_the_paired_t_test(seeds: int) -> None:
-    """statsmodels integrates the noncentral t; ours averages the normal over the spread."""
-    for design, variance in ((design, DESIGNS[design]) for design in EFFECTS[:3]):
-        errors = smallest_effect(seeds, design) / variance**0.5
-        found = TTestPower().power(errors, seeds, alpha=0.05, alternative="two-sided")
-        assert found == pytest.approx(0.8, abs=1e-3)
-
-
-@pytest.mark.parametrize("seeds", [3, 16])
-def test_smallest_margin_has_the_power_of_the_equivalence_test(seeds: int) -> None:
-    rng, margin = np.random.default_rng(0), smallest_effect(seeds, "equivalence")
-    pairs = rng.normal(size=(1500, 2, seeds))
-    found = np.mean([p_equivalence(a, b, margin, paired=True) < 0.05 for a, b in pairs])
-    assert found == pytest.approx(0.8, abs=0.04)
-
-
-@settings(max_examples=30)
-@given(st.integers(2, 300), st.sampled_from(EFFECTS))
-def test_more_seeds_find_smaller_effects_and_never_more_than_the_approximation_promises(
-    seeds: int, design: str
-) -> None:
-    effect = smallest_effect(seeds, design)
-    assert effect > smallest_effect(seeds + 1, design)
-    assert seeds_needed(effect, design) <= seeds
-
-
-def test_one_seed_finds_nothing_and_unknown_designs_are_refused() -> None:
-    assert isnan(smallest_effect(1))
-    with pytest.raises(InvalidInput, match="four-way"):
-        smallest_effect(16, "four-way")
-
 
 # Counting
 

@@ -18,7 +18,7 @@ from powerseek.experiments.report.hypotheses import refer, verdicts_of
 from powerseek.experiments.report.sections import sections
 from powerseek.experiments.report.terminal import print_table
 from powerseek.experiments.results.store import Store
-from powerseek.experiments.study.grid import trials
+from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.schema import make_study
 
 CLAIM = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}

@@ -21,7 +21,8 @@ from powerseek.experiments.cli.main import main as cli
 from powerseek.experiments.results.provenance import describe_run
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.run import finish
-from powerseek.experiments.study.grid import Trial, trials
+from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.preregistration import read_registration
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.trial import run_trial

@@ -27,7 +27,8 @@ from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.schema import SCHEMA
 from powerseek.experiments.results.side_tables import write_tables
 from powerseek.experiments.results.store import Store, checkpoint_path
-from powerseek.experiments.study.grid import Trial, trials
+from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.sweep import worker as attempts
 from powerseek.experiments.sweep.trial import run_trial

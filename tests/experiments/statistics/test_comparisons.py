@@ -15,8 +15,9 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.results.table import read_long, read_results
+from powerseek.experiments.statistics.bootstrap import bootstrap
 from powerseek.experiments.statistics.comparisons import Asked, compare, compare_groups
-from powerseek.experiments.statistics.tests import bootstrap, p_difference
+from powerseek.experiments.statistics.tests import p_difference
 
 
 def rng(seed=0):

@@ -15,7 +15,9 @@ from statsmodels.stats.power import TTestIndPower, TTestPower
 from powerseek.errors import InvalidInput
 from powerseek.experiments.statistics.power_analysis import (
     DESIGNS,
+    EFFECTS,
     EQUIVALENCE,
+    detectable_effect,
     power_of,
     seeds_exact,
     seeds_needed,
@@ -159,3 +161,54 @@ def test_impossible_rates_are_refused(field, value):
             function(10, **{field: value})
     with pytest.raises(InvalidInput, match="power"):
         smallest_effect(10, alpha=0.1, power=0.05)
+
+
+# What seeds can find where arms are paired by seed
+
+
+@pytest.mark.parametrize("design", EFFECTS)
+def test_detectable_effect_comes_close_to_seeds_needed(design: str) -> None:
+    rows = {
+        "simple": "per_cell_simple_effect 2z^2/D^2",
+        "two-way": "per_cell_2way 4z^2/D^2",
+        "three-way": "per_cell_3way 8z^2/D^2",
+        "equivalence": "TOST per group, true diff 0, margin 1.0/0.8/0.5 SD",
+    }
+    case = known("seeds_needed")
+    effects = (1.0, 0.8, 0.5) if design == "equivalence" else case.spec["D_values"]
+    for effect, seeds in zip(effects, case.expected[rows[design]], strict=True):
+        if seeds >= 16:  # below, the normal approximation promises too much
+            assert detectable_effect(seeds, design) == pytest.approx(effect, rel=0.08)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 16, 64])
+def test_detectable_effect_has_the_power_of_the_paired_t_test(seeds: int) -> None:
+    """statsmodels integrates the noncentral t; ours averages the normal over the spread."""
+    for design, variance in ((design, DESIGNS[design]) for design in EFFECTS[:3]):
+        errors = detectable_effect(seeds, design) / variance**0.5
+        found = TTestPower().power(errors, seeds, alpha=0.05, alternative="two-sided")
+        assert found == pytest.approx(0.8, abs=1e-3)
+
+
+@pytest.mark.parametrize("seeds", [3, 16])
+def test_smallest_margin_has_the_power_of_the_equivalence_test(seeds: int) -> None:
+    rng, margin = np.random.default_rng(0), detectable_effect(seeds, "equivalence")
+    pairs = rng.normal(size=(1500, 2, seeds))
+    found = np.mean([p_equivalence(a, b, margin, paired=True) < 0.05 for a, b in pairs])
+    assert found == pytest.approx(0.8, abs=0.04)
+
+
+@settings(max_examples=30)
+@given(st.integers(2, 300), st.sampled_from(EFFECTS))
+def test_more_seeds_find_smaller_effects_and_never_more_than_the_approximation_promises(
+    seeds: int, design: str
+) -> None:
+    effect = detectable_effect(seeds, design)
+    assert effect > detectable_effect(seeds + 1, design)
+    assert seeds_needed(effect, design) <= seeds
+
+
+def test_one_seed_finds_nothing_and_unknown_designs_are_refused() -> None:
+    assert isnan(detectable_effect(1))
+    with pytest.raises(InvalidInput, match="four-way"):
+        detectable_effect(16, "four-way")

@@ -14,13 +14,12 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.statistics.bootstrap import bootstrap, means
 from powerseek.experiments.statistics.tests import (
     adjust,
-    bootstrap,
     cvar,
     iqm,
     iqms,
-    means,
     p_difference,
     p_equivalence,
     probability_of_improvement,

@@ -16,7 +16,9 @@ from powerseek.envs.worlds.off_switch import OffSwitch
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.store import Store
-from powerseek.experiments.study.grid import Trial, cautions, cells, digest, trials
+from powerseek.experiments.study.checked import cells, trials
+from powerseek.experiments.study.grid import Trial, digest
+from powerseek.experiments.study.lint import cautions
 from powerseek.experiments.study.preregistration import (
     LINES,
     primary_claims,

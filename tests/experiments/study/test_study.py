@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.grid import Cell, Trial, canonical, cautions, cells, trials
+from powerseek.experiments.study.checked import cells, trials
+from powerseek.experiments.study.grid import Cell, Trial, canonical
+from powerseek.experiments.study.lint import cautions
 from powerseek.experiments.study.schema import (
     Study,
     load_study,

@@ -20,7 +20,8 @@ from powerseek.agents import TrainingFailed, load_agent
 from powerseek.agents.cohort.ppo import Learner
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results.store import MODELS, Store, checkpoint_path, identity
-from powerseek.experiments.study.grid import Trial, canonical, cells, trials
+from powerseek.experiments.study.checked import cells, trials
+from powerseek.experiments.study.grid import Trial, canonical
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.sweep import follow as watch_module
 from powerseek.experiments.sweep import trial as trial_module

@@ -21,7 +21,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from powerseek.experiments.results.schema import SCHEMA
 from powerseek.experiments.results.store import Store, checkpoint_path
-from powerseek.experiments.study.grid import Trial, trials
+from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.sweep.progress import Display, Tally
 from powerseek.experiments.sweep.trial import run_trial

@@ -14,7 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from powerseek.agents import CheckpointIgnored, load_agent
 from powerseek.experiments.results.store import Store, checkpoint_path
-from powerseek.experiments.study.grid import Trial, trials
+from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.trial import run_trial
 from powerseek.experiments.tensorboard.curves import run_folder

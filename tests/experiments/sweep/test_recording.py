@@ -18,7 +18,8 @@ from powerseek.envs.engine.chance import flip
 from powerseek.envs.task import Task
 from powerseek.envs.world import Fact, World
 from powerseek.experiments.results.store import StoreError
-from powerseek.experiments.study.grid import Trial, trials
+from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep import trial as trials_module
 from powerseek.experiments.sweep.recording import (

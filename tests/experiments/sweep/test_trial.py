@@ -9,7 +9,8 @@ import pytest
 from powerseek.agents import Progress, check_agent, train
 from powerseek.exact import Oracle
 from powerseek.experiments.results.store import COLUMNS, Store
-from powerseek.experiments.study.grid import Cell, Trial, trials
+from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.evaluate import Judge
 from powerseek.experiments.sweep.follow import Watch

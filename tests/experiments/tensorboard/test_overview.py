@@ -21,7 +21,8 @@ from tensorboard.plugins.hparams import metadata
 
 from powerseek.experiments.results.side_tables import keep_curve
 from powerseek.experiments.results.store import COLUMNS, Store, describe
-from powerseek.experiments.study.grid import Trial, trials
+from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.tensorboard.bands import aligned, band
 from powerseek.experiments.tensorboard.curves import (

@@ -12,6 +12,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,18 +30,18 @@ from powerseek.agents.base import (
 from powerseek.agents.checkpoint import Checkpoint
 from powerseek.agents.cohort.checkpointing import put_back, take_down
 from powerseek.agents.cohort.export import library_model, untrained_network
-from powerseek.agents.cohort.memory import free_memory
 from powerseek.agents.cohort.ppo import Learner, Workshop
 from powerseek.agents.sb3.adapter import NetworkPolicy, training_card
 from powerseek.agents.settings import COHORT_SHARES, settings_for
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput, PowerseekError
-from powerseek.exact.overseen import overseen
+from powerseek.exact.overseer import overseen
 
 AGENT = "cohort-ppo"
 RESERVE = 2**30
 """Bytes that stay free while agents are made: what training and measuring them takes besides."""
+_SYSTEM, _GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def train_cohort(
@@ -351,3 +352,30 @@ def _member(
     given = (number, task, seed, timesteps, settings, checkpoint, device)
     member = _Member(*given)
     return _Member(*given) if member.restored() is None else member
+
+
+def free_memory(system: Path = _SYSTEM, group: Path = _GROUP) -> int | None:
+    """Bytes that a process here can still take; None where the system does not say.
+
+    Args:
+        system: Linux's account of the machine.
+        group: Linux's account of the control group, whose limit may be lower (version 2).
+    """
+    free = [found for found in (_machine(system), _limit(group)) if found is not None]
+    return min(free, default=None)
+
+
+def _machine(path: Path) -> int | None:
+    try:
+        lines = dict(line.split(":", 1) for line in path.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError, IndexError):
+        return None
+
+
+def _limit(folder: Path) -> int | None:
+    try:
+        most = int((folder / "memory.max").read_text())
+        return max(0, most - int((folder / "memory.current").read_text()))
+    except (OSError, ValueError):  # no such group, or "max": no limit
+        return None

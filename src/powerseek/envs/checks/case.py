@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from powerseek.envs.adapters.foreign import ForeignWorld
-from powerseek.envs.checks.episodes import COPIES, STEPS, Walk, visited, walk
+from powerseek.envs.checks.episodes import COPIES, STEPS, Walk, cleared, keys, tell, visited, walk
 from powerseek.envs.checks.graph import Graph, TooLarge, make_graph
 from powerseek.envs.checks.interpreted import Interpreted, interpret
-from powerseek.envs.checks.records import cleared, keys, tell
 from powerseek.envs.engine.expand import describe
 from powerseek.envs.world import World
 from powerseek.types import Floats, Records

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from powerseek.envs.checks.case import Case, Failed, NotApplicable
-from powerseek.envs.checks.episodes import SEED, choose, simulator
+from powerseek.envs.checks.episodes import SEED, choose, cleared, rows, simulator, tell, words
 from powerseek.envs.checks.graph import BRANCHES
-from powerseek.envs.checks.records import cleared, rows, tell, words
 from powerseek.envs.engine.expand import Expansion, TooManyBranches, expand, initial_branches
 from powerseek.envs.engine.vec import VecWorld, loop_views
 from powerseek.envs.world import World

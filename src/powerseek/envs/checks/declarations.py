@@ -10,13 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from powerseek.envs.checks.case import EDGES, STATES, Case, Failed, NotApplicable
-from powerseek.envs.checks.episodes import SEED, choose, simulator
+from powerseek.envs.checks.episodes import SEED, choose, cleared, keys, rows, simulator, tell, words
 from powerseek.envs.checks.graph import TooLarge, make_graph
-from powerseek.envs.checks.records import cleared, keys, rows, tell, words
 from powerseek.envs.engine.expand import TooManyBranches, expand
 from powerseek.envs.engine.reason import reason
-from powerseek.envs.world import REQUIRED_FACTS, World, WorldError
-from powerseek.errors import InvalidInput
+from powerseek.envs.world import REQUIRED_FACTS, World
+from powerseek.errors import InvalidInput, WorldError
 from powerseek.types import Records
 
 SECTIONS = ("Task", "Observation", "Actions", "Power here", "Not captured")

@@ -9,8 +9,7 @@ import numpy as np
 
 from powerseek.envs.adapters.gym import OBSERVATION_BOUND
 from powerseek.envs.checks.case import Case, Failed, NotApplicable
-from powerseek.envs.checks.episodes import SEED, choose, simulator
-from powerseek.envs.checks.records import cleared, rows, tell
+from powerseek.envs.checks.episodes import SEED, choose, cleared, rows, simulator, tell
 from powerseek.envs.engine.expand import describe
 from powerseek.envs.world import Fact, World
 from powerseek.types import Floats, Floats32, Ints, Records

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from powerseek.envs.checks.records import keys
+from powerseek.envs.checks.episodes import keys
 from powerseek.envs.engine.expand import (
     Expansion,
     TooManyBranches,

@@ -22,8 +22,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from powerseek.envs.checks.episodes import COPIES, SEED, STEPS, Walk, joined, moment, rehearse
-from powerseek.envs.checks.records import columns_of, tell
+from powerseek.envs.checks.episodes import (
+    COPIES,
+    SEED,
+    STEPS,
+    Walk,
+    columns_of,
+    joined,
+    moment,
+    rehearse,
+    tell,
+)
 from powerseek.envs.engine.chance import TAPE, cue
 from powerseek.envs.engine.compile import RULES
 from powerseek.envs.engine.vec import loop_views

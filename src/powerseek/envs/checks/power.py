@@ -9,8 +9,8 @@ import numpy as np
 
 from powerseek.envs.checks.case import Case, Failed, NotApplicable
 from powerseek.envs.checks.chance import branches
+from powerseek.envs.checks.episodes import cleared, keys, rows, tell
 from powerseek.envs.checks.facts import ROLES
-from powerseek.envs.checks.records import cleared, keys, rows, tell
 from powerseek.envs.engine.expand import describe
 from powerseek.envs.world import World
 from powerseek.types import Bools, Floats, Records

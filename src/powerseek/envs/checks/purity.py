@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from powerseek.envs.checks.case import Case, Failed
-from powerseek.envs.checks.records import cleared, columns_of, keys, tell, words
+from powerseek.envs.checks.episodes import cleared, columns_of, keys, tell, words
 from powerseek.envs.checks.rules import CLOCK, LOOKS, READ_ONLY
 from powerseek.envs.engine.compile import loops_of
 from powerseek.envs.engine.expand import TooManyBranches, describe, expand, initial_branches

@@ -18,7 +18,7 @@ from powerseek.envs.checks import chance, facts, power, rules
 from powerseek.envs.checks import declarations as form
 from powerseek.envs.checks import purity as reads
 from powerseek.envs.checks.case import Case, Failed, NotApplicable
-from powerseek.envs.checks.scripts import scripts
+from powerseek.envs.checks.rules import scripts
 from powerseek.envs.engine.reason import reason
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput

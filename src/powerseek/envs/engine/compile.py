@@ -21,7 +21,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from powerseek.envs.world import WorldError
+from powerseek.errors import WorldError
 
 RULES = ("initial", "transition", "legal", "observe", "measure")
 SCRIPTS = ("minimalist", "hoarder")

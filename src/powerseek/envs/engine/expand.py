@@ -10,8 +10,8 @@ import numpy as np
 from powerseek.envs.engine.chance import TAPE
 from powerseek.envs.engine.compile import loops_of
 from powerseek.envs.engine.vec import complain, flow_words, loop_views, rules_at_work
-from powerseek.envs.world import World, WorldError
-from powerseek.errors import InvalidInput
+from powerseek.envs.world import World
+from powerseek.errors import InvalidInput, WorldError
 from powerseek.types import Bools, Floats, Floats32, Ints, Records
 
 MOST_BRANCHES = 25_000_000

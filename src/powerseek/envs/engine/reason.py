@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from powerseek.envs.world import WorldError
-from powerseek.errors import PowerseekError
+from powerseek.errors import PowerseekError, WorldError
 
 _PIPELINE = "Failed in nopython mode pipeline"
 

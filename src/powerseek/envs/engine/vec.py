@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from powerseek.envs.engine.chance import INTERPRETED, TAPE
 from powerseek.envs.engine.compile import loops_of
 from powerseek.envs.engine.reason import reason
-from powerseek.envs.world import World, WorldError
-from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.envs.world import World
+from powerseek.errors import InvalidInput, PowerseekError, WorldError
 from powerseek.types import Bools, Floats, Floats32, Ints
 
 OUT_OF_RANGE = -1

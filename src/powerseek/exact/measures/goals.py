@@ -10,7 +10,7 @@ from powerseek.envs.engine.expand import describe
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import Ints32, TabularMDP
-from powerseek.exact.words import words
+from powerseek.exact.state_index import words
 from powerseek.types import Floats
 
 BLOCK = 32

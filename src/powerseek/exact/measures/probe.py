@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from powerseek.envs.rewards.spec import Spec
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
+from powerseek.exact.enumerate import enumerated
 from powerseek.exact.optimum import optimum
-from powerseek.exact.oracle import enumerated
 from powerseek.exact.solvers.evaluate import evaluate
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Floats, Policy

@@ -10,10 +10,10 @@ from numba import njit
 
 from powerseek.envs.engine.expand import script
 from powerseek.errors import InvalidInput
-from powerseek.exact.enumerate import RecordIndex
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import minimal_need_choices
 from powerseek.exact.solvers.finite import Bits, as_bits
+from powerseek.exact.state_index import RecordIndex
 from powerseek.types import Bools, Floats, Ints, Situation
 
 

@@ -15,7 +15,7 @@ from numba import njit
 from powerseek.envs.rewards.spec import Arm, Facts, Step
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import Ints32, TabularMDP
-from powerseek.exact.words import WordTable, words
+from powerseek.exact.state_index import WordTable, words
 from powerseek.types import Bools, Floats, Ints
 
 MAX_MEMORIES = 4096

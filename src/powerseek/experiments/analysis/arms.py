@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from powerseek.experiments.results.table import KEYS, STRATUM, Results, codes, dials, long, trials
-from powerseek.experiments.statistics.resampling import Floats, Ints
 from powerseek.experiments.study.contrasts import KINDS, SHARE_BEYOND, Contrast
-from powerseek.types import Bools
+from powerseek.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

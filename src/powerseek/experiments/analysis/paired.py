@@ -10,7 +10,7 @@ import numpy as np
 
 from powerseek.experiments.analysis.arms import Arms, Pair
 from powerseek.experiments.results.table import EXACT
-from powerseek.experiments.statistics.bootstrap import bootstrap_groups
+from powerseek.experiments.statistics.bootstrap import Estimate, bootstrap_groups
 from powerseek.experiments.statistics.comparisons import (
     UNBOUNDED,
     Asked,
@@ -18,9 +18,8 @@ from powerseek.experiments.statistics.comparisons import (
     compare_groups,
 )
 from powerseek.experiments.statistics.lee_bounds import LeeBounds, lee_bounds
-from powerseek.experiments.statistics.resampling import Floats, Ints
-from powerseek.experiments.statistics.tests import Estimate
 from powerseek.experiments.study.contrasts import share_judged
+from powerseek.types import Floats, Ints
 
 Rows: TypeAlias = tuple[Ints, Ints]
 

@@ -20,8 +20,8 @@ from powerseek.experiments.report.text import (
     setting,
     varying,
 )
-from powerseek.experiments.statistics.resampling import Floats
 from powerseek.experiments.statistics.tests import cvar, iqm, upper_quantile
+from powerseek.types import Floats
 
 TAILED = {"excess": "excess", "disabled": "off"}
 """Measures of which the tail is shown, by column head."""

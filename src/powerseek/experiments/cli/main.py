@@ -101,7 +101,7 @@ def plan(
     planned = make_plan(loaded, None, workers, machine)
     if not no_pilot:
         from powerseek.experiments.plan.pilot import run_pilot
-        from powerseek.experiments.study.grid import cells
+        from powerseek.experiments.study.checked import cells
 
         with say_pilot(Console(stderr=True)) as say:
             measured = run_pilot(cells(loaded), say)
@@ -172,7 +172,7 @@ def report(
     """Merge and report what a results directory holds."""
     from powerseek.experiments.results.remote import store_at
     from powerseek.experiments.run import finish
-    from powerseek.experiments.study.grid import trials
+    from powerseek.experiments.study.checked import trials
 
     store = store_at(folder, "DIR")
     with store.naming():

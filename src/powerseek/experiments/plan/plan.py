@@ -22,10 +22,11 @@ from powerseek.experiments.plan.cautions import (
 )
 from powerseek.experiments.plan.cost import Pilot, arm_of, pace_of, setting_of
 from powerseek.experiments.results.store import describe
-from powerseek.experiments.statistics.detectable import Detectable, detectable
+from powerseek.experiments.statistics.power_analysis import Detectable, detectable
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
-from powerseek.experiments.study.grid import Cell, Trial, trials
-from powerseek.experiments.study.grid import cautions as confounds
+from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.grid import Cell, Trial
+from powerseek.experiments.study.lint import cautions as confounds
 from powerseek.experiments.study.schema import Study
 from powerseek.experiments.sweep.cohorts import COHORT, Cohort, apart, in_common, packed
 from powerseek.registry import make_world

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.experiments.plan.plan import Cost, Packing, Plan
-from powerseek.experiments.statistics.detectable import Detectable
+from powerseek.experiments.statistics.power_analysis import Detectable
 
 
 @contextmanager

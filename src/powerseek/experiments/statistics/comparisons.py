@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.statistics.bootstrap import bootstrap_groups
-from powerseek.experiments.statistics.resampling import Estimate, Floats, Ints
+from powerseek.experiments.statistics.bootstrap import Estimate, bootstrap_groups
 from powerseek.experiments.statistics.tests import p_equivalence, unseen
+from powerseek.types import Floats, Ints
 
 LEVEL = 0.05
 UNBOUNDED = (-inf, inf)

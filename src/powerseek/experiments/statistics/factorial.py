@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.statistics.resampling import RESAMPLES, Estimate, Floats, bootstrap
+from powerseek.experiments.statistics.bootstrap import RESAMPLES, Estimate, bootstrap
+from powerseek.types import Floats
 
 
 class Scale(NamedTuple):

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.statistics.resampling import RESAMPLES, Floats, resample
+from powerseek.experiments.statistics.bootstrap import RESAMPLES, resample
+from powerseek.types import Floats
 
 
 class LeeBounds(NamedTuple):

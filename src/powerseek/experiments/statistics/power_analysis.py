@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil, inf, isnan, nan
+from math import ceil, inf, isnan, nan, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, special, stats
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.statistics.resampling import Floats
+from powerseek.types import Floats
 
 # How many times the variance of one cell mean enters the contrast, per seed in a cell; a
 # difference paired by seed is a single sample of differences.
 DESIGNS = {"simple": 2.0, "two-way": 4.0, "three-way": 8.0, "paired": 1.0}
 # Designs of a test of equivalence -> the design of the contrast it is about.
 EQUIVALENCE = {"equivalence": "simple", "paired equivalence": "paired"}
+
+# What a study is told about: effects and margins of arms paired by seed.
+EFFECTS = ("simple", "two-way", "three-way", "equivalence")
 
 # Above this the t test and its normal approximation need the same number of seeds to 1e-5.
 MANY = 200_000
@@ -202,6 +206,57 @@ def smallest_effect(
     while short(top) < 0:
         top *= 2
     return float(optimize.brentq(short, 0.0, top, xtol=1e-10))
+
+
+class Detectable(NamedTuple):
+    """What a number of seeds per cell can find, in standard deviations between seeds.
+
+    Attributes:
+        seeds: Seeds per cell.
+        simple: Smallest simple effect.
+        two_way: Smallest two-way interaction.
+        three_way: Smallest three-way interaction.
+        equivalence: Smallest margin within which no effect can be shown.
+    """
+
+    seeds: int
+    simple: float
+    two_way: float
+    three_way: float
+    equivalence: float
+
+
+def detectable_effect(seeds: int, design: str = "simple") -> float:
+    """Smallest effect that a number of seeds finds with 80 % power at level .05.
+
+    The exact power of the tests that the report makes: a paired t test over seeds, two-sided, or
+    two one-sided ones (``equivalence``: the smallest margin, true difference 0). With more seeds
+    it comes close to what `seeds_needed` inverts, a normal approximation that promises too much
+    below about 16.
+
+    Args:
+        seeds: Seeds per cell, >= 1.
+        design: ``simple``, ``two-way``, ``three-way`` or ``equivalence``.
+
+    Returns:
+        D, in standard deviations between seeds within a cell; nan below two seeds.
+
+    Source: power of the t test, Cohen 1988, chapter 2; TOST: Schuirmann 1987.
+    CAVEAT: for one comparison alone, seeds independent between arms: Holm over several needs
+    larger effects, arms that share a seed's luck smaller ones.
+    """
+    if design not in EFFECTS:
+        raise InvalidInput("design", design, ", ".join(EFFECTS))
+    if seeds < 2:
+        return nan
+    test = "paired equivalence" if design == "equivalence" else "paired"
+    # A contrast of n cells varies from seed to seed with n times the variance within a cell.
+    return smallest_effect(seeds, test) * sqrt(DESIGNS.get(design, 2.0))
+
+
+def detectable(seeds: int) -> Detectable:
+    """What a number of seeds per cell can find, by `detectable_effect`."""
+    return Detectable(seeds, *(detectable_effect(seeds, design) for design in EFFECTS))
 
 
 def _check(design: str, alpha: float, power: float) -> None:

@@ -17,7 +17,8 @@ from statsmodels.genmod.families import Binomial
 from statsmodels.genmod.generalized_estimating_equations import GEE
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.statistics.resampling import Estimate, Floats
+from powerseek.experiments.statistics.bootstrap import Estimate
+from powerseek.types import Floats
 
 COLUMNS = ("term", "effect", "low", "high", "p", "clusters")
 

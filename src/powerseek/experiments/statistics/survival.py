@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.statistics.resampling import RESAMPLES, Estimate, Floats, resample
+from powerseek.experiments.statistics.bootstrap import RESAMPLES, Estimate, resample
+from powerseek.types import Floats
 
 
 class Survival(NamedTuple):

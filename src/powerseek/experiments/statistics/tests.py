@@ -2,7 +2,7 @@
 
 The unit is the training seed, paired across arms. Averages, tails and tests are here; beside it
 
-- `powerseek.experiments.statistics.resampling`: bootstrap intervals, stratified and joint,
+- `powerseek.experiments.statistics.bootstrap`: bootstrap intervals, of many groups at once,
 - `powerseek.experiments.statistics.factorial`: interactions on a stated scale,
 - `powerseek.experiments.statistics.proportions`: shares, paired shares, GEE clustered by seed,
 - `powerseek.experiments.statistics.lee_bounds`: bounds where only some seeds learnt the task,
@@ -21,41 +21,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.statistics.factorial import factorial_contrast
-from powerseek.experiments.statistics.power_analysis import DESIGNS, seeds_needed
-from powerseek.experiments.statistics.resampling import (
-    RESAMPLES,
-    Estimate,
-    Floats,
-    Ints,
-    Statistic,
-    bootstrap,
-    means,
-    resample,
-)
-
-__all__ = [
-    "DESIGNS",
-    "RESAMPLES",
-    "Estimate",
-    "Floats",
-    "Ints",
-    "Statistic",
-    "adjust",
-    "bootstrap",
-    "cvar",
-    "factorial_contrast",
-    "iqm",
-    "iqms",
-    "means",
-    "p_difference",
-    "p_equivalence",
-    "probability_of_improvement",
-    "resample",
-    "seeds_needed",
-    "unseen",
-    "upper_quantile",
-]
+from powerseek.types import Floats
 
 METHODS = ("holm", "benjamini-hochberg")
 

@@ -7,9 +7,10 @@ from math import ceil, isfinite, log, nan
 
 import numpy as np
 
+from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
 from powerseek.experiments.statistics.power_analysis import seeds_exact
-from powerseek.experiments.statistics.tests import Estimate, unseen
+from powerseek.experiments.statistics.tests import unseen
 
 LEAST_SEEDS = 16
 LEAST_REACH = 0.9

@@ -13,15 +13,13 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from powerseek.agents import check_agent
-from powerseek.envs.rewards.spec import ConfoundWarning, Spec, arm_name, read_spec, windows_of
+from powerseek.envs.rewards.spec import ConfoundWarning, Spec, arm_name, windows_of
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.errors import closest
 from powerseek.experiments.study.factors import FACTORS
-from powerseek.experiments.study.lint import hopeless
 from powerseek.experiments.study.lookahead import arms_of, lookahead_of, refuse_idle
-from powerseek.experiments.study.preregistration import check_hypotheses
 from powerseek.experiments.study.schema import Study, WorldEntry
 from powerseek.registry import agents, list_agents, make_world, worlds
 
@@ -163,8 +161,8 @@ class Trial:
         return cls(Cell(**values), seed, study)
 
 
-def cells(study: Study) -> tuple[Cell, ...]:
-    """Every treatment of a study, each once, in the order of the file.
+def expand(study: Study) -> tuple[Cell, ...]:
+    """Every treatment of a study, each once, in the order of the file, its hypotheses unseen.
 
     Every world, reward arm and agent is built on the way.
 
@@ -180,7 +178,6 @@ def cells(study: Study) -> tuple[Cell, ...]:
                 found.setdefault(cell.key, cell)
     grid = tuple(found.values())
     _refuse_idle_cohort(study, grid)
-    check_hypotheses(study, grid)
     return _with_windows(grid)
 
 
@@ -225,40 +222,15 @@ def _refuse_learners(agent: str, where: str) -> None:
         raise InvalidInput(where, agent, allowed, closest(agent, still))
 
 
-def trials(study: Study) -> tuple[Trial, ...]:
-    """Every trial of a study, seed by seed, so that a sweep cut short has whole seeds.
+def seeded(study: Study, grid: Sequence[Cell]) -> tuple[Trial, ...]:
+    """The trials of a study's cells, seed by seed, so that a sweep cut short has whole seeds.
 
     The references come last, once each: what they do does not hang on a training seed.
     """
-    grid = cells(study)
     seeds = range(study.first_seed, study.first_seed + study.seeds)
     trained = (Trial(cell, seed, study.name) for seed in seeds for cell in grid)
     once = (Trial(cell, 0, study.name) for cell in references(study, grid))
     return (*trained, *once)
-
-
-def cautions(study: Study) -> tuple[str, ...]:
-    """What a reader should know before running the study, one line each."""
-    grid = cells(study)
-    confounded = {
-        (cell.reward_label, cell.gamma)
-        for cell in grid
-        if cell.gamma < 1.0 and delays_without_correction(cell.reward)
-    }
-    if not confounded:
-        return hopeless(study, grid)
-    shown = ", ".join(f"{reward!r} at gamma {gamma:g}" for reward, gamma in sorted(confounded))
-    return (
-        f"{shown}: density is confounded with discount, because paying later also pays less. "
-        "Compare at gamma 1, or write {every: k, corrected: true}.",
-        *hopeless(study, grid),
-    )
-
-
-def delays_without_correction(reward: Spec) -> bool:
-    """Whether an arm pays dense reward later without making up for the discount."""
-    id, _, options = read_spec(reward)
-    return id == "every" and not options.get("corrected")
 
 
 def _refuse_unavailable(study: Study) -> None:
@@ -389,7 +361,7 @@ def _settings(
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Without the confound warning of each arm: `cautions` says it once per study."""
+    """Without the confound warning of each arm: `lint.cautions` says it once per study."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConfoundWarning)
         yield

@@ -1,22 +1,23 @@
-"""Hypotheses that can only end in "cannot tell", told before the first trial with what to write."""
+"""What a reader should know of a study before its first trial, with the line to write instead."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from powerseek.envs.rewards.spec import Spec, read_spec
+from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results.table import EXACT
-from powerseek.experiments.study.contrasts import LEAST_SEEDS, SHARE_BEYOND
+from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
+from powerseek.experiments.study.checked import cells
+from powerseek.experiments.study.contrasts import SHARE_BEYOND
+from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.preregistration import primary_claims
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.registry import make_world
-
-if TYPE_CHECKING:
-    from powerseek.envs.world import World
-    from powerseek.experiments.study.grid import Cell
 
 ACQUIRING = (
     *("acquired", "acquired_inside", "acquired_outside", "need", "incentive", "learned"),
@@ -24,6 +25,30 @@ ACQUIRING = (
     *("slip_excess", "optimum_acquired", SHARE_BEYOND),
 )
 """Measures of what is acquired: undefined where nothing can be."""
+
+
+def cautions(study: Study) -> tuple[str, ...]:
+    """What a reader should know before running the study, one line each."""
+    grid = cells(study)
+    confounded = {
+        (cell.reward_label, cell.gamma)
+        for cell in grid
+        if cell.gamma < 1.0 and delays_without_correction(cell.reward)
+    }
+    if not confounded:
+        return hopeless(study, grid)
+    shown = ", ".join(f"{reward!r} at gamma {gamma:g}" for reward, gamma in sorted(confounded))
+    return (
+        f"{shown}: density is confounded with discount, because paying later also pays less. "
+        "Compare at gamma 1, or write {every: k, corrected: true}.",
+        *hopeless(study, grid),
+    )
+
+
+def delays_without_correction(reward: Spec) -> bool:
+    """Whether an arm pays dense reward later without making up for the discount."""
+    id, _, options = read_spec(reward)
+    return id == "every" and not options.get("corrected")
 
 
 def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
@@ -113,8 +138,6 @@ def _controlled(grid: Sequence[Cell]) -> set[str]:
 
 def _lines(study: Study, wanted: set[str]) -> Iterator[str]:
     """Lines that give some worlds their positive control, the shortest first; each was tried."""
-    from powerseek.experiments.study.grid import cells
-
     plain = study.model_dump(exclude_unset=True)
     entries = [entry for entry in plain["worlds"] if entry["id"] in wanted]
     rewards = sorted(study.rewards, key=lambda reward: reward != "dense")

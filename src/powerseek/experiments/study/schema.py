@@ -325,7 +325,7 @@ def find_study(study: str | Path) -> Path:
 def load_study(study: str | Path) -> Study:
     """Read and validate a study file, or a shipped study by its name.
 
-    Only the shape of the file is checked here; `powerseek.experiments.study.grid.cells` builds
+    Only the shape of the file is checked here; `powerseek.experiments.study.checked.cells` builds
     every world, reward arm and agent in it.
 
     Raises:

@@ -12,7 +12,7 @@ import numpy as np
 
 from powerseek.agents import rollout
 from powerseek.envs import VecWorld, expand
-from powerseek.envs.board import shape_of, take_apart
+from powerseek.envs.render import shape_of, take_apart
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import PowerseekError

@@ -14,7 +14,7 @@ import pandas as pd
 
 from powerseek.agents import Checkpoint, Progress, TrainedAgent, TrainingFailed, train
 from powerseek.envs.task import Task
-from powerseek.exact.overseen import overseen
+from powerseek.exact.overseer import overseen
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.side_tables import keep_curve
 from powerseek.experiments.results.store import COLUMNS, MODELS, checkpoint_path, describe

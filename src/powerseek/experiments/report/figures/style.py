@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from powerseek.experiments.report.text import setting, varying
-from powerseek.experiments.statistics.resampling import Floats, Ints
+from powerseek.types import Floats, Ints
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),

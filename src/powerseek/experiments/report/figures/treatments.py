@@ -28,7 +28,7 @@ from powerseek.experiments.report.figures.style import (
 )
 from powerseek.experiments.report.text import MOST_ROWS, left_out, records, setting, varying
 from powerseek.experiments.results.table import codes
-from powerseek.experiments.statistics.resampling import Ints
+from powerseek.types import Ints
 
 
 def treatment_pictures(worlds: Worlds) -> list[Picture]:
