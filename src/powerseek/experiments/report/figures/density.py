@@ -15,9 +15,11 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from powerseek.experiments.analysis.cells import Cell, Worlds
 from powerseek.experiments.analysis.density import Field, fields, optimal_share
-from powerseek.experiments.report.figures.style import WIDTH, Cell, Picture, Theme, Worlds, slug
-from powerseek.experiments.report.text import DAGGER, SPOKEN
+from powerseek.experiments.report.figures.style import WIDTH, Picture, Theme, slug
+from powerseek.experiments.report.text import DAGGER
+from powerseek.experiments.study.factors import SPOKEN
 
 MOST_PANELS = 6
 MOST_COLUMNS = 8
