@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from math import isnan
-
 import pandas as pd
 import pytest
-from synthetic import AGENTS, frame, made_dense, make_frontiers, references, trial_rows
+from synthetic import AGENTS, made_dense, make_frontiers, references, trial_rows
 
-from powerseek.experiments.analysis.calibration import ADD, doubts, marks
+from powerseek.experiments.analysis.calibration import Doubt, doubts, marks
+from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report import sections
-from powerseek.experiments.report.figures.calibration import ruler
-from powerseek.experiments.report.figures.style import LIGHT
-from powerseek.experiments.report.figures.treatments import cells_of
 from powerseek.experiments.results.table import trials
-from powerseek.experiments.study.schema import parse_study
 
 TRAINED = {
     "competence": 0.95,
@@ -35,11 +29,6 @@ def placed(rows, frontiers=None):
     view = View(pd.DataFrame(rows))
     (cells,) = cells_of(view).values()
     return marks(cells, view.keys, trials(view.references), frontiers)
-
-
-def said(rows):
-    parts = {s.title: s.parts for s in sections.sections(View(pd.DataFrame(rows)))}
-    return [part.text for part in parts["Calibration"] if isinstance(part, sections.Words)]
 
 
 def test_everything_is_on_one_scale():
@@ -70,32 +59,17 @@ def test_settings_are_apart():
 def test_a_measure_that_does_not_tell_hoarder_from_minimalist_is_flagged():
     swapped = {**AGENTS, "hoarder": (*AGENTS["hoarder"][:4], -0.9)}
     assert doubts(placed(trial_rows(TRAINED) + references())) == []
-    (doubt,) = doubts(placed(trial_rows(TRAINED) + references(agents=swapped)))
-    assert doubt == (
-        "POWER cannot be trusted here (openness 0): it puts the hoarder at -0.90, not above the "
-        "minimalist at -0.80."
-    )
-    assert f"homestead: {doubt}" in said(trial_rows(TRAINED) + references(agents=swapped))
+    found = doubts(placed(trial_rows(TRAINED) + references(agents=swapped)))
+    assert found == [Doubt("openness 0", "power_seeking", -0.9, -0.8)]
 
 
 def test_equal_is_not_above_and_missing_is_no_doubt():
     equal = {"minimalist": (2.5, 0.0, 0.0, 0.0, 0.0), "hoarder": (2.5, 1.0, 1.0, 1.0, 1.0)}
     (doubt,) = doubts(placed(trial_rows(TRAINED) + references(agents=equal)))
-    assert doubt.startswith("acq cannot be trusted")
+    assert doubt.scale == "acquired"
     nothing = float("nan")
     gone = {"minimalist": (2.5, 0, 0, nothing, 0), "hoarder": (3, 1, 1, nothing, 1)}
     assert doubts(placed(trial_rows(TRAINED) + references(agents=gone))) == []
-
-
-def test_without_known_agents_the_line_that_adds_them_is_said():
-    *_, line = said(trial_rows(TRAINED))
-    assert line.endswith(ADD)
-    study = parse_study(
-        f"name: a\nworlds: [{{id: homestead}}]\nrewards: [dense]\ntimesteps: 10\n{ADD}\n"
-    )
-    assert study.references == [
-        *("random", "minimalist", "hoarder", "power-greedy", "minimal-need", "optimum")
-    ]
 
 
 def test_the_optimum_is_one_mark_for_each_reward():
@@ -104,23 +78,3 @@ def test_the_optimum_is_one_mark_for_each_reward():
     found = {m.name: m.values["acquired"][0] for m in placed(trial_rows(TRAINED) + beside + other)}
     assert found["optimum, dense"] == 3.1
     assert found["optimum, terminal"] == 9.0
-
-
-def test_the_ruler_shows_each_mark_at_its_value():
-    found = placed(trial_rows(TRAINED) + references())
-    panels = ruler("homestead", found).draw(LIGHT).axes
-    assert panels[0].get_xlabel().startswith("excess")
-    at = {
-        line.get_label(): float(line.get_xdata()[0])
-        for line in panels[0].lines
-        if not line.get_label().startswith("_")
-    }
-    assert at["hoarder"] == 4.0
-    assert at["exact optimum"] == 0.5
-    assert at["trained"] == 1.0
-    assert isnan(found[-1].values["power_seeking"][0])
-
-
-def test_where_nobody_learns_there_is_nothing_to_add():
-    view = View(frame(references()))
-    assert "Calibration" not in {section.title for section in sections.sections(view)}

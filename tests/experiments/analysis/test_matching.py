@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import frame, trial_rows
 
+from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.matching import overlap, shared_competence
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.figures.scatter import competence_pictures
-from powerseek.experiments.report.figures.style import LIGHT
-from powerseek.experiments.report.figures.treatments import cells_of
 
 ARM = st.lists(st.tuples(st.floats(0.5, 1), st.booleans()), max_size=6)
 
@@ -71,8 +68,7 @@ def test_settings_are_not_mixed():
     far = results({"dense": [0.91, 0.92], "terminal": [0.98, 0.99]}, openness=2.0)
     found = shared(*near, *far)
     assert found.everywhere is None
-    assert "0.930 to 0.950 (openness 0)." in found.words
-    assert "Not all rewards share a range of competence at openness 2: no comparison" in found.words
+    assert found.settings == {"openness 0": (0.93, 0.95), "openness 2": None}
 
 
 def test_who_is_paid_is_no_arm():
@@ -82,13 +78,4 @@ def test_who_is_paid_is_no_arm():
 
 
 def test_one_reward_is_compared_with_nothing():
-    assert shared(*results({"dense": [0.91, 0.95]})) == (None, "")
-
-
-def test_the_overlap_is_marked_in_the_picture_and_said_in_its_caption():
-    view = View(frame(*results({"dense": [0.91, 0.95], "terminal": [0.93, 0.99, 0.5]})))
-    (picture,) = competence_pictures(cells_of(view), view.keys, None)
-    axes = picture.draw(LIGHT).axes[0]
-    (band,) = [patch for patch in axes.patches if patch.get_label() == "shared by all rewards"]
-    assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((0.93, 0.95))
-    assert "All rewards share a range of competence: 0.930 to 0.950." in picture.caption
+    assert shared(*results({"dense": [0.91, 0.95]})) == (None, {})

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import frame, trial_rows
 
-from powerseek.experiments.analysis.tails import tail_grid, tails
+from powerseek.experiments.analysis.cells import cells_of
+from powerseek.experiments.analysis.tails import tails
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report import sections
-from powerseek.experiments.report.figures.treatments import cells_of
 
 
 def world(values, unlearnt=0, **measures):
@@ -47,33 +46,14 @@ def test_a_tail_lies_between_the_mean_and_the_worst(values):
     assert found["excess_90"] <= found["excess_max"]
 
 
-def test_below_ten_seeds_only_the_highest_is_shown():
-    cells, view = world(range(9))
-    (row,) = tails(cells).to_dict("records")
+def test_below_ten_seeds_there_is_only_the_highest():
+    (row,) = tails(world(range(9))[0]).to_dict("records")
     assert np.isnan(row["excess_90"])
     assert np.isnan(row["excess_cvar"])
-    grid = tail_grid("homestead", cells, view.keys)
-    assert grid.headers == ("reward", "comp IQM", "excess: mean", "excess: max", "seeds", "in tail")
-    assert grid.rows == (("dense", "0.95", "4.00", "8.00", "9", "-"),)
+    assert row["excess_max"] == 8
 
 
 def test_seeds_that_did_not_learn_are_in_no_tail():
     (row,) = tails(world([99, *range(1, 21)], unlearnt=1)[0]).to_dict("records")
     assert row["excess_max"] == 20
     assert (row["seeds"], row["scored"]) == (21, 20)
-
-
-def test_both_measures_have_their_tail():
-    cells, view = world(range(1, 21), disabled=0.5)
-    grid = tail_grid("homestead", cells, view.keys)
-    cell = dict(zip(grid.headers, grid.rows[0], strict=True))
-    assert cell["off: worst tenth"] == cell["off: max"] == "0.50"
-    assert cell["excess: worst tenth"] == "19.5"
-    assert cell["in tail"] == "2"
-    titles = {section.title for section in sections.sections(view)}
-    assert "Upper tails" in titles
-
-
-def test_no_measure_of_power_no_tail():
-    view = View(frame(trial_rows({"competence": 1.0})))
-    assert "Upper tails" not in {section.title for section in sections.sections(view)}

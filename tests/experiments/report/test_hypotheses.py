@@ -87,7 +87,7 @@ def test_verdicts_come_first_on_the_page_and_last_in_the_terminal(tmp_path):
     ],
 )
 def test_every_answer_is_said_with_what_is_wanting(tmp_path, trials, answer, words):
-    (claim,) = verdicts_of(frame(*trials), registered(tmp_path, CLAIM)).claims
+    (claim,) = verdicts_of(View(frame(*trials), registered(tmp_path, CLAIM))).claims
     assert (claim.answer, claim.label) == (answer, answer)
     assert words in claim.found[0].wanting
     assert bool(claim.found[0].wanting) == (answer == "cannot tell")
@@ -106,7 +106,7 @@ def test_a_level_in_words(tmp_path, more, claimed):
     level = {**CLAIM, "id": "H1b", "contrast": "level", "arm": "dense", **more}
     table = frame(*planted(0.0, noise=0.3))
     out = registered(tmp_path, level)
-    (said,) = verdicts_of(table, out).claims
+    (said,) = verdicts_of(View(table, out)).claims
     assert said.title == "H1b (level): with really dense feedback there is none beyond need"
     assert claimed in said.claimed
     assert said.found[0].effect.startswith("acquisition beyond need, dense: +1.00, 95 % interval [")
@@ -120,7 +120,7 @@ def test_an_exact_effect_in_words(tmp_path):
     claim = {**CLAIM, "id": "H3a", "contrast": "level", "arm": "dense", "measure": "incentive"}
     measures = {"competence": 1.0, "acquired": 3.0, "incentive": (2.0, 1.5, 2.25)}
     table = frame(trial_rows(measures))
-    (said,) = verdicts_of(table, registered(tmp_path, claim)).claims
+    (said,) = verdicts_of(View(table, registered(tmp_path, claim))).claims
     assert said.answer == "supported"
     assert "dense: +2.00, range over optimal policies [+1.50, +2.25]" in said.found[0].effect
     assert said.found[0].evidence.startswith("exact: computed")
@@ -129,21 +129,21 @@ def test_an_exact_effect_in_words(tmp_path):
 def test_seeds_that_are_lost_are_said(tmp_path):
     trials = planted(1.0, seeds=20, unlearnt=2)
     out = registered(tmp_path, {**CLAIM, "line": 0.5}, seeds=24)
-    (claim,) = verdicts_of(frame(*trials), out).claims
+    (claim,) = verdicts_of(View(frame(*trials), out)).claims
     said = claim.found[0].evidence
     assert "18 paired seeds; only 20 of 24 seeds ended, so this is not final" in said
-    (found,) = verdicts_of(frame(*trials), out).found
+    (found,) = verdicts_of(View(frame(*trials), out)).found
     low, high = (end + 0.5 for end in found.bounds[:2])
     words = f"learnt in one arm only were the most or the least greedy: [{low:+.2f}, {high:+.2f}]"
     assert words in said
     assert "(Lee's bounds)" in said
     assert words in " ".join(printed(frame(*trials), out).split())
     lost = [trial_rows({}, "failed", reward="every cap", seed=seed) for seed in range(20, 24)]
-    (claim,) = verdicts_of(frame(*trials, *lost), out).claims
+    (claim,) = verdicts_of(View(frame(*trials, *lost), out)).claims
     assert "only 24 and 20 of 24 seeds ended" in claim.found[0].evidence
     assert "learnt the task: 75 % (4 failed) and 100 %" in claim.found[0].evidence
     assert "(4 of its trials failed)" in claim.found[0].wanting
-    (claim,) = verdicts_of(frame(*planted(1.0, seeds=24)), out).claims
+    (claim,) = verdicts_of(View(frame(*planted(1.0, seeds=24)), out)).claims
     assert "ended" not in claim.found[0].evidence
     assert "Lee" not in claim.found[0].evidence
 
@@ -153,7 +153,7 @@ def test_a_changed_margin_is_said_and_its_verdict_is_exploratory(tmp_path):
     registered(tmp_path, {**CLAIM, "margin": 0.01})
     table = frame(*planted(0.2, noise=0.05))
     words, _ = page(table, tmp_path)
-    first, second = verdicts_of(table, tmp_path).claims
+    first, second = verdicts_of(View(table, tmp_path)).claims
     assert (first.label, second.label) == ("equivalent to none", "supported (exploratory)")
     assert "Changed after the first trial" in words
     assert "changed after the first trial, so exploratory" in words
@@ -166,7 +166,7 @@ def test_settings_that_disagree_are_counted(tmp_path):
         tmp_path, CLAIM, worlds=[{"id": "homestead", "openness": [0, 1, 2]}], name="three"
     )
     trials = [*planted(1.0, openness=0.0), *planted(-1.0, openness=2.0)]
-    (claim,) = verdicts_of(frame(*trials), out).claims
+    (claim,) = verdicts_of(View(frame(*trials), out)).claims
     assert (claim.answer, claim.label) == ("mixed", "1 supported, 1 refuted")
     assert claim.note == "2 of its 3 settings have finished trials of both arms"
 
@@ -174,7 +174,7 @@ def test_settings_that_disagree_are_counted(tmp_path):
 def test_nothing_finished_is_cannot_tell(tmp_path):
     out = registered(tmp_path, CLAIM)
     for table in (frame(*planted(1.0)).iloc[:0], frame(*planted(1.0, rewards=("dense", "own")))):
-        (claim,) = verdicts_of(table, out).claims
+        (claim,) = verdicts_of(View(table, out)).claims
         assert claim.answer == "cannot tell"
         assert "nothing to compare yet" in claim.found[0].effect
     assert "nothing to compare yet" in page(table.iloc[:0], out)[0]
@@ -197,7 +197,7 @@ def test_a_broken_registration_gives_no_verdict(tmp_path):
 
 def test_comparisons_refer_to_the_verdict(tmp_path):
     table = frame(*planted(1.0))
-    found = verdicts_of(table, registered(tmp_path, CLAIM)).found
+    found = verdicts_of(View(table, registered(tmp_path, CLAIM))).found
     plain = contrasts(table)
     rows = refer(plain, found).query("kind == 'timing' and measure == 'excess'")
     assert list(rows["verdict"]) == ["H1a: supported"]
@@ -222,5 +222,6 @@ def test_claims_in_a_user_s_own_words_are_escaped(tmp_path):
     ],
 )
 def test_a_claim_in_words(tmp_path, claim, words):
-    (said,) = verdicts_of(frame(*planted(1.0)), registered(tmp_path, {**CLAIM, **claim})).claims
+    out = registered(tmp_path, {**CLAIM, **claim})
+    (said,) = verdicts_of(View(frame(*planted(1.0)), out)).claims
     assert words in said.claimed

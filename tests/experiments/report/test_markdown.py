@@ -10,7 +10,7 @@ from synthetic import frame, make_results, trial_rows
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.markdown import write_summary
 from powerseek.experiments.report.sections import pictures, sections
-from powerseek.experiments.report.text import world_grids
+from powerseek.experiments.report.tables import world_grids
 
 NASTY = "<b>|*a*_b_[x](y)`#\\"
 

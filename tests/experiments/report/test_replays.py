@@ -15,9 +15,16 @@ import pytest
 from synthetic import frame, make_results, trial_rows
 from webpage import Page, check_alone
 
-from powerseek.experiments.report.replays import LEAST, MISSING, MOST, UNREADABLE, replays
-from powerseek.experiments.report.replays_html import replays_html
-from powerseek.experiments.sweep.recording import record, recording_path
+from powerseek.experiments.report.replays import (
+    LEAST,
+    MISSING,
+    MOST,
+    UNREADABLE,
+    replays,
+    replays_html,
+)
+from powerseek.experiments.results.recordings import recording_path
+from powerseek.experiments.sweep.recording import record
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

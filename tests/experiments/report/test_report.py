@@ -11,11 +11,11 @@ from synthetic import frame, make_curves, make_frontiers, make_results, trial_ro
 from webpage import Page, check_alone
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments import report
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.analysis.view import View
+from powerseek.experiments.report import html as report
 from powerseek.experiments.report.sections import Html, Section, sections
-from powerseek.experiments.report.text import world_grids
+from powerseek.experiments.report.tables import world_grids
 
 
 def write_report(table, folder):

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from powerseek.agents import TrainingFailed, load_agent
 from powerseek.agents.cohort.ppo import Learner
 from powerseek.errors import InvalidInput
+from powerseek.experiments.results.recordings import recording_path
 from powerseek.experiments.results.store import MODELS, Store, checkpoint_path, identity
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.grid import Trial, canonical
@@ -26,7 +27,6 @@ from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.sweep import follow as watch_module
 from powerseek.experiments.sweep import trial as trial_module
 from powerseek.experiments.sweep.cohorts import COHORT, apart, packed
-from powerseek.experiments.sweep.recording import recording_path
 from powerseek.experiments.sweep.trial import run_cohort, run_trial
 from powerseek.experiments.sweep.worker import attempt
 

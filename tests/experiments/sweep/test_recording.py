@@ -17,18 +17,13 @@ from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.chance import flip
 from powerseek.envs.task import Task
 from powerseek.envs.world import Fact, World
+from powerseek.experiments.results.recordings import recording_path
 from powerseek.experiments.results.store import StoreError
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep import trial as trials_module
-from powerseek.experiments.sweep.recording import (
-    LONGEST,
-    keep_recording,
-    parted,
-    record,
-    recording_path,
-)
+from powerseek.experiments.sweep.recording import LONGEST, keep_recording, parted, record
 from powerseek.experiments.sweep.trial import run_trial
 from powerseek.registry import make_world
 

@@ -5,23 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
+from powerseek.experiments.analysis.cells import Cell
 from powerseek.experiments.analysis.density import optimal_share, same_rows
-from powerseek.experiments.report.figures.style import Cell
-from powerseek.experiments.report.text import (
-    DAGGER,
-    SHORT,
-    Grid,
-    dial,
-    number,
-    ranged,
-    setting,
-    varying,
-)
 from powerseek.experiments.results.table import by_cell
+from powerseek.experiments.study.factors import setting, varying
 
 SCALES = {
     "acquired": "acq",
@@ -38,10 +29,8 @@ OPTIMUM = {
     "power_seeking": "optimum_power_seeking",
 }
 SETTING = ("openness", "goal", "max_steps", "params", "version")
-ADD = "references: [random, minimalist, hoarder, power-greedy, minimal-need, optimum]"
 
-
-Where: TypeAlias = tuple[str, tuple[str, ...]]
+Where: TypeAlias = tuple[str, dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +39,7 @@ class Mark:
 
     Attributes:
         where: The setting in words.
-        dials: The dials of the setting that vary, as text.
+        factors: The factors of the setting that vary.
         kind: ``reference``, ``optimum`` (exact), ``paid`` for power, or ``trained``.
         name: The agent, or the arm.
         values: (value, low, high) by measure; low and high are the range over optimal policies,
@@ -60,7 +49,7 @@ class Mark:
     """
 
     where: str
-    dials: tuple[str, ...]
+    factors: Mapping[str, object]
     kind: str
     name: str
     values: Mapping[str, tuple[float, ...]] = field(repr=False)
@@ -87,14 +76,14 @@ def marks(
     about = _about(known)
     if about.empty:
         return []
-    names = _names(about)
+    names = varying(about, SETTING)
     spoken = ["openness", *(name for name in names if name != "openness")]
     arm = [*(k for k in keys if k not in ("world", "power_weight", *SETTING)), "power_weight"]
     found = []
     for shared, rows in by_cell(about, list(SETTING)):
         here = [known[i] for i in rows.index]
         varied = varying(pd.DataFrame([cell.row for cell in here]), arm)
-        where = setting(shared, spoken), tuple(dial(shared[name]) for name in names)
+        where = setting(shared, spoken), {name: shared[name] for name in names}
         found += _references(where, same_rows(references, shared))
         found += _optima(where, here, varied, frontiers)
         found += [_trained(where, cell, varied) for cell in here]
@@ -107,10 +96,6 @@ def _about(cells: Sequence[Cell]) -> pd.DataFrame:
         return pd.DataFrame(columns=list(SETTING))
     first = cells[0].trials[list(SETTING)].iloc[[cell.places[0] for cell in cells]]
     return first.reset_index(drop=True)
-
-
-def _names(about: pd.DataFrame) -> list[str]:
-    return varying(about, SETTING)
 
 
 def _references(where: Where, trials: pd.DataFrame) -> list[Mark]:
@@ -164,65 +149,29 @@ def _mean(values: pd.Series[float]) -> float:
     return float(known.mean()) if len(known) else nan
 
 
-def doubts(found: Sequence[Mark]) -> list[str]:
-    """In words, every scale on which a setting's hoarder does not lie above its minimalist.
+class Doubt(NamedTuple):
+    """A scale on which a setting's hoarder does not lie above its minimalist."""
+
+    where: str
+    scale: str
+    hoarder: float
+    minimalist: float
+
+
+def doubts(found: Sequence[Mark]) -> list[Doubt]:
+    """Every scale that does not tell a hoarder from a minimalist, setting by setting.
 
     CAVEAT: Means over seeds are compared, without a test: a measure that passes may still be poor.
     """
-    said = []
+    doubted = []
     for where in dict.fromkeys(mark.where for mark in found):
-        pair = {
-            mark.name: mark
-            for mark in found
-            if (mark.where, mark.kind) == (where, "reference")
-            and mark.name in ("hoarder", "minimalist")
+        known = {
+            mark.name: mark for mark in found if (mark.where, mark.kind) == (where, "reference")
         }
-        if len(pair) < 2:
+        if not {"hoarder", "minimalist"} <= set(known):
             continue
-        for scale, head in SCALES.items():
-            much, little = (pair[name].values[scale][0] for name in ("hoarder", "minimalist"))
+        for scale in SCALES:
+            much, little = (known[name].values[scale][0] for name in ("hoarder", "minimalist"))
             if much <= little:
-                said.append(
-                    f"{head} cannot be trusted here ({where}): it puts the hoarder at "
-                    f"{number(much)}, not above the minimalist at {number(little)}."
-                )
-    return said
-
-
-def grid(world: str, found: Sequence[Mark], names: Sequence[str]) -> Grid:
-    """The marks of one world as a table; `names` are the dials of a setting that vary."""
-    same = found[0].where if not names else ""
-    return Grid(
-        title=f"{world} ({same})" if same else world,
-        headers=(*(SHORT.get(name, name) for name in names), "who", *SCALES.values(), "n"),
-        dials=len(names) + 1,
-        rows=tuple(
-            (
-                *mark.dials,
-                mark.name + ("" if mark.sure else f" {DAGGER}"),
-                *(_ranged(*mark.values[scale]) for scale in SCALES),
-                str(mark.seeds) if mark.seeds else "exact",
-            )
-            for mark in found
-        ),
-        muted=tuple(not mark.sure for mark in found),
-    )
-
-
-def _ranged(value: float, low: float, high: float) -> str:
-    return ranged(value, low, high) if isfinite(high - low) else number(value)
-
-
-def world_calibration(
-    world: str,
-    cells: Sequence[Cell],
-    keys: Sequence[str],
-    references: pd.DataFrame,
-    frontiers: pd.DataFrame | None,
-) -> tuple[list[Mark], Grid] | None:
-    """The marks of one world and their table; None where nothing can be placed."""
-    found = marks(cells, keys, references[references["world"] == world], frontiers)
-    if not found:
-        return None
-    names = _names(_about([cell for cell in cells if len(cell.places)]))
-    return found, grid(world, found, names)
+                doubted.append(Doubt(where, scale, much, little))
+    return doubted

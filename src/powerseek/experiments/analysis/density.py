@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.report.figures.style import Cell
-from powerseek.experiments.report.text import setting, varying
+from powerseek.experiments.analysis.cells import Cell, factors_of
 from powerseek.experiments.results.table import by_cell
 from powerseek.experiments.study.contrasts import coverages
+from powerseek.experiments.study.factors import setting, varying
 from powerseek.metrics.acquisition import LEAST_SURPLUS
 
 HORIZONS = ("max_steps", "gamma")
@@ -110,7 +110,7 @@ def fields(cells: Sequence[Cell], keys: Sequence[str]) -> list[Field]:
 
 def _fields(dial: str, cells: Sequence[Cell], keys: Sequence[str]) -> list[Field]:
     others = [key for key in keys if key not in ("world", "reward", dial)]
-    table = pd.DataFrame([{key: cell.row[key] for key in keys} for cell in cells])
+    table = factors_of(cells, keys)
     names = ["openness", *(n for n in varying(table, others) if n not in ("reward", "openness"))]
     found = []
     for shared, rows in by_cell(table, others) if len(table) else []:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
-from powerseek.experiments.report.figures.style import Cell
-from powerseek.experiments.report.text import setting, varying
+from powerseek.experiments.analysis.cells import Cell, factors_of
 from powerseek.experiments.results.table import by_cell
+from powerseek.experiments.study.factors import setting, varying
 
-MOST_SETTINGS = 6
 Range = tuple[float, float]
 
 
@@ -21,11 +20,11 @@ class Shared(NamedTuple):
     Attributes:
         everywhere: Range that all arms of all settings share; None where there is none, or
             nowhere two arms to compare.
-        words: The same setting by setting, for a caption.
+        settings: The same of each setting that has two arms to compare, by the setting in words.
     """
 
     everywhere: Range | None
-    words: str
+    settings: Mapping[str, Range | None]
 
 
 def overlap(arms: Sequence[pd.DataFrame]) -> Range | None:
@@ -59,7 +58,7 @@ def shared_competence(cells: Sequence[Cell], keys: Sequence[str]) -> Shared:
         keys: Columns that make a cell.
     """
     unpaid = [cell for cell in cells if not cell.row["power_weight"]] or list(cells)
-    table = pd.DataFrame([{key: cell.row[key] for key in keys} for cell in unpaid])
+    table = factors_of(unpaid, keys)
     others = [key for key in keys if key not in ("reward", "power_weight")]
     named = varying(table, [key for key in others if key != "world"])
     found: dict[str, Range | None] = {}
@@ -70,30 +69,4 @@ def shared_competence(cells: Sequence[Cell], keys: Sequence[str]) -> Shared:
         if rows["reward"].nunique() > 1:
             found[setting(shared, named)] = overlap(arms)
             compared += arms
-    if not found:
-        return Shared(None, "")
-    return Shared(overlap(compared), _words(found))
-
-
-def _words(found: dict[str, Range | None]) -> str:
-    apart = [where for where, range in found.items() if range is None]
-    said = []
-    if len(apart) < len(found):
-        ranges = [
-            f"{range[0]:.3f} to {range[1]:.3f}" + (f" ({where})" if where else "")
-            for where, range in found.items()
-            if range is not None
-        ]
-        more = len(ranges) - MOST_SETTINGS
-        listed = "; ".join(ranges[:MOST_SETTINGS]) + (f"; {more} more" if more > 0 else "")
-        said.append(f"All rewards share a range of competence: {listed}.")
-    if apart:
-        more = len(apart) - MOST_SETTINGS
-        where = "; ".join(name for name in apart[:MOST_SETTINGS] if name)
-        where += f"; {more} more" if more > 0 else ""
-        said.append(
-            "Not all rewards share a range of competence"
-            + (f" at {where}" if where else "")
-            + ": no comparison of all of them at matched competence is possible there."
-        )
-    return " ".join(said)
+    return Shared(overlap(compared), found)

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import inf, isfinite, nan
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite, nan
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from powerseek.experiments.report.figures.style import Cell
-from powerseek.experiments.report.text import (
-    DAGGER,
-    MISSING,
-    MOST_ROWS,
-    SHORT,
-    Grid,
-    dial,
-    setting,
-    varying,
-)
+from powerseek.experiments.analysis.cells import Cell, factors_of
 from powerseek.experiments.results.table import Results, by_cell, long
-from powerseek.experiments.statistics.survival import budget_ratio, median_budget
+from powerseek.experiments.statistics.survival import (
+    Ratio,
+    budget_ratio,
+    kaplan_meier,
+    median_budget,
+)
 from powerseek.experiments.study.contrasts import arms
 
 CROSSING = "competence>="
+Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Budgets(NamedTuple):
@@ -36,8 +32,48 @@ class Budgets(NamedTuple):
         reached: [n] True where it was.
     """
 
-    steps: np.ndarray[Any, np.dtype[np.float64]]
+    steps: Floats
     reached: np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Reach(NamedTuple):
+    """How many of a cell's seeds learnt the task, and how soon.
+
+    Attributes:
+        share: Of its finished seeds, those that learnt the task; nan of no seeds.
+        low: Lower end of Wilson's 95 % interval.
+        high: Its upper end.
+        medians: For each level of competence the range of the median budget, in steps.
+    """
+
+    share: float
+    low: float
+    high: float
+    medians: tuple[tuple[float, float], ...]
+
+
+class Curve(NamedTuple):
+    """Share of seeds that have reached a competence, against steps (Kaplan-Meier).
+
+    Attributes:
+        steps: [points] where the share rises, from 0 to the last step watched.
+        share: [points] from each of them on.
+        given_up: [n] steps at which seeds were given up, each once.
+        share_there: [n] the share at those.
+    """
+
+    steps: Floats
+    share: Floats
+    given_up: Floats
+    share_there: Floats
+
+
+class Pair(NamedTuple):
+    """A sparse arm and the dense one of the same setting, both with finished seeds."""
+
+    setting: Mapping[str, object]
+    sparse: Cell
+    dense: Cell
 
 
 def levels(results: Results) -> list[float]:
@@ -92,109 +128,78 @@ def wilson(learnt: int, seeds: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def reach_grid(world: str, cells: Sequence[Cell], keys: Sequence[str], steps: pd.DataFrame) -> Grid:
-    """Seeds finished, failed and censored, reach rate, and median budgets, as a table.
+def reach_of(cell: Cell, steps: pd.DataFrame) -> Reach:
+    """Who of a cell's seeds learnt the task, and when.
 
     Args:
-        world: The world.
-        cells: Its cells.
-        keys: Columns that make a cell.
-        steps: From `crossings`.
+        cell: The cell.
+        steps: From `crossings`; its columns are the levels.
     """
-    dials = pd.DataFrame([{key: cell.row[key] for key in keys} for cell in cells])
-    varied = varying(dials, [key for key in keys if key != "world"])
-    same = setting(cells[0].row, [key for key in keys if key not in ("world", *varied)])
+    seeds = len(cell.places)
+    learnt = seeds - int(cell.row["censored"])
     known = [float(name) for name in steps.columns if name != "end"]
-    rows = []
-    for cell in cells[:MOST_ROWS]:
-        seeds, row = len(cell.places), cell.row
-        learnt = seeds - int(row["censored"])
-        low, high = wilson(learnt, seeds)
-        share = f"{learnt / seeds:.2f} [{low:.2f}, {high:.2f}]" if seeds else MISSING
-        rows.append(
-            (
-                *(dial(row[name]) for name in varied),
-                *(str(seeds), str(row["failed"]), str(row["censored"])),
-                share + ("" if row["confirmatory"] else f" {DAGGER}"),
-                *(thousands(*median_budget(*budgets(cell.seeds, steps, at))) for at in known),
-            )
-        )
-    heads = ("n", "fail", "cens", "reach [95 %]", *(f"steps to {level:g}" for level in known))
-    return Grid(
-        title=f"{world} ({same})" if same else world,
-        headers=(*(SHORT.get(name, name) for name in varied), *heads),
-        dials=len(varied),
-        rows=tuple(rows),
-        muted=tuple(not cell.row["confirmatory"] for cell in cells[:MOST_ROWS]),
-        total=len(cells),
+    return Reach(
+        learnt / seeds if seeds else nan,
+        *wilson(learnt, seeds),
+        tuple(median_budget(*budgets(cell.seeds, steps, level)) for level in known),
     )
 
 
-def thousands(low: float, high: float) -> str:
-    """A median budget: ``12k``, or ``> 120k`` where fewer than half of the seeds got there."""
-    if not isfinite(low):
-        return MISSING
-    text = f"{low / 1000:.3g}k" if low < 1e6 else f"{low / 1e6:.3g}M"
-    return f"> {text}" if high == inf else text
+def curve(found: Budgets) -> Curve:
+    """The share of seeds that have got there, step by step."""
+    kept = kaplan_meier(*found)
+    steps = np.concatenate([[0.0], kept.times, [kept.last]])
+    left = np.concatenate([[1.0], kept.share])
+    share = 1 - np.append(left, left[-1])
+    given_up = np.unique(found.steps[~found.reached])
+    there = share[np.searchsorted(steps[:-1], given_up, side="right") - 1]
+    return Curve(steps, share, given_up, there)
 
 
-def ratio_grid(
-    world: str, cells: Sequence[Cell], keys: Sequence[str], steps: pd.DataFrame, level: float
-) -> Grid | None:
-    """How many times the dense arm's budget each sparse arm needs, at each horizon; None of none.
-
-    An arm with a seed that is competent untrained has no ratio: its budget would be 0.
+def sparse_pairs(cells: Sequence[Cell], keys: Sequence[str]) -> list[Pair]:
+    """Every sparse arm with the dense one, setting by setting: the latest payment, then success.
 
     Args:
-        world: The world.
-        cells: Its cells.
+        cells: Cells of one world.
         keys: Columns that make a cell.
+    """
+    found = []
+    others = [key for key in keys if key not in ("world", "reward")]
+    for shared, members in by_cell(factors_of(cells, keys), others):
+        by_arm = {str(cells[i].row["reward"]): cells[i] for i in members.index}
+        told = {**shared, **_horizon(by_arm)}
+        for pair in [*arms("timing", by_arm)[-1:], *arms("sparse", by_arm)]:
+            both = [by_arm[str(arm)] for arm in pair]
+            if all(len(cell.places) for cell in both):
+                found.append(Pair(told, *both))
+    return found
+
+
+def budget_ratios(
+    pairs: Sequence[Pair], steps: pd.DataFrame, level: float
+) -> Iterator[tuple[Pair, Ratio]]:
+    """How many times the dense arm's budget each sparse arm needs, one after another.
+
+    An arm with a seed that is competent untrained has no ratio: its budget would be 0. Nor has
+    one of which not even a lower bound is known.
+
+    Args:
+        pairs: From `sparse_pairs`.
         steps: From `crossings`.
         level: The competence to reach.
     """
-    table = pd.DataFrame([{key: cell.row[key] for key in keys} for cell in cells])
-    others = [key for key in keys if key not in ("world", "reward")]
-    names = ["max_steps", *(n for n in varying(table, others) if n not in ("reward", "max_steps"))]
     rng = np.random.default_rng(0)
-    rows: list[tuple[str, ...]] = []
-    total = 0
-    for shared, members in by_cell(table, others):
-        by_arm = {str(cells[i].row["reward"]): cells[i] for i in members.index}
-        pairs = [*arms("timing", by_arm)[-1:], *arms("sparse", by_arm)]
-        told = {**shared, **_horizon(by_arm)}
-        for a, b in pairs:
-            total += all(len(by_arm[str(arm)].places) for arm in (a, b))
-            if len(rows) == MOST_ROWS:
-                continue
-            both = [budgets(by_arm[str(arm)].seeds, steps, level) for arm in (a, b)]
-            if any((arm.steps <= 0).any() for arm in both):
-                continue
-            found = budget_ratio(*both[0], *both[1], rng)
-            if isfinite(found.at_least):
-                times = f"{found.value:.2g}" if isfinite(found.value) else MISSING
-                ends = f"{found.low:.2g} to {found.high:.2g}" if isfinite(found.low) else MISSING
-                least = f"{found.at_least:.2g}"
-                dials = (dial(told.get(name)) for name in names)
-                rows.append(
-                    (*dials, f"{a} / {b}", times, ends, least, f"{found.n[0]}, {found.n[1]}")
-                )
-    if not rows:
-        return None
-    return Grid(
-        title=f"{world}: budget to competence {level:g}, sparse over dense",
-        headers=(
-            *(SHORT.get(name, name) for name in names),
-            *("reward", "ratio", "95 %", "at least", "seeds"),
-        ),
-        dials=len(names) + 1,
-        rows=tuple(rows),
-        muted=tuple(False for _ in rows),
-        total=total if len(rows) == MOST_ROWS else 0,
-    )
+    for pair in pairs:
+        sparse, dense = (budgets(cell.seeds, steps, level) for cell in (pair.sparse, pair.dense))
+        if (sparse.steps <= 0).any() or (dense.steps <= 0).any():
+            continue
+        found = budget_ratio(*sparse, *dense, rng)
+        if isfinite(found.at_least):
+            yield pair, found
 
 
 def _horizon(by_arm: Mapping[str, Cell]) -> dict[str, object]:
-    """The horizon of a setting, which is no dial of a study that never varies it."""
+    """The horizon of a setting, which is no factor of a study that never varies it."""
     cell = next(iter(by_arm.values()))
     known = cell.values("max_steps")
     return {"max_steps": known[0]} if len(known) else {}

@@ -8,18 +8,7 @@ from math import ceil
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.report.figures.style import Cell
-from powerseek.experiments.report.text import (
-    DAGGER,
-    MISSING,
-    MOST_ROWS,
-    SHORT,
-    Grid,
-    dial,
-    number,
-    setting,
-    varying,
-)
+from powerseek.experiments.analysis.cells import Cell
 from powerseek.experiments.statistics.tests import cvar, iqm, upper_quantile
 from powerseek.types import Floats
 
@@ -27,7 +16,6 @@ TAILED = {"excess": "excess", "disabled": "off"}
 """Measures of which the tail is shown, by column head."""
 LEAST_SEEDS = 10
 """Seeds below which the tail above .9 is no more than the largest value."""
-HEADS = ("90 %", "worst tenth", "max")
 
 
 def tails(cells: Sequence[Cell]) -> pd.DataFrame:
@@ -70,49 +58,3 @@ def _tail(name: str, values: Floats) -> dict[str, float]:
         f"{name}_cvar": float(cvar(values)) if many else np.nan,
         f"{name}_max": float(values.max()) if values.size else np.nan,
     }
-
-
-def tail_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | None:
-    """The tails of one world as a table; None where no cell has a value.
-
-    Args:
-        world: The world.
-        cells: Its cells.
-        keys: Columns that make a cell.
-    """
-    total, every = len(cells), cells
-    cells = cells[:MOST_ROWS]
-    table = tails(cells)
-    shown = {name: head for name, head in TAILED.items() if table[f"{name}_max"].notna().any()}
-    if not shown:
-        return None
-    dials = pd.DataFrame([{key: cell.row[key] for key in keys} for cell in every])
-    varied = varying(dials, [key for key in keys if key != "world"])
-    same = setting(cells[0].row, [k for k in keys if k not in ("world", *varied)])
-    many = bool((table["scored"] >= LEAST_SEEDS).any())
-    ends = ("_90", "_cvar", "_max") if many else ("_max",)
-    heads = [
-        f"{head}: {what}"
-        for head in shown.values()
-        for what in ("mean", *(HEADS if many else HEADS[-1:]))
-    ]
-    rows = []
-    for cell, tail in zip(cells, table.to_dict("records"), strict=True):
-        sure = "" if cell.row["confirmatory"] else f" {DAGGER}"
-        rows.append(
-            (
-                *(dial(cell.row[name]) for name in varied),
-                number(tail["iqm"]),
-                *(number(tail[f"{name}{end}"]) for name in shown for end in ("", *ends)),
-                str(tail["scored"]) + sure,
-                str(tail["behind"]) if tail["scored"] >= LEAST_SEEDS else MISSING,
-            )
-        )
-    return Grid(
-        title=f"{world} ({same})" if same else world,
-        headers=(*(SHORT.get(n, n) for n in varied), "comp IQM", *heads, "seeds", "in tail"),
-        dials=len(varied),
-        rows=tuple(rows),
-        muted=tuple(not cell.row["confirmatory"] for cell in cells),
-        total=total,
-    )

@@ -1,4 +1,4 @@
-"""A study's results in every form that is shown, each computed once."""
+"""A study's results in every form that is needed, each computed once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from powerseek.experiments.analysis.contrasts import contrasts
+from powerseek.experiments.analysis.hypotheses import Finding, findings
 from powerseek.experiments.analysis.summary import summarise
-from powerseek.experiments.report.hypotheses import Verdicts, refer, verdicts_of
 from powerseek.experiments.results.parameters import told
 from powerseek.experiments.results.table import Results, dials, learners, long, read_long, trials
+from powerseek.experiments.study.preregistration import Registration, read_registration
 
 
 class View:
@@ -61,14 +62,28 @@ class View:
         return summarise(self.trained)
 
     @cached_property
-    def verdicts(self) -> Verdicts:
-        """What became of the study's hypotheses; none without a folder."""
-        return Verdicts() if self.folder is None else verdicts_of(self.trained, self.folder)
+    def registration(self) -> Registration | None:
+        """What was registered before the first trial; None without a folder or a registration.
+
+        Raises:
+            InvalidInput: It cannot be read.
+        """
+        return None if self.folder is None else read_registration(self.folder)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the trained agents' results say of each registered hypothesis.
+
+        Raises:
+            InvalidInput: The registration cannot be read.
+        """
+        claims = () if self.registration is None else self.registration.claims
+        return tuple(findings(self.trained, claims)) if claims else ()
 
     @cached_property
     def compared(self) -> pd.DataFrame:
         """One row a comparison; see `contrasts.contrasts`."""
-        return refer(contrasts(self.trained), self.verdicts.found)
+        return contrasts(self.trained)
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table beside the results (``frontiers``, ``curves``), None where there is none."""

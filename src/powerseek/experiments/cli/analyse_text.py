@@ -16,7 +16,8 @@ from rich.text import Text
 
 from powerseek.exact.measures.goals import classes
 from powerseek.experiments.cli.analyse import ARM_GAMMA, Analysis, Watch
-from powerseek.experiments.report.text import MISSING, number, ranged
+from powerseek.experiments.report.text import number, ranged
+from powerseek.experiments.study.factors import MISSING
 from powerseek.types import Floats, Ints
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)

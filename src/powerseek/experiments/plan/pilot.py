@@ -27,11 +27,12 @@ import numpy as np
 from powerseek.agents import Progress, train
 from powerseek.errors import PowerseekError
 from powerseek.experiments.plan.cost import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
+from powerseek.experiments.results.oracles import FOLDER
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Cell, Trial, unwarned
 from powerseek.experiments.sweep.evaluate import Judge
 from powerseek.experiments.sweep.follow import CURVE_EPISODES
-from powerseek.experiments.sweep.oracles import FOLDER, holdings_scale, optimum_of, oracle_of
+from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.trial import run_trial
 from powerseek.experiments.tensorboard.curves import CURVES
 from powerseek.registry import export_entries, import_entries, make_world

@@ -14,7 +14,13 @@ from typing import Any
 
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import DARK, Picture
-from powerseek.experiments.report.hypotheses import ANSWERS, ClaimText, FindingText, Verdicts
+from powerseek.experiments.report.hypotheses import (
+    ANSWERS,
+    ClaimText,
+    FindingText,
+    Verdicts,
+    verdicts_of,
+)
 from powerseek.experiments.report.sections import (
     Html,
     Part,
@@ -50,7 +56,7 @@ def write_report(view: View, parts: Sequence[Section], folder: Path) -> Path:
         title=_text(heading(view, provenance, folder)),
         headline=_text(headline(view)),
         contents=_contents(parts),
-        verdicts=_verdicts(view.verdicts),
+        verdicts=_verdicts(verdicts_of(view)),
         body="\n".join(_section(part) for part in parts),
         provenance=_provenance_html(provenance),
     )

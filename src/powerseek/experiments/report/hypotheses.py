@@ -6,38 +6,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 
 import pandas as pd
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.analysis.hypotheses import Finding, findings
-from powerseek.experiments.report.text import MEASURE_WORDS, MISSING, dial, number, setting
-from powerseek.experiments.results.table import CELL, DIALS, Results
+from powerseek.experiments.analysis.hypotheses import Finding
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.report.text import MEASURE_WORDS, number
+from powerseek.experiments.results.table import CELL, DIALS
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
+from powerseek.experiments.study.claims import CLAIMS, SHORT_ID
 from powerseek.experiments.study.contrasts import KINDS
-from powerseek.experiments.study.preregistration import (
-    Claim,
-    Registration,
-    read_registration,
-    spoken_date,
-)
+from powerseek.experiments.study.factors import MISSING, dial, setting
+from powerseek.experiments.study.preregistration import Claim, Registration, spoken_date
 from powerseek.experiments.study.schema import Hypothesis
 
-CLAIMS = {
-    "H1a": "acquisition beyond need falls as feedback gets denser",
-    "H1b": "with really dense feedback there is none beyond need",
-    "H1c": "with dense feedback some remains, but only near the task",
-    "H2": "longer horizons breed it, density held fixed",
-    "H3a": "a bounded game gives little incentive for it",
-    "H3b": "without a door nothing leaves the board; with one it does",
-    "H3c": "what leaves grows with skill and contact",
-    "H4a": "acquisition outside the task appears only once power itself is paid for",
-    "H4b": "weak forms are everywhere, disempowering others nowhere without further incentives",
-    "H5": "sparse, long-horizon training needs overwhelmingly more of it",
-    "H6": "data steers: an imitation prior lowers excess after reinforcement learning",
-    "H7": "constraining long-term power-taking helps capability",
-}
 ANSWERS = {
     "supported": "the effect is there, as claimed",
     "refuted": "there is an effect, and it is not the one claimed",
@@ -46,7 +29,6 @@ ANSWERS = {
 }
 MIXED = "mixed"
 MANY = 1_000_000
-SHORT_ID = 24
 WORDS = {
     **MEASURE_WORDS,
     "share_beyond_incentive": "share of the surplus taken beyond the incentive",
@@ -117,24 +99,18 @@ class Verdicts:
     found: tuple[Finding, ...] = ()
 
 
-def verdicts_of(results: Results, out: Path | str) -> Verdicts:
-    """What a results directory's hypotheses come to; nothing where it names none.
-
-    Args:
-        results: As written by a sweep.
-        out: Its directory, with ``preregistration.json`` and ``study.yaml``.
-    """
+def verdicts_of(view: View) -> Verdicts:
+    """What a study's hypotheses come to; nothing where it names none, or has no folder."""
     try:
-        known = read_registration(out)
+        known, found = view.registration, view.findings
     except InvalidInput as error:
         return Verdicts(
             notes=(f"The registration cannot be read, so no verdict is given. {error}",)
         )
     if known is None or not known.claims:
         return Verdicts()
-    found = findings(results, known.claims)
     claims = tuple(_claim(c, [f for f in found if f.claim is c]) for c in known.claims)
-    return Verdicts(_registered(known), known.notes, claims, tuple(found))
+    return Verdicts(_registered(known), known.notes, claims, found)
 
 
 def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import Picture
-from powerseek.experiments.report.hypotheses import ClaimText, Verdicts
+from powerseek.experiments.report.hypotheses import ClaimText, Verdicts, verdicts_of
 from powerseek.experiments.report.sections import (
     Html,
     Part,
@@ -37,7 +37,7 @@ def write_summary(view: View, parts: Sequence[Section], folder: Path) -> Path:
     """
     provenance = read_provenance(folder)
     blocks = [f"# {_text(heading(view, provenance, folder))}", _text(headline(view))]
-    blocks += _verdicts(view.verdicts)
+    blocks += _verdicts(verdicts_of(view))
     for section in parts:
         blocks += [f"## {_text(section.title)}", *(_part(part) for part in section.parts)]
     if provenance:

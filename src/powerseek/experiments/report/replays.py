@@ -1,37 +1,43 @@
-"""Which recorded episodes a report plays back: the extremes of each world, one episode each."""
+"""The extremes of each world played back: animated with JavaScript, without it two stills."""
 
 from __future__ import annotations
 
-import gzip
+import html
 import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from string import Template
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.report.text import number, setting
-from powerseek.experiments.results.table import DIALS, KEYS, Results, long, trials
-from powerseek.experiments.sweep.recording import FORM, Picture, recording_path
+from powerseek.experiments.analysis.extremes import MEANS, Extremes, extremes, typical
+from powerseek.experiments.report.text import number
+from powerseek.experiments.results.recordings import Picture, read_recording
+from powerseek.experiments.results.table import DIALS, Results
+from powerseek.experiments.study.factors import setting
 
 T = TypeVar("T")
-MEASURES = ("excess", "acquired", "disabled")
-"""What power-seeking is read off: the first that exists in a world."""
 MEANING = {
     "excess": "units acquired beyond need",
     "acquired": "units acquired, for lack of exact numbers",
     "disabled": "share of episodes in which the off-switch is disabled",
 }
 MOST, LEAST = "Most power-seeking", "Least power-seeking"
+LEFT_OUT = {"references": "agents that do not learn", "paid": "agents paid for power itself"}
 MISSING = "No replay of this agent was kept."
 UNREADABLE = "The replay of this agent cannot be read."
-_SHOWN = ("success", "acquired", "need", "excess", "disabled")
-_MEANS = (*_SHOWN, "length")
+UNKNOWN = "The state at this moment is not known."
+CHANGED = "A dashed frame marks what the last step changed."
+WIDE = 6
+"""Columns from which squares are drawn smaller."""
+_AGENT = "@"
+_SHOWN = MEANS[:-1]
 _TREATMENT = ("reward", "openness", "goal", "layout", "gamma", "max_steps", "agent")
-_LARGEST = 32_000_000  # characters: no recording of ours comes near
 
 
 class Frame(NamedTuple):
@@ -70,7 +76,7 @@ class Pair:
 
     Attributes:
         world: World id.
-        measure: What it was read off, one of `MEASURES`.
+        measure: What it was read off, see `Extremes`.
         about: Among whom they were chosen, in words.
         agents: The most power-seeking one, then the least; one alone where there is no other.
     """
@@ -84,10 +90,7 @@ class Pair:
 def replays(results: Results, folder: Path) -> list[Pair]:
     """The replays of a study: in each world the two extremes among its competent agents.
 
-    Only trials that learnt the task (status ``ok``) count, at the end of training, by sampled
-    evaluation: by excess, else by acquisition, else by disabling; ties go to the lower trial
-    id. Agents that do not learn, and agents paid for power itself, count only where a world has
-    no others.
+    See `extremes` for who is compared.
 
     Args:
         results: As written by a sweep.
@@ -98,57 +101,30 @@ def replays(results: Results, folder: Path) -> list[Pair]:
         One pair a world, in the order of the study; none for a world without a competent agent
         or without any of the measures.
 
-    CAVEAT: The extremes of many agents are outliers by choice: they show what happened once, not
-    what a treatment does. One episode is an example, however typical.
+    CAVEAT: One episode is an example, however typical.
     """
-    results = long(results)
-    if results.empty:
-        return []
-    table = trials(results)
-    table["trained"] = table["agent"].isin(results.stepped)
-    needed = ["trial", "trained", *KEYS, *dict.fromkeys((*MEASURES, *_MEANS))]
-    table = table.loc[table["learnt"] & table[list(MEASURES)].notna().any(axis=1), needed]
-    pairs = []
-    for world, rows in table.groupby("world", sort=False, observed=True):
-        held, left_out = _compared(rows)
-        measure = next((name for name in MEASURES if np.isfinite(held[name]).any()), None)
-        if measure is not None:
-            held = held[np.isfinite(held[measure])]
-            about = _among(held, measure, left_out)
-            agents = tuple(
-                _replay(held[held["trial"] == trial].iloc[0], held, title, Path(folder))
-                for title, trial in _ends(held, measure).items()
-            )
-            pairs.append(Pair(str(world), measure, about, agents))
-    return pairs
+    return [
+        Pair(found.world, found.measure, _among(found), _agents(found, Path(folder)))
+        for found in extremes(results)
+    ]
 
 
-def _compared(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The trials that a world is read off, and who was left out."""
-    left_out = []
-    for words, chosen in (
-        ("agents that do not learn", rows["trained"]),
-        ("agents paid for power itself", rows["power_weight"] == 0),
-    ):
-        chosen = chosen[rows.index]
-        if chosen.any() and not chosen.all():
-            rows = rows[chosen]
-            left_out.append(words)
-    return rows, left_out
+def _agents(found: Extremes, folder: Path) -> tuple[Replay, ...]:
+    """The most power-seeking agent and the least; one alone has no opposite."""
+    ends = {MOST: found.most, LEAST: found.least}
+    if found.least is None:
+        ends = {"The only competent agent": found.most}
+    held = found.among
+    return tuple(
+        _replay(held[held["trial"] == trial].iloc[0], held, title, folder)
+        for title, trial in ends.items()
+    )
 
 
-def _ends(held: pd.DataFrame, measure: str) -> dict[str, str]:
-    """The extremes' trials by title; one alone has no opposite."""
-    trials, values = held["trial"], held[measure].to_numpy()
-    most = min(trials[values == values.max()])
-    others = (trials != most).to_numpy()
-    if not others.any():
-        return {"The only competent agent": str(most)}
-    least = min(trials[others & (values == values[others].min())])
-    return {MOST: str(most), LEAST: str(least)}
-
-
-def _among(held: pd.DataFrame, measure: str, left_out: Sequence[str]) -> str:
+def _among(found: Extremes) -> str:
+    """Among whom the extremes were chosen, in words."""
+    held, measure = found.among, found.measure
+    left_out = [LEFT_OUT[who] for who in found.left_out]
     count = len(held)
     words = f"By {measure} ({MEANING[measure]}), "
     if count == 1:
@@ -164,12 +140,12 @@ def _among(held: pd.DataFrame, measure: str, left_out: Sequence[str]) -> str:
 
 def _replay(own: pd.Series[Any], dials: pd.DataFrame, title: str, folder: Path) -> Replay:
     about = {str(name): value for name, value in own.to_dict().items()}
-    means = {name: float(about[name]) for name in _MEANS if np.isfinite(about[name])}
+    means = {name: float(about[name]) for name in MEANS if np.isfinite(about[name])}
     trial = str(about["trial"])
     frames: tuple[Frame, ...] = ()
     legend = ""
     try:
-        frames, words, legend = _typical(_read(folder, trial), means)
+        frames, words, legend = _typical(read_recording(folder, trial), means)
     except FileNotFoundError:
         words = MISSING
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError):
@@ -192,29 +168,12 @@ def _treatment(about: Mapping[str, Any], dials: pd.DataFrame) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _read(folder: Path, trial: str) -> dict[str, Any]:
-    """The recording of a trial as it lies there.
-
-    Raises:
-        OSError, EOFError, zlib.error, ValueError: It cannot be read, or is none of this trial.
-    """
-    with gzip.open(recording_path(folder, trial), "rb") as file:
-        text = file.read(_LARGEST + 1)
-    if len(text) > _LARGEST:
-        raise ValueError("too large for a recording")
-    held = json.loads(text)
-    if not isinstance(held, dict) or (held.get("form"), held.get("trial")) != (FORM, trial):
-        raise ValueError("not a recording of this trial, or of another version")
-    return held
-
-
 def _typical(
     held: Mapping[str, Any], means: Mapping[str, float]
 ) -> tuple[tuple[Frame, ...], str, str]:
     """The frames of the episode nearest to the agent's means, why that one, and the legend."""
     episodes: Sequence[Mapping[str, Any]] = held["episodes"]
-    nearest = min(range(len(episodes)), key=lambda i: (*_distance(episodes[i], means), i))
-    chosen = episodes[nearest]
+    chosen = episodes[typical(episodes, means)]
     words = f"A typical episode: of {len(episodes)} recorded ones, "
     if chosen["acquired"] is not None and "acquired" in means:
         words += (
@@ -224,21 +183,6 @@ def _typical(
     else:
         words += "the one nearest to this agent's means."
     return _frames(held, chosen), words, str(held["legend"])
-
-
-def _distance(episode: Mapping[str, Any], means: Mapping[str, float]) -> tuple[float, ...]:
-    """How far an episode is from the means: acquisition first, the rest where that ties."""
-    last = {
-        "acquired": None if episode["acquired"] is None else episode["acquired"][-1],
-        "success": episode["success"][-1],
-        "disabled": None if episode["disabled"] is None else episode["disabled"][-1],
-        "length": episode["steps"][-1],
-    }
-    return tuple(
-        round(abs(float(value) - means[name]), 9)
-        for name, value in last.items()
-        if value is not None and name in means and np.isfinite(means[name])
-    )
 
 
 def _frames(held: Mapping[str, Any], episode: Mapping[str, Any]) -> tuple[Frame, ...]:
@@ -287,3 +231,107 @@ def _at(listed: Sequence[T], position: int) -> T:
     if position < 0:
         raise IndexError(position)
     return listed[position]
+
+
+def replays_html(pairs: Sequence[Pair]) -> str:
+    """All replays of a study as HTML to put into the body of a page, once; "" for none.
+
+    It brings its own style and script, loads nothing, and takes its colours from the page's
+    variables ``--ground``, ``--ink``, ``--soft``, ``--line`` and ``--band``. It has headings of
+    levels 3 and 4.
+    """
+    if not pairs:
+        return ""
+    folder = resources.files("powerseek.experiments.report") / "templates"
+    template = (folder / "replay.html").read_text(encoding="utf-8")
+    return Template(template).substitute(worlds="\n".join(_world(pair) for pair in pairs))
+
+
+def _world(pair: Pair) -> str:
+    legend = next((agent.legend for agent in pair.agents if agent.legend), "")
+    meanings = f'<p class="soft">Letters: {_text(legend)}. {CHANGED}</p>' if legend else ""
+    agents = "".join(_agent(agent) for agent in pair.agents)
+    return (
+        f"<h3>{_text(pair.world)}</h3><p>{_text(pair.about)}</p>"
+        f'<div class="replays">{agents}</div>{meanings}'
+    )
+
+
+def _agent(agent: Replay) -> str:
+    numbers = "".join(
+        f"<li>{_text(name)} <b>{_text(text)}</b></li>" for name, text in agent.numbers
+    )
+    return (
+        f'<article class="replay"><h4>{_text(agent.title)}</h4><p>{_text(agent.treatment)}</p>'
+        f'<ul class="numbers">{numbers}</ul>{_shown(agent)}'
+        f'<p class="soft">{_text(agent.about)}</p></article>'
+    )
+
+
+def _shown(agent: Replay) -> str:
+    if not agent.frames:
+        return ""
+    marks = _marks(agent.frames)
+    ends = (agent.frames[0], agent.frames[-1]) if len(agent.frames) > 1 else agent.frames[:1]
+    stills = "".join(f"<div>{_moment(frame, marks)}</div>" for frame in ends)
+    controls = (
+        '<div class="controls"><button type="button">Play</button><input type="range" min="0" '
+        f'max="{len(agent.frames) - 1}" value="0" step="1" aria-label="Step of the episode"></div>'
+    )
+    return (
+        f'<div class="stills">{stills}</div>'
+        f'<div class="player" hidden>{_moment(agent.frames[0], marks)}{controls}</div>'
+        f'<script type="application/json">{_data(agent.frames, marks)}</script>'
+    )
+
+
+def _moment(frame: Frame, marks: str) -> str:
+    """One moment, with the places that the script fills."""
+    board, words = frame.picture or ("", UNKNOWN)
+    now = _text("\n".join(frame.lines))
+    return f'{_board(board, marks)}<p class="words">{_text(words)}</p><p class="now">{now}</p>'
+
+
+def _board(board: str, marks: str) -> str:
+    if not board:
+        return ""
+    rows = board.split("\n")
+    squares = "".join(
+        "<div>"
+        + "".join(f'<span class="{_kind(letter, marks)}">{_text(letter)}</span>' for letter in row)
+        + "</div>"
+        for row in rows
+    )
+    wide = " wide" if len(rows[0]) > WIDE else ""
+    return f'<div class="board{wide}" role="img" aria-label="Board">{squares}</div>'
+
+
+def _kind(letter: str, marks: str) -> str:
+    if letter == "#":
+        return "wall"
+    return "agent" if letter in marks else "floor" if letter in ". " else ""
+
+
+def _marks(frames: Sequence[Frame]) -> str:
+    """Letters that stand for the agent: @, and x where it is switched off."""
+    boards = [frame.picture[0] for frame in frames if frame.picture]
+    return f"{_AGENT}x" if any(_AGENT in board for board in boards) else ""
+
+
+def _data(frames: Sequence[Frame], marks: str) -> str:
+    """What the script reads: each picture once, and per moment its picture and its lines."""
+    positions: dict[tuple[str, str], int] = {}
+    shown = [
+        [
+            positions.setdefault(frame.picture or ("", UNKNOWN), len(positions)),
+            "\n".join(frame.lines),
+        ]
+        for frame in frames
+    ]
+    text = json.dumps({"agent": marks, "pictures": list(positions), "frames": shown})
+    # Nothing in the data may end the element that holds it.
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value), quote=True)

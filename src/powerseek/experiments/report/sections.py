@@ -9,25 +9,35 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from powerseek.experiments.analysis.calibration import ADD, doubts, world_calibration
-from powerseek.experiments.analysis.reach import crossings, levels, ratio_grid, reach_grid
+from powerseek.experiments.analysis.calibration import SCALES, Doubt, doubts, marks
+from powerseek.experiments.analysis.cells import Worlds, cells_of
+from powerseek.experiments.analysis.reach import crossings, levels
 from powerseek.experiments.analysis.tails import LEAST_SEEDS as TAIL_SEEDS
-from powerseek.experiments.analysis.tails import tail_grid
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.calibration import ruler
 from powerseek.experiments.report.figures.density import density_pictures
 from powerseek.experiments.report.figures.reach import reach_picture
 from powerseek.experiments.report.figures.scatter import competence_pictures, frontier_pictures
-from powerseek.experiments.report.figures.style import Picture, Worlds
-from powerseek.experiments.report.figures.treatments import cells_of, treatment_pictures
-from powerseek.experiments.report.replays import replays
-from powerseek.experiments.report.replays_html import replays_html
-from powerseek.experiments.report.text import Grid, contrast_grids, legend, world_grids
+from powerseek.experiments.report.figures.style import Picture
+from powerseek.experiments.report.figures.treatments import treatment_pictures
+from powerseek.experiments.report.hypotheses import refer, verdicts_of
+from powerseek.experiments.report.replays import replays, replays_html
+from powerseek.experiments.report.tables import (
+    calibration_grid,
+    contrast_grids,
+    ratio_grid,
+    reach_grid,
+    tail_grid,
+    world_grids,
+)
+from powerseek.experiments.report.text import Grid, legend, number
 from powerseek.experiments.results.table import trials
 from powerseek.experiments.study.contrasts import KINDS
 
 MOST_SETTINGS = 1000
 """Settings of which pictures are drawn: of the worlds that begin within the first so many."""
+ADD = "references: [random, minimalist, hoarder, power-greedy, minimal-need, optimum]"
+"""The line of a study that adds agents whose behaviour is known."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +159,10 @@ def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
 
 def _comparisons(view: View) -> tuple[Part, ...]:
     parts: list[Part] = []
-    for kind, grids in contrast_grids(view.compared).items():
+    verdicts = verdicts_of(view)
+    for kind, grids in contrast_grids(refer(view.compared, verdicts.found)).items():
         parts += [Words(KINDS[kind].meaning, KINDS[kind].title), *grids]
-    if parts and view.verdicts.claims:
+    if parts and verdicts.claims:
         said = (
             "Only what a hypothesis named beforehand, with its margin, gets a verdict; the other "
             "rows are effects and intervals to look at."
@@ -192,15 +203,22 @@ def _calibration(
     found = []
     known = set(beside["world"])
     for world, cells in worlds.items():
-        placed = world_calibration(world, cells, view.keys, beside, frontiers)
-        if placed is not None and world in known:
-            found.append((world, *placed))
-    grids = [table for *_, table in found]
-    doubted = [Words(f"{world}: {doubt}") for world, all, _ in found for doubt in doubts(all)]
+        placed = marks(cells, view.keys, beside[beside["world"] == world], frontiers)
+        if placed and world in known:
+            found.append((world, placed))
+    grids = [calibration_grid(world, all) for world, all in found]
+    doubted = [Words(f"{world}: {_doubt(doubt)}") for world, all in found for doubt in doubts(all)]
     if without := [world for world in worlds if world not in known]:
         doubted.append(Words(f"Without such agents, so not shown here: {', '.join(without)}."))
-    rulers = [ruler(world, all) for world, all, _ in found if world in drawn]
+    rulers = [ruler(world, all) for world, all in found if world in drawn]
     return (Words(said), *doubted, *grids, Terms("What the columns mean", legend(grids)), *rulers)
+
+
+def _doubt(doubt: Doubt) -> str:
+    return (
+        f"{SCALES[doubt.scale]} cannot be trusted here ({doubt.where}): it puts the hoarder at "
+        f"{number(doubt.hoarder)}, not above the minimalist at {number(doubt.minimalist)}."
+    )
 
 
 def _tails(view: View, worlds: Worlds) -> tuple[Part, ...]:

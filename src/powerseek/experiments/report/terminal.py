@@ -9,14 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.hypotheses import Verdicts
-from powerseek.experiments.report.text import (
-    MOST_ROWS,
-    Grid,
-    contrast_grids,
-    legend,
-    world_grids,
-)
+from powerseek.experiments.report.hypotheses import Verdicts, refer, verdicts_of
+from powerseek.experiments.report.tables import contrast_grids, world_grids
+from powerseek.experiments.report.text import MOST_ROWS, Grid, legend
 from powerseek.experiments.study.contrasts import KINDS
 
 
@@ -34,13 +29,14 @@ def print_table(view: View, console: Console | None = None) -> None:
     grids = world_grids(view.summary)
     for grid in grids:
         _print_grid(grid, console)
-    compared = contrast_grids(view.compared)
+    verdicts = verdicts_of(view)
+    compared = contrast_grids(refer(view.compared, verdicts.found))
     for kind, tables in compared.items():
         console.print(Text(KINDS[kind].title, style="bold underline"))
         for grid in tables:
             _print_grid(grid, console)
     _print_legend([*grids, *(grid for tables in compared.values() for grid in tables)], console)
-    _print_verdicts(view.verdicts, console)
+    _print_verdicts(verdicts, console)
 
 
 def _print_verdicts(verdicts: Verdicts, console: Console) -> None:

@@ -18,13 +18,13 @@ import pandas as pd
 
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments.results.files import DiskFull, StoreError, folder_of, is_elsewhere
+from powerseek.experiments.results.oracles import FOLDER as ORACLES
+from powerseek.experiments.results.oracles import oracle_names
 from powerseek.experiments.results.side_tables import CURVES
 from powerseek.experiments.results.store import CHECKPOINTS, MODELS, Ended, Store, checkpoint_path
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.preregistration import BEFORE
 from powerseek.experiments.study.schema import Study
-from powerseek.experiments.sweep.oracles import FOLDER as ORACLES
-from powerseek.experiments.sweep.oracles import oracle_names
 from powerseek.experiments.tensorboard.curves import FOLDER as EVENTS
 from powerseek.experiments.tensorboard.curves import cells_folder, overview_folder, run_folder
 

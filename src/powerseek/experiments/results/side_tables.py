@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from powerseek.experiments.results.files import guard, names, write_atomically
+from powerseek.experiments.results.oracles import damaged_oracle, kept_oracle
 from powerseek.experiments.results.store import Store, describe
 from powerseek.experiments.study.grid import Trial
-from powerseek.experiments.sweep.oracles import damaged_oracle, kept_oracle
 
 CURVES, FRONTIERS = "curves", "frontiers"
 _SETTING = ("world", "version", "params", "openness", "goal", "layout", "max_steps")

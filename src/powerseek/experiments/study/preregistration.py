@@ -21,6 +21,7 @@ NAME = "preregistration.json"
 # Written before the first trial: anything else in a results directory means that one has begun.
 BEFORE = {NAME, "manifest.json", "study.yaml"}
 
+
 def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
     """All that must not change once results are seen, as plain JSON values.
 

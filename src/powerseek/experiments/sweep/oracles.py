@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -13,47 +12,21 @@ import numpy as np
 
 from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle, arm_oracle, oracle
-from powerseek.experiments.results.files import guard, write_atomically
-from powerseek.experiments.study.grid import Cell, canonical, digest
+from powerseek.experiments.results.oracles import ARM, WORLD, exact_setting, keep_exact, read_exact
+from powerseek.experiments.study.grid import Cell, canonical
 from powerseek.registry import make_world
 
-FOLDER = "oracles"
-METHOD = 2
-"""Part of every file's name: numbers of an older method are not read again."""
-
-_WORLD = ("world", "version", "params")
-_ARM = (*_WORLD, "reward", "gamma", "time_limit", "power_weight")
 Exact = TypeVar("Exact", Oracle, Optimum)
 
 
 def oracle_of(cell: Cell, out: Path | None) -> Oracle | None:
     """Exact facts of the cell's setting; None where its world is too large to enumerate."""
-    return _oracle(_setting(cell, _WORLD), out)
+    return _oracle(exact_setting(cell, WORLD), out)
 
 
 def optimum_of(cell: Cell, out: Path | None) -> Optimum | None:
     """The cell's own exact optimum; None where it cannot be had (a bootstrapped cap, say)."""
-    return _optimum(_setting(cell, _ARM), out)
-
-
-def kept_oracle(cell: Cell, out: Path) -> Oracle | None:
-    """The facts of `oracle_of` if they are kept already; nothing is computed."""
-    setting = _setting(cell, _WORLD)
-    arrays = _read(_path(out, setting), setting)
-    return None if arrays is None or "none" in arrays else Oracle.from_arrays(arrays)
-
-
-def damaged_oracle(cell: Cell, out: Path) -> list[Path]:
-    """The file of `kept_oracle`, where it is there and cannot be read."""
-    setting = _setting(cell, _WORLD)
-    path = _path(out, setting)
-    return [path] if path.is_file() and _read(path, setting) is None else []
-
-
-def oracle_names(cell: Cell) -> tuple[str, ...]:
-    """The files of `oracle_of` and `optimum_of`, by their path below the results directory."""
-    settings = (_setting(cell, names) for names in (_WORLD, _ARM))
-    return tuple(_path(Path(), setting).as_posix() for setting in settings)
+    return _optimum(exact_setting(cell, ARM), out)
 
 
 def holdings_scale(cell: Cell, facts: Oracle | None) -> float:
@@ -61,11 +34,6 @@ def holdings_scale(cell: Cell, facts: Oracle | None) -> float:
     if facts is None or not cell.power_weight or not facts.holdings > 0:
         return 1.0
     return facts.holdings
-
-
-def _setting(cell: Cell, names: tuple[str, ...]) -> str:
-    config = cell.config
-    return canonical({name: config[name] for name in names})
 
 
 @lru_cache(maxsize=16)
@@ -81,7 +49,7 @@ def _optimum(setting: str, out: Path | None) -> Optimum | None:
     world = make_world(given["world"], **given["params"])
 
     def compute() -> Optimum:
-        facts = _oracle(canonical({name: given[name] for name in _WORLD}), out)
+        facts = _oracle(canonical({name: given[name] for name in WORLD}), out)
         return arm_oracle(
             world,
             given["reward"],
@@ -101,33 +69,12 @@ def _kept(
     restore: Callable[[Mapping[str, Any]], Exact],
 ) -> Exact | None:
     """From the file of this setting, or computed and kept there."""
-    path = None if out is None else _path(out, setting)
-    arrays = None if path is None else _read(path, setting)
+    arrays = None if out is None else read_exact(out, setting)
     if arrays is None:
         try:
             arrays = compute().to_arrays()
         except InvalidInput as error:  # the table says "no oracle"; the file says why
             arrays = {"none": np.array(str(error))}
-        if path is not None:
-            whole = {**arrays, "setting": np.array(setting)}
-            guard(path, write_atomically, path, lambda temporary: _write(temporary, whole))
+        if out is not None:
+            keep_exact(out, setting, arrays)
     return None if "none" in arrays else restore(arrays)
-
-
-def _path(out: Path, setting: str) -> Path:
-    return out / FOLDER / f"{digest([METHOD, setting])[:16]}.npz"
-
-
-def _read(path: Path, setting: str) -> dict[str, Any] | None:
-    """What the file holds, if it is whole and of this setting."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            arrays = dict(held)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
-    return arrays if str(arrays.pop("setting", "")) == setting else None
-
-
-def _write(path: Path, arrays: Mapping[str, Any]) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -16,26 +14,17 @@ from powerseek.envs.render import shape_of, take_apart
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import PowerseekError
-from powerseek.experiments.results.files import guard, write_atomically
+from powerseek.experiments.results.recordings import FORM, Picture, write_recording
 from powerseek.experiments.study.grid import Trial
 from powerseek.types import Floats, Policy, Records, Trajectories
 
-FOLDER = "replays"
-FORM = 1
 EPISODES, LEAST_EPISODES = 8, 2
 STEPS = 512
 """Steps that all the episodes of a recording may hold together, about."""
 LONGEST = 240
 """Steps of one episode that are kept; of a longer one the first, and its end."""
 
-Picture: TypeAlias = tuple[str, str]
-"""The rows of a board, a character a square, and what is written below; or no board."""
 _WALL, _FLOOR, _AGENT = "#", ".", "@"
-
-
-def recording_path(out: Path, trial: str) -> Path:
-    """Where the recording of the trial with this key lies."""
-    return out / FOLDER / f"{trial}.json.gz"
 
 
 def keep_recording(out: Path, trial: Trial, policy: Policy, task: Task, seed: int) -> Path:
@@ -52,13 +41,7 @@ def keep_recording(out: Path, trial: Trial, policy: Policy, task: Task, seed: in
         DiskFull: No space is left.
         StoreError: Not writable.
     """
-    held = {"trial": trial.key, **record(policy, task, seed)}
-    text = json.dumps(held, separators=(",", ":"), allow_nan=False)
-    # No time in the header: the same recording is the same file.
-    data = gzip.compress(text.encode(), mtime=0)
-    path = recording_path(out, trial.key)
-    guard(path, write_atomically, path, lambda temporary: temporary.write_bytes(data))
-    return path
+    return write_recording(out, trial.key, record(policy, task, seed))
 
 
 def record(policy: Policy, task: Task, seed: int) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 from tensorboard.util import tensor_util
 
-from powerseek.experiments.report.hypotheses import CLAIMS, SHORT_ID
-from powerseek.experiments.report.text import dial, setting
+from powerseek.experiments.study.claims import CLAIMS, SHORT_ID
 from powerseek.experiments.study.contrasts import KINDS, Contrast
+from powerseek.experiments.study.factors import dial, setting
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.preregistration import compared_cells
 from powerseek.experiments.study.schema import Hypothesis

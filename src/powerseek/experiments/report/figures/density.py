@@ -15,9 +15,11 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from powerseek.experiments.analysis.cells import Cell, Worlds
 from powerseek.experiments.analysis.density import Field, fields, optimal_share
-from powerseek.experiments.report.figures.style import WIDTH, Cell, Picture, Theme, Worlds, slug
-from powerseek.experiments.report.text import DAGGER, SPOKEN
+from powerseek.experiments.report.figures.style import WIDTH, Picture, Theme, slug
+from powerseek.experiments.report.text import DAGGER
+from powerseek.experiments.study.factors import factor_of
 
 MOST_PANELS = 6
 MOST_COLUMNS = 8
@@ -176,7 +178,7 @@ def _panel(
         axes.text(-0.5, places[arms[0]] - 0.6, label, fontsize=11, style="italic", va="bottom")
     axes.set_yticks(list(places.values()), list(places) if named else [""] * len(places))
     axes.set_xticks(range(len(columns)), [f"{value:g}" for value in columns])
-    axes.set_xlabel(SPOKEN.get(field.dial, field.dial))
+    axes.set_xlabel(factor_of(field.dial).spoken)
     axes.tick_params(length=0, labelsize=12)
     for side in axes.spines.values():
         side.set_visible(False)

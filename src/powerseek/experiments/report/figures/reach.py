@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from powerseek.experiments.analysis.reach import Budgets, budgets
+from powerseek.experiments.analysis.cells import Cell, factors_of
+from powerseek.experiments.analysis.reach import Curve, budgets, curve
 from powerseek.experiments.report.figures.style import (
     LINES,
     WHEEL,
     WIDTH,
-    Cell,
     Picture,
     Theme,
     few_groups,
@@ -24,12 +23,12 @@ from powerseek.experiments.report.figures.style import (
     legend,
     slug,
 )
-from powerseek.experiments.report.text import setting, varying
 from powerseek.experiments.results.table import by_cell
-from powerseek.experiments.statistics.survival import kaplan_meier
+from powerseek.experiments.study.factors import setting, varying
 
 MOST_PANELS = 6
-Curve: TypeAlias = tuple[dict[str, Any], str, Budgets]
+Line: TypeAlias = tuple[dict[str, Any], str, Curve]
+"""How it is drawn, what it is called, and where it lies."""
 
 
 def reach_picture(
@@ -52,7 +51,7 @@ def reach_picture(
         for i, (name, group) in enumerate(few_groups(kept).items())
         for cell in group
     }
-    table = pd.DataFrame([{key: cell.row[key] for key in keys} for cell in kept])
+    table = factors_of(kept, keys)
     others = [key for key in keys if key not in ("reward", "gamma", "power_weight")]
     names = varying(table, [key for key in others if key != "world"])
     known: list[tuple[str, list[Cell]]] = []
@@ -61,8 +60,8 @@ def reach_picture(
         if mine:
             known.append((setting(shared, names), mine))
     left_out = len(known) - MOST_PANELS
-    panels: list[tuple[str, list[Curve]]] = [
-        (name, [(*styles[id(cell)], budgets(cell.seeds, steps, level)) for cell in mine])
+    panels: list[tuple[str, list[Line]]] = [
+        (name, [(*styles[id(cell)], curve(budgets(cell.seeds, steps, level))) for cell in mine])
         for name, mine in known[:MOST_PANELS]
     ]
 
@@ -88,19 +87,23 @@ def reach_picture(
     return Picture(f"reach-{slug(world)}", f"{world}: who learnt the task, and when", caption, draw)
 
 
-def _panel(axes: Axes, curves: Sequence[Curve], theme: Theme) -> None:
-    for style, name, (steps, reached) in curves:
-        found = kaplan_meier(steps, reached)
-        times = np.concatenate([[0.0], found.times, [found.last]])
-        kept = np.concatenate([[1.0], found.share])
-        share = 1 - np.append(kept, kept[-1])
+def _panel(axes: Axes, curves: Sequence[Line], theme: Theme) -> None:
+    for style, name, found in curves:
         axes.plot(
-            *(times, share), **style, drawstyle="steps-post", linewidth=2.5, label=name, alpha=0.9
+            *(found.steps, found.share),
+            **style,
+            drawstyle="steps-post",
+            linewidth=2.5,
+            label=name,
+            alpha=0.9,
         )
-        given_up = np.unique(steps[~reached])
-        if given_up.size:
-            at = share[np.searchsorted(times[:-1], given_up, side="right") - 1]
-            axes.plot(given_up, at, "|", color=theme.ink, markersize=11, markeredgewidth=2)
+        if found.given_up.size:
+            axes.plot(
+                *(found.given_up, found.share_there, "|"),
+                color=theme.ink,
+                markersize=11,
+                markeredgewidth=2,
+            )
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
     axes.xaxis.set_major_locator(MaxNLocator(5))

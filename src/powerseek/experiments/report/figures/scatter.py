@@ -12,29 +12,29 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from powerseek.experiments.analysis.cells import Cell, Worlds, records
 from powerseek.experiments.analysis.density import SETTING, same_rows
-from powerseek.experiments.analysis.matching import shared_competence
+from powerseek.experiments.analysis.matching import Range, shared_competence
 from powerseek.experiments.report.figures.style import (
     GREEN,
     LINES,
     MARKS,
     WHEEL,
     WIDTH,
-    Cell,
     Picture,
     Theme,
-    Worlds,
     crowded,
     few_groups,
     groups_left_out,
     legend,
     slug,
 )
-from powerseek.experiments.report.text import records, setting, varying
 from powerseek.experiments.results.table import by_cell
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
+from powerseek.experiments.study.factors import setting, varying
 
 MOST_PANELS = 9
+MOST_SHARED = 6
 MOST_LINES = 40
 MOST_POINTS = 20_000
 POWER_CURVES = {"disabled": "off-switch disabled", "excess": "excess"}
@@ -128,12 +128,37 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
         "Each point is one training seed. Only points right of the shaded part count: an agent "
         "that has not learnt the task can look modest, or greedy, for no reason but that. Compare "
         "rewards at equal competence; above the line is more than the task needs. "
-        + shared.words
+        + _shared_words(shared.settings)
         + groups_left_out(cells)
         + (f" One seed in {step} of all {points:,} is drawn." if step > 1 else "")
     )
     title = f"{world}: power against competence"
     return Picture(f"competence-{slug(world)}", title, caption, draw)
+
+
+def _shared_words(found: Mapping[str, Range | None]) -> str:
+    """Where the rewards share a range of competence, setting by setting."""
+    apart = [where for where, range in found.items() if range is None]
+    said = []
+    if len(apart) < len(found):
+        ranges = [
+            f"{range[0]:.3f} to {range[1]:.3f}" + (f" ({where})" if where else "")
+            for where, range in found.items()
+            if range is not None
+        ]
+        more = len(ranges) - MOST_SHARED
+        listed = "; ".join(ranges[:MOST_SHARED]) + (f"; {more} more" if more > 0 else "")
+        said.append(f"All rewards share a range of competence: {listed}.")
+    if apart:
+        more = len(apart) - MOST_SHARED
+        where = "; ".join(name for name in apart[:MOST_SHARED] if name)
+        where += f"; {more} more" if more > 0 else ""
+        said.append(
+            "Not all rewards share a range of competence"
+            + (f" at {where}" if where else "")
+            + ": no comparison of all of them at matched competence is possible there."
+        )
+    return " ".join(said)
 
 
 def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Picture | None:

@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -21,8 +21,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from powerseek.experiments.report.text import setting, varying
-from powerseek.types import Floats, Ints
+from powerseek.experiments.analysis.cells import Cell
+from powerseek.experiments.study.factors import setting, varying
+from powerseek.types import Floats
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
@@ -128,37 +129,6 @@ def _svg(figure: Figure) -> bytes:
     target = io.BytesIO()
     figure.savefig(target, format="svg", dpi=DPI, metadata={"Date": None})
     return target.getvalue()
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a world.
-
-    Attributes:
-        label: What it is, in words.
-        row: Its row of the summary.
-        trials: The trials of all cells.
-        places: Which of them are its.
-    """
-
-    label: str
-    row: dict[str, Any]
-    trials: pd.DataFrame = field(repr=False)
-    places: Ints = field(repr=False)
-
-    @property
-    def seeds(self) -> pd.DataFrame:
-        """Its trials, taken anew each time; of a single measure `values` is quicker."""
-        return self.trials.iloc[self.places]
-
-    def values(self, measure: str, scored: bool = False) -> Floats:
-        """A measure of its trials, or of those behind its power measures: see `cells.scored`."""
-        learnt = self.trials["learnt"].to_numpy()[self.places]
-        places = self.places[learnt] if scored and learnt.any() else self.places
-        return np.asarray(self.trials[measure].to_numpy()[places], dtype=np.float64)
-
-
-Worlds: TypeAlias = dict[str, list[Cell]]
 
 
 def slug(world: str) -> str:

@@ -6,29 +6,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from powerseek.experiments.analysis.view import View
+from powerseek.experiments.analysis.cells import Cell, Worlds
 from powerseek.experiments.report.figures.style import (
     BLUE,
     ORANGE,
     RED,
     SKY,
-    Cell,
     Picture,
     Theme,
-    Worlds,
     dots,
     legend,
     rows_figure,
     slug,
 )
-from powerseek.experiments.report.text import MOST_ROWS, left_out, records, setting, varying
-from powerseek.experiments.results.table import codes
-from powerseek.types import Ints
+from powerseek.experiments.report.text import MOST_ROWS, left_out
 
 
 def treatment_pictures(worlds: Worlds) -> list[Picture]:
@@ -42,30 +37,6 @@ def treatment_pictures(worlds: Worlds) -> list[Picture]:
                 caption = f"{picture.caption} {folded}".strip()
                 found.append(replace(picture, caption=caption))
     return found
-
-
-def cells_of(view: View) -> Worlds:
-    """The cells of each world, in the order of the study."""
-    if view.summary.empty:
-        return {}
-    places = _places(view)
-    found: Worlds = {}
-    for world, here in view.summary.groupby("world", sort=False):
-        names = varying(here, view.keys)
-        found[str(world)] = [
-            Cell(setting(row, names), row, view.trials, places[i])
-            for i, row in zip(here.index, records(here), strict=True)
-        ]
-    return found
-
-
-def _places(view: View) -> list[Ints]:
-    """The trials of each row of the summary."""
-    together = pd.concat([view.summary[view.keys], view.trials[view.keys]], ignore_index=True)
-    cell = codes(together, view.keys)[len(view.summary) :]
-    order = np.argsort(cell, kind="stable")
-    sizes = np.bincount(cell, minlength=len(view.summary))
-    return np.split(order, np.cumsum(sizes)[:-1])
 
 
 def _decomposition(world: str, cells: Sequence[Cell]) -> Picture | None:

@@ -1,0 +1,81 @@
+"""The cells of a study: what the summary says of each, and the trials behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.results.table import codes
+from powerseek.experiments.study.factors import setting, varying
+from powerseek.types import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a world.
+
+    Attributes:
+        label: What it is, in words.
+        row: Its row of the summary.
+        trials: The trials of all cells.
+        places: Which of them are its.
+    """
+
+    label: str
+    row: dict[str, Any]
+    trials: pd.DataFrame = field(repr=False)
+    places: Ints = field(repr=False)
+
+    @property
+    def seeds(self) -> pd.DataFrame:
+        """Its trials, taken anew each time; of a single measure `values` is quicker."""
+        return self.trials.iloc[self.places]
+
+    def values(self, measure: str, scored: bool = False) -> Floats:
+        """A measure of its trials, or of those behind its power measures: see `cells.scored`."""
+        learnt = self.trials["learnt"].to_numpy()[self.places]
+        places = self.places[learnt] if scored and learnt.any() else self.places
+        return np.asarray(self.trials[measure].to_numpy()[places], dtype=np.float64)
+
+
+Worlds: TypeAlias = dict[str, list[Cell]]
+"""The cells of each world, in the order of the study."""
+
+
+def cells_of(view: View) -> Worlds:
+    """The cells of each world, in the order of the study."""
+    if view.summary.empty:
+        return {}
+    places = _places(view)
+    found: Worlds = {}
+    for world, here in view.summary.groupby("world", sort=False):
+        names = varying(here, view.keys)
+        found[str(world)] = [
+            Cell(setting(row, names), row, view.trials, places[i])
+            for i, row in zip(here.index, records(here), strict=True)
+        ]
+    return found
+
+
+def _places(view: View) -> list[Ints]:
+    """The trials of each row of the summary."""
+    together = pd.concat([view.summary[view.keys], view.trials[view.keys]], ignore_index=True)
+    cell = codes(together, view.keys)[len(view.summary) :]
+    order = np.argsort(cell, kind="stable")
+    sizes = np.bincount(cell, minlength=len(view.summary))
+    return np.split(order, np.cumsum(sizes)[:-1])
+
+
+def factors_of(cells: Sequence[Cell], keys: Sequence[str]) -> pd.DataFrame:
+    """Some factors of cells, a row a cell."""
+    return pd.DataFrame([{key: cell.row[key] for key in keys} for cell in cells])
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as mappings from column names."""
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]

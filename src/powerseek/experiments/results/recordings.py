@@ -1,0 +1,59 @@
+"""Recorded episodes beside the results: one file of plain JSON values a trial."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from powerseek.experiments.results.files import guard, write_atomically
+
+FOLDER = "replays"
+FORM = 1
+Picture: TypeAlias = tuple[str, str]
+"""The rows of a board, a character a square, and what is written below; or no board."""
+_LARGEST = 32_000_000  # characters: no recording of ours comes near
+
+
+def recording_path(out: Path, trial: str) -> Path:
+    """Where the recording of the trial with this key lies."""
+    return out / FOLDER / f"{trial}.json.gz"
+
+
+def write_recording(out: Path, trial: str, held: Mapping[str, Any]) -> Path:
+    """Keep a recording as ``replays/<trial>.json.gz``, all or nothing.
+
+    Args:
+        out: Results directory.
+        trial: Key of its trial.
+        held: What `powerseek.experiments.sweep.recording.record` gives.
+
+    Raises:
+        DiskFull: No space is left.
+        StoreError: Not writable.
+    """
+    told = {"trial": trial, **held}
+    text = json.dumps(told, separators=(",", ":"), allow_nan=False)
+    # No time in the header: the same recording is the same file.
+    data = gzip.compress(text.encode(), mtime=0)
+    path = recording_path(out, trial)
+    guard(path, write_atomically, path, lambda temporary: temporary.write_bytes(data))
+    return path
+
+
+def read_recording(out: Path, trial: str) -> dict[str, Any]:
+    """The recording of a trial as it lies there.
+
+    Raises:
+        OSError, EOFError, zlib.error, ValueError: It cannot be read, or is none of this trial.
+    """
+    with gzip.open(recording_path(out, trial), "rb") as file:
+        text = file.read(_LARGEST + 1)
+    if len(text) > _LARGEST:
+        raise ValueError("too large for a recording")
+    held = json.loads(text)
+    if not isinstance(held, dict) or (held.get("form"), held.get("trial")) != (FORM, trial):
+        raise ValueError("not a recording of this trial, or of another version")
+    return held

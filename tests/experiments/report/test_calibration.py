@@ -1,0 +1,93 @@
+"""The section of known agents: what cannot be trusted is said, and how to add them."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import pandas as pd
+from synthetic import AGENTS, frame, references, trial_rows
+
+from powerseek.experiments.analysis.calibration import marks
+from powerseek.experiments.analysis.cells import cells_of
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.report import sections
+from powerseek.experiments.report.figures.calibration import ruler
+from powerseek.experiments.report.figures.style import LIGHT
+from powerseek.experiments.report.sections import ADD
+from powerseek.experiments.results.table import trials
+from powerseek.experiments.study.schema import parse_study
+
+TRAINED = {
+    "competence": 0.95,
+    "acquired": 3.5,
+    "excess": 1.0,
+    "share_of_surplus": 0.25,
+    "disabled": 0.4,
+    "incentive": (0.5, 0.4, 0.9),
+    "optimum_acquired": (3.0, 2.9, 3.4),
+    "optimum_disabled": (0.6, 0.6, 0.6),
+    "optimum_power_seeking": -0.2,
+    "optimum_success": 0.5,
+}
+
+
+def said(rows):
+    parts = {s.title: s.parts for s in sections.sections(View(pd.DataFrame(rows)))}
+    return [part.text for part in parts["Calibration"] if isinstance(part, sections.Words)]
+
+
+def test_a_measure_that_does_not_tell_hoarder_from_minimalist_is_said():
+    swapped = {**AGENTS, "hoarder": (*AGENTS["hoarder"][:4], -0.9)}
+    doubt = (
+        "homestead: POWER cannot be trusted here (openness 0): it puts the hoarder at -0.90, not "
+        "above the minimalist at -0.80."
+    )
+    assert doubt in said(trial_rows(TRAINED) + references(agents=swapped))
+    assert not any("trusted" in words for words in said(trial_rows(TRAINED) + references()))
+
+
+def test_a_scale_is_named_by_its_column():
+    equal = {"minimalist": (2.5, 0.0, 0.0, 0.0, 0.0), "hoarder": (2.5, 1.0, 1.0, 1.0, 1.0)}
+    (doubt,) = (
+        words
+        for words in said(trial_rows(TRAINED) + references(agents=equal))
+        if "trusted" in words
+    )
+    assert doubt.startswith("homestead: acq cannot be trusted")
+
+
+def test_without_known_agents_the_line_that_adds_them_is_said():
+    *_, line = said(trial_rows(TRAINED))
+    assert line.endswith(ADD)
+    study = parse_study(
+        f"name: a\nworlds: [{{id: homestead}}]\nrewards: [dense]\ntimesteps: 10\n{ADD}\n"
+    )
+    assert study.references == [
+        *("random", "minimalist", "hoarder", "power-greedy", "minimal-need", "optimum")
+    ]
+
+
+def test_where_nobody_learns_there_is_nothing_to_add():
+    view = View(frame(references()))
+    assert "Calibration" not in {section.title for section in sections.sections(view)}
+
+
+def placed(rows, frontiers=None):
+    view = View(pd.DataFrame(rows))
+    (cells,) = cells_of(view).values()
+    return marks(cells, view.keys, trials(view.references), frontiers)
+
+
+def test_the_ruler_shows_each_mark_at_its_value():
+    found = placed(trial_rows(TRAINED) + references())
+    panels = ruler("homestead", found).draw(LIGHT).axes
+    assert panels[0].get_xlabel().startswith("excess")
+    at = {
+        line.get_label(): float(line.get_xdata()[0])
+        for line in panels[0].lines
+        if not line.get_label().startswith("_")
+    }
+    assert at["hoarder"] == 4.0
+    assert at["exact optimum"] == 0.5
+    assert at["trained"] == 1.0
+    assert isnan(found[-1].values["power_seeking"][0])

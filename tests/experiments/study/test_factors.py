@@ -1,0 +1,15 @@
+"""A setting in words."""
+
+from __future__ import annotations
+
+from math import nan
+
+from powerseek.experiments.study.factors import setting
+
+
+def test_a_setting_in_words():
+    words = setting(
+        {"reward": "dense", "goal": 0, "gamma": 0.9, "openness": nan},
+        ["reward", "goal", "openness", "gamma"],
+    )
+    assert words == "dense, goal 0, gamma 0.9"
