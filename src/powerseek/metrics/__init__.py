@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from powerseek.metrics.base import Metric, every_metric, known_metric, metric, metric_of
+from powerseek.metrics.base import (
+    Metric,
+    every_metric,
+    followed,
+    known_metric,
+    metric,
+    metric_of,
+)
 from powerseek.metrics.context import Context
 from powerseek.registry import list_metrics
 from powerseek.types import Measurement
@@ -23,4 +30,13 @@ def measure(context: Context, names: Iterable[str] | None = None) -> list[Measur
     return [row for name in wanted for row in metric_of(name)(context)]
 
 
-__all__ = ["Context", "Metric", "every_metric", "known_metric", "measure", "metric", "metric_of"]
+__all__ = [
+    "Context",
+    "Metric",
+    "every_metric",
+    "followed",
+    "known_metric",
+    "measure",
+    "metric",
+    "metric_of",
+]

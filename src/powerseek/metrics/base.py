@@ -5,7 +5,7 @@ Whoever lists metrics - hypotheses, tables, curves, figures, tests - asks these 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from inspect import cleandoc
@@ -72,7 +72,9 @@ class Metric:
         jumps: Whether it is 0 in some seeds and 1 in others, so that few seeds may miss the ones
             that differ.
         of_power: Whether it must be higher for a hoarder than for a minimalist.
-        column: Whether every table of treatments shows it; else those of studies that ask for it.
+        signed: Whether a table shows the sign of what is above 0.
+        column: Its place among the columns of every table of treatments, from 1; 0 of one that
+            only studies show which ask for it.
         curve: Whether it is followed while agents train, in every study.
         needs: What a world must have for it.
     """
@@ -87,7 +89,8 @@ class Metric:
     exact: bool = False
     jumps: bool = False
     of_power: bool = False
-    column: bool = False
+    signed: bool = False
+    column: int = 0
     curve: bool = False
     needs: Needs = ANYWHERE
 
@@ -161,6 +164,18 @@ def _unknown(context: Context) -> list[Measurement]:
     """Nothing: the plugin that measured it is not installed here."""
     del context
     return []
+
+
+def followed(asked: Iterable[str] = ()) -> tuple[str, ...]:
+    """Metrics that are followed while agents train: what one asks for, and every plugin's, too.
+
+    Args:
+        asked: Measures of a study's hypotheses; what is exact, or no metric, has no curve.
+    """
+    ours = sorted((m for m in every_metric() if m.curve), key=lambda m: (m.column or 99, m.id))
+    named = [metric_of(id) for id in asked if metrics.taken(id)]
+    theirs = [metric for metric in every_metric() if not metric.ours]
+    return tuple(dict.fromkeys(m.id for m in (*ours, *named, *theirs) if not m.exact))
 
 
 def every_metric() -> list[Metric]:

@@ -17,7 +17,7 @@ from powerseek.types import Measurement
     bounds=(0.0, 1.0),
     jumps=True,
     of_power=True,
-    column=True,
+    column=10,
     curve=True,
     needs=SWITCH,
 )

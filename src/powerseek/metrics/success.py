@@ -16,7 +16,7 @@ from powerseek.types import Measurement
     head="comp",
     meaning="competence: share of episodes solved when nobody interrupts, over all seeds",
     bounds=(0.0, 1.0),
-    column=True,
+    column=1,
     curve=True,
 )
 def competence(context: Context) -> list[Measurement]:
@@ -42,7 +42,7 @@ def competence(context: Context) -> list[Measurement]:
     head="succ",
     meaning="share of episodes solved as met, interruptions included",
     bounds=(0.0, 1.0),
-    column=True,
+    column=2,
     curve=True,
 )
 def success(context: Context) -> list[Measurement]:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import nan
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.results.table import KEYS, STRATUM, Results, codes, dials, long, trials
-from powerseek.experiments.study.contrasts import KINDS, SHARE_BEYOND, Contrast
+from powerseek.experiments.results.table import (
+    STRATUM,
+    Results,
+    codes,
+    dials,
+    long,
+    places_of,
+    trials,
+)
+from powerseek.experiments.study.contrasts import SHARE_BEYOND
+from powerseek.experiments.study.factors import PREFIX, Level, ordered
 from powerseek.types import Bools, Floats, Ints
 
 
@@ -20,28 +30,37 @@ class Pair:
     """Two arms of one setting, and what of them is compared.
 
     Attributes:
-        kind: Kind of comparison.
-        setting: The dials that both arms share.
-        a: Value of the kind's dial in the first arm, or a trend.
-        b: Value in the second, nan for a trend, None for a level.
-        first: Cells of the first arm; of every arm but the lowest for a trend.
-        second: Cells of the second arm; of the lowest for a trend; none for a level.
+        kind: Kind of comparison, by its name; ``interaction`` for that of two factors.
+        setting: The factors that both arms share, by column.
+        a: Level of the kind's dial in the first arm, or a trend; of an interaction both greatest.
+        b: Level in the second, nan for a trend, None for a level; of an interaction both least.
+        first: Cells of the first arm; of every arm but the lowest for a trend; of an interaction
+            those that count for it: both factors at their greatest, then both at their least.
+        second: Cells of the second arm; of the lowest for a trend; none for a level; of an
+            interaction those that count against it: the first factor at its least, the second.
         measure: What is compared.
         margin: Smallest difference of interest set beforehand, nan if none was.
         line: Value that a - b is held against.
         confound: What else differs between the arms, in words.
+        gated: Whether seeds count only that learnt the task; not where power itself is paid.
     """
 
-    kind: Contrast
-    setting: dict[str, object]
-    a: object
-    b: object
+    kind: str
+    setting: dict[str, Level]
+    a: Any
+    b: Any
     first: tuple[int, ...]
     second: tuple[int, ...]
     measure: str = ""
     margin: float = nan
     line: float = 0.0
     confound: str = ""
+    gated: bool = True
+
+    @property
+    def paired(self) -> bool:
+        """Whether two arms are compared, not one held against a line."""
+        return self.b is not None
 
 
 class Arms:
@@ -52,9 +71,12 @@ class Arms:
 
     Args:
         results: As written by a sweep.
+        checkpoint: Where the measures are read. A trial that never came there counts as one that
+            did not learn the task.
 
     Attributes:
         keys: Columns that make a cell.
+        places: Where the rewards lie on the factors of rewards, by label.
         cells: What each cell is, in the order of the study.
         cell: [trials] number of its cell.
         unit: [trials] number of its seed and layout, by which arms are paired.
@@ -63,16 +85,20 @@ class Arms:
         failed: [trials] whether it ended in an error.
     """
 
-    def __init__(self, results: Results) -> None:
+    def __init__(self, results: Results, checkpoint: str = "end") -> None:
         results = long(results)
         self.keys = dials(results)
-        self._finished = trials(results)
-        about = self._finished[list(KEYS)]
-        if len(lost := results.lost):
-            known = lost[list(KEYS)].astype(about.dtypes.to_dict())
-            about = pd.concat([about, known], ignore_index=True)
+        self.places = places_of(results)
+        self._finished = trials(results, checkpoint=checkpoint)
+        about = self._finished[results.known]
+        here = results.every["trial"].isin(self._finished["trial"]).to_numpy()
+        failed = results.failed[results.numbers]
+        for others in (results.every[~here & ~failed], results.every[failed]):
+            if len(others):
+                known = others[results.known].astype(about.dtypes.to_dict())
+                about = pd.concat([about, known], ignore_index=True)
         finished = len(self._finished)
-        self.failed = np.arange(len(about)) >= finished
+        self.failed = np.arange(len(about)) >= len(about) - int(failed.sum())
         self.learnt = np.zeros(len(about), dtype=bool)
         self.learnt[:finished] = self._finished["learnt"]
         self.cell = codes(about, self.keys)
@@ -95,9 +121,10 @@ class Arms:
     def values(self, measure: str) -> Floats:
         """[trials] a measure, nan where there is none."""
         if measure not in self._values:
-            known = self._share_beyond() if measure == SHARE_BEYOND else self._finished[measure]
+            known = self._share_beyond() if measure == SHARE_BEYOND else self._finished.get(measure)
             found = np.full(len(self.cell), nan)
-            found[: len(known)] = known
+            if known is not None:
+                found[: len(known)] = known
             self._values[measure] = found
         return self._values[measure]
 
@@ -121,7 +148,7 @@ class Arms:
         return self.total(self.failed)
 
     @cached_property
-    def records(self) -> list[dict[str, object]]:
+    def records(self) -> list[dict[str, Any]]:
         """What each cell is; nan for what is missing."""
         told = self.cells.astype(object).where(self.cells.notna(), nan)
         return [{str(k): v for k, v in row.items()} for row in told.to_dict("records")]
@@ -135,24 +162,40 @@ class Arms:
         found = (table["excess"] - table["incentive"]) / surplus.fillna(usual)
         return found.to_numpy(dtype=np.float64)
 
-    def settings(self, kind: Contrast) -> Iterator[tuple[dict[str, object], dict[object, int]]]:
-        """Each setting in which arms of a kind may be compared, and its cell at each of its arms.
+    def settings(
+        self, columns: Sequence[str], cells: Bools | None = None
+    ) -> Iterator[tuple[dict[str, Level], dict[Any, int]]]:
+        """Each setting in which levels may be compared, and its cell at each of these levels.
 
-        Paid agents are the positive control: no other kind of comparison sees them, unless all
-        agents of a world are paid.
+        Paid agents are the positive control: no comparison but one of their pay sees them, unless
+        all agents of a world are paid. An agent's settings are its own where agents are compared.
+
+        Args:
+            columns: What differs; of two columns a cell is named by both levels.
+            cells: Which cells are compared; by default all.
         """
-        dial = KINDS[kind].dial
-        if dial not in self.keys or self.cells.empty:
+        if not set(columns) <= set(self.keys) or self.cells.empty:
             return
-        kept = np.arange(len(self.cells))
-        if dial != "power_weight":
-            weight = self.cells["power_weight"]
-            unpaid = weight.eq(0).groupby(self.cells["world"]).transform("any")
-            kept = kept[(~unpaid | weight.eq(0)).to_numpy(dtype=bool)]
-        names = [key for key in self.keys if key != dial]
-        group = codes(self.cells.iloc[kept], names)
+        kept = np.ones(len(self.cells), bool) if cells is None else cells.copy()
+        if "power_weight" not in columns:
+            unpaid = self.cells["power_weight"].eq(0).where(kept, False)
+            free = unpaid.groupby(self.cells["world"]).transform("any")
+            kept &= (~free | unpaid).to_numpy(dtype=bool)
+        places = np.flatnonzero(kept)
+        if not len(places):
+            return
+        own = PREFIX["agent"] if "agent" in columns else "\0"
+        names = [k for k in self.keys if k not in columns and not k.startswith(own)]
+        group = codes(self.cells.iloc[places], names)
         order = np.argsort(group, kind="stable")
-        for members in np.split(kept[order], np.flatnonzero(np.diff(group[order])) + 1):
+        for members in np.split(places[order], np.flatnonzero(np.diff(group[order])) + 1):
             told = self.records[members[0]]
-            arms = {self.records[cell][dial]: int(cell) for cell in members}
+            arms: dict[Any, int] = {}
+            for cell in members:
+                found = tuple(self.records[cell][column] for column in columns)
+                arms.setdefault(found if len(columns) > 1 else found[0], int(cell))
             yield {name: told[name] for name in names}, arms
+
+    def scale(self, column: str, world: Level) -> list[Level]:
+        """Every level of a factor in a world, rising; empty where they have no order."""
+        return ordered(r[column] for r in self.records if r["world"] == world and column in r)

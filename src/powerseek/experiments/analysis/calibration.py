@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
-from powerseek.experiments.analysis.cells import Cell
+from powerseek.experiments.analysis.cells import Cell, records
 from powerseek.experiments.analysis.density import optimal_share, same_rows
 from powerseek.experiments.results.table import by_cell
-from powerseek.experiments.study.factors import setting, varying
+from powerseek.experiments.study.factors import PREFIX, setting, varying
 
 SCALES = {
     "acquired": "acq",
@@ -76,14 +76,16 @@ def marks(
     about = _about(known)
     if about.empty:
         return []
-    names = varying(about, SETTING)
+    names = varying(about, spoken_setting(about))
     spoken = ["openness", *(name for name in names if name != "openness")]
-    arm = [*(k for k in keys if k not in ("world", "power_weight", *SETTING)), "power_weight"]
+    apart = {"world", "power_weight", *SETTING, *spoken_setting(about)}
+    arm = [*(key for key in keys if key not in apart), "power_weight"]
     found = []
     for shared, rows in by_cell(about, list(SETTING)):
         here = [known[i] for i in rows.index]
         varied = varying(pd.DataFrame([cell.row for cell in here]), arm)
-        where = setting(shared, spoken), {name: shared[name] for name in names}
+        told = records(rows[:1])[0]
+        where = setting(told, spoken), {name: told[name] for name in names}
         found += _references(where, same_rows(references, shared))
         found += _optima(where, here, varied, frontiers)
         found += [_trained(where, cell, varied) for cell in here]
@@ -94,8 +96,16 @@ def _about(cells: Sequence[Cell]) -> pd.DataFrame:
     """The setting of each cell, from its first trial."""
     if not cells:
         return pd.DataFrame(columns=list(SETTING))
-    first = cells[0].trials[list(SETTING)].iloc[[cell.places[0] for cell in cells]]
+    trials = cells[0].trials
+    names = [*SETTING, *(name for name in spoken_setting(trials) if name not in SETTING)]
+    first = trials[names].iloc[[cell.places[0] for cell in cells]]
     return first.reset_index(drop=True)
+
+
+def spoken_setting(table: pd.DataFrame) -> list[str]:
+    """Columns that say in words in which setting of a world a row is; in place of its JSON."""
+    own = [str(name) for name in table if str(name).startswith(PREFIX["world"])]
+    return [*(name for name in SETTING if name != "params"), *own]
 
 
 def _references(where: Where, trials: pd.DataFrame) -> list[Mark]:

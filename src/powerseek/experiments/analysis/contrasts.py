@@ -15,7 +15,13 @@ from powerseek.experiments.results.table import Results
 from powerseek.experiments.statistics.comparisons import Comparison
 from powerseek.experiments.statistics.tests import adjust
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS, Verdict, verdict
-from powerseek.experiments.study.contrasts import KINDS, Contrast, confounded, coverages
+from powerseek.experiments.study.contrasts import (
+    KINDS,
+    confounded,
+    factor_kinds,
+    families,
+    kind_of,
+)
 from powerseek.experiments.study.contrasts import arms as compared_arms
 
 NO_CLAIM = "a trend is shown, not judged: hypotheses are about the two ends of the dial"
@@ -42,14 +48,16 @@ def contrasts(
             before the first trial. Kinds without one get no verdict.
 
     Returns:
-        kind, the dials that both arms share (nan for the one that differs), measure, a, b (the
+        kind (of `KINDS`, or the column of any other factor that varies), the
+        factors that both arms share (nan for the one that differs), measure, a, b (the
         two values of that dial; `TREND` and nan for the slope over all of them), effect (mean of
         a - b), low, high, seeds (pairs), reach_a, reach_b, p (Holm over preregistered
         comparisons), fires (control only), answer, verdict, more_seeds, reasons.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     arms = Arms(results)
-    pairs = [pair for kind in KINDS for pair in _measured(kind, arms, margins or {})]
+    kinds = [*KINDS, *factor_kinds(arms.keys)]
+    pairs = [pair for kind in kinds for pair in _measured(kind, arms, margins or {})]
     compared = compare_arms(arms, pairs, rng)
     firing = fires(arms, pairs, rng)
     planned = [c.p_difference if np.isfinite(c.margin) else nan for c in compared]
@@ -61,26 +69,25 @@ def contrasts(
     return pd.DataFrame(rows, columns=None if rows else ["kind", *arms.keys, *FOUND])
 
 
-def _pairs(kind: Contrast, arms: Arms) -> Iterator[Pair]:
+def _pairs(kind: str, arms: Arms) -> Iterator[Pair]:
     """Every two arms that are compared, and every trend."""
-    for setting, cells in arms.settings(kind):
-        for a, b in compared_arms(kind, cells):
+    gated = kind != "control"
+    for setting, cells in arms.settings([kind_of(kind).dial]):
+        for a, b in compared_arms(kind, cells, arms.places):
             confound = ""
-            if kind == "timing" and confounded(a, float(str(setting["gamma"]))):
+            if kind == "timing" and confounded(a, arms.places, float(str(setting["gamma"]))):
                 confound = "at gamma < 1 paying later also pays less"
-            yield Pair(kind, setting, a, b, (cells[a],), (cells[b],), confound=confound)
-        for family in coverages(cells) if kind == "specification" else []:
+            ends = (cells[a],), (cells[b],)
+            yield Pair(kind, setting, a, b, *ends, confound=confound, gated=gated)
+        for family in families("coverage", cells, arms.places) if kind == "specification" else []:
             if len(family) > 2:
                 low, *others = (cells[reward] for reward in family)
-                yield Pair(kind, setting, _trend(family), nan, tuple(others), (low,))
+                words = [TREND, arms.places[str(family[-1])].family]
+                trend = " ".join(word for word in words if word)
+                yield Pair(kind, setting, trend, nan, tuple(others), (low,))
 
 
-def _trend(family: list[object]) -> str:
-    """``trend``, and whose overseer it is where that is no plain one: ``trend spare 0.01``."""
-    return " ".join([TREND, *str(family[-1]).split()[2:]])
-
-
-def _measured(kind: Contrast, arms: Arms, margins: Mapping[str, float]) -> Iterator[Pair]:
+def _measured(kind: str, arms: Arms, margins: Mapping[str, float]) -> Iterator[Pair]:
     """The pairs with what is compared: the kind's main measure, and the off-switch beside it."""
     main = _primary(kind, arms)
     known = {name: arms.known(name) for name in {*main.values(), "disabled"}}
@@ -98,11 +105,11 @@ def unique(*names: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _primary(kind: Contrast, arms: Arms) -> dict[object, str]:
+def _primary(kind: str, arms: Arms) -> dict[object, str]:
     """What a kind of comparison is about in each world: the first of these that it has."""
     world = arms.cells["world"].to_numpy()
     found: dict[object, str] = dict.fromkeys(world, "disabled")
-    for measure in unique(KINDS[kind].measure, "acquired", "disabled")[::-1]:
+    for measure in unique(kind_of(kind).measure, "acquired", "disabled")[::-1]:
         found |= dict.fromkeys(world[arms.known(measure)], measure)
     return found
 

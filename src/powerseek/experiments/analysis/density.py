@@ -1,4 +1,4 @@
-"""Density of feedback against horizon, as fields of cells: which arms, which columns, what value.
+"""Density of feedback against any other factor, as fields of cells: arms, columns, values.
 
 Timing and specification are two meanings of density and are never one axis.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, nan
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -15,22 +15,25 @@ import pandas as pd
 
 from powerseek.experiments.analysis.cells import Cell, factors_of
 from powerseek.experiments.results.table import by_cell
-from powerseek.experiments.study.contrasts import coverages
-from powerseek.experiments.study.factors import setting, varying
+from powerseek.experiments.study.contrasts import Places, factor_kinds
+from powerseek.experiments.study.contrasts import families as along
+from powerseek.experiments.study.factors import Level, ordered, setting, varying
 from powerseek.metrics.acquisition import LEAST_SURPLUS
 
 HORIZONS = ("max_steps", "gamma")
+OURS = ("timing", "thinning")
+"""Factors of rewards that come first in figures."""
 # What a frontier belongs to: agents are shown against the frontier of their own setting only.
 SETTING = ("version", "params", "openness", "goal", "layout", "max_steps")
 
 
 @dataclass(frozen=True)
 class Field:
-    """All cells of one setting, by arm and horizon.
+    """All cells of one setting, by arm and by the level of one other factor.
 
     Attributes:
         label: The setting in words.
-        dial: What the columns differ in: ``max_steps`` or ``gamma``.
+        dial: The column that they differ in.
         columns: Its values, rising.
         families: Arms by their meaning of density, densest first; no arm is in two.
         cells: Cell of an arm and a column; missing ones are absent.
@@ -39,88 +42,73 @@ class Field:
 
     label: str
     dial: str
-    columns: tuple[float, ...]
+    columns: tuple[Level, ...]
     families: Mapping[str, tuple[str, ...]]
-    cells: Mapping[tuple[str, float], Cell]
+    cells: Mapping[tuple[str, Level], Cell]
     left_out: tuple[str, ...]
 
 
-def families(rewards: Iterable[object]) -> dict[str, tuple[str, ...]]:
+def families(rewards: Iterable[Level], places: Places) -> dict[str, tuple[str, ...]]:
     """Arms ordered from dense to sparse, one list for each meaning of density.
 
     ``dense`` heads the first timing family; ``terminal`` and coverage 0 end the first family of
-    specification. Arms that are on no such dial (approval, shaped, a plugin's) are in none.
+    specification. An arm on a factor of a plugin's own has a family there, in the order of its
+    levels. Arms that are on no factor, or on the overseer's look-ahead, are in none.
+
+    Args:
+        rewards: Arms as results write them.
+        places: Where they lie on the factors of rewards.
     """
-    known = list(dict.fromkeys(str(reward) for reward in rewards))
-    found: dict[str, list[str]] = {}
-    for name in ("timing", "timing, corrected", "timing, thinned", "timing, own reward"):
-        members = [arm for arm in known if _timing(arm) == name]
-        if members:
-            found[name] = sorted(members, key=_sparseness)
-    ended: set[object] = set()
-    for judged in coverages(known):
+    known = [arm for arm in dict.fromkeys(map(str, rewards)) if arm in places]
+    lines: dict[tuple[int, str, str], list[str]] = {}
+    for arm in known:
+        place = places[arm]
+        if place.factor not in ("coverage", "lookahead"):
+            ours = OURS.index(place.factor) if place.factor in OURS else len(OURS)
+            lines.setdefault((ours, place.factor, place.family), []).append(arm)
+    found = {
+        ", ".join(filter(None, line[1:])): sorted(arms, key=lambda arm: places[arm].level)
+        for line, arms in sorted(lines.items())
+    }
+    ended: set[Level] = set()
+    for judged in along("coverage", known, places):
         arms = [str(arm) for arm in judged[::-1] if arm not in ended]
         ended.update(arms)
-        overseer = " ".join(arms[0].split()[2:])
-        found[f"specification {overseer}".strip()] = arms
-    rest = [a for a in known if (a == "terminal" or a.startswith("coverage ")) and a not in ended]
+        found[f"specification {places[arms[0]].family}".strip()] = arms
+    rest = [arm for arm in known if places[arm].factor == "coverage" and arm not in ended]
     if rest:
         name = next((name for name in found if name.startswith("specification")), "specification")
         found[name] = [*found.get(name, ()), *rest]
     return {name: tuple(arms) for name, arms in found.items()}
 
 
-def _timing(arm: str) -> str:
-    """Which family of timing an arm belongs to; empty for none."""
-    match arm.split():
-        case ["dense"] | ["every", _]:
-            return "timing"
-        case ["own"] | ["every", _, "of", "own"]:
-            return "timing, own reward"
-        case ["every", _, "corrected"]:
-            return "timing, corrected"
-        case ["thinned", _]:
-            return "timing, thinned"
-    return ""
+def fields(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Field]:
+    """Every field of a world with two or more columns: one a factor whose levels have an order.
 
-
-def _sparseness(arm: str) -> float:
-    words = arm.split()
-    if len(words) < 2:
-        return 0.0
-    value = inf if words[1] == "cap" else float(words[1])
-    return -value if words[0] == "thinned" else value
-
-
-def fields(cells: Sequence[Cell], keys: Sequence[str]) -> list[Field]:
-    """Every field of a world with two or more columns.
+    Not of openness: what is on offer differs, so that its values are not to be compared.
 
     Args:
         cells: The world's cells.
         keys: Columns that make a cell.
+        places: Where the rewards lie on the factors of rewards.
     """
     paid = [bool(cell.row["power_weight"]) for cell in cells]
     unpaid = cells if all(paid) else [c for c, pay in zip(cells, paid, strict=True) if not pay]
-    found = []
-    for dial in HORIZONS:
-        if dial in keys:
-            found += _fields(dial, unpaid, keys)
-    return found
+    factors = [*(name for name in HORIZONS if name in keys), *factor_kinds(keys)]
+    return [field for dial in factors for field in _fields(dial, unpaid, keys, places)]
 
 
-def _fields(dial: str, cells: Sequence[Cell], keys: Sequence[str]) -> list[Field]:
+def _fields(dial: str, cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Field]:
     others = [key for key in keys if key not in ("world", "reward", dial)]
     table = factors_of(cells, keys)
     names = ["openness", *(n for n in varying(table, others) if n not in ("reward", "openness"))]
     found = []
     for shared, rows in by_cell(table, others) if len(table) else []:
-        columns = sorted({float(value) for value in rows[dial].dropna()})
-        if len(columns) < 2:
-            continue
+        columns = ordered(rows[dial].dropna())
         members = [cells[i] for i in rows.index]
-        known = families(cell.row["reward"] for cell in members)
+        known = families((cell.row["reward"] for cell in members), places)
         placed = {arm for arms in known.values() for arm in arms}
-        if not placed:
+        if len(columns) < 2 or not placed:
             continue
         found.append(
             Field(
@@ -128,7 +116,7 @@ def _fields(dial: str, cells: Sequence[Cell], keys: Sequence[str]) -> list[Field
                 dial,
                 tuple(columns),
                 known,
-                {(str(c.row["reward"]), float(c.row[dial])): c for c in members},
+                {(str(c.row["reward"]), c.row[dial]): c for c in members},
                 tuple(dict.fromkeys(str(r) for r in rows["reward"] if str(r) not in placed)),
             )
         )

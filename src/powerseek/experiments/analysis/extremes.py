@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.results.table import KEYS, Results, long, trials
+from powerseek.experiments.results.table import Results, long, trials
 
 MEASURES = ("excess", "acquired", "disabled")
 """What power-seeking is read off: the first that exists in a world."""
@@ -60,7 +60,7 @@ def extremes(results: Results) -> list[Extremes]:
         return []
     table = trials(results)
     table["trained"] = table["agent"].isin(results.stepped)
-    needed = ["trial", "trained", *KEYS, *dict.fromkeys((*MEASURES, *MEANS))]
+    needed = ["trial", "trained", *results.known, *dict.fromkeys((*MEASURES, *MEANS))]
     table = table.loc[table["learnt"] & table[list(MEASURES)].notna().any(axis=1), needed]
     found = []
     for world, rows in table.groupby("world", sort=False, observed=True):

@@ -9,7 +9,6 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from powerseek.experiments.analysis.arms import Arms, Pair
-from powerseek.experiments.results.table import EXACT
 from powerseek.experiments.statistics.bootstrap import Estimate, bootstrap_groups
 from powerseek.experiments.statistics.comparisons import (
     UNBOUNDED,
@@ -19,14 +18,13 @@ from powerseek.experiments.statistics.comparisons import (
 )
 from powerseek.experiments.statistics.lee_bounds import LeeBounds, lee_bounds
 from powerseek.experiments.study.contrasts import share_judged
+from powerseek.metrics import known_metric
 from powerseek.types import Floats, Ints
 
 Rows: TypeAlias = tuple[Ints, Ints]
 
-TREND = "trend"
+TREND, INTERACTION = "trend", "interaction"
 ENDS = ("", "_low", "_high")
-JUMPING = ("disabled", "interrupted")
-"""Shares that are 0 in some seeds and 1 in others: few seeds may miss the ones that differ."""
 
 
 class Seeds(NamedTuple):
@@ -48,7 +46,8 @@ def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) ->
 
     The positive control is ungated. A level is one arm, held against its line. A trend is the
     least-squares slope of each seed that learnt the task at every value of the dial, per unit of
-    the dial, compared with 0. What is exact is not compared by seeds at all.
+    the dial, compared with 0. An interaction is the difference of differences of each seed that
+    learnt it in all four arms, in the measure's unit. What is exact is not compared by seeds.
 
     Args:
         arms: All trials.
@@ -61,7 +60,7 @@ def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) ->
     found: dict[int, Comparison] = {}
     together: dict[str, list[int]] = {}
     for i, pair in enumerate(pairs):
-        if pair.measure in EXACT:
+        if known_metric(pair.measure).exact:
             found[i] = _computed(arms, pair)
         else:
             together.setdefault(pair.measure, []).append(i)
@@ -77,14 +76,14 @@ def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) ->
 def _asked(arms: Arms, pair: Pair) -> Asked:
     first, second = list(pair.first), list(pair.second)
     reach, failed = float(arms.reach[first].min()), int(arms.failures[first].sum())
-    level = pair.kind == "level"
+    level = not pair.paired
     bounds = UNBOUNDED
-    if pair.measure in JUMPING and not is_trend(pair.a):
+    if known_metric(pair.measure).jumps and not is_trend(pair.a):
         bounds = (0.0, 1.0) if level else (-1.0, 1.0)
+        bounds = (-2.0, 2.0) if pair.kind == INTERACTION else bounds
     other = (reach, failed)
     if not level:
-        # A trend's second arm is a single cell, as any other's.
-        other = float(arms.reach[second].mean()), int(arms.failures[second].sum())
+        other = float(arms.reach[second].min()), int(arms.failures[second].sum())
     both = (reach, other[0]), (failed, other[1])
     return Asked(both[0], pair.margin, pair.line, bounds, level, both[1])
 
@@ -93,9 +92,12 @@ def _seeds(arms: Arms, pairs: Sequence[Pair], measure: str) -> Seeds:
     """The seeds of all pairs, in whichever way each kind of pair is compared."""
     values = arms.values(measure)
     trends = np.array([is_trend(pair.a) for pair in pairs], dtype=bool)
-    levels = np.array([pair.kind == "level" for pair in pairs], dtype=bool)
+    levels = np.array([not pair.paired for pair in pairs], dtype=bool)
+    crossed = np.array([pair.kind == INTERACTION for pair in pairs], dtype=bool)
+    two = ~trends & ~levels & ~crossed
     parts = []
-    for chosen, how in ((trends, _slopes), (levels, _single), (~trends & ~levels, _matched)):
+    ways = (trends, _slopes), (levels, _single), (crossed, _crossed), (two, _matched)
+    for chosen, how in ways:
         places = np.flatnonzero(chosen)
         if len(places):
             seeds = how(arms, [pairs[int(i)] for i in places], values)
@@ -107,7 +109,7 @@ def _members(arms: Arms, pairs: Sequence[Pair], cells: Sequence[Sequence[int]]) 
     """(pair, trial) of the trials that count of some cells of each pair, by unit in each cell."""
     owner = np.repeat(np.arange(len(pairs)), [len(own) for own in cells])
     place, trial = arms.rows(np.array([cell for own in cells for cell in own], dtype=np.int64))
-    ungated = np.array([pair.kind == "control" for pair in pairs])
+    ungated = np.array([not pair.gated for pair in pairs])
     pair = owner[place]
     counts = ungated[pair] | arms.learnt[trial]
     return pair[counts], trial[counts]
@@ -138,9 +140,42 @@ def _single(arms: Arms, pairs: Sequence[Pair], values: Floats) -> Seeds:
     return Seeds(pair, values[trial], np.zeros(len(trial)), arms.layout[trial])
 
 
+def _crossed(arms: Arms, pairs: Sequence[Pair], values: Floats) -> Seeds:
+    """The two sums whose difference is the interaction, of each seed that has all four values."""
+    cells = [(*pair.first, *pair.second) for pair in pairs]
+    pair, trial, one, seed = _whole(arms, pairs, cells, values)
+    count = len(arms.cells)
+    added = [place * count + cell for place, own in enumerate(pairs) for cell in own.first]
+    plus = np.isin(pair[seed] * count + arms.cell[trial], added)
+    own = values[trial]
+    a, b = (
+        np.bincount(seed, np.where(part, own, 0.0), len(one)).astype(np.float64)
+        for part in (plus, ~plus)
+    )
+    return Seeds(pair, a, b, arms.layout[one])
+
+
 def _slopes(arms: Arms, pairs: Sequence[Pair], values: Floats) -> Seeds:
     """Slope over coverage of each seed that has the measure at every coverage of its pair."""
     cells = [(*pair.first, *pair.second) for pair in pairs]
+    pair, trial, one, seed = _whole(arms, pairs, cells, values)
+    judged = np.array([share_judged(told["reward"], arms.places) for told in arms.records])
+    q, y = judged[arms.cell[trial]], values[trial]
+    count = np.bincount(seed)
+    q, y = (part - (np.bincount(seed, part) / count)[seed] for part in (q, y))
+    slope = np.bincount(seed, q * y) / np.bincount(seed, q * q)
+    return Seeds(pair, slope, np.zeros(len(pair)), arms.layout[one])
+
+
+def _whole(
+    arms: Arms, pairs: Sequence[Pair], cells: Sequence[Sequence[int]], values: Floats
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """The seeds that have a value in every cell of their pair.
+
+    Returns:
+        Of each seed its pair; the trials of all of them; of each seed its first trial; and of
+        each of these trials the number of its seed.
+    """
     pair, trial = _members(arms, pairs, cells)
     known = np.isfinite(values[trial])
     pair, trial = pair[known], trial[known]
@@ -151,20 +186,18 @@ def _slopes(arms: Arms, pairs: Sequence[Pair], values: Floats) -> Seeds:
     first = trial[one]
     whole = np.bincount(seed) == np.array([len(own) for own in cells])[pair[one]]
     kept = whole[seed]
-    trial, seed = trial[kept], (np.cumsum(whole) - 1)[seed[kept]]
-    pair, one = pair[one[whole]], first[whole]
-    judged = np.array([share_judged(told["reward"]) for told in arms.records])
-    q, y = judged[arms.cell[trial]], values[trial]
-    count = np.bincount(seed)
-    q, y = (part - (np.bincount(seed, part) / count)[seed] for part in (q, y))
-    slope = np.bincount(seed, q * y) / np.bincount(seed, q * q)
-    return Seeds(pair, slope, np.zeros(len(pair)), arms.layout[one])
+    return pair[one[whole]], trial[kept], first[whole], (np.cumsum(whole) - 1)[seed[kept]]
 
 
 def _computed(arms: Arms, pair: Pair) -> Comparison:
     """A measure that is the same for every seed: its value and its range over ties."""
 
-    def ends(cells: Sequence[int]) -> tuple[tuple[float, float, float], int]:
+    def ends(cells: Sequence[int]) -> tuple[Floats, int]:
+        """Value and range, summed over the cells, and how many trials know it."""
+        found = [cell_ends((cell,)) for cell in cells]
+        return np.sum([part for part, _ in found], axis=0), min(count for _, count in found)
+
+    def cell_ends(cells: Sequence[int]) -> tuple[tuple[float, float, float], int]:
         trials = np.sort(arms.rows(np.array(cells, dtype=np.int64))[1])
         values = arms.values(pair.measure)
         known = trials[~np.isnan(values[trials])]
@@ -176,22 +209,22 @@ def _computed(arms: Arms, pair: Pair) -> Comparison:
             return (nan, nan, nan), 0
         return (float(value.mean()), float(low.mean()), float(high.mean())), len(known)
 
-    level = pair.kind == "level"
     (a, low, high), count = ends(pair.first)
-    (b, least, most), other = ((0.0, 0.0, 0.0), count) if level else ends(pair.second)
-    effect = Estimate(
-        a - b - pair.line, low - most - pair.line, high - least - pair.line, min(count, other)
-    )
-    return Comparison(effect, 0.0, nan, nan, (1.0, 1.0), pair.margin, paired=not level, exact=True)
+    (b, least, most), other = ends(pair.second) if pair.paired else ((0.0, 0.0, 0.0), count)
+    value, less, more = a - b - pair.line, low - most - pair.line, high - least - pair.line
+    effect = Estimate(float(value), float(less), float(more), min(count, other))
+    reach = (1.0, 1.0)
+    return Comparison(effect, 0.0, nan, nan, reach, pair.margin, paired=pair.paired, exact=True)
 
 
 def selection_bounds(arms: Arms, pair: Pair, rng: np.random.Generator) -> LeeBounds | None:
     """Lee's bounds on a - b where the arms differ in reach; None where they do not.
 
     Over the seeds that ended in both arms, with a failed trial as one that did not learn. None of
-    the positive control, of a level and of what is exact.
+    the positive control, of a level, of an interaction and of what is exact.
     """
-    if pair.kind in ("control", "level") or pair.measure in EXACT:
+    two = pair.gated and pair.paired and pair.kind != INTERACTION
+    if not two or known_metric(pair.measure).exact:
         return None
     sides = [arms.rows(np.array(cells, dtype=np.int64))[1] for cells in (pair.first, pair.second)]
     places = _joined(arms.unit[sides[0]], arms.unit[sides[1]])
@@ -240,7 +273,7 @@ def arm_intervals(
 ) -> tuple[Floats, Floats]:
     """95 % intervals of arms' means: the widened bootstrap, which covers at few seeds too.
 
-    Seeds that are all alike have no bootstrap interval. Of a share in `JUMPING` it is then the
+    Seeds that are all alike have no bootstrap interval. Of a share that jumps it is then the
     exact binomial one (16 seeds of 0: up to .206); of any other measure the value itself, if
     there are four seeds or more: two such arms differ by a permutation test (2 of 70 orders).
 
@@ -255,7 +288,7 @@ def arm_intervals(
     Returns:
         Lower and upper ends, [count] each.
     """
-    jumps = measure in JUMPING
+    jumps = known_metric(measure).jumps
     bounds = [(0.0, 1.0) if jumps else UNBOUNDED]
     found = bootstrap_groups(values[:, None], group, count, rng, strata=strata, bounds=bounds)
     value, low, high, n = (part[:, 0] for part in found)

@@ -18,7 +18,7 @@ from powerseek.experiments.statistics.survival import (
     kaplan_meier,
     median_budget,
 )
-from powerseek.experiments.study.contrasts import arms
+from powerseek.experiments.study.contrasts import Places, arms
 
 CROSSING = "competence>="
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -156,19 +156,20 @@ def curve(found: Budgets) -> Curve:
     return Curve(steps, share, given_up, there)
 
 
-def sparse_pairs(cells: Sequence[Cell], keys: Sequence[str]) -> list[Pair]:
+def sparse_pairs(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Pair]:
     """Every sparse arm with the dense one, setting by setting: the latest payment, then success.
 
     Args:
         cells: Cells of one world.
         keys: Columns that make a cell.
+        places: Where the rewards lie on the factors of rewards.
     """
     found = []
     others = [key for key in keys if key not in ("world", "reward")]
     for shared, members in by_cell(factors_of(cells, keys), others):
         by_arm = {str(cells[i].row["reward"]): cells[i] for i in members.index}
         told = {**shared, **_horizon(by_arm)}
-        for pair in [*arms("timing", by_arm)[-1:], *arms("sparse", by_arm)]:
+        for pair in [*arms("timing", by_arm, places)[-1:], *arms("sparse", by_arm, places)]:
             both = [by_arm[str(arm)] for arm in pair]
             if all(len(cell.places) for cell in both):
                 found.append(Pair(told, *both))

@@ -7,23 +7,22 @@ all finished seeds. Failed trials are counted, never scored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from powerseek.experiments.results.table import (
-    EXACT,
-    MEASURES,
-    SHARES,
     STRATUM,
     Results,
     dials,
     long,
+    measures_of,
     trials,
 )
 from powerseek.experiments.statistics.bootstrap import FREE, bootstrap_groups
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
-
-DRAWN = tuple(name for name in MEASURES if name not in EXACT)
+from powerseek.metrics import Metric, known_metric
 
 
 def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.DataFrame:
@@ -48,7 +47,7 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
     keys = dials(results)
     every, finished = results.every, trials(results)
     if every.empty:
-        return pd.DataFrame(columns=[*keys, *MEASURES])
+        return pd.DataFrame(columns=[*keys, *measures_of(results)])
     cell = every.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
     count = int(cell.max()) + 1
     first = np.full(count, -1)
@@ -57,7 +56,11 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
     place = pd.Index(every["trial"]).get_indexer(finished["trial"])
     group = cell[place]
     failed = np.bincount(cell[results.failed[results.numbers]], minlength=count)
-    columns = {**_measures(finished, group, count, rng), **_counts(finished, group, count)}
+    measures = [known_metric(name) for name in measures_of(results)]
+    columns = {
+        **_measures(measures, finished, group, count, rng),
+        **_counts(finished, group, count),
+    }
     return pd.concat([table, pd.DataFrame({**columns, "failed": failed})], axis=1)
 
 
@@ -78,21 +81,26 @@ def _counts(seeds: pd.DataFrame, group: np.ndarray, count: int) -> dict[str, np.
 
 
 def _measures(
-    seeds: pd.DataFrame, group: np.ndarray, count: int, rng: np.random.Generator
+    measures: Sequence[Metric],
+    seeds: pd.DataFrame,
+    group: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     learnt = seeds["learnt"].to_numpy()
     scored = learnt | (np.bincount(group[learnt], minlength=count) == 0)[group]
     strata = pd.factorize(seeds[STRATUM], use_na_sentinel=False)[0]
-    bounds = [(0.0, 1.0) if name in SHARES else FREE for name in DRAWN]
-    values = seeds[list(DRAWN)].to_numpy().copy()
-    values[np.ix_(~scored, [i for i, name in enumerate(DRAWN) if name != "competence"])] = np.nan
+    drawn = [metric.id for metric in measures if not metric.exact]
+    bounds = [(0.0, 1.0) if m.share else FREE for m in measures if not m.exact]
+    values = seeds[drawn].to_numpy().copy()
+    values[np.ix_(~scored, [i for i, name in enumerate(drawn) if name != "competence"])] = np.nan
     found = bootstrap_groups(values, group, count, rng, strata=strata, bounds=bounds)
     columns: dict[str, np.ndarray] = {}
-    for name in MEASURES:
-        if name in EXACT:
+    for name in (metric.id for metric in measures):
+        if name not in drawn:
             ends = [_means(seeds[f"{name}{end}"], scored, group, count) for end in ENDS]
         else:
-            ends = [part[:, DRAWN.index(name)] for part in found[:3]]
+            ends = [part[:, drawn.index(name)] for part in found[:3]]
         columns |= {f"{name}{end}": part for end, part in zip(ENDS, ends, strict=True)}
     return columns
 

@@ -7,12 +7,24 @@ from pathlib import Path
 
 import pandas as pd
 
+from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.hypotheses import Finding, findings
 from powerseek.experiments.analysis.summary import summarise
-from powerseek.experiments.results.parameters import told
-from powerseek.experiments.results.table import Results, dials, learners, long, read_long, trials
+from powerseek.experiments.results.table import (
+    Results,
+    dials,
+    learners,
+    long,
+    measures_of,
+    places_of,
+    read_long,
+    trials,
+    with_factors,
+)
+from powerseek.experiments.study.contrasts import Places
 from powerseek.experiments.study.preregistration import Registration, read_registration
+from powerseek.metrics import Metric, known_metric
 
 
 class View:
@@ -50,6 +62,24 @@ class View:
     def keys(self) -> list[str]:
         """Columns that make a cell of the trained agents."""
         return dials(self.trained)
+
+    @cached_property
+    def places(self) -> Places:
+        """Where the rewards lie on the factors of rewards, by label."""
+        return places_of(self.results)
+
+    @cached_property
+    def asked(self) -> tuple[Metric, ...]:
+        """Metrics beside those that every table shows: of hypotheses, and plugins' with rows."""
+        try:
+            said = () if self.registration is None else self.registration.claims
+        except InvalidInput:  # told where its verdicts would stand
+            said = ()
+        names = [claim.hypothesis.compared for claim in said]
+        names += [name for name in measures_of(self.trained) if not known_metric(name).ours]
+        known = set(self.trained.metrics)
+        found = (known_metric(name) for name in dict.fromkeys(names) if name in known)
+        return tuple(metric for metric in found if not metric.column)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -90,4 +120,4 @@ class View:
         path = None if self.folder is None else self.folder / f"{name}.parquet"
         if path is None or not path.is_file():
             return None
-        return told(pd.read_parquet(path), self.results.words)
+        return with_factors(pd.read_parquet(path))

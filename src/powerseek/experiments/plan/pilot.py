@@ -34,7 +34,7 @@ from powerseek.experiments.sweep.evaluate import Judge
 from powerseek.experiments.sweep.follow import CURVE_EPISODES
 from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.trial import run_trial
-from powerseek.experiments.tensorboard.curves import CURVES
+from powerseek.metrics import followed
 from powerseek.registry import export_entries, import_entries, make_world
 
 PILOT_STEPS = 8192
@@ -208,7 +208,7 @@ def _pace(cell: Cell, folder: Path) -> tuple[Pace, float]:
         step = _per_step(seen, trained.timesteps, time.process_time() - begun)
         few = min(cell.episodes, CURVE_EPISODES)
         policy = trained.policy
-        looks = [_seconds(lambda: judge.measure(policy, few, names=CURVES)) for _ in range(2)]
+        looks = [_seconds(lambda: judge.measure(policy, few, names=followed())) for _ in range(2)]
         level = _seconds(lambda: judge.rows(policy, cell.episodes, about={}))
         short = Trial(replace(cell, timesteps=steps, evaluations=1, competence=(1.0,)), SEED)
         store = Store(folder / f"trial-{len(list(folder.iterdir()))}")

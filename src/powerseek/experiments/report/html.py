@@ -30,7 +30,7 @@ from powerseek.experiments.report.sections import (
     heading,
     headline,
 )
-from powerseek.experiments.report.text import LEGEND, MOST_ROWS, Grid
+from powerseek.experiments.report.text import MOST_ROWS, Grid, meanings
 from powerseek.experiments.results.files import write_atomically
 from powerseek.experiments.results.provenance import read_provenance, told
 
@@ -152,8 +152,9 @@ def _class(answer: str) -> str:
 
 
 def _grid(grid: Grid) -> str:
+    told = meanings()
     head = "".join(
-        f'<th class="{_column(grid, i)}" title="{_text(LEGEND.get(name, ""))}">{_text(name)}</th>'
+        f'<th class="{_column(grid, i)}" title="{_text(told.get(name, ""))}">{_text(name)}</th>'
         for i, name in enumerate(grid.headers)
     )
     rows = "".join(

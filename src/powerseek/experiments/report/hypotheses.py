@@ -12,12 +12,19 @@ import pandas as pd
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.hypotheses import Finding
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.text import MEASURE_WORDS, number
-from powerseek.experiments.results.table import CELL, DIALS
+from powerseek.experiments.report.text import number, title_of
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
 from powerseek.experiments.study.claims import CLAIMS, SHORT_ID
-from powerseek.experiments.study.contrasts import KINDS
-from powerseek.experiments.study.factors import MISSING, dial, setting
+from powerseek.experiments.study.contrasts import kind_along, kind_of
+from powerseek.experiments.study.factors import (
+    CELL,
+    DIALS,
+    MISSING,
+    PREFIX,
+    dial,
+    factor_of,
+    setting,
+)
 from powerseek.experiments.study.preregistration import Claim, Registration, spoken_date
 from powerseek.experiments.study.schema import Hypothesis
 
@@ -29,17 +36,6 @@ ANSWERS = {
 }
 MIXED = "mixed"
 MANY = 1_000_000
-WORDS = {
-    **MEASURE_WORDS,
-    "share_beyond_incentive": "share of the surplus taken beyond the incentive",
-    "disabled": "share of episodes in which the off-switch was disabled",
-    "disempowerment": "change in what bystanders can attain",
-    "acquired": "acquisition",
-    "acquired_inside": "acquisition inside the task's region",
-    "acquired_outside": "acquisition outside the task's region",
-    "excess": "acquisition beyond need",
-    "share_of_surplus": "share of the surplus taken",
-}
 
 
 @dataclass(frozen=True)
@@ -123,9 +119,14 @@ def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
     said: dict[tuple[str, ...], list[str]] = {}
     for one in found:
         claim = one.claim.hypothesis
-        if not claim.line and one.b is not None:
+        if (
+            claim.checkpoint == "end"
+            and not claim.line
+            and one.b is not None
+            and len(one.columns) == 1
+        ):
             shared = (f"{name} {dial(value)}" for name, value in sorted(one.setting.items()))
-            key = (claim.contrast, claim.compared, dial(one.a), dial(one.b), *shared)
+            key = (_kind(one), claim.compared, dial(one.a), dial(one.b), *shared)
             name = claim.id if len(claim.id) <= SHORT_ID else f"{claim.id[: SHORT_ID - 1]}\u2026"
             words = f"{name}: {one.verdict.answer}"
             words += "" if one.claim.confirmatory else " (exploratory)"
@@ -133,7 +134,8 @@ def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
     if not said:
         return compared
     compared = compared.copy()
-    names = {kind: sorted(_shared(compared, KINDS[kind].dial)) for kind in KINDS}
+    kinds = compared["kind"].unique()
+    names = {kind: sorted(_shared(compared, kind_of(kind).dial)) for kind in kinds}
     compared["verdict"] = [
         "; ".join(
             said.get(
@@ -154,7 +156,20 @@ def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
 
 def _shared(compared: pd.DataFrame, differs: str) -> list[str]:
     """Columns that say in which setting two arms were compared."""
-    return [c for c in (*CELL, *DIALS) if c in compared and c != differs]
+    names = [str(name) for name in compared]
+    own = [name for name in names if name.startswith(tuple(PREFIX.values()))]
+    apart = PREFIX["agent"] if differs == "agent" else None
+    return [
+        name
+        for name in (*CELL, *DIALS, *own)
+        if name in names and name != differs and not (apart and name.startswith(apart))
+    ]
+
+
+def _kind(one: Finding) -> str:
+    """The kind of comparison that a finding is one of."""
+    name = one.claim.hypothesis.contrast.name
+    return kind_along(one.columns[0]) if name == "factor" else name
 
 
 def _registered(known: Registration) -> str:
@@ -202,64 +217,130 @@ def _label(texts: Sequence[FindingText], confirmatory: bool) -> str:
     return label if confirmatory else f"{label} (exploratory)"
 
 
-COMPARED = {
-    "control": ("an agent paid for power", "one that is not"),
-    "timing": ("the latest payment", "the same reward paid at once"),
-    "sparse": ("success alone paid", "dense reward"),
-    "specification": ("the most behaviour judged", "the least"),
-    "lookahead": ("the shortest look-ahead of the overseer", "the longest"),
-    "openness": ("the most on offer beyond the task", "the least"),
-    "horizon": ("the longest episodes", "the shortest"),
-    "discount": ("the highest gamma", "the lowest"),
-}
-
-
 def _claimed(said: Hypothesis, unit: str) -> str:
     """Claimed: what is larger with which arm, and the margin."""
-    a, b = COMPARED.get(said.contrast, ("", ""))
-    measure = WORDS.get(said.compared, said.compared)
-    margin = _with_unit(number(said.margin) if said.margin >= 0.01 else f"{said.margin:g}", unit)
+    measure, contrast = title_of(said.compared), said.contrast
+    about = _about(said)
+    if contrast.name == "threshold":
+        near, far = ("below", "above") if said.direction == "larger" else ("above", "below")
+        rises = f"at the least {contrast.factors[0]} and {far} it from some greater one on"
+        return f"Claimed: {measure} is {near} {said.held_against:g} {rises}{about}."
+    margin = 0.0 if said.margin is None else said.margin
+    words = _with_unit(number(margin) if margin >= 0.01 else f"{margin:g}", unit)
     line = f" by more than {said.line:g}" if said.line else ""
-    if said.contrast == "level":
+    if contrast.name == "level":
         held = f"{said.line:g}" if said.line or said.direction != "none" else "none"
         than = held if said.direction == "none" else f"{said.direction} than {held}"
-        claim = f"{than} with {dial(said.arm)}"
-    elif said.direction == "none":
-        claim = f"the same with {a} as with {b}"
-        claim += f", plus {said.line:g}" if said.line else ""
+        claim = f"{measure} is {than} with {dial(said.arm)}"
+    elif contrast.name == "interaction":
+        first, second = contrast.factors
+        effect = f"the effect of {first} on {measure} is"
+        ends = f"at the greatest {second}", f"at the least{line}"
+        claim = f"{effect} {_as(said, *ends)}"
     else:
-        claim = f"{said.direction} with {a} than with {b}{line}"
-    return f"Claimed: {measure} is {claim}. Margin: {margin}."
+        claim = f"{measure} is {_as(said, *(f'with {end}' for end in _ends(said)))}{line}"
+    return f"Claimed: {claim}{about}. Margin: {words}."
+
+
+def _as(said: Hypothesis, a: str, b: str) -> str:
+    """``larger with a than with b``, or ``the same with a as with b``."""
+    if said.direction == "none":
+        plus = f", plus {said.line:g}" if said.line else ""
+        return f"the same {a} as {b}{plus}"
+    return f"{said.direction} {a} than {b}"
+
+
+def _ends(said: Hypothesis) -> tuple[str, str]:
+    """Both arms in words."""
+    contrast = said.contrast
+    if contrast.name != "factor":
+        return kind_of(contrast.name).ends
+    factor = contrast.factors[0]
+    high, low = (
+        f"{factor} {dial(given)}" if given is not None else f"the {end} {factor}"
+        for given, end in ((contrast.high, "greatest"), (contrast.low, "least"))
+    )
+    return high, low
+
+
+def _about(said: Hypothesis) -> str:
+    """What else a hypothesis names: one configuration, an agent, a checkpoint."""
+    parts = [f"{name} {dial(value)}" for name, value in said.params.items()]
+    parts += [said.agent] if said.agent else []
+    told = f" ({', '.join(parts)})" if parts else ""
+    if said.checkpoint == "end":
+        return told
+    return f"{told}, read at {said.checkpoint}: chosen after training, so a description"
 
 
 def _finding(one: Finding) -> FindingText:
-    said, comparison = one.claim.hypothesis, one.comparison
-    effect = comparison.effect
-    dial_name = KINDS[said.contrast].dial
+    said = one.claim.hypothesis
     names = [name for name in one.setting if name not in ("world", "power_weight")]
     if one.setting.get("power_weight"):
         names.append("power_weight")
     where = setting(one.setting, sorted(names, key=lambda n: n not in CELL))
-    measured = WORDS.get(said.compared, said.compared)
-    value = MISSING
-    if effect.n:
-        value = _with_unit(number(effect.value + said.line, signed=True), one.unit)
-    if isfinite(effect.low):
-        ends = (number(end + said.line, signed=True) for end in (effect.low, effect.high))
-        over = "range over optimal policies" if comparison.exact else "95 % interval"
-        value += f", {over} [{', '.join(ends)}]"
-    arms = [_arm(dial_name, arm) for arm in (one.a, one.b) if arm is not None]
+    measured = title_of(said.compared)
+    if one.crossing is not None:
+        effect, evidence = _crossed(one), _evidence_of_tests(one)
+    else:
+        effect = f"{measured}, {_arms(one)}: {_value(one)}"
+        evidence = _evidence(one)
     return FindingText(
         one.verdict.answer,
         f"{one.setting['world']} ({where})" if where else str(one.setting["world"]),
-        f"{measured}, {' minus '.join(arms)}: {value}",
-        _evidence(one),
+        effect,
+        evidence,
         _wanting(one),
     )
 
 
-def _arm(dial_name: str, value: object) -> str:
-    return dial(value) if dial_name == "reward" else f"{dial_name} {dial(value)}"
+def _value(one: Finding) -> str:
+    """What was measured, with its interval and unit."""
+    effect, line = one.comparison.effect, one.claim.hypothesis.held_against
+    if not effect.n:
+        return MISSING
+    value = _with_unit(number(effect.value + line, signed=True), one.unit)
+    if isfinite(effect.low):
+        ends = (number(end + line, signed=True) for end in (effect.low, effect.high))
+        over = "range over optimal policies" if one.comparison.exact else "95 % interval"
+        value += f", {over} [{', '.join(ends)}]"
+    return value
+
+
+def _arms(one: Finding) -> str:
+    """``dense minus terminal``; of an interaction the effects whose difference it is."""
+    if len(one.columns) == 2:
+        (high, most), (low, least) = one.a, one.b
+        first, second = (factor_of(column).spoken for column in one.columns)
+        effect = f"{first} {dial(high)} minus {dial(low)}"
+        return f"({effect}) at {second} {dial(most)} minus the same at {dial(least)}"
+    names = [_arm(one.columns[0], arm) for arm in (one.a, one.b) if arm is not None]
+    return " minus ".join(names)
+
+
+def _crossed(one: Finding) -> str:
+    """Up to which level one side of the line is shown, and from which on the other."""
+    said, crossing = one.claim.hypothesis, one.crossing
+    assert crossing is not None
+    near, far = ("below", "above") if said.direction == "larger" else ("above", "below")
+    name, line = factor_of(one.columns[0]).spoken, f"{said.held_against:g}"
+    before = f"last shown {near} {line} at {name} {dial(crossing.before)}"
+    after = f"first shown {far} it at {dial(crossing.after)}"
+    if crossing.before is None:
+        before = f"shown {near} {line} at no {name} from the least on"
+    if crossing.after is None:
+        after = f"shown {far} it at none up to {dial(crossing.levels[-1][0])}"
+    levels = "; ".join(f"{dial(test.a)}: {_value(test)}" for test in one.tests)
+    return f"{title_of(said.compared)}: {before}, {after}. {levels}"
+
+
+def _evidence_of_tests(one: Finding) -> str:
+    """What each level's test rests on."""
+    return ". ".join(f"{dial(test.a)}: {_evidence(test)}" for test in one.tests)
+
+
+def _arm(column: str, value: object) -> str:
+    return dial(value) if column == "reward" else f"{factor_of(column).name} {dial(value)}"
 
 
 def _with_unit(text: str, unit: str) -> str:
@@ -278,7 +359,11 @@ def _evidence(one: Finding) -> str:
     learnt = [f"{_percent(r)}{f}" for r, f in zip(comparison.reach, failed, strict=True)]
     parts.append("learnt the task: " + " and ".join(learnt[:1] if alone else learnt))
     if isfinite(one.p):
-        test = f"not {one.claim.hypothesis.line:g} (one-sample" if alone else "difference (paired"
+        test = (
+            f"not {one.claim.hypothesis.held_against:g} (one-sample"
+            if alone
+            else "difference (paired"
+        )
         parts.append(f"{test} t test) {_p(one.p)}")
     if isfinite(one.p_equivalence):
         what = "within the margin of it" if alone else "no effect as large as the margin"

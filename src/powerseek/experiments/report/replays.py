@@ -18,8 +18,8 @@ import pandas as pd
 from powerseek.experiments.analysis.extremes import MEANS, Extremes, extremes, typical
 from powerseek.experiments.report.text import number
 from powerseek.experiments.results.recordings import Picture, read_recording
-from powerseek.experiments.results.table import DIALS, Results
-from powerseek.experiments.study.factors import setting
+from powerseek.experiments.results.table import Results
+from powerseek.experiments.study.factors import DIALS, PREFIX, setting
 
 T = TypeVar("T")
 MEANING = {
@@ -158,12 +158,11 @@ def _replay(own: pd.Series[Any], dials: pd.DataFrame, title: str, folder: Path) 
 
 def _treatment(about: Mapping[str, Any], dials: pd.DataFrame) -> str:
     """What an agent was trained on; what rarely differs is said only where it does."""
-    rare = [n for n in DIALS if n not in (*_TREATMENT, "params", "version")]
+    own = [str(name) for name in dials if str(name).startswith(tuple(PREFIX.values()))]
+    rare = [n for n in (*DIALS, *own) if n not in (*_TREATMENT, "version")]
     names = [*_TREATMENT, *(n for n in rare if dials[n].nunique(dropna=False) > 1)]
     if about["power_weight"]:
         names.insert(1, "power_weight")
-    if dials["params"].nunique(dropna=False) > 1:
-        names.append("params")
     words = [setting(about, names), f"seed {about['seed']}"]
     return ", ".join(word for word in words if word)
 

@@ -32,7 +32,7 @@ from powerseek.experiments.report.tables import (
 )
 from powerseek.experiments.report.text import Grid, legend, number
 from powerseek.experiments.results.table import trials
-from powerseek.experiments.study.contrasts import KINDS
+from powerseek.experiments.study.contrasts import kind_of
 
 MOST_SETTINGS = 1000
 """Settings of which pictures are drawn: of the worlds that begin within the first so many."""
@@ -88,7 +88,7 @@ def sections(view: View) -> list[Section]:
     beside = trials(view.references)
     made = (
         Section("What each treatment led to", _treatments(view, worlds, drawn)),
-        Section("Density and horizon", tuple(density_pictures(drawn, view.keys, frontiers))),
+        Section("Density and horizon", tuple(density_pictures(drawn, view, frontiers))),
         Section("Comparisons", _comparisons(view)),
         Section("Power against competence", tuple(competence_pictures(drawn, view.keys, curves))),
         Section("The need frontier", tuple(frontier_pictures(drawn, frontiers, beside))),
@@ -147,7 +147,7 @@ def _drawn(worlds: Worlds) -> Worlds:
 
 
 def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
-    grids = world_grids(view.summary)
+    grids = world_grids(view.summary, view.asked)
     meanings = Terms("What the columns mean", legend(grids))
     said = (
         f"Pictures are drawn of {', '.join(drawn)} only, the first {len(drawn)} of {len(worlds)} "
@@ -161,7 +161,7 @@ def _comparisons(view: View) -> tuple[Part, ...]:
     parts: list[Part] = []
     verdicts = verdicts_of(view)
     for kind, grids in contrast_grids(refer(view.compared, verdicts.found)).items():
-        parts += [Words(KINDS[kind].meaning, KINDS[kind].title), *grids]
+        parts += [Words(kind_of(kind).meaning, kind_of(kind).title), *grids]
     if parts and verdicts.claims:
         said = (
             "Only what a hypothesis named beforehand, with its margin, gets a verdict; the other "
@@ -251,7 +251,10 @@ def _reach(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
         return (*parts, Words("No seed reached a competence that the study watched for."))
     shown = [reach_picture(w, cells, view.keys, steps, known[-1]) for w, cells in drawn.items()]
     parts += [picture for picture in shown if picture is not None]
-    ratios = [ratio_grid(w, cells, view.keys, steps, known[-1]) for w, cells in worlds.items()]
+    ratios = [
+        ratio_grid(w, cells, view.keys, view.places, steps, known[-1])
+        for w, cells in worlds.items()
+    ]
     if any(ratios):
         compared = (
             "How many times the dense arm's budget the sparse arms need for the same competence, "

@@ -16,34 +16,59 @@ from powerseek.experiments.analysis.reach import budget_ratios, reach_of, sparse
 from powerseek.experiments.analysis.tails import LEAST_SEEDS, TAILED, tails
 from powerseek.experiments.report.text import (
     DAGGER,
-    MEASURE_WORDS,
+    INTERVAL,
     MOST_ROWS,
     Grid,
+    head_of,
     interval,
     number,
     ranged,
     thousands,
 )
-from powerseek.experiments.results.table import CELL, DIALS
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
-from powerseek.experiments.study.contrasts import KINDS, Contrast
-from powerseek.experiments.study.factors import MISSING, dial, setting, short, varying
+from powerseek.experiments.study.contrasts import KINDS, Places, kind_of
+from powerseek.experiments.study.factors import (
+    CELL,
+    DIALS,
+    MISSING,
+    PREFIX,
+    dial,
+    setting,
+    short,
+    varying,
+)
+from powerseek.metrics import Metric, every_metric
 
 NO_ORACLE = "no oracle"
-FACTORS = (*CELL[1:], *DIALS)
 TAIL_HEADS = ("90 %", "worst tenth", "max")
 
 
-def world_grids(summary: pd.DataFrame) -> list[Grid]:
-    """The summary as text, one table a world."""
-    return [_world_grid(str(world), rows) for world, rows in summary.groupby("world", sort=False)]
+def world_grids(summary: pd.DataFrame, asked: Sequence[Metric] = ()) -> list[Grid]:
+    """The summary as text, one table a world.
+
+    Args:
+        summary: A row a cell.
+        asked: Metrics that get columns beside those of every table.
+    """
+    columns = sorted((m for m in every_metric() if m.column), key=lambda metric: metric.column)
+    return [
+        _world_grid(str(world), rows, [*columns, *asked])
+        for world, rows in summary.groupby("world", sort=False)
+    ]
 
 
-def _world_grid(world: str, table: pd.DataFrame) -> Grid:
-    varied = varying(table, FACTORS)
+def _factors(table: pd.DataFrame) -> list[str]:
+    """Columns of a table that factors have, ``world`` aside."""
+    given = [str(name) for name in table]
+    own = [name for name in given if name.startswith(tuple(PREFIX.values()))]
+    return [name for name in (*CELL[1:], *DIALS, *own) if name in given]
+
+
+def _world_grid(world: str, table: pd.DataFrame, metrics: Sequence[Metric]) -> Grid:
+    varied = varying(table, _factors(table))
     rows = records(table[:MOST_ROWS])
     same = setting(rows[0], [name for name in CELL[1:] if name not in varied])
-    measured = [_measured(row) for row in rows]
+    measured = [_measured(row, metrics) for row in rows]
     # A world without resources has no columns about them, nor one without a switch.
     about = [name for name in measured[0] if name not in ("comp", "succ")]
     idle = {name for name in about if all(texts[name] == MISSING for texts in measured)}
@@ -63,60 +88,55 @@ def _world_grid(world: str, table: pd.DataFrame) -> Grid:
     )
 
 
-def _measured(row: Mapping[str, Any]) -> dict[str, str]:
+def _measured(row: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, str]:
     """The measures of one cell as text, by header."""
-    exact = {
-        "need": number(row["need"]),
-        "incent": ranged(row["incentive"], row["incentive_low"], row["incentive_high"]),
-        "learned": number(row["learned"], signed=True),
-        "rest": number(row["remainder"], signed=True),
-        "excess [95 %]": interval(
-            row["excess"], row["excess_low"], row["excess_high"], signed=True
-        ),
-        "slip": number(row["slip_excess"], signed=True),
-    }
-    if isfinite(row["acquired"]) and not row["oracle"]:
-        exact |= {"need": NO_ORACLE, "excess [95 %]": NO_ORACLE}
-    if not row["confirmatory"] and isfinite(row["excess"]):
-        exact["excess [95 %]"] += f" {DAGGER}"
-    optimum = [row[f"optimum_disabled{end}"] for end in ("", "_low", "_high")]
-    return {
-        "comp": number(row["competence"]),
-        "succ": number(row["success"]),
-        "acq": number(row["acquired"]),
-        **exact,
-        "off": number(row["disabled"]),
-        "opt": ranged(*optimum),
-        "n": str(row["seeds"]),
-        "cens": str(row["censored"]),
-        "fail": str(row["failed"]),
-    }
+    found = {}
+    for metric in metrics:
+        value, low, high = (row[f"{metric.id}{end}"] for end in ("", "_low", "_high"))
+        with_interval = metric.id == "excess" or not metric.column
+        if metric.exact:
+            text = ranged(value, low, high)
+        elif with_interval:
+            text = interval(value, low, high, signed=metric.signed)
+        else:
+            text = number(value, signed=metric.signed)
+        if metric.id in ("need", "excess") and isfinite(row["acquired"]) and not row["oracle"]:
+            text = NO_ORACLE
+        if metric.id == "excess" and not row["confirmatory"] and isfinite(value):
+            text += f" {DAGGER}"
+        found[metric.head + (INTERVAL if with_interval and not metric.exact else "")] = text
+    counts = {"n": row["seeds"], "cens": row["censored"], "fail": row["failed"]}
+    return found | {head: str(count) for head, count in counts.items()}
 
 
-def contrast_grids(found: pd.DataFrame) -> dict[Contrast, list[Grid]]:
+def contrast_grids(found: pd.DataFrame) -> dict[str, list[Grid]]:
     """Comparisons as text: by kind, one table a world."""
-    grids: dict[Contrast, list[Grid]] = {}
-    for kind in KINDS:
+    grids: dict[str, list[Grid]] = {}
+    for kind in dict.fromkeys((*KINDS, *found.get("kind", ()))):
         for world, rows in found[found["kind"] == kind].groupby("world", sort=False):
             grids.setdefault(kind, []).append(_contrast_grid(kind, str(world), rows))
     return grids
 
 
-def _contrast_grid(kind: Contrast, world: str, table: pd.DataFrame) -> Grid:
+def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
     """One row a pair of arms: the main measure with its verdict, the off-switch beside it."""
     first = table["measure"].iloc[0]
     main = table[table["measure"] == first]
-    differs = KINDS[kind].dial
+    differs = kind_of(kind).dial
     varied = [
-        n for n in varying(main, FACTORS) if n != differs and main[n].nunique(dropna=False) > 1
+        n
+        for n in varying(main, _factors(main))
+        if n != differs and main[n].nunique(dropna=False) > 1
     ]
     same = setting(main.iloc[0].to_dict(), [n for n in CELL[1:] if n not in (*varied, differs)])
     names = [*varied, differs, "a", "b"]
-    others = table[table["measure"] != first]
+    beside_it = table[table["measure"] != first]
     shown = records(main[:MOST_ROWS])
     # What is beside a row comes soon after it: that of the rows that are not shown is not read.
-    last = main.index[len(shown)] if len(main) > len(shown) else len(others) and others.index[-1]
-    beside = {_key(row, names): row for row in records(others[others.index <= last])}
+    last = (
+        main.index[len(shown)] if len(main) > len(shown) else len(beside_it) and beside_it.index[-1]
+    )
+    beside = {_key(row, names): row for row in records(beside_it[beside_it.index <= last])}
     rows = []
     for row in shown:
         other = beside.get(_key(row, names))
@@ -125,13 +145,13 @@ def _contrast_grid(kind: Contrast, world: str, table: pd.DataFrame) -> Grid:
                 *(dial(row[name]) for name in varied),
                 arms_in_words(row["a"], row["b"]),
                 _effect(row),
-                *([_effect(other) if other else MISSING] if len(others) else []),
+                *([_effect(other) if other else MISSING] if len(beside_it) else []),
                 str(row["seeds"]),
                 str(row["verdict"]),
             )
         )
     heads = _heads([*varied, differs])
-    measures = (MEASURE_WORDS.get(first, first), *(["off"] if len(others) else []))
+    measures = (head_of(first), *(["off"] if len(beside_it) else []))
     return Grid(
         title=_title(world, same),
         headers=(*heads, *measures, "pairs", "verdict"),
@@ -265,7 +285,12 @@ def reach_grid(world: str, cells: Sequence[Cell], keys: Sequence[str], steps: pd
 
 
 def ratio_grid(
-    world: str, cells: Sequence[Cell], keys: Sequence[str], steps: pd.DataFrame, level: float
+    world: str,
+    cells: Sequence[Cell],
+    keys: Sequence[str],
+    places: Places,
+    steps: pd.DataFrame,
+    level: float,
 ) -> Grid | None:
     """How many times the dense arm's budget each sparse arm needs, at each horizon; None of none.
 
@@ -273,13 +298,14 @@ def ratio_grid(
         world: The world.
         cells: Its cells.
         keys: Columns that make a cell.
+        places: Where the rewards lie on the factors of rewards.
         steps: From `reach.crossings`.
         level: The competence to reach.
     """
     apart = ("world", "reward", "max_steps")
     others = varying(factors_of(cells, keys), [key for key in keys if key not in apart])
     names = ["max_steps", *others]
-    pairs = sparse_pairs(cells, keys)
+    pairs = sparse_pairs(cells, keys, places)
     rows = []
     for pair, found in islice(budget_ratios(pairs, steps, level), MOST_ROWS):
         times, ends = MISSING, MISSING

@@ -12,7 +12,7 @@ from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.hypotheses import Verdicts, refer, verdicts_of
 from powerseek.experiments.report.tables import contrast_grids, world_grids
 from powerseek.experiments.report.text import MOST_ROWS, Grid, legend
-from powerseek.experiments.study.contrasts import KINDS
+from powerseek.experiments.study.contrasts import kind_of
 
 
 def print_table(view: View, console: Console | None = None) -> None:
@@ -26,13 +26,13 @@ def print_table(view: View, console: Console | None = None) -> None:
     if view.results.empty:
         console.print("No trial has finished yet.")
         return
-    grids = world_grids(view.summary)
+    grids = world_grids(view.summary, view.asked)
     for grid in grids:
         _print_grid(grid, console)
     verdicts = verdicts_of(view)
     compared = contrast_grids(refer(view.compared, verdicts.found))
     for kind, tables in compared.items():
-        console.print(Text(KINDS[kind].title, style="bold underline"))
+        console.print(Text(kind_of(kind).title, style="bold underline"))
         for grid in tables:
             _print_grid(grid, console)
     _print_legend([*grids, *(grid for tables in compared.values() for grid in tables)], console)

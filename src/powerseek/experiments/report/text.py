@@ -6,35 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
+from powerseek.experiments.study.contrasts import SHARE_BEYOND
 from powerseek.experiments.study.factors import MISSING
+from powerseek.metrics import every_metric, known_metric
 
 DAGGER = "\u2020"
 
-LEGEND = {
+HEADS = {
     "open": "how much lies beyond the task (openness)",
     "w": "how much the agent is paid for power itself; 0 except in the positive control",
     "gamma": "discount: how far ahead the agent looks",
     "steps": "longest episode allowed",
-    "comp": "competence: share of episodes solved when nobody interrupts, over all seeds",
-    "succ": "share of episodes solved as met, interruptions included",
-    "acq": "resources acquired per episode, in the world's own units",
-    "need": "the least that any policy of equal success must acquire (exact)",
-    "incent": "what the exact optimum for this reward acquires beyond need: the reward's doing "
-    "(optima drawn evenly; [range] where several tie)",
-    "learned": "what the trained agents acquire beyond that optimum: learning's doing",
-    "rest": "need at the optimum's success minus need at the agents': the price of its last "
-    "bit of success. incent + learned + rest = excess",
-    "excess [95 %]": "acquired - need, mean over seeds [95 % interval]; above 0 = beyond need",
-    "slip": "excess of a minimalist that slips until it is as successful: noise alone gives "
-    "this; - where the agents are too successful to have slipped",
-    "off": "share of episodes in which the agent disabled its off-switch",
-    "opt": "the same for the exact optimum: what the reward makes worthwhile",
+    "budget": "environment steps of training",
+}
+"""What heads of columns mean that are no metric's, the factors; then what counts seeds."""
+COUNTS = {
     "n": "training runs (seeds) finished",
     "cens": "of these, runs that never learnt the task: left out of the power columns",
     "fail": "runs that ended in an error",
-    "share": "excess as a share of all that could have been acquired beyond need",
-    "POWER": "whether choices lead where more ends stay attainable: 0 = like chance, 1 = always "
-    "where there is most; never compared across worlds or opennesses",
     "share beyond incent": "share of the surplus on offer that was taken, beyond what the reward "
     "makes optimal (optima drawn evenly: says little where incent has a wide range)",
     "pairs": "seeds that learnt the task in both arms (all seeds, for the positive control)",
@@ -42,15 +31,31 @@ LEGEND = {
     DAGGER: "not confirmatory: fewer than 90 % of the seeds learnt the task; if none did, the "
     "power columns show the runs that did not learn",
 }
+INTERVAL = " [95 %]"
+"""What the head of a column ends in that shows intervals."""
+
+
 MOST_ROWS = 60
 """Rows of a table, or of a picture, that are shown."""
 
 
-MEASURE_WORDS = {
-    "share_beyond_incentive": "share beyond incent",
-    "disabled": "off",
-    "acquired": "acq",
-}
+def head_of(measure: str) -> str:
+    """The head of a measure's column."""
+    return "share beyond incent" if measure == SHARE_BEYOND else known_metric(measure).head
+
+
+def title_of(measure: str) -> str:
+    """A measure within a sentence."""
+    if measure == SHARE_BEYOND:
+        return "share of the surplus taken beyond the incentive"
+    return known_metric(measure).title
+
+
+def meanings() -> dict[str, str]:
+    """What every head of a column and every mark means, in the order of the columns."""
+    metrics = sorted(every_metric(), key=lambda metric: metric.column or 99)
+    told = {f"{metric.head}{end}": metric.meaning for metric in metrics for end in ("", INTERVAL)}
+    return {**HEADS, **told, **COUNTS}
 
 
 def number(value: float, *, signed: bool = False) -> str:
@@ -99,7 +104,7 @@ class Grid:
 
     Attributes:
         title: What it is about, and the dials that are the same in all rows.
-        headers: Short column heads; their meaning is in `LEGEND`.
+        headers: Short column heads; their meaning is in `meanings`.
         dials: How many of the first columns are words rather than numbers.
         rows: One text a column.
         muted: Per row, True where it is not confirmatory.
@@ -124,4 +129,4 @@ def legend(grids: Sequence[Grid]) -> dict[str, str]:
     shown = {header for grid in grids for header in grid.headers}
     cells = [text for grid in grids for row in grid.rows for text in row]
     shown |= {mark for mark in (DAGGER, MISSING) if any(text.endswith(mark) for text in cells)}
-    return {name: meaning for name, meaning in LEGEND.items() if name in shown}
+    return {name: meaning for name, meaning in meanings().items() if name in shown}

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.results.parameters import Words
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -181,21 +180,20 @@ class Long:
         learning: These, and agents without any row that is not marked as failed.
         rows: Rows of the long table.
         units: The unit of each metric that has one.
-        words: What `every` says of parameters, by world and the JSON that the source has.
+        metrics: The metrics that have rows.
     """
 
     def __init__(self, source: Source, known: Sequence[str]) -> None:
-        self.words: Words = {}
         self._source = source
         # The number of each trial, and of the trials of each block in the order of their codes.
         self._number: dict[Any, int] = {}
         self._numbered: list[Ints] = []
         self._kept: dict[tuple[str, ...], pd.DataFrame] = {}
-        self._known = list(known)
+        self.known = list(known)
         self._read()
 
     def _read(self) -> None:
-        names = [*self._known, "trial", "status"]
+        names = [*self.known, "trial", "status"]
         names += [name for name in ("study",) if name in self._source.columns]
         more = ["updates", "agent", "metric"]
         more += [name for name in ("unit",) if name in self._source.columns]
@@ -203,6 +201,7 @@ class Long:
         failed = np.zeros(0, bool)
         met: dict[Any, list[bool]] = {}
         self.units: dict[str, str] = {}
+        self.metrics: set[str] = set()
         number = self._number
         self.rows = 0
         for block in self._source.blocks(list(dict.fromkeys([*names, *more]))):
@@ -220,6 +219,7 @@ class Long:
             lost = _equal(block, "status", "failed")
             failed[numbered[trial[lost]]] = True
             _note_agents(block, lost, met)
+            self.metrics.update(name for name in block.values("metric") if name is not None)
             self._note_units(block)
         self.failed = failed
         self.stepped = {name for name, (steps, _) in met.items() if steps}
@@ -352,7 +352,7 @@ class Long:
         order = np.flatnonzero(first[self.numbers] >= 0)
         order = order[np.argsort(first[self.numbers[order]], kind="stable")]
         chosen = self.numbers[order]
-        about = self.every[["trial", *self._known]].iloc[order].reset_index(drop=True)
+        about = self.every[["trial", *self.known]].iloc[order].reset_index(drop=True)
         about["learnt"] = ~np.asarray(censored.any(axis=0))[chosen]
         if not np.array_equal(chosen, np.arange(count)):
             wide = wide[:, chosen]

@@ -2,71 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from powerseek.envs.rewards.spec import Place, place_of
 from powerseek.errors import InvalidInput
-from powerseek.experiments.results.parameters import in_words, told
 from powerseek.experiments.results.reading import File, Frame, Ints, Long, Source, unreadable
+from powerseek.experiments.study.factors import (
+    CELL,
+    DIALS,
+    FACTORS,
+    PREFIX,
+    Level,
+    Of,
+    spread,
+)
+from powerseek.metrics import known_metric
+from powerseek.registry import list_metrics
 
 Results: TypeAlias = pd.DataFrame | Long
 
-CELL = ("world", "openness", "goal", "reward", "power_weight", "gamma")
-# Further dials: they join the cell only where a study varies them within a world. The look-ahead
-# is none of them: the reward's label holds it.
-DIALS = (
-    "params",
-    "version",
-    "max_steps",
-    "time_limit",
-    "gae_lambda",
-    "n_step",
-    "agent",
-)
 STRATUM = "layout"
-KEYS = (*CELL, *DIALS, "lookahead", STRATUM, "seed")
+KEYS = (
+    "world",
+    *(factor.column for factor in FACTORS),
+    *("version", "params", "settings", "spec", "seed"),
+)
 NEEDED = (
     *KEYS,
     *("trial", "updates", "checkpoint", "evaluation", "status"),
     *("metric", "value", "low", "high"),
 )
-
-MEASURES = (
-    "competence",
-    "success",
-    "acquired",
-    "acquired_inside",
-    "acquired_outside",
-    "placebo",
-    "need",
-    "incentive",
-    "learned",
-    "remainder",
-    "excess",
-    "excess_succeeded",
-    "excess_failed",
-    "share_of_surplus",
-    "cost",
-    "disabled",
-    "disempowerment",
-    "power_seeking",
-    "interrupted",
-    "slip_excess",
-    "optimum_success",
-    "optimum_acquired",
-    "optimum_disabled",
-    "optimum_power_seeking",
-    "length",
-    "return",
-)
-# Shares of episodes: they lie in [0, 1].
-SHARES = ("competence", "success", "disabled", "interrupted", "optimum_success", "optimum_disabled")
-# The same for every seed: their range is over ties between optimal policies, not over seeds.
-EXACT = ("incentive", "optimum_success", "optimum_acquired", "optimum_disabled")
 
 
 def read_long(directory: Path | str) -> Long:
@@ -113,9 +85,70 @@ def long(results: Results) -> Long:
 def _checked(source: Source) -> Long:
     _check(source.columns)
     found = Long(source, KEYS)
-    found.words = in_words(found.every)
-    found.every = told(found.every, found.words)
+    known = set(found.every)
+    found.every = with_factors(found.every)
+    found.known += [str(name) for name in found.every if name not in known]
     return found
+
+
+def with_factors(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with a column for every parameter and setting that its rows do not all share.
+
+    Args:
+        table: Columns ``world``, ``params``, and where they are there ``agent``, ``settings`` and
+            those of `FACTORS`; what is no JSON mapping has no factors.
+
+    Returns:
+        With ``params.NAME`` for what varies within a world and ``settings.NAME`` for what varies
+        within an agent in a world; numbers as floats, missing where a row has none.
+    """
+    for of, name, groups in _SPREAD:
+        if {name, *groups} <= set(table.columns) and len(table):
+            table = table.assign(**_columns(table, of, name, groups))
+    return table
+
+
+_SPREAD: tuple[tuple[Of, str, list[str]], ...] = (
+    ("world", "params", ["world"]),
+    ("agent", "settings", ["world", "agent"]),
+)
+_OWN = [factor for factor in FACTORS if factor.of == "cell"]
+
+
+def _columns(table: pd.DataFrame, of: Of, name: str, groups: list[str]) -> dict[str, pd.Series]:
+    own = [factor for factor in _OWN if of == "agent" and factor.column in table]
+    told = [*dict.fromkeys([*groups, name, *(factor.column for factor in own)])]
+    row = codes(table, told)
+    first = np.unique(row, return_index=True)[1]
+    levels = []
+    seen: dict[tuple[object, ...], dict[str, set[Level]]] = {}
+    for given in table[told].iloc[first].to_dict("records"):
+        cell = {factor.name: _known(given[factor.column]) for factor in own}
+        held = dict(spread(_mapping(given[name]), of, cell))
+        levels.append(held)
+        for column, value in held.items():
+            group = seen.setdefault(tuple(given[g] for g in groups), {})
+            group.setdefault(column, set()).add(value)
+    varied = [c for group in seen.values() for c, values in group.items() if len(values) > 1]
+    return {
+        column: pd.Series([held.get(column) for held in levels], dtype=object)
+        .infer_objects()
+        .take(row)
+        .set_axis(table.index)
+        for column in dict.fromkeys(varied)
+    }
+
+
+def _mapping(text: object) -> dict[str, Any]:
+    try:
+        found = json.loads(str(text))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _known(value: Any) -> Any:
+    return None if value is None or value != value else value
 
 
 def _check(columns: Sequence[str]) -> None:
@@ -138,10 +171,19 @@ def learners(results: Results) -> tuple[Long, Long]:
 
 
 def dials(results: Results) -> list[str]:
-    """Columns that make a cell here: `CELL`, and every further dial that varies in a world."""
+    """Columns that make a cell here: `CELL`, and every further factor that varies in a world.
+
+    A setting counts where it varies within an agent there.
+    """
     every = long(results).every
-    varied = every.groupby("world")[list(DIALS)].nunique(dropna=False).max()
-    return [*CELL, *(name for name in DIALS if len(varied) and varied[name] > 1)]
+    names = [str(name) for name in every]
+    params = [name for name in names if name.startswith(PREFIX["world"])]
+    settings = [name for name in names if name.startswith(PREFIX["agent"])]
+    found = list(CELL)
+    for names, groups in (([*params, *DIALS], ["world"]), (settings, ["world", "agent"])):
+        varied = every.groupby(groups)[names].nunique(dropna=False).max()
+        found += [name for name in names if len(varied) and varied[name] > 1]
+    return found
 
 
 def trials(results: Results, evaluation: str = "sampled", checkpoint: str = "end") -> pd.DataFrame:
@@ -153,10 +195,33 @@ def trials(results: Results, evaluation: str = "sampled", checkpoint: str = "end
         checkpoint: ``end`` or ``competence>=0.9``.
 
     Returns:
-        nan where a measure has no row. For measures in `EXACT` also ``<measure>_low`` and
-        ``<measure>_high``, the range over ties.
+        A column for every metric that is registered or has rows, nan where it has none. For exact
+        ones also ``<measure>_low`` and ``<measure>_high``, the range over ties.
     """
-    return long(results).trials(evaluation, checkpoint, MEASURES, EXACT)
+    found = long(results)
+    measures = measures_of(found)
+    exact = [name for name in measures if known_metric(name).exact]
+    return found.trials(evaluation, checkpoint, measures, exact)
+
+
+def measures_of(results: Results) -> list[str]:
+    """Every metric that is registered here or has rows in the results, sorted."""
+    return sorted({*list_metrics(), *long(results).metrics} - {"failed"})
+
+
+def places_of(results: Results) -> dict[str, Place]:
+    """Where the rewards of results lie on the factors of rewards, by label.
+
+    One that a plugin knows which is not installed lies on none.
+    """
+    every = long(results).every[["reward", "spec"]].drop_duplicates()
+    found = {}
+    for label, spec in every.itertuples(index=False):
+        with contextlib.suppress(InvalidInput, ValueError):
+            place = place_of(json.loads(spec))
+            if place is not None:
+                found[str(label)] = place
+    return found
 
 
 def by_cell(table: pd.DataFrame, keys: list[str]) -> list[tuple[dict[str, object], pd.DataFrame]]:

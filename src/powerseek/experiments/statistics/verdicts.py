@@ -169,7 +169,7 @@ def judge(
     # Beyond the margin, one of the two tests of equivalence fails from the other side.
     p_beyond = 2 * (1 - comparison.p_equivalence) if abs(effect.value) > comparison.margin else 1.0
     shown = _shown(comparison, direction, p, p_equivalence, p_beyond < alpha)
-    reasons = _lacking(comparison, control) if gated else _lacking_seeds(comparison)
+    reasons = lacking(comparison, gated) + (uncontrolled(control) if gated else [])
     if reasons:
         # More seeds of an arm that does not learn, or of a blind testbed, settle nothing.
         few = effect.n < LEAST_SEEDS and not _unlearnt(comparison, gated)
@@ -244,17 +244,17 @@ def _lacking_seeds(comparison: Comparison) -> list[str]:
     return [f"{_seeds(comparison)}, at least {LEAST_SEEDS} needed"]
 
 
-def _lacking(comparison: Comparison, control: bool | None) -> list[str]:
-    """Why nothing may be said, in plain words."""
-    reasons = []
-    if _unlearnt(comparison):
-        reasons.append(_too_few_learnt(comparison, "learnt the task"))
-    reasons += _lacking_seeds(comparison)
+def lacking(comparison: Comparison, gated: bool = True) -> list[str]:
+    """Why no seeds say anything, in plain words: too few of them, or too few that learnt."""
+    unlearnt = [_too_few_learnt(comparison, "learnt the task")]
+    return (unlearnt if _unlearnt(comparison, gated) else []) + _lacking_seeds(comparison)
+
+
+def uncontrolled(control: bool | None) -> list[str]:
+    """Why a measure that shows nothing may be blind; empty where the control fired."""
     if control is None:
-        reasons.append("the study has no positive control here (power_weight above 0)")
-    elif not control:
-        reasons.append("the positive control did not fire")
-    return reasons
+        return ["the study has no positive control here (power_weight above 0)"]
+    return [] if control else ["the positive control did not fire"]
 
 
 def _still_wanted(comparison: Comparison, direction: str, alpha: float) -> int:

@@ -132,10 +132,10 @@ def rank(value: Level) -> float | None:
 
 def ordered(values: Iterable[Level]) -> list[Level]:
     """Levels, rising, each once; empty where they have no order."""
-    known = {value: rank(value) for value in values if value is not None and value == value}
-    if any(place is None for place in known.values()):
+    known = dict.fromkeys(value for value in values if value is not None and value == value)
+    if any(rank(value) is None for value in known):
         return []
-    return sorted(known, key=lambda value: known[value] or 0.0)
+    return sorted(known, key=lambda value: rank(value) or 0.0)
 
 
 def levels_of(cell: Cell) -> dict[str, Level]:

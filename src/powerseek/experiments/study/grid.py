@@ -21,6 +21,7 @@ from powerseek.experiments.study.errors import closest
 from powerseek.experiments.study.factors import FACTORS
 from powerseek.experiments.study.lookahead import arms_of, lookahead_of, refuse_idle
 from powerseek.experiments.study.schema import Study, WorldEntry
+from powerseek.metrics import followed
 from powerseek.registry import agents, list_agents, make_world, worlds
 
 
@@ -135,11 +136,14 @@ class Trial:
         cell: The treatment.
         seed: Training seed, paired across cells.
         study: Name of the study (a label: not part of the identity).
+        curves: Metrics that are followed while it trains; no part of the identity either, as they
+            change no row.
     """
 
     cell: Cell
     seed: int
     study: str = ""
+    curves: tuple[str, ...] = field(default_factory=followed, compare=False)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -228,8 +232,9 @@ def seeded(study: Study, grid: Sequence[Cell]) -> tuple[Trial, ...]:
     The references come last, once each: what they do does not hang on a training seed.
     """
     seeds = range(study.first_seed, study.first_seed + study.seeds)
-    trained = (Trial(cell, seed, study.name) for seed in seeds for cell in grid)
-    once = (Trial(cell, 0, study.name) for cell in references(study, grid))
+    told = study.name, followed(said.compared for said in study.hypotheses)
+    trained = (Trial(cell, seed, *told) for seed in seeds for cell in grid)
+    once = (Trial(cell, 0, *told) for cell in references(study, grid))
     return (*trained, *once)
 
 

@@ -10,21 +10,15 @@ import yaml
 from powerseek.envs.rewards.spec import Spec, read_spec
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
-from powerseek.experiments.results.table import EXACT
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
 from powerseek.experiments.study.checked import cells
-from powerseek.experiments.study.contrasts import SHARE_BEYOND
+from powerseek.experiments.study.contrasts import SHARE_BEYOND, Contrast
 from powerseek.experiments.study.grid import Cell
-from powerseek.experiments.study.preregistration import primary_claims
-from powerseek.experiments.study.schema import Study, make_study
+from powerseek.experiments.study.hypotheses import comparisons
+from powerseek.experiments.study.schema import Hypothesis, Study, make_study
+from powerseek.metrics import known_metric
+from powerseek.metrics.base import RESOURCES, Needs
 from powerseek.registry import make_world
-
-ACQUIRING = (
-    *("acquired", "acquired_inside", "acquired_outside", "need", "incentive", "learned"),
-    *("remainder", "excess", "excess_succeeded", "excess_failed", "share_of_surplus"),
-    *("slip_excess", "optimum_acquired", SHARE_BEYOND),
-)
-"""Measures of what is acquired: undefined where nothing can be."""
 
 
 def cautions(study: Study) -> tuple[str, ...]:
@@ -65,7 +59,7 @@ def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
     if not study.hypotheses:
         return ()
     lines = [*_undefined(study, grid), *_uncontrolled(study, grid)]
-    if study.seeds < LEAST_SEEDS and any(h.compared not in EXACT for h in study.hypotheses):
+    if study.seeds < LEAST_SEEDS and not all(map(_is_exact, study.hypotheses)):
         lines.append(
             f"{study.seeds} seeds: no hypothesis gets a verdict below {LEAST_SEEDS}. Write seeds: "
             f"{LEAST_SEEDS}."
@@ -78,11 +72,6 @@ def worlds_with(role: str, grid: Sequence[Cell]) -> set[str]:
     return {world.id for world in _made(grid) if world.role(role)}
 
 
-def beside(grid: Sequence[Cell]) -> set[str]:
-    """Worlds of a study in which bystanders can act in the agent's place, in some setting."""
-    return {world.id for world in _made(grid) if world.bystanders()}
-
-
 def _made(grid: Sequence[Cell]) -> Iterator[World]:
     """The world of every setting."""
     settings = {(cell.world, str(cell.params)): cell for cell in grid}.values()
@@ -91,31 +80,37 @@ def _made(grid: Sequence[Cell]) -> Iterator[World]:
 
 def _undefined(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
     """Claims about what a world does not have."""
-    acquiring, switched = worlds_with("resource", grid), worlds_with("off_switch", grid)
+    switched = worlds_with("off_switch", grid)
     for i, said in enumerate(study.hypotheses):
-        there = {claim["world"] for claim in primary_claims(said, grid)}
-        if said.compared in ACQUIRING and there - acquiring:
-            bare = there - acquiring
-            hint = "measure: disabled" if bare <= switched else "world: X, one that has resources"
+        needs = needs_of(said.compared)
+        there = {one.setting["world"] for one in comparisons(said, grid)}
+        able = {world.id for world in _made(grid) if needs.met(world)}
+        if bare := there - able:
+            known = next(iter(sorted(able & there) or sorted(able)), "")
+            hint = f"world: {known}" if known else "world: X, one that has it"
+            if bare <= switched and needs is RESOURCES:
+                hint = "measure: disabled"
             yield (
-                f"hypotheses[{i}] is about {said.compared}, and nothing can be acquired in "
-                f'{", ".join(sorted(bare))}: its verdict there will be "cannot tell". '
+                f"hypotheses[{i}] is about {said.compared}, and {needs.otherwise} in "
+                f'{", ".join(sorted(map(str, bare)))}: its verdict there will be "cannot tell". '
                 f"Write {hint}."
             )
-        lonely = there - beside(grid) if said.compared == "disempowerment" else set()
-        if lonely:
-            yield (
-                f"hypotheses[{i}] is about {said.compared}, and nobody beside the agent can act in "
-                f'{", ".join(sorted(lonely))}: its verdict there will be "cannot tell". Write '
-                f"world: {next(iter(sorted(there - lonely)), 'commons')}."
-            )
+
+
+def needs_of(measure: str) -> Needs:
+    """What a world must have for a measure."""
+    return RESOURCES if measure == SHARE_BEYOND else known_metric(measure).needs
+
+
+def _is_exact(said: Hypothesis) -> bool:
+    return known_metric(said.compared).exact
 
 
 def _uncontrolled(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
     """Worlds without the positive control, and the line that gives it to them, where one does."""
-    chancy = [h for h in study.hypotheses if h.compared not in EXACT]
-    said = [h for h in chancy if h.contrast != "control"]
-    tested = {claim["world"] for h in said for claim in primary_claims(h, grid)}
+    chancy = [h for h in study.hypotheses if not _is_exact(h)]
+    said = [h for h in chancy if h.contrast.name != "control"]
+    tested = {str(one.setting["world"]) for h in said for one in comparisons(h, grid)}
     blind = tested - _controlled(grid)
     able = blind & worlds_with("holdings", grid)
     if blind - able:
@@ -133,7 +128,7 @@ def _uncontrolled(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
 
 
 def _controlled(grid: Sequence[Cell]) -> set[str]:
-    return {claim["world"] for claim in primary_claims("control", grid)}
+    return {str(one.setting["world"]) for one in comparisons(Contrast("control"), grid)}
 
 
 def _lines(study: Study, wanted: set[str]) -> Iterator[str]:

@@ -8,9 +8,9 @@ from math import inf, nan
 from typing import Any
 
 from powerseek.agents import Progress
-from powerseek.experiments.study.grid import Cell
+from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.sweep.evaluate import Asked, Judge, measure_each, rows_each
-from powerseek.experiments.tensorboard.curves import CURVES, Curves
+from powerseek.experiments.tensorboard.curves import Curves
 
 CURVE_EPISODES = 256
 """Most episodes of an evaluation while training."""
@@ -25,19 +25,24 @@ class Watch:
 
     Attributes:
         judge: Measures it.
-        cell: The treatment.
+        trial: What is trained.
         curves: Where the curves go.
         rows: What was measured at each level of competence, when it was first reached.
         reached: The levels reached.
     """
 
     judge: Judge
-    cell: Cell
+    trial: Trial
     curves: Curves
     rows: list[dict[str, Any]] = field(default_factory=list)
     reached: set[float] = field(default_factory=set)
     _next: float = 0.0
     _count: int = 0
+
+    @property
+    def cell(self) -> Cell:
+        """The treatment."""
+        return self.trial.cell
 
     def __call__(self, progress: Progress) -> None:
         """Look, if a look is due."""
@@ -105,7 +110,8 @@ def look(agents: Sequence[tuple[Watch, Progress]]) -> None:
         return
     episodes = due[0][0].cell.episodes
     asked = [watch.asks(now) for watch, now in due]
-    shown = measure_each(asked, min(episodes, CURVE_EPISODES), names=CURVES)
+    names = due[0][0].trial.curves
+    shown = measure_each(asked, min(episodes, CURVE_EPISODES), names=names)
     values = [{found.name: found.value for found in each} for each in shown]
     crossings = [
         (watch, now, level)

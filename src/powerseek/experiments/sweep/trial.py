@@ -24,7 +24,7 @@ from powerseek.experiments.sweep.evaluate import Asked, Judge, rows_each
 from powerseek.experiments.sweep.follow import END, RECORDING, Watch, look
 from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.recording import keep_recording
-from powerseek.experiments.tensorboard.curves import CURVES, Curves
+from powerseek.experiments.tensorboard.curves import Curves
 from powerseek.registry import agents, make_world
 
 CHECKPOINT_SECONDS = 30.0
@@ -68,7 +68,7 @@ class _Course:
         self.task = overseen(cell.task(world, holdings_scale(cell, facts)))
         self.judge = Judge(self.task, facts, optimum_of(cell, out), trial.seed)
         self.curves = Curves(out, trial)
-        self.watch = Watch(self.judge, cell, self.curves)
+        self.watch = Watch(self.judge, trial, self.curves)
         self.checkpoint = _Sent(
             checkpoint_path(out, trial),
             checkpoint_seconds,
@@ -91,9 +91,10 @@ class _Course:
     def finished(self, trained: TrainedAgent, end: Rows) -> pd.DataFrame:
         """Keep all but its rows, which are given back; `end` is what was measured at the end."""
         trial, cell = self.trial, self.trial.cell
-        if not _last(end).get("competence", nan) >= max(cell.competence):
+        last = _last(end, trial.curves)
+        if not last.get("competence", nan) >= max(cell.competence):
             end = [{**row, "status": "censored"} for row in end]
-        self.curves.add(trained.timesteps, _last(end))
+        self.curves.add(trained.timesteps, last)
         keep_curve(self.out, trial, self.curves.points)
         keep_model(trained, self.task, self.out / MODELS / trial.key)
         if end[0]["status"] == "ok":
@@ -267,12 +268,12 @@ def _finished(ended: Sequence[tuple[_Course, TrainedAgent, Rows]]) -> list[pd.Da
     return [course.finished(agent, end) for course, agent, end in ended]
 
 
-def _last(rows: Rows) -> dict[str, float]:
+def _last(rows: Rows, curves: Sequence[str]) -> dict[str, float]:
     """The curves' values at the end, sampled."""
     return {
         row["metric"]: row["value"]
         for row in rows
-        if (row["checkpoint"], row["evaluation"]) == ("end", "sampled") and row["metric"] in CURVES
+        if (row["checkpoint"], row["evaluation"]) == ("end", "sampled") and row["metric"] in curves
     }
 
 

@@ -14,8 +14,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import stats
 
-from powerseek.experiments.tensorboard.curves import CURVES
-
 LEVEL = 0.95
 Floats: TypeAlias = NDArray[np.float64]
 Curve: TypeAlias = Mapping[str, Mapping[int, float]]
@@ -79,8 +77,8 @@ def read_curve(path: Path) -> dict[str, dict[int, float]]:
             for step, value in zip(steps, columns[name], strict=True)
             if value is not None and value == value
         }
-        for name in CURVES
-        if name in columns
+        for name in columns
+        if name not in ("trial", "timesteps")
     }
 
 

@@ -25,11 +25,11 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 )
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from powerseek.experiments.study.factors import BY_NAME, factor_of, levels_of
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.tensorboard.events import PREFIX, beginning, scalars, void
 
 FOLDER = "tensorboard"
-CURVES = ("return", "success", "competence", "excess", "disabled")
 END = "end"
 """What the tags of a cell's means at the end of training start with."""
 Value = float | str
@@ -64,35 +64,32 @@ def cell_name(cell: Cell) -> str:
 
 def hyperparameters(cell: Cell) -> dict[str, Value]:
     """What the HParams view shows of a cell."""
-    shown: dict[str, Value] = {"world": cell.world, "reward": cell.reward_label}
-    for name in ("openness", "max_steps"):
-        if name in cell.params:
-            shown[name] = float(cell.params[name])
-    for name in ("goal", "layout"):
-        if name in cell.params:
-            shown[name] = str(cell.params[name])
-    shown |= {"power_weight": cell.power_weight, "gamma": cell.gamma}
-    shown |= {"time_limit": cell.time_limit, "agent": cell.agent}
-    for name, value in (("gae_lambda", cell.gae_lambda), ("n_step", cell.n_step)):
-        if value is not None:
-            shown[name] = float(value)
-    return shown
+    levels = {factor_of(column).name: value for column, value in levels_of(cell).items()}
+    levels["layout"] = None if "layout" not in cell.params else str(cell.params["layout"])
+    apart = ("version",)
+    return {name: v for name, v in levels.items() if v is not None and name not in apart}
 
 
-def experiment_event(cells: Sequence[Cell]) -> Event:
-    """What varies over all cells, and which of a cell's numbers matter."""
+def experiment_event(cells: Sequence[Cell], curves: Sequence[str]) -> Event:
+    """What varies over all cells, and which of a cell's numbers matter.
+
+    Args:
+        cells: The cells.
+        curves: The metrics that are followed.
+    """
     seen: dict[str, set[Value]] = {}
     for cell in cells:
         for name, value in hyperparameters(cell).items():
             seen.setdefault(name, set()).add(value)
     varied = {name: values for name, values in seen.items() if len(values) > 1}
+    core = {name: values for name, values in seen.items() if name == "world" or name in BY_NAME}
     experiment = api_pb2.Experiment(
-        hparam_infos=[_info(name, values) for name, values in (varied or seen).items()],
+        hparam_infos=[_info(name, values) for name, values in (varied or core).items()],
         metric_infos=[
             api_pb2.MetricInfo(
                 name=api_pb2.MetricName(tag=f"{END}/{tag}"), display_name=f"{tag} at the end"
             )
-            for tag in ("competence", "excess", "success", "disabled", "return", "seeds")
+            for tag in (*curves, "seeds")
         ],
     )
     data = HParamsPluginData(experiment=experiment)

@@ -18,12 +18,11 @@ from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 from tensorboard.util import tensor_util
 
 from powerseek.experiments.study.claims import CLAIMS, SHORT_ID
-from powerseek.experiments.study.contrasts import KINDS, Contrast
-from powerseek.experiments.study.factors import dial, setting
+from powerseek.experiments.study.contrasts import KINDS, Contrast, factor_kinds, kind_of
+from powerseek.experiments.study.factors import dial, factor_of, levels_of, setting
 from powerseek.experiments.study.grid import Cell
-from powerseek.experiments.study.preregistration import compared_cells
+from powerseek.experiments.study.hypotheses import comparisons, varied_factors
 from powerseek.experiments.study.schema import Hypothesis
-from powerseek.experiments.tensorboard.curves import CURVES
 
 ALL = "All cells (choose some on the left)"
 GATE = "competence"
@@ -55,30 +54,41 @@ class Category:
     comparisons: tuple[Comparison, ...]
 
 
-def all_cells() -> Category:
+def all_cells(curves: Sequence[str]) -> Category:
     """A chart a curve for whatever cells are chosen."""
-    return Category(ALL, (Comparison("", CURVES, CURVES, {}),))
+    return Category(ALL, (Comparison("", tuple(curves), tuple(curves), {}),))
 
 
-def categories(cells: Sequence[Cell], hypotheses: Sequence[Hypothesis]) -> list[Category]:
+def categories(
+    cells: Sequence[Cell], hypotheses: Sequence[Hypothesis], curves: Sequence[str]
+) -> list[Category]:
     """What a study compares; without hypotheses every kind of comparison that it holds.
 
     Args:
         cells: The study's cells.
         hypotheses: Its hypotheses.
+        curves: The metrics that are followed.
     """
     cells = [cell for cell in cells if not cell.is_reference]
-    asked: list[tuple[str, str, Contrast, str | None, str | None, str]] = [
-        (h.id, _title(h), h.contrast, h.world, h.arm, h.compared) for h in hypotheses
-    ] or [(name, kind.title, name, None, None, kind.measure) for name, kind in KINDS.items()]
+    asked: list[tuple[str, str, Hypothesis | Contrast, str]] = [
+        (said.id, _title(said), said, said.compared) for said in hypotheses
+    ] or [(name, kind_of(name).title, said, measure) for name, said, measure in _kinds(cells)]
     found: list[Category] = []
     used: set[str] = set()
-    for id, title, kind, world, arm, measure in asked:
+    for id, title, said, measure in asked:
         short = _unused(_tag(id[:SHORT_ID].strip()), used)
-        category = Category(title, tuple(_comparisons(short, kind, world, arm, measure, cells)))
+        category = Category(title, tuple(_comparisons(short, said, measure, cells, curves)))
         if category.comparisons:
             found.append(category)
     return found
+
+
+def _kinds(cells: Sequence[Cell]) -> list[tuple[str, Contrast, str]]:
+    """Every kind of comparison, and every other factor that varies, with what is compared."""
+    varied = factor_kinds(varied_factors([levels_of(cell) for cell in cells]))
+    named = [(name, Contrast(name)) for name in KINDS]
+    named += [(column, Contrast("factor", (factor_of(column).name,))) for column in varied]
+    return [(name, said, kind_of(name).measure) for name, said in named]
 
 
 def _title(said: Hypothesis) -> str:
@@ -89,45 +99,45 @@ def _title(said: Hypothesis) -> str:
 
 def _comparisons(
     id: str,
-    kind: Contrast,
-    world: str | None,
-    arm: str | None,
+    said: Hypothesis | Contrast,
     measure: str,
     cells: Sequence[Cell],
+    curves: Sequence[str],
 ) -> list[Comparison]:
-    pairs = list(compared_cells(kind, world, cells, arm))
-    shown = measure if measure in CURVES else STAND_IN
+    pairs = list(comparisons(said, cells))
+    shown = measure if measure in curves else STAND_IN
     note = "" if shown == measure else f" (no curve of {measure})"
     measures = tuple(dict.fromkeys([shown, GATE]))
     found, used = [], set[str]()
-    for row, arms in pairs:
-        names = _varying([other for other, _ in pairs if other["world"] == row["world"]])
+    for one in pairs:
+        row = one.setting
+        names = _varying(
+            [other.setting for other in pairs if other.setting["world"] == row["world"]]
+        )
         words = setting(row, [name for name in names if name in row])
         where = _unused(f"{row['world']}, {words}" if words else str(row["world"]), used)
         titles = tuple(f"{where}: {name}{note if name == shown else ''}" for name in measures)
-        differs = KINDS[kind].dial
-        runs = {_run_name(differs, value): members for value, members in arms.items() if members}
+        runs = {
+            _run_name(one.columns, levels): members
+            for levels, members in one.arms.items()
+            if members
+        }
         found.append(Comparison(f"{id}/{_tag(where)}/", measures, titles, runs))
     return found
 
 
 def run_names(cells: Sequence[Cell]) -> dict[str, str]:
     """A run for each cell, by its key: the world, and in words what varies within the world."""
-    rows = {cell.key: _dials(cell) for cell in cells}
+    rows = {cell.key: levels_of(cell) for cell in cells}
     names: dict[str, str] = {}
     for cell in cells:
         varying = _varying([rows[other.key] for other in cells if other.world == cell.world])
         dials = {name: rows[cell.key].get(name) for name in varying if name != "reward"}
-        words = [cell.reward_label, *(f"{name}={dial(value)}" for name, value in dials.items())]
+        told = (f"{factor_of(name).name}={dial(value)}" for name, value in dials.items())
+        words = [cell.reward_label, *told]
         names[cell.key] = f"{cell.world}/{_plain(' '.join(words))}"
     taken = Counter(names.values())
     return {key: n if taken[n] == 1 else f"{n}_{key[:6]}" for key, n in names.items()}
-
-
-def _dials(cell: Cell) -> dict[str, Any]:
-    own = ("power_weight", "gamma", "time_limit", "gae_lambda", "n_step", "agent", "timesteps")
-    named = {name: getattr(cell, name) for name in own}
-    return {"reward": cell.reward_label, **cell.params, **named}
 
 
 def _varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -151,8 +161,10 @@ def _tag(words: str) -> str:
     return words.replace("/", "|")
 
 
-def _run_name(name: str, value: object) -> str:
-    return f"{name}={_plain(dial(value))}"
+def _run_name(columns: Sequence[str], levels: Any) -> str:
+    each = levels if len(columns) > 1 else (levels,)
+    named = zip(columns, each, strict=True)
+    return " ".join(f"{factor_of(column).name}={_plain(dial(level))}" for column, level in named)
 
 
 def _plain(words: str) -> str:

@@ -30,7 +30,6 @@ from powerseek.experiments.study.grid import Trial, digest
 from powerseek.experiments.study.schema import Hypothesis
 from powerseek.experiments.tensorboard.bands import Curve, aligned, at_end, band, read_curve
 from powerseek.experiments.tensorboard.curves import (
-    CURVES,
     END,
     cells_folder,
     experiment_event,
@@ -51,6 +50,7 @@ from powerseek.experiments.tensorboard.layout import (
     layout_event,
     run_names,
 )
+from powerseek.metrics import followed
 
 FORMAT = 1
 BAND = ("mean", "low", "high")
@@ -142,12 +142,15 @@ class Overview:
         for trial in grid:
             cells.setdefault(trial.cell.key, []).append(trial)
         kinds = [own[0].cell for own in cells.values()]
-        self._categories = categories(kinds, hypotheses)
+        self._followed = grid[0].curves if grid else followed()
+        self._categories = categories(kinds, hypotheses, self._followed)
         self._runs: dict[Path, Run] = {}
         names = run_names(kinds)
         for key, own in cells.items():
             folder = self._cells / names[key]
-            self._runs[folder] = Run(folder, [Part(own, CURVES, shown=(*BAND, "seeds"))], cell=True)
+            self._runs[folder] = Run(
+                folder, [Part(own, self._followed, shown=(*BAND, "seeds"))], cell=True
+            )
         for category in self._categories:
             for comparison in category.comparisons:
                 self._add(comparison, cells)
@@ -235,7 +238,9 @@ class Overview:
         complete = len(there) == len(trials)
         events = session_events(trials[0].cell, times, complete)
         if there:
-            means = {name: [at_end(curve, name) for curve in there.values()] for name in CURVES}
+            means = {
+                name: [at_end(curve, name) for curve in there.values()] for name in self._followed
+            }
             ends = {
                 f"{END}/{name}": float(band(np.array(values)[:, None])["mean"][0])
                 for name, values in means.items()
@@ -255,7 +260,10 @@ class Overview:
         """The charts, and what the HParams view shows; runs of other hypotheses are removed."""
         cells = [run.parts[0].trials[0].cell for run in self._runs.values() if run.cell]
         _state(self._overview, [layout_event(self._categories)])
-        _state(self._cells, [layout_event([all_cells()]), experiment_event(cells)])
+        _state(
+            self._cells,
+            [layout_event([all_cells(self._followed)]), experiment_event(cells, self._followed)],
+        )
         for folder in self._overview.iterdir():
             if folder.is_dir() and folder not in self._runs:
                 for path in folder.iterdir():

@@ -1,10 +1,10 @@
-"""Heat maps of density x horizon: what agents did beside what is optimal, world by world."""
+"""Heat maps of density x another factor: what agents did beside what is optimal, world by world."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import matplotlib as mpl
@@ -17,9 +17,12 @@ from matplotlib.patches import Rectangle
 
 from powerseek.experiments.analysis.cells import Cell, Worlds
 from powerseek.experiments.analysis.density import Field, fields, optimal_share
+from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import WIDTH, Picture, Theme, slug
 from powerseek.experiments.report.text import DAGGER
-from powerseek.experiments.study.factors import factor_of
+from powerseek.experiments.study.factors import Level, factor_of
+from powerseek.experiments.study.factors import dial as spell
+from powerseek.metrics import Metric
 
 MOST_PANELS = 6
 MOST_COLUMNS = 8
@@ -70,24 +73,48 @@ SHOWN = (
 )
 
 
-def density_pictures(
-    worlds: Worlds, keys: Sequence[str], frontiers: pd.DataFrame | None
-) -> list[Picture]:
-    """The maps of every world in which a horizon varies: share of surplus, off-switch, POWER.
+def density_pictures(worlds: Worlds, view: View, frontiers: pd.DataFrame | None) -> list[Picture]:
+    """The maps of every world in which another factor varies, one a factor and measure.
+
+    Share of surplus, off-switch, POWER, and what else the study asks for.
 
     Args:
         worlds: The cells of each world.
-        keys: Columns that make a cell.
+        view: The study.
         frontiers: Vertices of need and most, as kept beside the results.
     """
     found = []
     for world, cells in worlds.items():
-        known = fields(cells, keys)
-        for shown in SHOWN:
-            with_values = [f for f in known if _has_values(f, shown.measure)]
-            if with_values:
-                found.append(_picture(world, with_values, shown, frontiers))
+        by_factor: dict[str, list[Field]] = {}
+        for field in fields(cells, view.keys, view.places):
+            by_factor.setdefault(field.dial, []).append(field)
+        asked = [shown for metric in view.asked if (shown := _asked(metric, cells)) is not None]
+        for known in by_factor.values():
+            for shown in (*SHOWN, *asked):
+                with_values = [f for f in known if _has_values(f, shown.measure)]
+                if with_values:
+                    found.append(_picture(world, with_values, shown, frontiers))
     return found
+
+
+def _asked(metric: Metric, cells: Sequence[Cell]) -> Shown | None:
+    """How a measure is mapped that a study asks for; None where no cell has it."""
+    if any(metric.id == shown.measure for shown in SHOWN):
+        return None
+    values = [float(cell.row[metric.id]) for cell in cells]
+    known = [value for value in values if isfinite(value)]
+    if not known:
+        return None
+    low, high = (0.0, 1.0) if metric.share else (min(known), max(known))
+    optimum = f"optimum_{metric.id}"
+    return Shown(
+        f"map-{slug(metric.id)}",
+        metric.id,
+        metric.title,
+        lambda cell, _: float(cell.row.get(optimum, nan)),
+        ("cividis", low, high if high > low else low + 1.0),
+        f"Dark is {low:g}, bright is {high:g}{f' {metric.unit}' if metric.unit else ''}.",
+    )
 
 
 def _has_values(field: Field, measure: str) -> bool:
@@ -98,6 +125,7 @@ def _picture(
     world: str, known: Sequence[Field], shown: Shown, frontiers: pd.DataFrame | None
 ) -> Picture:
     drawn = known[:MOST_PANELS]
+    dial = factor_of(known[0].dial).name
 
     def draw(theme: Theme) -> Figure:
         heights = [_places(field)[1] + 1.3 for field in drawn]
@@ -125,7 +153,7 @@ def _picture(
     caption = (
         "Rows are reward arms, densest on top; timing (the same reward, paid later) and "
         "specification (how much of the behaviour is judged) are two different things. Columns "
-        "are the horizon. Left the mean over seeds, right what is optimal for that reward "
+        f"are levels of {dial}. Left the mean over seeds, right what is optimal for that reward "
         "(optima that tie drawn evenly). "
         + shown.scale
         + f" {DAGGER} and hatching: fewer than 90 % of the seeds learnt the task. "
@@ -137,9 +165,10 @@ def _picture(
     if len(known) > len(drawn):
         caption += f" {len(known) - len(drawn)} more settings are not drawn."
     if any(len(field.columns) > MOST_COLUMNS for field in drawn):
-        caption += f" The first {MOST_COLUMNS} horizons are drawn."
-    title = f"{world}: density and horizon - {shown.title}"
-    return Picture(f"{shown.name}-{slug(world)}", title, caption, draw)
+        caption += f" The first {MOST_COLUMNS} levels are drawn."
+    what = "horizon" if dial == "max_steps" else dial
+    title = f"{world}: density and {what} - {shown.title}"
+    return Picture(f"{shown.name}-{slug(dial)}-{slug(world)}", title, caption, draw)
 
 
 def _places(field: Field) -> tuple[dict[str, float], float]:
@@ -156,7 +185,7 @@ def _places(field: Field) -> tuple[dict[str, float], float]:
 def _panel(
     axes: Axes,
     field: Field,
-    values: Mapping[tuple[str, float], float],
+    values: Mapping[tuple[str, Level], float],
     shown: Shown,
     theme: Theme,
     named: bool = True,
@@ -177,7 +206,7 @@ def _panel(
         label = family if named else ""
         axes.text(-0.5, places[arms[0]] - 0.6, label, fontsize=11, style="italic", va="bottom")
     axes.set_yticks(list(places.values()), list(places) if named else [""] * len(places))
-    axes.set_xticks(range(len(columns)), [f"{value:g}" for value in columns])
+    axes.set_xticks(range(len(columns)), [spell(value) for value in columns])
     axes.set_xlabel(factor_of(field.dial).spoken)
     axes.tick_params(length=0, labelsize=12)
     for side in axes.spines.values():

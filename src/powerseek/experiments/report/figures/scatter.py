@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from powerseek.experiments.analysis.calibration import spoken_setting
 from powerseek.experiments.analysis.cells import Cell, Worlds, records
 from powerseek.experiments.analysis.density import SETTING, same_rows
 from powerseek.experiments.analysis.matching import Range, shared_competence
@@ -227,7 +228,8 @@ def _frontier(
     if not {"kind", "success", "acquisition", "openness", "goal"} <= set(frontiers.columns):
         return None
     keys = [name for name in SETTING if name in frontiers]
-    names = dict.fromkeys((*("openness", "goal"), *varying(frontiers, keys)))
+    spoken = [name for name in spoken_setting(frontiers) if name in frontiers]
+    names = dict.fromkeys((*("openness", "goal"), *varying(frontiers, spoken)))
     columns = [*keys, "success", "acquired"]
     groups = {name: _together(group, columns) for name, group in few_groups(cells).items()}
     known = pd.concat([seeds[seeds["acquired"].notna()] for seeds in groups.values()])
@@ -241,7 +243,14 @@ def _frontier(
         here = {name: same_rows(seeds, same) for name, seeds in groups.items()}
         step = max(1, ceil(max(map(len, here.values())) / MOST_POINTS))
         here = {name: seeds[::step] for name, seeds in here.items()}
-        panels.append((setting(same, list(names)), lines, here, same_rows(references, same)))
+        panels.append(
+            (
+                setting(records(lines[:1])[0], list(names)),
+                lines,
+                here,
+                same_rows(references, same),
+            )
+        )
     if not panels:
         return None
 
