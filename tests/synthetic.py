@@ -26,13 +26,34 @@ IDENTITY = {
     "n_step": NAN,
     "lookahead": NAN,
     "agent": "ppo",
+    "budget": 300_000,
+    "settings": "{}",
     "seed": 0,
 }
+
+
+def spec_of(label):
+    """The spec that results hold beside a reward's label, as JSON."""
+    match str(label).split():
+        case ["every", k, *rest]:
+            spec = {"every": k if k == "cap" else int(k)}
+            spec |= {"corrected": True} if "corrected" in rest else {}
+            spec |= {"of": "own"} if rest[-2:] == ["of", "own"] else {}
+        case ["coverage" | "thinned" as id, level, *rest]:
+            spec = {id: float(level)} | ({"spare": float(rest[1])} if rest else {})
+        case ["approval", h, *rest]:
+            spec = {"approval": h if h == "cap" else int(h)}
+            spec |= {"aim": rest[0]} if rest and rest[0] != "spare" else {}
+            spec |= {"spare": float(rest[-1])} if "spare" in rest else {}
+        case _:
+            spec = str(label)
+    return json.dumps(spec)
 
 
 def trial_rows(measures, status="ok", evaluation="sampled", checkpoint="end", **identity):
     """Rows of one trial; a measure is a value or (value, low, high)."""
     known = {**IDENTITY, **identity}
+    known.setdefault("spec", spec_of(known["reward"]))
     known["trial"] = json.dumps(known, sort_keys=True, default=str)
     common = {
         **known,

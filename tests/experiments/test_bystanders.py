@@ -6,7 +6,7 @@ from typing import Any
 
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.lint import cautions
-from powerseek.experiments.study.preregistration import primary_claims
+from powerseek.experiments.study.hypotheses import comparisons
 from powerseek.experiments.study.schema import Study, make_study
 
 LOSS: dict[str, Any] = {
@@ -30,7 +30,7 @@ def study(**keys: Any) -> Study:
 def test_losses_at_every_openness_are_claimed_about_unpaid_agents() -> None:
     made = study(hypotheses=[{**LOSS, "measure": "excess", "line": 0.0}, LOSS])
     assert cautions(made) == ()
-    claims = list(primary_claims(made.hypotheses[1], cells(made)))
+    claims = list(comparisons(made.hypotheses[1], cells(made)))
     assert [(claim["openness"], claim["a"]) for claim in claims] == [(1, "dense"), (2, "dense")]
     assert {claim["power_weight"] for claim in claims} == {0.0}
     assert made.hypotheses[1].compared == "disempowerment"

@@ -19,9 +19,9 @@ from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.grid import Trial, digest
 from powerseek.experiments.study.lint import cautions
+from powerseek.experiments.study.contrasts import KINDS
+from powerseek.experiments.study.hypotheses import comparisons
 from powerseek.experiments.study.preregistration import (
-    LINES,
-    primary_claims,
     read_registration,
     registered,
     registration,
@@ -137,7 +137,7 @@ def test_a_level_names_its_arm_as_a_study_or_as_results_do() -> None:
     for arm in ({"every": "cap"}, "every cap"):
         made = study(hypotheses=[{**level, "arm": arm}])
         assert made.hypotheses[0].arm == "every cap"
-        found = list(primary_claims(made.hypotheses[0], cells(made)))
+        found = list(comparisons(made.hypotheses[0], cells(made)))
         assert [(c["a"], c["b"], c["openness"]) for c in found] == [
             ("every cap", None, 0),
             ("every cap", None, 2),
@@ -160,7 +160,7 @@ def test_a_level_is_registered_with_its_arm_and_others_as_they_ever_were(tmp_pat
     assert digest(content) != kept(tmp_path)["hash"]
 
 
-@pytest.mark.parametrize("kind", LINES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_line_to_write_makes_the_comparison(kind: Any) -> None:
     lines: dict[str, dict[str, Any]] = {
         "control": {"power_weight": [0, 1]},
@@ -170,7 +170,7 @@ def test_the_line_to_write_makes_the_comparison(kind: Any) -> None:
         "discount": {"gamma": [1, 0.8]},
     }
     claim = {**TIMING, "contrast": kind}
-    claim |= yaml.safe_load(LINES[kind]) if kind == "level" else {}
+    claim |= yaml.safe_load(KINDS[kind].line) if kind == "level" else {}
     assert cells(study(hypotheses=[claim], **lines.get(kind, {})))
 
 
