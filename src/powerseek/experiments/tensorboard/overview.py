@@ -32,17 +32,15 @@ from powerseek.experiments.tensorboard.bands import Curve, aligned, at_end, band
 from powerseek.experiments.tensorboard.curves import (
     CURVES,
     END,
+    beginning,
     cells_folder,
+    encoded,
     experiment_event,
     overview_folder,
-    session_events,
-)
-from powerseek.experiments.tensorboard.events import (
-    beginning,
-    encoded,
     replace_run,
     says,
     scalars,
+    session_events,
 )
 from powerseek.experiments.tensorboard.layout import (
     Comparison,
