@@ -31,17 +31,15 @@ from powerseek.experiments.study.schema import Hypothesis
 from powerseek.experiments.tensorboard.bands import Curve, aligned, at_end, band, read_curve
 from powerseek.experiments.tensorboard.curves import (
     END,
+    beginning,
     cells_folder,
+    encoded,
     experiment_event,
     overview_folder,
-    session_events,
-)
-from powerseek.experiments.tensorboard.events import (
-    beginning,
-    encoded,
     replace_run,
     says,
     scalars,
+    session_events,
 )
 from powerseek.experiments.tensorboard.layout import (
     Comparison,
