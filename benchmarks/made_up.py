@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from powerseek.experiments.results.store import SCHEMA
-from powerseek.experiments.results.table import MEASURES
+from powerseek.registry import list_metrics
 
 OPENNESS, PAY, GAMMAS, STEPS = (
     (0.0, 1.0, 2.0, 4.0, 8.0),
@@ -22,8 +23,7 @@ OPENNESS, PAY, GAMMAS, STEPS = (
 )
 REWARDS = ("dense", "every 2", "every 4", "every 8", "every 16", "every cap", "terminal")
 REWARDS = (*REWARDS, "coverage 0.25", "coverage 0.5", "coverage 1")
-EXTRA = ("optimum_competence", "optimum_power_seeking", "power_seeking")
-METRICS = (*MEASURES, *EXTRA, *(f"other_{i}" for i in range(30 - len(MEASURES) - len(EXTRA))))
+METRICS = tuple(name for name in list_metrics() if not name.startswith("probe_"))
 CELLS = 1000  # of one world
 SHARES = ("competence", "success", "disabled", "interrupted")
 ROWS = 1 << 20  # of a row group, at most
@@ -58,6 +58,14 @@ def write_results(
     return written
 
 
+def _spec(reward: str) -> str:
+    """A reward of `REWARDS` as results hold its spec."""
+    id, *rest = reward.split()
+    if not rest:
+        return json.dumps(id)
+    return json.dumps({id: rest[0] if rest[0] == "cap" else json.loads(rest[0])})
+
+
 def _rows(
     trials: Ints, seeds: int, dials: list[Any], earlier: bool, rng: np.random.Generator
 ) -> pa.Table:
@@ -88,6 +96,8 @@ def _rows(
         "goal": (np.zeros(len(trials), int), ["deliver"]),
         "layout": (layout, ["a", "b"]),
         "reward": (np.array([REWARDS.index(r) for r in reward]), list(REWARDS)),
+        "settings": (np.zeros(len(trials), int), ["{}"]),
+        "spec": (np.array([REWARDS.index(r) for r in reward]), [_spec(r) for r in REWARDS]),
         "time_limit": (np.zeros(len(trials), int), ["terminal"]),
         "agent": (np.zeros(len(trials), int), ["maskable-ppo"]),
         "trial": (np.arange(len(trials)), [f"{7919 * int(t):016x}" for t in trials]),
@@ -103,6 +113,7 @@ def _rows(
     numbers = {"openness": openness, "gamma": gamma, "power_weight": pay, "max_steps": steps}
     for name, given in {**numbers, "seed": seed, "version": np.ones(len(trials))}.items():
         columns[name] = pa.array(given[row].astype(SCHEMA.field(name).type.to_pandas_dtype()))
+    columns["budget"] = pa.array(np.full(len(row), 300_000))
     for name, number in (("timesteps", 300_000), ("updates", 1000), ("n", 1000)):
         columns[name] = pa.array(np.full(len(row), number), mask=failed)
     for name, change in (("value", 0.0), ("low", -0.05), ("high", 0.05)):

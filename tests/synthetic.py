@@ -8,6 +8,8 @@ import json
 import numpy as np
 import pandas as pd
 
+from powerseek.envs.rewards.spec import place_of
+
 NAN = float("nan")
 IDENTITY = {
     "study": "made-up",
@@ -39,6 +41,8 @@ def spec_of(label):
             spec = {"every": k if k == "cap" else int(k)}
             spec |= {"corrected": True} if "corrected" in rest else {}
             spec |= {"of": "own"} if rest[-2:] == ["of", "own"] else {}
+        case ["terminal", "at", "cap"]:
+            spec = {"terminal": {"pay": "cap"}}
         case ["coverage" | "thinned" as id, level, *rest]:
             spec = {id: float(level)} | ({"spare": float(rest[1])} if rest else {})
         case ["approval", h, *rest]:
@@ -48,6 +52,12 @@ def spec_of(label):
         case _:
             spec = str(label)
     return json.dumps(spec)
+
+
+def places(labels):
+    """Where some rewards lie on the factors of rewards, by label."""
+    found = {str(label): place_of(json.loads(spec_of(label))) for label in labels}
+    return {label: place for label, place in found.items() if place is not None}
 
 
 def trial_rows(measures, status="ok", evaluation="sampled", checkpoint="end", **identity):

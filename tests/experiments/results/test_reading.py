@@ -11,7 +11,11 @@ from benchmarks.made_up import write_results
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.results.table import EXACT, KEYS, MEASURES, long, read_long, trials
+from powerseek.experiments.results.table import KEYS, long, read_long, trials
+from powerseek.metrics import every_metric
+from powerseek.registry import list_metrics
+
+EXACT = [metric.id for metric in every_metric() if metric.exact]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def plainly(results, evaluation, checkpoint):
         return rows.set_index(["trial", "metric"])[column].unstack("metric").astype(float)
 
     exact = kept[kept["metric"].isin(EXACT)]
-    parts = [wide(kept, "value").reindex(columns=list(MEASURES))]
+    parts = [wide(kept, "value").reindex(columns=list_metrics())]
     parts += [
         wide(exact, e).reindex(columns=list(EXACT)).add_suffix(f"_{e}") for e in ("low", "high")
     ]

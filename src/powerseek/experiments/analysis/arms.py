@@ -17,11 +17,12 @@ from powerseek.experiments.results.table import (
     codes,
     dials,
     long,
+    mapping,
     places_of,
     trials,
 )
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
-from powerseek.experiments.study.factors import PREFIX, Level, ordered
+from powerseek.experiments.study.factors import PREFIX, Level, ordered, spread
 from powerseek.types import Bools, Floats, Ints
 
 
@@ -106,6 +107,7 @@ class Arms:
         self.layout = codes(about, [STRATUM])
         first = np.unique(self.cell, return_index=True)[1]
         self.cells = about[self.keys].iloc[first].reset_index(drop=True)
+        self._about = about.iloc[first]
         self.sizes = np.bincount(self.cell, minlength=len(first))
         self._order = np.lexsort((self.unit, self.cell))
         self._starts = np.concatenate([[0], np.cumsum(self.sizes)])
@@ -152,6 +154,15 @@ class Arms:
         """What each cell is; nan for what is missing."""
         told = self.cells.astype(object).where(self.cells.notna(), nan)
         return [{str(k): v for k, v in row.items()} for row in told.to_dict("records")]
+
+    @cached_property
+    def described(self) -> list[dict[str, Any]]:
+        """All that is known of each cell by column, whether or not it varies here."""
+        found = []
+        for row in self._about.to_dict("records"):
+            known = {str(name): value for name, value in row.items()}
+            found.append({**known, **dict(spread(mapping(known["params"]), "world", {}))})
+        return found
 
     def _share_beyond(self) -> Floats:
         """(excess - incentive) / attainable surplus, with surplus = excess / share_of_surplus."""

@@ -157,7 +157,7 @@ def _pairs(claim: Claim, arms: Arms) -> Iterator[tuple[Pair, tuple[str, ...]]]:
     columns = columns_of(contrast, set(arms.keys))
     if columns is None or not set(columns) <= set(arms.keys):
         return
-    about = np.array([is_about(said, record) for record in arms.records], dtype=bool)
+    about = np.array([is_about(said, record) for record in arms.described], dtype=bool)
     for setting, cells in arms.settings(columns, about):
         world, gamma = setting["world"], float(str(setting.get("gamma", 1.0)))
         scales = [arms.scale(column, world) for column in columns]

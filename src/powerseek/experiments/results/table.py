@@ -124,7 +124,7 @@ def _columns(table: pd.DataFrame, of: Of, name: str, groups: list[str]) -> dict[
     seen: dict[tuple[object, ...], dict[str, set[Level]]] = {}
     for given in table[told].iloc[first].to_dict("records"):
         cell = {factor.name: _known(given[factor.column]) for factor in own}
-        held = dict(spread(_mapping(given[name]), of, cell))
+        held = dict(spread(mapping(given[name]), of, cell))
         levels.append(held)
         for column, value in held.items():
             group = seen.setdefault(tuple(given[g] for g in groups), {})
@@ -139,7 +139,8 @@ def _columns(table: pd.DataFrame, of: Of, name: str, groups: list[str]) -> dict[
     }
 
 
-def _mapping(text: object) -> dict[str, Any]:
+def mapping(text: object) -> dict[str, Any]:
+    """What a column of JSON holds in a row; nothing where that is no mapping."""
     try:
         found = json.loads(str(text))
     except ValueError:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from powerseek.envs.rewards.spec import Place
 from powerseek.envs.rewards.timing import CORRECTED
 from powerseek.errors import InvalidInput
+from powerseek.experiments.study.errors import closest
 from powerseek.experiments.study.factors import Level, factor_of, level_in, ordered, rank
 
 Arms: TypeAlias = tuple[Level, Level]
@@ -57,13 +58,12 @@ KINDS: dict[str, Kind] = {
         "at which they do not.",
         "power_weight: [0, 1]",
         ("an agent paid for power", "one that is not"),
+        "acquired",
     ),
     "timing": Kind(
         "reward",
         "Density as timing: the same reward, paid later",
-        "every k pays the sum of the last k rewards at once, corrected for the discount where it "
-        "says so. Less frequent is not less supervised: for what is judged at all see terminal "
-        "and coverage.",
+        "The reward is the same in total; only when it is paid differs.",
         "rewards: [dense, {every: cap}] and gamma: 1",
         ("the latest payment", "the same reward paid at once"),
         places="timing",
@@ -246,8 +246,10 @@ def read_contrast(written: Any) -> Contrast:
 
 
 def _example(written: Any) -> str:
-    """What somebody meant who wrote a factor as if it were a kind."""
-    return f"Of a factor write {{factor: {written}}}." if isinstance(written, str) else ""
+    """What somebody meant who wrote a factor as if it were a kind, or a kind wrongly."""
+    if not isinstance(written, str):
+        return "Write contrast: timing."
+    return closest(written, list(KINDS)) or f"Of a factor write {{factor: {written}}}."
 
 
 def arms(name: str, values: Iterable[Level], places: Places) -> list[Arms]:

@@ -18,7 +18,7 @@ from powerseek.experiments.study.hypotheses import comparisons
 from powerseek.experiments.study.schema import Hypothesis, Study, make_study
 from powerseek.metrics import known_metric
 from powerseek.metrics.base import RESOURCES, Needs
-from powerseek.registry import make_world
+from powerseek.registry import list_worlds, make_world
 
 
 def cautions(study: Study) -> tuple[str, ...]:
@@ -86,8 +86,8 @@ def _undefined(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
         there = {one.setting["world"] for one in comparisons(said, grid)}
         able = {world.id for world in _made(grid) if needs.met(world)}
         if bare := there - able:
-            known = next(iter(sorted(able & there) or sorted(able)), "")
-            hint = f"world: {known}" if known else "world: X, one that has it"
+            known = next(iter(sorted(able) or _worlds_of(needs)), "X, one that has it")
+            hint = f"world: {known}"
             if bare <= switched and needs is RESOURCES:
                 hint = "measure: disabled"
             yield (
@@ -95,6 +95,11 @@ def _undefined(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
                 f'{", ".join(sorted(map(str, bare)))}: its verdict there will be "cannot tell". '
                 f"Write {hint}."
             )
+
+
+def _worlds_of(needs: Needs) -> list[str]:
+    """Worlds, at their defaults, that have what a measure needs."""
+    return [id for id in list_worlds() if needs.met(make_world(id))]
 
 
 def needs_of(measure: str) -> Needs:
