@@ -28,9 +28,9 @@ from powerseek.experiments.report.figures.style import DARK, LIGHT, MARKS, WHEEL
 ALL = {
     *(f"{name}-homestead" for name in ("decomposition", "competence", "off-switch")),
     *("learning-homestead", "frontier-homestead"),
-    *("map-surplus-homestead", "map-off-switch-homestead"),
+    *("map-surplus-gamma-homestead", "map-off-switch-gamma-homestead"),
     *(f"{name}-endgame" for name in ("decomposition", "competence", "learning")),
-    *("off-switch-off-switch", "map-off-switch-off-switch", "learning-off-switch"),
+    *("off-switch-off-switch", "map-off-switch-gamma-off-switch", "learning-off-switch"),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from synthetic import frame, made_dense, trial_rows
+from synthetic import frame, made_dense, places, trial_rows
 
 from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.reach import crossings
@@ -13,6 +13,8 @@ from powerseek.experiments.report import sections
 from powerseek.experiments.report.figures.reach import reach_picture
 from powerseek.experiments.report.figures.style import LIGHT
 from powerseek.experiments.report.tables import ratio_grid, reach_grid
+
+PLACES = places(["dense", "every cap", "terminal"])
 
 
 def trial(when, level=0.9, end=100_000, **identity):
@@ -63,7 +65,7 @@ def test_the_ratio_is_of_medians_at_each_horizon():
     short = [*arm([10_000] * 6, max_steps=16), *arm([40_000] * 6, max_steps=16, reward="terminal")]
     long = [*arm([10_000] * 6), *arm([None] * 6, reward="terminal")]
     cells, keys, steps, _ = seen(*short, *long)
-    grid = ratio_grid("homestead", cells, keys, steps, 0.9)
+    grid = ratio_grid("homestead", cells, keys, PLACES, steps, 0.9)
     first, second = (dict(zip(grid.headers, row, strict=True)) for row in grid.rows)
     assert (first["steps"], first["reward"], first["ratio"]) == ("16", "terminal / dense", "4")
     # Nobody got there: a lower bound, and no ratio.
@@ -75,7 +77,7 @@ def test_timing_and_terminal_stand_in_rows_of_their_own():
         arm([10_000 * (i + 1)], reward=r) for i, r in enumerate(("dense", "every cap", "terminal"))
     )
     cells, keys, steps, _ = seen(*(rows for rows in trials for rows in rows))
-    grid = ratio_grid("homestead", cells, keys, steps, 0.9)
+    grid = ratio_grid("homestead", cells, keys, PLACES, steps, 0.9)
     assert [row[1] for row in grid.rows] == ["every cap / dense", "terminal / dense"]
 
 
@@ -86,12 +88,12 @@ def test_whoever_is_competent_untrained_has_no_ratio(able):
         given = times | {reward: [0, 30_000]}
         rows = [trial for name in times for trial in arm(given[name], reward=name)]
         cells, keys, steps, _ = seen(*rows)
-        assert bool(ratio_grid("homestead", cells, keys, steps, 0.9)) == grids
+        assert bool(ratio_grid("homestead", cells, keys, PLACES, steps, 0.9)) == grids
 
 
 def test_one_arm_has_no_ratio():
     cells, keys, steps, _ = seen(*arm([10_000]))
-    assert ratio_grid("homestead", cells, keys, steps, 0.9) is None
+    assert ratio_grid("homestead", cells, keys, PLACES, steps, 0.9) is None
 
 
 def test_the_curve_rises_where_a_seed_learns_and_ends_below_one_where_some_never_do():

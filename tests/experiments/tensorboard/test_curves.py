@@ -82,7 +82,7 @@ def test_hyperparameters_stand_in_the_runs_themselves(tmp_path: Path) -> None:
 
 
 def test_cells_vary_in_what_the_experiment_names() -> None:
-    (value,) = experiment_event([trial.cell for trial in GRID]).summary.value
+    (value,) = experiment_event([trial.cell for trial in GRID], GRID[0].curves).summary.value
     experiment = metadata.parse_experiment_plugin_data(value.metadata.plugin_data.content)
     domains = {info.name: list(info.domain_discrete) for info in experiment.hparam_infos}
     assert domains == {"gamma": [0.5, 1.0], "reward": ["dense", "every 8"]}

@@ -26,7 +26,6 @@ from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.tensorboard.bands import aligned, band
 from powerseek.experiments.tensorboard.curves import (
-    CURVES,
     cells_folder,
     hyperparameters,
     logdir,
@@ -34,6 +33,7 @@ from powerseek.experiments.tensorboard.curves import (
 )
 from powerseek.experiments.tensorboard.layout import run_names
 from powerseek.experiments.tensorboard.overview import Overview
+from powerseek.metrics import followed
 
 TIMING = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}
 OPEN = {"id": "more/open", "contrast": "openness", "direction": "none", "margin": 0.1}
@@ -60,7 +60,7 @@ def made_up(trial: Trial) -> Points:
     """A curve of its own for every trial: later seeds go on for longer, and start undefined."""
     rng = np.random.default_rng(int(trial.key, 16))
     steps = range(0, 50 + 10 * trial.seed, 10)
-    points = [(step, {name: float(rng.normal()) for name in CURVES}) for step in steps]
+    points = [(step, {name: float(rng.normal()) for name in followed()}) for step in steps]
     for _, values in points[: trial.seed]:
         values["excess"] = nan
     return points
@@ -121,7 +121,7 @@ def expected(members: Sequence[Trial], measure: str) -> dict[str, list[tuple[int
 def check(out: Path, members: Sequence[Trial]) -> None:
     """The run of one cell against the made-up curves of those of its trials that count."""
     shown = read(cell_folder(out, members[0]))
-    for measure in CURVES:
+    for measure in followed():
         for name, points in expected(members, measure).items():
             found = shown[f"{measure}/{name}"]
             assert [step for step, _ in found] == [step for step, _ in points]

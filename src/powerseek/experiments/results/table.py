@@ -120,22 +120,25 @@ def _columns(table: pd.DataFrame, of: Of, name: str, groups: list[str]) -> dict[
     told = [*dict.fromkeys([*groups, name, *(factor.column for factor in own)])]
     row = codes(table, told)
     first = np.unique(row, return_index=True)[1]
-    levels = []
-    seen: dict[tuple[object, ...], dict[str, set[Level]]] = {}
+    levels: list[dict[str, Level]] = []
+    seen: dict[tuple[object, ...], list[dict[str, Level]]] = {}
     for given in table[told].iloc[first].to_dict("records"):
         cell = {factor.name: _known(given[factor.column]) for factor in own}
         held = dict(spread(mapping(given[name]), of, cell))
         levels.append(held)
-        for column, value in held.items():
-            group = seen.setdefault(tuple(given[g] for g in groups), {})
-            group.setdefault(column, set()).add(value)
-    varied = [c for group in seen.values() for c, values in group.items() if len(values) > 1]
+        seen.setdefault(tuple(given[g] for g in groups), []).append(held)
+    varied = {
+        column
+        for group in seen.values()
+        for column in {column for held in group for column in held}
+        if len({held.get(column) for held in group}) > 1
+    }
     return {
         column: pd.Series([held.get(column) for held in levels], dtype=object)
         .infer_objects()
         .take(row)
         .set_axis(table.index)
-        for column in dict.fromkeys(varied)
+        for column in sorted(varied)
     }
 
 

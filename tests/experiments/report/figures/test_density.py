@@ -18,7 +18,7 @@ from powerseek.experiments.report.figures.style import LIGHT
 
 def drawn(results, frontiers=None):
     view = View(results)
-    return density_pictures(cells_of(view), view.keys, frontiers)
+    return density_pictures(cells_of(view), view, frontiers)
 
 
 def values(axes):
@@ -35,7 +35,9 @@ def test_a_map_holds_the_means_of_the_seeds_that_learnt_and_the_optimum():
     for row in rows:
         if row["metric"] == "disabled" and row["reward"] == "every cap":
             row["value"] = nan if row["max_steps"] == 16 else 0.9 if row["status"] != "ok" else 0.5
-    (picture,) = (p for p in drawn(pd.DataFrame(rows)) if p.name == "map-off-switch-homestead")
+    (picture,) = (
+        p for p in drawn(pd.DataFrame(rows)) if p.name == "map-off-switch-max_steps-homestead"
+    )
     left, right = picture.draw(LIGHT).axes
     # Of every cap at T 16 there is no number, terminal at T 16 is not in the study; of every cap
     # at T 28 one seed of three did not learn.
