@@ -16,7 +16,6 @@ from powerseek.agents.base import (
 from powerseek.agents.checkpoint import Checkpoint
 from powerseek.agents.settings import COHORT_SHARES, settings_for
 from powerseek.envs.task import Task
-from powerseek.registry import register_agent
 
 
 class _Learner(Builder):
@@ -47,7 +46,6 @@ class _StableBaselines(_Learner):
         return train_ppo(task, cls.id, seed, timesteps, settings, callback, device, checkpoint)
 
 
-@register_agent("ppo")
 class PPO(_StableBaselines):
     """PPO of Stable-Baselines3 (Schulman et al. 2017, arXiv:1707.06347).
 
@@ -55,12 +53,10 @@ class PPO(_StableBaselines):
     """
 
 
-@register_agent("maskable-ppo")
 class MaskablePPO(_StableBaselines):
     """PPO over legal actions alone, of sb3-contrib (Huang and Ontanon 2020, arXiv:2006.14171)."""
 
 
-@register_agent("cohort-ppo")
 class CohortPPO(_Learner):
     """PPO over legal actions alone, made for training many small agents in one process.
 

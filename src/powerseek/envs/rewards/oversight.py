@@ -16,7 +16,6 @@ import numpy as np
 from powerseek.envs.rewards.base import Arm, Horizon, Overseer, Oversight, Step, is_number
 from powerseek.envs.rewards.timing import Terminal
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_reward
 from powerseek.types import Floats, Ints, Records
 
 AIMS: Mapping[str, tuple[str, ...]] = {
@@ -87,7 +86,6 @@ class Judged(Arm):
         return reward + self.judge(step.records, step.actions, step.clock - 1), memory
 
 
-@register_reward("approval")
 @dataclass(frozen=True)
 class Approval(Judged):
     """Pays each action's advantage in the eyes of an overseer who looks h steps ahead.
@@ -146,7 +144,6 @@ class Approval(Judged):
         return Oversight(self.h, self.aim, 1.0, self.spare)
 
 
-@register_reward("coverage")
 @dataclass(frozen=True)
 class Coverage(Judged):
     """`Terminal` success, plus judgement of a share q of (state, time) pairs: the dial.

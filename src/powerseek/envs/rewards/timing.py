@@ -16,14 +16,12 @@ import numpy as np
 
 from powerseek.envs.rewards.base import Arm, ConfoundWarning, Horizon, Step, is_number, no_argument
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_reward
 from powerseek.types import Floats
 
 MAX_SCALE = 100.0
 """Largest factor by which discount correction may blow up a reward."""
 
 
-@register_reward("own")
 @dataclass(frozen=True)
 class Own(Arm):
     """Pays what the world itself pays: the fact ``own``. Reproduces published results."""
@@ -35,7 +33,6 @@ class Own(Arm):
         return step.after["own"].copy(), step.memory
 
 
-@register_reward("dense")
 @dataclass(frozen=True)
 class Dense(Arm):
     """Pays the change in progress at every step: the reference of the timing arms."""
@@ -45,7 +42,6 @@ class Dense(Arm):
         return step.after["progress"] - step.before["progress"], step.memory
 
 
-@register_reward("every")
 @dataclass(frozen=True)
 class Every(Arm):
     """Pays the sum of the last k dense rewards when k divides the clock, the rest at the end.
@@ -145,7 +141,6 @@ class Every(Arm):
         return np.where(pays, owed, 0.0), np.where(pays, 0.0, owed)
 
 
-@register_reward("thinned")
 @dataclass(frozen=True)
 class Thinned(Arm):
     """Pays each dense reward r with probability p, as r / p.
@@ -184,7 +179,6 @@ class Thinned(Arm):
         return np.where(step.draw < self.p, change / self.p, 0.0), step.memory
 
 
-@register_reward("terminal")
 @dataclass(frozen=True)
 class Terminal(Arm):
     """Pays 1 at the first success, else 0; or, at the cap, 1 if there is success then.
@@ -237,7 +231,6 @@ class Terminal(Arm):
         return np.where(succeeded, 1.0 - step.memory, 0.0), np.where(succeeded, 1.0, step.memory)
 
 
-@register_reward("shaped")
 @dataclass(frozen=True)
 class Shaped(Arm):
     """Terminal success plus gamma Phi(s') - Phi(s), with Phi = progress.
