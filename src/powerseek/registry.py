@@ -254,7 +254,7 @@ agents: Registry[Any] = Registry(
     "agent",
     "powerseek.agents",
     {
-        "cohort-ppo": "powerseek.agents.sb3.agents:CohortPPO",
+        "cohort-ppo": "powerseek.agents.cohort.agents:CohortPPO",
         "hoarder": "powerseek.agents.scripted:Hoarder",
         "maskable-ppo": "powerseek.agents.sb3.agents:MaskablePPO",
         "minimal-need": "powerseek.agents.planners:MinimalNeed",
