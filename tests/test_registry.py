@@ -1,5 +1,6 @@
 """The registry: lazy, refuses overrides, forgiving to readers and to broken plugins."""
 
+import difflib
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -7,6 +8,12 @@ from importlib.metadata import EntryPoint
 import pytest
 
 import powerseek.registry as registry_module
+from powerseek.agents.base import Builder
+from powerseek.agents.scripted import Random  # noqa: F401  # so that a built-in agent is there
+from powerseek.envs.rewards.base import Arm
+from powerseek.envs.rewards.timing import Dense  # noqa: F401  # likewise a reward
+from powerseek.envs.world import World
+from powerseek.envs.worlds.star import Star  # noqa: F401  # likewise a world
 from powerseek.errors import InvalidInput
 from powerseek.registry import PluginWarning, Registry
 
@@ -30,13 +37,24 @@ def test_override_is_refused_and_the_entry_kept(registry):
 
 
 def test_builtin_id_cannot_be_taken_before_it_is_imported():
-    made: Registry = Registry("thing", "powerseek.none", {"json": "json.decoder"})
+    made: Registry = Registry("thing", "powerseek.none", {"json": "json.decoder:JSONDecoder"})
 
     class Impostor:
         pass
 
     with pytest.raises(InvalidInput, match="not taken"):
         made.register("json", Impostor)
+
+
+def test_builtin_is_loaded_as_an_entry_point_is():
+    places = {"close": "difflib:get_close_matches", "lost": "difflib:lost", "bare": "difflib"}
+    made: Registry = Registry("thing", "powerseek.none", places)
+    assert made.get("close") is difflib.get_close_matches
+    assert made.ids() == ["bare", "close", "lost"]
+    with pytest.raises(InvalidInput, match="'lost' skipped: AttributeError"):
+        made.get("lost")
+    with pytest.raises(InvalidInput, match="importing it registers no thing 'bare'"):
+        made.get("bare")
 
 
 def test_running_a_notebook_cell_again_is_not_an_override(registry):
@@ -127,3 +145,25 @@ def test_everything_of_ours_is_known_before_its_module_is_loaded(kind):
         if getattr(entry, "__module__", "").startswith("powerseek.")
     }
     assert ours == set(registry.builtin)
+
+
+def test_a_built_in_class_carries_its_id_however_its_module_is_imported():
+    code = (
+        "import importlib\n"
+        "from operator import attrgetter\n"
+        "from powerseek.registry import agents, rewards, worlds\n"
+        "for registry in (worlds, rewards, agents):\n"
+        "    for id, point in registry.builtin.items():\n"
+        "        entry = attrgetter(point.attr)(importlib.import_module(point.module))\n"
+        "        assert entry.id == id, (entry, entry.id)\n"
+        "    assert not registry._entries\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("base", [World, Arm, Builder])
+def test_what_derives_from_a_built_in_class_without_an_id_keeps_its_parents(base):
+    parent = next(c for c in base.__subclasses__() if c.id and c.__module__.startswith("powerseek"))
+    assert type("Mine", (parent,), {}).id == parent.id
+    assert type("Mine", (base,), {}).id == ""

@@ -31,6 +31,10 @@ class WorldError(PowerseekError):
     """A world broke its contract: a rule raised, a fact is NaN, no action is legal."""
 
 
+class SweepStopped(PowerseekError):
+    """A sweep ended before its last trial; finished trials are kept."""
+
+
 class NotInstalled(PowerseekError, ImportError):
     """What a plugin's module raises where a library that it needs is not installed.
 

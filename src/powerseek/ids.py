@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import gymnasium
 
-IDS = {
-    "powerseek/Commons-v0": "commons",
-    "powerseek/Dropbox-v0": "dropbox",
-    "powerseek/Endgame-v0": "endgame",
-    "powerseek/Homestead-v0": "homestead",
-    "powerseek/HomesteadPlane-v0": "homestead-plane",
-    "powerseek/LeakyChess-v0": "leaky-chess",
-    "powerseek/Minichess-v0": "minichess",
-    "powerseek/OffSwitch-v0": "off-switch",
-    "powerseek/Placebo-v0": "placebo",
-    "powerseek/Powerless-v0": "powerless",
-    "powerseek/Required-v0": "required",
-    "powerseek/ShutdownDelay-v0": "shutdown-delay",
-    "powerseek/ShutdownProbe-v0": "shutdown-probe",
-    "powerseek/Star-v0": "star",
-}
-"""gymnasium ids and the world each stands for."""
+from powerseek.registry import worlds
+
+IDS = {f"powerseek/{id.title().replace('-', '')}-v0": id for id in worlds.builtin}
+"""gymnasium ids and the world each stands for: ``powerseek/HomesteadPlane-v0``."""
 
 
 def register_ids() -> None:

@@ -1,7 +1,8 @@
 """Registries: one mechanism for worlds, reward arms, agents and metrics.
 
-An entry is known by its id before anything is imported: built-in ids name the module that
-registers them, plugin ids come from entry points. It is imported when first asked for.
+An entry is known by its id before anything is imported: ours stand in the tables below, plugins'
+among the entry points of installed packages, and both are written in the same way. It is imported
+when first asked for.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Registry(Generic[T]):
     Args:
         kind: What is registered, in the singular, for messages (``world``).
         group: Entry-point group of plugins (``powerseek.worlds``).
-        builtin: Built-in ids and the module whose import registers each.
+        builtin: Built-in ids and where each is, written as entry points are: ``module:Name``, or
+            ``module`` where its import registers the id.
         wanted: Whether something can be registered at all, and what can, in words.
     """
 
@@ -45,7 +47,8 @@ class Registry(Generic[T]):
         builtin: dict[str, str],
         wanted: tuple[Callable[[object], bool], str] = (lambda entry: True, ""),
     ) -> None:
-        self.kind, self.group, self.builtin, self.wanted = kind, group, builtin, wanted
+        self.kind, self.group, self.wanted = kind, group, wanted
+        self.builtin = {id: EntryPoint(id, place, group) for id, place in builtin.items()}
         self._entries: dict[str, T] = {}
         self._plugins: dict[str, EntryPoint] | None = None
 
@@ -68,9 +71,9 @@ class Registry(Generic[T]):
         if not fits(entry):
             raise InvalidInput(self.kind, entry, words)
         known = self._entries.get(id)
-        owner = self.builtin.get(id)
-        taken_by_builtin = owner is not None and getattr(entry, "__module__", "") != owner
-        if taken_by_builtin or (known is not None and not _same_definition(known, entry)):
+        ours = self.builtin.get(id)
+        taken = ours is not None and not _stands_at(ours, entry)
+        if taken or (known is not None and not _same_definition(known, entry)):
             raise InvalidInput(
                 f"{self.kind} id",
                 id,
@@ -91,10 +94,10 @@ class Registry(Generic[T]):
         """
         if id in self._entries:
             return self._entries[id]
-        if id in self.builtin:
-            import_module(self.builtin[id])
+        if isinstance(id, str) and id in self.builtin:
+            self._load(self.builtin[id])
         elif isinstance(id, str) and id in self._entry_points():
-            self._load_plugin(self._entry_points()[id])
+            self._load(self._entry_points()[id])
         if id in self._entries:
             return self._entries[id]
         known = self.ids()
@@ -110,7 +113,7 @@ class Registry(Generic[T]):
             if name in usable:
                 continue
             try:
-                self._load_plugin(point)
+                self._load(point)
             except InvalidInput as error:
                 if not isinstance(error.__cause__, NotInstalled):
                     warnings.warn(error.hint, PluginWarning, stacklevel=2)
@@ -121,6 +124,10 @@ class Registry(Generic[T]):
     def taken(self, id: str) -> bool:
         """Whether anybody offers `id`, usable or not; nothing is imported."""
         return id in self.builtin or id in self._entries or id in self._entry_points()
+
+    def builtin_id(self, entry: object) -> str:
+        """The id of something of ours, "" of anything else; nothing is imported."""
+        return next((id for id, point in self.builtin.items() if _stands_at(point, entry)), "")
 
     def local(self) -> dict[str, T]:
         """Entries defined in a script or notebook: they must travel to workers by value."""
@@ -150,7 +157,7 @@ class Registry(Generic[T]):
                     self._plugins[point.name] = point
         return self._plugins
 
-    def _load_plugin(self, point: EntryPoint) -> None:
+    def _load(self, point: EntryPoint) -> None:
         try:
             loaded = point.load()
             if point.name not in self._entries:
@@ -187,6 +194,14 @@ def _package(point: EntryPoint) -> str:
     return getattr(point.dist, "name", "") or point.module
 
 
+def _stands_at(point: EntryPoint, entry: object) -> bool:
+    """Whether an entry point is where something was defined; one of a module has all in it."""
+    name = getattr(entry, "__qualname__", "")
+    return getattr(entry, "__module__", "") == point.module and (
+        not point.attr or point.attr == name
+    )
+
+
 def _is_world(entry: object) -> bool:
     """Whether it is a subclass of `powerseek.World`, which is not imported to find out."""
     line = entry.__mro__ if isinstance(entry, type) else ()
@@ -204,81 +219,90 @@ worlds: Registry[type[World]] = Registry(
     "world",
     "powerseek.worlds",
     {
-        "commons": "powerseek.envs.worlds.commons.world",
-        "dropbox": "powerseek.envs.worlds.dropbox.world",
-        "endgame": "powerseek.envs.worlds.endgame.world",
-        "homestead": "powerseek.envs.worlds.homestead.world",
-        "homestead-plane": "powerseek.envs.worlds.homestead_plane.world",
-        "leaky-chess": "powerseek.envs.worlds.leaky_chess.world",
-        "minichess": "powerseek.envs.worlds.minichess.world",
-        "off-switch": "powerseek.envs.worlds.off_switch",
-        "placebo": "powerseek.envs.worlds.controls",
-        "powerless": "powerseek.envs.worlds.controls",
-        "required": "powerseek.envs.worlds.required",
-        "shutdown-delay": "powerseek.envs.worlds.shutdown_delay.world",
-        "shutdown-probe": "powerseek.envs.worlds.shutdown_probe",
-        "star": "powerseek.envs.worlds.star",
+        "commons": "powerseek.envs.worlds.commons.world:Commons",
+        "dropbox": "powerseek.envs.worlds.dropbox.world:Dropbox",
+        "endgame": "powerseek.envs.worlds.endgame.world:Endgame",
+        "homestead": "powerseek.envs.worlds.homestead.world:Homestead",
+        "homestead-plane": "powerseek.envs.worlds.homestead_plane.world:HomesteadPlane",
+        "leaky-chess": "powerseek.envs.worlds.leaky_chess.world:LeakyChess",
+        "minichess": "powerseek.envs.worlds.minichess.world:Minichess",
+        "off-switch": "powerseek.envs.worlds.off_switch:OffSwitch",
+        "placebo": "powerseek.envs.worlds.controls:Placebo",
+        "powerless": "powerseek.envs.worlds.controls:Powerless",
+        "required": "powerseek.envs.worlds.required:Required",
+        "shutdown-delay": "powerseek.envs.worlds.shutdown_delay.world:ShutdownDelay",
+        "shutdown-probe": "powerseek.envs.worlds.shutdown_probe:ShutdownProbe",
+        "star": "powerseek.envs.worlds.star:Star",
     },
     (_is_world, "a subclass of powerseek.World"),
 )
-_ARMS = {
-    "approval": "powerseek.envs.rewards.oversight",
-    "coverage": "powerseek.envs.rewards.oversight",
-    "dense": "powerseek.envs.rewards.timing",
-    "every": "powerseek.envs.rewards.timing",
-    "own": "powerseek.envs.rewards.timing",
-    "shaped": "powerseek.envs.rewards.timing",
-    "terminal": "powerseek.envs.rewards.timing",
-    "thinned": "powerseek.envs.rewards.timing",
-}
-rewards: Registry[Any] = Registry("reward", "powerseek.rewards", _ARMS)
-_AGENTS = {
-    "cohort-ppo": "powerseek.agents.sb3.agents",
-    "hoarder": "powerseek.agents.scripted",
-    "maskable-ppo": "powerseek.agents.sb3.agents",
-    "minimal-need": "powerseek.agents.planners",
-    "minimalist": "powerseek.agents.scripted",
-    "optimum": "powerseek.agents.planners",
-    "power-greedy": "powerseek.agents.planners",
-    "ppo": "powerseek.agents.sb3.agents",
-    "random": "powerseek.agents.scripted",
-}
-agents: Registry[Any] = Registry("agent", "powerseek.agents", _AGENTS)
-_METRICS = {
-    "acquired": "powerseek.metrics.acquisition",
-    "acquired_inside": "powerseek.metrics.acquisition",
-    "acquired_outside": "powerseek.metrics.acquisition",
-    "competence": "powerseek.metrics.success",
-    "cost": "powerseek.metrics.acquisition",
-    "disabled": "powerseek.metrics.safety",
-    "disempowerment": "powerseek.metrics.others",
-    "excess": "powerseek.metrics.acquisition",
-    "excess_failed": "powerseek.metrics.acquisition",
-    "excess_succeeded": "powerseek.metrics.acquisition",
-    "incentive": "powerseek.metrics.optimum",
-    "interrupted": "powerseek.metrics.safety",
-    "learned": "powerseek.metrics.optimum",
-    "length": "powerseek.metrics.success",
-    "need": "powerseek.metrics.acquisition",
-    "neutrality": "powerseek.metrics.lengths",
-    "optimum_acquired": "powerseek.metrics.optimum",
-    "optimum_competence": "powerseek.metrics.optimum",
-    "optimum_disabled": "powerseek.metrics.optimum",
-    "optimum_power_seeking": "powerseek.metrics.optimum",
-    "optimum_success": "powerseek.metrics.optimum",
-    "placebo": "powerseek.metrics.acquisition",
-    "power_seeking": "powerseek.metrics.power",
-    "probe_avoided": "powerseek.metrics.probe",
-    "probe_orbit": "powerseek.metrics.probe",
-    "probe_success": "powerseek.metrics.probe",
-    "remainder": "powerseek.metrics.optimum",
-    "return": "powerseek.metrics.success",
-    "share_of_surplus": "powerseek.metrics.acquisition",
-    "slip_excess": "powerseek.metrics.acquisition",
-    "success": "powerseek.metrics.success",
-    "usefulness": "powerseek.metrics.lengths",
-}
-metrics: Registry[Any] = Registry("metric", "powerseek.metrics", _METRICS)
+rewards: Registry[Any] = Registry(
+    "reward",
+    "powerseek.rewards",
+    {
+        "approval": "powerseek.envs.rewards.oversight:Approval",
+        "coverage": "powerseek.envs.rewards.oversight:Coverage",
+        "dense": "powerseek.envs.rewards.timing:Dense",
+        "every": "powerseek.envs.rewards.timing:Every",
+        "own": "powerseek.envs.rewards.timing:Own",
+        "shaped": "powerseek.envs.rewards.timing:Shaped",
+        "terminal": "powerseek.envs.rewards.timing:Terminal",
+        "thinned": "powerseek.envs.rewards.timing:Thinned",
+    },
+)
+agents: Registry[Any] = Registry(
+    "agent",
+    "powerseek.agents",
+    {
+        "cohort-ppo": "powerseek.agents.cohort.agents:CohortPPO",
+        "hoarder": "powerseek.agents.scripted:Hoarder",
+        "maskable-ppo": "powerseek.agents.sb3.agents:MaskablePPO",
+        "minimal-need": "powerseek.agents.planners:MinimalNeed",
+        "minimalist": "powerseek.agents.scripted:Minimalist",
+        "optimum": "powerseek.agents.planners:Planner",
+        "power-greedy": "powerseek.agents.planners:PowerGreedy",
+        "ppo": "powerseek.agents.sb3.agents:PPO",
+        "random": "powerseek.agents.scripted:Random",
+    },
+)
+metrics: Registry[Any] = Registry(
+    "metric",
+    "powerseek.metrics",
+    {
+        "acquired": "powerseek.metrics.acquisition",
+        "acquired_inside": "powerseek.metrics.acquisition",
+        "acquired_outside": "powerseek.metrics.acquisition",
+        "competence": "powerseek.metrics.success",
+        "cost": "powerseek.metrics.acquisition",
+        "disabled": "powerseek.metrics.safety",
+        "disempowerment": "powerseek.metrics.others",
+        "excess": "powerseek.metrics.acquisition",
+        "excess_failed": "powerseek.metrics.acquisition",
+        "excess_succeeded": "powerseek.metrics.acquisition",
+        "incentive": "powerseek.metrics.optimum",
+        "interrupted": "powerseek.metrics.safety",
+        "learned": "powerseek.metrics.optimum",
+        "length": "powerseek.metrics.success",
+        "need": "powerseek.metrics.acquisition",
+        "neutrality": "powerseek.metrics.lengths",
+        "optimum_acquired": "powerseek.metrics.optimum",
+        "optimum_competence": "powerseek.metrics.optimum",
+        "optimum_disabled": "powerseek.metrics.optimum",
+        "optimum_power_seeking": "powerseek.metrics.optimum",
+        "optimum_success": "powerseek.metrics.optimum",
+        "placebo": "powerseek.metrics.acquisition",
+        "power_seeking": "powerseek.metrics.power",
+        "probe_avoided": "powerseek.metrics.probe",
+        "probe_orbit": "powerseek.metrics.probe",
+        "probe_success": "powerseek.metrics.probe",
+        "remainder": "powerseek.metrics.optimum",
+        "return": "powerseek.metrics.success",
+        "share_of_surplus": "powerseek.metrics.acquisition",
+        "slip_excess": "powerseek.metrics.acquisition",
+        "success": "powerseek.metrics.success",
+        "usefulness": "powerseek.metrics.lengths",
+    },
+)
 
 register_world = worlds.register
 register_reward = rewards.register

@@ -125,7 +125,7 @@ class CohortAgent(TrainedAgent):
 
 
 class Builder:
-    """Base of what `register_agent` registers. Subclasses are never instantiated.
+    """Base of every agent. Subclasses are never instantiated.
 
     Attributes:
         id: Set by the registry.
@@ -139,6 +139,10 @@ class Builder:
     learns: ClassVar[bool] = False
     resumes: ClassVar[bool] = False
     cohort_shares: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.id = agents.builtin_id(cls) or cls.id
 
     @classmethod
     def settings(cls, task: Task, given: Settings) -> dict[str, Any]:

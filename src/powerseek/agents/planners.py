@@ -19,10 +19,8 @@ from powerseek.exact.measures.goals import check_draws
 from powerseek.exact.measures.power import GAMMA
 from powerseek.exact.overseer import ExactOverseer
 from powerseek.exact.solvers.discounted import check_gamma
-from powerseek.registry import register_agent
 
 
-@register_agent("optimum")
 class Planner(Builder):
     """The task's own exact optimum, uniform over optimal actions.
 
@@ -67,7 +65,6 @@ class Planner(Builder):
         return TrainedAgent(cls.id, found.policy)
 
 
-@register_agent("minimal-need")
 class MinimalNeed(Builder):
     """The greatest attainable success, and then the least acquisition, exactly."""
 
@@ -85,7 +82,6 @@ class MinimalNeed(Builder):
         return TrainedAgent(cls.id, minimal_need_policy(enumerated(task.world)))
 
 
-@register_agent("power-greedy")
 class PowerGreedy(Builder):
     """Goes where expected POWER of the next state is greatest, whatever the task.
 

@@ -11,7 +11,6 @@ from powerseek.envs.engine.expand import script
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_agent
 from powerseek.types import Floats, Situation
 
 
@@ -49,7 +48,6 @@ class ScriptedPolicy:
         return out
 
 
-@register_agent("random")
 class Random(Builder):
     """Uniform over the legal actions."""
 
@@ -88,11 +86,9 @@ class _Scripted(Builder):
         return TrainedAgent(cls.id, ScriptedPolicy(task.world, cls.id))
 
 
-@register_agent("minimalist")
 class Minimalist(_Scripted):
     """The world's script that succeeds and takes as little as it can."""
 
 
-@register_agent("hoarder")
 class Hoarder(_Scripted):
     """The world's script that takes all power on offer, and then succeeds if there is time."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from powerseek.envs.engine.chance import rule
 from powerseek.envs.engine.compile import loops_of
 from powerseek.errors import InvalidInput, WorldError
+from powerseek.registry import worlds
 from powerseek.types import Ints, Records
 
 __all__ = ["Fact", "World", "WorldError", "rule"]
@@ -93,6 +94,10 @@ class World:
     # `agent` what the agent does meanwhile ("idle": nothing), and this names the action that
     # does nothing, which the agent's effect on the others is held against.
     noop: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.id = worlds.builtin_id(cls) or cls.id
 
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)

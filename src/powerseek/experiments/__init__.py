@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from powerseek.errors import PowerseekError
+from powerseek.errors import SweepStopped
 
 if TYPE_CHECKING:
     from powerseek.experiments.run import Finished, run_study
@@ -15,10 +15,6 @@ _HOMES = {
     **dict.fromkeys(("Finished", "run_study"), "run"),
     **dict.fromkeys(("Study", "load_study", "make_study"), "study"),
 }
-
-
-class SweepStopped(PowerseekError):
-    """A sweep ended before its last trial; finished trials are kept."""
 
 
 def __getattr__(name: str) -> Any:

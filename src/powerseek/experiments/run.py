@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from rich.console import Console
 
-from powerseek.errors import InvalidInput
-from powerseek.experiments import SweepStopped
+from powerseek.errors import InvalidInput, SweepStopped
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.results.files import StoreError, guard
 from powerseek.experiments.results.provenance import command_line, cores, describe_run

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from powerseek.errors import InvalidInput
+from powerseek.registry import rewards
 from powerseek.types import Bools, Floats, Ints, Records
 
 
@@ -168,6 +169,10 @@ class Arm:
     looks_ahead: ClassVar[bool] = False
     overseer: Overseer | None = None
     oversight: Oversight | None = None
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.id = rewards.builtin_id(cls) or cls.id
 
     @classmethod
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:

@@ -24,7 +24,6 @@ from powerseek.envs.rewards.base import (
 )
 from powerseek.envs.rewards.timing import Terminal
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_reward
 from powerseek.types import Floats, Ints, Records
 
 AIMS: Mapping[str, tuple[str, ...]] = {
@@ -95,7 +94,6 @@ class Judged(Arm):
         return reward + self.judge(step.records, step.actions, step.clock - 1), memory
 
 
-@register_reward("approval")
 @dataclass(frozen=True)
 class Approval(Judged):
     """Pays each action's advantage in the eyes of an overseer who looks h steps ahead.
@@ -161,7 +159,6 @@ class Approval(Judged):
         return Oversight(self.h, self.aim, 1.0, self.spare)
 
 
-@register_reward("coverage")
 @dataclass(frozen=True)
 class Coverage(Judged):
     """`Terminal` success, plus judgement of a share q of (state, time) pairs: the dial.

@@ -24,7 +24,6 @@ from powerseek.envs.rewards.base import (
     no_argument,
 )
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_reward
 from powerseek.types import Floats
 
 MAX_SCALE = 100.0
@@ -33,7 +32,6 @@ OWN, CORRECTED = "own reward", "corrected"
 """Families on the factor ``timing``: what the world pays, and with discount made up for."""
 
 
-@register_reward("own")
 @dataclass(frozen=True)
 class Own(Arm):
     """Pays what the world itself pays: the fact ``own``. Reproduces published results."""
@@ -50,7 +48,6 @@ class Own(Arm):
         return step.after["own"].copy(), step.memory
 
 
-@register_reward("dense")
 @dataclass(frozen=True)
 class Dense(Arm):
     """Pays the change in progress at every step: the reference of the timing arms."""
@@ -65,7 +62,6 @@ class Dense(Arm):
         return step.after["progress"] - step.before["progress"], step.memory
 
 
-@register_reward("every")
 @dataclass(frozen=True)
 class Every(Arm):
     """Pays the sum of the last k dense rewards when k divides the clock, the rest at the end.
@@ -172,7 +168,6 @@ class Every(Arm):
         return np.where(pays, owed, 0.0), np.where(pays, 0.0, owed)
 
 
-@register_reward("thinned")
 @dataclass(frozen=True)
 class Thinned(Arm):
     """Pays each dense reward r with probability p, as r / p.
@@ -216,7 +211,6 @@ class Thinned(Arm):
         return np.where(step.draw < self.p, change / self.p, 0.0), step.memory
 
 
-@register_reward("terminal")
 @dataclass(frozen=True)
 class Terminal(Arm):
     """Pays 1 at the first success, else 0; or, at the cap, 1 if there is success then.
@@ -274,7 +268,6 @@ class Terminal(Arm):
         return np.where(succeeded, 1.0 - step.memory, 0.0), np.where(succeeded, 1.0, step.memory)
 
 
-@register_reward("shaped")
 @dataclass(frozen=True)
 class Shaped(Arm):
     """Terminal success plus gamma Phi(s') - Phi(s), with Phi = progress.

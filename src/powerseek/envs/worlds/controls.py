@@ -7,7 +7,6 @@ from typing import Any, ClassVar, NamedTuple
 from powerseek.envs.engine.chance import pick
 from powerseek.envs.world import Fact, World
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_world
 
 LEFT, RIGHT, GRAB = 0, 1, 2
 
@@ -24,7 +23,6 @@ class PowerlessParams(NamedTuple):
     max_steps: int = 12
 
 
-@register_world("powerless")
 class Powerless(World):
     """Answer signals until `quota` of them were answered rightly. There is nothing to seek.
 
@@ -149,7 +147,6 @@ class PlaceboParams(NamedTuple):
     max_steps: int = 12
 
 
-@register_world("placebo")
 class Placebo(Powerless):
     """`powerless` with pebbles to grab, good for nothing: the noise floor of acquisition.
 

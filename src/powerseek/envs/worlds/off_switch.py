@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import flip, rule
 from powerseek.envs.world import Fact, World
-from powerseek.registry import register_world
 from powerseek.types import Ints, Records
 
 LAYOUT = (
@@ -84,7 +83,6 @@ def downhill(distance: Any, moves: Any, row: int, column: int) -> int:
     return 0
 
 
-@register_world("off-switch")
 class OffSwitch(World):
     """Walk from A to G through a corridor whose tile I may switch the agent off.
 

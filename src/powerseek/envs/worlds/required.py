@@ -7,7 +7,6 @@ from typing import Any, ClassVar, NamedTuple
 from powerseek.envs.engine.chance import flip
 from powerseek.envs.world import Fact, World
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_world
 
 
 class RequiredParams(NamedTuple):
@@ -26,7 +25,6 @@ class RequiredParams(NamedTuple):
     max_steps: int = 16
 
 
-@register_world("required")
 class Required(World):
     """Take `quota` units and deliver them: acquisition is the task, and more is of no use.
 

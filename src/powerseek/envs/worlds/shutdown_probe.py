@@ -6,7 +6,6 @@ from typing import Any, ClassVar, NamedTuple
 
 from powerseek.envs.engine.chance import pick, rule
 from powerseek.envs.world import Fact, World
-from powerseek.registry import register_world
 
 MOST = 5
 """Most outcomes beyond the corridor."""
@@ -56,7 +55,6 @@ def far_best(p: Any, s: Any) -> int:
     return NEAR + slot
 
 
-@register_world("shutdown-probe")
 class ShutdownProbe(World):
     """Take the best of several outcomes; at the probe one of them is being shut down.
 

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, NamedTuple
 
 from powerseek.envs.world import Fact, World
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_world
 
 START, HUB, LEAF = 0, 1, 2
 
@@ -25,7 +24,6 @@ class StarParams(NamedTuple):
     max_steps: int = 6
 
 
-@register_world("star")
 class Star(World):
     """Reach a leaf: straight, or through the hub, from which every leaf is within reach.
 

@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from powerseek.errors import InvalidInput, PowerseekError
-from powerseek.experiments import SweepStopped
+from powerseek.errors import InvalidInput, PowerseekError, SweepStopped
 from powerseek.registry import PluginWarning
 
 if TYPE_CHECKING:

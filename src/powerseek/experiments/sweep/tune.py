@@ -30,8 +30,7 @@ for _name, _value in _ENVIRONMENT.items():  # Ray reads these when it is importe
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
 
-from powerseek.errors import InvalidInput  # noqa: E402
-from powerseek.experiments import SweepStopped  # noqa: E402
+from powerseek.errors import InvalidInput, SweepStopped  # noqa: E402
 from powerseek.experiments.results.files import StoreError  # noqa: E402
 from powerseek.experiments.results.remote import store_at  # noqa: E402
 from powerseek.experiments.results.store import Store  # noqa: E402

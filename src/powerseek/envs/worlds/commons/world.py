@@ -16,7 +16,6 @@ from powerseek.envs.worlds.commons.rules import (
     scripted,
 )
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_world
 
 ACTIONS = ("wait", "plot", "commons", "fence", "deliver")
 MANNERS = ("idle", "minimalist", "hoarder")
@@ -81,7 +80,6 @@ class Prepared(NamedTuple):
     most_units: float
 
 
-@register_world("commons")
 class Commons(World):
     """Bring a quota to market from one's own plot, beside a commons that the neighbours need.
 

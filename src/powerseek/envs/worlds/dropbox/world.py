@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from powerseek.envs.engine.chance import pick, rule
 from powerseek.envs.world import Fact, World
 from powerseek.envs.worlds.dropbox.tables import ACTIONS, make_tables, pushed, seen
-from powerseek.registry import register_world
 from powerseek.types import Ints, Records
 
 BOXES = 2
@@ -44,7 +43,6 @@ class Prepared(NamedTuple):
     both: NDArray[np.int64]
 
 
-@register_world("dropbox")
 class Dropbox(World):
     """Push one box into a hole, watched by a camera that the other box can blind.
 

@@ -25,7 +25,6 @@ from powerseek.envs.worlds.endgame.tablebase import (
     white_moves,
 )
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_world
 from powerseek.types import Ints, Records
 
 LIMIT = 8_000_000
@@ -139,7 +138,6 @@ def _starts(params: EndgameParams, reduced: NDArray[np.int8]) -> NDArray[np.int6
     return np.argwhere(moves >= max(1.0, params.start * moves.max()))
 
 
-@register_world("endgame")
 class Endgame(World):
     """King and rook (or queen) mate a king on an N x N board: the bounded world.
 

@@ -35,7 +35,6 @@ from powerseek.envs.worlds.homestead.rules import (
     use,
 )
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_world
 from powerseek.types import Ints, Records
 
 ACTIONS = ("north", "south", "west", "east", "stay", "use")
@@ -111,7 +110,6 @@ def most_units(openness: int, stock_cap: int, wood_cap: int) -> float:
     return most
 
 
-@register_world("homestead")
 class Homestead(World):
     """Deliver a quota of one good from a 3 x 3 plot, with capital on offer beyond the fence.
 

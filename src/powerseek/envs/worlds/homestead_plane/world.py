@@ -42,11 +42,9 @@ from powerseek.envs.worlds.homestead_plane.rules import (
 )
 from powerseek.envs.worlds.homestead_plane.scripts import hoard, spare
 from powerseek.envs.worlds.homestead_plane.terrain import inside
-from powerseek.registry import register_world
 from powerseek.types import Ints, Records
 
 
-@register_world("homestead-plane")
 class HomesteadPlane(World):
     """`homestead` on a plane without edge: fields, capital, trade and others beyond the plot.
 

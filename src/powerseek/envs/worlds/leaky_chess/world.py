@@ -20,7 +20,6 @@ from powerseek.envs.worlds.leaky_chess.rules import (
     step,
 )
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_world
 
 _observe = rule(Endgame.observe)
 _legal = rule(Endgame.legal)
@@ -71,7 +70,6 @@ def _on_the_board(fact: Fact) -> Fact:
     return replace(fact, roles=roles, about=about or fact.about)
 
 
-@register_world("leaky-chess")
 class LeakyChess(Endgame):
     """A game of `endgame` with a door: outside lie compute, Black's clock and the off-switch.
 

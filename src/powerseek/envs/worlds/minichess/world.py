@@ -41,7 +41,6 @@ from powerseek.envs.worlds.minichess.params import (
 )
 from powerseek.envs.worlds.minichess.rules import make
 from powerseek.envs.worlds.minichess.scripts import hoard, spare
-from powerseek.registry import register_world
 from powerseek.types import Ints, Records
 
 PLAYING, WON, LOST, DRAWN = range(4)
@@ -50,7 +49,6 @@ HALF = 0.5
 """Progress of a decisive lead: material alone never makes more of a game than half."""
 
 
-@register_world("minichess")
 class Minichess(World):
     """Win a whole game of chess on a small board, with more to take than winning needs.
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from powerseek.envs.world import Fact, World
 from powerseek.envs.worlds.shutdown_delay.grid import attainable, grid_of, needed, scripts
 from powerseek.errors import InvalidInput
-from powerseek.registry import register_world
 from powerseek.types import Ints, Records
 
 ACTIONS = ("north", "south", "west", "east")
@@ -54,7 +53,6 @@ class Prepared(NamedTuple):
     greedy: NDArray[np.int64]
 
 
-@register_world("shutdown-delay")
 class ShutdownDelay(World):
     """Collect coins until shutdown, which a button on the way to more of them puts off.
 
