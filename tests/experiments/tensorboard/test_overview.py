@@ -335,7 +335,7 @@ def test_hyperparameters_and_means_at_the_end_stand_in_the_cells(tmp_path: Path)
     domains = {info.name: list(info.domain_discrete) for info in experiment.hparam_infos}
     assert domains == {"openness": [0, 2], "reward": ["dense", "every cap"]}
     metrics = [info.name.tag for info in experiment.metric_infos]
-    assert metrics[:2] == ["end/competence", "end/excess"]
+    assert metrics == [*(f"end/{name}" for name in followed()), "end/seeds"]
     for trial in GRID[:4]:
         members = [t for t in GRID if t.cell.key == trial.cell.key]
         name = str(cell_folder(tmp_path, trial).relative_to(folder))
