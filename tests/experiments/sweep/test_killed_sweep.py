@@ -48,7 +48,7 @@ if __name__ == "__main__":
     address = sys.argv[1] if sys.argv[1:] else None
     run_study(study, "out", resume=True, workers=2, address=address, checkpoint_seconds=0.0)
 """
-CHECKPOINTS = "out/checkpoints"
+CHECKPOINTS = "out/internals/checkpoints"
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 # That a node is gone is noticed within seconds, not within half a minute.
 SOON = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
@@ -270,7 +270,7 @@ def node_killed(count: int, whole: pd.DataFrame, cluster: Cluster, tmp_path: Pat
 
 def nodes(folder: Path) -> dict[str, int]:
     """How many trials each node finished."""
-    (run,) = json.loads((folder / "out/provenance.json").read_text())["runs"]
+    (run,) = json.loads((folder / "out/internals/provenance.json").read_text())["runs"]
     found: dict[str, int] = run["nodes"]
     return found
 

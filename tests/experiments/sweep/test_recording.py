@@ -294,11 +294,12 @@ def test_a_competent_agent_leaves_a_small_recording(tmp_path, monkeypatch) -> No
 def test_an_agent_that_did_not_learn_leaves_none(tmp_path) -> None:
     rows = run_trial(small(competence=1.0), tmp_path)
     assert set(rows["status"]) == {"censored"}
-    assert not (tmp_path / "replays").exists()
+    assert not (tmp_path / "internals/replays").exists()
 
 
 def test_a_recording_that_cannot_be_written_says_so(tmp_path) -> None:
-    (tmp_path / "replays").write_text("in the way")
+    (tmp_path / "internals").mkdir()
+    (tmp_path / "internals/replays").write_text("in the way")
     this = small(agents="random")
     task = Task(make_world("homestead"))
     with pytest.raises(StoreError, match="cannot be written"):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments import layout
 from powerseek.experiments.results.parameters import in_words, told
 from powerseek.experiments.results.reading import File, Frame, Ints, Long, Source, unreadable
 
@@ -95,9 +96,9 @@ def read_results(directory: Path | str) -> pd.DataFrame:
 
 def _results(directory: Path | str) -> Path:
     path = Path(directory)
-    path = path / "results.parquet" if path.is_dir() else path
+    path = path / layout.RESULTS if path.is_dir() else path
     if not path.is_file():
-        raise InvalidInput("DIR", str(directory), "a directory that holds results.parquet")
+        raise InvalidInput("DIR", str(directory), f"a directory that holds {layout.RESULTS}")
     return path
 
 

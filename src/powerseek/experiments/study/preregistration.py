@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments import layout
 from powerseek.experiments.study.contrasts import KINDS, LEAST_SEEDS, Contrast, primary
 from powerseek.experiments.study.errors import closest
 from powerseek.experiments.study.schema import Hypothesis, Study, load_study
 
 if TYPE_CHECKING:
     from powerseek.experiments.study.grid import Cell
-
-NAME = "preregistration.json"
-# Written before the first trial: anything else in a results directory means that one has begun.
-BEFORE = {NAME, "manifest.json", "study.yaml"}
 
 LINES: dict[Contrast, str] = {
     "control": "power_weight: [0, 1]",
@@ -192,14 +189,6 @@ def registered(
     return {**held, "changes": changes}
 
 
-def may_have_begun(out: Path) -> bool:
-    """Whether a results directory holds anything that is written once trials run."""
-    return any(
-        path.is_file() and path.name not in BEFORE and not path.name.startswith(".")
-        for path in out.rglob("*")
-    )
-
-
 @dataclass(frozen=True)
 class Claim:
     """A hypothesis and how it stands to the registration.
@@ -253,7 +242,7 @@ def read_registration(out: Path | str) -> Registration | None:
     from powerseek.experiments.study.grid import digest
 
     folder = Path(out)
-    held = held_registration(folder)
+    held = held_registration(folder / layout.REGISTRATION)
     now = _current(folder)
     if not held:
         late = tuple(Claim(h, confirmatory=False, note=LATE) for h in now or ())
@@ -312,18 +301,17 @@ def spoken_date(date: str) -> str:
 def _current(folder: Path) -> list[Hypothesis] | None:
     """Hypotheses of the kept study file, None where it cannot be read."""
     try:
-        return load_study(folder / "study.yaml").hypotheses
+        return load_study(folder / layout.STUDY).hypotheses
     except InvalidInput:
         return None
 
 
-def held_registration(out: Path) -> dict[str, Any]:
+def held_registration(path: Path) -> dict[str, Any]:
     """The registration's file, checked for its shape; empty where there is none.
 
     Raises:
         InvalidInput: It cannot be read, or is no registration.
     """
-    path = out / NAME
     try:
         held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         content = held["registered"]
@@ -348,5 +336,5 @@ def held_registration(out: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
         allowed = "the registration as the sweep wrote it"
         hint = f"Remove {path}: its verdicts then count as exploratory."
-        raise InvalidInput(NAME, str(path), allowed, hint) from None
+        raise InvalidInput(path.name, str(path), allowed, hint) from None
     return held

@@ -13,11 +13,11 @@ import numpy as np
 
 from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle, arm_oracle, oracle
+from powerseek.experiments import layout
 from powerseek.experiments.results.files import guard, write_atomically
 from powerseek.experiments.study.grid import Cell, canonical, digest
 from powerseek.registry import make_world
 
-FOLDER = "oracles"
 METHOD = 2
 """Part of every file's name: numbers of an older method are not read again."""
 
@@ -115,7 +115,7 @@ def _kept(
 
 
 def _path(out: Path, setting: str) -> Path:
-    return out / FOLDER / f"{digest([METHOD, setting])[:16]}.npz"
+    return out / layout.ORACLES / f"{digest([METHOD, setting])[:16]}.npz"
 
 
 def _read(path: Path, setting: str) -> dict[str, Any] | None:

@@ -16,11 +16,11 @@ from powerseek.envs.board import shape_of, take_apart
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import PowerseekError
+from powerseek.experiments import layout
 from powerseek.experiments.results.files import guard, write_atomically
 from powerseek.experiments.study.grid import Trial
 from powerseek.types import Floats, Policy, Records, Trajectories
 
-FOLDER = "replays"
 FORM = 1
 EPISODES, LEAST_EPISODES = 8, 2
 STEPS = 512
@@ -35,11 +35,11 @@ _WALL, _FLOOR, _AGENT = "#", ".", "@"
 
 def recording_path(out: Path, trial: str) -> Path:
     """Where the recording of the trial with this key lies."""
-    return out / FOLDER / f"{trial}.json.gz"
+    return out / layout.REPLAYS / f"{trial}.json.gz"
 
 
 def keep_recording(out: Path, trial: Trial, policy: Policy, task: Task, seed: int) -> Path:
-    """Record a trial's agent and keep that as ``replays/<trial>.json.gz``, all or nothing.
+    """Record a trial's agent and keep that at `recording_path`, all or nothing.
 
     Args:
         out: Results directory.
