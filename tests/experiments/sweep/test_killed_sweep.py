@@ -141,7 +141,7 @@ def test_a_trial_that_takes_two_workers_down_fails_and_those_behind_it_do_not(
     store.open(study(), grid(), resume=False)
     watch = Watch(grid(), store, Display(Tally(4, 0, 1), Console(quiet=True)))
     path = checkpoint_path(store.out, grid()[1])
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.touch()
     first = store.trials / f"{grid()[0].key}.parquet"
     first.touch()  # kept, but its worker died before it could say so
