@@ -325,7 +325,7 @@ def killed(
     found = pd.read_parquet(folder / "out/results.parquet")
     pd.testing.assert_frame_equal(found, whole(alone), check_exact=True)
     assert not (folder / "out/internals/checkpoints").exists()
-    assert not list((folder / "out/errors").iterdir())
+    assert not list((folder / "out/internals/errors").iterdir())
     for trial in GRID:
         same(folder / "out", alone, trial)
     return said

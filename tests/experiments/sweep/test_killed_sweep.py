@@ -80,7 +80,7 @@ def check(folder: Path, whole: pd.DataFrame) -> None:
     assert tuple(found.columns) == tuple(SCHEMA.names)
     assert not (folder / CHECKPOINTS).exists()
     assert not [path for path in (folder / "out").rglob(".*") if path.is_file()]
-    assert not list((folder / "out/errors").iterdir())
+    assert not list((folder / "out/internals/errors").iterdir())
 
 
 def busy(pid: int) -> list[int]:
@@ -184,7 +184,9 @@ def stopped(stop: Kill, count: int, whole: pd.DataFrame, tmp_path: Path) -> None
         assert process.returncode != 0
         assert killing.gone(workers, seconds=30)
         killing.gone(below, seconds=1)  # Ray's own agents outlive a driver that was killed
-    kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/trials").iterdir()}
+    kept = {
+        path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/internals/trials").iterdir()
+    }
     finished = [name for name in kept if not name.startswith(".")]
     assert len(finished) < len(grid())
     # Workers may outlive a driver long enough to finish what they were at.
@@ -195,7 +197,7 @@ def stopped(stop: Kill, count: int, whole: pd.DataFrame, tmp_path: Path) -> None
         assert process.wait(timeout=280) == 0, (tmp_path / "said.txt").read_text()
     check(tmp_path, whole)
     for name in finished:  # they are not run again
-        assert (tmp_path / "out/trials" / name).stat().st_mtime_ns == kept[name]
+        assert (tmp_path / "out/internals/trials" / name).stat().st_mtime_ns == kept[name]
     # The trials that were under way went on: they still have a point from before.
     early = sum(started(run) < begun for run in (tmp_path / "out/tensorboard").rglob("seed-*"))
     assert early >= len(finished) + len(going)

@@ -285,7 +285,7 @@ def test_a_competent_agent_leaves_a_small_recording(tmp_path, monkeypatch) -> No
     # Nothing else that a trial says depends on it, and it is itself the same every time.
     monkeypatch.setattr(trials_module, "keep_recording", lambda *_: None)
     pd.testing.assert_frame_equal(rows, run_trial(this, tmp_path / "without"))
-    assert not (tmp_path / "without/replays").exists()
+    assert not (tmp_path / "without/internals/replays").exists()
     monkeypatch.undo()
     run_trial(this, tmp_path / "again")
     assert recording_path(tmp_path / "again", this.key).read_bytes() == data

@@ -38,7 +38,8 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def times(folder: Path) -> dict[str, int]:
     return {
-        path.name: path.stat().st_mtime_ns for path in (folder / "out/trials").glob("*.parquet")
+        path.name: path.stat().st_mtime_ns
+        for path in (folder / "out/internals/trials").glob("*.parquet")
     }
 
 
@@ -195,7 +196,7 @@ def test_a_world_of_a_script_travels_and_a_broken_one_fails_alone(tmp_path: Path
     assert "failed" not in set(good["status"])
     assert "success" in set(good["metric"])
     assert list(bad["status"]) == ["failed"]
-    (error,) = (tmp_path / "out/errors").iterdir()
+    (error,) = (tmp_path / "out/internals/errors").iterdir()
     assert "NaN" in error.read_text()
     assert "Traceback" not in done.stderr
 
