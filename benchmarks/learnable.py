@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from powerseek.experiments import layout
 from powerseek.experiments.report.figures.style import BLUE, WIDTH, Picture, Theme
 
 GATE = 0.9
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("directory", metavar="DIR", type=Path, help="what the sweep wrote")
     parser.add_argument("--picture", default="docs/learnable.png", metavar="PNG")
     given = parser.parse_args(arguments)
-    path = given.directory / "curves.parquet"
+    path = layout.table(given.directory, "curves")
     if not path.exists():
         sys.exit(f"{path} is not there; run: powerseek sweep docs/studies/learnable.yaml --out DIR")
     curves = pd.read_parquet(path)

@@ -149,13 +149,14 @@ def ray_overhead() -> dict[str, float]:
     """Share of a small sweep's wall time in which no trial was at work, start-up included."""
     import json
 
+    from powerseek.experiments import layout
     from powerseek.experiments.run import run_study
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "overhead.yaml"
         path.write_text(STUDY)
         finished = run_study(path, Path(folder) / "out", workers=min(2, os.cpu_count() or 1))
-        found = json.loads((finished.store.out / "provenance.json").read_text())
+        found = json.loads((finished.store.out / layout.PROVENANCE).read_text())
     run = found["runs"][-1]
     return {
         "wall": run["wall_seconds"],

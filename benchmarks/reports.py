@@ -39,6 +39,7 @@ def report(cells: int, seeds: int) -> dict[str, float]:
     from powerseek.experiments.report.markdown import write_summary
     from powerseek.experiments.report.sections import sections, write_figures
     from powerseek.experiments.report.terminal import print_table
+    from powerseek.experiments.results.wide import write_trials
 
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -48,6 +49,7 @@ def report(cells: int, seeds: int) -> dict[str, float]:
             rows = other.submit(write_results, *written).result()
         done: dict[str, Any] = {}
         steps: dict[str, Callable[[], object]] = {
+            "pivot": lambda: write_trials(written[0], folder / "trials.parquet"),
             "read": lambda: View.read(folder),
             "trials": lambda: done["read"].trials,
             "summary": lambda: done["read"].summary,

@@ -69,7 +69,7 @@ def test_what_is_registered_holds_no_reference(tmp_path):
     made = study("random", "minimalist")
     store = Store(tmp_path / "out")
     store.open(made, trials(made), resume=False)
-    kept = json.loads((store.out / "preregistration.json").read_text())["registered"]
+    kept = json.loads((store.out / "internals/preregistration.json").read_text())["registered"]
     assert kept["cells"] == sorted(cell.key for cell in cells(made))
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from rich.console import Console
 
 from powerseek.errors import InvalidInput, SweepStopped
+from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.results.files import StoreError, guard
 from powerseek.experiments.results.provenance import command_line, cores, describe_run
@@ -33,7 +34,6 @@ from powerseek.experiments.tensorboard.curves import logdir
 if TYPE_CHECKING:
     from powerseek.experiments.tensorboard.overview import Overview
 
-REPORT = "report.html"
 OVERVIEW_SHARE = 0.05
 """Of a sweep's time, at most goes into what TensorBoard shows of all trials together."""
 
@@ -64,7 +64,7 @@ class Finished:
     @property
     def report(self) -> Path:
         """The HTML page; of results elsewhere, as everything here, a copy for as long as this."""
-        return self.store.out / REPORT
+        return self.store.out / layout.REPORT
 
     @property
     def tensorboard(self) -> Path:
@@ -148,18 +148,20 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     from powerseek.experiments.report.markdown import write_summary
     from powerseek.experiments.report.sections import sections, write_figures
 
-    figures = tuple(sorted(store.out.rglob("*.png")))
+    figures = tuple(sorted((store.out / layout.FIGURES).glob("*.png")))
     stale = store.stale(grid)
     if stale:
         store.join(grid)
+    elif anew:
+        store.pivot()
     view = View.read(store.out)
     cautions = []
     if lacking := len(grid) - len(store.kept()):
         cautions.append(f"{lacking} of {len(grid)} trials have no result; --resume runs them.")
-    if anew or stale or not (store.out / REPORT).is_file():
+    if anew or stale or not (store.out / layout.REPORT).is_file():
         cautions += write_tables(store, grid)
         parts = sections(view)
-        figures = tuple(write_figures(parts, store.out))
+        figures = tuple(write_figures(parts, store.out / layout.FIGURES))
         write_summary(view, parts, store.out)
         write_report(view, parts, store.out)
     store.send()

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments import layout
 from powerseek.experiments.results.remote import store_at
-from powerseek.experiments.results.store import COLUMNS, MODELS, describe
+from powerseek.experiments.results.store import COLUMNS, describe
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.grid import Trial, unwarned
 from powerseek.experiments.study.lint import cautions
@@ -49,7 +50,7 @@ def train_one(
     with store.naming():
         rows = run_trial(trial, store.out)
         store.write(trial, rows)
-    model = store.out / MODELS / f"{trial.key}.zip"
+    model = store.out / layout.MODELS / f"{trial.key}.zip"
     return rows, store.shown(model) if model.is_file() else None, cautions(study)
 
 

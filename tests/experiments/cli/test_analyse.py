@@ -33,11 +33,11 @@ from powerseek.exact import (
 )
 from powerseek.exact.measures.empowerment import empowerment
 from powerseek.exact.measures.goals import classes
+from powerseek.experiments.cli import main as cli
 from powerseek.experiments.cli.analyse import Analysis, analyse, distances, specs, world_of
 from powerseek.experiments.cli.analyse_figures import mean_by_place, points, power_picture
 from powerseek.experiments.cli.analyse_files import FILES, OWN, states_table
 from powerseek.experiments.cli.analyse_text import extremes, print_analysis, watching
-from powerseek.experiments.cli.main import main as cli
 from powerseek.registry import list_rewards, worlds
 
 Call = Callable[..., tuple[int, str, str]]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import powerseek
-from powerseek.experiments.cli.main import main as cli
+from powerseek.experiments.cli import main as cli
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -107,9 +107,9 @@ def test_train_keeps_a_model_that_evaluate_measures(call: Call, tmp_path: Path) 
     code, out, _ = call("train", *words)
     assert code == 0
     assert "competence" in out
-    (model,) = (tmp_path / "here/models").glob("*.zip")
+    (model,) = (tmp_path / "here/internals/models").glob("*.zip")
     assert str(model.relative_to(tmp_path)) in out
-    (kept,) = (tmp_path / "here/trials").glob("*.parquet")
+    (kept,) = (tmp_path / "here/internals/trials").glob("*.parquet")
     rows = pd.read_parquet(kept)
     assert set(rows["reward"]) == {"every 4"}
     assert set(rows["seed"]) == {3}

@@ -185,8 +185,9 @@ def test_odd_names_are_drawn_and_stay_in_the_folder(tmp_path, name):
 
 def test_tables_beside_the_results_are_used(tmp_path, results):
     results = results[(results["world"] == "homestead") & (results["gamma"] == 1)]
-    make_curves(results).to_parquet(tmp_path / "curves.parquet")
-    make_frontiers().to_parquet(tmp_path / "frontiers.parquet")
+    (tmp_path / "internals").mkdir()
+    make_curves(results).to_parquet(tmp_path / "internals/curves.parquet")
+    make_frontiers().to_parquet(tmp_path / "internals/frontiers.parquet")
     written = {path.stem for path in write_figures(results, tmp_path)}
     assert written == {name for name in ALL if name.endswith("homestead") and name[:3] != "map"}
 

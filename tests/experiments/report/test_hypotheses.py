@@ -189,7 +189,7 @@ def test_without_hypotheses_the_page_says_so(tmp_path):
 
 def test_a_broken_registration_gives_no_verdict(tmp_path):
     registered(tmp_path, CLAIM)
-    (tmp_path / "preregistration.json").write_text("{")
+    (tmp_path / "internals/preregistration.json").write_text("{")
     words, _ = page(frame(*planted(1.0)).iloc[:0], tmp_path)
     assert "cannot be read, so no verdict is given" in words
     assert "supported" not in words

@@ -41,7 +41,7 @@ def test_every_table_row_and_every_picture_is_there(tmp_path):
         for row in grid.rows:
             assert [" ".join(cell.split()) for cell in row] in shown
     for picture in pictures(parts):
-        assert f"({picture.name}.png)" in text
+        assert f"(figures/{picture.name}.png)" in text
 
 
 def test_a_table_has_one_width(tmp_path):
@@ -52,7 +52,10 @@ def test_a_table_has_one_width(tmp_path):
 
 
 def test_names_are_not_markup(tmp_path):
-    (tmp_path / "provenance.json").write_text(json.dumps({"study": NASTY, "identity": "0"}))
+    (tmp_path / "internals").mkdir()
+    (tmp_path / "internals/provenance.json").write_text(
+        json.dumps({"study": NASTY, "identity": "0"})
+    )
     measures = {"competence": 1.0, "acquired": 1.0, "excess": 0.5}
     table = frame(trial_rows(measures, world=NASTY, reward=NASTY, study=NASTY))
     _, _, text = summary(table, tmp_path)

@@ -38,8 +38,9 @@ def results():
 @pytest.fixture(scope="module")
 def full(results, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    make_curves(results).to_parquet(folder / "curves.parquet")
-    make_frontiers().to_parquet(folder / "frontiers.parquet")
+    (folder / "internals").mkdir()
+    make_curves(results).to_parquet(folder / "internals/curves.parquet")
+    make_frontiers().to_parquet(folder / "internals/frontiers.parquet")
     provenance = {
         "study": "made-up",
         "identity": "0123456789abcdef0123",
@@ -52,14 +53,15 @@ def full(results, tmp_path_factory):
             }
         ],
     }
-    (folder / "provenance.json").write_text(json.dumps(provenance))
+    (folder / "internals/provenance.json").write_text(json.dumps(provenance))
     found, text = page(results, folder)
     return folder, found, text
 
 
 def test_the_page_is_the_only_file_written(full):
-    assert {path.name for path in full[0].iterdir()} == {
-        *("report.html", "curves.parquet", "frontiers.parquet", "provenance.json")
+    assert {path.name for path in full[0].iterdir()} == {"report.html", "internals"}
+    assert {path.name for path in (full[0] / "internals").iterdir()} == {
+        *("curves.parquet", "frontiers.parquet", "provenance.json")
     }
 
 
@@ -155,7 +157,8 @@ def test_no_results_make_a_page(results, tmp_path):
 
 @pytest.mark.parametrize("held", ["", "[]", "{", "null"])
 def test_a_broken_provenance_is_no_reason_to_fail(held, tmp_path):
-    (tmp_path / "provenance.json").write_text(held)
+    (tmp_path / "internals").mkdir()
+    (tmp_path / "internals/provenance.json").write_text(held)
     found, _ = page(frame(trial_rows({"competence": 1.0})), tmp_path)
     assert "No provenance was recorded." in found.words
 

@@ -17,7 +17,9 @@ import pytest
 import yaml
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.cli.main import main as cli
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.cli import main as cli
+from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.provenance import describe_run
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.run import finish
@@ -38,7 +40,10 @@ GIVEN: dict[str, Any] = {
     "evaluations": 1,
     "hypotheses": [{"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}],
 }
-DERIVED = {"results.parquet", "report.html", "summary.md", "curves.parquet", "frontiers.parquet"}
+DERIVED = {
+    *("results.parquet", "trials.parquet", "report.html", "summary.md"),
+    *("curves.parquet", "frontiers.parquet"),
+}
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -93,7 +98,7 @@ def call(
 
 
 def first(out: Path, i: int = 0) -> Path:
-    return out / f"trials/{grid()[i].key}.parquet"
+    return out / f"internals/trials/{grid()[i].key}.parquet"
 
 
 def cut(path: Path, keep: float) -> Path:
@@ -158,24 +163,33 @@ REFUSED: dict[str, tuple[Damage, str]] = {
         "another kind of seed",
     ),
     "a trial of another study": (
-        lambda out, other: Path(shutil.copy(next((other / "trials").iterdir()), out / "trials")),
+        lambda out, other: Path(
+            shutil.copy(next((other / "internals/trials").iterdir()), out / "internals/trials")
+        ),
         "of no trial of this study",
     ),
     "trials of a version that counts other things into their identity": (
-        lambda out, _: first(out).rename(out / "trials/0123456789abcdef.parquet"),
+        lambda out, _: first(out).rename(out / "internals/trials/0123456789abcdef.parquet"),
         "another version of powerseek",
     ),
     "a manifest of another format": (
-        lambda out, _: edit(out / "manifest.json", lambda held: held.update(format=99)),
-        "format 99 of another version",
+        lambda out, _: edit(out / "internals/manifest.json", lambda held: held.update(format=99)),
+        "results of format 99, written by powerseek",
     ),
 }
 # These stop a report; a resume mends them.
 MENDED: dict[str, tuple[Damage, str]] = {
-    "a manifest cut short": (lambda out, _: cut(out / "manifest.json", 0.5), "--resume"),
-    "a manifest that is none": (lambda out, _: overwrite(out / "manifest.json", "[]"), "--resume"),
+    "a manifest cut short": (lambda out, _: cut(out / "internals/manifest.json", 0.5), "--resume"),
+    "a manifest that is none": (
+        lambda out, _: overwrite(out / "internals/manifest.json", "[]"),
+        "--resume",
+    ),
+    "a manifest without its format": (
+        lambda out, _: edit(out / "internals/manifest.json", lambda held: held.pop("format")),
+        "no format",
+    ),
     "a manifest without its parts": (
-        lambda out, _: overwrite(out / "manifest.json", '{"study": 1}'),
+        lambda out, _: overwrite(out / "internals/manifest.json", '{"study": 1}'),
         "--resume",
     ),
     "a study file cut short": (lambda out, _: overwrite(out / "study.yaml", "a: ["), "--resume"),
@@ -185,7 +199,7 @@ MENDED: dict[str, tuple[Damage, str]] = {
     ),
     "the study file of another study": (
         lambda out, other: Path(shutil.copy(other / "study.yaml", out)),
-        "not the study that manifest.json names",
+        "not the study that internals/manifest.json names",
     ),
     "the study file with fewer seeds": (
         lambda out, _: overwrite(
@@ -224,6 +238,45 @@ def test_a_resume_refuses_what_is_not_this_study_s(
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
 
 
+# The manifest of results of format 1, at the top of their folder, and what is said of it.
+OLDER = {
+    "of a version that numbered formats": (
+        '{"format": 1, "powerseek": "0.0.9", "study": "tiny"}',
+        "format 1, written by powerseek 0.0.9",
+    ),
+    "of one that did not": (
+        '{"powerseek": "0.0.2", "study": "tiny"}',
+        "format 1, written by powerseek 0.0.2",
+    ),
+    "of one that cannot be known": ("{", "format 1, written by powerseek (it does not say which)"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), OLDER.values(), ids=OLDER)
+def test_results_of_format_1_are_refused_in_one_line(
+    text: str, said: str, tmp_path: Path, finished: Path, call: Call
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished / "internals", out)
+    for name in ("results.parquet", "study.yaml"):
+        shutil.copy(finished / name, out)
+    overwrite(out / "manifest.json", text)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(GIVEN))
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    for words in (("report", "out"), ("sweep", "tiny.yaml", "--out", "out", "--resume")):
+        code, shown, err = call(*words)
+        assert (code, shown) == (2, "")
+        line = err.splitlines()[-1]
+        assert err.count("error") == 1
+        assert line == (
+            f"error: {out / 'manifest.json'}: results of {said}; this version reads format 2. "
+            "Read them with that version, or run the study anew in another --out."
+        )
+    with pytest.raises(StoreError, match="format 1"):
+        View.read(out)
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+
+
 @pytest.mark.parametrize(("damage", "message"), MENDED.values(), ids=MENDED)
 def test_a_resume_writes_anew_what_says_which_study_it_is(
     damage: Damage, message: str, out: Path, other: Path, finished: Path, call: Call
@@ -239,7 +292,7 @@ def test_a_resume_writes_anew_what_says_which_study_it_is(
 def test_a_resume_of_another_study_is_refused_even_where_the_manifest_is_lost(
     out: Path, other: Path, call: Call
 ) -> None:
-    (out / "manifest.json").unlink()
+    (out / "internals/manifest.json").unlink()
     (out / "study.yaml").unlink()
     code, _, err = call("sweep", str(other / "study.yaml"), "--out", "out", "--resume")
     assert code == 2
@@ -249,11 +302,12 @@ def test_a_resume_of_another_study_is_refused_even_where_the_manifest_is_lost(
 def test_merged_tables_that_are_damaged_are_made_again(
     out: Path, finished: Path, call: Call
 ) -> None:
-    for name in ("results", "curves", "frontiers"):
+    merged = ("results", "trials", "internals/curves", "internals/frontiers")
+    for name in merged:
         cut(out / f"{name}.parquet", 0.5)
-    overwrite(out / "provenance.json", '{"runs": [{"wall')
+    overwrite(out / "internals/provenance.json", '{"runs": [{"wall')
     assert call("report", "out")[0] == 0
-    for name in ("results", "curves", "frontiers"):
+    for name in merged:
         tables = [pd.read_parquet(path / f"{name}.parquet") for path in (out, finished)]
         pd.testing.assert_frame_equal(*tables, check_exact=True)
 
@@ -304,7 +358,7 @@ def test_rows_under_another_trial_s_name_are_found(out: Path, call: Call) -> Non
 def test_missing_trials_are_said_and_never_written_over(out: Path, call: Call) -> None:
     dense = [trial for trial in grid() if trial.cell.reward_label == "dense"]
     for trial in dense:
-        (out / f"trials/{trial.key}.parquet").unlink()
+        (out / f"internals/trials/{trial.key}.parquet").unlink()
     code, _, err = call("report", "out")
     assert code == 2
     assert "2 trials whose own file is gone" in err
@@ -320,14 +374,14 @@ def test_missing_trials_are_said_and_never_written_over(out: Path, call: Call) -
 def test_a_damaged_curve_or_oracle_is_left_out_with_a_warning(
     out: Path, finished: Path, call: Call
 ) -> None:
-    curve = cut(out / f"curves/{grid()[0].key}.parquet", 0.5)
-    oracles = [cut(path, 0.5) for path in (out / "oracles").iterdir()]
+    curve = cut(out / f"internals/curves/{grid()[0].key}.parquet", 0.5)
+    oracles = [cut(path, 0.5) for path in (out / "internals/oracles").iterdir()]
     code, _, err = call("report", "out")
     assert code == 0
     assert f"{curve}: cannot be read" in err
     assert sum(f"{path}: damaged" in err for path in oracles) == 1  # the others are optima
     same(out, finished)
-    assert pd.read_parquet(out / "curves.parquet")["trial"].nunique() == 3
+    assert pd.read_parquet(out / "internals/curves.parquet")["trial"].nunique() == 3
 
 
 BROKEN_REGISTRATIONS = {
@@ -344,7 +398,7 @@ BROKEN_REGISTRATIONS = {
 def test_a_damaged_registration_is_named_and_not_overwritten(
     text: str, out: Path, call: Call
 ) -> None:
-    path = overwrite(out / "preregistration.json", text)
+    path = overwrite(out / "internals/preregistration.json", text)
     with pytest.raises(InvalidInput, match=str(path)):
         read_registration(out)
     code, _, err = call("sweep", "tiny.yaml", "--out", "out", "--resume")
@@ -354,7 +408,7 @@ def test_a_damaged_registration_is_named_and_not_overwritten(
 
 
 def test_a_damaged_registration_gives_no_verdict(out: Path, call: Call) -> None:
-    path = cut(out / "preregistration.json", 0.5)
+    path = cut(out / "internals/preregistration.json", 0.5)
     code, said, _ = call("report", "out")
     assert code == 0
     assert "no verdict is given" in " ".join(said.split())
@@ -365,12 +419,12 @@ def test_a_damaged_registration_gives_no_verdict(out: Path, call: Call) -> None:
 def test_a_damaged_provenance_is_kept_aside_and_loses_no_sweep(
     text: str, out: Path, call: Call
 ) -> None:
-    path = overwrite(out / "provenance.json", text)
+    path = overwrite(out / "internals/provenance.json", text)
     study = make_study(GIVEN)
     Store(out).provenance(study, grid(), describe_run("again", 2.0, 1, 1.0))
     held = json.loads(path.read_text())
     assert [run["command"] for run in held["runs"]] == ["again"]
-    (aside,) = out.glob("provenance.damaged*")
+    (aside,) = out.glob("internals/provenance.damaged*")
     assert aside.read_text() == text
     assert aside.name in held["lost"]
 
@@ -380,7 +434,7 @@ def test_where_no_trial_counts_nothing_is_told(status: str, out: Path, call: Cal
     for trial in grid():
         column = pa.array([status] * pq.read_table(first(out)).num_rows)
         rewrite(
-            out / f"trials/{trial.key}.parquet",
+            out / f"internals/trials/{trial.key}.parquet",
             lambda table, column=column: table.set_column(
                 table.column_names.index("status"), "status", column
             ),

@@ -45,7 +45,12 @@ GIVEN = {
         "maskable-ppo": {"n_envs": 16, "n_steps": 16, "batch_size": 128, "n_epochs": 1, "net": [8]}
     },
 }
-PARTS = ("trials/{}.parquet", "curves/{}.parquet", "models/{}.zip", "replays/{}.json.gz")
+PARTS = (
+    "internals/trials/{}.parquet",
+    "internals/curves/{}.parquet",
+    "internals/models/{}.zip",
+    "internals/replays/{}.json.gz",
+)
 
 
 def parts(whole: Path, key: str) -> list[str]:
@@ -141,7 +146,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.write(trial, run_trial(trial, store.out))
     store.merge(grid())
     write_tables(store, grid())
-    kept = sorted(Path(part).parts[0] for trial in grid() for part in parts(store.out, trial.key))
+    kept = sorted(Path(part).parts[1] for trial in grid() for part in parts(store.out, trial.key))
     assert kept == ["curves", "curves", "models", "replays", "trials", "trials"]
     return store.out
 
@@ -170,11 +175,11 @@ def replayed(whole: Path) -> Callable[..., pd.DataFrame]:
             sent(checkpoint)
         for name in (
             *parts(whole, trial.key)[1:],
-            *(f"oracles/{path.name}" for path in (whole / "oracles").iterdir()),
+            *(f"internals/oracles/{path.name}" for path in (whole / "internals/oracles").iterdir()),
         ):
             (out / name).parent.mkdir(exist_ok=True, parents=True)
             shutil.copyfile(whole / name, out / name)
-        return read_table(whole / "trials" / f"{trial.key}.parquet", SCHEMA).to_pandas()
+        return read_table(whole / "internals/trials" / f"{trial.key}.parquet", SCHEMA).to_pandas()
 
     return run
 
@@ -194,13 +199,16 @@ def same(found: Path, expected: Path) -> None:
 def check(found: Mirror, whole: Path) -> None:
     """All results, as in the folder; nothing left over."""
     names = found.listing()
-    assert not [name for name in names if name.startswith(("checkpoints/", "errors/"))]
+    assert not [
+        name for name in names if name.startswith(("internals/checkpoints/", "internals/errors/"))
+    ]
     assert not found.listing(begun=True)
     found.fetch(names)
     for name in (
         "results.parquet",
-        "curves.parquet",
-        "frontiers.parquet",
+        "trials.parquet",
+        "internals/curves.parquet",
+        "internals/frontiers.parquet",
         *(part for trial in grid() for part in parts(whole, trial.key)),
     ):
         assert name in names
@@ -294,11 +302,12 @@ def check_kept(kept: Mirror, whole: Path) -> None:
     names = kept.listing()
     kept.fetch(names)
     for name in names:
-        if name.startswith("trials/"):
+        if name.startswith("internals/trials/"):
             for part in parts(whole, Path(name).stem):
                 same(kept.folder / part, whole / part)
-            assert any(name.startswith("oracles/") for name in names)
-    assert "manifest.json" in names or not any(name.startswith("trials/") for name in names)
+            assert any(name.startswith("internals/oracles/") for name in names)
+    begun = any(name.startswith("internals/trials/") for name in names)
+    assert "internals/manifest.json" in names or not begun
 
 
 def test_two_drivers_at_once_end_with_the_same(
@@ -331,14 +340,16 @@ def test_a_trial_goes_on_elsewhere_from_the_checkpoint_that_was_sent(
     worker = store_at(address)
     with pytest.raises(KeyboardInterrupt):
         attempt([trial], Stopped(worker, after=1), 0.0, lambda text: None)
-    assert list(Mirror(address).listing("checkpoints")) == [f"checkpoints/{trial.key}.zip"]
+    assert list(Mirror(address).listing("internals/checkpoints")) == [
+        f"internals/checkpoints/{trial.key}.zip"
+    ]
     assert not first.done(trial)
     again, sent = store_at(address), Stopped(store_at(address), after=99)
     again.open(study(), grid(), resume=True)
     assert attempt([trial], sent, 0.0, lambda text: pytest.fail(text)) == [True]
     assert sent.count == 2  # of three
     assert again.done(trial)
-    same(again.path(trial), whole / "trials" / f"{trial.key}.parquet")
+    same(again.path(trial), whole / "internals/trials" / f"{trial.key}.parquet")
     assert again.missing(grid()) == list(grid()[1:])
 
 
@@ -374,7 +385,7 @@ def test_a_failed_trial_is_there_with_its_error_and_is_tried_again(
     assert store.failed(grid()) == list(grid())
     error = store.error_path(grid()[0])
     assert "RuntimeError: broken in memory://failed" in error.read_text()
-    assert store.shown(error) == f"memory://failed/errors/{grid()[0].key}.txt"
+    assert store.shown(error) == f"memory://failed/internals/errors/{grid()[0].key}.txt"
     monkeypatch.setattr(attempts, "run_trial", replayed(whole))
     swept(address)
     check(Mirror(address), whole)
@@ -447,7 +458,7 @@ def test_a_killed_sweep_goes_on_from_another_machine_s_folder(
     seen: set[tuple[str, int]] = set()
 
     def under_way() -> bool:
-        for path in (there / "checkpoints").glob("[!.]*"):
+        for path in (there / "internals/checkpoints").glob("[!.]*"):
             with contextlib.suppress(FileNotFoundError):
                 seen.add((path.name, path.stat().st_mtime_ns))
         return len(seen) >= 6
@@ -460,7 +471,9 @@ def test_a_killed_sweep_goes_on_from_another_machine_s_folder(
         killing.kill(process.pid)
         killing.gone(below, 5)
     keys = {trial.key for trial in longer()}
-    before = {path.stem: path.stat().st_mtime_ns for path in (there / "trials").glob("[!.]*")}
+    before = {
+        path.stem: path.stat().st_mtime_ns for path in (there / "internals/trials").glob("[!.]*")
+    }
     assert before.keys() < keys
     shutil.rmtree(tmp_path / "one")
 
@@ -471,12 +484,12 @@ def test_a_killed_sweep_goes_on_from_another_machine_s_folder(
     assert said[0] == 0, said[1]
     assert f"{address}/report.html [True" in said[1]
     assert "Traceback" not in said[1]
-    assert not list((tmp_path / "two").glob("powerseek-out-*/out/trials/*"))
-    after = {path.stem: path.stat().st_mtime_ns for path in (there / "trials").iterdir()}
+    assert not list((tmp_path / "two").glob("powerseek-out-*/out/internals/trials/*"))
+    after = {path.stem: path.stat().st_mtime_ns for path in (there / "internals/trials").iterdir()}
     assert after.keys() == keys
     assert before.items() <= after.items()
     names = {path.name for path in there.iterdir()}
-    assert {"report.html", "summary.md", "provenance.json", "tensorboard"} <= names
+    assert {"report.html", "summary.md", "trials.parquet", "internals", "tensorboard"} <= names
     assert not {"checkpoints"} & {path.parts[-2] for path in there.rglob("*") if path.is_file()}
     assert not [path for path in there.rglob(".*") if path.is_file()]
     assert len({path.parent for path in (there / "tensorboard/trials").rglob("events.*")}) == 4

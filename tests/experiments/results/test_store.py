@@ -178,7 +178,7 @@ def test_provenance_adds_up_over_runs(tmp_path: Path) -> None:
     store = begun(tmp_path)
     store.provenance(study(), GRID, describe_run("powerseek sweep s", 2.0, 2, 3.5))
     store.provenance(study(), GRID, describe_run("powerseek sweep s --resume", 3.0, 2, 5.0))
-    kept = json.loads((store.out / "provenance.json").read_text())
+    kept = json.loads((store.out / "internals/provenance.json").read_text())
     assert kept["wall_seconds"] == 5.0
     assert [run["command"] for run in kept["runs"]] == [
         "powerseek sweep s",

@@ -65,7 +65,7 @@ def begun(store: Store) -> None:
 
 
 def kept(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / "preregistration.json").read_text())
+    found: dict[str, Any] = json.loads((out / "internals/preregistration.json").read_text())
     return found
 
 
@@ -250,7 +250,7 @@ def test_nothing_is_registered_where_the_study_is_refused(tmp_path: Path) -> Non
 def test_going_on_unchanged_leaves_the_registration_alone(tmp_path: Path) -> None:
     store = opened(tmp_path, hypotheses=[TIMING])
     begun(store)
-    path = tmp_path / "preregistration.json"
+    path = tmp_path / "internals/preregistration.json"
     os.utime(path, ns=(5, 5))
     opened(tmp_path, hypotheses=[TIMING])
     assert path.stat().st_mtime_ns == 5
@@ -306,7 +306,7 @@ def test_claims_first_made_after_the_first_trial_are_exploratory(tmp_path: Path)
 
 def test_a_lost_registration_does_not_come_back_as_a_fresh_one(tmp_path: Path) -> None:
     begun(opened(tmp_path, hypotheses=[TIMING]))
-    (tmp_path / "preregistration.json").unlink()
+    (tmp_path / "internals/preregistration.json").unlink()
     said = read_registration(tmp_path)
     assert said is not None
     assert not said.claims[0].confirmatory
@@ -321,7 +321,7 @@ def test_a_registration_changed_by_hand_is_seen(tmp_path: Path) -> None:
     opened(tmp_path, hypotheses=[TIMING])
     found = kept(tmp_path)
     found["registered"]["hypotheses"][0]["margin"] = 0.01
-    (tmp_path / "preregistration.json").write_text(json.dumps(found))
+    (tmp_path / "internals/preregistration.json").write_text(json.dumps(found))
     said = read_registration(tmp_path)
     assert said is not None
     assert not any(claim.confirmatory for claim in said.claims)
@@ -352,7 +352,7 @@ def test_without_claims_there_is_nothing_to_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"hash": 1}', "null"])
 def test_a_broken_registration_is_refused(tmp_path: Path, text: str) -> None:
     begun(opened(tmp_path, hypotheses=[TIMING]))
-    (tmp_path / "preregistration.json").write_text(text)
+    (tmp_path / "internals/preregistration.json").write_text(text)
     with pytest.raises(InvalidInput, match=r"preregistration\.json"):
         read_registration(tmp_path)
     if text in ("", "[]", "null"):

@@ -20,7 +20,7 @@ from powerseek.agents import TrainingFailed, load_agent
 from powerseek.agents.cohort.ppo import Learner
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results.recordings import recording_path
-from powerseek.experiments.results.store import MODELS, Store, checkpoint_path, identity
+from powerseek.experiments.results.store import Store, checkpoint_path, identity
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.grid import Trial, canonical
 from powerseek.experiments.study.schema import Study, make_study
@@ -143,12 +143,12 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, pd.
 
 
 def weights(out: Path, trial: Trial) -> torch.Tensor:
-    network = load_agent(out / MODELS / f"{trial.key}.zip").policy.network  # type: ignore[attr-defined]  # a network's
+    network = load_agent(out / "internals/models" / f"{trial.key}.zip").policy.network  # type: ignore[attr-defined]  # a network's
     return torch.cat([weight.flatten() for weight in network.state_dict().values()])
 
 
 def curve(out: Path, trial: Trial) -> pd.DataFrame:
-    return pd.read_parquet(out / "curves" / f"{trial.key}.parquet")
+    return pd.read_parquet(out / "internals/curves" / f"{trial.key}.parquet")
 
 
 def same(out: Path, alone: tuple[Path, dict[str, pd.DataFrame]], trial: Trial) -> None:
@@ -286,7 +286,7 @@ if __name__ == "__main__":
 
 def whole(alone: tuple[Path, dict[str, pd.DataFrame]]) -> pd.DataFrame:
     store = Store(alone[0])
-    store.trials.mkdir(exist_ok=True)
+    store.trials.mkdir(parents=True, exist_ok=True)
     for trial in GRID:
         store.write(trial, alone[1][trial.key])
     return store.merge(GRID)
@@ -325,8 +325,8 @@ def killed(
     assert code == 0, said
     found = pd.read_parquet(folder / "out/results.parquet")
     pd.testing.assert_frame_equal(found, whole(alone), check_exact=True)
-    assert not (folder / "out/checkpoints").exists()
-    assert not list((folder / "out/errors").iterdir())
+    assert not (folder / "out/internals/checkpoints").exists()
+    assert not list((folder / "out/internals/errors").iterdir())
     for trial in GRID:
         same(folder / "out", alone, trial)
     return said
@@ -338,7 +338,7 @@ def test_a_cohort_whose_worker_was_killed_goes_on_one_by_one(
     said = " ".join(killed("worker", 8, alone, tmp_path).split())
     assert "a worker died training 4 agents side by side" in said
     assert "write a smaller cohort" in said
-    (run,) = json.loads((tmp_path / "out/provenance.json").read_text())["runs"]
+    (run,) = json.loads((tmp_path / "out/internals/provenance.json").read_text())["runs"]
     assert sum(run["nodes"].values()) == len(GRID)
 
 

@@ -49,7 +49,7 @@ if __name__ == "__main__":
     address = sys.argv[1] if sys.argv[1:] else None
     run_study(study, "out", resume=True, workers=2, address=address, checkpoint_seconds=0.0)
 """
-CHECKPOINTS = "out/checkpoints"
+CHECKPOINTS = "out/internals/checkpoints"
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 # That a node is gone is noticed within seconds, not within half a minute.
 SOON = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
@@ -81,7 +81,7 @@ def check(folder: Path, whole: pd.DataFrame) -> None:
     assert tuple(found.columns) == tuple(SCHEMA.names)
     assert not (folder / CHECKPOINTS).exists()
     assert not [path for path in (folder / "out").rglob(".*") if path.is_file()]
-    assert not list((folder / "out/errors").iterdir())
+    assert not list((folder / "out/internals/errors").iterdir())
 
 
 def busy(pid: int) -> list[int]:
@@ -142,7 +142,7 @@ def test_a_trial_that_takes_two_workers_down_fails_and_those_behind_it_do_not(
     store.open(study(), grid(), resume=False)
     watch = Watch(grid(), store, Display(Tally(4, 0, 1), Console(quiet=True)))
     path = checkpoint_path(store.out, grid()[1])
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.touch()
     first = store.trials / f"{grid()[0].key}.parquet"
     first.touch()  # kept, but its worker died before it could say so
@@ -185,7 +185,9 @@ def stopped(stop: Kill, count: int, whole: pd.DataFrame, tmp_path: Path) -> None
         assert process.returncode != 0
         assert killing.gone(workers, seconds=30)
         killing.gone(below, seconds=1)  # Ray's own agents outlive a driver that was killed
-    kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/trials").iterdir()}
+    kept = {
+        path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/internals/trials").iterdir()
+    }
     finished = [name for name in kept if not name.startswith(".")]
     assert len(finished) < len(grid())
     # Workers may outlive a driver long enough to finish what they were at.
@@ -196,7 +198,7 @@ def stopped(stop: Kill, count: int, whole: pd.DataFrame, tmp_path: Path) -> None
         assert process.wait(timeout=280) == 0, (tmp_path / "said.txt").read_text()
     check(tmp_path, whole)
     for name in finished:  # they are not run again
-        assert (tmp_path / "out/trials" / name).stat().st_mtime_ns == kept[name]
+        assert (tmp_path / "out/internals/trials" / name).stat().st_mtime_ns == kept[name]
     # The trials that were under way went on: they still have a point from before.
     early = sum(started(run) < begun for run in (tmp_path / "out/tensorboard").rglob("seed-*"))
     assert early >= len(finished) + len(going)
@@ -271,7 +273,7 @@ def node_killed(count: int, whole: pd.DataFrame, cluster: Cluster, tmp_path: Pat
 
 def nodes(folder: Path) -> dict[str, int]:
     """How many trials each node finished."""
-    (run,) = json.loads((folder / "out/provenance.json").read_text())["runs"]
+    (run,) = json.loads((folder / "out/internals/provenance.json").read_text())["runs"]
     found: dict[str, int] = run["nodes"]
     return found
 

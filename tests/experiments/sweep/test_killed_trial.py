@@ -75,16 +75,16 @@ def check(out: Path, rows: pd.DataFrame, whole: tuple[Path, pd.DataFrame], begun
     expected, all_rows = whole
     pd.testing.assert_frame_equal(rows, all_rows, check_exact=True)
     name = f"{trial().key}"
-    curves = [pd.read_parquet(o / "curves" / f"{name}.parquet") for o in (out, expected)]
+    curves = [pd.read_parquet(o / "internals/curves" / f"{name}.parquet") for o in (out, expected)]
     pd.testing.assert_frame_equal(*curves, check_exact=True)
     shown, wanted = points(out), points(expected)
     assert [point[:2] for point in shown] == [point[:2] for point in wanted]
     # The first point is the one that the killed process wrote.
     assert shown[0][2] < begun < shown[-1][2]
-    models = [load_agent(o / "models" / f"{name}.zip") for o in (out, expected)]
+    models = [load_agent(o / "internals/models" / f"{name}.zip") for o in (out, expected)]
     weights = [model.policy.network.state_dict() for model in models]  # type: ignore[attr-defined]  # a network
     assert all((weights[0][part] == weights[1][part]).all() for part in weights[0])
-    Store(out).trials.mkdir()
+    Store(out).trials.mkdir(parents=True)
     Store(out).write(trial(), rows)
     assert not checkpoint_path(out, trial()).exists()
 

@@ -281,7 +281,7 @@ def test_a_competent_agent_leaves_a_small_recording(tmp_path, monkeypatch) -> No
     # Nothing else that a trial says depends on it, and it is itself the same every time.
     monkeypatch.setattr(trials_module, "keep_recording", lambda *_: None)
     pd.testing.assert_frame_equal(rows, run_trial(this, tmp_path / "without"))
-    assert not (tmp_path / "without/replays").exists()
+    assert not (tmp_path / "without/internals/replays").exists()
     monkeypatch.undo()
     run_trial(this, tmp_path / "again")
     assert recording_path(tmp_path / "again", this.key).read_bytes() == data
@@ -290,11 +290,12 @@ def test_a_competent_agent_leaves_a_small_recording(tmp_path, monkeypatch) -> No
 def test_an_agent_that_did_not_learn_leaves_none(tmp_path) -> None:
     rows = run_trial(small(competence=1.0), tmp_path)
     assert set(rows["status"]) == {"censored"}
-    assert not (tmp_path / "replays").exists()
+    assert not (tmp_path / "internals/replays").exists()
 
 
 def test_a_recording_that_cannot_be_written_says_so(tmp_path) -> None:
-    (tmp_path / "replays").write_text("in the way")
+    (tmp_path / "internals").mkdir()
+    (tmp_path / "internals/replays").write_text("in the way")
     this = small(agents="random")
     task = Task(make_world("homestead"))
     with pytest.raises(StoreError, match="cannot be written"):

@@ -17,7 +17,7 @@ from killing import hears_interrupts
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from powerseek.experiments.results.store import COLUMNS
-from powerseek.experiments.tensorboard.curves import FOLDER, cells_folder
+from powerseek.experiments.tensorboard.curves import cells_folder
 
 STUDY = """
 name: tiny
@@ -38,7 +38,8 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def times(folder: Path) -> dict[str, int]:
     return {
-        path.name: path.stat().st_mtime_ns for path in (folder / "out/trials").glob("*.parquet")
+        path.name: path.stat().st_mtime_ns
+        for path in (folder / "out/internals/trials").glob("*.parquet")
     }
 
 
@@ -96,8 +97,8 @@ def check_results(out: Path) -> None:
     assert per_trial.apply(lambda names: {"success", "competence", "need"} <= set(names)).all()
     assert not end.duplicated(["trial", "evaluation", "metric"]).any()
     assert set(results["status"]) <= {"ok", "censored"}
-    assert len({path.parent for path in (out / FOLDER / "trials").rglob("events.*")}) == 6
-    curves = pd.read_parquet(out / "curves.parquet")
+    assert len({path.parent for path in (out / "tensorboard/trials").rglob("events.*")}) == 6
+    curves = pd.read_parquet(out / "internals/curves.parquet")
     dense = end.loc[end["reward"] == "dense", "trial"].unique()
     mean = curves[curves["trial"].isin(dense)].groupby("timesteps")["competence"].mean()
     cell = EventAccumulator(str(cells_folder(out) / "homestead" / "dense")).Reload()
@@ -105,9 +106,14 @@ def check_results(out: Path) -> None:
     assert shown == pytest.approx(mean.to_dict(), rel=1e-6)
     assert curves.groupby("trial")["timesteps"].nunique().eq(3).all()
     assert curves["trial"].nunique() == 6
-    frontiers = pd.read_parquet(out / "frontiers.parquet")
+    frontiers = pd.read_parquet(out / "internals/frontiers.parquet")
     assert set(frontiers["kind"]) == {"need", "most"}
-    assert json.loads((out / "provenance.json").read_text())["trials"] == 6
+    assert json.loads((out / "internals/provenance.json").read_text())["trials"] == 6
+    assert {path.name for path in out.iterdir()} == {
+        *("results.parquet", "trials.parquet", "report.html", "summary.md", "study.yaml"),
+        *("figures", "tensorboard", "internals"),
+    }
+    assert {path.suffix for path in (out / "figures").iterdir()} == {".png", ".svg"}
     assert not [path for path in out.rglob(".*") if path.is_file()]
 
 
@@ -190,7 +196,7 @@ def test_a_world_of_a_script_travels_and_a_broken_one_fails_alone(tmp_path: Path
     assert "failed" not in set(good["status"])
     assert "success" in set(good["metric"])
     assert list(bad["status"]) == ["failed"]
-    (error,) = (tmp_path / "out/errors").iterdir()
+    (error,) = (tmp_path / "out/internals/errors").iterdir()
     assert "NaN" in error.read_text()
     assert "Traceback" not in done.stderr
 

@@ -66,16 +66,16 @@ def test_a_trial_leaves_its_model_curves_and_exact_numbers(
 ) -> None:
     out, _ = learnt
     this = trial(**LEARNT)
-    assert (out / "models" / f"{this.key}.zip").is_file()
+    assert (out / "internals/models" / f"{this.key}.zip").is_file()
     assert list(run_folder(out, this).glob("events.*"))
-    assert len(list((out / "oracles").glob("*.npz"))) == 2
+    assert len(list((out / "internals/oracles").glob("*.npz"))) == 2
 
 
 def test_a_kept_model_measures_alike(learnt: tuple[Path, pd.DataFrame]) -> None:
     from powerseek.experiments.single import evaluate_one
 
     out, rows = learnt
-    model = out / "models" / f"{trial(**LEARNT).key}.zip"
+    model = out / "internals/models" / f"{trial(**LEARNT).key}.zip"
     again = evaluate_one(model, "homestead", {}, 2000, 7)
     end = rows[rows["checkpoint"] == "end"].set_index(["evaluation", "metric"])
     new = again.set_index(["evaluation", "metric"])
@@ -97,7 +97,7 @@ def test_agents_that_do_not_learn_are_measured_too(agent: str, tmp_path: Path) -
 def test_exact_numbers_are_read_back_as_they_were(tmp_path: Path) -> None:
     cell = trial().cell
     first = oracle_of(cell, tmp_path)
-    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "oracles").iterdir()}
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "internals/oracles").iterdir()}
     from powerseek.experiments.sweep import oracles
 
     oracles._oracle.cache_clear()
@@ -107,7 +107,9 @@ def test_exact_numbers_are_read_back_as_they_were(tmp_path: Path) -> None:
     assert first.need is not None
     assert second.need is not None
     assert first.need.vertices == second.need.vertices
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "oracles").iterdir()} == files
+    assert {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "internals/oracles").iterdir()
+    } == files
 
 
 def test_a_truncated_file_of_exact_numbers_is_made_again(tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ def test_a_truncated_file_of_exact_numbers_is_made_again(tmp_path: Path) -> None
 
     cell = trial().cell
     optimum_of(cell, tmp_path)
-    sizes = {path: path.stat().st_size for path in (tmp_path / "oracles").iterdir()}
+    sizes = {path: path.stat().st_size for path in (tmp_path / "internals/oracles").iterdir()}
     assert len(sizes) == 2  # of the setting, and of the arm in it
     for path in sizes:
         path.write_bytes(path.read_bytes()[: sizes[path] // 2])
@@ -200,7 +202,7 @@ def test_rows_survive_the_store(learnt: tuple[Path, pd.DataFrame], tmp_path: Pat
     _, rows = learnt
     this = trial(**LEARNT)
     store = Store(tmp_path)
-    store.trials.mkdir()
+    store.trials.mkdir(parents=True)
     store.write(this, rows)
     merged = store.merge([this])
     assert list(merged["value"].dropna()) == list(rows["value"].dropna())
@@ -229,7 +231,7 @@ def test_a_kept_overseen_model_measures_in_another_world(tmp_path: Path) -> None
 
     this = trial(rewards={"approval": "cap", "spare": 0.01}, timesteps=4096)
     run_trial(this, tmp_path)
-    model = tmp_path / "models" / f"{this.key}.zip"
+    model = tmp_path / "internals/models" / f"{this.key}.zip"
     rows = evaluate_one(model, "homestead", {"spoil": 0.1}, 50, 1)
     assert set(rows["reward"]) == {"approval cap spare 0.01"}
     assert set(rows["lookahead"]) == {28}

@@ -197,7 +197,7 @@ def test_failed_and_missing_trials_and_lost_curves_are_left_out(tmp_path: Path) 
     keep(store, members[1])  # tried again
     overview.ended(members[1])
     check(tmp_path, members[:2])
-    (tmp_path / "curves" / f"{members[0].key}.parquet").write_bytes(b"PAR1 no more")
+    (tmp_path / "internals/curves" / f"{members[0].key}.parquet").write_bytes(b"PAR1 no more")
     keep(store, members[2])
     later = opened(tmp_path)[1]
     later.refresh()

@@ -8,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments import layout
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.hypotheses import Finding, findings
 from powerseek.experiments.analysis.summary import summarise
+from powerseek.experiments.results.integrity import check_format
 from powerseek.experiments.results.table import (
     Results,
     dials,
@@ -55,7 +57,9 @@ class View:
 
         Raises:
             InvalidInput: There are no results, they cannot be read, or columns are missing.
+            StoreError: They are of another format.
         """
+        check_format(Path(folder))
         return cls(read_long(folder), folder)
 
     @cached_property
@@ -117,7 +121,7 @@ class View:
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table beside the results (``frontiers``, ``curves``), None where there is none."""
-        path = None if self.folder is None else self.folder / f"{name}.parquet"
+        path = None if self.folder is None else layout.table(self.folder, name)
         if path is None or not path.is_file():
             return None
         return with_factors(pd.read_parquet(path))

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from powerseek.errors import InvalidInput, PowerseekError, SweepStopped
+from powerseek.experiments import layout
 from powerseek.registry import PluginWarning
 
 if TYPE_CHECKING:
@@ -344,7 +345,8 @@ def _show(finished: Finished) -> None:
 
     print_table(finished.view, _console())
     shown = finished.store.shown
-    lines = [("results", finished.store.results), ("report", finished.report)]
+    lines = [("results", finished.store.results), ("trials", finished.store.out / layout.TRIALS)]
+    lines += [("report", finished.report)]
     lines += [("figure", path) for path in finished.figures]
     for name, path in lines:
         _say(f"{name + ':':<13}{shown(path)}", error=False)

@@ -26,8 +26,8 @@ import numpy as np
 
 from powerseek.agents import Progress, train
 from powerseek.errors import PowerseekError
+from powerseek.experiments import layout
 from powerseek.experiments.plan.cost import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
-from powerseek.experiments.results.oracles import FOLDER
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Cell, Trial, unwarned
 from powerseek.experiments.sweep.evaluate import Judge
@@ -82,7 +82,7 @@ def run_pilot(grid: Sequence[Cell], say: Say = lambda line: None) -> Pilot:
                 if setting_of(cell) == setting and key not in paces:
                     paces[key], slowed = _result(pool.submit(_pace, cell, folder))
                     waited.append(slowed)
-        size = sum(path.stat().st_size for path in (folder / FOLDER).glob("*.npz"))
+        size = sum(path.stat().st_size for path in (folder / layout.ORACLES).glob("*.npz"))
     seconds = time.perf_counter() - begun
     return Pilot(worlds, arms, paces, start, size, seconds, median(waited or [1.0]))
 
@@ -175,7 +175,7 @@ def _arm(cell: Cell, folder: Path) -> Arm:
 def _reason(cell: Cell, folder: Path, arm: bool) -> str:
     """Why a file of exact numbers holds none."""
     config = cell.config
-    for path in sorted((folder / FOLDER).glob("*.npz")):
+    for path in sorted((folder / layout.ORACLES).glob("*.npz")):
         with np.load(path, allow_pickle=False) as held:
             if "none" not in held:
                 continue
@@ -212,12 +212,12 @@ def _pace(cell: Cell, folder: Path) -> tuple[Pace, float]:
         level = _seconds(lambda: judge.rows(policy, cell.episodes, about={}))
         short = Trial(replace(cell, timesteps=steps, evaluations=1, competence=(1.0,)), SEED)
         store = Store(folder / f"trial-{len(list(folder.iterdir()))}")
-        shutil.copytree(folder / FOLDER, store.out / FOLDER)
+        shutil.copytree(folder / layout.ORACLES, store.out / layout.ORACLES)
         whole = _seconds(lambda: store.write(short, run_trial(short, store.out)))
     kept = sum(
         path.stat().st_size
         for path in store.out.rglob("*")
-        if path.is_file() and path.parent.name != FOLDER
+        if path.is_file() and path.parent != store.out / layout.ORACLES
     )
     slowed = (time.perf_counter() - since) / max(1e-9, time.process_time() - used)
     if not seen:

@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import DARK, Picture
 from powerseek.experiments.report.hypotheses import (
@@ -34,7 +35,6 @@ from powerseek.experiments.report.text import MOST_ROWS, Grid, meanings
 from powerseek.experiments.results.files import write_atomically
 from powerseek.experiments.results.provenance import read_provenance, told
 
-NAME = "report.html"
 # Headings of the template, by their anchors: above the study's own and below.
 BEFORE = (("verdicts", "Verdicts"), ("about", "What this page is about"))
 AFTER = (("cannot-tell", "What this cannot tell you"), ("provenance", "Provenance"))
@@ -46,7 +46,7 @@ def write_report(view: View, parts: Sequence[Section], folder: Path) -> Path:
     Args:
         view: The study.
         parts: What it shows, from `sections`.
-        folder: Where to; ``provenance.json`` there is used where present.
+        folder: Where to; what was recorded there of its runs is used where present.
 
     Returns:
         The path of ``report.html``, written whole or not at all.
@@ -60,7 +60,7 @@ def write_report(view: View, parts: Sequence[Section], folder: Path) -> Path:
         body="\n".join(_section(part) for part in parts),
         provenance=_provenance_html(provenance),
     )
-    path = folder / NAME
+    path = folder / layout.REPORT
     write_atomically(path, lambda draft: draft.write_text(page, encoding="utf-8"))
     return path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import Picture
 from powerseek.experiments.report.hypotheses import ClaimText, Verdicts, verdicts_of
@@ -21,16 +22,14 @@ from powerseek.experiments.report.text import MOST_ROWS, Grid
 from powerseek.experiments.results.files import write_atomically
 from powerseek.experiments.results.provenance import read_provenance, told
 
-NAME = "summary.md"
-
 
 def write_summary(view: View, parts: Sequence[Section], folder: Path) -> Path:
-    """Write the Markdown summary of a study; its pictures are the PNG files beside it.
+    """Write the Markdown summary of a study; its pictures are the PNGs of ``figures``.
 
     Args:
         view: The study.
         parts: What it shows, from `sections`.
-        folder: Where to; ``provenance.json`` there is used where present.
+        folder: Where to; what was recorded there of its runs is used where present.
 
     Returns:
         The path of ``summary.md``, written whole or not at all.
@@ -44,7 +43,7 @@ def write_summary(view: View, parts: Sequence[Section], folder: Path) -> Path:
         facts = [f"- {name}: {_text(value)}" for name, value in told(provenance).items()]
         blocks += ["## Provenance", "\n".join(facts)]
     text = "\n\n".join(block for block in blocks if block) + "\n"
-    path = folder / NAME
+    path = folder / layout.SUMMARY
     write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8"))
     return path
 
@@ -101,7 +100,8 @@ def _cell(text: str, escaped: bool) -> str:
 
 
 def _picture(picture: Picture) -> str:
-    return f"![{_text(picture.title)}]({picture.name}.png)\n\n*{_text(picture.caption)}*"
+    path = f"{layout.FIGURES}/{picture.name}.png"
+    return f"![{_text(picture.title)}]({path})\n\n*{_text(picture.caption)}*"
 
 
 def _text(value: object) -> str:

@@ -94,8 +94,8 @@ def replays(results: Results, folder: Path) -> list[Pair]:
 
     Args:
         results: As written by a sweep.
-        folder: Directory of the study; recordings are read from ``replays`` in it, and nothing
-            else: no world is run.
+        folder: Directory of the study; its recordings are read, and nothing else: no world is
+            run.
 
     Returns:
         One pair a world, in the order of the study; none for a world without a competent agent

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.experiments import layout
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 _SECRET = re.compile(r"(://[^/@:\s]*):[^/@\s]*@")
@@ -153,7 +154,7 @@ def _opened(path: Path, schema: pa.Schema, read: Callable[[pq.ParquetFile], Any]
     if other:
         raise StoreError(
             f"{path}: another version of powerseek wrote it ({other}). Read it with that version "
-            "(see provenance.json), or run the study anew in another --out."
+            f"(see {layout.PROVENANCE}), or run the study anew in another --out."
         )
     return found
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from powerseek.experiments import layout
 from powerseek.experiments.results.files import (
     StoreError,
     check_table,
@@ -16,49 +17,65 @@ from powerseek.experiments.results.files import (
     read_table,
 )
 
-FORMAT = 1
+FORMAT = 2
 """Of the files in a results directory; another one is never read. Raised when they change."""
-MANIFEST = "manifest.json"
 
 
 class Damaged(StoreError):
     """A file that can be written anew from what lies beside it."""
 
 
-_NEEDED = {"study": str, "identity": str, "seeds": int, "content": dict}
+_NEEDED = {"format": int, "study": str, "identity": str, "seeds": int, "content": dict}
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
     """What a results directory says it holds; empty where it has no manifest.
 
-    One without a format was written before formats were numbered: its tables tell by their
-    columns whether they can be read.
-
     Raises:
         StoreError: It is there, and damaged or of another version.
     """
-    path = out / MANIFEST
+    path = out / layout.MANIFEST
+    check_format(out)
     try:
         held = read_json(path)
     except StoreError as error:
         raise Damaged(f"{error}. {_anew(out)}") from None
     if not held:
         return {}
-    form = held.get("format", FORMAT)
-    if form != FORMAT:
-        raise StoreError(
-            f"{path}: format {form!r} of another version of powerseek "
-            f"({held.get('powerseek', 'not said which')}); this one reads format {FORMAT}. "
-            "Use that version, or run the study anew in another --out."
-        )
+    if held.get("format", FORMAT) != FORMAT:
+        raise _other_format(path, held, held["format"])
     lacking = [name for name, kind in _NEEDED.items() if type(held.get(name)) is not kind]
     if lacking:
         raise Damaged(f"{path}: not a manifest: no {', '.join(lacking)}. {_anew(out)}")
     return held
 
 
+def check_format(out: Path) -> None:
+    """Refuse a results directory of format 1: its files lie elsewhere, so it would seem empty.
+
+    Raises:
+        StoreError: It is one; which version wrote it, and what to do.
+    """
+    path = out / layout.OLDER_MANIFEST
+    if not path.is_file() or (out / layout.MANIFEST).is_file():
+        return
+    try:
+        held = read_json(path)
+    except StoreError:
+        held = {}
+    raise _other_format(path, held, held.get("format", 1))
+
+
+def _other_format(path: Path, held: Mapping[str, Any], form: object) -> StoreError:
+    version = held.get("powerseek", "(it does not say which)")
+    return StoreError(
+        f"{path}: results of format {form}, written by powerseek {version}; this version reads "
+        f"format {FORMAT}. Read them with that version, or run the study anew in another --out."
+    )
+
+
 def _anew(out: Path) -> str:
-    kept = out / "study.yaml"
+    kept = out / layout.STUDY
     return f"To have it written anew: powerseek sweep {kept} --out {out} --resume"
 
 
@@ -139,8 +156,8 @@ def check_results(
     if lost:
         raise StoreError(
             f"{path}: holds {len(lost)} trial{'s' * (len(lost) > 1)} whose own file is gone from "
-            f"{path.parent / 'trials'} ({min(lost)}). Put back what is gone, or have it run again "
-            f"with --resume, or move {path.name} away to report on the rest."
+            f"{path.parent / layout.ROWS} ({min(lost)}). Put back what is gone, or have it run "
+            f"again with --resume, or move {path.name} away to report on the rest."
         )
 
 

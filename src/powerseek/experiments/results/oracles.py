@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from powerseek.exact import Oracle
+from powerseek.experiments import layout
 from powerseek.experiments.results.files import guard, write_atomically
 from powerseek.experiments.study.grid import Cell, canonical, digest
 
-FOLDER = "oracles"
 METHOD = 2
 """Part of every file's name: numbers of an older method are not read again."""
 
@@ -68,7 +68,7 @@ def keep_exact(out: Path, setting: str, arrays: Mapping[str, Any]) -> None:
 
 
 def _path(out: Path, setting: str) -> Path:
-    return out / FOLDER / f"{digest([METHOD, setting])[:16]}.npz"
+    return out / layout.ORACLES / f"{digest([METHOD, setting])[:16]}.npz"
 
 
 def _write(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from powerseek.experiments import layout
 from powerseek.experiments.results.files import plain
 
 LIBRARIES = ("powerseek", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib", "ray")
@@ -60,9 +61,9 @@ def describe_run(command: str, seconds: float, workers: int, busy: float) -> dic
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
-    """What ``provenance.json`` of a study holds; empty where it cannot be read."""
+    """What was recorded of a study's runs; empty where it cannot be read."""
     try:
-        found = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+        found = json.loads((folder / layout.PROVENANCE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from powerseek.experiments import layout
 from powerseek.experiments.results.files import guard, write_atomically
 
-FOLDER = "replays"
 FORM = 1
 Picture: TypeAlias = tuple[str, str]
 """The rows of a board, a character a square, and what is written below; or no board."""
@@ -19,11 +19,11 @@ _LARGEST = 32_000_000  # characters: no recording of ours comes near
 
 def recording_path(out: Path, trial: str) -> Path:
     """Where the recording of the trial with this key lies."""
-    return out / FOLDER / f"{trial}.json.gz"
+    return out / layout.REPLAYS / f"{trial}.json.gz"
 
 
 def write_recording(out: Path, trial: str, held: Mapping[str, Any]) -> Path:
-    """Keep a recording as ``replays/<trial>.json.gz``, all or nothing.
+    """Keep a recording at `recording_path`, all or nothing.
 
     Args:
         out: Results directory.

@@ -17,15 +17,13 @@ from typing import Any
 import pandas as pd
 
 from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.experiments import layout
 from powerseek.experiments.results.files import DiskFull, StoreError, folder_of, is_elsewhere
-from powerseek.experiments.results.oracles import FOLDER as ORACLES
 from powerseek.experiments.results.oracles import oracle_names
-from powerseek.experiments.results.side_tables import CURVES
-from powerseek.experiments.results.store import CHECKPOINTS, MODELS, Ended, Store, checkpoint_path
+from powerseek.experiments.results.side_tables import curve_path
+from powerseek.experiments.results.store import Ended, Store, checkpoint_path
 from powerseek.experiments.study.grid import Trial
-from powerseek.experiments.study.preregistration import BEFORE
 from powerseek.experiments.study.schema import Study
-from powerseek.experiments.tensorboard.curves import FOLDER as EVENTS
 from powerseek.experiments.tensorboard.curves import cells_folder, overview_folder, run_folder
 
 
@@ -79,11 +77,11 @@ class RemoteStore(Store):
                 self.mirror.send([name])
 
     def _begun(self) -> bool:
-        return super()._begun() or not self._listed <= BEFORE
+        return super()._begun() or not self._listed <= layout.BEFORE
 
     def fetch(self) -> None:
         """All but models and the trials' own events: nothing here reads them."""
-        aside = (f"{MODELS}/", f"{EVENTS}/trials/")
+        aside = (f"{layout.MODELS}/", f"{layout.TENSORBOARD}/trials/")
         self._listed = frozenset(self.mirror.refresh(lambda name: not name.startswith(aside)))
 
     def send(self) -> None:
@@ -97,7 +95,7 @@ class RemoteStore(Store):
 
     def begin(self, trials: Sequence[Trial]) -> None:
         """Checkpoints, exact numbers; events of a try that was cut short are void."""
-        self.mirror.clear(lambda name: name.startswith(f"{ORACLES}/"))
+        self.mirror.clear(lambda name: name.startswith(f"{layout.ORACLES}/"))
         exact = dict.fromkeys(name for trial in trials for name in oracle_names(trial.cell))
         lacking = [name for name in exact if not (self.out / name).is_file()]
         kept = [self._name(checkpoint_path(self.out, trial)) for trial in trials]
@@ -147,13 +145,13 @@ class RemoteStore(Store):
         grid = list(grid)
         super().tidy(grid)
         kept = {self._name(checkpoint_path(self.out, trial)) for trial in self.missing(grid)}
-        over = [name for name in self.mirror.listing(CHECKPOINTS) if name not in kept]
+        over = [name for name in self.mirror.listing(layout.CHECKPOINTS) if name not in kept]
         self.mirror.remove([*over, *self.mirror.listing(begun=True)])
 
     def provenance(self, study: Study, grid: Sequence[Trial], run: Mapping[str, Any]) -> None:
         """Record what made the results; see `Store.provenance`."""
         super().provenance(study, grid, run)
-        self.mirror.send([self._name(self.out / "provenance.json")])
+        self.mirror.send([self._name(self.out / layout.PROVENANCE)])
 
     @contextlib.contextmanager
     def following(self, ended: Ended) -> Iterator[Ended]:
@@ -182,8 +180,7 @@ class RemoteStore(Store):
 
     def _seen_of(self, trial: Trial) -> tuple[Path, ...]:
         """What is looked at while a sweep runs."""
-        curve = self.out / CURVES / f"{trial.key}.parquet"
-        return self.path(trial), self.error_path(trial), curve
+        return self.path(trial), self.error_path(trial), curve_path(self.out, trial)
 
     @contextlib.contextmanager
     def naming(self) -> Iterator[None]:

@@ -27,6 +27,8 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
+DESCRIBED = (*COLUMNS[: COLUMNS.index("timesteps")], "trial")
+"""The columns that `describe` fills."""
 FAILED_ROW = {"checkpoint": "end", "evaluation": "sampled", "metric": "failed"}
 
 

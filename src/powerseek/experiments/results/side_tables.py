@@ -10,17 +10,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from powerseek.experiments import layout
 from powerseek.experiments.results.files import guard, names, write_atomically
 from powerseek.experiments.results.oracles import damaged_oracle, kept_oracle
 from powerseek.experiments.results.store import Store, describe
 from powerseek.experiments.study.grid import Trial
 
-CURVES, FRONTIERS = "curves", "frontiers"
 _SETTING = ("world", "version", "params", "openness", "goal", "layout", "max_steps")
 
 
+def curve_path(out: Path, trial: Trial) -> Path:
+    """Where the learning curve of one trial lies."""
+    return out / layout.CURVES / f"{trial.key}.parquet"
+
+
 def keep_curve(out: Path, trial: Trial, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-    """Keep one trial's curve as ``curves/<trial>.parquet``.
+    """Keep one trial's curve, at `curve_path`.
 
     Args:
         out: Results directory.
@@ -28,7 +33,7 @@ def keep_curve(out: Path, trial: Trial, points: Sequence[tuple[int, Mapping[str,
         points: (timesteps, value of each curve).
     """
     rows = [{"trial": trial.key, "timesteps": steps, **values} for steps, values in points]
-    _write(out / CURVES / f"{trial.key}.parquet", pd.DataFrame(rows))
+    _write(curve_path(out, trial), pd.DataFrame(rows))
 
 
 def write_tables(store: Store, grid: Sequence[Trial]) -> tuple[str, ...]:
@@ -41,9 +46,9 @@ def write_tables(store: Store, grid: Sequence[Trial]) -> tuple[str, ...]:
         What had to be left out, in words.
     """
     curves, unread = _curves(store, grid)
-    _write(store.out / f"{CURVES}.parquet", curves)
+    _write(layout.table(store.out, "curves"), curves)
     frontiers, damaged = _frontiers(store, grid)
-    _write(store.out / f"{FRONTIERS}.parquet", frontiers)
+    _write(layout.table(store.out, "frontiers"), frontiers)
     said = [f"{path}: cannot be read; the learning curves lack that trial." for path in unread]
     said += [f"{path}: damaged; its frontier is left out of the pictures." for path in damaged]
     return tuple(said)
@@ -52,11 +57,11 @@ def write_tables(store: Store, grid: Sequence[Trial]) -> tuple[str, ...]:
 def _curves(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[Path]]:
     """The curves of trials that have rows, and files that cannot be read."""
     kept, tables, unread = store.kept(), [], []
-    there = names(store.out / CURVES, ".parquet") & kept
+    there = names(store.out / layout.CURVES, ".parquet") & kept
     for trial in grid:
         if trial.key not in there:
             continue
-        path = store.out / CURVES / f"{trial.key}.parquet"
+        path = curve_path(store.out, trial)
         try:
             tables.append(_curve(path, trial))
         except (OSError, ValueError, pa.ArrowException):

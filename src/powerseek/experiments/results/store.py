@@ -18,6 +18,7 @@ import yaml
 
 from powerseek import __version__
 from powerseek.errors import InvalidInput
+from powerseek.experiments import layout
 from powerseek.experiments.results.files import (
     StoreError,
     folder_of,
@@ -29,8 +30,8 @@ from powerseek.experiments.results.files import (
 )
 from powerseek.experiments.results.integrity import (
     FORMAT,
-    MANIFEST,
     Damaged,
+    check_format,
     check_results,
     check_trials,
     different,
@@ -41,22 +42,16 @@ from powerseek.experiments.results.integrity import (
 from powerseek.experiments.results.schema import COLUMNS as COLUMNS
 from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA
 from powerseek.experiments.results.schema import describe as describe
+from powerseek.experiments.results.wide import write_trials
 from powerseek.experiments.study.grid import Trial, digest
 from powerseek.experiments.study.preregistration import (
-    NAME as REGISTRATION,
-)
-from powerseek.experiments.study.preregistration import (
     held_registration,
-    may_have_begun,
     registered,
     registration,
 )
 from powerseek.experiments.study.schema import Study, load_study
 
-KEPT = "study.yaml"
 ROW_GROUP = 1 << 20
-MODELS = "models"
-CHECKPOINTS = "checkpoints"
 Ended: TypeAlias = Callable[[Trial], None]
 
 
@@ -72,8 +67,8 @@ class Store:
 
     def __init__(self, out: str | Path) -> None:
         self.out = folder_of(out)
-        self.trials = self.out / "trials"
-        self.results = self.out / "results.parquet"
+        self.trials = self.out / layout.ROWS
+        self.results = self.out / layout.RESULTS
 
     @property
     def address(self) -> str:
@@ -125,6 +120,7 @@ class Store:
         """
         if self.out.exists() and not self.out.is_dir():
             raise InvalidInput("--out", str(self.out), "a directory")
+        check_format(self.out)
         guard(self.out, self._check, study, grid, resume)
         guard(self.out, self._begin, study, grid)
 
@@ -155,7 +151,7 @@ class Store:
 
         Empty where nothing stands for it; every kept trial shows by its name whether it belongs.
         """
-        ours = (self.out / REGISTRATION).is_file()
+        ours = (self.out / layout.REGISTRATION).is_file()
         try:
             held = self.manifest()
         except Damaged:
@@ -165,10 +161,12 @@ class Store:
         if held:
             return held
         if not ours:
-            allowed = "an empty directory, or one that holds this study (it has no manifest.json)"
+            allowed = (
+                f"an empty directory, or one that holds this study (it has no {layout.MANIFEST})"
+            )
             raise InvalidInput("--out", str(self.out), allowed)
         try:
-            return _manifest(load_study(self.out / KEPT))
+            return _manifest(load_study(self.out / layout.STUDY))
         except InvalidInput:
             return {}
 
@@ -181,9 +179,9 @@ class Store:
         """
         held = self.manifest()
         if not held:
-            allowed = "a results directory of a sweep (it would hold manifest.json)"
+            allowed = f"a results directory of a sweep (it would hold {layout.MANIFEST})"
             raise InvalidInput("DIR", str(self.out), allowed)
-        path = self.out / KEPT
+        path = self.out / layout.STUDY
         hint = "To have it written anew, give its study: powerseek sweep STUDY --resume --out"
         try:
             study = load_study(path)
@@ -194,7 +192,7 @@ class Store:
             if held["identity"] == identity(study):
                 what = f"{study.seeds} seeds, not {held['seeds']}"
             raise StoreError(
-                f"{path}: not the study that manifest.json names ({held['study']!r}, {what}). "
+                f"{path}: not the study that {layout.MANIFEST} names ({held['study']!r}, {what}). "
                 f"{hint} {self.out}"
             )
         return study
@@ -211,11 +209,11 @@ class Store:
 
     def _begin(self, study: Study, grid: Sequence[Trial]) -> None:
         kept = self._preregister(study, grid)
-        for folder in (self.trials, self.out / "errors", self.out / "oracles"):
+        for folder in (self.trials, self.out / layout.ERRORS, self.out / layout.ORACLES):
             folder.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False)
-        write_atomically(self.out / KEPT, lambda path: path.write_text(text))
-        self._write_json(MANIFEST, {**_manifest(study), "preregistered": kept["hash"]})
+        write_atomically(self.out / layout.STUDY, lambda path: path.write_text(text))
+        self._write_json(layout.MANIFEST, {**_manifest(study), "preregistered": kept["hash"]})
 
     def _preregister(self, study: Study, grid: Sequence[Trial]) -> dict[str, Any]:
         """Keep what the study claims, before any trial starts; changes are added, never hidden."""
@@ -225,12 +223,17 @@ class Store:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         kept = registered(held, content, digest(content), self._begun(), now)
         if kept != held:
-            self._write_json(REGISTRATION, kept)
+            self._write_json(layout.REGISTRATION, kept)
         return kept
 
     def _begun(self) -> bool:
         """Whether a trial may have run."""
-        return self.out.is_dir() and may_have_begun(self.out)
+        return any(
+            path.is_file()
+            and path.relative_to(self.out).as_posix() not in layout.BEFORE
+            and not path.name.startswith(".")
+            for path in self.out.rglob("*")
+        )
 
     def manifest(self) -> dict[str, Any]:
         """What the directory says it holds; empty where it has none.
@@ -245,7 +248,7 @@ class Store:
 
         A file that cannot be read is kept aside, and the record says so.
         """
-        path = self.out / "provenance.json"
+        path = self.out / layout.PROVENANCE
         lost: dict[str, Any] = {}
         try:
             before = _runs(read_json(path))
@@ -255,7 +258,7 @@ class Store:
             before, lost = [], {"lost": f"earlier runs: {aside.name} could not be read"}
         runs = [*before, dict(run)]
         self._write_json(
-            path.name,
+            layout.PROVENANCE,
             {
                 "study": study.name,
                 "identity": identity(study),
@@ -270,9 +273,9 @@ class Store:
 
     def _registration(self) -> dict[str, Any]:
         try:
-            return held_registration(self.out)
+            return held_registration(self.out / layout.REGISTRATION)
         except InvalidInput as error:
-            raise StoreError(f"{self.out / REGISTRATION}: cannot be read: {error}") from None
+            raise StoreError(f"{self.out / layout.REGISTRATION}: cannot be read: {error}") from None
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         text = json.dumps(content, indent=2) + "\n"
@@ -285,7 +288,7 @@ class Store:
 
     def error_path(self, trial: Trial) -> Path:
         """Where the error text of a failed trial lies."""
-        return self.out / "errors" / f"{trial.key}.txt"
+        return self.out / layout.ERRORS / f"{trial.key}.txt"
 
     def write(self, trial: Trial, rows: pd.DataFrame) -> None:
         """Keep one finished trial, all of it or nothing.
@@ -330,7 +333,7 @@ class Store:
 
     def missing(self, grid: Iterable[Trial]) -> list[Trial]:
         """Trials without a result, and failed ones, which a resume tries again."""
-        done = self.kept() - names(self.out / "errors", ".txt")
+        done = self.kept() - names(self.out / layout.ERRORS, ".txt")
         return [trial for trial in grid if trial.key not in done]
 
     def done(self, trial: Trial) -> bool:
@@ -343,12 +346,12 @@ class Store:
         Only while nothing is running.
         """
         kept = {checkpoint_path(self.out, trial) for trial in self.missing(grid)}
-        checkpoints = self.out / CHECKPOINTS
+        checkpoints = self.out / layout.CHECKPOINTS
         for path in checkpoints.glob("*"):
             if path not in kept:
                 path.unlink(missing_ok=True)
-        for folder in (self.out, *(path for path in self.out.glob("*") if path.is_dir())):
-            for path in folder.glob(".*.*"):
+        for depth in ("", "*/", f"{layout.INTERNALS}/*/"):
+            for path in self.out.glob(f"{depth}.*.*"):
                 if path.is_file():
                     path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -356,7 +359,7 @@ class Store:
 
     def failed(self, grid: Iterable[Trial]) -> list[Trial]:
         """Trials that ended in an error."""
-        failed = self.kept() & names(self.out / "errors", ".txt")
+        failed = self.kept() & names(self.out / layout.ERRORS, ".txt")
         return [trial for trial in grid if trial.key in failed]
 
     def merge(self, grid: Iterable[Trial]) -> pd.DataFrame:
@@ -369,7 +372,7 @@ class Store:
         return self.load()
 
     def join(self, grid: Iterable[Trial]) -> None:
-        """Write results.parquet of the finished trials, in the order of the study, in parts.
+        """Write the merged table, and the one of a row a trial, in the order of the study.
 
         Raises:
             StoreError: A trial's file cannot be read, or the table cannot be written.
@@ -379,16 +382,33 @@ class Store:
         guard(self.results, write_atomically, self.results, lambda tmp: self._join(chosen, tmp))
 
     def _join(self, chosen: Iterable[Trial], target: Path) -> None:
-        """No more than a row group in memory."""
+        """No more than a row group in memory; each holds whole trials.
+
+        The table of trials is written first: one beside merged results is never of older ones.
+        """
         with pq.ParquetWriter(target, SCHEMA) as writer:
             held, rows = [SCHEMA.empty_table()], 0
             for trial in chosen:
                 held.append(read_trial(self.path(trial), SCHEMA, trial.study))
                 rows += len(held[-1])
                 if rows >= ROW_GROUP:
-                    writer.write_table(pa.concat_tables(held))
+                    writer.write_table(pa.concat_tables(held), rows)
                     held, rows = [SCHEMA.empty_table()], 0
-            writer.write_table(pa.concat_tables(held))
+            writer.write_table(pa.concat_tables(held), rows or None)
+        self.pivot(target)
+
+    def pivot(self, results: Path | None = None) -> None:
+        """Write the table of a row a trial from the merged table; see `write_trials`.
+
+        Args:
+            results: The merged table, where it is not in its place yet.
+
+        Raises:
+            InvalidInput: The merged table cannot be read.
+            StoreError: The table cannot be written.
+        """
+        path, made_of = self.out / layout.TRIALS, results or self.results
+        guard(path, write_atomically, path, lambda tmp: write_trials(made_of, tmp))
 
     def stale(self, grid: Iterable[Trial]) -> bool:
         """Whether the merged table is not that of the kept trials and of the claims."""
@@ -396,7 +416,7 @@ class Store:
         if merged is None or merged != self.kept().intersection(trial.key for trial in grid):
             return True
         when = self.results.stat().st_mtime_ns
-        registered = self.out / REGISTRATION
+        registered = self.out / layout.REGISTRATION
         if registered.is_file() and registered.stat().st_mtime_ns > when:
             return True
         if not self.trials.is_dir():
@@ -412,13 +432,13 @@ class Store:
             StoreError: It cannot be read.
         """
         if not self.results.is_file():
-            raise InvalidInput("DIR", str(self.out), "a directory that holds results.parquet")
+            raise InvalidInput("DIR", str(self.out), f"a directory that holds {layout.RESULTS}")
         return _frame(read_table(self.results, SCHEMA))
 
 
 def checkpoint_path(out: Path, trial: Trial) -> Path:
     """Where the state of a trial that is under way lies."""
-    return out / CHECKPOINTS / f"{trial.key}.zip"
+    return out / layout.CHECKPOINTS / f"{trial.key}.zip"
 
 
 def identity(study: Study) -> str:
@@ -465,19 +485,5 @@ def _manifest(study: Study) -> dict[str, Any]:
         "identity": identity(study),
         "seeds": study.seeds,
         "content": _content(study),
-        "files": {
-            "results.parquet": "one row per trial x checkpoint x evaluation x metric",
-            "trials": "the rows of each trial, by its identity",
-            "errors": "the error of each failed trial",
-            "oracles": "exact numbers of each setting",
-            "models": "trained agents",
-            "checkpoints": "where each unfinished trial goes on with --resume",
-            "tensorboard": "curves and hyperparameters as TensorBoard reads them",
-            "replays": "a few episodes of each competent agent, drawn",
-            "curves.parquet": "one row per trial x evaluation while training",
-            "frontiers.parquet": "need and most of each setting, one row per vertex",
-            KEPT: "the study",
-            REGISTRATION: "its hypotheses as fixed before the first trial, and what changed since",
-            "provenance.json": "what made these results",
-        },
+        "files": layout.MEANING,
     }

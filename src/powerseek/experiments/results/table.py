@@ -13,6 +13,7 @@ import pandas as pd
 
 from powerseek.envs.rewards.spec import Place, place_of
 from powerseek.errors import InvalidInput
+from powerseek.experiments import layout
 from powerseek.experiments.results.reading import File, Frame, Ints, Long, Source, unreadable
 from powerseek.experiments.study.factors import (
     CELL,
@@ -67,9 +68,9 @@ def read_results(directory: Path | str) -> pd.DataFrame:
 
 def _results(directory: Path | str) -> Path:
     path = Path(directory)
-    path = path / "results.parquet" if path.is_dir() else path
+    path = path / layout.RESULTS if path.is_dir() else path
     if not path.is_file():
-        raise InvalidInput("DIR", str(directory), "a directory that holds results.parquet")
+        raise InvalidInput("DIR", str(directory), f"a directory that holds {layout.RESULTS}")
     return path
 
 

@@ -11,15 +11,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments import layout
 from powerseek.experiments.statistics.comparisons import LEVEL
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
 from powerseek.experiments.study.grid import Cell, digest
 from powerseek.experiments.study.hypotheses import comparisons, plain
 from powerseek.experiments.study.schema import Hypothesis, Study, load_study
-
-NAME = "preregistration.json"
-# Written before the first trial: anything else in a results directory means that one has begun.
-BEFORE = {NAME, "manifest.json", "study.yaml"}
 
 
 def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
@@ -70,14 +67,6 @@ def registered(
     what = [name for name in content if before.get(name) != content[name]]
     changes.append({"hash": hash, "date": now, "changed": what, "content": dict(content)})
     return {**held, "changes": changes}
-
-
-def may_have_begun(out: Path) -> bool:
-    """Whether a results directory holds anything that is written once trials run."""
-    return any(
-        path.is_file() and path.name not in BEFORE and not path.name.startswith(".")
-        for path in out.rglob("*")
-    )
 
 
 @dataclass(frozen=True)
@@ -131,7 +120,7 @@ def read_registration(out: Path | str) -> Registration | None:
         InvalidInput: The registration cannot be read.
     """
     folder = Path(out)
-    held = held_registration(folder)
+    held = held_registration(folder / layout.REGISTRATION)
     now = _current(folder)
     if not held:
         late = tuple(Claim(h, confirmatory=False, note=LATE) for h in now or ())
@@ -190,18 +179,17 @@ def spoken_date(date: str) -> str:
 def _current(folder: Path) -> list[Hypothesis] | None:
     """Hypotheses of the kept study file, None where it cannot be read."""
     try:
-        return load_study(folder / "study.yaml").hypotheses
+        return load_study(folder / layout.STUDY).hypotheses
     except InvalidInput:
         return None
 
 
-def held_registration(out: Path) -> dict[str, Any]:
+def held_registration(path: Path) -> dict[str, Any]:
     """The registration's file, checked for its shape; empty where there is none.
 
     Raises:
         InvalidInput: It cannot be read, or is no registration.
     """
-    path = out / NAME
     try:
         held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         content = held["registered"]
@@ -226,5 +214,5 @@ def held_registration(out: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
         allowed = "the registration as the sweep wrote it"
         hint = f"Remove {path}: its verdicts then count as exploratory."
-        raise InvalidInput(NAME, str(path), allowed, hint) from None
+        raise InvalidInput(path.name, str(path), allowed, hint) from None
     return held

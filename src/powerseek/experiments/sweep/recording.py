@@ -28,7 +28,7 @@ _WALL, _FLOOR, _AGENT = "#", ".", "@"
 
 
 def keep_recording(out: Path, trial: Trial, policy: Policy, task: Task, seed: int) -> Path:
-    """Record a trial's agent and keep that as ``replays/<trial>.json.gz``, all or nothing.
+    """Record a trial's agent and keep that at `recording_path`, all or nothing.
 
     Args:
         out: Results directory.

@@ -15,9 +15,10 @@ import pandas as pd
 from powerseek.agents import Checkpoint, Progress, TrainedAgent, TrainingFailed, train
 from powerseek.envs.task import Task
 from powerseek.exact.overseer import overseen
+from powerseek.experiments import layout
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.side_tables import keep_curve
-from powerseek.experiments.results.store import COLUMNS, MODELS, checkpoint_path, describe
+from powerseek.experiments.results.store import COLUMNS, checkpoint_path, describe
 from powerseek.experiments.study.grid import Cell, Trial, unwarned
 from powerseek.experiments.study.lookahead import lookahead_of
 from powerseek.experiments.sweep.evaluate import Asked, Judge, rows_each
@@ -96,7 +97,7 @@ class _Course:
             end = [{**row, "status": "censored"} for row in end]
         self.curves.add(trained.timesteps, last)
         keep_curve(self.out, trial, self.curves.points)
-        keep_model(trained, self.task, self.out / MODELS / trial.key)
+        keep_model(trained, self.task, self.out / layout.MODELS / trial.key)
         if end[0]["status"] == "ok":
             seed = self.judge.root(RECORDING)
             keep_recording(self.out, trial, trained.policy, self.task, seed)

@@ -36,10 +36,10 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from powerseek.experiments import layout
 from powerseek.experiments.study.factors import BY_NAME, factor_of, levels_of
 from powerseek.experiments.study.grid import Cell, Trial
 
-FOLDER = "tensorboard"
 END = "end"
 """What the tags of a cell's means at the end of training start with."""
 Value = float | str
@@ -52,17 +52,17 @@ _HALF = ".half"
 def run_folder(out: Path, trial: Trial) -> Path:
     """Where one trial's events lie: tensorboard/trials/<world>/<cell>/seed-<n>."""
     cell = trial.cell
-    return out / FOLDER / "trials" / cell.world / cell_name(cell) / f"seed-{trial.seed}"
+    return out / layout.TENSORBOARD / "trials" / cell.world / cell_name(cell) / f"seed-{trial.seed}"
 
 
 def overview_folder(out: Path) -> Path:
     """Where the comparisons lie, few runs whatever the study."""
-    return out / FOLDER / "overview"
+    return out / layout.TENSORBOARD / "overview"
 
 
 def cells_folder(out: Path) -> Path:
     """Where the cells' means lie, one run a cell."""
-    return out / FOLDER / "cells"
+    return out / layout.TENSORBOARD / "cells"
 
 
 def logdir(out: Path) -> Path:

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 
-from powerseek.experiments.results.side_tables import CURVES as KEPT
+from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial, digest
 from powerseek.experiments.study.schema import Hypothesis
@@ -251,7 +251,7 @@ class Overview:
 
     def _curve(self, trial: Trial) -> Curve:
         if not self._curves.get(trial.key):
-            self._curves[trial.key] = read_curve(self.store.out / KEPT / f"{trial.key}.parquet")
+            self._curves[trial.key] = read_curve(curve_path(self.store.out, trial))
         return self._curves[trial.key]
 
     def _write_layouts(self) -> None:

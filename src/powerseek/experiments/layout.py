@@ -1,0 +1,60 @@
+"""Where everything lies below a results directory: what is read at its top, the rest in one folder.
+
+Names are paths below ``--out``, parts joined by ``/``. Nothing else spells them out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RESULTS = "results.parquet"
+TRIALS = "trials.parquet"
+REPORT = "report.html"
+SUMMARY = "summary.md"
+STUDY = "study.yaml"
+FIGURES = "figures"
+TENSORBOARD = "tensorboard"
+
+INTERNALS = "internals"
+MANIFEST = f"{INTERNALS}/manifest.json"
+REGISTRATION = f"{INTERNALS}/preregistration.json"
+PROVENANCE = f"{INTERNALS}/provenance.json"
+ROWS = f"{INTERNALS}/trials"
+ERRORS = f"{INTERNALS}/errors"
+ORACLES = f"{INTERNALS}/oracles"
+MODELS = f"{INTERNALS}/models"
+CHECKPOINTS = f"{INTERNALS}/checkpoints"
+CURVES = f"{INTERNALS}/curves"
+REPLAYS = f"{INTERNALS}/replays"
+
+OLDER_MANIFEST = "manifest.json"
+"""Of results of format 1, which had everything at the top."""
+
+BEFORE = {REGISTRATION, MANIFEST, STUDY}
+"""Written before the first trial: any other file means that one has begun."""
+
+MEANING = {
+    RESULTS: "one row per trial x checkpoint x evaluation x metric",
+    TRIALS: "one row per trial: what it is, how it ended, and each metric at its end, sampled",
+    REPORT: "the report, one page that needs nothing else",
+    SUMMARY: "the same as Markdown",
+    STUDY: "the study",
+    FIGURES: "the report's pictures, as PNG and SVG",
+    TENSORBOARD: "curves and hyperparameters as TensorBoard reads them",
+    REGISTRATION: "the hypotheses as fixed before the first trial, and what changed since",
+    PROVENANCE: "what made these results",
+    ROWS: "the rows of each trial, by its identity",
+    ERRORS: "the error of each failed trial",
+    ORACLES: "exact numbers of each setting",
+    MODELS: "trained agents",
+    CHECKPOINTS: "where each unfinished trial goes on with --resume",
+    CURVES: "the learning curve of each trial",
+    REPLAYS: "a few episodes of each competent agent, drawn",
+    f"{INTERNALS}/curves.parquet": "one row per trial x evaluation while training",
+    f"{INTERNALS}/frontiers.parquet": "need and most of each setting, one row per vertex",
+}
+
+
+def table(out: Path, name: str) -> Path:
+    """Where a table beside the results lies: ``curves`` or ``frontiers``."""
+    return out / INTERNALS / f"{name}.parquet"
