@@ -5,7 +5,12 @@ Names are paths below ``--out``, parts joined by ``/``. Nothing else spells them
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from powerseek.experiments.study.grid import Cell, Trial
 
 RESULTS = "results.parquet"
 TRIALS = "trials.parquet"
@@ -58,3 +63,24 @@ MEANING = {
 def table(out: Path, name: str) -> Path:
     """Where a table beside the results lies: ``curves`` or ``frontiers``."""
     return out / INTERNALS / f"{name}.parquet"
+
+
+def run_folder(out: Path, trial: Trial) -> Path:
+    """Where one trial's events lie: tensorboard/trials/<world>/<cell>/seed-<n>."""
+    cell = trial.cell
+    return out / TENSORBOARD / "trials" / cell.world / cell_name(cell) / f"seed-{trial.seed}"
+
+
+def overview_folder(out: Path) -> Path:
+    """Where the comparisons lie, few runs whatever the study."""
+    return out / TENSORBOARD / "overview"
+
+
+def cells_folder(out: Path) -> Path:
+    """Where the cells' means lie, one run a cell."""
+    return out / TENSORBOARD / "cells"
+
+
+def cell_name(cell: Cell) -> str:
+    """The cell in words, fit for a folder; its identity keeps it apart from others."""
+    return re.sub(r"[^\w.=+-]+", "_", cell.label()) + f"_{cell.key[:6]}"

@@ -12,7 +12,7 @@ import pytest
 from powerseek.experiments.results import store as stores
 from powerseek.experiments.results.schema import COLUMNS, describe
 from powerseek.experiments.results.store import Store
-from powerseek.experiments.study.grid import trials
+from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.schema import make_study
 
 STUDY = make_study(

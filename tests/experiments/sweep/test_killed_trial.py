@@ -13,12 +13,12 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from powerseek.agents import CheckpointIgnored, load_agent
+from powerseek.experiments.layout import run_folder
 from powerseek.experiments.results.store import Store, checkpoint_path
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.trial import run_trial
-from powerseek.experiments.tensorboard.curves import run_folder
 
 SETTINGS = {"n_envs": 16, "n_steps": 16, "batch_size": 128, "n_epochs": 1, "net": [8]}
 UPDATES = 40

@@ -16,8 +16,8 @@ import pytest
 from killing import hears_interrupts
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from powerseek.experiments.layout import cells_folder
 from powerseek.experiments.results.store import COLUMNS
-from powerseek.experiments.tensorboard.curves import cells_folder
 
 STUDY = """
 name: tiny

@@ -8,6 +8,7 @@ import pytest
 
 from powerseek.agents import Progress, check_agent, train
 from powerseek.exact import Oracle
+from powerseek.experiments.layout import run_folder
 from powerseek.experiments.results.store import COLUMNS, Store
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Cell, Trial
@@ -16,7 +17,6 @@ from powerseek.experiments.sweep.evaluate import Judge
 from powerseek.experiments.sweep.follow import Watch
 from powerseek.experiments.sweep.oracles import optimum_of, oracle_of
 from powerseek.experiments.sweep.trial import run_trial
-from powerseek.experiments.tensorboard.curves import run_folder
 from powerseek.registry import make_world
 
 

@@ -8,8 +8,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import metadata
 
+from powerseek.experiments.layout import run_folder
 from powerseek.experiments.study.grid import Cell, Trial
-from powerseek.experiments.tensorboard.curves import Curves, experiment_event, run_folder
+from powerseek.experiments.tensorboard.curves import Curves, experiment_event
 
 GRID = [
     Trial(Cell("w", 1, {"openness": 1, "max_steps": 8}, reward, "ppo", 9, gamma=gamma), seed, "s")

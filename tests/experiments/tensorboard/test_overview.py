@@ -19,6 +19,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 from tensorboard.plugins.hparams import metadata
 
+from powerseek.experiments.layout import cells_folder, overview_folder
 from powerseek.experiments.results.side_tables import keep_curve
 from powerseek.experiments.results.store import COLUMNS, Store, describe
 from powerseek.experiments.study.checked import trials
@@ -26,10 +27,8 @@ from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.tensorboard.bands import aligned, band
 from powerseek.experiments.tensorboard.curves import (
-    cells_folder,
     hyperparameters,
     logdir,
-    overview_folder,
 )
 from powerseek.experiments.tensorboard.layout import run_names
 from powerseek.experiments.tensorboard.overview import Overview

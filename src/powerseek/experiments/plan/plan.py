@@ -26,6 +26,7 @@ from powerseek.experiments.statistics.power_analysis import Detectable, detectab
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Cell, Trial
+from powerseek.experiments.study.hypotheses import kind_named
 from powerseek.experiments.study.lint import cautions as confounds
 from powerseek.experiments.study.schema import Study
 from powerseek.experiments.sweep.cohorts import COHORT, Cohort, apart, in_common, packed
@@ -178,7 +179,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         ),
         more_seeds=more,
         more_cost=more_cost,
-        suggestions=_suggestions(study, compared, more),
+        suggestions=_suggestions(study, cells, compared, more),
     )
 
 
@@ -243,9 +244,9 @@ def _comparisons(study: Study, cells: Sequence[Cell], pilot: Pilot | None) -> pd
     every cell: what it then still calls undecided is undecided by design.
     """
     margins: dict[str, float] = {
-        hypothesis.contrast: hypothesis.margin
+        kind_named(hypothesis.contrast, cells): hypothesis.margin
         for hypothesis in study.hypotheses
-        if isinstance(hypothesis.contrast, str) and hypothesis.margin is not None
+        if hypothesis.margin is not None
     }
     rows = [
         {
@@ -311,7 +312,9 @@ WANTED = {
 }
 
 
-def _suggestions(study: Study, compared: Sequence[Compared], seeds: int) -> tuple[str, ...]:
+def _suggestions(
+    study: Study, cells: Sequence[Cell], compared: Sequence[Compared], seeds: int
+) -> tuple[str, ...]:
     lines = []
     if not compared:
         lines.append("Nothing is compared. Add a dial, for example " + WANTED["timing"] + ".")
@@ -320,7 +323,7 @@ def _suggestions(study: Study, compared: Sequence[Compared], seeds: int) -> tupl
             f"seeds: {seeds} - fewer never give a verdict, only effects with intervals. After a "
             "sweep, the same study with more seeds and --resume runs the new ones only."
         )
-    asked = {hypothesis.contrast for hypothesis in study.hypotheses if hypothesis.margin}
+    asked = {kind_named(said.contrast, cells) for said in study.hypotheses if said.margin}
     bare = dict.fromkeys(row.kind for row in compared if row.kind not in {*asked, "control"})
     if bare:
         measure = next(row.measure for row in compared if row.kind in bare)

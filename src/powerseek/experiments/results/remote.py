@@ -24,7 +24,6 @@ from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.results.store import Ended, Store, checkpoint_path
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import Study
-from powerseek.experiments.tensorboard.curves import cells_folder, overview_folder, run_folder
 
 
 def store_at(out: str | Path, field: str = "--out", patient: bool = False) -> Store:
@@ -55,7 +54,7 @@ class RemoteStore(Store):
         super().__init__(self.mirror.folder)
         self._address = address
         self._listed: frozenset[str] = frozenset()
-        together = (overview_folder(self.out), cells_folder(self.out))
+        together = (layout.overview_folder(self.out), layout.cells_folder(self.out))
         self._together = tuple(f"{self._name(folder)}/" for folder in together)
 
     @property
@@ -101,7 +100,7 @@ class RemoteStore(Store):
         kept = [self._name(checkpoint_path(self.out, trial)) for trial in trials]
         self.mirror.fetch([*kept, *lacking])
         for trial in trials:
-            self.mirror.remove(self.mirror.listing(self._name(run_folder(self.out, trial))))
+            self.mirror.remove(self.mirror.listing(self._name(layout.run_folder(self.out, trial))))
 
     def sent(self, path: Path) -> None:
         """Send one file."""

@@ -15,6 +15,7 @@ from powerseek.experiments.study.contrasts import (
     Contrast,
     Places,
     compared,
+    kind_along,
     kind_of,
 )
 from powerseek.experiments.study.errors import closest
@@ -93,6 +94,14 @@ def comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[C
             contrast, arms, places, columns=columns, scales=scales, gamma=gamma, arm=arm
         ):
             yield Compared(setting, columns, {level: arms.get(level, []) for level in levels})
+
+
+def kind_named(contrast: Contrast, grid: Sequence[Cell]) -> str:
+    """The name of the kind of comparison that a contrast is one of, as tables call it."""
+    if contrast.name != "factor":
+        return contrast.name
+    columns = columns_of(contrast, {column for cell in grid for column in levels_of(cell)})
+    return kind_along(columns[0]) if columns else contrast.factors[0]
 
 
 def columns_of(contrast: Contrast, known: set[str]) -> tuple[str, ...] | None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -49,31 +48,12 @@ FOLLOWED = 600.0
 _HALF = ".half"
 
 
-def run_folder(out: Path, trial: Trial) -> Path:
-    """Where one trial's events lie: tensorboard/trials/<world>/<cell>/seed-<n>."""
-    cell = trial.cell
-    return out / layout.TENSORBOARD / "trials" / cell.world / cell_name(cell) / f"seed-{trial.seed}"
-
-
-def overview_folder(out: Path) -> Path:
-    """Where the comparisons lie, few runs whatever the study."""
-    return out / layout.TENSORBOARD / "overview"
-
-
-def cells_folder(out: Path) -> Path:
-    """Where the cells' means lie, one run a cell."""
-    return out / layout.TENSORBOARD / "cells"
-
-
 def logdir(out: Path) -> Path:
     """What to look at first: comparisons, or cells where the study compares nothing."""
-    compared = overview_folder(out)
-    return compared if any(path.is_dir() for path in compared.glob("*")) else cells_folder(out)
-
-
-def cell_name(cell: Cell) -> str:
-    """The cell in words, fit for a folder; its identity keeps it apart from others."""
-    return re.sub(r"[^\w.=+-]+", "_", cell.label()) + f"_{cell.key[:6]}"
+    compared = layout.overview_folder(out)
+    return (
+        compared if any(path.is_dir() for path in compared.glob("*")) else layout.cells_folder(out)
+    )
 
 
 def hyperparameters(cell: Cell) -> dict[str, Value]:
@@ -140,7 +120,7 @@ class Curves:
     def __init__(self, out: Path, trial: Trial) -> None:
         self.points: list[tuple[int, Mapping[str, float]]] = []
         self._times: list[float] = []
-        folder = run_folder(out, trial)
+        folder = layout.run_folder(out, trial)
         before = list(folder.glob(f"{PREFIX}.*"))
         self._writer: EventFileWriter | None = EventFileWriter(str(folder))
         void(before)
@@ -202,7 +182,7 @@ class Curves:
 
 
 def _started(cell: Cell, when: float) -> Event:
-    start = SessionStartInfo(group_name=cell_name(cell), start_time_secs=when)
+    start = SessionStartInfo(group_name=layout.cell_name(cell), start_time_secs=when)
     for name, value in hyperparameters(cell).items():
         if isinstance(value, str):
             start.hparams[name].string_value = value

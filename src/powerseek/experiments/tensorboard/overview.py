@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 
+from powerseek.experiments import layout
 from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial, digest
@@ -32,10 +33,8 @@ from powerseek.experiments.tensorboard.bands import Curve, aligned, at_end, band
 from powerseek.experiments.tensorboard.curves import (
     END,
     beginning,
-    cells_folder,
     encoded,
     experiment_event,
-    overview_folder,
     replace_run,
     says,
     scalars,
@@ -133,7 +132,10 @@ class Overview:
         self.store, self.grid, self.share = store, grid, share
         self._waiting: dict[Path, Run] = {}
         self._not_before = 0.0
-        self._overview, self._cells = overview_folder(store.out), cells_folder(store.out)
+        self._overview, self._cells = (
+            layout.overview_folder(store.out),
+            layout.cells_folder(store.out),
+        )
         self._done: dict[str, float] = {}
         self._curves: dict[str, Curve] = {}
         cells: dict[str, list[Trial]] = {}
