@@ -187,12 +187,7 @@ class Arms:
         """
         if not set(columns) <= set(self.keys) or self.cells.empty:
             return
-        kept = np.ones(len(self.cells), bool) if cells is None else cells.copy()
-        if "power_weight" not in columns:
-            unpaid = self.cells["power_weight"].eq(0).where(kept, False)
-            free = unpaid.groupby(self.cells["world"]).transform("any")
-            kept &= (~free | unpaid).to_numpy(dtype=bool)
-        places = np.flatnonzero(kept)
+        places = np.flatnonzero(self.compared(columns, cells))
         if not len(places):
             return
         own = PREFIX["agent"] if "agent" in columns else "\0"
@@ -207,6 +202,16 @@ class Arms:
                 arms.setdefault(found if len(columns) > 1 else found[0], int(cell))
             yield {name: told[name] for name in names}, arms
 
-    def scale(self, column: str, world: Level) -> list[Level]:
-        """Every level of a factor in a world, rising; empty where they have no order."""
-        return ordered(r[column] for r in self.records if r["world"] == world and column in r)
+    def compared(self, columns: Sequence[str], cells: Bools | None = None) -> Bools:
+        """[cells] which of them `settings` compares."""
+        kept = np.ones(len(self.cells), bool) if cells is None else cells
+        if "power_weight" in columns:
+            return kept
+        unpaid = self.cells["power_weight"].eq(0) & kept
+        free = unpaid.groupby(self.cells["world"]).transform("any")
+        return kept & (~free | unpaid).to_numpy(dtype=bool)
+
+    def scale(self, column: str, world: Level, cells: Bools) -> list[Level]:
+        """Every level that some cells have of a factor in a world, rising; empty without order."""
+        own = (self.records[int(cell)] for cell in np.flatnonzero(cells))
+        return ordered(record[column] for record in own if record["world"] == world)

@@ -158,9 +158,10 @@ def _pairs(claim: Claim, arms: Arms) -> Iterator[tuple[Pair, tuple[str, ...]]]:
     if columns is None or not set(columns) <= set(arms.keys):
         return
     about = np.array([is_about(said, record) for record in arms.described], dtype=bool)
+    kept = arms.compared(columns, about)
     for setting, cells in arms.settings(columns, about):
         world, gamma = setting["world"], float(str(setting.get("gamma", 1.0)))
-        scales = [arms.scale(column, world) for column in columns]
+        scales = [arms.scale(column, world, kept) for column in columns]
         for levels in compared(
             contrast,
             cells,

@@ -78,10 +78,10 @@ def comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[C
         return
     places = places_of(grid)
     unpaid = {record["world"] for record, cell in records if not cell.power_weight}
+    if "power_weight" not in columns:  # the paid are the positive control, and nothing else
+        records = [r for r in records if not (r[1].power_weight and r[0]["world"] in unpaid)]
     settings: dict[str, tuple[dict[str, Level], dict[Any, list[Cell]]]] = {}
     for record, cell in records:
-        if cell.power_weight and record["world"] in unpaid and "power_weight" not in columns:
-            continue
         found = tuple(record.get(column) for column in columns)
         setting = shared(record, columns)
         key = json.dumps(setting, sort_keys=True)

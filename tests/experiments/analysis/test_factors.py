@@ -1,0 +1,287 @@
+"""Planted effects of any factor, interactions and thresholds: what is planted is what is said."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic import frame, trial_rows
+
+from powerseek.experiments.analysis.contrasts import contrasts
+from powerseek.experiments.analysis.hypotheses import findings
+from powerseek.experiments.analysis.summary import summarise
+from powerseek.experiments.results.table import dials, long, with_factors
+from powerseek.experiments.study.preregistration import Claim
+from powerseek.experiments.study.schema import Hypothesis
+
+SEEDS = 16
+NOISE = np.random.default_rng(5).normal(0, 0.2, SEEDS)
+NOISE -= NOISE.mean()
+MEASURE = "acquired_outside"
+
+
+def cell(value, noise=NOISE, measure=MEASURE, status="ok", agent="ppo", chosen=None, **identity):
+    """The trials of one cell: a measure around a value, seed by seed."""
+    params = {"size": 3, **identity.pop("params", {})}
+    told = {"params": json.dumps(params, sort_keys=True), "agent": agent, **identity}
+    told |= {"settings": json.dumps({"ent_coef": 0.02, **(chosen or {})})}
+    return [
+        trial_rows(
+            {"competence": 0.95, "acquired": 3 + 5 * bool(identity.get("power_weight")) + noise[i]}
+            | {measure: value + noise[i]},
+            status,
+            seed=i,
+            **told,
+        )
+        for i in range(len(noise))
+    ]
+
+
+PAID = cell(1.0, power_weight=1.0, params={"leak": 0})
+
+
+def results(*cells):
+    return frame(*(rows for trials in (*cells, PAID) for rows in trials))
+
+
+def claim(contrast, direction="larger", margin=0.5, measure=MEASURE, **keys):
+    given = {"id": "H", "contrast": contrast, "direction": direction, "measure": measure, **keys}
+    return Claim(Hypothesis(**given, **({"margin": margin} if margin else {})))
+
+
+def verdicts(table, *claims):
+    return findings(table, claims)
+
+
+LEAKS = [cell(value, params={"leak": leak}) for leak, value in ((0, 0.5), (1, 1.0), (2, 2.5))]
+
+
+def test_a_parameter_of_a_world_is_compared_at_its_ends():
+    table = results(*LEAKS)
+    (one,) = verdicts(table, claim({"factor": "leak"}))
+    assert (one.a, one.b, one.columns) == (2.0, 0.0, ("params.leak",))
+    assert one.comparison.effect.value == pytest.approx(2.0)
+    assert one.verdict.answer == "supported"
+    (one,) = verdicts(table, claim({"factor": "leak", "high": 1}))
+    assert one.comparison.effect.value == pytest.approx(0.5)
+    (one,) = verdicts(table, claim({"factor": "leak"}, "smaller"))
+    assert one.verdict.answer == "refuted"
+
+
+def test_the_same_stands_among_the_comparisons_of_a_report():
+    found = contrasts(results(*LEAKS))
+    rows = found[(found["kind"] == "params.leak") & (found["measure"] == "acquired")]
+    assert [(row.a, row.b) for row in rows.itertuples()] == [(1.0, 0.0), (2.0, 0.0)]
+    assert rows["params.leak"].isna().all()
+
+
+def test_cells_are_told_apart_by_whatever_varies_within_a_world_or_an_agent():
+    other = [*cell(1.0, agent="dqn", params={"leak": 0}, chosen={"ent_coef": 0.5})]
+    table = results(*LEAKS, other)
+    # dqn's own setting varies between agents only, the size of the world not at all.
+    assert dials(table)[6:] == ["params.leak", "agent"]
+    assert len(summarise(table)) == 5
+    tuned = cell(3.0, params={"leak": 0}, chosen={"ent_coef": 0.0})
+    assert "settings.ent_coef" in dials(results(*LEAKS, tuned))
+    longer = cell(3.0, params={"leak": 0}, budget=600_000)
+    assert dials(results(*LEAKS, longer))[6:] == ["params.leak", "budget"]
+
+
+def test_settings_and_budgets_are_factors():
+    tuned = [
+        cell(v, params={"leak": 0}, chosen={"ent_coef": e}) for e, v in ((0.0, 1.0), (0.1, 2.0))
+    ]
+    (one,) = verdicts(results(*tuned), claim({"factor": "ent_coef"}))
+    assert one.comparison.effect.value == pytest.approx(1.0)
+    budgets = [cell(v, params={"leak": 0}, budget=b) for b, v in ((1000, 1.0), (4000, 0.5))]
+    (one,) = verdicts(results(*budgets), claim({"factor": "timesteps"}, "smaller"))
+    assert one.comparison.effect.value == pytest.approx(-0.5)
+    assert one.columns == ("budget",)
+
+
+def test_a_setting_that_a_study_key_gives_is_told_once():
+    def lam(value, level):
+        chosen = {"gae_lambda": level}
+        return cell(value, params={"leak": 0}, gae_lambda=level, chosen=chosen)
+
+    table = results(lam(1.0, 0.9), lam(2.0, 1.0))
+    assert "settings.gae_lambda" not in dials(table)
+    (one,) = verdicts(table, claim({"factor": "gae_lambda"}))
+    assert one.comparison.effect.value == pytest.approx(1.0)
+
+
+def test_agents_are_compared_whatever_their_own_settings():
+    one_of = [
+        cell(1.0, params={"leak": 0}, agent="a", chosen={"ent_coef": 0.1}),
+        cell(2.0, params={"leak": 0}, agent="b", chosen={"ent_coef": 0.7}),
+    ]
+    (one,) = verdicts(results(*one_of), claim({"factor": "agent", "low": "a", "high": "b"}))
+    assert one.comparison.effect.value == pytest.approx(1.0)
+
+
+def test_a_claim_about_one_configuration_or_agent_is_about_no_other():
+    table = results(
+        *LEAKS,
+        cell(9.0, params={"leak": 2}, reward="terminal"),
+        cell(1.0, params={"leak": 0}, reward="terminal"),
+    )
+    sparse = claim("sparse", params={"leak": 2})
+    (one,) = verdicts(table, sparse)
+    assert one.comparison.effect.value == pytest.approx(6.5)
+    assert verdicts(table, claim("sparse", agent="dqn")) == []
+    # Parameters that no cell varies are known too.
+    assert len(verdicts(table, claim("sparse", params={"size": 3, "leak": 0}))) == 1
+    assert verdicts(table, claim("sparse", params={"size": 4})) == []
+
+
+def crossed(means, noise=NOISE):
+    return [
+        cell(means[i, j], noise, params={"leak": leak}, budget=budget)
+        for i, leak in enumerate((0, 2))
+        for j, budget in enumerate((1000, 4000))
+    ]
+
+
+INTERACTION = {"interaction": ["leak", "timesteps"]}
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(-3, 3), min_size=4, max_size=4))
+def test_an_interaction_is_the_difference_of_differences(means):
+    means = np.reshape(means, (2, 2))
+    paid = cell(1.0, power_weight=1.0, params={"leak": 0}, budget=1000)
+    table = frame(*(rows for trials in (*crossed(means), paid) for rows in trials))
+    (one,) = verdicts(table, claim(INTERACTION))
+    planted = (means[1, 1] - means[0, 1]) - (means[1, 0] - means[0, 0])
+    assert one.comparison.effect.value == pytest.approx(planted, abs=1e-9)
+    assert (one.a, one.b) == ((2.0, 4000.0), (0.0, 1000.0))
+    turned = {"interaction": ["timesteps", "leak"]}
+    (other,) = verdicts(table, claim(turned))
+    assert other.comparison.effect.value == pytest.approx(planted, abs=1e-9)
+
+
+def test_an_interaction_counts_seeds_that_learnt_in_all_four_arms():
+    means = np.array([[0.0, 0.0], [0.0, 2.0]])
+    cells = crossed(means, np.random.default_rng(1).normal(0, 0.3, SEEDS + 2))
+    lost = [
+        [{**row, "status": "censored"} for row in rows] if i < 2 else rows
+        for i, rows in enumerate(cells[3])
+    ]
+    (one,) = verdicts(results(*cells[:3], lost), claim(INTERACTION))
+    assert one.comparison.effect.n == SEEDS
+    assert one.comparison.reach == (pytest.approx(16 / 18), 1.0)
+    paid = cell(1.0, power_weight=1.0, params={"leak": 0}, budget=1000)
+    (one,) = verdicts(results(*cells, paid), claim(INTERACTION))
+    assert one.comparison.effect.n == SEEDS + 2
+    assert one.verdict.answer == "supported"
+    (one,) = verdicts(results(*cells[:3]), claim(INTERACTION)) or [None]
+    assert one is None
+
+
+def threshold(values, direction="larger", noise=NOISE, line=0.5):
+    cells = [cell(v, noise, params={"leak": leak}) for leak, v in enumerate(values)]
+    said = claim({"threshold": "leak", "line": line}, direction, margin=None)
+    (one,) = verdicts(results(*cells), said)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("values", "before", "after", "answer"),
+    [
+        ([0.0, 0.2, 1.0, 2.0], 1.0, 2.0, "supported"),
+        ([0.0, 0.5, 1.0], 0.0, 2.0, "supported"),
+        ([0.0, 0.1, 0.2], 2.0, None, "refuted"),
+        ([1.0, 1.5, 2.0], None, 0.0, "refuted"),
+        ([0.5, 0.5, 2.0], None, 2.0, "cannot tell"),
+        ([0.0, 0.5, 0.5], 0.0, None, "cannot tell"),
+        ([0.0, 2.0, 0.0, 2.0], 0.0, 1.0, "cannot tell"),
+    ],
+)
+def test_a_threshold_is_read_upwards(values, before, after, answer):
+    one = threshold(values)
+    assert (one.crossing.before, one.crossing.after) == (before, after)
+    assert one.verdict.answer == answer
+    assert [test.a for test in one.tests] == list(range(len(values)))
+    for test, value in zip(one.tests, values, strict=True):
+        assert test.comparison.effect.value == pytest.approx(value - 0.5, abs=1e-9)
+
+
+def test_a_threshold_downwards_is_its_mirror():
+    one = threshold([2.0, 1.0, 0.0], "smaller")
+    assert (one.crossing.before, one.crossing.after) == (1.0, 2.0)
+    assert one.verdict.answer == "supported"
+
+
+def test_every_level_of_a_threshold_is_one_test_of_the_family():
+    one = threshold([0.0, 0.2, 1.0, 2.0])
+    assert {test.together for test in one.tests} == {4}
+    plain = min(test.comparison.p_difference for test in one.tests)
+    assert min(test.p for test in one.tests) == pytest.approx(4 * plain)
+
+
+def test_few_seeds_settle_no_level():
+    one = threshold([0.0, 2.0], noise=NOISE[:8])
+    assert (one.crossing.before, one.crossing.after) == (None, None)
+    assert one.verdict.answer == "cannot tell"
+    assert any("8 seeds, at least 16 needed" in reason for reason in one.verdict.reasons)
+
+
+def test_that_nothing_is_beyond_the_line_needs_a_control():
+    cells = [cell(v, params={"leak": leak}) for leak, v in enumerate((0.0, 0.1))]
+    said = claim({"threshold": "leak", "line": 0.5}, margin=None)
+    (one,) = findings(frame(*(rows for trials in cells for rows in trials)), [said])
+    assert one.crossing.before == 1.0
+    assert one.verdict.answer == "cannot tell"
+    assert "no positive control" in one.verdict.reasons[0]
+
+
+def test_agents_that_are_paid_for_power_count_whether_or_not_they_solve_the_task():
+    cells = [
+        cell(w, power_weight=float(w), params={"leak": 0}, status="censored" if w else "ok")
+        for w in (0, 1, 2)
+    ]
+    said = claim({"threshold": "power_weight", "line": 0.5}, margin=None)
+    (one,) = findings(frame(*(rows for trials in cells for rows in trials)), [said])
+    assert (one.crossing.before, one.crossing.after) == (0.0, 1.0)
+    assert one.verdict.answer == "supported"
+    unlearnt = [cell(0.0, power_weight=0.0, status="censored"), *cells[1:]]
+    (one,) = findings(frame(*(rows for trials in unlearnt for rows in trials)), [said])
+    assert one.crossing.before is None
+
+
+def test_a_checkpoint_counts_who_never_came_there_as_unlearnt():
+    def at(value, reached, **identity):
+        rows = cell(value, params={"leak": 0}, **identity)
+        early = cell(value + 5, params={"leak": 0}, checkpoint="competence>=0.9", **identity)
+        ids = [own[0]["trial"] for own in rows]
+        return [
+            own + [{**row, "trial": id} for row in first] * (i < reached)
+            for i, (own, first, id) in enumerate(zip(rows, early, ids, strict=True))
+        ]
+
+    table = results(at(1.0, 16), at(2.0, 12, reward="terminal"))
+    (end,) = verdicts(table, claim("sparse"))
+    assert (end.comparison.reach, end.verdict.answer) == ((1.0, 1.0), "supported")
+    (one,) = verdicts(table, claim("sparse", checkpoint="competence>=0.9"))
+    assert one.comparison.reach == (0.75, 1.0)
+    assert one.comparison.effect.n == 12
+    assert one.comparison.effect.value == pytest.approx(1.0, abs=1e-9)
+    assert one.verdict.answer == "cannot tell"
+
+
+def test_what_is_no_json_has_no_factors():
+    table = long(results(*LEAKS)).every
+    assert "params.leak" in with_factors(table)
+    broken = table.assign(params="not json")
+    broken = broken[[name for name in broken if not name.startswith("params.")]]
+    assert not [name for name in with_factors(broken) if name.startswith("params.")]
+
+
+def test_missing_is_a_level_that_is_told_and_never_an_end():
+    table = results(*LEAKS, cell(7.0))
+    assert long(table).every["params.leak"].isna().sum() == SEEDS
+    (one,) = verdicts(table, claim({"factor": "leak"}))
+    assert (one.a, one.b) == (2.0, 0.0)

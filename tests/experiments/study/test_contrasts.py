@@ -1,0 +1,151 @@
+"""Contrasts: how studies write them, which levels they compare, and what is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic import places
+
+from powerseek.envs.rewards.spec import place_of
+from powerseek.errors import InvalidInput
+from powerseek.experiments.study.contrasts import (
+    KINDS,
+    Contrast,
+    arms,
+    compared,
+    families,
+    kind_of,
+    read_contrast,
+)
+
+WRITTEN = [
+    *KINDS,
+    {"factor": "leak"},
+    {"factor": "leak", "low": 0, "high": 2},
+    {"factor": "useful", "high": True},
+    {"interaction": ["leak", "timesteps"]},
+    {"threshold": "power_weight", "line": 0.5},
+]
+
+
+@pytest.mark.parametrize("written", WRITTEN, ids=str)
+def test_a_contrast_is_written_as_it_is_read(written):
+    found = read_contrast(written)
+    assert found.written == written
+    assert read_contrast(found) is found
+
+
+@pytest.mark.parametrize(
+    ("written", "field", "allowed"),
+    [
+        ("leak", "", "{factor: leak}"),
+        ("timming", "", "did you mean 'timing'"),
+        (3, "", "one of control"),
+        ({"leak": 1}, "", "{factor: NAME"),
+        ({"factor": 3}, "factor", "the name of a factor"),
+        ({"factor": "leak", "hihg": 2}, "hihg", "no key but factor, low, high"),
+        ({"interaction": ["leak"]}, "interaction", "two different factors"),
+        ({"interaction": ["leak", "leak"]}, "interaction", "two different factors"),
+        ({"interaction": "leak x gamma"}, "interaction", "[leak, timesteps]"),
+        ({"threshold": "leak"}, "line", "{threshold: leak, line: 0.5}"),
+        ({"threshold": "leak", "line": "x"}, "line", "a number"),
+        ({"threshold": "leak", "line": float("nan")}, "line", "a number"),
+        ({"threshold": "leak", "line": True}, "line", "a number"),
+    ],
+)
+def test_a_wrong_contrast_names_the_part_and_what_is_allowed(written, field, allowed):
+    with pytest.raises(InvalidInput) as caught:
+        read_contrast(written)
+    assert caught.value.field == field
+    assert allowed in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "place"),
+    [
+        ("dense", ("timing", 1, "")),
+        ({"every": 8}, ("timing", 8, "")),
+        ({"every": "cap"}, ("timing", float("inf"), "")),
+        ({"every": 8, "corrected": True}, ("timing", 8, "corrected")),
+        ({"every": 8, "of": "own"}, ("timing", 8, "own reward")),
+        ({"every": 8, "of": "own", "corrected": True}, ("timing", 8, "own reward, corrected")),
+        ("own", ("timing", 1, "own reward")),
+        ({"thinned": 0.25}, ("thinning", 3, "")),
+        ("terminal", ("coverage", 0, "")),
+        ({"terminal": {"pay": "cap"}}, None),
+        ({"coverage": 0.5, "spare": 0.01}, ("coverage", 0.5, "spare 0.01")),
+        ({"approval": "cap", "aim": "success"}, ("lookahead", float("inf"), "success")),
+        ({"approval": 8}, ("lookahead", 8, "")),
+        ("approval", None),
+        ("shaped", None),
+    ],
+    ids=str,
+)
+def test_rewards_lie_where_their_specs_say(spec, place):
+    assert place_of(spec) == place
+
+
+def test_delays_are_compared_with_the_same_reward_at_once():
+    known = ["own", "every 8 of own", "dense", "every 4 corrected", "every 8", "every 2 of own"]
+    assert arms("timing", known, places(known)) == [
+        ("every 8 of own", "own"),
+        ("every 4 corrected", "dense"),
+        ("every 8", "dense"),
+        ("every 2 of own", "own"),
+    ]
+    # Without its own reward at once a delay has nothing to be compared with.
+    assert arms("timing", ["every 8 of own", "dense"], places(known)) == []
+
+
+def test_families_share_the_low_end_of_coverage_alone():
+    known = ["coverage 1", "coverage 0.5 spare 0.1", "terminal", "coverage 1 spare 0.1"]
+    assert families("coverage", known, places(known)) == [
+        ["terminal", "coverage 1"],
+        ["terminal", "coverage 0.5 spare 0.1", "coverage 1 spare 0.1"],
+    ]
+
+
+def pairs(written, levels, scales, columns=("params.leak",)):
+    return compared(read_contrast(written), levels, {}, columns=columns, scales=scales)
+
+
+def test_a_factor_is_compared_at_its_ends_or_at_those_named():
+    rising = [[0.0, 1.0, 2.0]]
+    assert pairs({"factor": "leak"}, [1.0, 0.0, 2.0], rising) == [(2.0, 0.0)]
+    assert pairs({"factor": "leak", "high": 1}, [0.0, 1.0, 2.0], rising) == [(1.0, 0.0)]
+    assert pairs({"factor": "leak", "low": 2, "high": 0}, [0.0, 2.0], rising) == [(0.0, 2.0)]
+    # A setting that lacks an end has no comparison: it is not made with another level.
+    assert pairs({"factor": "leak"}, [0.0, 1.0], rising) == []
+    named = {"factor": "opponent", "low": "random", "high": "greedy"}
+    assert pairs(named, ["greedy", "random"], [[]]) == [("greedy", "random")]
+    assert pairs({"factor": "opponent"}, ["greedy", "random"], [[]]) == []
+    assert pairs({"factor": "useful", "high": True}, ["false", "true"], [["false", "true"]]) == [
+        ("true", "false")
+    ]
+
+
+def test_an_interaction_has_four_arms_and_a_threshold_all_levels():
+    corners = [(a, b) for a in (0.0, 2.0) for b in (1e5, 4e5)]
+    both = {"interaction": ["leak", "timesteps"]}
+    columns = ("params.leak", "budget")
+    scales = [[0.0, 2.0], [1e5, 4e5]]
+    assert pairs(both, corners, scales, columns) == [
+        ((2.0, 4e5), (0.0, 4e5), (2.0, 1e5), (0.0, 1e5))
+    ]
+    assert pairs(both, corners[:3], scales, columns) == []
+    line = {"threshold": "leak", "line": 0.5}
+    assert pairs(line, [2.0, 0.0, 1.0], [[0.0, 1.0, 2.0]]) == [(0.0, 1.0, 2.0)]
+    assert pairs(line, [2.0], [[2.0]]) == []
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, unique=True))
+def test_every_other_level_of_a_factor_is_compared_with_the_least(levels):
+    found = arms("params.leak", levels, {})
+    assert {b for _, b in found} == {min(levels)}
+    assert [a for a, _ in found] == sorted(levels)[1:]
+
+
+def test_a_kind_of_any_factor_says_whose_it_is():
+    assert kind_of("params.leak").title == "Factor: leak of the world"
+    assert kind_of("settings.ent_coef").title == "Factor: ent_coef of the agent"
+    assert kind_of("budget").title == "Factor: timesteps"
+    assert str(Contrast("interaction", ("leak", "timesteps"))) == "leak x timesteps"
