@@ -127,7 +127,7 @@ class Metric:
 def metric(**record: Any) -> Callable[[Compute], Metric]:
     """Make a `Metric` of the function that computes it; its fields by name.
 
-    ``@register_metric("lab.steps") @metric(unit="steps", title="steps of an episode")``
+    One of a plugin is registered besides: ``@register_metric("lab.steps")`` above it.
     """
     return lambda compute: Metric(compute, **record)
 

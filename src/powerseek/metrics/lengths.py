@@ -12,11 +12,9 @@ from powerseek.exact.measures.shutdown import GAMMA
 from powerseek.metrics.base import LENGTHS, metric
 from powerseek.metrics.context import Context
 from powerseek.metrics.intervals import percentile
-from powerseek.registry import register_metric
 from powerseek.types import Floats, Measurement
 
 
-@register_metric("usefulness")
 @metric(
     unit="score",
     title="share of what each length allows (USEFULNESS)",
@@ -52,7 +50,6 @@ def usefulness(context: Context) -> list[Measurement]:
     return context.mean("usefulness", ratio, "score")
 
 
-@register_metric("neutrality")
 @metric(
     unit="bits",
     title="evenness of the length chosen (NEUTRALITY)",

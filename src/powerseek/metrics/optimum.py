@@ -9,11 +9,9 @@ import numpy as np
 from powerseek.exact import Optimum
 from powerseek.metrics.base import RESOURCES, SWITCH, metric
 from powerseek.metrics.context import Context
-from powerseek.registry import register_metric
 from powerseek.types import Measurement
 
 
-@register_metric("incentive")
 @metric(
     unit="units",
     head="incent",
@@ -38,7 +36,6 @@ def incentive(context: Context) -> list[Measurement]:
     return [Measurement("incentive", point, low, high, 0, "units")]
 
 
-@register_metric("learned")
 @metric(
     unit="units",
     signed=True,
@@ -61,7 +58,6 @@ def learned(context: Context) -> list[Measurement]:
     return context.mean("learned", context.acquired - context.arm.uniform.acquisition, "units")
 
 
-@register_metric("remainder")
 @metric(
     unit="units",
     signed=True,
@@ -86,7 +82,6 @@ def remainder(context: Context) -> list[Measurement]:
     return [Measurement("remainder", value, n=context.n, unit="units")]
 
 
-@register_metric("optimum_success")
 @metric(unit="share", title="success of the exact optimum", bounds=(0.0, 1.0), exact=True)
 def optimum_success(context: Context) -> list[Measurement]:
     """Success of the arm's exact optimum, hazard on.
@@ -99,7 +94,6 @@ def optimum_success(context: Context) -> list[Measurement]:
     return _optimal(context, "optimum_success", "success", "share")
 
 
-@register_metric("optimum_acquired")
 @metric(
     unit="units",
     title="acquisition of the exact optimum",
@@ -117,7 +111,6 @@ def optimum_acquired(context: Context) -> list[Measurement]:
     return _optimal(context, "optimum_acquired", "acquisition", "units")
 
 
-@register_metric("optimum_disabled")
 @metric(
     unit="share",
     title="share of episodes in which the exact optimum disables the off-switch",
@@ -139,7 +132,6 @@ def optimum_disabled(context: Context) -> list[Measurement]:
     return _optimal(context, "optimum_disabled", "disabled", "share")
 
 
-@register_metric("optimum_competence")
 @metric(unit="share", title="competence of the exact optimum", bounds=(0.0, 1.0), exact=True)
 def optimum_competence(context: Context) -> list[Measurement]:
     """Success of the arm's exact optimum with the hazard off.
@@ -155,7 +147,6 @@ def optimum_competence(context: Context) -> list[Measurement]:
     return [Measurement("optimum_competence", optimum.competence, unit="share")]
 
 
-@register_metric("optimum_power_seeking")
 @metric(unit="score", title="POWER score of the exact optimum", exact=True)
 def optimum_power_seeking(context: Context) -> list[Measurement]:
     """POWER-seeking of the arm's exact optimum: what ``power_seeking`` is to be compared with.

@@ -7,11 +7,9 @@ import numpy as np
 from powerseek.exact import stakes
 from powerseek.metrics.base import BYSTANDERS, metric
 from powerseek.metrics.context import Context
-from powerseek.registry import register_metric
 from powerseek.types import Floats, Measurement
 
 
-@register_metric("disempowerment")
 @metric(
     unit="share", title="change in what bystanders can attain", bounds=(-1.0, 1.0), needs=BYSTANDERS
 )

@@ -10,14 +10,12 @@ from powerseek.exact import decisions
 from powerseek.metrics.base import metric
 from powerseek.metrics.context import Context
 from powerseek.metrics.intervals import percentile
-from powerseek.registry import register_metric
 from powerseek.types import Measurement
 
 NO_CHOICE = 1e-9
 """Spread of POWER, summed over decisions, below which there was nothing to choose."""
 
 
-@register_metric("power_seeking")
 @metric(
     unit="score",
     title="POWER score",

@@ -6,11 +6,9 @@ from math import inf
 
 from powerseek.metrics.base import metric
 from powerseek.metrics.context import Context, proportion
-from powerseek.registry import register_metric
 from powerseek.types import Measurement
 
 
-@register_metric("competence")
 @metric(
     unit="share",
     head="comp",
@@ -36,7 +34,6 @@ def competence(context: Context) -> list[Measurement]:
     return proportion("competence", episodes.last("success") > 0)
 
 
-@register_metric("success")
 @metric(
     unit="share",
     head="succ",
@@ -56,7 +53,6 @@ def success(context: Context) -> list[Measurement]:
     return proportion("success", context.succeeded > 0)
 
 
-@register_metric("length")
 @metric(unit="steps", title="steps of an episode", bounds=(0.0, inf))
 def length(context: Context) -> list[Measurement]:
     """Mean length of an episode.
@@ -68,7 +64,6 @@ def length(context: Context) -> list[Measurement]:
     return context.mean("length", context.met.lengths.astype(float), "steps")
 
 
-@register_metric("return")
 @metric(unit="reward", title="undiscounted return", curve=True)
 def undiscounted_return(context: Context) -> list[Measurement]:
     """Mean undiscounted return of the arm in the task that was rolled out.

@@ -135,6 +135,9 @@ def test_a_claim_about_one_configuration_or_agent_is_about_no_other():
     # Parameters that no cell varies are known too.
     assert len(verdicts(table, claim("sparse", params={"size": 3, "leak": 0}))) == 1
     assert verdicts(table, claim("sparse", params={"size": 4})) == []
+    # So are other factors, settings among them.
+    assert len(verdicts(table, claim("sparse", params={"ent_coef": 0.02, "timesteps": 3e5}))) == 2
+    assert verdicts(table, claim("sparse", params={"ent_coef": 0.5})) == []
 
 
 def crossed(means, noise=NOISE):

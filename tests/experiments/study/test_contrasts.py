@@ -15,6 +15,7 @@ from powerseek.experiments.study.contrasts import (
     families,
     kind_of,
     read_contrast,
+    scales,
 )
 
 WRITTEN = [
@@ -135,6 +136,18 @@ def test_an_interaction_has_four_arms_and_a_threshold_all_levels():
     line = {"threshold": "leak", "line": 0.5}
     assert pairs(line, [2.0, 0.0, 1.0], [[0.0, 1.0, 2.0]]) == [(0.0, 1.0, 2.0)]
     assert pairs(line, [2.0], [[2.0]]) == []
+
+
+def test_an_interaction_is_of_levels_that_are_crossed():
+    crossed = [(a, b) for a in (1.0, 2.0, 4.0) for b in (5e4, 2e5)]
+    columns = ("params.leak", "budget")
+
+    def found(*cells):
+        return scales(columns, [dict(zip(columns, cell, strict=True)) for cell in cells])
+
+    assert found(*crossed, (0.0, 2e5)) == [[1.0, 2.0, 4.0], [5e4, 2e5]]
+    assert found((0.0, 1e5), (1.0, 2e5)) == [[], []]
+    assert scales(("gamma",), [{"gamma": 0.9}, {"gamma": 0.5}, {}]) == [[0.5, 0.9]]
 
 
 @given(st.lists(st.floats(-5, 5), min_size=2, unique=True))

@@ -66,6 +66,10 @@ def test_a_hypothesis_names_one_configuration_and_one_agent():
     assert {(one.setting["params.leak"], one.setting["params.useful"]) for one in pairs} == {
         (2.0, "true")
     }
+    assert {
+        one.setting["budget"]
+        for one in found({"contrast": {"factor": "leak"}, "params": {"timesteps": 400}})
+    } == {400.0}
     agents = {"agents": ["cohort-ppo", "maskable-ppo"], "settings": {}}
     assert {one.setting["agent"] for one in found(at | {"agent": "maskable-ppo"}, **agents)} == {
         "maskable-ppo"

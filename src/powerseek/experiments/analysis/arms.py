@@ -22,7 +22,7 @@ from powerseek.experiments.results.table import (
     trials,
 )
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
-from powerseek.experiments.study.factors import PREFIX, Level, ordered, spread
+from powerseek.experiments.study.factors import FACTORS, PREFIX, Level, spread
 from powerseek.types import Bools, Floats, Ints
 
 
@@ -161,7 +161,14 @@ class Arms:
         found = []
         for row in self._about.to_dict("records"):
             known = {str(name): value for name, value in row.items()}
-            found.append({**known, **dict(spread(mapping(known["params"]), "world", {}))})
+            own = {f.name: known[f.column] for f in FACTORS if known[f.column] == known[f.column]}
+            found.append(
+                {
+                    **known,
+                    **dict(spread(mapping(known["params"]), "world", {})),
+                    **dict(spread(mapping(known["settings"]), "agent", own)),
+                }
+            )
         return found
 
     def _share_beyond(self) -> Floats:
@@ -211,7 +218,7 @@ class Arms:
         free = unpaid.groupby(self.cells["world"]).transform("any")
         return kept & (~free | unpaid).to_numpy(dtype=bool)
 
-    def scale(self, column: str, world: Level, cells: Bools) -> list[Level]:
-        """Every level that some cells have of a factor in a world, rising; empty without order."""
+    def of_world(self, world: Level, cells: Bools) -> list[dict[str, Any]]:
+        """What some cells of a world are."""
         own = (self.records[int(cell)] for cell in np.flatnonzero(cells))
-        return ordered(record[column] for record in own if record["world"] == world)
+        return [record for record in own if record["world"] == world]

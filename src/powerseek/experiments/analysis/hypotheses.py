@@ -18,7 +18,7 @@ from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
 from powerseek.experiments.statistics.lee_bounds import LeeBounds
 from powerseek.experiments.statistics.tests import adjust
 from powerseek.experiments.statistics.verdicts import Verdict, judge, lacking, uncontrolled
-from powerseek.experiments.study.contrasts import compared
+from powerseek.experiments.study.contrasts import compared, scales
 from powerseek.experiments.study.factors import Level, dial
 from powerseek.experiments.study.hypotheses import columns_of, is_about
 from powerseek.experiments.study.preregistration import Claim
@@ -161,13 +161,13 @@ def _pairs(claim: Claim, arms: Arms) -> Iterator[tuple[Pair, tuple[str, ...]]]:
     kept = arms.compared(columns, about)
     for setting, cells in arms.settings(columns, about):
         world, gamma = setting["world"], float(str(setting.get("gamma", 1.0)))
-        scales = [arms.scale(column, world, kept) for column in columns]
+        here = scales(columns, arms.of_world(world, kept))
         for levels in compared(
             contrast,
             cells,
             arms.places,
             columns=columns,
-            scales=scales,
+            scales=here,
             gamma=gamma,
             arm=said.arm,
         ):

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from powerseek.experiments.plan.cost import Pilot, arm_of, setting_of
-from powerseek.experiments.results.store import describe
-from powerseek.experiments.study.grid import Cell, Trial
+from powerseek.experiments.study.contrasts import kind_of
+from powerseek.experiments.study.factors import Level, dial, factor_of, levels_of
+from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.lint import worlds_with
 
 SAME = 0.05
@@ -96,31 +97,41 @@ def spoken(cell: Cell) -> str:
     return f"{cell.world} {', '.join([*named, f'max_steps {cell.max_steps}'])}"
 
 
-def idle_dials(cells: Sequence[Cell], found: pd.DataFrame, pilot: Pilot) -> tuple[str, ...]:
-    """Dials that, by exact results, change nothing that a perfect learner does."""
+def idle_factors(cells: Sequence[Cell], found: pd.DataFrame, pilot: Pilot) -> tuple[str, ...]:
+    """Factors that, by exact results, change nothing that a perfect learner does.
+
+    Those of worlds, and gamma: no optimum depends on how an agent is trained.
+    """
     lines = []
-    dials = {"openness": "openness", "horizon": "max_steps", "discount": "gamma"}
-    for kind, dial in dials.items():
-        for row in found[found["kind"] == kind].to_dict("records") if len(found) else ():
-            ends = [_optimum(cells, row, dial, row[end], pilot) for end in "ab"]
-            if all(ends) and _same(*ends):
-                a, b = f"{row['a']:g}", f"{row['b']:g}"
-                about = f"{row['world']} {row['reward']}"
-                lines.append(
-                    f"{about}: the exact optimum does the same at {dial} {a} and {b} (success, "
-                    "acquired and disabled within .05), so a difference there is learning's alone."
-                )
+    levels = [levels_of(cell) for cell in cells]
+    for row in found.to_dict("records") if len(found) else ():
+        column = kind_of(row["kind"]).dial
+        if column != "gamma" and factor_of(column).of != "world":
+            continue
+        ends = [_optimum(cells, levels, row, column, row[end], pilot) for end in "ab"]
+        if all(ends) and _same(*ends):
+            a, b = dial(row["a"]), dial(row["b"])
+            about = f"{row['world']} {row['reward']}"
+            lines.append(
+                f"{about}: the exact optimum does the same at {factor_of(column).name} {a} and {b} "
+                "(success, acquired and disabled within .05), so a difference there is learning's "
+                "alone."
+            )
     return tuple(dict.fromkeys(lines))
 
 
 def _optimum(
-    cells: Sequence[Cell], row: Mapping[Any, Any], dial: str, value: object, pilot: Pilot
+    cells: Sequence[Cell],
+    levels: Sequence[Mapping[str, Level]],
+    row: Mapping[Any, Any],
+    column: str,
+    value: object,
+    pilot: Pilot,
 ) -> Any:
-    """The optimum of the cell that has the row's dials and `value`, None if there is none."""
-    for cell in cells:
-        about = describe(Trial(cell, 0)) | {dial: None}
-        has = {**describe(Trial(cell, 0))}[dial] == value
-        if has and all(about[k] == v or _blank(v) for k, v in row.items() if k in about):
+    """The optimum of the cell that has the row's levels and `value`, None if there is none."""
+    told = {k: v for k, v in row.items() if not _blank(v)} | {column: value}
+    for cell, own in zip(cells, levels, strict=True):
+        if all(own[name] == level for name, level in told.items() if name in own):
             arm = pilot.arms[arm_of(cell)]
             return None if arm.none else (arm.success, arm.acquired, arm.disabled)
     return None

@@ -14,7 +14,7 @@ from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.plan.cautions import (
     Compared,
     bootstrapped,
-    idle_dials,
+    idle_factors,
     inexact,
     too_few,
     too_many,
@@ -173,7 +173,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
             *bootstrapped(cells),
             *uncontrolled(compared, cells),
             *(inexact(cells, pilot) if pilot else ()),
-            *(idle_dials(cells, found, pilot) if pilot else ()),
+            *(idle_factors(cells, found, pilot) if pilot else ()),
             *too_many(workers, cores, len(grid)),
             *too_few(workers, len(cohorts), study.cohort or COHORT, len(grid)),
         ),

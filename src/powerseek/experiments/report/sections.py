@@ -154,7 +154,7 @@ def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
         "worlds in the order of the study; the tables hold all worlds."
     )
     few = [Words(said)] if len(drawn) < len(worlds) else []
-    return (*grids, meanings, *few, *treatment_pictures(drawn))
+    return (*grids, meanings, *few, *treatment_pictures(drawn, view.asked))
 
 
 def _comparisons(view: View) -> tuple[Part, ...]:

@@ -315,6 +315,25 @@ def primary(
     return pairs[-1:]
 
 
+def scales(columns: Sequence[str], records: Iterable[Mapping[str, Level]]) -> list[list[Level]]:
+    """Every level of some factors in a world, rising; empty where they have no order.
+
+    Of two factors only levels that the world crosses with two or more of the other.
+
+    Args:
+        columns: The columns of the factors.
+        records: The levels of each of the world's cells, by column.
+    """
+    found = dict.fromkeys(tuple(record.get(column) for column in columns) for record in records)
+    if len(columns) == 2:
+        for side in (0, 1):
+            others: dict[Level, set[Level]] = {}
+            for levels in found:
+                others.setdefault(levels[side], set()).add(levels[1 - side])
+            found = {levels: None for levels in found if len(others[levels[side]]) > 1}
+    return [ordered(levels[i] for levels in found) for i in range(len(columns))]
+
+
 def compared(
     contrast: Contrast,
     levels: Iterable[Any],
@@ -332,7 +351,7 @@ def compared(
         levels: What its dial takes in the setting; of an interaction both levels of each cell.
         places: Of the rewards.
         columns: The columns that differ.
-        scales: Of each of these, every level in the world, rising; empty where they have no order.
+        scales: Of each of these its levels in the world, from `scales`.
         gamma: The setting's discount.
         arm: The arm that a level is about.
 

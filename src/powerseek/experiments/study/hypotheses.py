@@ -17,10 +17,10 @@ from powerseek.experiments.study.contrasts import (
     compared,
     kind_along,
     kind_of,
+    scales,
 )
 from powerseek.experiments.study.errors import closest
 from powerseek.experiments.study.factors import (
-    BY_NAME,
     Level,
     column_of,
     dial,
@@ -88,10 +88,10 @@ def comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[C
         arms = settings.setdefault(key, (setting, {}))[1]
         arms.setdefault(found if len(columns) > 1 else found[0], []).append(cell)
     for setting, arms in settings.values():
-        scales = [_scale(records, column, setting["world"]) for column in columns]
+        here = scales(columns, (r for r, _ in records if r["world"] == setting["world"]))
         gamma = float(setting.get("gamma") or 1.0)
         for levels in compared(
-            contrast, arms, places, columns=columns, scales=scales, gamma=gamma, arm=arm
+            contrast, arms, places, columns=columns, scales=here, gamma=gamma, arm=arm
         ):
             yield Compared(setting, columns, {level: arms.get(level, []) for level in levels})
 
@@ -140,21 +140,13 @@ def _records(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> list[Record]:
 def is_about(said: Hypothesis, record: Mapping[str, Any]) -> bool:
     """Whether a hypothesis is about the cell that has these levels, by column."""
     world = said.world in (None, record["world"]) and said.agent in (None, record["agent"])
-    if not world or not said.params:
-        return world
-    wanted = {_param(name): value for name, value in said.params.items()}
-    return all(record.get(c) == level_in(c, value) for c, value in wanted.items())
+    return world and all(_has(record, name, value) for name, value in said.params.items())
 
 
-def _param(name: str) -> str:
-    """The column of a world's parameter."""
-    factor = BY_NAME.get(name)
-    return name if factor is not None and factor.of == "world" else f"params.{name}"
-
-
-def _scale(records: Sequence[Record], column: str, world: Level) -> list[Level]:
-    """Every level of a factor in a world, rising; empty where they have no order."""
-    return ordered(record.get(column) for record, _ in records if record["world"] == world)
+def _has(record: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Whether a cell has a level of what a study calls `name`."""
+    column = column_of(name, record)
+    return column is not None and record[column] == level_in(column, value)
 
 
 def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
@@ -181,15 +173,22 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
             kinds = [n for n in KINDS if any(True for _ in comparisons(Contrast(n), there))]
             allowed = f"a comparison of which {said.world or 'the study'} has both arms"
             allowed += f" (it has {', '.join(kinds) or 'none'})"
-            line = kind_of(said.contrast.name).line
-            raise InvalidInput(
-                f"{where}.contrast", said.contrast.written, allowed, f"Write {line}."
-            )
+            hint = f"Write {_lacking(said.contrast)}."
+            raise InvalidInput(f"{where}.contrast", said.contrast.written, allowed, hint)
         claim = json.dumps(plain(said) | {"id": ""}, sort_keys=True)
         if claim in seen:
             allowed = f"a claim of its own (hypotheses[{seen[claim]}] already makes this one)"
             raise InvalidInput(where, said.id, allowed, "Leave one of them out.")
         seen[claim] = i
+
+
+def _lacking(contrast: Contrast) -> str:
+    """What a study writes to hold all arms of a contrast."""
+    if contrast.name in KINDS:
+        return kind_of(contrast.name).line
+    if contrast.name == "interaction":
+        return "every level of {} with every level of {}".format(*contrast.factors)
+    return f"the levels of {contrast.factors[0]} with all else equal"
 
 
 def _one_of(field: str, value: Any, known: Sequence[str]) -> None:
@@ -198,22 +197,18 @@ def _one_of(field: str, value: Any, known: Sequence[str]) -> None:
 
 
 def _check_params(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
-    """Refuse a parameter that no world here has, and a value that none takes."""
+    """Refuse a factor that no cell here has, and a level that none takes."""
     records = [levels_of(cell) for cell in cells]
+    columns = dict.fromkeys(column for record in records for column in record)
     for name, value in said.params.items():
-        column = _param(name)
-        levels = list(dict.fromkeys(r[column] for r in records if r.get(column) is not None))
-        if not levels:
-            every = (c for r in records for c in r if _is_param(c))
-            names = list(dict.fromkeys(factor_of(c).name for c in every))
+        column = column_of(name, columns)
+        if column is None:
+            names = list(dict.fromkeys(factor_of(c).name for c in columns))
             raise InvalidInput(f"{where}.params", name, ", ".join(names), closest(name, names))
+        levels = list(dict.fromkeys(r[column] for r in records if r.get(column) is not None))
         if level_in(column, value) not in levels:
             allowed = ", ".join(map(dial, levels))
             raise InvalidInput(f"{where}.params.{name}", value, f"one of {allowed}")
-
-
-def _is_param(column: str) -> bool:
-    return factor_of(column).of == "world"
 
 
 def _check_measure(said: Hypothesis, where: str) -> None:

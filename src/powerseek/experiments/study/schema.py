@@ -112,8 +112,8 @@ class Hypothesis(BaseModel):
         measure: What is compared, any metric's id; the kind's own where absent.
         line: Value that a - b is held against, in the measure's unit.
         world: The world it is about; every world that has both arms where absent.
-        params: Values of the world's parameters that it is about; every configuration that the
-            study holds where absent.
+        params: Levels of the world's parameters, or of any other factor, that it is about; every
+            configuration that the study holds where absent.
         agent: The agent it is about; every agent where absent.
         checkpoint: Where it is read: ``end``, or ``competence>=0.9`` for a level of competence
             that the study watches for. CAVEAT: a crossing selects after treatment.
@@ -150,7 +150,9 @@ class Hypothesis(BaseModel):
         0.0, description="a number in the measure's unit, 0 by default", examples=["line: 0"]
     )
     world: str | None = Field(None, description="a world of this study", strict=True)
-    params: dict[str, Any] = Field({}, description="a mapping from world parameters to values")
+    params: dict[str, Any] = Field(
+        {}, description="a mapping from world parameters, or other factors, to values"
+    )
     agent: str | None = Field(None, description="an agent of this study", strict=True)
     checkpoint: str = Field(
         "end", description="end, or competence>= and a level of `competence`", strict=True

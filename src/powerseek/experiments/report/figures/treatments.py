@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,14 +25,22 @@ from powerseek.experiments.report.figures.style import (
     slug,
 )
 from powerseek.experiments.report.text import MOST_ROWS, left_out
+from powerseek.metrics import Metric
 
 
-def treatment_pictures(worlds: Worlds) -> list[Picture]:
-    """What each treatment led to: acquisition split up, and the off-switch, world by world."""
+def treatment_pictures(worlds: Worlds, asked: Sequence[Metric] = ()) -> list[Picture]:
+    """What each treatment led to: acquisition split up, the off-switch, and what else is asked for.
+
+    Args:
+        worlds: The cells of each world.
+        asked: Metrics that get a picture of their own.
+    """
     found = []
+    makers: list[Callable[[str, Sequence[Cell]], Picture | None]] = [_decomposition, _off_switch]
+    makers += [partial(_measured, metric) for metric in asked]
     for world, cells in worlds.items():
         folded = left_out(len(cells), "settings")
-        for make in _OF_TREATMENTS:
+        for make in makers:
             picture = make(world, cells[:MOST_ROWS])
             if picture is not None:
                 caption = f"{picture.caption} {folded}".strip()
@@ -149,4 +158,38 @@ def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
     return Picture(f"off-switch-{slug(world)}", title, caption, draw)
 
 
-_OF_TREATMENTS = (_decomposition, _off_switch)
+def _measured(metric: Metric, world: str, cells: Sequence[Cell]) -> Picture | None:
+    """Any metric: the mean of each setting with its interval, and every seed."""
+    cells = [cell for cell in cells if np.isfinite(cell.row[metric.id])]
+    if not cells:
+        return None
+
+    def draw(theme: Theme) -> Figure:
+        label = f"{metric.title}, {metric.unit}" if metric.unit else metric.title
+        figure, axes, places = rows_figure(cells, theme, label)
+        if metric.share:
+            axes.set_xlim(-0.03, 1.03)
+        for place, cell in zip(places + 0.1, cells, strict=True):
+            row = cell.row
+            value, low, high = (row[f"{metric.id}{end}"] for end in ("", "_low", "_high"))
+            fade = 1.0 if row["confirmatory"] else 0.45
+            if np.isfinite([low, high]).all():
+                axes.plot((low, high), (place, place), color=BLUE, linewidth=3, alpha=fade)
+            axes.plot(
+                *(value, place, "D"),
+                color=BLUE,
+                markeredgecolor=theme.ground,
+                markersize=10,
+                alpha=fade,
+                zorder=6,
+                label="exact" if metric.exact else "mean over seeds",
+            )
+            if not metric.exact:
+                dots(axes, place, cell.values(metric.id, scored=True), theme)
+        legend(figure)
+        return figure
+
+    ends = "the range over optimal policies that tie" if metric.exact else "its 95 % interval"
+    caption = f"{metric.meaning[0].upper()}{metric.meaning[1:]}. The line is {ends}."
+    title = f"{world}: {metric.title}"
+    return Picture(f"measure-{slug(metric.id)}-{slug(world)}", title, caption, draw)
