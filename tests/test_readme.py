@@ -33,16 +33,25 @@ def test_python_runs(code, tmp_path):
 
 
 def test_study_is_valid(tmp_path):
-    from powerseek.experiments.study.checked import trials
-    from powerseek.experiments.study.schema import load_study
+    from powerseek.experiments.study.checked import cells, trials
+    from powerseek.experiments.study.schema import load_study, make_study
 
-    plain, more = [text for language, text in BLOCKS if language == "yaml"]
+    plain, more, claims = [text for language, text in BLOCKS if language == "yaml"]
     path = tmp_path / "mine.yaml"
     path.write_text(plain)
     assert len(trials(load_study(path))) == 3 * 4 * yaml.safe_load(plain)["seeds"]
     path.write_text(plain + more)
     held = [trial for trial in trials(load_study(path)) if trial.cell.is_reference]
     assert len(held) == 3 * len(yaml.safe_load(more)["references"])
+    asked = {
+        **yaml.safe_load(plain),
+        "worlds": [{"id": "leaky-chess", "params": {"leak": [0, 1, 2]}}],
+        "rewards": ["dense"],
+        "timesteps": [50_000, 100_000],
+        "power_weight": [0, 1],
+        "hypotheses": yaml.safe_load(claims),
+    }
+    assert len(cells(make_study(asked))) == 3 * 2 * 2
 
 
 def test_pictures_and_pages_exist():
