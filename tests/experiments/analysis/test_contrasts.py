@@ -14,7 +14,8 @@ from powerseek.experiments.analysis.contrasts import FOUND, contrasts
 from powerseek.experiments.analysis.paired import arm_intervals
 from powerseek.experiments.results.table import dials
 from powerseek.experiments.statistics.bootstrap import bootstrap
-from powerseek.experiments.study.contrasts import KINDS, primary
+from powerseek.experiments.study.arms import primary
+from powerseek.experiments.study.contrasts import KINDS
 
 MARGINS = dict.fromkeys(KINDS, 0.5)
 

@@ -7,16 +7,8 @@ from synthetic import places
 
 from powerseek.envs.rewards.spec import place_of
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.contrasts import (
-    KINDS,
-    Contrast,
-    arms,
-    compared,
-    families,
-    kind_of,
-    read_contrast,
-    scales,
-)
+from powerseek.experiments.study.arms import arms, compared, families, scales
+from powerseek.experiments.study.contrasts import KINDS, Contrast, kind_of, read_contrast
 
 WRITTEN = [
     *KINDS,

@@ -15,14 +15,9 @@ from powerseek.experiments.results.table import Results
 from powerseek.experiments.statistics.comparisons import Comparison
 from powerseek.experiments.statistics.tests import adjust
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS, Verdict, verdict
-from powerseek.experiments.study.contrasts import (
-    KINDS,
-    confounded,
-    factor_kinds,
-    families,
-    kind_of,
-)
-from powerseek.experiments.study.contrasts import arms as compared_arms
+from powerseek.experiments.study.arms import arms as compared_arms
+from powerseek.experiments.study.arms import confounded, families
+from powerseek.experiments.study.contrasts import KINDS, factor_kinds, kind_of
 
 NO_CLAIM = "a trend is shown, not judged: hypotheses are about the two ends of the dial"
 FOUND = (

@@ -15,8 +15,9 @@ import pandas as pd
 
 from powerseek.experiments.analysis.cells import Cell, factors_of
 from powerseek.experiments.results.table import by_cell
-from powerseek.experiments.study.contrasts import Places, factor_kinds
-from powerseek.experiments.study.contrasts import families as along
+from powerseek.experiments.study.arms import Places
+from powerseek.experiments.study.arms import families as along
+from powerseek.experiments.study.contrasts import factor_kinds
 from powerseek.experiments.study.factors import Level, ordered, setting, varying
 from powerseek.metrics.acquisition import LEAST_SURPLUS
 

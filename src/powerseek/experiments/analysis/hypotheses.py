@@ -18,7 +18,7 @@ from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
 from powerseek.experiments.statistics.lee_bounds import LeeBounds
 from powerseek.experiments.statistics.tests import adjust
 from powerseek.experiments.statistics.verdicts import Verdict, judge, lacking, uncontrolled
-from powerseek.experiments.study.contrasts import compared, scales
+from powerseek.experiments.study.arms import compared, scales
 from powerseek.experiments.study.factors import Level, dial
 from powerseek.experiments.study.hypotheses import columns_of, is_about
 from powerseek.experiments.study.preregistration import Claim

@@ -17,7 +17,7 @@ from powerseek.experiments.statistics.comparisons import (
     compare_groups,
 )
 from powerseek.experiments.statistics.lee_bounds import LeeBounds, lee_bounds
-from powerseek.experiments.study.contrasts import share_judged
+from powerseek.experiments.study.arms import share_judged
 from powerseek.metrics import known_metric
 from powerseek.types import Floats, Ints
 

@@ -18,7 +18,7 @@ from powerseek.experiments.statistics.survival import (
     kaplan_meier,
     median_budget,
 )
-from powerseek.experiments.study.contrasts import Places, arms
+from powerseek.experiments.study.arms import Places, arms
 
 CROSSING = "competence>="
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]

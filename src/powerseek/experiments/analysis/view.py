@@ -24,7 +24,7 @@ from powerseek.experiments.results.table import (
     trials,
     with_factors,
 )
-from powerseek.experiments.study.contrasts import Places
+from powerseek.experiments.study.arms import Places
 from powerseek.experiments.study.preregistration import Registration, read_registration
 from powerseek.metrics import Metric, known_metric
 

@@ -26,7 +26,8 @@ from powerseek.experiments.report.text import (
     thousands,
 )
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
-from powerseek.experiments.study.contrasts import KINDS, Places, kind_of
+from powerseek.experiments.study.arms import Places
+from powerseek.experiments.study.contrasts import KINDS, kind_of
 from powerseek.experiments.study.factors import (
     CELL,
     DIALS,

@@ -9,16 +9,8 @@ from typing import Any
 
 from powerseek.envs.rewards.spec import place_of
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.contrasts import (
-    KINDS,
-    SHARE_BEYOND,
-    Contrast,
-    Places,
-    compared,
-    kind_along,
-    kind_of,
-    scales,
-)
+from powerseek.experiments.study.arms import Places, compared, scales
+from powerseek.experiments.study.contrasts import KINDS, SHARE_BEYOND, Contrast, kind_along, kind_of
 from powerseek.experiments.study.errors import closest
 from powerseek.experiments.study.factors import (
     Level,

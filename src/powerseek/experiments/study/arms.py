@@ -1,0 +1,205 @@
+"""Which levels of a contrast make a comparison, in one setting of a study or of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from powerseek.envs.rewards.spec import Place
+from powerseek.envs.rewards.timing import CORRECTED
+from powerseek.experiments.study.contrasts import Contrast
+from powerseek.experiments.study.factors import Level, level_in, ordered, rank
+
+Arms: TypeAlias = tuple[Level, Level]
+Places: TypeAlias = Mapping[str, Place]
+"""Where rewards lie on the factors of rewards, by label; of those that lie on one."""
+
+
+def arms(name: str, values: Iterable[Level], places: Places) -> list[Arms]:
+    """Pairs (a, b) of levels of a kind's dial to compare, b the one compared with.
+
+    Args:
+        name: Kind of comparison.
+        values: What the dial takes in one setting; rewards as results write them.
+        places: Of the rewards.
+    """
+    known = _known(values)
+    if name == "level":
+        return []  # Of one arm, which a hypothesis names: see `primary`.
+    if name == "timing":
+        delayed = [(v, undelayed(v, known, places)) for v in known if _delay(v, places) > 1]
+        return [(v, at_once) for v, at_once in delayed if at_once is not None]
+    if name == "sparse":
+        return [("terminal", "dense")] if {"terminal", "dense"} <= set(known) else []
+    if name == "specification":
+        return [(q, own[0]) for own in families("coverage", known, places) for q in own[1:]]
+    if name == "lookahead":
+        return [(h, own[-1]) for own in families("lookahead", known, places) for h in own[:-1]]
+    levels = ordered(known)
+    if name == "control":
+        return [(w, 0.0) for w in levels if (rank(w) or 0) > 0 and 0.0 in levels]
+    return [(value, levels[0]) for value in levels[1:]]
+
+
+def primary(
+    name: str,
+    values: Iterable[Level],
+    places: Places,
+    gamma: float = 1.0,
+    arm: Level = None,
+) -> list[Arms]:
+    """The pairs that a hypothesis is about: the two ends of the dial.
+
+    For timing the longest delay, at gamma 1 or discount-corrected: else paying later also pays
+    less. Several only where a setting holds several overseers (aim, spare).
+
+    Args:
+        name: Kind of comparison.
+        values: What the dial takes in one setting.
+        places: Of the rewards.
+        gamma: The setting's discount.
+        arm: The arm that a level is about; its pair is (arm, None).
+    """
+    known = _known(values)
+    if name == "level":
+        return [(arm, None)] if arm in known else []
+    pairs = arms(name, known, places)
+    if name == "timing":
+        fair = [pair for pair in pairs if not confounded(pair[0], places, gamma)]
+
+        def latest(pair: Arms) -> tuple[float, bool]:
+            return -_delay(pair[0], places), _is_corrected(pair[0], places)
+
+        return sorted(fair, key=latest)[:1]
+    if name == "specification":
+        return [(own[-1], own[0]) for own in families("coverage", known, places)]
+    if name == "lookahead":
+        return [(own[0], own[-1]) for own in families("lookahead", known, places)]
+    return pairs[-1:]
+
+
+def scales(columns: Sequence[str], records: Iterable[Mapping[str, Level]]) -> list[list[Level]]:
+    """Every level of some factors in a world, rising; empty where they have no order.
+
+    Of two factors only levels that the world crosses with two or more of the other.
+
+    Args:
+        columns: The columns of the factors.
+        records: The levels of each of the world's cells, by column.
+    """
+    found = dict.fromkeys(tuple(record.get(column) for column in columns) for record in records)
+    if len(columns) == 2:
+        for side in (0, 1):
+            others: dict[Level, set[Level]] = {}
+            for levels in found:
+                others.setdefault(levels[side], set()).add(levels[1 - side])
+            found = {levels: None for levels in found if len(others[levels[side]]) > 1}
+    return [ordered(levels[i] for levels in found) for i in range(len(columns))]
+
+
+def compared(
+    contrast: Contrast,
+    levels: Iterable[Any],
+    places: Places,
+    *,
+    columns: Sequence[str],
+    scales: Sequence[Sequence[Level]] = (),
+    gamma: float = 1.0,
+    arm: Level = None,
+) -> list[tuple[Any, ...]]:
+    """What a contrast compares in one setting: the levels of each comparison's arms.
+
+    Args:
+        contrast: The contrast.
+        levels: What its dial takes in the setting; of an interaction both levels of each cell.
+        places: Of the rewards.
+        columns: The columns that differ.
+        scales: Of each of these its levels in the world, from `scales`.
+        gamma: The setting's discount.
+        arm: The arm that a level is about.
+
+    Returns:
+        (a, b) for most; of an interaction (high, high), (low, high), (high, low), (low, low); of a
+        threshold all levels, rising.
+    """
+    known = list(levels)
+    if contrast.name == "factor":
+        low, high = (
+            scale[end] if given is None else level_in(columns[0], given)
+            for given, end, scale in (
+                (contrast.low, 0, scales[0] or (None,)),
+                (contrast.high, -1, scales[0] or (None,)),
+            )
+        )
+        return [(high, low)] if low in known and high in known and low != high else []
+    if contrast.name == "interaction":
+        if not all(len(scale) > 1 for scale in scales):
+            return []
+        (low, high), (least, most) = ((scale[0], scale[-1]) for scale in scales)
+        corners = (high, most), (low, most), (high, least), (low, least)
+        return [corners] if set(corners) <= set(known) else []
+    if contrast.name == "threshold":
+        rising = ordered(known)
+        return [tuple(rising)] if len(rising) > 1 else []
+    return list(primary(contrast.name, known, places, gamma, arm))
+
+
+def confounded(reward: Level, places: Places, gamma: float) -> bool:
+    """Whether a delayed reward also pays less because of the discount."""
+    return gamma < 1 and not _is_corrected(reward, places)
+
+
+def share_judged(reward: Level, places: Places) -> float:
+    """The q of a reward on the factor ``coverage``; nan for one that is on none."""
+    place = _place(reward, places)
+    return place.level if place is not None and place.factor == "coverage" else float("nan")
+
+
+def families(factor: str, values: Iterable[Level], places: Places) -> list[list[Level]]:
+    """Rewards along a factor, level rising: one list for each family, two or more long.
+
+    Coverage 0 and terminal are one treatment: neither knows an overseer, so it is the low end for
+    all families of coverage.
+    """
+    known = [v for v in _known(values) if (p := _place(v, places)) and p.factor == factor]
+    none = [v for v in known if factor == "coverage" and places[str(v)].level == 0]
+    none = sorted(none, key=lambda v: str(v) == "terminal")[:1]
+    found: dict[str, dict[float, Level]] = {}
+    for value in known:
+        place = places[str(value)]
+        if not (factor == "coverage" and place.level == 0):
+            found.setdefault(place.family, dict.fromkeys((0.0,), none[0]) if none else {})
+            found[place.family][place.level] = value
+    return [[own[at] for at in sorted(own)] for own in found.values() if len(own) > 1]
+
+
+def undelayed(reward: Level, values: Iterable[Level], places: Places) -> Level:
+    """The same reward paid at once, where it is among some; corrected for discount or not."""
+    place = places[str(reward)]
+    plain = place.family.removesuffix(CORRECTED).removesuffix(", ")
+    for family in dict.fromkeys((place.family, plain)):
+        for value in values:
+            other = _place(value, places)
+            if other is not None and other == ("timing", other.level, family) and other.level <= 1:
+                return value
+    return None
+
+
+def _place(value: Level, places: Places) -> Place | None:
+    return places.get(str(value))
+
+
+def _delay(value: Level, places: Places) -> float:
+    """Steps between payments; 0 of what is on no factor of timing."""
+    place = _place(value, places)
+    return place.level if place is not None and place.factor == "timing" else 0.0
+
+
+def _is_corrected(value: Level, places: Places) -> bool:
+    place = _place(value, places)
+    return place is not None and place.family.endswith(CORRECTED)
+
+
+def _known(values: Iterable[Level]) -> list[Level]:
+    """Each value once, in order; missing ones (None, nan) left out."""
+    return list(dict.fromkeys(v for v in values if v is not None and v == v))
