@@ -206,9 +206,9 @@ def _asked(
 
 
 def _ended(arms: Arms, pair: Pair) -> tuple[int, int]:
-    """Trials of both arms; of a level twice its own."""
+    """Trials of both arms, of the cell that has fewest; of a level twice its own."""
     first, second = (
-        int(arms.sizes[list(c)].sum()) for c in (pair.first, pair.second or pair.first)
+        int(arms.sizes[list(c)].min()) for c in (pair.first, pair.second or pair.first)
     )
     return first, second
 
