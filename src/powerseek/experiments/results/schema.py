@@ -17,13 +17,15 @@ SCHEMA = pa.schema(
         *[(name, TEXT) for name in ("study", "world")],
         ("version", WHOLE),
         ("params", TEXT),
-        *[(factor.column, KINDS[factor.dtype]) for factor in FACTORS],
-        *[(name, TEXT) for name in ("settings", "spec")],
+        *[(factor.name, KINDS[factor.dtype]) for factor in FACTORS if factor.column == factor.name],
         *[(name, WHOLE) for name in ("seed", "timesteps", "updates")],
         *[(name, TEXT) for name in ("checkpoint", "evaluation", "metric")],
         *[(name, NUMBER) for name in ("value", "low", "high")],
         ("n", WHOLE),
         *[(name, TEXT) for name in ("unit", "status", "trial")],
+        # Scripts elsewhere know the columns so far by their order: what is newer comes last.
+        *[(f.column, KINDS[f.dtype]) for f in FACTORS if f.column != f.name],
+        *[(name, TEXT) for name in ("settings", "spec")],
     ]
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
