@@ -156,7 +156,15 @@ def test_two_modules_alone_see_both_sweep_and_report():
     both = {
         path for path in PATHS if len(Path(path).parts) == 2 and path.startswith("experiments/")
     }
-    assert both == {f"experiments/{name}.py" for name in ("__init__", "run", "single")}
+    leaves = {f"{leaf.removeprefix('powerseek.').replace('.', '/')}.py" for leaf in LEAVES}
+    assert both - leaves == {f"experiments/{name}.py" for name in ("__init__", "run", "single")}
+
+
+def test_leaves_import_nothing_of_ours_when_they_run():
+    for leaf in LEAVES:
+        path = f"{leaf.removeprefix('powerseek.').replace('.', '/')}.py"
+        found = [each for each in imports(path, read(path)) if not each.typing_only]
+        assert [each for each in found if each.module.startswith("powerseek")] == []
 
 
 def test_no_module_imports_itself_by_way_of_others():

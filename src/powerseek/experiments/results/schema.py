@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
-DESCRIBED = (*COLUMNS[: COLUMNS.index("timesteps")], "trial")
+DESCRIBED = (*COLUMNS[: COLUMNS.index("timesteps")], *COLUMNS[COLUMNS.index("trial") :])
 """The columns that `describe` fills."""
 FAILED_ROW = {"checkpoint": "end", "evaluation": "sampled", "metric": "failed"}
 
