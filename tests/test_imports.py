@@ -289,7 +289,7 @@ HEAVY = {"matplotlib", "numba", "pandas", "ray", "scipy", *LEARNING}
         ("powerseek.envs", LEARNING | {"ray"}),
         ("powerseek.exact", LEARNING | {"ray"}),
         ("powerseek.metrics", LEARNING | {"ray"}),
-        ("powerseek.experiments.cli.main", LEARNING | {"ray", "matplotlib"}),
+        ("powerseek.experiments.cli.app", LEARNING | {"ray", "matplotlib"}),
     ],
 )
 def test_importing_loads_nothing_heavy(module, unwanted):

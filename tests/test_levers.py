@@ -61,7 +61,7 @@ def elsewhere(tmp_path_factory):
 
 def powerseek(elsewhere, *words):
     home, environment = elsewhere
-    command = [sys.executable, "-m", "powerseek.experiments.cli.main", *words]
+    command = [sys.executable, "-m", "powerseek.experiments.cli", *words]
     return subprocess.run(
         command, cwd=home, env=environment, capture_output=True, text=True, check=False
     )

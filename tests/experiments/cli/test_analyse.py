@@ -33,7 +33,7 @@ from powerseek.exact import (
 )
 from powerseek.exact.measures.empowerment import empowerment
 from powerseek.exact.measures.goals import classes
-from powerseek.experiments.cli import main as cli
+from powerseek.experiments.cli import app as cli
 from powerseek.experiments.cli.analyse import Analysis, analyse, distances, specs, world_of
 from powerseek.experiments.cli.analyse_figures import mean_by_place, points, power_picture
 from powerseek.experiments.cli.analyse_files import FILES, OWN, states_table
@@ -398,7 +398,7 @@ def test_defaults_are_those_of_the_exact_layer() -> None:
     from powerseek.exact.enumerate import DEFAULT_LIMIT
     from powerseek.exact.measures.power import GAMMA
     from powerseek.experiments.cli.analyse import SAMPLES
-    from powerseek.experiments.cli.main import analyse as command
+    from powerseek.experiments.cli.app import analyse as command
 
     given = inspect.signature(command).parameters
     assert given["gamma"].default == GAMMA

@@ -8,7 +8,7 @@ import broken
 import pytest
 
 from powerseek.envs.checks.run import CHECKS
-from powerseek.experiments.cli import main as cli
+from powerseek.experiments.cli import app as cli
 from powerseek.registry import worlds
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.cli import main as cli
+from powerseek.experiments.cli import app as cli
 from powerseek.experiments.cli.new_world import FILES, make_new_world, names_of, written
 from powerseek.registry import worlds
 

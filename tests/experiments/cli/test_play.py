@@ -8,7 +8,7 @@ import pytest
 
 import powerseek
 from powerseek.envs import VecWorld
-from powerseek.experiments.cli import main as cli
+from powerseek.experiments.cli import app as cli
 from powerseek.experiments.cli.play import choose, play
 
 

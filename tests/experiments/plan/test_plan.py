@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.cli import main as cli
+from powerseek.experiments.cli import app as cli
 from powerseek.experiments.plan.cost import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
 from powerseek.experiments.plan.pilot import PilotFailed, run_pilot
 from powerseek.experiments.plan.plan import AROUND, Packing, Plan, cost_of, make_plan

@@ -18,7 +18,7 @@ import yaml
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.cli import main as cli
+from powerseek.experiments.cli import app as cli
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.provenance import describe_run
 from powerseek.experiments.results.store import Store

@@ -28,7 +28,7 @@ timesteps: 6000
 episodes: 100
 evaluations: 2
 """
-POWERSEEK = (sys.executable, "-m", "powerseek.experiments.cli.main")
+POWERSEEK = (sys.executable, "-m", "powerseek.experiments.cli")
 SWEEP = (*POWERSEEK, "sweep", "tiny.yaml", "--out", "out", "--workers", "2")
 
 

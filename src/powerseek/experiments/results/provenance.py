@@ -29,7 +29,7 @@ def cores() -> int:
 def command_line() -> str:
     """The command this process was started with, without the passwords of addresses."""
     program = Path(sys.argv[0]).name
-    if program == "cli.py":
+    if program == "__main__.py":
         program = "powerseek"
     return plain(" ".join([program, *sys.argv[1:]]))
 

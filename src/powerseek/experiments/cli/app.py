@@ -444,7 +444,3 @@ def _console() -> Console:
 
 def _say(line: str, error: bool = True) -> None:
     print(line, file=sys.stderr if error else sys.stdout)
-
-
-if __name__ == "__main__":
-    main()

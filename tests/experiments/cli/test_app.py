@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import powerseek
-from powerseek.experiments.cli import main as cli
+from powerseek.experiments.cli import app as cli
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -1,0 +1,5 @@
+"""``python -m powerseek.experiments.cli``."""
+
+from powerseek.experiments.cli import main
+
+main()
