@@ -127,6 +127,7 @@ class Grid:
 def legend(grids: Sequence[Grid]) -> dict[str, str]:
     """The column heads and marks that these tables show, with their meaning."""
     shown = {header for grid in grids for header in grid.headers}
+    shown -= {head.removesuffix(INTERVAL) for head in shown if head.endswith(INTERVAL)}
     cells = [text for grid in grids for row in grid.rows for text in row]
     shown |= {mark for mark in (DAGGER, MISSING) if any(text.endswith(mark) for text in cells)}
     return {name: meaning for name, meaning in meanings().items() if name in shown}

@@ -126,21 +126,26 @@ def _picture(
 ) -> Picture:
     drawn = known[:MOST_PANELS]
     dial = factor_of(known[0].dial).name
+    optima = [
+        {place: shown.optimal(cell, frontiers) for place, cell in field.cells.items()}
+        for field in drawn
+    ]
+    with_optimum = any(isfinite(value) for values in optima for value in values.values())
 
     def draw(theme: Theme) -> Figure:
         heights = [_places(field)[1] + 1.3 for field in drawn]
         figure = Figure(figsize=(WIDTH, 0.8 + 0.36 * sum(heights)), layout="constrained")
         rows = figure.subplots(
-            *(len(drawn), 2), squeeze=False, gridspec_kw={"height_ratios": heights}
+            *(len(drawn), 1 + with_optimum), squeeze=False, gridspec_kw={"height_ratios": heights}
         )
-        for i, (field, (left, right)) in enumerate(zip(drawn, rows, strict=True)):
+        for i, (field, row) in enumerate(zip(drawn, rows, strict=True)):
+            left = row[0]
             found = {place: float(c.row[shown.measure]) for place, c in field.cells.items()}
-            optimal = {place: shown.optimal(c, frontiers) for place, c in field.cells.items()}
             _panel(left, field, found, shown, theme)
-            _panel(right, field, optimal, shown, theme, named=False)
-            heads = ("agents", "exact optimum") if i == 0 else ("", "")
-            for axes, head in zip((left, right), heads, strict=True):
-                axes.set_title(head, fontsize=14, pad=22)
+            if with_optimum:
+                _panel(row[1], field, optima[i], shown, theme, named=False)
+            for axes, head in zip(row, ("agents", "exact optimum"), strict=False):
+                axes.set_title(head if i == 0 else "", fontsize=14, pad=22)
             left.text(
                 *(0.0, 1.0, field.label),
                 transform=left.transAxes,
@@ -153,8 +158,13 @@ def _picture(
     caption = (
         "Rows are reward arms, densest on top; timing (the same reward, paid later) and "
         "specification (how much of the behaviour is judged) are two different things. Columns "
-        f"are levels of {dial}. Left the mean over seeds, right what is optimal for that reward "
-        "(optima that tie drawn evenly). "
+        f"are levels of {dial}. "
+        + (
+            "Left the mean over seeds, right what is optimal for that reward (optima that tie "
+            "drawn evenly). "
+            if with_optimum
+            else "The mean over seeds. "
+        )
         + shown.scale
         + f" {DAGGER} and hatching: fewer than 90 % of the seeds learnt the task. "
         "Empty: not in the study, or no number."
