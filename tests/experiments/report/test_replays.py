@@ -64,7 +64,7 @@ def recording(*episodes, **given):
 
 def keep(folder, trial, held):
     path = recording_path(folder, trial)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(json.dumps({"trial": trial, **held}).encode()))
 
 
