@@ -75,6 +75,7 @@ def swept(elsewhere):
     return elsewhere[0] / "out", done.stdout
 
 
+@pytest.mark.slow  # 80 trainings
 def test_the_factor_gets_a_verdict_by_the_plugin_s_own_metric(swept):
     out, said = swept
     summary = (out / "summary.md").read_text()
@@ -85,12 +86,14 @@ def test_the_factor_gets_a_verdict_by_the_plugin_s_own_metric(swept):
     assert "Factor: levers of the world" in said
 
 
+@pytest.mark.slow  # 80 trainings
 def test_the_plugin_s_reward_lies_on_the_factor_of_timing(swept):
     _, said = swept
     assert "lab.pulse 2 minus dense" in said
     assert "lab.pulse 2 - dense" in said
 
 
+@pytest.mark.slow  # 80 trainings
 def test_metrics_get_columns_and_rows(swept):
     out, said = swept
     assert "steps taken [95 %]" in said
@@ -102,11 +105,13 @@ def test_metrics_get_columns_and_rows(swept):
     assert known["lab.pulls"].to_numpy() == pytest.approx(levers.to_numpy())
 
 
+@pytest.mark.slow  # 80 trainings
 def test_the_factor_has_a_picture_and_the_metric_too(swept):
     names = {path.name for path in (swept[0] / "figures").glob("*.png")}
     assert {"map-lab.steps-levers-lab.levers.png", "measure-lab.steps-lab.levers.png"} <= names
 
 
+@pytest.mark.slow  # 80 trainings
 def test_the_metric_has_curves(swept):
     cells = swept[0] / "tensorboard" / "cells" / "lab.levers"
     events = EventAccumulator(str(next(iter(cells.iterdir())))).Reload()
