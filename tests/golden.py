@@ -62,7 +62,7 @@ def digest(table: pd.DataFrame) -> str:
     return hashlib.sha256(text.to_csv(index=False).encode()).hexdigest()
 
 
-def _rows_of(source: Path, out: Path) -> pd.DataFrame:
+def rows_of(source: Path, out: Path) -> pd.DataFrame:
     """`rows` by the code under `source`."""
     table = out / "golden.pkl"
     script = f"import golden; from pathlib import Path; golden.rows(Path({str(out / 'run')!r}))"
@@ -77,7 +77,7 @@ def _rows_of(source: Path, out: Path) -> pd.DataFrame:
 def main(source: Path, other: Path) -> int:
     """Compare the golden of two checkouts; the exit code."""
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-        mine, theirs = _rows_of(source, Path(one)), _rows_of(other, Path(two))
+        mine, theirs = rows_of(source, Path(one)), rows_of(other, Path(two))
     print(f"{len(mine)} and {len(theirs)} rows; {digest(mine)} and {digest(theirs)}")
     if mine.equals(theirs):
         print("identical to the last bit")

@@ -217,7 +217,7 @@ def test_states_that_are_over_and_worlds_keep_what_they_are():
     assert table(climbs) == pytest.approx(table(mdp))
     assert np.array_equal(climbs.pair_flows, mdp.pair_flows)
     assert _edges(climbs) == _edges(mdp)
-    assert climbs.world is world
+    assert climbs.world == world
     with pytest.raises(InvalidInput, match="not legal"):
         fix_agent(mdp, actors, 1)
     ends = TabularMDP.from_transitions(
