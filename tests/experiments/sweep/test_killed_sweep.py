@@ -125,6 +125,7 @@ def interrupt(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to every process of the group
 
 
+@pytest.mark.slow  # in CI a cohort's worker is killed (test_cohorts)
 def test_a_killed_worker_s_trial_is_tried_again(whole: pd.DataFrame, tmp_path: Path) -> None:
     worker_killed(8, whole, tmp_path)
 
@@ -233,6 +234,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         made.shutdown()
 
 
+@pytest.mark.slow
 def test_two_nodes_of_which_one_dies_give_what_one_machine_gives(
     whole: pd.DataFrame, cluster: Cluster, tmp_path: Path
 ) -> None:
