@@ -83,4 +83,4 @@ def cells_folder(out: Path) -> Path:
 
 def cell_name(cell: Cell) -> str:
     """The cell in words, fit for a folder; its identity keeps it apart from others."""
-    return re.sub(r"[^\w.=+-]+", "_", cell.label()) + f"_{cell.key[:6]}"
+    return re.sub(r"[^\w.=+-]+", "_", cell.label())[:150] + f"_{cell.key[:6]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isnan, nan
 from pathlib import Path
 
@@ -19,12 +20,12 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 from tensorboard.plugins.hparams import metadata
 
-from powerseek.experiments.layout import cells_folder, overview_folder
+from powerseek.experiments.layout import cell_name, cells_folder, overview_folder
 from powerseek.experiments.results.side_tables import keep_curve
 from powerseek.experiments.results.store import COLUMNS, Store, describe
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
-from powerseek.experiments.study.schema import Study, make_study
+from powerseek.experiments.study.schema import Study, load_study, make_study, shipped_studies
 from powerseek.experiments.tensorboard.bands import aligned, band
 from powerseek.experiments.tensorboard.curves import (
     hyperparameters,
@@ -374,3 +375,22 @@ def test_cells_are_named_by_what_varies_and_never_alike() -> None:
         for openness in (0, 2)
     }
     assert list(run_names(cells[:1]).values()) == ["homestead/dense"]
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_runs_of_shipped_studies_tell_what_varies_and_nothing_more(name: str) -> None:
+    cells = list({trial.cell.key: trial.cell for trial in trials(load_study(name))}.values())
+    names = run_names(cells)
+    assert len(set(names.values())) == len(names) == len(cells)
+    # Agents that have other settings differ as agents: their settings are the same in every cell.
+    assert not any(f"{setting}=" in told for told in names.values() for setting in ("net", "n_envs"))
+    assert max(map(len, names.values())) < 120
+
+
+def test_a_run_s_name_fits_a_folder() -> None:
+    cell = GRID[0].cell
+    long = [f"a_parameter_with_quite_a_long_name_{i}" for i in range(9)]
+    many = [replace(cell, params={**cell.params, **dict.fromkeys(long, x)}) for x in (1, 2)]
+    told = run_names(many)
+    assert len(set(told.values())) == 2
+    assert all(len(name) < 200 for name in (*told.values(), *map(cell_name, many)))

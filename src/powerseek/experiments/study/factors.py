@@ -195,6 +195,18 @@ def setting(row: Mapping[str, object], names: Sequence[str]) -> str:
 
 
 def varying(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Those of the factors that have more than one value in a table; the reward always."""
-    known = [name for name in names if name in table]
-    return [n for n in known if n == "reward" or table[n].nunique(dropna=False) > 1]
+    """Those of the factors that have more than one value in a table; the reward always.
+
+    A parameter varies within a world and a setting within an agent there: agents that have other
+    settings differ as agents, and in nothing besides.
+    """
+    return [n for n in names if n in table and (n == "reward" or _varies(table, n))]
+
+
+def _varies(table: pd.DataFrame, name: str) -> bool:
+    owners = {PREFIX["world"]: ["world"], PREFIX["agent"]: ["world", "agent"]}
+    near = next((own for prefix, own in owners.items() if name.startswith(prefix)), [])
+    within = [owner for owner in near if owner in table]
+    if not within:
+        return bool(table[name].nunique(dropna=False) > 1)
+    return bool((table.groupby(within)[name].nunique(dropna=False) > 1).any())

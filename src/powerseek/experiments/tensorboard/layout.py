@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.custom_scalar import layout_pb2, metadata
@@ -19,7 +20,14 @@ from tensorboard.util import tensor_util
 
 from powerseek.experiments.study.claims import CLAIMS, SHORT_ID
 from powerseek.experiments.study.contrasts import KINDS, Contrast, factor_kinds, kind_of
-from powerseek.experiments.study.factors import dial, factor_of, levels_of, setting
+from powerseek.experiments.study.factors import (
+    MISSING,
+    dial,
+    factor_of,
+    levels_of,
+    setting,
+    varying,
+)
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.hypotheses import comparisons, varied_factors
 from powerseek.experiments.study.schema import Hypothesis
@@ -27,6 +35,8 @@ from powerseek.experiments.study.schema import Hypothesis
 ALL = "All cells (choose some on the left)"
 GATE = "competence"
 STAND_IN = "excess"
+LONGEST = 150
+"""Most characters of a run's name: folders have at most 255, and the user's are above them."""
 
 
 @dataclass(frozen=True)
@@ -129,21 +139,30 @@ def _comparisons(
 def run_names(cells: Sequence[Cell]) -> dict[str, str]:
     """A run for each cell, by its key: the world, and in words what varies within the world."""
     rows = {cell.key: levels_of(cell) for cell in cells}
+    within = {
+        world: _varying([rows[cell.key] for cell in cells if cell.world == world])
+        for world in {cell.world for cell in cells}
+    }
     names: dict[str, str] = {}
     for cell in cells:
-        varying = _varying([rows[other.key] for other in cells if other.world == cell.world])
-        dials = {name: rows[cell.key].get(name) for name in varying if name != "reward"}
-        told = (f"{factor_of(name).name}={dial(value)}" for name, value in dials.items())
+        varied = within[cell.world]
+        dials = {name: rows[cell.key].get(name) for name in varied if name != "reward"}
+        told = (f"{factor_of(n).name}={dial(v)}" for n, v in dials.items() if dial(v) != MISSING)
         words = [cell.reward_label, *told]
         names[cell.key] = f"{cell.world}/{_plain(' '.join(words))}"
     taken = Counter(names.values())
-    return {key: n if taken[n] == 1 else f"{n}_{key[:6]}" for key, n in names.items()}
+    return {
+        key: n if taken[n] == 1 and len(n) <= LONGEST else f"{n[:LONGEST]}_{key[:6]}"
+        for key, n in names.items()
+    }
 
 
 def _varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names that differ between settings of a world, in the order of the first."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return [n for n in names if n != "world" and len({str(row.get(n)) for row in rows}) > 1]
+    table = pd.DataFrame(list(rows)).astype(object)
+    table = table.where(table.notna(), None)
+    names = [str(name) for name in table if name != "world"]
+    return [n for n in varying(table, names) if n != "reward" or table[n].nunique() > 1]
 
 
 def _unused(name: str, used: set[str]) -> str:
