@@ -383,7 +383,7 @@ def test_runs_of_shipped_studies_tell_what_varies_and_nothing_more(name: str) ->
     names = run_names(cells)
     assert len(set(names.values())) == len(names) == len(cells)
     # Agents that have other settings differ as agents: their settings are the same in every cell.
-    assert not any(f"{setting}=" in told for told in names.values() for setting in ("net", "n_envs"))
+    assert not any(word in told for told in names.values() for word in ("net=", "n_envs="))
     assert max(map(len, names.values())) < 120
 
 
