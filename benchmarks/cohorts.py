@@ -11,6 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -65,16 +66,18 @@ SIDES = ("cohort-ppo", "maskable-ppo", "ppo")
 
 def trained(case: str, side: str, threads: int) -> dict[str, float]:
     """Train on each of the seeds; `threads` of PyTorch, or of a cohort of all seeds."""
-    from powerseek.agents import calmed, rollout, train_cohort
+    from powerseek.agents import Job, calmed, rollout, settings_for
+    from powerseek.agents.cohort.train import train_cohort
 
     world, settings, steps = CASES[case]
     task, seeds = Task(powerseek.make_world(world), "dense"), range(SEED, SEED + SEEDS)
     spent: list[tuple[float, float]] = []
     if side == "cohort-ppo":
-        train_cohort([task], [0], 1, [settings])  # compiled
+        jobs = [Job(task, seed, steps, settings_for(world, settings)) for seed in seeds]
+        train_cohort([replace(jobs[0], timesteps=1)])  # compiled
         for _ in range(SEEDS):  # as often as the other side is timed
             begun = _now()
-            done = train_cohort([task] * SEEDS, seeds, steps, [settings] * SEEDS, threads=threads)
+            done = train_cohort(jobs, threads)
             spent.append(tuple((b - a) / SEEDS for a, b in zip(begun, _now(), strict=True)))
         policies = [agent.policy for agent in done]
         taken = done[0].timesteps
@@ -97,13 +100,14 @@ def _library(
     """Stable-Baselines3 on compiled copies, as `train` runs it, but for the threads."""
     import torch
 
-    from powerseek.agents.sb3.adapter import NetworkPolicy, _new
-    from powerseek.agents.settings import settings_for
+    from powerseek.agents import Job, settings_for
+    from powerseek.agents.sb3.learner import LibraryPPO
 
+    learner = LibraryPPO(Job(task, seed, steps, settings_for(task.world.id, given)), side)
     torch.set_num_threads(threads)
-    _, model = _new(task, side, seed, settings_for(task.world.id, given), "cpu")
-    model.learn(steps, log_interval=None)
-    return NetworkPolicy(model.policy, side == "maskable-ppo"), int(model.num_timesteps)
+    while learner.timesteps < steps:
+        learner.update()
+    return learner.policy, learner.timesteps
 
 
 def plain(case: str) -> dict[str, float]:
@@ -115,7 +119,7 @@ def plain(case: str) -> dict[str, float]:
 
     from benchmarks.measures import _plain_episode
     from benchmarks.plain import PlainEnv
-    from powerseek.agents.sb3.adapter import PASSED_ON, network_settings
+    from powerseek.agents.sb3.learner import PASSED_ON, network_settings
     from powerseek.agents.settings import settings_for
 
     torch.set_num_threads(1)
@@ -161,18 +165,19 @@ def sized(agents: int, threads: int, world: str = "homestead") -> dict[str, floa
         Steps/s of training of processor and wall time; ``made``, milliseconds to make an agent
         and to hand it back; ``megabytes`` of the process once all are trained.
     """
-    from powerseek.agents import train_cohort
+    from powerseek.agents import Job, settings_for
+    from powerseek.agents.cohort.train import train_cohort
 
     task, begun = Task(powerseek.make_world(world), "dense"), []
-    train_cohort([task], [0], 1)
-    steps, first = 10 * 4096, _now()
-    done = train_cohort(
-        [task] * agents,
-        range(SEED, SEED + agents),
-        steps,
-        callback=lambda now: begun.append((_now(), _megabytes())),
-        threads=threads,
-    )
+    steps, chosen = 10 * 4096, settings_for(world)
+
+    def told(now: Any) -> None:
+        begun.append((_now(), _megabytes()))
+
+    jobs = [Job(task, seed, steps, chosen, told) for seed in range(SEED, SEED + agents)]
+    train_cohort([Job(task, 0, 1, chosen)])
+    first = _now()
+    done = train_cohort(jobs, threads)
     last, spent = _now(), [b - a for a, b in zip(begun[0][0], begun[-1][0], strict=True)]
     beside = last[0] - first[0] - spent[0]
     return {
@@ -203,8 +208,8 @@ def limit(case: str) -> dict[str, float]:
     """
     import torch
 
-    from powerseek.agents.cohort.export import untrained_network
-    from powerseek.agents.cohort.ppo import Learner, Workshop
+    from powerseek.agents import Job
+    from powerseek.agents.cohort.ppo import Learner, Workspace
     from powerseek.agents.cohort.simd import CHUNK, add_product, padded
     from powerseek.agents.settings import settings_for
     from powerseek.envs.task import VecTask
@@ -236,15 +241,15 @@ def limit(case: str) -> dict[str, float]:
 
     copies = VecTask(task, n, SEED)
     actions = copies.masks.argmax(axis=1)
-    learner = Learner(task, SEED, 10**9, chosen, untrained_network(task, SEED, chosen))
-    shop = Workshop(chosen, task.observation_size, task.n_actions)
+    learner = Learner(Job(task, SEED, 10**9, chosen))
+    workspace = Workspace(chosen, task.observation_size, task.n_actions)
     size = n * chosen["n_steps"]
     return {
         "madds": sum(often * m * k * n for often, m, k, n in products),
         "library": 1e6 * sum(often * library(*shape) for often, *shape in products),
         "lanes": 1e6 * sum(often * lanes(*shape) for often, *shape in products),
         "world": 1e6 * _shortest(lambda: copies.step(actions)) / n,
-        "spent": 1e6 * _shortest(lambda: learner.iterate(shop), 30) / size,
+        "spent": 1e6 * _shortest(lambda: learner.update_in(workspace), 30) / size,
     }
 
 
@@ -256,12 +261,10 @@ def throughput() -> dict[str, float]:
         (making, evaluating, keeping); ``per_second``, steps of training; ``hours``, of the whole
         grid on two cores: (exact + trials x (fixed + steps / per_second)) / 2.
     """
-    from dataclasses import replace
-
     from powerseek.experiments.study.checked import trials as trials_of
     from powerseek.experiments.study.schema import load_study
     from powerseek.experiments.sweep.cohorts import packed
-    from powerseek.experiments.sweep.trial import run_cohort
+    from powerseek.experiments.sweep.trial import run_trials
 
     study = load_study("docs/studies/throughput.yaml")
     grid = [trial for trial in trials_of(study) if trial.seed == 0]
@@ -271,7 +274,7 @@ def throughput() -> dict[str, float]:
         some = [replace(trial, cell=cells[id(trial.cell)]) for trial in grid]
         begun = time.process_time()
         for cohort in packed(some, study.cohort):
-            for trial, rows in run_cohort(cohort, Path(folder)):
+            for trial, rows in run_trials(cohort, Path(folder)):
                 if isinstance(rows, Exception):
                     raise RuntimeError(trial.key) from rows
         return time.process_time() - begun

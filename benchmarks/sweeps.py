@@ -43,7 +43,7 @@ def overhead(trials: int) -> dict[str, float]:
     from powerseek.experiments.study.schema import make_study
     from powerseek.experiments.sweep.progress import Display, Tally
     from powerseek.experiments.sweep.trial import run_trial
-    from powerseek.experiments.sweep.tune import run_trials
+    from powerseek.experiments.sweep.tune import sweep
 
     workers = min(2, os.cpu_count() or 1)
     study = make_study(given(trials))
@@ -55,7 +55,7 @@ def overhead(trials: int) -> dict[str, float]:
         tally = Tally(len(grid), 0, len(grid))
         begun = time.perf_counter()
         with Display(tally, Console(quiet=True)) as display:
-            run_trials([[trial] for trial in grid], store, display, workers)
+            sweep([[trial] for trial in grid], store, display, workers)
         wall = time.perf_counter() - begun
         steps: dict[str, Callable[[], object]] = {
             "check": lambda: store.open(study, grid, resume=True),

@@ -18,11 +18,11 @@ from killing import environment
 from worlds import Ladder
 
 from powerseek.agents import Checkpoint, CheckpointIgnored, train
-from powerseek.agents.checkpoint import CARD
-from powerseek.agents.sb3.checkpointing import ARRAYS, NETWORKS, STATE
+from powerseek.agents.checkpoint import ARRAYS, CARD, STATE
 from powerseek.envs.task import Task
 
 N, STEPS, SEED, UPDATES, CUT = 12, 10, 5, 4, 2
+NETWORKS = "bytes/networks"
 SMALL = {"n_envs": N, "n_steps": STEPS, "batch_size": 60, "n_epochs": 2, "net": [8]}
 # One arm without books, one with memory, one with draws, one whose cap is bootstrapped.
 ARMS = {
@@ -176,7 +176,7 @@ class Bomb:
 
 def bombs():
     array = io.BytesIO()
-    np.savez(array, last_obs=np.array([Bomb()], object))
+    np.savez(array, **{"array/last_obs": np.array([Bomb()], object)})
     return {NETWORKS: pickle.dumps(Bomb(), protocol=2), ARRAYS: array.getvalue()}
 
 
@@ -187,7 +187,7 @@ def bombs():
 def test_nothing_in_a_checkpoint_is_executed(agent, part, tmp_path):
     kept = interrupted(tmp_path, agent, "memory")
     rewritten(kept.path, part, bombs()[part])
-    with pytest.warns(CheckpointIgnored, match="cannot be used"):
+    with pytest.warns(CheckpointIgnored, match="cannot be (used|read)"):
         weights, _ = run(agent, "memory", kept)
     assert np.array_equal(weights, run(agent, "memory")[0])
 
@@ -197,7 +197,8 @@ def test_one_that_fails_half_way_leaves_no_trace(agent, tmp_path):
     kept = interrupted(tmp_path, agent, "memory")
     with zipfile.ZipFile(kept.path) as archive:
         state = json.loads(archive.read(STATE))
-    del state[{"maskable-ppo": "random_python", "cohort-ppo": "shuffling"}[agent]]  # the last
+    last = {"maskable-ppo": "random_python", "cohort-ppo": "shuffling"}[agent]
+    state = {name: value for name, value in state.items() if not name.startswith(last)}
     rewritten(kept.path, STATE, json.dumps(state).encode())
     with pytest.warns(CheckpointIgnored, match="cannot be used"):
         weights, seen = run(agent, "memory", kept)
@@ -220,18 +221,19 @@ def test_a_damaged_checkpoint_is_never_gone_on_from(agent, tmp_path):
     kept = interrupted(tmp_path, agent, "dense")
     whole = bytearray(kept.path.read_bytes())
     with zipfile.ZipFile(kept.path) as archive:
-        before = {name: archive.read(name) for name in archive.namelist()}
-    card = json.loads(before.pop(CARD))
+        card = json.loads(archive.read(CARD))
     of = {name: card[name] for name in card if name not in ("format", "versions", "about")}
-    assert kept.read(of) == before
+    before = kept.read(of)
+    assert before is not None
     kept.caution = lambda text: None
     generator = np.random.default_rng(0)
     for place in generator.integers(len(whole), size=60):
         damaged = whole.copy()
         damaged[place] ^= 1 << int(generator.integers(8))
         kept.path.write_bytes(damaged)
-        # Some bytes of a zip mean nothing (dates, say): then the parts are whole.
-        assert kept.read(of) in (None, before)
+        # Some bytes of a zip mean nothing (dates, say): then all is whole.
+        found = kept.read(of)
+        assert found is None or pickle.dumps(found) == pickle.dumps(before)
 
 
 @masked

@@ -4,48 +4,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from powerseek.agents.base import (
-    Builder,
+    Agent,
     Callback,
-    CohortAgent,
-    CohortCallback,
     Failure,
+    GroupCallback,
+    Job,
     Progress,
     TrainedAgent,
     TrainingFailed,
-    check_agent,
-    train,
 )
 from powerseek.agents.checkpoint import Checkpoint, CheckpointIgnored
 from powerseek.agents.rollout import calmed, probed, rollout, rollouts
+from powerseek.agents.saving import load_agent, read_card, save_agent, task_of
 from powerseek.agents.scripted import RandomPolicy, ScriptedPolicy
 from powerseek.agents.settings import settings_for
+from powerseek.agents.training import check_agent, train, train_jobs
 
 if TYPE_CHECKING:
-    from powerseek.agents.cohort.train import train_cohort
-    from powerseek.agents.sb3.adapter import (
-        NetworkPolicy,
-        TaskVecEnv,
-        load_agent,
-        read_card,
-        save_agent,
-        task_of,
-    )
+    from powerseek.agents.sb3.adapter import TaskVecEnv
+    from powerseek.agents.sb3.policy import NetworkPolicy
 
 # These load PyTorch, so they are imported when first used.
-_SB3 = ("NetworkPolicy", "TaskVecEnv", "load_agent", "read_card", "save_agent", "task_of")
 _LEARNING = {
-    **dict.fromkeys(_SB3, "powerseek.agents.sb3.adapter"),
-    "train_cohort": "powerseek.agents.cohort.train",
+    "NetworkPolicy": "powerseek.agents.sb3.policy",
+    "TaskVecEnv": "powerseek.agents.sb3.adapter",
 }
 
 __all__ = [
-    "Builder",
+    "Agent",
     "Callback",
     "Checkpoint",
     "CheckpointIgnored",
-    "CohortAgent",
-    "CohortCallback",
     "Failure",
+    "GroupCallback",
+    "Job",
     "NetworkPolicy",
     "Progress",
     "RandomPolicy",
@@ -64,7 +56,7 @@ __all__ = [
     "settings_for",
     "task_of",
     "train",
-    "train_cohort",
+    "train_jobs",
 ]
 
 

@@ -1,15 +1,20 @@
-"""What every agent has in common: how it is asked for, trained and handed back."""
+"""The contract of an agent: a `Job` says what is trained, `Agent.train` does it.
+
+A single agent is a cohort of one: whatever trains several jobs trains one in the same way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from powerseek.agents.checkpoint import Checkpoint
+from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput, PowerseekError
-from powerseek.exact.overseer import overseen
 from powerseek.registry import agents
 from powerseek.types import Policy
 
@@ -21,7 +26,7 @@ class Progress:
     """How far training is.
 
     Attributes:
-        timesteps: Environment steps so far, all copies together.
+        timesteps: Environment steps so far, all environments together.
         updates: Gradient steps so far.
         policy: The policy as it now is; it changes with the next update, so use it at once.
         first_reward: Environment steps at which a reward other than 0 was first paid.
@@ -37,6 +42,53 @@ Callback = Callable[[Progress], bool | None]
 """Called before the first update and after every one; False ends training."""
 
 
+@runtime_checkable
+class GroupCallback(Protocol):
+    """A callback that would rather be called once for all jobs of a cohort than once for each."""
+
+    def __call__(self, progress: Progress) -> bool | None:
+        """See Callback."""
+
+    @staticmethod
+    def together(news: Sequence[tuple[Any, Progress]]) -> Sequence[bool | None]:
+        """What each of these callbacks answers to the progress beside it."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One agent to be trained.
+
+    Attributes:
+        task: What it is trained on; its overseer is in place where its reward needs one.
+        seed: Seed of weights, exploration and the environments, >= 0.
+        timesteps: Environment steps, rounded up to whole batches of experience.
+        settings: Complete settings (`Agent.settings`).
+        callback: Called before the first update and after every one; False ends training.
+        checkpoint: Where the state of training is kept now and then, and read at the start.
+        device: Where the network lives, as PyTorch names it.
+    """
+
+    task: Task
+    seed: int = 0
+    timesteps: int = 0
+    settings: Settings = field(default_factory=dict)
+    callback: Callback | None = None
+    checkpoint: Checkpoint | None = None
+    device: str = "cpu"
+
+    def card(self, agent: str) -> dict[str, Any]:
+        """All on which the numbers of this training depend, as plain values; versions aside."""
+        return {
+            "agent": agent,
+            "seed": self.seed,
+            "timesteps": self.timesteps,
+            "settings": dict(self.settings),
+            "device": self.device.partition(":")[0],
+            "rules": self.task.world.rules,
+            **self.task.card,
+        }
+
+
 @dataclass(frozen=True)
 class TrainedAgent:
     """An agent that is ready to act.
@@ -44,12 +96,15 @@ class TrainedAgent:
     Attributes:
         agent: Agent id.
         policy: What it does.
-        timesteps: Environment steps it was trained for, all copies together.
+        timesteps: Environment steps it was trained for, all environments together.
         updates: Gradient steps.
         first_reward: Environment steps at which a reward other than 0 was first paid; None if
             never.
         settings: All the settings it was trained with.
-        model: The library's own model, where there is one.
+        model: The library's own model, where there is one; it is saved in the library's format.
+        losses: Means over its last update, by name.
+        weights: Arrays by name of which `Agent.policy_from` makes the policy, where there is no
+            model.
     """
 
     agent: str
@@ -59,23 +114,25 @@ class TrainedAgent:
     first_reward: int | None = None
     settings: Settings = field(default_factory=dict)
     model: Any = field(default=None, repr=False)
+    losses: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, Any] | None = field(default=None, repr=False)
 
-
-CohortCallback = Callable[[Mapping[int, Progress]], Iterable[int] | None]
-"""Called before the first update and after every one with how far each agent of a cohort is, by its
-number; the training of the agents whose numbers it gives back ends there, that of the others goes
-on."""
+    @property
+    def can_be_saved(self) -> bool:
+        """Whether there is anything to keep (`powerseek.agents.save_agent`)."""
+        return self.model is not None or self.weights is not None
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why one agent of a cohort could not be trained to its end.
+    """Why an agent could not be trained to its end.
 
     Attributes:
-        timesteps: Environment steps it had taken, all copies together.
+        timesteps: Environment steps it had taken, all environments together.
         updates: Gradient steps it had taken.
         reason: In a line.
         losses: Means over its last update, by name; empty before it.
+        error: What was raised, if anything was.
         trace: Where an unforeseen error came from, as Python shows it; else empty.
     """
 
@@ -83,7 +140,15 @@ class Failure:
     updates: int
     reason: str
     losses: Mapping[str, float] = field(default_factory=dict)
+    error: Exception | None = field(default=None, repr=False, compare=False)
     trace: str = field(default="", repr=False)
+
+    @property
+    def as_error(self) -> PowerseekError:
+        """What `powerseek.agents.train` raises of it."""
+        if isinstance(self.error, InvalidInput) and not self.timesteps:
+            return self.error
+        return TrainingFailed(self)
 
     def __str__(self) -> str:
         """When, why and what was measured last, in a line."""
@@ -110,39 +175,57 @@ class TrainingFailed(PowerseekError):
         return type(self), (self.failure,)
 
 
-@dataclass(frozen=True)
-class CohortAgent(TrainedAgent):
-    """An agent of a cohort.
+class Agent:
+    """An agent: how jobs become policies.
 
-    Attributes:
-        failed: None, or what went wrong; then there is no model, and the policy is not to be
-            used.
-        losses: Means over its last update, by name.
-    """
+    A learner is a subclass whose instances each train one job::
 
-    failed: Failure | None = None
-    losses: Mapping[str, float] = field(default_factory=dict)
+        @register_agent("my.learner")
+        class Learner(Agent):
+            learns = True
 
+            def __init__(self, job):     # untrained: networks, environments, generators
+                super().__init__(job)
+                self.policy = ...
 
-class Builder:
-    """Base of every agent. Subclasses are never instantiated.
+            def update(self):            # one batch of experience and what is learnt from it
+                ...
+                self.timesteps += steps
+                self.updates += 1
+
+    `train` then calls callbacks, keeps checkpoints, and lets one job fail without the others. An
+    agent that does not learn sets its policy and has no `update`. What trains in another way
+    (an algorithm that runs a loop of its own, jobs in several threads) overrides `train`.
+
+    Args:
+        job: What is trained.
 
     Attributes:
         id: Set by the registry.
         learns: Whether it needs timesteps.
-        resumes: Whether its `build` takes a keyword ``checkpoint`` too, and goes on from it.
-        cohort_shares: Settings that agents trained together have in common; empty where it has
-            no `build_cohort`.
+        shared: Settings that jobs trained together have in common; None for an agent whose jobs
+            a sweep hands over one at a time.
+        policy: What it does now; it may be changed in place.
+        timesteps: Environment steps taken, all environments together.
+        updates: Gradient steps taken.
+        first_reward: Environment steps at which a reward other than 0 was first paid.
+        losses: Means over the last update, by name.
     """
 
     id: ClassVar[str] = ""
     learns: ClassVar[bool] = False
-    resumes: ClassVar[bool] = False
-    cohort_shares: ClassVar[tuple[str, ...]] = ()
+    shared: ClassVar[tuple[str, ...] | None] = None
+    policy: Policy
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         cls.id = agents.builtin_id(cls) or cls.id
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.timesteps = self.updates = 0
+        self.first_reward: int | None = None
+        self.losses: dict[str, float] = {}
 
     @classmethod
     def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
@@ -157,86 +240,238 @@ class Builder:
         return {}
 
     @classmethod
-    def build(
-        cls,
-        task: Task,
-        seed: int,
-        timesteps: int,
-        settings: Settings,
-        callback: Callback | None,
-        device: str,
-    ) -> TrainedAgent:
-        """The agent, trained; `settings` are complete."""
+    def train(cls, jobs: Sequence[Job]) -> list[TrainedAgent | Failure]:
+        """Train every job; each as it would be trained alone, bit for bit.
+
+        Args:
+            jobs: Complete ones, equal in world and in the settings that `shared` names.
+
+        Returns:
+            What became of each, in order.
+        """
+        return take_turns([Run(job, cls) for job in jobs])
+
+    def update(self) -> None:
+        """Gather one batch of experience and learn from it; whatever it raises is a failure."""
         raise NotImplementedError
 
-    @classmethod
-    def build_cohort(
-        cls,
-        tasks: Sequence[Task],
-        seeds: Sequence[int],
-        timesteps: int,
-        settings: Sequence[Settings],
-        callback: CohortCallback | None,
-        checkpoints: Sequence[Checkpoint | None],
-    ) -> Sequence[CohortAgent]:
-        """An agent for each of `tasks`, each as `build` would train it alone, bit for bit.
+    def state_dict(self) -> dict[str, Any] | None:
+        """All that later updates depend on, but for the counters above and the losses.
 
-        One that fails says so (`CohortAgent.failed`) and costs the others nothing.
+        Arrays, bytes and plain JSON values, by name; mappings of them likewise. None, as here,
+        means that no checkpoint is kept.
+        """
+        return None
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Stand where `state_dict` was taken, of a new instance for an equal job.
+
+        Raises:
+            Exception: Of whatever kind, if the state is not one of such a job.
         """
         raise NotImplementedError
 
+    def weights(self) -> dict[str, Any] | None:
+        """Arrays of which `policy_from` makes the policy; None, as here: it cannot be saved."""
+        return None
 
-def check_agent(task: Task, agent: str, settings: Settings | None = None) -> dict[str, Any]:
-    """The complete settings that `train` would use; loads no learner.
+    @classmethod
+    def policy_from(cls, weights: Mapping[str, Any], card: Mapping[str, Any]) -> Policy:
+        """The policy that `weights` are of.
 
-    Raises:
-        InvalidInput: As in `train`.
-    """
-    chosen: dict[str, Any] = agents.get(agent).settings(task, settings or {})
-    return chosen
+        Args:
+            weights: As `weights` gave them.
+            card: Names of ``observations`` and ``actions``, complete ``settings``, and more
+                (`powerseek.agents.read_card`).
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def load_model(cls, path: Path, card: Mapping[str, Any], device: str) -> Policy:
+        """The policy of an agent saved in a library's own format (`TrainedAgent.model`)."""
+        raise NotImplementedError
+
+    def trained(self) -> TrainedAgent:
+        """The agent as it now is; called once, at the end."""
+        return TrainedAgent(
+            self.id,
+            self.policy,
+            self.timesteps,
+            self.updates,
+            self.first_reward,
+            dict(self.job.settings),
+            None,
+            dict(self.losses),
+            self.weights(),
+        )
 
 
-def train(
-    task: Task,
-    agent: str = "maskable-ppo",
-    *,
-    seed: int = 0,
-    timesteps: int = 0,
-    settings: Settings | None = None,
-    callback: Callback | None = None,
-    device: str = "cpu",
-    checkpoint: Checkpoint | None = None,
-) -> TrainedAgent:
-    """Train `agent` on `task`; scripted agents and planners are ready at once.
+_COUNTERS = "counters"
+_COUNTED = ("timesteps", "updates", "first_reward", "losses")
 
-    The same seed and settings give the same weights, bit for bit, on one kind of machine.
+
+class Run:
+    """One job under way: its learner, whom it has told, and how it ended.
 
     Args:
-        task: What it is trained on. An arm that needs an overseer and has none gets the exact
-            one (`powerseek.exact.overseen`), for which the world is enumerated.
-        agent: Agent id.
-        seed: Seed of weights, exploration and the copies of the world, >= 0.
-        timesteps: Environment steps, rounded up to whole batches of experience.
-        settings: What replaces the settings of `powerseek.agents.settings`.
-        callback: Called before the first update and after every one; False ends training.
-        device: Where the network lives, as PyTorch names it.
-        checkpoint: Where the state of training is kept now and then, and read at the start: an
-            interrupted training, called again with the same arguments, goes on from there and
-            ends as if it had never been interrupted, bit for bit. Not kept for agents that do
-            not learn, nor in foreign worlds, whose copies cannot be taken down.
+        job: The job.
+        make: Makes its learner, untrained.
 
-    Raises:
-        InvalidInput: An unknown agent or setting, a value that is not allowed, or a world too
-            large for the exact overseer that its arm needs.
+    Attributes:
+        learner: None if it could not be made.
+        failure: None, or what went wrong.
     """
-    builder = agents.get(agent)
-    if not isinstance(seed, int) or seed < 0:
-        raise InvalidInput("seed", seed, "an integer >= 0")
-    if builder.learns and timesteps < 1:
-        raise InvalidInput("timesteps", timesteps, "an integer >= 1")
-    chosen = check_agent(task, agent, settings)
-    more = {"checkpoint": checkpoint} if checkpoint is not None and builder.resumes else {}
-    trained: TrainedAgent = builder.build(
-        overseen(task), seed, timesteps, chosen, callback, device, **more
-    )
-    return trained
+
+    def __init__(self, job: Job, make: Callable[[Job], Agent]) -> None:
+        self.job, self.make = job, make
+        # Environments of a foreign world cannot be put back where they stood.
+        self._kept = None if isinstance(job.task.world, ForeignWorld) else job.checkpoint
+        self.failure: Failure | None = None
+        self.learner: Agent | None = None
+        self._told, self._ended = -1, False
+        with self.attempt():
+            self.learner = self._begun()
+
+    def attempt(self) -> _Attempt:
+        """A context in which an error is this job's failure, and nobody else's."""
+        return _Attempt(self)
+
+    def _begun(self) -> Agent:
+        """The learner where its checkpoint stands, or untrained."""
+        learner, kept = self.make(self.job), self._kept
+        if kept is None or not learner.learns:
+            return learner
+        state = kept.read(self.job.card(learner.id))
+        if state is None:
+            return learner
+        try:
+            counters = state.pop(_COUNTERS)
+            learner.load_state_dict(state)
+            for name in _COUNTED:
+                setattr(learner, name, counters[name])
+            kept.restored()
+        except Exception as error:  # whatever a strange file does, zero is right
+            kept.ignore(f"cannot be used ({type(error).__name__})")
+            return self.make(self.job)
+        self._told = learner.timesteps
+        return learner
+
+    @property
+    def going_on(self) -> bool:
+        """Whether another update is to come."""
+        learner = self.learner
+        return (
+            learner is not None
+            and learner.learns
+            and not self._ended
+            and self.failure is None
+            and learner.timesteps < self.job.timesteps
+        )
+
+    @property
+    def news(self) -> Progress | None:
+        """How far it is, if that has not been told yet."""
+        learner = self.learner
+        if learner is None or not learner.learns or self._ended or self.failure is not None:
+            return None
+        if self._told == learner.timesteps:
+            return None
+        return Progress(learner.timesteps, learner.updates, learner.policy, learner.first_reward)
+
+    def tell(self, progress: Progress, goes_on: bool) -> None:
+        """Take down what the callback answered, and keep a checkpoint if one is due."""
+        self._told, self._ended = progress.timesteps, not goes_on
+        kept, learner = self._kept, self.learner
+        if not goes_on or kept is None or not kept.due or learner is None:
+            return
+        with self.attempt():
+            state = learner.state_dict()
+            if state is not None:
+                counters = {name: getattr(learner, name) for name in _COUNTED}
+                kept.write(self.job.card(learner.id), {**state, _COUNTERS: counters})
+
+    def update(self) -> None:
+        """One update; if that fails, it is the last."""
+        assert self.learner is not None
+        with self.attempt():
+            self.learner.update()
+
+    def result(self) -> TrainedAgent | Failure:
+        """What became of it."""
+        if self.failure is None and self.learner is not None:
+            with self.attempt():
+                return self.learner.trained()
+        assert self.failure is not None
+        return self.failure
+
+
+class _Attempt:
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        known = isinstance(error, PowerseekError)
+        learner = self.run.learner
+        self.run.failure = Failure(
+            0 if learner is None else learner.timesteps,
+            0 if learner is None else learner.updates,
+            f"{type(error).__name__}: {error}",
+            {} if learner is None else dict(learner.losses),
+            error,
+            "" if known else "".join(traceback.format_exception(error)),
+        )
+        return True
+
+
+def take_turns(
+    runs: Sequence[Run], update: Callable[[Sequence[Run]], None] | None = None
+) -> list[TrainedAgent | Failure]:
+    """Train jobs update by update, all of them side by side.
+
+    Args:
+        runs: The jobs, begun.
+        update: Updates each of the runs it is given once; by default one after the other.
+
+    Returns:
+        What became of each, in order.
+    """
+    while training := _going_on(runs):
+        if update is None:
+            for run in training:
+                run.update()
+        else:
+            update(training)
+    return [run.result() for run in runs]
+
+
+def _going_on(runs: Sequence[Run]) -> list[Run]:
+    """Tell how far the jobs are; those for which another update is to come."""
+    news = [(run, progress) for run in runs if (progress := run.news) is not None]
+    answers = call_back([(run.job, progress) for run, progress in news])
+    for (run, progress), goes_on in zip(news, answers, strict=True):
+        run.tell(progress, goes_on)
+    return [run for run in runs if run.going_on]
+
+
+def call_back(news: Sequence[tuple[Job, Progress]]) -> list[bool]:
+    """Whether each job goes on, by its callback; those of a `GroupCallback` are called at once.
+
+    Whatever a callback raises is its caller's: it ends the training of all.
+    """
+    answers: list[bool | None] = [None] * len(news)
+    groups: dict[type, list[int]] = {}
+    for i, (job, progress) in enumerate(news):
+        if isinstance(job.callback, GroupCallback):
+            groups.setdefault(type(job.callback), []).append(i)
+        elif job.callback is not None:
+            answers[i] = job.callback(progress)
+    for kind, members in groups.items():
+        found = kind.together([(news[i][0].callback, news[i][1]) for i in members])  # type: ignore[attr-defined]  # a GroupCallback has it
+        for i, answer in zip(members, found, strict=True):
+            answers[i] = answer
+    return [answer is not False for answer in answers]

@@ -1,7 +1,8 @@
 """Checkpoints of a training: where they lie, when they are due, and what is read back.
 
-A checkpoint is a zip of parts (weights, arrays, JSON) and a card that says what they are of.
-Every part carries a checksum, so a file that was cut short or damaged is known for one.
+A checkpoint is a zip: the state of a training (arrays, bytes, plain values), what its caller keeps
+beside it, and a card that says what it is of. Every part carries a checksum, so a file that was
+cut short or damaged is known for one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-FORMAT = 1
-CARD = "checkpoint.json"
+FORMAT = 2
+CARD, ARRAYS, STATE, KEPT = "checkpoint.json", "arrays.npz", "state.json", "kept.json"
+_ARRAY, _BYTES = "array/", "bytes/"
 _UNREADABLE = (OSError, KeyError, ValueError, EOFError, RuntimeError)
 _LIBRARIES = ("torch", "numpy", "numba", "stable-baselines3", "sb3-contrib")
 
@@ -67,20 +69,26 @@ class Checkpoint:
     take: Callable[[Any], None] = _forget
     caution: Callable[[str], None] = _warn
     _last: float = field(default_factory=time.monotonic, repr=False)
+    _held: Any = field(default=None, repr=False)
 
     @property
     def due(self) -> bool:
         """Whether it is time for the next one."""
         return time.monotonic() - self._last >= self.every
 
-    def write(self, of: Mapping[str, Any], parts: Mapping[str, bytes]) -> None:
-        """Keep `parts` of the training that `of` (plain JSON values) says.
+    def write(self, of: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Keep the state of the training that `of` (plain JSON values) says.
+
+        Args:
+            of: What is trained.
+            state: Arrays, bytes and plain JSON values, by name; mappings of them likewise.
 
         Where that cannot be written the one before stays, and training goes on with a caution.
         """
         card = {"format": FORMAT, "versions": _versions(), "about": dict(self.about), **of}
         try:
-            self._replace({CARD: json.dumps(card).encode(), **parts})
+            kept = {CARD: _json(card), KEPT: _json(self.keep())}
+            self._replace({**kept, **_packed(state)})
         except OSError as error:
             reason = error.strerror or str(error)
             self.caution(f"{self.path}: cannot be written: {reason}; an interruption costs more.")
@@ -100,12 +108,13 @@ class Checkpoint:
         finally:
             Path(name).unlink(missing_ok=True)
 
-    def read(self, of: Mapping[str, Any]) -> dict[str, bytes] | None:
-        """The parts kept of that training; None, with a caution, where they do not fit it."""
+    def read(self, of: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The state kept of that training; None, with a caution, where it does not fit it."""
         try:
             with zipfile.ZipFile(self.path) as archive:
                 parts = {name: archive.read(name) for name in archive.namelist()}
-            held = json.loads(parts.pop(CARD))
+            held, kept = json.loads(parts.pop(CARD)), json.loads(parts.pop(KEPT))
+            state = _unpacked(parts)
         except FileNotFoundError:
             return None
         except (*_UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
@@ -116,7 +125,12 @@ class Checkpoint:
         if other:
             self.ignore(f"is of another training (different: {', '.join(other)})")
             return None
-        return parts
+        self._held = kept
+        return state
+
+    def restored(self) -> None:
+        """Give the caller back what it kept beside the state that was read last."""
+        self.take(self._held)
 
     def ignore(self, why: str) -> None:
         """Say that the file is there and is not used."""
@@ -127,21 +141,51 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
-def arrays_to_bytes(arrays: Mapping[str, Any]) -> bytes:
-    """Arrays by name, as NumPy's own format."""
+def _packed(state: Mapping[str, Any]) -> dict[str, bytes]:
+    """The parts of a zip that hold a state."""
+    flat = dict(_flat(state))
+    arrays: dict[str, Any] = {f"{_ARRAY}{k}": v for k, v in flat.items() if _is_array(v)}
+    raw = {f"{_BYTES}{k}": v for k, v in flat.items() if isinstance(v, bytes)}
+    plain = {k: v for k, v in flat.items() if not _is_array(v) and not isinstance(v, bytes)}
     file = io.BytesIO()
     np.savez(file, **arrays)
-    return file.getvalue()
+    return {ARRAYS: file.getvalue(), STATE: _json(plain), **raw}
 
 
-def arrays_from_bytes(content: bytes) -> dict[str, Any]:
-    """What `arrays_to_bytes` wrote; objects, which could run code, are refused.
+def _unpacked(parts: Mapping[str, bytes]) -> dict[str, Any]:
+    """What `_packed` made parts of; objects among arrays, which could run code, are refused.
 
     Raises:
-        ValueError: Not arrays of plain numbers.
+        KeyError, ValueError: Not such parts.
     """
-    with np.load(io.BytesIO(content), allow_pickle=False) as held:
-        return dict(held)
+    with np.load(io.BytesIO(parts[ARRAYS]), allow_pickle=False) as held:
+        flat = {name.removeprefix(_ARRAY): array for name, array in held.items()}
+    flat |= {k.removeprefix(_BYTES): v for k, v in parts.items() if k.startswith(_BYTES)}
+    state: dict[str, Any] = {}
+    for path, value in {**json.loads(parts[STATE]), **flat}.items():
+        *folders, name = path.split("/")
+        place = state
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = value
+    return state
+
+
+def _flat(state: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in state.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{name}/")
+        else:
+            yield f"{above}{name}", value
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray)
+
+
+def _json(value: Any) -> bytes:
+    """NumPy's numbers as Python's: floats come back bit for bit."""
+    return json.dumps(value, default=lambda number: number.item()).encode()
 
 
 def _differences(here: Any, held: Any) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from powerseek.agents.base import Builder, Callback, Settings, TrainedAgent
+from powerseek.agents.base import Agent, Job, Settings
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -21,30 +21,21 @@ from powerseek.exact.overseer import ExactOverseer
 from powerseek.exact.solvers.discounted import check_gamma
 
 
-class Planner(Builder):
+class Planner(Agent):
     """The task's own exact optimum, uniform over optimal actions.
 
     A power weight is paid against the exact maximum of the holdings, whatever the task's
     ``holdings_scale``; give the task the same scale (`powerseek.exact.attainable_holdings`).
     An overseer of your own is planned for too, if it judges every state of the world.
+
+    Raises:
+        InvalidInput: The world is too large to enumerate, the cap is bootstrapped, or the
+            optimum depends on what the arm remembers (``every`` at gamma < 1).
     """
 
-    @classmethod
-    def build(
-        cls,
-        task: Task,
-        seed: int,
-        timesteps: int,
-        settings: Settings,
-        callback: Callback | None,
-        device: str,
-    ) -> TrainedAgent:
-        """See Builder.build.
-
-        Raises:
-            InvalidInput: The world is too large to enumerate, the cap is bootstrapped, or the
-                optimum depends on what the arm remembers (``every`` at gamma < 1).
-        """
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        task = job.task
         if task.overseer is None or isinstance(task.overseer, ExactOverseer):
             found = arm_oracle(
                 task.world,
@@ -58,31 +49,22 @@ class Planner(Builder):
         if found.policy is None:
             raise InvalidInput(
                 "agent",
-                cls.id,
+                self.id,
                 "an arm whose optimum depends on state and time alone",
                 "Use gamma 1 or a corrected arm.",
             )
-        return TrainedAgent(cls.id, found.policy)
+        self.policy = found.policy
 
 
-class MinimalNeed(Builder):
+class MinimalNeed(Agent):
     """The greatest attainable success, and then the least acquisition, exactly."""
 
-    @classmethod
-    def build(
-        cls,
-        task: Task,
-        seed: int,
-        timesteps: int,
-        settings: Settings,
-        callback: Callback | None,
-        device: str,
-    ) -> TrainedAgent:
-        """See Builder.build."""
-        return TrainedAgent(cls.id, minimal_need_policy(enumerated(task.world)))
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.policy = minimal_need_policy(enumerated(job.task.world))
 
 
-class PowerGreedy(Builder):
+class PowerGreedy(Agent):
     """Goes where expected POWER of the next state is greatest, whatever the task.
 
     Its settings are those of `powerseek.exact.power`: ``gamma``, the discount of the measure
@@ -92,7 +74,7 @@ class PowerGreedy(Builder):
 
     @classmethod
     def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
-        """See Builder.settings."""
+        """See Agent.settings."""
         chosen: dict[str, Any] = {"gamma": GAMMA, "samples": 256, "rewards": "uniform"}
         for name, value in given.items():
             if name not in chosen:
@@ -102,16 +84,7 @@ class PowerGreedy(Builder):
         check_draws(chosen["samples"], 0, chosen["rewards"])
         return chosen
 
-    @classmethod
-    def build(
-        cls,
-        task: Task,
-        seed: int,
-        timesteps: int,
-        settings: Settings,
-        callback: Callback | None,
-        device: str,
-    ) -> TrainedAgent:
-        """See Builder.build."""
-        measured = power(enumerated(task.world), seed=seed, **settings)
-        return TrainedAgent(cls.id, power_greedy_policy(measured), settings=dict(settings))
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        measured = power(enumerated(job.task.world), seed=job.seed, **job.settings)
+        self.policy = power_greedy_policy(measured)

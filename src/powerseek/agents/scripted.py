@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.agents.base import Builder, Callback, Settings, TrainedAgent
+from powerseek.agents.base import Agent, Job, Settings
 from powerseek.envs.engine.expand import script
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
@@ -48,42 +48,24 @@ class ScriptedPolicy:
         return out
 
 
-class Random(Builder):
+class Random(Agent):
     """Uniform over the legal actions."""
 
-    @classmethod
-    def build(
-        cls,
-        task: Task,
-        seed: int,
-        timesteps: int,
-        settings: Settings,
-        callback: Callback | None,
-        device: str,
-    ) -> TrainedAgent:
-        """See Builder.build."""
-        return TrainedAgent(cls.id, RandomPolicy())
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.policy = RandomPolicy()
 
 
-class _Scripted(Builder):
+class _Scripted(Agent):
     @classmethod
     def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
-        """See Builder.settings."""
+        """See Agent.settings."""
         ScriptedPolicy(task.world, cls.id)
         return super().settings(task, given)
 
-    @classmethod
-    def build(
-        cls,
-        task: Task,
-        seed: int,
-        timesteps: int,
-        settings: Settings,
-        callback: Callback | None,
-        device: str,
-    ) -> TrainedAgent:
-        """See Builder.build."""
-        return TrainedAgent(cls.id, ScriptedPolicy(task.world, cls.id))
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.policy = ScriptedPolicy(job.task.world, self.id)
 
 
 class Minimalist(_Scripted):

@@ -122,6 +122,26 @@ class Task:
         return self.world.n_actions
 
     @property
+    def card(self) -> dict[str, Any]:
+        """What the task is, as plain values."""
+        world = self.world
+        return {
+            "world": world.id,
+            "version": world.version,
+            "params": world.params._asdict(),
+            "task": {
+                "reward": self.reward,
+                "gamma": self.gamma,
+                "time_limit": self.time_limit,
+                "power_weight": self.power_weight,
+                "windows": list(self.windows),
+                "holdings_scale": self.holdings_scale,
+            },
+            "observations": list(self.observation_names),
+            "actions": list(world.action_names),
+        }
+
+    @property
     def beside(self) -> tuple[Any, ...]:
         """What tasks whose copies are stepped side by side have in common: all but their pay."""
         return self.world, self.windows, self.time_limit

@@ -238,6 +238,11 @@ class World:
         return tuple(field[0] for field in self.state)
 
     @property
+    def rules(self) -> str:
+        """A name that changes with the world's rules, or with what compiles them."""
+        return str(loops_of(type(self), self.prepared._fields).__name__)
+
+    @property
     def prepared(self) -> Any:
         """What the rules see: a named tuple of numbers and read-only arrays (built once)."""
         cls: Any = type(self)

@@ -192,7 +192,7 @@ def _run(
     checkpoint_seconds: float,
 ) -> None:
     """Run the missing trials, and record the run however it ends."""
-    from powerseek.experiments.sweep.tune import run_trials
+    from powerseek.experiments.sweep.tune import sweep
 
     begun = time.monotonic()
     work = sum(trial.cell.timesteps for trial in missing)
@@ -206,7 +206,7 @@ def _run(
     tally = Tally(len(grid), before=len(grid) - len(missing), work=work)
     try:
         with Display(tally, console) as display, store.following(overview.ended) as ended:
-            run_trials(cohorts, store, display, workers, address, checkpoint_seconds, ended)
+            sweep(cohorts, store, display, workers, address, checkpoint_seconds, ended)
     finally:
         seconds = time.monotonic() - begun
         run = describe_run(command_line(), seconds, workers, tally.busy)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import powerseek
-from powerseek.agents.cohort.export import untrained_network
+from powerseek.agents import Job
 from powerseek.agents.cohort.loss import draw_actions
-from powerseek.agents.cohort.ppo import Learner, Workshop
-from powerseek.agents.sb3.adapter import _new
+from powerseek.agents.cohort.ppo import Learner, Workspace
+from powerseek.agents.sb3.learner import LibraryPPO
 from powerseek.agents.settings import settings_for
 from powerseek.envs.task import Task
 
@@ -57,16 +57,16 @@ def drawn(policy, draws):
 
 
 class Witness:
-    """What the library met, and its weights, after every update."""
+    """What the library buffer, and its weights, after every update."""
 
     def __init__(self, model):
-        self.model, self.met, self.weights, self.rates = model, [], [], []
+        self.model, self.buffer, self.weights, self.rates = model, [], [], []
         learn = model.train
 
         def train_and_note():
             buffer = model.rollout_buffer
             parts = (buffer.actions[..., 0], buffer.rewards, buffer.episode_starts)
-            self.met.append([np.array(part) for part in parts])
+            self.buffer.append([np.array(part) for part in parts])
             learn()
             self.weights.append(flat(model.policy))
             self.rates.append(model.policy.optimizer.param_groups[0]["lr"])
@@ -82,24 +82,26 @@ def both(task, timesteps, given, monkeypatch):
     """Trainings of the library and of a cohort's agent with the same draws, update by update."""
     settings = settings_for(task.world.id, given)
     draws = Draws(SEED, settings)
-    _, model = _new(task, "maskable-ppo", SEED, settings, "cpu")
+    job = Job(task, SEED, timesteps, settings)
+    library = LibraryPPO(job, "maskable-ppo")
+    model = library.model
     monkeypatch.setattr(model.policy, "forward", drawn(model.policy, draws))
     monkeypatch.setattr(np.random, "permutation", draws.permutation)
     witness = Witness(model)
-    model.learn(timesteps, log_interval=None)
-    network = untrained_network(task, SEED, settings)
-    learner = Learner(task, SEED, timesteps, settings, network)
-    shop = Workshop(settings, task.observation_size, task.n_actions)
+    while library.timesteps < timesteps:
+        library.update()
+    learner = Learner(job)
+    workspace = Workspace(settings, task.observation_size, task.n_actions)
     ours: list[tuple[list[np.ndarray], torch.Tensor, float]] = []
     begun = np.ones(settings["n_envs"])
     while learner.timesteps < timesteps:
-        learner.iterate(shop)
-        met = shop.experience
-        starts = np.vstack([begun, met.ended[:-1]])
-        begun = met.ended[-1].copy()
-        parts = (met.actions.reshape(met.rewards.shape), met.rewards, starts)
+        learner.update_in(workspace)
+        buffer = workspace.buffer
+        starts = np.vstack([begun, buffer.ended[:-1]])
+        begun = buffer.ended[-1].copy()
+        parts = (buffer.actions.reshape(buffer.rewards.shape), buffer.rewards, starts)
         found = [np.array(part, dtype=float) for part in parts]
-        ours.append((found, flat(network), learner.learning_rate))
+        ours.append((found, flat(learner.policy.network), learner.learning_rate))
     return witness, ours
 
 
@@ -122,12 +124,12 @@ def test_with_the_same_draws_a_whole_training_is_the_library_s(
     witness, ours = both(task, timesteps, SMALL, monkeypatch)
     assert len(ours) == len(witness.weights) == updates
     ended = 0
-    for (met, weights, rate), theirs, their_weights, their_rate in zip(
-        ours, witness.met, witness.weights, witness.rates, strict=True
+    for (buffer, weights, rate), theirs, their_weights, their_rate in zip(
+        ours, witness.buffer, witness.weights, witness.rates, strict=True
     ):
-        for mine, other in zip(met, theirs, strict=True):
+        for mine, other in zip(buffer, theirs, strict=True):
             assert np.allclose(mine, other, atol=1e-4)
-        ended += met[2][1:].sum()
+        ended += buffer[2][1:].sum()
         assert rate == their_rate
         assert (weights - their_weights).abs().max() < 1e-3
     assert ended > 5

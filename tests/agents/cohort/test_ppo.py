@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from worlds import Ladder
 
+from powerseek.agents import Job
 from powerseek.agents.cohort.backend import Compiled, OnDevice
 from powerseek.agents.cohort.loss import draw_actions, estimate_advantages
 from powerseek.agents.cohort.network import Adam, Networks
-from powerseek.agents.cohort.ppo import LOSSES, Learner, Workshop
-from powerseek.agents.sb3.adapter import _new, network_settings, spaces_of
+from powerseek.agents.cohort.ppo import LOSSES, Learner, Workspace
+from powerseek.agents.sb3.adapter import spaces_of
+from powerseek.agents.sb3.learner import LibraryPPO, network_settings
 from powerseek.agents.settings import settings_for
 from powerseek.envs.task import Task, VecTask
 
@@ -41,10 +43,10 @@ def network_of(task, settings, seed=0):
 def prepared(task, settings=SETTINGS, total=10**6, network=None, kind=Compiled):
     """A learner that has not learnt, and where it computes."""
     network = network_of(task, settings) if network is None else network
-    shop = Workshop(settings, task.observation_size, task.n_actions)
-    assert isinstance(shop.passes, Compiled)
-    shop.passes = kind(settings["net"], task.observation_size, task.n_actions)
-    return Learner(task, SEED, total, settings, network), shop
+    workspace = Workspace(settings, task.observation_size, task.n_actions)
+    assert isinstance(workspace.passes, Compiled)
+    workspace.passes = kind(settings["net"], task.observation_size, task.n_actions)
+    return Learner(Job(task, SEED, total, settings), network), workspace
 
 
 def parameters(network):
@@ -54,20 +56,20 @@ def parameters(network):
 # --- one update is the library's ------------------------------------------------------------
 
 
-def fill(met, model, task):
+def fill(buffer, model, task):
     """The library's experience, as ours; advantages and returns are left to us."""
-    buffer = model.rollout_buffer
-    met.observations[:] = buffer.observations.reshape(N * STEPS, -1)
-    met.masks[:] = buffer.action_masks.reshape(N * STEPS, -1) > 0
-    met.actions[:] = buffer.actions.reshape(-1)
-    met.log_probabilities[:] = buffer.log_probs.reshape(-1)
-    met.rewards[:] = buffer.rewards
-    met.ended[:-1] = buffer.episode_starts[1:]
-    met.ended[-1] = model._last_episode_starts
-    met.values[:-1] = buffer.values
+    theirs = model.rollout_buffer
+    buffer.observations[:] = theirs.observations.reshape(N * STEPS, -1)
+    buffer.masks[:] = theirs.action_masks.reshape(N * STEPS, -1) > 0
+    buffer.actions[:] = theirs.actions.reshape(-1)
+    buffer.log_probabilities[:] = theirs.log_probs.reshape(-1)
+    buffer.rewards[:] = theirs.rewards
+    buffer.ended[:-1] = theirs.episode_starts[1:]
+    buffer.ended[-1] = model._last_episode_starts
+    buffer.values[:-1] = theirs.values
     with torch.no_grad():
         last = model.policy.predict_values(torch.as_tensor(model._last_obs))
-    met.values[-1] = last.numpy()[:, 0]
+    buffer.values[-1] = last.numpy()[:, 0]
 
 
 def step_by_step(order):
@@ -83,26 +85,26 @@ def test_updates_are_those_of_the_library(time_limit, gamma, activation, kind):
     settings = {**SETTINGS, "activation": activation, "ent_coef": 0.05, "gae_lambda": 0.9}
     settings |= {"learning_rate": 2e-3, "max_grad_norm": 0.3, "clip_range": 0.01}
     total = 10 * N * STEPS
-    _, model = _new(task, "maskable-ppo", SEED, settings, "cpu")
-    learner, shop = prepared(task, settings, total, copy.deepcopy(model.policy), kind)
-    met = shop.experience
+    model = LibraryPPO(Job(task, SEED, total, settings), "maskable-ppo").model
+    learner, workspace = prepared(task, settings, total, copy.deepcopy(model.policy), kind)
+    buffer = workspace.buffer
     _, callback = model._setup_learn(total, None, True, "", False)
     for update in range(3):
         before = parameters(model.policy)
         model.collect_rollouts(model.env, callback, model.rollout_buffer, STEPS)
-        fill(met, model, task)
-        met.estimate(task.gamma, settings["gae_lambda"])
-        assert met.ended.any()
-        assert not met.ended.all()
-        assert np.allclose(met.advantages, model.rollout_buffer.advantages, atol=1e-6)
-        assert np.allclose(met.returns, model.rollout_buffer.returns, atol=1e-6)
+        fill(buffer, model, task)
+        buffer.estimate(task.gamma, settings["gae_lambda"])
+        assert buffer.ended.any()
+        assert not buffer.ended.all()
+        assert np.allclose(buffer.advantages, model.rollout_buffer.advantages, atol=1e-6)
+        assert np.allclose(buffer.returns, model.rollout_buffer.returns, atol=1e-6)
 
         model._update_current_progress_remaining(model.num_timesteps, total)
         np.random.seed(update)  # noqa: NPY002  # the library shuffles with it
         model.train()
         same = np.random.RandomState(update)  # as above
         learner.timesteps = model.num_timesteps
-        learner.learn(shop, [step_by_step(same.permutation(N * STEPS)) for _ in range(3)])
+        learner.learn(workspace, [step_by_step(same.permutation(N * STEPS)) for _ in range(3)])
 
         moved = parameters(model.policy) - before
         assert moved.abs().max() > 5e-3
@@ -114,7 +116,7 @@ def test_updates_are_those_of_the_library(time_limit, gamma, activation, kind):
         for name, theirs in {
             "policy_loss": logged["train/policy_gradient_loss"],
             "entropy": -logged["train/entropy_loss"],
-            "clip_share": logged["train/clip_fraction"],
+            "clip_fraction": logged["train/clip_fraction"],
             "value_loss": logged["train/value_loss"],
         }.items():
             assert learner.losses[name] == pytest.approx(theirs, abs=1e-5), name
@@ -144,44 +146,44 @@ def test_the_gradient_is_that_of_automatic_differentiation(activation, net, size
     with torch.no_grad():
         for parameter in reference.parameters():
             parameter += (0.3 if len(net) < 3 else 0.1) * torch.randn_like(parameter)
-    learner, shop = prepared(task, settings, network=copy.deepcopy(reference), kind=kind)
-    learner.collect(shop)
-    met, generator = shop.experience, np.random.default_rng(0)
-    met.log_probabilities += generator.normal(0, 0.2, N * STEPS)  # so that some are clipped
+    learner, workspace = prepared(task, settings, network=copy.deepcopy(reference), kind=kind)
+    learner.collect(workspace)
+    buffer, generator = workspace.buffer, np.random.default_rng(0)
+    buffer.log_probabilities += generator.normal(0, 0.2, N * STEPS)  # so that some are clipped
     rows = generator.permutation(N * STEPS)[:size]
-    found = dict(zip(LOSSES, learner.slope(shop, rows), strict=False))
+    found = dict(zip(LOSSES, learner.grad(workspace, rows), strict=False))
 
-    actions, masks = torch.as_tensor(met.actions[rows]), torch.as_tensor(met.masks[rows])
-    advantages = torch.as_tensor(met.advantages.ravel()[rows])
+    actions, masks = torch.as_tensor(buffer.actions[rows]), torch.as_tensor(buffer.masks[rows])
+    advantages = torch.as_tensor(buffer.advantages.ravel()[rows])
     advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
     reference.double()
-    seen = torch.as_tensor(met.observations[rows]).double()
+    seen = torch.as_tensor(buffer.observations[rows]).double()
     latent_policy, latent_value = reference.mlp_extractor(seen)
     values = reference.value_net(latent_value)
     chances = reference._get_action_dist_from_latent(latent_policy)
     chances.apply_masking(masks)
     log_p, entropy = chances.log_prob(actions), chances.entropy()
-    ratio = torch.exp(log_p - torch.as_tensor(met.log_probabilities[rows]))
+    ratio = torch.exp(log_p - torch.as_tensor(buffer.log_probabilities[rows]))
     clipped = torch.clamp(ratio, 0.9, 1.1)
     policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()
-    value_loss = ((torch.as_tensor(met.returns.ravel()[rows]) - values[:, 0]) ** 2).mean()
+    value_loss = ((torch.as_tensor(buffer.returns.ravel()[rows]) - values[:, 0]) ** 2).mean()
     loss = policy_loss - settings["ent_coef"] * entropy.mean() + settings["vf_coef"] * value_loss
     loss.backward()
 
     expected = torch.cat([p.grad.flatten() for p in reference.parameters()])
-    slopes = [getattr(layer, name) for layer in ordered(learner) for name in SLOPES]
-    actual = torch.cat([slope.flatten() for slope in slopes])
+    grads = [getattr(layer, name) for layer in ordered(learner) for name in GRADS]
+    actual = torch.cat([grad.flatten() for grad in grads])
     assert expected.abs().max() > 0.01
     assert (actual - expected).abs().max() < 1e-6
     assert found["policy_loss"] == pytest.approx(policy_loss.item(), abs=1e-6)
     assert found["value_loss"] == pytest.approx(value_loss.item(), abs=1e-6)
     assert found["entropy"] == pytest.approx(entropy.mean().item(), abs=1e-6)
-    assert found["clip_share"] == ((ratio - 1).abs() > 0.1).double().mean().item() > 0.1
+    assert found["clip_fraction"] == ((ratio - 1).abs() > 0.1).double().mean().item() > 0.1
     # The padding between tensors is no parameter.
-    assert learner.networks.slope.count_nonzero() == actual.count_nonzero()
+    assert learner.networks.grad.count_nonzero() == actual.count_nonzero()
 
 
-SLOPES = ("weight_slope", "bias_slope")
+GRADS = ("weight_grad", "bias_grad")
 
 
 def ordered(learner):
@@ -197,10 +199,10 @@ def test_the_optimiser_is_the_library_s(compiled, monkeypatch):
     theirs = torch.nn.Parameter(ours.clone())
     adam, reference = Adam(80), torch.optim.Adam([theirs], lr=0.01, eps=1e-5)
     for k in range(30):
-        slope = torch.randn(80, generator=generator) * 10.0 ** (k % 5 - 3)
-        theirs.grad = slope.clone()
+        grad = torch.randn(80, generator=generator) * 10.0 ** (k % 5 - 3)
+        theirs.grad = grad.clone()
         norm = torch.nn.utils.clip_grad_norm_([theirs], 0.5).item()
-        assert adam.step(ours, slope, 0.01, 0.5) == pytest.approx(norm)
+        assert adam.step(ours, grad, 0.01, 0.5) == pytest.approx(norm)
         reference.step()
         assert torch.allclose(ours, theirs.detach(), atol=1e-6)
         assert torch.allclose(adam.mean, reference.state[theirs]["exp_avg"], atol=1e-7)
@@ -284,34 +286,34 @@ def test_illegal_and_impossible_actions_are_never_drawn(logits, legal, drawn):
 @pytest.mark.parametrize(("time_limit", "gamma"), LIMITS)
 def test_experience_is_what_happened(time_limit, gamma):
     task = ladder_task(time_limit, gamma)
-    learner, shop = prepared(task)
-    network, met = network_of(task, SETTINGS), shop.experience
+    learner, workspace = prepared(task)
+    network, buffer = network_of(task, SETTINGS), workspace.buffer
     vec, cut, first = VecTask(task, N, SEED), 0, None
     for k in range(2):
-        learner.collect(shop)
+        learner.collect(workspace)
         for t in range(STEPS):
-            now = met.at(t)
+            now = buffer.at(t)
             seen = torch.from_numpy(vec.observations.copy())
-            assert np.array_equal(met.observations[now], seen)
-            assert np.array_equal(met.masks[now], vec.masks)
-            assert vec.masks[np.arange(N), met.actions[now]].all()
+            assert np.array_equal(buffer.observations[now], seen)
+            assert np.array_equal(buffer.masks[now], vec.masks)
+            assert vec.masks[np.arange(N), buffer.actions[now]].all()
             with torch.no_grad():
                 values, log_p, _ = network.evaluate_actions(
-                    seen, torch.as_tensor(met.actions[now]), torch.as_tensor(vec.masks)
+                    seen, torch.as_tensor(buffer.actions[now]), torch.as_tensor(vec.masks)
                 )
-            assert np.allclose(met.values[t], values[:, 0], atol=1e-6)
-            assert np.allclose(met.log_probabilities[now], log_p, atol=1e-6)
-            vec.step(met.actions[now])
+            assert np.allclose(buffer.values[t], values[:, 0], atol=1e-6)
+            assert np.allclose(buffer.log_probabilities[now], log_p, atol=1e-6)
+            vec.step(buffer.actions[now])
             if first is None and vec.rewards.any():
                 first = (k * STEPS + t + 1) * N
             with torch.no_grad():
                 ahead = network.predict_values(torch.from_numpy(vec.final_observations))
             expected = vec.rewards + np.where(vec.truncated, gamma * ahead[:, 0].numpy(), 0.0)
-            assert np.allclose(met.rewards[t], expected, atol=1e-6)
-            assert np.array_equal(met.ended[t], vec.ended)
+            assert np.allclose(buffer.rewards[t], expected, atol=1e-6)
+            assert np.array_equal(buffer.ended[t], vec.ended)
             cut += vec.truncated.sum()
         left = network.predict_values(torch.from_numpy(vec.observations))
-        assert np.allclose(met.values[-1], left[:, 0].detach(), atol=1e-6)
+        assert np.allclose(buffer.values[-1], left[:, 0].detach(), atol=1e-6)
     assert (cut > 0) == (time_limit == "bootstrap")
     assert learner.timesteps == 2 * N * STEPS
     assert learner.first_reward == first

@@ -32,10 +32,12 @@ def numbers(generator, *shape):
     st.booleans(),
     st.integers(0, 99),
 )
-def test_a_product_is_added_and_nothing_else_is_touched(tiles, inner, lanes, beyond, turned, seed):
+def test_a_product_is_added_and_nothing_else_is_touched(
+    tiles, inner, lanes, beyond, transposed, seed
+):
     generator = np.random.default_rng(seed)
     rows, columns = tiles * ROWS, lanes * LANES
-    x = numbers(generator, inner, rows).T if turned else numbers(generator, rows, inner)
+    x = numbers(generator, inner, rows).T if transposed else numbers(generator, rows, inner)
     w = numbers(generator, inner + beyond, columns + beyond)
     out = numbers(generator, rows + beyond, columns + beyond)
     expected = out.astype(np.float64)
@@ -75,15 +77,15 @@ def test_tanh_is_right_to_single_precision():
 @given(st.lists(st.integers(1, 90), min_size=2, max_size=5), st.integers(0, 40))
 def test_layers_lie_side_by_side(widths, start):
     layers, end = layout(widths, start)
-    held = np.zeros(end, np.int64)
+    activations = np.zeros(end, np.int64)
     for layer, inputs, outputs in zip(layers, widths[:-1], widths[1:], strict=True):
-        weights, bias = weights_of(held, layer), bias_of(held, layer)
+        weights, bias = weights_of(activations, layer), bias_of(activations, layer)
         assert weights.shape == (padded(inputs), padded(outputs))
         assert bias.shape == (padded(outputs),)
         weights += 1
         bias += 1
-    assert (held[:start] == 0).all()
-    assert (held[start:] == 1).all()
+    assert (activations[:start] == 0).all()
+    assert (activations[start:] == 1).all()
     assert CHUNK % ROWS == 0
 
 

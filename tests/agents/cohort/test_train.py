@@ -3,6 +3,7 @@
 import random
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,18 +15,20 @@ from worlds import Ladder, LadderParams
 import powerseek
 from powerseek.agents import (
     Checkpoint,
-    CohortAgent,
+    Failure,
+    Job,
     calmed,
     load_agent,
     read_card,
     rollout,
     save_agent,
+    settings_for,
     task_of,
     train,
-    train_cohort,
+    train_jobs,
 )
 from powerseek.agents.cohort.ppo import Learner
-from powerseek.agents.cohort.train import free_memory
+from powerseek.agents.cohort.train import free_memory, train_cohort
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput, PowerseekError
@@ -71,6 +74,22 @@ def variety(count, shape):
     return tasks, seeds, settings
 
 
+def cohort_of(tasks, seeds, timesteps, settings=None, told=None, threads=1, checkpoints=None):
+    """Trained side by side; `told` is called with the number of an agent and how far it is."""
+    jobs = [
+        Job(
+            task,
+            seeds[i],
+            timesteps,
+            settings_for(task.world.id, settings and settings[i]),
+            None if told is None else partial(told, i),
+            checkpoints and checkpoints[i],
+        )
+        for i, task in enumerate(tasks)
+    ]
+    return train_jobs("cohort-ppo", jobs) if threads == 1 else train_cohort(jobs, threads)
+
+
 def weights(agent):
     return torch.cat([w.flatten() for w in agent.policy.network.state_dict().values()])
 
@@ -82,11 +101,13 @@ class Diary:
         self.pages = {}
         collect = Learner.collect
 
-        def told(learner, shop):
-            collect(learner, shop)
-            met = shop.experience
+        def told(learner, workspace):
+            collect(learner, workspace)
+            buffer = workspace.buffer
             page = self.pages.setdefault(id(learner), [])
-            page.append((met.actions.copy(), met.rewards.copy(), learner.networks.weights.clone()))
+            page.append(
+                (buffer.actions.copy(), buffer.rewards.copy(), learner.networks.weights.clone())
+            )
 
         monkeypatch.setattr(Learner, "collect", told)
 
@@ -113,8 +134,8 @@ def test_an_agent_is_the_same_whoever_its_companions_are(shape, monkeypatch):
     def cohort(members, threads=1):
         chosen = ([full[i] for i in members] for full in (tasks, seeds, settings))
         some_tasks, some_seeds, some_settings = chosen
-        done = train_cohort(some_tasks, some_seeds, steps, some_settings, threads=threads)
-        assert all(agent.failed is None for agent in done)
+        done = cohort_of(some_tasks, some_seeds, steps, some_settings, threads=threads)
+        assert not any(isinstance(agent, Failure) for agent in done)
         return [weights(agent) for agent in done], diary.read()
 
     everyone, everything = cohort(range(32))
@@ -139,9 +160,9 @@ def test_an_agent_is_the_same_whoever_its_companions_are(shape, monkeypatch):
 def test_so_it_is_at_the_shapes_that_studies_use(name):
     tasks = [Task(powerseek.make_world(name), r, windows=(4,)) for r in ("dense", "terminal")]
     tasks.append(Task(tasks[0].world, "dense", 0.95, "bootstrap", windows=(4,)))
-    together = train_cohort(tasks, [1, 2, 3], 5000)
-    turned = train_cohort(tasks[::-1], [3, 2, 1], 5000, threads=2)[::-1]
-    for task, seed, one, other in zip(tasks, (1, 2, 3), together, turned, strict=True):
+    together = cohort_of(tasks, [1, 2, 3], 5000)
+    transposed = cohort_of(tasks[::-1], [3, 2, 1], 5000, threads=2)[::-1]
+    for task, seed, one, other in zip(tasks, (1, 2, 3), together, transposed, strict=True):
         alone = train(task, "cohort-ppo", seed=seed, timesteps=5000)
         assert torch.equal(weights(one), weights(alone))
         assert torch.equal(weights(other), weights(alone))
@@ -152,7 +173,7 @@ def test_the_number_of_threads_changes_nothing():
     found = []
     for library, threads in ((1, 1), (2, 1), (1, 2), (2, 3)):
         torch.set_num_threads(library)
-        done = train_cohort(tasks, seeds, 2 * 512, settings, threads=threads)
+        done = cohort_of(tasks, seeds, 2 * 512, settings, threads=threads)
         found.append(torch.stack([weights(agent) for agent in done]))
     assert torch.get_num_threads() == 1
     for other in found[1:]:
@@ -165,13 +186,13 @@ def test_no_generator_of_the_process_is_read_or_moved():
     np.random.seed(3)  # noqa: NPY002  # the one to be left alone
     random.seed(3)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002  # as above
-    first = train_cohort(tasks, seeds, 50, settings)
+    first = cohort_of(tasks, seeds, 50, settings)
     after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002  # as above
     assert torch.equal(before[0], after[0])
     assert np.array_equal(before[1], after[1])
     assert before[2] == after[2]
     torch.manual_seed(4)
-    again = train_cohort(tasks, seeds, 50, settings)
+    again = cohort_of(tasks, seeds, 50, settings)
     assert all(torch.equal(weights(a), weights(b)) for a, b in zip(first, again, strict=True))
 
 
@@ -189,36 +210,43 @@ def by_the_library(monkeypatch):
 def test_the_path_of_other_devices_keeps_agents_apart_too(shape, by_the_library):
     tasks, seeds, settings = variety(4, shape)
     steps = 2 * SHAPES[shape]["n_envs"] * SHAPES[shape]["n_steps"]
-    together = train_cohort(tasks, seeds, steps, settings)
+    together = cohort_of(tasks, seeds, steps, settings)
     for i, agent in enumerate(together):
-        alone = train_cohort(tasks[i : i + 1], seeds[i : i + 1], steps, settings[i : i + 1])
-        assert agent.failed is None
+        alone = cohort_of(tasks[i : i + 1], seeds[i : i + 1], steps, settings[i : i + 1])
         assert torch.equal(weights(agent), weights(alone[0]))
 
 
 def test_the_path_of_other_devices_learns_the_same(monkeypatch, request):
     # One update from the same experience; later draws may part where rounding does.
     task, steps = Task(ladder()), N * STEPS
-    compiled = weights(train_cohort([task], [1], steps, [SMALL])[0])
+    compiled = weights(cohort_of([task], [1], steps, [SMALL])[0])
     request.getfixturevalue("by_the_library")
-    other = weights(train_cohort([task], [1], steps, [SMALL])[0])
+    other = weights(cohort_of([task], [1], steps, [SMALL])[0])
     assert (compiled - other).abs().max() < 1e-5
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(InvalidInput, match="sees no CUDA device") as caught:
-        train_cohort([Task(ladder())], [1], 1, [SMALL], device="cuda")
+        train(Task(ladder()), "cohort-ppo", timesteps=1, settings=SMALL, device="cuda")
     assert (caught.value.field, caught.value.hint) == ("device", "Write cpu.")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_cuda_device_learns_the_same(tmp_path):
     task, steps = Task(ladder()), N * STEPS
-    compiled = train_cohort([task], [1], steps, [SMALL])[0]
+    compiled = cohort_of([task], [1], steps, [SMALL])[0]
     seen, kept = [], Checkpoint(tmp_path / "kept.zip", every=0.0)
-    given = ([task], [1], steps, [SMALL], lambda now: seen.append(now[0].policy))
-    other = train_cohort(*given, device="cuda", checkpoints=[kept])[0]
+    other = train(
+        task,
+        "cohort-ppo",
+        seed=1,
+        timesteps=steps,
+        settings=SMALL,
+        callback=lambda now: seen.append(now.policy),
+        device="cuda",
+        checkpoint=kept,
+    )
     assert {p.device.type for p in seen[0].network.parameters()} == {"cuda"}
     assert (weights(compiled) - weights(other).cpu()).abs().max() < 1e-4
     situation = VecTask(task, 8, 3).situation
@@ -236,22 +264,21 @@ def poison(now):
 def test_one_agent_s_nan_is_its_own(monkeypatch):
     tasks, seeds, settings = variety(5, "small")
     diary = Diary(monkeypatch)
-    sound = train_cohort(tasks, seeds, 4 * N * STEPS, settings)
+    sound = cohort_of(tasks, seeds, 4 * N * STEPS, settings)
     expected = diary.read()
 
-    def spoil(now):
-        if 2 in now and now[2].timesteps == N * STEPS:
-            poison(now[2])
+    def spoil(i, now):
+        if i == 2 and now.timesteps == N * STEPS:
+            poison(now)
 
     for threads in (1, 2):
-        done = train_cohort(tasks, seeds, 4 * N * STEPS, settings, spoil, threads=threads)
+        done = cohort_of(tasks, seeds, 4 * N * STEPS, settings, spoil, threads=threads)
         pages = diary.read()
-        assert [agent.failed is None for agent in done] == [True, True, False, True, True]
-        failed = done[2].failed
+        assert [isinstance(agent, Failure) for agent in done] == [False, False, True, False, False]
+        failed = done[2]
         assert (failed.timesteps, failed.updates) == (2 * N * STEPS, 4)
-        assert failed.reason == "its weights ceased to be numbers"
+        assert failed.reason == "Diverged: its weights ceased to be numbers"
         assert np.isnan(failed.losses["value_loss"])
-        assert (done[2].timesteps, done[2].model) == (2 * N * STEPS, None)
         for i in (0, 1, 3, 4):
             assert torch.equal(weights(done[i]), weights(sound[i]))
             if threads == 1:
@@ -307,13 +334,13 @@ class Fragile(World):
 
 def test_a_world_that_breaks_takes_only_its_own_agent_along():
     tasks = [Task(Fragile(breaks=breaks)) for breaks in (0, 4, 0)]
-    done = train_cohort(tasks, [1, 1, 2], 3 * N * STEPS, [SMALL] * 3)
-    alone = train_cohort(tasks[2:], [2], 3 * N * STEPS, [SMALL])
-    assert [agent.failed is None for agent in done] == [True, False, True]
-    assert done[1].failed.reason.startswith("WorldError: ")
-    assert "NaN" in done[1].failed.reason
-    assert 0 < done[1].failed.timesteps < N * STEPS
-    assert done[1].failed.updates == 0
+    done = cohort_of(tasks, [1, 1, 2], 3 * N * STEPS, [SMALL] * 3)
+    alone = cohort_of(tasks[2:], [2], 3 * N * STEPS, [SMALL])
+    assert [isinstance(agent, Failure) for agent in done] == [False, True, False]
+    assert done[1].reason.startswith("WorldError: ")
+    assert "NaN" in done[1].reason
+    assert 0 < done[1].timesteps < N * STEPS
+    assert done[1].updates == 0
     assert torch.equal(weights(done[2]), weights(alone[0]))
     with pytest.raises(PowerseekError, match=r"training failed at step .*NaN"):
         train(tasks[1], "cohort-ppo", seed=1, timesteps=N * STEPS, settings=SMALL)
@@ -324,20 +351,18 @@ def test_a_world_that_breaks_takes_only_its_own_agent_along():
 
 def test_interrupted_agents_go_on_bit_for_bit_in_whatever_company(tmp_path):
     tasks, seeds, settings = variety(5, "small")
-    whole = train_cohort(tasks, seeds, 5 * N * STEPS, settings)
+    whole = cohort_of(tasks, seeds, 5 * N * STEPS, settings)
 
-    def cohort(members, callback=None):
+    def cohort(members, told=None):
         kept = [Checkpoint(tmp_path / f"{i}.zip", every=0.0) for i in members]
         chosen = ([full[i] for i in members] for full in (tasks, seeds, settings))
         some_tasks, some_seeds, some_settings = chosen
         steps = 5 * N * STEPS
-        return train_cohort(
-            some_tasks, some_seeds, steps, some_settings, callback, checkpoints=kept
-        )
+        return cohort_of(some_tasks, some_seeds, steps, some_settings, told, checkpoints=kept)
 
     def cut(at):
-        def told(now):
-            if any(one.timesteps >= at * N * STEPS for one in now.values()):
+        def told(i, now):
+            if now.timesteps >= at * N * STEPS:
                 raise KeyboardInterrupt
 
         return told
@@ -348,15 +373,15 @@ def test_interrupted_agents_go_on_bit_for_bit_in_whatever_company(tmp_path):
         cohort([4], cut(2))
     seen = []
     # Agents at update 2, 1 and 0, one of them without its former companions.
-    done = cohort([4, 3, 0, 2], lambda now: seen.append({i: n.timesteps for i, n in now.items()}))
+    done = cohort([4, 3, 0, 2], lambda i, now: seen.append((i, now.timesteps)))
     for i, agent in zip((4, 3, 0, 2), done, strict=True):
         assert torch.equal(weights(agent), weights(whole[i]))
         assert (agent.timesteps, agent.updates) == (whole[i].timesteps, whole[i].updates)
         assert (agent.first_reward, agent.losses) == (whole[i].first_reward, whole[i].losses)
     size = N * STEPS
-    assert seen[0] == {1: 0}  # what was told before the interruption is not told again
-    assert seen[1] == {0: 2 * size, 1: size, 2: 3 * size, 3: 3 * size}
-    assert seen[-1] == {1: 5 * size}
+    assert seen[0] == (1, 0)  # what was told before the interruption is not told again
+    assert seen[1:5] == [(0, 2 * size), (1, size), (2, 3 * size), (3, 3 * size)]
+    assert seen[-1] == (1, 5 * size)
 
 
 # --- the same budget, start and chance as alone in the library ----------------------------------
@@ -380,11 +405,8 @@ def test_budget_and_progress_are_those_of_the_library(timesteps):
         callback=lambda now: watch(library, 0, now),
     )
 
-    def told(now):
-        for i, one in now.items():
-            watch(cohort, i, one)
-
-    done = train_cohort([task, task], [7, 8], timesteps, [settings] * 2, told)
+    told = partial(watch, cohort)
+    done = cohort_of([task, task], [7, 8], timesteps, [settings] * 2, told)
     for agent in done:
         assert (agent.timesteps, agent.updates) == (one.timesteps, one.updates)
         assert agent.settings == one.settings
@@ -400,16 +422,15 @@ def test_budget_and_progress_are_those_of_the_library(timesteps):
 
 def test_a_callback_ends_one_agent_alone():
     task = Task(ladder())
-    done = train_cohort(
+    done = cohort_of(
         [task] * 3,
         [0, 1, 2],
         3 * N * STEPS,
         [SMALL] * 3,
-        lambda now: [1] if 1 in now and now[1].timesteps == N * STEPS else None,
+        lambda i, now: (i, now.timesteps) != (1, N * STEPS),
     )
     assert [agent.timesteps for agent in done] == [3 * N * STEPS, N * STEPS, 3 * N * STEPS]
     assert [agent.updates for agent in done] == [6, 2, 6]
-    assert done[1].failed is None
     assert done[1].model is not None
 
 
@@ -424,8 +445,7 @@ def test_alone_it_is_an_agent_like_the_others():
         settings=settings[1],
         callback=seen.append,
     )
-    cohort = train_cohort(tasks, seeds, 200, settings)
-    assert isinstance(one, CohortAgent)
+    cohort = cohort_of(tasks, seeds, 200, settings)
     assert one.agent == "cohort-ppo"
     assert torch.equal(weights(one), weights(cohort[1]))
     assert [now.timesteps for now in seen] == [0, N * STEPS, 2 * N * STEPS]
@@ -436,7 +456,7 @@ def test_alone_it_is_an_agent_like_the_others():
 
 def test_a_saved_agent_opens_in_the_library(tmp_path):
     tasks, seeds, settings = variety(3, "small")
-    done = train_cohort(tasks, seeds, 3 * N * STEPS, settings)
+    done = cohort_of(tasks, seeds, 3 * N * STEPS, settings)
     for i, agent in enumerate(done):
         path = save_agent(agent, tasks[i], tmp_path / f"agent{i}")
         assert path.stat().st_size < 100_000  # its own weights, not the cohort's
@@ -459,8 +479,8 @@ def test_a_saved_agent_opens_in_the_library(tmp_path):
 
 def test_the_policy_while_training_is_the_one_that_is_trained():
     last = []
-    done = train_cohort(
-        [Task(ladder())], [3], 2 * N * STEPS, [SMALL], lambda now: last.append(weights(now[0]))
+    done = cohort_of(
+        [Task(ladder())], [3], 2 * N * STEPS, [SMALL], lambda i, now: last.append(weights(now))
     )
     assert torch.equal(last[-1], weights(done[0]))
 
@@ -476,11 +496,17 @@ def test_what_cannot_share_a_cohort_is_refused():
         Params = LadderParams
 
     for tasks, settings, field, here, there in (
-        ([task, other_id], [SMALL] * 2, "tasks[1].world", "off-switch", "test.ladder"),
-        ([task, Task(Twin())], [SMALL] * 2, "tasks[1].rules", "Twin", "worlds.Ladder"),
-        ([task, replace(task, windows=(2,))], [SMALL] * 2, "tasks[1].observation_size", 4, 3),
+        ([task, other_id], [SMALL] * 2, "jobs[1].task.world", "off-switch", "test.ladder"),
+        ([task, Task(Twin())], [SMALL] * 2, "jobs[1].task.rules", "Twin", "worlds.Ladder"),
+        ([task, replace(task, windows=(2,))], [SMALL] * 2, "jobs[1].task.observation_size", 4, 3),
         *(
-            ([task] * 3, [SMALL, SMALL, SMALL | {name: value}], f"settings[2].{name}", value, was)
+            (
+                [task] * 3,
+                [SMALL, SMALL, SMALL | {name: value}],
+                f"jobs[2].settings.{name}",
+                value,
+                was,
+            )
             for name, value, was in (
                 ("n_envs", 2, 4),
                 ("n_steps", 60, 30),
@@ -492,35 +518,40 @@ def test_what_cannot_share_a_cohort_is_refused():
         ),
     ):
         with pytest.raises(InvalidInput) as caught:
-            train_cohort(tasks, list(range(len(tasks))), 1, settings)
+            cohort_of(tasks, list(range(len(tasks))), 1, settings)
         assert caught.value.field == field
         assert str(here) in str(caught.value)
         assert str(there) in str(caught.value)
     # A list and a tuple of widths are one network.
-    train_cohort([task] * 2, [0, 1], 1, [SMALL, SMALL | {"net": (8,)}])
+    cohort_of([task] * 2, [0, 1], 1, [SMALL, SMALL | {"net": (8,)}])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "field"),
+    ("changed", "field"),
     [
-        ({"tasks": []}, "tasks"),
-        ({"seeds": [1, 2]}, "seeds"),
-        ({"seeds": [-1]}, "seeds[0]"),
-        ({"settings": []}, "settings"),
-        ({"settings": [{"lr": 1}]}, "settings"),
+        ({"seed": -1}, "seed"),
+        ({"settings": {"lr": 1}}, "settings"),
         ({"timesteps": 0}, "timesteps"),
-        ({"threads": 0}, "threads"),
-        ({"checkpoints": []}, "checkpoints"),
         ({"device": "mps"}, "device"),
         ({"device": "cuda:99"}, "device"),
     ],
     ids=str,
 )
-def test_bad_input_is_named(arguments, field):
-    given = {"tasks": [Task(ladder())], "seeds": [1], "timesteps": 1, "settings": [SMALL]}
+def test_bad_input_is_named(changed, field):
+    job = Job(Task(ladder()), 1, 1, SMALL)
     with pytest.raises(InvalidInput) as caught:
-        train_cohort(**(given | arguments))
-    assert caught.value.field == field
+        train_jobs("cohort-ppo", [job, replace(job, **changed)][:: -1 if field == "device" else 1])
+    assert caught.value.field in (field, "jobs[1].device")
+
+
+def test_no_jobs_and_no_threads_are_refused():
+    for work, field in (
+        (lambda: train_jobs("cohort-ppo", []), "jobs"),
+        (lambda: train_cohort([Job(Task(ladder()), 1, 1, SMALL)], threads=0), "threads"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            work()
+        assert caught.value.field == field
 
 
 @pytest.mark.parametrize(("room", "advice"), [(5, "cohort: 3"), (1, ""), (0, "")])
@@ -528,7 +559,7 @@ def test_a_cohort_too_large_for_memory_is_told_what_fits(room, advice, monkeypat
     left = iter([*[2**32] * room, 2**20])
     monkeypatch.setattr("powerseek.agents.cohort.train.free_memory", lambda: next(left))
     with pytest.raises(InvalidInput, match="memory") as caught:
-        train_cohort([Task(ladder())] * 8, range(8), 1, [SMALL] * 8)
+        cohort_of([Task(ladder())] * 8, range(8), 1, [SMALL] * 8)
     assert caught.value.hint == (f"Write {advice}." if advice else "")
 
 
@@ -551,7 +582,7 @@ def test_ladders_are_climbed():
     world = Ladder(rungs=4, slip=0.25, max_steps=6)
     best = 0.83056640625  # at least 4 of 6 at .75
     tasks = [Task(world, reward, windows=(4,)) for reward in ("dense", "terminal", {"every": 4})]
-    done = train_cohort(tasks, [1, 2, 3], 8192, [LEARNING] * 3)
+    done = cohort_of(tasks, [1, 2, 3], 8192, [LEARNING] * 3)
     for agent, task in zip(done, tasks, strict=True):
         reached = rollout(agent.policy, task, 4000, seed=9).last("success").mean()
         assert reached > best - 0.03
@@ -561,6 +592,6 @@ def test_ladders_are_climbed():
 @pytest.mark.slow
 def test_homestead_is_mastered_by_all_of_a_cohort():
     task = Task(powerseek.make_world("homestead", openness=0, max_steps=32))
-    for agent in train_cohort([task] * 4, [0, 1, 2, 3], 120_000):
+    for agent in cohort_of([task] * 4, [0, 1, 2, 3], 120_000):
         done = rollout(agent.policy, calmed(task), 2000, seed=1)
         assert done.last("success").mean() >= 0.9

@@ -23,7 +23,8 @@ from powerseek.agents import (
     task_of,
     train,
 )
-from powerseek.agents.sb3.adapter import ALGORITHMS, CARD, NETWORKS, network_settings
+from powerseek.agents.saving import CARD
+from powerseek.agents.sb3.learner import ALGORITHMS, NETWORKS, network_settings
 from powerseek.envs.adapters.gym import WorldEnv
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput

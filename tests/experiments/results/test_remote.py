@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,10 +164,14 @@ def swept(address: str) -> None:
     driver.send()
 
 
-def replayed(whole: Path) -> Callable[..., pd.DataFrame]:
-    """A trial that takes no time: its files and rows are those of the run in a folder."""
+def replayed(whole: Path) -> Callable[..., Any]:
+    """Trials that take no time: their files and rows are those of the run in a folder."""
 
-    def run(trial: Trial, out: Path, *, sent: Callable[[Path], None], **more: Any) -> pd.DataFrame:
+    def run(trials: Sequence[Trial], out: Path, **how: Any) -> Iterator[tuple[Trial, Any]]:
+        for trial in trials:
+            yield trial, rows(trial, out, **how)
+
+    def rows(trial: Trial, out: Path, *, sent: Callable[[Path], None], **more: Any) -> pd.DataFrame:
         checkpoint = checkpoint_path(out, trial)
         checkpoint.parent.mkdir(exist_ok=True, parents=True)
         checkpoint.write_text("some way")
@@ -247,7 +251,7 @@ HOW = ("before", "after", "half")
 def test_a_store_that_fails_costs_nothing_but_time(
     first: int, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "run_trial", replayed(whole))
+    monkeypatch.setattr(attempts, "run_trials", replayed(whole))
     failing(HOW[first], whole, range(2 + 4 * first, 200, 13))
 
 
@@ -256,12 +260,12 @@ def test_a_store_that_fails_costs_nothing_but_time(
 def test_a_store_that_fails_at_any_request_costs_nothing_but_time(
     how: str, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "run_trial", replayed(whole))
+    monkeypatch.setattr(attempts, "run_trials", replayed(whole))
     failing(how, whole, itertools.count(1))
 
 
 def test_a_single_failure_is_tried_again(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "run_trial", replayed(whole))
+    monkeypatch.setattr(attempts, "run_trials", replayed(whole))
     monkeypatch.setattr(mirror, "PAUSES", (0.0,))
     for fails in range(9, 40, 5):
         Faulty.store.clear()
@@ -313,7 +317,7 @@ def check_kept(kept: Mirror, whole: Path) -> None:
 def test_two_drivers_at_once_end_with_the_same(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "run_trial", replayed(whole))
+    monkeypatch.setattr(attempts, "run_trials", replayed(whole))
     address = "memory://two/drivers"
     one, other = store_at(address), store_at(address)
     one.open(study(), grid(), resume=False)
@@ -372,13 +376,13 @@ class Stopped:
 def test_a_failed_trial_is_there_with_its_error_and_is_tried_again(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(trial: Trial, out: Path, **more: Any) -> pd.DataFrame:
-        raise RuntimeError(f"broken in {out}")
+    def broken(trials: Sequence[Trial], out: Path, **more: Any) -> Iterator[tuple[Trial, Any]]:
+        yield trials[0], RuntimeError(f"broken in {out}")
 
     address = "memory://failed"
     store = store_at(address)
     store.open(study(), grid(), resume=False)
-    monkeypatch.setattr(attempts, "run_trial", broken)
+    monkeypatch.setattr(attempts, "run_trials", broken)
     for trial in grid():
         assert attempt([trial], store_at(address), 0.0, lambda text: None) == [False]
     store.fetch()
@@ -386,7 +390,7 @@ def test_a_failed_trial_is_there_with_its_error_and_is_tried_again(
     error = store.error_path(grid()[0])
     assert "RuntimeError: broken in memory://failed" in error.read_text()
     assert store.shown(error) == f"memory://failed/internals/errors/{grid()[0].key}.txt"
-    monkeypatch.setattr(attempts, "run_trial", replayed(whole))
+    monkeypatch.setattr(attempts, "run_trials", replayed(whole))
     swept(address)
     check(Mirror(address), whole)
     store.fetch()

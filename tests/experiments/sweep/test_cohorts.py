@@ -27,7 +27,7 @@ from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.sweep import follow as watch_module
 from powerseek.experiments.sweep import trial as trial_module
 from powerseek.experiments.sweep.cohorts import COHORT, apart, packed
-from powerseek.experiments.sweep.trial import run_cohort, run_trial
+from powerseek.experiments.sweep.trial import run_trial, run_trials
 from powerseek.experiments.sweep.worker import attempt
 
 SETTINGS = {
@@ -165,7 +165,7 @@ def test_a_cohort_gives_each_trial_the_rows_it_has_alone(
     size: int, alone: tuple[Path, dict[str, pd.DataFrame]], tmp_path: Path
 ) -> None:
     some = GRID[-size:][::-1]
-    found = list(run_cohort(some, tmp_path))
+    found = list(run_trials(some, tmp_path))
     assert [trial for trial, _ in found] == list(some)
     checkpoints = set()
     for trial, rows in found:
@@ -185,7 +185,7 @@ def spoiled(monkeypatch: pytest.MonkeyPatch, seed: int, gamma: float) -> None:
 
     def poisoned(self: Learner, *given: Any) -> None:
         learn(self, *given)
-        if (self.copies.world.seed, self.task.gamma) == (seed, gamma) and self.updates == 24:
+        if (self.job.seed, self.job.task.gamma) == (seed, gamma) and self.updates == 24:
             self.networks.weights[0] = float("nan")
 
     monkeypatch.setattr(Learner, "learn", poisoned)
@@ -212,7 +212,7 @@ def test_an_agent_whose_loss_is_no_number_fails_alone_with_its_step_and_last_met
         assert (row["status"], row["metric"]) == ("failed", "failed")
         assert (row["timesteps"], row["updates"]) == (3 * 256, 24)
         said = store.error_path(trial).read_text()
-        assert "training failed at step 768 (24 updates): its weights ceased to be numbers" in said
+        assert "training failed at step 768 (24 updates): Diverged: its weights ceased" in said
         assert re.search(r"value_loss [\d.e-]+", said)
         assert re.search(r"Last evaluated at step 0: .*competence [\d.]+", said)
         assert "Traceback" not in said
@@ -225,7 +225,7 @@ def test_an_agent_alone_fails_in_the_same_words(
     trial = next(trial for trial in GRID if (trial.seed, trial.cell.gamma) == (1, 0.9))
     with pytest.raises(TrainingFailed, match="at step 768") as caught:
         run_trial(trial, tmp_path)
-    ((_, error),) = run_cohort([trial], tmp_path / "cohort")
+    ((_, error),) = run_trials([trial], tmp_path / "cohort")
     assert isinstance(error, TrainingFailed)
     assert error.failure == caught.value.failure
     assert error.__notes__ == caught.value.__notes__
@@ -265,7 +265,7 @@ def test_what_breaks_about_one_trial_costs_the_others_nothing(
             "keep": (trial_module, "keep_model", lambda trained, task, path: path.name == bad.key),
         }[where]
     )
-    for trial, found in run_cohort(some, tmp_path):
+    for trial, found in run_trials(some, tmp_path):
         if trial == bad:
             assert isinstance(found, ValueError)
         else:

@@ -14,7 +14,7 @@ from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.evaluate import Judge
-from powerseek.experiments.sweep.follow import Watch
+from powerseek.experiments.sweep.follow import EvalCallback
 from powerseek.experiments.sweep.oracles import optimum_of, oracle_of
 from powerseek.experiments.sweep.trial import run_trial
 from powerseek.registry import make_world
@@ -158,10 +158,10 @@ def test_each_level_is_measured_once_when_it_is_first_reached() -> None:
     cell: Cell = trial(timesteps=1000, evaluations=10, competence=[0.5, 0.9], episodes=64).cell
     task = cell.task(make_world(cell.world, **cell.params))
     weak, strong = (train(task, agent).policy for agent in ("random", "minimalist"))
-    watch = Watch(Judge(task, None, None, 0), Trial(cell, 0), Lines())  # type: ignore[arg-type]  # stand-in
+    callback = EvalCallback(Judge(task, None, None, 0), Trial(cell, 0), Lines())  # type: ignore[arg-type]  # stand-in
     for timesteps, policy in ((100, weak), (200, strong), (300, strong), (400, weak)):
-        watch(Progress(timesteps, timesteps // 10, policy))
-    rows = pd.DataFrame(watch.rows)
+        callback(Progress(timesteps, timesteps // 10, policy))
+    rows = pd.DataFrame(callback.rows)
     assert set(rows["checkpoint"]) == {"competence>=0.5", "competence>=0.9"}
     assert set(rows["timesteps"]) == {200}
     assert set(rows["updates"]) == {20}
@@ -186,9 +186,9 @@ def test_curves_are_spread_over_training_and_leave_the_end_to_the_end() -> None:
     task = cell.task(world)
     policy = train(task, "random").policy
     lines = Lines()
-    watch = Watch(Judge(task, None, None, 0), Trial(cell, 0), lines)  # type: ignore[arg-type]  # a stand-in
+    callback = EvalCallback(Judge(task, None, None, 0), Trial(cell, 0), lines)  # type: ignore[arg-type]  # a stand-in
     for timesteps in (0, 100, 260, 300, 700, 760, 1000, 1000):
-        watch(Progress(timesteps, 0, policy))
+        callback(Progress(timesteps, 0, policy))
     assert lines.points == [0, 260, 700, 760]
 
 

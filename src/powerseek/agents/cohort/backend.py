@@ -15,16 +15,16 @@ from powerseek.agents.base import Settings
 from powerseek.agents.cohort.loss import (
     evaluate,
     gradient,
-    policy_slope,
+    policy_grad,
     spread_of,
-    value_slope,
+    value_grad,
 )
 from powerseek.agents.cohort.network import Networks, Scratch, compiles
 from powerseek.agents.cohort.simd import CHUNK, padded
 from powerseek.types import Floats32, Ints
 
 if TYPE_CHECKING:
-    from powerseek.agents.cohort.ppo import Experience
+    from powerseek.agents.cohort.ppo import RolloutBuffer
 
 
 class Passes(Protocol):
@@ -36,10 +36,10 @@ class Passes(Protocol):
     def values(self, networks: Networks, observations: Floats32) -> Floats32:
         """[n, 1], valid until the next pass."""
 
-    def slope(
-        self, networks: Networks, met: Experience, rows: Ints, settings: Settings
+    def grad(
+        self, networks: Networks, buffer: RolloutBuffer, rows: Ints, settings: Settings
     ) -> tuple[float, ...]:
-        """Fill the networks' `slope` with the gradient of the loss on `rows` of the experience.
+        """Fill the networks' `grad` with the gradient of the loss on `rows` of the experience.
 
         Returns:
             Means over the rows: clipped loss, entropy, divergence, share clipped, squared error.
@@ -80,26 +80,26 @@ class Compiled:
         evaluate(networks.weights.numpy(), layers, networks.relu, self._held, seen, out)
         return out
 
-    def slope(
-        self, networks: Networks, met: Experience, rows: Ints, settings: Settings
+    def grad(
+        self, networks: Networks, buffer: RolloutBuffer, rows: Ints, settings: Settings
     ) -> tuple[float, ...]:
         """As `Passes` says."""
         found: tuple[float, ...] = gradient(
             networks.weights.numpy(),
-            networks.slope.numpy(),
+            networks.grad.numpy(),
             networks.policy_layout,
             networks.value_layout,
             networks.relu,
             self._held,
             self._pushed,
             self._turned,
-            met.observations,
+            buffer.observations,
             rows,
-            met.masks,
-            met.actions,
-            met.log_probabilities,
-            met.advantages.reshape(-1),
-            met.returns.reshape(-1),
+            buffer.masks,
+            buffer.actions,
+            buffer.log_probabilities,
+            buffer.advantages.reshape(-1),
+            buffer.returns.reshape(-1),
             float(settings["clip_range"]),
             float(settings["ent_coef"]),
             float(settings["vf_coef"]),
@@ -108,7 +108,7 @@ class Compiled:
 
 
 class OnDevice:
-    """By PyTorch; the loss is on the processor: what networks give and its slopes cross over."""
+    """By PyTorch; the loss is on the processor: what networks give and its grads cross over."""
 
     def __init__(self, net: Sequence[int], inputs: int, actions: int, device: str = "cpu") -> None:
         self._sizes, self._device = (inputs, net, actions), device
@@ -133,20 +133,20 @@ class OnDevice:
         found: Floats32 = _host(scratch.forward(networks.value, networks.relu, scratch.values))
         return found
 
-    def slope(
-        self, networks: Networks, met: Experience, rows: Ints, settings: Settings
+    def grad(
+        self, networks: Networks, buffer: RolloutBuffer, rows: Ints, settings: Settings
     ) -> tuple[float, ...]:
         """As `Passes` says."""
-        scratch, share = self._filled(met.observations[rows]), 1.0 / len(rows)
-        relu, advantages = networks.relu, met.advantages.reshape(-1)
+        scratch, share = self._filled(buffer.observations[rows]), 1.0 / len(rows)
+        relu, advantages = networks.relu, buffer.advantages.reshape(-1)
         logits = _host(scratch.forward(networks.policy, relu, scratch.logits))
         into: Any = np.zeros_like(logits)
-        parts = policy_slope(
+        parts = policy_grad(
             logits,
             rows,
-            met.masks,
-            met.actions,
-            met.log_probabilities,
+            buffer.masks,
+            buffer.actions,
+            buffer.log_probabilities,
             advantages,
             *spread_of(advantages, rows),
             float(settings["clip_range"]),
@@ -154,14 +154,14 @@ class OnDevice:
             share,
             into,
         )
-        scratch.logits_slope.copy_(torch.from_numpy(into))
-        scratch.backward(networks.policy, relu, scratch.logits_slope)
+        scratch.logits_grad.copy_(torch.from_numpy(into))
+        scratch.backward(networks.policy, relu, scratch.logits_grad)
         values = _host(scratch.forward(networks.value, relu, scratch.values))
         into = np.zeros_like(values)
         vf_coef = float(settings["vf_coef"])
-        error = value_slope(values, rows, met.returns.reshape(-1), vf_coef, share, into)
-        scratch.values_slope.copy_(torch.from_numpy(into))
-        scratch.backward(networks.value, relu, scratch.values_slope)
+        error = value_grad(values, rows, buffer.returns.reshape(-1), vf_coef, share, into)
+        scratch.values_grad.copy_(torch.from_numpy(into))
+        scratch.backward(networks.value, relu, scratch.values_grad)
         return tuple(part / len(rows) for part in (*parts, error))
 
 

@@ -9,9 +9,9 @@ from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.utils import LinearSchedule
 
-from powerseek.agents.base import Settings
-from powerseek.agents.cohort.ppo import Learner
-from powerseek.agents.sb3.adapter import PASSED_ON, network_settings, spaces_of
+from powerseek.agents.base import Job, Settings
+from powerseek.agents.sb3.adapter import spaces_of
+from powerseek.agents.sb3.learner import PASSED_ON, network_settings
 from powerseek.envs.task import Task
 
 
@@ -24,8 +24,16 @@ def untrained_network(task: Task, seed: int, settings: Settings) -> Any:
         )
 
 
-def library_model(task: Task, seed: int, settings: Settings, learner: Learner, network: Any) -> Any:
-    """The library's own model with an agent's weights; no generator is seeded for it."""
+def library_model(job: Job, timesteps: int, updates: int, network: Any) -> Any:
+    """The library's own model with the weights of `network`; no generator is seeded for it.
+
+    Args:
+        job: What it was trained for.
+        timesteps: Environment steps it took.
+        updates: Gradient steps it took.
+        network: Its actor-critic network.
+    """
+    task, settings = job.task, job.settings
     model = MaskablePPO(
         MaskableActorCriticPolicy,
         None,  # type: ignore[arg-type]  # the library takes none, and is told the spaces below
@@ -43,7 +51,7 @@ def library_model(task: Task, seed: int, settings: Settings, learner: Learner, n
     with torch.random.fork_rng(devices=[]):
         model._setup_model()
     model.policy.load_state_dict(network.state_dict())
-    model.seed, model.num_timesteps = seed, learner.timesteps
+    model.seed, model.num_timesteps = job.seed, timesteps
     batches = settings["n_steps"] * settings["n_envs"] // settings["batch_size"]
-    model._n_updates = learner.updates // batches
+    model._n_updates = updates // batches
     return model

@@ -113,7 +113,7 @@ def spread_of(advantages: Any, rows: Any) -> tuple[float, float]:
 
 
 @_loop
-def policy_slope(
+def policy_grad(
     logits: Any,
     rows: Any,
     masks: Any,
@@ -125,7 +125,7 @@ def policy_slope(
     clip_range: float,
     ent_coef: float,
     share: float,
-    slope: Any,
+    grad: Any,
 ) -> tuple[float, float, float, float]:
     """Gradient of the clipped loss and the entropy bonus in the logits of some rows.
 
@@ -145,7 +145,7 @@ def policy_slope(
         clip_range: Half width of the range of the probability ratio.
         ent_coef: Weight of the entropy.
         share: Of each row in the loss: 1 / size of the minibatch.
-        slope: As logits; [m, A] of it are written.
+        grad: As logits; [m, A] of it are written.
 
     Returns:
         Sums over the rows: clipped loss, entropy (nats), (ratio - 1) - log ratio, and how many
@@ -161,10 +161,10 @@ def policy_slope(
                 top = max(top, logits[i, a])
         total, weighted = 0.0, 0.0
         for a in range(count):
-            slope[i, a] = 0.0
+            grad[i, a] = 0.0
             if masks[row, a]:
                 weight = math.exp(logits[i, a] - top)
-                slope[i, a] = weight
+                grad[i, a] = weight
                 total += weight
                 weighted += weight * (logits[i, a] - top)
         log_total = math.log(total)
@@ -183,16 +183,16 @@ def policy_slope(
         clipped += 1.0 if abs(ratio - 1.0) > clip_range else 0.0
         for a in range(count):
             if masks[row, a]:
-                p = slope[i, a] / total
+                p = grad[i, a] / total
                 log_p = logits[i, a] - top - log_total
                 taken = 1.0 if a == actions[row] else 0.0
-                slope[i, a] = push * (taken - p) + ent_coef * share * p * (log_p + entropy)
+                grad[i, a] = push * (taken - p) + ent_coef * share * p * (log_p + entropy)
     return loss, bonus, divergence, clipped
 
 
 @_loop
-def value_slope(
-    values: Any, rows: Any, returns: Any, vf_coef: float, share: float, slope: Any
+def value_grad(
+    values: Any, rows: Any, returns: Any, vf_coef: float, share: float, grad: Any
 ) -> float:
     """Gradient of the weighted squared error in the values of some rows.
 
@@ -202,7 +202,7 @@ def value_slope(
         returns: [N].
         vf_coef: Weight.
         share: Of each row in the loss: 1 / size of the minibatch.
-        slope: As values; [m, 1] of it are written.
+        grad: As values; [m, 1] of it are written.
 
     Returns:
         The sum of squared errors.
@@ -211,7 +211,7 @@ def value_slope(
     for i in range(len(rows)):
         error = values[i, 0] - returns[rows[i]]
         loss += error * error
-        slope[i, 0] = vf_coef * 2.0 * share * error
+        grad[i, 0] = vf_coef * 2.0 * share * error
     return loss
 
 
@@ -223,17 +223,17 @@ def _loops_over_networks(lanes: str) -> Any:
 
     @_loop
     def evaluate(
-        flat: Any, layers: Any, relu: bool, held: Any, observations: Any, out: Any
+        flat: Any, layers: Any, relu: bool, activations: Any, observations: Any, out: Any
     ) -> None:
         """Fill `out` [n, A] with what a network gives for `observations` [n, inputs]."""
         _ = lanes
-        inputs, given = held[0], held[len(layers)]
+        inputs, given = activations[0], activations[len(layers)]
         for start in range(0, len(observations), CHUNK):
             rows = min(CHUNK, len(observations) - start)
             for i in range(rows):
                 for j in range(observations.shape[1]):
                     inputs[i, j] = observations[start + i, j]
-            forward(flat, layers, relu, held, padded(rows, ROWS))
+            forward(flat, layers, relu, activations, padded(rows, ROWS))
             for i in range(rows):
                 for j in range(out.shape[1]):
                     out[start + i, j] = given[i, j]
@@ -241,13 +241,13 @@ def _loops_over_networks(lanes: str) -> Any:
     @_loop
     def gradient(
         flat: Any,
-        slope: Any,
+        grad: Any,
         policy: Any,
         value: Any,
         relu: bool,
-        held: Any,
-        pushed: Any,
-        turned: Any,
+        activations: Any,
+        deltas: Any,
+        transposed: Any,
         observations: Any,
         rows: Any,
         masks: Any,
@@ -259,35 +259,35 @@ def _loops_over_networks(lanes: str) -> Any:
         ent_coef: float,
         vf_coef: float,
     ) -> tuple[float, float, float, float, float]:
-        """Fill `slope` with the gradient of the loss of one minibatch, `rows` [b].
+        """Fill `grad` with the gradient of the loss of one minibatch, `rows` [b].
 
         Args:
-            flat: Parameters of both networks; `slope` likewise.
-            slope: Written.
+            flat: Parameters of both networks; `grad` likewise.
+            grad: Written.
             policy: Its layers in them; `value` likewise.
             value: Last layer 1 wide.
             relu: Whether the activation is relu; else tanh.
-            held: Scratch, see `forward`.
-            pushed: Scratch, see `backward`.
-            turned: [2, L, widest, widest] scratch.
+            activations: Scratch, see `forward`.
+            deltas: Scratch, see `backward`.
+            transposed: [2, L, widest, widest] scratch.
             observations: [N, inputs].
             rows: The minibatch, among the N of all experience.
-            masks: As in `policy_slope`, and so on to `ent_coef`.
+            masks: As in `policy_grad`, and so on to `ent_coef`.
             actions: ...
             old_log_probabilities: ...
             advantages: ...
-            returns: As in `value_slope`.
+            returns: As in `value_grad`.
             clip_range: ...
             ent_coef: ...
             vf_coef: ...
 
         Returns:
-            Means of what `policy_slope` and `value_slope` return.
+            Means of what `policy_grad` and `value_grad` return.
         """
         _ = lanes
-        slope[:] = 0.0
-        turn(flat, policy, turned[0])
-        turn(flat, value, turned[1])
+        grad[:] = 0.0
+        turn(flat, policy, transposed[0])
+        turn(flat, value, transposed[1])
         mean, spread = spread_of(advantages, rows)
         size, last = len(rows), len(policy)
         share = 1.0 / size
@@ -297,12 +297,12 @@ def _loops_over_networks(lanes: str) -> Any:
             full = padded(len(part), ROWS)
             for i in range(len(part)):
                 for j in range(observations.shape[1]):
-                    held[0, i, j] = observations[part[i], j]
+                    activations[0, i, j] = observations[part[i], j]
             # Rows beyond the last push nothing.
-            pushed[last, :full] = 0.0
-            forward(flat, policy, relu, held, full)
-            found = policy_slope(
-                held[last],
+            deltas[last, :full] = 0.0
+            forward(flat, policy, relu, activations, full)
+            found = policy_grad(
+                activations[last],
                 part,
                 masks,
                 actions,
@@ -313,15 +313,15 @@ def _loops_over_networks(lanes: str) -> Any:
                 clip_range,
                 ent_coef,
                 share,
-                pushed[last],
+                deltas[last],
             )
             loss, bonus = loss + found[0], bonus + found[1]
             divergence, clipped = divergence + found[2], clipped + found[3]
-            backward(slope, policy, relu, held, pushed, turned[0], full)
-            pushed[last, :full] = 0.0
-            forward(flat, value, relu, held, full)
-            error += value_slope(held[last], part, returns, vf_coef, share, pushed[last])
-            backward(slope, value, relu, held, pushed, turned[1], full)
+            backward(grad, policy, relu, activations, deltas, transposed[0], full)
+            deltas[last, :full] = 0.0
+            forward(flat, value, relu, activations, full)
+            error += value_grad(activations[last], part, returns, vf_coef, share, deltas[last])
+            backward(grad, value, relu, activations, deltas, transposed[1], full)
         return loss / size, bonus / size, divergence / size, clipped / size, error / size
 
     return evaluate, gradient
@@ -333,18 +333,18 @@ evaluate, gradient = _loops_over_networks(SOURCE)
 @_loop
 def descend(
     weights: Any,
-    slope: Any,
+    grad: Any,
     mean: Any,
     square: Any,
     most: float,
     rate: float,
     correction: float,
 ) -> float:
-    """One step of Adam on `weights` [P], down `slope` [P], clipped.
+    """One step of Adam on `weights` [P], down `grad` [P], clipped.
 
     Args:
         weights: Changed in place, as are `mean` and `square`; P is a multiple of 8.
-        slope: The gradient.
+        grad: The gradient.
         mean: Of gradients, beta .9.
         square: Of their squares, beta .999.
         most: Euclidean norm to which a longer gradient is scaled down.
@@ -355,14 +355,14 @@ def descend(
         The gradient's norm.
     """
     sums = np.zeros(8)  # side by side, in one vector register
-    for i in range(0, len(slope), 8):
+    for i in range(0, len(grad), 8):
         for k in range(8):
-            sums[k] += np.float64(slope[i + k]) * slope[i + k]
+            sums[k] += np.float64(grad[i + k]) * grad[i + k]
     norm = math.sqrt(sums.sum())
     factor = np.float32(most / (norm + 1e-6) if norm + 1e-6 > most else 1.0)
     step, scale = np.float32(rate), np.float32(correction)
     for i in range(len(weights)):
-        g = slope[i] * factor
+        g = grad[i] * factor
         mean[i] += _BETA_1 * (g - mean[i])
         square[i] = _BETA_2 * square[i] + _ONE_LESS * g * g
         weights[i] -= step * mean[i] / (math.sqrt(square[i]) * scale + _EPSILON)

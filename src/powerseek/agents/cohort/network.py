@@ -29,15 +29,15 @@ class Layer:
         weight: [out, in].
         across: The same, [in, out].
         bias: [out].
-        weight_slope: [out, in].
-        bias_slope: [out].
+        weight_grad: [out, in].
+        bias_grad: [out].
     """
 
     weight: Tensor
     across: Tensor
     bias: Tensor
-    weight_slope: Tensor
-    bias_slope: Tensor
+    weight_grad: Tensor
+    bias_grad: Tensor
 
 
 class Networks:
@@ -51,7 +51,7 @@ class Networks:
     Attributes:
         weights: [P] all parameters, laid out as `powerseek.agents.cohort.simd.layout` says,
             policy before value.
-        slope: [P] the gradient of the loss in them; the padding stays 0.
+        grad: [P] the gradient of the loss in them; the padding stays 0.
         relu: Whether the activation is relu; else tanh.
         policy_layout: [L, 3] where the policy's layers lie.
         value_layout: [L, 3] where the value's do.
@@ -66,7 +66,7 @@ class Networks:
         self.relu = issubclass(network.activation_fn, torch.nn.ReLU)
         self.policy_layout, size = layout(_widths(policy))
         self.value_layout, size = layout(_widths(value), size)
-        self.weights, self.slope = torch.zeros(2, padded(size), device=device).unbind()
+        self.weights, self.grad = torch.zeros(2, padded(size), device=device).unbind()
         self.policy = [self._layer(*p) for p in zip(policy, self.policy_layout, strict=True)]
         self.value = [self._layer(*p) for p in zip(value, self.value_layout, strict=True)]
 
@@ -79,12 +79,12 @@ class Networks:
             return across, flat[end : end + outputs]
 
         across, bias = views(self.weights)
-        for parameter, held in ((module.weight, across.t()), (module.bias, bias)):
-            held.copy_(parameter.data)
+        for parameter, activations in ((module.weight, across.t()), (module.bias, bias)):
+            activations.copy_(parameter.data)
             parameter.requires_grad_(False)
-            parameter.data = held
-        across_slope, bias_slope = views(self.slope)
-        return Layer(across.t(), across, bias, across_slope.t(), bias_slope)
+            parameter.data = activations
+        across_grad, bias_grad = views(self.grad)
+        return Layer(across.t(), across, bias, across_grad.t(), bias_grad)
 
 
 class Adam:
@@ -102,12 +102,12 @@ class Adam:
         self.mean, self.square = torch.zeros(2, size, device=device).unbind()
         self.steps = 0
 
-    def step(self, weights: Tensor, slope: Tensor, learning_rate: float, most: float) -> float:
-        """Change `weights` [P] in place by one step down `slope` [P], clipped.
+    def step(self, weights: Tensor, grad: Tensor, learning_rate: float, most: float) -> float:
+        """Change `weights` [P] in place by one step down `grad` [P], clipped.
 
         Args:
             weights: The parameters.
-            slope: Their gradient.
+            grad: Their gradient.
             learning_rate: > 0.
             most: Euclidean norm to which a longer gradient is scaled down.
 
@@ -119,12 +119,12 @@ class Adam:
         correction = (1 - 0.999**self.steps) ** -0.5
         if compiles(weights.device):
             own = (self.mean.numpy(), self.square.numpy(), float(most), rate, correction)
-            return float(descend(weights.numpy(), slope.numpy(), *own))
-        norm = float(torch.linalg.vector_norm(slope))
+            return float(descend(weights.numpy(), grad.numpy(), *own))
+        norm = float(torch.linalg.vector_norm(grad))
         if norm + 1e-6 > most:
-            slope.mul_(most / (norm + 1e-6))
-        self.mean.lerp_(slope, 1 - 0.9)
-        self.square.mul_(0.999).addcmul_(slope, slope, value=1 - 0.999)
+            grad.mul_(most / (norm + 1e-6))
+        self.mean.lerp_(grad, 1 - 0.9)
+        self.square.mul_(0.999).addcmul_(grad, grad, value=1 - 0.999)
         scale = self.square.sqrt().mul_(correction).add_(1e-5)
         weights.addcdiv_(self.mean, scale, value=-rate)
         return norm
@@ -150,9 +150,9 @@ class Scratch:
     Attributes:
         inputs: [rows, inputs]; filled by the caller.
         hidden: [rows, width] per hidden layer, after the activation.
-        hidden_slopes: Gradient of the loss before that activation.
+        hidden_grads: Gradient of the loss before that activation.
         outputs: [rows, A] logits and [rows, 1] values.
-        slopes: Gradient of the loss in those; filled by the caller.
+        grads: Gradient of the loss in those; filled by the caller.
     """
 
     def __init__(
@@ -163,9 +163,9 @@ class Scratch:
 
         self.inputs = zeros(inputs)
         self.hidden = [zeros(width) for width in net]
-        self.hidden_slopes = [zeros(width) for width in net]
-        self.logits, self.logits_slope = zeros(actions), zeros(actions)
-        self.values, self.values_slope = zeros(1), zeros(1)
+        self.hidden_grads = [zeros(width) for width in net]
+        self.logits, self.logits_grad = zeros(actions), zeros(actions)
+        self.values, self.values_grad = zeros(1), zeros(1)
 
     def forward(self, layers: Sequence[Layer], relu: bool, out: Tensor) -> Tensor:
         """Fill `out` with what the inputs give."""
@@ -176,22 +176,22 @@ class Scratch:
             below = hidden
         return torch.addmm(layers[-1].bias, below, layers[-1].across, out=out)
 
-    def backward(self, layers: Sequence[Layer], relu: bool, slope: Tensor) -> None:
-        """Fill the layers' slopes, from that in what they gave; straight after `forward`."""
+    def backward(self, layers: Sequence[Layer], relu: bool, grad: Tensor) -> None:
+        """Fill the layers' grads, from that in what they gave; straight after `forward`."""
         aten = torch.ops.aten
         for i in range(len(layers) - 1, -1, -1):
             layer = layers[i]
             below = self.hidden[i - 1] if i else self.inputs
-            layer.bias_slope.copy_(slope.sum(0))
-            layer.weight_slope.copy_(slope.t() @ below)
+            layer.bias_grad.copy_(grad.sum(0))
+            layer.weight_grad.copy_(grad.t() @ below)
             if i:
-                ahead = self.hidden_slopes[i - 1]
-                torch.mm(slope, layer.weight, out=ahead)
+                ahead = self.hidden_grads[i - 1]
+                torch.mm(grad, layer.weight, out=ahead)
                 if relu:
                     aten.threshold_backward.grad_input(ahead, below, 0.0, grad_input=ahead)
                 else:
                     aten.tanh_backward.grad_input(ahead, below, grad_input=ahead)
-                slope = ahead
+                grad = ahead
 
 
 def _affine(modules: Any) -> Iterator[Any]:

@@ -7,28 +7,36 @@ of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.utils import LinearSchedule
 
-from powerseek.agents.base import Settings
+from powerseek.agents.base import Agent, Job, Settings, TrainedAgent
 from powerseek.agents.cohort.backend import passes
+from powerseek.agents.cohort.export import library_model, untrained_network
 from powerseek.agents.cohort.loss import draw_actions, estimate_advantages
 from powerseek.agents.cohort.network import Adam, Networks
-from powerseek.envs.task import Task, VecTask
+from powerseek.agents.sb3.policy import NetworkPolicy
+from powerseek.envs.task import VecTask
+from powerseek.errors import PowerseekError
 from powerseek.types import Ints
 
 _ACTING, _SHUFFLING = 0x616374, 0x736875
 """Streams below an agent's seed."""
 
-LOSSES = ("policy_loss", "entropy", "divergence", "clip_share", "value_loss", "slope_norm")
+LOSSES = ("policy_loss", "entropy", "divergence", "clip_fraction", "value_loss", "grad_norm")
 """What `Learner.losses` holds."""
 
 
-class Experience:
+class Diverged(PowerseekError):
+    """A training has no numbers any more."""
+
+
+class RolloutBuffer:
     """What an agent met between two updates: n copies, T steps each, flattened step by step.
 
     Args:
@@ -78,7 +86,7 @@ class Experience:
         )
 
 
-class Workshop:
+class Workspace:
     """Where agents of a cohort take turns to compute.
 
     It is filled anew for every update, and its sizes do not depend on how many agents there are,
@@ -92,120 +100,147 @@ class Workshop:
     """
 
     def __init__(self, settings: Settings, inputs: int, actions: int, device: str = "cpu") -> None:
-        self.experience = Experience(settings["n_steps"], settings["n_envs"], inputs, actions)
+        self.buffer = RolloutBuffer(settings["n_steps"], settings["n_envs"], inputs, actions)
         self.passes = passes(settings, inputs, actions, device)
 
 
-class Learner:
-    """One agent: its networks, its optimiser, its copies of the task and its own chance.
+class Learner(Agent):
+    """One agent: its networks, its optimiser, its environments and its own chance.
 
     Args:
-        task: What it is trained on.
-        seed: Seed of exploration, of shuffles and of the copies' chance.
-        timesteps: Environment steps asked for: the schedule of the learning rate.
-        settings: Complete settings.
-        network: Its untrained actor-critic network, which from now on follows the training.
-        device: Where it is to live, as PyTorch names it.
+        job: What is trained.
+        network: Its untrained actor-critic network, which from now on follows the training; by
+            default the one that ``maskable-ppo`` has at this seed.
 
     Attributes:
-        timesteps: Environment steps taken, all copies together.
-        updates: Gradient steps taken.
-        first_reward: Environment steps at which a reward other than 0 was first paid.
-        losses: Means over the last update, by name; empty before it.
+        envs: The environments.
         acting: Where the draws of actions come from.
         shuffling: Where the order of minibatches comes from.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        seed: int,
-        timesteps: int,
-        settings: Settings,
-        network: Any,
-        device: str = "cpu",
-    ) -> None:
-        self.task, self.settings = task, settings
-        self.networks = Networks(network, device)
-        self.adam = Adam(len(self.networks.weights), device)
-        self.copies = VecTask(task, settings["n_envs"], seed)
-        self.total = timesteps
-        self.timesteps = self.updates = 0
-        self.first_reward: int | None = None
-        self.losses: dict[str, float] = {}
+    id = "cohort-ppo"
+    learns = True
+
+    def __init__(self, job: Job, network: Any = None) -> None:
+        super().__init__(job)
+        settings = job.settings
+        if network is None:
+            network = untrained_network(job.task, job.seed, settings)
+        self.policy: NetworkPolicy = NetworkPolicy(network, masked=True)
+        self.networks = Networks(network, job.device)
+        self.adam = Adam(len(self.networks.weights), job.device)
+        self.envs = VecTask(job.task, settings["n_envs"], job.seed)
         self._rates = LinearSchedule(
             settings["learning_rate"], settings["final_learning_rate"], 1.0
         )
-        self.acting = np.random.default_rng([seed, _ACTING])
-        self.shuffling = np.random.default_rng([seed, _SHUFFLING])
+        self.acting = np.random.default_rng([job.seed, _ACTING])
+        self.shuffling = np.random.default_rng([job.seed, _SHUFFLING])
 
     @property
     def learning_rate(self) -> float:
         """By how much of the steps asked for have been taken."""
-        return float(self._rates(1.0 - self.timesteps / self.total))
+        return float(self._rates(1.0 - self.timesteps / self.job.timesteps))
 
-    @property
-    def sound(self) -> bool:
-        """Whether every weight is a number."""
-        return bool(torch.isfinite(self.networks.weights).all())
+    def update_in(self, workspace: Workspace) -> None:
+        """One update, computed in `workspace`.
 
-    def iterate(self, workshop: Workshop) -> None:
-        """Collect experience once and learn from it."""
-        self.collect(workshop)
-        rows = len(workshop.experience.actions)
-        epochs = range(self.settings["n_epochs"])
-        self.learn(workshop, (self.shuffling.permutation(rows) for _ in epochs))
+        Raises:
+            Diverged: A weight is no number any more.
+        """
+        self.collect(workspace)
+        rows = len(workspace.buffer.actions)
+        epochs = range(self.job.settings["n_epochs"])
+        self.learn(workspace, (self.shuffling.permutation(rows) for _ in epochs))
+        if not torch.isfinite(self.networks.weights).all():
+            raise Diverged("its weights ceased to be numbers")
 
-    def collect(self, workshop: Workshop) -> None:
+    def collect(self, workspace: Workspace) -> None:
         """Fill the experience: T steps of every copy under the present weights."""
-        met, copies, shop = workshop.experience, self.copies, workshop.passes
-        draws = self.acting.random((met.steps, met.n))
-        for t in range(met.steps):
-            now = met.at(t)
-            met.observations[now] = copies.observations
-            met.masks[now] = copies.masks
-            logits = shop.logits(self.networks, copies.observations)
-            actions = met.actions[now]
-            draw_actions(logits, copies.masks, draws[t], actions, met.log_probabilities[now])
-            copies.step(actions)
-            self.timesteps += met.n
-            met.rewards[t] = copies.rewards
-            met.ended[t] = copies.ended
-            if self.first_reward is None and met.rewards[t].any():
+        buffer, envs, passes = workspace.buffer, self.envs, workspace.passes
+        draws = self.acting.random((buffer.steps, buffer.n))
+        for t in range(buffer.steps):
+            now = buffer.at(t)
+            buffer.observations[now] = envs.observations
+            buffer.masks[now] = envs.masks
+            logits = passes.logits(self.networks, envs.observations)
+            actions = buffer.actions[now]
+            draw_actions(logits, envs.masks, draws[t], actions, buffer.log_probabilities[now])
+            envs.step(actions)
+            self.timesteps += buffer.n
+            buffer.rewards[t] = envs.rewards
+            buffer.ended[t] = envs.ended
+            if self.first_reward is None and buffer.rewards[t].any():
                 self.first_reward = self.timesteps
-            if copies.truncated.any():
-                ahead = shop.values(self.networks, copies.final_observations)[:, 0]
-                met.rewards[t] += np.where(copies.truncated, self.task.gamma * ahead, 0.0)
-        met.values[-1] = shop.values(self.networks, copies.observations)[:, 0]
+            if envs.truncated.any():
+                ahead = passes.values(self.networks, envs.final_observations)[:, 0]
+                buffer.rewards[t] += np.where(envs.truncated, self.job.task.gamma * ahead, 0.0)
+        buffer.values[-1] = passes.values(self.networks, envs.observations)[:, 0]
         # Of all states stepped from at once: the weights have not changed since.
-        met.values[:-1].reshape(-1)[:] = shop.values(self.networks, met.observations)[:, 0]
-        met.estimate(self.task.gamma, self.settings["gae_lambda"])
+        buffer.values[:-1].reshape(-1)[:] = passes.values(self.networks, buffer.observations)[:, 0]
+        buffer.estimate(self.job.task.gamma, self.job.settings["gae_lambda"])
 
-    def learn(self, workshop: Workshop, orders: Iterable[Ints]) -> None:
+    def learn(self, workspace: Workspace, orders: Iterable[Ints]) -> None:
         """One update: a pass over the experience for each of `orders`.
 
         Args:
-            workshop: Where the experience is.
+            workspace: Where the experience is.
             orders: Permutations of the experience's rows.
         """
-        rate, size = self.learning_rate, self.settings["batch_size"]
+        rate, size = self.learning_rate, self.job.settings["batch_size"]
         found: list[tuple[float, ...]] = []
         for order in orders:
             for start in range(0, len(order), size):
-                found.append(self._descend(workshop, order[start : start + size], rate))
+                found.append(self._descend(workspace, order[start : start + size], rate))
         self.losses = dict(zip(LOSSES, np.mean(found, axis=0).tolist(), strict=True))
 
-    def _descend(self, workshop: Workshop, rows: Ints, rate: float) -> tuple[float, ...]:
-        losses = self.slope(workshop, rows)
-        networks, most = self.networks, self.settings["max_grad_norm"]
-        norm = self.adam.step(networks.weights, networks.slope, rate, most)
+    def _descend(self, workspace: Workspace, rows: Ints, rate: float) -> tuple[float, ...]:
+        losses = self.grad(workspace, rows)
+        networks, most = self.networks, self.job.settings["max_grad_norm"]
+        norm = self.adam.step(networks.weights, networks.grad, rate, most)
         self.updates += 1
         return *losses, norm
 
-    def slope(self, workshop: Workshop, rows: Ints) -> tuple[float, ...]:
-        """Fill the networks' `slope` with the gradient of the loss on `rows` of the experience.
+    def grad(self, workspace: Workspace, rows: Ints) -> tuple[float, ...]:
+        """Fill the networks' `grad` with the gradient of the loss on `rows` of the experience.
 
         Returns:
             The means that `LOSSES` names, without the last.
         """
-        return workshop.passes.slope(self.networks, workshop.experience, rows, self.settings)
+        return workspace.passes.grad(self.networks, workspace.buffer, rows, self.job.settings)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See Agent.state_dict; experience is left out: it is gathered anew."""
+        return {
+            **{name: part.cpu().numpy() for name, part in self._numbers().items()},
+            "envs": self.envs.snapshot(),
+            "adam_steps": self.adam.steps,
+            "acting": self.acting.bit_generator.state,
+            "shuffling": self.shuffling.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See Agent.load_state_dict; nothing in the state is executed."""
+        for name, part in self._numbers().items():
+            kept = torch.from_numpy(state[name])
+            if kept.shape != part.shape or kept.dtype != part.dtype:
+                raise ValueError(f"{name}: of another shape or type")
+            part.copy_(kept)
+        self.envs.restore(state["envs"])
+        self.adam.steps = int(state["adam_steps"])
+        self.acting.bit_generator.state = state["acting"]
+        self.shuffling.bit_generator.state = state["shuffling"]
+
+    def _numbers(self) -> dict[str, torch.Tensor]:
+        """What an update changes in place."""
+        networks, adam = self.networks, self.adam
+        return {"weights": networks.weights, "mean": adam.mean, "square": adam.square}
+
+    def trained(self) -> TrainedAgent:
+        """See Agent.trained: a model of the library's own class, which anybody can open."""
+        close = getattr(self.envs.world, "close", None)
+        if close is not None:
+            close()
+        model = library_model(self.job, self.timesteps, self.updates, self.policy.network)
+        model.policy.set_training_mode(False)
+        policy = NetworkPolicy(model.policy, masked=True)
+        return replace(super().trained(), policy=policy, model=model)

@@ -270,25 +270,29 @@ def bias_of(flat: Any, layer: Any) -> Any:
 
 
 @_loop
-def forward(flat: Any, layers: Any, relu: bool, held: Any, rows: int) -> None:
+def forward(flat: Any, layers: Any, relu: bool, activations: Any, rows: int) -> None:
     """Pass `rows` rows through a network.
 
     Args:
         flat: Its parameters.
         layers: [L, 3], see `layout`.
         relu: Whether its activation is relu; else tanh.
-        held: [L + 1, CHUNK, widest]; the first holds the inputs; written: what every layer
+        activations: [L + 1, CHUNK, widest]; the first holds the inputs; written: what every layer
             gives, after its activation.
         rows: A multiple of `ROWS`.
     """
     last = len(layers) - 1
     for k in range(len(layers)):
-        weights, bias, out = weights_of(flat, layers[k]), bias_of(flat, layers[k]), held[k + 1]
+        weights, bias, out = (
+            weights_of(flat, layers[k]),
+            bias_of(flat, layers[k]),
+            activations[k + 1],
+        )
         width = len(bias)
         for i in range(rows):
             for j in range(width):
                 out[i, j] = bias[j]
-        add_product(held[k], weights, out, rows, layers[k, 1], width)
+        add_product(activations[k], weights, out, rows, layers[k, 1], width)
         if k < last and relu:
             for i in range(rows):
                 for j in range(width):
@@ -300,46 +304,46 @@ def forward(flat: Any, layers: Any, relu: bool, held: Any, rows: int) -> None:
 
 
 @_loop
-def turn(flat: Any, layers: Any, turned: Any) -> None:
-    """Fill `turned` [L, widest, widest] with the weights of all layers but the first, turned."""
+def turn(flat: Any, layers: Any, transposed: Any) -> None:
+    """Fill `transposed` [L, widest, widest] with the weights of all layers but the first."""
     for k in range(1, len(layers)):
         weights = weights_of(flat, layers[k])
         for j in range(layers[k, 2]):
             for i in range(weights.shape[0]):
-                turned[k, j, i] = weights[i, j]
+                transposed[k, j, i] = weights[i, j]
 
 
 @_loop
 def backward(
-    slope: Any, layers: Any, relu: bool, held: Any, pushed: Any, turned: Any, rows: int
+    grad: Any, layers: Any, relu: bool, activations: Any, deltas: Any, transposed: Any, rows: int
 ) -> None:
-    """Add to `slope` what `rows` rows give, straight after `forward`.
+    """Add to `grad` what `rows` rows give, straight after `forward`.
 
     Args:
-        slope: The gradient of the loss in the parameters, laid out as they are.
+        grad: The gradient of the loss in the parameters, laid out as they are.
         layers: As in `forward`.
         relu: As in `forward`.
-        held: What `forward` left.
-        pushed: [L + 1, CHUNK, widest]; the last holds the gradient in what the network gives,
+        activations: What `forward` left.
+        deltas: [L + 1, CHUNK, widest]; the last holds the gradient in what the network gives,
             padding 0; the others are written.
-        turned: What `turn` left.
+        transposed: What `turn` left.
         rows: As in `forward`.
     """
     for k in range(len(layers) - 1, -1, -1):
         weights, bias, above = (
-            weights_of(slope, layers[k]),
-            bias_of(slope, layers[k]),
-            pushed[k + 1],
+            weights_of(grad, layers[k]),
+            bias_of(grad, layers[k]),
+            deltas[k + 1],
         )
-        width, below = len(bias), held[k]
+        width, below = len(bias), activations[k]
         for i in range(rows):
             for j in range(width):
                 bias[j] += above[i, j]
         add_product(below.T, above, weights, padded(layers[k, 1], ROWS), rows, width)
         if k > 0:
-            inputs, out = weights.shape[0], pushed[k]
+            inputs, out = weights.shape[0], deltas[k]
             out[:rows, :inputs] = _f(0.0)
-            add_product(above, turned[k], out, rows, layers[k, 2], inputs)
+            add_product(above, transposed[k], out, rows, layers[k, 2], inputs)
             for i in range(rows):
                 for j in range(inputs):
                     h = below[i, j]

@@ -1,48 +1,45 @@
-"""Learning agents, by id. PyTorch is loaded when one is trained, not when it is named."""
+"""Stable-Baselines3's agents, by id. PyTorch is loaded when one is trained, not when named."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
-from powerseek.agents.base import (
-    Builder,
-    Callback,
-    Settings,
-    TrainedAgent,
-)
-from powerseek.agents.checkpoint import Checkpoint
+from powerseek.agents.base import Agent, Failure, Job, Run, Settings, TrainedAgent, take_turns
 from powerseek.agents.settings import settings_for
 from powerseek.envs.task import Task
+from powerseek.types import Policy
 
 
-class Learner(Builder):
-    """Base of agents that learn by PPO."""
+class ActorCritic(Agent):
+    """Base of the agents that learn an actor-critic network of Stable-Baselines3 by PPO."""
 
     learns: ClassVar[bool] = True
-    resumes: ClassVar[bool] = True
 
     @classmethod
     def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
-        """See Builder.settings."""
+        """See Agent.settings."""
         return settings_for(task.world.id, given)
 
-
-class _StableBaselines(Learner):
     @classmethod
-    def build(
-        cls,
-        task: Task,
-        seed: int,
-        timesteps: int,
-        settings: Settings,
-        callback: Callback | None,
-        device: str,
-        checkpoint: Checkpoint | None = None,
-    ) -> TrainedAgent:
-        """See Builder.build."""
-        from powerseek.agents.sb3.adapter import train_ppo
+    def load_model(cls, path: Path, card: Mapping[str, Any], device: str) -> Policy:
+        """See Agent.load_model."""
+        from powerseek.agents.sb3.learner import load_network
 
-        return train_ppo(task, cls.id, seed, timesteps, settings, callback, device, checkpoint)
+        return load_network(path, card, device)
+
+
+class _StableBaselines(ActorCritic):
+    @classmethod
+    def train(cls, jobs: Sequence[Job]) -> list[TrainedAgent | Failure]:
+        """See Agent.train: one after the other, for the library draws from global generators."""
+        from powerseek.agents.sb3.learner import LibraryPPO
+
+        def make(job: Job) -> LibraryPPO:
+            return LibraryPPO(job, cls.id)
+
+        return [found for job in jobs for found in take_turns([Run(job, make)])]
 
 
 class PPO(_StableBaselines):

@@ -1,4 +1,4 @@
-"""Compiled loops around a network's forward pass: which rows it needs, and what they mean."""
+"""A network as a policy: its forward pass, and the compiled loops around it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,43 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from powerseek.types import Bools, Floats, Floats32, Ints
+from powerseek.types import Bools, Floats, Floats32, Ints, Situation
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+class NetworkPolicy:
+    """An actor-critic network as a `powerseek.types.Policy`.
+
+    Unmasked (``ppo``) it gives illegal actions their weight: it was trained where they waste a
+    step, and there it acts.
+
+    Args:
+        network: The actor-critic network.
+        masked: Whether it was trained over legal actions alone.
+    """
+
+    def __init__(self, network: Any, masked: bool) -> None:
+        self.network, self.masked = network, masked
+
+    def probabilities(self, situation: Situation) -> Floats:
+        """Action probabilities [n, A]; rows sum to 1.
+
+        Those of the library's distribution without the cost of building one: the softmax, in
+        double precision, of what the policy's layers give. Copies that see the same are computed
+        once: side by side in a small world, most do.
+        """
+        network, observations = self.network, situation.observations
+        first, which = distinct(observations)
+        # A copy: BLAS may add in another order where an array starts at another address.
+        seen = torch.tensor(observations.take(first, axis=0), device=network.device)
+        with torch.inference_mode():
+            features = network.pi_features_extractor(seen)
+            logits = network.action_net(network.mlp_extractor.policy_net(features))
+        return softmax(logits.cpu().numpy(), which, situation.masks, self.masked)
 
 
 def _loop(function: Loop) -> Loop:

@@ -118,6 +118,11 @@ class ForeignWorld(World):
         return tuple(f"feature {i}" for i in range(self._shape[0]))
 
     @property
+    def rules(self) -> str:
+        """None of ours: "" (the environment's own version is what there is to know)."""
+        return ""
+
+    @property
     def prepared(self) -> NoReturn:
         """There are no rules: refused."""
         raise InvalidInput(

@@ -133,11 +133,6 @@ class VecWorld:
         self.episodes[:] = episodes
         self._start()
 
-    @property
-    def rules(self) -> str:
-        """A name that changes with the world's rules, or with what compiles them."""
-        return str(self._loops.__name__)
-
     def snapshot(self) -> dict[str, Any]:
         """Copies of all that later steps depend on, by name, for `restore`."""
         return {name: array.copy() for name, array in self._standing().items()} | {

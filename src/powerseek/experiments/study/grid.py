@@ -251,7 +251,7 @@ def _refuse_unavailable(study: Study) -> None:
 
 def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
     """A number of agents side by side must not stand where no agent is trained so."""
-    if study.cohort is None or any(agents.get(cell.agent).cohort_shares for cell in grid):
+    if study.cohort is None or any(agents.get(cell.agent).shared is not None for cell in grid):
         return
     used = ", ".join(dict.fromkeys(cell.agent for cell in grid))
     allowed = f"no value: no agent of this study ({used}) is trained in cohorts"

@@ -49,8 +49,8 @@ def packed(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort, ...]
 
 def in_common(cell: Cell) -> dict[str, Any] | None:
     """What all cells of one cohort have in common, by name; None for an agent trained alone."""
-    shares = agents.get(cell.agent).cohort_shares
-    if not shares:
+    shared = agents.get(cell.agent).shared
+    if shared is None:
         return None
     return {
         "agent": cell.agent,
@@ -58,7 +58,7 @@ def in_common(cell: Cell) -> dict[str, Any] | None:
         "version": cell.version,
         **cell.config["params"],
         "timesteps": cell.timesteps,
-        **{name: cell.config["settings"][name] for name in shares},
+        **{name: cell.config["settings"][name] for name in shared},
     }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, nan
-from typing import Any
+from typing import Any, TypeVar
 
 from powerseek.agents import Progress
+from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.sweep.evaluate import Asked, Judge, measure_each, rows_each
 from powerseek.experiments.tensorboard.curves import Curves
@@ -19,9 +20,13 @@ CURVE_EPISODES = 256
 END, CURVE, CROSSING, RECORDING = 0, 1, 2, 3
 
 
-@dataclass
-class Watch:
-    """Follows an agent while it trains.
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass(eq=False)
+class EvalCallback:
+    """Evaluates an agent while it trains; agents of a cohort side by side (`GroupCallback`).
 
     Attributes:
         judge: Measures it.
@@ -29,6 +34,7 @@ class Watch:
         curves: Where the curves go.
         rows: What was measured at each level of competence, when it was first reached.
         reached: The levels reached.
+        error: What an evaluation failed of, which ended the training; None if none did.
     """
 
     judge: Judge
@@ -36,6 +42,7 @@ class Watch:
     curves: Curves
     rows: list[dict[str, Any]] = field(default_factory=list)
     reached: set[float] = field(default_factory=set)
+    error: Exception | None = None
     _next: float = 0.0
     _count: int = 0
 
@@ -44,16 +51,27 @@ class Watch:
         """The treatment."""
         return self.trial.cell
 
-    def __call__(self, progress: Progress) -> None:
-        """Look, if a look is due."""
-        look([(self, progress)])
+    def __call__(self, progress: Progress) -> bool:
+        """Evaluate, if that is due; False if it failed."""
+        return self.together([(self, progress)])[0]
+
+    @staticmethod
+    def together(news: Sequence[tuple[EvalCallback, Progress]]) -> list[bool]:
+        """Evaluate each agent for which it is due; False for those of which it failed.
+
+        Raises:
+            StoreError: What is found cannot be kept.
+        """
+        for (callback, _), found in zip(news, tried(_evaluate, news), strict=True):
+            callback.error = found if isinstance(found, Exception) else None
+        return [callback.error is None for callback, _ in news]
 
     def due(self, timesteps: int) -> bool:
-        """Whether it is time to look."""
+        """Whether it is time to evaluate."""
         return timesteps >= self._next
 
-    def asks(self, progress: Progress) -> Asked:
-        """What the next look measures."""
+    def asked(self, progress: Progress) -> Asked:
+        """What the next evaluation measures."""
         return Asked(self.judge, progress.policy, (CURVE, self._count + 1))
 
     def crossed(self, values: Mapping[str, float]) -> list[float]:
@@ -62,7 +80,7 @@ class Watch:
         return [x for x in self.cell.competence if x not in self.reached and found >= x]
 
     def note(self, progress: Progress, values: Mapping[str, float]) -> None:
-        """Take down what a look has shown."""
+        """Take down what an evaluation has shown."""
         while self._next <= progress.timesteps:
             self._next += self.cell.timesteps / self.cell.evaluations
         if progress.timesteps >= self.cell.timesteps:
@@ -96,41 +114,52 @@ class Watch:
         self.rows, self.reached, self._next, self._count = rows, reached, following, count
 
 
-def look(agents: Sequence[tuple[Watch, Progress]]) -> None:
-    """Let each watch look at its agent where a look is due, at all of them side by side.
-
-    Args:
-        agents: Watches of cells that have episodes in common, and how far their agents are.
+def tried(
+    work: Callable[[Sequence[Given]], Sequence[Made]], given: Sequence[Given]
+) -> list[Made | Exception]:
+    """What `work` makes of each, all together; one by one where that fails, to see whose fault.
 
     Raises:
-        Exception: Of whatever kind, from one of the policies; then nothing was noted of any.
+        StoreError: Nobody's fault, and more of it would come.
     """
-    due = [(watch, now) for watch, now in agents if watch.due(now.timesteps)]
+    try:
+        return list(work(given))
+    except StoreError:
+        raise
+    except Exception as error:
+        return [error] if len(given) == 1 else [tried(work, [one])[0] for one in given]
+
+
+def _evaluate(news: Sequence[tuple[EvalCallback, Progress]]) -> list[None]:
+    """Evaluate where that is due; where it raises, nothing was noted of any."""
+    nothing: list[None] = [None] * len(news)
+    due = [(callback, now) for callback, now in news if callback.due(now.timesteps)]
     if not due:
-        return
+        return nothing
     episodes = due[0][0].cell.episodes
-    asked = [watch.asks(now) for watch, now in due]
+    asked = [callback.asked(now) for callback, now in due]
     names = due[0][0].trial.curves
     shown = measure_each(asked, min(episodes, CURVE_EPISODES), names=names)
     values = [{found.name: found.value for found in each} for each in shown]
     crossings = [
-        (watch, now, level)
-        for (watch, now), each in zip(due, values, strict=True)
-        for level in watch.crossed(each)
+        (callback, now, level)
+        for (callback, now), each in zip(due, values, strict=True)
+        for level in callback.crossed(each)
     ]
     # On fresh episodes: those that showed the crossing were chosen for showing it.
     rows = rows_each(
         [
-            Asked(watch.judge, now.policy, (CROSSING, round(level * 1_000_000)))
-            for watch, now, level in crossings
+            Asked(callback.judge, now.policy, (CROSSING, round(level * 1_000_000)))
+            for callback, now, level in crossings
         ],
         episodes,
         [_at(now, level) for _, now, level in crossings],
     )
-    for (watch, now), each in zip(due, values, strict=True):
-        watch.note(now, each)
-    for (watch, _, _), found in zip(crossings, rows, strict=True):
-        watch.rows += found
+    for (callback, now), each in zip(due, values, strict=True):
+        callback.note(now, each)
+    for (callback, _, _), found in zip(crossings, rows, strict=True):
+        callback.rows += found
+    return nothing
 
 
 def _at(progress: Progress, level: float) -> dict[str, Any]:

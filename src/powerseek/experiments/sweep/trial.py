@@ -8,11 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import pandas as pd
 
-from powerseek.agents import Checkpoint, Progress, TrainedAgent, TrainingFailed, train
+from powerseek.agents import (
+    Checkpoint,
+    Failure,
+    Job,
+    TrainedAgent,
+    TrainingFailed,
+    save_agent,
+    train_jobs,
+)
 from powerseek.envs.task import Task
 from powerseek.exact.overseer import overseen
 from powerseek.experiments import layout
@@ -22,18 +30,16 @@ from powerseek.experiments.results.store import COLUMNS, checkpoint_path, descri
 from powerseek.experiments.study.grid import Cell, Trial, unwarned
 from powerseek.experiments.study.lookahead import lookahead_of
 from powerseek.experiments.sweep.evaluate import Asked, Judge, rows_each
-from powerseek.experiments.sweep.follow import END, RECORDING, Watch, look
+from powerseek.experiments.sweep.follow import END, RECORDING, EvalCallback, tried
 from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.recording import keep_recording
 from powerseek.experiments.tensorboard.curves import Curves
-from powerseek.registry import agents, make_world
+from powerseek.registry import make_world
 
 CHECKPOINT_SECONDS = 30.0
 """Seconds of a trial that an interruption costs at most, about."""
 
 Rows: TypeAlias = list[dict[str, Any]]
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 @dataclass
@@ -42,16 +48,16 @@ class _Sent(Checkpoint):
 
     sent: Callable[[Path], None] = field(default=lambda path: None)
 
-    def write(self, of: Mapping[str, Any], parts: Mapping[str, bytes]) -> None:
-        """Keep `parts`, here and there."""
-        super().write(of, parts)
+    def write(self, of: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Keep the state, here and there."""
+        super().write(of, state)
         try:
             self.sent(self.path)
         except StoreError as error:
             self.caution(f"{error}; an interruption costs more.")
 
 
-class _Course:
+class _TrialRun:
     """One trial under way."""
 
     def __init__(
@@ -69,19 +75,25 @@ class _Course:
         self.task = overseen(cell.task(world, holdings_scale(cell, facts)))
         self.judge = Judge(self.task, facts, optimum_of(cell, out), trial.seed)
         self.curves = Curves(out, trial)
-        self.watch = Watch(self.judge, trial, self.curves)
+        self.callback = EvalCallback(self.judge, trial, self.curves)
         self.checkpoint = _Sent(
             checkpoint_path(out, trial),
             checkpoint_seconds,
             about={"trial": trial.key},
-            keep=self.watch.snapshot,
-            take=self.watch.restore,
+            keep=self.callback.snapshot,
+            take=self.callback.restore,
             sent=sent,
         )
         if caution is not None:
             self.checkpoint.caution = caution
 
-    def broke(self, error: Exception) -> Exception:
+    @property
+    def job(self) -> Job:
+        """Its training."""
+        cell, seed = self.trial.cell, self.trial.seed
+        return Job(self.task, seed, cell.timesteps, cell.settings, self.callback, self.checkpoint)
+
+    def noted(self, error: Exception) -> Exception:
         """The error, with what was last seen of the agent if its training failed."""
         if isinstance(error, TrainingFailed) and self.curves.points:
             steps, values = self.curves.points[-1]
@@ -101,62 +113,11 @@ class _Course:
         if end[0]["status"] == "ok":
             seed = self.judge.root(RECORDING)
             keep_recording(self.out, trial, trained.policy, self.task, seed)
-        rows = [{**describe(trial), **row} for row in (*end, *self.watch.rows)]
+        rows = [{**describe(trial), **row} for row in (*end, *self.callback.rows)]
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def run_trial(
-    trial: Trial,
-    out: Path,
-    *,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    caution: Callable[[str], None] | None = None,
-    sent: Callable[[Path], None] = lambda path: None,
-) -> pd.DataFrame:
-    """Train and measure one trial; its model, curves and exact numbers are kept under `out`.
-
-    So are a few episodes to replay, if it learnt the task: no other agent is ever shown.
-
-    While it trains a checkpoint is kept there too. If one of this very trial is found, training
-    goes on from it, and all rows come out as if it had never been interrupted. It stays until
-    the trial's rows are kept (`Store.write`).
-
-    Args:
-        trial: The trial.
-        out: Results directory.
-        checkpoint_seconds: Seconds of training between checkpoints, >= 0.
-        caution: Is told, in a line, why a checkpoint that is there is not used; by default a
-            warning.
-        sent: Is told of the checkpoint whenever it has been written; a StoreError of it is a
-            caution.
-
-    Returns:
-        The rows of the results, one per checkpoint x evaluation x metric.
-
-    Raises:
-        PowerseekError: Something in the trial broke its contract.
-    """
-    cell = trial.cell
-    with unwarned():
-        course = _Course(trial, out, checkpoint_seconds, caution, sent)
-        with course.curves:
-            try:
-                trained = train(
-                    course.task,
-                    cell.agent,
-                    seed=trial.seed,
-                    timesteps=cell.timesteps,
-                    settings=cell.settings,
-                    callback=course.watch,
-                    checkpoint=course.checkpoint,
-                )
-            except TrainingFailed as error:
-                raise course.broke(error) from None
-            (end,) = _ends([(course, trained)])
-            return course.finished(trained, end)
-
-
-def run_cohort(
+def run_trials(
     trials: Sequence[Trial],
     out: Path,
     *,
@@ -164,94 +125,95 @@ def run_cohort(
     caution: Callable[[str], None] | None = None,
     sent: Callable[[Path], None] = lambda path: None,
 ) -> Iterator[tuple[Trial, pd.DataFrame | Exception]]:
-    """Train and measure trials side by side, each as `run_trial` would alone, row for row.
+    """Train and measure trials side by side, each as it would be alone, row for row.
+
+    Their models, curves and exact numbers are kept under `out`; so are a few episodes to replay
+    of those that learnt the task: no other agent is ever shown.
+
+    While a trial trains a checkpoint is kept there too. If one of this very trial is found,
+    training goes on from it, and all rows come out as if it had never been interrupted. It stays
+    until the trial's rows are kept (`Store.write`).
 
     Args:
-        trials: Trials that share a cohort (`powerseek.experiments.sweep.cohorts`).
+        trials: One, or several that share a cohort (`powerseek.experiments.sweep.cohorts`).
         out: Results directory.
-        checkpoint_seconds: As in `run_trial`.
-        caution: Likewise.
-        sent: Likewise.
+        checkpoint_seconds: Seconds of training between checkpoints, >= 0.
+        caution: Is told, in a line, why a checkpoint that is there is not used; by default a
+            warning.
+        sent: Is told of a checkpoint whenever it has been written; a StoreError of it is a
+            caution.
 
     Returns:
-        Each trial, in order, with its rows or with what it failed of; one's failure costs the
-        others nothing.
+        Each trial, in order, with its rows (one per checkpoint x evaluation x metric) or with
+        what it failed of; one's failure costs the others nothing.
 
     Raises:
         StoreError: What they make cannot be kept.
     """
 
-    def begin(some: Sequence[Trial]) -> list[_Course]:
-        return [_Course(trial, out, checkpoint_seconds, caution, sent) for trial in some]
+    def begin(some: Sequence[Trial]) -> list[_TrialRun]:
+        return [_TrialRun(trial, out, checkpoint_seconds, caution, sent) for trial in some]
 
     with unwarned(), contextlib.ExitStack() as stack:
-        begun = [_tried(begin, [trial])[0] for trial in trials]
-        courses = [course for course in begun if isinstance(course, _Course)]
-        for course in courses:
-            stack.enter_context(course.curves)
-        outcomes = _together(courses) if courses else iter(())
+        begun = [tried(begin, [trial])[0] for trial in trials]
+        runs = [run for run in begun if isinstance(run, _TrialRun)]
+        for run in runs:
+            stack.enter_context(run.curves)
+        outcomes = _outcomes(runs) if runs else iter(())
         for trial, found in zip(trials, begun, strict=True):
             yield trial, found if isinstance(found, Exception) else next(outcomes)
 
 
-def _together(courses: Sequence[_Course]) -> Iterator[pd.DataFrame | Exception]:
-    """What comes of each."""
-    lost: dict[int, Exception] = {}
-
-    def watched(now: Mapping[int, Progress]) -> Mapping[int, Exception]:
-        seen = _tried(_look, [(courses[i].watch, progress) for i, progress in now.items()])
-        lost.update(
-            (i, found) for i, found in zip(now, seen, strict=True) if isinstance(found, Exception)
-        )
-        return lost
-
-    cell = courses[0].trial.cell
-    trained = agents.get(cell.agent).build_cohort(
-        [course.task for course in courses],
-        [course.trial.seed for course in courses],
-        cell.timesteps,
-        [course.trial.cell.settings for course in courses],
-        watched,
-        [course.checkpoint for course in courses],
-    )
-    lost |= {i: TrainingFailed(agent.failed) for i, agent in enumerate(trained) if agent.failed}
-    sound = [i for i in range(len(courses)) if i not in lost]
-    ends = dict(zip(sound, _tried(_ends, [(courses[i], trained[i]) for i in sound]), strict=True))
-    for i, course in enumerate(courses):
-        found: Any = lost.get(i) or ends[i]
-        if not isinstance(found, Exception):
-            (found,) = _tried(_finished, [(course, trained[i], found)])
-        course.curves.end(ok=not isinstance(found, Exception))
-        yield course.broke(found) if isinstance(found, Exception) else found
-
-
-def _tried(
-    work: Callable[[Sequence[Given]], Sequence[Made]], given: Sequence[Given]
-) -> list[Made | Exception]:
-    """What `work` makes of each, all together; one by one where that fails, to see whose fault.
+def run_trial(trial: Trial, out: Path, **how: Any) -> pd.DataFrame:
+    """The rows of one trial, as `run_trials` gives them.
 
     Raises:
-        StoreError: Nobody's fault, and more of it would come.
+        PowerseekError: Something in the trial broke its contract, or what it makes cannot be
+            kept.
     """
+    ((_, found),) = run_trials([trial], out, **how)
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _outcomes(runs: Sequence[_TrialRun]) -> Iterator[pd.DataFrame | Exception]:
+    """What comes of each."""
+    trained = _trained(runs)
+    sound = [i for i, agent in enumerate(trained) if isinstance(agent, TrainedAgent)]
+    ends = dict(zip(sound, tried(_ends, [(runs[i], trained[i]) for i in sound]), strict=True))
+    for i, run in enumerate(runs):
+        found: Any = ends.get(i, trained[i])
+        if not isinstance(found, Exception):
+            (found,) = tried(_finished, [(run, trained[i], found)])
+        run.curves.end(ok=not isinstance(found, Exception))
+        yield run.noted(found) if isinstance(found, Exception) else found
+
+
+def _trained(runs: Sequence[_TrialRun]) -> list[Any]:
+    """Each one's agent, or what its training failed of."""
+    cell = runs[0].trial.cell
+    jobs = [run.job for run in runs]
     try:
-        return list(work(given))
+        found = train_jobs(cell.agent, jobs)
     except StoreError:
         raise
     except Exception as error:
-        return [error] if len(given) == 1 else [_tried(work, [one])[0] for one in given]
+        if len(runs) > 1:
+            raise
+        return [error]
+    return [
+        run.callback.error or (agent.as_error if isinstance(agent, Failure) else agent)
+        for run, agent in zip(runs, found, strict=True)
+    ]
 
 
-def _look(agents: Sequence[tuple[Watch, Progress]]) -> Sequence[None]:
-    look(agents)
-    return [None] * len(agents)
-
-
-def _ends(trained: Sequence[tuple[_Course, TrainedAgent]]) -> list[Rows]:
+def _ends(trained: Sequence[tuple[_TrialRun, TrainedAgent]]) -> list[Rows]:
     """What each is at the end of its training."""
     if not trained:
         return []
     return rows_each(
-        [Asked(course.judge, agent.policy, (END,)) for course, agent in trained],
+        [Asked(run.judge, agent.policy, (END,)) for run, agent in trained],
         trained[0][0].trial.cell.episodes,
         [
             {
@@ -265,8 +227,8 @@ def _ends(trained: Sequence[tuple[_Course, TrainedAgent]]) -> list[Rows]:
     )
 
 
-def _finished(ended: Sequence[tuple[_Course, TrainedAgent, Rows]]) -> list[pd.DataFrame]:
-    return [course.finished(agent, end) for course, agent, end in ended]
+def _finished(ended: Sequence[tuple[_TrialRun, TrainedAgent, Rows]]) -> list[pd.DataFrame]:
+    return [run.finished(agent, end) for run, agent, end in ended]
 
 
 def _last(rows: Rows, curves: Sequence[str]) -> dict[str, float]:
@@ -279,11 +241,9 @@ def _last(rows: Rows, curves: Sequence[str]) -> dict[str, float]:
 
 
 def keep_model(trained: TrainedAgent, task: Task, path: Path) -> Path | None:
-    """Write a trained network as `path`.zip; None for an agent that has none."""
-    if trained.model is None:
+    """Write a trained agent as `path`.zip; None for one of which there is nothing to keep."""
+    if not trained.can_be_saved:
         return None
-    from powerseek.agents import save_agent
-
     path.parent.mkdir(parents=True, exist_ok=True)
     return save_agent(trained, task, path)
 

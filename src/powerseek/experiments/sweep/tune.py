@@ -205,7 +205,7 @@ class _Stop(_Here, tune.Stopper):
         return bool(self.watch.fatal)
 
 
-def run_trials(
+def sweep(
     cohorts: Sequence[Sequence[Trial]],
     store: Store,
     display: Display,

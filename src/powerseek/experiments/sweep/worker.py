@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +13,7 @@ from powerseek.errors import PowerseekError
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial
-from powerseek.experiments.sweep.trial import run_cohort, run_trial
+from powerseek.experiments.sweep.trial import run_trials
 
 
 def attempt(
@@ -29,7 +28,7 @@ def attempt(
         trials: The cohort, perhaps of one.
         store: Where rows go.
         checkpoint_seconds: Seconds of training between checkpoints.
-        caution: See `run_trial`.
+        caution: See `run_trials`.
 
     Raises:
         StoreError: The results cannot be written.
@@ -41,18 +40,7 @@ def attempt(
     }
     with store.naming():
         store.begin(trials)
-        if len(trials) == 1:
-            return [_kept(trials[0], _outcome(trials[0], store.out, **how), store)]
-        return [_kept(trial, found, store) for trial, found in run_cohort(trials, store.out, **how)]
-
-
-def _outcome(trial: Trial, out: Path, **how: Any) -> pd.DataFrame | Exception:
-    try:
-        return run_trial(trial, out, **how)
-    except StoreError:
-        raise
-    except Exception as error:
-        return error
+        return [_kept(trial, found, store) for trial, found in run_trials(trials, store.out, **how)]
 
 
 def _kept(trial: Trial, found: pd.DataFrame | Exception, store: Store) -> bool:

@@ -1,0 +1,175 @@
+"""PPO of Stable-Baselines3 and sb3-contrib, update by update.
+
+The library's `learn` runs a loop of its own: collect experience, then learn from it, until the
+steps are used up. That loop is `powerseek.agents.base.take_turns` here, so that its algorithms are
+told, kept and stopped like every other agent; both halves are the library's.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
+from stable_baselines3 import PPO
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import LinearSchedule
+
+from powerseek.agents.base import Agent, Job, Settings, TrainedAgent
+from powerseek.agents.sb3.adapter import TaskVecEnv
+from powerseek.agents.sb3.policy import NetworkPolicy
+from powerseek.envs.adapters.gym import OBSERVATION_BOUND
+
+ALGORITHMS: dict[str, Any] = {"ppo": PPO, "maskable-ppo": MaskablePPO}
+NETWORKS: dict[str, Any] = {
+    "ppo": ActorCriticPolicy,
+    "maskable-ppo": MaskableActorCriticPolicy,
+    "cohort-ppo": MaskableActorCriticPolicy,
+}
+PASSED_ON = (
+    *("n_steps", "batch_size", "n_epochs", "ent_coef", "gae_lambda"),
+    *("clip_range", "vf_coef", "max_grad_norm"),
+)
+_ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
+_COUNTERS = ("num_timesteps", "_n_updates", "_current_progress_remaining")
+
+
+class LibraryPPO(Agent):
+    """``ppo`` or ``maskable-ppo`` on one job.
+
+    Args:
+        job: Complete.
+        agent: Agent id.
+    """
+
+    learns = True
+
+    def __init__(self, job: Job, agent: str) -> None:
+        super().__init__(job)
+        self.id = agent  # type: ignore[misc]  # two ids share this class
+        torch.set_num_threads(1)
+        settings, task = job.settings, job.task
+        self.envs = TaskVecEnv(task, settings["n_envs"], job.seed)
+        self.model = ALGORITHMS[agent](
+            NETWORKS[agent],
+            self.envs,
+            learning_rate=LinearSchedule(
+                settings["learning_rate"], settings["final_learning_rate"], 1.0
+            ),
+            gamma=task.gamma,
+            policy_kwargs=network_settings(settings),
+            seed=job.seed,
+            device=job.device,
+            **{name: settings[name] for name in PASSED_ON},
+        )
+        # Its default logger leaves a folder behind at every training.
+        self.model.set_logger(Logger(folder=None, output_formats=[]))
+        self.policy = NetworkPolicy(self.model.policy, agent == "maskable-ppo")
+        _, self._callback = self.model._setup_learn(job.timesteps)
+
+    def update(self) -> None:
+        """As the library's `learn`."""
+        model = self.model
+        model.collect_rollouts(self.envs, self._callback, model.rollout_buffer, model.n_steps)
+        model._update_current_progress_remaining(model.num_timesteps, self.job.timesteps)
+        model.train()
+        self._count()
+
+    def _count(self) -> None:
+        self.timesteps = self.model.num_timesteps
+        self.updates = gradient_steps(self.model)
+        self.first_reward = self.envs.first_reward
+
+    def state_dict(self) -> dict[str, Any]:
+        """See Agent.state_dict.
+
+        The rollout buffer is left out: it is filled anew before it is read. So are the generators
+        of the spaces, and statistics of episodes, from which nothing is drawn or learnt.
+        """
+        model, envs = self.model, self.envs
+        kind, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002  # the library draws from it
+        networks = {
+            "policy": model.policy.state_dict(),
+            "optimizer": model.policy.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        if model.device.type == "cuda":
+            networks["random_cuda"] = torch.cuda.get_rng_state(model.device)
+        file = io.BytesIO()
+        torch.save(networks, file)
+        return {
+            "networks": file.getvalue(),
+            "envs": envs.copies.snapshot(),
+            "last_obs": model._last_obs,
+            "last_episode_starts": model._last_episode_starts,
+            "random_keys": keys,
+            **{name: getattr(model, name) for name in _COUNTERS},
+            "steps": envs._steps,
+            "first_reward": envs.first_reward,
+            "random_numpy": [kind, position, has_gauss, cached],
+            "random_python": random.getstate(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See Agent.load_state_dict; nothing in the state is executed."""
+        model, envs = self.model, self.envs
+        networks = torch.load(io.BytesIO(state["networks"]), model.device, weights_only=True)
+        model.policy.load_state_dict(networks["policy"])
+        model.policy.optimizer.load_state_dict(networks["optimizer"])
+        envs.copies.restore(state["envs"])
+        envs._steps, envs.first_reward = state["steps"], state["first_reward"]
+        model._last_obs = state["last_obs"]
+        model._last_episode_starts = state["last_episode_starts"]
+        for name in _COUNTERS:
+            setattr(model, name, state[name])
+        torch.set_rng_state(networks["random"].cpu())
+        if model.device.type == "cuda":
+            torch.cuda.set_rng_state(networks["random_cuda"].cpu(), model.device)
+        kind, position, has_gauss, cached = state["random_numpy"]
+        np.random.set_state((kind, state["random_keys"], position, has_gauss, cached))  # noqa: NPY002  # as above
+        version, words, gauss = state["random_python"]
+        random.setstate((version, tuple(words), gauss))
+
+    def trained(self) -> TrainedAgent:
+        """See Agent.trained."""
+        self.model.policy.set_training_mode(False)
+        self.envs.close()
+        return replace(super().trained(), model=self.model)
+
+
+def gradient_steps(model: Any) -> int:
+    """Gradient steps that a PPO has taken (the library counts passes over its buffer)."""
+    return int(model._n_updates * (model.n_steps * model.n_envs // model.batch_size))
+
+
+def network_settings(settings: Settings) -> dict[str, Any]:
+    """What the library calls the network of complete `settings`."""
+    return {
+        "net_arch": list(settings["net"]),
+        "activation_fn": _ACTIVATIONS[settings["activation"]],
+    }
+
+
+def load_network(path: Path, card: Mapping[str, Any], device: str) -> NetworkPolicy:
+    """The network of a saved agent, as its policy."""
+    bound, width = OBSERVATION_BOUND, len(card["observations"])
+    network = NETWORKS[card["agent"]](
+        gymnasium.spaces.Box(-bound, bound, (width,), np.float32),
+        gymnasium.spaces.Discrete(len(card["actions"])),
+        lambda _: 0.0,
+        **network_settings(card["settings"]),
+    ).to(device)
+    with zipfile.ZipFile(path) as archive, archive.open("policy.pth") as weights:
+        network.load_state_dict(torch.load(weights, device, weights_only=True))
+    network.set_training_mode(False)
+    return NetworkPolicy(network, masked=card["agent"] != "ppo")
