@@ -29,6 +29,7 @@ MAY_IMPORT = {
 # What single modules may import on top of their room.
 ONLY_IN = {
     "experiments/sweep/tune.py": {"ray"},
+    "experiments/report/pages.py": {"jinja2", "markupsafe"},
     "experiments/report/figures/density.py": {"matplotlib"},
     "experiments/report/figures/style.py": {"matplotlib", "PIL"},
     "experiments/report/figures/treatments.py": {"matplotlib"},

@@ -13,8 +13,8 @@ from webpage import Page, check_alone
 
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.html import write_report
 from powerseek.experiments.report.hypotheses import refer, verdicts_of
+from powerseek.experiments.report.pages import write_report
 from powerseek.experiments.report.sections import sections
 from powerseek.experiments.report.terminal import print_table
 from powerseek.experiments.results.store import Store

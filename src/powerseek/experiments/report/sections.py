@@ -21,7 +21,7 @@ from powerseek.experiments.report.figures.scatter import competence_pictures, fr
 from powerseek.experiments.report.figures.style import Picture
 from powerseek.experiments.report.figures.treatments import treatment_pictures
 from powerseek.experiments.report.hypotheses import refer, verdicts_of
-from powerseek.experiments.report.replays import replays, replays_html
+from powerseek.experiments.report.replays import Replays, replays
 from powerseek.experiments.report.tables import (
     calibration_grid,
     contrast_grids,
@@ -56,18 +56,7 @@ class Terms:
     meanings: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Html:
-    """A piece of the page as it is; `text` stands for it in Markdown.
-
-    The piece must be well formed, load nothing and have its words escaped.
-    """
-
-    html: str
-    text: str
-
-
-Part: TypeAlias = Words | Terms | Grid | Picture | Html
+Part: TypeAlias = Words | Terms | Grid | Picture | Replays
 
 
 @dataclass(frozen=True)
@@ -174,15 +163,7 @@ def _comparisons(view: View) -> tuple[Part, ...]:
 def _replays(view: View) -> tuple[Part, ...]:
     """One episode of each extreme, played back."""
     pairs = replays(view.results, view.folder) if view.folder else []
-    if not pairs:
-        return ()
-    told = (
-        f"{pair.world}: {agent.title.lower()}: {agent.treatment} "
-        f"({', '.join(f'{name} {text}' for name, text in agent.numbers)})"
-        for pair in pairs
-        for agent in pair.agents
-    )
-    return (Html(replays_html(pairs), f"{'; '.join(told)}. Played back in report.html."),)
+    return (Replays(tuple(pairs)),) if pairs else ()
 
 
 def _calibration(

@@ -119,6 +119,16 @@ class Grid:
     total: int = 0
 
     @property
+    def words(self) -> tuple[bool, ...]:
+        """Per column, True where it holds words rather than numbers."""
+        return tuple(i < self.dials or head == "verdict" for i, head in enumerate(self.headers))
+
+    @property
+    def shown(self) -> list[tuple[tuple[str, ...], bool]]:
+        """The rows that are shown, and whether each is muted."""
+        return list(zip(self.rows, self.muted, strict=True))[:MOST_ROWS]
+
+    @property
     def folded(self) -> str:
         """What is said below it where it has more rows than are shown; else nothing."""
         return left_out(max(self.total, len(self.rows)))
