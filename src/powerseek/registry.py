@@ -101,9 +101,10 @@ class Registry(Generic[T]):
             return self._entries[id]
         known = self.ids()
         close = difflib.get_close_matches(str(id), known, n=1)
-        raise InvalidInput(
-            self.kind, id, ", ".join(known), f"Did you mean {close[0]!r}?" if close else ""
-        )
+        hint = f"Did you mean {close[0]!r}?" if close else ""
+        if not close and "." in str(id):
+            hint = "Install the package, or import the module, that registers it."
+        raise InvalidInput(self.kind, id, ", ".join(known), hint)
 
     def ids(self) -> list[str]:
         """Sorted ids; a plugin that cannot be imported is named in a warning and left out."""

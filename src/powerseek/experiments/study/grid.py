@@ -244,9 +244,11 @@ def _refuse_unavailable(study: Study) -> None:
         *((f"worlds[{i}].", entry.settings) for i, entry in enumerate(study.worlds)),
     ):
         for agent in settings:
-            if agent not in list_agents():
-                hint = closest(agent, list_agents())
-                raise InvalidInput(f"{where}settings", agent, ", ".join(list_agents()), hint)
+            try:
+                agents.get(agent)
+            except InvalidInput as error:
+                named = f"{where}settings", error.value, error.allowed, error.hint
+                raise InvalidInput(*named) from None
 
 
 def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
