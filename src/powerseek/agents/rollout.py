@@ -38,7 +38,7 @@ def calmed(task: Task) -> Task:
 
 
 def probed(task: Task) -> Task:
-    """What is seen and done as in the task, in its world's probe, where nobody is paid for it."""
+    """The task in its world's probe: seen and acted in alike, and paid for by nobody."""
     world = task.world.probed()
     return replace(task, world=world, reward="dense", power_weight=0.0, overseer=None)
 
@@ -254,7 +254,7 @@ class _Player:
         return self.rows.size > 0
 
     def episodes(self) -> Trajectories:
-        """What was played since `begin`."""
+        """The episodes played since `begin`."""
         world = self.world
         return Trajectories(
             self.facts,
@@ -342,7 +342,7 @@ def _checked(probabilities: Floats) -> Floats:
 
 @_loop
 def _sound(probabilities: Any) -> bool:
-    """Whether every row has weight, none of it negative, infinite or not a number."""
+    """True if every row has weight, none of it negative, infinite or not a number."""
     for i in range(probabilities.shape[0]):
         total = 0.0
         for a in range(probabilities.shape[1]):

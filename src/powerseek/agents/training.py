@@ -121,7 +121,7 @@ def _check_shared(jobs: Sequence[Job], shared: Sequence[str]) -> None:
 
 
 def _in_common(job: Job, shared: Sequence[str]) -> Mapping[str, Any]:
-    """What all jobs of a cohort have in common."""
+    """Fields that all jobs of a cohort have in common."""
     kind = type(job.task.world)
     settings = {f"settings.{name}": _plain(job.settings[name]) for name in shared}
     return {

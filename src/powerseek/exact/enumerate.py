@@ -194,7 +194,7 @@ class _Walk:
 
 
 def _chunks(records: Records) -> range:
-    """Where each chunk begins: descriptions include observations, which are wide."""
+    """Beginnings of chunks: descriptions include observations, which are wide."""
     return range(0, len(records), CHUNK)
 
 

@@ -32,7 +32,7 @@ TIE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """What a perfect maximiser of one arm does in one setting.
+    """The behaviour of a perfect maximiser of one reward in one configuration.
 
     Optimal policies differ where actions tie (within `TIE` times the largest payment). ``low``
     and ``high`` hold each expectation's range over all of them, one expectation at a time: the

@@ -215,7 +215,7 @@ def arm_oracle(
 
 
 def injective(mdp: TabularMDP) -> bool:
-    """Whether states that are not over have distinct observations (chunk by chunk)."""
+    """True if states that are not over have distinct observations (chunk by chunk)."""
     if mdp.world is None or mdp.records is None:
         raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has observations")
     width = len(mdp.world.observation_names)

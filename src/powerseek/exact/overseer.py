@@ -81,7 +81,7 @@ class ExactOverseer:
 
     @property
     def mdp(self) -> TabularMDP:
-        """Where."""
+        """The enumerated world in which it was solved."""
         return self.advantages.mdp
 
     @property

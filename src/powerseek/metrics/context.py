@@ -1,4 +1,4 @@
-"""What a metric sees: episodes of one policy in one world, and what is exactly known of both."""
+"""The context of a metric: episodes of one policy in one world, and exact facts of both."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class Context:
 
 
 def _are_of(episodes: Trajectories, world: World) -> bool:
-    """Whether they are of this setting; episodes that carry no parameters may be."""
+    """True if they are of this setting; episodes that carry no parameters may be."""
     params = dict(episodes.params)
     same = episodes.world == world.id and episodes.fact_names == world.fact_names
     return same and params in ({}, world.params._asdict())

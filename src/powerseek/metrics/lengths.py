@@ -1,4 +1,4 @@
-"""What an agent that can put off its shutdown does with that: useful, and neutral."""
+"""Usefulness and neutrality of an agent that can put off its shutdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the agent's doings cost those who live beside it."""
+"""Costs of the agent's doings to those who live beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an agent goes where POWER is."""
+"""Choices of an agent between next states of different POWER."""
 
 from __future__ import annotations
 

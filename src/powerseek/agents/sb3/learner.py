@@ -153,7 +153,7 @@ def gradient_steps(model: Any) -> int:
 
 
 def network_settings(settings: Settings) -> dict[str, Any]:
-    """What the library calls the network of complete `settings`."""
+    """The network of complete `settings`, in the library's words."""
     return {
         "net_arch": list(settings["net"]),
         "activation_fn": _ACTIVATIONS[settings["activation"]],

@@ -1,4 +1,4 @@
-"""What an agent leaves to others: their POWER under its policy, and what each action changes."""
+"""Effects on others: bystanders' POWER under an agent's policy, and what each action changes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ takes (a no-op), or a callable from the joint MDP to such probabilities."""
 
 @dataclass(frozen=True, eq=False)
 class Disempowerment:
-    """How an agent's policy changes a bystander's POWER.
+    """Change in a bystander's POWER under an agent's policy.
 
     Attributes:
         values: [S] POWER under the agent's policy - POWER under the no-op agent, -1 to 1 for
@@ -264,7 +264,7 @@ def _name(mdp: TabularMDP, state: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Stakes:
-    """What the agent's actions change about what bystanders can attain.
+    """Changes in bystanders' attainable utility, by action of the agent.
 
     Attributes:
         mdp: The agent's MDP.
@@ -320,7 +320,7 @@ class Stakes:
 
 @lru_cache(maxsize=4)
 def stakes(world: World, limit: int = DEFAULT_LIMIT) -> Stakes:
-    """What each of the agent's actions changes about its bystanders' chances (SCIENCE section 5).
+    """Change in bystanders' attainable utility by each of the agent's actions.
 
     With U_i(s, n) the greatest probability that bystander i succeeds within n more steps if the
     agent does nothing any more (backward induction under ``actor`` i, ``agent`` idle), an action

@@ -1,4 +1,4 @@
-"""What a policy meets and gathers on its way: exact expectations, forward in time."""
+"""Occupancies and totals under a policy: exact expectations, forward in time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WHOLE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class AcquisitionEvents:
-    """What a policy acquires, by kind.
+    """Acquisition of a policy, by kind.
 
     Attributes:
         names: Z components of the facts with role ``resource``.

@@ -1,4 +1,4 @@
-"""How much a policy prefers POWER, and how well limited agents can use it."""
+"""A policy's preference for POWER, and POWER of limited agents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOTHING = 1e-9
 
 @dataclass(frozen=True)
 class Seeking:
-    """What a policy does with POWER where it has a choice.
+    """A policy's choices between next states of different POWER.
 
     Attributes:
         score: 0 for the random policy, 1 for one that always goes where POWER is greatest,

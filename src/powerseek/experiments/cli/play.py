@@ -20,7 +20,7 @@ NARROWEST, WIDEST = 40, 100
 
 
 class Chosen(NamedTuple):
-    """What a line asks for: an action, to quit, or (neither) what is wrong with it."""
+    """The meaning of a typed line: an action, to quit, or (neither) what is wrong with it."""
 
     action: int = -1
     quit: bool = False

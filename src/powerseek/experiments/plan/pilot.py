@@ -173,7 +173,7 @@ def _arm(cell: Cell, folder: Path) -> Arm:
 
 
 def _reason(cell: Cell, folder: Path, arm: bool) -> str:
-    """Why a file of exact numbers holds none."""
+    """The reason that a file of exact numbers holds none."""
     config = cell.config
     for path in sorted((folder / layout.ORACLES).glob("*.npz")):
         with np.load(path, allow_pickle=False) as held:

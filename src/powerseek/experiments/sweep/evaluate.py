@@ -83,7 +83,7 @@ def measure_each(
     greedy: bool = False,
     names: Iterable[str] | None = None,
 ) -> list[list[Measurement]]:
-    """What `Judge.measure` gives for each, number for number.
+    """Measure each, number for number as `Evaluator.measure` does.
 
     Args:
         asked: What is measured.
@@ -150,7 +150,7 @@ def _in_the_probe(
 def rows_each(
     asked: Sequence[Asked], episodes: int, abouts: Sequence[Mapping[str, Any]]
 ) -> list[list[dict[str, Any]]]:
-    """What `Judge.rows` gives for each.
+    """The rows of each, as `Evaluator.rows` gives them.
 
     Args:
         asked: What is measured.

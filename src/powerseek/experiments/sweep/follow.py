@@ -67,11 +67,11 @@ class EvalCallback:
         return [callback.error is None for callback, _ in news]
 
     def due(self, timesteps: int) -> bool:
-        """Whether it is time to evaluate."""
+        """True if it is time to evaluate."""
         return timesteps >= self._next
 
     def asked(self, progress: Progress) -> Asked:
-        """What the next evaluation measures."""
+        """The next evaluation."""
         return Asked(self.judge, progress.policy, (CURVE, self._count + 1))
 
     def crossed(self, values: Mapping[str, float]) -> list[float]:
@@ -117,7 +117,7 @@ class EvalCallback:
 def tried(
     work: Callable[[Sequence[Given]], Sequence[Made]], given: Sequence[Given]
 ) -> list[Made | Exception]:
-    """What `work` makes of each, all together; one by one where that fails, to see whose fault.
+    """Work on all together; one by one where that fails, to see whose fault it is.
 
     Raises:
         StoreError: Nobody's fault, and more of it would come.

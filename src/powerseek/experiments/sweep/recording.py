@@ -91,7 +91,7 @@ def record(policy: Policy, task: Task, seed: int) -> dict[str, Any]:
 
 
 def _course(world: World, episodes: Trajectories, i: int, steps: list[int]) -> dict[str, Any]:
-    """What was done and what held at the given steps of episode i."""
+    """Actions and facts at the given steps of episode i."""
     facts = episodes.facts[i]
     acquired = None
     if world.role("resource"):
@@ -126,7 +126,7 @@ def _ends(
 
 
 def _known(find: Callable[..., Any], *about: Any) -> Any:
-    """What `find` finds; None where the world refuses, as with too many branches to walk."""
+    """Call `find`; None where the world refuses, as with too many branches to walk."""
     try:
         return find(*about)
     except (PowerseekError, MemoryError):
@@ -162,7 +162,7 @@ def _capped(world: World, episodes: Trajectories, seed: int) -> list[Records]:
 
 
 def _drawing(world: World) -> Callable[[Any], Picture]:
-    """How a record of `world` is drawn: its own picture, else its map, else its fields."""
+    """Drawer of records of `world`: its own picture, else its map, else its fields."""
     tiles = world.tiles(world.params)
     own = type(world).render is not World.render
 
@@ -181,7 +181,7 @@ def _drawing(world: World) -> Callable[[Any], Picture]:
 
 
 def _standing(world: World, tiles: Sequence[Sequence[str]], record: Any) -> str:
-    """What the one thing that moves hides; nothing where several do."""
+    """The tile that the one thing that moves hides; nothing where several do."""
     places = world.places(world.params, np.array([record], world.dtype)) if tiles else {}
     if len(places) != 1:
         return ""
@@ -235,7 +235,7 @@ def _things(names: Iterable[str]) -> list[str]:
 
 
 def _legend(world: World) -> str:
-    """What the letters mean."""
+    """Meanings of the letters."""
     tiles = world.tiles(world.params)
     if type(world).render is not World.render or not tiles:
         return world.legend

@@ -178,7 +178,7 @@ def run_trial(trial: Trial, out: Path, **how: Any) -> pd.DataFrame:
 
 
 def _outcomes(runs: Sequence[_TrialRun]) -> Iterator[pd.DataFrame | Exception]:
-    """What comes of each."""
+    """The rows of each trial, or what it failed of."""
     trained = _trained(runs)
     sound = [i for i, agent in enumerate(trained) if isinstance(agent, TrainedAgent)]
     ends = dict(zip(sound, tried(_ends, [(runs[i], trained[i]) for i in sound]), strict=True))
@@ -209,7 +209,7 @@ def _trained(runs: Sequence[_TrialRun]) -> list[Any]:
 
 
 def _ends(trained: Sequence[tuple[_TrialRun, TrainedAgent]]) -> list[Rows]:
-    """What each is at the end of its training."""
+    """The rows of each at the end of its training."""
     if not trained:
         return []
     return rows_each(
@@ -249,7 +249,7 @@ def keep_model(trained: TrainedAgent, task: Task, path: Path) -> Path | None:
 
 
 def trial_of_card(card: Mapping[str, Any], task: Task, seed: int, episodes: int) -> Trial:
-    """What a kept model was trained on, moved into the world of `task`."""
+    """The trial that a kept model was trained by, moved into the world of `task`."""
     cell = Cell(
         world=task.world.id,
         version=task.world.version,

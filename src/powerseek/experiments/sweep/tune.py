@@ -173,7 +173,7 @@ class Watch(_Here, tune.Callback):
             self._warn(COHORT_DIED.format(len(running)))
 
     def _left(self, trial: Any) -> Cohorts:
-        """What a Tune trial has not finished, the cohort that is running first."""
+        """Trials that a Tune trial has not finished, the cohort that is running first."""
         left = ([i for i in cohort if i not in self.finished] for cohort in trial.config["cohorts"])
         return [cohort for cohort in left if cohort]
 
@@ -253,7 +253,7 @@ def sweep(
 
 
 def _batches(todo: Cohorts, deaths: Mapping[int, int]) -> list[Cohorts]:
-    """What each Tune trial runs; whatever a worker died of runs alone, and last."""
+    """The cohorts of each Tune trial; whatever a worker died of runs alone, and last."""
     risky = [cohort for cohort in todo if any(deaths.get(index) for index in cohort)]
     rest = sorted(cohort for cohort in todo if cohort not in risky)
     size = max(1, -(-len(rest) // TUNE_TRIALS))
