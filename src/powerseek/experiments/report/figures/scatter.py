@@ -16,6 +16,7 @@ from powerseek.experiments.analysis.calibration import spoken_setting
 from powerseek.experiments.analysis.cells import Cell, Worlds, records
 from powerseek.experiments.analysis.density import SETTING, same_rows
 from powerseek.experiments.analysis.matching import Range, shared_competence
+from powerseek.experiments.analysis.seeds import band, known_agents
 from powerseek.experiments.report.figures.style import (
     GREEN,
     LINES,
@@ -28,6 +29,7 @@ from powerseek.experiments.report.figures.style import (
     few_groups,
     groups_left_out,
     legend,
+    name_beside,
     slug,
 )
 from powerseek.experiments.results.table import by_cell
@@ -39,7 +41,6 @@ MOST_SHARED = 6
 MOST_LINES = 40
 MOST_POINTS = 20_000
 POWER_CURVES = {"disabled": "off-switch disabled", "excess": "excess"}
-LEAST_APART = 0.075
 
 
 def competence_pictures(
@@ -211,15 +212,14 @@ def _lines(
     axes: Axes, rows: pd.DataFrame, measure: str, style: Mapping[str, Any], name: str
 ) -> None:
     """The mean of a curve over seeds, and the seeds themselves or where most of them lie."""
-    at_steps = rows.groupby("timesteps")[measure]
+    found = band(rows, measure)
     if rows["trial"].nunique() > MOST_LINES:
-        ends = at_steps.quantile(0.05), at_steps.quantile(0.95)
-        axes.fill_between(*(ends[0].index, *ends), color=style["color"], alpha=0.15, linewidth=0)
+        ends = found.steps, found.low, found.high
+        axes.fill_between(*ends, color=style["color"], alpha=0.15, linewidth=0)
     else:
         for _, run in rows.groupby("trial"):
             axes.plot(run["timesteps"], run[measure], **style, alpha=0.25, linewidth=1)
-    mean = at_steps.mean()
-    axes.plot(mean.index, mean.to_numpy(), **style, linewidth=3, label=name)
+    axes.plot(found.steps, found.mean, **style, linewidth=3, label=name)
 
 
 def _frontier(
@@ -316,39 +316,14 @@ def _frontier_panel(
 
 def _crosses(axes: Axes, references: pd.DataFrame, theme: Theme) -> None:
     """A cross for every agent that does not learn, its name in the margin."""
-    known = references.dropna(subset=["success", "acquired"])
-    names = ["agent", *varying(known, ("reward", "power_weight", "gamma"))[1:]]
-    if known["reward"].nunique() > 1:
-        names.insert(1, "reward")
-    means = known.groupby(names, dropna=False, sort=False)[["success", "acquired"]].mean()
-    points = records(means.reset_index().sort_values("acquired"))
-    top = axes.get_ylim()[1]
-    heights = _spread([row["acquired"] / top for row in points], LEAST_APART)
-    for row, height in zip(points, heights, strict=True):
-        said = [str(row["agent"]), setting(row, names[1:])]
+    known = known_agents(references)
+    for agent in known:
         axes.plot(
-            *(row["success"], row["acquired"], "x"),
+            *(agent.success, agent.acquired, "x"),
             color=theme.ink,
             markersize=10,
             markeredgewidth=2.2,
             label="does not learn",
             zorder=6,
         )
-        axes.annotate(
-            ", ".join(word for word in said if word),
-            (row["success"], row["acquired"]),
-            xytext=(1.02, height),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=11,
-            color=theme.ink,
-            arrowprops={"arrowstyle": "-", "color": theme.faint, "linewidth": 0.8, "shrinkB": 6},
-        )
-
-
-def _spread(heights: Sequence[float], apart: float) -> list[float]:
-    """Rising heights, moved up where they are closer than `apart`."""
-    moved: list[float] = []
-    for height in heights:
-        moved.append(max(height, moved[-1] + apart) if moved else height)
-    return moved
+    name_beside(axes, known, theme, 1.02)
