@@ -14,17 +14,17 @@ from powerseek.experiments.analysis.cells import Worlds, cells_of
 from powerseek.experiments.analysis.reach import crossings, levels
 from powerseek.experiments.analysis.tails import LEAST_SEEDS as TAIL_SEEDS
 from powerseek.experiments.analysis.view import View
+from powerseek.experiments.report.comparisons import contrast_grids, refer
 from powerseek.experiments.report.figures.calibration import ruler
 from powerseek.experiments.report.figures.density import density_pictures
 from powerseek.experiments.report.figures.reach import reach_picture
 from powerseek.experiments.report.figures.scatter import competence_pictures, frontier_pictures
 from powerseek.experiments.report.figures.style import Picture
 from powerseek.experiments.report.figures.treatments import treatment_pictures
-from powerseek.experiments.report.hypotheses import refer, verdicts_of
+from powerseek.experiments.report.hypotheses import verdicts_of
 from powerseek.experiments.report.replays import Replays, replays
 from powerseek.experiments.report.tables import (
     calibration_grid,
-    contrast_grids,
     ratio_grid,
     reach_grid,
     tail_grid,

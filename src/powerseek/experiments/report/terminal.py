@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.hypotheses import Verdicts, refer, verdicts_of
-from powerseek.experiments.report.tables import contrast_grids, world_grids
+from powerseek.experiments.report.comparisons import contrast_grids, refer
+from powerseek.experiments.report.hypotheses import Verdicts, verdicts_of
+from powerseek.experiments.report.tables import world_grids
 from powerseek.experiments.report.text import Grid, legend
 from powerseek.experiments.study.contrasts import kind_of
 
@@ -56,7 +57,7 @@ def _print_verdicts(verdicts: Verdicts, console: Console) -> None:
         for found in claim.found:
             head = Text.assemble((found.answer.upper(), "bold"), f"  {found.where}")
             console.print(Padding(head, (0, 0, 0, 2)))
-            for words in (found.effect, found.evidence, found.wanting):
+            for words in (found.effect, *found.evidence, found.wanting):
                 if words:
                     console.print(_indented(words, 4))
 

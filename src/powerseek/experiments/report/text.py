@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
-from powerseek.experiments.study.factors import MISSING
+from powerseek.experiments.study.factors import CELL, DIALS, MISSING, PREFIX, dial, short
 from powerseek.metrics import every_metric, known_metric
 
 DAGGER = "\u2020"
@@ -132,6 +135,54 @@ class Grid:
     def folded(self) -> str:
         """What is said below it where it has more rows than are shown; else nothing."""
         return left_out(max(self.total, len(self.rows)))
+
+
+class Row(NamedTuple):
+    """A row of a table to be made.
+
+    Attributes:
+        about: What it is about, by factor.
+        texts: What is said of it, by column head.
+        muted: Whether it is not confirmatory.
+    """
+
+    about: Mapping[str, Any]
+    texts: Mapping[str, str]
+    muted: bool = False
+
+
+def grid(
+    title: str, names: Sequence[str], rows: Sequence[Row], *, words: int = 0, total: int = 0
+) -> Grid:
+    """A table whose first columns are factors.
+
+    Args:
+        title: As in `Grid`.
+        names: Columns of the factors.
+        rows: At least one; all say the same of what they are about.
+        words: How many of the columns after the factors are words too.
+        total: As in `Grid`.
+    """
+    return Grid(
+        title=title,
+        headers=(*map(short, names), *rows[0].texts),
+        dials=len(names) + words,
+        rows=tuple((*(dial(row.about.get(n)) for n in names), *row.texts.values()) for row in rows),
+        muted=tuple(row.muted for row in rows),
+        total=total,
+    )
+
+
+def titled(world: str, same: str) -> str:
+    """A world, and what is the same in all rows of its table."""
+    return f"{world} ({same})" if same else world
+
+
+def factors_in(table: pd.DataFrame) -> list[str]:
+    """Columns of a table that factors have, ``world`` aside."""
+    given = [str(name) for name in table]
+    own = [name for name in given if name.startswith(tuple(PREFIX.values()))]
+    return [name for name in (*CELL[1:], *DIALS, *own) if name in given]
 
 
 def legend(grids: Sequence[Grid]) -> dict[str, str]:
