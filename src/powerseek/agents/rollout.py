@@ -13,7 +13,7 @@ from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.vec import loop_views
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
-from powerseek.exact.overseer import overseen
+from powerseek.exact.overseer import with_overseer
 from powerseek.types import Floats, Ints, Policy, Situation, Trajectories
 
 BATCH = 1024
@@ -32,9 +32,9 @@ def _loop(function: Loop) -> Loop:
     return cast(Loop, compiled)
 
 
-def calmed(task: Task) -> Task:
+def without_interruption(task: Task) -> Task:
     """The same task with interruption switched off: where competence is measured."""
-    return replace(task, world=task.world.calmed())
+    return replace(task, world=task.world.without_interruption())
 
 
 def probed(task: Task) -> Task:
@@ -60,8 +60,8 @@ def rollout(
 
     Args:
         policy: What acts.
-        task: In what, and what is paid; `calmed` for competence. An arm that needs an overseer
-            and has none, or the exact one of another world, gets the exact one of this world.
+        task: In what, and what is paid; `without_interruption` for competence. A reward that
+            needs an overseer and has none, or the exact one of another world, gets this world's.
         episodes: How many, >= 1.
         seed: Seed of the world's chance and of the policy's draws, >= 0.
         greedy: Take the likeliest action (the first of them) instead of drawing one.
@@ -108,7 +108,7 @@ def rollouts(
     for name, given in (("tasks", tasks), ("seeds", seeds), ("greedy", flags)):
         if len(given) != len(policies):
             raise InvalidInput(name, len(given), f"{len(policies)} of them: one for each policy")
-    met = [overseen(task) for task in tasks]
+    met = [with_overseer(task) for task in tasks]
     n = min(episodes, batch)
     found: dict[int, Trajectories] = {}
     for group in _groups(met, max(1, COPIES // n)):

@@ -252,7 +252,7 @@ def test_what_breaks_about_one_trial_costs_the_others_nothing(
         monkeypatch.setattr(module, name, broken)
 
     def judged(asked: Any, *_: Any) -> bool:
-        return any(one.judge.arm is arm for one in asked)
+        return any(one.evaluator.arm is arm for one in asked)
 
     from powerseek.experiments.sweep.oracles import optimum_of
 
