@@ -134,7 +134,7 @@ def _told(world: World, facts: Floats, *, flows: bool) -> str:
 
 
 def _last(world: World, before: Any, action: int, facts: Floats) -> Any:
-    """The state in which an episode ended, None if that is not known: environments show the next one."""
+    """The state in which an episode ended, None if not known: environments show the next."""
     try:
         edges = expand(world, before)
     except (PowerseekError, MemoryError):
