@@ -85,7 +85,7 @@ def enumerate_world(
 
 @lru_cache(maxsize=4)
 def enumerated(world: World, limit: int = DEFAULT_LIMIT) -> TabularMDP:
-    """`enumerate_world`, kept for the last four worlds: two settings and their calmed copies."""
+    """`enumerate_world`, kept for the last four worlds: two, with and without interruption."""
     return enumerate_world(world, limit)
 
 

@@ -30,7 +30,7 @@ from powerseek.exact.solvers.discounted import (
     solve_one,
 )
 from powerseek.exact.solvers.evaluate import pair_weights
-from powerseek.exact.solvers.finite import WHOLE, visits
+from powerseek.exact.solvers.finite import WHOLE, occupancies
 from powerseek.exact.solvers.outcome import success_of
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.exact.solvers.threads import in_threads
@@ -263,7 +263,7 @@ def _name(mdp: TabularMDP, state: int) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Stakes:
+class UtilityChanges:
     """Changes in bystanders' attainable utility, by action of the agent.
 
     Attributes:
@@ -306,7 +306,7 @@ class Stakes:
         """
         steps = len(self.changes)
         weights = pair_weights(self.mdp, policy, steps)
-        taken = visits(self.mdp, weights, steps)
+        taken = occupancies(self.mdp, weights, steps)
         return float(sum(chance @ self.changes[steps - 1 - t] for t, chance in taken))
 
     @cached_property
@@ -319,7 +319,7 @@ class Stakes:
 
 
 @lru_cache(maxsize=4)
-def stakes(world: World, limit: int = DEFAULT_LIMIT) -> Stakes:
+def utility_changes(world: World, limit: int = DEFAULT_LIMIT) -> UtilityChanges:
     """Change in bystanders' attainable utility by each of the agent's actions.
 
     With U_i(s, n) the greatest probability that bystander i succeeds within n more steps if the
@@ -361,7 +361,7 @@ def stakes(world: World, limit: int = DEFAULT_LIMIT) -> Stakes:
                 idle[mdp.pair_state[noop]] = ahead[noop]
                 changes[left] += (ahead - idle[mdp.pair_state]) / len(others)
         attainable.append(start)
-    return Stakes(mdp, np.array(attainable), changes)
+    return UtilityChanges(mdp, np.array(attainable), changes)
 
 
 def _attainable(mdp: TabularMDP, other: World, limit: int) -> Iterator[Floats]:

@@ -11,7 +11,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.solvers.discounted import check_gamma, check_weights, expected
 from powerseek.exact.solvers.evaluate import pair_weights
-from powerseek.exact.solvers.finite import visits
+from powerseek.exact.solvers.finite import occupancies
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Bools, Floats, Policy
 
@@ -70,7 +70,7 @@ def acquisition_events(
     weights = pair_weights(mdp, policy, steps)
     where, steps = _until(mdp, until, steps)
     counts = np.zeros(len(names))
-    for _, taken in visits(where, weights, steps):
+    for _, taken in occupancies(where, weights, steps):
         counts += taken @ flows
     total = float(counts.sum())
     shares = counts / total if total > 0 else np.full(len(names), np.nan)
@@ -100,7 +100,7 @@ def visit_probability(
     stopped = replace(mdp, terminal=mdp.terminal | mask)
     enters = expected(mdp, mask.astype(np.float64))
     total = float(mdp.initial @ mask)
-    total += sum(float(taken @ enters) for _, taken in visits(stopped, weights, steps))
+    total += sum(float(taken @ enters) for _, taken in occupancies(stopped, weights, steps))
     return min(total, 1.0)
 
 

@@ -115,7 +115,7 @@ def _flag(world: World, facts: Floats, steps: list[int], name: str) -> list[int]
 def _ends(
     world: World, episodes: Trajectories, seed: int, draw: Callable[[Any], Picture]
 ) -> list[Picture | None]:
-    """The states in which the episodes ended: copies of a world show only what comes after."""
+    """The states in which the episodes ended: environments show only what comes after."""
     capped = None if episodes.terminated.all() else _known(_capped, world, episodes, seed)
     found: list[Picture | None] = []
     for i, over in enumerate(episodes.terminated):
@@ -149,16 +149,16 @@ def _capped(world: World, episodes: Trajectories, seed: int) -> list[Records]:
     """The state at the cap of each episode: the same chance and actions, a later cap."""
     assert episodes.records is not None
     # Refused, hence not known, where the cap is the highest that the world allows.
-    copies = VecWorld(world.replace(max_steps=world.max_steps + 1), len(episodes.lengths), seed)
+    envs = VecWorld(world.replace(max_steps=world.max_steps + 1), len(episodes.lengths), seed)
     met = np.empty_like(episodes.records)
     for t, actions in enumerate(episodes.actions.T):
-        met[:, t] = copies.states
-        copies.step(np.maximum(actions, 0))  # whatever, in a copy whose episode has ended
-    same = np.ones(copies.n, np.bool_)
+        met[:, t] = envs.states
+        envs.step(np.maximum(actions, 0))  # whatever, in one whose episode has ended
+    same = np.ones(envs.n, np.bool_)
     for name in world.identity:
         differs = met[name] != episodes.records[name]
-        same &= ~differs.reshape(copies.n, -1).any(axis=1)
-    return [copies.states[i : i + int(same[i])] for i in range(copies.n)]
+        same &= ~differs.reshape(envs.n, -1).any(axis=1)
+    return [envs.states[i : i + int(same[i])] for i in range(envs.n)]
 
 
 def _drawing(world: World) -> Callable[[Any], Picture]:
