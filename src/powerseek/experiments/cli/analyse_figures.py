@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from powerseek.experiments.cli.analyse import ARM_GAMMA, Analysis
 from powerseek.experiments.cli.analyse_files import write
@@ -294,7 +294,7 @@ def _frontier(analysis: Analysis, title: str, theme: Theme) -> Figure:
     axes.set_ylim(0, 1.05 * max(greatest.max(), 1e-9))
     for point in marked:
         _mark(axes, point)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    axes.xaxis.set_major_formatter("{x:.0%}")
     axes.set_xlabel("share of episodes that succeed")
     axes.set_ylabel("acquired per episode (units)")
     name_beside(axes, [(p.label, p.success, p.value) for p in marked], theme, 1.07)

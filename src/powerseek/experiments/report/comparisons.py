@@ -109,6 +109,6 @@ def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
 def _key(
     kind: str, measure: str, a: object, b: object, setting: Mapping[str, object]
 ) -> tuple[object, ...]:
-    """What tells a comparison from all others; what has no value here tells nothing."""
+    """Key that tells a comparison from all others; factors without a value here are left out."""
     known = ((name, dial(value)) for name, value in setting.items())
     return kind, measure, dial(a), dial(b), frozenset(pair for pair in known if pair[1] != MISSING)

@@ -76,7 +76,7 @@ class ClaimText:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """All that a study says of its hypotheses.
+    """A study's hypotheses and what came of them.
 
     Attributes:
         registered: When and as what they were registered, in words; empty without hypotheses.
@@ -92,7 +92,7 @@ class Verdicts:
 
 
 def verdicts_of(view: View) -> Verdicts:
-    """What a study's hypotheses come to; nothing where it names none, or has no folder."""
+    """Read a study's verdicts; none where it names no hypothesis, or has no folder."""
     try:
         known, found = view.registration, view.findings
     except InvalidInput as error:
@@ -173,7 +173,7 @@ def _claimed(said: Hypothesis, unit: str) -> str:
 
 
 def _shift(said: Hypothesis) -> str:
-    """By how much the second arm is moved, where a - b is held against another line than 0."""
+    """Distance that the claim sets between the arms, where it is another than 0, in words."""
     if not said.line:
         return ""
     if (said.direction, said.line > 0) in (("larger", True), ("smaller", False)):
@@ -182,7 +182,7 @@ def _shift(said: Hypothesis) -> str:
 
 
 def _compared(said: Hypothesis) -> tuple[str, str, str]:
-    """What a hypothesis is about and where, in words: in two arms, or in one, the other empty."""
+    """Subject of a hypothesis and its two arms, in words; the second empty where it has one."""
     measure, contrast = title_of(said.compared), said.contrast
     match contrast.name:
         case "level":
@@ -206,12 +206,12 @@ def _compared(said: Hypothesis) -> tuple[str, str, str]:
 
 
 def _sides(said: Hypothesis) -> tuple[str, str]:
-    """On which side of its line a threshold begins, and to which it crosses."""
+    """Sides of its line on which a threshold begins and ends."""
     return ("below", "above") if said.direction == "larger" else ("above", "below")
 
 
 def _about(said: Hypothesis) -> str:
-    """What else a hypothesis names: one configuration, an agent, a checkpoint."""
+    """Scope of a hypothesis: the configuration, agent and checkpoint that it names."""
     parts = [f"{name} {dial(value)}" for name, value in said.params.items()]
     parts += [said.agent] if said.agent else []
     told = f" ({', '.join(parts)})" if parts else ""
@@ -245,7 +245,7 @@ def _finding(one: Finding) -> FindingText:
 
 
 def _value(one: Finding) -> str:
-    """What was measured, with its interval and unit."""
+    """Effect, with its interval and unit."""
     effect, line = one.comparison.effect, one.claim.hypothesis.held_against
     if not effect.n:
         return MISSING
@@ -269,7 +269,7 @@ def _arms(one: Finding) -> str:
 
 
 def _crossed(one: Finding, crossing: Crossing) -> str:
-    """Up to which level one side of the line is shown, and from which on the other."""
+    """Levels up to which one side of the line is shown, and from which on the other."""
     said, column = one.claim.hypothesis, one.columns[0]
     near, far = _sides(said)
     before, after = f"not shown {near} {{line}} at the least {{name}}", f"nowhere shown {far} it"
@@ -290,7 +290,7 @@ def _with_unit(text: str, unit: str) -> str:
 
 
 def _evidence(one: Finding, more: Sequence[str] = ()) -> str:
-    """What a comparison rests on: seeds, how many learnt, tests; `more` before Lee's bounds."""
+    """Evidence of a comparison: seeds, how many learnt, tests; `more` before Lee's bounds."""
     comparison = one.comparison
     if comparison.exact:
         return "exact: computed, the same for every seed, so there is nothing to test"
@@ -315,7 +315,7 @@ def _evidence(one: Finding, more: Sequence[str] = ()) -> str:
 
 
 def _adjusted(one: Finding) -> list[str]:
-    """For how many tests p is adjusted, where there are several."""
+    """Number of tests that p is adjusted for, where there are several."""
     method = "Holm" if one.claim.confirmatory else "Benjamini-Hochberg"
     return [f"p adjusted for {one.together} tests ({method})"] if one.together > 1 else []
 
@@ -329,7 +329,7 @@ def _unfinished(one: Finding) -> list[str]:
 
 
 def _selected(one: Finding) -> list[str]:
-    """What the seeds that learnt in one arm only could make of the effect (Lee's bounds)."""
+    """Effects that the seeds which learnt in one arm only allow (Lee's bounds)."""
     if one.bounds is None:
         return []
     line, bounds = one.claim.hypothesis.line, one.bounds

@@ -79,7 +79,7 @@ class Replay:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the page's script reads: each picture once, and per moment picture and lines."""
+        """Data of the page's script: each picture once, and per moment picture and lines."""
         positions: dict[Picture, int] = {}
         frames = [
             (positions.setdefault(frame.shown, len(positions)), "\n".join(frame.lines))
@@ -106,7 +106,7 @@ class Pair:
 
     @property
     def legend(self) -> str:
-        """What the letters of the boards mean; empty where none was kept."""
+        """Meanings of the letters of the boards; empty where none was kept."""
         return next((agent.legend for agent in self.agents if agent.legend), "")
 
 
@@ -152,7 +152,7 @@ def _agents(found: Extremes, folder: Path) -> tuple[Replay, ...]:
 
 
 def _among(found: Extremes) -> str:
-    """Among whom the extremes were chosen, in words."""
+    """Agents among whom the extremes were chosen, in words."""
     held, measure = found.among, found.measure
     left_out = [LEFT_OUT[who] for who in found.left_out]
     count = len(held)
@@ -187,7 +187,7 @@ def _replay(own: pd.Series[Any], dials: pd.DataFrame, title: str, folder: Path) 
 
 
 def _treatment(about: Mapping[str, Any], dials: pd.DataFrame) -> str:
-    """What an agent was trained on; what rarely differs is said only where it does."""
+    """Treatment of an agent in words; what rarely differs is said only where it does."""
     own = [str(name) for name in dials if str(name).startswith(tuple(PREFIX.values()))]
     rare = [n for n in (*DIALS, *own) if n not in (*_TREATMENT, "version")]
     names = [*_TREATMENT, *(n for n in rare if dials[n].nunique(dropna=False) > 1)]
@@ -235,7 +235,7 @@ def _frames(held: Mapping[str, Any], episode: Mapping[str, Any]) -> tuple[Frame,
 def _lines(
     names: Sequence[str], episode: Mapping[str, Any], steps: Sequence[int], i: int
 ) -> list[str]:
-    """What there is to say at the i-th kept step: as many lines at every step."""
+    """Lines that tell of the i-th kept step: as many at every step."""
     last = len(steps) - 1
     gap = i > 0 and steps[i] - steps[i - 1] > 1
     lines = [f"Step {steps[i]} of {steps[last]}: {_action(names, episode, i)}"]

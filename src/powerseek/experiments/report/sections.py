@@ -1,4 +1,4 @@
-"""What a study's report says, in order; the page and the summary only differ in its form."""
+"""Contents of a study's report, in order; the page and the summary only differ in form."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Section:
 
 
 def sections(view: View) -> list[Section]:
-    """All of a study's report but its verdicts; sections without anything to show are left out."""
+    """Make all of a study's report but its verdicts; sections with nothing to show are left out."""
     if view.results.empty:
         return [Section("What each treatment led to", (Words("No trial has finished yet."),))]
     worlds = cells_of(view)

@@ -184,7 +184,7 @@ def ratio_grid(
     steps: pd.DataFrame,
     level: float,
 ) -> Grid | None:
-    """How many times the dense arm's budget each sparse arm needs, at each horizon; None of none.
+    """Budgets of the sparse arms as multiples of the dense arm's, by horizon; None of none.
 
     Args:
         world: The world.

@@ -22,7 +22,7 @@ HEADS = {
     "steps": "longest episode allowed",
     "budget": "environment steps of training",
 }
-"""What heads of columns mean that are no metric's, the factors; then what counts seeds."""
+"""Meanings of heads of columns that are no metric's: factors, then counts of seeds."""
 COUNTS = {
     "n": "training runs (seeds) finished",
     "cens": "of these, runs that never learnt the task: left out of the power columns",
@@ -35,7 +35,7 @@ COUNTS = {
     "power columns show the runs that did not learn",
 }
 INTERVAL = " [95 %]"
-"""What the head of a column ends in that shows intervals."""
+"""End of a column's head that shows intervals."""
 
 
 MOST_ROWS = 60
@@ -55,7 +55,7 @@ def title_of(measure: str) -> str:
 
 
 def meanings() -> dict[str, str]:
-    """What every head of a column and every mark means, in the order of the columns."""
+    """Meanings of every head of a column and every mark, in the order of the columns."""
     metrics = sorted(every_metric(), key=lambda metric: metric.column or 99)
     told = {f"{metric.head}{end}": metric.meaning for metric in metrics for end in ("", INTERVAL)}
     return {**HEADS, **told, **COUNTS}
@@ -84,7 +84,7 @@ def ranged(value: float, low: float, high: float) -> str:
 
 
 def left_out(rows: int, what: str = "rows") -> str:
-    """What is said where a table or picture has more rows than are shown; else nothing."""
+    """Words for a table or picture that has more rows than are shown; else none."""
     if rows <= MOST_ROWS:
         return ""
     return (
@@ -133,7 +133,7 @@ class Grid:
 
     @property
     def folded(self) -> str:
-        """What is said below it where it has more rows than are shown; else nothing."""
+        """Words below it where it has more rows than are shown; else none."""
         return left_out(max(self.total, len(self.rows)))
 
 

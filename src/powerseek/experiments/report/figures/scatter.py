@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from powerseek.experiments.analysis.calibration import spoken_setting
 from powerseek.experiments.analysis.cells import Cell, Worlds, records
@@ -28,8 +28,10 @@ from powerseek.experiments.report.figures.style import (
     crowded,
     few_groups,
     groups_left_out,
+    in_thousands,
     legend,
     name_beside,
+    not_drawn,
     slug,
 )
 from powerseek.experiments.results.table import by_cell
@@ -139,7 +141,7 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
 
 
 def _shared_words(found: Mapping[str, Range | None]) -> str:
-    """Where the rewards share a range of competence, setting by setting."""
+    """Ranges of competence that the rewards share, setting by setting, in words."""
     apart = [where for where, range in found.items() if range is None]
     said = []
     if len(apart) < len(found):
@@ -179,7 +181,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
 
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, 1.2 + 3.6 * len(shown)), layout="constrained")
-        panels = np.atleast_1d(np.asarray(figure.subplots(len(shown), 1, sharex=True), object))
+        panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for axes, measure in zip(panels, shown, strict=True):
             for i, (name, rows) in enumerate(groups.items()):
                 colour, line = WHEEL[i % len(WHEEL)], LINES[i % len(LINES)]
@@ -190,7 +192,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         panels[0].axhline(LEAST_REACH, color=theme.faint, linewidth=1)
         axes = panels[-1]
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: f"{steps / 1000:g}k"))
+        axes.xaxis.set_major_formatter(in_thousands)
         axes.set_xlabel("environment steps of training")
         legend(figure)
         return figure
@@ -237,7 +239,6 @@ def _frontier(
     with_agents = [
         (same, lines) for same, lines in by_cell(frontiers, keys) if len(same_rows(known, same))
     ]
-    left_out = len(with_agents) - MOST_PANELS
     panels = []
     for same, lines in with_agents[:MOST_PANELS]:
         here = {name: same_rows(seeds, same) for name, seeds in groups.items()}
@@ -256,7 +257,7 @@ def _frontier(
 
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, 1.0 + 3.9 * len(panels)), layout="constrained")
-        rows = np.atleast_1d(np.asarray(figure.subplots(len(panels), 1, sharex=True), dtype=object))
+        rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (label, lines, here, beside) in zip(rows, panels, strict=True):
             _frontier_panel(axes, lines, here, theme)
             _crosses(axes, beside, theme)
@@ -273,9 +274,7 @@ def _frontier(
     )
     if any(len(beside) for *_, beside in panels):
         caption += " Crosses are agents that do not learn, the mean over their seeds."
-    caption += groups_left_out(cells)
-    if left_out > 0:
-        caption += f" {left_out} more settings are not drawn."
+    caption += groups_left_out(cells) + not_drawn(len(with_agents) - MOST_PANELS)
     title = f"{world}: the need frontier and the agents"
     return Picture(f"frontier-{slug(world)}", title, caption, draw)
 

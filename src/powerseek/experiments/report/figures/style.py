@@ -1,4 +1,4 @@
-"""What all pictures share: themes, a PNG, and figures with one row a cell.
+"""Parts that all pictures share: themes, a PNG, and figures with one row a cell.
 
 Colours are those of Okabe and Ito; no difference is told by colour alone.
 """
@@ -201,9 +201,18 @@ def few_groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 
 def groups_left_out(cells: Sequence[Cell]) -> str:
-    """What a caption adds where not every group is drawn."""
-    more = len(by_reward(cells)) - MOST_GROUPS
-    return f" {more} more rewards are not drawn." if more > 0 else ""
+    """The end of a caption where not every group is drawn."""
+    return not_drawn(len(by_reward(cells)) - MOST_GROUPS, "rewards")
+
+
+def not_drawn(more: int, what: str = "settings") -> str:
+    """The end of a caption where so many more there are; empty where none are."""
+    return f" {more} more {what} are not drawn." if more > 0 else ""
+
+
+def in_thousands(steps: float, _: object) -> str:
+    """The label of a tick: ``50k``."""
+    return f"{steps / 1000:g}k"
 
 
 def name_beside(
@@ -242,7 +251,7 @@ def name_beside(
 
 
 def crowded(points: int) -> dict[str, Any]:
-    """How points are drawn, by their number: many are small, faint, and one image in an SVG."""
+    """The style of so many points: many are small, faint, and one image in an SVG."""
     if points <= MOST_DOTS:
         return {"markersize": 9, "alpha": 0.85}
     return {"markersize": 4, "alpha": 0.4, "rasterized": True, "markeredgewidth": 0}
