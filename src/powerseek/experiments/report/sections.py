@@ -77,7 +77,7 @@ def sections(view: View) -> list[Section]:
     beside = trials(view.references)
     made = (
         Section("What each treatment led to", _treatments(view, worlds, drawn)),
-        Section("Density and horizon", tuple(density_pictures(drawn, view, frontiers))),
+        Section("Density and other factors", tuple(density_pictures(drawn, view, frontiers))),
         Section("Comparisons", _comparisons(view)),
         Section("Power against competence", tuple(competence_pictures(drawn, view.keys, curves))),
         Section("The need frontier", tuple(frontier_pictures(drawn, frontiers, beside))),

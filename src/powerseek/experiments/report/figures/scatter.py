@@ -142,27 +142,25 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
 
 def _shared_words(found: Mapping[str, Range | None]) -> str:
     """Ranges of competence that the rewards share, setting by setting, in words."""
-    apart = [where for where, range in found.items() if range is None]
-    said = []
-    if len(apart) < len(found):
-        ranges = [
-            f"{range[0]:.3f} to {range[1]:.3f}" + (f" ({where})" if where else "")
-            for where, range in found.items()
-            if range is not None
-        ]
-        more = len(ranges) - MOST_SHARED
-        listed = "; ".join(ranges[:MOST_SHARED]) + (f"; {more} more" if more > 0 else "")
-        said.append(f"All rewards share a range of competence: {listed}.")
-    if apart:
-        more = len(apart) - MOST_SHARED
-        where = "; ".join(name for name in apart[:MOST_SHARED] if name)
-        where += f"; {more} more" if more > 0 else ""
+    ranges = [
+        f"{range[0]:.3f} to {range[1]:.3f}" + (f" ({where})" if where else "")
+        for where, range in found.items()
+        if range is not None
+    ]
+    apart = _listed([where for where, range in found.items() if range is None])
+    said = [f"All rewards share a range of competence: {_listed(ranges)}."] if ranges else []
+    if len(ranges) < len(found):
         said.append(
             "Not all rewards share a range of competence"
-            + (f" at {where}" if where else "")
+            + (f" at {apart}" if apart else "")
             + ": no comparison of all of them at matched competence is possible there."
         )
     return " ".join(said)
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = len(words) - MOST_SHARED
+    return "; ".join(words[:MOST_SHARED]) + (f"; {more} more" if more > 0 else "")
 
 
 def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Picture | None:
