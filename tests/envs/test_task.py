@@ -10,7 +10,7 @@ from worlds import Ladder, make, random_actions
 import powerseek
 from powerseek.envs.rewards.spec import ConfoundWarning
 from powerseek.envs.task import Task, VecTask
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, World, columns
 from powerseek.errors import InvalidInput
 
 WORLDS = ["ladder", *powerseek.list_worlds()]
@@ -59,8 +59,8 @@ class Wage(World):
 
     @staticmethod
     def measure(p, s, out):
-        out[1] = 1.0
-        out[3] = s.paid
+        out[F.success] = 1.0
+        out[F.own] = s.paid
 
     @staticmethod
     def minimalist(p, s):
@@ -69,6 +69,9 @@ class Wage(World):
     @staticmethod
     def hoarder(p, s):
         return 0
+
+
+F = columns(*Wage.facts)
 
 
 def play(task, n, steps, seed=0):

@@ -4,7 +4,7 @@ from powerseek.envs.checks.run import Finding, Report, assert_conforms, check_wo
 from powerseek.envs.engine.chance import flip, pick, rule, weighted
 from powerseek.envs.engine.expand import Expansion, describe, expand, initial_branches, script
 from powerseek.envs.engine.vec import VecWorld
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, World, columns
 from powerseek.errors import WorldError
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "WorldError",
     "assert_conforms",
     "check_world",
+    "columns",
     "describe",
     "expand",
     "flip",

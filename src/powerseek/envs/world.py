@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import namedtuple
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +20,7 @@ from powerseek.errors import InvalidInput, WorldError
 from powerseek.registry import worlds
 from powerseek.types import Ints, Records
 
-__all__ = ["Fact", "World", "WorldError", "rule"]
+__all__ = ["Fact", "World", "WorldError", "columns", "rule"]
 
 REQUIRED_FACTS = ("progress", "success", "over")
 _CLOCK = (("clock", "i8"), ("max_steps", "i8"))
@@ -57,6 +60,30 @@ class Fact:
         if not self.shape:
             return (self.name,)
         return tuple(f"{self.name}[{i}]" for i in range(self.size))
+
+
+def columns(*names: str | Fact) -> Any:
+    """Name the numbers of columns, for rules to write ``out[F.progress]``, never ``out[13]``.
+
+    Put it into a global of the module, ``F = columns(*Star.facts)``: there compiled rules take the
+    numbers for constants.
+
+    Args:
+        names: Facts, or names of features or of actions, in order. What cannot stand in an
+            identifier becomes ``_``: ``to the hub`` is ``to_the_hub``.
+
+    Returns:
+        A named tuple of integers; for a fact with a shape the first of its columns
+        (``out[F.held + i]``).
+
+    Raises:
+        ValueError: two names are one identifier, or one is none.
+    """
+    facts = [name if isinstance(name, Fact) else Fact(name) for name in names]
+    starts = accumulate((fact.size for fact in facts[:-1]), initial=0)
+    fields = [re.sub(r"\W+", "_", fact.name) for fact in facts]
+    make: Any = namedtuple  # mypy would want the fields as literals
+    return make("Columns", fields)(*starts)
 
 
 class World:

@@ -313,7 +313,7 @@ def test_the_graph_is_the_enumerated_world(name, params):
 
 def test_forbidden_edges_are_not_taken():
     graph = make_graph(broken.Barn(), 100, 10_000)
-    without = graph.action != broken.GATHER
+    without = graph.action != broken.A.gather
     assert graph.success(10)[-1, 0] > 0.9
     assert graph.success(10, without)[-1, 0] == 0.0
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import Ladder, make, random_actions, walk
+from worlds import A, F, Ladder, make, random_actions, walk
 
 import powerseek
 from powerseek.envs import VecWorld, WorldError, describe, expand, initial_branches, script
@@ -253,7 +253,7 @@ class NotANumber(Ladder):
 
     @staticmethod
     def measure(p, s, out):
-        out[0] = np.nan if s.height > 0 else 0.0
+        out[F.progress] = np.nan if s.height > 0 else 0.0
 
 
 class Stuck(Ladder):
@@ -261,7 +261,7 @@ class Stuck(Ladder):
 
     @staticmethod
     def legal(p, s, out):
-        out[0] = s.height == 0
+        out[A.climb] = s.height == 0
 
 
 def test_a_rule_that_raises_gives_one_message_naming_the_world():

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from known import known
 
 from powerseek.envs import VecWorld
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, World, columns
 from powerseek.envs.worlds.minichess.board import (
     BLACK,
     KINDS,
@@ -396,8 +396,11 @@ class _Game(World):
     @staticmethod
     def measure(p, s, out):
         result = outcome(p, s.board, s.side)
-        out[1] = 1.0 if result == MATED else 0.0
-        out[2] = 0.0 if result == PLAYING else 1.0
+        out[F.success] = 1.0 if result == MATED else 0.0
+        out[F.over] = 0.0 if result == PLAYING else 1.0
+
+
+F = columns(*_Game.facts)
 
 
 @numba.njit

@@ -16,7 +16,7 @@ from powerseek.agents import rollout, train
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.chance import flip
 from powerseek.envs.task import Task
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, World, columns
 from powerseek.experiments.results.recordings import recording_path
 from powerseek.experiments.results.store import StoreError
 from powerseek.experiments.study.checked import trials
@@ -168,11 +168,14 @@ class Coin(World):
 
     @staticmethod
     def measure(p, s, out):
-        out[2] = s.thrown
+        out[F.over] = s.thrown
 
     @staticmethod
     def render(params, record):
         return f"coin {record['coin']}"
+
+
+F = columns(*Coin.facts)
 
 
 @pytest.mark.slow  # the world is compiled for this test alone

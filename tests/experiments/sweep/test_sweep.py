@@ -161,17 +161,19 @@ class Line(World):
         out[0] = s.place / p.length
 
     def measure(p, s, out):
-        out[0] = s.place / p.length
-        out[1] = 1.0 if s.place >= p.length else 0.0
-        out[2] = out[1]
+        out[F.progress] = s.place / p.length
+        out[F.success] = out[F.over] = 1.0 if s.place >= p.length else 0.0
         if p.broken == 1 and s.place == 2:
-            out[0] = float("nan")
+            out[F.progress] = float("nan")
 
     def minimalist(p, s):
         return 0
 
     def hoarder(p, s):
         return 0
+
+
+F = columns(*Line.facts)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ NAMESPACE = "my"
 
 LONGEST = 20
 _PART = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_USED = {"Any", "ClassVar", "Fact", "NamedTuple", "World"}
+_USED = {"A", "Any", "ClassVar", "F", "Fact", "NamedTuple", "World", "X"}
 """What the written module calls other things."""
 
 FILES = {

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import pick, rule
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, World, columns
 from powerseek.envs.worlds.dropbox.tables import ACTIONS, make_tables, pushed, seen
 from powerseek.types import Ints, Records
 
@@ -173,26 +173,27 @@ class Dropbox(World):
     def observe(p: Any, s: Any, out: Any) -> None:
         """Two maps."""
         out[s.at] = 1.0
+        boxes = out[p.cells :]
         for i in range(BOXES):
             if s.boxes[i] < p.cells:
-                out[p.cells + s.boxes[i]] = 1.0
+                boxes[s.boxes[i]] = 1.0
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
-        """Facts, in the order of `facts`."""
+        """Facts."""
         low = s.boxes[0]
         high = s.boxes[1]
         over = sees(p.hole, p.cells, low, high)
-        out[0] = 1.0 if s.delivered > 0 else p.progress[s.at, low, high]
-        out[1] = 1.0 if s.delivered > 0 else 0.0
-        out[2] = 1.0 if over else 0.0
-        out[3] = s.box
-        out[4] = s.extra
-        out[5] = 1.0 if s.delivered == BOXES or (s.delivered > 0 and not over) else 0.0
-        out[6] = s.delivered
-        out[7] = 1.0 if p.hole < low < p.cells or p.hole < high < p.cells else 0.0
-        out[8] = s.own
-        out[9] = s.meant
+        out[F.progress] = 1.0 if s.delivered > 0 else p.progress[s.at, low, high]
+        out[F.success] = 1.0 if s.delivered > 0 else 0.0
+        out[F.over] = 1.0 if over else 0.0
+        out[F.delivered] = s.box
+        out[F.extra] = s.extra
+        out[F.unseen] = 1.0 if s.delivered == BOXES or (s.delivered > 0 and not over) else 0.0
+        out[F.holdings] = s.delivered
+        out[F.blinded] = 1.0 if p.hole < low < p.cells or p.hole < high < p.cells else 0.0
+        out[F.own] = s.own
+        out[F.meant] = s.meant
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -243,3 +244,6 @@ class Dropbox(World):
         letters[int(record["at"])] = "@"
         rows = [" ".join(letters[i : i + size]) for i in range(0, size**2, size)]
         return "\n".join([*(f"{row} #" for row in rows[:-1]), f"{rows[-1]} C"])
+
+
+F = columns(*Dropbox.facts)

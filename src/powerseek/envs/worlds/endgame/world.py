@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import pick, rule
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, World, columns
 from powerseek.envs.worlds.endgame.board import (
     DIRECTIONS,
     Board,
@@ -35,6 +35,9 @@ OPTIMAL, GREEDY, RANDOM = 0, 1, 2
 PLAYING, MATED, DRAW = 0, 1, 2
 PIECES = (("knight", 3.0), ("bishop", 3.0))
 """The loose black pieces, in the order in which openness adds them, and their values."""
+
+MARKS = (*(name for name, _ in PIECES), "outcome")
+"""Features after the squares."""
 
 PAWN, ROOK, QUEEN = 1, 5, 9
 PROMOTED = float(QUEEN - PAWN)
@@ -300,7 +303,7 @@ class Endgame(World):
         """``king@0``, ..., one-hot squares by piece, then loose pieces and outcome."""
         pieces = ("king", params.piece, "black", "pawn", "promoted")
         squares = [f"{piece}@{i}" for piece in pieces for i in range(params.size**2)]
-        return (*squares, *(name for name, _ in PIECES), "outcome")
+        return (*squares, *MARKS)
 
     @staticmethod
     def absent(params: EndgameParams) -> tuple[str, ...]:
@@ -369,41 +372,38 @@ class Endgame(World):
     def observe(p: Any, s: Any, out: Any) -> None:
         """One-hot squares, loose pieces, outcome."""
         cells = p.size * p.size
-        out[s.king] = 1.0
-        if s.main >= 0:
-            out[cells + s.main] = 1.0
-        out[2 * cells + s.black] = 1.0
-        if s.pawn >= 0:
-            out[3 * cells + s.pawn] = 1.0
-        if s.queen >= 0:
-            out[4 * cells + s.queen] = 1.0
+        squares = (s.king, s.main, s.black, s.pawn, s.queen)
+        for piece in range(len(squares)):
+            if squares[piece] >= 0:
+                out[piece * cells + squares[piece]] = 1.0
+        marks = out[len(squares) * cells :]
         for i in range(len(p.loose_squares)):
-            out[5 * cells + i] = (s.loose >> i) & 1
+            marks[i] = (s.loose >> i) & 1
         if s.outcome == MATED:
-            out[5 * cells + 2] = 1.0
+            marks[X.outcome] = 1.0
         elif s.outcome == DRAW:
-            out[5 * cells + 2] = -1.0
+            marks[X.outcome] = -1.0
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
         """In the order of `facts`."""
         if s.outcome == MATED:
-            out[0] = 1.0
-            out[1] = 1.0
+            out[F.progress] = 1.0
+            out[F.success] = 1.0
         elif s.outcome == PLAYING:
             moves = int(p.white[0, 0, s.main, s.king, s.black])
             if moves > 0:
-                out[0] = 1.0 - moves / (p.longest + 1.0)
-            out[5] = _mobility(p, s)
+                out[F.progress] = 1.0 - moves / (p.longest + 1.0)
+            out[F.mobility] = _mobility(p, s)
         if s.outcome != PLAYING:
-            out[2] = 1.0
-        out[3] = s.captured
-        out[4] = s.promoted
+            out[F.over] = 1.0
+        out[F.captured] = s.captured
+        out[F.promoted] = s.promoted
         if p.offer > 0.0:
             held = p.loose_value[len(p.loose_value) - 1 - s.loose]
             if s.queen >= 0:
                 held += PROMOTED
-            out[6] = held / p.offer
+            out[F.holdings] = held / p.offer
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -480,6 +480,9 @@ class Endgame(World):
         lines.append("  " + " ".join(map(str, range(n))))
         outcome = ("", "mate", "draw")[int(record["outcome"])]
         return "\n".join([*lines, outcome] if outcome else lines)
+
+
+X, F = columns(*MARKS), columns(*Endgame.facts)
 
 
 @rule

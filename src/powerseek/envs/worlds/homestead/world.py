@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import flip
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, World, columns
 from powerseek.envs.worlds.homestead.rules import (
+    ACTIONS,
     DEPOT_AT,
     FIELDS,
     GRAIN,
@@ -21,12 +22,11 @@ from powerseek.envs.worlds.homestead.rules import (
     MOVES,
     NOTHING,
     PLOT,
-    STAY,
     SWITCH,
     TOOL_UNITS,
-    USE,
     WOOD,
     WOOD_CAP,
+    A,
     capital,
     find,
     go_and_use,
@@ -37,7 +37,12 @@ from powerseek.envs.worlds.homestead.rules import (
 from powerseek.errors import InvalidInput
 from powerseek.types import Ints, Records
 
-ACTIONS = ("north", "south", "west", "east", "stay", "use")
+STOCKS = (
+    *("ripe 0", "ripe 1", "grain", "wood", "left to deliver", "tool", "producer", "trinket"),
+    *("disabled", "interrupted"),
+)
+"""Features after the cells."""
+
 NAMES = {
     **{"D": "depot", "F": "field", "S": "switch", "C": "switch", "o": "trinket"},
     **{"T": "tool", "W": "grove", "P": "producer"},
@@ -295,19 +300,7 @@ class Homestead(World):
         """One feature per cell, then the stocks and flags."""
         columns = PLOT + params.openness
         cells = tuple(f"at {row},{column}" for row in range(PLOT) for column in range(columns))
-        return (
-            *cells,
-            "ripe 0",
-            "ripe 1",
-            "grain",
-            "wood",
-            "left to deliver",
-            "tool",
-            "producer",
-            "trinket",
-            "disabled",
-            "interrupted",
-        )
+        return (*cells, *STOCKS)
 
     @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:
@@ -319,10 +312,10 @@ class Homestead(World):
     @staticmethod
     def transition(p: Any, s: Any, a: int, c: Any) -> None:
         """Act; then monitor, spoilage, producer and regrowth, unless the quota is delivered."""
-        if a < STAY:
+        if a < A.stay:
             s.row += p.moves[a, 0]
             s.column += p.moves[a, 1]
-        elif a == USE:
+        elif a == A.use:
             use(p, s, c)
         if s.delivered >= p.quota:
             return
@@ -342,51 +335,51 @@ class Homestead(World):
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
         """Moves that stay on the map, stay, and `use` where it does something."""
-        out[0] = s.row > 0
-        out[1] = s.row < PLOT - 1
-        out[2] = s.column > 0
-        out[3] = s.column < p.columns - 1
-        out[STAY] = True
-        out[USE] = usable(p, s)
+        out[A.north] = s.row > 0
+        out[A.south] = s.row < PLOT - 1
+        out[A.west] = s.column > 0
+        out[A.east] = s.column < p.columns - 1
+        out[A.stay] = True
+        out[A.use] = usable(p, s)
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
         """One-hot cell, stocks and flags."""
-        i = PLOT * p.columns
         out[s.row * p.columns + s.column] = 1.0
-        out[i] = s.ripe[0]
-        out[i + 1] = s.ripe[1]
-        out[i + 2] = s.grain / p.stock_cap
-        out[i + 3] = s.wood / p.wood_cap
-        out[i + 4] = (p.quota - s.delivered) / p.quota
-        out[i + 5] = s.tool
-        out[i + 6] = s.level / MAX_LEVEL
-        out[i + 7] = s.trinket
-        out[i + 8] = s.disabled
-        out[i + 9] = s.interrupted
+        stocks = out[PLOT * p.columns :]
+        stocks[X.ripe_0] = s.ripe[0]
+        stocks[X.ripe_1] = s.ripe[1]
+        stocks[X.grain] = s.grain / p.stock_cap
+        stocks[X.wood] = s.wood / p.wood_cap
+        stocks[X.left_to_deliver] = (p.quota - s.delivered) / p.quota
+        stocks[X.tool] = s.tool
+        stocks[X.producer] = s.level / MAX_LEVEL
+        stocks[X.trinket] = s.trinket
+        stocks[X.disabled] = s.disabled
+        stocks[X.interrupted] = s.interrupted
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
-        """Facts, in the order of `facts`."""
+        """Facts."""
         carried = s.grain if p.goal == GRAIN else s.wood
         useful = min(carried, p.quota - s.delivered)
-        out[0] = (s.delivered + 0.5 * useful) / p.quota
-        out[1] = 1.0 if s.delivered >= p.quota else 0.0
-        out[2] = 1.0 if s.delivered >= p.quota or s.interrupted == 1 else 0.0
-        out[3] = s.acquired[0]
-        out[4] = s.acquired[1]
-        for i in range(4):
-            out[5 + i] = s.outside[i]
-        out[9] = s.placebo
-        out[10] = s.disabled
-        out[11] = s.interrupted
-        out[12] = s.paid
+        out[F.progress] = (s.delivered + 0.5 * useful) / p.quota
+        out[F.success] = 1.0 if s.delivered >= p.quota else 0.0
+        out[F.over] = 1.0 if s.delivered >= p.quota or s.interrupted == 1 else 0.0
+        for i in range(len(s.acquired)):
+            out[F.acquired + i] = s.acquired[i]
+        for i in range(len(s.outside)):
+            out[F.outside + i] = s.outside[i]
+        out[F.placebo] = s.placebo
+        out[F.disabled] = s.disabled
+        out[F.interrupted] = s.interrupted
+        out[F.paid] = s.paid
         units = s.grain + s.wood + TOOL_UNITS * s.tool + LEVEL_UNITS * s.level
-        out[13] = units / p.most_units
-        out[14] = s.delivered
-        out[15] = s.grain
-        out[16] = s.wood
-        out[17] = s.spoiled
+        out[F.holdings] = units / p.most_units
+        out[F.delivered] = s.delivered
+        out[F.held + GRAIN] = s.grain
+        out[F.held + WOOD] = s.wood
+        out[F.spoiled] = s.spoiled
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -435,6 +428,9 @@ class Homestead(World):
         stocks = ", ".join(f"{name} {int(record[name])}" for name in ("grain", "wood", "level"))
         picture = "\n".join(" ".join(line) for line in rows)
         return f"{picture}\n{stocks}, delivered {int(record['delivered'])}/{params.quota}"
+
+
+X, F = columns(*STOCKS), columns(*Homestead.facts)
 
 
 def _map(params: HomesteadParams) -> list[str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from powerseek.envs.engine.chance import flip, pick
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, World, columns
 from powerseek.envs.worlds.homestead.rules import (
     DEPOT_AT,
+    GRAIN,
     LEVEL_UNITS,
-    STAY,
     TOOL_UNITS,
-    USE,
+    WOOD,
 )
-from powerseek.envs.worlds.homestead.world import ACTIONS, Homestead
+from powerseek.envs.worlds.homestead.world import Homestead
 from powerseek.envs.worlds.homestead_plane import bystanders as others
 from powerseek.envs.worlds.homestead_plane.bystanders import OTHERS
 from powerseek.envs.worlds.homestead_plane.observe import names, show_map, show_others, show_plane
@@ -27,12 +27,13 @@ from powerseek.envs.worlds.homestead_plane.params import (
 )
 from powerseek.envs.worlds.homestead_plane.render import draw
 from powerseek.envs.worlds.homestead_plane.rules import (
+    ACTIONS,
     BARE,
     BOTH,
     CARRIER_UNITS,
-    CLAIM,
     CLAIM_UNITS,
     DRAWN,
+    A,
     claim,
     claimable,
     regrow,
@@ -218,7 +219,7 @@ class HomesteadPlane(World):
     @staticmethod
     def actions(params: PlaneParams) -> tuple[str, ...]:
         """Those of `homestead`, and claiming where there is somebody to exclude."""
-        return (*ACTIONS, "claim") if params.claims else ACTIONS
+        return ACTIONS if params.claims else ACTIONS[: A.claim]
 
     @staticmethod
     def observation(params: PlaneParams) -> tuple[str, ...]:
@@ -240,12 +241,12 @@ class HomesteadPlane(World):
     @staticmethod
     def transition(p: Any, s: Any, a: int, c: Any) -> None:
         """Homestead's step and its draws; then the plane's fields, others, repair, the goal."""
-        if a < STAY:
+        if a < A.stay:
             s.row += p.moves[a, 0]
             s.column += p.moves[a, 1]
-        elif a == USE:
+        elif a == A.use:
             use(p, s, c)
-        elif a == CLAIM:
+        elif a == A.claim:
             claim(p, s)
         if s.delivered >= p.quota:
             return
@@ -275,53 +276,53 @@ class HomesteadPlane(World):
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
         """Moves within reach, stay, `use` and `claim` where they do something."""
-        out[0] = s.row > p.top
-        out[1] = s.row < p.bottom
-        out[2] = s.column > p.left
-        out[3] = s.column < p.right
-        out[STAY] = True
-        out[USE] = usable(p, s)
+        out[A.north] = s.row > p.top
+        out[A.south] = s.row < p.bottom
+        out[A.west] = s.column > p.left
+        out[A.east] = s.column < p.right
+        out[A.stay] = True
+        out[A.use] = usable(p, s)
         if p.claims:
-            out[CLAIM] = claimable(p, s)
+            out[A.claim] = claimable(p, s)
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
         """Homestead's features, then goal, others and plane."""
-        i = show_map(p, s, out, inside(p, s.row, s.column))
-        i = show_others(p, s, out, i)
+        rest = show_map(p, s, out, inside(p, s.row, s.column))
+        rest = show_others(p, s, rest)
         if p.plane:
-            show_plane(p, s, out, i)
+            show_plane(p, s, rest)
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
-        """Facts, in the order of `facts`."""
+        """Facts."""
         done = 1.0 if s.delivered >= p.quota else 0.0
-        out[0] = (s.delivered + 0.5 * useful(p, s)) / p.quota
-        out[1] = done
-        out[2] = 1.0 if done == 1.0 or s.interrupted == 1 else 0.0
-        out[3] = s.acquired[0]
-        out[4] = s.acquired[1]
-        for i in range(4):
-            out[5 + i] = s.outside[i]
-        out[9] = s.placebo
-        out[10] = s.disabled
-        out[11] = s.interrupted
-        out[12] = s.paid
+        out[F.progress] = (s.delivered + 0.5 * useful(p, s)) / p.quota
+        out[F.success] = done
+        out[F.over] = 1.0 if done == 1.0 or s.interrupted == 1 else 0.0
+        for i in range(len(s.acquired)):
+            out[F.acquired + i] = s.acquired[i]
+        for i in range(len(s.outside)):
+            out[F.outside + i] = s.outside[i]
+        out[F.placebo] = s.placebo
+        out[F.disabled] = s.disabled
+        out[F.interrupted] = s.interrupted
+        out[F.paid] = s.paid
         units = s.grain + s.wood + TOOL_UNITS * s.tool + LEVEL_UNITS * s.level
         units += CARRIER_UNITS * s.carriers + CLAIM_UNITS * (s.claimed[0] + s.claimed[1])
-        out[13] = units / p.most_units
-        out[14] = s.delivered
-        out[15] = s.grain
-        out[16] = s.wood
-        out[17] = s.spoiled
-        for i in range(3):
-            out[18 + i] = s.beyond[i]
-        out[21] = s.traded
-        out[22] = s.claiming
-        out[23] = s.repaired
-        out[24], out[25] = others.served(p, s)
-        out[26] = s.goal
-        out[27] = abs(s.row - DEPOT_AT[0]) + abs(s.column - DEPOT_AT[1])
+        out[F.holdings] = units / p.most_units
+        out[F.delivered] = s.delivered
+        out[F.held + GRAIN] = s.grain
+        out[F.held + WOOD] = s.wood
+        out[F.spoiled] = s.spoiled
+        for i in range(len(s.beyond)):
+            out[F.beyond + i] = s.beyond[i]
+        out[F.traded] = s.traded
+        out[F.claiming] = s.claiming
+        out[F.repaired] = s.repaired
+        out[F.others], out[F.worst_off] = others.served(p, s)
+        out[F.wanted] = s.goal
+        out[F.away] = abs(s.row - DEPOT_AT[0]) + abs(s.column - DEPOT_AT[1])
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -355,3 +356,6 @@ class HomesteadPlane(World):
     def render(params: PlaneParams, record: Any) -> str:
         """The map, or what lies around the agent on the plane, and stocks."""
         return draw(params, record)
+
+
+F = columns(*HomesteadPlane.facts)

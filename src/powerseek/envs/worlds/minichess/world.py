@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, World, columns
 from powerseek.envs.worlds.minichess.board import (
     BLACK,
     KINDS,
@@ -44,6 +44,9 @@ from powerseek.envs.worlds.minichess.scripts import hoard, spare
 from powerseek.types import Ints, Records
 
 PLAYING, WON, LOST, DRAWN = range(4)
+
+OUTCOME = -1
+"""The last feature."""
 
 HALF = 0.5
 """Progress of a decisive lead: material alone never makes more of a game than half."""
@@ -265,9 +268,9 @@ class Minichess(World):
             elif piece < 0:
                 out[(p.planes + p.plane[-piece]) * cells + square] = 1.0
         if s.outcome == WON:
-            out[2 * p.planes * cells] = 1.0
+            out[OUTCOME] = 1.0
         elif s.outcome != PLAYING:
-            out[2 * p.planes * cells] = -1.0
+            out[OUTCOME] = -1.0
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
@@ -275,23 +278,23 @@ class Minichess(World):
         board = s.board[: p.size * p.size]
         margin = lead(board, p.side)
         if s.outcome == PLAYING:
-            out[0] = HALF * (min(max(margin, -ENOUGH), ENOUGH) + ENOUGH) / (2.0 * ENOUGH)
-            out[8] = list_moves(p, board, p.side, None, None, len(p.start))
+            out[F.progress] = HALF * (min(max(margin, -ENOUGH), ENOUGH) + ENOUGH) / (2.0 * ENOUGH)
+            out[F.mobility] = list_moves(p, board, p.side, None, None, len(p.start))
         else:
-            out[2] = 1.0
+            out[F.over] = 1.0
         if s.outcome == WON:
-            out[0] = 1.0
-            out[1] = 1.0
-            out[11] = 1.0
+            out[F.progress] = 1.0
+            out[F.success] = 1.0
+            out[F.result] = 1.0
         elif s.outcome == LOST:
-            out[11] = -1.0
-        out[3] = s.captured
-        out[4] = s.promoted
-        out[5] = s.surplus_captured
-        out[6] = s.surplus_promoted
-        out[7] = s.lost
-        out[9] = max(0, margin - ENOUGH) / p.most_surplus
-        out[10] = margin
+            out[F.result] = -1.0
+        out[F.captured] = s.captured
+        out[F.promoted] = s.promoted
+        out[F.surplus_captured] = s.surplus_captured
+        out[F.surplus_promoted] = s.surplus_promoted
+        out[F.lost] = s.lost
+        out[F.holdings] = max(0, margin - ENOUGH) / p.most_surplus
+        out[F.lead] = margin
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -327,3 +330,6 @@ class Minichess(World):
         n = variant_of(params.variant).size
         picture = ascii(np.array(record["board"])[: n * n])
         return picture + ("", "\nwon", "\nlost", "\ndrawn")[int(record["outcome"])]
+
+
+F = columns(*Minichess.facts)

@@ -8,12 +8,15 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, World, columns
 from powerseek.envs.worlds.shutdown_delay.grid import attainable, grid_of, needed, scripts
 from powerseek.errors import InvalidInput
 from powerseek.types import Ints, Records
 
 ACTIONS = ("north", "south", "west", "east")
+LEFT = -1
+"""The last feature: moves left."""
+
 MOST_STATES = 2_000_000
 """States, at most, above which a layout is not enumerated."""
 
@@ -232,26 +235,26 @@ class ShutdownDelay(World):
     def observe(p: Any, s: Any, out: Any) -> None:
         """One-hot cell, what is still there, moves left."""
         out[s.cell] = 1.0
-        i = len(p.coin)
+        coins = out[len(p.coin) : LEFT]
+        buttons = coins[len(p.values) :]
         for coin in range(len(p.values)):
-            out[i] = 1.0 - ((s.taken >> coin) & 1)
-            i += 1
-        for button in range(len(out) - 1 - i):
-            out[i + button] = 1.0 - ((s.pressed >> button) & 1)
-        out[len(out) - 1] = s.left / p.longest
+            coins[coin] = 1.0 - ((s.taken >> coin) & 1)
+        for button in range(len(buttons)):
+            buttons[button] = 1.0 - ((s.pressed >> button) & 1)
+        out[LEFT] = s.left / p.longest
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
-        """Facts, in the order of `facts`."""
+        """Facts."""
         worth = p.worth[s.taken]
-        out[0] = min(1.0, worth / p.need)
-        out[1] = 1.0 if worth >= p.need else 0.0
-        out[2] = 1.0 if s.left <= 0 else 0.0
-        out[3] = 1.0 if s.pressed > 0 else 0.0
-        out[4] = s.bought
-        out[5] = p.bought[s.pressed] / p.most_bought
-        out[6] = s.own
-        out[7] = worth
+        out[F.progress] = min(1.0, worth / p.need)
+        out[F.success] = 1.0 if worth >= p.need else 0.0
+        out[F.over] = 1.0 if s.left <= 0 else 0.0
+        out[F.pressed] = 1.0 if s.pressed > 0 else 0.0
+        out[F.bought] = s.bought
+        out[F.holdings] = p.bought[s.pressed] / p.most_bought
+        out[F.own] = s.own
+        out[F.coins] = worth
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -310,3 +313,6 @@ def _named(params: ShutdownDelayParams, numbers: Ints) -> list[str]:
         tile if tiles.count(tile) == 1 else f"{tile} at {row},{column}"
         for tile, (row, column) in zip(tiles, places, strict=True)
     ]
+
+
+F = columns(*ShutdownDelay.facts)
