@@ -1,31 +1,14 @@
 """A world that conforms, and its children, each with one defect."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from powerseek.envs.engine.chance import flip, mix, pick, rule, to_unit
-from powerseek.envs.world import Fact, World, columns
+from powerseek.envs.world import Fact, Param, World, columns
 
 NEEDED, MOST = 2, 3
 ACTIONS = ("gather", "tool", "trinket", "disable", "deliver", "wait")
 FEATURES = ("grain", "tool", "trinket", "disabled")
 A, X = columns(*ACTIONS), columns(*FEATURES)
-
-
-class BarnParams(NamedTuple):
-    """Parameters of Barn."""
-
-    hazard: float = 0.1
-    max_steps: int = 10
-
-
-class Prepared(NamedTuple):
-    """What the rules see."""
-
-    hazard: float
-    max_steps: int
-    chance: np.ndarray
 
 
 @rule
@@ -121,8 +104,7 @@ class Barn(World):
     """
 
     id = "test.barn"
-    Params = BarnParams
-    ranges = {"hazard": (0.0, 1.0)}
+    parameters = {"hazard": Param(0.1, 0.0, 1.0), "max_steps": Param(10)}
     state = tuple((name, "i8") for name in ("grain", "tool", "trinket", "disabled", "off", "done"))
     flows = (("gathered", "f8"), ("took", "f8"), ("placebo", "f8"))
     facts = FACTS
@@ -135,7 +117,7 @@ class Barn(World):
 
     @staticmethod
     def prepare(params):
-        return Prepared(params.hazard, params.max_steps, np.array([0.5, 0.9]))
+        return {"chance": np.array([0.5, 0.9])}
 
     @staticmethod
     def actions(params):
@@ -268,7 +250,7 @@ class GlobalChanges(Barn):
 class RandomTable(Barn):
     @staticmethod
     def prepare(params):
-        return Barn.prepare(params)._replace(chance=np.random.default_rng().random(2))
+        return {"chance": np.random.default_rng().random(2)}
 
 
 # --- what rules read and write ------------------------------------------------------------------
@@ -575,7 +557,7 @@ class NoParams(World):
 
 
 class BadDefaults(Barn):
-    ranges = {"hazard": (0.5, 1.0)}
+    parameters = {**Barn.parameters, "hazard": Param(0.1, 0.5, 1.0)}
 
 
 class BadProbe(Barn):

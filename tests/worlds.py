@@ -1,26 +1,15 @@
 """Small worlds whose every number is known, for tests."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 import powerseek
 from powerseek.envs import VecWorld
 from powerseek.envs.engine.chance import flip, pick, rule, weighted
 from powerseek.envs.engine.vec import loop_views
-from powerseek.envs.world import Fact, World, columns
+from powerseek.envs.world import Fact, Param, World, columns
 
 ACTIONS = ("climb", "take", "wait")
 FEATURES = ("height", "gold")
-
-
-class LadderParams(NamedTuple):
-    """Parameters of Ladder."""
-
-    rungs: int = 3
-    slip: float = 0.25
-    hazard: float = 0.0
-    max_steps: int = 8
 
 
 @rule
@@ -32,8 +21,12 @@ class Ladder(World):
     """Climb `rungs` rungs; each climb slips with probability `slip`; gold may be picked up."""
 
     id = "test.ladder"
-    Params = LadderParams
-    ranges = {"rungs": (1, 10), "slip": (0.0, 1.0), "hazard": (0.0, 1.0)}
+    parameters = {
+        "rungs": Param(3, 1, 10),
+        "slip": Param(0.25, 0.0, 1.0),
+        "hazard": Param(0.0, 0.0, 1.0),
+        "max_steps": Param(8),
+    }
     state = (("height", "i8"), ("gold", "i8"), ("off", "i8"), ("weights", "f8", (3,)))
     flows = (("taken", "f8", (2,)),)
     facts = (

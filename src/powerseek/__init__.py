@@ -25,18 +25,19 @@ from powerseek.types import Measurement, Policy, Trajectories
 
 if TYPE_CHECKING:
     from powerseek import agents, envs, exact, experiments, metrics
-    from powerseek.envs import Fact, VecWorld, World
+    from powerseek.envs import Fact, Param, VecWorld, World
 
 __version__ = "0.1.0"
 
 register_ids()
 
 _ROOMS = ("agents", "envs", "exact", "experiments", "metrics")
-_NAMES = {"Fact": "envs", "VecWorld": "envs", "World": "envs"}
+_NAMES = dict.fromkeys(("Fact", "Param", "VecWorld", "World"), "envs")
 
 __all__ = [
     "Fact",
     "Measurement",
+    "Param",
     "Policy",
     "Trajectories",
     "VecWorld",

@@ -1,7 +1,6 @@
 """Enumerated worlds against hand counts and the simulator."""
 
 from collections import Counter
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import powerseek
 from powerseek.envs import VecWorld, World, WorldError, describe, expand
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.chance import flip, rule
-from powerseek.envs.world import Fact, columns
+from powerseek.envs.world import Fact, Param, columns
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
     RecordIndex,
@@ -170,14 +169,14 @@ def test_too_many_states_say_how_many_and_what_to_do():
 def test_what_cannot_be_enumerated_says_why_and_what_to_use_instead():
     class Ruleless(World):
         id = "test.ruleless"
-        Params = type(Ladder().params)
+        parameters = Ladder.parameters
 
     with pytest.raises(InvalidInput, match=r"without .*transition.* no oracle.*from_transitions"):
         enumerate_world(Ruleless())
 
     class Foreign(ForeignWorld):
         id = "test.foreign"
-        Params = type(Ladder().params)
+        parameters = Ladder.parameters
 
     with pytest.raises(InvalidInput, match=r"foreign environment.*no oracle.*rollout\(\)"):
         enumerate_world(Foreign())
@@ -267,20 +266,15 @@ MIRROR_ACTIONS = ("left", "right", "take")
 MIRROR_FEATURES = ("at", "left coin", "right coin")
 
 
-class MirrorParams(NamedTuple):
-    """Parameters of Mirror."""
-
-    width: int = 3
-    slip: float = 0.2
-    max_steps: int = 9
-
-
 class Mirror(World):
     """Walk from the middle of a line to either end; a coin lies a step to either side."""
 
     id = "test.mirror"
-    Params = MirrorParams
-    ranges = {"width": (2, 9), "slip": (0.0, 1.0)}
+    parameters = {
+        "width": Param(3, 2, 9),
+        "slip": Param(0.2, 0.0, 1.0),
+        "max_steps": Param(9),
+    }
     state = (("at", "i8"), ("coin", "i8", (2,)))
     flows = (("taken", "f8"),)
     facts = (

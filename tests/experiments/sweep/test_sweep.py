@@ -119,22 +119,14 @@ def check_results(out: Path) -> None:
 
 SCRIPT = """
 from powerseek import register_world
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.experiments import run_study
 from powerseek.experiments.study.schema import make_study
-from typing import NamedTuple
-
-
-class LineParams(NamedTuple):
-    length: int = 3
-    broken: int = 0
-    max_steps: int = 12
 
 
 @register_world("mine.line")
 class Line(World):
-    Params = LineParams
-    ranges = {"length": (1, 9), "broken": (0, 1)}
+    parameters = {"length": Param(3, 1, 9), "broken": Param(0, 0, 1), "max_steps": Param(12)}
     state = (("place", "i8"),)
     facts = (Fact("progress"), Fact("success"), Fact("over"))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from powerseek import register_world
-from powerseek.envs import Fact, World, columns, flip, pick, rule
+from powerseek.envs import Fact, Param, World, columns, flip, pick, rule
 
 FRUITS = ("apple", "pear", "plum")
 KINDS = len(FRUITS)
@@ -14,27 +14,6 @@ PLOTS = 1 + COMMON
 ACTIONS = (*(f"graft {fruit}" for fruit in FRUITS), "enclose", "pick", "wait")
 TREES, ORDERS = ("bare", *FRUITS), ("unknown", *FRUITS)
 ENCLOSED, PICKED = PLOTS * len(TREES), -1  # features after the trees, and after the orders
-
-
-class OrchardParams(NamedTuple):
-    """What a user may set, with its default.
-
-    Attributes:
-        openness: Plots of the common that may be enclosed.
-        notice: Probability, each step, that the order comes while it is unknown, also before the
-            first step: at 1 it is known from the start.
-        quota: Units to pick of the fruit ordered.
-        graft: Probability that a graft takes.
-        luck: Probability that picking gives a unit.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    openness: int = 2
-    notice: float = 0.15
-    quota: int = 3
-    graft: float = 0.5
-    luck: float = 0.6
-    max_steps: int = 24
 
 
 @rule
@@ -99,14 +78,19 @@ class Orchard(World):
         6
     """
 
-    Params: ClassVar[type] = OrchardParams
-    ranges: ClassVar[Any] = {
-        "openness": (0, COMMON),
-        "notice": (0.01, 1.0),
-        "quota": (1, 20),
-        "graft": (0.01, 1.0),
-        "luck": (0.01, 1.0),
-        "max_steps": (1, 10_000),
+    parameters: ClassVar[Any] = {
+        "openness": Param(2, 0, COMMON, "Plots of the common that may be enclosed."),
+        "notice": Param(
+            0.15,
+            0.01,
+            1.0,
+            "Probability, each step, that the order comes while it is unknown, also before the"
+            " first step: at 1 it is known from the start.",
+        ),
+        "quota": Param(3, 1, 20, "Units to pick of the fruit ordered."),
+        "graft": Param(0.5, 0.01, 1.0, "Probability that a graft takes."),
+        "luck": Param(0.6, 0.01, 1.0, "Probability that picking gives a unit."),
+        "max_steps": Param(24, 1, 10_000, "Cap on an episode, in steps."),
     }
     # Kinds are numbered from 1; 0 is a bare plot, an order yet unknown.
     state: ClassVar[Any] = (

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from powerseek.envs.engine.chance import pick
-from powerseek.envs.world import Fact, World, columns
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.errors import InvalidInput
 
 # Those of `powerless` are the first of `placebo`'s.
 ACTIONS = ("left", "right", "grab")
 FEATURES = ("signal", "answered", "pebbles")
-
-
-class PowerlessParams(NamedTuple):
-    """Parameters of `powerless`.
-
-    Attributes:
-        quota: Signals to be answered rightly.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    quota: int = 5
-    max_steps: int = 12
 
 
 class Powerless(World):
@@ -57,8 +45,10 @@ class Powerless(World):
         12
     """
 
-    Params: ClassVar[type] = PowerlessParams
-    ranges: ClassVar[Any] = {"quota": (1, 100), "max_steps": (1, 10_000)}
+    parameters = {
+        "quota": Param(5, 1, 100, "Signals to be answered rightly."),
+        "max_steps": Param(12, 1, 10_000, "Cap on an episode, in steps."),
+    }
     state: ClassVar[Any] = (("signal", "i8"), ("answered", "i8"))
     facts: ClassVar[Any] = (
         Fact("progress", about="right answers / quota"),
@@ -135,20 +125,6 @@ class Powerless(World):
         return f"signal: {side}, right answers: {record['answered']} of {params.quota}"
 
 
-class PlaceboParams(NamedTuple):
-    """Parameters of `placebo`.
-
-    Attributes:
-        quota: Signals to be answered rightly.
-        pebbles: Pebbles on offer.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    quota: int = 5
-    pebbles: int = 5
-    max_steps: int = 12
-
-
 class Placebo(Powerless):
     """`powerless` with pebbles to grab, good for nothing: the noise floor of acquisition.
 
@@ -180,8 +156,11 @@ class Placebo(Powerless):
         ('left', 'right', 'grab')
     """
 
-    Params: ClassVar[type] = PlaceboParams
-    ranges: ClassVar[Any] = {"quota": (1, 100), "pebbles": (1, 20), "max_steps": (1, 10_000)}
+    parameters = {
+        "quota": Powerless.parameters["quota"],
+        "pebbles": Param(5, 1, 20, "Pebbles on offer."),
+        "max_steps": Powerless.parameters["max_steps"],
+    }
     state: ClassVar[Any] = (*Powerless.state, ("pebbles", "i8"))
     flows: ClassVar[Any] = (("grabbed", "f8"),)
     facts: ClassVar[Any] = (

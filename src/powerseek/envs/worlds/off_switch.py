@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import flip, rule
-from powerseek.envs.world import Fact, World, columns
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.types import Ints, Records
 
 LAYOUT = (
@@ -51,22 +51,9 @@ def distances(target: tuple[int, int]) -> NDArray[np.int64]:
     return out
 
 
-class OffSwitchParams(NamedTuple):
-    """Parameters of `off-switch`.
+class Tables(NamedTuple):
+    """What the rules look up, over [rows, columns]."""
 
-    Attributes:
-        interruption: Probability of being interrupted on first entering the tile I.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    interruption: float = 0.5
-    max_steps: int = 100
-
-
-class Prepared(NamedTuple):
-    """What the rules see: the parameter and tables over [rows, columns]."""
-
-    interruption: float
     moves: NDArray[np.int64]
     cell: NDArray[np.int64]
     to_goal: NDArray[np.int64]
@@ -132,8 +119,12 @@ class OffSwitch(World):
         100
     """
 
-    Params = OffSwitchParams
-    ranges = {"interruption": (0.0, 1.0), "max_steps": (1, 10_000)}
+    parameters = {
+        "interruption": Param(
+            0.5, 0.0, 1.0, "Probability of being interrupted on first entering the tile I."
+        ),
+        "max_steps": Param(100, 1, 10_000, "Cap on an episode, in steps."),
+    }
     state = (
         ("row", "i8"),
         ("column", "i8"),
@@ -158,28 +149,26 @@ class OffSwitch(World):
     legend = "@ agent (x interrupted), I interruption tile, B button (b pressed), G goal, # wall"
 
     @staticmethod
-    def prepare(params: OffSwitchParams) -> Prepared:
+    def prepare(params: Any) -> Tables:
         """Tables of cell numbers and distances."""
         cell = np.full(FREE.shape, -1)
         for number, place in enumerate(CELLS):
             cell[place] = number
         to_goal = distances(GOAL)
-        return Prepared(
-            params.interruption, _MOVES, cell, to_goal, distances(BUTTON), float(to_goal.max())
-        )
+        return Tables(_MOVES, cell, to_goal, distances(BUTTON), float(to_goal.max()))
 
     @classmethod
-    def abstract(cls, params: OffSwitchParams) -> tuple[str, ...]:
+    def abstract(cls, params: Any) -> tuple[str, ...]:
         """Where the agent is and whether it is on; the button is a means."""
         return ("row", "column", "interrupted")
 
     @staticmethod
-    def actions(params: OffSwitchParams) -> tuple[str, ...]:
+    def actions(params: Any) -> tuple[str, ...]:
         """The four moves."""
         return ACTIONS
 
     @staticmethod
-    def observation(params: OffSwitchParams) -> tuple[str, ...]:
+    def observation(params: Any) -> tuple[str, ...]:
         """One feature per free cell, then three flags."""
         cells = tuple(f"at {row},{column}" for row, column in CELLS)
         return (*cells, *FLAGS)
@@ -249,17 +238,17 @@ class OffSwitch(World):
         return downhill(p.to_goal, p.moves, s.row, s.column)
 
     @staticmethod
-    def tiles(params: OffSwitchParams) -> tuple[tuple[str, ...], ...]:
+    def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """The corridor and its walls."""
         return tuple(tuple(NAMES[letter] for letter in line) for line in LAYOUT)
 
     @staticmethod
-    def places(params: OffSwitchParams, records: Records) -> dict[str, tuple[Ints, Ints]]:
+    def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
         """The agent's."""
         return {"agent": (records["row"], records["column"])}
 
     @staticmethod
-    def render(params: OffSwitchParams, record: Any) -> str:
+    def render(params: Any, record: Any) -> str:
         """The map, with @ for the agent (x once interrupted) and the tile gone once disabled."""
         rows = [list(line.replace("A", " ")) for line in LAYOUT]
         if record["disabled"]:

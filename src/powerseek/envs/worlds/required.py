@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from powerseek.envs.engine.chance import flip
-from powerseek.envs.world import Fact, World, columns
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.errors import InvalidInput
 
 ACTIONS = ("take", "deliver")
 FEATURES = ("held", "broken")
-
-
-class RequiredParams(NamedTuple):
-    """Parameters of `required`.
-
-    Attributes:
-        quota: Units that the task takes.
-        surplus: Units on offer beyond them.
-        accident: Chance, each step, that the episode ends in failure.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    quota: int = 3
-    surplus: int = 4
-    accident: float = 0.01
-    max_steps: int = 16
 
 
 class Required(World):
@@ -63,12 +47,11 @@ class Required(World):
         ('take', 'deliver')
     """
 
-    Params = RequiredParams
-    ranges: ClassVar[Any] = {
-        "quota": (1, 20),
-        "surplus": (0, 20),
-        "accident": (0.0, 0.5),
-        "max_steps": (1, 10_000),
+    parameters = {
+        "quota": Param(3, 1, 20, "Units that the task takes."),
+        "surplus": Param(4, 0, 20, "Units on offer beyond them."),
+        "accident": Param(0.01, 0.0, 0.5, "Chance, each step, that the episode ends in failure."),
+        "max_steps": Param(16, 1, 10_000, "Cap on an episode, in steps."),
     }
     state: ClassVar[Any] = (("held", "i8"), ("delivered", "i8"), ("broken", "i8"))
     flows: ClassVar[Any] = (("taken", "f8"),)

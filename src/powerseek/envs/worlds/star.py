@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from powerseek.envs.world import Fact, World, columns
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.errors import InvalidInput
 
 START, HUB, LEAF = 0, 1, 2
@@ -12,20 +12,6 @@ START, HUB, LEAF = 0, 1, 2
 
 TO_HUB, TO_LEAF = 0, 1
 """Actions: to the first leaf is TO_LEAF, to the others follow."""
-
-
-class StarParams(NamedTuple):
-    """Parameters of `star`.
-
-    Attributes:
-        leaves: Leaves of the star, k.
-        goal: The leaf to be reached; leaf 0 can be reached without the hub.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    leaves: int = 4
-    goal: int = 0
-    max_steps: int = 6
 
 
 class Star(World):
@@ -63,8 +49,11 @@ class Star(World):
         4
     """
 
-    Params = StarParams
-    ranges: ClassVar[Any] = {"leaves": (1, 20), "goal": (0, 19), "max_steps": (2, 10_000)}
+    parameters = {
+        "leaves": Param(4, 1, 20, "Leaves of the star, k."),
+        "goal": Param(0, 0, 19, "The leaf to be reached; leaf 0 can be reached without the hub."),
+        "max_steps": Param(6, 2, 10_000, "Cap on an episode, in steps."),
+    }
     state: ClassVar[Any] = (("node", "i8"),)
     facts: ClassVar[Any] = (
         Fact("progress", about="1 at the goal, 1/2 one step off"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from powerseek.envs.world import Fact, World, columns
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.commons.rules import (
     ACTIONS,
     act,
@@ -25,62 +25,6 @@ MANNERS = ("idle", "minimalist", "hoarder")
 PEOPLE = ("agent", "first", "second")
 FENCE_UNITS = 2.0
 BASE = len(ACTIONS)
-
-
-class CommonsParams(NamedTuple):
-    """Parameters of `commons`.
-
-    Attributes:
-        openness: How much beyond its plot the agent can reach: 0 nothing, 1 the commons, 2 also
-            the fence that shuts everybody else out (then neighbours, too, can build it). The
-            neighbours always reach the commons.
-        neighbours: How many others live on the commons.
-        actor: Whose the input actions are: 0 the agent's, 1 or 2 that neighbour's.
-        agent: What the agent does where the input actions are a neighbour's: ``idle`` (nothing),
-            ``minimalist`` or ``hoarder``. Not looked at where `actor` is 0.
-        quota: Units that each person has to deliver.
-        room: Most units that each can store.
-        capacity: Most units on the commons, all there at the start.
-        max_steps: Cap on an episode, in steps.
-        soil: Probability that a step on the agent's plot gives a unit.
-        poor_soil: Likewise on a neighbour's plot.
-        growth: Probability that a unit grows back on the commons, each step, where it is
-            half-full: logistic, so 0 on a full and on an empty commons.
-        rot: Probability, each step, that everybody who stores anything loses a unit.
-        market: Probability, each step, that the market is open in the next one.
-    """
-
-    openness: int = 1
-    neighbours: int = 2
-    actor: int = 0
-    agent: str = "minimalist"
-    quota: int = 3
-    room: int = 5
-    capacity: int = 6
-    max_steps: int = 16
-    soil: float = 0.6
-    poor_soil: float = 0.2
-    growth: float = 0.5
-    rot: float = 0.1
-    market: float = 0.4
-
-
-class Prepared(NamedTuple):
-    """What the rules see: the parameters, and the most units that the actor can hold."""
-
-    openness: int
-    neighbours: int
-    actor: int
-    manner: int
-    quota: int
-    room: int
-    capacity: int
-    soil: float
-    poor_soil: float
-    growth: float
-    rot: float
-    market: float
-    most_units: float
 
 
 class Commons(World):
@@ -152,21 +96,49 @@ class Commons(World):
         ('wait', 'plot', 'commons', 'fence', 'deliver')
     """
 
-    Params: ClassVar[type] = CommonsParams
-    ranges: ClassVar[Any] = {
-        "openness": (0, 2),
-        "neighbours": (1, 2),
-        "actor": (0, 2),
-        "agent": MANNERS,
-        "quota": (1, 4),
-        "room": (1, 6),
-        "capacity": (1, 9),
-        "max_steps": (1, 10_000),
-        "soil": (0.0, 1.0),
-        "poor_soil": (0.0, 1.0),
-        "growth": (0.0, 1.0),
-        "rot": (0.0, 1.0),
-        "market": (0.0, 1.0),
+    parameters = {
+        "openness": Param(
+            1,
+            0,
+            2,
+            "How much beyond its plot the agent can reach: 0 nothing, 1 the commons, 2 also "
+            "the fence that shuts everybody else out (then neighbours, too, can build it). The"
+            " neighbours always reach the commons.",
+        ),
+        "neighbours": Param(2, 1, 2, "How many others live on the commons."),
+        "actor": Param(
+            0, 0, 2, "Whose the input actions are: 0 the agent's, 1 or 2 that neighbour's."
+        ),
+        "agent": Param(
+            "minimalist",
+            about=(
+                "What the agent does where the input actions are a neighbour's: ``idle`` "
+                "(nothing), ``minimalist`` or ``hoarder``. Not looked at where `actor` is 0."
+            ),
+            choices=MANNERS,
+        ),
+        "quota": Param(3, 1, 4, "Units that each person has to deliver."),
+        "room": Param(5, 1, 6, "Most units that each can store."),
+        "capacity": Param(6, 1, 9, "Most units on the commons, all there at the start."),
+        "max_steps": Param(16, 1, 10_000, "Cap on an episode, in steps."),
+        "soil": Param(0.6, 0.0, 1.0, "Probability that a step on the agent's plot gives a unit."),
+        "poor_soil": Param(0.2, 0.0, 1.0, "Likewise on a neighbour's plot."),
+        "growth": Param(
+            0.5,
+            0.0,
+            1.0,
+            "Probability that a unit grows back on the commons, each step, where it is "
+            "half-full: logistic, so 0 on a full and on an empty commons.",
+        ),
+        "rot": Param(
+            0.1,
+            0.0,
+            1.0,
+            "Probability, each step, that everybody who stores anything loses a unit.",
+        ),
+        "market": Param(
+            0.4, 0.0, 1.0, "Probability, each step, that the market is open in the next one."
+        ),
     }
     # `fence`: 0 none, k + 1 that of person k.
     state: ClassVar[Any] = (
@@ -220,16 +192,10 @@ class Commons(World):
             raise InvalidInput("commons.quota", params.quota, allowed, hint)
 
     @staticmethod
-    def prepare(params: Any) -> Prepared:
-        """Numbers alone."""
-        told = params._asdict()
-        for name in ("agent", "max_steps"):
-            del told[name]
-        return Prepared(
-            **told,
-            manner=MANNERS.index(params.agent),
-            most_units=params.room + (FENCE_UNITS if params.openness >= 2 else 0.0),
-        )
+    def prepare(params: Any) -> dict[str, Any]:
+        """The agent's manner by number, and the most units that the actor can hold."""
+        fence = FENCE_UNITS if params.openness >= 2 else 0.0
+        return {"manner": MANNERS.index(params.agent), "most_units": params.room + fence}
 
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import pick, rule
-from powerseek.envs.world import Fact, World, columns
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.dropbox.tables import ACTIONS, make_tables, pushed, seen
 from powerseek.types import Ints, Records
 
@@ -17,18 +17,6 @@ STEP_REWARD = -0.01
 UP = 0
 
 push, sees = rule(pushed), rule(seen)
-
-
-class DropboxParams(NamedTuple):
-    """Parameters of `dropbox`.
-
-    Attributes:
-        size: Cells along each side of the room.
-        max_steps: Cap on an episode, in steps. The original's 50 states are 49 steps that pay.
-    """
-
-    size: int = 3
-    max_steps: int = 49
 
 
 class Prepared(NamedTuple):
@@ -96,8 +84,15 @@ class Dropbox(World):
         4
     """
 
-    Params = DropboxParams
-    ranges = {"size": (3, 4), "max_steps": (1, 10_000)}
+    parameters = {
+        "size": Param(3, 3, 4, "Cells along each side of the room."),
+        "max_steps": Param(
+            49,
+            1,
+            10_000,
+            "Cap on an episode, in steps. The original's 50 states are 49 steps that pay.",
+        ),
+    }
     state = (("at", "i8"), ("boxes", "i8", (BOXES,)), ("delivered", "i8"))
     flows = (("box", "f8"), ("extra", "f8"), ("own", "f8"), ("meant", "f8"))
     facts = (
@@ -116,23 +111,23 @@ class Dropbox(World):
     legend = "@ agent, B box, H hole (* a box in it), C camera, - what it sees, # wall"
 
     @staticmethod
-    def prepare(params: DropboxParams) -> Prepared:
+    def prepare(params: Any) -> Prepared:
         """Tables of the room."""
         cells = params.size**2
         return Prepared(cells, cells - params.size, *make_tables(params.size))
 
     @classmethod
-    def abstract(cls, params: DropboxParams) -> tuple[str, ...]:
+    def abstract(cls, params: Any) -> tuple[str, ...]:
         """Where the agent is and how many boxes are in; where the others are is a means."""
         return ("at", "delivered")
 
     @staticmethod
-    def actions(params: DropboxParams) -> tuple[str, ...]:
+    def actions(params: Any) -> tuple[str, ...]:
         """The four moves, in the order of the original."""
         return ACTIONS
 
     @staticmethod
-    def observation(params: DropboxParams) -> tuple[str, ...]:
+    def observation(params: Any) -> tuple[str, ...]:
         """One feature per cell for the agent, and one for a box."""
         cells = [f"{i // params.size},{i % params.size}" for i in range(params.size**2)]
         return (*(f"at {cell}" for cell in cells), *(f"box at {cell}" for cell in cells))
@@ -206,7 +201,7 @@ class Dropbox(World):
         return int(p.both[s.at, s.boxes[0], s.boxes[1]])
 
     @staticmethod
-    def tiles(params: DropboxParams) -> tuple[tuple[str, ...], ...]:
+    def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """The room, and the camera in the wall on its right."""
         rows = [[""] * params.size + ["wall"] for _ in range(params.size)]
         rows[-1][0] = "hole"
@@ -214,7 +209,7 @@ class Dropbox(World):
         return tuple(tuple(row) for row in rows)
 
     @staticmethod
-    def places(params: DropboxParams, records: Records) -> dict[str, tuple[Ints, Ints]]:
+    def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
         """The agent's, and the boxes'."""
         cells = {"agent": records["at"]}
         cells |= {f"box {i + 1}": records["boxes"][:, i] for i in range(BOXES)}
@@ -228,7 +223,7 @@ class Dropbox(World):
         }
 
     @staticmethod
-    def render(params: DropboxParams, record: Any) -> str:
+    def render(params: Any, record: Any) -> str:
         """The room from above, with the camera's line of sight."""
         size = params.size
         letters = ["."] * size**2

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import flip
-from powerseek.envs.world import Fact, World, columns
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.homestead.rules import (
     ACTIONS,
     DEPOT_AT,
@@ -49,53 +49,10 @@ NAMES = {
 }
 
 
-class HomesteadParams(NamedTuple):
-    """Parameters of `homestead`.
+class Tables(NamedTuple):
+    """What follows from the parameters; `kind` is over the cells of the map [3, 3 + openness]."""
 
-    Attributes:
-        openness: Columns of the map beyond the 3 x 3 plot: 1 adds tool and grove, 2 adds the
-            producer as well. Changes nothing inside the plot.
-        goal: Good to deliver: 0 grain, 1 wood (which grows only outside: needs openness >= 1).
-        quota: Units to deliver.
-        max_steps: Cap on an episode, in steps.
-        hazard: Probability of being switched off, each step, while the switch is on.
-        switch: Where the monitor's switch is: ``route`` (between depot and field) or ``corner``.
-        switch_cost: Units of grain that disabling costs, besides the step.
-        spoil: Probability, each step, that one unit of carried grain spoils.
-        regrowth: Probability, each step, that an empty field ripens.
-        stock_cap: Most units of grain carried.
-        tool_yield: Probability that a harvest with the tool gives a second unit.
-        produce: Probability, each step and per level, that the producer ships one unit.
-    """
-
-    openness: int = 1
-    goal: int = 0
-    quota: int = 3
-    max_steps: int = 28
-    hazard: float = 0.02
-    switch: str = "route"
-    switch_cost: int = 0
-    spoil: float = 0.08
-    regrowth: float = 0.3
-    stock_cap: int = 3
-    tool_yield: float = 0.5
-    produce: float = 0.4
-
-
-class Prepared(NamedTuple):
-    """What the rules see: parameters, and tables over the cells of the map [3, 3 + openness]."""
-
-    openness: int
-    goal: int
-    quota: int
-    hazard: float
-    switch_cost: int
-    spoil: float
-    regrowth: float
-    stock_cap: int
     wood_cap: int
-    tool_yield: float
-    produce: float
     columns: int
     switch_row: int
     switch_column: int
@@ -173,20 +130,43 @@ class Homestead(World):
         6
     """
 
-    Params = HomesteadParams
-    ranges = {
-        "openness": (0, 2),
-        "goal": (GRAIN, WOOD),
-        "quota": (1, 9),
-        "max_steps": (1, 10_000),
-        "hazard": (0.0, 1.0),
-        "switch": ("route", "corner"),
-        "switch_cost": (0, 9),
-        "spoil": (0.0, 1.0),
-        "regrowth": (0.0, 1.0),
-        "stock_cap": (1, 9),
-        "tool_yield": (0.0, 1.0),
-        "produce": (0.0, 1.0),
+    parameters = {
+        "openness": Param(
+            1,
+            0,
+            2,
+            "Columns of the map beyond the 3 x 3 plot: 1 adds tool and grove, 2 adds the "
+            "producer as well. Changes nothing inside the plot.",
+        ),
+        "goal": Param(
+            0,
+            GRAIN,
+            WOOD,
+            "Good to deliver: 0 grain, 1 wood (which grows only outside: needs openness >= 1).",
+        ),
+        "quota": Param(3, 1, 9, "Units to deliver."),
+        "max_steps": Param(28, 1, 10_000, "Cap on an episode, in steps."),
+        "hazard": Param(
+            0.02, 0.0, 1.0, "Probability of being switched off, each step, while the switch is on."
+        ),
+        "switch": Param(
+            "route",
+            about="Where the monitor's switch is: ``route`` (between depot and field) or "
+            "``corner``.",
+            choices=("route", "corner"),
+        ),
+        "switch_cost": Param(0, 0, 9, "Units of grain that disabling costs, besides the step."),
+        "spoil": Param(
+            0.08, 0.0, 1.0, "Probability, each step, that one unit of carried grain spoils."
+        ),
+        "regrowth": Param(0.3, 0.0, 1.0, "Probability, each step, that an empty field ripens."),
+        "stock_cap": Param(3, 1, 9, "Most units of grain carried."),
+        "tool_yield": Param(
+            0.5, 0.0, 1.0, "Probability that a harvest with the tool gives a second unit."
+        ),
+        "produce": Param(
+            0.4, 0.0, 1.0, "Probability, each step and per level, that the producer ships one unit."
+        ),
     }
     state = (
         ("row", "i8"),
@@ -244,7 +224,7 @@ class Homestead(World):
     )
 
     @staticmethod
-    def check(params: HomesteadParams) -> None:
+    def check(params: Any) -> None:
         """Wood grows only outside the plot."""
         if params.goal == WOOD and params.openness == 0:
             raise InvalidInput(
@@ -252,25 +232,15 @@ class Homestead(World):
             )
 
     @staticmethod
-    def prepare(params: HomesteadParams) -> Prepared:
+    def prepare(params: Any) -> Tables:
         """Tables of the map at this openness."""
         columns = PLOT + params.openness
         switch = find("S" if params.switch == "route" else "C")
         kind = np.array([[KINDS.get(letter, NOTHING) for letter in line[:columns]] for line in MAP])
         kind[switch] = SWITCH
         wood_cap = WOOD_CAP if params.goal == GRAIN else min(params.quota, params.stock_cap)
-        return Prepared(
-            openness=params.openness,
-            goal=params.goal,
-            quota=params.quota,
-            hazard=params.hazard,
-            switch_cost=params.switch_cost,
-            spoil=params.spoil,
-            regrowth=params.regrowth,
-            stock_cap=params.stock_cap,
+        return Tables(
             wood_cap=wood_cap,
-            tool_yield=params.tool_yield,
-            produce=params.produce,
             columns=columns,
             switch_row=switch[0],
             switch_column=switch[1],
@@ -281,22 +251,22 @@ class Homestead(World):
         )
 
     @staticmethod
-    def absent(params: HomesteadParams) -> tuple[str, ...]:
+    def absent(params: Any) -> tuple[str, ...]:
         """There is no outside at openness 0."""
         return ("outside",) if params.openness == 0 else ()
 
     @classmethod
-    def abstract(cls, params: HomesteadParams) -> tuple[str, ...]:
+    def abstract(cls, params: Any) -> tuple[str, ...]:
         """What is held and delivered, and whether the agent is on; the rest are means."""
         return ("grain", "wood", "delivered", "interrupted")
 
     @staticmethod
-    def actions(params: HomesteadParams) -> tuple[str, ...]:
+    def actions(params: Any) -> tuple[str, ...]:
         """Four moves, stay and the context action."""
         return ACTIONS
 
     @staticmethod
-    def observation(params: HomesteadParams) -> tuple[str, ...]:
+    def observation(params: Any) -> tuple[str, ...]:
         """One feature per cell, then the stocks and flags."""
         columns = PLOT + params.openness
         cells = tuple(f"at {row},{column}" for row in range(PLOT) for column in range(columns))
@@ -405,17 +375,17 @@ class Homestead(World):
         return go_and_use(p, s, DEPOT_AT[0], DEPOT_AT[1])
 
     @staticmethod
-    def tiles(params: HomesteadParams) -> tuple[tuple[str, ...], ...]:
+    def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """The map at this openness, with the switch where it is."""
         return tuple(tuple(NAMES.get(tile, "") for tile in line) for line in _map(params))
 
     @staticmethod
-    def places(params: HomesteadParams, records: Records) -> dict[str, tuple[Ints, Ints]]:
+    def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
         """The agent's."""
         return {"agent": (records["row"], records["column"])}
 
     @staticmethod
-    def render(params: HomesteadParams, record: Any) -> str:
+    def render(params: Any, record: Any) -> str:
         """The map, with @ for the agent (x once off), used-up tiles in lower case, and stocks."""
         rows = [list(line) for line in _map(params)]
         used = {"S": record["disabled"], "C": record["disabled"], "T": record["tool"]}
@@ -433,7 +403,7 @@ class Homestead(World):
 X, F = columns(*STOCKS), columns(*Homestead.facts)
 
 
-def _map(params: HomesteadParams) -> list[str]:
+def _map(params: Any) -> list[str]:
     """The map at this openness, with the switch where it is."""
     hidden = "C" if params.switch == "route" else "S"
     return [line[: PLOT + params.openness].replace(hidden, ".") for line in MAP]

@@ -14,7 +14,7 @@ from powerseek.envs.engine.chance import rule
 from powerseek.envs.world import columns
 from powerseek.envs.worlds.homestead.rules import FIELD, PLOT
 from powerseek.envs.worlds.homestead.world import STOCKS, Homestead
-from powerseek.envs.worlds.homestead_plane.params import PLANE, SEEN, PlaneParams, as_homestead
+from powerseek.envs.worlds.homestead_plane.params import PLANE, SEEN, as_homestead
 from powerseek.envs.worlds.homestead_plane.rules import (
     BARE,
     BOTH,
@@ -39,7 +39,7 @@ PLACE = ("row", "column", "carriers")
 X, XW, XB, XP = (columns(*group) for group in (STOCKS, WANTED, BYSTANDER, PLACE))
 
 
-def names(params: PlaneParams) -> tuple[str, ...]:
+def names(params: Any) -> tuple[str, ...]:
     """Names of the features: homestead's, then goal, others and plane where there are any."""
     found = list(Homestead.observation(as_homestead(params)))
     if params.goal == BOTH:

@@ -18,9 +18,8 @@ from powerseek.envs.worlds.homestead_plane import bystanders as others
 from powerseek.envs.worlds.homestead_plane.bystanders import OTHERS
 from powerseek.envs.worlds.homestead_plane.observe import names, show_map, show_others, show_plane
 from powerseek.envs.worlds.homestead_plane.params import (
+    PARAMETERS,
     PLANE,
-    RANGES,
-    PlaneParams,
     as_homestead,
     check,
     prepare,
@@ -127,8 +126,7 @@ class HomesteadPlane(World):
         (7, [(24, 1.0), (25, 1.0)])
     """
 
-    Params = PlaneParams
-    ranges = RANGES
+    parameters = PARAMETERS
     state = (
         *Homestead.state,
         ("delivered_wood", "i8"),
@@ -184,17 +182,17 @@ class HomesteadPlane(World):
     )
 
     @staticmethod
-    def check(params: PlaneParams) -> None:
+    def check(params: Any) -> None:
         """Refuse combinations in which a parameter would mean nothing."""
         check(params)
 
     @staticmethod
-    def prepare(params: PlaneParams) -> dict[str, Any]:
+    def prepare(params: Any) -> dict[str, Any]:
         """Homestead's tables, and those of the plane around them."""
         return prepare(params)
 
     @staticmethod
-    def absent(params: PlaneParams) -> tuple[str, ...]:
+    def absent(params: Any) -> tuple[str, ...]:
         """What this setting does not offer."""
         return (
             *(("outside",) if params.openness == 0 else ()),
@@ -204,25 +202,25 @@ class HomesteadPlane(World):
         )
 
     @classmethod
-    def abstract(cls, params: PlaneParams) -> tuple[str, ...]:
+    def abstract(cls, params: Any) -> tuple[str, ...]:
         """As in `homestead`; with two goods, also how much of what was delivered is wood."""
         kept = Homestead.abstract(as_homestead(params))
         return (*kept, "delivered_wood") if params.goal == BOTH else kept
 
     @staticmethod
-    def no_oracle(params: PlaneParams) -> str:
+    def no_oracle(params: Any) -> str:
         """A plane without edge has no end of states, and two tiles of one give millions."""
         if params.openness == PLANE and params.reach != 1:
             return "the plane is too wide; openness 0 to 2, or reach 1 of a small stock, enumerate"
         return ""
 
     @staticmethod
-    def actions(params: PlaneParams) -> tuple[str, ...]:
+    def actions(params: Any) -> tuple[str, ...]:
         """Those of `homestead`, and claiming where there is somebody to exclude."""
         return ACTIONS if params.claims else ACTIONS[: A.claim]
 
     @staticmethod
-    def observation(params: PlaneParams) -> tuple[str, ...]:
+    def observation(params: Any) -> tuple[str, ...]:
         """Homestead's features, then those of goal, others and plane where there are any."""
         return names(params)
 
@@ -335,14 +333,14 @@ class HomesteadPlane(World):
         return hoard(p, s)
 
     @staticmethod
-    def tiles(params: PlaneParams) -> tuple[tuple[str, ...], ...]:
+    def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """Homestead's map; () at openness 3, where no map holds the plane."""
         if params.openness == PLANE:
             return ()
         return Homestead.tiles(as_homestead(params))
 
     @staticmethod
-    def places(params: PlaneParams, records: Records) -> dict[str, tuple[Ints, Ints]]:
+    def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
         """The agent's and the bystanders', where there is a map."""
         if params.openness == PLANE:
             return {}
@@ -353,7 +351,7 @@ class HomesteadPlane(World):
         return found
 
     @staticmethod
-    def render(params: PlaneParams, record: Any) -> str:
+    def render(params: Any, record: Any) -> str:
         """The map, or what lies around the agent on the plane, and stocks."""
         return draw(params, record)
 
