@@ -47,10 +47,7 @@ SEEN = (FIELD, GROVE, TOOL, PRODUCER, CARRIER, TIMBER, GRANARY, DEPOT)
 PARAMETERS = {
     **Homestead.parameters,
     "openness": Param(
-        3,
-        0,
-        PLANE,
-        "0, 1, 2 as in `homestead`; 3 takes away the fence around its map.",
+        3, 0, PLANE, "0, 1, 2 as in `homestead`; 3 takes away the fence around its map."
     ),
     "goal": Param(
         0,
@@ -68,17 +65,11 @@ PARAMETERS = {
         "Tiles that the agent may go beyond the map of `homestead`; 0: as far as it likes.",
     ),
     "price": Param(
-        1,
-        1,
-        9,
-        "Units of one good that a trading post takes for one unit of the other.",
+        1, 1, 9, "Units of one good that a trading post takes for one unit of the other."
     ),
     "reveal": Param(0, 0, 9_999, "Steps after which the agent is told the goal (goal 3 only)."),
     "repair": Param(
-        0.0,
-        0.0,
-        1.0,
-        "Probability, each step, that somebody repairs a disabled switch.",
+        0.0, 0.0, 1.0, "Probability, each step, that somebody repairs a disabled switch."
     ),
     "bystanders": Param(0, 0, OTHERS, "Others who harvest the fields of the plot."),
     "demand": Param(2, 1, 9, "Units that each of them is to bring home."),

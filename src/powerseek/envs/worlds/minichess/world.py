@@ -139,9 +139,7 @@ class Minichess(World):
             "opponents ignore it.",
         ),
         "colour": Param(
-            "white",
-            about="The agent's, ``white`` or ``black``.",
-            choices=tuple(COLOURS),
+            "white", about="The agent's, ``white`` or ``black``.", choices=tuple(COLOURS)
         ),
         "start": Param(
             "",
