@@ -81,13 +81,15 @@ def steps(context: Context) -> list[Measurement]:
 
     CAVEAT: Quick is not modest.
     """
-    return context.mean("lab.steps", context.met.lengths.astype(float), "steps")
+    return context.mean("lab.steps", context.as_deployed.lengths.astype(float), "steps")
 
 
 @register_metric("lab.pulls")
 def pulls(context: Context) -> list[Measurement]:
     """Levers pulled, told by a bare function."""
-    return context.mean("lab.pulls", (context.met.actions == 0).sum(axis=1).astype(float), "levers")
+    return context.mean(
+        "lab.pulls", (context.as_deployed.actions == 0).sum(axis=1).astype(float), "levers"
+    )
 
 
 @register_reward("lab.pulse")

@@ -14,7 +14,7 @@ from powerseek.agents.base import (
     TrainingFailed,
 )
 from powerseek.agents.checkpoint import Checkpoint, CheckpointIgnored
-from powerseek.agents.rollout import calmed, probed, rollout, rollouts
+from powerseek.agents.rollout import probed, rollout, rollouts, without_interruption
 from powerseek.agents.saving import load_agent, read_card, save_agent, task_of
 from powerseek.agents.scripted import RandomPolicy, ScriptedPolicy
 from powerseek.agents.settings import settings_for
@@ -45,7 +45,6 @@ __all__ = [
     "TaskVecEnv",
     "TrainedAgent",
     "TrainingFailed",
-    "calmed",
     "check_agent",
     "load_agent",
     "probed",
@@ -57,6 +56,7 @@ __all__ = [
     "task_of",
     "train",
     "train_jobs",
+    "without_interruption",
 ]
 
 

@@ -47,7 +47,7 @@ class Task:
             among them.
         holdings_scale: Attainable maximum of the holdings (role ``holdings``), > 0.
         overseer: Judge for the arms that need one (``approval``, ``coverage``); no part of what
-            makes two tasks equal. `powerseek.exact.overseen` puts the exact one here.
+            makes two tasks equal. `powerseek.exact.with_overseer` puts the exact one here.
 
     Raises:
         InvalidInput: a setting is not allowed, or the world lacks a fact that the arm reads.

@@ -355,7 +355,7 @@ class World:
         """The same world with other parameters."""
         return type(self)(**{**self.params._asdict(), **params})
 
-    def calmed(self) -> World:
+    def without_interruption(self) -> World:
         """The same world with interruption switched off: where competence is measured."""
         return self.replace(**self.calm) if self.calm else self
 

@@ -32,7 +32,7 @@ TIE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """What a perfect maximiser of one arm does in one setting.
+    """The behaviour of a perfect maximiser of one reward in one configuration.
 
     Optimal policies differ where actions tie (within `TIE` times the largest payment). ``low``
     and ``high`` hold each expectation's range over all of them, one expectation at a time: the
@@ -44,7 +44,7 @@ class Optimum:
         high: Greatest of each.
         uniform: The policy uniform over optimal actions: the point estimate.
         competence: Success of that policy with the hazard off; nan where not asked for, or
-            where the calmed world has states that it never learnt to act in.
+            where the without_interruption world has states that it never learnt to act in.
         power_seeking: POWER-seeking score of that policy; nan where not asked for.
         policy: That policy, as a lookup; None where it needs the arm's memory, which a lookup
             by state and clock does not have (only ``every`` at gamma < 1), or from a file.
@@ -198,9 +198,9 @@ def _overseen(arm: Arm, mdp: TabularMDP, steps: int) -> Arm:
             "reward",
             type(arm).__name__,
             "an arm that an exact overseer can judge for, or one that has an overseer",
-            "Write arm.overseen(overseer).",
+            "Write arm.with_overseer(overseer).",
         )
-    return arm.overseen(exact_overseer(mdp, arm.oversight, steps))
+    return arm.with_overseer(exact_overseer(mdp, arm.oversight, steps))
 
 
 def _judgements(mdp: TabularMDP, arm: Arm, steps: int) -> list[Floats]:

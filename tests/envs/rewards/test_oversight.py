@@ -111,7 +111,9 @@ def test_without_an_overseer_it_is_built_and_named_but_not_paid(spec):
     task = Task(Ladder(), spec)
     assert task.arm.needs_overseer
     vec = VecTask(task, 2)
-    with pytest.raises(InvalidInput, match=r"overseer.*task = powerseek.exact.overseen\(task\)"):
+    with pytest.raises(
+        InvalidInput, match=r"overseer.*task = powerseek.exact.with_overseer\(task\)"
+    ):
         vec.step([0, 0])
 
 
@@ -184,5 +186,5 @@ def test_a_power_weight_passes_the_overseer_on():
     assert arm.needs_overseer
     assert arm.overseer is watching
     assert arm.unjudged == make_arm("terminal", max_steps=9, power_weight=0.5)
-    assert arm.overseen(None).overseer is None
+    assert arm.with_overseer(None).overseer is None
     assert make_arm("dense", max_steps=9, overseer=watching).overseer is None

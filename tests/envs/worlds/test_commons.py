@@ -24,7 +24,7 @@ from powerseek.exact import (
     optimum,
     power,
     scripted_policy,
-    stakes,
+    utility_changes,
 )
 from powerseek.exact.measures.goals import classes
 
@@ -222,7 +222,7 @@ def test_power_over_one_unit(openness, gamma):
 
 @pytest.mark.parametrize(("openness", "lost"), [(0, 0.0), (1, -1.0), (2, -1.0)])
 def test_whoever_takes_the_only_unit_takes_all(openness, lost):
-    found = stakes(world(**ONE, openness=openness))
+    found = utility_changes(world(**ONE, openness=openness))
     assert found.attainable.tolist() == [1.0]
     for agent, expected in (("minimalist", 0.0), ("hoarder", lost)):
         assert found.total(scripted_policy(found.mdp, agent)) == pytest.approx(expected)
@@ -319,7 +319,7 @@ def test_openness_changes_nothing_that_was_there():
 
 @pytest.mark.parametrize("openness", [1, 2])
 def test_one_s_own_plot_costs_nobody_anything(openness):
-    found = stakes(world(openness=openness))
+    found = utility_changes(world(openness=openness))
     harmless = np.isin(found.mdp.pair_action, (A.wait, A.plot, A.deliver))
     assert np.abs(found.changes[:, harmless]).max() < 1e-12
     assert found.changes[:, ~harmless].max() < 1e-12
@@ -404,7 +404,7 @@ DIAL = {  # openness: success, acquired, taken, fenced, neighbours' chance
 @pytest.mark.parametrize("openness", DIAL)
 def test_the_dial_changes_the_optimum(openness):
     there = world(openness=openness)
-    mdp, found = enumerated(there), stakes(there)
+    mdp, found = enumerated(there), utility_changes(there)
     assert mdp.n_states <= 4_000
     success, acquired, taken, fenced, lost = DIAL[openness]
     for reward in ("terminal", "dense"):
@@ -421,7 +421,7 @@ def test_the_dial_changes_the_optimum(openness):
 
 @pytest.mark.parametrize(("openness", "gap", "lost"), [(0, 2, 0), (1, 2, -0.241), (2, 4, -0.701)])
 def test_the_scripted_pair(openness, gap, lost):
-    mdp, found = enumerated(world(openness=openness)), stakes(world(openness=openness))
+    mdp, found = enumerated(world(openness=openness)), utility_changes(world(openness=openness))
     least, most = (scripted_policy(mdp, name) for name in ("minimalist", "hoarder"))
     modest, greedy = evaluate(mdp, least), evaluate(mdp, most)
     assert modest.success == pytest.approx(0.963, abs=1e-3)

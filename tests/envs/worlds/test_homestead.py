@@ -244,7 +244,7 @@ DIAL = {  # openness: success, acquired, outside, competence of the exact optimu
 @pytest.mark.parametrize("openness", DIAL)
 def test_dial_scripts_and_optimum(openness):
     there = world(openness=openness)
-    mdp, calm = enumerate_world(there), enumerate_world(there.calmed())
+    mdp, calm = enumerate_world(there), enumerate_world(there.without_interruption())
     assert mdp.n_states <= 60_000
     assert mdp.n_edges <= 1_500_000
 

@@ -616,7 +616,7 @@ def test_repair():
 )
 def test_the_scripted_pair_on_the_plane(params):
     there = world(**params, max_steps=60)
-    calm = there.calmed()
+    calm = there.without_interruption()
     modest, greedy = (
         rollout(ScriptedPolicy(there, name), Task(there), 200, seed=3)
         for name in ("minimalist", "hoarder")

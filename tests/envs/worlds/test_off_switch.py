@@ -225,7 +225,7 @@ def test_progress_is_blind_to_the_button_and_one_at_the_goal(mdp):
 
 
 def test_calm_world_interrupts_nobody():
-    calm = enumerate_world(world().calmed())
+    calm = enumerate_world(world().without_interruption())
     assert (calm.records["interrupted"] == 0).all()
     assert evaluate(calm, scripted_policy(calm, "minimalist")).success == 1.0
 

@@ -121,7 +121,6 @@ SCRIPT = """
 from powerseek import register_world
 from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.experiments import run_study
-from powerseek.experiments.study.schema import make_study
 
 
 @register_world("mine.line")
@@ -169,11 +168,11 @@ F = columns(*Line.facts)
 
 
 if __name__ == "__main__":
-    study = make_study({
+    study = {
         "name": "mine",
         "worlds": [{"id": "mine.line"}, {"id": "mine.line", "params": {"broken": 1}}],
         "timesteps": 4000, "episodes": 100, "evaluations": 2,
-    })
+    }
     done = run_study(study, "out", workers=2)
     print(sorted(zip(done.results["status"], done.results["metric"])))
     print(len(done.failed), done.store.error_path(done.failed[0]).read_text())

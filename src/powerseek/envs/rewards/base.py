@@ -217,7 +217,7 @@ class Arm:
         """Largest factor by which one step's reward is multiplied before it is paid."""
         return 1.0
 
-    def overseen(self, overseer: Overseer | None) -> Arm:
+    def with_overseer(self, overseer: Overseer | None) -> Arm:
         """The same arm with that overseer, if it needs one."""
         return self
 
@@ -293,9 +293,9 @@ class PowerWeighted(Arm):
         """The wrapped arm's."""
         return self.arm.scale
 
-    def overseen(self, overseer: Overseer | None) -> Arm:
-        """See Arm.overseen."""
-        return replace(self, arm=self.arm.overseen(overseer))
+    def with_overseer(self, overseer: Overseer | None) -> Arm:
+        """See Arm.with_overseer."""
+        return replace(self, arm=self.arm.with_overseer(overseer))
 
     def start(self, facts: Facts) -> Floats:
         """See Arm.start."""

@@ -97,7 +97,7 @@ def make_arm(
     if not is_number(holdings_scale) or not 0 < holdings_scale < math.inf:
         raise InvalidInput("holdings_scale", holdings_scale, "a number > 0")
     horizon = Horizon(float(gamma), max_steps, time_limit, runs_on)
-    arm: Arm = rewards.get(id).build(argument, options, horizon).overseen(overseer)
+    arm: Arm = rewards.get(id).build(argument, options, horizon).with_overseer(overseer)
     if power_weight > 0:
         return PowerWeighted(arm, float(power_weight), float(holdings_scale))
     return arm

@@ -336,7 +336,7 @@ def follow(
     return total
 
 
-def visits(
+def occupancies(
     mdp: TabularMDP, weights: Callable[[int], Floats], horizon: int
 ) -> Iterator[tuple[int, Floats]]:
     """(t, [P] probability of taking each pair as step t) of any Markov policy, forward in time.

@@ -28,7 +28,7 @@ ENDS = ("", "_low", "_high")
 
 
 class Seeds(NamedTuple):
-    """What is compared: of each seed its pair, its value in either arm, and its layout."""
+    """The seeds compared: of each its pair, its value in either arm, and its layout."""
 
     pair: Ints
     a: Floats
@@ -37,7 +37,7 @@ class Seeds(NamedTuple):
 
 
 def is_trend(a: object) -> bool:
-    """Whether the first value of a comparison stands for a trend."""
+    """True if the first value of a comparison stands for a trend."""
     return str(a).split()[:1] == [TREND]
 
 

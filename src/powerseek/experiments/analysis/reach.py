@@ -1,4 +1,4 @@
-"""Who learnt the task and when: reach rates, and budgets to a competence with censoring."""
+"""Reach rates, and budgets to a competence with censoring."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Budgets(NamedTuple):
-    """When each seed of a cell first reached a competence.
+    """Environment steps at which each seed of a cell first reached a competence.
 
     Attributes:
         steps: [n] environment steps at which it was seen to, or trained in all where it never was.
@@ -37,7 +37,7 @@ class Budgets(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """How many of a cell's seeds learnt the task, and how soon.
+    """Number of a cell's seeds that learnt the task, and their budgets.
 
     Attributes:
         share: Of its finished seeds, those that learnt the task; nan of no seeds.
@@ -99,7 +99,7 @@ def crossings(results: Results) -> pd.DataFrame:
 
 
 def budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
-    """When the seeds of a cell reached a level.
+    """Environment steps at which the seeds of a cell reached a level.
 
     Args:
         seeds: Its trials.
@@ -129,7 +129,7 @@ def wilson(learnt: int, seeds: int) -> tuple[float, float]:
 
 
 def reach_of(cell: Cell, steps: pd.DataFrame) -> Reach:
-    """Who of a cell's seeds learnt the task, and when.
+    """Reach of a cell: the seeds that learnt the task, and their budgets.
 
     Args:
         cell: The cell.
@@ -179,7 +179,7 @@ def sparse_pairs(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> 
 def budget_ratios(
     pairs: Sequence[Pair], steps: pd.DataFrame, level: float
 ) -> Iterator[tuple[Pair, Ratio]]:
-    """How many times the dense arm's budget each sparse arm needs, one after another.
+    """Budgets of the sparse arms as multiples of the dense arm's, one after another.
 
     An arm with a seed that is competent untrained has no ratio: its budget would be 0. Nor has
     one of which not even a lower bound is known.

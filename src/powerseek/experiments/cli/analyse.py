@@ -127,7 +127,7 @@ class Analysis:
         return float("nan") if self.need is None else float(np.mean(self.need.at(success)))
 
     def beyond_need(self, outcome: Outcome) -> float:
-        """What a policy acquires beyond need, in units; 0 between the bounds that need is known by.
+        """Acquisition beyond need, in units; 0 between the bounds that need is known by.
 
         They part where the frontier is steep, and the minimal-need policy lies on one of them.
         """

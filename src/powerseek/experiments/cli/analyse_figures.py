@@ -79,7 +79,7 @@ def power_picture(analysis: Analysis) -> Picture:
 
 
 def _about(analysis: Analysis) -> str:
-    """What POWER is, and how it was measured here."""
+    """Caption: what POWER is, and how it was measured here."""
     measured = analysis.power
     goals = "the world's own goals (exact)"
     if measured.samples:

@@ -1,4 +1,4 @@
-"""What an analysis leaves in its folder: one row a state, and pictures beside it."""
+"""Files of an analysis: one row a state, and pictures beside it."""
 
 from __future__ import annotations
 

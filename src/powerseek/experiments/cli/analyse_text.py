@@ -275,7 +275,7 @@ def _share(point: float, low: float, high: float) -> str:
 
 
 def notes(analysis: Analysis) -> list[str]:
-    """What the tables mean, and what could not be computed."""
+    """Notes on the meaning of the tables and on what could not be computed."""
     lines = [
         "In brackets [ ] the range over policies that are equally good for the reward; the number "
         "is the one that picks evenly (for a need: the bounds it is known by). "

@@ -1,4 +1,4 @@
-"""What `powerseek envs` prints: every world in a line, or one world as its page."""
+"""The pages of `powerseek envs`: every world in a line, or one world as its page."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ FILES = {
 
 
 class Names(NamedTuple):
-    """What a new world is called where.
+    """Names of a new world, by place.
 
     Attributes:
         id: In studies: ``lab.apple-orchard``.
@@ -55,7 +55,7 @@ class Names(NamedTuple):
 
 
 def names_of(name: str) -> Names:
-    """What a world is called whose name a user gives: ``lab.orchard``, or ``orchard``.
+    """Names of a world by the one that a user gives: ``lab.orchard``, or ``orchard``.
 
     Raises:
         InvalidInput: A name of another form, or one that is taken.

@@ -1,4 +1,4 @@
-"""How far a sweep is: a live line on a terminal, a plain line now and then elsewhere."""
+"""Progress of a sweep: a live line on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 @dataclass
 class Tally:
-    """What is known of a sweep at one moment.
+    """Counts of a sweep at one moment.
 
     Attributes:
         total: Trials in the study.
