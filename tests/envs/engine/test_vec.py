@@ -192,7 +192,7 @@ def test_ladder_moves_as_its_probabilities_say(slip, hazard, seed):
     assert edges.probability[climbs][up].sum() == pytest.approx(1 - slip, abs=1e-12)
     vec = VecWorld(world, 2000, seed)
     vec.step(np.zeros(2000, int))
-    rate = (vec.facts[:, 0] > 0).mean()
+    rate = (vec.facts[:, F.progress] > 0).mean()
     assert abs(rate - (1 - slip)) < 5 * np.sqrt(0.25 / 2000) + 1e-9
 
 
@@ -200,9 +200,9 @@ def test_final_facts_survive_the_autoreset():
     vec = VecWorld(Ladder(rungs=1, slip=0.0), 1, 0)
     vec.step([0])
     assert vec.terminated[0]
-    assert vec.facts[0, 1] == 1
+    assert vec.facts[0, F.success] == 1
     assert vec.final_observations[0, 0] == 1
-    assert vec.fresh_facts[0, 1] == 0
+    assert vec.fresh_facts[0, F.success] == 0
     assert vec.observations[0, 0] == 0
     assert vec.states[0].clock == 0
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import powerseek
 from powerseek.envs import check_world, describe, expand
 from powerseek.envs.worlds.commons.rules import A
-from powerseek.envs.worlds.commons.world import ACTIONS, PEOPLE
+from powerseek.envs.worlds.commons.world import ACTIONS, PEOPLE, F
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
     TabularMDP,
@@ -272,7 +272,7 @@ def walked(request):
 
 def test_progress_is_blind_to_commons_fence_surplus_and_others(walked):
     there, mdp = walked
-    progress = mdp.state_facts[:, 0]
+    progress = mdp.state_facts[:, F.progress]
     for field in there.identity:
         if field in ("agent", "agent_sold"):
             continue

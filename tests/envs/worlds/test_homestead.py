@@ -6,6 +6,7 @@ import pytest
 import powerseek
 from powerseek.envs import describe, expand
 from powerseek.envs.worlds.homestead.rules import MAX_LEVEL, WOOD_CAP, A
+from powerseek.envs.worlds.homestead.world import F
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, evaluate, most, need, optimum, scripted_policy
 
@@ -126,7 +127,7 @@ def test_stocks_saturate(walked):
 
 def test_progress_is_blind_to_power(walked):
     there, mdp, _, _ = walked
-    progress = mdp.state_facts[:, 0]
+    progress = mdp.state_facts[:, F.progress]
     good = "wood" if there.params.goal else "grain"
     other = "grain" if there.params.goal else "wood"
     for field in ("tool", "level", "trinket", "disabled", other, "row", "column"):
@@ -137,8 +138,8 @@ def test_progress_is_blind_to_power(walked):
     richer = mdp.records.copy()
     richer[good][surplus] += 1
     assert (describe(there, richer)[0][:, 0] == progress).all()
-    assert (progress[mdp.state_facts[:, 1] == 1] == 1).all()
-    assert (progress[mdp.state_facts[:, 1] == 0] < 1).all()
+    assert (progress[mdp.state_facts[:, F.success] == 1] == 1).all()
+    assert (progress[mdp.state_facts[:, F.success] == 0] < 1).all()
 
 
 def test_masks_are_honest(walked):

@@ -21,6 +21,7 @@ from powerseek.envs.worlds.homestead_plane.rules import (
     A,
 )
 from powerseek.envs.worlds.homestead_plane.terrain import SHARES, TILES, kind_at, tile_of
+from powerseek.envs.worlds.homestead_plane.world import F
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, need, optimum
 from powerseek.exact.solvers.evaluate import pair_weights
@@ -364,7 +365,7 @@ def test_stock_balance_beyond_the_map(fenced):
 
 def test_progress_beyond_the_map_is_blind_to_power(fenced):
     there, mdp, _, _ = fenced
-    progress = mdp.state_facts[:, 0]
+    progress = mdp.state_facts[:, F.progress]
     for field in ("tool", "level", "trinket", "wood", "row", "column", "carriers", "bare"):
         altered = mdp.records.copy()
         altered[field] = np.where(altered[field] > 0, 0, 1)
@@ -495,10 +496,10 @@ def test_both_goods_are_counted_apart():
     found, _, facts = after(there, put(there, goal=2, grain=3, wood=1), A.use)
     assert (found["delivered"][0], found["delivered_wood"][0]) == (3, 1)
     assert (found["grain"][0], found["wood"][0]) == (1, 0)
-    assert facts[0, 1] == 1
+    assert facts[0, F.success] == 1
     found, _, facts = after(there, put(there, goal=2, grain=3), A.use)
     assert (found["delivered"][0], found["delivered_wood"][0], found["grain"][0]) == (2, 0, 1)
-    assert facts[0, 0] == pytest.approx(2 / 3)
+    assert facts[0, F.progress] == pytest.approx(2 / 3)
 
 
 # --- others --------------------------------------------------------------------------------------
