@@ -28,6 +28,7 @@ MAY_IMPORT = {
 }
 # What single modules may import on top of their room.
 ONLY_IN = {
+    "envs/render.py": {"PIL"},
     "experiments/sweep/tune.py": {"ray"},
     "experiments/report/figures/density.py": {"matplotlib"},
     "experiments/report/figures/style.py": {"matplotlib", "PIL"},
