@@ -31,6 +31,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "envs/render.py": {"PIL"},
     "experiments/sweep/tune.py": {"ray"},
+    "experiments/report/pages.py": {"jinja2", "markupsafe"},
     "experiments/report/figures/density.py": {"matplotlib"},
     "experiments/report/figures/style.py": {"matplotlib", "PIL"},
     "experiments/report/figures/treatments.py": {"matplotlib"},

@@ -14,12 +14,18 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-from scipy.optimize import isotonic_regression
+from matplotlib.ticker import MaxNLocator
 
 from powerseek.experiments.cli.analyse import ARM_GAMMA, Analysis
 from powerseek.experiments.cli.analyse_files import write
-from powerseek.experiments.report.figures.style import BLUE, ORANGE, WIDTH, Picture, Theme
+from powerseek.experiments.report.figures.style import (
+    BLUE,
+    ORANGE,
+    WIDTH,
+    Picture,
+    Theme,
+    name_beside,
+)
 from powerseek.types import Bools, Floats, Ints
 
 COLOURS, SHADES = "cividis", 24
@@ -288,10 +294,10 @@ def _frontier(analysis: Analysis, title: str, theme: Theme) -> Figure:
     axes.set_ylim(0, 1.05 * max(greatest.max(), 1e-9))
     for point in marked:
         _mark(axes, point)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    axes.xaxis.set_major_formatter("{x:.0%}")
     axes.set_xlabel("share of episodes that succeed")
     axes.set_ylabel("acquired per episode (units)")
-    _labels(axes, marked, theme)
+    name_beside(axes, [(p.label, p.success, p.value) for p in marked], theme, 1.07)
     handles, labels = axes.get_legend_handles_labels()
     known = dict(zip(labels, handles, strict=True))
     unique = {name: known[name] for name in (LEAST, MOST, OPTIMUM, TIES, COMPARED) if name in known}
@@ -341,28 +347,3 @@ def _corners(analysis: Analysis) -> Floats:
     corners = [s for line in (analysis.need, analysis.most) for s, _ in line.vertices]
     top = analysis.need.max_success
     return np.array([s for s in corners if s <= top])
-
-
-def _labels(axes: Axes, marked: Sequence[Point], theme: Theme) -> None:
-    """The names in a column on the right, as near to their marks as they fit, a line to each."""
-    tall = np.array([1.6 + point.label.count("\n") for point in marked])
-    line = min(1 / 18, 1 / tall.sum())
-    offsets = np.cumsum(tall * line) - tall * line / 2
-    wanted = np.array([point.value for point in marked]) / axes.get_ylim()[1]
-    # Least squares with room for each label: what is left of it after the room must not fall.
-    spare = isotonic_regression(wanted - offsets).x
-    heights = np.clip(spare, 0, max(1 - tall.sum() * line, 0)) + offsets
-    link = {"arrowstyle": "-", "color": theme.faint, "linewidth": 0.9}
-    link |= {"relpos": (0, 0.5), "shrinkB": 6}
-    for point, height in zip(marked, heights, strict=True):
-        axes.annotate(
-            point.label,
-            xy=(point.success, point.value),
-            xytext=(1.07, height),
-            textcoords="axes fraction",
-            fontsize=11.5,
-            va="center",
-            color=theme.ink,
-            arrowprops=link,
-            annotation_clip=False,
-        )
