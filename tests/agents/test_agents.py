@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -27,7 +26,7 @@ from powerseek.agents import (
 )
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task, VecTask
-from powerseek.envs.world import World
+from powerseek.envs.world import Param, World
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.registry import agents
 from powerseek.types import Policy, Situation
@@ -196,17 +195,11 @@ def test_a_saved_agent_acts_as_before(agent, tmp_path):
         load_agent(tmp_path / "a.zip", Task(Ladder(), windows=(4,)))
 
 
-class FragileParams(NamedTuple):
-    breaks: int = 0
-    max_steps: int = 6
-
-
 class Fragile(World):
     """A counter that is no number any more once it reaches `breaks`."""
 
     id = "test.fragile-agent"
-    Params = FragileParams
-    ranges = {"breaks": (0, 9)}
+    parameters = {"breaks": Param(0, 0, 9), "max_steps": Param(6)}
     state = (("height", "i8"),)
     facts = Ladder.facts[:3]
 
@@ -257,15 +250,11 @@ def test_one_of_several_jobs_fails_alone(agent):
     assert caught.value.failure == failed
 
 
-class BalanceParams(NamedTuple):
-    max_steps: int = 40
-
-
 class Balance(ForeignWorld):
     """CartPole; success is to stand until the end."""
 
     id = "test.balance-agent"
-    Params = BalanceParams
+    parameters = {"max_steps": Param(40)}
 
     @staticmethod
     def environment(params):

@@ -2,7 +2,6 @@
 
 import sys
 from functools import cache
-from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -22,6 +21,7 @@ from powerseek.agents import (
 )
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task
+from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
 
 ARMS = ("dense", {"every": 4}, {"thinned": 0.5}, "terminal", {"approval": 3}, {"coverage": 0.5})
@@ -29,17 +29,11 @@ WORLDS = ("test.ladder", *powerseek.list_worlds())
 SMALL = {"n_envs": 4, "n_steps": 8, "batch_size": 32, "n_epochs": 1}
 
 
-class PoleParams(NamedTuple):
-    """Parameters of Pole."""
-
-    max_steps: int = 12
-
-
 class Pole(ForeignWorld):
     """CartPole, cut early."""
 
     id = "test.pole"
-    Params = PoleParams
+    parameters = {"max_steps": Param(12)}
 
     @staticmethod
     def environment(params):

@@ -348,7 +348,7 @@ def _sizes(world: World) -> list[str]:
     for name, value in world.params._asdict().items():
         if type(value) is not int or name == "max_steps":
             continue
-        low, high = world.ranges.get(name, (1, np.inf))
+        low, high = world.parameters[name].ends or (1, np.inf)
         if low < value and high - low > 1:
             found.append(f"{name}={value}")
     return found

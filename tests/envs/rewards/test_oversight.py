@@ -1,7 +1,5 @@
 """Arms that an overseer pays: what they mean, what it is shown, and what they refuse."""
 
-from typing import NamedTuple
-
 import gymnasium
 import numpy as np
 import pytest
@@ -11,22 +9,17 @@ from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.rewards.oversight import Approval, Coverage
 from powerseek.envs.rewards.spec import PowerWeighted, Step, arm_name, make_arm
 from powerseek.envs.task import Task, VecTask
+from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
 
 ARMS = [{"approval": 3}, {"coverage": 0.5}]
-
-
-class BalanceParams(NamedTuple):
-    """Parameters of Balance."""
-
-    max_steps: int = 50
 
 
 class Balance(ForeignWorld):
     """CartPole, with progress by the clock."""
 
     id = "test.balance"
-    Params = BalanceParams
+    parameters = {"max_steps": Param(50)}
 
     @staticmethod
     def environment(params):

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -20,6 +19,7 @@ from worlds import Ladder, random_actions
 from powerseek import list_worlds, make_world
 from powerseek.envs import VecWorld
 from powerseek.envs.adapters.foreign import ForeignWorld
+from powerseek.envs.world import Param
 from powerseek.exact import (
     Frontier,
     Outcome,
@@ -44,20 +44,14 @@ Call = Callable[..., tuple[int, str, str]]
 SMALL = ("--samples", "4")
 
 
-class BalanceParams(NamedTuple):
-    """Parameters of Balance."""
-
-    max_steps: int = 10
-
-
 class Balance(ForeignWorld):
     """A pole, which is no world of rules."""
 
     id = "test.balance"
-    Params = BalanceParams
+    parameters = {"max_steps": Param(10)}
 
     @staticmethod
-    def environment(params: BalanceParams) -> gymnasium.Env:
+    def environment(params: object) -> gymnasium.Env:
         return gymnasium.make("CartPole-v1")
 
 

@@ -119,21 +119,13 @@ def check_results(out: Path) -> None:
 
 SCRIPT = """
 from powerseek import register_world
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.experiments import run_study
-from typing import NamedTuple
-
-
-class LineParams(NamedTuple):
-    length: int = 3
-    broken: int = 0
-    max_steps: int = 12
 
 
 @register_world("mine.line")
 class Line(World):
-    Params = LineParams
-    ranges = {"length": (1, 9), "broken": (0, 1)}
+    parameters = {"length": Param(3, 1, 9), "broken": Param(0, 0, 1), "max_steps": Param(12)}
     state = (("place", "i8"),)
     facts = (Fact("progress"), Fact("success"), Fact("over"))
 
@@ -160,17 +152,19 @@ class Line(World):
         out[0] = s.place / p.length
 
     def measure(p, s, out):
-        out[0] = s.place / p.length
-        out[1] = 1.0 if s.place >= p.length else 0.0
-        out[2] = out[1]
+        out[F.progress] = s.place / p.length
+        out[F.success] = out[F.over] = 1.0 if s.place >= p.length else 0.0
         if p.broken == 1 and s.place == 2:
-            out[0] = float("nan")
+            out[F.progress] = float("nan")
 
     def minimalist(p, s):
         return 0
 
     def hoarder(p, s):
         return 0
+
+
+F = columns(*Line.facts)
 
 
 if __name__ == "__main__":

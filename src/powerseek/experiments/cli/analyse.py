@@ -114,12 +114,11 @@ class Analysis:
     @property
     def title(self) -> str:
         """The world, its openness, and its other parameters that are not the default."""
-        params = self.world.params
-        usual = params._field_defaults
+        known = self.world.parameters
         words = [
             f"{name} {value}"
-            for name, value in params._asdict().items()
-            if name == "openness" or name not in usual or value != usual[name]
+            for name, value in self.world.params._asdict().items()
+            if name == "openness" or value != known[name].default
         ]
         return ", ".join([self.world.id, *words])
 
@@ -224,7 +223,7 @@ def world_of(id: str, params: Mapping[str, Any], goal: object = None) -> World:
     """
     if goal is None:
         return make_world(id, **params)
-    known = getattr(worlds.get(id).Params, "_fields", ())
+    known = worlds.get(id).parameters
     if "goal" not in known:
         allowed = f"no goal: {id} has none to choose; its parameters: {', '.join(known)}"
         raise InvalidInput("--goal", goal, allowed, "Leave --goal out.")

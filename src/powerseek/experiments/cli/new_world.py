@@ -21,7 +21,7 @@ NAMESPACE = "my"
 
 LONGEST = 20
 _PART = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_USED = {"Any", "ClassVar", "Fact", "NamedTuple", "World"}
+_USED = {"A", "Any", "ClassVar", "F", "Fact", "Param", "World", "X"}
 """What the written module calls other things."""
 
 FILES = {
@@ -142,7 +142,7 @@ def _check_free(folder: Path) -> None:
 
 def written(names: Names) -> dict[str, str]:
     """Path -> text of every file of the package."""
-    fields = {**names._asdict(), "params": f"{names.title}Params", "version": powerseek.__version__}
+    fields = {**names._asdict(), "version": powerseek.__version__}
     templates = resources.files("powerseek.experiments.cli") / "templates" / "world"
     return {
         Template(path).substitute(fields): Template(
