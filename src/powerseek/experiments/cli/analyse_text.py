@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.exact.measures.goals import classes
-from powerseek.experiments.cli.analyse import ARM_GAMMA, WorldAnalysis, Watch
+from powerseek.experiments.cli.analyse import ARM_GAMMA, Watch, WorldAnalysis
 from powerseek.experiments.report.text import number, ranged
 from powerseek.experiments.study.factors import MISSING
 from powerseek.types import Floats, Ints
