@@ -16,7 +16,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from powerseek.experiments.cli.analyse import ARM_GAMMA, Analysis
+from powerseek.experiments.cli.analyse import ARM_GAMMA, WorldAnalysis
 from powerseek.experiments.cli.analyse_files import write
 from powerseek.experiments.report.figures.style import (
     BLUE,
@@ -37,7 +37,7 @@ SEEN = 0.01  # share of the axis from which a range of ties is drawn
 LEAST_CELL = 0.62  # inches in which a number and a word fit
 
 
-def write_pictures(analysis: Analysis, out: Path) -> list[Path]:
+def write_pictures(analysis: WorldAnalysis, out: Path) -> list[Path]:
     """Draw what there is to draw, as PNG files; remove what an earlier analysis left.
 
     Raises:
@@ -57,7 +57,7 @@ def _put(path: Path, image: bytes) -> None:
     path.write_bytes(image)
 
 
-def power_picture(analysis: Analysis) -> Picture:
+def power_picture(analysis: WorldAnalysis) -> Picture:
     """Mean POWER by place on the map; how POWER is spread where the world has no map."""
     world, mdp = analysis.world, analysis.mdp
     assert mdp.records is not None
@@ -84,7 +84,7 @@ def power_picture(analysis: Analysis) -> Picture:
     )
 
 
-def _about(analysis: Analysis) -> str:
+def _about(analysis: WorldAnalysis) -> str:
     """Caption: what POWER is, and how it was measured here."""
     measured = analysis.power
     goals = "the world's own goals (exact)"
@@ -115,7 +115,7 @@ def mean_by_place(
 
 
 def _maps(
-    analysis: Analysis,
+    analysis: WorldAnalysis,
     grids: Mapping[str, Floats],
     tiles: Sequence[Sequence[str]],
     title: str,
@@ -202,7 +202,7 @@ def _square(row: int, column: int) -> tuple[list[float], list[float]]:
     return [left, right, right, left], [top, top, bottom, bottom]
 
 
-def _spread(analysis: Analysis, title: str, theme: Theme) -> Figure:
+def _spread(analysis: WorldAnalysis, title: str, theme: Theme) -> Figure:
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     axes = figure.add_subplot()
     values, over = analysis.power.values, analysis.mdp.terminal
@@ -246,7 +246,7 @@ class Point(NamedTuple):
         return textwrap.fill(f"{' = '.join(names)} ({beyond})", 27)
 
 
-def points(analysis: Analysis) -> list[Point]:
+def points(analysis: WorldAnalysis) -> list[Point]:
     """Every arm's optimum and every reference policy; those with one outcome are one point."""
     found: dict[tuple[float, ...], Point] = {}
     rows = [
@@ -265,7 +265,7 @@ def points(analysis: Analysis) -> list[Point]:
     return sorted(found.values(), key=lambda point: (point.value, -point.success))
 
 
-def frontier(analysis: Analysis) -> Picture | None:
+def frontier(analysis: WorldAnalysis) -> Picture | None:
     """Need and most by success, with every optimum; None where nothing can be acquired."""
     if analysis.need is None or analysis.most is None:
         return None
@@ -273,7 +273,7 @@ def frontier(analysis: Analysis) -> Picture | None:
     return Picture("frontier", title, "", lambda theme: _frontier(analysis, title, theme))
 
 
-def _frontier(analysis: Analysis, title: str, theme: Theme) -> Figure:
+def _frontier(analysis: WorldAnalysis, title: str, theme: Theme) -> Figure:
     assert analysis.need is not None
     assert analysis.most is not None
     marked = points(analysis)
@@ -341,7 +341,7 @@ def _mark(axes: Axes, point: Point) -> None:
     )
 
 
-def _corners(analysis: Analysis) -> Floats:
+def _corners(analysis: WorldAnalysis) -> Floats:
     assert analysis.need is not None
     assert analysis.most is not None
     corners = [s for line in (analysis.need, analysis.most) for s, _ in line.vertices]
