@@ -16,7 +16,7 @@ from pyarrow.dataset import field
 from pyarrow.fs import LocalFileSystem
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.results.schema import KEYS, SCHEMA, TEXT
+from powerseek.experiments.results.schema import KEYS, SCHEMA, TEXT, check_metrics
 
 Ints = NDArray[np.int64]
 Source: TypeAlias = ds.Dataset
@@ -185,7 +185,7 @@ class Long:
         metrics: The metrics that have rows.
 
     Raises:
-        InvalidInput: A part of the file cannot be read.
+        InvalidInput: A part of the file cannot be read, or a metric has the id of a column.
     """
 
     def __init__(self, source: Source) -> None:
@@ -200,6 +200,7 @@ class Long:
         self.learning = self.stepped | set(told["agent"]) - set(told.loc[~failed, "agent"])
         units = distinct(source, ["metric", "unit"])
         self.metrics: set[str] = set(units["metric"].dropna())
+        check_metrics(self.metrics)
         units = units.dropna().drop_duplicates("metric")
         self.units: dict[str, str] = dict(zip(units["metric"], units["unit"], strict=True))
 

@@ -40,7 +40,7 @@ from powerseek.experiments.results.integrity import (
     read_trial,
 )
 from powerseek.experiments.results.schema import COLUMNS as COLUMNS
-from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA
+from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA, check_metrics
 from powerseek.experiments.results.schema import describe as describe
 from powerseek.experiments.results.wide import write_trials
 from powerseek.experiments.study.grid import Trial, digest
@@ -50,6 +50,7 @@ from powerseek.experiments.study.preregistration import (
     registration,
 )
 from powerseek.experiments.study.schema import Study, load_study
+from powerseek.registry import list_metrics
 
 ROW_GROUP = 1 << 20
 Ended: TypeAlias = Callable[[Trial], None]
@@ -115,11 +116,13 @@ class Store:
         """Begin or take up a study here; nothing is written where it is refused.
 
         Raises:
-            InvalidInput: Not empty and not `resume`; or it holds another study.
+            InvalidInput: Not empty and not `resume`; or it holds another study; or a metric is
+                registered by the name of a column.
             StoreError: Not writable.
         """
         if self.out.exists() and not self.out.is_dir():
             raise InvalidInput("--out", str(self.out), "a directory")
+        check_metrics(list_metrics())
         check_format(self.out)
         guard(self.out, self._check, study, grid, resume)
         guard(self.out, self._begin, study, grid)
