@@ -120,7 +120,8 @@ def run_study(
     try:
         with store.naming():
             overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
-            guard(store.out, overview.refresh)
+            with guard(store.out):
+                overview.refresh()
             if missing:
                 most = workers or cores()
                 _run(
@@ -136,7 +137,8 @@ def run_study(
                 )
                 store.fetch()
                 store.tidy(grid)
-                guard(store.out, overview.refresh)
+                with guard(store.out):
+                    overview.refresh()
             return finish(store, grid)
     except StoreError as error:
         raise SweepStopped(str(error)) from None

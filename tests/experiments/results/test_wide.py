@@ -9,11 +9,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from powerseek.errors import InvalidInput
 from powerseek.experiments.results import store as stores
 from powerseek.experiments.results.schema import COLUMNS, describe
 from powerseek.experiments.results.store import Store
+from powerseek.experiments.results.table import long
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.schema import make_study
+from powerseek.registry import metrics
 
 STUDY = make_study(
     {
@@ -95,3 +98,22 @@ def test_without_any_trial_it_has_no_row(tmp_path: Path) -> None:
     found = pd.read_parquet(made.out / "trials.parquet")
     assert found.empty
     assert list(found.columns[-3:]) == ["status", "timesteps", "updates"]
+
+
+@pytest.mark.parametrize("id", ["seed", "spec", "learnt"])
+def test_a_metric_with_the_id_of_a_column_is_refused(
+    id: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = pytest.raises(InvalidInput, match=rf"metric id.*register_metric\(\"my.{id}\"\)")
+    table = store.load()
+    with refused:  # measured elsewhere
+        long(table.assign(metric=table["metric"].replace("excess", id)))
+    end = rows(1, **describe(GRID[0]))
+    end[0]["metric"] = id
+    store.write(GRID[0], pd.DataFrame(end).reindex(columns=list(COLUMNS)))
+    with refused:
+        store.join(GRID)
+    monkeypatch.setitem(metrics._entries, id, lambda context: [])
+    with refused:  # before the first trial
+        Store(tmp_path / "new").open(STUDY, GRID, resume=False)
+    assert not (tmp_path / "new").exists()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -80,10 +81,22 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def guard(path: Path, action: Callable[..., None], *args: Any) -> None:
-    """Turn an operating system's refusal into one clear message."""
+def keep(path: Path, write: Callable[[Path], object]) -> None:
+    """`write_atomically`, in `guard`."""
+    with guard(path):
+        write_atomically(path, write)
+
+
+@contextlib.contextmanager
+def guard(path: Path) -> Iterator[None]:
+    """Turn an operating system's refusal into one clear message.
+
+    Raises:
+        DiskFull: No space is left.
+        StoreError: Not writable.
+    """
     try:
-        action(*args)
+        yield
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

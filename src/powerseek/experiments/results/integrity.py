@@ -12,6 +12,7 @@ from powerseek.experiments import layout
 from powerseek.experiments.results.files import (
     StoreError,
     check_table,
+    names,
     read_column,
     read_json,
     read_table,
@@ -92,7 +93,7 @@ def check_trials(folder: Path, keys: Collection[str], schema: pa.Schema) -> set[
     Raises:
         StoreError: One is cut short, of another version, or belongs to no trial of the study.
     """
-    found = {path.stem for path in folder.glob("*.parquet") if not path.name.startswith(".")}
+    found = names(folder, ".parquet")
     strange = sorted(found.difference(keys))
     if strange:
         for stem in strange:

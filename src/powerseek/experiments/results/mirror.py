@@ -164,7 +164,8 @@ class Mirror:
     def _fetch(self, name: str, seen: Seen | None) -> None:
         target = self.folder / name
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        guard(target, _make_folder, target.parent)
+        with guard(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
 
         def copy() -> Seen | None:
             found = seen or self._look(name)
@@ -176,7 +177,8 @@ class Mirror:
                 return None
             with source, temporary.open("wb") as sink:
                 while chunk := source.read(CHUNK):
-                    guard(temporary, _write, sink, chunk)
+                    with guard(temporary):
+                        sink.write(chunk)
             if (size := temporary.stat().st_size) != found[0]:
                 raise OSError(f"{size} of {found[0]} bytes came")
             return found
@@ -329,14 +331,6 @@ def _hidden(name: str) -> bool:
 def _state(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_mtime_ns, found.st_size
-
-
-def _make_folder(path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-
-
-def _write(sink: Any, chunk: bytes) -> None:
-    sink.write(chunk)
 
 
 def _said(error: Exception) -> str:

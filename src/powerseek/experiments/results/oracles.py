@@ -11,7 +11,7 @@ import numpy as np
 
 from powerseek.exact import Oracle
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import guard, write_atomically
+from powerseek.experiments.results.files import keep
 from powerseek.experiments.study.grid import Cell, canonical, digest
 
 METHOD = 2
@@ -64,7 +64,7 @@ def keep_exact(out: Path, setting: str, arrays: Mapping[str, Any]) -> None:
         StoreError: Not writable.
     """
     path, whole = _path(out, setting), {**arrays, "setting": np.array(setting)}
-    guard(path, write_atomically, path, lambda temporary: _write(temporary, whole))
+    keep(path, lambda temporary: _write(temporary, whole))
 
 
 def _path(out: Path, setting: str) -> Path:

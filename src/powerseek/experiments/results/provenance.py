@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import plain
+from powerseek.experiments.results.files import StoreError, plain, read_json
 
 LIBRARIES = ("powerseek", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib", "ray")
 
@@ -63,10 +62,9 @@ def describe_run(command: str, seconds: float, workers: int, busy: float) -> dic
 def read_provenance(folder: Path) -> dict[str, Any]:
     """What was recorded of a study's runs; empty where it cannot be read."""
     try:
-        found = json.loads((folder / layout.PROVENANCE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(folder / layout.PROVENANCE)
+    except StoreError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def told(provenance: Mapping[str, Any]) -> dict[str, str]:

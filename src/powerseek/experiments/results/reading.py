@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
 from pathlib import Path
 from typing import TypeAlias
@@ -16,7 +16,7 @@ from pyarrow.dataset import field
 from pyarrow.fs import LocalFileSystem
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.results.schema import KEYS, SCHEMA, TEXT
+from powerseek.experiments.results.schema import KEYS, SCHEMA, TEXT, check_metrics
 
 Ints = NDArray[np.int64]
 Source: TypeAlias = ds.Dataset
@@ -44,8 +44,8 @@ def opened(path: Path) -> Source:
         fragment = _FORM.make_fragment(str(path), LocalFileSystem())
         columns = fragment.physical_schema.names
     except (OSError, ValueError) as error:
-        raise unreadable(path, error) from None
-    check_columns(columns)
+        raise _unreadable(path, error) from None
+    _check(columns)
     return ds.FileSystemDataset([fragment], _CODED, _FORM)
 
 
@@ -62,7 +62,7 @@ def in_memory(table: pd.DataFrame) -> Source:
     Raises:
         InvalidInput: Columns are missing.
     """
-    check_columns(table.columns)
+    _check(table.columns)
     columns = [
         pa.array(table[f.name], from_pandas=True).cast(f.type)
         if f.name in table
@@ -72,21 +72,25 @@ def in_memory(table: pd.DataFrame) -> Source:
     return ds.dataset(pa.table(columns, SCHEMA).cast(_CODED))
 
 
-def check_columns(columns: Collection[str]) -> None:
-    """Refuse a table that lacks columns of results.
-
-    Raises:
-        InvalidInput: Which.
-    """
+def _check(columns: Collection[str]) -> None:
     missing = [name for name in NEEDED if name not in columns]
     if missing:
         raise InvalidInput("results", f"without {', '.join(missing)}", "a table made by a sweep")
 
 
-def unreadable(path: Path | str, error: Exception) -> InvalidInput:
+def _unreadable(path: Path | str, error: Exception) -> InvalidInput:
     """What to raise where a file is no parquet file."""
     reason = str(error).splitlines()[0] if str(error) else "not a parquet file"
     return InvalidInput("DIR", str(path), "a readable parquet file", reason)
+
+
+def whole(source: Source) -> pd.DataFrame:
+    """All of a long table: for small studies only.
+
+    Raises:
+        InvalidInput: A part of the file cannot be read.
+    """
+    return _frame(_batches(source, SCHEMA.names), SCHEMA.names)
 
 
 def distinct(
@@ -106,17 +110,26 @@ def distinct(
     Raises:
         InvalidInput: A part of the file cannot be read.
     """
-    schema = pa.schema([SCHEMA.field(name) for name in names])
-    parts, by = [], list(by or names)
-    for batch in _batches(source, names, rows):
+    by = list(by or names)
+    found = _frame(_firsts(_batches(source, names, rows), by), names)
+    return found.drop_duplicates(by, ignore_index=True)
+
+
+def _firsts(batches: Iterable[pa.RecordBatch], by: list[str]) -> Iterator[pa.RecordBatch]:
+    """The first row of each kind in each batch."""
+    for batch in batches:
         row = pa.array(np.arange(len(batch)))
         kinds = pa.table([*batch.select(by), row], [*by, "row"]).group_by(by, use_threads=False)
         # Groups come in no order.
-        first = np.sort(kinds.aggregate([("row", "min")])["row_min"])
-        # Codes are a batch's own.
-        parts.append(batch.take(first).cast(schema))
-    found: pd.DataFrame = pa.Table.from_batches(parts, schema).to_pandas()
-    return found.drop_duplicates(by, ignore_index=True)
+        yield batch.take(np.sort(kinds.aggregate([("row", "min")])["row_min"]))
+
+
+def _frame(batches: Iterable[pa.RecordBatch], names: Sequence[str]) -> pd.DataFrame:
+    """Batches of these columns as one data frame, their texts in words: codes are a batch's own."""
+    schema = pa.schema([SCHEMA.field(name) for name in names])
+    plain = (batch.cast(schema) for batch in batches)
+    found: pd.DataFrame = pa.Table.from_batches(plain, schema).to_pandas()
+    return found
 
 
 def pivot(
@@ -169,7 +182,7 @@ def _batches(
     try:
         yield from source.to_batches(columns=list(names), filter=rows, **ahead)
     except (OSError, ValueError) as error:
-        raise unreadable(getattr(source, "files", ["results"])[0], error) from None
+        raise _unreadable(getattr(source, "files", ["results"])[0], error) from None
 
 
 class Long:
@@ -185,7 +198,7 @@ class Long:
         metrics: The metrics that have rows.
 
     Raises:
-        InvalidInput: A part of the file cannot be read.
+        InvalidInput: A part of the file cannot be read, or a metric has the id of a column.
     """
 
     def __init__(self, source: Source) -> None:
@@ -200,6 +213,7 @@ class Long:
         self.learning = self.stepped | set(told["agent"]) - set(told.loc[~failed, "agent"])
         units = distinct(source, ["metric", "unit"])
         self.metrics: set[str] = set(units["metric"].dropna())
+        check_metrics(self.metrics)
         units = units.dropna().drop_duplicates("metric")
         self.units: dict[str, str] = dict(zip(units["metric"], units["unit"], strict=True))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import guard, write_atomically
+from powerseek.experiments.results.files import keep
 
 FORM = 1
 Picture: TypeAlias = tuple[str, str]
@@ -39,7 +39,7 @@ def write_recording(out: Path, trial: str, held: Mapping[str, Any]) -> Path:
     # No time in the header: the same recording is the same file.
     data = gzip.compress(text.encode(), mtime=0)
     path = recording_path(out, trial)
-    guard(path, write_atomically, path, lambda temporary: temporary.write_bytes(data))
+    keep(path, lambda temporary: temporary.write_bytes(data))
     return path
 
 

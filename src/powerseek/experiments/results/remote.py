@@ -19,6 +19,7 @@ import pandas as pd
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments import layout
 from powerseek.experiments.results.files import DiskFull, StoreError, folder_of, is_elsewhere
+from powerseek.experiments.results.mirror import Mirror
 from powerseek.experiments.results.oracles import oracle_names
 from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.results.store import Ended, Store, checkpoint_path
@@ -47,9 +48,6 @@ class RemoteStore(Store):
     """One study's results elsewhere; `out` is this process's copy. See `Store`."""
 
     def __init__(self, address: str, field: str = "--out", patient: bool = False) -> None:
-        # pyarrow's filesystems take a while to load.
-        from powerseek.experiments.results.mirror import Mirror
-
         self.mirror = Mirror(address, field, patient)
         super().__init__(self.mirror.folder)
         self._address = address

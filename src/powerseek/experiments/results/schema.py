@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 
+from powerseek.errors import InvalidInput
 from powerseek.experiments.study.factors import FACTORS
 from powerseek.experiments.study.grid import Trial, canonical
 
@@ -61,3 +63,15 @@ def describe(trial: Trial) -> dict[str, Any]:
         "seed": trial.seed,
         "trial": trial.key,
     }
+
+
+def check_metrics(ids: Iterable[str]) -> None:
+    """Refuse a metric whose column a table of trials could not tell from one that it has.
+
+    Raises:
+        InvalidInput: Which metric, and what to call it.
+    """
+    for id in ids:
+        if id in COLUMNS or id == "learnt":
+            hint = f'Write register_metric("my.{id}") instead.'
+            raise InvalidInput("metric id", id, "an id that no column of results has", hint)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import guard, names, write_atomically
+from powerseek.experiments.results.files import keep, names
 from powerseek.experiments.results.oracles import damaged_oracle, kept_oracle
 from powerseek.experiments.results.store import Store, describe
 from powerseek.experiments.study.grid import Trial
@@ -113,4 +113,4 @@ def _frontiers(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:
-    guard(path, write_atomically, path, lambda temporary: table.to_parquet(temporary, index=False))
+    keep(path, lambda temporary: table.to_parquet(temporary, index=False))

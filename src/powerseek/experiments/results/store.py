@@ -23,6 +23,7 @@ from powerseek.experiments.results.files import (
     StoreError,
     folder_of,
     guard,
+    keep,
     names,
     read_json,
     read_table,
@@ -40,7 +41,7 @@ from powerseek.experiments.results.integrity import (
     read_trial,
 )
 from powerseek.experiments.results.schema import COLUMNS as COLUMNS
-from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA
+from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA, check_metrics
 from powerseek.experiments.results.schema import describe as describe
 from powerseek.experiments.results.wide import write_trials
 from powerseek.experiments.study.grid import Trial, digest
@@ -50,6 +51,7 @@ from powerseek.experiments.study.preregistration import (
     registration,
 )
 from powerseek.experiments.study.schema import Study, load_study
+from powerseek.registry import list_metrics
 
 ROW_GROUP = 1 << 20
 Ended: TypeAlias = Callable[[Trial], None]
@@ -115,14 +117,17 @@ class Store:
         """Begin or take up a study here; nothing is written where it is refused.
 
         Raises:
-            InvalidInput: Not empty and not `resume`; or it holds another study.
+            InvalidInput: Not empty and not `resume`; or it holds another study; or a metric is
+                registered by the name of a column.
             StoreError: Not writable.
         """
         if self.out.exists() and not self.out.is_dir():
             raise InvalidInput("--out", str(self.out), "a directory")
+        check_metrics(list_metrics())
         check_format(self.out)
-        guard(self.out, self._check, study, grid, resume)
-        guard(self.out, self._begin, study, grid)
+        with guard(self.out):
+            self._check(study, grid, resume)
+            self._begin(study, grid)
 
     def _check(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
         if not self.out.exists() or not any(self.out.iterdir()):
@@ -254,7 +259,8 @@ class Store:
             before = _runs(read_json(path))
         except StoreError:
             aside = path.with_name(f"provenance.damaged-{os.getpid()}.json")
-            guard(path, os.replace, path, aside)
+            with guard(path):
+                os.replace(path, aside)
             before, lost = [], {"lost": f"earlier runs: {aside.name} could not be read"}
         runs = [*before, dict(run)]
         self._write_json(
@@ -279,8 +285,8 @@ class Store:
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         text = json.dumps(content, indent=2) + "\n"
-        path = self.out / name
-        guard(self.out, write_atomically, path, lambda temporary: temporary.write_text(text))
+        with guard(self.out):
+            write_atomically(self.out / name, lambda temporary: temporary.write_text(text))
 
     def path(self, trial: Trial) -> Path:
         """Where the rows of one trial lie."""
@@ -298,8 +304,7 @@ class Store:
             StoreError: Not writable.
         """
         table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
-        path = self.path(trial)
-        guard(path, write_atomically, path, lambda temporary: pq.write_table(table, temporary))
+        keep(self.path(trial), lambda temporary: pq.write_table(table, temporary))
         self.error_path(trial).unlink(missing_ok=True)
         checkpoint_path(self.out, trial).unlink(missing_ok=True)
 
@@ -320,12 +325,10 @@ class Store:
         """
         if not resumable:
             checkpoint_path(self.out, trial).unlink(missing_ok=True)
-        path = self.error_path(trial)
-        guard(path, write_atomically, path, lambda temporary: temporary.write_text(error))
+        keep(self.error_path(trial), lambda temporary: temporary.write_text(error))
         row = {**describe(trial), **FAILED_ROW, **(reached or {}), "status": "failed"}
         table = pa.Table.from_pylist([{name: row.get(name) for name in COLUMNS}], SCHEMA)
-        target = self.path(trial)
-        guard(target, write_atomically, target, lambda tmp: pq.write_table(table, tmp))
+        keep(self.path(trial), lambda temporary: pq.write_table(table, temporary))
 
     def kept(self) -> set[str]:
         """Keys of the trials that have rows here, failed ones among them."""
@@ -379,7 +382,7 @@ class Store:
         """
         kept = self.kept()
         chosen = [trial for trial in grid if trial.key in kept]
-        guard(self.results, write_atomically, self.results, lambda tmp: self._join(chosen, tmp))
+        keep(self.results, lambda temporary: self._join(chosen, temporary))
 
     def _join(self, chosen: Iterable[Trial], target: Path) -> None:
         """No more than a row group in memory; each holds whole trials.
@@ -407,8 +410,8 @@ class Store:
             InvalidInput: The merged table cannot be read.
             StoreError: The table cannot be written.
         """
-        path, made_of = self.out / layout.TRIALS, results or self.results
-        guard(path, write_atomically, path, lambda tmp: write_trials(made_of, tmp))
+        made_of = results or self.results
+        keep(self.out / layout.TRIALS, lambda temporary: write_trials(made_of, temporary))
 
     def stale(self, grid: Iterable[Trial]) -> bool:
         """Whether the merged table is not that of the kept trials and of the claims."""
@@ -433,7 +436,8 @@ class Store:
         """
         if not self.results.is_file():
             raise InvalidInput("DIR", str(self.out), f"a directory that holds {layout.RESULTS}")
-        return _frame(read_table(self.results, SCHEMA))
+        found: pd.DataFrame = read_table(self.results, SCHEMA).to_pandas()
+        return found
 
 
 def checkpoint_path(out: Path, trial: Trial) -> Path:
@@ -459,11 +463,6 @@ def _runs(held: Mapping[str, Any]) -> list[dict[str, Any]]:
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"not a record of runs: {error}") from None
     return runs
-
-
-def _frame(table: pa.Table) -> pd.DataFrame:
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
 
 
 def _content(study: Study) -> dict[str, Any]:

@@ -17,10 +17,9 @@ from powerseek.experiments.results.reading import (
     Ints,
     Long,
     Source,
-    check_columns,
     in_memory,
     opened,
-    unreadable,
+    whole,
 )
 from powerseek.experiments.study.factors import (
     CELL,
@@ -54,13 +53,7 @@ def read_results(directory: Path | str) -> pd.DataFrame:
     Raises:
         InvalidInput: There is none, it cannot be read, or columns are missing.
     """
-    path = _results(directory)
-    try:
-        results = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from None
-    check_columns(results.columns)
-    return results
+    return whole(opened(_results(directory)))
 
 
 def _results(directory: Path | str) -> Path:

@@ -10,7 +10,13 @@ import pyarrow.parquet as pq
 from pyarrow.dataset import field
 
 from powerseek.experiments.results.reading import distinct, opened, pivot, row_groups
-from powerseek.experiments.results.schema import DESCRIBED, FAILED_ROW, NUMBER, SCHEMA
+from powerseek.experiments.results.schema import (
+    DESCRIBED,
+    FAILED_ROW,
+    NUMBER,
+    SCHEMA,
+    check_metrics,
+)
 
 ABOUT = (*DESCRIBED, "status", "timesteps", "updates")
 """Columns of a trial that are no metric."""
@@ -32,11 +38,12 @@ def write_trials(results: Path, path: Path) -> None:
         path: The table to write.
 
     Raises:
-        InvalidInput: The merged table cannot be read.
+        InvalidInput: The merged table cannot be read, or a metric has the id of a column.
     """
     source = opened(results)
     metrics = [*distinct(source, ["metric"], _AT_END)["metric"]]
     metrics = [name for name in metrics if name != FAILED_ROW["metric"]]
+    check_metrics(metrics)
     columns = [SCHEMA.field(name) for name in ABOUT] + [pa.field(m, NUMBER) for m in metrics]
     with pq.ParquetWriter(path, pa.schema(columns)) as writer:
         for part in row_groups(source):

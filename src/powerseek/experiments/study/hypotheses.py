@@ -9,7 +9,7 @@ from typing import Any
 
 from powerseek.envs.rewards.spec import place_of
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.arms import Places, compared, scales
+from powerseek.experiments.study.arms import compared, scales
 from powerseek.experiments.study.contrasts import KINDS, SHARE_BEYOND, Contrast, kind_along, kind_of
 from powerseek.experiments.study.errors import closest
 from powerseek.experiments.study.factors import (
@@ -68,7 +68,8 @@ def comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[C
     columns = columns_of(contrast, {column for record, _ in records for column in record})
     if columns is None:
         return
-    places = places_of(grid)
+    specs = {cell.reward_label: cell.reward for cell in grid}
+    places = {label: at for label, spec in specs.items() if (at := place_of(spec)) is not None}
     unpaid = {record["world"] for record, cell in records if not cell.power_weight}
     if "power_weight" not in columns:  # the paid are the positive control, and nothing else
         records = [r for r in records if not (r[1].power_weight and r[0]["world"] in unpaid)]
@@ -112,13 +113,6 @@ def shared(record: Mapping[str, Level], columns: Sequence[str]) -> dict[str, Lev
         for column, level in record.items()
         if column not in columns and not (own and column.startswith(own))
     }
-
-
-def places_of(grid: Sequence[Cell]) -> Places:
-    """Where the rewards of a study lie on the factors of rewards, by label."""
-    specs = {cell.reward_label: cell.reward for cell in grid}
-    found = {label: place_of(spec) for label, spec in specs.items()}
-    return {label: place for label, place in found.items() if place is not None}
 
 
 def _records(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> list[Record]:
