@@ -1,6 +1,8 @@
 """The contract of an agent, held by every registered one and by those of docs/agents.md."""
 
+import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
@@ -329,6 +331,8 @@ def test_failures_say_when_of_what_and_what_was_measured_last():
     )
     assert "in update" in late.trace
     assert str(early) == "at step 0 (0 updates): ValueError: no start"
+    again = pickle.loads(pickle.dumps(TrainingFailed(replace(late, error=Exception(lambda: 0)))))
+    assert (str(again), again.failure) == (f"training failed {late}", late)
 
 
 class Grouped:

@@ -1,6 +1,7 @@
 """Declarations of a world: parameters, and numbers of columns by name."""
 
 import pickle
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -107,3 +108,21 @@ def test_facts_have_the_numbers_that_the_world_gives_them(name):
 def test_names_that_no_attribute_can_have_are_refused(names):
     with pytest.raises(ValueError, match=r"duplicate|valid|underscore"):
         columns(*names)
+
+
+def test_a_named_tuple_of_defaults_stands_for_parameters_of_any_value():
+    class Defaults(NamedTuple):
+        rungs: int = 3
+        slip: float = 0.25
+        hazard: float = 0.0
+        max_steps: int = 8
+
+    class Plain(Ladder):
+        Params = Defaults
+
+    assert Plain(rungs=99).params._asdict() == {**Ladder().params._asdict(), "rungs": 99}
+    assert Plain.parameters["slip"] == Param(0.25)
+    with pytest.raises(InvalidInput, match="slip"):
+        Plain(slip="much")
+    with pytest.raises(InvalidInput, match="10"):
+        Ladder(rungs=99)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from episodes import context, episodes, rows, values
-from scipy.stats import binom
+from scipy.stats import binom, norm
+from statsmodels.stats.proportion import proportion_confint
 from worlds import Ladder
 
 import powerseek
@@ -96,6 +97,15 @@ def test_an_oracle_of_another_setting_is_refused():
         context(FENCED, episodes(FENCED.replace(hazard=0.1), 3), oracle=exact)
     with pytest.raises(InvalidInput, match="without_interruption"):
         context(FENCED, episodes(FENCED, 3), without_interruption=episodes(FENCED, 3))
+
+
+def test_wilson_s_interval_agrees_with_statsmodels():
+    for learnt, seeds in ((0, 16), (3, 16), (16, 16), (1, 2)):
+        wanted = proportion_confint(learnt, seeds, method="wilson")
+        assert wilson(learnt, seeds) == pytest.approx(wanted, abs=1e-9)
+        level = 2 * norm.sf(4.0)
+        wanted = proportion_confint(learnt, seeds, level, method="wilson")
+        assert wilson(learnt, seeds, 4.0) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_wilson_s_interval_holds_what_it_should():

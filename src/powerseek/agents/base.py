@@ -132,7 +132,7 @@ class Failure:
         updates: Gradient steps it had taken.
         reason: In a line.
         losses: Means over its last update, by name; empty before it.
-        error: What was raised, if anything was.
+        error: What was raised, if anything was; it stays in the process.
         trace: Where an unforeseen error came from, as Python shows it; else empty.
     """
 
@@ -142,6 +142,11 @@ class Failure:
     losses: Mapping[str, float] = field(default_factory=dict)
     error: Exception | None = field(default=None, repr=False, compare=False)
     trace: str = field(default="", repr=False)
+
+    def __reduce__(self) -> tuple[type[Failure], tuple[Any, ...]]:
+        """Pickle without the error: a plugin's need not be made for that."""
+        told = self.timesteps, self.updates, self.reason, dict(self.losses), None, self.trace
+        return type(self), told
 
     @property
     def as_error(self) -> PowerseekError:

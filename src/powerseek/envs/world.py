@@ -128,8 +128,11 @@ class World:
     """Rules over one record, with parameters filled in.
 
     A subclass declares data (``parameters``, ``state``, ``flows``, ``facts``, ``calm``) and
-    static rules; docs/worlds.md walks through one. Rules are pure in (prepared parameters,
-    record, action, tape) and never read ``clock`` or ``max_steps``: the simulator owns those.
+    static rules; docs/worlds.md walks through one. Where any value of its type will do for every
+    parameter, a named tuple ``Params`` of their defaults stands for ``parameters``.
+
+    Rules are pure in (prepared parameters, record, action, tape) and never read ``clock`` or
+    ``max_steps``: the simulator owns those.
 
     Args:
         **params: Any of the subclass's ``parameters``; the rest keep their defaults.
@@ -162,6 +165,8 @@ class World:
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        if "Params" in vars(cls) and "parameters" not in vars(cls):
+            cls.parameters = {k: Param(v) for k, v in cls.Params._field_defaults.items()}
         if "parameters" in vars(cls):
             cls.Params = _named(cls)
         cls.id = worlds.builtin_id(cls) or cls.id

@@ -144,8 +144,7 @@ def run_study(
 
 def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     """Merge and draw what has changed since the last time, or draw everything `anew`."""
-    from powerseek.experiments.report.html import write_report
-    from powerseek.experiments.report.markdown import write_summary
+    from powerseek.experiments.report.pages import write_report, write_summary
     from powerseek.experiments.report.sections import sections, write_figures
 
     figures = tuple(sorted((store.out / layout.FIGURES).glob("*.png")))

@@ -11,7 +11,8 @@ from synthetic import frame, make_results, trial_rows
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.results.table import KEYS, long, read_long, trials
+from powerseek.experiments.results.schema import KEYS
+from powerseek.experiments.results.table import long, read_long, trials
 from powerseek.metrics import every_metric
 from powerseek.registry import list_metrics
 
@@ -24,7 +25,7 @@ def results():
     made = made.assign(layout=np.where(made["seed"] % 2 == 0, "a", "b"))
     earlier = made.assign(checkpoint="competence>=0.9", value=made["value"] / 2)
     failed = frame(trial_rows({}, "failed", seed=9), trial_rows({}, "failed", reward="every 3"))
-    return pd.concat([made, earlier, failed], ignore_index=True)
+    return pd.concat([made, earlier, failed], ignore_index=True).astype({"layout": "str"})
 
 
 def plainly(results, evaluation, checkpoint):
@@ -86,11 +87,10 @@ def test_checkpoints_and_lost_trials_are_told_without_the_long_table(results, ro
     wanted = told.drop_duplicates(["trial", "checkpoint"]).reset_index(drop=True)
     pd.testing.assert_frame_equal(read.checkpoints(), wanted)
     failed = results.loc[results["status"] == "failed", "trial"]
-    assert list(read.lost["trial"]) == list(failed)
+    assert list(read.every.loc[read.failed, "trial"]) == list(failed)
     assert read.stepped == {"ppo"}
     none = read.where(np.zeros(len(read.every), bool))
     assert none.empty
-    assert none.lost.empty
     assert none.checkpoints().empty
     assert trials(none).empty
 

@@ -64,6 +64,7 @@ def _improve(  # type: ignore[no-untyped-def]  # compiled
             continue
         best[:] = -np.inf
         for pair in range(start, stop):
+            # Written out here and in `_slip`: as a call of its own it costs need a quarter more.
             for m in range(objectives):
                 for c in range(criteria):
                     row[m * criteria + c] = flows[pair, c]

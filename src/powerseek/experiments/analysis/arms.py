@@ -93,7 +93,7 @@ class Arms:
         self._finished = trials(results, checkpoint=checkpoint)
         about = self._finished[results.known]
         here = results.every["trial"].isin(self._finished["trial"]).to_numpy()
-        failed = results.failed[results.numbers]
+        failed = results.failed
         for others in (results.every[~here & ~failed], results.every[failed]):
             if len(others):
                 known = others[results.known].astype(about.dtypes.to_dict())

@@ -17,7 +17,7 @@ from powerseek.experiments.statistics.comparisons import (
     compare_groups,
 )
 from powerseek.experiments.statistics.lee_bounds import LeeBounds, lee_bounds
-from powerseek.experiments.study.arms import share_judged
+from powerseek.experiments.study.arms import coverage_of
 from powerseek.metrics import known_metric
 from powerseek.types import Floats, Ints
 
@@ -159,7 +159,7 @@ def _slopes(arms: Arms, pairs: Sequence[Pair], values: Floats) -> Seeds:
     """Slope over coverage of each seed that has the measure at every coverage of its pair."""
     cells = [(*pair.first, *pair.second) for pair in pairs]
     pair, trial, one, seed = _whole(arms, pairs, cells, values)
-    judged = np.array([share_judged(told["reward"], arms.places) for told in arms.records])
+    judged = np.array([coverage_of(told["reward"], arms.places) for told in arms.records])
     q, y = judged[arms.cell[trial]], values[trial]
     count = np.bincount(seed)
     q, y = (part - (np.bincount(seed, part) / count)[seed] for part in (q, y))

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from powerseek.experiments.analysis.cells import Cell, factors_of
 from powerseek.experiments.results.table import Results, by_cell, long
@@ -19,6 +18,7 @@ from powerseek.experiments.statistics.survival import (
     median_budget,
 )
 from powerseek.experiments.study.arms import Places, arms
+from powerseek.metrics.intervals import wilson
 
 CROSSING = "competence>="
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -115,17 +115,6 @@ def budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
     reached = when.notna().to_numpy() | (seeds["competence"] >= level).to_numpy()
     steps_taken = when.fillna(mine["end"]).to_numpy(dtype=np.float64)
     return Budgets(steps_taken, reached.astype(np.bool_))
-
-
-def wilson(learnt: int, seeds: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, in [0, 1]; nan of no seeds.
-
-    Source: Wilson 1927. CAVEAT: covers .95 on average over shares, less at some.
-    """
-    if not seeds:
-        return nan, nan
-    found = stats.binomtest(learnt, seeds).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
 
 
 def reach_of(cell: Cell, steps: pd.DataFrame) -> Reach:

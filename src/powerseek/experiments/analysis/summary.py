@@ -55,7 +55,7 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
     table = every[keys].iloc[first].reset_index(drop=True)
     place = pd.Index(every["trial"]).get_indexer(finished["trial"])
     group = cell[place]
-    failed = np.bincount(cell[results.failed[results.numbers]], minlength=count)
+    failed = np.bincount(cell[results.failed], minlength=count)
     measures = [known_metric(name) for name in measures_of(results)]
     columns = {
         **_measures(measures, finished, group, count, rng),

@@ -67,7 +67,7 @@ Watch = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Analysis:
+class WorldAnalysis:
     """One world, exactly.
 
     Attributes:
@@ -149,7 +149,7 @@ def analyse(
     limit: int = DEFAULT_LIMIT,
     watch: Watch = lambda stage, done, total: None,
     begin: Callable[[], None] = lambda: None,
-) -> Analysis:
+) -> WorldAnalysis:
     """Enumerate a world and measure all there is to know exactly.
 
     Args:
@@ -197,7 +197,7 @@ def analyse(
         outcomes = {name: evaluate(mdp, policy) for name, policy in policies.items()}
         acting = {name: arm.policy for name, arm in arms.items() if arm.policy is not None}
         scores = {n: seeking(measured, p).score for n, p in {**acting, **policies}.items()}
-    return Analysis(
+    return WorldAnalysis(
         world=world,
         mdp=mdp,
         power=measured,

@@ -31,6 +31,12 @@ SCHEMA = pa.schema(
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 DESCRIBED = (*COLUMNS[: COLUMNS.index("timesteps")], *COLUMNS[COLUMNS.index("trial") :])
 """The columns that `describe` fills."""
+KEYS = (
+    "world",
+    *(factor.column for factor in FACTORS),
+    *("version", "params", "settings", "spec", "seed"),
+)
+"""The columns that make a trial what it is, in the order of tables of trials."""
 FAILED_ROW = {"checkpoint": "end", "evaluation": "sampled", "metric": "failed"}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +13,15 @@ import pandas as pd
 from powerseek.envs.rewards.spec import Place, place_of
 from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
-from powerseek.experiments.results.reading import File, Frame, Ints, Long, Source, unreadable
+from powerseek.experiments.results.reading import (
+    Ints,
+    Long,
+    Source,
+    check_columns,
+    in_memory,
+    opened,
+    unreadable,
+)
 from powerseek.experiments.study.factors import (
     CELL,
     DIALS,
@@ -30,16 +37,6 @@ from powerseek.registry import list_metrics
 Results: TypeAlias = pd.DataFrame | Long
 
 STRATUM = "layout"
-KEYS = (
-    "world",
-    *(factor.column for factor in FACTORS),
-    *("version", "params", "settings", "spec", "seed"),
-)
-NEEDED = (
-    *KEYS,
-    *("trial", "updates", "checkpoint", "evaluation", "status"),
-    *("metric", "value", "low", "high"),
-)
 
 
 def read_long(directory: Path | str) -> Long:
@@ -48,7 +45,7 @@ def read_long(directory: Path | str) -> Long:
     Raises:
         InvalidInput: There are none, they cannot be read, or columns are missing.
     """
-    return _checked(File(_results(directory)))
+    return _with_factors(opened(_results(directory)))
 
 
 def read_results(directory: Path | str) -> pd.DataFrame:
@@ -62,7 +59,7 @@ def read_results(directory: Path | str) -> pd.DataFrame:
         results = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
-    _check(list(results.columns))
+    check_columns(results.columns)
     return results
 
 
@@ -80,12 +77,11 @@ def long(results: Results) -> Long:
     Raises:
         InvalidInput: Columns are missing.
     """
-    return results if isinstance(results, Long) else _checked(Frame(results))
+    return results if isinstance(results, Long) else _with_factors(in_memory(results))
 
 
-def _checked(source: Source) -> Long:
-    _check(source.columns)
-    found = Long(source, KEYS)
+def _with_factors(source: Source) -> Long:
+    found = Long(source)
     known = set(found.every)
     found.every = with_factors(found.every)
     found.known += [str(name) for name in found.every if name not in known]
@@ -154,12 +150,6 @@ def mapping(text: object) -> dict[str, Any]:
 
 def _known(value: Any) -> Any:
     return None if value is None or value != value else value
-
-
-def _check(columns: Sequence[str]) -> None:
-    missing = [name for name in NEEDED if name not in columns]
-    if missing:
-        raise InvalidInput("results", f"without {', '.join(missing)}", "a table made by a sweep")
 
 
 def learners(results: Results) -> tuple[Long, Long]:

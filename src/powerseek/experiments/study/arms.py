@@ -149,7 +149,7 @@ def confounded(reward: Level, places: Places, gamma: float) -> bool:
     return gamma < 1 and not _is_corrected(reward, places)
 
 
-def share_judged(reward: Level, places: Places) -> float:
+def coverage_of(reward: Level, places: Places) -> float:
     """The q of a reward on the factor ``coverage``; nan for one that is on none."""
     place = _place(reward, places)
     return place.level if place is not None and place.factor == "coverage" else float("nan")
