@@ -7,7 +7,7 @@ from worlds import Ladder, random_actions
 
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.rewards.oversight import Approval, Coverage
-from powerseek.envs.rewards.spec import PowerWeighted, Step, arm_name, make_arm
+from powerseek.envs.rewards.spec import Step, arm_name, make_arm
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
@@ -179,12 +179,13 @@ def test_overseers_are_no_part_of_what_makes_arms_and_tasks_equal():
     assert Approval(3) != Approval(3, "success")
 
 
-def test_a_power_weight_passes_the_overseer_on():
+def test_an_arm_keeps_its_overseer_beside_a_power_weight():
     watching = Watching()
-    arm = make_arm({"coverage": 0.5}, max_steps=9, power_weight=0.5, overseer=watching)
-    assert isinstance(arm, PowerWeighted)
+    task = Task(Ladder(), {"coverage": 0.5}, power_weight=0.5, overseer=watching)
+    arm = task.pay.arm
+    assert (task.pay.power_weight, arm) == (0.5, task.arm)
     assert arm.needs_overseer
     assert arm.overseer is watching
-    assert arm.unjudged == make_arm("terminal", max_steps=9, power_weight=0.5)
+    assert arm.unjudged == make_arm("terminal", max_steps=task.world.max_steps)
     assert arm.with_overseer(None).overseer is None
     assert make_arm("dense", max_steps=9, overseer=watching).overseer is None
