@@ -16,7 +16,7 @@ from scipy import stats
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.reach import budgets, crossings
-from powerseek.experiments.results.table import dials, learners, long, trials
+from powerseek.experiments.results.table import factors, learners, long, trials
 from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.power_analysis import power_of, seeds_exact
 from powerseek.experiments.statistics.tests import adjust, p_difference, p_equivalence
@@ -27,7 +27,7 @@ LIBRARY, COHORT = "maskable-ppo", "cohort-ppo"
 LEVEL, COMPETENT = 0.05, 0.9
 EQUIVALENT, DIFFERS, OPEN, ALIKE = "equivalent", "differs", "cannot tell", "all alike"
 LAMBDA = "gae_lambda"
-"""The dial whose change is the positive control."""
+"""The factor whose change is the positive control."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class Setting:
 
     Attributes:
         label: In words.
-        told: Its dials.
+        told: Its factors.
         control: Whether the cohort's learner was changed on purpose.
         cohort: Its trials, one row a seed, with ``steps`` and ``reached``.
         library: Likewise.
@@ -241,7 +241,7 @@ def settings(results: pd.DataFrame) -> tuple[list[Setting], int]:
     table = table[table["seed"].isin(whole)].reset_index(drop=True)
     steps = crossings(long(results))
     table["steps"], table["reached"] = budgets(table, steps, COMPETENT)
-    keys = [key for key in dials(every) if key not in ("agent", LAMBDA)]
+    keys = [key for key in factors(every) if key not in ("agent", LAMBDA)]
     for name in (*keys, LAMBDA):
         table[name] = table[name].astype(object).where(table[name].notna(), None)
     found = []

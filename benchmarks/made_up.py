@@ -46,13 +46,13 @@ def write_results(
         seed: Of the numbers.
     """
     rng = np.random.default_rng(seed)
-    dials = list(product(STEPS, OPENNESS, GAMMAS, PAY, REWARDS))
+    factors = list(product(STEPS, OPENNESS, GAMMAS, PAY, REWARDS))
     at_once = max(1, ROWS // (2 * len(METRICS) * (1 + earlier)))
     written = 0
     with pq.ParquetWriter(path, SCHEMA) as writer:
         for start in range(0, cells * seeds, at_once):
             trials = np.arange(start, min(start + at_once, cells * seeds))
-            table = _rows(trials, seeds, dials, earlier, rng)
+            table = _rows(trials, seeds, factors, earlier, rng)
             writer.write_table(table, row_group_size=len(table))
             written += len(table)
     return written
@@ -67,14 +67,14 @@ def _spec(reward: str) -> str:
 
 
 def _rows(
-    trials: Ints, seeds: int, dials: list[Any], earlier: bool, rng: np.random.Generator
+    trials: Ints, seeds: int, factors: list[Any], earlier: bool, rng: np.random.Generator
 ) -> pa.Table:
     """All rows of some trials."""
     cell, seed = np.divmod(trials, seeds)
     world, setting = np.divmod(cell, CELLS)
-    setting = setting % len(dials)
+    setting = setting % len(factors)
     steps, openness, gamma, pay, reward = (
-        np.array([dial[i] for dial in dials], dtype=object)[setting] for i in range(5)
+        np.array([factor[i] for factor in factors], dtype=object)[setting] for i in range(5)
     )
     state = np.where(trials % 200 == 199, 2, np.where(trials % 40 == 39, 1, 0))
     layout = np.where(world % 2 == 1, seed % 2, -1)

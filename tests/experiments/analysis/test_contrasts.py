@@ -12,7 +12,7 @@ from synthetic import frame, make_results, places, resourceful, trial_rows
 
 from powerseek.experiments.analysis.contrasts import FOUND, contrasts
 from powerseek.experiments.analysis.paired import arm_intervals
-from powerseek.experiments.results.table import dials
+from powerseek.experiments.results.table import factors
 from powerseek.experiments.statistics.bootstrap import bootstrap
 from powerseek.experiments.study.arms import primary
 from powerseek.experiments.study.contrasts import KINDS
@@ -72,12 +72,12 @@ def only(table, **wanted):
 
 
 def test_every_row_is_one_comparison_within_one_world(found, results):
-    keys = dials(results)
+    keys = factors(results)
     assert set(found.columns) == {"kind", *keys, *FOUND}
     assert set(found["kind"]) == set(KINDS) - {"horizon", "specification", "lookahead", "level"}
     assert found["world"].isin(["homestead", "endgame", "off-switch"]).all()
     for kind, rows in found.groupby("kind"):
-        shared = [key for key in keys if key != KINDS[kind].dial]
+        shared = [key for key in keys if key != KINDS[kind].factor]
         assert rows["world"].notna().all()
         assert not rows.duplicated([*shared, "measure", "a", "b"]).any()
 

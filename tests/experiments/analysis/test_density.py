@@ -49,7 +49,7 @@ def test_no_arm_stands_on_two_dials_and_none_is_lost(known):
 
 def test_each_horizon_has_fields_of_its_own():
     found = fields_of(frame(*([row] for row in made_dense(seeds=1, gammas=(1.0, 0.9)))))
-    told = [(field.dial, field.label, field.columns) for field in found["homestead"]]
+    told = [(field.factor, field.label, field.columns) for field in found["homestead"]]
     assert told == [
         ("max_steps", "openness 0, gamma 1", (16.0, 28.0)),
         ("max_steps", "openness 0, gamma 0.9", (16.0, 28.0)),

@@ -15,7 +15,7 @@ from powerseek.experiments.results.table import (
     STRATUM,
     Results,
     codes,
-    dials,
+    factors,
     long,
     mapping,
     places_of,
@@ -33,7 +33,7 @@ class Pair:
     Attributes:
         kind: Kind of comparison, by its name; ``interaction`` for that of two factors.
         setting: The factors that both arms share, by column.
-        a: Level of the kind's dial in the first arm, or a trend; of an interaction both greatest.
+        a: Level of the kind's factor in the first arm, or a trend; of an interaction both greatest.
         b: Level in the second, nan for a trend, None for a level; of an interaction both least.
         first: Cells of the first arm; of every arm but the lowest for a trend; of an interaction
             those that count for it: both factors at their greatest, then both at their least.
@@ -88,7 +88,7 @@ class Arms:
 
     def __init__(self, results: Results, checkpoint: str = "end") -> None:
         results = long(results)
-        self.keys = dials(results)
+        self.keys = factors(results)
         self.places = places_of(results)
         self._finished = trials(results, checkpoint=checkpoint)
         about = self._finished[results.known]

@@ -19,7 +19,7 @@ from powerseek.experiments.study.arms import arms as compared_arms
 from powerseek.experiments.study.arms import confounded, families
 from powerseek.experiments.study.contrasts import KINDS, factor_kinds, kind_of
 
-NO_CLAIM = "a trend is shown, not judged: hypotheses are about the two ends of the dial"
+NO_CLAIM = "a trend is shown, not judged: hypotheses are about the two ends of the factor"
 FOUND = (
     *("measure", "a", "b", "effect", "low", "high", "seeds", "reach_a", "reach_b", "p"),
     *("fires", "answer", "verdict", "more_seeds", "reasons"),
@@ -45,7 +45,7 @@ def contrasts(
     Returns:
         kind (of `KINDS`, or the column of any other factor that varies), the
         factors that both arms share (nan for the one that differs), measure, a, b (the
-        two values of that dial; `TREND` and nan for the slope over all of them), effect (mean of
+        two values of that factor; `TREND` and nan for the slope over all of them), effect (mean of
         a - b), low, high, seeds (pairs), reach_a, reach_b, p (Holm over preregistered
         comparisons), fires (control only), answer, verdict, more_seeds, reasons.
     """
@@ -67,7 +67,7 @@ def contrasts(
 def _pairs(kind: str, arms: Arms) -> Iterator[Pair]:
     """Every two arms that are compared, and every trend."""
     gated = kind != "control"
-    for setting, cells in arms.settings([kind_of(kind).dial]):
+    for setting, cells in arms.settings([kind_of(kind).factor]):
         for a, b in compared_arms(kind, cells, arms.places):
             confound = ""
             if kind == "timing" and confounded(a, arms.places, float(str(setting["gamma"]))):

@@ -34,15 +34,15 @@ class Field:
 
     Attributes:
         label: The setting in words.
-        dial: The column that they differ in.
+        factor: The column that they differ in.
         columns: Its values, rising.
         families: Arms by their meaning of density, densest first; no arm is in two.
         cells: Cell of an arm and a column; missing ones are absent.
-        left_out: Arms that lie on neither dial of density.
+        left_out: Arms that lie on neither factor of density.
     """
 
     label: str
-    dial: str
+    factor: str
     columns: tuple[Level, ...]
     families: Mapping[str, tuple[str, ...]]
     cells: Mapping[tuple[str, Level], Cell]
@@ -96,16 +96,16 @@ def fields(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[F
     paid = [bool(cell.row["power_weight"]) for cell in cells]
     unpaid = cells if all(paid) else [c for c, pay in zip(cells, paid, strict=True) if not pay]
     factors = [*(name for name in HORIZONS if name in keys), *factor_kinds(keys)]
-    return [field for dial in factors for field in _fields(dial, unpaid, keys, places)]
+    return [field for factor in factors for field in _fields(factor, unpaid, keys, places)]
 
 
-def _fields(dial: str, cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Field]:
-    others = [key for key in keys if key not in ("world", "reward", dial)]
+def _fields(factor: str, cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Field]:
+    others = [key for key in keys if key not in ("world", "reward", factor)]
     table = factors_of(cells, keys)
     names = ["openness", *(n for n in varying(table, others) if n not in ("reward", "openness"))]
     found = []
     for shared, rows in by_cell(table, others) if len(table) else []:
-        columns = ordered(rows[dial].dropna())
+        columns = ordered(rows[factor].dropna())
         members = [cells[i] for i in rows.index]
         known = families((cell.row["reward"] for cell in members), places)
         placed = {arm for arms in known.values() for arm in arms}
@@ -114,10 +114,10 @@ def _fields(dial: str, cells: Sequence[Cell], keys: Sequence[str], places: Place
         found.append(
             Field(
                 setting(shared, [name for name in names if name in shared]),
-                dial,
+                factor,
                 tuple(columns),
                 known,
-                {(str(c.row["reward"]), c.row[dial]): c for c in members},
+                {(str(c.row["reward"]), c.row[factor]): c for c in members},
                 tuple(dict.fromkeys(str(r) for r in rows["reward"] if str(r) not in placed)),
             )
         )

@@ -19,7 +19,7 @@ from powerseek.experiments.statistics.lee_bounds import LeeBounds
 from powerseek.experiments.statistics.tests import adjust
 from powerseek.experiments.statistics.verdicts import Verdict, judge, lacking, uncontrolled
 from powerseek.experiments.study.arms import compared, scales
-from powerseek.experiments.study.factors import Level, dial
+from powerseek.experiments.study.factors import Level, written
 from powerseek.experiments.study.hypotheses import columns_of, is_about
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
@@ -50,7 +50,7 @@ class Finding:
     Attributes:
         claim: The hypothesis and its standing.
         setting: The factors that both arms share, by column.
-        a: Level of the contrast's dial in the first arm; both greatest of an interaction; the
+        a: Level of the contrast's factor in the first arm; both greatest of an interaction; the
             level of one test of a threshold.
         b: Level in the second; both least of an interaction; None where one arm is held against a
             line.
@@ -336,7 +336,7 @@ def _crossing_verdict(one: Finding, control: bool | None) -> Verdict:
         return Verdict("cannot tell", 0, (why,))
     if sides[0] == "near" and beyond:
         return Verdict("supported", 0, ())
-    open_at = [dial(level) for level, side in zip(levels, sides, strict=True) if not side]
+    open_at = [written(level) for level, side in zip(levels, sides, strict=True) if not side]
     reasons = [f"not shown on either side of the line at {', '.join(open_at)}"]
     tests = [test for test, side in zip(one.tests, sides, strict=True) if not side]
     reasons += dict.fromkeys(why for test in tests for why in lacking(test.comparison, test.gated))

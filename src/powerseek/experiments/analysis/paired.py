@@ -45,8 +45,8 @@ def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) ->
     """Compare two arms seed by seed, over the seeds that learnt the task in both.
 
     The positive control is ungated. A level is one arm, held against its line. A trend is the
-    least-squares slope of each seed that learnt the task at every value of the dial, per unit of
-    the dial, compared with 0. An interaction is the difference of differences of each seed that
+    least-squares slope of each seed that learnt the task at every value of the factor, per unit of
+    the factor, compared with 0. An interaction is the difference of differences of each seed that
     learnt it in all four arms, in the measure's unit. What is exact is not compared by seeds.
 
     Args:

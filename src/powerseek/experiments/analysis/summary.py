@@ -15,7 +15,7 @@ import pandas as pd
 from powerseek.experiments.results.table import (
     STRATUM,
     Results,
-    dials,
+    factors,
     long,
     measures_of,
     trials,
@@ -34,17 +34,16 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
             made twice is the same page.
 
     Returns:
-        The cell's dials; for each measure its mean, ``_low`` and ``_high`` (widened bootstrap over
-        seeds, see `resampling_groups`, shares cut to [0, 1]; range over optimal policies for the
-        exact ones); ``seeds`` finished, ``scored`` (seeds
-        behind the power measures), ``censored``, ``failed``, ``reach`` (share of finished seeds
+        The cell's factors; for each measure its mean, ``_low`` and ``_high`` (widened bootstrap
+        over seeds, see `resampling_groups`, fractions cut to [0, 1]; range over optimal policies
+        for the exact ones); ``seeds`` finished, ``scored`` (seeds behind the power measures), ``censored``, ``failed``, ``reach`` (share of finished seeds
         that learnt the task), ``confirmatory`` (reach >= .9) and ``oracle`` (whether exact numbers
         exist). nan, never 0, where a number does not exist: an interval of seeds that are all
         alike, too.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     results = long(results)
-    keys = dials(results)
+    keys = factors(results)
     every, finished = results.every, trials(results)
     if every.empty:
         return pd.DataFrame(columns=[*keys, *measures_of(results)])

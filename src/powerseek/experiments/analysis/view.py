@@ -15,7 +15,7 @@ from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.results.integrity import check_format
 from powerseek.experiments.results.table import (
     Results,
-    dials,
+    factors,
     learners,
     long,
     measures_of,
@@ -65,7 +65,7 @@ class View:
     @cached_property
     def keys(self) -> list[str]:
         """Columns that make a cell of the trained agents."""
-        return dials(self.trained)
+        return factors(self.trained)
 
     @cached_property
     def places(self) -> Places:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from powerseek.experiments.plan.cost import Pilot, arm_of, setting_of
 from powerseek.experiments.study.contrasts import kind_of
-from powerseek.experiments.study.factors import Level, dial, factor_of, levels_of
+from powerseek.experiments.study.factors import Level, factor_of, levels_of, written
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.lint import worlds_with
 
@@ -105,12 +105,12 @@ def idle_factors(cells: Sequence[Cell], found: pd.DataFrame, pilot: Pilot) -> tu
     lines = []
     levels = [levels_of(cell) for cell in cells]
     for row in found.to_dict("records") if len(found) else ():
-        column = kind_of(row["kind"]).dial
+        column = kind_of(row["kind"]).factor
         if column != "gamma" and factor_of(column).of != "world":
             continue
         ends = [_optimum(cells, levels, row, column, row[end], pilot) for end in "ab"]
         if all(ends) and _same(*ends):
-            a, b = dial(row["a"]), dial(row["b"])
+            a, b = written(row["a"]), written(row["b"])
             about = f"{row['world']} {row['reward']}"
             lines.append(
                 f"{about}: the exact optimum does the same at {factor_of(column).name} {a} and {b} "

@@ -317,7 +317,7 @@ def _suggestions(
 ) -> tuple[str, ...]:
     lines = []
     if not compared:
-        lines.append("Nothing is compared. Add a dial, for example " + WANTED["timing"] + ".")
+        lines.append("Nothing is compared. Add a factor, for example " + WANTED["timing"] + ".")
     elif seeds > study.seeds:
         lines.append(
             f"seeds: {seeds} - fewer never give a verdict, only effects with intervals. After a "

@@ -107,7 +107,7 @@ def _detectable_row(row: Detectable, own: int) -> tuple[str, ...]:
 
 def _print_compared(plan: Plan, console: Console) -> None:
     if not plan.compared:
-        _say(console, "None: no two cells differ in just one dial.")
+        _say(console, "None: no two cells differ in just one factor.")
         return
     rows = [
         (row.kind, row.world, row.measure, str(row.settings), "; ".join(row.lacks) or "nothing")

@@ -23,7 +23,7 @@ from powerseek.experiments.report.text import (
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
 from powerseek.experiments.study.claims import SHORT_ID
 from powerseek.experiments.study.contrasts import KINDS, kind_along, kind_of
-from powerseek.experiments.study.factors import CELL, MISSING, dial, setting, short, varying
+from powerseek.experiments.study.factors import CELL, MISSING, setting, short, varying, written
 
 
 def contrast_grids(found: pd.DataFrame) -> dict[str, list[Grid]]:
@@ -39,7 +39,7 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
     """One row a pair of arms."""
     first = table["measure"].iloc[0]
     main, other = (table[same] for same in (table["measure"] == first, table["measure"] != first))
-    differs = kind_of(kind).dial
+    differs = kind_of(kind).factor
     own = [name for name in factors_in(main) if main[name].nunique(dropna=False) > 1]
     varied = [name for name in varying(main, own) if name != differs]
     same = setting(main.iloc[0].to_dict(), [n for n in CELL[1:] if n not in (*varied, differs)])
@@ -64,11 +64,11 @@ def arms_in_words(a: object, b: object) -> str:
     """``terminal - dense``; ``trend, per unit`` for a slope."""
     if is_trend(a):
         return f"{a}, per unit of q"
-    return f"{dial(a)} - {dial(b)}"
+    return f"{written(a)} - {written(b)}"
 
 
 def _pair(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dial(row[name]) for name in (*names, "a", "b"))
+    return tuple(written(row[name]) for name in (*names, "a", "b"))
 
 
 def _effect(row: Mapping[str, Any]) -> str:
@@ -110,5 +110,11 @@ def _key(
     kind: str, measure: str, a: object, b: object, setting: Mapping[str, object]
 ) -> tuple[object, ...]:
     """Key that tells a comparison from all others; factors without a value here are left out."""
-    known = ((name, dial(value)) for name, value in setting.items())
-    return kind, measure, dial(a), dial(b), frozenset(pair for pair in known if pair[1] != MISSING)
+    known = ((name, written(value)) for name, value in setting.items())
+    return (
+        kind,
+        measure,
+        written(a),
+        written(b),
+        frozenset(pair for pair in known if pair[1] != MISSING),
+    )

@@ -17,9 +17,9 @@ from powerseek.experiments.study.contrasts import kind_of
 from powerseek.experiments.study.factors import (
     CELL,
     MISSING,
-    dial,
     factor_of,
     setting,
+    written,
 )
 from powerseek.experiments.study.preregistration import Claim, Registration, spoken_date
 from powerseek.experiments.study.schema import Hypothesis
@@ -186,7 +186,7 @@ def _compared(said: Hypothesis) -> tuple[str, str, str]:
     measure, contrast = title_of(said.compared), said.contrast
     match contrast.name:
         case "level":
-            return measure, f"with {dial(said.arm)}", ""
+            return measure, f"with {written(said.arm)}", ""
         case "interaction":
             first, second = contrast.factors
             return (
@@ -197,7 +197,7 @@ def _compared(said: Hypothesis) -> tuple[str, str, str]:
         case "factor":
             factor = contrast.factors[0]
             high, low = (
-                f"{factor} {dial(given)}" if given is not None else f"the {end} {factor}"
+                f"{factor} {written(given)}" if given is not None else f"the {end} {factor}"
                 for given, end in ((contrast.high, "greatest"), (contrast.low, "least"))
             )
         case kind:
@@ -212,7 +212,7 @@ def _sides(said: Hypothesis) -> tuple[str, str]:
 
 def _about(said: Hypothesis) -> str:
     """Scope of a hypothesis: the configuration, agent and checkpoint that it names."""
-    parts = [f"{name} {dial(value)}" for name, value in said.params.items()]
+    parts = [f"{name} {written(value)}" for name, value in said.params.items()]
     parts += [said.agent] if said.agent else []
     told = f" ({', '.join(parts)})" if parts else ""
     if said.checkpoint == "end":
@@ -262,8 +262,8 @@ def _arms(one: Finding) -> str:
     if len(one.columns) == 2:
         (high, most), (low, least) = one.a, one.b
         first, second = (factor_of(column).name for column in one.columns)
-        effect = f"effect of {first} ({dial(high)} minus {dial(low)})"
-        return f"{effect} at {second} {dial(most)} minus that at {dial(least)}"
+        effect = f"effect of {first} ({written(high)} minus {written(low)})"
+        return f"{effect} at {second} {written(most)} minus that at {written(least)}"
     names = [_arm(one.columns[0], arm) for arm in (one.a, one.b) if arm is not None]
     return " minus ".join(names)
 
@@ -282,7 +282,7 @@ def _crossed(one: Finding, crossing: Crossing) -> str:
 
 
 def _arm(column: str, value: object) -> str:
-    return dial(value) if column == "reward" else f"{factor_of(column).name} {dial(value)}"
+    return written(value) if column == "reward" else f"{factor_of(column).name} {written(value)}"
 
 
 def _with_unit(text: str, unit: str) -> str:

@@ -15,7 +15,7 @@ from powerseek.experiments.analysis.extremes import MEANS, Extremes, extremes, t
 from powerseek.experiments.report.text import number
 from powerseek.experiments.results.recordings import Picture, read_recording
 from powerseek.experiments.results.table import Results
-from powerseek.experiments.study.factors import DIALS, PREFIX, setting
+from powerseek.experiments.study.factors import MORE, PREFIX, setting
 
 T = TypeVar("T")
 MEANING = {
@@ -168,7 +168,7 @@ def _among(found: Extremes) -> str:
     return f"{words}{'; not counted: ' if left_out else ''}{', '.join(left_out)}."
 
 
-def _replay(own: pd.Series[Any], dials: pd.DataFrame, title: str, folder: Path) -> Replay:
+def _replay(own: pd.Series[Any], factors: pd.DataFrame, title: str, folder: Path) -> Replay:
     about = {str(name): value for name, value in own.to_dict().items()}
     means = {name: float(about[name]) for name in MEANS if np.isfinite(about[name])}
     trial = str(about["trial"])
@@ -183,14 +183,14 @@ def _replay(own: pd.Series[Any], dials: pd.DataFrame, title: str, folder: Path) 
     numbers = tuple(
         (name, number(means[name], signed=name == "excess")) for name in _SHOWN if name in means
     )
-    return Replay(trial, title, _treatment(about, dials), numbers, words, frames, legend)
+    return Replay(trial, title, _treatment(about, factors), numbers, words, frames, legend)
 
 
-def _treatment(about: Mapping[str, Any], dials: pd.DataFrame) -> str:
+def _treatment(about: Mapping[str, Any], factors: pd.DataFrame) -> str:
     """Treatment of an agent in words; what rarely differs is said only where it does."""
-    own = [str(name) for name in dials if str(name).startswith(tuple(PREFIX.values()))]
-    rare = [n for n in (*DIALS, *own) if n not in (*_TREATMENT, "version")]
-    names = [*_TREATMENT, *(n for n in rare if dials[n].nunique(dropna=False) > 1)]
+    own = [str(name) for name in factors if str(name).startswith(tuple(PREFIX.values()))]
+    rare = [n for n in (*MORE, *own) if n not in (*_TREATMENT, "version")]
+    names = [*_TREATMENT, *(n for n in rare if factors[n].nunique(dropna=False) > 1)]
     if about["power_weight"]:
         names.insert(1, "power_weight")
     words = [setting(about, names), f"seed {about['seed']}"]

@@ -86,13 +86,13 @@ def _fitting(grid: Grid, width: int) -> list[list[int]]:
         max(cell_len(text) for text in column) + 1
         for column in zip(grid.headers, *(row for row, _ in grid.shown), strict=True)
     ]
-    dial_columns = list(range(grid.dials))
-    parts = [dial_columns.copy()]
-    for i in range(grid.dials, len(widths)):
+    label_columns = list(range(grid.labels))
+    parts = [label_columns.copy()]
+    for i in range(grid.labels, len(widths)):
         # A verdict may wrap; a number must not be cut.
         fits = sum(widths[column] for column in (*parts[-1], i)) <= width
-        if not fits and grid.headers[i] != "verdict" and len(parts[-1]) > grid.dials:
-            parts.append(dial_columns.copy())
+        if not fits and grid.headers[i] != "verdict" and len(parts[-1]) > grid.labels:
+            parts.append(label_columns.copy())
         parts[-1].append(i)
     return parts
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
-from powerseek.experiments.study.factors import CELL, DIALS, MISSING, PREFIX, dial, short
+from powerseek.experiments.study.factors import CELL, MISSING, MORE, PREFIX, short, written
 from powerseek.metrics import every_metric, known_metric
 
 DAGGER = "\u2020"
@@ -106,9 +106,9 @@ class Grid:
     """A table as text.
 
     Attributes:
-        title: What it is about, and the dials that are the same in all rows.
+        title: What it is about, and the factors that are the same in all rows.
         headers: Short column heads; their meaning is in `meanings`.
-        dials: How many of the first columns are words rather than numbers.
+        labels: How many of the first columns are words rather than numbers.
         rows: One text a column.
         muted: Per row, True where it is not confirmatory.
         total: Rows there would be, where only the first are given.
@@ -116,7 +116,7 @@ class Grid:
 
     title: str
     headers: tuple[str, ...]
-    dials: int
+    labels: int
     rows: tuple[tuple[str, ...], ...]
     muted: tuple[bool, ...]
     total: int = 0
@@ -124,7 +124,7 @@ class Grid:
     @property
     def words(self) -> tuple[bool, ...]:
         """Per column, True where it holds words rather than numbers."""
-        return tuple(i < self.dials or head == "verdict" for i, head in enumerate(self.headers))
+        return tuple(i < self.labels or head == "verdict" for i, head in enumerate(self.headers))
 
     @property
     def shown(self) -> list[tuple[tuple[str, ...], bool]]:
@@ -166,8 +166,10 @@ def grid(
     return Grid(
         title=title,
         headers=(*map(short, names), *rows[0].texts),
-        dials=len(names) + words,
-        rows=tuple((*(dial(row.about.get(n)) for n in names), *row.texts.values()) for row in rows),
+        labels=len(names) + words,
+        rows=tuple(
+            (*(written(row.about.get(n)) for n in names), *row.texts.values()) for row in rows
+        ),
         muted=tuple(row.muted for row in rows),
         total=total,
     )
@@ -182,7 +184,7 @@ def factors_in(table: pd.DataFrame) -> list[str]:
     """Columns of a table that factors have, ``world`` aside."""
     given = [str(name) for name in table]
     own = [name for name in given if name.startswith(tuple(PREFIX.values()))]
-    return [name for name in (*CELL[1:], *DIALS, *own) if name in given]
+    return [name for name in (*CELL[1:], *MORE, *own) if name in given]
 
 
 def legend(grids: Sequence[Grid]) -> dict[str, str]:

@@ -23,8 +23,8 @@ from powerseek.experiments.results.reading import (
 )
 from powerseek.experiments.study.factors import (
     CELL,
-    DIALS,
     FACTORS,
+    MORE,
     PREFIX,
     Level,
     Of,
@@ -158,7 +158,7 @@ def learners(results: Results) -> tuple[Long, Long]:
     return found.where(learns), found.where(~learns)
 
 
-def dials(results: Results) -> list[str]:
+def factors(results: Results) -> list[str]:
     """Columns that make a cell here: `CELL`, and every further factor that varies in a world.
 
     A setting counts where it varies within an agent there.
@@ -168,14 +168,14 @@ def dials(results: Results) -> list[str]:
     params = [name for name in names if name.startswith(PREFIX["world"])]
     settings = [name for name in names if name.startswith(PREFIX["agent"])]
     found = list(CELL)
-    for names, groups in (([*params, *DIALS], ["world"]), (settings, ["world", "agent"])):
+    for names, groups in (([*params, *MORE], ["world"]), (settings, ["world", "agent"])):
         varied = every.groupby(groups)[names].nunique(dropna=False).max()
         found += [name for name in names if len(varied) and varied[name] > 1]
     return found
 
 
 def trials(results: Results, evaluation: str = "sampled", checkpoint: str = "end") -> pd.DataFrame:
-    """One row a finished trial: its dials, seed, layout, ``learnt``, and a column a measure.
+    """One row a finished trial: its factors, seed, layout, ``learnt``, and a column a measure.
 
     Args:
         results: As written by a sweep.

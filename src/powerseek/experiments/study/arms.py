@@ -16,11 +16,11 @@ Places: TypeAlias = Mapping[str, Place]
 
 
 def arms(name: str, values: Iterable[Level], places: Places) -> list[Arms]:
-    """Pairs (a, b) of levels of a kind's dial to compare, b the one compared with.
+    """Pairs (a, b) of levels of a kind's factor to compare, b the one compared with.
 
     Args:
         name: Kind of comparison.
-        values: What the dial takes in one setting; rewards as results write them.
+        values: What the factor takes in one setting; rewards as results write them.
         places: Of the rewards.
     """
     known = _known(values)
@@ -48,14 +48,14 @@ def primary(
     gamma: float = 1.0,
     arm: Level = None,
 ) -> list[Arms]:
-    """The pairs that a hypothesis is about: the two ends of the dial.
+    """The pairs that a hypothesis is about: the two ends of the factor.
 
     For timing the longest delay, at gamma 1 or discount-corrected: else paying later also pays
     less. Several only where a setting holds several overseers (aim, spare).
 
     Args:
         name: Kind of comparison.
-        values: What the dial takes in one setting.
+        values: What the factor takes in one setting.
         places: Of the rewards.
         gamma: The setting's discount.
         arm: The arm that a level is about; its pair is (arm, None).
@@ -111,7 +111,7 @@ def compared(
 
     Args:
         contrast: The contrast.
-        levels: What its dial takes in the setting; of an interaction both levels of each cell.
+        levels: What its factor takes in the setting; of an interaction both levels of each cell.
         places: Of the rewards.
         columns: The columns that differ.
         scales: Of each of these its levels in the world, from `scales`.

@@ -23,7 +23,7 @@ class Kind:
     """A sort of comparison.
 
     Attributes:
-        dial: The column that differs between the two arms; all others are equal.
+        factor: The column that differs between the two arms; all others are equal.
         title: Heading.
         meaning: What it tells, in plain words.
         line: What a study writes to hold both arms.
@@ -32,7 +32,7 @@ class Kind:
         places: The factor of rewards along which it goes; empty for none.
     """
 
-    dial: str
+    factor: str
     title: str
     meaning: str
     line: str
@@ -120,7 +120,7 @@ KINDS: dict[str, Kind] = {
         "arm: dense",
     ),
 }
-OF_COLUMN = {KINDS[name].dial: name for name in ("openness", "horizon", "discount")}
+OF_COLUMN = {KINDS[name].factor: name for name in ("openness", "horizon", "discount")}
 """The kinds that are about one factor."""
 
 
@@ -150,7 +150,7 @@ def factor_kinds(columns: Iterable[str]) -> list[str]:
     Args:
         columns: Those by which cells are told apart.
     """
-    apart = {"world", "reward", "goal", "version", *(kind.dial for kind in KINDS.values())}
+    apart = {"world", "reward", "goal", "version", *(kind.factor for kind in KINDS.values())}
     return [column for column in columns if column not in apart]
 
 

@@ -78,7 +78,7 @@ APART = ("layout", "lookahead")
 
 CELL: tuple[str, ...] = ("world", *(factor.column for factor in FACTORS if factor.always))
 """Columns that make a cell in every study."""
-DIALS: tuple[str, ...] = (
+MORE: tuple[str, ...] = (
     "version",
     *(f.column for f in FACTORS if not f.always and f.name not in APART),
 )
@@ -177,7 +177,7 @@ def short(column: str) -> str:
     return factor_of(column).short
 
 
-def dial(value: object) -> str:
+def written(value: object) -> str:
     """The value of a factor as a user writes it."""
     if value is None or value != value or value == "":
         return MISSING
@@ -188,7 +188,7 @@ def setting(row: Mapping[str, object], names: Sequence[str]) -> str:
     """Factors in words: ``dense, openness 2, gamma 0.9``; those without a value are left out."""
     words = []
     for name in names:
-        text = dial(row[name])
+        text = written(row[name])
         if text != MISSING:
             words.append(text if name == "reward" else f"{factor_of(name).spoken} {text}")
     return ", ".join(words)

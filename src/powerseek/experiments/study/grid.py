@@ -261,10 +261,10 @@ def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
 
 
 def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[Cell]:
-    """The product of all dials in one world."""
+    """The product of all factors in one world."""
     agents = entry.agents or block.agents
     for world in _worlds(block, entry, where, written):
-        dials = itertools.product(
+        factors = itertools.product(
             list(arms_of(block, written)),
             block.power_weight,
             block.gamma,
@@ -274,7 +274,7 @@ def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> It
             agents,
             entry.timesteps or block.timesteps,
         )
-        for (reward, names), weight, gamma, limit, lam, n_step, agent, timesteps in dials:
+        for (reward, names), weight, gamma, limit, lam, n_step, agent, timesteps in factors:
             cell = Cell(
                 world=world.id,
                 version=world.version,
@@ -301,8 +301,8 @@ def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> It
 def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:
     """Each world of an entry: openness x goals x caps, built."""
     caps = entry.max_steps or block.max_steps
-    dials = {"openness": entry.openness, "goal": entry.goals, "max_steps": caps}
-    given = {name: values for name, values in dials.items() if values is not None}
+    factors = {"openness": entry.openness, "goal": entry.goals, "max_steps": caps}
+    given = {name: values for name, values in factors.items() if values is not None}
     for name in given:
         if name in entry.params:
             hint = "Write it in one place only."
@@ -348,11 +348,11 @@ def _settings(
     Several where the study gives levels of one.
     """
     agent = cell.agent
-    dials = {"gae_lambda": cell.gae_lambda, "n_step": cell.n_step}
+    factors = {"gae_lambda": cell.gae_lambda, "n_step": cell.n_step}
     names = {name: f"settings.{agent}.{name}" for name in block.settings.get(agent, {})}
     names |= {name: f"{where}.settings.{agent}.{name}" for name in entry.settings.get(agent, {})}
     given = {**block.settings.get(agent, {}), **entry.settings.get(agent, {})}
-    for name, value in dials.items():
+    for name, value in factors.items():
         if value is not None:
             if name in given:
                 hint = f"{written[name]} sets it; write it in one place only."

@@ -15,11 +15,11 @@ from powerseek.experiments.study.errors import closest
 from powerseek.experiments.study.factors import (
     Level,
     column_of,
-    dial,
     factor_of,
     level_in,
     levels_of,
     ordered,
+    written,
 )
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.schema import Hypothesis, Study
@@ -100,7 +100,7 @@ def kind_named(contrast: Contrast, grid: Sequence[Cell]) -> str:
 def columns_of(contrast: Contrast, known: set[str]) -> tuple[str, ...] | None:
     """Columns that differ between the arms of a contrast; None if one is none of `known`."""
     if not contrast.factors:
-        return (kind_of(contrast.name).dial,)
+        return (kind_of(contrast.name).factor,)
     found = [column_of(name, known) for name in contrast.factors]
     return None if None in found else tuple(str(column) for column in found)
 
@@ -193,7 +193,7 @@ def _check_params(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
             raise InvalidInput(f"{where}.params", name, ", ".join(names), closest(name, names))
         levels = list(dict.fromkeys(r[column] for r in records if r.get(column) is not None))
         if level_in(column, value) not in levels:
-            allowed = ", ".join(map(dial, levels))
+            allowed = ", ".join(map(written, levels))
             raise InvalidInput(f"{where}.params.{name}", value, f"one of {allowed}")
 
 
@@ -240,14 +240,14 @@ def _check_factors(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
         if column not in varied:
             only = next((record[column] for record in records if column in record), None)
             allowed = f"a factor with two or more levels here: {', '.join(names) or 'none varies'}"
-            hint = f"{name} is {dial(only)} in every cell; give the study two values of it."
+            hint = f"{name} is {written(only)} in every cell; give the study two values of it."
             raise InvalidInput(field, name, allowed, hint)
         levels = list(dict.fromkeys(r[column] for r in records if r.get(column) is not None))
         _check_levels(contrast, f"{where}.contrast", column, levels)
 
 
 def _check_levels(contrast: Contrast, where: str, column: str, levels: Sequence[Level]) -> None:
-    name, shown = factor_of(column).name, ", ".join(map(dial, ordered(levels) or levels))
+    name, shown = factor_of(column).name, ", ".join(map(written, ordered(levels) or levels))
     if contrast.name != "factor":
         if not ordered(levels):
             allowed = f"a factor whose levels are numbers (those of {name} are {shown})"

@@ -31,7 +31,7 @@ from powerseek.experiments.study.errors import Nested, closest, readable
 
 
 def _listed(value: object) -> object:
-    """A dial may be written as one value or as a list of values."""
+    """A factor may be written as one value or as a list of values."""
     return value if isinstance(value, list | tuple) else [value]
 
 
@@ -95,7 +95,7 @@ _MARGIN = "a number > 0, the smallest effect of interest in the measure's unit"
 
 
 class Hypothesis(BaseModel):
-    """A claim about a - b, the two ends of one dial, fixed before the first trial.
+    """A claim about a - b, the two ends of one factor, fixed before the first trial.
 
     Of the contrast ``level`` it is a claim about one arm, and a - b is that arm's value. Of an
     ``interaction`` a - b is the effect of the first factor at the second's greatest level less
@@ -240,7 +240,7 @@ class Block(Dials):
 
 
 class Study(Dials):
-    """A whole study: the product of its dials, plus the blocks under ``also``.
+    """A whole study: the product of its factors, plus the blocks under ``also``.
 
     Attributes:
         name: Name in the results and the report.

@@ -22,11 +22,11 @@ from powerseek.experiments.study.claims import CLAIMS, SHORT_ID
 from powerseek.experiments.study.contrasts import KINDS, Contrast, factor_kinds, kind_of
 from powerseek.experiments.study.factors import (
     MISSING,
-    dial,
     factor_of,
     levels_of,
     setting,
     varying,
+    written,
 )
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.hypotheses import comparisons, varied_factors
@@ -146,8 +146,10 @@ def run_names(cells: Sequence[Cell]) -> dict[str, str]:
     names: dict[str, str] = {}
     for cell in cells:
         varied = within[cell.world]
-        dials = {name: rows[cell.key].get(name) for name in varied if name != "reward"}
-        told = (f"{factor_of(n).name}={dial(v)}" for n, v in dials.items() if dial(v) != MISSING)
+        factors = {name: rows[cell.key].get(name) for name in varied if name != "reward"}
+        told = (
+            f"{factor_of(n).name}={written(v)}" for n, v in factors.items() if written(v) != MISSING
+        )
         words = [cell.reward_label, *told]
         names[cell.key] = f"{cell.world}/{_plain(' '.join(words))}"
     taken = Counter(names.values())
@@ -183,7 +185,7 @@ def _tag(words: str) -> str:
 def _run_name(columns: Sequence[str], levels: Any) -> str:
     each = levels if len(columns) > 1 else (levels,)
     named = zip(columns, each, strict=True)
-    return " ".join(f"{factor_of(column).name}={_plain(dial(level))}" for column, level in named)
+    return " ".join(f"{factor_of(column).name}={_plain(written(level))}" for column, level in named)
 
 
 def _plain(words: str) -> str:

@@ -1,13 +1,13 @@
 """A study in TensorBoard while it runs: comparisons and cells, not single trials.
 
-- ``tensorboard/overview/<dial>=<value>``: one run for each value of a dial that is compared, with
+- ``tensorboard/overview/<factor>=<value>``: one run for each value of a factor compared, with
   one group of curves for each comparison, so that its two arms share a chart (Custom Scalars). The
   charts' layout lies there too: a category a hypothesis, or a kind of comparison where the study
   names no hypotheses. They are few runs whatever the study: TensorBoard shows none of more than 40
   until one is chosen.
 - ``tensorboard/cells/<world>/<cell>``: one run a cell, named by what varies within its world. For
   each curve the mean over the seeds so far, its 95 % interval and the number of seeds; the cell's
-  dials and its means at the end (HParams).
+  factors and its means at the end (HParams).
 
 Everything here is made from ``curves/`` and can be made again; no result depends on it.
 """

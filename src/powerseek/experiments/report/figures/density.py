@@ -21,7 +21,7 @@ from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import WIDTH, Picture, Theme, not_drawn, slug
 from powerseek.experiments.report.text import DAGGER
 from powerseek.experiments.study.factors import Level, factor_of
-from powerseek.experiments.study.factors import dial as spell
+from powerseek.experiments.study.factors import written as spell
 from powerseek.metrics import Metric
 
 MOST_PANELS = 6
@@ -87,7 +87,7 @@ def density_pictures(worlds: Worlds, view: View, frontiers: pd.DataFrame | None)
     for world, cells in worlds.items():
         by_factor: dict[str, list[Field]] = {}
         for field in fields(cells, view.keys, view.places):
-            by_factor.setdefault(field.dial, []).append(field)
+            by_factor.setdefault(field.factor, []).append(field)
         asked = [shown for metric in view.asked if (shown := _asked(metric, cells)) is not None]
         for known in by_factor.values():
             for shown in (*SHOWN, *asked):
@@ -125,7 +125,7 @@ def _picture(
     world: str, known: Sequence[Field], shown: Shown, frontiers: pd.DataFrame | None
 ) -> Picture:
     drawn = known[:MOST_PANELS]
-    dial = factor_of(known[0].dial).name
+    name = factor_of(known[0].factor).name
     optima = [
         {place: shown.optimal(cell, frontiers) for place, cell in field.cells.items()}
         for field in drawn
@@ -158,7 +158,7 @@ def _picture(
     caption = (
         "Rows are reward arms, densest on top; timing (the same reward, paid later) and "
         "specification (how much of the behaviour is judged) are two different things. Columns "
-        f"are levels of {dial}. "
+        f"are levels of {name}. "
         + (
             "Left the mean over seeds, right what is optimal for that reward (optima that tie "
             "drawn evenly). "
@@ -171,13 +171,13 @@ def _picture(
     )
     elsewhere = dict.fromkeys(arm for field in drawn for arm in field.left_out)
     if elsewhere:
-        caption += f" On neither dial, so not here: {', '.join(elsewhere)}."
+        caption += f" On neither factor, so not here: {', '.join(elsewhere)}."
     caption += not_drawn(len(known) - len(drawn))
     if any(len(field.columns) > MOST_COLUMNS for field in drawn):
         caption += f" The first {MOST_COLUMNS} levels are drawn."
-    what = "horizon" if dial == "max_steps" else dial
+    what = "horizon" if name == "max_steps" else name
     title = f"{world}: density and {what} - {shown.title}"
-    return Picture(f"{shown.name}-{slug(dial)}-{slug(world)}", title, caption, draw)
+    return Picture(f"{shown.name}-{slug(name)}-{slug(world)}", title, caption, draw)
 
 
 def _places(field: Field) -> tuple[dict[str, float], float]:
@@ -216,7 +216,7 @@ def _panel(
         axes.text(-0.5, places[arms[0]] - 0.6, label, fontsize=11, style="italic", va="bottom")
     axes.set_yticks(list(places.values()), list(places) if named else [""] * len(places))
     axes.set_xticks(range(len(columns)), [spell(value) for value in columns])
-    axes.set_xlabel(factor_of(field.dial).spoken)
+    axes.set_xlabel(factor_of(field.factor).spoken)
     axes.tick_params(length=0, labelsize=12)
     for side in axes.spines.values():
         side.set_visible(False)
