@@ -36,7 +36,8 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
     Returns:
         The cell's factors; for each measure its mean, ``_low`` and ``_high`` (widened bootstrap
         over seeds, see `resampling_groups`, fractions cut to [0, 1]; range over optimal policies
-        for the exact ones); ``seeds`` finished, ``scored`` (seeds behind the power measures), ``censored``, ``failed``, ``reach`` (share of finished seeds
+        for the exact ones); ``seeds`` finished, ``scored`` (seeds behind the power measures),
+        ``censored``, ``failed``, ``reach`` (fraction of finished seeds
         that learnt the task), ``confirmatory`` (reach >= .9) and ``oracle`` (whether exact numbers
         exist). nan, never 0, where a number does not exist: an interval of seeds that are all
         alike, too.
