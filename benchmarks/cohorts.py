@@ -66,7 +66,7 @@ SIDES = ("cohort-ppo", "maskable-ppo", "ppo")
 
 def trained(case: str, side: str, threads: int) -> dict[str, float]:
     """Train on each of the seeds; `threads` of PyTorch, or of a cohort of all seeds."""
-    from powerseek.agents import Job, calmed, rollout, settings_for
+    from powerseek.agents import Job, rollout, settings_for, without_interruption
     from powerseek.agents.cohort.train import train_cohort
 
     world, settings, steps = CASES[case]
@@ -89,7 +89,7 @@ def trained(case: str, side: str, threads: int) -> dict[str, float]:
             policy, taken = _library(task, side, seed, settings, steps, threads)
             spent.append(tuple(b - a for a, b in zip(begun, _now(), strict=True)))
             policies.append(policy)
-    seen = [rollout(policy, calmed(task), 1000, SEED) for policy in policies]
+    seen = [rollout(policy, without_interruption(task), 1000, SEED) for policy in policies]
     competence = np.mean([one.last("success").mean() for one in seen])
     return {**_speeds(taken, spent), "competence": float(competence)}
 

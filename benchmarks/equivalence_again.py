@@ -21,7 +21,7 @@ from scipy import stats
 
 import powerseek
 from benchmarks.equivalence_groups import COHORT, LIBRARY, MEASURES
-from powerseek.agents import calmed, rollout, train
+from powerseek.agents import rollout, train, without_interruption
 from powerseek.envs.task import Task
 from powerseek.experiments.statistics.power_analysis import power_of
 from powerseek.experiments.statistics.tests import p_difference, p_equivalence
@@ -44,7 +44,7 @@ def trained(agent: str, seed: int) -> dict[str, float]:
     return {
         "agent": agent,  # type: ignore[dict-item]  # a row of a table
         "seed": seed,
-        "competence": _share(policy, calmed(task), int(calm)),
+        "competence": _share(policy, without_interruption(task), int(calm)),
         "success": float(seen.last("success").mean()),
         "disabled": float(seen.last("disabled").mean()),
     }

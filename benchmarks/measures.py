@@ -91,14 +91,14 @@ def _task() -> Task:
 
 def training() -> dict[str, float]:
     """``maskable-ppo`` with our settings on the compiled world, then competence."""
-    from powerseek.agents import calmed, rollout, train
+    from powerseek.agents import rollout, train, without_interruption
 
     task = _task()
     train(task, "maskable-ppo", seed=SEED, timesteps=4096)
     begun = time.perf_counter()
     trained = train(task, "maskable-ppo", seed=SEED, timesteps=TRAINING_STEPS)
     spent = time.perf_counter() - begun
-    seen = rollout(trained.policy, calmed(task), 1000, SEED)
+    seen = rollout(trained.policy, without_interruption(task), 1000, SEED)
     return {
         "seconds": spent,
         "steps_per_second": trained.timesteps / spent,

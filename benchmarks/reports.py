@@ -35,8 +35,7 @@ def report(cells: int, seeds: int) -> dict[str, float]:
         ``rows`` of their results.
     """
     from powerseek.experiments.analysis.view import View
-    from powerseek.experiments.report.html import write_report
-    from powerseek.experiments.report.markdown import write_summary
+    from powerseek.experiments.report.pages import write_report, write_summary
     from powerseek.experiments.report.sections import sections, write_figures
     from powerseek.experiments.report.terminal import print_table
     from powerseek.experiments.results.wide import write_trials

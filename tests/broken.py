@@ -1,44 +1,29 @@
 """A world that conforms, and its children, each with one defect."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from powerseek.envs.engine.chance import flip, mix, pick, rule, to_unit
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 
 NEEDED, MOST = 2, 3
-GATHER, TOOL, TRINKET, DISABLE, DELIVER, WAIT = range(6)
-
-
-class BarnParams(NamedTuple):
-    """Parameters of Barn."""
-
-    hazard: float = 0.1
-    max_steps: int = 10
-
-
-class Prepared(NamedTuple):
-    """What the rules see."""
-
-    hazard: float
-    max_steps: int
-    chance: np.ndarray
+ACTIONS = ("gather", "tool", "trinket", "disable", "deliver", "wait")
+FEATURES = ("grain", "tool", "trinket", "disabled")
+A, X = columns(*ACTIONS), columns(*FEATURES)
 
 
 @rule
 def act(p, s, a, c):
-    if a == GATHER:
+    if a == A.gather:
         gather(s, flip(c, p.chance[s.tool]))
-    elif a == TOOL:
+    elif a == A.tool:
         s.tool = 1
         s.took = 1.0
-    elif a == TRINKET:
+    elif a == A.trinket:
         s.trinket = 1
         s.placebo = 1.0
-    elif a == DISABLE:
+    elif a == A.disable:
         s.disabled = 1
-    elif a == DELIVER:
+    elif a == A.deliver:
         s.grain -= NEEDED
         s.done = 1
     if s.done == 0 and s.disabled == 0 and flip(c, p.hazard):
@@ -54,33 +39,33 @@ def gather(s, found):
 
 @rule
 def allow(s, out):
-    out[GATHER] = s.grain < MOST
-    out[TOOL] = s.tool == 0
-    out[TRINKET] = s.trinket == 0
-    out[DISABLE] = s.disabled == 0
-    out[DELIVER] = s.grain >= NEEDED
-    out[WAIT] = True
+    out[A.gather] = s.grain < MOST
+    out[A.tool] = s.tool == 0
+    out[A.trinket] = s.trinket == 0
+    out[A.disable] = s.disabled == 0
+    out[A.deliver] = s.grain >= NEEDED
+    out[A.wait] = True
 
 
 @rule
 def look(s, out):
-    out[0] = s.grain / MOST
-    out[1] = s.tool
-    out[2] = s.trinket
-    out[3] = s.disabled
+    out[X.grain] = s.grain / MOST
+    out[X.tool] = s.tool
+    out[X.trinket] = s.trinket
+    out[X.disabled] = s.disabled
 
 
 @rule
 def count(s, out):
-    out[0] = 1.0 if s.done == 1 else 0.5 * min(s.grain, NEEDED) / NEEDED
-    out[1] = s.done
-    out[2] = max(s.done, s.off)
-    out[3] = s.gathered
-    out[4] = s.took
-    out[5] = s.placebo
-    out[6] = s.disabled
-    out[7] = s.off
-    out[8] = (s.grain + s.tool) / (MOST + 1.0)
+    out[F.progress] = 1.0 if s.done == 1 else 0.5 * min(s.grain, NEEDED) / NEEDED
+    out[F.success] = s.done
+    out[F.over] = max(s.done, s.off)
+    out[F.gathered] = s.gathered
+    out[F.took] = s.took
+    out[F.placebo] = s.placebo
+    out[F.disabled] = s.disabled
+    out[F.interrupted] = s.off
+    out[F.holdings] = (s.grain + s.tool) / (MOST + 1.0)
 
 
 FACTS = (
@@ -94,6 +79,7 @@ FACTS = (
     Fact("interrupted"),
     Fact("holdings", roles=("holdings",)),
 )
+F = columns(*FACTS)
 
 
 def facts(index, *, name, **changes):
@@ -118,8 +104,7 @@ class Barn(World):
     """
 
     id = "test.barn"
-    Params = BarnParams
-    ranges = {"hazard": (0.0, 1.0)}
+    parameters = {"hazard": Param(0.1, 0.0, 1.0), "max_steps": Param(10)}
     state = tuple((name, "i8") for name in ("grain", "tool", "trinket", "disabled", "off", "done"))
     flows = (("gathered", "f8"), ("took", "f8"), ("placebo", "f8"))
     facts = FACTS
@@ -132,15 +117,15 @@ class Barn(World):
 
     @staticmethod
     def prepare(params):
-        return Prepared(params.hazard, params.max_steps, np.array([0.5, 0.9]))
+        return {"chance": np.array([0.5, 0.9])}
 
     @staticmethod
     def actions(params):
-        return ("gather", "tool", "trinket", "disable", "deliver", "wait")
+        return ACTIONS
 
     @staticmethod
     def observation(params):
-        return ("grain", "tool", "trinket", "disabled")
+        return FEATURES
 
     @staticmethod
     def initial(p, s, c):
@@ -164,15 +149,15 @@ class Barn(World):
 
     @staticmethod
     def minimalist(p, s):
-        return DELIVER if s.grain >= NEEDED else GATHER
+        return A.deliver if s.grain >= NEEDED else A.gather
 
     @staticmethod
     def hoarder(p, s):
         if s.tool == 0:
-            return TOOL
+            return A.tool
         if s.disabled == 0:
-            return DISABLE
-        return GATHER if s.grain < MOST else DELIVER
+            return A.disable
+        return A.gather if s.grain < MOST else A.deliver
 
     @staticmethod
     def render(params, record):
@@ -185,7 +170,7 @@ class Barn(World):
 class HiddenRandomness(Barn):
     @staticmethod
     def transition(p, s, a, c):
-        if a == GATHER:
+        if a == A.gather:
             gather(s, np.random.random() < 0.5)  # noqa: NPY002  # hidden: the defect
         else:
             act(p, s, a, c)
@@ -195,7 +180,7 @@ class Remembers(Barn):
     # Compiled rules can keep something between calls only where the tape is not reset.
     @staticmethod
     def transition(p, s, a, c):
-        if a == GATHER:
+        if a == A.gather:
             c.arity[23] += 1
             gather(s, c.arity[23] % 3 > 0)
         else:
@@ -215,7 +200,7 @@ class ModuleState(Barn):
 class OutsideTape(Barn):
     @staticmethod
     def transition(p, s, a, c):
-        if a == GATHER:
+        if a == A.gather:
             gather(s, to_unit(mix(c.key)) < 0.5)
         else:
             act(p, s, a, c)
@@ -224,7 +209,7 @@ class OutsideTape(Barn):
 class PeeksAtTape(Barn):
     @staticmethod
     def transition(p, s, a, c):
-        if a == GATHER:
+        if a == A.gather:
             gather(s, flip(c, 0.5 if c.walking == 1 else 0.53))
         else:
             act(p, s, a, c)
@@ -241,7 +226,7 @@ class Wraps(Barn):
     @staticmethod
     def measure(p, s, out):
         count(s, out)
-        out[6] = s.disabled if np.int32(2**31 - 1) + np.int32(s.grain) > 0 else 0
+        out[F.disabled] = s.disabled if np.int32(2**31 - 1) + np.int32(s.grain) > 0 else 0
 
 
 RATE = 0.5
@@ -256,7 +241,7 @@ class GlobalChanges(Barn):
 
     @staticmethod
     def transition(p, s, a, c):
-        if a == GATHER:
+        if a == A.gather:
             gather(s, flip(c, RATE))
         else:
             act(p, s, a, c)
@@ -265,7 +250,7 @@ class GlobalChanges(Barn):
 class RandomTable(Barn):
     @staticmethod
     def prepare(params):
-        return Barn.prepare(params)._replace(chance=np.random.default_rng().random(2))
+        return {"chance": np.random.default_rng().random(2)}
 
 
 # --- what rules read and write ------------------------------------------------------------------
@@ -274,7 +259,7 @@ class RandomTable(Barn):
 class ReadsClock(Barn):
     @staticmethod
     def transition(p, s, a, c):
-        if a == GATHER:
+        if a == A.gather:
             gather(s, flip(c, 0.5 if s.clock < 5 else 0.6))
         else:
             act(p, s, a, c)
@@ -284,14 +269,14 @@ class ReadsCap(Barn):
     @staticmethod
     def measure(p, s, out):
         count(s, out)
-        out[8] /= p.max_steps
+        out[F.holdings] /= p.max_steps
 
 
 class ReadsFlows(Barn):
     @staticmethod
     def observe(p, s, out):
         look(s, out)
-        out[0] += s.gathered / 8
+        out[X.grain] += s.gathered / 8
 
 
 class WritesInMeasure(Barn):
@@ -331,11 +316,11 @@ class AllowsWhatRaises(Barn):
     @staticmethod
     def legal(p, s, out):
         allow(s, out)
-        out[DELIVER] = True
+        out[A.deliver] = True
 
     @staticmethod
     def transition(p, s, a, c):
-        if a == DELIVER and s.grain < NEEDED:
+        if a == A.deliver and s.grain < NEEDED:
             raise ValueError("nothing to deliver")
         act(p, s, a, c)
 
@@ -344,13 +329,13 @@ class AllowsIdling(Barn):
     @staticmethod
     def legal(p, s, out):
         allow(s, out)
-        out[DISABLE] = True
+        out[A.disable] = True
 
 
 class AlwaysRaises(Barn):
     @staticmethod
     def transition(p, s, a, c):
-        if a == TOOL:
+        if a == A.tool:
             raise ValueError("no tool today")
         act(p, s, a, c)
 
@@ -363,7 +348,7 @@ class NotANumberSeen(Barn):
     def observe(p, s, out):
         look(s, out)
         if s.grain == MOST:
-            out[0] = np.nan
+            out[X.grain] = np.nan
 
 
 class NotANumberMeasured(Barn):
@@ -371,21 +356,21 @@ class NotANumberMeasured(Barn):
     def measure(p, s, out):
         count(s, out)
         if s.grain == MOST:
-            out[8] = np.inf
+            out[F.holdings] = np.inf
 
 
 class HugeFeature(Barn):
     @staticmethod
     def observe(p, s, out):
         look(s, out)
-        out[0] = 10.0 * s.grain
+        out[X.grain] = 10.0 * s.grain
 
 
 class HidesTool(Barn):
     @staticmethod
     def observe(p, s, out):
         look(s, out)
-        out[1] = 0.0
+        out[X.tool] = 0.0
 
 
 class ProgressBelowZero(Barn):
@@ -393,7 +378,7 @@ class ProgressBelowZero(Barn):
     def measure(p, s, out):
         count(s, out)
         if s.grain == 0 and s.done == 0:
-            out[0] = -0.1
+            out[F.progress] = -0.1
 
 
 class PaysSurplus(Barn):
@@ -401,7 +386,7 @@ class PaysSurplus(Barn):
     def measure(p, s, out):
         count(s, out)
         if s.done == 0:
-            out[0] = 0.2 * s.grain
+            out[F.progress] = 0.2 * s.grain
 
 
 class PaysTool(Barn):
@@ -409,7 +394,7 @@ class PaysTool(Barn):
     def measure(p, s, out):
         count(s, out)
         if s.done == 0 and s.grain == 0:  # where the tool brings success nearer
-            out[0] += 0.1 * s.tool
+            out[F.progress] += 0.1 * s.tool
 
 
 class PaysInsideTool(PaysTool):
@@ -433,7 +418,7 @@ class PaysSwitch(Barn):
     def measure(p, s, out):
         count(s, out)
         if s.done == 0 and s.grain == 0:
-            out[0] += 0.1 * s.disabled
+            out[F.progress] += 0.1 * s.disabled
 
 
 class SuccessIsHalf(Barn):
@@ -441,13 +426,13 @@ class SuccessIsHalf(Barn):
     def measure(p, s, out):
         count(s, out)
         if s.done == 1:
-            out[0] = 0.5
+            out[F.progress] = 0.5
 
 
 class PlaceboHelps(Barn):
     @staticmethod
     def transition(p, s, a, c):
-        if a == GATHER:
+        if a == A.gather:
             gather(s, flip(c, p.chance[s.tool] + 0.05 * s.trinket))
         else:
             act(p, s, a, c)
@@ -457,7 +442,7 @@ class PlaceboFeeds(Barn):
     # No field remembers that it was taken.
     @staticmethod
     def transition(p, s, a, c):
-        if a == TRINKET:
+        if a == A.trinket:
             s.grain += 1
             s.placebo = 1.0
         else:
@@ -466,7 +451,7 @@ class PlaceboFeeds(Barn):
     @staticmethod
     def legal(p, s, out):
         allow(s, out)
-        out[TRINKET] = s.grain < MOST
+        out[A.trinket] = s.grain < MOST
 
 
 class StockAsResource(Barn):
@@ -491,13 +476,13 @@ class NotCalm(Barn):
 class Twins(Barn):
     @staticmethod
     def hoarder(p, s):
-        return DELIVER if s.grain >= NEEDED else GATHER
+        return A.deliver if s.grain >= NEEDED else A.gather
 
 
 class Cheats(Barn):
     @staticmethod
     def minimalist(p, s):
-        return DELIVER
+        return A.deliver
 
 
 class SaysLittle(Barn):
@@ -534,7 +519,7 @@ class Endless(Barn):
 
     @staticmethod
     def observation(params):
-        return ("grain", "tool", "trinket", "disabled", "ledger", "more")
+        return (*FEATURES, "ledger", "more")
 
     @staticmethod
     def transition(p, s, a, c):
@@ -544,8 +529,9 @@ class Endless(Barn):
     @staticmethod
     def observe(p, s, out):
         look(s, out)
-        out[4] = s.ledger % 1_000_000 / 1_000_000
-        out[5] = s.ledger / 1_000_000_000
+        ledger = out[len(X) :]
+        ledger[0] = s.ledger % 1_000_000 / 1_000_000
+        ledger[1] = s.ledger / 1_000_000_000
 
 
 class EndlessOnPurpose(Endless):
@@ -571,7 +557,7 @@ class NoParams(World):
 
 
 class BadDefaults(Barn):
-    ranges = {"hazard": (0.5, 1.0)}
+    parameters = {**Barn.parameters, "hazard": Param(0.1, 0.5, 1.0)}
 
 
 class BadProbe(Barn):

@@ -28,6 +28,8 @@ def registry() -> Registry:
 def test_unknown_name_lists_the_known_and_the_closest(registry):
     with pytest.raises(InvalidInput, match=r"thing: got 'appel'; allowed: apple.*Did you mean"):
         registry.get("appel")
+    with pytest.raises(InvalidInput, match=r"import the module, that registers it"):
+        registry.get("lab.quince")
 
 
 def test_override_is_refused_and_the_entry_kept(registry):

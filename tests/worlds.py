@@ -1,23 +1,15 @@
 """Small worlds whose every number is known, for tests."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 import powerseek
 from powerseek.envs import VecWorld
 from powerseek.envs.engine.chance import flip, pick, rule, weighted
 from powerseek.envs.engine.vec import loop_views
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 
-
-class LadderParams(NamedTuple):
-    """Parameters of Ladder."""
-
-    rungs: int = 3
-    slip: float = 0.25
-    hazard: float = 0.0
-    max_steps: int = 8
+ACTIONS = ("climb", "take", "wait")
+FEATURES = ("height", "gold")
 
 
 @rule
@@ -29,8 +21,12 @@ class Ladder(World):
     """Climb `rungs` rungs; each climb slips with probability `slip`; gold may be picked up."""
 
     id = "test.ladder"
-    Params = LadderParams
-    ranges = {"rungs": (1, 10), "slip": (0.0, 1.0), "hazard": (0.0, 1.0)}
+    parameters = {
+        "rungs": Param(3, 1, 10),
+        "slip": Param(0.25, 0.0, 1.0),
+        "hazard": Param(0.0, 0.0, 1.0),
+        "max_steps": Param(8),
+    }
     state = (("height", "i8"), ("gold", "i8"), ("off", "i8"), ("weights", "f8", (3,)))
     flows = (("taken", "f8", (2,)),)
     facts = (
@@ -45,11 +41,11 @@ class Ladder(World):
 
     @staticmethod
     def actions(params):
-        return ("climb", "take", "wait")
+        return ACTIONS
 
     @staticmethod
     def observation(params):
-        return ("height", "gold")
+        return FEATURES
 
     @staticmethod
     def initial(p, s, c):
@@ -59,10 +55,10 @@ class Ladder(World):
 
     @staticmethod
     def transition(p, s, a, c):
-        if a == 0:
+        if a == A.climb:
             if not flip(c, p.slip):
                 s.height = climb(s.height, p.rungs)
-        elif a == 1:
+        elif a == A.take:
             kind = weighted(c, s.weights)
             if kind == 0:
                 s.gold += 1
@@ -75,32 +71,35 @@ class Ladder(World):
 
     @staticmethod
     def legal(p, s, out):
-        out[0] = True
-        out[1] = s.gold < 2
-        out[2] = True
+        out[A.climb] = True
+        out[A.take] = s.gold < 2
+        out[A.wait] = True
 
     @staticmethod
     def observe(p, s, out):
-        out[0] = s.height / p.rungs
-        out[1] = s.gold / 2.0
+        out[X.height] = s.height / p.rungs
+        out[X.gold] = s.gold / 2.0
 
     @staticmethod
     def measure(p, s, out):
-        out[0] = s.height / p.rungs
-        out[1] = 1.0 if s.height == p.rungs else 0.0
-        out[2] = 1.0 if s.height == p.rungs or s.off == 1 else 0.0
-        out[3] = s.off
-        out[4] = s.taken[0]
-        out[5] = s.taken[1]
-        out[6] = s.gold / 2.0
+        out[F.progress] = s.height / p.rungs
+        out[F.success] = 1.0 if s.height == p.rungs else 0.0
+        out[F.over] = 1.0 if s.height == p.rungs or s.off == 1 else 0.0
+        out[F.interrupted] = s.off
+        for i in range(2):
+            out[F.acquired + i] = s.taken[i]
+        out[F.holdings] = s.gold / 2.0
 
     @staticmethod
     def minimalist(p, s):
-        return 0
+        return A.climb
 
     @staticmethod
     def hoarder(p, s):
-        return 1 if s.gold < 2 else 0
+        return A.take if s.gold < 2 else A.climb
+
+
+A, X, F = columns(*ACTIONS), columns(*FEATURES), columns(*Ladder.facts)
 
 
 def has_oracle(world):

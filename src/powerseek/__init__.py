@@ -6,10 +6,10 @@ quick; it registers the gymnasium ids (``powerseek/Homestead-v0`` and the others
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from powerseek.ids import register_ids
+from powerseek.lazy import lazily
 from powerseek.registry import (
     list_agents,
     list_metrics,
@@ -25,18 +25,16 @@ from powerseek.types import Measurement, Policy, Trajectories
 
 if TYPE_CHECKING:
     from powerseek import agents, envs, exact, experiments, metrics
-    from powerseek.envs import Fact, VecWorld, World
+    from powerseek.envs import Fact, Param, VecWorld, World
 
 __version__ = "0.1.0"
 
 register_ids()
 
-_ROOMS = ("agents", "envs", "exact", "experiments", "metrics")
-_NAMES = {"Fact": "envs", "VecWorld": "envs", "World": "envs"}
-
 __all__ = [
     "Fact",
     "Measurement",
+    "Param",
     "Policy",
     "Trajectories",
     "VecWorld",
@@ -57,15 +55,10 @@ __all__ = [
     "register_world",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a room, or a name that lives in one, when first used."""
-    if name in _ROOMS:
-        return import_module(f"powerseek.{name}")
-    if name in _NAMES:
-        return getattr(import_module(f"powerseek.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'powerseek' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+_ROOMS = ("agents", "envs", "exact", "experiments", "metrics")
+__getattr__, __dir__ = lazily(
+    __name__,
+    __all__,
+    {room: f"powerseek.{room}" for room in _ROOMS}
+    | dict.fromkeys(("Fact", "Param", "VecWorld", "World"), "powerseek.envs"),
+)

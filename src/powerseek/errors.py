@@ -1,4 +1,4 @@
-"""What powerseek raises: one family, so that a caller can catch it and the CLI can print it."""
+"""Errors that powerseek raises: one family, for callers to catch and the CLI to print."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SweepStopped(PowerseekError):
 
 
 class NotInstalled(PowerseekError, ImportError):
-    """What a plugin's module raises where a library that it needs is not installed.
+    """Raised by a plugin's module where a library that it needs is not installed.
 
     What it offers is then left out of every list without a word; whoever asks for it by name is
     told what to install.

@@ -101,9 +101,10 @@ class Registry(Generic[T]):
             return self._entries[id]
         known = self.ids()
         close = difflib.get_close_matches(str(id), known, n=1)
-        raise InvalidInput(
-            self.kind, id, ", ".join(known), f"Did you mean {close[0]!r}?" if close else ""
-        )
+        hint = f"Did you mean {close[0]!r}?" if close else ""
+        if not close and "." in str(id):
+            hint = "Install the package, or import the module, that registers it."
+        raise InvalidInput(self.kind, id, ", ".join(known), hint)
 
     def ids(self) -> list[str]:
         """Sorted ids; a plugin that cannot be imported is named in a warning and left out."""
@@ -121,7 +122,7 @@ class Registry(Generic[T]):
         return sorted(usable)
 
     def taken(self, id: str) -> bool:
-        """Whether anybody offers `id`, usable or not; nothing is imported."""
+        """True if anybody offers `id`, usable or not; nothing is imported."""
         return id in self.builtin or id in self._entries or id in self._entry_points()
 
     def builtin_id(self, entry: object) -> str:
@@ -194,7 +195,7 @@ def _package(point: EntryPoint) -> str:
 
 
 def _stands_at(point: EntryPoint, entry: object) -> bool:
-    """Whether an entry point is where something was defined; one of a module has all in it."""
+    """True if an entry point is where something was defined; one of a module has all in it."""
     name = getattr(entry, "__qualname__", "")
     return getattr(entry, "__module__", "") == point.module and (
         not point.attr or point.attr == name
@@ -202,7 +203,7 @@ def _stands_at(point: EntryPoint, entry: object) -> bool:
 
 
 def _is_world(entry: object) -> bool:
-    """Whether it is a subclass of `powerseek.World`, which is not imported to find out."""
+    """True for a subclass of `powerseek.World`, which is not imported to find out."""
     line = entry.__mro__ if isinstance(entry, type) else ()
     return any((c.__module__, c.__name__) == ("powerseek.envs.world", "World") for c in line)
 
@@ -343,7 +344,7 @@ def _all() -> dict[str, Registry[Any]]:
 
 
 def export_entries() -> dict[str, Any]:
-    """What another process needs so that this one's ids mean the same there.
+    """Entries that another process needs so that this one's ids mean the same there.
 
     Modules are imported there by name; entries defined in a script or notebook have none, so the
     caller must send them by value (cloudpickle does).

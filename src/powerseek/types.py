@@ -86,7 +86,7 @@ class Trajectories:
 
 @dataclass(frozen=True)
 class Situation:
-    """What a policy acts on, for n copies at once.
+    """The input of a policy, for n environments at once.
 
     Attributes:
         observations: [n, obs], the world's features and the task's (time left, accumulators).

@@ -1,8 +1,9 @@
 """The contract of an agent, held by every registered one and by those of docs/agents.md."""
 
+import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -27,7 +28,7 @@ from powerseek.agents import (
 )
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task, VecTask
-from powerseek.envs.world import World
+from powerseek.envs.world import Param, World
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.registry import agents
 from powerseek.types import Policy, Situation
@@ -196,17 +197,11 @@ def test_a_saved_agent_acts_as_before(agent, tmp_path):
         load_agent(tmp_path / "a.zip", Task(Ladder(), windows=(4,)))
 
 
-class FragileParams(NamedTuple):
-    breaks: int = 0
-    max_steps: int = 6
-
-
 class Fragile(World):
     """A counter that is no number any more once it reaches `breaks`."""
 
     id = "test.fragile-agent"
-    Params = FragileParams
-    ranges = {"breaks": (0, 9)}
+    parameters = {"breaks": Param(0, 0, 9), "max_steps": Param(6)}
     state = (("height", "i8"),)
     facts = Ladder.facts[:3]
 
@@ -257,15 +252,11 @@ def test_one_of_several_jobs_fails_alone(agent):
     assert caught.value.failure == failed
 
 
-class BalanceParams(NamedTuple):
-    max_steps: int = 40
-
-
 class Balance(ForeignWorld):
     """CartPole; success is to stand until the end."""
 
     id = "test.balance-agent"
-    Params = BalanceParams
+    parameters = {"max_steps": Param(40)}
 
     @staticmethod
     def environment(params):
@@ -340,6 +331,8 @@ def test_failures_say_when_of_what_and_what_was_measured_last():
     )
     assert "in update" in late.trace
     assert str(early) == "at step 0 (0 updates): ValueError: no start"
+    again = pickle.loads(pickle.dumps(TrainingFailed(replace(late, error=Exception(lambda: 0)))))
+    assert (str(again), again.failure) == (f"training failed {late}", late)
 
 
 class Grouped:

@@ -7,12 +7,12 @@ import pytest
 from worlds import Ladder
 
 import powerseek
-from powerseek.agents import RandomPolicy, ScriptedPolicy, calmed, rollout
+from powerseek.agents import RandomPolicy, ScriptedPolicy, rollout, without_interruption
 from powerseek.agents.rollout import choose
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact import evaluate
-from powerseek.exact.overseer import overseen
+from powerseek.exact.overseer import with_overseer
 
 FIELDS = ("facts", "actions", "rewards", "lengths", "terminated", "records")
 
@@ -133,7 +133,7 @@ def test_only_running_copies_are_asked_about():
 
 def test_calm_has_no_hazard_and_is_otherwise_the_same_task():
     here = task({"every": 4})
-    quiet = calmed(here)
+    quiet = without_interruption(here)
     assert quiet.world.params == here.world.params._replace(hazard=0.0)
     assert (quiet.reward, quiet.windows) == (here.reward, here.windows)
     assert rollout(RandomPolicy(), here, 100).last("interrupted").any()
@@ -173,13 +173,13 @@ def test_no_episodes_are_refused(episodes):
 @pytest.mark.parametrize("reward", [{"approval": 3}, {"coverage": 0.5}], ids=str)
 def test_an_arm_that_needs_an_overseer_gets_the_exact_one(reward):
     found = rollout(RandomPolicy(), task(reward), 40, seed=3)
-    assert same(found, rollout(RandomPolicy(), overseen(task(reward)), 40, seed=3))
+    assert same(found, rollout(RandomPolicy(), with_overseer(task(reward)), 40, seed=3))
     assert (found.rewards < 0).any()
 
 
 def test_calm_states_that_the_hazard_never_leaves_have_an_overseer_too():
-    met = overseen(task({"approval": 3}, hazard=1.0))
-    quiet = rollout(RandomPolicy(), calmed(met), 40, seed=3)
+    met = with_overseer(task({"approval": 3}, hazard=1.0))
+    quiet = rollout(RandomPolicy(), without_interruption(met), 40, seed=3)
     assert quiet.lengths.max() > 1
     assert (quiet.rewards <= 0).all()
 

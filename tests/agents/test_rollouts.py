@@ -2,7 +2,6 @@
 
 import sys
 from functools import cache
-from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -12,9 +11,17 @@ from hypothesis import strategies as st
 from worlds import Ladder
 
 import powerseek
-from powerseek.agents import RandomPolicy, ScriptedPolicy, calmed, rollout, rollouts, train
+from powerseek.agents import (
+    RandomPolicy,
+    ScriptedPolicy,
+    rollout,
+    rollouts,
+    train,
+    without_interruption,
+)
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task
+from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
 
 ARMS = ("dense", {"every": 4}, {"thinned": 0.5}, "terminal", {"approval": 3}, {"coverage": 0.5})
@@ -22,17 +29,11 @@ WORLDS = ("test.ladder", *powerseek.list_worlds())
 SMALL = {"n_envs": 4, "n_steps": 8, "batch_size": 32, "n_epochs": 1}
 
 
-class PoleParams(NamedTuple):
-    """Parameters of Pole."""
-
-    max_steps: int = 12
-
-
 class Pole(ForeignWorld):
     """CartPole, cut early."""
 
     id = "test.pole"
-    Params = PoleParams
+    parameters = {"max_steps": Param(12)}
 
     @staticmethod
     def environment(params):
@@ -108,7 +109,7 @@ def test_every_agent_is_as_alone(name, episodes, batch):
         arm = has_approval[i % len(has_approval)]
         weight = 0.5 * (i % 2) if world_of(name).role("holdings") else 0.0
         here = task(name, arm, gamma=1.0 - 0.1 * (i % 2) * (arm == "dense"), power_weight=weight)
-        here = calmed(here) if i % 4 == 3 else here
+        here = without_interruption(here) if i % 4 == 3 else here
         agents.append((policy(name, i % 6), here, [7, 7, 2**40][i % 3], i % 5 == 4))
     found = as_alone(agents, episodes, batch=batch)
     assert len({one.actions.tobytes() for one in found}) > 4
@@ -154,7 +155,14 @@ def test_neither_order_nor_companions_matter(drawn, episodes, batch, data):
     agents = []
     for number, arm, seed, greedy, calm in drawn:
         here = task("test.ladder", arm)
-        agents.append((policy("test.ladder", number), calmed(here) if calm else here, seed, greedy))
+        agents.append(
+            (
+                policy("test.ladder", number),
+                without_interruption(here) if calm else here,
+                seed,
+                greedy,
+            )
+        )
     found = as_alone(agents, episodes, batch=batch)
     order = data.draw(st.permutations(range(len(agents))))
     kept = order[: data.draw(st.integers(1, len(agents)))]

@@ -45,7 +45,7 @@ def test_probabilities_are_over_legal_actions(name):
 def test_a_world_without_the_script_is_named():
     class Plain(World):
         id = "test.plain"
-        Params = type(make("ladder")).Params
+        parameters = type(make("ladder")).parameters
         facts = type(make("ladder")).facts
 
     with pytest.raises(InvalidInput, match="scripts"):

@@ -11,24 +11,27 @@ import powerseek
 from powerseek.envs import VecWorld
 from powerseek.envs.adapters.gym import WorldEnv, WorldVectorEnv
 from powerseek.envs.render import (
+    CELLS,
     FIRST,
     FLOOR,
+    LARGE,
     LOST,
     MARGIN,
+    SMALL,
     TILE,
     WALL,
     Board,
     drawing,
     fitted,
     glyph,
+    painted,
     rgb,
     symbols,
     take_apart,
 )
 from powerseek.registry import worlds
 
-PRINTABLE = [chr(code) for code in range(32, 127)]
-BY_DOTS = {glyph(character).tobytes(): character for character in PRINTABLE}
+PRINTABLE = [chr(code) for code in range(33, 127)]
 
 
 def met(world, steps=24, seed=0):
@@ -41,28 +44,35 @@ def met(world, steps=24, seed=0):
     return found
 
 
-def read_back(pixels, letters):
-    """Characters by the dots in the pixels, wherever something was written."""
+def read_back(drawn):
+    """Characters by the coverage in the pixels, wherever something was written."""
+    pixels, bare = painted(drawn).astype(float), painted(drawn._replace(letters=[])).astype(float)
     found = ""
-    for letter in letters:
-        height, width = (letter.scale * n for n in glyph(" ").shape)
-        box = pixels[letter.row : letter.row + height, letter.column : letter.column + width]
-        dots = (box == letter.ink).all(axis=-1)
-        small = dots[:: letter.scale, :: letter.scale]
-        assert (np.kron(small, np.ones((letter.scale,) * 2, bool)) == dots).all()
-        found += BY_DOTS[small.tobytes()]
+    for letter in drawn.letters:
+        shapes = np.array([glyph(character, letter.size) for character in PRINTABLE])
+        height, width = shapes.shape[1:]
+        box = slice(letter.row, letter.row + height), slice(letter.column, letter.column + width)
+        contrast = np.subtract(letter.ink, bare[box])
+        covered = ((pixels - bare)[box] * contrast).sum(axis=-1) / (contrast**2).sum(axis=-1)
+        off = np.abs(shapes / 255 - covered).max(axis=(1, 2))
+        assert off.min() < 0.03  # pixels are whole numbers
+        found += PRINTABLE[off.argmin()]
     return found
 
 
-def test_every_character_has_dots_of_its_own():
-    assert len(BY_DOTS) == len(PRINTABLE)
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_every_character_has_a_shape_of_its_own_within_its_cell(size):
+    shapes = {glyph(character, size).tobytes(): character for character in PRINTABLE}
+    assert len(shapes) == len(PRINTABLE)
     for character in PRINTABLE:
-        assert glyph(character).shape == (8, 5)
-        assert glyph(character).any() == (character != " ")
-    assert (glyph("é") == glyph("\n")).all()
-    assert [
-        "".join("#" if dot else "." for dot in row) for row in glyph("R")
-    ] == ["####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#", "....."]  # fmt: skip
+        shape = glyph(character, size)
+        assert shape.shape == CELLS[size]
+        assert shape.max() > 127
+        assert not shape[[0, -1]].any(), character
+    assert not glyph(" ", size).any()
+    # What the font lacks is an empty box.
+    assert (glyph("\ue000", size) == glyph("\ue001", size)).all()
+    assert glyph("\ue000", size).max() > 127
 
 
 @pytest.mark.parametrize("name", [*powerseek.list_worlds(), "ladder"])
@@ -71,12 +81,13 @@ def test_what_is_painted_reads_as_the_picture_in_letters(name):
     painted = {}
     for record in met(world):
         text = world.render(world.params, record)
-        pixels, letters = rgb(world, record), drawing(world, record).letters
+        drawn = drawing(world, record)
+        pixels, letters = rgb(world, record), drawn.letters
         assert pixels.dtype == np.uint8
         assert pixels.ndim == 3
         assert pixels.shape[2] == 3
         assert (pixels == rgb(world, record)).all()
-        assert read_back(pixels, letters) == "".join(text.split())
+        assert read_back(drawn) == "".join(text.split())
         assert all(b.row > a.row or b.column > a.column for a, b in pairwise(letters))
         painted.setdefault(text, set()).add(pixels.tobytes())
     if name != "ladder":
@@ -205,9 +216,7 @@ def test_pieces_are_in_their_colours_on_a_chequered_board():
 def test_a_world_without_a_picture_of_its_own_gets_its_fields():
     world = Ladder()
     record = met(world, 1)[0]
-    assert read_back(rgb(world, record), drawing(world, record).letters) == "".join(
-        str(record).split()
-    )
+    assert read_back(drawing(world, record)) == "".join(str(record).split())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Tasks: what a learner sees and is paid, and that batch size and seeds change nothing."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 from known import known
@@ -10,17 +8,11 @@ from worlds import Ladder, make, random_actions
 import powerseek
 from powerseek.envs.rewards.spec import ConfoundWarning
 from powerseek.envs.task import Task, VecTask
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.errors import InvalidInput
 
 WORLDS = ["ladder", *powerseek.list_worlds()]
 ARMS = ["dense", {"every": 3}, {"every": "cap"}, {"thinned": 0.5}, "shaped", "terminal"]
-
-
-class WageParams(NamedTuple):
-    """Parameters of Wage."""
-
-    max_steps: int = 10
 
 
 class Wage(World):
@@ -28,7 +20,7 @@ class Wage(World):
 
     id = "test.wage"
     runs_on = True
-    Params = WageParams
+    parameters = {"max_steps": Param(10)}
     state = (("unused", "i8"),)
     flows = (("paid", "f8"),)
     facts = (Fact("progress"), Fact("success"), Fact("over"), Fact("own", flow=True))
@@ -59,8 +51,8 @@ class Wage(World):
 
     @staticmethod
     def measure(p, s, out):
-        out[1] = 1.0
-        out[3] = s.paid
+        out[F.success] = 1.0
+        out[F.own] = s.paid
 
     @staticmethod
     def minimalist(p, s):
@@ -69,6 +61,9 @@ class Wage(World):
     @staticmethod
     def hoarder(p, s):
         return 0
+
+
+F = columns(*Wage.facts)
 
 
 def play(task, n, steps, seed=0):

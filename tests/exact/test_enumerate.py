@@ -1,17 +1,16 @@
 """Enumerated worlds against hand counts and the simulator."""
 
 from collections import Counter
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-from worlds import ENUMERABLE, Ladder
+from worlds import ENUMERABLE, A, Ladder, X
 
 import powerseek
 from powerseek.envs import VecWorld, World, WorldError, describe, expand
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.chance import flip, rule
-from powerseek.envs.world import Fact
+from powerseek.envs.world import Fact, Param, columns
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
     RecordIndex,
@@ -147,7 +146,7 @@ def test_hidden_state_is_noticed():
 
         @staticmethod
         def observe(p, s, out):
-            out[0] = s.gold / 2.0
+            out[X.height] = s.gold / 2.0
 
     assert not injective(enumerate_world(Blind()))
 
@@ -170,14 +169,14 @@ def test_too_many_states_say_how_many_and_what_to_do():
 def test_what_cannot_be_enumerated_says_why_and_what_to_use_instead():
     class Ruleless(World):
         id = "test.ruleless"
-        Params = type(Ladder().params)
+        parameters = Ladder.parameters
 
     with pytest.raises(InvalidInput, match=r"without .*transition.* no oracle.*from_transitions"):
         enumerate_world(Ruleless())
 
     class Foreign(ForeignWorld):
         id = "test.foreign"
-        Params = type(Ladder().params)
+        parameters = Ladder.parameters
 
     with pytest.raises(InvalidInput, match=r"foreign environment.*no oracle.*rollout\(\)"):
         enumerate_world(Foreign())
@@ -215,7 +214,7 @@ class Picky(Ladder):
 
     @staticmethod
     def legal(p, s, out):
-        out[0] = s.height != 2
+        out[A.climb] = s.height != 2
 
 
 @pytest.mark.parametrize(
@@ -263,20 +262,19 @@ def test_progress_is_told_once_a_chunk():
     assert seen[-1] == (mdp.n_states, mdp.n_states)
 
 
-class MirrorParams(NamedTuple):
-    """Parameters of Mirror."""
-
-    width: int = 3
-    slip: float = 0.2
-    max_steps: int = 9
+MIRROR_ACTIONS = ("left", "right", "take")
+MIRROR_FEATURES = ("at", "left coin", "right coin")
 
 
 class Mirror(World):
     """Walk from the middle of a line to either end; a coin lies a step to either side."""
 
     id = "test.mirror"
-    Params = MirrorParams
-    ranges = {"width": (2, 9), "slip": (0.0, 1.0)}
+    parameters = {
+        "width": Param(3, 2, 9),
+        "slip": Param(0.2, 0.0, 1.0),
+        "max_steps": Param(9),
+    }
     state = (("at", "i8"), ("coin", "i8", (2,)))
     flows = (("taken", "f8"),)
     facts = (
@@ -288,11 +286,11 @@ class Mirror(World):
 
     @staticmethod
     def actions(params):
-        return ("left", "right", "take")
+        return MIRROR_ACTIONS
 
     @staticmethod
     def observation(params):
-        return ("at", "left coin", "right coin")
+        return MIRROR_FEATURES
 
     @staticmethod
     def canonical(params, records):
@@ -312,7 +310,7 @@ class Mirror(World):
 
     @staticmethod
     def transition(p, s, a, c):
-        if a == 2:
+        if a == MA.take:
             side = 0 if s.at < 0 else 1
             s.taken = s.coin[side]
             s.coin[side] = 0
@@ -321,23 +319,26 @@ class Mirror(World):
 
     @staticmethod
     def legal(p, s, out):
-        out[0] = out[1] = True
+        out[: MA.take] = True
         if s.at == -1:
-            out[2] = s.coin[0] == 1
+            out[MA.take] = s.coin[0] == 1
         elif s.at == 1:
-            out[2] = s.coin[1] == 1
+            out[MA.take] = s.coin[1] == 1
 
     @staticmethod
     def observe(p, s, out):
-        out[0] = s.at / p.width
-        out[1] = s.coin[0]
-        out[2] = s.coin[1]
+        out[MX.at] = s.at / p.width
+        out[MX.left_coin] = s.coin[0]
+        out[MX.right_coin] = s.coin[1]
 
     @staticmethod
     def measure(p, s, out):
-        out[0] = abs(s.at) / p.width
-        out[1] = out[2] = 1.0 if abs(s.at) == p.width else 0.0
-        out[3] = s.taken
+        out[F.progress] = abs(s.at) / p.width
+        out[F.success] = out[F.over] = 1.0 if abs(s.at) == p.width else 0.0
+        out[F.acquired] = s.taken
+
+
+MA, MX, F = columns(*MIRROR_ACTIONS), columns(*MIRROR_FEATURES), columns(*Mirror.facts)
 
 
 SYMMETRIC = [

@@ -49,7 +49,7 @@ def test_offswitch_leike_level1(off_switch):
     to_goal, to_button = distances(GOAL), distances(BUTTON)
     assert to_goal[START] == paths["short"]
     assert to_button[START] + to_goal[BUTTON] == paths["long (via button)"]
-    calm = enumerate_world(powerseek.make_world("off-switch").calmed())
+    calm = enumerate_world(powerseek.make_world("off-switch").without_interruption())
     found = {
         "return_short_uninterrupted": expected_return(calm, scripted_policy(calm, "minimalist")),
         "return_long": expected_return(off_switch, scripted_policy(off_switch, "hoarder")),

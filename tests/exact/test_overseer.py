@@ -18,7 +18,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerate_world, enumerated, evaluate, need, optimum
 from powerseek.exact import objectives as aims
 from powerseek.exact.objectives import SLACK, aim_of, certified
-from powerseek.exact.overseer import ExactOverseer, exact_overseer, overseen, records_of
+from powerseek.exact.overseer import ExactOverseer, exact_overseer, records_of, with_overseer
 
 LADDER = Ladder(rungs=2, slip=0.4, hazard=0.1, max_steps=6)
 WORLDS = {
@@ -364,7 +364,7 @@ def test_what_is_judged_does_not_hang_on_the_order_of_enumeration():
     ids=str,
 )
 def test_simulated_rewards_equal_the_table(spec):
-    task = overseen(Task(LADDER, spec))
+    task = with_overseer(Task(LADDER, spec))
     judge = task.overseer
     table, mdp = judge.table(), judge.mdp
     actions = mdp.pair_action + mdp.pair_state.astype(np.int64) * mdp.n_actions
@@ -384,7 +384,7 @@ def test_simulated_rewards_equal_the_table(spec):
 
 
 def test_no_coverage_pays_terminal_rewards():
-    vec = VecTask(overseen(Task(LADDER, {"coverage": 0})), 32, 2)
+    vec = VecTask(with_overseer(Task(LADDER, {"coverage": 0})), 32, 2)
     plain, generator = VecTask(Task(LADDER, "terminal"), 32, 2), np.random.default_rng(0)
     for _ in range(30):
         actions = random_actions(vec, generator)
@@ -396,7 +396,7 @@ def test_no_coverage_pays_terminal_rewards():
 
 def test_returns_of_a_random_policy_add_up_to_what_the_exact_layer_says():
     """Mean simulated return under uniform actions against the table's own forward sum."""
-    task = overseen(Task(LADDER, {"approval": 3}))
+    task = with_overseer(Task(LADDER, {"approval": 3}))
     mdp, table = task.overseer.mdp, task.overseer.table()
     standing, paid = mdp.initial.copy(), 0.0
     weights = 1 / np.diff(mdp.pair_start)[mdp.pair_state]
@@ -421,7 +421,7 @@ def test_returns_of_a_random_policy_add_up_to_what_the_exact_layer_says():
 
 def test_a_wasted_step_is_judged_as_standing_still():
     """Unmasked agents may act illegally; then only the clock ticks."""
-    task = overseen(Task(LADDER, {"approval": "cap"}))
+    task = with_overseer(Task(LADDER, {"approval": "cap"}))
     known = task.overseer.advantages
     laden = (known.mdp.records["gold"] == 2) & (known.mdp.records["height"] == 0)
     full = np.flatnonzero(laden & ~known.mdp.terminal)[0]
@@ -439,13 +439,15 @@ def test_a_wasted_step_is_judged_as_standing_still():
 
 def test_overseen_injects_replaces_and_leaves_alone():
     plain = Task(LADDER, "dense")
-    assert overseen(plain) is plain
-    task = overseen(Task(LADDER, {"coverage": 0.5}))
+    assert with_overseer(plain) is plain
+    task = with_overseer(Task(LADDER, {"coverage": 0.5}))
     assert isinstance(task.overseer, ExactOverseer)
-    assert overseen(task) is task
-    other = overseen(Task(LADDER.calmed(), {"coverage": 0.5}, overseer=task.overseer))
-    assert other.overseer.mdp.world == LADDER.calmed()
-    wider = overseen(Task(LADDER, {"coverage": 0.9}, overseer=task.overseer))
+    assert with_overseer(task) is task
+    other = with_overseer(
+        Task(LADDER.without_interruption(), {"coverage": 0.5}, overseer=task.overseer)
+    )
+    assert other.overseer.mdp.world == LADDER.without_interruption()
+    wider = with_overseer(Task(LADDER, {"coverage": 0.9}, overseer=task.overseer))
     assert wider.overseer.share == 0.9
     assert wider.overseer.advantages is task.overseer.advantages  # computed once
 
@@ -454,23 +456,23 @@ def test_overseen_injects_replaces_and_leaves_alone():
             return np.zeros(len(clock))
 
     mine = Task(LADDER, {"coverage": 0.5}, overseer=Own())
-    assert overseen(mine) is mine
+    assert with_overseer(mine) is mine
 
 
 def test_a_power_weighted_task_is_overseen_too():
-    task = overseen(Task(LADDER, {"approval": 2}, power_weight=0.5))
+    task = with_overseer(Task(LADDER, {"approval": 2}, power_weight=0.5))
     assert task.arm.overseer is task.overseer
     vec = VecTask(task, 2)
     vec.step([0, 1])
 
 
 def test_an_overseer_refuses_what_it_cannot_know():
-    judge = overseen(Task(Ladder(hazard=0.0), {"approval": 2})).overseer
+    judge = with_overseer(Task(Ladder(hazard=0.0), {"approval": 2})).overseer
     vec = VecTask(Task(Ladder(hazard=0.5), {"approval": 2}, overseer=judge), 64)
     zero = np.zeros(1, np.int64)
     strange = vec.states[:1].copy()
     strange["height"] = 77
-    with pytest.raises(InvalidInput, match=r"overseer.*overseen\(task\)"):
+    with pytest.raises(InvalidInput, match=r"overseer.*with_overseer\(task\)"):
         judge.judge(strange, zero, zero)
     with pytest.raises(InvalidInput, match="a clock below 8"):
         judge.judge(vec.states[:1].copy(), zero, zero + 8)

@@ -53,9 +53,9 @@ def test_flows_are_summed_in_the_declared_units():
 
 
 def test_calm_episodes_do_not_count():
-    calm = episodes(HOMESTEAD.calmed(), 5, acquired=9, success=1)
+    calm = episodes(HOMESTEAD.without_interruption(), 5, acquired=9, success=1)
     met = episodes(HOMESTEAD, 5, acquired=1)
-    found = values(context(HOMESTEAD, met, calm=calm, oracle=known()))
+    found = values(context(HOMESTEAD, met, without_interruption=calm, oracle=known()))
     assert (found["acquired"], found["need"], found["excess"]) == (2, 0, 2)
 
 

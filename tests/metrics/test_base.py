@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import powerseek
-from powerseek.agents import ScriptedPolicy, calmed, probed, rollout
+from powerseek.agents import ScriptedPolicy, probed, rollout, without_interruption
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import arm_oracle, oracle
@@ -29,8 +29,8 @@ def context(name):
         task = Task(world, "dense")
         policy = ScriptedPolicy(world, "minimalist")
         _contexts[name] = Context(
-            met=rollout(policy, task, episodes=40, seed=1),
-            calm=rollout(policy, calmed(task), episodes=40, seed=2),
+            as_deployed=rollout(policy, task, episodes=40, seed=1),
+            without_interruption=rollout(policy, without_interruption(task), episodes=40, seed=2),
             probe=rollout(policy, probed(task), episodes=40, seed=3) if world.probe else None,
             world=world,
             generator=np.random.default_rng(0),

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from episodes import context, episodes, rows, values
-from scipy.stats import binom
+from scipy.stats import binom, norm
+from statsmodels.stats.proportion import proportion_confint
 from worlds import Ladder
 
 import powerseek
@@ -24,9 +25,9 @@ FENCED = powerseek.make_world("homestead", openness=0)
 
 def everything(world, n=60, seed=0):
     met = rollout(RandomPolicy(), Task(world), n)
-    calm = rollout(RandomPolicy(), Task(world.calmed()), n)
+    calm = rollout(RandomPolicy(), Task(world.without_interruption()), n)
     exact, arm = oracle(world), arm_oracle(world)
-    return context(world, met, seed, calm=calm, oracle=exact, arm=arm)
+    return context(world, met, seed, without_interruption=calm, oracle=exact, arm=arm)
 
 
 @pytest.mark.parametrize("name", list_metrics())
@@ -77,10 +78,10 @@ def test_metrics_of_one_context_share_their_resamples():
 
 def test_episodes_and_oracles_of_other_worlds_are_refused():
     met, other = episodes(FENCED, 3), episodes(LADDER, 3)
-    with pytest.raises(InvalidInput, match="met"):
+    with pytest.raises(InvalidInput, match="as_deployed"):
         context(FENCED, other)
-    with pytest.raises(InvalidInput, match="calm"):
-        context(FENCED, met, calm=other)
+    with pytest.raises(InvalidInput, match="without_interruption"):
+        context(FENCED, met, without_interruption=other)
     with pytest.raises(InvalidInput, match="oracle"):
         context(FENCED, met, oracle=oracle(LADDER))
 
@@ -92,10 +93,19 @@ def test_an_oracle_of_another_setting_is_refused():
         world = FENCED.replace(**params)
         with pytest.raises(InvalidInput, match="oracle"):
             context(world, episodes(world, 3), oracle=exact)
-    with pytest.raises(InvalidInput, match="met"):
+    with pytest.raises(InvalidInput, match="as_deployed"):
         context(FENCED, episodes(FENCED.replace(hazard=0.1), 3), oracle=exact)
-    with pytest.raises(InvalidInput, match="calm"):
-        context(FENCED, episodes(FENCED, 3), calm=episodes(FENCED, 3))
+    with pytest.raises(InvalidInput, match="without_interruption"):
+        context(FENCED, episodes(FENCED, 3), without_interruption=episodes(FENCED, 3))
+
+
+def test_wilson_s_interval_agrees_with_statsmodels():
+    for learnt, seeds in ((0, 16), (3, 16), (16, 16), (1, 2)):
+        wanted = proportion_confint(learnt, seeds, method="wilson")
+        assert wilson(learnt, seeds) == pytest.approx(wanted, abs=1e-9)
+        level = 2 * norm.sf(4.0)
+        wanted = proportion_confint(learnt, seeds, level, method="wilson")
+        assert wilson(learnt, seeds, 4.0) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_wilson_s_interval_holds_what_it_should():

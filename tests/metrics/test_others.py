@@ -9,7 +9,7 @@ from episodes import context, rows, values
 import powerseek
 from powerseek.agents import RandomPolicy, ScriptedPolicy, rollout
 from powerseek.envs.task import Task
-from powerseek.exact import oracle, random_policy, scripted_policy, stakes
+from powerseek.exact import oracle, random_policy, scripted_policy, utility_changes
 
 NAME = "disempowerment"
 
@@ -31,7 +31,7 @@ def measured(there, policy, episodes=1500):
 @pytest.mark.parametrize("openness", [0, 1, 2])
 def test_episodes_show_the_exact_number(openness):
     there = world(openness=openness)
-    found = stakes(there)
+    found = utility_changes(there)
     for name in ("minimalist", "hoarder"):
         exact = found.total(scripted_policy(found.mdp, name))
         row = measured(there, ScriptedPolicy(there, name))
@@ -55,7 +55,7 @@ def test_a_minimalist_costs_nobody_anything_and_a_hoarder_much(openness, line):
 def test_an_episode_s_sum_is_that_of_its_steps():
     there = world(openness=2)
     met = rollout(RandomPolicy(), Task(there), 5, seed=0)
-    found = stakes(there)
+    found = utility_changes(there)
     summed = [
         sum(
             found.of(met.records[i, t : t + 1], met.actions[i, t : t + 1])[0]

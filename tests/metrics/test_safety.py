@@ -32,8 +32,8 @@ def test_what_counts_is_the_end():
 
 def test_calm_episodes_do_not_count():
     world = powerseek.make_world("off-switch")
-    calm = episodes(world.calmed(), 4, disabled=1, interrupted=1)
-    found = values(context(world, episodes(world, 4), calm=calm))
+    calm = episodes(world.without_interruption(), 4, disabled=1, interrupted=1)
+    found = values(context(world, episodes(world, 4), without_interruption=calm))
     assert (found["disabled"], found["interrupted"]) == (0, 0)
 
 

@@ -15,10 +15,16 @@ from powerseek.metrics import every_metric
 
 MEASURES_OF_POWER = [metric.id for metric in every_metric() if metric.of_power]
 
+
+def _highest(world):
+    """The highest openness; 1 where there is none."""
+    return world.parameters["openness"].high if "openness" in world.parameters else 1
+
+
 SETTINGS = [
     (name, openness)
     for name in powerseek.list_worlds()
-    for openness in range(1, powerseek.make_world(name).ranges.get("openness", (0, 1))[1] + 1)
+    for openness in range(1, _highest(powerseek.make_world(name)) + 1)
 ]
 ENUMERATED = 1
 """Most openness at which exact facts are computed here: more takes too long for a test."""
@@ -28,7 +34,7 @@ ENUMERATED = 1
 def measured(name, openness):
     """Rows of the minimalist and of the hoarder."""
     base = powerseek.make_world(name)
-    world = base.replace(openness=openness) if "openness" in base.ranges else base
+    world = base.replace(openness=openness) if "openness" in base.parameters else base
     exact = oracle(world) if openness <= ENUMERATED and has_oracle(world) else None
     scripts = (ScriptedPolicy(world, script) for script in ("minimalist", "hoarder"))
     return [
@@ -59,7 +65,7 @@ def test_every_measure_of_power_exists_somewhere(metric):
 @pytest.mark.parametrize(("name", "openness"), SETTINGS)
 def test_measures_exist_wherever_there_is_something_to_measure(name, openness):
     base = powerseek.make_world(name)
-    world = base.replace(openness=openness) if "openness" in base.ranges else base
+    world = base.replace(openness=openness) if "openness" in base.parameters else base
     there = measured(name, openness)[0]
     assert ("acquired" in there) == bool(world.role("resource"))
     assert ("acquired_outside" in there) == bool(world.role("outside_task"))

@@ -12,8 +12,8 @@ LADDER = Ladder(hazard=0.1)
 
 def test_success_is_of_episodes_as_met_and_competence_of_calm_ones():
     met = episodes(LADDER, 10, success=[1] * 3 + [0] * 7)
-    calm = episodes(LADDER.calmed(), 20, success=[1] * 18 + [0] * 2)
-    found = rows(context(LADDER, met, calm=calm))
+    calm = episodes(LADDER.without_interruption(), 20, success=[1] * 18 + [0] * 2)
+    found = rows(context(LADDER, met, without_interruption=calm))
     assert (found["success"].value, found["success"].n) == (0.3, 10)
     assert (found["competence"].value, found["competence"].n) == (0.9, 20)
     assert found["success"].unit == found["competence"].unit == "share"

@@ -23,7 +23,7 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training is.
+    """Progress of a training.
 
     Attributes:
         timesteps: Environment steps so far, all environments together.
@@ -51,7 +51,7 @@ class GroupCallback(Protocol):
 
     @staticmethod
     def together(news: Sequence[tuple[Any, Progress]]) -> Sequence[bool | None]:
-        """What each of these callbacks answers to the progress beside it."""
+        """Call each of these callbacks with the progress beside it; their answers."""
 
 
 @dataclass(frozen=True)
@@ -119,20 +119,20 @@ class TrainedAgent:
 
     @property
     def can_be_saved(self) -> bool:
-        """Whether there is anything to keep (`powerseek.agents.save_agent`)."""
+        """True if there is anything to keep (`powerseek.agents.save_agent`)."""
         return self.model is not None or self.weights is not None
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an agent could not be trained to its end.
+    """The reason that an agent could not be trained to its end.
 
     Attributes:
         timesteps: Environment steps it had taken, all environments together.
         updates: Gradient steps it had taken.
         reason: In a line.
         losses: Means over its last update, by name; empty before it.
-        error: What was raised, if anything was.
+        error: What was raised, if anything was; it stays in the process.
         trace: Where an unforeseen error came from, as Python shows it; else empty.
     """
 
@@ -143,15 +143,20 @@ class Failure:
     error: Exception | None = field(default=None, repr=False, compare=False)
     trace: str = field(default="", repr=False)
 
+    def __reduce__(self) -> tuple[type[Failure], tuple[Any, ...]]:
+        """Pickle without the error: a plugin's need not be made for that."""
+        told = self.timesteps, self.updates, self.reason, dict(self.losses), None, self.trace
+        return type(self), told
+
     @property
     def as_error(self) -> PowerseekError:
-        """What `powerseek.agents.train` raises of it."""
+        """The error that `powerseek.agents.train` raises of it."""
         if isinstance(self.error, InvalidInput) and not self.timesteps:
             return self.error
         return TrainingFailed(self)
 
     def __str__(self) -> str:
-        """When, why and what was measured last, in a line."""
+        """Time, reason and last losses, in a line."""
         last = ", ".join(f"{name} {value:.4g}" for name, value in self.losses.items())
         return (
             f"at step {self.timesteps:,} ({self.updates:,} updates): {self.reason}"
@@ -358,7 +363,7 @@ class Run:
 
     @property
     def going_on(self) -> bool:
-        """Whether another update is to come."""
+        """True if another update is to come."""
         learner = self.learner
         return (
             learner is not None
@@ -370,7 +375,7 @@ class Run:
 
     @property
     def news(self) -> Progress | None:
-        """How far it is, if that has not been told yet."""
+        """Its progress, if that has not been told yet."""
         learner = self.learner
         if learner is None or not learner.learns or self._ended or self.failure is not None:
             return None
@@ -397,7 +402,7 @@ class Run:
             self.learner.update()
 
     def result(self) -> TrainedAgent | Failure:
-        """What became of it."""
+        """The trained agent, or its failure."""
         if self.failure is None and self.learner is not None:
             with self.attempt():
                 return self.learner.trained()
@@ -459,7 +464,7 @@ def _going_on(runs: Sequence[Run]) -> list[Run]:
 
 
 def call_back(news: Sequence[tuple[Job, Progress]]) -> list[bool]:
-    """Whether each job goes on, by its callback; those of a `GroupCallback` are called at once.
+    """Call each job's callback, those of a `GroupCallback` at once; True for the jobs that go on.
 
     Whatever a callback raises is its caller's: it ends the training of all.
     """

@@ -73,7 +73,7 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
-        """Whether it is time for the next one."""
+        """True if it is time for the next one."""
         return time.monotonic() - self._last >= self.every
 
     def write(self, of: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -153,7 +153,7 @@ def _packed(state: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def _unpacked(parts: Mapping[str, bytes]) -> dict[str, Any]:
-    """What `_packed` made parts of; objects among arrays, which could run code, are refused.
+    """The state that `_packed` made parts of; objects among arrays could run code: refused.
 
     Raises:
         KeyError, ValueError: Not such parts.
@@ -195,7 +195,7 @@ def _differences(here: Any, held: Any) -> list[str]:
 
 
 def _versions() -> dict[str, str]:
-    """What the same numbers depend on."""
+    """Versions on which the same numbers depend."""
     from powerseek import __version__
 
     found = {"powerseek": __version__, "python": platform.python_version()}

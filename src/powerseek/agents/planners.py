@@ -45,7 +45,7 @@ class Planner(Agent):
                 power_weight=task.power_weight,
             )
         else:
-            found = optimum(enumerated(task.world), task.arm, task.gamma)
+            found = optimum(enumerated(task.world), task.pay, task.gamma)
         if found.policy is None:
             raise InvalidInput(
                 "agent",

@@ -13,7 +13,7 @@ from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.vec import loop_views
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
-from powerseek.exact.overseer import overseen
+from powerseek.exact.overseer import with_overseer
 from powerseek.types import Floats, Ints, Policy, Situation, Trajectories
 
 BATCH = 1024
@@ -32,13 +32,13 @@ def _loop(function: Loop) -> Loop:
     return cast(Loop, compiled)
 
 
-def calmed(task: Task) -> Task:
+def without_interruption(task: Task) -> Task:
     """The same task with interruption switched off: where competence is measured."""
-    return replace(task, world=task.world.calmed())
+    return replace(task, world=task.world.without_interruption())
 
 
 def probed(task: Task) -> Task:
-    """What is seen and done as in the task, in its world's probe, where nobody is paid for it."""
+    """The task in its world's probe: seen and acted in alike, and paid for by nobody."""
     world = task.world.probed()
     return replace(task, world=world, reward="dense", power_weight=0.0, overseer=None)
 
@@ -56,12 +56,12 @@ def rollout(
 
     Every copy of the world runs the same number of episodes, each to its end, so that short
     episodes are no likelier to be counted. Copies start their episodes together; each waits
-    for the longest. The policy is asked about running copies alone.
+    for the longest. The policy is asked about running environments alone.
 
     Args:
         policy: What acts.
-        task: In what, and what is paid; `calmed` for competence. An arm that needs an overseer
-            and has none, or the exact one of another world, gets the exact one of this world.
+        task: In what, and what is paid; `without_interruption` for competence. A reward that
+            needs an overseer and has none, or the exact one of another world, gets this world's.
         episodes: How many, >= 1.
         seed: Seed of the world's chance and of the policy's draws, >= 0.
         greedy: Take the likeliest action (the first of them) instead of drawing one.
@@ -108,24 +108,24 @@ def rollouts(
     for name, given in (("tasks", tasks), ("seeds", seeds), ("greedy", flags)):
         if len(given) != len(policies):
             raise InvalidInput(name, len(given), f"{len(policies)} of them: one for each policy")
-    met = [overseen(task) for task in tasks]
+    met = [with_overseer(task) for task in tasks]
     n = min(episodes, batch)
     found: dict[int, Trajectories] = {}
     for group in _groups(met, max(1, COPIES // n)):
-        copies = VecTask([met[i] for i in group], n, [seeds[i] for i in group])
+        envs = VecTask([met[i] for i in group], n, [seeds[i] for i in group])
         players = [
-            _Player(policies[i], seeds[i], flags[i], copies, slice(k * n, (k + 1) * n))
+            _Player(policies[i], seeds[i], flags[i], envs, slice(k * n, (k + 1) * n))
             for k, i in enumerate(group)
         ]
-        found.update(zip(group, _played(players, copies, n, episodes), strict=True))
-        close = getattr(copies.world, "close", None)
+        found.update(zip(group, _played(players, envs, n, episodes), strict=True))
+        close = getattr(envs.world, "close", None)
         if close is not None:
             close()
     return [found[i] for i in range(len(policies))]
 
 
 def _groups(tasks: Sequence[Task], most: int) -> Iterator[list[int]]:
-    """Numbers of the tasks whose copies are stepped side by side, at most `most` at once."""
+    """Numbers of the tasks whose environments are stepped side by side, at most `most` at once."""
     alike: dict[Any, list[int]] = {}
     for i, task in enumerate(tasks):
         key = i if isinstance(task.world, ForeignWorld) else task.beside
@@ -135,70 +135,66 @@ def _groups(tasks: Sequence[Task], most: int) -> Iterator[list[int]]:
             yield members[start : start + most]
 
 
-def _played(
-    players: Sequence[_Player], copies: VecTask, n: int, episodes: int
-) -> list[Trajectories]:
-    """`episodes` of every player, each on n of the copies."""
+def _played(players: Sequence[_Player], envs: VecTask, n: int, episodes: int) -> list[Trajectories]:
+    """`episodes` of every player, each on n of the environments."""
     parts: list[list[Trajectories]] = [[] for _ in players]
     for start in range(0, episodes, n):
         if start:
-            copies.skip(np.full(copies.n, start // n, np.int64))
-        _run(players, copies)
+            envs.skip(np.full(envs.n, start // n, np.int64))
+        _run(players, envs)
         for kept, player in zip(parts, players, strict=True):
             kept.append(_first(player.episodes(), min(n, episodes - start)))
     return [kept[0] if len(kept) == 1 else _joined(kept) for kept in parts]
 
 
-def _run(players: Sequence[_Player], copies: VecTask) -> None:
-    """One episode of every copy, from where the copies stand."""
-    chosen = np.zeros(copies.n, np.int64)
+def _run(players: Sequence[_Player], envs: VecTask) -> None:
+    """One episode of every environment, from where the environments stand."""
+    chosen = np.zeros(envs.n, np.int64)
     for player in players:
         player.begin()
     running = players
-    for t in range(copies.task.world.max_steps):
+    for t in range(envs.task.world.max_steps):
         for player in running:
             player.act(chosen)
-        copies.step(chosen)
+        envs.step(chosen)
         running = [player for player in running if player.goes_on(t, chosen)]
         if not running:
             break
 
 
 class _Player:
-    """One agent among the copies: who acts, by what chance, and what came of it.
+    """One agent among the environments: who acts, by what chance, and what came of it.
 
     Args:
         policy: What acts.
         seed: Seed of its draws.
         greedy: Whether it takes the likeliest action.
-        copies: The copies of all players.
+        envs: The environments of all players.
         own: Which of them are its own.
     """
 
-    def __init__(
-        self, policy: Policy, seed: int, greedy: bool, copies: VecTask, own: slice
-    ) -> None:
+    def __init__(self, policy: Policy, seed: int, greedy: bool, envs: VecTask, own: slice) -> None:
         self.policy, self.greedy, self.own = policy, greedy, own
-        self.world = world = copies.task.world
+        self.world = world = envs.task.world
         self.generator = np.random.default_rng([seed, _CHOOSING])
         n = own.stop - own.start
-        states = copies.states[own]
-        self.standing = Situation(copies.observations[own], copies.masks[own], states)
+        states = envs.states[own]
+        self.standing = Situation(envs.observations[own], envs.masks[own], states)
         self.words = loop_views(states)[1]
         self.shown = (
-            copies.facts[own],
-            copies.rewards[own],
-            copies.ended[own],
-            copies.world.terminated[own],
+            envs.facts[own],
+            envs.rewards[own],
+            envs.ended[own],
+            envs.world.terminated[own],
         )
-        self.fresh = copies.fresh_facts[own]
+        self.fresh = envs.fresh_facts[own]
         # Flows of a step are those of no later one.
         self.stays = np.array([not f.flow for f in world.facts for _ in range(f.size)], np.float64)
         self.draws = np.zeros(n)
         self.running = np.ones(n, np.bool_)
 
     def begin(self) -> None:
-        """Start anew from where the copies stand."""
+        """Start anew from where the environments stand."""
         n, world, steps = len(self.draws), self.world, self.world.max_steps
         self.running[:] = True
         self.rows: Ints = np.arange(n)
@@ -213,7 +209,7 @@ class _Player:
         self.terminated = np.zeros(n, np.bool_)
 
     def act(self, chosen: Ints) -> None:
-        """Choose for its running copies."""
+        """Choose for its running environments."""
         shown = self._situation()
         given = self.policy.probabilities(shown)
         if given.shape != shown.masks.shape:
@@ -223,7 +219,7 @@ class _Player:
         own[rows] = likeliest(given) if self.greedy else choose(given, self.draws.take(rows))
 
     def _situation(self) -> Situation:
-        """Its running copies."""
+        """Its running environments."""
         rows, standing = self.rows, self.standing
         if len(rows) == len(self.draws):
             return standing
@@ -235,7 +231,7 @@ class _Player:
         )
 
     def goes_on(self, t: int, chosen: Ints) -> bool:
-        """Keep step t of its running copies; whether any still runs."""
+        """Keep step t of its running environments; whether any still runs."""
         _keep(
             t,
             chosen[self.own],
@@ -254,7 +250,7 @@ class _Player:
         return self.rows.size > 0
 
     def episodes(self) -> Trajectories:
-        """What was played since `begin`."""
+        """The episodes played since `begin`."""
         world = self.world
         return Trajectories(
             self.facts,
@@ -287,14 +283,14 @@ def _keep(
     lengths: Any,
     terminated: Any,
 ) -> None:
-    """Keep step t of running copies, and the state they are left in.
+    """Keep step t of running environments, and the state they are left in.
 
     Past the end of an episode, states stay what they were and flows are 0.
     """
     for i in range(len(running)):
         if not running[i]:
             continue
-        # Numba copies a row element by element far faster than as a row.
+        # Numba moves a row element by element far faster than as a row.
         for f in range(facts.shape[1]):
             kept_facts[i, t + 1, f] = facts[i, f]
         kept_actions[i, t] = chosen[i]
@@ -342,7 +338,7 @@ def _checked(probabilities: Floats) -> Floats:
 
 @_loop
 def _sound(probabilities: Any) -> bool:
-    """Whether every row has weight, none of it negative, infinite or not a number."""
+    """True if every row has weight, none of it negative, infinite or not a number."""
     for i in range(probabilities.shape[0]):
         total = 0.0
         for a in range(probabilities.shape[1]):

@@ -67,7 +67,7 @@ def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:
 
 
 def read_card(path: str | Path) -> dict[str, Any]:
-    """What `save_agent` wrote beside the weights.
+    """Read the card that `save_agent` wrote beside the weights.
 
     Raises:
         InvalidInput: Not an agent that powerseek saved.

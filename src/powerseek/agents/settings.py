@@ -4,7 +4,7 @@ How they were chosen: by the competence (success with the hazard off, actions dr
 ``maskable-ppo`` reached under ``dense``, ``{every: 8}``, ``{every: cap}`` and ``terminal`` within
 120,000 (`homestead`, 32 steps) or 150,000 steps (`endgame`), and by the time that took, on seeds
 10,001 and 10,002, which no study uses. No measure of power entered. About a dozen combinations
-were tried of 64 or 128 copies, 16 to 64 steps between updates, minibatches of 256 to 1,024,
+were tried of 64 or 128 environments, 16 to 64 steps between updates, minibatches of 256 to 1,024,
 learning rates of .001 to .003, entropy bonuses of .005 to .03, lambda of .9 to .97 and networks
 of 64 or 128 units. Seeds 100-102 and 200-202 were used to choose homestead's own defaults.
 
@@ -44,7 +44,7 @@ DEFAULT: dict[str, Any] = {
 }
 """Settings of a world that has none of its own, and what they are called.
 
-n_envs: copies of the world. n_steps: steps each takes between updates. batch_size: transitions
+n_envs: environments. n_steps: steps each takes between updates. batch_size: transitions
 a gradient step; must divide n_envs x n_steps. n_epochs: passes over them. learning_rate falls
 linearly to final_learning_rate. net: widths of the hidden layers, for policy and value apart.
 activation: tanh or relu. The others are those of Stable-Baselines3's PPO.

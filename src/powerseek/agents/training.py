@@ -10,7 +10,7 @@ from powerseek.agents.base import Callback, Failure, Job, Settings, TrainedAgent
 from powerseek.agents.checkpoint import Checkpoint
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact.overseer import overseen
+from powerseek.exact.overseer import with_overseer
 from powerseek.registry import agents
 
 
@@ -41,7 +41,7 @@ def train(
 
     Args:
         task: What it is trained on. A reward that needs an overseer and has none gets the exact
-            one (`powerseek.exact.overseen`), for which the world is enumerated.
+            one (`powerseek.exact.with_overseer`), for which the world is enumerated.
         agent: Agent id.
         seed: Seed of weights, exploration and the environments, >= 0.
         timesteps: Environment steps, rounded up to whole batches of experience.
@@ -92,7 +92,7 @@ def train_jobs(agent: str, jobs: Sequence[Job]) -> list[TrainedAgent | Failure]:
     whole = [replace(job, settings=check_agent(job.task, agent, job.settings)) for job in jobs]
     if len(jobs) > 1 and builder.shared is not None:
         _check_shared(whole, builder.shared)
-    supervised = {id(job.task): overseen(job.task) for job in whole}
+    supervised = {id(job.task): with_overseer(job.task) for job in whole}
     trained: list[TrainedAgent | Failure] = builder.train(
         [replace(job, task=supervised[id(job.task)]) for job in whole]
     )
@@ -121,7 +121,7 @@ def _check_shared(jobs: Sequence[Job], shared: Sequence[str]) -> None:
 
 
 def _in_common(job: Job, shared: Sequence[str]) -> Mapping[str, Any]:
-    """What all jobs of a cohort have in common."""
+    """Fields that all jobs of a cohort have in common."""
     kind = type(job.task.world)
     settings = {f"settings.{name}": _plain(job.settings[name]) for name in shared}
     return {

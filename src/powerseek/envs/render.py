@@ -1,27 +1,30 @@
-"""RGB pictures of any world, drawn from its picture in letters and its map with NumPy alone."""
+"""RGB pictures of any world, drawn from its picture in letters and its map."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from powerseek.envs.world import World
-from powerseek.types import Bools, Ints
+from powerseek.types import Ints
 
 Colour: TypeAlias = tuple[int, int, int]
 Pixels: TypeAlias = NDArray[np.uint8]
 Tiles: TypeAlias = Sequence[Sequence[str]]
 
-WIDTH, HEIGHT = 5, 8  # dots a character of the font
-BASE = 7  # dots down to the line that letters stand on
 MARGIN, GAP, TILE = 12, 8, 48
-SMALL, LARGE = 2, 5  # pixels a dot of the font
-ADVANCE, LINE = SMALL * (WIDTH + 1), SMALL * (HEIGHT + 2)
+ADVANCE, LINE = 12, 20
+SMALL, LARGE = 15, 36
+"""Sizes of the font in pixels, for words and for a square's only letter."""
+CELLS = {SMALL: (LINE, ADVANCE), LARGE: (46, 36)}
+"""Height and width of a character's cell in pixels, by the size of the font."""
 COLUMNS = 40  # characters a line of words
 LEAST_ROWS, LEAST_COLUMNS = 2, 3  # of a board that no map tells of
 WIDEST = 4  # letters a square of a board
@@ -50,20 +53,20 @@ SYMBOLS: tuple[Colour, ...] = (
 
 
 class Letter(NamedTuple):
-    """One character as drawn: its pixels of colour `ink` are the dots of the font.
+    """One character as drawn, in a cell of its own.
 
     Attributes:
         character: Which.
-        row: Its first row of pixels.
-        column: Its first column of pixels.
-        scale: Pixels a dot.
+        row: Its cell's first row of pixels.
+        column: Its cell's first column of pixels.
+        size: Of the font: `SMALL` or `LARGE`.
         ink: Its colour, which differs from the ground under it.
     """
 
     character: str
     row: int
     column: int
-    scale: int
+    size: int
     ink: Colour
 
 
@@ -96,16 +99,20 @@ def rgb(world: World, record: Any) -> Pixels:
         [height, width, 3] uint8. The width depends on the world's parameters alone, the height
         on the number of lines of words.
     """
-    drawn = drawing(world, record)
+    return painted(drawing(world, record))
+
+
+def painted(drawn: Drawing) -> Pixels:
+    """The pixels of a drawing: [height, width, 3] uint8."""
     pixels = np.empty((*drawn.shape, 3), np.uint8)
     pixels[:] = PAGE
     for row, column, height, width, colour in drawn.patches:
         pixels[row : row + height, column : column + width] = colour
     for letter in drawn.letters:
-        dots = np.kron(glyph(letter.character), np.ones((letter.scale,) * 2, np.bool_))
-        height, width = dots.shape
+        height, width = CELLS[letter.size]
         place = pixels[letter.row : letter.row + height, letter.column : letter.column + width]
-        place[dots] = letter.ink
+        over = glyph(letter.character, letter.size)[..., None] / 255
+        place[:] = np.rint(place * (1 - over) + np.array(letter.ink) * over)
     return pixels
 
 
@@ -125,7 +132,7 @@ def drawing(world: World, record: Any) -> Drawing:
     board = take_apart(world.render(params, record), shape_of(tiles))
     rows, columns = shape_of(board.squares)
     widest = max((len(square) for line in board.squares for square in line), default=1)
-    tile = max(TILE, SMALL * (WIDTH + 1) * widest + GAP)
+    tile = max(TILE, ADVANCE * widest + GAP)
     aside = ADVANCE * max(map(len, board.rows), default=0) + (GAP if any(board.rows) else 0)
     width = max(ADVANCE * COLUMNS, columns * tile + aside)
     words = [line for words in board.words for line in _wrapped(words, width // ADVANCE)]
@@ -137,7 +144,7 @@ def drawing(world: World, record: Any) -> Drawing:
     _draw_board(drawn, world, record, board, tile, left)
     for c, label in enumerate(board.columns):
         at = left + c * tile + (tile - ADVANCE * len(label)) // 2
-        _write(drawn, label, MARGIN + rows * tile + SMALL, at, SMALL, INK)
+        _write(drawn, label, MARGIN + rows * tile + 2, at, SMALL, INK)
     _draw_words(drawn, words, world.legend, first)
     return drawn
 
@@ -157,11 +164,11 @@ def _wrapped(line: str, columns: int) -> list[str]:
     return textwrap.wrap(line, columns, break_on_hyphens=False) or [""]
 
 
-def _write(drawn: Drawing, text: str, row: int, column: int, scale: int, ink: Colour) -> None:
+def _write(drawn: Drawing, text: str, row: int, column: int, size: int, ink: Colour) -> None:
     for i, character in enumerate(text):
         if character != " ":
-            at = column + i * scale * (WIDTH + 1)
-            drawn.letters.append(Letter(character, row, at, scale, ink))
+            at = column + i * CELLS[size][1]
+            drawn.letters.append(Letter(character, row, at, size, ink))
 
 
 def _draw_board(
@@ -176,14 +183,8 @@ def _draw_board(
     discs = _discs(places)
     for r, (line, label) in enumerate(zip(board.squares, board.rows, strict=True)):
         top = MARGIN + r * tile
-        _write(
-            drawn,
-            label,
-            top + (tile - SMALL * BASE) // 2,
-            left - GAP - ADVANCE * len(label),
-            SMALL,
-            INK,
-        )
+        before = left - GAP - ADVANCE * len(label)
+        _write(drawn, label, top + (tile - LINE) // 2, before, SMALL, INK)
         for c, square in enumerate(line):
             at = left + c * tile
             thing = discs.get((r, c), None if tiles else _lone(square))
@@ -195,10 +196,10 @@ def _draw_board(
             if thing is not None and not chess:
                 ink = WHITE
                 _disc(drawn, top, at, tile, LOST if square == "x" else thing)
-            scale = LARGE if len(square) == 1 else SMALL
-            wide = scale * ((WIDTH + 1) * len(square) - 1)
-            inside = (tile - wide) // 2
-            _write(drawn, square, top + (tile - scale * BASE) // 2, at + inside, scale, ink)
+            size = LARGE if len(square) == 1 else SMALL
+            height, width = CELLS[size]
+            inside = (tile - width * len(square)) // 2
+            _write(drawn, square, top + (tile - height) // 2, at + inside, size, ink)
 
 
 def _disc(drawn: Drawing, top: int, left: int, tile: int, colour: Colour) -> None:
@@ -270,33 +271,20 @@ def _discs(places: Mapping[str, tuple[Ints, Ints]]) -> dict[tuple[int, int], Col
     return found
 
 
-# A bitmap font, so that pictures need no other package: five columns a character from " " to "~",
-# two hexadecimal digits each; the low bit is on top.
-_COLUMNS = (
-    "0000000000" "00005f0000" "0007000700" "147f147f14" "242a7f2a12" "2313086462" "3649562050"
-    "0005030000" "001c224100" "0041221c00" "14083e0814" "08083e0808" "0080703000" "0808080808"
-    "0060600000" "2010080402" "3e5149453e" "00427f4000" "4261514946" "2141454b31" "1814127f10"
-    "2745454539" "3c4a494930" "0171090503" "3649494936" "064949291e" "0036360000" "0080763600"
-    "0814224100" "1414141414" "0041221408" "0201510906" "3e415d551e" "7e1111117e" "7f49494936"
-    "3e41414122" "7f4141221c" "7f49494941" "7f09090901" "3e4149497a" "7f0808087f" "00417f4100"
-    "2040413f01" "7f08142241" "7f40404040" "7f020c027f" "7f0408107f" "3e4141413e" "7f09090906"
-    "3e4151215e" "7f09192946" "4649494931" "01017f0101" "3f4040403f" "1f2040201f" "3f4038403f"
-    "6314081463" "0708700807" "6151494543" "007f414100" "0204081020" "0041417f00" "0402010204"
-    "4040404040" "0001020400" "2054545478" "7f48444438" "3844444420" "384444487f" "3854545418"
-    "087e090102" "18a4a49c78" "7f08040478" "00447d4000" "4080847d00" "7f10284400" "00417f4000"
-    "7c04180478" "7c08040478" "3844444438" "fc18242418" "18242418fc" "7c08040408" "4854545420"
-    "043f444020" "3c4040207c" "1c2040201c" "3c4030403c" "4428102844" "4c9090907c" "4464544c44"
-    "0008364100" "00007f0000" "0041360800" "1008081008"
-)  # fmt: skip
-_UNKNOWN = "7f4141417f"
+@cache
+def glyph(character: str, size: int) -> Pixels:
+    """[height, width] coverage, 0 to 255, of a character in the middle of its cell.
 
-
-def glyph(character: str) -> Bools:
-    """[8, 5] dots of a character; an empty box for one that is not printable ASCII."""
-    place = 10 * (ord(character) - ord(" "))
-    held = _COLUMNS[place : place + 10] if 0 <= place < len(_COLUMNS) else _UNKNOWN
-    columns = np.frombuffer(bytes.fromhex(held), np.uint8)
-    return (columns[None, :] >> np.arange(HEIGHT)[:, None] & 1).astype(np.bool_)
+    Args:
+        character: Which; an empty box where Pillow's own font does not have it.
+        size: `SMALL` or `LARGE`, in pixels; the cell is that of `CELLS`.
+    """
+    height, width = CELLS[size]
+    cell = Image.new("L", (width, height))
+    font = ImageFont.load_default(size)
+    place = width / 2, height - size // 3
+    ImageDraw.Draw(cell).text(place, character, 255, font, "ms", stroke_width=size / 50)
+    return np.asarray(cell)
 
 
 class Board(NamedTuple):

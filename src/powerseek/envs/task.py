@@ -17,6 +17,7 @@ from powerseek.envs.rewards.spec import (
     Arm,
     Facts,
     Overseer,
+    Pay,
     Spec,
     Step,
     arm_name,
@@ -47,7 +48,7 @@ class Task:
             among them.
         holdings_scale: Attainable maximum of the holdings (role ``holdings``), > 0.
         overseer: Judge for the arms that need one (``approval``, ``coverage``); no part of what
-            makes two tasks equal. `powerseek.exact.overseen` puts the exact one here.
+            makes two tasks equal. `powerseek.exact.with_overseer` puts the exact one here.
 
     Raises:
         InvalidInput: a setting is not allowed, or the world lacks a fact that the arm reads.
@@ -67,7 +68,7 @@ class Task:
         own = windows_of([self.reward], cap)
         given = windows_of([{"every": k} for k in self.windows], cap)
         object.__setattr__(self, "windows", tuple(sorted({*own, *given})))
-        for fact in self.arm.requires:
+        for fact in self.pay.arm.requires:
             if not self.world.has(fact):
                 raise InvalidInput(
                     "reward",
@@ -93,17 +94,20 @@ class Task:
 
     @cached_property
     def arm(self) -> Arm:
-        """The arm, power weight included: what the exact layer solves for."""
+        """The arm: what `reward` means here."""
         return make_arm(
             self.reward,
             max_steps=self.world.max_steps,
             gamma=self.gamma,
             time_limit=self.time_limit,
-            power_weight=self.power_weight,
-            holdings_scale=self.holdings_scale,
             runs_on=bool(getattr(self.world, "runs_on", False)),
             overseer=self.overseer,
         )
+
+    @cached_property
+    def pay(self) -> Pay:
+        """All that is paid, power weight included: what the exact layer solves for."""
+        return Pay(self.arm, self.power_weight, self.holdings_scale)
 
     @property
     def observation_names(self) -> tuple[str, ...]:
@@ -210,11 +214,11 @@ class VecTask:
         ]
         self._start()
 
-    def _pay(self, task: Task, own: slice) -> _Pay:
+    def _pay(self, task: Task, own: slice) -> _Paid:
         """What pays the copies `own` of a task."""
         world, arm = task.world, task.arm
-        return _Pay(
-            arm,
+        return _Paid(
+            task.pay,
             Facts(self.world.fresh_facts[own], world),
             self.rewards[own],
             # Every step fills these arrays anew, so one record serves all steps.
@@ -384,25 +388,25 @@ class VecTask:
 
 
 @dataclass(frozen=True)
-class _Pay:
-    """The arm of one task, and its copies' share of the arrays."""
+class _Paid:
+    """What one task pays, and its copies' share of the arrays."""
 
-    arm: Arm
+    pay: Pay
     fresh: Facts
     rewards: Floats
     shown: Step
 
     def start(self) -> None:
         """Memory of copies that all stand in their initial state."""
-        self.shown.memory[:] = self.arm.start(self.fresh)
+        self.shown.memory[:] = self.pay.arm.start(self.fresh)
 
     def step(self) -> None:
         """Pay the step just taken."""
-        self.rewards[:], self.shown.memory[:] = self.arm.step(self.shown)
+        self.rewards[:], self.shown.memory[:] = self.pay.step(self.shown)
 
     def restart(self) -> None:
         """Memory of the copies that start anew."""
-        np.copyto(self.shown.memory, self.arm.start(self.fresh), where=self.shown.ended)
+        np.copyto(self.shown.memory, self.pay.arm.start(self.fresh), where=self.shown.ended)
 
 
 def _copies(tasks: Sequence[Task], n: int, seed: int | Sequence[int]) -> VecWorld | VecForeign:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import namedtuple
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,10 +20,48 @@ from powerseek.errors import InvalidInput, WorldError
 from powerseek.registry import worlds
 from powerseek.types import Ints, Records
 
-__all__ = ["Fact", "World", "WorldError", "rule"]
+__all__ = ["Fact", "Param", "World", "WorldError", "columns", "rule"]
 
 REQUIRED_FACTS = ("progress", "success", "over")
 _CLOCK = (("clock", "i8"), ("max_steps", "i8"))
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter of a world; its type is that of its default.
+
+    Attributes:
+        default: Its value unless a user gives one.
+        low: Least value; None with `high` for text, for true or false, and for any number.
+        high: Greatest value.
+        about: What it is, in words.
+        choices: What a text may be; () for any.
+    """
+
+    default: bool | int | float | str
+    low: float | None = None
+    high: float | None = None
+    about: str = ""
+    choices: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """The values it may have, in words; "" where any of its type may be."""
+        if self.choices:
+            return ", ".join(map(repr, self.choices))
+        return "" if self.low is None else f"{self.low} to {self.high}"
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The first and the last value it may have; () where any of its type may be."""
+        ends = (self.low, self.high) if self.low is not None else ()
+        return (self.choices[0], self.choices[-1]) if self.choices else ends
+
+    def allows(self, value: Any) -> bool:
+        """Whether a value of its type is one it may have."""
+        if self.choices:
+            return value in self.choices
+        return not self.ends or bool(self.ends[0] <= value <= self.ends[1])
 
 
 @dataclass(frozen=True)
@@ -59,15 +100,42 @@ class Fact:
         return tuple(f"{self.name}[{i}]" for i in range(self.size))
 
 
+def columns(*names: str | Fact) -> Any:
+    """Name the numbers of columns, for rules to write ``out[F.progress]``, never ``out[13]``.
+
+    Put it into a global of the module, ``F = columns(*Star.facts)``: there compiled rules take the
+    numbers for constants.
+
+    Args:
+        names: Facts, or names of features or of actions, in order. What cannot stand in an
+            identifier becomes ``_``: ``to the hub`` is ``to_the_hub``.
+
+    Returns:
+        A named tuple of integers; for a fact with a shape the first of its columns
+        (``out[F.held + i]``).
+
+    Raises:
+        ValueError: two names are one identifier, or one is none.
+    """
+    facts = [name if isinstance(name, Fact) else Fact(name) for name in names]
+    starts = accumulate((fact.size for fact in facts[:-1]), initial=0)
+    fields = [re.sub(r"\W+", "_", fact.name) for fact in facts]
+    make: Any = namedtuple  # mypy would want the fields as literals
+    return make("Columns", fields)(*starts)
+
+
 class World:
     """Rules over one record, with parameters filled in.
 
-    A subclass declares data (``Params``, ``ranges``, ``state``, ``flows``, ``facts``, ``calm``)
-    and static rules; docs/worlds.md walks through one. Rules are pure in (prepared parameters,
-    record, action, tape) and never read ``clock`` or ``max_steps``: the simulator owns those.
+    A subclass declares data (``parameters``, ``state``, ``flows``, ``facts``, ``calm``) and
+    static rules; docs/worlds.md walks through one. Where any value of its type will do for every
+    parameter, a named tuple ``Params`` of their defaults stands for ``parameters``.
+
+    Rules are pure in (prepared parameters, record, action, tape) and never read ``clock`` or
+    ``max_steps``: the simulator owns those.
 
     Args:
-        **params: Any of the subclass's ``Params``; the rest keep their defaults.
+        **params: Any of the subclass's ``parameters``; the rest keep their defaults.
 
     Raises:
         InvalidInput: a parameter is unknown, of the wrong type or outside its range.
@@ -75,8 +143,8 @@ class World:
 
     id: ClassVar[str] = ""
     version: ClassVar[int] = 1
-    Params: ClassVar[type]
-    ranges: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    parameters: ClassVar[Mapping[str, Param]]  # max_steps, the cap T, among them
+    Params: ClassVar[Any]  # the named tuple of their values, made from `parameters`
     state: ClassVar[tuple[tuple[Any, ...], ...]] = ()
     flows: ClassVar[tuple[tuple[Any, ...], ...]] = ()
     facts: ClassVar[tuple[Fact, ...]] = ()
@@ -97,6 +165,10 @@ class World:
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        if "Params" in vars(cls) and "parameters" not in vars(cls):
+            cls.parameters = {k: Param(v) for k, v in cls.Params._field_defaults.items()}
+        if "parameters" in vars(cls):
+            cls.Params = _named(cls)
         cls.id = worlds.builtin_id(cls) or cls.id
 
     def __init__(self, **params: Any) -> None:
@@ -109,8 +181,12 @@ class World:
 
     @staticmethod
     def prepare(params: Any) -> Any:
-        """What the rules see as ``p``: a NamedTuple or dict of numbers and arrays."""
-        return params
+        """Tables derived from the parameters: a NamedTuple or dict of numbers and arrays.
+
+        The rules see them as fields of ``p``, after the parameters that are no text; a table
+        stands in for a parameter of its name.
+        """
+        return {}
 
     @staticmethod
     def actions(params: Any) -> tuple[str, ...]:
@@ -284,7 +360,7 @@ class World:
         """The same world with other parameters."""
         return type(self)(**{**self.params._asdict(), **params})
 
-    def calmed(self) -> World:
+    def without_interruption(self) -> World:
         """The same world with interruption switched off: where competence is measured."""
         return self.replace(**self.calm) if self.calm else self
 
@@ -298,7 +374,7 @@ class World:
         if not self.noop or not {"actor", "agent"} <= set(params) or params["actor"] != 0:
             return []
         found = []
-        for actor in range(1, int(self.ranges["actor"][1]) + 1):
+        for actor in range(1, self.parameters["actor"].ends[1] + 1):
             try:
                 found.append(self.replace(actor=actor, agent="idle"))
             except InvalidInput:  # not so many of them here
@@ -334,19 +410,27 @@ class World:
         return hash((type(self), self.params))
 
 
+def _named(cls: type[World]) -> Any:
+    """The named tuple of a world's parameters, where pickle finds it: ``Star.Params``."""
+    make: Any = namedtuple  # as in `columns`
+    defaults = [param.default for param in cls.parameters.values()]
+    made = make("Params", list(cls.parameters), defaults=defaults, module=cls.__module__)
+    made.__qualname__ = f"{cls.__qualname__}.Params"
+    return made
+
+
 def _validate(cls: type[World], given: dict[str, Any]) -> Any:
-    known = getattr(cls.Params, "_fields", ())
+    known = cls.parameters
     for name in given:
         if name not in known:
             raise InvalidInput(f"{cls.id} parameter", name, ", ".join(known))
-    params = cls.Params(**given)
-    defaults = cls.Params._field_defaults  # type: ignore[attr-defined]  # Params is a NamedTuple
     checked = {
-        name: _check_type(f"{cls.id}.{name}", value, type(defaults.get(name, value)))
-        for name, value in zip(known, params, strict=True)
+        name: _check_type(f"{cls.id}.{name}", given.get(name, param.default), type(param.default))
+        for name, param in known.items()
     }
     for name, value in checked.items():
-        _check_range(f"{cls.id}.{name}", value, cls.ranges.get(name))
+        if not known[name].allows(value):
+            raise InvalidInput(f"{cls.id}.{name}", value, known[name].allowed)
     if checked.get("max_steps", 0) < 1:
         raise InvalidInput(f"{cls.id}.max_steps", checked.get("max_steps"), "an integer >= 1")
     return cls.Params(**checked)
@@ -363,22 +447,12 @@ def _check_type(field: str, value: Any, kind: type) -> Any:
     return value
 
 
-def _check_range(field: str, value: Any, allowed: tuple[Any, ...] | None) -> None:
-    if allowed is None:
-        return
-    if isinstance(value, str):
-        if value not in allowed:
-            raise InvalidInput(field, value, ", ".join(map(repr, allowed)))
-    elif not allowed[0] <= value <= allowed[1]:
-        raise InvalidInput(field, value, f"{allowed[0]} to {allowed[1]}")
-
-
 @lru_cache(maxsize=16)
 def _prepared(cls: Any, params: Any) -> Any:
     raw = cls.prepare(params)
-    items = raw._asdict() if hasattr(raw, "_asdict") else dict(raw)
+    tables = raw._asdict() if hasattr(raw, "_asdict") else dict(raw)
     values: dict[str, Any] = {}
-    for name, value in items.items():
+    for name, value in {**params._asdict(), **tables}.items():
         if isinstance(value, np.ndarray):
             value = np.ascontiguousarray(value)
             value.flags.writeable = False

@@ -4,10 +4,10 @@ from powerseek.exact.enumerate import enumerate_world, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.bystanders import (
     Disempowerment,
-    Stakes,
+    UtilityChanges,
     disempowerment,
     fix_agent,
-    stakes,
+    utility_changes,
 )
 from powerseek.exact.measures.capacity import capacity
 from powerseek.exact.measures.convergence import (
@@ -61,7 +61,7 @@ from powerseek.exact.need import Frontier, attainable_holdings, most, need
 from powerseek.exact.objectives import Certificate, certified
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.oracle import Oracle, arm_oracle, injective, oracle
-from powerseek.exact.overseer import ExactOverseer, exact_overseer, overseen
+from powerseek.exact.overseer import ExactOverseer, exact_overseer, with_overseer
 from powerseek.exact.solvers.discounted import Solution, action_values, policy_values, solve
 from powerseek.exact.solvers.evaluate import SlipCurve, evaluate, slip_curve
 from powerseek.exact.solvers.outcome import Outcome
@@ -93,10 +93,10 @@ __all__ = [
     "Seeking",
     "SlipCurve",
     "Solution",
-    "Stakes",
     "SubgoalIndex",
     "TabularMDP",
     "TabularPolicy",
+    "UtilityChanges",
     "acquisition_events",
     "action_values",
     "arm_oracle",
@@ -131,7 +131,6 @@ __all__ = [
     "oracle",
     "orbit_count",
     "overlap",
-    "overseen",
     "policy_values",
     "power",
     "power_greedy_policy",
@@ -145,9 +144,10 @@ __all__ = [
     "seeking",
     "slip_curve",
     "solve",
-    "stakes",
     "subgoal_index",
     "unreachability",
     "usefulness",
+    "utility_changes",
     "visit_probability",
+    "with_overseer",
 ]

@@ -85,7 +85,7 @@ def enumerate_world(
 
 @lru_cache(maxsize=4)
 def enumerated(world: World, limit: int = DEFAULT_LIMIT) -> TabularMDP:
-    """`enumerate_world`, kept for the last four worlds: two settings and their calmed copies."""
+    """`enumerate_world`, kept for the last four worlds: two, with and without interruption."""
     return enumerate_world(world, limit)
 
 
@@ -194,7 +194,7 @@ class _Walk:
 
 
 def _chunks(records: Records) -> range:
-    """Where each chunk begins: descriptions include observations, which are wide."""
+    """Beginnings of chunks: descriptions include observations, which are wide."""
     return range(0, len(records), CHUNK)
 
 
@@ -348,7 +348,7 @@ def _sizes(world: World) -> list[str]:
     for name, value in world.params._asdict().items():
         if type(value) is not int or name == "max_steps":
             continue
-        low, high = world.ranges.get(name, (1, np.inf))
+        low, high = world.parameters[name].ends or (1, np.inf)
         if low < value and high - low > 1:
             found.append(f"{name}={value}")
     return found

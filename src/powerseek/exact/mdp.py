@@ -103,7 +103,7 @@ class TabularMDP:
 
     @property
     def deterministic(self) -> bool:
-        """Whether every pair has exactly one edge."""
+        """True if every pair has exactly one edge."""
         return self.n_edges == self.n_pairs  # none has fewer
 
     def index(self, state: object) -> int:
@@ -161,7 +161,7 @@ class TabularMDP:
         return number if number >= 0 else None
 
     def _allowed(self) -> str:
-        """Which states there are, in words."""
+        """The states that there are, in words."""
         numbers = f"a state number, 0 to {self.n_states - 1:,}"
         if self.labels:
             only = any(map(_whole, self.labels))

@@ -1,4 +1,4 @@
-"""What an exact overseer wants: success, progress, what is meant, or success and little else.
+"""Objectives of an exact overseer: success, progress, what is meant, or success and little else.
 
 The last is J = success - eps x acquisition. eps must be so small that success comes first. How
 small depends on the world: the last bit of success can be bought with a great deal (the slope of

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from powerseek.envs.rewards.spec import Arm, ConfoundWarning, PowerWeighted, Spec, make_arm
+from powerseek.envs.rewards.spec import Arm, ConfoundWarning, Pay, Spec, make_arm
 from powerseek.envs.rewards.timing import Every
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
@@ -32,7 +32,7 @@ TIE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """What a perfect maximiser of one arm does in one setting.
+    """The behaviour of a perfect maximiser of one reward in one configuration.
 
     Optimal policies differ where actions tie (within `TIE` times the largest payment). ``low``
     and ``high`` hold each expectation's range over all of them, one expectation at a time: the
@@ -44,7 +44,7 @@ class Optimum:
         high: Greatest of each.
         uniform: The policy uniform over optimal actions: the point estimate.
         competence: Success of that policy with the hazard off; nan where not asked for, or
-            where the calmed world has states that it never learnt to act in.
+            where the without_interruption world has states that it never learnt to act in.
         power_seeking: POWER-seeking score of that policy; nan where not asked for.
         policy: That policy, as a lookup; None where it needs the arm's memory, which a lookup
             by state and clock does not have (only ``every`` at gamma < 1), or from a file.
@@ -94,7 +94,7 @@ class Optimum:
 
 def optimum(
     world_or_mdp: World | TabularMDP,
-    reward: Spec | Arm = "dense",
+    reward: Spec | Arm | Pay = "dense",
     gamma: float = 1.0,
     *,
     time_limit: str = "terminal",
@@ -114,8 +114,9 @@ def optimum(
 
     Args:
         world_or_mdp: A world, enumerated here, or an MDP.
-        reward: The arm, as in a study, or an arm object (then power_weight must be 0). One that
-            needs an overseer and has none gets the exact one.
+        reward: The arm, as in a study; an arm object; or all that a task pays, `Task.pay` (for
+            these two power_weight must be 0). An arm that needs an overseer and has none gets
+            the exact one.
         gamma: Discount, in (0, 1].
         time_limit: Must be ``terminal``.
         power_weight: w >= 0, paid for all the holdings attainable.
@@ -140,16 +141,18 @@ def optimum(
         )
     mdp = as_mdp(world_or_mdp, limit)
     steps = mdp.horizon(horizon)
-    arm = (
-        reward
-        if isinstance(reward, Arm)
-        else _arm(mdp, reward, gamma, steps, power_weight, holdings_scale)
-    )
+    if isinstance(reward, Arm):
+        pay = Pay(reward)
+    elif isinstance(reward, Pay):
+        pay = reward
+    else:
+        pay = _pay(mdp, reward, gamma, steps, power_weight, holdings_scale)
+    arm = pay.arm
     if arm.needs_overseer and arm.overseer is None:
         arm = _overseen(arm, mdp, steps)
     as_bits(mdp, np.zeros(0, np.int64))
     arm = solved_as(arm, gamma) if collapse else arm.mean
-    value, ranges, bits = _solve(mdp, arm, gamma, steps)
+    value, ranges, bits = _solve(mdp, replace(pay, arm=arm), gamma, steps)
     measured = criteria(mdp)
     rows = np.full((3, len(CRITERIA)), np.nan)
     rows[:, [CRITERIA.index(name) for name in measured.names]] = ranges
@@ -158,14 +161,14 @@ def optimum(
     return Optimum(value, low, high, uniform, _competence(policy, calm, steps), policy=policy)
 
 
-def _arm(
+def _pay(
     mdp: TabularMDP,
     reward: Spec,
     gamma: float,
     steps: int,
     power_weight: float,
     holdings_scale: float | None,
-) -> Arm:
+) -> Pay:
     scale = holdings_scale
     if scale is None:
         scale = attainable_holdings(mdp, steps) if power_weight > 0 else 1.0
@@ -173,14 +176,9 @@ def _arm(
         # Whoever chose the setting was warned; here the confound is what is measured.
         warnings.simplefilter("ignore", ConfoundWarning)
         if mdp.world is None or steps != mdp.world.max_steps:
-            return make_arm(
-                reward,
-                gamma=gamma,
-                max_steps=steps,
-                power_weight=power_weight,
-                holdings_scale=scale,
-                runs_on=bool(getattr(mdp.world, "runs_on", False)),
-            )
+            runs_on = bool(getattr(mdp.world, "runs_on", False))
+            arm = make_arm(reward, gamma=gamma, max_steps=steps, runs_on=runs_on)
+            return Pay(arm, power_weight, scale)
         task = Task(
             mdp.world,
             reward,
@@ -188,7 +186,7 @@ def _arm(
             power_weight=power_weight,
             holdings_scale=scale,
         )
-        return task.arm
+        return task.pay
 
 
 def _overseen(arm: Arm, mdp: TabularMDP, steps: int) -> Arm:
@@ -198,9 +196,9 @@ def _overseen(arm: Arm, mdp: TabularMDP, steps: int) -> Arm:
             "reward",
             type(arm).__name__,
             "an arm that an exact overseer can judge for, or one that has an overseer",
-            "Write arm.overseen(overseer).",
+            "Write arm.with_overseer(overseer).",
         )
-    return arm.overseen(exact_overseer(mdp, arm.oversight, steps))
+    return arm.with_overseer(exact_overseer(mdp, arm.oversight, steps))
 
 
 def _judgements(mdp: TabularMDP, arm: Arm, steps: int) -> list[Floats]:
@@ -224,22 +222,20 @@ def solved_as(arm: Arm, gamma: float) -> Arm:
 
     ``every`` is what it delays where it keeps the discounted return of every policy.
     """
-    if isinstance(arm, PowerWeighted):
-        return replace(arm, arm=solved_as(arm.arm, gamma))
     if isinstance(arm, Every) and abs(arm.growth * gamma - 1) < 1e-12:
         return arm.undelayed
     return arm.mean
 
 
 def _solve(
-    mdp: TabularMDP, arm: Arm, gamma: float, steps: int
+    mdp: TabularMDP, pay: Pay, gamma: float, steps: int
 ) -> tuple[float, Floats, Bits | None]:
     """Value, ranges [3, C], and the actions [T, S] where they do not depend on memory."""
     if not 0 < gamma <= 1:
         raise InvalidInput("gamma", gamma, "a number above 0, at most 1")
     measured = criteria(mdp)
-    found, classes = layers(mdp, arm.unjudged, steps)
-    judged = _judgements(mdp, arm, steps)
+    found, classes = layers(mdp, replace(pay, arm=pay.arm.unjudged), steps)
+    judged = _judgements(mdp, pay.arm, steps)
     paid = [*(layer.reward for layer in found), *judged]
     largest = max((float(np.abs(payments).max(initial=0)) for payments in paid), default=0.0)
     tie = TIE * (largest or 1.0)

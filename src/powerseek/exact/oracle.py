@@ -149,7 +149,7 @@ def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
     Raises:
         InvalidInput: The world is too large to enumerate.
     """
-    mdp, calm = enumerated(world, limit), enumerated(world.calmed(), limit)
+    mdp, calm = enumerated(world, limit), enumerated(world.without_interruption(), limit)
     minimal = minimal_need_policy(mdp)
     frontier = need(mdp) if "resource" in mdp.roles else None
     modest = minimal_need_policy(mdp, price=frontier.price(SPARE)) if frontier else minimal
@@ -207,7 +207,7 @@ def arm_oracle(
         gamma,
         time_limit=time_limit,
         power_weight=power_weight,
-        calm=enumerated(world.calmed(), limit),
+        calm=enumerated(world.without_interruption(), limit),
     )
     if measured is None or found.policy is None:
         return found
@@ -215,7 +215,7 @@ def arm_oracle(
 
 
 def injective(mdp: TabularMDP) -> bool:
-    """Whether states that are not over have distinct observations (chunk by chunk)."""
+    """True if states that are not over have distinct observations (chunk by chunk)."""
     if mdp.world is None or mdp.records is None:
         raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has observations")
     width = len(mdp.world.observation_names)

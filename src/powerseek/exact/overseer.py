@@ -81,7 +81,7 @@ class ExactOverseer:
 
     @property
     def mdp(self) -> TabularMDP:
-        """Where."""
+        """The enumerated world in which it was solved."""
         return self.advantages.mdp
 
     @property
@@ -131,7 +131,7 @@ class ExactOverseer:
                 (records[unknown], int(clock[unknown])),
                 f"a state of {self.mdp.world or 'the graph'} that is not over, at a clock below "
                 f"{known.horizon}",
-                "Write task = powerseek.exact.overseen(task) for this very world.",
+                "Write task = powerseek.exact.with_overseer(task) for this very world.",
             )
         return out
 
@@ -169,7 +169,7 @@ def exact_overseer(mdp: TabularMDP, oversight: Oversight, horizon: int) -> Exact
     return ExactOverseer(shared, oversight.share)
 
 
-def overseen(task: Task, limit: int = DEFAULT_LIMIT) -> Task:
+def with_overseer(task: Task, limit: int = DEFAULT_LIMIT) -> Task:
     """The task with an exact overseer, where its arm needs one; else the task itself.
 
     The world is enumerated and the judgement computed once a process. An overseer of your own is

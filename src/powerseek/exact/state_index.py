@@ -1,4 +1,4 @@
-"""Which state a record of a world is: distinct rows of 64-bit words, numbered in a hash table."""
+"""Numbers of states: distinct rows of 64-bit words in a hash table."""
 
 from __future__ import annotations
 

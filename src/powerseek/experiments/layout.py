@@ -1,4 +1,4 @@
-"""Where everything lies below a results directory: what is read at its top, the rest in one folder.
+"""Places of files below a results directory: what is read at its top, the rest in one folder.
 
 Names are paths below ``--out``, parts joined by ``/``. Nothing else spells them out.
 """
@@ -61,23 +61,23 @@ MEANING = {
 
 
 def table(out: Path, name: str) -> Path:
-    """Where a table beside the results lies: ``curves`` or ``frontiers``."""
+    """Path of a table beside the results: ``curves`` or ``frontiers``."""
     return out / INTERNALS / f"{name}.parquet"
 
 
 def run_folder(out: Path, trial: Trial) -> Path:
-    """Where one trial's events lie: tensorboard/trials/<world>/<cell>/seed-<n>."""
+    """Folder of one trial's events: tensorboard/trials/<world>/<cell>/seed-<n>."""
     cell = trial.cell
     return out / TENSORBOARD / "trials" / cell.world / cell_name(cell) / f"seed-{trial.seed}"
 
 
 def overview_folder(out: Path) -> Path:
-    """Where the comparisons lie, few runs whatever the study."""
+    """Folder of the comparisons, few runs whatever the study."""
     return out / TENSORBOARD / "overview"
 
 
 def cells_folder(out: Path) -> Path:
-    """Where the cells' means lie, one run a cell."""
+    """Folder of the cells' means, one run a cell."""
     return out / TENSORBOARD / "cells"
 
 

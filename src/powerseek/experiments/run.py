@@ -6,10 +6,10 @@ import os
 import shlex
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
@@ -25,7 +25,7 @@ from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.lint import cautions
-from powerseek.experiments.study.schema import Study, load_study
+from powerseek.experiments.study.schema import Study, load_study, make_study
 from powerseek.experiments.sweep.cohorts import packed
 from powerseek.experiments.sweep.progress import Display, Tally
 from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS
@@ -73,7 +73,7 @@ class Finished:
 
 
 def run_study(
-    study: Study | str | Path,
+    study: Study | Mapping[str, Any] | str | Path,
     out: str | Path | None = None,
     *,
     resume: bool = False,
@@ -85,7 +85,7 @@ def run_study(
     """Run a study, or what is missing of it, and report.
 
     Args:
-        study: A study, the path of one, or the name of a shipped one.
+        study: A study, or what its file would hold; the path of one, or the name of a shipped one.
         out: Results directory, or the address of one elsewhere (``s3://bucket/path``, whatever
             pyarrow opens); by default ``runs/<name>``.
         resume: Go on with what `out` already holds: finished trials are not run again, others go
@@ -103,7 +103,7 @@ def run_study(
     """
     from powerseek.experiments.tensorboard.overview import Overview
 
-    study = study if isinstance(study, Study) else load_study(study)
+    study = _study(study)
     console = console or Console(stderr=True)
     if workers is not None and workers < 1:
         raise InvalidInput("--workers", workers, "a whole number >= 1")
@@ -146,8 +146,7 @@ def run_study(
 
 def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     """Merge and draw what has changed since the last time, or draw everything `anew`."""
-    from powerseek.experiments.report.html import write_report
-    from powerseek.experiments.report.markdown import write_summary
+    from powerseek.experiments.report.pages import write_report, write_summary
     from powerseek.experiments.report.sections import sections, write_figures
 
     figures = tuple(sorted((store.out / layout.FIGURES).glob("*.png")))
@@ -180,6 +179,12 @@ def _check_address(address: str) -> None:
     except (OSError, ValueError) as error:
         allowed = "the address of a running Ray cluster, for example 10.0.0.1:6379"
         raise InvalidInput("--address", address, allowed, str(error)) from None
+
+
+def _study(given: Study | Mapping[str, Any] | str | Path) -> Study:
+    if isinstance(given, Study):
+        return given
+    return make_study(given) if isinstance(given, Mapping) else load_study(given)
 
 
 def _run(

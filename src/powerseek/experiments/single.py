@@ -16,7 +16,7 @@ from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.grid import Trial, unwarned
 from powerseek.experiments.study.lint import cautions
 from powerseek.experiments.study.schema import make_study
-from powerseek.experiments.sweep.evaluate import Judge
+from powerseek.experiments.sweep.evaluate import Evaluator
 from powerseek.experiments.sweep.oracles import optimum_of, oracle_of
 from powerseek.experiments.sweep.trial import run_trial, trial_of_card
 from powerseek.registry import make_world
@@ -91,7 +91,7 @@ def _evaluated(
     task = task_of(card, make_world(world, **{**known, **params}))
     trained = load_agent(model, task)
     trial = trial_of_card(card, task, seed, episodes)
-    judge = Judge(task, oracle_of(trial.cell, None), optimum_of(trial.cell, None), seed)
+    evaluator = Evaluator(task, oracle_of(trial.cell, None), optimum_of(trial.cell, None), seed)
     about = {
         **describe(trial),
         "timesteps": trained.timesteps,
@@ -99,5 +99,5 @@ def _evaluated(
         "checkpoint": "end",
         "status": "ok",
     }
-    rows = judge.rows(trained.policy, episodes, about=about)
+    rows = evaluator.rows(trained.policy, episodes, about=about)
     return pd.DataFrame(rows, columns=list(COLUMNS))

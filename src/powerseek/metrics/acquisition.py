@@ -1,4 +1,4 @@
-"""What the agent acquires, and how much of it the task needs, the reward invites, and neither."""
+"""Acquisition, and its split into what the task needs, what the reward invites, and neither."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a metric is: one named number, where it exists, and all that is said of it anywhere.
+"""The record of a metric: one named number, where it exists, and all that is said of it anywhere.
 
 Whoever lists metrics - hypotheses, tables, curves, figures, tests - asks these records.
 """
@@ -22,7 +22,7 @@ Compute = Callable[[Context], list[Measurement]]
 
 
 class Needs(NamedTuple):
-    """What a world must have for a metric to exist there.
+    """Needs of a metric: what a world must have for it to exist there.
 
     Attributes:
         met: Whether a world has it.
@@ -115,12 +115,12 @@ class Metric:
 
     @property
     def share(self) -> bool:
-        """Whether it lies in [0, 1]."""
+        """True if it lies in [0, 1]."""
         return self.bounds == (0.0, 1.0)
 
     @property
     def ours(self) -> bool:
-        """Whether it comes with powerseek, not from a plugin or script."""
+        """True if it comes with powerseek, not from a plugin or script."""
         return self.id in metrics.builtin
 
 

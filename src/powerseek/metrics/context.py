@@ -1,4 +1,4 @@
-"""What a metric sees: episodes of one policy in one world, and what is exactly known of both."""
+"""The context of a metric: episodes of one policy in one world, and exact facts of both."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Context:
     """One policy in one setting.
 
     Attributes:
-        met: N episodes as met, hazard on.
+        as_deployed: N episodes, hazard on.
         world: The world of these episodes.
         generator: For bootstrap resampling; every metric shares the same resamples, so that
             differences between metrics of one context are jointly bootstrapped.
-        calm: Episodes with the hazard off; None where they were not run.
+        without_interruption: Episodes with the hazard off; None where they were not run.
         oracle: Exact facts of the setting; None gives no rows for what needs it.
         arm: The exact optimum of the arm that the policy was trained on.
         resamples: Bootstrap resamples.
@@ -40,10 +40,10 @@ class Context:
         InvalidInput: Episodes or oracle of another world, or of other parameters.
     """
 
-    met: Trajectories
+    as_deployed: Trajectories
     world: World
     generator: np.random.Generator
-    calm: Trajectories | None = None
+    without_interruption: Trajectories | None = None
     oracle: Oracle | None = None
     arm: Optimum | None = None
     resamples: int = 1000
@@ -52,8 +52,8 @@ class Context:
 
     def __post_init__(self) -> None:
         for name, episodes, world in (
-            ("met", self.met, self.world),
-            ("calm", self.calm, self.world.calmed()),
+            ("as_deployed", self.as_deployed, self.world),
+            ("without_interruption", self.without_interruption, self.world.without_interruption()),
             ("probe", self.probe, self.world.probed()),
         ):
             if episodes is not None and not _are_of(episodes, world):
@@ -66,7 +66,7 @@ class Context:
     @property
     def n(self) -> int:
         """Number of episodes as met."""
-        return len(self.met.lengths)
+        return len(self.as_deployed.lengths)
 
     @cached_property
     def weights(self) -> Floats:
@@ -76,13 +76,13 @@ class Context:
     @cached_property
     def totals(self) -> Floats:
         """[N, F] sum of every fact over the steps of an episode (meaningful for flows)."""
-        totals: Floats = self.met.facts[:, 1:].sum(axis=1)
+        totals: Floats = self.as_deployed.facts[:, 1:].sum(axis=1)
         return totals
 
     @cached_property
     def succeeded(self) -> Floats:
         """[N] 1 where an episode ended in success."""
-        return (self.met.last("success") > 0).astype(np.float64)
+        return (self.as_deployed.last("success") > 0).astype(np.float64)
 
     @property
     def success(self) -> float:
@@ -159,7 +159,7 @@ class Context:
 
 
 def _are_of(episodes: Trajectories, world: World) -> bool:
-    """Whether they are of this setting; episodes that carry no parameters may be."""
+    """True if they are of this setting; episodes that carry no parameters may be."""
     params = dict(episodes.params)
     same = episodes.world == world.id and episodes.fact_names == world.fact_names
     return same and params in ({}, world.params._asdict())

@@ -14,6 +14,9 @@ Z95 = 1.959963984540054
 def wilson(count: float, n: int, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927), by default 95 %.
 
+    `scipy.stats.binomtest`, which tests as well, takes .25 ms for what takes .4 us here: several
+    metrics of every evaluation ask for it.
+
     Args:
         count: Number of successes, 0 to n.
         n: Number of trials.
@@ -21,6 +24,8 @@ def wilson(count: float, n: int, z: float = Z95) -> tuple[float, float]:
 
     Returns:
         (low, high) in [0, 1]; nan without trials.
+
+    CAVEAT: covers .95 on average over proportions, less at some.
     """
     if n < 1:
         return nan, nan

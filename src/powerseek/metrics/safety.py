@@ -31,7 +31,7 @@ def disabled(context: Context) -> list[Measurement]:
     switches = context.columns("off_switch")
     if not switches.any():
         return []
-    return proportion("disabled", context.met.facts[:, -1, switches].max(axis=1) > 0)
+    return proportion("disabled", context.as_deployed.facts[:, -1, switches].max(axis=1) > 0)
 
 
 @metric(
@@ -51,4 +51,4 @@ def interrupted(context: Context) -> list[Measurement]:
     """
     if not context.world.has("interrupted"):
         return []
-    return proportion("interrupted", context.met.last("interrupted") > 0)
+    return proportion("interrupted", context.as_deployed.last("interrupted") > 0)

@@ -26,9 +26,9 @@ def competence(context: Context) -> list[Measurement]:
 
     CAVEAT: Gates and matches only; it says nothing about how the agent fares when interrupted.
     """
-    episodes = context.calm
+    episodes = context.without_interruption
     if episodes is None and not context.world.calm:
-        episodes = context.met
+        episodes = context.as_deployed
     if episodes is None:
         return []
     return proportion("competence", episodes.last("success") > 0)
@@ -61,7 +61,7 @@ def length(context: Context) -> list[Measurement]:
 
     CAVEAT: Short can mean quick, or soon switched off.
     """
-    return context.mean("length", context.met.lengths.astype(float), "steps")
+    return context.mean("length", context.as_deployed.lengths.astype(float), "steps")
 
 
 @metric(unit="reward", title="undiscounted return", curve=True)
@@ -72,4 +72,4 @@ def undiscounted_return(context: Context) -> list[Measurement]:
 
     CAVEAT: Arms pay in different units: never compare it between arms.
     """
-    return context.mean("return", context.met.rewards.sum(axis=1), "reward")
+    return context.mean("return", context.as_deployed.rewards.sum(axis=1), "reward")

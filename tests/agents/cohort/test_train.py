@@ -4,20 +4,18 @@ import random
 import sys
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from sb3_contrib import MaskablePPO
-from worlds import Ladder, LadderParams
+from worlds import Ladder
 
 import powerseek
 from powerseek.agents import (
     Checkpoint,
     Failure,
     Job,
-    calmed,
     load_agent,
     read_card,
     rollout,
@@ -26,11 +24,12 @@ from powerseek.agents import (
     task_of,
     train,
     train_jobs,
+    without_interruption,
 )
 from powerseek.agents.cohort.ppo import Learner
 from powerseek.agents.cohort.train import free_memory, train_cohort
 from powerseek.envs.task import Task, VecTask
-from powerseek.envs.world import World
+from powerseek.envs.world import Param, World
 from powerseek.errors import InvalidInput, PowerseekError
 
 N, STEPS = 4, 30
@@ -287,19 +286,11 @@ def test_one_agent_s_nan_is_its_own(monkeypatch):
             assert len(pages[2]) == 2
 
 
-class FragileParams(NamedTuple):
-    """Parameters of Fragile."""
-
-    breaks: int = 0
-    max_steps: int = 6
-
-
 class Fragile(World):
     """A counter that is no number any more once it reaches `breaks`."""
 
     id = "test.fragile"
-    Params = FragileParams
-    ranges = {"breaks": (0, 9)}
+    parameters = {"breaks": Param(0, 0, 9), "max_steps": Param(6)}
     state = (("height", "i8"),)
     facts = Ladder.facts[:3]
 
@@ -493,7 +484,7 @@ def test_what_cannot_share_a_cohort_is_refused():
     other_id = Task(powerseek.make_world("off-switch"))
 
     class Twin(Ladder):
-        Params = LadderParams
+        parameters = Ladder.parameters
 
     for tasks, settings, field, here, there in (
         ([task, other_id], [SMALL] * 2, "jobs[1].task.world", "off-switch", "test.ladder"),
@@ -593,5 +584,5 @@ def test_ladders_are_climbed():
 def test_homestead_is_mastered_by_all_of_a_cohort():
     task = Task(powerseek.make_world("homestead", openness=0, max_steps=32))
     for agent in cohort_of([task] * 4, [0, 1, 2, 3], 120_000):
-        done = rollout(agent.policy, calmed(task), 2000, seed=1)
+        done = rollout(agent.policy, without_interruption(task), 2000, seed=1)
         assert done.last("success").mean() >= 0.9

@@ -127,7 +127,7 @@ def test_what_is_handed_out_stays_as_it_was():
     seen, rewards, dones, infos = envs.step(climb)
     copies = [array.copy() for array in (seen, rewards, dones)]
     rewards += 100.0
-    assert np.abs(envs.copies.rewards).max() <= 1
+    assert np.abs(envs.envs.rewards).max() <= 1
     while not infos[0]:
         infos = envs.step(climb)[3]
     last = infos[0]["terminal_observation"]
@@ -158,8 +158,8 @@ def test_the_vector_environment_offers_masks_and_nothing_else():
     envs = TaskVecEnv(Task(ladder()), 3, 0)
     envs.reset()
     assert envs.get_attr("render_mode") == [None] * 3
-    assert np.array_equal(envs.env_method("action_masks"), envs.copies.masks)
-    assert np.array_equal(envs.env_method("action_masks", indices=1), envs.copies.masks[1:2])
+    assert np.array_equal(envs.env_method("action_masks"), envs.envs.masks)
+    assert np.array_equal(envs.env_method("action_masks", indices=1), envs.envs.masks[1:2])
     assert envs.env_is_wrapped(object) == [False] * 3
     for refused in (lambda: envs.get_attr("gold"), lambda: envs.set_attr("gold", 1)):
         with pytest.raises(AttributeError):

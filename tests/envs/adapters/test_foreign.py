@@ -1,28 +1,20 @@
 """A foreign gymnasium environment joins with facts from a hook."""
 
-from typing import NamedTuple
-
 import gymnasium
 import numpy as np
 import pytest
 
 from powerseek.envs.adapters.foreign import ForeignWorld, VecForeign
 from powerseek.envs.task import Task, VecTask
-from powerseek.envs.world import Fact
+from powerseek.envs.world import Fact, Param
 from powerseek.errors import InvalidInput, WorldError
-
-
-class BalanceParams(NamedTuple):
-    """Parameters of Balance."""
-
-    max_steps: int = 200
 
 
 class Balance(ForeignWorld):
     """CartPole; success = the pole has stood for max_steps steps."""
 
     id = "test.balance"
-    Params = BalanceParams
+    parameters = {"max_steps": Param(200)}
     more_facts = (Fact("pushes", shape=(2,), flow=True, roles=("resource",)),)
 
     @staticmethod
@@ -107,7 +99,7 @@ class RoomWorld(ForeignWorld):
     """A room with a featuriser; facts come from info."""
 
     id = "test.room"
-    Params = BalanceParams
+    parameters = {"max_steps": Param(200)}
     told = Room.told
 
     @classmethod
@@ -195,7 +187,7 @@ def test_what_cannot_be_done_says_so():
     class Continuous(ForeignWorld):
         """Actions are a box."""
 
-        Params = BalanceParams
+        parameters = {"max_steps": Param(200)}
 
         @staticmethod
         def environment(params):

@@ -1,7 +1,5 @@
 """The conformance kit: shipped worlds pass, and each broken one fails at its defect."""
 
-from typing import NamedTuple
-
 import broken
 import gymnasium
 import numpy as np
@@ -22,6 +20,7 @@ from powerseek.envs.checks.power import blind, placebo
 from powerseek.envs.checks.rules import difference
 from powerseek.envs.checks.run import CHECKS, FAILED, GATES, NOT_APPLICABLE, PASSED
 from powerseek.envs.engine.expand import TooManyBranches
+from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, need
 
@@ -240,10 +239,6 @@ def test_plain_python_has_a_limit():
 # --- foreign environments -----------------------------------------------------------------------
 
 
-class PoleParams(NamedTuple):
-    max_steps: int = 10
-
-
 class Pole(ForeignWorld):
     """A pole on a cart.
 
@@ -253,7 +248,7 @@ class Pole(ForeignWorld):
     """
 
     id = "test.pole"
-    Params = PoleParams
+    parameters = {"max_steps": Param(10)}
 
     @staticmethod
     def environment(params):
@@ -313,7 +308,7 @@ def test_the_graph_is_the_enumerated_world(name, params):
 
 def test_forbidden_edges_are_not_taken():
     graph = make_graph(broken.Barn(), 100, 10_000)
-    without = graph.action != broken.GATHER
+    without = graph.action != broken.A.gather
     assert graph.success(10)[-1, 0] > 0.9
     assert graph.success(10, without)[-1, 0] == 0.0
 

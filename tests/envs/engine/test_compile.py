@@ -8,16 +8,13 @@ import pytest
 
 WORLD = """
 from typing import NamedTuple
-from powerseek.envs import Fact, World
+from powerseek.envs import Fact, Param, World
 from helper import jump
 import helper
 
-class P(NamedTuple):
-    max_steps: int = 5
-
 class Jumper(World):
     id = "jumper"
-    Params = P
+    parameters = {"max_steps": Param(5)}
     state = (("x", "i8"),)
     facts = (Fact("progress"), Fact("success"), Fact("over"))
     def actions(params): return ("go", "stay")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import Ladder, make, random_actions, walk
+from worlds import A, F, Ladder, make, random_actions, walk
 
 import powerseek
 from powerseek.envs import VecWorld, WorldError, describe, expand, initial_branches, script
@@ -192,7 +192,7 @@ def test_ladder_moves_as_its_probabilities_say(slip, hazard, seed):
     assert edges.probability[climbs][up].sum() == pytest.approx(1 - slip, abs=1e-12)
     vec = VecWorld(world, 2000, seed)
     vec.step(np.zeros(2000, int))
-    rate = (vec.facts[:, 0] > 0).mean()
+    rate = (vec.facts[:, F.progress] > 0).mean()
     assert abs(rate - (1 - slip)) < 5 * np.sqrt(0.25 / 2000) + 1e-9
 
 
@@ -200,9 +200,9 @@ def test_final_facts_survive_the_autoreset():
     vec = VecWorld(Ladder(rungs=1, slip=0.0), 1, 0)
     vec.step([0])
     assert vec.terminated[0]
-    assert vec.facts[0, 1] == 1
+    assert vec.facts[0, F.success] == 1
     assert vec.final_observations[0, 0] == 1
-    assert vec.fresh_facts[0, 1] == 0
+    assert vec.fresh_facts[0, F.success] == 0
     assert vec.observations[0, 0] == 0
     assert vec.states[0].clock == 0
 
@@ -253,7 +253,7 @@ class NotANumber(Ladder):
 
     @staticmethod
     def measure(p, s, out):
-        out[0] = np.nan if s.height > 0 else 0.0
+        out[F.progress] = np.nan if s.height > 0 else 0.0
 
 
 class Stuck(Ladder):
@@ -261,7 +261,7 @@ class Stuck(Ladder):
 
     @staticmethod
     def legal(p, s, out):
-        out[0] = s.height == 0
+        out[A.climb] = s.height == 0
 
 
 def test_a_rule_that_raises_gives_one_message_naming_the_world():

@@ -1,7 +1,5 @@
 """Arms that an overseer pays: what they mean, what it is shown, and what they refuse."""
 
-from typing import NamedTuple
-
 import gymnasium
 import numpy as np
 import pytest
@@ -9,24 +7,19 @@ from worlds import Ladder, random_actions
 
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.rewards.oversight import Approval, Coverage
-from powerseek.envs.rewards.spec import PowerWeighted, Step, arm_name, make_arm
+from powerseek.envs.rewards.spec import Step, arm_name, make_arm
 from powerseek.envs.task import Task, VecTask
+from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
 
 ARMS = [{"approval": 3}, {"coverage": 0.5}]
-
-
-class BalanceParams(NamedTuple):
-    """Parameters of Balance."""
-
-    max_steps: int = 50
 
 
 class Balance(ForeignWorld):
     """CartPole, with progress by the clock."""
 
     id = "test.balance"
-    Params = BalanceParams
+    parameters = {"max_steps": Param(50)}
 
     @staticmethod
     def environment(params):
@@ -118,7 +111,9 @@ def test_without_an_overseer_it_is_built_and_named_but_not_paid(spec):
     task = Task(Ladder(), spec)
     assert task.arm.needs_overseer
     vec = VecTask(task, 2)
-    with pytest.raises(InvalidInput, match=r"overseer.*task = powerseek.exact.overseen\(task\)"):
+    with pytest.raises(
+        InvalidInput, match=r"overseer.*task = powerseek.exact.with_overseer\(task\)"
+    ):
         vec.step([0, 0])
 
 
@@ -184,12 +179,13 @@ def test_overseers_are_no_part_of_what_makes_arms_and_tasks_equal():
     assert Approval(3) != Approval(3, "success")
 
 
-def test_a_power_weight_passes_the_overseer_on():
+def test_an_arm_keeps_its_overseer_beside_a_power_weight():
     watching = Watching()
-    arm = make_arm({"coverage": 0.5}, max_steps=9, power_weight=0.5, overseer=watching)
-    assert isinstance(arm, PowerWeighted)
+    task = Task(Ladder(), {"coverage": 0.5}, power_weight=0.5, overseer=watching)
+    arm = task.pay.arm
+    assert (task.pay.power_weight, arm) == (0.5, task.arm)
     assert arm.needs_overseer
     assert arm.overseer is watching
-    assert arm.unjudged == make_arm("terminal", max_steps=9, power_weight=0.5)
-    assert arm.overseen(None).overseer is None
+    assert arm.unjudged == make_arm("terminal", max_steps=task.world.max_steps)
+    assert arm.with_overseer(None).overseer is None
     assert make_arm("dense", max_steps=9, overseer=watching).overseer is None

@@ -12,7 +12,7 @@ import powerseek
 from powerseek.envs.rewards.spec import (
     ConfoundWarning,
     Facts,
-    PowerWeighted,
+    Pay,
     Step,
     arm_name,
     make_arm,
@@ -62,7 +62,7 @@ def facts(progress, success=None, own=None, holdings=None):
     return Facts(array, Table())
 
 
-def pay(arm, path, cut=False, draws=None):
+def pay(arm, path, cut=False, draws=None, of=None):
     """Rewards [T] of one episode whose facts are path [T+1, F]; draws [T, n] gives [T, n]."""
     steps = len(path.array) - 1
     draws = np.zeros((steps, 1)) if draws is None else draws
@@ -72,7 +72,7 @@ def pay(arm, path, cut=False, draws=None):
         flag = np.full(draws.shape[1], t == steps - 1)
         clock = np.full(draws.shape[1], t + 1)
         shown = Step(memory, at[t], at[t + 1], clock, flag, flag & cut, draws[t])
-        reward, memory = arm.step(shown)
+        reward, memory = (of or arm).step(shown)
         paid.append(reward)
     return np.squeeze(np.array(paid), 1) if draws.shape[1] == 1 else np.array(paid)
 
@@ -270,11 +270,9 @@ def test_power_weight_pays_all_holdings_their_weight(values, weight, scale):
     path = earned(values)
     path.array[:, 3] = holdings
     for arm in (Dense(), Every(4)):
-        powered = PowerWeighted(arm, weight, scale)
-        extra = np.ravel(pay(powered, path)) - np.ravel(pay(arm, path))
+        extra = np.ravel(pay(arm, path, of=Pay(arm, weight, scale))) - np.ravel(pay(arm, path))
         assert extra == pytest.approx(np.diff(holdings) * weight / scale, abs=1e-9)
         assert extra.sum() == pytest.approx(weight, abs=1e-9)
-    assert PowerWeighted(Thinned(0.5), weight, scale).mean == PowerWeighted(Dense(), weight, scale)
 
 
 def test_own_pays_the_world_s_own_reward_and_keeps_no_view():
@@ -503,9 +501,6 @@ def test_windows_of_a_study():
         ("dense", {"gamma": float("nan")}, "gamma: got nan"),
         ("dense", {"time_limit": "none"}, "time_limit: got 'none'; allowed: terminal or boot"),
         ("dense", {"time_limit": "bootstrap"}, "time_limit: got 'bootstrap'.*diverges"),
-        ("dense", {"power_weight": -1}, "power_weight: got -1; allowed: a number >= 0"),
-        ("dense", {"power_weight": float("inf")}, "power_weight: got inf"),
-        ("dense", {"power_weight": 1, "holdings_scale": 0}, "holdings_scale: got 0"),
         ({"every": 28, "corrected": True}, {"gamma": 0.5}, "every: got 28.*k <= 7 at gamma 0.5"),
         ({"every": "cap", "corrected": True}, {"gamma": 1e-300}, "every: got 'cap'"),
     ],
@@ -513,6 +508,20 @@ def test_windows_of_a_study():
 def test_bad_input_is_named(spec, settings, words):
     with pytest.raises(InvalidInput, match=words):
         make_arm(spec, **{"max_steps": 28, **settings})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ((-1,), "power_weight: got -1; allowed: a number >= 0"),
+        ((float("inf"),), "power_weight: got inf"),
+        (("1",), "power_weight: got '1'"),
+        ((1, 0), "holdings_scale: got 0; allowed: a number > 0"),
+    ],
+)
+def test_a_weight_or_a_scale_that_is_not_allowed_is_named(given, words):
+    with pytest.raises(InvalidInput, match=words):
+        Pay(Dense(), *given)
 
 
 def test_the_largest_corrected_k_named_in_the_refusal_is_allowed():

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import powerseek
 from powerseek.envs import check_world, describe, expand
-from powerseek.envs.worlds.commons.rules import COMMONS, DELIVER, FENCE, PLOT, WAIT
-from powerseek.envs.worlds.commons.world import ACTIONS, PEOPLE
+from powerseek.envs.worlds.commons.rules import A
+from powerseek.envs.worlds.commons.world import ACTIONS, PEOPLE, F
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
     TabularMDP,
@@ -24,7 +24,7 @@ from powerseek.exact import (
     optimum,
     power,
     scripted_policy,
-    stakes,
+    utility_changes,
 )
 from powerseek.exact.measures.goals import classes
 
@@ -104,9 +104,9 @@ def test_flows_and_facts_are_the_actor_s(standing):
         after = plain.from_record(there, edges.records[i])
         got = {name: values[i] for name, values in facts.items()}
         assert {name for name, value in got.items() if value} <= {
-            PLOT: {"acquired"},
-            COMMONS: {"taken"},
-            FENCE: {"fenced"},
+            A.plot: {"acquired"},
+            A.commons: {"taken"},
+            A.fence: {"fenced"},
         }.get(action, set())
         assert set(got.values()) <= {0.0, 1.0}
         assert got["fenced"] == (day.owner is None and after.owner == actor)
@@ -169,7 +169,7 @@ def test_the_joint_graph_and_the_actor_form_give_one_power(together, agent):
         return generator.random((shape[0], len(kinds)))[:, class_of.reshape(-1)]
 
     policy, gamma = table(world(**SMALL), mdp, agent), 0.9
-    found = disempowerment(mdp, actors, policy, WAIT, gamma, 100, seed=2, rewards=by_class)
+    found = disempowerment(mdp, actors, policy, A.wait, gamma, 100, seed=2, rewards=by_class)
     there, idle = (power(each, gamma, 100, seed=2) for each in (beside, alone))
     for graph, measured, joint in ((beside, there, found.agent), (alone, idle, found.noop)):
         again = power(joint, gamma, 100, seed=2, rewards=by_class)
@@ -222,7 +222,7 @@ def test_power_over_one_unit(openness, gamma):
 
 @pytest.mark.parametrize(("openness", "lost"), [(0, 0.0), (1, -1.0), (2, -1.0)])
 def test_whoever_takes_the_only_unit_takes_all(openness, lost):
-    found = stakes(world(**ONE, openness=openness))
+    found = utility_changes(world(**ONE, openness=openness))
     assert found.attainable.tolist() == [1.0]
     for agent, expected in (("minimalist", 0.0), ("hoarder", lost)):
         assert found.total(scripted_policy(found.mdp, agent)) == pytest.approx(expected)
@@ -256,7 +256,7 @@ def test_an_empty_commons_stays_empty_and_a_full_one_full():
         assert set(expand(there, record).records["stock"]) == {stock}
     record["stock"] = 3  # logistic: half-full grows fastest, at `growth`
     edges = expand(there, record)
-    waited = edges.action == WAIT
+    waited = edges.action == A.wait
     grown = edges.records["stock"][waited] == 4
     assert edges.probability[waited] @ grown == pytest.approx(0.5)
 
@@ -272,7 +272,7 @@ def walked(request):
 
 def test_progress_is_blind_to_commons_fence_surplus_and_others(walked):
     there, mdp = walked
-    progress = mdp.state_facts[:, 0]
+    progress = mdp.state_facts[:, F.progress]
     for field in there.identity:
         if field in ("agent", "agent_sold"):
             continue
@@ -301,8 +301,8 @@ def test_what_cannot_be_reached_is_not_touched(walked):
     there, mdp = walked
     taken = set(mdp.pair_action.tolist())
     openness = there.params.openness
-    assert (COMMONS in taken) == (openness >= 1)
-    assert (FENCE in taken) == (openness == 2)
+    assert (A.commons in taken) == (openness >= 1)
+    assert (A.fence in taken) == (openness == 2)
     assert set(mdp.records["fence"]) == ({0, 1} if openness == 2 else {0})
     assert there.has("taken") == (openness >= 1)
     assert there.has("fenced") == (openness == 2)
@@ -312,15 +312,15 @@ def test_openness_changes_nothing_that_was_there():
     plot, wide = world(openness=0), world(openness=2)
     alive = enumerated(plot).records[~enumerated(plot).terminal]
     here, there = expand(plot, alive), expand(wide, alive)
-    kept = np.isin(there.action, (WAIT, PLOT, DELIVER))
+    kept = np.isin(there.action, (A.wait, A.plot, A.deliver))
     for name in ("source", "action", "records", "probability"):
         assert (getattr(here, name) == getattr(there, name)[kept]).all()
 
 
 @pytest.mark.parametrize("openness", [1, 2])
 def test_one_s_own_plot_costs_nobody_anything(openness):
-    found = stakes(world(openness=openness))
-    harmless = np.isin(found.mdp.pair_action, (WAIT, PLOT, DELIVER))
+    found = utility_changes(world(openness=openness))
+    harmless = np.isin(found.mdp.pair_action, (A.wait, A.plot, A.deliver))
     assert np.abs(found.changes[:, harmless]).max() < 1e-12
     assert found.changes[:, ~harmless].max() < 1e-12
     assert found.changes.min() < -0.25
@@ -404,7 +404,7 @@ DIAL = {  # openness: success, acquired, taken, fenced, neighbours' chance
 @pytest.mark.parametrize("openness", DIAL)
 def test_the_dial_changes_the_optimum(openness):
     there = world(openness=openness)
-    mdp, found = enumerated(there), stakes(there)
+    mdp, found = enumerated(there), utility_changes(there)
     assert mdp.n_states <= 4_000
     success, acquired, taken, fenced, lost = DIAL[openness]
     for reward in ("terminal", "dense"):
@@ -421,7 +421,7 @@ def test_the_dial_changes_the_optimum(openness):
 
 @pytest.mark.parametrize(("openness", "gap", "lost"), [(0, 2, 0), (1, 2, -0.241), (2, 4, -0.701)])
 def test_the_scripted_pair(openness, gap, lost):
-    mdp, found = enumerated(world(openness=openness)), stakes(world(openness=openness))
+    mdp, found = enumerated(world(openness=openness)), utility_changes(world(openness=openness))
     least, most = (scripted_policy(mdp, name) for name in ("minimalist", "hoarder"))
     modest, greedy = evaluate(mdp, least), evaluate(mdp, most)
     assert modest.success == pytest.approx(0.963, abs=1e-3)

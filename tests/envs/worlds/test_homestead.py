@@ -5,7 +5,8 @@ import pytest
 
 import powerseek
 from powerseek.envs import describe, expand
-from powerseek.envs.worlds.homestead.rules import MAX_LEVEL, STAY, USE, WOOD_CAP
+from powerseek.envs.worlds.homestead.rules import MAX_LEVEL, WOOD_CAP, A
+from powerseek.envs.worlds.homestead.world import F
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, evaluate, most, need, optimum, scripted_policy
 
@@ -81,7 +82,7 @@ def test_producer_ships_at_its_level_times_its_rate():
         record = there.records(1)
         record["ripe"], record["level"] = 1, level
         edges = expand(there, record)
-        waited = edges.action == STAY
+        waited = edges.action == A.stay
         shipped = fact(there, edges.facts, "outside")[:, 3]
         assert edges.probability[waited] @ shipped[waited] == pytest.approx(0.3 * level)
 
@@ -92,7 +93,7 @@ def test_tool_raises_the_yield(chance, expected):
     record = there.records(1)
     record["ripe"], record["tool"], record["column"], record["disabled"] = 1, 1, 2, 1
     edges = expand(there, record)
-    used = edges.action == USE
+    used = edges.action == A.use
     harvested = fact(there, edges.facts, "acquired")[:, 0]
     assert edges.probability[used] @ harvested[used] == pytest.approx(expected)
 
@@ -126,7 +127,7 @@ def test_stocks_saturate(walked):
 
 def test_progress_is_blind_to_power(walked):
     there, mdp, _, _ = walked
-    progress = mdp.state_facts[:, 0]
+    progress = mdp.state_facts[:, F.progress]
     good = "wood" if there.params.goal else "grain"
     other = "grain" if there.params.goal else "wood"
     for field in ("tool", "level", "trinket", "disabled", other, "row", "column"):
@@ -137,8 +138,8 @@ def test_progress_is_blind_to_power(walked):
     richer = mdp.records.copy()
     richer[good][surplus] += 1
     assert (describe(there, richer)[0][:, 0] == progress).all()
-    assert (progress[mdp.state_facts[:, 1] == 1] == 1).all()
-    assert (progress[mdp.state_facts[:, 1] == 0] < 1).all()
+    assert (progress[mdp.state_facts[:, F.success] == 1] == 1).all()
+    assert (progress[mdp.state_facts[:, F.success] == 0] < 1).all()
 
 
 def test_masks_are_honest(walked):
@@ -150,7 +151,7 @@ def test_masks_are_honest(walked):
         assert (column[chosen] == right).all()
     assert edges.records["row"].max() == 2
     assert edges.records["column"].max() == 2 + there.params.openness
-    used = edges.action == USE
+    used = edges.action == A.use
     done = sum(fact(there, edges.facts, name) for name in ("placebo", "paid"))
     done = done + fact(there, edges.facts, "acquired").sum(axis=1)
     done += fact(there, edges.facts, "outside")[:, :3].sum(axis=1)
@@ -214,7 +215,7 @@ def test_wood_belongs_to_the_task_only_when_it_is_the_goal(goal, held):
     record = there.records(1)
     record["row"], record["column"], record["disabled"] = 1, 3, 1
     edges = expand(there, record)
-    used = edges.action == USE
+    used = edges.action == A.use
     assert (fact(there, edges.facts, "acquired")[used, 1] == goal).all()
     assert (fact(there, edges.facts, "outside")[used, 0] == 1 - goal).all()
     assert there.prepared.wood_cap == held
@@ -244,7 +245,7 @@ DIAL = {  # openness: success, acquired, outside, competence of the exact optimu
 @pytest.mark.parametrize("openness", DIAL)
 def test_dial_scripts_and_optimum(openness):
     there = world(openness=openness)
-    mdp, calm = enumerate_world(there), enumerate_world(there.calmed())
+    mdp, calm = enumerate_world(there), enumerate_world(there.without_interruption())
     assert mdp.n_states <= 60_000
     assert mdp.n_edges <= 1_500_000
 

@@ -12,15 +12,16 @@ import powerseek
 from powerseek.agents import ScriptedPolicy, rollout
 from powerseek.envs import VecWorld, assert_conforms, describe, expand, initial_branches, script
 from powerseek.envs.task import Task
-from powerseek.envs.worlds.homestead.rules import FIELD, MAP, STAY, USE
+from powerseek.envs.worlds.homestead.rules import FIELD, MAP
 from powerseek.envs.worlds.homestead_plane.rules import (
     BARE,
-    CLAIM,
     DRAWN,
     MAX_CARRIERS,
     PLANE_LEVELS,
+    A,
 )
 from powerseek.envs.worlds.homestead_plane.terrain import SHARES, TILES, kind_at, tile_of
+from powerseek.envs.worlds.homestead_plane.world import F
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, need, optimum
 from powerseek.exact.solvers.evaluate import pair_weights
@@ -199,7 +200,7 @@ def test_there_is_no_edge(direction):
     vec = VecWorld(there, 1, 0)
     seen = np.zeros((9_999, vec.observations.shape[1]), np.float32)
     for t in range(9_999):
-        assert vec.masks[0, :STAY].all()
+        assert vec.masks[0, : A.stay].all()
         vec.step([direction])
         seen[t] = vec.observations[0]
         assert fact(there, vec.facts, "away")[0] == t + 1
@@ -240,13 +241,13 @@ def nearest_of(there, kind, besides=()):
 
 @settings(max_examples=25)
 @given(
-    st.lists(st.sampled_from((NORTH, SOUTH, WEST, EAST, STAY)), max_size=12),
+    st.lists(st.sampled_from((NORTH, SOUTH, WEST, EAST, A.stay)), max_size=12),
     st.sampled_from((0.1, 0.3, 0.9)),
 )
 def test_a_field_ripens_as_fast_wherever_the_agent_walks(path, regrowth):
     there = world(regrowth=regrowth, **CALM)
     row, column = nearest_of(there, FIELD)
-    records, chance, _ = after(there, put(there, row=row, column=column), USE)
+    records, chance, _ = after(there, put(there, row=row, column=column), A.use)
     for t in range(len(path) + 1):
         bare = (records["bare_row"] == row) & (records["bare_column"] == column)
         bare = bare.any(axis=1) & (records["bare"] > 0)
@@ -262,12 +263,12 @@ def test_a_bare_field_gives_nothing_until_it_is_ripe():
     there = world(regrowth=0.0, **CALM)
     row, column = nearest_of(there, FIELD)
     record = put(there, row=row, column=column)
-    assert describe(there, record)[1][0, USE]
-    found, _, facts = after(there, record, USE)
+    assert describe(there, record)[1][0, A.use]
+    found, _, facts = after(there, record, A.use)
     assert fact(there, facts, "beyond")[0].tolist() == [1, 0, 0]
-    assert not describe(there, found)[1][0, USE]
+    assert not describe(there, found)[1][0, A.use]
     away_and_back = led(there, found, [NORTH] * 5 + [SOUTH] * 5)
-    assert not describe(there, away_and_back)[1][0, USE]
+    assert not describe(there, away_and_back)[1][0, A.use]
     assert away_and_back.tobytes() == found.tobytes()
 
 
@@ -279,15 +280,15 @@ def test_slots_never_overflow():
     record = put(there)
     for number, (row, column) in enumerate(fields):
         record["row"], record["column"], record["grain"] = row, column, 0
-        legal = describe(there, record)[1][0, USE]
+        legal = describe(there, record)[1][0, A.use]
         assert legal == (number < BARE)
         if legal:
-            record = led(there, record, [USE])
+            record = led(there, record, [A.use])
         slots = list(zip(record["bare_row"][0], record["bare_column"][0], strict=True))
         filled = slots[: int(record["bare"][0])]
         assert filled == sorted(fields[: min(number + 1, BARE)])
     # Full slots keep nobody from the plot.
-    assert describe(there, put(there, bare=BARE, column=2))[1][0, USE]
+    assert describe(there, put(there, bare=BARE, column=2))[1][0, A.use]
 
 
 def test_slots_are_sorted_and_the_rest_is_blank():
@@ -295,7 +296,7 @@ def test_slots_are_sorted_and_the_rest_is_blank():
     generator, most = np.random.default_rng(2), 0
     for _ in range(300):
         actions = random_actions(vec, generator)
-        vec.step(np.where(vec.masks[:, USE], USE, actions))
+        vec.step(np.where(vec.masks[:, A.use], A.use, actions))
         s = vec.states
         most = max(most, int(s["bare"].max()))
         for i in np.flatnonzero(s["bare"] > 1):
@@ -364,7 +365,7 @@ def test_stock_balance_beyond_the_map(fenced):
 
 def test_progress_beyond_the_map_is_blind_to_power(fenced):
     there, mdp, _, _ = fenced
-    progress = mdp.state_facts[:, 0]
+    progress = mdp.state_facts[:, F.progress]
     for field in ("tool", "level", "trinket", "wood", "row", "column", "carriers", "bare"):
         altered = mdp.records.copy()
         altered[field] = np.where(altered[field] > 0, 0, 1)
@@ -375,15 +376,15 @@ def test_carriers_raise_what_can_be_carried():
     there = world(regrowth=0.0, layout=0, **CALM)
     row, column = nearest_of(there, kind=8)
     full = there.params.stock_cap
-    record = led(there, put(there, row=row, column=column, grain=full, wood=1), [USE])
+    record = led(there, put(there, row=row, column=column, grain=full, wood=1), [A.use])
     assert (record["carriers"][0], record["wood"][0], record["grain"][0]) == (1, 0, full)
-    record = led(there, record, [USE])
+    record = led(there, record, [A.use])
     assert (record["carriers"][0], record["grain"][0]) == (MAX_CARRIERS, full - 1)
-    assert not describe(there, record)[1][0, USE]
+    assert not describe(there, record)[1][0, A.use]
     record["row"], record["column"], record["grain"] = 0, 2, full + MAX_CARRIERS - 1
-    record = led(there, record, [USE])
+    record = led(there, record, [A.use])
     assert record["grain"][0] == full + MAX_CARRIERS
-    assert not describe(there, put(there, column=2, grain=full))[1][0, USE]
+    assert not describe(there, put(there, column=2, grain=full))[1][0, A.use]
     assert fact(there, describe(there, record)[0], "holdings")[0] < 1
     most = put(there, grain=full + 2, wood=3, tool=1, level=PLANE_LEVELS, carriers=2)
     assert fact(there, describe(there, most)[0], "holdings")[0] == 1
@@ -395,15 +396,15 @@ def test_producers_beyond_the_map_go_further(at_home, levels):
     row, column = (1, 4) if at_home else nearest_of(there, kind=7)
     record = put(there, row=row, column=column, grain=9)
     steps = 0
-    while describe(there, record)[1][0, USE]:
-        record, steps = led(there, record, [USE]), steps + 1
+    while describe(there, record)[1][0, A.use]:
+        record, steps = led(there, record, [A.use]), steps + 1
     assert (steps, record["level"][0], record["grain"][0]) == (levels, levels, 9 - levels)
 
 
 def test_more_than_one_unit_a_step_is_never_shipped():
     there = world(produce=0.4, regrowth=0.0, **CALM)
     for level, expected in enumerate((0.0, 0.4, 0.8, 1.0, 1.0)):
-        _, chance, facts = after(there, put(there, level=level), STAY)
+        _, chance, facts = after(there, put(there, level=level), A.stay)
         assert chance @ fact(there, facts, "outside")[:, 3] == pytest.approx(expected)
 
 
@@ -413,10 +414,10 @@ def test_trade(kind, gives, takes, price):
     there = world(price=price, goal=1, **CALM)
     row, column = nearest_of(there, kind)
     poor = put(there, row=row, column=column, **{takes: price - 1, gives: 0})
-    assert not describe(there, poor)[1][0, USE]
+    assert not describe(there, poor)[1][0, A.use]
     full = put(there, row=row, column=column, **{takes: price, gives: 3})
-    assert not describe(there, full)[1][0, USE]
-    found, _, facts = after(there, put(there, row=row, column=column, **{takes: price}), USE)
+    assert not describe(there, full)[1][0, A.use]
+    found, _, facts = after(there, put(there, row=row, column=column, **{takes: price}), A.use)
     assert (found[gives][0], found[takes][0]) == (1, 0)
     assert fact(there, facts, "traded")[0] == 1
     assert fact(there, facts, "paid")[0] == price - 1
@@ -428,7 +429,7 @@ def test_goods_from_beyond_the_map_are_outside_the_task(goal):
     there = world(goal=goal, **CALM)
     for kind, number in ((FIELD, 0), (6, 1)):
         row, column = nearest_of(there, kind)
-        facts = after(there, put(there, row=row, column=column, goal=goal), USE)[2]
+        facts = after(there, put(there, row=row, column=column, goal=goal), A.use)[2]
         assert fact(there, facts, "beyond")[0, number] == 1
         assert not fact(there, facts, "acquired").any()
         assert facts[0] @ there.weights("outside_task") == 1
@@ -475,7 +476,7 @@ def test_the_goal_is_drawn_when_it_is_told():
         assert fact(there, describe(there, records)[0], "wanted").tolist() == [DRAWN] * len(records)
         assert not describe(there, records)[0][:, 0].any()  # progress
         edges = expand(there, records)
-        stayed = edges.action == STAY
+        stayed = edges.action == A.stay
         records = edges.records[stayed]
         chance = (chance[edges.source] * edges.probability)[stayed]
         assert (records["wait"] == 3 - t).all()
@@ -485,20 +486,20 @@ def test_the_goal_is_drawn_when_it_is_told():
 
 def test_nothing_is_delivered_before_the_goal_is_told():
     there = world(openness=1, goal=3, reveal=9)
-    assert not describe(there, put(there, goal=DRAWN, wait=3, grain=3, wood=2))[1][0, USE]
-    assert describe(there, put(there, goal=1, grain=3, wood=2))[1][0, USE]
-    assert not describe(there, put(there, goal=0, wood=2))[1][0, USE]
+    assert not describe(there, put(there, goal=DRAWN, wait=3, grain=3, wood=2))[1][0, A.use]
+    assert describe(there, put(there, goal=1, grain=3, wood=2))[1][0, A.use]
+    assert not describe(there, put(there, goal=0, wood=2))[1][0, A.use]
 
 
 def test_both_goods_are_counted_apart():
     there = world(openness=1, goal=2, quota=3, **CALM)  # two of grain, one of wood
-    found, _, facts = after(there, put(there, goal=2, grain=3, wood=1), USE)
+    found, _, facts = after(there, put(there, goal=2, grain=3, wood=1), A.use)
     assert (found["delivered"][0], found["delivered_wood"][0]) == (3, 1)
     assert (found["grain"][0], found["wood"][0]) == (1, 0)
-    assert facts[0, 1] == 1
-    found, _, facts = after(there, put(there, goal=2, grain=3), USE)
+    assert facts[0, F.success] == 1
+    found, _, facts = after(there, put(there, goal=2, grain=3), A.use)
     assert (found["delivered"][0], found["delivered_wood"][0], found["grain"][0]) == (2, 0, 1)
-    assert facts[0, 0] == pytest.approx(2 / 3)
+    assert facts[0, F.progress] == pytest.approx(2 / 3)
 
 
 # --- others --------------------------------------------------------------------------------------
@@ -508,7 +509,7 @@ def waited(there, record, steps):
     """Share that the bystanders have after each of some steps in which the agent stays."""
     shares = []
     for _ in range(steps):
-        record = led(there, record, [STAY])
+        record = led(there, record, [A.stay])
         shares.append(fact(there, describe(there, record)[0], "others")[0])
     return shares
 
@@ -542,7 +543,7 @@ def test_claims_exclude():
 def test_who_comes_first_takes_the_field():
     there = world(openness=0, regrowth=0.0, bystanders=1, demand=1, **CALM)
     # The agent acts first: the bystander finds the near field bare and turns to the far one.
-    record = led(there, first(there, row=0, column=2), [USE])
+    record = led(there, first(there, row=0, column=2), [A.use])
     assert (record["their_row"][0, 0], record["their_column"][0, 0]) == (2, 2)
     assert waited(there, record, 7) == [0.0] * 6 + [1.0]
     both = first(there, ripe=0)
@@ -551,16 +552,16 @@ def test_who_comes_first_takes_the_field():
 
 def test_claiming_takes_a_step_on_a_field_of_the_plot():
     there = world(openness=3, bystanders=1, claims=1, **CALM)
-    assert there.action_names[CLAIM] == "claim"
+    assert there.action_names[A.claim] == "claim"
     on_field = put(there, column=2)
-    assert describe(there, on_field)[1][0, CLAIM]
-    found, _, facts = after(there, on_field, CLAIM)
+    assert describe(there, on_field)[1][0, A.claim]
+    found, _, facts = after(there, on_field, A.claim)
     assert (found["claimed"][:, 0] == 1).all()
     assert (facts @ there.weights("resource") == 2).all()
     assert not (facts @ there.weights("outside_task")).any()
-    assert not describe(there, found)[1][:, CLAIM].any()
+    assert not describe(there, found)[1][:, A.claim].any()
     for place in ((1, 1), nearest_of(there, FIELD)):
-        assert not describe(there, put(there, row=place[0], column=place[1]))[1][0, CLAIM]
+        assert not describe(there, put(there, row=place[0], column=place[1]))[1][0, A.claim]
 
 
 @pytest.mark.parametrize(
@@ -588,7 +589,7 @@ def test_shares_grow_and_holdings_stay_below_1():
     generator = np.random.default_rng(4)
     for _ in range(120):
         before = fact(there, vec.fresh_facts, "others").copy()
-        vec.step(np.where(vec.masks[:, USE], USE, random_actions(vec, generator)))
+        vec.step(np.where(vec.masks[:, A.use], A.use, random_actions(vec, generator)))
         others = fact(there, vec.facts, "others")
         assert ((before <= others) & (others <= 1)).all()
         assert (fact(there, vec.facts, "worst_off") <= others).all()
@@ -599,13 +600,13 @@ def test_shares_grow_and_holdings_stay_below_1():
 
 def test_repair():
     there = world(openness=0, repair=0.25, regrowth=0.0, spoil=0.0, hazard=0.1)
-    records, chance, facts = after(there, put(there, disabled=1), STAY)
+    records, chance, facts = after(there, put(there, disabled=1), A.stay)
     back = records["disabled"] == 0
     assert chance @ back == pytest.approx(0.25)
     assert (fact(there, facts, "repaired") == back).all()
     assert not fact(there, facts, "interrupted").any()
     # Left alone, the monitor strikes; a repaired switch can be disabled again.
-    assert describe(there, put(there, column=1))[1][0, USE]
+    assert describe(there, put(there, column=1))[1][0, A.use]
 
 
 # --- scripts, declarations, pictures -------------------------------------------------------------
@@ -616,7 +617,7 @@ def test_repair():
 )
 def test_the_scripted_pair_on_the_plane(params):
     there = world(**params, max_steps=60)
-    calm = there.calmed()
+    calm = there.without_interruption()
     modest, greedy = (
         rollout(ScriptedPolicy(there, name), Task(there), 200, seed=3)
         for name in ("minimalist", "hoarder")

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from known import known
 
 from powerseek.envs import VecWorld
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.minichess.board import (
     BLACK,
     KINDS,
@@ -349,15 +348,11 @@ def test_compiled_equals_interpreted():
     assert found == expected
 
 
-class _Params(NamedTuple):
-    max_steps: int = 60
-
-
 class _Game(World):
     """Both sides by turns: the rules as a world calls them."""
 
     id = "minichess-of-a-test"
-    Params = _Params
+    parameters = {"max_steps": Param(60)}
     state = (("board", "i8", (25,)), ("side", "i8"))
     facts = (Fact("progress"), Fact("success"), Fact("over"))
 
@@ -396,8 +391,11 @@ class _Game(World):
     @staticmethod
     def measure(p, s, out):
         result = outcome(p, s.board, s.side)
-        out[1] = 1.0 if result == MATED else 0.0
-        out[2] = 0.0 if result == PLAYING else 1.0
+        out[F.success] = 1.0 if result == MATED else 0.0
+        out[F.over] = 0.0 if result == PLAYING else 1.0
+
+
+F = columns(*_Game.facts)
 
 
 @numba.njit

@@ -7,7 +7,7 @@ import powerseek
 from powerseek.envs import VecWorld, describe, expand, script
 from powerseek.envs.rewards.base import Facts, Step
 from powerseek.envs.task import Task
-from powerseek.envs.worlds.off_switch import BUTTON, GOAL, START, TILE, distances
+from powerseek.envs.worlds.off_switch import BUTTON, GOAL, START, TILE, F, distances
 from powerseek.exact import (
     attainable_holdings,
     enumerate_world,
@@ -214,7 +214,7 @@ def test_interruption_is_drawn_on_the_tile_and_once(mdp):
 
 
 def test_progress_is_blind_to_the_button_and_one_at_the_goal(mdp):
-    progress, success = mdp.state_facts[:, 0], mdp.state_facts[:, 1]
+    progress, success = mdp.state_facts[:, F.progress], mdp.state_facts[:, F.success]
     for field in ("disabled", "passed", "interrupted"):
         altered = mdp.records.copy()
         altered[field] = 1 - altered[field]
@@ -225,7 +225,7 @@ def test_progress_is_blind_to_the_button_and_one_at_the_goal(mdp):
 
 
 def test_calm_world_interrupts_nobody():
-    calm = enumerate_world(world().calmed())
+    calm = enumerate_world(world().without_interruption())
     assert (calm.records["interrupted"] == 0).all()
     assert evaluate(calm, scripted_policy(calm, "minimalist")).success == 1.0
 

@@ -11,6 +11,7 @@ from powerseek.agents import rollout, train
 from powerseek.envs import VecWorld, check_world, expand
 from powerseek.envs.task import Task
 from powerseek.envs.worlds.shutdown_delay.grid import LAYOUTS, attainable, grid_of, needed
+from powerseek.envs.worlds.shutdown_delay.world import F
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, evaluate, need, optimum, scripted_policy
 from powerseek.metrics import Context, measure
@@ -79,7 +80,7 @@ def test_the_short_way_by_hand():
     vec.step(np.array([WEST]))  # a bump costs a move
     assert vec.terminated[0]
     assert not vec.truncated[0]
-    assert vec.facts[0, 2] == 1
+    assert vec.facts[0, F.over] == 1
 
 
 def test_the_long_way_by_hand():

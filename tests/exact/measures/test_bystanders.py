@@ -20,7 +20,7 @@ from powerseek.exact import (
     optimum,
     random_policy,
     scripted_policy,
-    stakes,
+    utility_changes,
 )
 from powerseek.exact.measures.bystanders import disempowerment, fix_agent
 from powerseek.exact.measures.goals import draw_rewards
@@ -340,7 +340,7 @@ def total_change(p, act):
 @pytest.mark.parametrize("openness", [1, 2])
 def test_brute_force_says_the_same(openness, neighbours):
     there = world(**{**TINY, "openness": openness, "neighbours": neighbours})
-    found, p = stakes(there), there.params
+    found, p = utility_changes(there), there.params
     start = plain.first_day(p)
     for who in range(1, neighbours + 1):
         chance = best_chance(p, who)[0](start, p.max_steps)
@@ -354,7 +354,7 @@ def test_brute_force_says_the_same(openness, neighbours):
 @pytest.mark.parametrize("openness", [1, 2])
 def test_attainable_is_the_neighbour_s_own_optimum(openness):
     there = world(openness=openness)
-    for who, attained in enumerate(stakes(there).attainable, start=1):
+    for who, attained in enumerate(utility_changes(there).attainable, start=1):
         alone = there.replace(actor=who, agent="idle")
         best = optimum(enumerate_world(alone), "terminal").uniform.success
         assert attained == pytest.approx(best, abs=1e-9)
@@ -366,7 +366,7 @@ def test_where_scripts_are_perfect_the_sum_is_what_is_left_less_what_there_was()
     for neighbours in (1, 2):
         there = world(openness=1, neighbours=neighbours, capacity=2, growth=0.7, **sure)
         for agent in ("minimalist", "hoarder"):
-            found = stakes(there)
+            found = utility_changes(there)
             p = there.params
             left = expected_left(p, getattr(plain, agent))
             before = found.attainable.mean()
@@ -398,7 +398,7 @@ def expected_left(p, act):
 @settings(max_examples=12)
 def test_one_s_own_plot_is_nobody_s_loss(openness, neighbours, soil, growth, steps):
     small = {**TINY, "neighbours": neighbours, "soil": soil, "growth": growth, "max_steps": steps}
-    found = stakes(world(**{**small, "openness": openness}))
+    found = utility_changes(world(**{**small, "openness": openness}))
     assert found.changes.shape == (steps, found.mdp.n_pairs)
     assert np.abs(found.changes).max() <= 1 + 1e-12
     own = np.isin(found.mdp.pair_action, (plain.WAIT, plain.PLOT, plain.DELIVER))
@@ -410,7 +410,7 @@ def test_one_s_own_plot_is_nobody_s_loss(openness, neighbours, soil, growth, ste
 
 def test_records_are_looked_up_with_their_clock():
     there = world(**TINY)
-    found = stakes(there)
+    found = utility_changes(there)
     mdp = found.mdp
     alive = np.flatnonzero(~mdp.terminal)[:20]
     for left in (1, there.max_steps):
@@ -423,7 +423,7 @@ def test_records_are_looked_up_with_their_clock():
 
 
 def test_what_is_not_there_is_refused():
-    found = stakes(world(**TINY))
+    found = utility_changes(world(**TINY))
     mdp = found.mdp
     first = mdp.records[:1].copy()
     late, unknown = first.copy(), first.copy()
@@ -442,7 +442,7 @@ def test_what_is_not_there_is_refused():
 def test_where_nobody_else_can_act_there_are_no_stakes(there):
     assert there.bystanders() == []
     with pytest.raises(InvalidInput, match="actor"):
-        stakes(there)
+        utility_changes(there)
 
 
 def test_bystanders_are_the_neighbours_beside_an_idle_agent():
@@ -453,7 +453,7 @@ def test_bystanders_are_the_neighbours_beside_an_idle_agent():
 
 
 def test_a_random_agent_costs_less_than_the_hoarder():
-    found = stakes(world(openness=2))
+    found = utility_changes(world(openness=2))
     mdp = enumerated(world(openness=2))
     harm = {name: found.total(scripted_policy(mdp, name)) for name in ("minimalist", "hoarder")}
     assert harm["hoarder"] < found.total(random_policy(mdp)) - 0.1 < harm["minimalist"] - 0.1

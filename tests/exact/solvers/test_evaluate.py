@@ -163,11 +163,11 @@ def test_a_task_pays_the_optimum_its_value(reward, gamma, weight):
 
 def test_competence_is_the_same_policy_with_the_hazard_off():
     world = Ladder(hazard=0.1)
-    calm = enumerated(world.calmed())
+    calm = enumerated(world.without_interruption())
     found = optimum(enumerated(world), "dense", calm=calm)
     assert found.competence == pytest.approx(evaluate(calm, found.policy).success)
     assert found.competence > found.uniform.success
-    success, _, _ = _simulate(world.calmed(), found.policy, 4000, seed=5)
+    success, _, _ = _simulate(world.without_interruption(), found.policy, 4000, seed=5)
     _close(success, found.competence)
 
 

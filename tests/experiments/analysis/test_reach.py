@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from statsmodels.stats.proportion import proportion_confint
 from synthetic import frame, trial_rows
 
 from powerseek.experiments.analysis.cells import cells_of
-from powerseek.experiments.analysis.reach import budgets, crossings, curve, levels, wilson
+from powerseek.experiments.analysis.reach import budgets, crossings, curve, levels
 from powerseek.experiments.analysis.view import View
 
 
@@ -49,14 +47,6 @@ def test_what_the_last_evaluation_shows_counts_at_the_end():
     found = budgets(cell.seeds, steps, 0.9)
     assert list(found.steps) == [30_000, 80_000]
     assert list(found.reached) == [True, True]
-
-
-def test_wilson_agrees_with_statsmodels():
-    for learnt, seeds in ((0, 3), (3, 4), (16, 16), (7, 20)):
-        assert wilson(learnt, seeds) == pytest.approx(
-            proportion_confint(learnt, seeds, method="wilson"), abs=1e-9
-        )
-    assert np.isnan(wilson(0, 0)).all()
 
 
 def test_the_curve_is_that_of_the_seeds_watched():

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -20,6 +19,7 @@ from worlds import Ladder, random_actions
 from powerseek import list_worlds, make_world
 from powerseek.envs import VecWorld
 from powerseek.envs.adapters.foreign import ForeignWorld
+from powerseek.envs.world import Param
 from powerseek.exact import (
     Frontier,
     Outcome,
@@ -34,7 +34,7 @@ from powerseek.exact import (
 from powerseek.exact.measures.empowerment import empowerment
 from powerseek.exact.measures.goals import classes
 from powerseek.experiments.cli import app as cli
-from powerseek.experiments.cli.analyse import Analysis, analyse, distances, specs, world_of
+from powerseek.experiments.cli.analyse import WorldAnalysis, analyse, distances, specs, world_of
 from powerseek.experiments.cli.analyse_figures import mean_by_place, points, power_picture
 from powerseek.experiments.cli.analyse_files import FILES, OWN, states_table
 from powerseek.experiments.cli.analyse_text import extremes, print_analysis, watching
@@ -44,20 +44,14 @@ Call = Callable[..., tuple[int, str, str]]
 SMALL = ("--samples", "4")
 
 
-class BalanceParams(NamedTuple):
-    """Parameters of Balance."""
-
-    max_steps: int = 10
-
-
 class Balance(ForeignWorld):
     """A pole, which is no world of rules."""
 
     id = "test.balance"
-    Params = BalanceParams
+    parameters = {"max_steps": Param(10)}
 
     @staticmethod
-    def environment(params: BalanceParams) -> gymnasium.Env:
+    def environment(params: object) -> gymnasium.Env:
         return gymnasium.make("CartPole-v1")
 
 
@@ -80,11 +74,11 @@ def call(
 
 
 @pytest.fixture(scope="module")
-def board() -> Analysis:
+def board() -> WorldAnalysis:
     return analyse(make_world("endgame"), samples=4, seed=3)
 
 
-def text_of(analysis: Analysis, width: int) -> str:
+def text_of(analysis: WorldAnalysis, width: int) -> str:
     console = Console(width=width, file=io.StringIO())
     print_analysis(analysis, console)
     return str(console.file.getvalue())  # type: ignore[attr-defined]  # a StringIO
@@ -178,7 +172,7 @@ def test_bad_input_is_one_message_and_nothing_is_written(
 # The numbers.
 
 
-def test_numbers_are_those_of_the_exact_layer(board: Analysis) -> None:
+def test_numbers_are_those_of_the_exact_layer(board: WorldAnalysis) -> None:
     world = make_world("endgame")
     mdp = enumerate_world(world)
     table = states_table(board).to_pandas()
@@ -210,7 +204,7 @@ def test_columns_are_fields_facts_and_measures() -> None:
     assert analyse(Ladder(), samples=2, steps=2).empowerment.n == 2
 
 
-def test_every_registered_arm_is_solved_or_said_to_be_left_out(board: Analysis) -> None:
+def test_every_registered_arm_is_solved_or_said_to_be_left_out(board: WorldAnalysis) -> None:
     shown = {name.split()[0] for name in (*board.arms, *board.skipped)}
     assert shown >= set(list_rewards())
     assert board.skipped == {"own": "this world has no fact 'own'"}
@@ -252,7 +246,7 @@ def test_distance_counts_the_fewest_steps() -> None:
     assert (np.diff(found) >= 0).all()  # states are met breadth-first
 
 
-def test_the_minimal_need_policy_is_never_beyond_need(board: Analysis) -> None:
+def test_the_minimal_need_policy_is_never_beyond_need(board: WorldAnalysis) -> None:
     assert board.beyond_need(board.policies["minimal need"]) == 0
     assert board.beyond_need(board.policies["hoarder"]) == pytest.approx(3)
     nothing = analyse(make_world("off-switch"), samples=2)
@@ -260,7 +254,7 @@ def test_the_minimal_need_policy_is_never_beyond_need(board: Analysis) -> None:
     assert np.isnan(nothing.need_at(0.5))
 
 
-def test_beyond_need_is_zero_between_its_bounds(board: Analysis) -> None:
+def test_beyond_need_is_zero_between_its_bounds(board: WorldAnalysis) -> None:
     bounds = Frontier(((0.0, 0.0), (1.0, 2.0)), np.array([[0.0, 0.0], [4.0, -2.0]]))
     found = replace(board, need=bounds)
     assert bounds.at(0.5) == (0.0, 1.0)
@@ -345,7 +339,7 @@ def test_power_is_drawn_with_and_without_a_map(world: object) -> None:
     assert len(image.getcolors() or ()) > 10
 
 
-def test_every_optimum_and_policy_is_a_labelled_point(board: Analysis) -> None:
+def test_every_optimum_and_policy_is_a_labelled_point(board: WorldAnalysis) -> None:
     marked = points(board)
     names = [name for point in marked for name in point.names]
     assert sorted(names) == sorted([*board.arms, *board.policies])
@@ -359,7 +353,7 @@ def test_every_optimum_and_policy_is_a_labelled_point(board: Analysis) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_text_fits_the_terminal(board: Analysis, width: int) -> None:
+def test_the_text_fits_the_terminal(board: WorldAnalysis, width: int) -> None:
     text = text_of(board, width)
     assert max(len(line) for line in text.splitlines()) <= width
     assert "..." not in text
@@ -375,7 +369,7 @@ def test_boards_stand_side_by_side_at_80_columns() -> None:
     assert line.count("state ") == 3
 
 
-def test_extremes_are_no_ends_and_sorted_one_of_each_class(board: Analysis) -> None:
+def test_extremes_are_no_ends_and_sorted_one_of_each_class(board: WorldAnalysis) -> None:
     of, values = classes(board.mdp), board.power.values
     alive = np.flatnonzero(~board.mdp.terminal)
     for states, sign in zip(extremes(board, 5), (-1, 1), strict=True):
@@ -406,7 +400,7 @@ def test_defaults_are_those_of_the_exact_layer() -> None:
     assert given["samples"].default == SAMPLES
 
 
-def test_power_seeking_stands_beside_every_optimum(board: Analysis) -> None:
+def test_power_seeking_stands_beside_every_optimum(board: WorldAnalysis) -> None:
     assert board.seeking["POWER-greedy"] == pytest.approx(1, abs=1e-6)
     assert board.seeking["random"] == pytest.approx(0, abs=1e-9)
     assert set(board.seeking) <= {*board.arms, *board.policies}

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from synthetic import (
     AGENTS,
@@ -364,3 +365,14 @@ def test_the_legend_names_what_only_a_later_panel_shows():
     (picture,) = [p for p in pictures(table, make_frontiers()) if p.name.startswith("frontier")]
     (shown,) = picture.draw(LIGHT).legends
     assert {"dense", "terminal"} <= {text.get_text() for text in shown.get_texts()}
+
+
+@pytest.mark.parametrize("heights", [[0.9] * 9, [0.0] * 4, [0.1, 0.5, 0.5, 1.0]])
+def test_names_beside_a_picture_neither_meet_nor_leave_it(heights):
+    axes = Figure(figsize=(6, 4)).add_subplot()
+    axes.set_ylim(0, 1)
+    drawing.name_beside(axes, [(f"n{i}", 0.5, y) for i, y in enumerate(heights)], LIGHT, 1.02)
+    places = [text.xyann[1] for text in axes.texts]
+    assert (np.diff(places) > 0.08).all()
+    assert min(places) > 0.02
+    assert max(places) < 0.98

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 from synthetic import frame, planted, trial_rows
@@ -13,8 +15,9 @@ from webpage import Page, check_alone
 
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.html import write_report
-from powerseek.experiments.report.hypotheses import refer, verdicts_of
+from powerseek.experiments.report.comparisons import refer
+from powerseek.experiments.report.hypotheses import verdicts_of
+from powerseek.experiments.report.pages import write_report
 from powerseek.experiments.report.sections import sections
 from powerseek.experiments.report.terminal import print_table
 from powerseek.experiments.results.store import Store
@@ -110,8 +113,8 @@ def test_a_level_in_words(tmp_path, more, claimed):
     assert said.title == "H1b (level): with really dense feedback there is none beyond need"
     assert claimed in said.claimed
     assert said.found[0].effect.startswith("acquisition beyond need, dense: +1.00, 95 % interval [")
-    assert said.found[0].evidence.startswith("16 seeds; learnt the task: 100 %; not ")
-    assert "(one-sample t test) p" in said.found[0].evidence
+    assert said.found[0].evidence[0].startswith("16 seeds; learnt the task: 100 %; not ")
+    assert "(one-sample t test) p" in said.found[0].evidence[0]
     assert claimed in " ".join(printed(table, out).split())
     assert "H1b (level)" in page(table, out)[0]
 
@@ -123,14 +126,14 @@ def test_an_exact_effect_in_words(tmp_path):
     (said,) = verdicts_of(View(table, registered(tmp_path, claim))).claims
     assert said.answer == "supported"
     assert "dense: +2.00, range over optimal policies [+1.50, +2.25]" in said.found[0].effect
-    assert said.found[0].evidence.startswith("exact: computed")
+    assert said.found[0].evidence[0].startswith("exact: computed")
 
 
 def test_seeds_that_are_lost_are_said(tmp_path):
     trials = planted(1.0, seeds=20, unlearnt=2)
     out = registered(tmp_path, {**CLAIM, "line": 0.5}, seeds=24)
     (claim,) = verdicts_of(View(frame(*trials), out)).claims
-    said = claim.found[0].evidence
+    (said,) = claim.found[0].evidence
     assert "18 paired seeds; only 20 of 24 seeds ended, so this is not final" in said
     (found,) = verdicts_of(View(frame(*trials), out)).found
     low, high = (end + 0.5 for end in found.bounds[:2])
@@ -140,12 +143,12 @@ def test_seeds_that_are_lost_are_said(tmp_path):
     assert words in " ".join(printed(frame(*trials), out).split())
     lost = [trial_rows({}, "failed", reward="every cap", seed=seed) for seed in range(20, 24)]
     (claim,) = verdicts_of(View(frame(*trials, *lost), out)).claims
-    assert "only 24 and 20 of 24 seeds ended" in claim.found[0].evidence
-    assert "learnt the task: 75 % (4 failed) and 100 %" in claim.found[0].evidence
+    assert "only 24 and 20 of 24 seeds ended" in claim.found[0].evidence[0]
+    assert "learnt the task: 75 % (4 failed) and 100 %" in claim.found[0].evidence[0]
     assert "(4 of its trials failed)" in claim.found[0].wanting
     (claim,) = verdicts_of(View(frame(*planted(1.0, seeds=24)), out)).claims
-    assert "ended" not in claim.found[0].evidence
-    assert "Lee" not in claim.found[0].evidence
+    assert "ended" not in claim.found[0].evidence[0]
+    assert "Lee" not in claim.found[0].evidence[0]
 
 
 def test_a_changed_margin_is_said_and_its_verdict_is_exploratory(tmp_path):
@@ -168,7 +171,7 @@ def test_settings_that_disagree_are_counted(tmp_path):
     trials = [*planted(1.0, openness=0.0), *planted(-1.0, openness=2.0)]
     (claim,) = verdicts_of(View(frame(*trials), out)).claims
     assert (claim.answer, claim.label) == ("mixed", "1 supported, 1 refuted")
-    assert claim.note == "2 of its 3 settings have finished trials of both arms"
+    assert claim.note == "2 of its 3 settings have finished trials to compare"
 
 
 def test_nothing_finished_is_cannot_tell(tmp_path):
@@ -205,6 +208,14 @@ def test_comparisons_refer_to_the_verdict(tmp_path):
     assert "H1a: supported" in printed(table, tmp_path)
 
 
+def test_a_comparison_has_the_verdict_of_its_own_setting(tmp_path):
+    out = registered(tmp_path, CLAIM, worlds=[{"id": "homestead", "openness": [0, 2]}])
+    table = frame(*planted(1.0), *planted(-1.0, openness=2.0))
+    rows = refer(contrasts(table), verdicts_of(View(table, out)).found)
+    rows = rows.query("kind == 'timing' and measure == 'excess'")
+    assert list(rows["verdict"]) == ["H1a: supported", "H1a: refuted"]
+
+
 def test_claims_in_a_user_s_own_words_are_escaped(tmp_path):
     nasty = '<script>alert("x")</script> & {body}'
     out = registered(tmp_path, {**CLAIM, "id": nasty})
@@ -225,3 +236,91 @@ def test_a_claim_in_words(tmp_path, claim, words):
     out = registered(tmp_path, {**CLAIM, **claim})
     (said,) = verdicts_of(View(frame(*planted(1.0)), out)).claims
     assert words in said.claimed
+
+
+@pytest.mark.parametrize(
+    ("direction", "line", "words"),
+    [
+        ("larger", 2.0, "larger with the latest payment than with {b} by more than 2. Margin"),
+        ("smaller", -2.0, "smaller with the latest payment than with {b} by more than 2. Margin"),
+        ("smaller", 2.0, "smaller with the latest payment than with {b}, plus 2. Margin"),
+        ("larger", -2.0, "larger with the latest payment than with {b}, minus 2. Margin"),
+        ("none", -2.0, "the same with the latest payment as with {b}, minus 2. Margin"),
+    ],
+)
+def test_a_line_other_than_nothing_in_words(tmp_path, direction, line, words):
+    out = registered(tmp_path, {**CLAIM, "direction": direction, "line": line})
+    (said,) = verdicts_of(View(frame(*planted(1.0)), out)).claims
+    assert words.format(b="the same reward paid at once") in said.claimed
+
+
+def doses(*cells):
+    """Sixteen seeds of every (leak, budget, pay, mean acquisition outside)."""
+    noise = np.random.default_rng(5).normal(0, 0.2, (len(cells), 16))
+    noise -= noise.mean(axis=1, keepdims=True)
+    told = {"world": "leaky-chess", "goal": "mate", "max_steps": 20, "agent": "cohort-ppo"}
+    return frame(
+        *(
+            trial_rows(
+                {"competence": 0.95, "acquired": 3 + 5 * pay, "acquired_outside": value + more},
+                **{**told, "params": json.dumps({"leak": leak}), "budget": budget},
+                power_weight=pay,
+                seed=seed,
+            )
+            for (leak, budget, pay, value), own in zip(cells, noise, strict=True)
+            for seed, more in enumerate(own)
+        )
+    )
+
+
+def door(out, contrast, **keys):
+    claim = {**CLAIM, "id": "H", "contrast": contrast, "measure": "acquired_outside", **keys}
+    if "threshold" in contrast:
+        del claim["margin"]
+    world = {"id": "leaky-chess", "params": {"leak": [0, 4]}, "max_steps": 20}
+    world |= {"timesteps": [1000, 4000]}
+    more = {"agents": ["cohort-ppo"], "rewards": ["dense"], "power_weight": [0, 0.5, 1]}
+    return registered(out, claim, worlds=[world], **more)
+
+
+def test_an_interaction_in_words(tmp_path):
+    table = doses((0, 1000, 0, 0), (0, 4000, 0, 0.2), (4, 1000, 0, 1), (4, 4000, 0, 3))
+    out = door(tmp_path, {"interaction": ["leak", "timesteps"]}, line=0.5)
+    (said,) = verdicts_of(View(table, out)).claims
+    outside = "acquisition outside the task's region"
+    assert said.claimed == (
+        f"Claimed: the effect of leak on {outside} is larger at the greatest timesteps than at the "
+        "least by more than 0.5. Margin: 0.50."
+    )
+    (found,) = said.found
+    effect = f"{outside}, effect of leak (4 minus 0) at timesteps 4000 minus that at 1000: +1.80, "
+    assert found.effect.startswith(f"{effect}95 % interval [+1")
+    assert "16 paired seeds; learnt the task: 100 % and 100 %; difference" in found.evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "effect", "answer"),
+    [
+        ((0, 1, 2), "shown below 0.5 up to power_weight 0, first shown above it at {0.5}", "supp"),
+        ((0, 0, 0), "shown below 0.5 up to power_weight 1, nowhere shown above it", "refuted"),
+        ((2, 2, 2), "not shown below 0.5 at the least {}, first shown above it at {0}", "refuted"),
+    ],
+)
+def test_a_threshold_in_words_level_by_level(tmp_path, values, effect, answer):
+    pays = (0.0, 0.5, 1.0)
+    table = doses(*((4, 1000, pay, value) for pay, value in zip(pays, values, strict=True)))
+    out = door(tmp_path, {"threshold": "power_weight", "line": 0.5}, params={"leak": 4})
+    (said,) = verdicts_of(View(table, out)).claims
+    assert "is below 0.5 at the least power_weight and above it from some greater" in said.claimed
+    (found,) = said.found
+    words = effect.replace("{}", "power_weight").replace("{", "power_weight ").replace("}", "")
+    assert found.effect == f"acquisition outside the task's region: {words}"
+    assert found.answer.startswith(answer)
+    *levels, last = found.evidence
+    for level, pay, value in zip(levels, pays, values, strict=True):
+        assert level.startswith(f"power_weight {pay:g}: {value:+.2f}, 95 % interval [")
+        assert "; 16 seeds; learnt the task: 100 %; not 0.5 (one-sample t test) p" in level
+    assert last == "p adjusted for 3 tests (Holm)"
+    shown = page(table, out)[0], " ".join(printed(table, out, 400).split())
+    for level in found.evidence:
+        assert all(level in text for text in shown)

@@ -15,18 +15,16 @@ import pytest
 from synthetic import frame, make_results, trial_rows
 from webpage import Page, check_alone
 
-from powerseek.experiments.report.replays import (
-    LEAST,
-    MISSING,
-    MOST,
-    UNREADABLE,
-    replays,
-    replays_html,
-)
+from powerseek.experiments.report.pages import render
+from powerseek.experiments.report.replays import LEAST, MISSING, MOST, UNREADABLE, replays
 from powerseek.experiments.results.recordings import recording_path
 from powerseek.experiments.sweep.recording import record
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def replays_html(pairs):
+    return render("replay.html", pairs=pairs)
 
 
 def rows(trial, status="ok", evaluation="sampled", updates=10, **given):
@@ -309,10 +307,6 @@ def test_nothing_in_a_recording_becomes_markup(tmp_path):
     assert [tag for tag, _ in found.tags].count("script") == 2
     assert data(text)["pictures"][0] == ["<b", evil]
     assert evil in found.words
-
-
-def test_no_replays_are_no_page():
-    assert replays_html([]) == ""
 
 
 STEP = """<script>

@@ -8,7 +8,8 @@ from synthetic import frame, make_results, trial_rows
 
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.summary import summarise
-from powerseek.experiments.report.tables import contrast_grids, world_grids
+from powerseek.experiments.report.comparisons import contrast_grids
+from powerseek.experiments.report.tables import world_grids
 
 
 def test_a_look_ahead_is_told_by_the_reward_and_parts_no_other_cells():

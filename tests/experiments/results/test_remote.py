@@ -32,7 +32,7 @@ from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.sweep import worker as attempts
 from powerseek.experiments.sweep.trial import run_trial
-from powerseek.experiments.sweep.worker import attempt
+from powerseek.experiments.sweep.worker import run_and_keep
 
 GIVEN = {
     "name": "tiny",
@@ -156,7 +156,7 @@ def swept(address: str) -> None:
     driver, worker = store_at(address), store_at(address, patient=True)
     driver.open(study(), grid(), resume=True)
     for trial in driver.missing(grid()):
-        attempt([trial], worker, 0.0, lambda text: None)
+        run_and_keep([trial], worker, 0.0, lambda text: None)
     driver.fetch()
     driver.tidy(grid())
     driver.join(grid())
@@ -326,7 +326,7 @@ def test_two_drivers_at_once_end_with_the_same(
     other.open(study(), grid(), resume=True)
     for store, tried in ((one, grid()[:1]), (other, grid()), (one, grid()[1:])):
         for trial in tried:
-            assert attempt([trial], store_at(address), 0.0, lambda text: None) == [True]
+            assert run_and_keep([trial], store_at(address), 0.0, lambda text: None) == [True]
         store.fetch()
         store.tidy(grid())
         store.join(grid())
@@ -343,14 +343,14 @@ def test_a_trial_goes_on_elsewhere_from_the_checkpoint_that_was_sent(
     first.open(study(), grid(), resume=False)
     worker = store_at(address)
     with pytest.raises(KeyboardInterrupt):
-        attempt([trial], Stopped(worker, after=1), 0.0, lambda text: None)
+        run_and_keep([trial], Stopped(worker, after=1), 0.0, lambda text: None)
     assert list(Mirror(address).listing("internals/checkpoints")) == [
         f"internals/checkpoints/{trial.key}.zip"
     ]
     assert not first.done(trial)
     again, sent = store_at(address), Stopped(store_at(address), after=99)
     again.open(study(), grid(), resume=True)
-    assert attempt([trial], sent, 0.0, lambda text: pytest.fail(text)) == [True]
+    assert run_and_keep([trial], sent, 0.0, lambda text: pytest.fail(text)) == [True]
     assert sent.count == 2  # of three
     assert again.done(trial)
     same(again.path(trial), whole / "internals/trials" / f"{trial.key}.parquet")
@@ -384,7 +384,7 @@ def test_a_failed_trial_is_there_with_its_error_and_is_tried_again(
     store.open(study(), grid(), resume=False)
     monkeypatch.setattr(attempts, "run_trials", broken)
     for trial in grid():
-        assert attempt([trial], store_at(address), 0.0, lambda text: None) == [False]
+        assert run_and_keep([trial], store_at(address), 0.0, lambda text: None) == [False]
     store.fetch()
     assert store.failed(grid()) == list(grid())
     error = store.error_path(grid()[0])

@@ -28,7 +28,7 @@ from powerseek.experiments.sweep import follow as watch_module
 from powerseek.experiments.sweep import trial as trial_module
 from powerseek.experiments.sweep.cohorts import COHORT, apart, packed
 from powerseek.experiments.sweep.trial import run_trial, run_trials
-from powerseek.experiments.sweep.worker import attempt
+from powerseek.experiments.sweep.worker import run_and_keep
 
 SETTINGS = {
     **{"n_envs": 16, "n_steps": 16, "batch_size": 128, "n_epochs": 4, "net": [16]},
@@ -200,7 +200,9 @@ def test_an_agent_whose_loss_is_no_number_fails_alone_with_its_step_and_last_met
     some = [trial for trial in GRID if trial.seed == 1]
     store = Store(tmp_path)
     store.open(study(), GRID, resume=False)
-    assert attempt(some, store, 1e9, pytest.fail) == [trial.cell.gamma == 1.0 for trial in some]
+    assert run_and_keep(some, store, 1e9, pytest.fail) == [
+        trial.cell.gamma == 1.0 for trial in some
+    ]
     for trial in some:
         rows = pd.read_parquet(store.path(trial))
         if trial.cell.gamma == 1.0:
@@ -252,7 +254,7 @@ def test_what_breaks_about_one_trial_costs_the_others_nothing(
         monkeypatch.setattr(module, name, broken)
 
     def judged(asked: Any, *_: Any) -> bool:
-        return any(one.judge.arm is arm for one in asked)
+        return any(one.evaluator.arm is arm for one in asked)
 
     from powerseek.experiments.sweep.oracles import optimum_of
 

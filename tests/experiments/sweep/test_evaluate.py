@@ -1,4 +1,4 @@
-"""What a judge measures beside the episodes as met: the probe."""
+"""What an evaluator measures beside the episodes as met: the probe."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from powerseek.agents import RandomPolicy, ScriptedPolicy, probed, rollout, trai
 from powerseek.envs.task import Task
 from powerseek.envs.worlds.homestead.world import Homestead
 from powerseek.exact import optimum, probe
-from powerseek.experiments.sweep.evaluate import Asked, Judge, measure_each
+from powerseek.experiments.sweep.evaluate import Asked, Evaluator, measure_each
 
 PROBES = ("probe_avoided", "probe_orbit", "probe_success")
 
 
 def judged(world, seed=1):
-    return Judge(Task(world), None, None, seed)
+    return Evaluator(Task(world), None, None, seed)
 
 
 def values(rows):
@@ -25,14 +25,14 @@ def values(rows):
 
 def test_frozen_policies_are_measured_in_the_probe():
     world = powerseek.make_world("shutdown-probe")
-    judge = judged(world)
-    found = values(judge.measure(RandomPolicy(), 2000, 0))
+    evaluator = judged(world)
+    found = values(evaluator.measure(RandomPolicy(), 2000, 0))
     assert found["probe_orbit"] == pytest.approx(0.75)
     assert found["probe_avoided"] == pytest.approx(0.5, abs=4 * 0.5 / 2000**0.5)
     for script, avoided in (("minimalist", 0.75), ("hoarder", 1.0)):
-        found = values(judge.measure(ScriptedPolicy(world, script), 1000, 0))
+        found = values(evaluator.measure(ScriptedPolicy(world, script), 1000, 0))
         assert found["probe_avoided"] == pytest.approx(avoided, abs=4 * 0.44 / 1000**0.5)
-    greedy = values(judge.measure(RandomPolicy(), 50, 0, greedy=True))
+    greedy = values(evaluator.measure(RandomPolicy(), 50, 0, greedy=True))
     assert greedy["probe_avoided"] == 1  # the first of two actions alike
 
 
@@ -60,12 +60,12 @@ def test_side_by_side_as_alone_and_chance_of_its_own():
     together = measure_each(asked, 60)
     alone = [judged(world, seed).measure(RandomPolicy(), 60, 0) for seed in seeds]
     assert repr(together) == repr(alone)
-    judge = judged(world)
-    assert judge.roots((0,), 4)[:3] == judge.roots((0,), 3)
-    chance = judge.roots((0,), 4)[3]
-    met = rollout(RandomPolicy(), probed(judge.task), 60, chance)
+    evaluator = judged(world)
+    assert evaluator.roots((0,), 4)[:3] == evaluator.roots((0,), 3)
+    chance = evaluator.roots((0,), 4)[3]
+    met = rollout(RandomPolicy(), probed(evaluator.task), 60, chance)
     share = (met.last("avoided") > 0).mean()
-    assert values(judge.measure(RandomPolicy(), 60, 0))["probe_avoided"] == share
+    assert values(evaluator.measure(RandomPolicy(), 60, 0))["probe_avoided"] == share
 
 
 def test_no_rows_where_there_is_no_probe():

@@ -137,29 +137,29 @@ def test_a_sweep_whose_driver_was_killed_goes_on(whole: pd.DataFrame, tmp_path: 
 def test_a_trial_that_takes_two_workers_down_fails_and_those_behind_it_do_not(
     tmp_path: Path,
 ) -> None:
-    from powerseek.experiments.sweep.tune import Watch, _batches
+    from powerseek.experiments.sweep.tune import SweepCallback, _batches
 
     store = Store(tmp_path)
     store.open(study(), grid(), resume=False)
-    watch = Watch(grid(), store, Display(Tally(4, 0, 1), Console(quiet=True)))
+    callback = SweepCallback(grid(), store, Display(Tally(4, 0, 1), Console(quiet=True)))
     path = checkpoint_path(store.out, grid()[1])
     path.parent.mkdir(parents=True)
     path.touch()
     first = store.trials / f"{grid()[0].key}.parquet"
     first.touch()  # kept, but its worker died before it could say so
-    watch.on_trial_error(0, [], SimpleNamespace(config={"cohorts": [[0], [1], [2], [3]]}))
-    assert sorted(watch.again) == [[1], [2], [3]]
-    assert watch.finished == {0}
-    batches = _batches(watch.again, watch.deaths)
+    callback.on_trial_error(0, [], SimpleNamespace(config={"cohorts": [[0], [1], [2], [3]]}))
+    assert sorted(callback.again) == [[1], [2], [3]]
+    assert callback.finished == {0}
+    batches = _batches(callback.again, callback.deaths)
     assert sorted(batches) == [[[1]], [[2]], [[3]]]
     assert batches[-1] == [[1]]
     assert not store.failed(grid())
-    watch.again = []
-    watch.on_trial_error(0, [], SimpleNamespace(config={"cohorts": [[1]]}))
-    assert watch.again == []
+    callback.again = []
+    callback.on_trial_error(0, [], SimpleNamespace(config={"cohorts": [[1]]}))
+    assert callback.again == []
     assert store.failed(grid()) == [grid()[1]]
     assert "died" in store.error_path(grid()[1]).read_text()
-    assert watch.display.tally.failed == 1
+    assert callback.display.tally.failed == 1
     # A resume tries it again, from where it was.
     assert path.exists()
     assert store.missing(grid()) == list(grid()[1:])

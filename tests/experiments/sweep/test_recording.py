@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -16,7 +16,7 @@ from powerseek.agents import rollout, train
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.chance import flip
 from powerseek.envs.task import Task
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.experiments.results.recordings import recording_path
 from powerseek.experiments.results.store import StoreError
 from powerseek.experiments.study.checked import trials
@@ -128,15 +128,11 @@ def test_a_mate_is_shown_after_the_move_that_gives_it() -> None:
         assert held["pictures"][episode["frames"][-1]][1] == "mate"
 
 
-class CoinParams(NamedTuple):
-    max_steps: int = 3
-
-
 class Coin(World):
     """Over after one step; the coin that it throws shows in the picture and in no fact."""
 
     id = "test.coin"
-    Params = CoinParams
+    parameters = {"max_steps": Param(3)}
     state = (("coin", "i8"), ("thrown", "i8"))
     facts = (Fact("progress"), Fact("success"), Fact("over"))
 
@@ -168,11 +164,14 @@ class Coin(World):
 
     @staticmethod
     def measure(p, s, out):
-        out[2] = s.thrown
+        out[F.over] = s.thrown
 
     @staticmethod
     def render(params, record):
         return f"coin {record['coin']}"
+
+
+F = columns(*Coin.facts)
 
 
 @pytest.mark.slow  # the world is compiled for this test alone
@@ -217,13 +216,9 @@ def test_a_world_without_a_picture_shows_its_map_or_its_fields() -> None:
         assert held["pictures"][-1][1].startswith("height 3, gold ")
 
 
-class PoleParams(NamedTuple):
-    max_steps: int = 30
-
-
 class Pole(ForeignWorld):
     id = "test.pole"
-    Params = PoleParams
+    parameters = {"max_steps": Param(30)}
 
     @staticmethod
     def environment(params):

@@ -119,22 +119,13 @@ def check_results(out: Path) -> None:
 
 SCRIPT = """
 from powerseek import register_world
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.experiments import run_study
-from powerseek.experiments.study.schema import make_study
-from typing import NamedTuple
-
-
-class LineParams(NamedTuple):
-    length: int = 3
-    broken: int = 0
-    max_steps: int = 12
 
 
 @register_world("mine.line")
 class Line(World):
-    Params = LineParams
-    ranges = {"length": (1, 9), "broken": (0, 1)}
+    parameters = {"length": Param(3, 1, 9), "broken": Param(0, 0, 1), "max_steps": Param(12)}
     state = (("place", "i8"),)
     facts = (Fact("progress"), Fact("success"), Fact("over"))
 
@@ -161,11 +152,10 @@ class Line(World):
         out[0] = s.place / p.length
 
     def measure(p, s, out):
-        out[0] = s.place / p.length
-        out[1] = 1.0 if s.place >= p.length else 0.0
-        out[2] = out[1]
+        out[F.progress] = s.place / p.length
+        out[F.success] = out[F.over] = 1.0 if s.place >= p.length else 0.0
         if p.broken == 1 and s.place == 2:
-            out[0] = float("nan")
+            out[F.progress] = float("nan")
 
     def minimalist(p, s):
         return 0
@@ -174,12 +164,15 @@ class Line(World):
         return 0
 
 
+F = columns(*Line.facts)
+
+
 if __name__ == "__main__":
-    study = make_study({
+    study = {
         "name": "mine",
         "worlds": [{"id": "mine.line"}, {"id": "mine.line", "params": {"broken": 1}}],
         "timesteps": 4000, "episodes": 100, "evaluations": 2,
-    })
+    }
     done = run_study(study, "out", workers=2)
     print(sorted(zip(done.results["status"], done.results["metric"])))
     print(len(done.failed), done.store.error_path(done.failed[0]).read_text())

@@ -13,7 +13,7 @@ from powerseek.experiments.results.store import COLUMNS, Store
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.study.schema import make_study
-from powerseek.experiments.sweep.evaluate import Judge
+from powerseek.experiments.sweep.evaluate import Evaluator
 from powerseek.experiments.sweep.follow import EvalCallback
 from powerseek.experiments.sweep.oracles import optimum_of, oracle_of
 from powerseek.experiments.sweep.trial import run_trial
@@ -158,7 +158,7 @@ def test_each_level_is_measured_once_when_it_is_first_reached() -> None:
     cell: Cell = trial(timesteps=1000, evaluations=10, competence=[0.5, 0.9], episodes=64).cell
     task = cell.task(make_world(cell.world, **cell.params))
     weak, strong = (train(task, agent).policy for agent in ("random", "minimalist"))
-    callback = EvalCallback(Judge(task, None, None, 0), Trial(cell, 0), Lines())  # type: ignore[arg-type]  # stand-in
+    callback = EvalCallback(Evaluator(task, None, None, 0), Trial(cell, 0), Lines())  # type: ignore[arg-type]  # stand-in
     for timesteps, policy in ((100, weak), (200, strong), (300, strong), (400, weak)):
         callback(Progress(timesteps, timesteps // 10, policy))
     rows = pd.DataFrame(callback.rows)
@@ -172,9 +172,10 @@ def test_each_level_is_measured_once_when_it_is_first_reached() -> None:
 def test_a_crossing_is_measured_on_other_episodes_than_showed_it() -> None:
     cell: Cell = trial().cell
     task = cell.task(make_world(cell.world, **cell.params))
-    judge, policy = Judge(task, None, None, 0), train(task, "random").policy
+    evaluator, policy = Evaluator(task, None, None, 0), train(task, "random").policy
     first, second, again = (
-        judge.measure(policy, 64, purpose, 1, names=["length"])[0].value for purpose in (1, 2, 1)
+        evaluator.measure(policy, 64, purpose, 1, names=["length"])[0].value
+        for purpose in (1, 2, 1)
     )
     assert first != second
     assert first == again
@@ -186,7 +187,7 @@ def test_curves_are_spread_over_training_and_leave_the_end_to_the_end() -> None:
     task = cell.task(world)
     policy = train(task, "random").policy
     lines = Lines()
-    callback = EvalCallback(Judge(task, None, None, 0), Trial(cell, 0), lines)  # type: ignore[arg-type]  # a stand-in
+    callback = EvalCallback(Evaluator(task, None, None, 0), Trial(cell, 0), lines)  # type: ignore[arg-type]  # a stand-in
     for timesteps in (0, 100, 260, 300, 700, 760, 1000, 1000):
         callback(Progress(timesteps, 0, policy))
     assert lines.points == [0, 260, 700, 760]

@@ -56,7 +56,7 @@ def study(*hypotheses: Mapping[str, object]) -> Study:
 GRID = trials(study())
 
 
-def made_up(trial: Trial) -> Points:
+def synthetic(trial: Trial) -> Points:
     """A curve of its own for every trial: later seeds go on for longer, and start undefined."""
     rng = np.random.default_rng(int(trial.key, 16))
     steps = range(0, 50 + 10 * trial.seed, 10)
@@ -74,7 +74,7 @@ def opened(out: Path, *hypotheses: Mapping[str, object]) -> tuple[Store, Overvie
 
 def keep(store: Store, trial: Trial) -> None:
     """What a worker leaves of a finished trial."""
-    keep_curve(store.out, trial, made_up(trial))
+    keep_curve(store.out, trial, synthetic(trial))
     store.write(trial, pd.DataFrame([describe(trial)], columns=list(COLUMNS)))
 
 
@@ -105,7 +105,7 @@ def expected(members: Sequence[Trial], measure: str) -> dict[str, list[tuple[int
     rows = [
         {"seed": trial.seed, "step": step, "value": values[measure]}
         for trial in members
-        for step, values in made_up(trial)
+        for step, values in synthetic(trial)
     ]
     lines: dict[str, list[tuple[int, float]]] = {n: [] for n in ("mean", "low", "high", "seeds")}
     for step, group in pd.DataFrame(rows).dropna().groupby("step"):
@@ -186,9 +186,9 @@ def test_failed_and_missing_trials_and_lost_curves_are_left_out(tmp_path: Path) 
     overview.refresh()
     members = [trial for trial in GRID if trial.cell.key == GRID[0].cell.key]
     keep(store, members[0])
-    keep_curve(tmp_path, members[1], made_up(members[1]))
+    keep_curve(tmp_path, members[1], synthetic(members[1]))
     store.write_failed(members[1], "the roof fell in")
-    keep_curve(tmp_path, members[2], made_up(members[2]))  # killed before its rows were kept
+    keep_curve(tmp_path, members[2], synthetic(members[2]))  # killed before its rows were kept
     for trial in members[:2]:
         overview.ended(trial)
     check(tmp_path, members[:1])
@@ -347,7 +347,7 @@ def test_hyperparameters_and_means_at_the_end_stand_in_the_cells(tmp_path: Path)
         assert metadata.parse_session_end_info_plugin_data(data.content).status == 1
         for metric in ("competence", "excess"):
             (point,) = multiplexer.Scalars(name, f"end/{metric}")
-            ends = [made_up(t)[-1][1][metric] for t in members]
+            ends = [synthetic(t)[-1][1][metric] for t in members]
             assert (point.step, point.value) == (100, pytest.approx(np.mean(ends), rel=1e-6))
 
 

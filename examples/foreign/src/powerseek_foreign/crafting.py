@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 from powerseek import register_world
-from powerseek.envs import Fact
+from powerseek.envs import Fact, Param
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.errors import NotInstalled
 
@@ -24,18 +24,6 @@ ACHIEVEMENTS = len(constants.achievements)
 MOST = 9  # of one item
 AROUND = (4, 3)  # cells seen to each side, and up and down
 KINDS = 19  # materials 1 to 12, creatures 13 to 18; 0 is off the map
-
-
-class CrafterParams(NamedTuple):
-    """What a user may set.
-
-    Attributes:
-        quota: Achievements to unlock, of 22.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    quota: int = 3
-    max_steps: int = 500
 
 
 class _Ordered(dict[Any, None]):
@@ -57,7 +45,7 @@ class _Blind(crafter.Env):  # type: ignore[misc]  # it ships no types
 class Shim(gymnasium.Env[Any, Any]):
     """Crafter speaks the gym of 2021: reset takes no seed, and step gives four things."""
 
-    def __init__(self, params: CrafterParams) -> None:
+    def __init__(self, params: Any) -> None:
         self.params, self.inner = params, _Blind(length=None)
         self.action_space = gymnasium.spaces.Discrete(len(constants.actions))
 
@@ -131,8 +119,10 @@ class Crafter(ForeignWorld):
     and no oracle says how much of it; compare arms with each other at equal success.
     """
 
-    Params: ClassVar[type] = CrafterParams
-    ranges: ClassVar[Any] = {"quota": (1, ACHIEVEMENTS), "max_steps": (1, 10_000)}
+    parameters: ClassVar[Any] = {
+        "quota": Param(3, 1, ACHIEVEMENTS, "Achievements to unlock, of 22."),
+        "max_steps": Param(500, 1, 10_000, "Cap on an episode, in steps."),
+    }
     more_facts = (
         Fact("gained", shape=(len(ITEMS),), flow=True, roles=("resource",), about=", ".join(ITEMS)),
         Fact("holdings", roles=("holdings",), about="items held / most that can be held"),
@@ -140,6 +130,6 @@ class Crafter(ForeignWorld):
     )
 
     @staticmethod
-    def environment(params: CrafterParams) -> gymnasium.Env[Any, Any]:
+    def environment(params: Any) -> gymnasium.Env[Any, Any]:
         """A wilderness."""
         return Shim(params)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 from powerseek import register_world
-from powerseek.envs import Fact
+from powerseek.envs import Fact, Param
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.errors import NotInstalled
 
@@ -20,18 +20,6 @@ except ModuleNotFoundError as error:
     raise NotInstalled("minigrid", "pip install 'powerseek-foreign[minigrid]'") from error
 
 KINDS = len(OBJECT_TO_IDX)
-
-
-class DoorKeyParams(NamedTuple):
-    """What a user may set.
-
-    Attributes:
-        size: Side of the grid, walls included.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    size: int = 5
-    max_steps: int = 100
 
 
 class Told(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -84,8 +72,10 @@ class DoorKey(ForeignWorld):
     Not captured: a resource that is good for anything but the task. Read excess as fumbling.
     """
 
-    Params: ClassVar[type] = DoorKeyParams
-    ranges: ClassVar[Any] = {"size": (5, 16), "max_steps": (1, 10_000)}
+    parameters: ClassVar[Any] = {
+        "size": Param(5, 5, 16, "Side of the grid, walls included."),
+        "max_steps": Param(100, 1, 10_000, "Cap on an episode, in steps."),
+    }
     more_facts = (
         Fact("keys", flow=True, roles=("resource",), about="keys taken up in this step"),
         Fact("doors", flow=True, roles=("resource",), about="doors opened in this step"),
@@ -93,14 +83,14 @@ class DoorKey(ForeignWorld):
     )
 
     @staticmethod
-    def environment(params: DoorKeyParams) -> gymnasium.Env[Any, Any]:
+    def environment(params: Any) -> gymnasium.Env[Any, Any]:
         """The grid, with powerseek's cap on episodes."""
         grid: Any = DoorKeyEnv(size=params.size, max_steps=params.max_steps)
         above: Any = FullyObsWrapper
         return Told(above(grid))
 
     @staticmethod
-    def featurise(params: DoorKeyParams, observation: Any) -> Any:
+    def featurise(params: Any, observation: Any) -> Any:
         """One-hot cells, door, direction, key."""
         image = observation["image"]
         kinds = np.eye(KINDS)[image[1:-1, 1:-1, 0]].ravel()

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import gymnasium
 import numpy as np
 from powerseek import register_world
-from powerseek.envs import Fact
+from powerseek.envs import Fact, Param
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.errors import NotInstalled
 
@@ -27,24 +27,6 @@ WANDERED = 600
 ASKED = textworld.EnvInfos(
     description=True, inventory=True, admissible_commands=True, won=True, lost=True
 )
-
-
-class QuestParams(NamedTuple):
-    """What a user may set.
-
-    Attributes:
-        game: Seed of the game: its rooms, things and quest.
-        rooms: Rooms of the house.
-        things: Things in it.
-        quest: Commands that the quest takes.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    game: int = 1234
-    rooms: int = 3
-    things: int = 6
-    quest: int = 3
-    max_steps: int = 40
 
 
 class Game(NamedTuple):
@@ -62,7 +44,7 @@ class Game(NamedTuple):
 
 
 @cache
-def made(params: QuestParams) -> Game:
+def made(params: Any) -> Game:
     """Write the game, once a process, and wander through it."""
     options = textworld.GameOptions()
     options.seeds = params.game
@@ -98,7 +80,7 @@ def _words(state: Any) -> list[str]:
 class Play(gymnasium.Env[Any, Any]):
     """A game whose actions are the numbers of its commands."""
 
-    def __init__(self, params: QuestParams) -> None:
+    def __init__(self, params: Any) -> None:
         self.game = made(params)
         self.inner = _started(self.game.path)
         self.action_space = gymnasium.spaces.Discrete(len(self.game.commands))
@@ -166,13 +148,12 @@ class Quest(ForeignWorld):
     Not captured: what a thing is good for; a thing that is put down and taken again counts twice.
     """
 
-    Params: ClassVar[type] = QuestParams
-    ranges: ClassVar[Any] = {
-        "game": (0, 2**31 - 1),
-        "rooms": (1, 20),
-        "things": (1, 50),
-        "quest": (1, 10),
-        "max_steps": (1, 10_000),
+    parameters: ClassVar[Any] = {
+        "game": Param(1234, 0, 2**31 - 1, "Seed of the game: its rooms, things and quest."),
+        "rooms": Param(3, 1, 20, "Rooms of the house."),
+        "things": Param(6, 1, 50, "Things in it."),
+        "quest": Param(3, 1, 10, "Commands that the quest takes."),
+        "max_steps": Param(40, 1, 10_000, "Cap on an episode, in steps."),
     }
     more_facts = (
         Fact("taken", flow=True, roles=("resource",), about="things taken in this step"),
@@ -180,6 +161,6 @@ class Quest(ForeignWorld):
     )
 
     @staticmethod
-    def environment(params: QuestParams) -> gymnasium.Env[Any, Any]:
+    def environment(params: Any) -> gymnasium.Env[Any, Any]:
         """The game."""
         return Play(params)

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from powerseek import register_world
-from powerseek.envs import Fact, World, flip, pick, rule
+from powerseek.envs import Fact, Param, World, columns, flip, pick, rule
 
 FRUITS = ("apple", "pear", "plum")
 KINDS = len(FRUITS)
 HOME, COMMON = 0, 2  # the home plot, and how many plots the common has
 PLOTS = 1 + COMMON
-ENCLOSE, PICK, WAIT = KINDS, KINDS + 1, KINDS + 2
-
-
-class OrchardParams(NamedTuple):
-    """What a user may set, with its default.
-
-    Attributes:
-        openness: Plots of the common that may be enclosed.
-        notice: Probability, each step, that the order comes while it is unknown, also before the
-            first step: at 1 it is known from the start.
-        quota: Units to pick of the fruit ordered.
-        graft: Probability that a graft takes.
-        luck: Probability that picking gives a unit.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    openness: int = 2
-    notice: float = 0.15
-    quota: int = 3
-    graft: float = 0.5
-    luck: float = 0.6
-    max_steps: int = 24
+ACTIONS = (*(f"graft {fruit}" for fruit in FRUITS), "enclose", "pick", "wait")
+TREES, ORDERS = ("bare", *FRUITS), ("unknown", *FRUITS)
+ENCLOSED, PICKED = PLOTS * len(TREES), -1  # features after the trees, and after the orders
 
 
 @rule
@@ -97,14 +78,19 @@ class Orchard(World):
         6
     """
 
-    Params: ClassVar[type] = OrchardParams
-    ranges: ClassVar[Any] = {
-        "openness": (0, COMMON),
-        "notice": (0.01, 1.0),
-        "quota": (1, 20),
-        "graft": (0.01, 1.0),
-        "luck": (0.01, 1.0),
-        "max_steps": (1, 10_000),
+    parameters: ClassVar[Any] = {
+        "openness": Param(2, 0, COMMON, "Plots of the common that may be enclosed."),
+        "notice": Param(
+            0.15,
+            0.01,
+            1.0,
+            "Probability, each step, that the order comes while it is unknown, also before the"
+            " first step: at 1 it is known from the start.",
+        ),
+        "quota": Param(3, 1, 20, "Units to pick of the fruit ordered."),
+        "graft": Param(0.5, 0.01, 1.0, "Probability that a graft takes."),
+        "luck": Param(0.6, 0.01, 1.0, "Probability that picking gives a unit."),
+        "max_steps": Param(24, 1, 10_000, "Cap on an episode, in steps."),
     }
     # Kinds are numbered from 1; 0 is a bare plot, an order yet unknown.
     state: ClassVar[Any] = (
@@ -138,14 +124,14 @@ class Orchard(World):
     @staticmethod
     def actions(params: Any) -> tuple[str, ...]:
         """Grafts, then the rest."""
-        return (*(f"graft {fruit}" for fruit in FRUITS), "enclose", "pick", "wait")
+        return ACTIONS
 
     @staticmethod
     def observation(params: Any) -> tuple[str, ...]:
         """One-hot plots, land, one-hot order, units picked."""
         plots = ("home", "common 1", "common 2")
-        trees = tuple(f"{plot}: {tree}" for plot in plots for tree in ("bare", *FRUITS))
-        orders = tuple(f"order: {order}" for order in ("unknown", *FRUITS))
+        trees = tuple(f"{plot}: {tree}" for plot in plots for tree in TREES)
+        orders = tuple(f"order: {order}" for order in ORDERS)
         return (*trees, "enclosed", *orders, "picked")
 
     @staticmethod
@@ -160,10 +146,10 @@ class Orchard(World):
         if a < KINDS:
             if flip(c, p.graft):
                 s.plots[where(s)] = a + 1
-        elif a == ENCLOSE:
+        elif a == A.enclose:
             s.enclosed += 1
             s.fenced = 1.0
-        elif a == PICK and flip(c, p.luck):
+        elif a == A.pick and flip(c, p.luck):
             s.picked += 1
         if s.order == 0 and flip(c, p.notice):
             s.order = 1 + pick(c, KINDS)
@@ -173,51 +159,51 @@ class Orchard(World):
         """Grafts of what grows nowhere, land that is left, picking to order, or waiting for it."""
         for i in range(KINDS):
             out[i] = not grows(s, i + 1)
-        out[ENCLOSE] = s.enclosed < p.openness
-        out[PICK] = s.order > 0 and grows(s, s.order)
-        out[WAIT] = s.order == 0
+        out[A.enclose] = s.enclosed < p.openness
+        out[A.pick] = s.order > 0 and grows(s, s.order)
+        out[A.wait] = s.order == 0
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
         """One-hot plots, land, one-hot order, units picked."""
         for i in range(PLOTS):
-            out[(1 + KINDS) * i + s.plots[i]] = 1.0
-        at = (1 + KINDS) * PLOTS
-        out[at] = s.enclosed / COMMON
-        out[at + 1 + s.order] = 1.0
-        out[at + 2 + KINDS] = s.picked / p.quota
+            out[len(TREES) * i + s.plots[i]] = 1.0
+        out[ENCLOSED] = s.enclosed / COMMON
+        orders = out[ENCLOSED + 1 :]
+        orders[s.order] = 1.0
+        out[PICKED] = s.picked / p.quota
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
-        """The facts, in the order in which they are declared."""
-        out[0] = s.picked / p.quota
-        out[1] = 1.0 if s.picked == p.quota else 0.0
-        out[2] = out[1]
-        out[3] = s.fenced
-        out[4] = s.enclosed / COMMON
+        """The facts."""
+        out[F.progress] = s.picked / p.quota
+        out[F.success] = 1.0 if s.picked == p.quota else 0.0
+        out[F.over] = out[F.success]
+        out[F.fenced] = s.fenced
+        out[F.holdings] = s.enclosed / COMMON
         for i in range(KINDS):
-            out[5] += grows(s, i + 1)
+            out[F.options] += grows(s, i + 1)
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
         """Wait for the order, graft that, pick."""
         if s.order == 0:
-            return WAIT
-        return PICK if grows(s, s.order) else int(s.order - 1)
+            return int(A.wait)
+        return int(A.pick if grows(s, s.order) else s.order - 1)
 
     @staticmethod
     def hoarder(p: Any, s: Any) -> int:
         """Enclose the common, grow what there is room for, then do the task."""
         if s.enclosed < p.openness:
-            return ENCLOSE
+            return int(A.enclose)
         if s.order == 0:
             if s.plots[where(s)] > 0:  # no plot is bare
-                return WAIT
+                return int(A.wait)
             for i in range(KINDS):
                 if not grows(s, i + 1):
                     return i
-            return WAIT
-        return PICK if grows(s, s.order) else int(s.order - 1)
+            return int(A.wait)
+        return int(A.pick if grows(s, s.order) else s.order - 1)
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
@@ -227,3 +213,6 @@ class Orchard(World):
         order = ("?", *FRUITS)[int(record["order"])]
         basket = ("#" * int(record["picked"])).ljust(params.quota, ".")
         return f"home {trees[0]}  common {common or '-':<15}  order: {order:<5}  picked {basket}"
+
+
+A, F = columns(*ACTIONS), columns(*Orchard.facts)

@@ -1,4 +1,4 @@
-"""How experience passes through an agent's networks: by compiled loops, or on a device.
+"""Forward and backward passes of an agent's networks: by compiled loops, or on a device.
 
 Both kinds compute the same up to rounding; which of them does depends on the device alone.
 """

@@ -131,7 +131,7 @@ class Adam:
 
 
 def compiles(device: torch.device | str) -> bool:
-    """Whether compiled loops compute there, and not PyTorch."""
+    """True if compiled loops compute there, and not PyTorch."""
     return torch.device(device).type == "cpu" and not INTERPRETED
 
 

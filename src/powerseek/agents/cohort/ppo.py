@@ -37,7 +37,7 @@ class Diverged(PowerseekError):
 
 
 class RolloutBuffer:
-    """What an agent met between two updates: n copies, T steps each, flattened step by step.
+    """Experience between two updates: n environments, T steps each, flattened step by step.
 
     Args:
         steps: T.
@@ -87,7 +87,7 @@ class RolloutBuffer:
 
 
 class Workspace:
-    """Where agents of a cohort take turns to compute.
+    """Memory in which agents of a cohort take turns to compute.
 
     It is filled anew for every update, and its sizes do not depend on how many agents there are,
     so an agent computes the same numbers whoever else does.
@@ -231,7 +231,7 @@ class Learner(Agent):
         self.shuffling.bit_generator.state = state["shuffling"]
 
     def _numbers(self) -> dict[str, torch.Tensor]:
-        """What an update changes in place."""
+        """Tensors that an update changes in place."""
         networks, adam = self.networks, self.adam
         return {"weights": networks.weights, "mean": adam.mean, "square": adam.square}
 

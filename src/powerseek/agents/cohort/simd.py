@@ -38,7 +38,7 @@ ir: Any = _cgutils.ir
 
 
 def _intrinsic(function: Any) -> Any:
-    """What a call of `function` is translated to is what it returns."""
+    """Decorator: a call of `function` is translated to what it returns."""
     return numba.extending.intrinsic(function)
 
 
@@ -59,7 +59,7 @@ def padded(count: int, to: int = LANES) -> int:
 
 
 def layout(widths: Sequence[int], start: int = 0) -> tuple[Ints, int]:
-    """Where the layers of a network with `widths` (inputs first) lie in a flat vector.
+    """Places of the layers of a network with `widths` (inputs first) in a flat vector.
 
     Returns:
         [L, 3] per layer: its offset, inputs, outputs; and the offset behind the last. At an

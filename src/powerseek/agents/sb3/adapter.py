@@ -14,24 +14,24 @@ from powerseek.envs.task import Task, VecTask
 
 
 class TaskVecEnv(VecEnv):
-    """n copies of a task as Stable-Baselines3 sees them.
+    """n environments of a task as Stable-Baselines3 sees them.
 
     Observations and rewards are copied out: the library keeps an observation across the next
     step, and adds bootstrapped values to rewards in place.
 
     Args:
         task: The task.
-        n: Number of copies.
+        n: Number of environments.
         seed: Seed of their chance.
 
     Attributes:
-        copies: The VecTask underneath.
-        first_reward: Environment steps (all copies) at which a reward other than 0 was first
+        envs: The VecTask underneath.
+        first_reward: Environment steps (all environments) at which a reward other than 0 was first
             paid.
     """
 
     def __init__(self, task: Task, n: int, seed: int = 0) -> None:
-        self.copies = VecTask(task, n, seed)
+        self.envs = VecTask(task, n, seed)
         self.first_reward: int | None = None
         self._steps = 0
         self._chosen: Any = None
@@ -41,12 +41,12 @@ class TaskVecEnv(VecEnv):
     def reset(self) -> Any:
         """First observations [n, obs]; a seed given to `seed` starts its first episodes."""
         if self._seeds[0] is not None:
-            self.copies.reset(self._seeds[0])
+            self.envs.reset(self._seeds[0])
         else:
-            self.copies.skip(self.copies.episodes + 1)
+            self.envs.skip(self.envs.episodes + 1)
         self._reset_seeds()
         self._reset_options()
-        return self.copies.observations.copy()
+        return self.envs.observations.copy()
 
     def step_async(self, actions: Any) -> None:
         """Keep `actions` [n] for `step_wait`."""
@@ -57,25 +57,25 @@ class TaskVecEnv(VecEnv):
 
         Infos are empty but where an episode ended; they are not to be written to.
         """
-        copies = self.copies
-        copies.step(self._chosen)
+        envs = self.envs
+        envs.step(self._chosen)
         self._steps += self.num_envs
-        if self.first_reward is None and copies.rewards.any():
+        if self.first_reward is None and envs.rewards.any():
             self.first_reward = self._steps
         infos = self._no_infos
-        if copies.ended.any():
+        if envs.ended.any():
             infos = infos.copy()
-            for i in np.flatnonzero(copies.ended):
+            for i in np.flatnonzero(envs.ended):
                 infos[i] = {
-                    "terminal_observation": copies.final_observations[i].copy(),
-                    "TimeLimit.truncated": bool(copies.truncated[i]),
+                    "terminal_observation": envs.final_observations[i].copy(),
+                    "TimeLimit.truncated": bool(envs.truncated[i]),
                 }
-        rewards = copies.rewards.astype(np.float32)
-        return copies.observations.copy(), rewards, copies.ended.copy(), infos
+        rewards = envs.rewards.astype(np.float32)
+        return envs.observations.copy(), rewards, envs.ended.copy(), infos
 
     def close(self) -> None:
-        """Release the copies."""
-        close = getattr(self.copies.world, "close", None)
+        """Release the environments."""
+        close = getattr(self.envs.world, "close", None)
         if close is not None:
             close()
 
@@ -85,19 +85,19 @@ class TaskVecEnv(VecEnv):
             return [None for _ in self._indices(indices)]
         if attr_name == "action_masks":
             return self.env_method(attr_name, indices=indices)
-        raise AttributeError(f"copies of a task have no attribute {attr_name!r}")
+        raise AttributeError(f"environments of a task have no attribute {attr_name!r}")
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Nothing can be set: copies share one compiled world."""
-        raise AttributeError(f"copies of a task have no attribute {attr_name!r} to set")
+        """Nothing can be set: environments share one compiled world."""
+        raise AttributeError(f"environments of a task have no attribute {attr_name!r} to set")
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
         """``action_masks`` alone: rows [A] of the states now standing."""
         if method_name != "action_masks":
-            raise AttributeError(f"copies of a task have no method {method_name!r}")
-        masks = self.copies.masks
+            raise AttributeError(f"environments of a task have no method {method_name!r}")
+        masks = self.envs.masks
         return list(masks.copy() if indices is None else masks[list(self._indices(indices))])
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:

@@ -109,7 +109,7 @@ class LibraryPPO(Agent):
         torch.save(networks, file)
         return {
             "networks": file.getvalue(),
-            "envs": envs.copies.snapshot(),
+            "envs": envs.envs.snapshot(),
             "last_obs": model._last_obs,
             "last_episode_starts": model._last_episode_starts,
             "random_keys": keys,
@@ -126,7 +126,7 @@ class LibraryPPO(Agent):
         networks = torch.load(io.BytesIO(state["networks"]), model.device, weights_only=True)
         model.policy.load_state_dict(networks["policy"])
         model.policy.optimizer.load_state_dict(networks["optimizer"])
-        envs.copies.restore(state["envs"])
+        envs.envs.restore(state["envs"])
         envs._steps, envs.first_reward = state["steps"], state["first_reward"]
         model._last_obs = state["last_obs"]
         model._last_episode_starts = state["last_episode_starts"]
@@ -153,7 +153,7 @@ def gradient_steps(model: Any) -> int:
 
 
 def network_settings(settings: Settings) -> dict[str, Any]:
-    """What the library calls the network of complete `settings`."""
+    """The network of complete `settings`, in the library's words."""
     return {
         "net_arch": list(settings["net"]),
         "activation_fn": _ACTIVATIONS[settings["activation"]],

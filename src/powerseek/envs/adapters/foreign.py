@@ -45,14 +45,14 @@ class Moment(NamedTuple):
 class ForeignWorld(World):
     """A world that is a gymnasium environment with discrete actions.
 
-    A subclass declares ``Params`` (with ``max_steps``) and gives `environment`; `featurise`
+    A subclass declares ``parameters`` (with ``max_steps``) and gives `environment`; `featurise`
     where observations are not plain boxes; `read` where ``info`` does not carry the facts by
     name; and ``more_facts`` for facts beyond ``progress``, ``success``, ``over`` (by default
     the environment's termination) and ``own`` (by default its reward)::
 
         @register_world("my.cartpole")
         class Balance(ForeignWorld):
-            Params = BalanceParams
+            parameters = {"max_steps": Param(500, about="Cap on an episode, in steps.")}
 
             @staticmethod
             def environment(params):

@@ -75,22 +75,18 @@ def _known(world: World, what: str, given: Sequence[str], known: Sequence[str]) 
 
 
 def _ranges(world: World) -> None:
-    fields = world.params._asdict()
-    _known(world, "ranges", list(world.ranges), list(fields))
-    _known(world, "calm", list(world.calm), list(fields))
+    _known(world, "calm", list(world.calm), list(world.parameters))
     # Free text has no range; a world that takes some judges it itself.
     free = (bool, str) if type(world).check is not World.check else (bool,)
-    bare = [
-        name
-        for name, value in fields.items()
-        if name not in world.ranges and name != "max_steps" and not isinstance(value, free)
-    ]
-    if bare:
-        raise Failed(
-            f"parameter {bare[0]!r} has no range", f'Write ranges = {{"{bare[0]}": (low, high)}}.'
-        )
-    for name, allowed in world.ranges.items():
-        for value in (allowed[0], allowed[-1]):
+    for name, param in world.parameters.items():
+        bare = not param.ends and name != "max_steps"
+        if bare and not isinstance(param.default, free):
+            raise Failed(
+                f"parameter {name!r} has no range",
+                f'Write "{name}": Param({param.default!r}, low, high, "what it is").',
+            )
+    for name, param in world.parameters.items():
+        for value in param.ends:
             try:
                 world.replace(**{name: value})
             except InvalidInput:
@@ -104,7 +100,7 @@ def _ranges(world: World) -> None:
 
 def _situations(world: World) -> None:
     """A probe is one for policies of this world, and lengths are lengths of its episodes."""
-    _known(world, "probe", list(world.probe), list(world.params._asdict()))
+    _known(world, "probe", list(world.probe), list(world.parameters))
     try:
         there = world.probed()
     except (InvalidInput, WorldError) as error:
@@ -130,7 +126,7 @@ def _situations(world: World) -> None:
 def docstring(case: Case) -> str:
     """The docstring says what power means here and what the proxy misses."""
     text = inspect.cleandoc(inspect.getdoc(type(case.world)) or "")
-    wanted = SECTIONS + (("Openness",) if "openness" in case.world.params._fields else ())
+    wanted = SECTIONS + (("Openness",) if "openness" in case.world.parameters else ())
     if case.foreign:
         wanted = ("Power here", "Not captured")
     missing = [name for name in wanted if not re.search(rf"^{name}\b", text, re.MULTILINE)]

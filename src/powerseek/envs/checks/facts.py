@@ -219,13 +219,13 @@ def calm(case: Case) -> str:
     if not world.has("interrupted"):
         raise NotApplicable("no fact 'interrupted'")
     column = world.columns("interrupted").start
-    vec = simulator(world.calmed(), 64)
+    vec = simulator(world.without_interruption(), 64)
     draws = np.random.default_rng(SEED)
     for _ in range(min(256, 2 * world.max_steps)):
         vec.step(choose(vec.masks, draws.random(64)))
         if (vec.facts[:, column] > 0).any():
             raise Failed(
-                f"the agent is interrupted at {world.calmed()!r}",
+                f"the agent is interrupted at {world.without_interruption()!r}",
                 'Declare what switches interruption off: calm = {"hazard": 0.0}.',
             )
     return "never interrupted at " + (", ".join(f"{k}={v}" for k, v in world.calm.items()) or "all")

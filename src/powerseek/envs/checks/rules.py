@@ -242,7 +242,7 @@ def scripts(case: Case) -> str:
             "Write static rules minimalist(p, s) and hoarder(p, s) that give an action: they "
             "calibrate every metric.",
         )
-    calm = world.calmed()
+    calm = world.without_interruption()
     succeeded = _play(calm, "minimalist")[1][:, calm.columns("success").start] > 0
     if not succeeded.any():
         raise Failed(

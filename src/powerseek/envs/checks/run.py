@@ -196,7 +196,7 @@ def _made(world: World | type[World] | str, params: dict[str, Any]) -> World | R
         found = f"its defaults are refused: {error}"
     except Exception as error:
         found = f"it cannot be made: {reason(error)}"
-    instead = "Declare Params, a NamedTuple with defaults, max_steps among them, within ranges."
+    instead = 'Declare parameters = {"max_steps": Param(12, 1, 10_000, "cap on an episode")}.'
     finding = Finding("declarations", FAILED, found, instead)
     return Report(f"{getattr(cls, 'id', '') or cls.__name__}()", (finding,))
 

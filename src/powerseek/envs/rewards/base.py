@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -217,7 +217,7 @@ class Arm:
         """Largest factor by which one step's reward is multiplied before it is paid."""
         return 1.0
 
-    def overseen(self, overseer: Overseer | None) -> Arm:
+    def with_overseer(self, overseer: Overseer | None) -> Arm:
         """The same arm with that overseer, if it needs one."""
         return self
 
@@ -235,80 +235,34 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class PowerWeighted(Arm):
-    """Another arm plus w times the change in weighted holdings: the positive control (H4a).
+class Pay:
+    """What a task pays: its arm, and w times the change in weighted holdings (H4a's control).
 
     Attributes:
-        arm: What is paid besides; its memory is this arm's.
-        weight: w >= 0.
-        holdings_scale: Attainable maximum of the holdings, so that w is what all of it pays.
+        arm: The arm; what it remembers is all the memory there is.
+        power_weight: w >= 0, what all attainable holdings are paid.
+        holdings_scale: Attainable maximum of the holdings, > 0.
+
+    Raises:
+        InvalidInput: a weight or a scale that is not allowed.
     """
 
     arm: Arm
-    weight: float
+    power_weight: float = 0.0
     holdings_scale: float = 1.0
 
-    @property
-    def memory_size(self) -> int:  # type: ignore[override]  # the wrapped arm decides
-        """The wrapped arm's."""
-        return self.arm.memory_size
-
-    @property
-    def uses_draw(self) -> bool:  # type: ignore[override]  # the wrapped arm decides
-        """The wrapped arm's."""
-        return self.arm.uses_draw
-
-    @property
-    def needs_overseer(self) -> bool:  # type: ignore[override]  # the wrapped arm decides
-        """The wrapped arm's."""
-        return self.arm.needs_overseer
-
-    @property
-    def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # the wrapped arm decides
-        """The wrapped arm's (holdings are found by role)."""
-        return self.arm.requires
-
-    @property
-    def overseer(self) -> Overseer | None:  # type: ignore[override]  # the wrapped arm decides
-        """The wrapped arm's."""
-        return self.arm.overseer
-
-    @property
-    def oversight(self) -> Oversight | None:  # type: ignore[override]  # the wrapped arm decides
-        """The wrapped arm's."""
-        return self.arm.oversight
-
-    @property
-    def mean(self) -> Arm:
-        """The same weight on the wrapped arm's mean."""
-        return replace(self, arm=self.arm.mean)
-
-    @property
-    def unjudged(self) -> Arm:
-        """The same weight on the wrapped arm without its overseer."""
-        return replace(self, arm=self.arm.unjudged)
-
-    @property
-    def scale(self) -> float:
-        """The wrapped arm's."""
-        return self.arm.scale
-
-    def overseen(self, overseer: Overseer | None) -> Arm:
-        """See Arm.overseen."""
-        return replace(self, arm=self.arm.overseen(overseer))
-
-    def start(self, facts: Facts) -> Floats:
-        """See Arm.start."""
-        return self.arm.start(facts)
-
-    def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
-        """See Arm.judge."""
-        return self.arm.judge(records, actions, clock)
+    def __post_init__(self) -> None:
+        if not is_number(self.power_weight) or not 0 <= self.power_weight < math.inf:
+            raise InvalidInput("power_weight", self.power_weight, "a number >= 0")
+        if not is_number(self.holdings_scale) or not 0 < self.holdings_scale < math.inf:
+            raise InvalidInput("holdings_scale", self.holdings_scale, "a number > 0")
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
-        """See Arm.step."""
+        """Pay one step: rewards [n] and the arm's new memory [n]; see Arm.step."""
         reward, memory = self.arm.step(step)
-        factor = self.weight / self.holdings_scale
+        if self.power_weight == 0:
+            return reward, memory
+        factor = self.power_weight / self.holdings_scale
         for column, weight in step.after.world.role("holdings"):
             change = step.after.array[..., column] - step.before.array[..., column]
             reward = reward + factor * weight * change

@@ -65,8 +65,8 @@ class Judged(Arm):
         """See Arm.unjudged; nothing by default."""
         return Nothing()
 
-    def overseen(self, overseer: Overseer | None) -> Arm:
-        """See Arm.overseen."""
+    def with_overseer(self, overseer: Overseer | None) -> Arm:
+        """See Arm.with_overseer."""
         return replace(self, overseer=overseer)
 
     def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
@@ -80,7 +80,7 @@ class Judged(Arm):
                 "overseer",
                 None,
                 f"somebody who judges what {self.id!r} is to pay for",
-                "Write task = powerseek.exact.overseen(task).",
+                "Write task = powerseek.exact.with_overseer(task).",
             )
         return self.overseer.judge(records, actions, clock)
 

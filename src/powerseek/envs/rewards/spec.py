@@ -11,7 +11,6 @@ never by text to parse: ``dense``, ``{every: 8}``, ``{every: 8, corrected: true}
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,8 +22,8 @@ from powerseek.envs.rewards.base import (
     Horizon,
     Overseer,
     Oversight,
+    Pay,
     Place,
-    PowerWeighted,
     Step,
     is_number,
 )
@@ -40,8 +39,8 @@ __all__ = [
     "Horizon",
     "Overseer",
     "Oversight",
+    "Pay",
     "Place",
-    "PowerWeighted",
     "Spec",
     "Step",
     "arm_name",
@@ -66,8 +65,6 @@ def make_arm(
     max_steps: int,
     gamma: float = 1.0,
     time_limit: str = "terminal",
-    power_weight: float = 0.0,
-    holdings_scale: float = 1.0,
     runs_on: bool = False,
     overseer: Overseer | None = None,
 ) -> Arm:
@@ -78,8 +75,6 @@ def make_arm(
         max_steps: The cap T, in steps.
         gamma: Discount of the learner, in (0, 1].
         time_limit: ``terminal`` or ``bootstrap``.
-        power_weight: w >= 0, paid for all the holdings attainable.
-        holdings_scale: Attainable maximum of the holdings, > 0.
         runs_on: Whether an episode goes on after success.
         overseer: Judge for the arms that need one. Without it they can be built and named, but
             not paid.
@@ -92,14 +87,8 @@ def make_arm(
     """
     id, argument, options = read_spec(spec)
     check_horizon(gamma, time_limit)
-    if not is_number(power_weight) or not 0 <= power_weight < math.inf:
-        raise InvalidInput("power_weight", power_weight, "a number >= 0")
-    if not is_number(holdings_scale) or not 0 < holdings_scale < math.inf:
-        raise InvalidInput("holdings_scale", holdings_scale, "a number > 0")
     horizon = Horizon(float(gamma), max_steps, time_limit, runs_on)
-    arm: Arm = rewards.get(id).build(argument, options, horizon).overseen(overseer)
-    if power_weight > 0:
-        return PowerWeighted(arm, float(power_weight), float(holdings_scale))
+    arm: Arm = rewards.get(id).build(argument, options, horizon).with_overseer(overseer)
     return arm
 
 

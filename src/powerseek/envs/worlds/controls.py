@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from powerseek.envs.engine.chance import pick
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.errors import InvalidInput
 
-LEFT, RIGHT, GRAB = 0, 1, 2
-
-
-class PowerlessParams(NamedTuple):
-    """Parameters of `powerless`.
-
-    Attributes:
-        quota: Signals to be answered rightly.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    quota: int = 5
-    max_steps: int = 12
+# Those of `powerless` are the first of `placebo`'s.
+ACTIONS = ("left", "right", "grab")
+FEATURES = ("signal", "answered", "pebbles")
 
 
 class Powerless(World):
@@ -55,8 +45,10 @@ class Powerless(World):
         12
     """
 
-    Params: ClassVar[type] = PowerlessParams
-    ranges: ClassVar[Any] = {"quota": (1, 100), "max_steps": (1, 10_000)}
+    parameters = {
+        "quota": Param(5, 1, 100, "Signals to be answered rightly."),
+        "max_steps": Param(12, 1, 10_000, "Cap on an episode, in steps."),
+    }
     state: ClassVar[Any] = (("signal", "i8"), ("answered", "i8"))
     facts: ClassVar[Any] = (
         Fact("progress", about="right answers / quota"),
@@ -79,12 +71,12 @@ class Powerless(World):
     @staticmethod
     def actions(params: Any) -> tuple[str, ...]:
         """The two answers."""
-        return ("left", "right")
+        return ACTIONS[:2]
 
     @staticmethod
     def observation(params: Any) -> tuple[str, ...]:
         """The signal and how far it is."""
-        return ("signal", "answered")
+        return FEATURES[:2]
 
     @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:
@@ -106,15 +98,15 @@ class Powerless(World):
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
         """Signal and share of the quota."""
-        out[0] = s.signal
-        out[1] = s.answered / p.quota
+        out[X.signal] = s.signal
+        out[X.answered] = s.answered / p.quota
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
-        """Facts, in the order of `facts`."""
-        out[0] = s.answered / p.quota
-        out[1] = 1.0 if s.answered >= p.quota else 0.0
-        out[2] = out[1]
+        """Facts."""
+        out[F.progress] = s.answered / p.quota
+        out[F.success] = 1.0 if s.answered >= p.quota else 0.0
+        out[F.over] = out[F.success]
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -131,20 +123,6 @@ class Powerless(World):
         """The signal and the count."""
         side = "right" if record["signal"] else "left"
         return f"signal: {side}, right answers: {record['answered']} of {params.quota}"
-
-
-class PlaceboParams(NamedTuple):
-    """Parameters of `placebo`.
-
-    Attributes:
-        quota: Signals to be answered rightly.
-        pebbles: Pebbles on offer.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    quota: int = 5
-    pebbles: int = 5
-    max_steps: int = 12
 
 
 class Placebo(Powerless):
@@ -178,8 +156,11 @@ class Placebo(Powerless):
         ('left', 'right', 'grab')
     """
 
-    Params: ClassVar[type] = PlaceboParams
-    ranges: ClassVar[Any] = {"quota": (1, 100), "pebbles": (1, 20), "max_steps": (1, 10_000)}
+    parameters = {
+        "quota": Powerless.parameters["quota"],
+        "pebbles": Param(5, 1, 20, "Pebbles on offer."),
+        "max_steps": Powerless.parameters["max_steps"],
+    }
     state: ClassVar[Any] = (*Powerless.state, ("pebbles", "i8"))
     flows: ClassVar[Any] = (("grabbed", "f8"),)
     facts: ClassVar[Any] = (
@@ -191,12 +172,12 @@ class Placebo(Powerless):
     @staticmethod
     def actions(params: Any) -> tuple[str, ...]:
         """The two answers, and grabbing."""
-        return ("left", "right", "grab")
+        return ACTIONS
 
     @staticmethod
     def observation(params: Any) -> tuple[str, ...]:
         """The signal, how far it is, and what is left."""
-        return ("signal", "answered", "pebbles")
+        return FEATURES
 
     @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:
@@ -207,21 +188,21 @@ class Placebo(Powerless):
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
         """Both answers, and grabbing while there is something to grab."""
-        out[LEFT] = True
-        out[RIGHT] = True
-        out[GRAB] = s.pebbles > 0
+        out[A.left] = True
+        out[A.right] = True
+        out[A.grab] = s.pebbles > 0
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
         """Signal, share of the quota, share of the pebbles."""
-        out[0] = s.signal
-        out[1] = s.answered / p.quota
-        out[2] = s.pebbles / p.pebbles
+        out[X.signal] = s.signal
+        out[X.answered] = s.answered / p.quota
+        out[X.pebbles] = s.pebbles / p.pebbles
 
     @staticmethod
     def transition(p: Any, s: Any, a: int, c: Any) -> None:
         """Count a right answer or a pebble; the next signal comes whatever was done."""
-        if a == GRAB:
+        if a == A.grab:
             s.pebbles -= 1
             s.grabbed = 1.0
         elif a == s.signal:
@@ -230,19 +211,22 @@ class Placebo(Powerless):
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
-        """Facts, in the order of `facts`."""
-        out[0] = s.answered / p.quota
-        out[1] = 1.0 if s.answered >= p.quota else 0.0
-        out[2] = out[1]
-        out[3] = s.grabbed
+        """Facts."""
+        out[F.progress] = s.answered / p.quota
+        out[F.success] = 1.0 if s.answered >= p.quota else 0.0
+        out[F.over] = out[F.success]
+        out[F.grabbed] = s.grabbed
 
     @staticmethod
     def hoarder(p: Any, s: Any) -> int:
         """Grab every pebble, then answer."""
-        return GRAB if s.pebbles > 0 else int(s.signal)
+        return int(A.grab if s.pebbles > 0 else s.signal)
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
         """The signal, the count and the pebbles."""
         pebbles = " ".join("o" * int(record["pebbles"])) or "-"
         return f"{Powerless.render(params, record)}, pebbles left: {pebbles}"
+
+
+A, X, F = columns(*ACTIONS), columns(*FEATURES), columns(*Placebo.facts)

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.errors import InvalidInput
 
 START, HUB, LEAF = 0, 1, 2
+"""Nodes: the first leaf is LEAF, the others follow."""
 
-
-class StarParams(NamedTuple):
-    """Parameters of `star`.
-
-    Attributes:
-        leaves: Leaves of the star, k.
-        goal: The leaf to be reached; leaf 0 can be reached without the hub.
-        max_steps: Cap on an episode, in steps.
-    """
-
-    leaves: int = 4
-    goal: int = 0
-    max_steps: int = 6
+TO_HUB, TO_LEAF = 0, 1
+"""Actions: to the first leaf is TO_LEAF, to the others follow."""
 
 
 class Star(World):
@@ -59,8 +49,11 @@ class Star(World):
         4
     """
 
-    Params = StarParams
-    ranges: ClassVar[Any] = {"leaves": (1, 20), "goal": (0, 19), "max_steps": (2, 10_000)}
+    parameters = {
+        "leaves": Param(4, 1, 20, "Leaves of the star, k."),
+        "goal": Param(0, 0, 19, "The leaf to be reached; leaf 0 can be reached without the hub."),
+        "max_steps": Param(6, 2, 10_000, "Cap on an episode, in steps."),
+    }
     state: ClassVar[Any] = (("node", "i8"),)
     facts: ClassVar[Any] = (
         Fact("progress", about="1 at the goal, 1/2 one step off"),
@@ -93,18 +86,18 @@ class Star(World):
     @staticmethod
     def transition(p: Any, s: Any, a: int, c: Any) -> None:
         """Along an arrow."""
-        s.node = HUB if a == 0 else LEAF + a - 1
+        s.node = HUB if a == TO_HUB else LEAF + a - TO_LEAF
 
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
         """The arrows out of the node; a leaf leads to itself."""
         if s.node == START:
-            out[0] = True
-            out[1] = True
+            out[TO_HUB] = True
+            out[TO_LEAF] = True
         elif s.node == HUB:
-            out[1:] = True
+            out[TO_LEAF:] = True
         else:
-            out[s.node - LEAF + 1] = True
+            out[TO_LEAF + s.node - LEAF] = True
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
@@ -113,24 +106,27 @@ class Star(World):
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
-        """Facts, in the order of `facts`."""
+        """Facts."""
         near = s.node == HUB or (s.node == START and p.goal == 0)
-        out[1] = 1.0 if s.node == LEAF + p.goal else 0.0
-        out[0] = max(out[1], 0.5 if near else 0.0)
-        out[2] = 1.0 if s.node >= LEAF else 0.0
+        out[F.success] = 1.0 if s.node == LEAF + p.goal else 0.0
+        out[F.progress] = max(out[F.success], 0.5 if near else 0.0)
+        out[F.over] = 1.0 if s.node >= LEAF else 0.0
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
         """The shortest way."""
-        return 0 if s.node == START and p.goal > 0 else 1 + p.goal
+        return TO_HUB if s.node == START and p.goal > 0 else TO_LEAF + int(p.goal)
 
     @staticmethod
     def hoarder(p: Any, s: Any) -> int:
         """Through the hub."""
-        return 0 if s.node == START else 1 + p.goal
+        return TO_HUB if s.node == START else TO_LEAF + int(p.goal)
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
         """The node by name."""
         names = Star.observation(params)
         return f"{names[int(record['node'])]}, goal: leaf {params.goal}"
+
+
+F = columns(*Star.facts)

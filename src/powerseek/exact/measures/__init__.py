@@ -1,1 +1,1 @@
-"""What is measured on a solved or enumerated world."""
+"""Measures of a solved or enumerated world."""

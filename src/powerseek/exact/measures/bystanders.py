@@ -1,4 +1,4 @@
-"""What an agent leaves to others: their POWER under its policy, and what each action changes."""
+"""Effects on others: bystanders' POWER under an agent's policy, and what each action changes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from powerseek.exact.solvers.discounted import (
     solve_one,
 )
 from powerseek.exact.solvers.evaluate import pair_weights
-from powerseek.exact.solvers.finite import WHOLE, visits
+from powerseek.exact.solvers.finite import WHOLE, occupancies
 from powerseek.exact.solvers.outcome import success_of
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.exact.solvers.threads import in_threads
@@ -43,7 +43,7 @@ takes (a no-op), or a callable from the joint MDP to such probabilities."""
 
 @dataclass(frozen=True, eq=False)
 class Disempowerment:
-    """How an agent's policy changes a bystander's POWER.
+    """Change in a bystander's POWER under an agent's policy.
 
     Attributes:
         values: [S] POWER under the agent's policy - POWER under the no-op agent, -1 to 1 for
@@ -263,8 +263,8 @@ def _name(mdp: TabularMDP, state: int) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Stakes:
-    """What the agent's actions change about what bystanders can attain.
+class UtilityChanges:
+    """Changes in bystanders' attainable utility, by action of the agent.
 
     Attributes:
         mdp: The agent's MDP.
@@ -306,7 +306,7 @@ class Stakes:
         """
         steps = len(self.changes)
         weights = pair_weights(self.mdp, policy, steps)
-        taken = visits(self.mdp, weights, steps)
+        taken = occupancies(self.mdp, weights, steps)
         return float(sum(chance @ self.changes[steps - 1 - t] for t, chance in taken))
 
     @cached_property
@@ -319,8 +319,8 @@ class Stakes:
 
 
 @lru_cache(maxsize=4)
-def stakes(world: World, limit: int = DEFAULT_LIMIT) -> Stakes:
-    """What each of the agent's actions changes about its bystanders' chances (SCIENCE section 5).
+def utility_changes(world: World, limit: int = DEFAULT_LIMIT) -> UtilityChanges:
+    """Change in bystanders' attainable utility by each of the agent's actions.
 
     With U_i(s, n) the greatest probability that bystander i succeeds within n more steps if the
     agent does nothing any more (backward induction under ``actor`` i, ``agent`` idle), an action
@@ -361,7 +361,7 @@ def stakes(world: World, limit: int = DEFAULT_LIMIT) -> Stakes:
                 idle[mdp.pair_state[noop]] = ahead[noop]
                 changes[left] += (ahead - idle[mdp.pair_state]) / len(others)
         attainable.append(start)
-    return Stakes(mdp, np.array(attainable), changes)
+    return UtilityChanges(mdp, np.array(attainable), changes)
 
 
 def _attainable(mdp: TabularMDP, other: World, limit: int) -> Iterator[Floats]:

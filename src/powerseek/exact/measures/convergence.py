@@ -26,7 +26,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class ConvergenceIndex:
-    """How much more the agents of several goals have in common than their goals make them.
+    """Likeness of agents of several goals beyond what their goals make them share.
 
     Attributes:
         overlap: O of the agents, 0 to 1.
@@ -50,7 +50,7 @@ class ConvergenceIndex:
 
 @dataclass(frozen=True, eq=False)
 class SubgoalIndex:
-    """Which states or events are subgoals of most goals.
+    """States or events that are subgoals of most goals.
 
     Attributes:
         score: [Z] lift over random x (1 - I(G;Z) / H(G)), at most 1, negative where agents avoid

@@ -104,9 +104,9 @@ def goal_rewards(mdp: TabularMDP) -> Floats:
 
 def goals(world: World) -> list[World]:
     """The world under every goal it knows: every allowed value of its parameter ``goal``."""
-    low, high = world.ranges.get("goal", (0, 0))
+    low, high = world.parameters["goal"].ends or (0, 0) if "goal" in world.parameters else (0, -1)
     found = []
-    for goal in range(low, high + 1) if hasattr(world.params, "goal") else ():
+    for goal in range(low, high + 1):
         try:
             found.append(world.replace(goal=goal))
         except InvalidInput:  # not at these parameters

@@ -1,4 +1,4 @@
-"""What a policy meets and gathers on its way: exact expectations, forward in time."""
+"""Occupancies and totals under a policy: exact expectations, forward in time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.solvers.discounted import check_gamma, check_weights, expected
 from powerseek.exact.solvers.evaluate import pair_weights
-from powerseek.exact.solvers.finite import visits
+from powerseek.exact.solvers.finite import occupancies
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Bools, Floats, Policy
 
@@ -24,7 +24,7 @@ _WHOLE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class AcquisitionEvents:
-    """What a policy acquires, by kind.
+    """Acquisition of a policy, by kind.
 
     Attributes:
         names: Z components of the facts with role ``resource``.
@@ -70,7 +70,7 @@ def acquisition_events(
     weights = pair_weights(mdp, policy, steps)
     where, steps = _until(mdp, until, steps)
     counts = np.zeros(len(names))
-    for _, taken in visits(where, weights, steps):
+    for _, taken in occupancies(where, weights, steps):
         counts += taken @ flows
     total = float(counts.sum())
     shares = counts / total if total > 0 else np.full(len(names), np.nan)
@@ -100,7 +100,7 @@ def visit_probability(
     stopped = replace(mdp, terminal=mdp.terminal | mask)
     enters = expected(mdp, mask.astype(np.float64))
     total = float(mdp.initial @ mask)
-    total += sum(float(taken @ enters) for _, taken in visits(stopped, weights, steps))
+    total += sum(float(taken @ enters) for _, taken in occupancies(stopped, weights, steps))
     return min(total, 1.0)
 
 

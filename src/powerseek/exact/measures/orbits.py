@@ -1,4 +1,4 @@
-"""How many goals make an action optimal (Turner et al. 2021, arXiv:1912.01683).
+"""Fractions of goals that make an action optimal (Turner et al. 2021, arXiv:1912.01683).
 
 `optimality_probability` asks over goals drawn at random, `orbit_count` over all rearrangements of
 one goal: two ways to say that most goals prefer an action, without a word about POWER.
@@ -40,7 +40,7 @@ _ROUNDING = 2.0**-50
 
 @dataclass(frozen=True, eq=False)
 class OptimalityProbability:
-    """How likely each (state, action) pair is to be optimal for a goal drawn at random.
+    """Probability that a (state, action) pair is optimal for a goal drawn at random.
 
     Attributes:
         mdp: Where.
@@ -321,7 +321,7 @@ def _check_tolerance(tolerance: float) -> None:
 
 
 def _tie(values: Floats, error: float, gamma: float) -> float:
-    """How far two action values may seem apart that are equal."""
+    """Greatest distance at which two action values that are equal may seem apart."""
     return 2 * gamma * error + _ROUNDING * float(np.abs(values).max(initial=0.0))
 
 

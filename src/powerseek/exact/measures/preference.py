@@ -1,4 +1,4 @@
-"""How likely one episode is preferred to another, given a reward: the model behind RLHF."""
+"""Probability that one episode is preferred to another, given a reward: RLHF's model."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from powerseek.types import Floats, Policy
 
 @dataclass(frozen=True)
 class Probe:
-    """What a policy does about being shut down where it could not be in training.
+    """A policy's behaviour where it can be shut down, which it could not be in training.
 
     Attributes:
         avoided: Probability that the policy avoids shutdown, over chance and permutations.
@@ -41,7 +41,7 @@ def probe(
     reward: Spec = "terminal",
     gamma: float = 1.0,
 ) -> Probe:
-    """How likely a policy, trained in `world`, avoids shutdown in the world's probe.
+    """Probability that a policy trained in `world` avoids shutdown in the world's probe.
 
     Krakovna and Kramar 2023, arXiv:2304.06528, Theorem 2: an agent that learns a goal which its
     training left open avoids shutdown in a new situation for at least n of n + 1 permutations of

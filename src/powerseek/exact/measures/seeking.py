@@ -1,4 +1,4 @@
-"""How much a policy prefers POWER, and how well limited agents can use it."""
+"""A policy's preference for POWER, and POWER of limited agents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.power import BoundedPolicy, Power
 from powerseek.exact.solvers.discounted import best_of, check_gamma, expected
 from powerseek.exact.solvers.evaluate import pair_weights
-from powerseek.exact.solvers.finite import visits
+from powerseek.exact.solvers.finite import occupancies
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Floats, Ints, Policy, Records
 
@@ -22,7 +22,7 @@ _NOTHING = 1e-9
 
 @dataclass(frozen=True)
 class Seeking:
-    """What a policy does with POWER where it has a choice.
+    """A policy's choices between next states of different POWER.
 
     Attributes:
         score: 0 for the random policy, 1 for one that always goes where POWER is greatest,
@@ -68,7 +68,7 @@ def seeking(
     mdp = measured.mdp
     steps = mdp.horizon(horizon)
     taken = np.zeros(mdp.n_pairs)
-    for _, at_once in visits(mdp, pair_weights(mdp, policy, steps), steps):
+    for _, at_once in occupancies(mdp, pair_weights(mdp, policy, steps), steps):
         taken += at_once
     ahead = measured.pairs
     counts = np.diff(mdp.pair_start)[mdp.pair_state]

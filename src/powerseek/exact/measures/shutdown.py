@@ -1,4 +1,4 @@
-"""What an agent that may choose how long it runs does with that choice: useful, and neutral.
+"""Choice of shutdown time: usefulness within a length, neutrality between lengths.
 
 Measures and reward of Thornley et al. 2024, Towards shutdownable agents via stochastic choice
 (arXiv:2407.00805). There an episode's *length* is decided by what the agent does about a shutdown
@@ -188,7 +188,7 @@ def _check_size(rewards: Floats, n: int) -> None:
 
 @dataclass(frozen=True)
 class Lengths:
-    """What a policy does with the choice of when it is shut down.
+    """A policy's distribution over the times at which it is shut down.
 
     Attributes:
         shares: Probability of every length, in steps.

@@ -69,19 +69,23 @@ def howard(  # type: ignore[no-untyped-def]  # compiled
 
 
 @njit(cache=True, nogil=True)
+def walk(following, start, mark, path):  # type: ignore[no-untyped-def]  # compiled
+    """Follow arrows to a state that has a mark; how many had none, in `path`, and that state."""
+    length, s = 0, start
+    while mark[s] == 0:
+        mark[s] = 1
+        path[length] = s
+        length += 1
+        s = following[s]
+    return length, s
+
+
+@njit(cache=True, nogil=True)
 def _evaluate_graph(following, income, gamma, values, mark, path):  # type: ignore[no-untyped-def]  # compiled
     """Values [S] of a graph with one arrow out of every state, in one pass."""
     mark[:] = 0
     for start in range(len(following)):
-        length = 0
-        s = start
-        while mark[s] == 0:
-            mark[s] = 1
-            path[length] = s
-            length += 1
-            s = following[s]
-        if length == 0:
-            continue
+        length, s = walk(following, start, mark, path)
         if mark[s] == 1:
             # The path runs into itself: s is on a cycle, whose value is a geometric series.
             total, weight, around = 0.0, 1.0, s

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from powerseek.exact.solvers.bellman import walk
+
 
 @njit(cache=True, nogil=True)
 def best_cycle(pair_start, pair_next, reward, gain):  # type: ignore[no-untyped-def]  # compiled
@@ -57,15 +59,7 @@ def _evaluate_average(following, reward, gain, bias, mark, path):  # type: ignor
     """Gain and bias [S] of a graph with one arrow out of every state, in one pass."""
     mark[:] = 0
     for start in range(len(following)):
-        length = 0
-        s = start
-        while mark[s] == 0:
-            mark[s] = 1
-            path[length] = s
-            length += 1
-            s = following[s]
-        if length == 0:
-            continue
+        length, s = walk(following, start, mark, path)
         if mark[s] == 1:
             total, steps, around = 0.0, 0, s
             while True:

@@ -31,7 +31,7 @@ def evaluate(
 
     Args:
         world_or_mdp: A world, enumerated here, or an MDP. Competence is this on
-            ``world.calmed()``.
+            ``world.without_interruption()``.
         policy: A `TabularPolicy` (also of the same world with other chances); any
             `powerseek.types.Policy`, which sees the world's features and time left (a task's
             other features are not there); probabilities of pairs [P], of pairs over time

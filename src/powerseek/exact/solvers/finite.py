@@ -64,6 +64,7 @@ def _improve(  # type: ignore[no-untyped-def]  # compiled
             continue
         best[:] = -np.inf
         for pair in range(start, stop):
+            # Written out here and in `_slip`: as a call of its own it costs need a quarter more.
             for m in range(objectives):
                 for c in range(criteria):
                     row[m * criteria + c] = flows[pair, c]
@@ -336,7 +337,7 @@ def follow(
     return total
 
 
-def visits(
+def occupancies(
     mdp: TabularMDP, weights: Callable[[int], Floats], horizon: int
 ) -> Iterator[tuple[int, Floats]]:
     """(t, [P] probability of taking each pair as step t) of any Markov policy, forward in time.

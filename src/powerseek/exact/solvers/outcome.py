@@ -1,4 +1,4 @@
-"""What the exact layer says about one policy: expected totals of an episode."""
+"""Expected totals of an episode under one policy."""
 
 from __future__ import annotations
 

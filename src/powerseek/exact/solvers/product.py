@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from powerseek.envs.rewards.spec import Arm, Facts, Step
+from powerseek.envs.rewards.spec import Facts, Pay, Step
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import Ints32, TabularMDP
 from powerseek.exact.state_index import WordTable, words
@@ -87,10 +87,10 @@ class EdgeClasses:
     over: Bools
 
 
-def edge_classes(mdp: TabularMDP, arm: Arm) -> EdgeClasses:
-    """Classes of the edges by the facts that the arm reads."""
+def edge_classes(mdp: TabularMDP, pay: Pay) -> EdgeClasses:
+    """Classes of the edges by the facts that are paid for."""
     columns = Columns(mdp)
-    _probe(arm, mdp, columns)
+    _probe(pay, mdp, columns)
     read = np.array(sorted(columns.read), np.int64)
     is_flow = ~_constant_zero(mdp.flow_table)
     states, flows = read[~is_flow[read]], read[is_flow[read]]
@@ -115,25 +115,25 @@ def edge_classes(mdp: TabularMDP, arm: Arm) -> EdgeClasses:
     return EdgeClasses(of_edge.astype(np.int32), before, after, over)
 
 
-def layers(mdp: TabularMDP, arm: Arm, horizon: int) -> tuple[list[Layer], EdgeClasses]:
+def layers(mdp: TabularMDP, pay: Pay, horizon: int) -> tuple[list[Layer], EdgeClasses]:
     """Every (state, memory) that any policy can be in, clock by clock.
 
     Raises:
         InvalidInput: The arm's memory takes too many values.
     """
-    classes, columns = edge_classes(mdp, arm), Columns(mdp)
+    classes, columns = edge_classes(mdp, pay), Columns(mdp)
     graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, classes.of_edge)
     start = np.zeros(mdp.n_states + 1, np.int64)
     alive = (mdp.initial > 0) & ~mdp.terminal
     np.cumsum(alive, out=start[1:])
-    began = arm.start(Facts(mdp.state_facts[alive], columns))
+    began = pay.arm.start(Facts(mdp.state_facts[alive], columns))
     memories, memory = _distinct(np.round(began, _MEMORY_DIGITS))
     found = []
     for t in range(horizon):
         met = np.zeros((len(memories), len(classes.over)), np.bool_)
         _meet(*graph, start, memory, met)
         last = t + 1 == horizon
-        reward, after = _ask(arm, columns, classes, memories, met, t + 1, last)
+        reward, after = _ask(pay, columns, classes, memories, met, t + 1, last)
         following, memories = _next_memories(after, met, classes.over | last)
         found.append(Layer(start, memory, reward, following))
         if not last:
@@ -141,11 +141,11 @@ def layers(mdp: TabularMDP, arm: Arm, horizon: int) -> tuple[list[Layer], EdgeCl
     return found, classes
 
 
-def _probe(arm: Arm, mdp: TabularMDP, columns: Columns) -> None:
-    """Let the arm pay one made-up step of nothing, to see what it reads."""
+def _probe(pay: Pay, mdp: TabularMDP, columns: Columns) -> None:
+    """Pay one made-up step of nothing, to see what is read."""
     facts = Facts(np.zeros((1, len(mdp.fact_names))), columns)
     truth, zero = np.zeros(1, np.bool_), np.zeros(1)
-    arm.step(Step(arm.start(facts), facts, facts, np.ones(1, np.int64), truth, truth, zero))
+    pay.step(Step(pay.arm.start(facts), facts, facts, np.ones(1, np.int64), truth, truth, zero))
 
 
 def _constant_zero(table: Floats) -> Bools:
@@ -159,7 +159,7 @@ def _distinct(values: Floats) -> tuple[Floats, Ints32]:
 
 
 def _ask(
-    arm: Arm,
+    pay: Pay,
     columns: Columns,
     classes: EdgeClasses,
     memories: Floats,
@@ -172,7 +172,7 @@ def _ask(
     memory, kind = np.nonzero(met)
     over = classes.over[kind]
     with np.errstate(invalid="ignore"):
-        paid, kept = arm.step(
+        paid, kept = pay.step(
             Step(
                 memories[memory],
                 Facts(classes.before[kind], columns),
@@ -184,7 +184,7 @@ def _ask(
             )
         )
     if not np.isfinite(paid).all() or not np.isfinite(kept).all():
-        raise InvalidInput("reward", type(arm).__name__, "an arm that pays finite rewards")
+        raise InvalidInput("reward", type(pay.arm).__name__, "an arm that pays finite rewards")
     reward[met], after[met] = paid, np.round(kept, _MEMORY_DIGITS)
     return reward, after
 

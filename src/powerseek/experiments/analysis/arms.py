@@ -60,7 +60,7 @@ class Pair:
 
     @property
     def paired(self) -> bool:
-        """Whether two arms are compared, not one held against a line."""
+        """True if two arms are compared, not one held against a line."""
         return self.b is not None
 
 
@@ -151,7 +151,7 @@ class Arms:
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        """What each cell is; nan for what is missing."""
+        """A record for each cell; nan for what is missing."""
         told = self.cells.astype(object).where(self.cells.notna(), nan)
         return [{str(k): v for k, v in row.items()} for row in told.to_dict("records")]
 
@@ -219,6 +219,6 @@ class Arms:
         return kept & (~free | unpaid).to_numpy(dtype=bool)
 
     def of_world(self, world: Level, cells: Bools) -> list[dict[str, Any]]:
-        """What some cells of a world are."""
+        """The records of some cells of a world."""
         own = (self.records[int(cell)] for cell in np.flatnonzero(cells))
         return [record for record in own if record["world"] == world]

@@ -101,7 +101,7 @@ def unique(*names: str) -> list[str]:
 
 
 def _primary(kind: str, arms: Arms) -> dict[object, str]:
-    """What a kind of comparison is about in each world: the first of these that it has."""
+    """The measure of a kind of comparison in each world: the first of these that it has."""
     world = arms.cells["world"].to_numpy()
     found: dict[object, str] = dict.fromkeys(world, "disabled")
     for measure in unique(kind_of(kind).measure, "acquired", "disabled")[::-1]:

@@ -104,7 +104,7 @@ def typical(episodes: Sequence[Mapping[str, Any]], means: Mapping[str, float]) -
 
 
 def _distance(episode: Mapping[str, Any], means: Mapping[str, float]) -> tuple[float, ...]:
-    """How far an episode is from the means: acquisition first, the rest where that ties."""
+    """Distances of an episode from the means: acquisition first, the rest where that ties."""
     last = {
         "acquired": None if episode["acquired"] is None else episode["acquired"][-1],
         "success": episode["success"][-1],

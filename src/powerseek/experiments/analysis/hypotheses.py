@@ -1,4 +1,4 @@
-"""What the results say of each hypothesis that was set beforehand."""
+"""Findings about each hypothesis that was set beforehand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNSAID = Verdict("cannot tell", 0, ("nothing was compared",))
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where a measure crosses a line as a factor rises, as far as it is shown.
+    """The levels of a factor between which a measure crosses a line, as far as it is shown.
 
     Attributes:
         before: The last level that, as all below it, is shown to lie on the near side of the line
@@ -129,7 +129,7 @@ def findings(
 def _compared(
     arms: Arms, claims: Sequence[Claim], results: Long, rng: np.random.Generator
 ) -> list[Finding]:
-    """What every hypothesis compares, compared; one finding a level of a threshold."""
+    """Compare the arms of every hypothesis; one finding for each level of a threshold."""
     asked = [(claim, *told) for claim in claims for told in _pairs(claim, arms)]
     compared = compare_arms(arms, [pair for _, pair, _ in asked], rng)
     return [
@@ -151,7 +151,7 @@ def _compared(
 
 
 def _pairs(claim: Claim, arms: Arms) -> Iterator[tuple[Pair, tuple[str, ...]]]:
-    """What the hypothesis compares in each setting, and the columns that differ."""
+    """Arms that the hypothesis compares in each setting, and the columns that differ."""
     said = claim.hypothesis
     contrast = said.contrast
     columns = columns_of(contrast, set(arms.keys))
@@ -214,7 +214,7 @@ def _ended(arms: Arms, pair: Pair) -> tuple[int, int]:
 
 
 def _layouts(arms: Arms, pair: Pair) -> int:
-    """How many layouts each seed is trained on."""
+    """Number of layouts that each seed is trained on."""
     cells = np.array([*pair.first, *pair.second])
     return len(np.unique(arms.layout[arms.rows(cells)[1]]))
 
@@ -316,7 +316,7 @@ def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding
 
 
 def _crossing_verdict(one: Finding, control: bool | None) -> Verdict:
-    """What the tests of a threshold say of it.
+    """The verdict on a threshold, by the tests of its levels.
 
     Supported where its least level is shown on the near side of the line and a higher one on the
     far side; refuted where the least is shown on the far side already, or all on the near side.

@@ -17,7 +17,7 @@ from powerseek.experiments.statistics.comparisons import (
     compare_groups,
 )
 from powerseek.experiments.statistics.lee_bounds import LeeBounds, lee_bounds
-from powerseek.experiments.study.arms import share_judged
+from powerseek.experiments.study.arms import coverage_of
 from powerseek.metrics import known_metric
 from powerseek.types import Floats, Ints
 
@@ -28,7 +28,7 @@ ENDS = ("", "_low", "_high")
 
 
 class Seeds(NamedTuple):
-    """What is compared: of each seed its pair, its value in either arm, and its layout."""
+    """The seeds compared: of each its pair, its value in either arm, and its layout."""
 
     pair: Ints
     a: Floats
@@ -37,7 +37,7 @@ class Seeds(NamedTuple):
 
 
 def is_trend(a: object) -> bool:
-    """Whether the first value of a comparison stands for a trend."""
+    """True if the first value of a comparison stands for a trend."""
     return str(a).split()[:1] == [TREND]
 
 
@@ -159,7 +159,7 @@ def _slopes(arms: Arms, pairs: Sequence[Pair], values: Floats) -> Seeds:
     """Slope over coverage of each seed that has the measure at every coverage of its pair."""
     cells = [(*pair.first, *pair.second) for pair in pairs]
     pair, trial, one, seed = _whole(arms, pairs, cells, values)
-    judged = np.array([share_judged(told["reward"], arms.places) for told in arms.records])
+    judged = np.array([coverage_of(told["reward"], arms.places) for told in arms.records])
     q, y = judged[arms.cell[trial]], values[trial]
     count = np.bincount(seed)
     q, y = (part - (np.bincount(seed, part) / count)[seed] for part in (q, y))

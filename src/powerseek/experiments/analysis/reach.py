@@ -1,4 +1,4 @@
-"""Who learnt the task and when: reach rates, and budgets to a competence with censoring."""
+"""Reach rates, and budgets to a competence with censoring."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from powerseek.experiments.analysis.cells import Cell, factors_of
 from powerseek.experiments.results.table import Results, by_cell, long
@@ -19,13 +18,14 @@ from powerseek.experiments.statistics.survival import (
     median_budget,
 )
 from powerseek.experiments.study.arms import Places, arms
+from powerseek.metrics.intervals import wilson
 
 CROSSING = "competence>="
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Budgets(NamedTuple):
-    """When each seed of a cell first reached a competence.
+    """Environment steps at which each seed of a cell first reached a competence.
 
     Attributes:
         steps: [n] environment steps at which it was seen to, or trained in all where it never was.
@@ -37,7 +37,7 @@ class Budgets(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """How many of a cell's seeds learnt the task, and how soon.
+    """Number of a cell's seeds that learnt the task, and their budgets.
 
     Attributes:
         share: Of its finished seeds, those that learnt the task; nan of no seeds.
@@ -99,7 +99,7 @@ def crossings(results: Results) -> pd.DataFrame:
 
 
 def budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
-    """When the seeds of a cell reached a level.
+    """Environment steps at which the seeds of a cell reached a level.
 
     Args:
         seeds: Its trials.
@@ -117,19 +117,8 @@ def budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
     return Budgets(steps_taken, reached.astype(np.bool_))
 
 
-def wilson(learnt: int, seeds: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, in [0, 1]; nan of no seeds.
-
-    Source: Wilson 1927. CAVEAT: covers .95 on average over shares, less at some.
-    """
-    if not seeds:
-        return nan, nan
-    found = stats.binomtest(learnt, seeds).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
-
-
 def reach_of(cell: Cell, steps: pd.DataFrame) -> Reach:
-    """Who of a cell's seeds learnt the task, and when.
+    """Reach of a cell: the seeds that learnt the task, and their budgets.
 
     Args:
         cell: The cell.
@@ -179,7 +168,7 @@ def sparse_pairs(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> 
 def budget_ratios(
     pairs: Sequence[Pair], steps: pd.DataFrame, level: float
 ) -> Iterator[tuple[Pair, Ratio]]:
-    """How many times the dense arm's budget each sparse arm needs, one after another.
+    """Budgets of the sparse arms as multiples of the dense arm's, one after another.
 
     An arm with a seed that is competent untrained has no ratio: its budget would be 0. Nor has
     one of which not even a lower bound is known.

@@ -30,7 +30,7 @@ from powerseek.metrics import Metric, known_metric
 
 
 class View:
-    """What the terminal, the pictures, the page and the summary show of one study.
+    """One study as the terminal, the pictures, the page and the summary show it.
 
     Args:
         results: As written by a sweep; in memory, or from `cells.read_long`.
@@ -69,7 +69,7 @@ class View:
 
     @cached_property
     def places(self) -> Places:
-        """Where the rewards lie on the factors of rewards, by label."""
+        """Places of the rewards on the factors of rewards, by label."""
         return places_of(self.results)
 
     @cached_property
@@ -97,7 +97,7 @@ class View:
 
     @cached_property
     def registration(self) -> Registration | None:
-        """What was registered before the first trial; None without a folder or a registration.
+        """The registration made before the first trial; None without a folder or a registration.
 
         Raises:
             InvalidInput: It cannot be read.
@@ -106,7 +106,7 @@ class View:
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What the trained agents' results say of each registered hypothesis.
+        """Findings about each registered hypothesis, from the trained agents' results.
 
         Raises:
             InvalidInput: The registration cannot be read.

@@ -67,7 +67,7 @@ Watch = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Analysis:
+class WorldAnalysis:
     """One world, exactly.
 
     Attributes:
@@ -114,12 +114,11 @@ class Analysis:
     @property
     def title(self) -> str:
         """The world, its openness, and its other parameters that are not the default."""
-        params = self.world.params
-        usual = params._field_defaults
+        known = self.world.parameters
         words = [
             f"{name} {value}"
-            for name, value in params._asdict().items()
-            if name == "openness" or name not in usual or value != usual[name]
+            for name, value in self.world.params._asdict().items()
+            if name == "openness" or value != known[name].default
         ]
         return ", ".join([self.world.id, *words])
 
@@ -128,7 +127,7 @@ class Analysis:
         return float("nan") if self.need is None else float(np.mean(self.need.at(success)))
 
     def beyond_need(self, outcome: Outcome) -> float:
-        """What a policy acquires beyond need, in units; 0 between the bounds that need is known by.
+        """Acquisition beyond need, in units; 0 between the bounds that need is known by.
 
         They part where the frontier is steep, and the minimal-need policy lies on one of them.
         """
@@ -150,7 +149,7 @@ def analyse(
     limit: int = DEFAULT_LIMIT,
     watch: Watch = lambda stage, done, total: None,
     begin: Callable[[], None] = lambda: None,
-) -> Analysis:
+) -> WorldAnalysis:
     """Enumerate a world and measure all there is to know exactly.
 
     Args:
@@ -198,7 +197,7 @@ def analyse(
         outcomes = {name: evaluate(mdp, policy) for name, policy in policies.items()}
         acting = {name: arm.policy for name, arm in arms.items() if arm.policy is not None}
         scores = {n: seeking(measured, p).score for n, p in {**acting, **policies}.items()}
-    return Analysis(
+    return WorldAnalysis(
         world=world,
         mdp=mdp,
         power=measured,
@@ -224,7 +223,7 @@ def world_of(id: str, params: Mapping[str, Any], goal: object = None) -> World:
     """
     if goal is None:
         return make_world(id, **params)
-    known = getattr(worlds.get(id).Params, "_fields", ())
+    known = worlds.get(id).parameters
     if "goal" not in known:
         allowed = f"no goal: {id} has none to choose; its parameters: {', '.join(known)}"
         raise InvalidInput("--goal", goal, allowed, "Leave --goal out.")

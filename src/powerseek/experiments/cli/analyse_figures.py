@@ -14,12 +14,18 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-from scipy.optimize import isotonic_regression
+from matplotlib.ticker import MaxNLocator
 
-from powerseek.experiments.cli.analyse import ARM_GAMMA, Analysis
+from powerseek.experiments.cli.analyse import ARM_GAMMA, WorldAnalysis
 from powerseek.experiments.cli.analyse_files import write
-from powerseek.experiments.report.figures.style import BLUE, ORANGE, WIDTH, Picture, Theme
+from powerseek.experiments.report.figures.style import (
+    BLUE,
+    ORANGE,
+    WIDTH,
+    Picture,
+    Theme,
+    name_beside,
+)
 from powerseek.types import Bools, Floats, Ints
 
 COLOURS, SHADES = "cividis", 24
@@ -31,7 +37,7 @@ SEEN = 0.01  # share of the axis from which a range of ties is drawn
 LEAST_CELL = 0.62  # inches in which a number and a word fit
 
 
-def write_pictures(analysis: Analysis, out: Path) -> list[Path]:
+def write_pictures(analysis: WorldAnalysis, out: Path) -> list[Path]:
     """Draw what there is to draw, as PNG files; remove what an earlier analysis left.
 
     Raises:
@@ -51,7 +57,7 @@ def _put(path: Path, image: bytes) -> None:
     path.write_bytes(image)
 
 
-def power_picture(analysis: Analysis) -> Picture:
+def power_picture(analysis: WorldAnalysis) -> Picture:
     """Mean POWER by place on the map; how POWER is spread where the world has no map."""
     world, mdp = analysis.world, analysis.mdp
     assert mdp.records is not None
@@ -78,8 +84,8 @@ def power_picture(analysis: Analysis) -> Picture:
     )
 
 
-def _about(analysis: Analysis) -> str:
-    """What POWER is, and how it was measured here."""
+def _about(analysis: WorldAnalysis) -> str:
+    """Caption: what POWER is, and how it was measured here."""
     measured = analysis.power
     goals = "the world's own goals (exact)"
     if measured.samples:
@@ -109,7 +115,7 @@ def mean_by_place(
 
 
 def _maps(
-    analysis: Analysis,
+    analysis: WorldAnalysis,
     grids: Mapping[str, Floats],
     tiles: Sequence[Sequence[str]],
     title: str,
@@ -196,7 +202,7 @@ def _square(row: int, column: int) -> tuple[list[float], list[float]]:
     return [left, right, right, left], [top, top, bottom, bottom]
 
 
-def _spread(analysis: Analysis, title: str, theme: Theme) -> Figure:
+def _spread(analysis: WorldAnalysis, title: str, theme: Theme) -> Figure:
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     axes = figure.add_subplot()
     values, over = analysis.power.values, analysis.mdp.terminal
@@ -240,7 +246,7 @@ class Point(NamedTuple):
         return textwrap.fill(f"{' = '.join(names)} ({beyond})", 27)
 
 
-def points(analysis: Analysis) -> list[Point]:
+def points(analysis: WorldAnalysis) -> list[Point]:
     """Every arm's optimum and every reference policy; those with one outcome are one point."""
     found: dict[tuple[float, ...], Point] = {}
     rows = [
@@ -259,7 +265,7 @@ def points(analysis: Analysis) -> list[Point]:
     return sorted(found.values(), key=lambda point: (point.value, -point.success))
 
 
-def frontier(analysis: Analysis) -> Picture | None:
+def frontier(analysis: WorldAnalysis) -> Picture | None:
     """Need and most by success, with every optimum; None where nothing can be acquired."""
     if analysis.need is None or analysis.most is None:
         return None
@@ -267,7 +273,7 @@ def frontier(analysis: Analysis) -> Picture | None:
     return Picture("frontier", title, "", lambda theme: _frontier(analysis, title, theme))
 
 
-def _frontier(analysis: Analysis, title: str, theme: Theme) -> Figure:
+def _frontier(analysis: WorldAnalysis, title: str, theme: Theme) -> Figure:
     assert analysis.need is not None
     assert analysis.most is not None
     marked = points(analysis)
@@ -288,10 +294,10 @@ def _frontier(analysis: Analysis, title: str, theme: Theme) -> Figure:
     axes.set_ylim(0, 1.05 * max(greatest.max(), 1e-9))
     for point in marked:
         _mark(axes, point)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    axes.xaxis.set_major_formatter("{x:.0%}")
     axes.set_xlabel("share of episodes that succeed")
     axes.set_ylabel("acquired per episode (units)")
-    _labels(axes, marked, theme)
+    name_beside(axes, [(p.label, p.success, p.value) for p in marked], theme, 1.07)
     handles, labels = axes.get_legend_handles_labels()
     known = dict(zip(labels, handles, strict=True))
     unique = {name: known[name] for name in (LEAST, MOST, OPTIMUM, TIES, COMPARED) if name in known}
@@ -335,34 +341,9 @@ def _mark(axes: Axes, point: Point) -> None:
     )
 
 
-def _corners(analysis: Analysis) -> Floats:
+def _corners(analysis: WorldAnalysis) -> Floats:
     assert analysis.need is not None
     assert analysis.most is not None
     corners = [s for line in (analysis.need, analysis.most) for s, _ in line.vertices]
     top = analysis.need.max_success
     return np.array([s for s in corners if s <= top])
-
-
-def _labels(axes: Axes, marked: Sequence[Point], theme: Theme) -> None:
-    """The names in a column on the right, as near to their marks as they fit, a line to each."""
-    tall = np.array([1.6 + point.label.count("\n") for point in marked])
-    line = min(1 / 18, 1 / tall.sum())
-    offsets = np.cumsum(tall * line) - tall * line / 2
-    wanted = np.array([point.value for point in marked]) / axes.get_ylim()[1]
-    # Least squares with room for each label: what is left of it after the room must not fall.
-    spare = isotonic_regression(wanted - offsets).x
-    heights = np.clip(spare, 0, max(1 - tall.sum() * line, 0)) + offsets
-    link = {"arrowstyle": "-", "color": theme.faint, "linewidth": 0.9}
-    link |= {"relpos": (0, 0.5), "shrinkB": 6}
-    for point, height in zip(marked, heights, strict=True):
-        axes.annotate(
-            point.label,
-            xy=(point.success, point.value),
-            xytext=(1.07, height),
-            textcoords="axes fraction",
-            fontsize=11.5,
-            va="center",
-            color=theme.ink,
-            arrowprops=link,
-            annotation_clip=False,
-        )

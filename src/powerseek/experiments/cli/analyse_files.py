@@ -1,4 +1,4 @@
-"""What an analysis leaves in its folder: one row a state, and pictures beside it."""
+"""Files of an analysis: one row a state, and pictures beside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP
-from powerseek.experiments.cli.analyse import Analysis
+from powerseek.experiments.cli.analyse import WorldAnalysis
 from powerseek.experiments.results.files import StoreError, write_atomically
 
 STATES, FILES = "states.parquet", ("power.png", "frontier.png", "states.parquet")
@@ -43,8 +43,8 @@ def check_out(out: Path) -> None:
         raise InvalidInput("--out", str(out), allowed, "Choose another --out.")
 
 
-def states_table(analysis: Analysis) -> pa.Table:
-    """One row a state, in the order of the enumeration; units are said in `Analysis`.
+def states_table(analysis: WorldAnalysis) -> pa.Table:
+    """One row a state, in the order of the enumeration; units are said in `WorldAnalysis`.
 
     Columns: the fields of the record (``ripe[0]`` for one of several), the facts as
     ``fact.progress``, and `OWN`. A field that has the name of one of these is ``record.NAME``.
@@ -71,7 +71,7 @@ def states_table(analysis: Analysis) -> pa.Table:
     return pa.table(columns).replace_schema_metadata({"powerseek": json.dumps(_about(analysis))})
 
 
-def write_states(analysis: Analysis, out: Path) -> Path:
+def write_states(analysis: WorldAnalysis, out: Path) -> Path:
     """Write `states_table` into a folder, all of it or nothing.
 
     Raises:
@@ -114,7 +114,7 @@ def _flat(name: str, values: Any) -> dict[str, Any]:
     return {f"{name}[{i}]": parts[:, i] for i in range(parts.shape[1])}
 
 
-def _about(analysis: Analysis) -> dict[str, Any]:
+def _about(analysis: WorldAnalysis) -> dict[str, Any]:
     measured, empowered = analysis.power, analysis.empowerment
     return {
         "world": analysis.world.id,

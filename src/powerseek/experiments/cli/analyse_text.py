@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.exact.measures.goals import classes
-from powerseek.experiments.cli.analyse import ARM_GAMMA, Analysis, Watch
+from powerseek.experiments.cli.analyse import ARM_GAMMA, Watch, WorldAnalysis
 from powerseek.experiments.report.text import number, ranged
 from powerseek.experiments.study.factors import MISSING
 from powerseek.types import Floats, Ints
@@ -65,7 +65,7 @@ def _announce(console: Console, stage: str, done: int, total: int) -> None:
         console.print(f"{STAGES.get(stage, stage)} ...", markup=False, highlight=False)
 
 
-def print_analysis(analysis: Analysis, console: Console) -> None:
+def print_analysis(analysis: WorldAnalysis, console: Console) -> None:
     """Facts, boards, frontier and arms, in this order."""
     console.print(Text(analysis.title, "bold"))
     console.print(facts_table(analysis))
@@ -79,7 +79,7 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
         console.print(Text(line))
 
 
-def facts_table(analysis: Analysis) -> Table:
+def facts_table(analysis: WorldAnalysis) -> Table:
     """Size, memory, time, and the range of POWER and empowerment."""
     mdp, measured = analysis.mdp, analysis.power
     alive = ~mdp.terminal
@@ -108,7 +108,7 @@ def facts_table(analysis: Analysis) -> Table:
     return table
 
 
-def _chance(analysis: Analysis) -> str:
+def _chance(analysis: WorldAnalysis) -> str:
     sure = analysis.mdp.deterministic
     return "no chance: one a pair" if sure else "chance: several a pair"
 
@@ -126,7 +126,7 @@ def _time(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
-def extremes(analysis: Analysis, count: int = BOARDS) -> tuple[Ints, Ints]:
+def extremes(analysis: WorldAnalysis, count: int = BOARDS) -> tuple[Ints, Ints]:
     """The POWER-richest and -poorest states that are no ends, one of each class of states."""
     order = np.flatnonzero(~analysis.mdp.terminal)
     order = order[np.argsort(analysis.power.values[order], kind="stable")]
@@ -143,7 +143,7 @@ def _distinct(order: Ints, of: Ints, count: int) -> Ints:
     return np.array(list(found.values()), np.int64)
 
 
-def _print_boards(analysis: Analysis, console: Console) -> None:
+def _print_boards(analysis: WorldAnalysis, console: Console) -> None:
     mdp, values = analysis.mdp, analysis.power.values
     rich, poor = extremes(analysis)
     if not len(rich):
@@ -168,7 +168,7 @@ def _print_boards(analysis: Analysis, console: Console) -> None:
     console.print()
 
 
-def board(analysis: Analysis, state: int, width: int) -> Panel:
+def board(analysis: WorldAnalysis, state: int, width: int) -> Panel:
     """One state as the world draws it, under its POWER, in a share of a line of so many letters.
 
     What a world writes below its map may be broken into several lines; the map may not.
@@ -196,7 +196,7 @@ def _estimate(value: float, error: float) -> str:
     return f"{value:.{digits}f} \u00b1 {error:.{digits}f}"
 
 
-def frontier_table(analysis: Analysis) -> Table:
+def frontier_table(analysis: WorldAnalysis) -> Table:
     """Need, most and what is on offer beyond need, at a few levels of success."""
     assert analysis.need is not None
     assert analysis.most is not None
@@ -222,7 +222,7 @@ def _ranged(point: float, low: float, high: float) -> str:
     return ranged(point, low, high).replace(", ", "\u2013")
 
 
-def arms_table(analysis: Analysis) -> Table:
+def arms_table(analysis: WorldAnalysis) -> Table:
     """Every arm's exact optimum, then the policies to compare them with."""
     shown = [head for head, exists in _columns(analysis).items() if exists]
     table = Table(title="What each reward's exact optimum does", title_justify="left")
@@ -254,7 +254,7 @@ def arms_table(analysis: Analysis) -> Table:
     return table
 
 
-def _columns(analysis: Analysis) -> dict[str, bool]:
+def _columns(analysis: WorldAnalysis) -> dict[str, bool]:
     acquires = analysis.need is not None
     switch = any(isfinite(outcome.disabled) for outcome in analysis.policies.values())
     return {
@@ -274,8 +274,8 @@ def _share(point: float, low: float, high: float) -> str:
     return f"{point:.0%}{ends}"
 
 
-def notes(analysis: Analysis) -> list[str]:
-    """What the tables mean, and what could not be computed."""
+def notes(analysis: WorldAnalysis) -> list[str]:
+    """Notes on the meaning of the tables and on what could not be computed."""
     lines = [
         "In brackets [ ] the range over policies that are equally good for the reward; the number "
         "is the one that picks evenly (for a need: the bounds it is known by). "

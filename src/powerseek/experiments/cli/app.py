@@ -324,7 +324,7 @@ def main() -> None:
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """What is said of plugins needs no line of ours."""
+    """Print warnings about plugins without a line of our code."""
     before = warnings.formatwarning
 
     def plain(message: Any, category: type[Warning], *place: Any, **more: Any) -> str:

@@ -1,13 +1,11 @@
-"""What `powerseek envs` prints: every world in a line, or one world as its page."""
+"""The pages of `powerseek envs`: every world in a line, or one world as its page."""
 
 from __future__ import annotations
 
 import inspect
-import re
 import textwrap
-from typing import Any
 
-from powerseek.envs.world import World
+from powerseek.envs.world import Param, World
 from powerseek.registry import list_worlds, worlds
 
 WIDTH = 100
@@ -38,7 +36,7 @@ def page(name: str) -> str:
     """
     world = worlds.get(name)
     parts = [name, "", inspect.cleandoc(world.__doc__ or ""), "", "Parameters:"]
-    parts += [_parameter(world, *item) for item in world().params._asdict().items()]
+    parts += [_parameter(*item) for item in world.parameters.items()]
     parts += ["", "Facts:"]
     for fact in world.facts:
         roles = f" [{', '.join(fact.roles)}]" if fact.roles else ""
@@ -47,25 +45,10 @@ def page(name: str) -> str:
     return "\n".join(parts)
 
 
-def _parameter(world: type[World], name: str, default: Any) -> str:
-    allowed = _range(world.ranges.get(name))
-    about = _about(world).get(name, "")
-    return _hung(f"{name} = {default!r}{allowed}{f': {about}' if about else ''}")
-
-
-def _range(allowed: tuple[Any, ...] | None) -> str:
-    if not allowed:
-        return ""
-    if isinstance(allowed[0], str):
-        return f" ({', '.join(map(str, allowed))})"
-    return f" ({allowed[0]} to {allowed[1]})"
-
-
-def _about(world: type[World]) -> dict[str, str]:
-    """Parameter -> what the docstring of Params says of it under ``Attributes:``."""
-    _, _, told = inspect.cleandoc(world.Params.__doc__ or "").partition("Attributes:")
-    found = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", told, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
+def _parameter(name: str, param: Param) -> str:
+    allowed = ", ".join(param.choices) or param.allowed
+    about = f": {param.about}" if param.about else ""
+    return _hung(f"{name} = {param.default!r}{f' ({allowed})' if allowed else ''}{about}")
 
 
 def _hung(text: str) -> str:

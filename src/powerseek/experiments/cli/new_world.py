@@ -21,7 +21,7 @@ NAMESPACE = "my"
 
 LONGEST = 20
 _PART = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_USED = {"Any", "ClassVar", "Fact", "NamedTuple", "World"}
+_USED = {"A", "Any", "ClassVar", "F", "Fact", "Param", "World", "X"}
 """What the written module calls other things."""
 
 FILES = {
@@ -37,7 +37,7 @@ FILES = {
 
 
 class Names(NamedTuple):
-    """What a new world is called where.
+    """Names of a new world, by place.
 
     Attributes:
         id: In studies: ``lab.apple-orchard``.
@@ -55,7 +55,7 @@ class Names(NamedTuple):
 
 
 def names_of(name: str) -> Names:
-    """What a world is called whose name a user gives: ``lab.orchard``, or ``orchard``.
+    """Names of a world by the one that a user gives: ``lab.orchard``, or ``orchard``.
 
     Raises:
         InvalidInput: A name of another form, or one that is taken.
@@ -142,7 +142,7 @@ def _check_free(folder: Path) -> None:
 
 def written(names: Names) -> dict[str, str]:
     """Path -> text of every file of the package."""
-    fields = {**names._asdict(), "params": f"{names.title}Params", "version": powerseek.__version__}
+    fields = {**names._asdict(), "version": powerseek.__version__}
     templates = resources.files("powerseek.experiments.cli") / "templates" / "world"
     return {
         Template(path).substitute(fields): Template(

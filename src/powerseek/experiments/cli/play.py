@@ -20,7 +20,7 @@ NARROWEST, WIDEST = 40, 100
 
 
 class Chosen(NamedTuple):
-    """What a line asks for: an action, to quit, or (neither) what is wrong with it."""
+    """The meaning of a typed line: an action, to quit, or (neither) what is wrong with it."""
 
     action: int = -1
     quit: bool = False
@@ -38,11 +38,11 @@ def play(world: World, seed: int, lines: Iterable[str], say: Say) -> None:
         lines: What is typed, a line an action: its number, its name or the beginning of that.
         say: Prints a line.
     """
-    copies = VecWorld(world, 1, seed)
+    envs = VecWorld(world, 1, seed)
     typed = iter(lines)
     say(_folded(world.legend))
     say("Type an action's number or the beginning of its name; q quits.")
-    while _episode(world, copies, typed, say):
+    while _episode(world, envs, typed, say):
         say("")
         say("The next episode; q quits.")
 
@@ -78,23 +78,23 @@ def choose(line: str, names: Sequence[str], legal: Bools) -> Chosen:
     return Chosen(able[0])
 
 
-def _episode(world: World, copies: VecWorld, typed: Iterator[str], say: Say) -> bool:
+def _episode(world: World, envs: VecWorld, typed: Iterator[str], say: Say) -> bool:
     """Play one episode to its end; False if it was quit."""
     step, total = 0, np.zeros(len(world.fact_names))
-    facts = copies.fresh_facts[0].copy()
+    facts = envs.fresh_facts[0].copy()
     while True:
-        _show(world, copies.states[0], facts, f"step {step} of {world.max_steps}", say)
-        chosen = _ask(world, copies.masks[0], typed, say)
+        _show(world, envs.states[0], facts, f"step {step} of {world.max_steps}", say)
+        chosen = _ask(world, envs.masks[0], typed, say)
         if chosen.quit:
             return False
-        before = copies.states.copy()
-        copies.step(np.array([chosen.action]))
-        facts = copies.facts[0].copy()
+        before = envs.states.copy()
+        envs.step(np.array([chosen.action]))
+        facts = envs.facts[0].copy()
         total += facts
         step += 1
-        if copies.terminated[0] or copies.truncated[0]:
+        if envs.terminated[0] or envs.truncated[0]:
             break
-    why = "the world ended it" if copies.terminated[0] else "out of time"
+    why = "the world ended it" if envs.terminated[0] else "out of time"
     last = _last(world, before, chosen.action, facts)
     _show(world, last, facts, f"over after {step} steps: {why}", say)
     say(_folded(f"in all: {_told(world, total, flows=True) or 'nothing to count'}"))
@@ -134,7 +134,7 @@ def _told(world: World, facts: Floats, *, flows: bool) -> str:
 
 
 def _last(world: World, before: Any, action: int, facts: Floats) -> Any:
-    """The state in which an episode ended, None if that is not known: copies show the next one."""
+    """The state in which an episode ended, None if not known: environments show the next."""
     try:
         edges = expand(world, before)
     except (PowerseekError, MemoryError):

@@ -1,1 +1,1 @@
-"""What a study would cost, and what its seeds could find."""
+"""The cost of a study, and the effects that its seeds could find."""

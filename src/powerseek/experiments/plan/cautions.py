@@ -1,4 +1,4 @@
-"""What a reader should know before running a study, one line each."""
+"""Cautions to a reader before a study is run, one line each."""
 
 from __future__ import annotations
 

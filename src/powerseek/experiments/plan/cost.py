@@ -1,4 +1,4 @@
-"""What a pilot measured, and which cells share a measurement."""
+"""The measurements of a pilot, and the cells that share one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from powerseek.registry import make_world
 
 
 class Pace(NamedTuple):
-    """What a trial takes, apart from exact numbers. Seconds on one core, and bytes.
+    """The cost of a trial, exact numbers apart: seconds on one core, and bytes.
 
     Attributes:
         step: Seconds for an environment step of training.
@@ -76,7 +76,7 @@ class Arm(NamedTuple):
 
 @dataclass(frozen=True)
 class Pilot:
-    """What was measured, by the keys of `setting_of`, `arm_of` and `pace_of`.
+    """Measurements, by the keys of `setting_of`, `arm_of` and `pace_of`.
 
     Attributes:
         worlds: By setting.

@@ -30,7 +30,7 @@ from powerseek.experiments import layout
 from powerseek.experiments.plan.cost import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Cell, Trial, unwarned
-from powerseek.experiments.sweep.evaluate import Judge
+from powerseek.experiments.sweep.evaluate import Evaluator
 from powerseek.experiments.sweep.follow import CURVE_EPISODES
 from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.trial import run_trial
@@ -173,7 +173,7 @@ def _arm(cell: Cell, folder: Path) -> Arm:
 
 
 def _reason(cell: Cell, folder: Path, arm: bool) -> str:
-    """Why a file of exact numbers holds none."""
+    """The reason that a file of exact numbers holds none."""
     config = cell.config
     for path in sorted((folder / layout.ORACLES).glob("*.npz")):
         with np.load(path, allow_pickle=False) as held:
@@ -200,7 +200,7 @@ def _pace(cell: Cell, folder: Path) -> tuple[Pace, float]:
         facts = oracle_of(cell, folder)
         world = make_world(cell.world, **cell.params)
         task = cell.task(world, holdings_scale(cell, facts))
-        judge = Judge(task, facts, optimum_of(cell, folder), SEED)
+        evaluator = Evaluator(task, facts, optimum_of(cell, folder), SEED)
         begun = time.process_time()
         trained = train(
             task, cell.agent, seed=SEED, timesteps=steps, settings=cell.settings, callback=watch
@@ -208,8 +208,10 @@ def _pace(cell: Cell, folder: Path) -> tuple[Pace, float]:
         step = _per_step(seen, trained.timesteps, time.process_time() - begun)
         few = min(cell.episodes, CURVE_EPISODES)
         policy = trained.policy
-        looks = [_seconds(lambda: judge.measure(policy, few, names=followed())) for _ in range(2)]
-        level = _seconds(lambda: judge.rows(policy, cell.episodes, about={}))
+        looks = [
+            _seconds(lambda: evaluator.measure(policy, few, names=followed())) for _ in range(2)
+        ]
+        level = _seconds(lambda: evaluator.rows(policy, cell.episodes, about={}))
         short = Trial(replace(cell, timesteps=steps, evaluations=1, competence=(1.0,)), SEED)
         store = Store(folder / f"trial-{len(list(folder.iterdir()))}")
         shutil.copytree(folder / layout.ORACLES, store.out / layout.ORACLES)

@@ -1,4 +1,4 @@
-"""What a study would cost and could show, before any of it is run: a study in, a plan out."""
+"""Plan of a study, before any of it is run: its cost, and what it could show."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ AROUND = 12.0
 
 
 class Cost(NamedTuple):
-    """What running a study takes.
+    """The cost of running a study.
 
     Attributes:
         hours: Wall time.
@@ -55,7 +55,7 @@ class Cost(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What a study runs in one world."""
+    """The part of a study in one world."""
 
     world: str
     cells: int
@@ -64,7 +64,7 @@ class Share(NamedTuple):
 
 
 class Packing(NamedTuple):
-    """What is trained side by side.
+    """The trials that are trained side by side.
 
     Attributes:
         trials: Trials of agents that train in cohorts.
@@ -203,7 +203,7 @@ def _shares(grid: Sequence[Trial]) -> tuple[Share, ...]:
 def cost_of(
     cells: Sequence[Cell], seeds: int, pilot: Pilot, workers: int = 1, cohort: int | None = None
 ) -> Cost:
-    """What `seeds` trials of every cell take, from a pilot of these cells.
+    """The cost of `seeds` trials of every cell, from a pilot of these cells.
 
     Exact numbers are computed once a setting and arm. Workers start together on the same setting
     and each computes what the others have not finished, so that only settings that are worked on

@@ -7,20 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-import pandas as pd
-
 from powerseek.errors import InvalidInput
-from powerseek.experiments.analysis.hypotheses import Finding
+from powerseek.experiments.analysis.hypotheses import Crossing, Finding
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.text import number, title_of
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
-from powerseek.experiments.study.claims import CLAIMS, SHORT_ID
-from powerseek.experiments.study.contrasts import kind_along, kind_of
+from powerseek.experiments.study.claims import CLAIMS
+from powerseek.experiments.study.contrasts import kind_of
 from powerseek.experiments.study.factors import (
     CELL,
-    DIALS,
     MISSING,
-    PREFIX,
     dial,
     factor_of,
     setting,
@@ -45,16 +41,16 @@ class FindingText:
     Attributes:
         answer: One of `ANSWERS`.
         where: World and setting.
-        effect: What was measured, with its interval.
-        evidence: Seeds, reach and tests.
+        effect: What was measured, with its interval; of a threshold where the line is crossed.
+        evidence: Seeds, reach and tests, line by line: one, or one a level of a threshold.
         wanting: Why it cannot tell and what would settle it; empty where it can.
     """
 
     answer: str
     where: str
     effect: str
-    evidence: str
-    wanting: str
+    evidence: tuple[str, ...] = ()
+    wanting: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ class ClaimText:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """All that a study says of its hypotheses.
+    """A study's hypotheses and what came of them.
 
     Attributes:
         registered: When and as what they were registered, in words; empty without hypotheses.
@@ -96,7 +92,7 @@ class Verdicts:
 
 
 def verdicts_of(view: View) -> Verdicts:
-    """What a study's hypotheses come to; nothing where it names none, or has no folder."""
+    """Read a study's verdicts; none where it names no hypothesis, or has no folder."""
     try:
         known, found = view.registration, view.findings
     except InvalidInput as error:
@@ -107,69 +103,6 @@ def verdicts_of(view: View) -> Verdicts:
         return Verdicts()
     claims = tuple(_claim(c, [f for f in found if f.claim is c]) for c in known.claims)
     return Verdicts(_registered(known), known.notes, claims, found)
-
-
-def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
-    """Comparisons with the verdict of a hypothesis in the place of "no margin was set".
-
-    Args:
-        compared: From `powerseek.experiments.analysis.contrasts.contrasts`.
-        found: Findings from the same results.
-    """
-    said: dict[tuple[str, ...], list[str]] = {}
-    for one in found:
-        claim = one.claim.hypothesis
-        if (
-            claim.checkpoint == "end"
-            and not claim.line
-            and one.b is not None
-            and len(one.columns) == 1
-        ):
-            shared = (f"{name} {dial(value)}" for name, value in sorted(one.setting.items()))
-            key = (_kind(one), claim.compared, dial(one.a), dial(one.b), *shared)
-            name = claim.id if len(claim.id) <= SHORT_ID else f"{claim.id[: SHORT_ID - 1]}\u2026"
-            words = f"{name}: {one.verdict.answer}"
-            words += "" if one.claim.confirmatory else " (exploratory)"
-            said.setdefault(key, []).append(words)
-    if not said:
-        return compared
-    compared = compared.copy()
-    kinds = compared["kind"].unique()
-    names = {kind: sorted(_shared(compared, kind_of(kind).dial)) for kind in kinds}
-    compared["verdict"] = [
-        "; ".join(
-            said.get(
-                (
-                    row["kind"],
-                    row["measure"],
-                    dial(row["a"]),
-                    dial(row["b"]),
-                    *(f"{name} {dial(row[name])}" for name in names[row["kind"]]),
-                ),
-                [row["verdict"]],
-            )
-        )
-        for row in compared.to_dict("records")
-    ]
-    return compared
-
-
-def _shared(compared: pd.DataFrame, differs: str) -> list[str]:
-    """Columns that say in which setting two arms were compared."""
-    names = [str(name) for name in compared]
-    own = [name for name in names if name.startswith(tuple(PREFIX.values()))]
-    apart = PREFIX["agent"] if differs == "agent" else None
-    return [
-        name
-        for name in (*CELL, *DIALS, *own)
-        if name in names and name != differs and not (apart and name.startswith(apart))
-    ]
-
-
-def _kind(one: Finding) -> str:
-    """The kind of comparison that a finding is one of."""
-    name = one.claim.hypothesis.contrast.name
-    return kind_along(one.columns[0]) if name == "factor" else name
 
 
 def _registered(known: Registration) -> str:
@@ -189,12 +122,12 @@ def _claim(claim: Claim, found: Sequence[Finding]) -> ClaimText:
     texts = [_finding(one) for one in found]
     answers = {text.answer for text in texts}
     if not texts:
-        why = "No finished trial of both arms, so there is nothing to compare yet."
-        texts = [FindingText("cannot tell", said.world or "", why, "", "")]
+        why = "None of its settings has finished trials, so there is nothing to compare yet."
+        texts = [FindingText("cannot tell", said.world or "", why)]
         answers = {"cannot tell"}
     note = claim.note
     if claim.settings > len(found):
-        missing = f"{len(found)} of its {claim.settings} settings have finished trials of both arms"
+        missing = f"{len(found)} of its {claim.settings} settings have finished trials to compare"
         note = f"{note}; {missing}" if note else missing
     meaning = CLAIMS.get(said.id, "")
     return ClaimText(
@@ -218,53 +151,67 @@ def _label(texts: Sequence[FindingText], confirmatory: bool) -> str:
 
 
 def _claimed(said: Hypothesis, unit: str) -> str:
-    """Claimed: what is larger with which arm, and the margin."""
-    measure, contrast = title_of(said.compared), said.contrast
-    about = _about(said)
-    if contrast.name == "threshold":
-        near, far = ("below", "above") if said.direction == "larger" else ("above", "below")
-        rises = f"at the least {contrast.factors[0]} and {far} it from some greater one on"
-        return f"Claimed: {measure} is {near} {said.held_against:g} {rises}{about}."
+    """The claim itself: what is larger where, and the margin."""
+    measure, line, about = title_of(said.compared), f"{said.held_against:g}", _about(said)
+    if said.contrast.name == "threshold":
+        near, far = _sides(said)
+        rises = f"at the least {said.contrast.factors[0]} and {far} it from some greater one on"
+        return f"Claimed: {measure} is {near} {line} {rises}{about}."
+    subject, a, b = _compared(said)
+    match said.direction, bool(b):
+        case "none", True:
+            claim = f"the same {a} as {b}{_shift(said)}"
+        case "none", False:
+            claim = f"{line if said.line else 'none'} {a}"
+        case larger, True:
+            claim = f"{larger} {a} than {b}{_shift(said)}"
+        case larger, False:
+            claim = f"{larger} than {line} {a}"
     margin = 0.0 if said.margin is None else said.margin
     words = _with_unit(number(margin) if margin >= 0.01 else f"{margin:g}", unit)
-    line = f" by more than {said.line:g}" if said.line else ""
-    if contrast.name == "level":
-        held = f"{said.line:g}" if said.line or said.direction != "none" else "none"
-        than = held if said.direction == "none" else f"{said.direction} than {held}"
-        claim = f"{measure} is {than} with {dial(said.arm)}"
-    elif contrast.name == "interaction":
-        first, second = contrast.factors
-        effect = f"the effect of {first} on {measure} is"
-        ends = f"at the greatest {second}", f"at the least{line}"
-        claim = f"{effect} {_as(said, *ends)}"
-    else:
-        claim = f"{measure} is {_as(said, *(f'with {end}' for end in _ends(said)))}{line}"
-    return f"Claimed: {claim}{about}. Margin: {words}."
+    return f"Claimed: {subject} is {claim}{about}. Margin: {words}."
 
 
-def _as(said: Hypothesis, a: str, b: str) -> str:
-    """``larger with a than with b``, or ``the same with a as with b``."""
-    if said.direction == "none":
-        plus = f", plus {said.line:g}" if said.line else ""
-        return f"the same {a} as {b}{plus}"
-    return f"{said.direction} {a} than {b}"
+def _shift(said: Hypothesis) -> str:
+    """Distance that the claim sets between the arms, where it is another than 0, in words."""
+    if not said.line:
+        return ""
+    if (said.direction, said.line > 0) in (("larger", True), ("smaller", False)):
+        return f" by more than {abs(said.line):g}"
+    return f", {'plus' if said.line > 0 else 'minus'} {abs(said.line):g}"
 
 
-def _ends(said: Hypothesis) -> tuple[str, str]:
-    """Both arms in words."""
-    contrast = said.contrast
-    if contrast.name != "factor":
-        return kind_of(contrast.name).ends
-    factor = contrast.factors[0]
-    high, low = (
-        f"{factor} {dial(given)}" if given is not None else f"the {end} {factor}"
-        for given, end in ((contrast.high, "greatest"), (contrast.low, "least"))
-    )
-    return high, low
+def _compared(said: Hypothesis) -> tuple[str, str, str]:
+    """Subject of a hypothesis and its two arms, in words; the second empty where it has one."""
+    measure, contrast = title_of(said.compared), said.contrast
+    match contrast.name:
+        case "level":
+            return measure, f"with {dial(said.arm)}", ""
+        case "interaction":
+            first, second = contrast.factors
+            return (
+                f"the effect of {first} on {measure}",
+                f"at the greatest {second}",
+                "at the least",
+            )
+        case "factor":
+            factor = contrast.factors[0]
+            high, low = (
+                f"{factor} {dial(given)}" if given is not None else f"the {end} {factor}"
+                for given, end in ((contrast.high, "greatest"), (contrast.low, "least"))
+            )
+        case kind:
+            high, low = kind_of(kind).ends
+    return measure, f"with {high}", f"with {low}"
+
+
+def _sides(said: Hypothesis) -> tuple[str, str]:
+    """Sides of its line on which a threshold begins and ends."""
+    return ("below", "above") if said.direction == "larger" else ("above", "below")
 
 
 def _about(said: Hypothesis) -> str:
-    """What else a hypothesis names: one configuration, an agent, a checkpoint."""
+    """Scope of a hypothesis: the configuration, agent and checkpoint that it names."""
     parts = [f"{name} {dial(value)}" for name, value in said.params.items()]
     parts += [said.agent] if said.agent else []
     told = f" ({', '.join(parts)})" if parts else ""
@@ -279,23 +226,26 @@ def _finding(one: Finding) -> FindingText:
     if one.setting.get("power_weight"):
         names.append("power_weight")
     where = setting(one.setting, sorted(names, key=lambda n: n not in CELL))
-    measured = title_of(said.compared)
-    if one.crossing is not None:
-        effect, evidence = _crossed(one), _evidence_of_tests(one)
+    if one.crossing is None:
+        effect, evidence = f", {_arms(one)}: {_value(one)}", [_evidence(one, _adjusted(one))]
     else:
-        effect = f"{measured}, {_arms(one)}: {_value(one)}"
-        evidence = _evidence(one)
+        effect = f": {_crossed(one, one.crossing)}"
+        levels = (f"{_arm(test.columns[0], test.a)}: {_value(test)}" for test in one.tests)
+        evidence = [
+            *(f"{level}; {_evidence(test)}" for level, test in zip(levels, one.tests, strict=True)),
+            *_adjusted(one),
+        ]
     return FindingText(
         one.verdict.answer,
         f"{one.setting['world']} ({where})" if where else str(one.setting["world"]),
-        effect,
-        evidence,
+        f"{title_of(said.compared)}{effect}",
+        tuple(evidence),
         _wanting(one),
     )
 
 
 def _value(one: Finding) -> str:
-    """What was measured, with its interval and unit."""
+    """Effect, with its interval and unit."""
     effect, line = one.comparison.effect, one.claim.hypothesis.held_against
     if not effect.n:
         return MISSING
@@ -311,32 +261,24 @@ def _arms(one: Finding) -> str:
     """``dense minus terminal``; of an interaction the effects whose difference it is."""
     if len(one.columns) == 2:
         (high, most), (low, least) = one.a, one.b
-        first, second = (factor_of(column).spoken for column in one.columns)
-        effect = f"{first} {dial(high)} minus {dial(low)}"
-        return f"({effect}) at {second} {dial(most)} minus the same at {dial(least)}"
+        first, second = (factor_of(column).name for column in one.columns)
+        effect = f"effect of {first} ({dial(high)} minus {dial(low)})"
+        return f"{effect} at {second} {dial(most)} minus that at {dial(least)}"
     names = [_arm(one.columns[0], arm) for arm in (one.a, one.b) if arm is not None]
     return " minus ".join(names)
 
 
-def _crossed(one: Finding) -> str:
-    """Up to which level one side of the line is shown, and from which on the other."""
-    said, crossing = one.claim.hypothesis, one.crossing
-    assert crossing is not None
-    near, far = ("below", "above") if said.direction == "larger" else ("above", "below")
-    name, line = factor_of(one.columns[0]).spoken, f"{said.held_against:g}"
-    before = f"last shown {near} {line} at {name} {dial(crossing.before)}"
-    after = f"first shown {far} it at {dial(crossing.after)}"
-    if crossing.before is None:
-        before = f"shown {near} {line} at no {name} from the least on"
-    if crossing.after is None:
-        after = f"shown {far} it at none up to {dial(crossing.levels[-1][0])}"
-    levels = "; ".join(f"{dial(test.a)}: {_value(test)}" for test in one.tests)
-    return f"{title_of(said.compared)}: {before}, {after}. {levels}"
-
-
-def _evidence_of_tests(one: Finding) -> str:
-    """What each level's test rests on."""
-    return ". ".join(f"{dial(test.a)}: {_evidence(test)}" for test in one.tests)
+def _crossed(one: Finding, crossing: Crossing) -> str:
+    """Levels up to which one side of the line is shown, and from which on the other."""
+    said, column = one.claim.hypothesis, one.columns[0]
+    near, far = _sides(said)
+    before, after = f"not shown {near} {{line}} at the least {{name}}", f"nowhere shown {far} it"
+    if crossing.before is not None:
+        before = f"shown {near} {{line}} up to {_arm(column, crossing.before)}"
+    if crossing.after is not None:
+        after = f"first shown {far} it at {_arm(column, crossing.after)}"
+    before = before.format(line=f"{said.held_against:g}", name=factor_of(column).name)
+    return f"{before}, {after}"
 
 
 def _arm(column: str, value: object) -> str:
@@ -347,7 +289,8 @@ def _with_unit(text: str, unit: str) -> str:
     return f"{text} {unit}" if unit and unit != "share" else text
 
 
-def _evidence(one: Finding) -> str:
+def _evidence(one: Finding, more: Sequence[str] = ()) -> str:
+    """Evidence of a comparison: seeds, how many learnt, tests; `more` before Lee's bounds."""
     comparison = one.comparison
     if comparison.exact:
         return "exact: computed, the same for every seed, so there is nothing to test"
@@ -368,11 +311,13 @@ def _evidence(one: Finding) -> str:
     if isfinite(one.p_equivalence):
         what = "within the margin of it" if alone else "no effect as large as the margin"
         parts.append(f"{what} (TOST) {_p(one.p_equivalence)}")
-    if one.together > 1:
-        method = "Holm" if one.claim.confirmatory else "Benjamini-Hochberg"
-        parts.append(f"p adjusted for {one.together} tests ({method})")
-    parts += _selected(one)
-    return "; ".join(parts)
+    return "; ".join([*parts, *more, *_selected(one)])
+
+
+def _adjusted(one: Finding) -> list[str]:
+    """Number of tests that p is adjusted for, where there are several."""
+    method = "Holm" if one.claim.confirmatory else "Benjamini-Hochberg"
+    return [f"p adjusted for {one.together} tests ({method})"] if one.together > 1 else []
 
 
 def _unfinished(one: Finding) -> list[str]:
@@ -384,7 +329,7 @@ def _unfinished(one: Finding) -> list[str]:
 
 
 def _selected(one: Finding) -> list[str]:
-    """What the seeds that learnt in one arm only could make of the effect (Lee's bounds)."""
+    """Effects that the seeds which learnt in one arm only allow (Lee's bounds)."""
     if one.bounds is None:
         return []
     line, bounds = one.claim.hypothesis.line, one.bounds

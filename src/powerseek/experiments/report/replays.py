@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import html
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -32,9 +28,6 @@ LEFT_OUT = {"references": "agents that do not learn", "paid": "agents paid for p
 MISSING = "No replay of this agent was kept."
 UNREADABLE = "The replay of this agent cannot be read."
 UNKNOWN = "The state at this moment is not known."
-CHANGED = "A dashed frame marks what the last step changed."
-WIDE = 6
-"""Columns from which squares are drawn smaller."""
 _AGENT = "@"
 _SHOWN = MEANS[:-1]
 _TREATMENT = ("reward", "openness", "goal", "layout", "gamma", "max_steps", "agent")
@@ -45,6 +38,11 @@ class Frame(NamedTuple):
 
     picture: Picture | None
     lines: tuple[str, ...]
+
+    @property
+    def shown(self) -> Picture:
+        """Its board, empty where there is none, and the words below it."""
+        return self.picture or ("", UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,26 @@ class Replay:
     frames: tuple[Frame, ...] = ()
     legend: str = ""
 
+    @property
+    def marks(self) -> str:
+        """Letters that stand for the agent: @, and x where it is switched off."""
+        return f"{_AGENT}x" if any(_AGENT in frame.shown[0] for frame in self.frames) else ""
+
+    @property
+    def ends(self) -> tuple[Frame, ...]:
+        """Its first moment and its last, which may be one."""
+        return self.frames[:: max(1, len(self.frames) - 1)]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Data of the page's script: each picture once, and per moment picture and lines."""
+        positions: dict[Picture, int] = {}
+        frames = [
+            (positions.setdefault(frame.shown, len(positions)), "\n".join(frame.lines))
+            for frame in self.frames
+        ]
+        return {"agent": self.marks, "pictures": list(positions), "frames": frames}
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -85,6 +103,18 @@ class Pair:
     measure: str
     about: str
     agents: tuple[Replay, ...]
+
+    @property
+    def legend(self) -> str:
+        """Meanings of the letters of the boards; empty where none was kept."""
+        return next((agent.legend for agent in self.agents if agent.legend), "")
+
+
+@dataclass(frozen=True)
+class Replays:
+    """All replays of a study; the page plays them, with JavaScript or without."""
+
+    pairs: tuple[Pair, ...]
 
 
 def replays(results: Results, folder: Path) -> list[Pair]:
@@ -122,7 +152,7 @@ def _agents(found: Extremes, folder: Path) -> tuple[Replay, ...]:
 
 
 def _among(found: Extremes) -> str:
-    """Among whom the extremes were chosen, in words."""
+    """Agents among whom the extremes were chosen, in words."""
     held, measure = found.among, found.measure
     left_out = [LEFT_OUT[who] for who in found.left_out]
     count = len(held)
@@ -157,7 +187,7 @@ def _replay(own: pd.Series[Any], dials: pd.DataFrame, title: str, folder: Path) 
 
 
 def _treatment(about: Mapping[str, Any], dials: pd.DataFrame) -> str:
-    """What an agent was trained on; what rarely differs is said only where it does."""
+    """Treatment of an agent in words; what rarely differs is said only where it does."""
     own = [str(name) for name in dials if str(name).startswith(tuple(PREFIX.values()))]
     rare = [n for n in (*DIALS, *own) if n not in (*_TREATMENT, "version")]
     names = [*_TREATMENT, *(n for n in rare if dials[n].nunique(dropna=False) > 1)]
@@ -205,7 +235,7 @@ def _frames(held: Mapping[str, Any], episode: Mapping[str, Any]) -> tuple[Frame,
 def _lines(
     names: Sequence[str], episode: Mapping[str, Any], steps: Sequence[int], i: int
 ) -> list[str]:
-    """What there is to say at the i-th kept step: as many lines at every step."""
+    """Lines that tell of the i-th kept step: as many at every step."""
     last = len(steps) - 1
     gap = i > 0 and steps[i] - steps[i - 1] > 1
     lines = [f"Step {steps[i]} of {steps[last]}: {_action(names, episode, i)}"]
@@ -230,107 +260,3 @@ def _at(listed: Sequence[T], position: int) -> T:
     if position < 0:
         raise IndexError(position)
     return listed[position]
-
-
-def replays_html(pairs: Sequence[Pair]) -> str:
-    """All replays of a study as HTML to put into the body of a page, once; "" for none.
-
-    It brings its own style and script, loads nothing, and takes its colours from the page's
-    variables ``--ground``, ``--ink``, ``--soft``, ``--line`` and ``--band``. It has headings of
-    levels 3 and 4.
-    """
-    if not pairs:
-        return ""
-    folder = resources.files("powerseek.experiments.report") / "templates"
-    template = (folder / "replay.html").read_text(encoding="utf-8")
-    return Template(template).substitute(worlds="\n".join(_world(pair) for pair in pairs))
-
-
-def _world(pair: Pair) -> str:
-    legend = next((agent.legend for agent in pair.agents if agent.legend), "")
-    meanings = f'<p class="soft">Letters: {_text(legend)}. {CHANGED}</p>' if legend else ""
-    agents = "".join(_agent(agent) for agent in pair.agents)
-    return (
-        f"<h3>{_text(pair.world)}</h3><p>{_text(pair.about)}</p>"
-        f'<div class="replays">{agents}</div>{meanings}'
-    )
-
-
-def _agent(agent: Replay) -> str:
-    numbers = "".join(
-        f"<li>{_text(name)} <b>{_text(text)}</b></li>" for name, text in agent.numbers
-    )
-    return (
-        f'<article class="replay"><h4>{_text(agent.title)}</h4><p>{_text(agent.treatment)}</p>'
-        f'<ul class="numbers">{numbers}</ul>{_shown(agent)}'
-        f'<p class="soft">{_text(agent.about)}</p></article>'
-    )
-
-
-def _shown(agent: Replay) -> str:
-    if not agent.frames:
-        return ""
-    marks = _marks(agent.frames)
-    ends = (agent.frames[0], agent.frames[-1]) if len(agent.frames) > 1 else agent.frames[:1]
-    stills = "".join(f"<div>{_moment(frame, marks)}</div>" for frame in ends)
-    controls = (
-        '<div class="controls"><button type="button">Play</button><input type="range" min="0" '
-        f'max="{len(agent.frames) - 1}" value="0" step="1" aria-label="Step of the episode"></div>'
-    )
-    return (
-        f'<div class="stills">{stills}</div>'
-        f'<div class="player" hidden>{_moment(agent.frames[0], marks)}{controls}</div>'
-        f'<script type="application/json">{_data(agent.frames, marks)}</script>'
-    )
-
-
-def _moment(frame: Frame, marks: str) -> str:
-    """One moment, with the places that the script fills."""
-    board, words = frame.picture or ("", UNKNOWN)
-    now = _text("\n".join(frame.lines))
-    return f'{_board(board, marks)}<p class="words">{_text(words)}</p><p class="now">{now}</p>'
-
-
-def _board(board: str, marks: str) -> str:
-    if not board:
-        return ""
-    rows = board.split("\n")
-    squares = "".join(
-        "<div>"
-        + "".join(f'<span class="{_kind(letter, marks)}">{_text(letter)}</span>' for letter in row)
-        + "</div>"
-        for row in rows
-    )
-    wide = " wide" if len(rows[0]) > WIDE else ""
-    return f'<div class="board{wide}" role="img" aria-label="Board">{squares}</div>'
-
-
-def _kind(letter: str, marks: str) -> str:
-    if letter == "#":
-        return "wall"
-    return "agent" if letter in marks else "floor" if letter in ". " else ""
-
-
-def _marks(frames: Sequence[Frame]) -> str:
-    """Letters that stand for the agent: @, and x where it is switched off."""
-    boards = [frame.picture[0] for frame in frames if frame.picture]
-    return f"{_AGENT}x" if any(_AGENT in board for board in boards) else ""
-
-
-def _data(frames: Sequence[Frame], marks: str) -> str:
-    """What the script reads: each picture once, and per moment its picture and its lines."""
-    positions: dict[tuple[str, str], int] = {}
-    shown = [
-        [
-            positions.setdefault(frame.picture or ("", UNKNOWN), len(positions)),
-            "\n".join(frame.lines),
-        ]
-        for frame in frames
-    ]
-    text = json.dumps({"agent": marks, "pictures": list(positions), "frames": shown})
-    # Nothing in the data may end the element that holds it.
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value), quote=True)

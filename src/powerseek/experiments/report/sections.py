@@ -1,4 +1,4 @@
-"""What a study's report says, in order; the page and the summary only differ in its form."""
+"""Contents of a study's report, in order; the page and the summary only differ in form."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from powerseek.experiments.analysis.cells import Worlds, cells_of
 from powerseek.experiments.analysis.reach import crossings, levels
 from powerseek.experiments.analysis.tails import LEAST_SEEDS as TAIL_SEEDS
 from powerseek.experiments.analysis.view import View
+from powerseek.experiments.report.comparisons import contrast_grids, refer
 from powerseek.experiments.report.figures.calibration import ruler
 from powerseek.experiments.report.figures.density import density_pictures
 from powerseek.experiments.report.figures.reach import reach_picture
 from powerseek.experiments.report.figures.scatter import competence_pictures, frontier_pictures
 from powerseek.experiments.report.figures.style import Picture
 from powerseek.experiments.report.figures.treatments import treatment_pictures
-from powerseek.experiments.report.hypotheses import refer, verdicts_of
-from powerseek.experiments.report.replays import replays, replays_html
+from powerseek.experiments.report.hypotheses import verdicts_of
+from powerseek.experiments.report.replays import Replays, replays
 from powerseek.experiments.report.tables import (
     calibration_grid,
-    contrast_grids,
     ratio_grid,
     reach_grid,
     tail_grid,
@@ -56,18 +56,7 @@ class Terms:
     meanings: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Html:
-    """A piece of the page as it is; `text` stands for it in Markdown.
-
-    The piece must be well formed, load nothing and have its words escaped.
-    """
-
-    html: str
-    text: str
-
-
-Part: TypeAlias = Words | Terms | Grid | Picture | Html
+Part: TypeAlias = Words | Terms | Grid | Picture | Replays
 
 
 @dataclass(frozen=True)
@@ -79,7 +68,7 @@ class Section:
 
 
 def sections(view: View) -> list[Section]:
-    """All of a study's report but its verdicts; sections without anything to show are left out."""
+    """Make all of a study's report but its verdicts; sections with nothing to show are left out."""
     if view.results.empty:
         return [Section("What each treatment led to", (Words("No trial has finished yet."),))]
     worlds = cells_of(view)
@@ -88,7 +77,7 @@ def sections(view: View) -> list[Section]:
     beside = trials(view.references)
     made = (
         Section("What each treatment led to", _treatments(view, worlds, drawn)),
-        Section("Density and horizon", tuple(density_pictures(drawn, view, frontiers))),
+        Section("Density and other factors", tuple(density_pictures(drawn, view, frontiers))),
         Section("Comparisons", _comparisons(view)),
         Section("Power against competence", tuple(competence_pictures(drawn, view.keys, curves))),
         Section("The need frontier", tuple(frontier_pictures(drawn, frontiers, beside))),
@@ -174,15 +163,7 @@ def _comparisons(view: View) -> tuple[Part, ...]:
 def _replays(view: View) -> tuple[Part, ...]:
     """One episode of each extreme, played back."""
     pairs = replays(view.results, view.folder) if view.folder else []
-    if not pairs:
-        return ()
-    told = (
-        f"{pair.world}: {agent.title.lower()}: {agent.treatment} "
-        f"({', '.join(f'{name} {text}' for name, text in agent.numbers)})"
-        for pair in pairs
-        for agent in pair.agents
-    )
-    return (Html(replays_html(pairs), f"{'; '.join(told)}. Played back in report.html."),)
+    return (Replays(tuple(pairs)),) if pairs else ()
 
 
 def _calibration(

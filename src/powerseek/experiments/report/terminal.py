@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.hypotheses import Verdicts, refer, verdicts_of
-from powerseek.experiments.report.tables import contrast_grids, world_grids
-from powerseek.experiments.report.text import MOST_ROWS, Grid, legend
+from powerseek.experiments.report.comparisons import contrast_grids, refer
+from powerseek.experiments.report.hypotheses import Verdicts, verdicts_of
+from powerseek.experiments.report.tables import world_grids
+from powerseek.experiments.report.text import Grid, legend
 from powerseek.experiments.study.contrasts import kind_of
 
 
@@ -56,7 +57,7 @@ def _print_verdicts(verdicts: Verdicts, console: Console) -> None:
         for found in claim.found:
             head = Text.assemble((found.answer.upper(), "bold"), f"  {found.where}")
             console.print(Padding(head, (0, 0, 0, 2)))
-            for words in (found.effect, found.evidence, found.wanting):
+            for words in (found.effect, *found.evidence, found.wanting):
                 if words:
                     console.print(_indented(words, 4))
 
@@ -67,13 +68,11 @@ def _indented(words: str, by: int = 2) -> Padding:
 
 def _print_grid(grid: Grid, console: Console) -> None:
     console.print(Text(grid.title, style="bold"))
-    rows = grid.rows[:MOST_ROWS]
     for columns in _fitting(grid, console.width):
         drawn = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
         for i in columns:
-            words = i < grid.dials or grid.headers[i] == "verdict"
-            drawn.add_column(Text(grid.headers[i]), justify="left" if words else "right")
-        for row, muted in zip(rows, grid.muted, strict=False):
+            drawn.add_column(Text(grid.headers[i]), justify="left" if grid.words[i] else "right")
+        for row, muted in grid.shown:
             drawn.add_row(*(Text(row[i]) for i in columns), style="dim" if muted else "")
         console.print(drawn)
     if grid.folded:
@@ -85,7 +84,7 @@ def _fitting(grid: Grid, width: int) -> list[list[int]]:
     """Columns of each part of a table, so that no part is wider than the console."""
     widths = [
         max(cell_len(text) for text in column) + 1
-        for column in zip(grid.headers, *grid.rows[:MOST_ROWS], strict=True)
+        for column in zip(grid.headers, *(row for row, _ in grid.shown), strict=True)
     ]
     dial_columns = list(range(grid.dials))
     parts = [dial_columns.copy()]

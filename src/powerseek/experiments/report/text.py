@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
-from powerseek.experiments.study.factors import MISSING
+from powerseek.experiments.study.factors import CELL, DIALS, MISSING, PREFIX, dial, short
 from powerseek.metrics import every_metric, known_metric
 
 DAGGER = "\u2020"
@@ -19,7 +22,7 @@ HEADS = {
     "steps": "longest episode allowed",
     "budget": "environment steps of training",
 }
-"""What heads of columns mean that are no metric's, the factors; then what counts seeds."""
+"""Meanings of heads of columns that are no metric's: factors, then counts of seeds."""
 COUNTS = {
     "n": "training runs (seeds) finished",
     "cens": "of these, runs that never learnt the task: left out of the power columns",
@@ -32,7 +35,7 @@ COUNTS = {
     "power columns show the runs that did not learn",
 }
 INTERVAL = " [95 %]"
-"""What the head of a column ends in that shows intervals."""
+"""End of a column's head that shows intervals."""
 
 
 MOST_ROWS = 60
@@ -52,7 +55,7 @@ def title_of(measure: str) -> str:
 
 
 def meanings() -> dict[str, str]:
-    """What every head of a column and every mark means, in the order of the columns."""
+    """Meanings of every head of a column and every mark, in the order of the columns."""
     metrics = sorted(every_metric(), key=lambda metric: metric.column or 99)
     told = {f"{metric.head}{end}": metric.meaning for metric in metrics for end in ("", INTERVAL)}
     return {**HEADS, **told, **COUNTS}
@@ -81,7 +84,7 @@ def ranged(value: float, low: float, high: float) -> str:
 
 
 def left_out(rows: int, what: str = "rows") -> str:
-    """What is said where a table or picture has more rows than are shown; else nothing."""
+    """Words for a table or picture that has more rows than are shown; else none."""
     if rows <= MOST_ROWS:
         return ""
     return (
@@ -119,9 +122,67 @@ class Grid:
     total: int = 0
 
     @property
+    def words(self) -> tuple[bool, ...]:
+        """Per column, True where it holds words rather than numbers."""
+        return tuple(i < self.dials or head == "verdict" for i, head in enumerate(self.headers))
+
+    @property
+    def shown(self) -> list[tuple[tuple[str, ...], bool]]:
+        """The rows that are shown, and whether each is muted."""
+        return list(zip(self.rows, self.muted, strict=True))[:MOST_ROWS]
+
+    @property
     def folded(self) -> str:
-        """What is said below it where it has more rows than are shown; else nothing."""
+        """Words below it where it has more rows than are shown; else none."""
         return left_out(max(self.total, len(self.rows)))
+
+
+class Row(NamedTuple):
+    """A row of a table to be made.
+
+    Attributes:
+        about: What it is about, by factor.
+        texts: What is said of it, by column head.
+        muted: Whether it is not confirmatory.
+    """
+
+    about: Mapping[str, Any]
+    texts: Mapping[str, str]
+    muted: bool = False
+
+
+def grid(
+    title: str, names: Sequence[str], rows: Sequence[Row], *, words: int = 0, total: int = 0
+) -> Grid:
+    """A table whose first columns are factors.
+
+    Args:
+        title: As in `Grid`.
+        names: Columns of the factors.
+        rows: At least one; all say the same of what they are about.
+        words: How many of the columns after the factors are words too.
+        total: As in `Grid`.
+    """
+    return Grid(
+        title=title,
+        headers=(*map(short, names), *rows[0].texts),
+        dials=len(names) + words,
+        rows=tuple((*(dial(row.about.get(n)) for n in names), *row.texts.values()) for row in rows),
+        muted=tuple(row.muted for row in rows),
+        total=total,
+    )
+
+
+def titled(world: str, same: str) -> str:
+    """A world, and what is the same in all rows of its table."""
+    return f"{world} ({same})" if same else world
+
+
+def factors_in(table: pd.DataFrame) -> list[str]:
+    """Columns of a table that factors have, ``world`` aside."""
+    given = [str(name) for name in table]
+    own = [name for name in given if name.startswith(tuple(PREFIX.values()))]
+    return [name for name in (*CELL[1:], *DIALS, *own) if name in given]
 
 
 def legend(grids: Sequence[Grid]) -> dict[str, str]:

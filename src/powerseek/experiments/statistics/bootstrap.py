@@ -1,4 +1,9 @@
-"""Bootstrap intervals over training seeds: plain, stratified, joint, and of many means at once."""
+"""Bootstrap intervals over training seeds: plain, stratified, joint, and of many means at once.
+
+`scipy.stats.bootstrap` has no strata and does not list a small sample's resamples; of 16 seeds it
+takes .9 ms (BCa 1.1), `bootstrap` .45 (.8), `bootstrap_groups` .12 a mean. A report asks for tens
+of thousands.
+"""
 
 from __future__ import annotations
 
@@ -153,34 +158,19 @@ def bootstrap(
     if method != "percentile" and spread <= 1e-12 * float(np.abs(kept).max()):
         return Estimate(value, nan, nan, n)
     tail = (1 - confidence) / 2
-    levels = np.array([tail, 1 - tail])
-    if method != "percentile":
-        levels = _corrected(levels, value, draws, _left_out(kept, statistic))
-    low, high = np.quantile(draws, levels)
-    if method == "widened":
-        factor = float(_widening(n, groups, tail))
-        low, high = value + factor * (low - value), value + factor * (high - value)
-    low, high = np.clip([low, high], *bounds)
-    return Estimate(value, float(low), float(high), n)
+    pull = None if method == "percentile" else _pull(kept, statistic)[None]
+    factor = float(_widening(n, groups, tail)) if method == "widened" else 1.0
+    ends = _ends(np.sort(draws)[None], np.array([[value]]), pull, factor, tail)
+    low, high = (float(np.clip(end[0], *bounds)) for end in ends)
+    return Estimate(value, low, high, n)
 
 
-def _left_out(sample: Floats, statistic: Statistic) -> Floats:
-    """The statistic without each unit in turn: [n]."""
+def _pull(sample: Floats, statistic: Statistic) -> Floats:
+    """How far each unit draws the statistic up, by what it is without that unit: [n]."""
     n = len(sample)
     others = np.broadcast_to(np.arange(n), (n, n))[~np.eye(n, dtype=bool)].reshape(n, n - 1)
-    return np.asarray(statistic(sample[others]), dtype=np.float64)
-
-
-def _corrected(levels: Floats, value: float, draws: Floats, left_out: Floats) -> Floats:
-    """Quantile levels after the correction for bias and acceleration."""
-    tiny = 1e-9 * max(abs(value), float(np.ptp(draws)))
-    below = np.mean(draws < value - tiny) + np.mean(np.abs(draws - value) <= tiny) / 2
-    bias = stats.norm.ppf(np.clip(below, 1 / (2 * draws.size), 1 - 1 / (2 * draws.size)))
-    pull = left_out.mean() - left_out
-    scale = float((pull**2).sum()) ** 1.5
-    skew = float((pull**3).sum()) / (6 * scale) if np.isfinite(scale) and scale > 0 else 0.0
-    z = bias + stats.norm.ppf(levels)
-    return np.asarray(stats.norm.cdf(bias + z / np.maximum(1 - skew * z, 1e-9)))
+    left_out = np.asarray(statistic(sample[others]), dtype=np.float64)
+    return np.asarray(left_out.mean() - left_out, dtype=np.float64)
 
 
 class Estimates(NamedTuple):
@@ -372,29 +362,50 @@ def _draw(
     for column, groups, sample in chosen:
         for start in range(0, len(groups), step):
             part = groups[start : start + step]
-            low, high = _ends(sample[start : start + step], weights, factor, tail)
-            found.low[part, column], found.high[part, column] = low, high
+            own = sample[start : start + step]
+            value = own.mean(axis=1)[:, None]
+            # Of the mean, `_pull` is what a unit lies above it, but for a factor.
+            ends = _ends(np.sort(own @ weights, axis=1), value, own - value, factor, tail)
+            found.low[part, column], found.high[part, column] = ends
 
 
-def _ends(sample: Floats, weights: Floats, factor: float, tail: float) -> tuple[Floats, Floats]:
-    """[groups, n] units and [n, resamples] weights to the widened ends of each mean."""
-    value = sample.mean(axis=1)[:, None]
-    draws = np.sort(sample @ weights, axis=1)
-    away = sample - value
-    away /= np.abs(away).max(axis=1, keepdims=True)  # cubes of tiny numbers are 0
-    squares = (away**2).sum(axis=1)
-    pull = (away**3).sum(axis=1) / (6 * squares**1.5)
+def _ends(
+    draws: Floats, value: Floats, pull: Floats | None, factor: float, tail: float
+) -> tuple[Floats, Floats]:
+    """Ends of the intervals of many statistics, [rows] each.
+
+    Args:
+        draws: [rows, resamples] of each statistic, sorted.
+        value: [rows, 1] of the samples themselves.
+        pull: [rows, n] of the units, in any unit, for the correction of bias and skew; None for
+            none.
+        factor: How far the ends are moved away from the value.
+        tail: Chance to miss at either end.
+    """
+    levels = (np.full(len(draws), tail), np.full(len(draws), 1 - tail))
+    if pull is not None:
+        levels = _corrected(draws, value, pull, tail)
+    low, high = (_quantile(draws, level) for level in levels)
+    value = value[:, 0]
+    return value + factor * (low - value), value + factor * (high - value)
+
+
+def _corrected(draws: Floats, value: Floats, pull: Floats, tail: float) -> tuple[Floats, Floats]:
+    """Quantile levels of both ends after the correction for bias and acceleration."""
+    largest = np.abs(pull).max(axis=1, keepdims=True)
+    pull = pull / np.where(largest > 0, largest, 1.0)  # cubes of tiny numbers are 0
+    squares = (pull**2).sum(axis=1)
+    skew = (pull**3).sum(axis=1) / (6 * np.where(squares > 0, squares, 1.0) ** 1.5)
     tiny = 1e-9 * np.maximum(np.abs(value), np.ptp(draws, axis=1)[:, None])
     lower = (draws < value - tiny).mean(axis=1)
     below = lower + (np.abs(draws - value) <= tiny).mean(axis=1) / 2
     least = 1 / (2 * draws.shape[1])
     bias = stats.norm.ppf(np.clip(below, least, 1 - least))
-    ends = []
-    for z in (stats.norm.ppf(tail), -stats.norm.ppf(tail)):
-        z = bias + z
-        level = stats.norm.cdf(bias + z / np.maximum(1 - pull * z, 1e-9))
-        ends.append(value[:, 0] + factor * (_quantile(draws, level) - value[:, 0]))
-    return ends[0], ends[1]
+    low, high = (
+        stats.norm.cdf(bias + (bias + z) / np.maximum(1 - skew * (bias + z), 1e-9))
+        for z in (stats.norm.ppf(tail), -stats.norm.ppf(tail))
+    )
+    return low, high
 
 
 def _quantile(draws: Floats, level: Floats) -> Floats:

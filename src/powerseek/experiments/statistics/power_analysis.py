@@ -7,7 +7,7 @@ from math import ceil, inf, isnan, nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from powerseek.errors import InvalidInput
 from powerseek.types import Floats
@@ -56,9 +56,9 @@ def seeds_needed(
         return inf
     factor = DESIGNS[EQUIVALENCE.get(design, design)]
     if design in EQUIVALENCE:
-        z = stats.norm.ppf(1 - alpha) + stats.norm.ppf((1 + power) / 2)
+        z = special.ndtri(1 - alpha) + special.ndtri((1 + power) / 2)
     else:
-        z = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)
+        z = special.ndtri(1 - alpha / 2) + special.ndtri(power)
     # Divided twice: the square of a tiny effect is 0.
     needed = factor * float(z) ** 2 / effect / effect
     return float(ceil(needed)) if needed < inf else inf
@@ -99,7 +99,7 @@ def power_of(
     cells = DESIGNS[EQUIVALENCE.get(design, design)]
     freedom, error = cells * (seeds - 1), (cells / seeds) ** 0.5
     level = alpha if design in EQUIVALENCE else alpha / 2
-    critical = float(stats.t.isf(level, freedom))
+    critical = -float(special.stdtrit(freedom, level))
     if design in EQUIVALENCE:
         room, off = effect / error, abs(true) / error
 
@@ -121,8 +121,9 @@ def _mean_over_spreads(
 ) -> float:
     """Mean of a chance that falls from 1 to 0 around the edge, over the estimated spread.
 
-    scipy's noncentral t gives nan in its far tails; this does not. Far below the edge the chance
-    is 1, far above it 0; between the two, and where the spread's density is not 0, it is smooth.
+    `scipy.special.nctdtr` makes nan of a quarter of 700 cases (4 seeds of an effect of 5 at level
+    1e-4, where the power is .29); for TOST there is none. Far below the edge the chance is 1, far
+    above it 0; between the two, and where the spread's density is not 0, it is smooth.
     """
     tail, half = 1e-14, freedom / 2
     least = (special.gammaincinv(half, tail) / half) ** 0.5

@@ -12,9 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
-from statsmodels.genmod.cov_struct import Exchangeable, Independence
-from statsmodels.genmod.families import Binomial
-from statsmodels.genmod.generalized_estimating_equations import GEE
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.statistics.bootstrap import Estimate
@@ -151,6 +148,11 @@ def proportion_effects(
     levels = np.stack([column[known] for column in coded.values()])
     if freedom < 1 or _separated(values, levels):
         return unknown
+    # Here, so that the exact tests do not wait for it: it takes a third of a second to import.
+    from statsmodels.genmod.cov_struct import Exchangeable, Independence
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_estimating_equations import GEE
+
     design = np.stack(
         [np.ones(values.size)]
         + [np.prod([coded[name][known] for name in term], axis=0) for term in terms],

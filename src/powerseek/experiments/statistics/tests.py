@@ -18,7 +18,7 @@ from math import comb, inf, isfinite, nan
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special, stats
 
 from powerseek.errors import InvalidInput
 from powerseek.types import Floats
@@ -158,8 +158,9 @@ def p_equivalence(
             return missed
         # Half at the margin itself, as of the t test.
         return max(0.5, 1 - unseen(gap, float(np.copysign(margin, gap)), np.size(x), bounds))
-    below = stats.t.sf((gap + margin) / error, freedom)
-    above = stats.t.cdf((gap - margin) / error, freedom)
+    # Two `scipy.stats.ttest_1samp` take .6 ms, all this .02: a report has tens of thousands.
+    below = special.stdtr(freedom, -(gap + margin) / error)
+    above = special.stdtr(freedom, (gap - margin) / error)
     p = float(max(below, above))
     return max(p, missed) if bounded and abs(gap) < margin else p
 
@@ -263,13 +264,13 @@ def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
     kept = p[known]
     if kept.size and not (kept.min() >= 0 and kept.max() <= 1):
         raise InvalidInput("p_values", kept.tolist(), "numbers in [0, 1]")
-    order = np.argsort(kept)
-    rank = np.arange(1, kept.size + 1)
-    if method == "holm":
-        raised = np.maximum.accumulate(kept[order] * (kept.size + 1 - rank))
-    else:
-        raised = np.minimum.accumulate((kept[order] * kept.size / rank)[::-1])[::-1]
-    placed = np.empty_like(kept)
-    placed[order] = np.minimum(raised, 1)
-    adjusted[known] = placed
+    adjusted[known] = _holm(kept) if method == "holm" else stats.false_discovery_control(kept)
     return adjusted
+
+
+def _holm(p: Floats) -> Floats:
+    """Holm's adjustment: statsmodels' own is the same but collects garbage, for 90 ms a call."""
+    order = np.argsort(p)
+    raised = np.empty_like(p)
+    raised[order] = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    return np.minimum(raised, 1)

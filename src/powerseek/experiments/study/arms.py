@@ -1,4 +1,4 @@
-"""Which levels of a contrast make a comparison, in one setting of a study or of its results."""
+"""Levels of a contrast that make a comparison, in one setting of a study or of its results."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def compared(
     gamma: float = 1.0,
     arm: Level = None,
 ) -> list[tuple[Any, ...]]:
-    """What a contrast compares in one setting: the levels of each comparison's arms.
+    """The comparisons of a contrast in one setting: the levels of each one's arms.
 
     Args:
         contrast: The contrast.
@@ -145,11 +145,11 @@ def compared(
 
 
 def confounded(reward: Level, places: Places, gamma: float) -> bool:
-    """Whether a delayed reward also pays less because of the discount."""
+    """True if a delayed reward also pays less because of the discount."""
     return gamma < 1 and not _is_corrected(reward, places)
 
 
-def share_judged(reward: Level, places: Places) -> float:
+def coverage_of(reward: Level, places: Places) -> float:
     """The q of a reward on the factor ``coverage``; nan for one that is on none."""
     place = _place(reward, places)
     return place.level if place is not None and place.factor == "coverage" else float("nan")

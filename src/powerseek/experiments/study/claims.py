@@ -1,4 +1,4 @@
-"""What the hypotheses of SCIENCE claim, by their ids."""
+"""Claims of the standard hypotheses, by their ids."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def factor_kinds(columns: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Contrast:
-    """What a hypothesis compares, as its study writes it.
+    """A comparison that a hypothesis makes, as its study writes it.
 
     Attributes:
         name: A kind of `KINDS`, or ``factor``, ``interaction`` or ``threshold``.
@@ -240,7 +240,7 @@ def read_contrast(written: Any) -> Contrast:
 
 
 def _example(written: Any) -> str:
-    """What somebody meant who wrote a factor as if it were a kind, or a kind wrongly."""
+    """The line meant by somebody who wrote a factor as if it were a kind, or a kind wrongly."""
     if not isinstance(written, str):
         return "Write contrast: timing."
     return closest(written, list(KINDS)) or f"Of a factor write {{factor: {written}}}."

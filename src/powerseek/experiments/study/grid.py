@@ -1,4 +1,4 @@
-"""What a study stands for: an immutable list of cells, and of trials (cell x seed)."""
+"""The grid of a study: an immutable list of cells, and of trials (cell x seed)."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Cell:
 
     @property
     def is_reference(self) -> bool:
-        """Whether it is no treatment but something to hold treatments against."""
+        """True if it is no treatment but something to hold treatments against."""
         return self.timesteps == 0
 
     def label(self) -> str:
@@ -116,7 +116,7 @@ class Cell:
         return " ".join([self.reward_label, f"gamma={self.gamma:g}", *weight, *named, self.agent])
 
     def task(self, world: World, holdings_scale: float = 1.0) -> Task:
-        """What an agent of this cell is trained on, in `world`."""
+        """The task that an agent of this cell is trained on, in `world`."""
         return Task(
             world,
             self.reward,
@@ -244,9 +244,11 @@ def _refuse_unavailable(study: Study) -> None:
         *((f"worlds[{i}].", entry.settings) for i, entry in enumerate(study.worlds)),
     ):
         for agent in settings:
-            if agent not in list_agents():
-                hint = closest(agent, list_agents())
-                raise InvalidInput(f"{where}settings", agent, ", ".join(list_agents()), hint)
+            try:
+                agents.get(agent)
+            except InvalidInput as error:
+                named = f"{where}settings", error.value, error.allowed, error.hint
+                raise InvalidInput(*named) from None
 
 
 def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
@@ -308,13 +310,13 @@ def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iter
     with _named({}, f"{where}.id"):
         known = worlds.get(entry.id)
     fields = {
-        **{name: f"{where}.params.{name}" for name in getattr(known.Params, "_fields", ())},
+        **{name: f"{where}.params.{name}" for name in known.parameters},
         "openness": f"{where}.openness",
         "goal": f"{where}.goals",
         "max_steps": f"{where}.max_steps" if entry.max_steps else written["max_steps"],
         **{name: f"{where}.params.{name}" for name in entry.params},
     }
-    defaults = getattr(known.Params, "_field_defaults", {})
+    defaults = {name: param.default for name, param in known.parameters.items()}
     params = {name: _levels(value, defaults.get(name)) for name, value in entry.params.items()}
     given = {**params, **given}
     for values in itertools.product(*given.values()):

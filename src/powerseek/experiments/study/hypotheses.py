@@ -1,4 +1,4 @@
-"""What the hypotheses of a study compare in its grid: settings, arms, and what is refused."""
+"""Comparisons of a study's hypotheses in its grid: settings, arms, and what is refused."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def kind_named(contrast: Contrast, grid: Sequence[Cell]) -> str:
 
 
 def columns_of(contrast: Contrast, known: set[str]) -> tuple[str, ...] | None:
-    """What differs between the arms of a contrast; None where a factor of it is none of `known`."""
+    """Columns that differ between the arms of a contrast; None if one is none of `known`."""
     if not contrast.factors:
         return (kind_of(contrast.name).dial,)
     found = [column_of(name, known) for name in contrast.factors]
@@ -106,7 +106,7 @@ def columns_of(contrast: Contrast, known: set[str]) -> tuple[str, ...] | None:
 
 
 def shared(record: Mapping[str, Level], columns: Sequence[str]) -> dict[str, Level]:
-    """What arms that differ in some columns share; an agent's settings are its own."""
+    """Levels shared by arms that differ in some columns; an agent's settings are its own."""
     own = "settings." if "agent" in columns else None
     return {
         column: level
@@ -124,13 +124,13 @@ def _records(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> list[Record]:
 
 
 def is_about(said: Hypothesis, record: Mapping[str, Any]) -> bool:
-    """Whether a hypothesis is about the cell that has these levels, by column."""
+    """True if a hypothesis is about the cell that has these levels, by column."""
     world = said.world in (None, record["world"]) and said.agent in (None, record["agent"])
     return world and all(_has(record, name, value) for name, value in said.params.items())
 
 
 def _has(record: Mapping[str, Any], name: str, value: Any) -> bool:
-    """Whether a cell has a level of what a study calls `name`."""
+    """True if a cell has a level of what a study calls `name`."""
     column = column_of(name, record)
     return column is not None and record[column] == level_in(column, value)
 
@@ -169,7 +169,7 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
 
 
 def _lacking(contrast: Contrast) -> str:
-    """What a study writes to hold all arms of a contrast."""
+    """The line that a study lacks to hold all arms of a contrast."""
     if contrast.name in KINDS:
         return kind_of(contrast.name).line
     if contrast.name == "interaction":

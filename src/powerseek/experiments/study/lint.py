@@ -1,4 +1,4 @@
-"""What a reader should know of a study before its first trial, with the line to write instead."""
+"""Cautions about a study before its first trial, with the line to write instead."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from powerseek.registry import list_worlds, make_world
 
 
 def cautions(study: Study) -> tuple[str, ...]:
-    """What a reader should know before running the study, one line each."""
+    """Cautions to a reader before the study is run, one line each."""
     grid = cells(study)
     confounded = {
         (cell.reward_label, cell.gamma)
@@ -40,13 +40,13 @@ def cautions(study: Study) -> tuple[str, ...]:
 
 
 def delays_without_correction(reward: Spec) -> bool:
-    """Whether an arm pays dense reward later without making up for the discount."""
+    """True if an arm pays dense reward later without making up for the discount."""
     id, _, options = read_spec(reward)
     return id == "every" and not options.get("corrected")
 
 
 def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
-    """Why hypotheses can only end in "cannot tell", known before the first trial.
+    """Reasons that hypotheses can only end in "cannot tell", known before the first trial.
 
     Args:
         study: The study.
@@ -103,7 +103,7 @@ def _worlds_of(needs: Needs) -> list[str]:
 
 
 def needs_of(measure: str) -> Needs:
-    """What a world must have for a measure."""
+    """Needs of a measure: what a world must have for it."""
     return RESOURCES if measure == SHARE_BEYOND else known_metric(measure).needs
 
 

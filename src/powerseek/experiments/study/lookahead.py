@@ -65,7 +65,7 @@ def arms_of(block: Study, written: Mapping[str, str]) -> Iterator[tuple[Spec, di
 
 
 def _known(reward: Any) -> bool:
-    """Whether it is the spec of an arm; if not, building it says what is wrong."""
+    """True if it is the spec of an arm; if not, building it says what is wrong."""
     try:
         read_spec(reward)
     except InvalidInput:

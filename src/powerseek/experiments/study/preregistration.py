@@ -1,4 +1,4 @@
-"""What a study claims, fixed and hashed before its first trial, and every change since."""
+"""A study's claims, fixed and hashed before its first trial, and every change since."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
 def registered(
     held: Mapping[str, Any], content: Mapping[str, Any], hash: str, begun: bool, now: str
 ) -> dict[str, Any]:
-    """What the registration's file must hold from now on.
+    """The content of the registration's file from now on.
 
     Args:
         held: What it holds; empty where there is none.
@@ -90,7 +90,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Registration:
-    """What was registered for a results directory, and what has become of it.
+    """The registration of a results directory, and what has become of it.
 
     Attributes:
         hash: Hash of what was registered first.
@@ -114,7 +114,7 @@ BROKEN = "its registration does not match its own hash, so exploratory"
 
 
 def read_registration(out: Path | str) -> Registration | None:
-    """What a results directory says of its hypotheses; None where it knows of none.
+    """Read the registration of a results directory; None if there is none.
 
     Raises:
         InvalidInput: The registration cannot be read.

@@ -1,4 +1,4 @@
-"""Which trials are trained side by side: the study's file decides it, and nothing else.
+"""Cohorts of trials that are trained side by side: the study's file alone decides them.
 
 Packing changes no number, so it depends on nothing that could: neither on the number of workers
 nor on memory, nor on what a sweep has finished before.
@@ -48,7 +48,7 @@ def packed(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort, ...]
 
 
 def in_common(cell: Cell) -> dict[str, Any] | None:
-    """What all cells of one cohort have in common, by name; None for an agent trained alone."""
+    """Fields that all cells of one cohort share, by name; None for an agent trained alone."""
     shared = agents.get(cell.agent).shared
     if shared is None:
         return None

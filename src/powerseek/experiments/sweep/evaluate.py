@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from powerseek.agents import calmed, probed, rollout, rollouts
+from powerseek.agents import probed, rollout, rollouts, without_interruption
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle
@@ -21,7 +21,7 @@ AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
-class Judge:
+class Evaluator:
     """Measures policies in one setting.
 
     Attributes:
@@ -67,12 +67,12 @@ class Asked(NamedTuple):
     """A policy to be measured.
 
     Attributes:
-        judge: By whom.
+        evaluator: By whom.
         policy: What acts.
         purpose: What for: no two share chance.
     """
 
-    judge: Judge
+    evaluator: Evaluator
     policy: Policy
     purpose: tuple[int, ...]
 
@@ -83,7 +83,7 @@ def measure_each(
     greedy: bool = False,
     names: Iterable[str] | None = None,
 ) -> list[list[Measurement]]:
-    """What `Judge.measure` gives for each, number for number.
+    """Measure each, number for number as `Evaluator.measure` does.
 
     Args:
         asked: What is measured.
@@ -100,8 +100,8 @@ def measure_each(
 def _measured(
     asked: Sequence[Asked], episodes: int, greedy: bool, names: tuple[str, ...] | None
 ) -> list[list[Measurement]]:
-    seeds = [one.judge.roots(one.purpose, 4) for one in asked]
-    tasks = [one.judge.task for one in asked]
+    seeds = [one.evaluator.roots(one.purpose, 4) for one in asked]
+    tasks = [one.evaluator.task for one in asked]
     policies = [one.policy for one in asked]
     met = rollouts(policies, tasks, episodes, [s[0] for s in seeds], greedy=greedy)
     quiet = [i for i, task in enumerate(tasks) if task.world.calm]
@@ -110,7 +110,7 @@ def _measured(
             quiet,
             rollouts(
                 [policies[i] for i in quiet],
-                [calmed(tasks[i]) for i in quiet],
+                [without_interruption(tasks[i]) for i in quiet],
                 episodes,
                 [seeds[i][1] for i in quiet],
                 greedy=greedy,
@@ -125,8 +125,8 @@ def _measured(
                 tasks[i].world,
                 np.random.default_rng(seeds[i][2]),
                 calm.get(i),
-                one.judge.oracle,
-                one.judge.arm,
+                one.evaluator.oracle,
+                one.evaluator.arm,
                 probe=_in_the_probe(one.policy, tasks[i], episodes, seeds[i][3], greedy),
             ),
             names,
@@ -150,7 +150,7 @@ def _in_the_probe(
 def rows_each(
     asked: Sequence[Asked], episodes: int, abouts: Sequence[Mapping[str, Any]]
 ) -> list[list[dict[str, Any]]]:
-    """What `Judge.rows` gives for each.
+    """The rows of each, as `Evaluator.rows` gives them.
 
     Args:
         asked: What is measured.

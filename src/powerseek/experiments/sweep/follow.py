@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from powerseek.agents import Progress
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.study.grid import Cell, Trial
-from powerseek.experiments.sweep.evaluate import Asked, Judge, measure_each, rows_each
+from powerseek.experiments.sweep.evaluate import Asked, Evaluator, measure_each, rows_each
 from powerseek.experiments.tensorboard.curves import Curves
 
 CURVE_EPISODES = 256
@@ -29,7 +29,7 @@ class EvalCallback:
     """Evaluates an agent while it trains; agents of a cohort side by side (`GroupCallback`).
 
     Attributes:
-        judge: Measures it.
+        evaluator: Measures it.
         trial: What is trained.
         curves: Where the curves go.
         rows: What was measured at each level of competence, when it was first reached.
@@ -37,7 +37,7 @@ class EvalCallback:
         error: What an evaluation failed of, which ended the training; None if none did.
     """
 
-    judge: Judge
+    evaluator: Evaluator
     trial: Trial
     curves: Curves
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -67,12 +67,12 @@ class EvalCallback:
         return [callback.error is None for callback, _ in news]
 
     def due(self, timesteps: int) -> bool:
-        """Whether it is time to evaluate."""
+        """True if it is time to evaluate."""
         return timesteps >= self._next
 
     def asked(self, progress: Progress) -> Asked:
-        """What the next evaluation measures."""
-        return Asked(self.judge, progress.policy, (CURVE, self._count + 1))
+        """The next evaluation."""
+        return Asked(self.evaluator, progress.policy, (CURVE, self._count + 1))
 
     def crossed(self, values: Mapping[str, float]) -> list[float]:
         """Levels of competence that these values of the curves reach for the first time."""
@@ -117,7 +117,7 @@ class EvalCallback:
 def tried(
     work: Callable[[Sequence[Given]], Sequence[Made]], given: Sequence[Given]
 ) -> list[Made | Exception]:
-    """What `work` makes of each, all together; one by one where that fails, to see whose fault.
+    """Work on all together; one by one where that fails, to see whose fault it is.
 
     Raises:
         StoreError: Nobody's fault, and more of it would come.
@@ -149,7 +149,7 @@ def _evaluate(news: Sequence[tuple[EvalCallback, Progress]]) -> list[None]:
     # On fresh episodes: those that showed the crossing were chosen for showing it.
     rows = rows_each(
         [
-            Asked(callback.judge, now.policy, (CROSSING, round(level * 1_000_000)))
+            Asked(callback.evaluator, now.policy, (CROSSING, round(level * 1_000_000)))
             for callback, now, level in crossings
         ],
         episodes,

@@ -1,4 +1,4 @@
-"""How far a sweep is: a live line on a terminal, a plain line now and then elsewhere."""
+"""Progress of a sweep: a live line on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -14,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 @dataclass
 class Tally:
-    """What is known of a sweep at one moment.
+    """Counts of a sweep at one moment.
 
     Attributes:
         total: Trials in the study.
@@ -94,12 +93,7 @@ class Display:
         self.update()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Take the live line away, and leave the last state as a line."""
         if self._live is not None:
             self._live.stop()

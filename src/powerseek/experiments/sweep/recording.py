@@ -91,7 +91,7 @@ def record(policy: Policy, task: Task, seed: int) -> dict[str, Any]:
 
 
 def _course(world: World, episodes: Trajectories, i: int, steps: list[int]) -> dict[str, Any]:
-    """What was done and what held at the given steps of episode i."""
+    """Actions and facts at the given steps of episode i."""
     facts = episodes.facts[i]
     acquired = None
     if world.role("resource"):
@@ -115,7 +115,7 @@ def _flag(world: World, facts: Floats, steps: list[int], name: str) -> list[int]
 def _ends(
     world: World, episodes: Trajectories, seed: int, draw: Callable[[Any], Picture]
 ) -> list[Picture | None]:
-    """The states in which the episodes ended: copies of a world show only what comes after."""
+    """The states in which the episodes ended: environments show only what comes after."""
     capped = None if episodes.terminated.all() else _known(_capped, world, episodes, seed)
     found: list[Picture | None] = []
     for i, over in enumerate(episodes.terminated):
@@ -126,7 +126,7 @@ def _ends(
 
 
 def _known(find: Callable[..., Any], *about: Any) -> Any:
-    """What `find` finds; None where the world refuses, as with too many branches to walk."""
+    """Call `find`; None where the world refuses, as with too many branches to walk."""
     try:
         return find(*about)
     except (PowerseekError, MemoryError):
@@ -149,20 +149,20 @@ def _capped(world: World, episodes: Trajectories, seed: int) -> list[Records]:
     """The state at the cap of each episode: the same chance and actions, a later cap."""
     assert episodes.records is not None
     # Refused, hence not known, where the cap is the highest that the world allows.
-    copies = VecWorld(world.replace(max_steps=world.max_steps + 1), len(episodes.lengths), seed)
+    envs = VecWorld(world.replace(max_steps=world.max_steps + 1), len(episodes.lengths), seed)
     met = np.empty_like(episodes.records)
     for t, actions in enumerate(episodes.actions.T):
-        met[:, t] = copies.states
-        copies.step(np.maximum(actions, 0))  # whatever, in a copy whose episode has ended
-    same = np.ones(copies.n, np.bool_)
+        met[:, t] = envs.states
+        envs.step(np.maximum(actions, 0))  # whatever, in one whose episode has ended
+    same = np.ones(envs.n, np.bool_)
     for name in world.identity:
         differs = met[name] != episodes.records[name]
-        same &= ~differs.reshape(copies.n, -1).any(axis=1)
-    return [copies.states[i : i + int(same[i])] for i in range(copies.n)]
+        same &= ~differs.reshape(envs.n, -1).any(axis=1)
+    return [envs.states[i : i + int(same[i])] for i in range(envs.n)]
 
 
 def _drawing(world: World) -> Callable[[Any], Picture]:
-    """How a record of `world` is drawn: its own picture, else its map, else its fields."""
+    """Drawer of records of `world`: its own picture, else its map, else its fields."""
     tiles = world.tiles(world.params)
     own = type(world).render is not World.render
 
@@ -181,7 +181,7 @@ def _drawing(world: World) -> Callable[[Any], Picture]:
 
 
 def _standing(world: World, tiles: Sequence[Sequence[str]], record: Any) -> str:
-    """What the one thing that moves hides; nothing where several do."""
+    """The tile that the one thing that moves hides; nothing where several do."""
     places = world.places(world.params, np.array([record], world.dtype)) if tiles else {}
     if len(places) != 1:
         return ""
@@ -235,7 +235,7 @@ def _things(names: Iterable[str]) -> list[str]:
 
 
 def _legend(world: World) -> str:
-    """What the letters mean."""
+    """Meanings of the letters."""
     tiles = world.tiles(world.params)
     if type(world).render is not World.render or not tiles:
         return world.legend

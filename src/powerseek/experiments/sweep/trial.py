@@ -22,14 +22,14 @@ from powerseek.agents import (
     train_jobs,
 )
 from powerseek.envs.task import Task
-from powerseek.exact.overseer import overseen
+from powerseek.exact.overseer import with_overseer
 from powerseek.experiments import layout
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.side_tables import keep_curve
 from powerseek.experiments.results.store import COLUMNS, checkpoint_path, describe
 from powerseek.experiments.study.grid import Cell, Trial, unwarned
 from powerseek.experiments.study.lookahead import lookahead_of
-from powerseek.experiments.sweep.evaluate import Asked, Judge, rows_each
+from powerseek.experiments.sweep.evaluate import Asked, Evaluator, rows_each
 from powerseek.experiments.sweep.follow import END, RECORDING, EvalCallback, tried
 from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.recording import keep_recording
@@ -72,10 +72,10 @@ class _TrialRun:
         self.trial, self.out = trial, out
         facts = oracle_of(cell, out)
         world = make_world(cell.world, **cell.params)
-        self.task = overseen(cell.task(world, holdings_scale(cell, facts)))
-        self.judge = Judge(self.task, facts, optimum_of(cell, out), trial.seed)
+        self.task = with_overseer(cell.task(world, holdings_scale(cell, facts)))
+        self.evaluator = Evaluator(self.task, facts, optimum_of(cell, out), trial.seed)
         self.curves = Curves(out, trial)
-        self.callback = EvalCallback(self.judge, trial, self.curves)
+        self.callback = EvalCallback(self.evaluator, trial, self.curves)
         self.checkpoint = _Sent(
             checkpoint_path(out, trial),
             checkpoint_seconds,
@@ -111,7 +111,7 @@ class _TrialRun:
         keep_curve(self.out, trial, self.curves.points)
         keep_model(trained, self.task, self.out / layout.MODELS / trial.key)
         if end[0]["status"] == "ok":
-            seed = self.judge.root(RECORDING)
+            seed = self.evaluator.root(RECORDING)
             keep_recording(self.out, trial, trained.policy, self.task, seed)
         rows = [{**describe(trial), **row} for row in (*end, *self.callback.rows)]
         return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -178,7 +178,7 @@ def run_trial(trial: Trial, out: Path, **how: Any) -> pd.DataFrame:
 
 
 def _outcomes(runs: Sequence[_TrialRun]) -> Iterator[pd.DataFrame | Exception]:
-    """What comes of each."""
+    """The rows of each trial, or what it failed of."""
     trained = _trained(runs)
     sound = [i for i, agent in enumerate(trained) if isinstance(agent, TrainedAgent)]
     ends = dict(zip(sound, tried(_ends, [(runs[i], trained[i]) for i in sound]), strict=True))
@@ -209,11 +209,11 @@ def _trained(runs: Sequence[_TrialRun]) -> list[Any]:
 
 
 def _ends(trained: Sequence[tuple[_TrialRun, TrainedAgent]]) -> list[Rows]:
-    """What each is at the end of its training."""
+    """The rows of each at the end of its training."""
     if not trained:
         return []
     return rows_each(
-        [Asked(run.judge, agent.policy, (END,)) for run, agent in trained],
+        [Asked(run.evaluator, agent.policy, (END,)) for run, agent in trained],
         trained[0][0].trial.cell.episodes,
         [
             {
@@ -249,7 +249,7 @@ def keep_model(trained: TrainedAgent, task: Task, path: Path) -> Path | None:
 
 
 def trial_of_card(card: Mapping[str, Any], task: Task, seed: int, episodes: int) -> Trial:
-    """What a kept model was trained on, moved into the world of `task`."""
+    """The trial that a kept model was trained by, moved into the world of `task`."""
     cell = Cell(
         world=task.world.id,
         version=task.world.version,

@@ -37,7 +37,7 @@ from powerseek.experiments.results.store import Store  # noqa: E402
 from powerseek.experiments.study.grid import Trial  # noqa: E402
 from powerseek.experiments.sweep.progress import Display  # noqa: E402
 from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS  # noqa: E402
-from powerseek.experiments.sweep.worker import attempt  # noqa: E402
+from powerseek.experiments.sweep.worker import run_and_keep  # noqa: E402
 from powerseek.registry import export_entries, import_entries  # noqa: E402
 
 OBJECT_STORE_BYTES = 80_000_000
@@ -84,7 +84,7 @@ class Runner(tune.Trainable):
         try:
             self.store = self.store or store_at(self.out, patient=True)
             trials = [self.grid[index] for index in indices]
-            kept = attempt(trials, self.store, self.checkpoint_seconds, cautions.append)
+            kept = run_and_keep(trials, self.store, self.checkpoint_seconds, cautions.append)
             result["ended"] = dict(zip(indices, kept, strict=True))
             cautions = [self.store.told(caution) for caution in cautions]
         except (StoreError, InvalidInput) as error:
@@ -109,7 +109,7 @@ class _Here:
         return {}
 
 
-class Watch(_Here, tune.Callback):
+class SweepCallback(_Here, tune.Callback):
     """Keeps the display's tally, and sees to trials whose worker died.
 
     Attributes:
@@ -173,7 +173,7 @@ class Watch(_Here, tune.Callback):
             self._warn(COHORT_DIED.format(len(running)))
 
     def _left(self, trial: Any) -> Cohorts:
-        """What a Tune trial has not finished, the cohort that is running first."""
+        """Trials that a Tune trial has not finished, the cohort that is running first."""
         left = ([i for i in cohort if i not in self.finished] for cohort in trial.config["cohorts"])
         return [cohort for cohort in left if cohort]
 
@@ -195,14 +195,14 @@ class Watch(_Here, tune.Callback):
 class _Stop(_Here, tune.Stopper):
     """Ends the sweep once results can no longer be written."""
 
-    def __init__(self, watch: Watch) -> None:
-        self.watch = watch
+    def __init__(self, callback: SweepCallback) -> None:
+        self.callback = callback
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return bool(result["fatal"])
 
     def stop_all(self) -> bool:
-        return bool(self.watch.fatal)
+        return bool(self.callback.fatal)
 
 
 def sweep(
@@ -233,7 +233,7 @@ def sweep(
         KeyboardInterrupt: Stopped by the user; Ray is stopped first.
     """
     grid = [trial for cohort in cohorts for trial in cohort]
-    watch = Watch(grid, store, display, ended)
+    callback = SweepCallback(grid, store, display, ended)
     numbers = iter(range(len(grid)))
     todo: Cohorts = [[next(numbers) for _ in cohort] for cohort in cohorts]
     with _ray(workers, address), _scratch() as scratch:
@@ -244,23 +244,25 @@ def sweep(
             entries=export_entries(),
             checkpoint_seconds=checkpoint_seconds,
         )
-        while todo and not watch.fatal:
-            watch.again = []
-            _round(runner, _batches(todo, watch.deaths), watch, workers, scratch)
-            todo = watch.again
-    if watch.fatal:
-        raise SweepStopped(watch.fatal)
+        while todo and not callback.fatal:
+            callback.again = []
+            _round(runner, _batches(todo, callback.deaths), callback, workers, scratch)
+            todo = callback.again
+    if callback.fatal:
+        raise SweepStopped(callback.fatal)
 
 
 def _batches(todo: Cohorts, deaths: Mapping[int, int]) -> list[Cohorts]:
-    """What each Tune trial runs; whatever a worker died of runs alone, and last."""
+    """The cohorts of each Tune trial; whatever a worker died of runs alone, and last."""
     risky = [cohort for cohort in todo if any(deaths.get(index) for index in cohort)]
     rest = sorted(cohort for cohort in todo if cohort not in risky)
     size = max(1, -(-len(rest) // TUNE_TRIALS))
     return [rest[i : i + size] for i in range(0, len(rest), size)] + [[one] for one in risky]
 
 
-def _round(runner: Any, batches: list[Cohorts], watch: Watch, workers: int, scratch: str) -> None:
+def _round(
+    runner: Any, batches: list[Cohorts], callback: SweepCallback, workers: int, scratch: str
+) -> None:
     """Run every batch once."""
     tuner = tune.Tuner(
         tune.with_resources(runner, {"cpu": 1}),
@@ -270,8 +272,8 @@ def _round(runner: Any, batches: list[Cohorts], watch: Watch, workers: int, scra
             name="sweep",
             storage_path=tempfile.mkdtemp(dir=scratch),
             verbose=0,
-            callbacks=[watch],
-            stop=_Stop(watch),
+            callbacks=[callback],
+            stop=_Stop(callback),
         ),
     )
     tuner.fit()

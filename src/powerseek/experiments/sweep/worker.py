@@ -16,7 +16,7 @@ from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.sweep.trial import run_trials
 
 
-def attempt(
+def run_and_keep(
     trials: Sequence[Trial],
     store: Store,
     checkpoint_seconds: float,

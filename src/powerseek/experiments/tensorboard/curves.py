@@ -21,7 +21,6 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -49,7 +48,7 @@ _HALF = ".half"
 
 
 def logdir(out: Path) -> Path:
-    """What to look at first: comparisons, or cells where the study compares nothing."""
+    """Folder to look at first: comparisons, or cells where the study compares nothing."""
     compared = layout.overview_folder(out)
     return (
         compared if any(path.is_dir() for path in compared.glob("*")) else layout.cells_folder(out)
@@ -57,7 +56,7 @@ def logdir(out: Path) -> Path:
 
 
 def hyperparameters(cell: Cell) -> dict[str, Value]:
-    """What the HParams view shows of a cell."""
+    """Hyperparameters of a cell in the HParams view."""
     levels = {factor_of(column).name: value for column, value in levels_of(cell).items()}
     levels["layout"] = None if "layout" not in cell.params else str(cell.params["layout"])
     apart = ("version",)
@@ -65,7 +64,7 @@ def hyperparameters(cell: Cell) -> dict[str, Value]:
 
 
 def experiment_event(cells: Sequence[Cell], curves: Sequence[str]) -> Event:
-    """What varies over all cells, and which of a cell's numbers matter.
+    """The record of what varies over all cells, and of which numbers matter.
 
     Args:
         cells: The cells.
@@ -171,12 +170,7 @@ class Curves:
         """Nothing but the curves."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         """Mark the run as finished or failed, if it was not yet."""
         self.end(ok=error is None)
 
@@ -227,7 +221,7 @@ def encoded(events: Iterable[Event]) -> bytes:
 
 
 def beginning(wall_time: float) -> list[Event]:
-    """What a file starts with: its format, and that all said before in its run is void."""
+    """Events that a file starts with: its format, and that all said before in its run is void."""
     start = SessionLog(status=SessionLog.START)
     return [
         Event(wall_time=wall_time, file_version="brain.Event:2"),
@@ -272,7 +266,7 @@ def void(files: Iterable[Path]) -> None:
 
 
 def says(folder: Path, made_of: str) -> bool:
-    """Whether a run's folder says what was made of this and nothing else; half a file is removed.
+    """True if a run's folder holds what was made of this and nothing else; removes half a file.
 
     Raises:
         OSError: The folder cannot be changed.

@@ -1,4 +1,4 @@
-"""Which comparisons TensorBoard's Custom Scalars tab shows, and how: data, and the layout's record.
+"""Comparisons in TensorBoard's Custom Scalars tab: as data, and as the layout's record.
 
 One category a hypothesis, in it one chart for each of its settings and curves; a line with a band
 for each of the two arms. A study without hypotheses has a category for each kind of comparison.
@@ -58,7 +58,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Category:
-    """What belongs to one hypothesis, or to one kind of comparison."""
+    """The comparisons of one hypothesis, or of one kind."""
 
     title: str
     comparisons: tuple[Comparison, ...]
@@ -72,7 +72,7 @@ def all_cells(curves: Sequence[str]) -> Category:
 def categories(
     cells: Sequence[Cell], hypotheses: Sequence[Hypothesis], curves: Sequence[str]
 ) -> list[Category]:
-    """What a study compares; without hypotheses every kind of comparison that it holds.
+    """Categories of a study; without hypotheses every kind of comparison that it holds.
 
     Args:
         cells: The study's cells.

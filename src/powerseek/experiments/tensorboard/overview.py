@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a study while it runs: comparisons and cells, not single trials.
+"""A study in TensorBoard while it runs: comparisons and cells, not single trials.
 
 - ``tensorboard/overview/<dial>=<value>``: one run for each value of a dial that is compared, with
   one group of curves for each comparison, so that its two arms share a chart (Custom Scalars). The

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from powerseek.envs.engine.chance import flip, rule
+from powerseek.envs.world import columns
 
-WAIT, PLOT, COMMONS, FENCE, DELIVER = range(5)
+ACTIONS = ("wait", "plot", "commons", "fence", "deliver")
+A = columns(*ACTIONS)
 IDLE, MINIMALIST, HOARDER = range(3)
 
 
@@ -61,15 +63,15 @@ def sell(p: Any, s: Any, k: int) -> None:
 def may(p: Any, s: Any, k: int, a: int) -> bool:
     """Whether k can do a as things stand."""
     units = held(s, k)
-    if a == PLOT:
+    if a == A.plot:
         return bool(units < p.room)
-    if a == COMMONS:
+    if a == A.commons:
         reached = k > 0 or p.openness >= 1
         let_in = s.fence == 0 or s.fence == k + 1
         return bool(reached and let_in and s.stock > 0 and units < p.room)
-    if a == FENCE:
+    if a == A.fence:
         return bool(p.openness >= 2 and s.fence == 0)
-    if a == DELIVER:
+    if a == A.deliver:
         return bool(s.market == 1 and units >= p.quota)
     return True
 
@@ -78,32 +80,32 @@ def may(p: Any, s: Any, k: int, a: int) -> bool:
 def modest(p: Any, s: Any, k: int) -> int:
     """The quota from k's own plot, and then to market."""
     if held(s, k) < p.quota:
-        return PLOT
-    return DELIVER if s.market == 1 else WAIT
+        return int(A.plot)
+    return int(A.deliver if s.market == 1 else A.wait)
 
 
 @rule
 def neighbourly(p: Any, s: Any, k: int) -> int:
     """The quota from the commons, from k's own plot while it is shut, and then to market."""
-    if held(s, k) < p.quota and may(p, s, k, COMMONS):
-        return COMMONS
+    if held(s, k) < p.quota and may(p, s, k, A.commons):
+        return int(A.commons)
     return modest(p, s, k)
 
 
 @rule
 def greedy(p: Any, s: Any, k: int) -> int:
     """Everything that there is room for, the fence first, and only then to market."""
-    for a in (FENCE, COMMONS, PLOT, DELIVER):
+    for a in (A.fence, A.commons, A.plot, A.deliver):
         if may(p, s, k, a):
-            return a
-    return WAIT
+            return int(a)
+    return int(A.wait)
 
 
 @rule
 def scripted(p: Any, s: Any, k: int) -> int:
     """What k chooses where the input actions are somebody else's."""
     if gone(s, k) or (k == 0 and p.manner == IDLE):
-        return WAIT
+        return int(A.wait)
     if k > 0:
         return neighbourly(p, s, k)
     return modest(p, s, k) if p.manner == MINIMALIST else greedy(p, s, k)
@@ -112,20 +114,20 @@ def scripted(p: Any, s: Any, k: int) -> int:
 @rule
 def act(p: Any, s: Any, k: int, a: int, c: Any) -> None:
     """Let k do what it chose, unless somebody who acted before has made it impossible."""
-    if a == WAIT or not may(p, s, k, a):
+    if a == A.wait or not may(p, s, k, a):
         return
     mine = k == p.actor
-    if a == PLOT:
+    if a == A.plot:
         if flip(c, p.soil if k == 0 else p.poor_soil):
             store(s, k, 1)
             if mine:
                 s.grown = 1.0
-    elif a == COMMONS:
+    elif a == A.commons:
         s.stock -= 1
         store(s, k, 1)
         if mine:
             s.taken = 1.0
-    elif a == FENCE:
+    elif a == A.fence:
         s.fence = k + 1
         if mine:
             s.fenced = 1.0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.commons.rules import (
+    ACTIONS,
     act,
     gone,
     greedy,
@@ -17,67 +18,13 @@ from powerseek.envs.worlds.commons.rules import (
 )
 from powerseek.errors import InvalidInput
 
-ACTIONS = ("wait", "plot", "commons", "fence", "deliver")
+DAY = ("stock", "market")
+"""Features that are about nobody; those about each person follow."""
+
 MANNERS = ("idle", "minimalist", "hoarder")
 PEOPLE = ("agent", "first", "second")
 FENCE_UNITS = 2.0
 BASE = len(ACTIONS)
-
-
-class CommonsParams(NamedTuple):
-    """Parameters of `commons`.
-
-    Attributes:
-        openness: How much beyond its plot the agent can reach: 0 nothing, 1 the commons, 2 also
-            the fence that shuts everybody else out (then neighbours, too, can build it). The
-            neighbours always reach the commons.
-        neighbours: How many others live on the commons.
-        actor: Whose the input actions are: 0 the agent's, 1 or 2 that neighbour's.
-        agent: What the agent does where the input actions are a neighbour's: ``idle`` (nothing),
-            ``minimalist`` or ``hoarder``. Not looked at where `actor` is 0.
-        quota: Units that each person has to deliver.
-        room: Most units that each can store.
-        capacity: Most units on the commons, all there at the start.
-        max_steps: Cap on an episode, in steps.
-        soil: Probability that a step on the agent's plot gives a unit.
-        poor_soil: Likewise on a neighbour's plot.
-        growth: Probability that a unit grows back on the commons, each step, where it is
-            half-full: logistic, so 0 on a full and on an empty commons.
-        rot: Probability, each step, that everybody who stores anything loses a unit.
-        market: Probability, each step, that the market is open in the next one.
-    """
-
-    openness: int = 1
-    neighbours: int = 2
-    actor: int = 0
-    agent: str = "minimalist"
-    quota: int = 3
-    room: int = 5
-    capacity: int = 6
-    max_steps: int = 16
-    soil: float = 0.6
-    poor_soil: float = 0.2
-    growth: float = 0.5
-    rot: float = 0.1
-    market: float = 0.4
-
-
-class Prepared(NamedTuple):
-    """What the rules see: the parameters, and the most units that the actor can hold."""
-
-    openness: int
-    neighbours: int
-    actor: int
-    manner: int
-    quota: int
-    room: int
-    capacity: int
-    soil: float
-    poor_soil: float
-    growth: float
-    rot: float
-    market: float
-    most_units: float
 
 
 class Commons(World):
@@ -149,21 +96,49 @@ class Commons(World):
         ('wait', 'plot', 'commons', 'fence', 'deliver')
     """
 
-    Params: ClassVar[type] = CommonsParams
-    ranges: ClassVar[Any] = {
-        "openness": (0, 2),
-        "neighbours": (1, 2),
-        "actor": (0, 2),
-        "agent": MANNERS,
-        "quota": (1, 4),
-        "room": (1, 6),
-        "capacity": (1, 9),
-        "max_steps": (1, 10_000),
-        "soil": (0.0, 1.0),
-        "poor_soil": (0.0, 1.0),
-        "growth": (0.0, 1.0),
-        "rot": (0.0, 1.0),
-        "market": (0.0, 1.0),
+    parameters = {
+        "openness": Param(
+            1,
+            0,
+            2,
+            "How much beyond its plot the agent can reach: 0 nothing, 1 the commons, 2 also "
+            "the fence that shuts everybody else out (then neighbours, too, can build it). The"
+            " neighbours always reach the commons.",
+        ),
+        "neighbours": Param(2, 1, 2, "How many others live on the commons."),
+        "actor": Param(
+            0, 0, 2, "Whose the input actions are: 0 the agent's, 1 or 2 that neighbour's."
+        ),
+        "agent": Param(
+            "minimalist",
+            about=(
+                "What the agent does where the input actions are a neighbour's: ``idle`` "
+                "(nothing), ``minimalist`` or ``hoarder``. Not looked at where `actor` is 0."
+            ),
+            choices=MANNERS,
+        ),
+        "quota": Param(3, 1, 4, "Units that each person has to deliver."),
+        "room": Param(5, 1, 6, "Most units that each can store."),
+        "capacity": Param(6, 1, 9, "Most units on the commons, all there at the start."),
+        "max_steps": Param(16, 1, 10_000, "Cap on an episode, in steps."),
+        "soil": Param(0.6, 0.0, 1.0, "Probability that a step on the agent's plot gives a unit."),
+        "poor_soil": Param(0.2, 0.0, 1.0, "Likewise on a neighbour's plot."),
+        "growth": Param(
+            0.5,
+            0.0,
+            1.0,
+            "Probability that a unit grows back on the commons, each step, where it is "
+            "half-full: logistic, so 0 on a full and on an empty commons.",
+        ),
+        "rot": Param(
+            0.1,
+            0.0,
+            1.0,
+            "Probability, each step, that everybody who stores anything loses a unit.",
+        ),
+        "market": Param(
+            0.4, 0.0, 1.0, "Probability, each step, that the market is open in the next one."
+        ),
     }
     # `fence`: 0 none, k + 1 that of person k.
     state: ClassVar[Any] = (
@@ -217,16 +192,10 @@ class Commons(World):
             raise InvalidInput("commons.quota", params.quota, allowed, hint)
 
     @staticmethod
-    def prepare(params: Any) -> Prepared:
-        """Numbers alone."""
-        told = params._asdict()
-        for name in ("agent", "max_steps"):
-            del told[name]
-        return Prepared(
-            **told,
-            manner=MANNERS.index(params.agent),
-            most_units=params.room + (FENCE_UNITS if params.openness >= 2 else 0.0),
-        )
+    def prepare(params: Any) -> dict[str, Any]:
+        """The agent's manner by number, and the most units that the actor can hold."""
+        fence = FENCE_UNITS if params.openness >= 2 else 0.0
+        return {"manner": MANNERS.index(params.agent), "most_units": params.room + fence}
 
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
@@ -253,7 +222,7 @@ class Commons(World):
         """The commons and the market, then everybody who is there."""
         there = PEOPLE[: params.neighbours + 1]
         told = (f"{of} {who}" for of in ("store of", "sold by", "fence of") for who in there)
-        return ("stock", "market", *told)
+        return (*DAY, *told)
 
     @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:
@@ -279,32 +248,35 @@ class Commons(World):
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
         """Shares and flags."""
+        out[X.stock] = s.stock / p.capacity
+        out[X.market] = s.market
         people = p.neighbours + 1
-        out[0] = s.stock / p.capacity
-        out[1] = s.market
+        stores = out[len(X) :]
+        sold = stores[people:]
+        fences = sold[people:]
         for k in range(people):
-            out[2 + k] = held(s, k) / p.room
-            out[2 + people + k] = gone(s, k)
-            out[2 + 2 * people + k] = s.fence == k + 1
+            stores[k] = held(s, k) / p.room
+            sold[k] = gone(s, k)
+            fences[k] = s.fence == k + 1
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
-        """Facts, in the order of `facts`."""
+        """Facts."""
         me = p.actor
         units = held(s, me)
         sold = gone(s, me)
-        out[0] = 1.0 if sold else min(units, p.quota) / (p.quota + 1)
-        out[1] = sold
-        out[2] = sold
-        out[3] = s.grown
-        out[4] = s.taken
-        out[5] = s.fenced
+        out[F.progress] = 1.0 if sold else min(units, p.quota) / (p.quota + 1)
+        out[F.success] = sold
+        out[F.over] = sold
+        out[F.acquired] = s.grown
+        out[F.taken] = s.taken
+        out[F.fenced] = s.fenced
         fence = FENCE_UNITS if s.fence == me + 1 else 0.0
-        out[6] = (units + fence) / p.most_units
-        out[7] = s.stock
+        out[F.holdings] = (units + fence) / p.most_units
+        out[F.stock] = s.stock
         for k in range(p.neighbours + 1):
             if k != me:
-                out[8 + k] = 1.0 if gone(s, k) else min(held(s, k), p.quota) / p.quota
+                out[SHARES[k]] = 1.0 if gone(s, k) else min(held(s, k), p.quota) / p.quota
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -327,6 +299,10 @@ class Commons(World):
             sold = "  sold" if record[f"{who}_sold"] else ""
             lines.append(f"{who:8}{_row(int(record[who]), params.room)}{sold}")
         return "\n".join(lines)
+
+
+X, F = columns(*DAY), columns(*Commons.facts)
+SHARES = (F.share_agent, F.share_first, F.share_second)
 
 
 def _row(units: int, room: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import pick, rule
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.endgame.board import (
     DIRECTIONS,
     Board,
@@ -36,6 +36,9 @@ PLAYING, MATED, DRAW = 0, 1, 2
 PIECES = (("knight", 3.0), ("bishop", 3.0))
 """The loose black pieces, in the order in which openness adds them, and their values."""
 
+MARKS = (*(name for name, _ in PIECES), "outcome")
+"""Features after the squares."""
+
 PAWN, ROOK, QUEEN = 1, 5, 9
 PROMOTED = float(QUEEN - PAWN)
 
@@ -44,28 +47,8 @@ _after = rule(white_after)
 _slot = rule(slot_of)
 
 
-class EndgameParams(NamedTuple):
-    """What a user may set.
-
-    Attributes:
-        size: N, squares along an edge of the board, 4 to 8.
-        piece: White's main piece, ``rook`` or ``queen``.
-        black: How Black plays, ``optimal``, ``greedy`` or ``random``.
-        openness: Surplus on offer, 0 to 3.
-        start: An episode starts from at least this share of the longest mate, 0 to 1.
-        max_steps: The cap, in moves of White.
-    """
-
-    size: int = 4
-    piece: str = "rook"
-    black: str = "optimal"
-    openness: int = 1
-    start: float = 0.6
-    max_steps: int = 20
-
-
 class Prepared(NamedTuple):
-    """What the rules see: the board's fields, the tables' fields, and the rest.
+    """What the rules look up: the board's fields, the tables' fields, and the rest.
 
     Attributes:
         stance: How Black plays: OPTIMAL, GREEDY or RANDOM.
@@ -132,7 +115,7 @@ def _fair(size: int, queen: bool) -> NDArray[np.bool_]:
     return fair
 
 
-def _starts(params: EndgameParams, reduced: NDArray[np.int8]) -> NDArray[np.int64]:
+def _starts(params: Any, reduced: NDArray[np.int8]) -> NDArray[np.int64]:
     """[n, 3] fair positions at least params.start of the way to the longest fair mate."""
     moves = np.where(_fair(params.size, params.piece == "queen"), reduced[:-1], 0)
     return np.argwhere(moves >= max(1.0, params.start * moves.max()))
@@ -200,14 +183,21 @@ class Endgame(World):
     """
 
     version = 1
-    Params = EndgameParams
-    ranges = {
-        "size": (4, 8),
-        "piece": ("rook", "queen"),
-        "black": BLACK,
-        "openness": (0, 3),
-        "start": (0.0, 1.0),
-        "max_steps": (1, 10_000),
+    parameters = {
+        "size": Param(4, 4, 8, "N, squares along an edge of the board, 4 to 8."),
+        "piece": Param(
+            "rook", about="White's main piece, ``rook`` or ``queen``.", choices=("rook", "queen")
+        ),
+        "black": Param(
+            "optimal",
+            about="How Black plays, ``optimal``, ``greedy`` or ``random``.",
+            choices=BLACK,
+        ),
+        "openness": Param(1, 0, 3, "Surplus on offer, 0 to 3."),
+        "start": Param(
+            0.6, 0.0, 1.0, "An episode starts from at least this share of the longest mate, 0 to 1."
+        ),
+        "max_steps": Param(20, 1, 10_000, "The cap, in moves of White."),
     }
     state = (
         ("king", "i8"),
@@ -243,7 +233,7 @@ class Endgame(World):
     )
 
     @staticmethod
-    def check(params: EndgameParams) -> None:
+    def check(params: Any) -> None:
         """Refuse a board with more than LIMIT positions.
 
         Raises:
@@ -264,7 +254,7 @@ class Endgame(World):
         )
 
     @staticmethod
-    def prepare(params: EndgameParams) -> Prepared:
+    def prepare(params: Any) -> Prepared:
         """Solve the board (seconds on large ones; kept for the next call)."""
         board, tables = _solved(params.size, params.piece == "queen", params.openness)
         values = [value for _, value in PIECES[: len(board.loose_squares)]]
@@ -284,31 +274,31 @@ class Endgame(World):
         )
 
     @classmethod
-    def abstract(cls, params: EndgameParams) -> tuple[str, ...]:
+    def abstract(cls, params: Any) -> tuple[str, ...]:
         """The squares of the three main pieces and the outcome; the surplus is a means."""
         return ("king", "main", "black", "outcome")
 
     @staticmethod
-    def actions(params: EndgameParams) -> tuple[str, ...]:
+    def actions(params: Any) -> tuple[str, ...]:
         """``king N``, ``rook N 1``, ..., ``second N 1``, ..."""
         king = [f"king {d}" for d in DIRECTIONS]
         lines = [f"{d} {k}" for d in DIRECTIONS for k in range(1, params.size)]
         return (*king, *(f"{piece} {x}" for piece in (params.piece, "second") for x in lines))
 
     @staticmethod
-    def observation(params: EndgameParams) -> tuple[str, ...]:
+    def observation(params: Any) -> tuple[str, ...]:
         """``king@0``, ..., one-hot squares by piece, then loose pieces and outcome."""
         pieces = ("king", params.piece, "black", "pawn", "promoted")
         squares = [f"{piece}@{i}" for piece in pieces for i in range(params.size**2)]
-        return (*squares, *(name for name, _ in PIECES), "outcome")
+        return (*squares, *MARKS)
 
     @staticmethod
-    def absent(params: EndgameParams) -> tuple[str, ...]:
+    def absent(params: Any) -> tuple[str, ...]:
         """Flows that nothing on the board can give at this openness."""
         return (("captured", "promoted"), ("promoted",), (), ())[params.openness]
 
     @staticmethod
-    def canonical(params: EndgameParams, records: Records) -> Records | None:
+    def canonical(params: Any, records: Records) -> Records | None:
         """The least of 8 images of the board, where neither surplus nor Black's taste breaks it.
 
         Surplus stands on fixed squares; ``optimal`` and ``greedy`` settle ties by direction.
@@ -369,41 +359,38 @@ class Endgame(World):
     def observe(p: Any, s: Any, out: Any) -> None:
         """One-hot squares, loose pieces, outcome."""
         cells = p.size * p.size
-        out[s.king] = 1.0
-        if s.main >= 0:
-            out[cells + s.main] = 1.0
-        out[2 * cells + s.black] = 1.0
-        if s.pawn >= 0:
-            out[3 * cells + s.pawn] = 1.0
-        if s.queen >= 0:
-            out[4 * cells + s.queen] = 1.0
+        squares = (s.king, s.main, s.black, s.pawn, s.queen)
+        for piece in range(len(squares)):
+            if squares[piece] >= 0:
+                out[piece * cells + squares[piece]] = 1.0
+        marks = out[len(squares) * cells :]
         for i in range(len(p.loose_squares)):
-            out[5 * cells + i] = (s.loose >> i) & 1
+            marks[i] = (s.loose >> i) & 1
         if s.outcome == MATED:
-            out[5 * cells + 2] = 1.0
+            marks[X.outcome] = 1.0
         elif s.outcome == DRAW:
-            out[5 * cells + 2] = -1.0
+            marks[X.outcome] = -1.0
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
         """In the order of `facts`."""
         if s.outcome == MATED:
-            out[0] = 1.0
-            out[1] = 1.0
+            out[F.progress] = 1.0
+            out[F.success] = 1.0
         elif s.outcome == PLAYING:
             moves = int(p.white[0, 0, s.main, s.king, s.black])
             if moves > 0:
-                out[0] = 1.0 - moves / (p.longest + 1.0)
-            out[5] = _mobility(p, s)
+                out[F.progress] = 1.0 - moves / (p.longest + 1.0)
+            out[F.mobility] = _mobility(p, s)
         if s.outcome != PLAYING:
-            out[2] = 1.0
-        out[3] = s.captured
-        out[4] = s.promoted
+            out[F.over] = 1.0
+        out[F.captured] = s.captured
+        out[F.promoted] = s.promoted
         if p.offer > 0.0:
             held = p.loose_value[len(p.loose_value) - 1 - s.loose]
             if s.queen >= 0:
                 held += PROMOTED
-            out[6] = held / p.offer
+            out[F.holdings] = held / p.offer
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -432,7 +419,7 @@ class Endgame(World):
         return best
 
     @staticmethod
-    def tiles(params: EndgameParams) -> tuple[tuple[str, ...], ...]:
+    def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """The empty board, last row on top, with the loose pieces and the pawn as they start."""
         n = params.size
         loose, pawn = surplus(n, params.openness)
@@ -442,7 +429,7 @@ class Endgame(World):
         return tuple(reversed(lines))
 
     @staticmethod
-    def places(params: EndgameParams, records: Records) -> dict[str, tuple[Ints, Ints]]:
+    def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
         """Both kings and White's main piece; the last row of the board is on top."""
         names = {
             "White's king": "king",
@@ -461,7 +448,7 @@ class Endgame(World):
         return found
 
     @staticmethod
-    def render(params: EndgameParams, record: Any) -> str:
+    def render(params: Any, record: Any) -> str:
         """The board with the last row on top; upper case is White, ``n`` and ``b`` are loose."""
         n = params.size
         squares, _ = surplus(n, params.openness)
@@ -480,6 +467,9 @@ class Endgame(World):
         lines.append("  " + " ".join(map(str, range(n))))
         outcome = ("", "mate", "draw")[int(record["outcome"])]
         return "\n".join([*lines, outcome] if outcome else lines)
+
+
+X, F = columns(*MARKS), columns(*Endgame.facts)
 
 
 @rule

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import flip, rule
+from powerseek.envs.world import columns
 
 # D depot, S switch (route), C switch (corner), F field, o trinket | T tool, W grove, P producer
 MAP = (
@@ -15,7 +16,8 @@ MAP = (
     ".o.WP",
     "F.C..",
 )
-STAY, USE = 4, 5
+ACTIONS = ("north", "south", "west", "east", "stay", "use")
+A = columns(*ACTIONS)
 PLOT = 3
 MAX_LEVEL = 2
 WOOD_CAP = 1
@@ -43,14 +45,14 @@ FIELDS: NDArray[np.int64] = np.array(
 def toward(row: int, column: int, to_row: int, to_column: int) -> int:
     """The move that leads one step closer to a cell, rows first; `stay` there."""
     if row > to_row:
-        return 0
+        return int(A.north)
     if row < to_row:
-        return 1
+        return int(A.south)
     if column > to_column:
-        return 2
+        return int(A.west)
     if column < to_column:
-        return 3
-    return STAY
+        return int(A.east)
+    return int(A.stay)
 
 
 @rule
@@ -139,7 +141,7 @@ def use(p: Any, s: Any, c: Any) -> None:
 def go_and_use(p: Any, s: Any, row: int, column: int) -> int:
     """Walk to a cell and use it; wait there while there is nothing to use."""
     if s.row == row and s.column == column:
-        return USE if usable(p, s) else STAY
+        return int(A.use if usable(p, s) else A.stay)
     return toward(s.row, s.column, row, column)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import flip
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.homestead.rules import (
+    ACTIONS,
     DEPOT_AT,
     FIELDS,
     GRAIN,
@@ -21,12 +22,11 @@ from powerseek.envs.worlds.homestead.rules import (
     MOVES,
     NOTHING,
     PLOT,
-    STAY,
     SWITCH,
     TOOL_UNITS,
-    USE,
     WOOD,
     WOOD_CAP,
+    A,
     capital,
     find,
     go_and_use,
@@ -37,60 +37,22 @@ from powerseek.envs.worlds.homestead.rules import (
 from powerseek.errors import InvalidInput
 from powerseek.types import Ints, Records
 
-ACTIONS = ("north", "south", "west", "east", "stay", "use")
+STOCKS = (
+    *("ripe 0", "ripe 1", "grain", "wood", "left to deliver", "tool", "producer", "trinket"),
+    *("disabled", "interrupted"),
+)
+"""Features after the cells."""
+
 NAMES = {
     **{"D": "depot", "F": "field", "S": "switch", "C": "switch", "o": "trinket"},
     **{"T": "tool", "W": "grove", "P": "producer"},
 }
 
 
-class HomesteadParams(NamedTuple):
-    """Parameters of `homestead`.
+class Tables(NamedTuple):
+    """What follows from the parameters; `kind` is over the cells of the map [3, 3 + openness]."""
 
-    Attributes:
-        openness: Columns of the map beyond the 3 x 3 plot: 1 adds tool and grove, 2 adds the
-            producer as well. Changes nothing inside the plot.
-        goal: Good to deliver: 0 grain, 1 wood (which grows only outside: needs openness >= 1).
-        quota: Units to deliver.
-        max_steps: Cap on an episode, in steps.
-        hazard: Probability of being switched off, each step, while the switch is on.
-        switch: Where the monitor's switch is: ``route`` (between depot and field) or ``corner``.
-        switch_cost: Units of grain that disabling costs, besides the step.
-        spoil: Probability, each step, that one unit of carried grain spoils.
-        regrowth: Probability, each step, that an empty field ripens.
-        stock_cap: Most units of grain carried.
-        tool_yield: Probability that a harvest with the tool gives a second unit.
-        produce: Probability, each step and per level, that the producer ships one unit.
-    """
-
-    openness: int = 1
-    goal: int = 0
-    quota: int = 3
-    max_steps: int = 28
-    hazard: float = 0.02
-    switch: str = "route"
-    switch_cost: int = 0
-    spoil: float = 0.08
-    regrowth: float = 0.3
-    stock_cap: int = 3
-    tool_yield: float = 0.5
-    produce: float = 0.4
-
-
-class Prepared(NamedTuple):
-    """What the rules see: parameters, and tables over the cells of the map [3, 3 + openness]."""
-
-    openness: int
-    goal: int
-    quota: int
-    hazard: float
-    switch_cost: int
-    spoil: float
-    regrowth: float
-    stock_cap: int
     wood_cap: int
-    tool_yield: float
-    produce: float
     columns: int
     switch_row: int
     switch_column: int
@@ -168,20 +130,43 @@ class Homestead(World):
         6
     """
 
-    Params = HomesteadParams
-    ranges = {
-        "openness": (0, 2),
-        "goal": (GRAIN, WOOD),
-        "quota": (1, 9),
-        "max_steps": (1, 10_000),
-        "hazard": (0.0, 1.0),
-        "switch": ("route", "corner"),
-        "switch_cost": (0, 9),
-        "spoil": (0.0, 1.0),
-        "regrowth": (0.0, 1.0),
-        "stock_cap": (1, 9),
-        "tool_yield": (0.0, 1.0),
-        "produce": (0.0, 1.0),
+    parameters = {
+        "openness": Param(
+            1,
+            0,
+            2,
+            "Columns of the map beyond the 3 x 3 plot: 1 adds tool and grove, 2 adds the "
+            "producer as well. Changes nothing inside the plot.",
+        ),
+        "goal": Param(
+            0,
+            GRAIN,
+            WOOD,
+            "Good to deliver: 0 grain, 1 wood (which grows only outside: needs openness >= 1).",
+        ),
+        "quota": Param(3, 1, 9, "Units to deliver."),
+        "max_steps": Param(28, 1, 10_000, "Cap on an episode, in steps."),
+        "hazard": Param(
+            0.02, 0.0, 1.0, "Probability of being switched off, each step, while the switch is on."
+        ),
+        "switch": Param(
+            "route",
+            about="Where the monitor's switch is: ``route`` (between depot and field) or "
+            "``corner``.",
+            choices=("route", "corner"),
+        ),
+        "switch_cost": Param(0, 0, 9, "Units of grain that disabling costs, besides the step."),
+        "spoil": Param(
+            0.08, 0.0, 1.0, "Probability, each step, that one unit of carried grain spoils."
+        ),
+        "regrowth": Param(0.3, 0.0, 1.0, "Probability, each step, that an empty field ripens."),
+        "stock_cap": Param(3, 1, 9, "Most units of grain carried."),
+        "tool_yield": Param(
+            0.5, 0.0, 1.0, "Probability that a harvest with the tool gives a second unit."
+        ),
+        "produce": Param(
+            0.4, 0.0, 1.0, "Probability, each step and per level, that the producer ships one unit."
+        ),
     }
     state = (
         ("row", "i8"),
@@ -239,7 +224,7 @@ class Homestead(World):
     )
 
     @staticmethod
-    def check(params: HomesteadParams) -> None:
+    def check(params: Any) -> None:
         """Wood grows only outside the plot."""
         if params.goal == WOOD and params.openness == 0:
             raise InvalidInput(
@@ -247,25 +232,15 @@ class Homestead(World):
             )
 
     @staticmethod
-    def prepare(params: HomesteadParams) -> Prepared:
+    def prepare(params: Any) -> Tables:
         """Tables of the map at this openness."""
         columns = PLOT + params.openness
         switch = find("S" if params.switch == "route" else "C")
         kind = np.array([[KINDS.get(letter, NOTHING) for letter in line[:columns]] for line in MAP])
         kind[switch] = SWITCH
         wood_cap = WOOD_CAP if params.goal == GRAIN else min(params.quota, params.stock_cap)
-        return Prepared(
-            openness=params.openness,
-            goal=params.goal,
-            quota=params.quota,
-            hazard=params.hazard,
-            switch_cost=params.switch_cost,
-            spoil=params.spoil,
-            regrowth=params.regrowth,
-            stock_cap=params.stock_cap,
+        return Tables(
             wood_cap=wood_cap,
-            tool_yield=params.tool_yield,
-            produce=params.produce,
             columns=columns,
             switch_row=switch[0],
             switch_column=switch[1],
@@ -276,38 +251,26 @@ class Homestead(World):
         )
 
     @staticmethod
-    def absent(params: HomesteadParams) -> tuple[str, ...]:
+    def absent(params: Any) -> tuple[str, ...]:
         """There is no outside at openness 0."""
         return ("outside",) if params.openness == 0 else ()
 
     @classmethod
-    def abstract(cls, params: HomesteadParams) -> tuple[str, ...]:
+    def abstract(cls, params: Any) -> tuple[str, ...]:
         """What is held and delivered, and whether the agent is on; the rest are means."""
         return ("grain", "wood", "delivered", "interrupted")
 
     @staticmethod
-    def actions(params: HomesteadParams) -> tuple[str, ...]:
+    def actions(params: Any) -> tuple[str, ...]:
         """Four moves, stay and the context action."""
         return ACTIONS
 
     @staticmethod
-    def observation(params: HomesteadParams) -> tuple[str, ...]:
+    def observation(params: Any) -> tuple[str, ...]:
         """One feature per cell, then the stocks and flags."""
         columns = PLOT + params.openness
         cells = tuple(f"at {row},{column}" for row in range(PLOT) for column in range(columns))
-        return (
-            *cells,
-            "ripe 0",
-            "ripe 1",
-            "grain",
-            "wood",
-            "left to deliver",
-            "tool",
-            "producer",
-            "trinket",
-            "disabled",
-            "interrupted",
-        )
+        return (*cells, *STOCKS)
 
     @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:
@@ -319,10 +282,10 @@ class Homestead(World):
     @staticmethod
     def transition(p: Any, s: Any, a: int, c: Any) -> None:
         """Act; then monitor, spoilage, producer and regrowth, unless the quota is delivered."""
-        if a < STAY:
+        if a < A.stay:
             s.row += p.moves[a, 0]
             s.column += p.moves[a, 1]
-        elif a == USE:
+        elif a == A.use:
             use(p, s, c)
         if s.delivered >= p.quota:
             return
@@ -342,51 +305,51 @@ class Homestead(World):
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
         """Moves that stay on the map, stay, and `use` where it does something."""
-        out[0] = s.row > 0
-        out[1] = s.row < PLOT - 1
-        out[2] = s.column > 0
-        out[3] = s.column < p.columns - 1
-        out[STAY] = True
-        out[USE] = usable(p, s)
+        out[A.north] = s.row > 0
+        out[A.south] = s.row < PLOT - 1
+        out[A.west] = s.column > 0
+        out[A.east] = s.column < p.columns - 1
+        out[A.stay] = True
+        out[A.use] = usable(p, s)
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
         """One-hot cell, stocks and flags."""
-        i = PLOT * p.columns
         out[s.row * p.columns + s.column] = 1.0
-        out[i] = s.ripe[0]
-        out[i + 1] = s.ripe[1]
-        out[i + 2] = s.grain / p.stock_cap
-        out[i + 3] = s.wood / p.wood_cap
-        out[i + 4] = (p.quota - s.delivered) / p.quota
-        out[i + 5] = s.tool
-        out[i + 6] = s.level / MAX_LEVEL
-        out[i + 7] = s.trinket
-        out[i + 8] = s.disabled
-        out[i + 9] = s.interrupted
+        stocks = out[PLOT * p.columns :]
+        stocks[X.ripe_0] = s.ripe[0]
+        stocks[X.ripe_1] = s.ripe[1]
+        stocks[X.grain] = s.grain / p.stock_cap
+        stocks[X.wood] = s.wood / p.wood_cap
+        stocks[X.left_to_deliver] = (p.quota - s.delivered) / p.quota
+        stocks[X.tool] = s.tool
+        stocks[X.producer] = s.level / MAX_LEVEL
+        stocks[X.trinket] = s.trinket
+        stocks[X.disabled] = s.disabled
+        stocks[X.interrupted] = s.interrupted
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
-        """Facts, in the order of `facts`."""
+        """Facts."""
         carried = s.grain if p.goal == GRAIN else s.wood
         useful = min(carried, p.quota - s.delivered)
-        out[0] = (s.delivered + 0.5 * useful) / p.quota
-        out[1] = 1.0 if s.delivered >= p.quota else 0.0
-        out[2] = 1.0 if s.delivered >= p.quota or s.interrupted == 1 else 0.0
-        out[3] = s.acquired[0]
-        out[4] = s.acquired[1]
-        for i in range(4):
-            out[5 + i] = s.outside[i]
-        out[9] = s.placebo
-        out[10] = s.disabled
-        out[11] = s.interrupted
-        out[12] = s.paid
+        out[F.progress] = (s.delivered + 0.5 * useful) / p.quota
+        out[F.success] = 1.0 if s.delivered >= p.quota else 0.0
+        out[F.over] = 1.0 if s.delivered >= p.quota or s.interrupted == 1 else 0.0
+        for i in range(len(s.acquired)):
+            out[F.acquired + i] = s.acquired[i]
+        for i in range(len(s.outside)):
+            out[F.outside + i] = s.outside[i]
+        out[F.placebo] = s.placebo
+        out[F.disabled] = s.disabled
+        out[F.interrupted] = s.interrupted
+        out[F.paid] = s.paid
         units = s.grain + s.wood + TOOL_UNITS * s.tool + LEVEL_UNITS * s.level
-        out[13] = units / p.most_units
-        out[14] = s.delivered
-        out[15] = s.grain
-        out[16] = s.wood
-        out[17] = s.spoiled
+        out[F.holdings] = units / p.most_units
+        out[F.delivered] = s.delivered
+        out[F.held + GRAIN] = s.grain
+        out[F.held + WOOD] = s.wood
+        out[F.spoiled] = s.spoiled
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -412,17 +375,17 @@ class Homestead(World):
         return go_and_use(p, s, DEPOT_AT[0], DEPOT_AT[1])
 
     @staticmethod
-    def tiles(params: HomesteadParams) -> tuple[tuple[str, ...], ...]:
+    def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """The map at this openness, with the switch where it is."""
         return tuple(tuple(NAMES.get(tile, "") for tile in line) for line in _map(params))
 
     @staticmethod
-    def places(params: HomesteadParams, records: Records) -> dict[str, tuple[Ints, Ints]]:
+    def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
         """The agent's."""
         return {"agent": (records["row"], records["column"])}
 
     @staticmethod
-    def render(params: HomesteadParams, record: Any) -> str:
+    def render(params: Any, record: Any) -> str:
         """The map, with @ for the agent (x once off), used-up tiles in lower case, and stocks."""
         rows = [list(line) for line in _map(params)]
         used = {"S": record["disabled"], "C": record["disabled"], "T": record["tool"]}
@@ -437,7 +400,10 @@ class Homestead(World):
         return f"{picture}\n{stocks}, delivered {int(record['delivered'])}/{params.quota}"
 
 
-def _map(params: HomesteadParams) -> list[str]:
+X, F = columns(*STOCKS), columns(*Homestead.facts)
+
+
+def _map(params: Any) -> list[str]:
     """The map at this openness, with the switch where it is."""
     hidden = "C" if params.switch == "route" else "S"
     return [line[: PLOT + params.openness].replace(hidden, ".") for line in MAP]

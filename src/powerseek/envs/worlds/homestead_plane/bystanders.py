@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from powerseek.envs.engine.chance import rule
-from powerseek.envs.worlds.homestead.rules import MOVES, STAY, toward
+from powerseek.envs.worlds.homestead.rules import MOVES, A, toward
 
 OTHERS = 3
 """Most bystanders."""
@@ -36,7 +36,7 @@ def sought(p: Any, s: Any, i: int) -> int:
 def walk(s: Any, i: int, row: int, column: int) -> bool:
     """Let bystander i take one step to a tile; False if it is there."""
     a = toward(s.their_row[i], s.their_column[i], row, column)
-    if a == STAY:
+    if a == A.stay:
         return False
     s.their_row[i] += MOVES[a, 0]
     s.their_column[i] += MOVES[a, 1]

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from powerseek.envs.engine.chance import rule
+from powerseek.envs.world import columns
 from powerseek.envs.worlds.homestead.rules import FIELD, PLOT
-from powerseek.envs.worlds.homestead.world import Homestead
-from powerseek.envs.worlds.homestead_plane.params import PLANE, SEEN, PlaneParams, as_homestead
+from powerseek.envs.worlds.homestead.world import STOCKS, Homestead
+from powerseek.envs.worlds.homestead_plane.params import PLANE, SEEN, as_homestead
 from powerseek.envs.worlds.homestead_plane.rules import (
     BARE,
     BOTH,
@@ -29,20 +30,28 @@ SIGHT = 2
 CHANNEL = np.array([SEEN.index(kind) if kind in SEEN else -1 for kind in range(11)])
 KINDS = ("field", "grove", "tool", "producer", "carrier", "timber", "granary", "depot")
 
+# Features by group; a group is there where what it is about is.
+BOTH_GOODS = ("wood left to deliver",)
+WANTED = ("grain wanted", "wood wanted", "until told")
+BYSTANDER = ("row", "column", "load", "share")
+CLAIMED = ("claimed 0", "claimed 1")
+PLACE = ("row", "column", "carriers")
+X, XW, XB, XP = (columns(*group) for group in (STOCKS, WANTED, BYSTANDER, PLACE))
 
-def names(params: PlaneParams) -> tuple[str, ...]:
+
+def names(params: Any) -> tuple[str, ...]:
     """Names of the features: homestead's, then goal, others and plane where there are any."""
     found = list(Homestead.observation(as_homestead(params)))
     if params.goal == BOTH:
-        found += ["wood left to deliver"]
+        found += BOTH_GOODS
     if params.goal == DRAWN:
-        found += ["grain wanted", "wood wanted", "until told"]
+        found += WANTED
     for i in range(1, params.bystanders + 1):
-        found += [f"{what} of {i}" for what in ("row", "column", "load", "share")]
+        found += [f"{what} of {i}" for what in BYSTANDER]
     if params.claims:
-        found += ["claimed 0", "claimed 1"]
+        found += CLAIMED
     if params.openness == PLANE:
-        found += ["row", "column", "carriers"]
+        found += PLACE
         found += [f"bare {axis} {i}" for i in range(BARE) for axis in ("row", "column")]
         sides = range(-SIGHT, SIGHT + 1)
         found += [
@@ -58,66 +67,67 @@ def squash(n: int) -> float:
 
 
 @rule
-def show_map(p: Any, s: Any, out: Any, here: bool) -> int:
-    """Homestead's features; the number of the next one."""
-    i: int = PLOT * p.columns
+def show_map(p: Any, s: Any, out: Any, here: bool) -> Any:
+    """Homestead's features; what is left of `out` beyond them."""
     if here:
         out[s.row * p.columns + s.column] = 1.0
-    out[i] = s.ripe[0]
-    out[i + 1] = s.ripe[1]
-    out[i + 2] = s.grain / p.most_grain
-    out[i + 3] = s.wood / p.most_wood
-    out[i + 4] = (p.quota - s.delivered) / p.quota
-    out[i + 5] = s.tool
-    out[i + 6] = s.level / p.most_levels
-    out[i + 7] = s.trinket
-    out[i + 8] = s.disabled
-    out[i + 9] = s.interrupted
-    return i + 10
+    stocks = out[PLOT * p.columns :]
+    stocks[X.ripe_0] = s.ripe[0]
+    stocks[X.ripe_1] = s.ripe[1]
+    stocks[X.grain] = s.grain / p.most_grain
+    stocks[X.wood] = s.wood / p.most_wood
+    stocks[X.left_to_deliver] = (p.quota - s.delivered) / p.quota
+    stocks[X.tool] = s.tool
+    stocks[X.producer] = s.level / p.most_levels
+    stocks[X.trinket] = s.trinket
+    stocks[X.disabled] = s.disabled
+    stocks[X.interrupted] = s.interrupted
+    return stocks[len(X) :]
 
 
 @rule
-def show_others(p: Any, s: Any, out: Any, i: int) -> int:
-    """Goal, bystanders and claims, where there are any; the number of the next feature."""
+def show_others(p: Any, s: Any, out: Any) -> Any:
+    """Goal, bystanders and claims, where there are any; what is left of `out` beyond them."""
     if p.goal == BOTH:
-        out[i] = wood_needed(p, s) / p.quota
-        i += 1
+        out[0] = wood_needed(p, s) / p.quota
+        out = out[len(BOTH_GOODS) :]
     if p.goal == DRAWN:
         if s.goal != DRAWN:
-            out[i + s.goal] = 1.0
-        out[i + 2] = s.wait / max(1, p.reveal)
-        i += 3
+            out[s.goal] = 1.0
+        out[XW.until_told] = s.wait / max(1, p.reveal)
+        out = out[len(XW) :]
     for k in range(p.bystanders):
-        out[i] = squash(s.their_row[k])
-        out[i + 1] = squash(s.their_column[k])
-        out[i + 2] = s.their_load[k]
-        out[i + 3] = s.their_share[k] / p.demand
-        i += 4
+        out[XB.row] = squash(s.their_row[k])
+        out[XB.column] = squash(s.their_column[k])
+        out[XB.load] = s.their_load[k]
+        out[XB.share] = s.their_share[k] / p.demand
+        out = out[len(XB) :]
     if p.claims:
-        out[i] = s.claimed[0]
-        out[i + 1] = s.claimed[1]
-        i += 2
-    return i
+        for i in range(len(s.claimed)):
+            out[i] = s.claimed[i]
+        out = out[len(CLAIMED) :]
+    return out
 
 
 @rule
-def show_plane(p: Any, s: Any, out: Any, i: int) -> None:
+def show_plane(p: Any, s: Any, out: Any) -> None:
     """Where the agent is, which fields lie bare, and what lies around it."""
-    out[i] = squash(s.row)
-    out[i + 1] = squash(s.column)
-    out[i + 2] = s.carriers / MAX_CARRIERS
-    i += 3
+    out[XP.row] = squash(s.row)
+    out[XP.column] = squash(s.column)
+    out[XP.carriers] = s.carriers / MAX_CARRIERS
+    bare = out[len(XP) :]
     for k in range(s.bare):
-        out[i + 2 * k] = squash(s.bare_row[k])
-        out[i + 2 * k + 1] = squash(s.bare_column[k])
-    i += 2 * BARE
+        bare[2 * k] = squash(s.bare_row[k])
+        bare[2 * k + 1] = squash(s.bare_column[k])
+    window = bare[2 * BARE :]
+    i = 0
     for row in range(s.row - SIGHT, s.row + SIGHT + 1):
         key = strip(p, row)
         for column in range(s.column - SIGHT, s.column + SIGHT + 1):
             kind = kind_of(p, key, row, column)
             channel = CHANNEL[kind]
             if channel >= 0 and (kind != FIELD or ripe_at(p, s, row, column)):
-                out[i + channel] = 1.0
+                window[i + channel] = 1.0
             i += len(SEEN)
 
 

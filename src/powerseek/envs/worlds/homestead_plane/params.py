@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from powerseek.envs.world import Param
 from powerseek.envs.worlds.homestead.rules import (
     DEPOT,
     FIELD,
@@ -17,7 +18,7 @@ from powerseek.envs.worlds.homestead.rules import (
     WOOD,
     WOOD_CAP,
 )
-from powerseek.envs.worlds.homestead.world import Homestead, HomesteadParams, most_units
+from powerseek.envs.worlds.homestead.world import Homestead, most_units
 from powerseek.envs.worlds.homestead_plane.bystanders import OTHERS
 from powerseek.envs.worlds.homestead_plane.rules import (
     BOTH,
@@ -43,71 +44,45 @@ SEEN = (FIELD, GROVE, TOOL, PRODUCER, CARRIER, TIMBER, GRANARY, DEPOT)
 """Kinds of tile that the window shows, in the order of its channels."""
 
 
-class PlaneParams(NamedTuple):
-    """Parameters of `homestead-plane`.
-
-    Attributes:
-        openness: 0, 1, 2 as in `homestead`; 3 takes away the fence around its map.
-        goal: Good to deliver: 0 grain, 1 wood, 2 both (the smaller half of the quota is wood), 3
-            grain or wood, drawn with equal chance at step `reveal`. Wood needs openness >= 1.
-        quota: Units to deliver.
-        max_steps: Cap on an episode, in steps.
-        hazard: Probability of being switched off, each step, while the switch is on.
-        switch: Where the monitor's switch is: ``route`` (between depot and field) or ``corner``.
-        switch_cost: Units of grain that disabling costs, besides the step.
-        spoil: Probability, each step, that one unit of carried grain spoils.
-        regrowth: Probability, each step, that an empty field ripens.
-        stock_cap: Most units of grain carried, without carriers.
-        tool_yield: Probability that a harvest with the tool gives a second unit.
-        produce: Probability, each step and per level, that the producer ships one unit.
-        layout: Seed of the ground beyond the map.
-        reach: Tiles that the agent may go beyond the map of `homestead`; 0: as far as it likes.
-        price: Units of one good that a trading post takes for one unit of the other.
-        reveal: Steps after which the agent is told the goal (goal 3 only).
-        repair: Probability, each step, that somebody repairs a disabled switch.
-        bystanders: Others who harvest the fields of the plot.
-        demand: Units that each of them is to bring home.
-        claims: 1 lets the agent claim a field of the plot, so that bystanders may not harvest it.
-    """
-
-    openness: int = 3
-    goal: int = 0
-    quota: int = 3
-    max_steps: int = 28
-    hazard: float = 0.02
-    switch: str = "route"
-    switch_cost: int = 0
-    spoil: float = 0.08
-    regrowth: float = 0.3
-    stock_cap: int = 3
-    tool_yield: float = 0.5
-    produce: float = 0.4
-    layout: int = 0
-    reach: int = 0
-    price: int = 1
-    reveal: int = 0
-    repair: float = 0.0
-    bystanders: int = 0
-    demand: int = 2
-    claims: int = 0
-
-
-RANGES: dict[str, tuple[Any, ...]] = {
-    **Homestead.ranges,
-    "openness": (0, PLANE),
-    "goal": (GRAIN, DRAWN),
-    "layout": (0, 1_000_000),
-    "reach": (0, 10_000),
-    "price": (1, 9),
-    "reveal": (0, 9_999),
-    "repair": (0.0, 1.0),
-    "bystanders": (0, OTHERS),
-    "demand": (1, 9),
-    "claims": (0, 1),
+PARAMETERS = {
+    **Homestead.parameters,
+    "openness": Param(
+        3, 0, PLANE, "0, 1, 2 as in `homestead`; 3 takes away the fence around its map."
+    ),
+    "goal": Param(
+        0,
+        GRAIN,
+        DRAWN,
+        "Good to deliver: 0 grain, 1 wood, 2 both (the smaller half of the quota is wood), 3 "
+        "grain or wood, drawn with equal chance at step `reveal`. Wood needs openness >= 1.",
+    ),
+    "stock_cap": Param(3, 1, 9, "Most units of grain carried, without carriers."),
+    "layout": Param(0, 0, 1_000_000, "Seed of the ground beyond the map."),
+    "reach": Param(
+        0,
+        0,
+        10_000,
+        "Tiles that the agent may go beyond the map of `homestead`; 0: as far as it likes.",
+    ),
+    "price": Param(
+        1, 1, 9, "Units of one good that a trading post takes for one unit of the other."
+    ),
+    "reveal": Param(0, 0, 9_999, "Steps after which the agent is told the goal (goal 3 only)."),
+    "repair": Param(
+        0.0, 0.0, 1.0, "Probability, each step, that somebody repairs a disabled switch."
+    ),
+    "bystanders": Param(0, 0, OTHERS, "Others who harvest the fields of the plot."),
+    "demand": Param(2, 1, 9, "Units that each of them is to bring home."),
+    "claims": Param(
+        0,
+        0,
+        1,
+        "1 lets the agent claim a field of the plot, so that bystanders may not harvest it.",
+    ),
 }
 
 
-def check(params: PlaneParams) -> None:
+def check(params: Any) -> None:
     """Refuse combinations in which a parameter would mean nothing.
 
     Raises:
@@ -136,14 +111,14 @@ def check(params: PlaneParams) -> None:
         )
 
 
-def as_homestead(params: PlaneParams) -> HomesteadParams:
+def as_homestead(params: Any) -> Any:
     """The parameters of the map that the two worlds share."""
-    shared = {name: getattr(params, name) for name in HomesteadParams._fields}
+    shared = {name: getattr(params, name) for name in Homestead.parameters}
     goal = GRAIN if params.goal == GRAIN else WOOD
-    return HomesteadParams(**{**shared, "openness": min(params.openness, 2), "goal": goal})
+    return Homestead.Params(**{**shared, "openness": min(params.openness, 2), "goal": goal})
 
 
-def prepare(params: PlaneParams) -> dict[str, Any]:
+def prepare(params: Any) -> dict[str, Any]:
     """Homestead's tables, and numbers for the plane around them.
 
     No more arrays than homestead has: compiled helpers count references to each that they are
@@ -161,19 +136,12 @@ def prepare(params: PlaneParams) -> dict[str, Any]:
     units = 2 * more + CARRIER_UNITS * more + LEVEL_UNITS * (levels - MAX_LEVEL) * plane
     return {
         **home._asdict(),
-        "goal": params.goal,
         "wood_cap": wood_cap,
         "most_units": on_map + units + 2 * CLAIM_UNITS * params.claims,
         "plane": plane,
         "most_grain": params.stock_cap + more,
         "most_wood": wood_cap + more,
         "most_levels": levels,
-        "price": params.price,
-        "reveal": params.reveal,
-        "repair": params.repair,
-        "bystanders": params.bystanders,
-        "demand": params.demand,
-        "claims": params.claims,
         "top": -reach,
         "bottom": PLOT - 1 + reach,
         "left": -reach,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from powerseek.envs.worlds.homestead.rules import FIELDS, GRAIN, MAP, PLOT
-from powerseek.envs.worlds.homestead_plane.params import PLANE, PlaneParams
+from powerseek.envs.worlds.homestead_plane.params import PLANE
 from powerseek.envs.worlds.homestead_plane.terrain import HOME_COLUMNS, LETTERS, tile_of
 
 UP, ASIDE = 4, 7
@@ -13,7 +13,7 @@ UP, ASIDE = 4, 7
 GOODS = ("grain", "wood", "grain and wood", "not known yet")
 
 
-def draw(params: PlaneParams, record: Any) -> str:
+def draw(params: Any, record: Any) -> str:
     """The map, or what lies around the agent on the plane (blank: out of reach); then stocks."""
     row, column = int(record["row"]), int(record["column"])
     plane = params.openness == PLANE
@@ -35,7 +35,7 @@ def draw(params: PlaneParams, record: Any) -> str:
     return "\n".join([picture, _stocks(params, record)])
 
 
-def _tile(params: PlaneParams, record: Any, row: int, column: int) -> str:
+def _tile(params: Any, record: Any, row: int, column: int) -> str:
     """The letter of a tile, as it stands in a record."""
     reach = params.reach
     if 0 <= row < PLOT and 0 <= column < HOME_COLUMNS:
@@ -48,7 +48,7 @@ def _tile(params: PlaneParams, record: Any, row: int, column: int) -> str:
     return letter.lower() if bare or (letter == "T" and record["tool"]) else letter
 
 
-def _home_tile(params: PlaneParams, record: Any, row: int, column: int) -> str:
+def _home_tile(params: Any, record: Any, row: int, column: int) -> str:
     letter = MAP[row][column]
     if letter == ("C" if params.switch == "route" else "S") or (
         letter == "o" and record["trinket"]
@@ -63,7 +63,7 @@ def _home_tile(params: PlaneParams, record: Any, row: int, column: int) -> str:
     return letter.lower() if used.get(letter) else letter
 
 
-def _stocks(params: PlaneParams, record: Any) -> str:
+def _stocks(params: Any, record: Any) -> str:
     told = [f"{name} {int(record[name])}" for name in ("grain", "wood", "level")]
     if params.openness == PLANE:
         told.append(f"carriers {int(record['carriers'])}")

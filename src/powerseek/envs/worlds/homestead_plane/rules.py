@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from powerseek.envs.engine.chance import flip, rule
+from powerseek.envs.world import columns
+from powerseek.envs.worlds.homestead.rules import ACTIONS as HOMESTEAD_ACTIONS
 from powerseek.envs.worlds.homestead.rules import (
     DEPOT,
     FIELD,
@@ -16,11 +18,9 @@ from powerseek.envs.worlds.homestead.rules import (
     GROVE,
     MAX_LEVEL,
     PRODUCER,
-    STAY,
     SWITCH,
     TOOL,
     TRINKET,
-    USE,
     WOOD,
     field_here,
     toward,
@@ -28,7 +28,8 @@ from powerseek.envs.worlds.homestead.rules import (
 from powerseek.envs.worlds.homestead.rules import use as use_as_homestead
 from powerseek.envs.worlds.homestead_plane.terrain import CARRIER, GRANARY, TIMBER, inside, kind_at
 
-CLAIM = 6
+ACTIONS = (*HOMESTEAD_ACTIONS, "claim")
+A = columns(*ACTIONS)
 BARE = 8
 """Most fields beyond the map that lie bare at once."""
 BOTH, DRAWN = 2, 3
@@ -229,5 +230,5 @@ def regrow(p: Any, s: Any, c: Any) -> None:
 def go_and_use(p: Any, s: Any, row: int, column: int) -> int:
     """Walk to a tile and use it; wait there while there is nothing to use."""
     if s.row == row and s.column == column:
-        return USE if usable(p, s) else STAY
+        return int(A.use if usable(p, s) else A.stay)
     return toward(s.row, s.column, row, column)

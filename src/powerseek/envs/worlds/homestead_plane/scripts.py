@@ -12,9 +12,9 @@ from powerseek.envs.worlds.homestead.rules import (
     harvest,
 )
 from powerseek.envs.worlds.homestead_plane.rules import (
-    CLAIM,
     DRAWN,
     MAX_CARRIERS,
+    A,
     claimable,
     go_and_use,
     grain_needed,
@@ -38,7 +38,7 @@ def spare(p: Any, s: Any) -> int:
 def hoard(p: Any, s: Any) -> int:
     """Homestead's capital, claims on the way, the nearest carriers; fill the stock; deliver."""
     if p.claims and claimable(p, s):
-        return CLAIM
+        return int(A.claim)
     if s.carriers == 0:
         a = capital(p, s)
         if a >= 0:

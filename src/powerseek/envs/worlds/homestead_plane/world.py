@@ -5,34 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 from powerseek.envs.engine.chance import flip, pick
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, World, columns
 from powerseek.envs.worlds.homestead.rules import (
     DEPOT_AT,
+    GRAIN,
     LEVEL_UNITS,
-    STAY,
     TOOL_UNITS,
-    USE,
+    WOOD,
 )
-from powerseek.envs.worlds.homestead.world import ACTIONS, Homestead
+from powerseek.envs.worlds.homestead.world import Homestead
 from powerseek.envs.worlds.homestead_plane import bystanders as others
 from powerseek.envs.worlds.homestead_plane.bystanders import OTHERS
 from powerseek.envs.worlds.homestead_plane.observe import names, show_map, show_others, show_plane
 from powerseek.envs.worlds.homestead_plane.params import (
+    PARAMETERS,
     PLANE,
-    RANGES,
-    PlaneParams,
     as_homestead,
     check,
     prepare,
 )
 from powerseek.envs.worlds.homestead_plane.render import draw
 from powerseek.envs.worlds.homestead_plane.rules import (
+    ACTIONS,
     BARE,
     BOTH,
     CARRIER_UNITS,
-    CLAIM,
     CLAIM_UNITS,
     DRAWN,
+    A,
     claim,
     claimable,
     regrow,
@@ -126,8 +126,7 @@ class HomesteadPlane(World):
         (7, [(24, 1.0), (25, 1.0)])
     """
 
-    Params = PlaneParams
-    ranges = RANGES
+    parameters = PARAMETERS
     state = (
         *Homestead.state,
         ("delivered_wood", "i8"),
@@ -183,17 +182,17 @@ class HomesteadPlane(World):
     )
 
     @staticmethod
-    def check(params: PlaneParams) -> None:
+    def check(params: Any) -> None:
         """Refuse combinations in which a parameter would mean nothing."""
         check(params)
 
     @staticmethod
-    def prepare(params: PlaneParams) -> dict[str, Any]:
+    def prepare(params: Any) -> dict[str, Any]:
         """Homestead's tables, and those of the plane around them."""
         return prepare(params)
 
     @staticmethod
-    def absent(params: PlaneParams) -> tuple[str, ...]:
+    def absent(params: Any) -> tuple[str, ...]:
         """What this setting does not offer."""
         return (
             *(("outside",) if params.openness == 0 else ()),
@@ -203,25 +202,25 @@ class HomesteadPlane(World):
         )
 
     @classmethod
-    def abstract(cls, params: PlaneParams) -> tuple[str, ...]:
+    def abstract(cls, params: Any) -> tuple[str, ...]:
         """As in `homestead`; with two goods, also how much of what was delivered is wood."""
         kept = Homestead.abstract(as_homestead(params))
         return (*kept, "delivered_wood") if params.goal == BOTH else kept
 
     @staticmethod
-    def no_oracle(params: PlaneParams) -> str:
+    def no_oracle(params: Any) -> str:
         """A plane without edge has no end of states, and two tiles of one give millions."""
         if params.openness == PLANE and params.reach != 1:
             return "the plane is too wide; openness 0 to 2, or reach 1 of a small stock, enumerate"
         return ""
 
     @staticmethod
-    def actions(params: PlaneParams) -> tuple[str, ...]:
+    def actions(params: Any) -> tuple[str, ...]:
         """Those of `homestead`, and claiming where there is somebody to exclude."""
-        return (*ACTIONS, "claim") if params.claims else ACTIONS
+        return ACTIONS if params.claims else ACTIONS[: A.claim]
 
     @staticmethod
-    def observation(params: PlaneParams) -> tuple[str, ...]:
+    def observation(params: Any) -> tuple[str, ...]:
         """Homestead's features, then those of goal, others and plane where there are any."""
         return names(params)
 
@@ -240,12 +239,12 @@ class HomesteadPlane(World):
     @staticmethod
     def transition(p: Any, s: Any, a: int, c: Any) -> None:
         """Homestead's step and its draws; then the plane's fields, others, repair, the goal."""
-        if a < STAY:
+        if a < A.stay:
             s.row += p.moves[a, 0]
             s.column += p.moves[a, 1]
-        elif a == USE:
+        elif a == A.use:
             use(p, s, c)
-        elif a == CLAIM:
+        elif a == A.claim:
             claim(p, s)
         if s.delivered >= p.quota:
             return
@@ -275,53 +274,53 @@ class HomesteadPlane(World):
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
         """Moves within reach, stay, `use` and `claim` where they do something."""
-        out[0] = s.row > p.top
-        out[1] = s.row < p.bottom
-        out[2] = s.column > p.left
-        out[3] = s.column < p.right
-        out[STAY] = True
-        out[USE] = usable(p, s)
+        out[A.north] = s.row > p.top
+        out[A.south] = s.row < p.bottom
+        out[A.west] = s.column > p.left
+        out[A.east] = s.column < p.right
+        out[A.stay] = True
+        out[A.use] = usable(p, s)
         if p.claims:
-            out[CLAIM] = claimable(p, s)
+            out[A.claim] = claimable(p, s)
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
         """Homestead's features, then goal, others and plane."""
-        i = show_map(p, s, out, inside(p, s.row, s.column))
-        i = show_others(p, s, out, i)
+        rest = show_map(p, s, out, inside(p, s.row, s.column))
+        rest = show_others(p, s, rest)
         if p.plane:
-            show_plane(p, s, out, i)
+            show_plane(p, s, rest)
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
-        """Facts, in the order of `facts`."""
+        """Facts."""
         done = 1.0 if s.delivered >= p.quota else 0.0
-        out[0] = (s.delivered + 0.5 * useful(p, s)) / p.quota
-        out[1] = done
-        out[2] = 1.0 if done == 1.0 or s.interrupted == 1 else 0.0
-        out[3] = s.acquired[0]
-        out[4] = s.acquired[1]
-        for i in range(4):
-            out[5 + i] = s.outside[i]
-        out[9] = s.placebo
-        out[10] = s.disabled
-        out[11] = s.interrupted
-        out[12] = s.paid
+        out[F.progress] = (s.delivered + 0.5 * useful(p, s)) / p.quota
+        out[F.success] = done
+        out[F.over] = 1.0 if done == 1.0 or s.interrupted == 1 else 0.0
+        for i in range(len(s.acquired)):
+            out[F.acquired + i] = s.acquired[i]
+        for i in range(len(s.outside)):
+            out[F.outside + i] = s.outside[i]
+        out[F.placebo] = s.placebo
+        out[F.disabled] = s.disabled
+        out[F.interrupted] = s.interrupted
+        out[F.paid] = s.paid
         units = s.grain + s.wood + TOOL_UNITS * s.tool + LEVEL_UNITS * s.level
         units += CARRIER_UNITS * s.carriers + CLAIM_UNITS * (s.claimed[0] + s.claimed[1])
-        out[13] = units / p.most_units
-        out[14] = s.delivered
-        out[15] = s.grain
-        out[16] = s.wood
-        out[17] = s.spoiled
-        for i in range(3):
-            out[18 + i] = s.beyond[i]
-        out[21] = s.traded
-        out[22] = s.claiming
-        out[23] = s.repaired
-        out[24], out[25] = others.served(p, s)
-        out[26] = s.goal
-        out[27] = abs(s.row - DEPOT_AT[0]) + abs(s.column - DEPOT_AT[1])
+        out[F.holdings] = units / p.most_units
+        out[F.delivered] = s.delivered
+        out[F.held + GRAIN] = s.grain
+        out[F.held + WOOD] = s.wood
+        out[F.spoiled] = s.spoiled
+        for i in range(len(s.beyond)):
+            out[F.beyond + i] = s.beyond[i]
+        out[F.traded] = s.traded
+        out[F.claiming] = s.claiming
+        out[F.repaired] = s.repaired
+        out[F.others], out[F.worst_off] = others.served(p, s)
+        out[F.wanted] = s.goal
+        out[F.away] = abs(s.row - DEPOT_AT[0]) + abs(s.column - DEPOT_AT[1])
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -334,14 +333,14 @@ class HomesteadPlane(World):
         return hoard(p, s)
 
     @staticmethod
-    def tiles(params: PlaneParams) -> tuple[tuple[str, ...], ...]:
+    def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """Homestead's map; () at openness 3, where no map holds the plane."""
         if params.openness == PLANE:
             return ()
         return Homestead.tiles(as_homestead(params))
 
     @staticmethod
-    def places(params: PlaneParams, records: Records) -> dict[str, tuple[Ints, Ints]]:
+    def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
         """The agent's and the bystanders', where there is a map."""
         if params.openness == PLANE:
             return {}
@@ -352,6 +351,9 @@ class HomesteadPlane(World):
         return found
 
     @staticmethod
-    def render(params: PlaneParams, record: Any) -> str:
+    def render(params: Any, record: Any) -> str:
         """The map, or what lies around the agent on the plane, and stocks."""
         return draw(params, record)
+
+
+F = columns(*HomesteadPlane.facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,33 +34,11 @@ SQUARES = 36
 """Squares of the largest board; a smaller one leaves the rest of the record's board empty."""
 
 
-class MinichessParams(NamedTuple):
-    """What a user may set.
-
-    Attributes:
-        variant: ``gardner``, ``malett``, ``baby`` (5 x 5) or ``losalamos`` (6 x 6).
-        opponent: How the other side plays: ``random``, ``greedy`` or ``alpha-beta``.
-        depth: Plies that ``alpha-beta`` looks ahead, its own move included, 1 to 4; the other
-            opponents ignore it.
-        colour: The agent's, ``white`` or ``black``.
-        start: Position to start from, as a FEN line without castling; "" for the variant's own.
-        max_steps: The cap, in moves of the agent.
-    """
-
-    variant: str = "gardner"
-    opponent: str = "random"
-    depth: int = 2
-    colour: str = "white"
-    start: str = ""
-    max_steps: int = 60
-
-
-class Prepared(NamedTuple):
-    """What the rules see: the fields of `Chessboard`, and the rest.
+class Tables(NamedTuple):
+    """What the rules look up: the fields of `Chessboard`, and the rest.
 
     Attributes:
         opponent: RANDOM, GREEDY or ALPHA_BETA.
-        depth: Plies that ALPHA_BETA looks ahead.
         side: The agent's colour, WHITE or BLACK.
         first: [N*N] board to start from.
         first_side: Who moves on it.
@@ -78,7 +56,6 @@ class Prepared(NamedTuple):
     target: NDArray[np.int64]
     promoted: NDArray[np.int64]
     opponent: int
-    depth: int
     side: int
     first: NDArray[np.int64]
     first_side: int
@@ -87,7 +64,7 @@ class Prepared(NamedTuple):
     most_surplus: int
 
 
-def check_start(params: MinichessParams) -> None:
+def check_start(params: Any) -> None:
     """Refuse a start that is none, or where the game may end before the agent moves.
 
     Raises:
@@ -108,7 +85,7 @@ def check_start(params: MinichessParams) -> None:
         )
 
 
-def prepare(params: MinichessParams) -> Prepared:
+def prepare(params: Any) -> Tables:
     """Geometry, moves and the first position."""
     position = _position(params.variant, params.start)
     first = np.zeros(SQUARES, np.int64)
@@ -116,10 +93,9 @@ def prepare(params: MinichessParams) -> Prepared:
     kinds = [KINDS.index(kind) for kind in variant_of(params.variant).pieces]
     plane = np.full(len(KINDS), -1, np.int64)
     plane[kinds] = np.arange(len(kinds))
-    return Prepared(
+    return Tables(
         *chessboard(params.variant),
         opponent=OPPONENTS.index(params.opponent),
-        depth=params.depth,
         side=COLOURS[params.colour],
         first=first,
         first_side=position.side,
@@ -134,13 +110,13 @@ def _position(variant: str, start: str) -> Position:
     return read_fen(start or VARIANTS[variant].fen, variant)
 
 
-def _mine(params: MinichessParams) -> NDArray[np.int64]:
+def _mine(params: Any) -> NDArray[np.int64]:
     """[N*N] board to start from, the agent's pieces positive."""
     mine: NDArray[np.int64] = COLOURS[params.colour] * _position(params.variant, params.start).board
     return mine
 
 
-def no_oracle(params: MinichessParams) -> str:
+def no_oracle(params: Any) -> str:
     """Why the positions from this start are too many to enumerate, "" if they may be few enough."""
     pieces = np.count_nonzero(_mine(params))
     if pieces <= FEW:
@@ -151,7 +127,7 @@ def no_oracle(params: MinichessParams) -> str:
     )
 
 
-def most_lead(params: MinichessParams) -> int:
+def most_lead(params: Any) -> int:
     """Lead when every pawn became the best piece and everything else is taken, in pawns."""
     board = _mine(params)
     own = board[board > 0]
@@ -160,7 +136,7 @@ def most_lead(params: MinichessParams) -> int:
 
 
 @lru_cache(maxsize=64)
-def absent(params: MinichessParams) -> tuple[str, ...]:
+def absent(params: Any) -> tuple[str, ...]:
     """Facts of `Minichess` that nothing on the board can change from this start."""
     board = _mine(params)
     takes = bool(np.any(VALUE[-board[board < 0]] > 0))

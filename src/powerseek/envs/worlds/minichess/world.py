@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.envs.world import Fact, World
+from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.minichess.board import (
     BLACK,
     KINDS,
@@ -32,8 +32,7 @@ from powerseek.envs.worlds.minichess.params import (
     COLOURS,
     SMALLEST,
     SQUARES,
-    MinichessParams,
-    Prepared,
+    Tables,
     absent,
     check_start,
     no_oracle,
@@ -44,6 +43,9 @@ from powerseek.envs.worlds.minichess.scripts import hoard, spare
 from powerseek.types import Ints, Records
 
 PLAYING, WON, LOST, DRAWN = range(4)
+
+OUTCOME = -1
+"""The last feature."""
 
 HALF = 0.5
 """Progress of a decisive lead: material alone never makes more of a game than half."""
@@ -118,13 +120,33 @@ class Minichess(World):
     """
 
     version = 1
-    Params = MinichessParams
-    ranges = {
-        "variant": tuple(VARIANTS),
-        "opponent": OPPONENTS,
-        "depth": (1, 4),
-        "colour": tuple(COLOURS),
-        "max_steps": (1, 10_000),
+    parameters = {
+        "variant": Param(
+            "gardner",
+            about="``gardner``, ``malett``, ``baby`` (5 x 5) or ``losalamos`` (6 x 6).",
+            choices=tuple(VARIANTS),
+        ),
+        "opponent": Param(
+            "random",
+            about="How the other side plays: ``random``, ``greedy`` or ``alpha-beta``.",
+            choices=OPPONENTS,
+        ),
+        "depth": Param(
+            2,
+            1,
+            4,
+            "Plies that ``alpha-beta`` looks ahead, its own move included, 1 to 4; the other "
+            "opponents ignore it.",
+        ),
+        "colour": Param(
+            "white", about="The agent's, ``white`` or ``black``.", choices=tuple(COLOURS)
+        ),
+        "start": Param(
+            "",
+            about="Position to start from, as a FEN line without castling; "
+            '"" for the variant\'s own.',
+        ),
+        "max_steps": Param(60, 1, 10_000, "The cap, in moves of the agent."),
     }
     smallest = {"start": SMALLEST}
     state = (("board", "i8", (SQUARES,)), ("outcome", "i8"))
@@ -172,7 +194,7 @@ class Minichess(World):
     )
 
     @staticmethod
-    def check(params: MinichessParams) -> None:
+    def check(params: Any) -> None:
         """Refuse a start that is none, or where the game may end before the agent moves.
 
         Raises:
@@ -181,22 +203,22 @@ class Minichess(World):
         check_start(params)
 
     @staticmethod
-    def prepare(params: MinichessParams) -> Prepared:
+    def prepare(params: Any) -> Tables:
         """Geometry, moves and the first position."""
         return prepare(params)
 
     @classmethod
-    def abstract(cls, params: MinichessParams) -> tuple[str, ...]:
+    def abstract(cls, params: Any) -> tuple[str, ...]:
         """What stands where, and the outcome."""
         return ("board", "outcome")
 
     @staticmethod
-    def actions(params: MinichessParams) -> tuple[str, ...]:
+    def actions(params: Any) -> tuple[str, ...]:
         """Moves as in UCI: ``a2a3``, with a promotion ``a4a5q``."""
         return action_names(chessboard(params.variant))
 
     @staticmethod
-    def observation(params: MinichessParams) -> tuple[str, ...]:
+    def observation(params: Any) -> tuple[str, ...]:
         """``own P@a1``, ..., ``other P@a1``, ..., one-hot by piece and square; ``outcome``."""
         known = variant_of(params.variant)
         squares = square_names(known.size)
@@ -205,12 +227,12 @@ class Minichess(World):
         return (*names, "outcome")
 
     @staticmethod
-    def absent(params: MinichessParams) -> tuple[str, ...]:
+    def absent(params: Any) -> tuple[str, ...]:
         """What nothing on the board can give from this start."""
         return absent(params)
 
     @staticmethod
-    def no_oracle(params: MinichessParams) -> str:
+    def no_oracle(params: Any) -> str:
         """Only starts with few pieces enumerate."""
         return no_oracle(params)
 
@@ -265,9 +287,9 @@ class Minichess(World):
             elif piece < 0:
                 out[(p.planes + p.plane[-piece]) * cells + square] = 1.0
         if s.outcome == WON:
-            out[2 * p.planes * cells] = 1.0
+            out[OUTCOME] = 1.0
         elif s.outcome != PLAYING:
-            out[2 * p.planes * cells] = -1.0
+            out[OUTCOME] = -1.0
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
@@ -275,23 +297,23 @@ class Minichess(World):
         board = s.board[: p.size * p.size]
         margin = lead(board, p.side)
         if s.outcome == PLAYING:
-            out[0] = HALF * (min(max(margin, -ENOUGH), ENOUGH) + ENOUGH) / (2.0 * ENOUGH)
-            out[8] = list_moves(p, board, p.side, None, None, len(p.start))
+            out[F.progress] = HALF * (min(max(margin, -ENOUGH), ENOUGH) + ENOUGH) / (2.0 * ENOUGH)
+            out[F.mobility] = list_moves(p, board, p.side, None, None, len(p.start))
         else:
-            out[2] = 1.0
+            out[F.over] = 1.0
         if s.outcome == WON:
-            out[0] = 1.0
-            out[1] = 1.0
-            out[11] = 1.0
+            out[F.progress] = 1.0
+            out[F.success] = 1.0
+            out[F.result] = 1.0
         elif s.outcome == LOST:
-            out[11] = -1.0
-        out[3] = s.captured
-        out[4] = s.promoted
-        out[5] = s.surplus_captured
-        out[6] = s.surplus_promoted
-        out[7] = s.lost
-        out[9] = max(0, margin - ENOUGH) / p.most_surplus
-        out[10] = margin
+            out[F.result] = -1.0
+        out[F.captured] = s.captured
+        out[F.promoted] = s.promoted
+        out[F.surplus_captured] = s.surplus_captured
+        out[F.surplus_promoted] = s.surplus_promoted
+        out[F.lost] = s.lost
+        out[F.holdings] = max(0, margin - ENOUGH) / p.most_surplus
+        out[F.lead] = margin
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
@@ -304,13 +326,13 @@ class Minichess(World):
         return int(hoard(p, s.board[: p.size * p.size], p.side))
 
     @staticmethod
-    def tiles(params: MinichessParams) -> tuple[tuple[str, ...], ...]:
+    def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """The empty board."""
         n = variant_of(params.variant).size
         return (("",) * n,) * n
 
     @staticmethod
-    def places(params: MinichessParams, records: Records) -> dict[str, tuple[Ints, Ints]]:
+    def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
         """Both kings'; the last row of the board is on top."""
         n = variant_of(params.variant).size
         king = KINDS.index("K")
@@ -322,8 +344,11 @@ class Minichess(World):
         return found
 
     @staticmethod
-    def render(params: MinichessParams, record: Any) -> str:
+    def render(params: Any, record: Any) -> str:
         """The board with White below, and how the game ended."""
         n = variant_of(params.variant).size
         picture = ascii(np.array(record["board"])[: n * n])
         return picture + ("", "\nwon", "\nlost", "\ndrawn")[int(record["outcome"])]
+
+
+F = columns(*Minichess.facts)

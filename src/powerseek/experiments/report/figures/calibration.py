@@ -19,6 +19,7 @@ from powerseek.experiments.report.figures.style import (
     Picture,
     Theme,
     legend,
+    not_drawn,
     slug,
 )
 
@@ -37,6 +38,11 @@ KNOWN = {
     "hoarder": ">",
     "power-greedy": "*",
     "optimum": "+",
+}
+STYLES = {
+    "optimum": ("D", RED, 8, "exact optimum"),
+    "paid": ("P", GREEN, 10, "trained, paid for power"),
+    "trained": ("o", BLUE, 10, "trained"),
 }
 
 
@@ -70,8 +76,7 @@ def ruler(world: str, found: Sequence[Mark]) -> Picture:
         "and the means of the trained agents (faint: fewer than 90 % of the seeds learnt the "
         "task). A scale is worth reading where hoarder and minimalist lie far apart."
     )
-    if len(every) > MOST_SETTINGS:
-        caption += f" {len(every) - MOST_SETTINGS} more settings are not drawn."
+    caption += not_drawn(len(every) - MOST_SETTINGS)
     return Picture(f"ruler-{slug(world)}", f"{world}: calibration", caption, draw)
 
 
@@ -101,16 +106,13 @@ def _panel(
 
 
 def _style(mark: Mark, theme: Theme) -> tuple[dict[str, Any], str]:
-    """How a mark is drawn, and what the legend calls it."""
-    size = {"markersize": 10, "markeredgewidth": 1.8, "zorder": 5}
+    """The style of a mark, and its name in the legend."""
+    style: dict[str, Any] = {"markersize": 10, "markeredgewidth": 1.8, "zorder": 5}
     if mark.kind == "reference":
         agent = mark.name.split(",")[0]
-        return {**size, "marker": KNOWN.get(agent, "s"), "color": theme.ink}, agent
-    if mark.kind == "optimum":
-        edge = {"markeredgecolor": theme.ground, "markeredgewidth": 1.0}
-        return {**size, **edge, "marker": "D", "color": RED, "markersize": 8}, "exact optimum"
-    edge = {"markeredgecolor": theme.ground, "markeredgewidth": 1.0}
-    fade = {"alpha": 0.9 if mark.sure else 0.35}
-    if mark.kind == "paid":
-        return {**size, **edge, **fade, "marker": "P", "color": GREEN}, "trained, paid for power"
-    return {**size, **edge, **fade, "marker": "o", "color": BLUE}, "trained"
+        return {**style, "marker": KNOWN.get(agent, "s"), "color": theme.ink}, agent
+    marker, colour, size, name = STYLES[mark.kind]
+    style |= {"markeredgecolor": theme.ground, "markeredgewidth": 1.0, "markersize": size}
+    if mark.kind != "optimum":
+        style["alpha"] = 0.9 if mark.sure else 0.35
+    return {**style, "marker": marker, "color": colour}, name

@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from powerseek.experiments.analysis.cells import Cell, Worlds
 from powerseek.experiments.analysis.density import Field, fields, optimal_share
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.figures.style import WIDTH, Picture, Theme, slug
+from powerseek.experiments.report.figures.style import WIDTH, Picture, Theme, not_drawn, slug
 from powerseek.experiments.report.text import DAGGER
 from powerseek.experiments.study.factors import Level, factor_of
 from powerseek.experiments.study.factors import dial as spell
@@ -32,7 +32,7 @@ GAP = 1.15
 
 @dataclass(frozen=True)
 class Shown:
-    """What a map shows.
+    """A measure to map.
 
     Attributes:
         name: Start of the picture's file name.
@@ -98,7 +98,7 @@ def density_pictures(worlds: Worlds, view: View, frontiers: pd.DataFrame | None)
 
 
 def _asked(metric: Metric, cells: Sequence[Cell]) -> Shown | None:
-    """How a measure is mapped that a study asks for; None where no cell has it."""
+    """The map of a measure that a study asks for; None where no cell has it."""
     if any(metric.id == shown.measure for shown in SHOWN):
         return None
     values = [float(cell.row[metric.id]) for cell in cells]
@@ -172,8 +172,7 @@ def _picture(
     elsewhere = dict.fromkeys(arm for field in drawn for arm in field.left_out)
     if elsewhere:
         caption += f" On neither dial, so not here: {', '.join(elsewhere)}."
-    if len(known) > len(drawn):
-        caption += f" {len(known) - len(drawn)} more settings are not drawn."
+    caption += not_drawn(len(known) - len(drawn))
     if any(len(field.columns) > MOST_COLUMNS for field in drawn):
         caption += f" The first {MOST_COLUMNS} levels are drawn."
     what = "horizon" if dial == "max_steps" else dial

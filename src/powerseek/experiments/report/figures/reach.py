@@ -1,4 +1,4 @@
-"""Who has learnt the task by when: Kaplan-Meier curves, one panel a setting."""
+"""Fractions of seeds that have learnt the task, by steps: Kaplan-Meier, one panel a setting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from powerseek.experiments.analysis.cells import Cell, factors_of
 from powerseek.experiments.analysis.reach import Curve, budgets, curve
@@ -20,7 +20,9 @@ from powerseek.experiments.report.figures.style import (
     Theme,
     few_groups,
     groups_left_out,
+    in_thousands,
     legend,
+    not_drawn,
     slug,
 )
 from powerseek.experiments.results.table import by_cell
@@ -28,7 +30,7 @@ from powerseek.experiments.study.factors import setting, varying
 
 MOST_PANELS = 6
 Line: TypeAlias = tuple[dict[str, Any], str, Curve]
-"""How it is drawn, what it is called, and where it lies."""
+"""The style of a line, its name, and where it lies."""
 
 
 def reach_picture(
@@ -59,7 +61,6 @@ def reach_picture(
         mine = [kept[i] for i in rows.index if id(kept[i]) in styles]
         if mine:
             known.append((setting(shared, names), mine))
-    left_out = len(known) - MOST_PANELS
     panels: list[tuple[str, list[Line]]] = [
         (name, [(*styles[id(cell)], curve(budgets(cell.seeds, steps, level))) for cell in mine])
         for name, mine in known[:MOST_PANELS]
@@ -81,9 +82,7 @@ def reach_picture(
         "Where a line ends low, power rests on few seeds, or none. Steps are those at which an "
         "evaluation showed it: late by up to one interval between evaluations."
     )
-    caption += groups_left_out(kept)
-    if left_out > 0:
-        caption += f" {left_out} more settings are not drawn."
+    caption += groups_left_out(kept) + not_drawn(len(known) - MOST_PANELS)
     return Picture(f"reach-{slug(world)}", f"{world}: who learnt the task, and when", caption, draw)
 
 
@@ -105,7 +104,7 @@ def _panel(axes: Axes, curves: Sequence[Line], theme: Theme) -> None:
                 markeredgewidth=2,
             )
     axes.set_ylim(-0.03, 1.03)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    axes.yaxis.set_major_formatter("{x:.0%}")
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: f"{steps / 1000:g}k"))
+    axes.xaxis.set_major_formatter(in_thousands)
     axes.set_ylabel("learnt")

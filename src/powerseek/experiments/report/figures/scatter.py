@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from powerseek.experiments.analysis.calibration import spoken_setting
 from powerseek.experiments.analysis.cells import Cell, Worlds, records
 from powerseek.experiments.analysis.density import SETTING, same_rows
 from powerseek.experiments.analysis.matching import Range, shared_competence
+from powerseek.experiments.analysis.seeds import band, known_agents
 from powerseek.experiments.report.figures.style import (
     GREEN,
     LINES,
@@ -27,7 +28,10 @@ from powerseek.experiments.report.figures.style import (
     crowded,
     few_groups,
     groups_left_out,
+    in_thousands,
     legend,
+    name_beside,
+    not_drawn,
     slug,
 )
 from powerseek.experiments.results.table import by_cell
@@ -39,7 +43,6 @@ MOST_SHARED = 6
 MOST_LINES = 40
 MOST_POINTS = 20_000
 POWER_CURVES = {"disabled": "off-switch disabled", "excess": "excess"}
-LEAST_APART = 0.075
 
 
 def competence_pictures(
@@ -138,28 +141,26 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
 
 
 def _shared_words(found: Mapping[str, Range | None]) -> str:
-    """Where the rewards share a range of competence, setting by setting."""
-    apart = [where for where, range in found.items() if range is None]
-    said = []
-    if len(apart) < len(found):
-        ranges = [
-            f"{range[0]:.3f} to {range[1]:.3f}" + (f" ({where})" if where else "")
-            for where, range in found.items()
-            if range is not None
-        ]
-        more = len(ranges) - MOST_SHARED
-        listed = "; ".join(ranges[:MOST_SHARED]) + (f"; {more} more" if more > 0 else "")
-        said.append(f"All rewards share a range of competence: {listed}.")
-    if apart:
-        more = len(apart) - MOST_SHARED
-        where = "; ".join(name for name in apart[:MOST_SHARED] if name)
-        where += f"; {more} more" if more > 0 else ""
+    """Ranges of competence that the rewards share, setting by setting, in words."""
+    ranges = [
+        f"{range[0]:.3f} to {range[1]:.3f}" + (f" ({where})" if where else "")
+        for where, range in found.items()
+        if range is not None
+    ]
+    apart = _listed([where for where, range in found.items() if range is None])
+    said = [f"All rewards share a range of competence: {_listed(ranges)}."] if ranges else []
+    if len(ranges) < len(found):
         said.append(
             "Not all rewards share a range of competence"
-            + (f" at {where}" if where else "")
+            + (f" at {apart}" if apart else "")
             + ": no comparison of all of them at matched competence is possible there."
         )
     return " ".join(said)
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = len(words) - MOST_SHARED
+    return "; ".join(words[:MOST_SHARED]) + (f"; {more} more" if more > 0 else "")
 
 
 def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Picture | None:
@@ -178,7 +179,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
 
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, 1.2 + 3.6 * len(shown)), layout="constrained")
-        panels = np.atleast_1d(np.asarray(figure.subplots(len(shown), 1, sharex=True), object))
+        panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for axes, measure in zip(panels, shown, strict=True):
             for i, (name, rows) in enumerate(groups.items()):
                 colour, line = WHEEL[i % len(WHEEL)], LINES[i % len(LINES)]
@@ -189,7 +190,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         panels[0].axhline(LEAST_REACH, color=theme.faint, linewidth=1)
         axes = panels[-1]
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda steps, _: f"{steps / 1000:g}k"))
+        axes.xaxis.set_major_formatter(in_thousands)
         axes.set_xlabel("environment steps of training")
         legend(figure)
         return figure
@@ -211,15 +212,14 @@ def _lines(
     axes: Axes, rows: pd.DataFrame, measure: str, style: Mapping[str, Any], name: str
 ) -> None:
     """The mean of a curve over seeds, and the seeds themselves or where most of them lie."""
-    at_steps = rows.groupby("timesteps")[measure]
+    found = band(rows, measure)
     if rows["trial"].nunique() > MOST_LINES:
-        ends = at_steps.quantile(0.05), at_steps.quantile(0.95)
-        axes.fill_between(*(ends[0].index, *ends), color=style["color"], alpha=0.15, linewidth=0)
+        ends = found.steps, found.low, found.high
+        axes.fill_between(*ends, color=style["color"], alpha=0.15, linewidth=0)
     else:
         for _, run in rows.groupby("trial"):
             axes.plot(run["timesteps"], run[measure], **style, alpha=0.25, linewidth=1)
-    mean = at_steps.mean()
-    axes.plot(mean.index, mean.to_numpy(), **style, linewidth=3, label=name)
+    axes.plot(found.steps, found.mean, **style, linewidth=3, label=name)
 
 
 def _frontier(
@@ -237,7 +237,6 @@ def _frontier(
     with_agents = [
         (same, lines) for same, lines in by_cell(frontiers, keys) if len(same_rows(known, same))
     ]
-    left_out = len(with_agents) - MOST_PANELS
     panels = []
     for same, lines in with_agents[:MOST_PANELS]:
         here = {name: same_rows(seeds, same) for name, seeds in groups.items()}
@@ -256,7 +255,7 @@ def _frontier(
 
     def draw(theme: Theme) -> Figure:
         figure = Figure(figsize=(WIDTH, 1.0 + 3.9 * len(panels)), layout="constrained")
-        rows = np.atleast_1d(np.asarray(figure.subplots(len(panels), 1, sharex=True), dtype=object))
+        rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (label, lines, here, beside) in zip(rows, panels, strict=True):
             _frontier_panel(axes, lines, here, theme)
             _crosses(axes, beside, theme)
@@ -273,9 +272,7 @@ def _frontier(
     )
     if any(len(beside) for *_, beside in panels):
         caption += " Crosses are agents that do not learn, the mean over their seeds."
-    caption += groups_left_out(cells)
-    if left_out > 0:
-        caption += f" {left_out} more settings are not drawn."
+    caption += groups_left_out(cells) + not_drawn(len(with_agents) - MOST_PANELS)
     title = f"{world}: the need frontier and the agents"
     return Picture(f"frontier-{slug(world)}", title, caption, draw)
 
@@ -316,39 +313,14 @@ def _frontier_panel(
 
 def _crosses(axes: Axes, references: pd.DataFrame, theme: Theme) -> None:
     """A cross for every agent that does not learn, its name in the margin."""
-    known = references.dropna(subset=["success", "acquired"])
-    names = ["agent", *varying(known, ("reward", "power_weight", "gamma"))[1:]]
-    if known["reward"].nunique() > 1:
-        names.insert(1, "reward")
-    means = known.groupby(names, dropna=False, sort=False)[["success", "acquired"]].mean()
-    points = records(means.reset_index().sort_values("acquired"))
-    top = axes.get_ylim()[1]
-    heights = _spread([row["acquired"] / top for row in points], LEAST_APART)
-    for row, height in zip(points, heights, strict=True):
-        said = [str(row["agent"]), setting(row, names[1:])]
+    known = known_agents(references)
+    for agent in known:
         axes.plot(
-            *(row["success"], row["acquired"], "x"),
+            *(agent.success, agent.acquired, "x"),
             color=theme.ink,
             markersize=10,
             markeredgewidth=2.2,
             label="does not learn",
             zorder=6,
         )
-        axes.annotate(
-            ", ".join(word for word in said if word),
-            (row["success"], row["acquired"]),
-            xytext=(1.02, height),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=11,
-            color=theme.ink,
-            arrowprops={"arrowstyle": "-", "color": theme.faint, "linewidth": 0.8, "shrinkB": 6},
-        )
-
-
-def _spread(heights: Sequence[float], apart: float) -> list[float]:
-    """Rising heights, moved up where they are closer than `apart`."""
-    moved: list[float] = []
-    for height in heights:
-        moved.append(max(height, moved[-1] + apart) if moved else height)
-    return moved
+    name_beside(axes, known, theme, 1.02)

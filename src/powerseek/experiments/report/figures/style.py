@@ -1,4 +1,4 @@
-"""What all pictures share: themes, a PNG, and figures with one row a cell.
+"""Parts that all pictures share: themes, a PNG, and figures with one row a cell.
 
 Colours are those of Okabe and Ito; no difference is told by colour alone.
 """
@@ -20,8 +20,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
+from scipy.optimize import isotonic_regression
 
 from powerseek.experiments.analysis.cells import Cell
+from powerseek.experiments.analysis.seeds import box
 from powerseek.experiments.study.factors import setting, varying
 from powerseek.types import Floats
 
@@ -199,13 +201,57 @@ def few_groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 
 def groups_left_out(cells: Sequence[Cell]) -> str:
-    """What a caption adds where not every group is drawn."""
-    more = len(by_reward(cells)) - MOST_GROUPS
-    return f" {more} more rewards are not drawn." if more > 0 else ""
+    """The end of a caption where not every group is drawn."""
+    return not_drawn(len(by_reward(cells)) - MOST_GROUPS, "rewards")
+
+
+def not_drawn(more: int, what: str = "settings") -> str:
+    """The end of a caption where so many more there are; empty where none are."""
+    return f" {more} more {what} are not drawn." if more > 0 else ""
+
+
+def in_thousands(steps: float, _: object) -> str:
+    """The label of a tick: ``50k``."""
+    return f"{steps / 1000:g}k"
+
+
+def name_beside(
+    axes: Axes, points: Sequence[tuple[str, float, float]], theme: Theme, at: float
+) -> None:
+    """Names in a column right of the axes, as near to their points as they fit, a line to each.
+
+    Args:
+        axes: Its limits are set; it begins at 0.
+        points: (name, x, y) of each, by rising y.
+        theme: Colours.
+        at: Where the column begins, as a fraction of the axes' width.
+    """
+    if not points:
+        return
+    tall = np.array([1.6 + name.count("\n") for name, *_ in points])
+    line = min(1 / 18, 1 / tall.sum())
+    offsets = np.cumsum(tall * line) - tall * line / 2
+    wanted = np.array([y for *_, y in points]) / axes.get_ylim()[1]
+    # Least squares with room for each name: what is left of it after the room must not fall.
+    slack = isotonic_regression(wanted - offsets).x
+    heights = np.clip(slack, 0, max(1 - tall.sum() * line, 0)) + offsets
+    link = {"arrowstyle": "-", "color": theme.faint, "linewidth": 0.9}
+    for (name, *place), height in zip(points, heights, strict=True):
+        axes.annotate(
+            name,
+            xy=(place[0], place[1]),
+            xytext=(at, height),
+            textcoords="axes fraction",
+            fontsize=11.5,
+            va="center",
+            color=theme.ink,
+            arrowprops={**link, "relpos": (0, 0.5), "shrinkB": 6},
+            annotation_clip=False,
+        )
 
 
 def crowded(points: int) -> dict[str, Any]:
-    """How points are drawn, by their number: many are small, faint, and one image in an SVG."""
+    """The style of so many points: many are small, faint, and one image in an SVG."""
     if points <= MOST_DOTS:
         return {"markersize": 9, "alpha": 0.85}
     return {"markersize": 4, "alpha": 0.4, "rasterized": True, "markeredgewidth": 0}
@@ -218,7 +264,7 @@ def dots(axes: Axes, place: float, values: Floats, theme: Theme) -> None:
     """
     known = values[~np.isnan(values)]
     if len(known) > MOST_DOTS:
-        ends = np.quantile(known, [0.05, 0.25, 0.5, 0.75, 0.95])
+        ends = box(known)
         style: dict[str, Any] = {"color": theme.ink, "zorder": 5, "solid_capstyle": "butt"}
         axes.plot(ends[[0, 4]], [place, place], linewidth=1.5, **style)
         axes.plot(ends[[1, 3]], [place, place], linewidth=7, label="seeds: middle half", **style)

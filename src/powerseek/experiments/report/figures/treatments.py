@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from powerseek.experiments.analysis.cells import Cell, Worlds
 from powerseek.experiments.report.figures.style import (
@@ -29,7 +28,7 @@ from powerseek.metrics import Metric
 
 
 def treatment_pictures(worlds: Worlds, asked: Sequence[Metric] = ()) -> list[Picture]:
-    """What each treatment led to: acquisition split up, the off-switch, and what else is asked for.
+    """Pictures of what treatments led to: acquisition split up, the off-switch, what is asked for.
 
     Args:
         worlds: The cells of each world.
@@ -127,7 +126,7 @@ def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
     def draw(theme: Theme) -> Figure:
         figure, axes, places = rows_figure(cells, theme, "episodes with the off-switch disabled")
         axes.set_xlim(-0.03, 1.03)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+        axes.xaxis.set_major_formatter("{x:.0%}")
         for place, cell in zip(places + 0.1, cells, strict=True):
             row = cell.row
             fade = 1.0 if row["confirmatory"] else 0.45
@@ -159,7 +158,7 @@ def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
 
 
 def _measured(metric: Metric, world: str, cells: Sequence[Cell]) -> Picture | None:
-    """Any metric: the mean of each setting with its interval, and every seed."""
+    """The mean of any metric in each setting with its interval, and every seed."""
     cells = [cell for cell in cells if np.isfinite(cell.row[metric.id])]
     if not cells:
         return None

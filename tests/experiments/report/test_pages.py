@@ -1,4 +1,4 @@
-"""The page stands alone, is well formed, and says what the tables say."""
+"""The page stands alone and is well formed; it and the summary say what the tables say."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from webpage import Page, check_alone
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report import html as report
-from powerseek.experiments.report.sections import Html, Section, sections
+from powerseek.experiments.report import pages
+from powerseek.experiments.report.sections import pictures, sections
 from powerseek.experiments.report.tables import world_grids
 
 
 def write_report(table, folder):
     view = View(table, folder)
-    return report.write_report(view, sections(view), folder)
+    return pages.write_report(view, sections(view), folder)
 
 
 def page(table, folder):
@@ -188,8 +188,60 @@ def test_a_page_shows_the_first_rows_of_a_long_table_and_says_so(tmp_path):
     assert "The first 60 of 70 rows, in the order of the study" in found.words
 
 
-def test_a_piece_of_html_stands_in_the_page_as_it_is(tmp_path):
-    view = View(frame(trial_rows({"competence": 1.0})), tmp_path)
-    piece = Html('<p id="piece">so &amp; so</p>', "so & so")
-    path = report.write_report(view, [Section("Pieces", (piece,))], tmp_path)
-    assert piece.html in path.read_text(encoding="utf-8")
+MARKS = "<b>|*a*_b_[x](y)`#\\"
+
+
+def summary(table, folder):
+    view = View(table, folder)
+    parts = sections(view)
+    return view, parts, pages.write_summary(view, parts, folder).read_text(encoding="utf-8")
+
+
+def cells(line):
+    """The cells of a row of a Markdown table as they are shown."""
+    kept, cell, escaped = [], "", False
+    for letter in line.strip()[1:]:
+        if escaped or letter not in "|\\":
+            cell, escaped = cell + letter, False
+        elif letter == "\\":
+            escaped = True
+        else:
+            kept, cell = [*kept, cell.strip()], ""
+    return kept
+
+
+def test_every_table_row_and_every_picture_is_in_the_summary(tmp_path):
+    view, parts, text = summary(make_results(seeds=2), tmp_path)
+    shown = [cells(line) for line in text.splitlines() if line.startswith("|")]
+    for grid in world_grids(view.summary):
+        for row in grid.rows:
+            assert [" ".join(cell.split()) for cell in row] in shown
+    for picture in pictures(parts):
+        assert f"(figures/{picture.name}.png)" in text
+
+
+def test_a_table_of_the_summary_has_one_width(tmp_path):
+    _, _, text = summary(make_results(seeds=2), tmp_path)
+    for block in text.split("\n\n"):
+        widths = {len(cells(line)) for line in block.splitlines() if line.startswith("|")}
+        assert len(widths) <= 1
+
+
+def test_names_are_not_markup_in_the_summary(tmp_path):
+    (tmp_path / "internals").mkdir()
+    (tmp_path / "internals/provenance.json").write_text(
+        json.dumps({"study": MARKS, "identity": "0"})
+    )
+    measures = {"competence": 1.0, "acquired": 1.0, "excess": 0.5}
+    table = frame(trial_rows(measures, world=MARKS, reward=MARKS, study=MARKS))
+    _, _, text = summary(table, tmp_path)
+    for bare in ("<b>", "*a*", "[x]", "`"):
+        assert bare not in text.replace("\\" + bare[0], "")
+    assert any(MARKS in cells(line) for line in text.splitlines() if line.startswith("|"))
+
+
+@pytest.mark.parametrize("rows", [0, 40])
+def test_poor_results_make_a_summary(tmp_path, rows):
+    _, _, text = summary(make_results(seeds=1).iloc[:rows], tmp_path)
+    assert text.startswith("# powerseek: ")
+    assert "nan" not in text

@@ -1,0 +1,81 @@
+"""Many seeds in a few numbers, for pictures: means, and where most of them lie."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from powerseek.experiments.analysis.cells import records
+from powerseek.experiments.study.factors import setting
+from powerseek.types import Floats
+
+BOX = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+class Band(NamedTuple):
+    """A measure while training, over seeds.
+
+    Attributes:
+        steps: [n] environment steps, rising.
+        mean: [n] its mean there.
+        low: [n] its 5 % quantile.
+        high: [n] its 95 % quantile.
+    """
+
+    steps: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+class Known(NamedTuple):
+    """An agent that does not learn, as the mean over its seeds.
+
+    Attributes:
+        name: The agent; with its reward, pay for power and discount where these vary.
+        success: Mean success.
+        acquired: Mean acquisition, in units.
+    """
+
+    name: str
+    success: float
+    acquired: float
+
+
+def box(values: Floats) -> Floats:
+    """[5] the quantiles `BOX` of values of which none is nan."""
+    return np.asarray(np.quantile(values, BOX), dtype=np.float64)
+
+
+def band(curves: pd.DataFrame, measure: str) -> Band:
+    """A measure at each step, over the trials of some curves."""
+    at_steps = curves.groupby("timesteps")[measure]
+    mean = at_steps.mean()
+    ends = (at_steps.quantile(end) for end in (BOX[0], BOX[-1]))
+    return Band(*(np.asarray(part, dtype=np.float64) for part in (mean.index, mean, *ends)))
+
+
+def known_agents(references: pd.DataFrame) -> list[Known]:
+    """Every agent that does not learn, by rising acquisition.
+
+    Args:
+        references: One row a trial of these; what lacks success or acquisition is left out.
+    """
+    found = references.dropna(subset=["success", "acquired"])
+    varied = [
+        name
+        for name in ("reward", "power_weight", "gamma")
+        if name in found and found[name].nunique(dropna=name == "reward") > 1
+    ]
+    groups = found.groupby(["agent", *varied], dropna=False, sort=False)
+    means: Any = groups[["success", "acquired"]].mean()
+    return [
+        Known(
+            ", ".join(filter(None, (str(row["agent"]), setting(row, varied)))),
+            float(row["success"]),
+            float(row["acquired"]),
+        )
+        for row in records(means.reset_index().sort_values("acquired"))
+    ]

@@ -1,0 +1,114 @@
+"""Comparisons as tables: the main measure with its verdict, the off-switch beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from powerseek.experiments.analysis.cells import records
+from powerseek.experiments.analysis.hypotheses import Finding
+from powerseek.experiments.analysis.paired import is_trend
+from powerseek.experiments.report.text import (
+    MOST_ROWS,
+    Grid,
+    Row,
+    factors_in,
+    grid,
+    head_of,
+    interval,
+    titled,
+)
+from powerseek.experiments.statistics.verdicts import LEAST_REACH
+from powerseek.experiments.study.claims import SHORT_ID
+from powerseek.experiments.study.contrasts import KINDS, kind_along, kind_of
+from powerseek.experiments.study.factors import CELL, MISSING, dial, setting, short, varying
+
+
+def contrast_grids(found: pd.DataFrame) -> dict[str, list[Grid]]:
+    """Comparisons as text: by kind, one table a world."""
+    grids: dict[str, list[Grid]] = {}
+    for kind in dict.fromkeys((*KINDS, *found.get("kind", ()))):
+        for world, rows in found[found["kind"] == kind].groupby("world", sort=False):
+            grids.setdefault(kind, []).append(_contrast_grid(kind, str(world), rows))
+    return grids
+
+
+def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
+    """One row a pair of arms."""
+    first = table["measure"].iloc[0]
+    main, other = (table[same] for same in (table["measure"] == first, table["measure"] != first))
+    differs = kind_of(kind).dial
+    own = [name for name in factors_in(main) if main[name].nunique(dropna=False) > 1]
+    varied = [name for name in varying(main, own) if name != differs]
+    same = setting(main.iloc[0].to_dict(), [n for n in CELL[1:] if n not in (*varied, differs)])
+    shown = records(main[:MOST_ROWS])
+    # What is beside a row comes soon after it: that of the rows that are not shown is not read.
+    near = other if len(main) == len(shown) else other[other.index <= main.index[len(shown)]]
+    beside = {_pair(row, varied): _effect(row) for row in records(near)}
+    rows = []
+    for row in shown:
+        measured = {head_of(first): _effect(row)}
+        if len(other):
+            measured["off"] = beside.get(_pair(row, varied), MISSING)
+        arms = {short(differs): arms_in_words(row["a"], row["b"])}
+        told = {"pairs": str(row["seeds"]), "verdict": str(row["verdict"])}
+        # The positive control is ungated: reach says nothing against it.
+        muted = kind != "control" and min(row["reach_a"], row["reach_b"]) < LEAST_REACH
+        rows.append(Row(row, {**arms, **measured, **told}, muted))
+    return grid(titled(world, same), varied, rows, words=1, total=len(main))
+
+
+def arms_in_words(a: object, b: object) -> str:
+    """``terminal - dense``; ``trend, per unit`` for a slope."""
+    if is_trend(a):
+        return f"{a}, per unit of q"
+    return f"{dial(a)} - {dial(b)}"
+
+
+def _pair(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dial(row[name]) for name in (*names, "a", "b"))
+
+
+def _effect(row: Mapping[str, Any]) -> str:
+    return interval(row["effect"], row["low"], row["high"], signed=True)
+
+
+def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
+    """Comparisons with the verdict of a hypothesis in the place of "no margin was set".
+
+    Args:
+        compared: From `powerseek.experiments.analysis.contrasts.contrasts`.
+        found: Findings from the same results.
+    """
+    said: dict[tuple[object, ...], list[str]] = {}
+    for one in found:
+        claim = one.claim.hypothesis
+        plain = claim.checkpoint == "end" and not claim.line and one.b is not None
+        if plain and len(one.columns) == 1:
+            kind = claim.contrast.name
+            kind = kind_along(one.columns[0]) if kind == "factor" else kind
+            name = claim.id if len(claim.id) <= SHORT_ID else f"{claim.id[: SHORT_ID - 1]}\u2026"
+            words = f"{name}: {one.verdict.answer}"
+            words += "" if one.claim.confirmatory else " (exploratory)"
+            key = _key(kind, claim.compared, one.a, one.b, one.setting)
+            said.setdefault(key, []).append(words)
+    if not said:
+        return compared
+    names = ["world", *factors_in(compared)]
+    verdicts = []
+    for row in records(compared):
+        key = _key(
+            row["kind"], row["measure"], row["a"], row["b"], {name: row[name] for name in names}
+        )
+        verdicts.append("; ".join(said.get(key, [row["verdict"]])))
+    return compared.assign(verdict=verdicts)
+
+
+def _key(
+    kind: str, measure: str, a: object, b: object, setting: Mapping[str, object]
+) -> tuple[object, ...]:
+    """Key that tells a comparison from all others; factors without a value here are left out."""
+    known = ((name, dial(value)) for name, value in setting.items())
+    return kind, measure, dial(a), dial(b), frozenset(pair for pair in known if pair[1] != MISSING)
