@@ -154,7 +154,7 @@ def test_a_task_pays_once_for_the_switch():
             cut=np.zeros(1, bool),
             draw=np.zeros(1),
         )
-        total += float((paid.arm.step(step)[0] - plain.arm.step(step)[0]).sum())
+        total += float((paid.pay.step(step)[0] - plain.pay.step(step)[0]).sum())
         if (vec.terminated | vec.truncated).any():
             break
     assert total == pytest.approx(0.5)

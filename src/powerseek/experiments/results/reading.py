@@ -31,7 +31,11 @@ NEEDED = (
 _CODED = pa.schema(
     [(f.name, pa.dictionary(pa.int32(), TEXT) if f.type == TEXT else f.type) for f in SCHEMA]
 )
-_FORM = ds.ParquetFileFormat(dictionary_columns=[f.name for f in SCHEMA if f.type == TEXT])
+_FORM = ds.ParquetFileFormat(
+    dictionary_columns=[f.name for f in SCHEMA if f.type == TEXT],
+    # It would keep what was read of a file until all is read.
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False),
+)
 
 
 def opened(path: Path) -> Source:
@@ -177,8 +181,9 @@ def _batches(
     source: Source, names: Sequence[str], rows: ds.Expression = None
 ) -> Iterator[pa.RecordBatch]:
     """The rows in their order, as they are read."""
-    # Of 6 million rows, 780 MB in all: 880 with all that is read ahead by default.
-    ahead = {"batch_readahead": 1, "fragment_readahead": 1, "batch_size": 1 << 18}
+    # 29 million rows, of 500,000 trials, are read and pivoted in 12 s of processor time and 1.2 GB;
+    # with pyarrow's defaults, `pre_buffer` among them, in 18 s and 1.9 GB.
+    ahead = {"batch_readahead": 1, "fragment_readahead": 1, "batch_size": 1 << 19}
     try:
         yield from source.to_batches(columns=list(names), filter=rows, **ahead)
     except (OSError, ValueError) as error:
@@ -260,11 +265,11 @@ class Long:
         if key not in self._kept:
             rows = (field("evaluation") == evaluation) & (field("checkpoint") == checkpoint)
             told = distinct(self._source, ["trial", "status"], rows)
-            finished = self.every[~self.failed]
-            place = _index(finished["trial"]).get_indexer(_index(told["trial"]))
+            place = _index(self.every["trial"]).get_indexer(_index(told["trial"]))
             censored = place[told["status"] == "censored"]
             chosen = pd.unique(place[place >= 0])
-            about = finished[["trial", *self.known]].iloc[chosen].reset_index(drop=True)
+            chosen = chosen[~self.failed[chosen]]
+            about = self.every[["trial", *self.known]].iloc[chosen].reset_index(drop=True)
             about["learnt"] = ~np.isin(chosen, censored)
             wide = pivot(self._source, about["trial"], values, ranges, rows)
             self._kept[key] = pd.concat([about, wide], axis=1)
