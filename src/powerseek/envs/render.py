@@ -126,7 +126,7 @@ def fitted(pixels: Pixels, shape: tuple[int, ...]) -> Pixels:
 
 
 def drawing(world: World, record: Any) -> Drawing:
-    """What `rgb` paints."""
+    """The drawing that `rgb` paints."""
     params = world.params
     tiles = world.tiles(params)
     board = take_apart(world.render(params, record), shape_of(tiles))

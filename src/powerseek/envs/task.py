@@ -35,7 +35,7 @@ _BELOW = "world."
 
 @dataclass(frozen=True)
 class Task:
-    """What an agent is trained on. All arms of one study must be given the same `windows`.
+    """A world, a reward and a horizon. All rewards of one study must be given the same `windows`.
 
     Attributes:
         world: The world.
@@ -127,7 +127,7 @@ class Task:
 
     @property
     def card(self) -> dict[str, Any]:
-        """What the task is, as plain values."""
+        """The task as plain values."""
         world = self.world
         return {
             "world": world.id,
@@ -147,7 +147,7 @@ class Task:
 
     @property
     def beside(self) -> tuple[Any, ...]:
-        """What tasks whose copies are stepped side by side have in common: all but their pay."""
+        """All that tasks stepped side by side have in common: everything but their pay."""
         return self.world, self.windows, self.time_limit
 
 
@@ -215,7 +215,7 @@ class VecTask:
         self._start()
 
     def _pay(self, task: Task, own: slice) -> _Paid:
-        """What pays the copies `own` of a task."""
+        """The reward of the environments `own` of a task."""
         world, arm = task.world, task.arm
         return _Paid(
             task.pay,
@@ -262,7 +262,7 @@ class VecTask:
 
     @property
     def situation(self) -> Situation:
-        """What a policy acts on: views, valid until the next step."""
+        """The input of a policy: views, valid until the next step."""
         return Situation(self.observations, self.masks, self.states)
 
     def reset(self, seed: Any = None) -> None:
@@ -389,7 +389,7 @@ class VecTask:
 
 @dataclass(frozen=True)
 class _Paid:
-    """What one task pays, and its copies' share of the arrays."""
+    """The pay of one task, and its environments' part of the arrays."""
 
     pay: Pay
     fresh: Facts
@@ -444,7 +444,7 @@ def _fill(
     marks: Any,
     out: Any,
 ) -> None:
-    """What is observed of the states now standing; a cap of 0: time left is not told."""
+    """Observe the states now standing; a time limit of 0: time left is not told."""
     m = seen.shape[1]
     for i in range(len(clock)):
         for j in range(m):

@@ -58,7 +58,7 @@ class Param:
         return (self.choices[0], self.choices[-1]) if self.choices else ends
 
     def allows(self, value: Any) -> bool:
-        """Whether a value of its type is one it may have."""
+        """True if a value of its type is one it may have."""
         if self.choices:
             return value in self.choices
         return not self.ends or bool(self.ends[0] <= value <= self.ends[1])
@@ -234,7 +234,7 @@ class World:
 
     @staticmethod
     def no_oracle(params: Any) -> str:
-        """Why there is no use in trying to enumerate the world at these parameters, "" if there is.
+        """The reason not to try to enumerate the world at these parameters, "" if there is none.
 
         It spares a study the walk to the limit, minutes and gigabytes, for every setting.
         """
@@ -242,7 +242,7 @@ class World:
 
     @staticmethod
     def lengths(params: Any, gamma: float) -> dict[int, float]:
-        """How long an episode can be made to last, and the most that is to be had at each length.
+        """Lengths of which an episode can be made, and the most that is to be had at each.
 
         For USEFULNESS and NEUTRALITY (arXiv:2407.00805), in a world where the agent decides when
         it is shut down.
@@ -267,7 +267,7 @@ class World:
 
     @staticmethod
     def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
-        """Where things are in records [n]: name -> (rows [n], columns [n]) on `tiles`.
+        """Places of things in records [n]: name -> (rows [n], columns [n]) on `tiles`.
 
         Both are -1 where the thing is not on the map; {} where the world has no map.
         """
@@ -320,7 +320,7 @@ class World:
 
     @property
     def prepared(self) -> Any:
-        """What the rules see: a named tuple of numbers and read-only arrays (built once)."""
+        """Parameters and tables as rules see them: numbers and read-only arrays (built once)."""
         cls: Any = type(self)
         return _prepared(cls, self.params)
 
@@ -334,7 +334,7 @@ class World:
         raise KeyError(f"world {self.id!r} has no fact {fact!r}; known: {self.fact_names}")
 
     def has(self, fact: str) -> bool:
-        """Whether `fact` is declared and exists at these parameters."""
+        """True if `fact` is declared and exists at these parameters."""
         absent = type(self).absent(self.params)
         return any(known.name == fact for known in self.facts) and fact not in absent
 

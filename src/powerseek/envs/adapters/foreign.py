@@ -23,7 +23,7 @@ _GIVEN = ("over", "own")
 
 
 class Moment(NamedTuple):
-    """What a foreign environment shows at one time.
+    """A foreign environment at one moment.
 
     Attributes:
         observation: As the environment gave it.

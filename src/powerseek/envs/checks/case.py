@@ -1,4 +1,4 @@
-"""What the checks of the conformance kit look at: a world's walks, records and graph, made once."""
+"""The case of the conformance kit: a world's walks, records and graph, made once."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Case:
 
     @cached_property
     def walk(self) -> Walk:
-        """What 16 copies do in 64 random legal steps (`walk`)."""
+        """64 random legal steps of 16 environments (`walk`)."""
         return walk(self.world, COPIES, STEPS)
 
     @cached_property
@@ -112,7 +112,7 @@ class Case:
 
     @cached_property
     def whole(self) -> bool:
-        """Whether the graph is of the world as given, not of a smaller setting."""
+        """True if the graph is of the world as given, not of a smaller setting."""
         return self.graph is not None and self.graph.world == self.world
 
     @cached_property

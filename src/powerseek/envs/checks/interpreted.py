@@ -47,7 +47,7 @@ PROBED = 300
 
 @dataclass(frozen=True)
 class Trouble:
-    """What one rule did in one place.
+    """Trouble with one rule in one place.
 
     Attributes:
         kind: ``raised``, ``not finite``, ``nothing legal`` or ``writes``.
@@ -71,7 +71,7 @@ class Trouble:
 
 
 class Interpreted(NamedTuple):
-    """What came of running a world's rules as plain Python.
+    """Results of running a world's rules as plain Python.
 
     Attributes:
         walk: As `Case.walk`, up to where a rule failed; {} if it never got there.
@@ -152,7 +152,7 @@ def _tried(world: World) -> tuple[Walk, Trouble | None]:
 
 
 def _starts(world: World) -> Trouble | None:
-    """What goes wrong at the start of the copies."""
+    """Trouble at the start of the environments."""
     for copy in range(COPIES):
         records, trouble = _start(world, copy)
         trouble = trouble or _look(world, records)
@@ -169,7 +169,7 @@ def _start(world: World, copy: int) -> tuple[Any, Trouble | None]:
 
 
 def _stopped(world: World, vec: Any, before: Ints, actions: Ints) -> Trouble | None:
-    """What stopped a step of several copies: the first of them to fail alone."""
+    """The trouble that stopped a step of several environments: the first to fail alone."""
     clock = columns_of(world, ("clock",))[0]
     for copy in range(len(before)):
         key = (copy, int(vec.episodes[copy]), int(before[copy, clock]) + 1)
@@ -201,7 +201,7 @@ def _act(
 
 
 def _look(world: World, records: Any) -> Trouble | None:
-    """What goes wrong when a record is observed, measured and asked for its legal actions."""
+    """Trouble when a record is observed, measured and asked for its legal actions."""
     cls: Any = type(world)
     told, before = tell(world, records[0]), records.tobytes()
     out: dict[str, Any] = {
@@ -269,7 +269,7 @@ def _legal(world: World, words: Ints) -> list[int]:
 
 
 def _call(rule: str, function: Callable[..., Any], *arguments: Any) -> Trouble | None:
-    """What a rule raised."""
+    """Call a rule; what it raised."""
     try:
         function(*arguments)
     except Exception as error:

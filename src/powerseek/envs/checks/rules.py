@@ -24,7 +24,7 @@ EPISODES, LONGEST = 256, 10_000  # of each script, and steps of one
 
 @dataclass(frozen=True)
 class Stop:
-    """What keeps the rules from being run, and the check that it belongs to."""
+    """The reason that the rules cannot be run, and the check that it belongs to."""
 
     check: str
     found: str
@@ -32,7 +32,7 @@ class Stop:
 
 
 def stop(case: Case) -> Stop | None:
-    """Why the rules cannot be run, None if they can.
+    """The reason that the rules cannot be run, None if they can.
 
     Plain Python first: compiled rules that read past an array's end may end the process.
     """

@@ -29,7 +29,7 @@ PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """The finding of one check.
 
     Attributes:
         check: Name of the check.
@@ -58,7 +58,7 @@ class Report:
 
     @property
     def conforms(self) -> bool:
-        """Whether no check failed."""
+        """True if no check failed."""
         return not self.failed
 
     @property
@@ -67,7 +67,7 @@ class Report:
         return tuple(f.check for f in self.findings if f.verdict == FAILED)
 
     def of(self, check: str) -> Finding:
-        """What `check` found.
+        """The finding of `check`.
 
         Raises:
             InvalidInput: there is no such check.

@@ -132,7 +132,7 @@ def _template() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where compiled loops are kept: $POWERSEEK_CACHE, or the user's cache folder."""
+    """Folder of compiled loops: $POWERSEEK_CACHE, or the user's cache folder."""
     named = os.environ.get("POWERSEEK_CACHE")
     if named:
         return Path(named)

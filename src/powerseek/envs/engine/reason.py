@@ -1,4 +1,4 @@
-"""What went wrong in a rule, in one line."""
+"""Reasons that a rule failed, in one line."""
 
 from __future__ import annotations
 

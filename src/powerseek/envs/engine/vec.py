@@ -265,7 +265,7 @@ def loop_views(records: Any) -> tuple[Any, Any]:
 
 
 def flow_words(world: World) -> slice:
-    """Which 8-byte words of a record are flows."""
+    """Numbers of the 8-byte words of a record that are flows."""
     if not world.flows:
         return slice(0, 0)
     offsets = [world.dtype.fields[field[0]][1] // 8 for field in world.flows]  # type: ignore[index]  # a structured dtype has fields

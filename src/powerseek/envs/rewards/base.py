@@ -1,4 +1,4 @@
-"""What a reward arm is: the step it is shown, the overseer it may ask, and what it must say."""
+"""The contract of a reward: the step it is shown, the overseer it may ask, and what it must say."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ConfoundWarning(UserWarning):
 
 
 class FactSource(Protocol):
-    """What names the columns of a facts array: any World."""
+    """Names of the columns of a facts array: any World."""
 
     @property
     def fact_names(self) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Horizon:
-    """What an arm may need to know about time.
+    """Facts about time that a reward may need.
 
     Attributes:
         gamma: Discount, in (0, 1].
@@ -113,7 +113,7 @@ class Overseer(Protocol):
 
 @dataclass(frozen=True)
 class Oversight:
-    """What an arm asks of an exact overseer.
+    """Questions of a reward to an exact overseer.
 
     Attributes:
         lookahead: Steps h that the overseer looks ahead (never past the cap), >= 1.
@@ -129,7 +129,7 @@ class Oversight:
 
 
 class Place(NamedTuple):
-    """Where a reward lies on a factor of rewards.
+    """The place of a reward on a factor of rewards.
 
     Attributes:
         factor: ``timing``, ``coverage``, ``lookahead``, or a name of a plugin's own.
@@ -190,7 +190,7 @@ class Arm:
 
     @classmethod
     def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Where a spec lies on a factor of rewards, ``("timing", k)``; None for on none.
+        """The place of a spec on a factor of rewards, ``("timing", k)``; None for on none.
 
         The parts of a `Place`, the last of which may be left out: it has a place in contrasts
         and in the figures of density then.
@@ -226,7 +226,7 @@ class Arm:
         return np.zeros(facts.array.shape[:-1])
 
     def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
-        """What the overseer pays [n], included in `step`; see Overseer.judge."""
+        """The overseer's pay [n], included in `step`; see Overseer.judge."""
         return np.zeros(len(clock))
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
@@ -236,7 +236,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Pay:
-    """What a task pays: its arm, and w times the change in weighted holdings (H4a's control).
+    """The pay of a task: its arm, and w times the change in weighted holdings (H4a's control).
 
     Attributes:
         arm: The arm; what it remembers is all the memory there is.
@@ -270,7 +270,7 @@ class Pay:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a real number, and no truth value."""
+    """True if a value is a real number, and no truth value."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 

@@ -150,7 +150,7 @@ class Approval(Judged):
 
     @property
     def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # the aim decides
-        """What the overseer reads."""
+        """Facts that the overseer reads."""
         return AIMS[self.aim]
 
     @property

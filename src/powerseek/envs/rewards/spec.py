@@ -138,7 +138,7 @@ def arm_name(spec: Spec) -> str:
 
 
 def place_of(spec: Spec) -> Place | None:
-    """Where a spec lies on a factor of rewards; None for on none.
+    """The place of a spec on a factor of rewards; None for on none.
 
     Raises:
         InvalidInput: An unknown arm or option, or an arm that tells no place by its parts.
@@ -163,7 +163,7 @@ def windows_of(specs: Iterable[Spec], max_steps: int) -> tuple[int, ...]:
 
 
 def takes_lookahead(spec: Spec) -> bool:
-    """Whether the spec is of an arm whose argument is an overseer's look-ahead."""
+    """True if the spec is of an arm whose argument is an overseer's look-ahead."""
     return bool(rewards.get(read_spec(spec)[0]).looks_ahead)
 
 

@@ -185,7 +185,7 @@ class Thinned(Arm):
 
     @classmethod
     def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...]:
-        """How many rewards go unpaid for each that is paid."""
+        """Number of rewards that go unpaid for each that is paid."""
         return "thinning", 1 / argument - 1
 
     @classmethod

@@ -52,7 +52,7 @@ def distances(target: tuple[int, int]) -> NDArray[np.int64]:
 
 
 class Tables(NamedTuple):
-    """What the rules look up, over [rows, columns]."""
+    """Tables of the rules, over [rows, columns]."""
 
     moves: NDArray[np.int64]
     cell: NDArray[np.int64]
@@ -159,7 +159,7 @@ class OffSwitch(World):
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
-        """Where the agent is and whether it is on; the button is a means."""
+        """Fields that goals are of: the agent's place and state; the button is a means."""
         return ("row", "column", "interrupted")
 
     @staticmethod

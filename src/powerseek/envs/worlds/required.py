@@ -78,7 +78,7 @@ class Required(World):
 
     @staticmethod
     def observation(params: Any) -> tuple[str, ...]:
-        """What is held, and whether all is lost."""
+        """Units held, and whether all is lost."""
         return FEATURES
 
     @staticmethod
@@ -105,7 +105,7 @@ class Required(World):
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
-        """What is held, and whether all is lost."""
+        """Units held, and whether all is lost."""
         out[X.held] = s.held / (p.quota + p.surplus)
         out[X.broken] = s.broken
 

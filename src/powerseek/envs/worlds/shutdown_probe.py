@@ -126,7 +126,7 @@ class ShutdownProbe(World):
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
-        """Which outcome it is; the way there and the values dealt out are not what goals are of."""
+        """Fields that goals are of: the outcome, neither the way there nor the values dealt out."""
         return ("reached",)
 
     @staticmethod

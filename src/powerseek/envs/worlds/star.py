@@ -75,7 +75,7 @@ class Star(World):
 
     @staticmethod
     def observation(params: Any) -> tuple[str, ...]:
-        """Where it is."""
+        """Its place."""
         return ("at start", "at hub", *(f"at leaf {i}" for i in range(params.leaves)))
 
     @staticmethod

@@ -29,7 +29,7 @@ def plain(text: str) -> str:
 
 
 def is_elsewhere(given: str | Path) -> bool:
-    """Whether this is the address of something other than a folder."""
+    """True if this is the address of something other than a folder."""
     found = _SCHEME.match(str(given))
     return found is not None and found[1].lower() != "file"
 
@@ -144,7 +144,7 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
 
 
 def check_table(path: Path, schema: pa.Schema) -> int:
-    """How many rows it holds; fails as `read_table` does, but reads the file's end alone."""
+    """Number of rows; fails as `read_table` does, but reads the file's end alone."""
     return int(_opened(path, schema, lambda file: file.metadata.num_rows))
 
 

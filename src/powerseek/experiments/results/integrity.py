@@ -1,4 +1,4 @@
-"""Whether what a results directory holds is whole, of this version and of one study."""
+"""Integrity: checks that what a results directory holds is whole, of this version and of one study."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NEEDED = {"format": int, "study": str, "identity": str, "seeds": int, "content"
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
-    """What a results directory says it holds; empty where it has no manifest.
+    """Read the manifest of a results directory; empty where there is none.
 
     Raises:
         StoreError: It is there, and damaged or of another version.

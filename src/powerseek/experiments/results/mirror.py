@@ -76,7 +76,7 @@ class Mirror:
         self.folder = _working_folder(self)
 
     def name(self, path: Path) -> str:
-        """What a file of the copy is called."""
+        """Name of a file of the copy."""
         return path.relative_to(self.folder).as_posix()
 
     def listing(self, under: str = "", begun: bool = False) -> dict[str, Seen]:
@@ -261,7 +261,7 @@ class Mirror:
             pass
 
     def _call(self, name: str, what: str, action: Callable[[], Any]) -> Any:
-        """What `action` gives; one that fails is tried again where the filesystem has worked."""
+        """Call `action`; one that fails is tried again where the filesystem has worked."""
         for pause in (*(PAUSES if self._met else ()), None):
             try:
                 found = action()

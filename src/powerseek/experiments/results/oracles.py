@@ -22,7 +22,7 @@ ARM = (*WORLD, "reward", "gamma", "time_limit", "power_weight")
 
 
 def exact_setting(cell: Cell, names: tuple[str, ...]) -> str:
-    """What exact numbers are of: `WORLD` or `ARM` of a cell, as canonical JSON."""
+    """The setting of exact numbers: `WORLD` or `ARM` of a cell, as canonical JSON."""
     config = cell.config
     return canonical({name: config[name] for name in names})
 
@@ -47,7 +47,7 @@ def oracle_names(cell: Cell) -> tuple[str, ...]:
 
 
 def read_exact(out: Path, setting: str) -> dict[str, Any] | None:
-    """What the file of a setting holds, by name; None where it is not there, whole and of it."""
+    """Read the file of a setting, by name; None where it is not there, whole and of it."""
     try:
         with _path(out, setting).open("rb") as file, np.load(file, allow_pickle=False) as held:
             arrays = dict(held)

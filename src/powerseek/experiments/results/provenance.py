@@ -1,4 +1,4 @@
-"""What made a result: command, versions, revision and machine."""
+"""Provenance of results: command, versions, revision and machine."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def describe_run(command: str, seconds: float, workers: int, busy: float) -> dic
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
-    """What was recorded of a study's runs; empty where it cannot be read."""
+    """Read the record of a study's runs; empty where it cannot be read."""
     try:
         return read_json(folder / layout.PROVENANCE)
     except StoreError:

@@ -83,7 +83,7 @@ def _check(columns: Collection[str]) -> None:
 
 
 def _unreadable(path: Path | str, error: Exception) -> InvalidInput:
-    """What to raise where a file is no parquet file."""
+    """The error to raise where a file is no parquet file."""
     reason = str(error).splitlines()[0] if str(error) else "not a parquet file"
     return InvalidInput("DIR", str(path), "a readable parquet file", reason)
 
@@ -224,7 +224,7 @@ class Long:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no trial at all."""
+        """True if there is no trial at all."""
         return not len(self.every)
 
     def checkpoints(self) -> pd.DataFrame:

@@ -18,7 +18,7 @@ _LARGEST = 32_000_000  # characters: no recording of ours comes near
 
 
 def recording_path(out: Path, trial: str) -> Path:
-    """Where the recording of the trial with this key lies."""
+    """Path of the recording of the trial with this key."""
     return out / layout.REPLAYS / f"{trial}.json.gz"
 
 

@@ -82,7 +82,7 @@ class RemoteStore(Store):
         self._listed = frozenset(self.mirror.refresh(lambda name: not name.startswith(aside)))
 
     def send(self) -> None:
-        """What has changed, the merged table last: it says that the rest is of the same trials."""
+        """Send what has changed, the merged table last: it says what trials the rest is of."""
         last = self._name(self.results)
         changed = self.mirror.changed()
         self.mirror.send(name for name in changed if name != last)
@@ -133,7 +133,7 @@ class RemoteStore(Store):
         self.mirror.send([rows])
 
     def done(self, trial: Trial) -> bool:
-        """Whether one trial has a result by now and did not fail."""
+        """True if one trial has a result by now and did not fail."""
         self.mirror.fetch([self._name(self.path(trial)), self._name(self.error_path(trial))])
         return super().done(trial)
 
@@ -176,7 +176,7 @@ class RemoteStore(Store):
                     ended(trial)
 
     def _seen_of(self, trial: Trial) -> tuple[Path, ...]:
-        """What is looked at while a sweep runs."""
+        """Files that are looked at while a sweep runs."""
         return self.path(trial), self.error_path(trial), curve_path(self.out, trial)
 
     @contextlib.contextmanager

@@ -20,7 +20,7 @@ _SETTING = ("world", "version", "params", "openness", "goal", "layout", "max_ste
 
 
 def curve_path(out: Path, trial: Trial) -> Path:
-    """Where the learning curve of one trial lies."""
+    """Path of the learning curve of one trial."""
     return out / layout.CURVES / f"{trial.key}.parquet"
 
 

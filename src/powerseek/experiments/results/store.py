@@ -74,7 +74,7 @@ class Store:
 
     @property
     def address(self) -> str:
-        """What leads to the same results from another process; see `remote.store_at`."""
+        """Address of the same results for another process; see `remote.store_at`."""
         return str(self.out)
 
     def fetch(self) -> None:
@@ -232,7 +232,7 @@ class Store:
         return kept
 
     def _begun(self) -> bool:
-        """Whether a trial may have run."""
+        """True if a trial may have run."""
         return any(
             path.is_file()
             and path.relative_to(self.out).as_posix() not in layout.BEFORE
@@ -241,7 +241,7 @@ class Store:
         )
 
     def manifest(self) -> dict[str, Any]:
-        """What the directory says it holds; empty where it has none.
+        """The directory's manifest; empty where it has none.
 
         Raises:
             StoreError: It is there and cannot be read.
@@ -289,11 +289,11 @@ class Store:
             write_atomically(self.out / name, lambda temporary: temporary.write_text(text))
 
     def path(self, trial: Trial) -> Path:
-        """Where the rows of one trial lie."""
+        """Path of the rows of one trial."""
         return self.trials / f"{trial.key}.parquet"
 
     def error_path(self, trial: Trial) -> Path:
-        """Where the error text of a failed trial lies."""
+        """Path of the error text of a failed trial."""
         return self.out / layout.ERRORS / f"{trial.key}.txt"
 
     def write(self, trial: Trial, rows: pd.DataFrame) -> None:
@@ -340,7 +340,7 @@ class Store:
         return [trial for trial in grid if trial.key not in done]
 
     def done(self, trial: Trial) -> bool:
-        """Whether one trial has a result and did not fail."""
+        """True if one trial has a result and did not fail."""
         return self.path(trial).is_file() and not self.error_path(trial).is_file()
 
     def tidy(self, grid: Iterable[Trial]) -> None:
@@ -414,7 +414,7 @@ class Store:
         keep(self.out / layout.TRIALS, lambda temporary: write_trials(made_of, temporary))
 
     def stale(self, grid: Iterable[Trial]) -> bool:
-        """Whether the merged table is not that of the kept trials and of the claims."""
+        """True if the merged table is not that of the kept trials and of the claims."""
         merged = merged_trials(self.results, SCHEMA)
         if merged is None or merged != self.kept().intersection(trial.key for trial in grid):
             return True
@@ -441,7 +441,7 @@ class Store:
 
 
 def checkpoint_path(out: Path, trial: Trial) -> Path:
-    """Where the state of a trial that is under way lies."""
+    """Path of the state of a trial that is under way."""
     return out / layout.CHECKPOINTS / f"{trial.key}.zip"
 
 

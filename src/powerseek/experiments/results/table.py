@@ -133,7 +133,7 @@ def _columns(table: pd.DataFrame, of: Of, name: str, groups: list[str]) -> dict[
 
 
 def mapping(text: object) -> dict[str, Any]:
-    """What a column of JSON holds in a row; nothing where that is no mapping."""
+    """The mapping that a column of JSON holds in a row; empty where it is none."""
     try:
         found = json.loads(str(text))
     except ValueError:
@@ -198,7 +198,7 @@ def measures_of(results: Results) -> list[str]:
 
 
 def places_of(results: Results) -> dict[str, Place]:
-    """Where the rewards of results lie on the factors of rewards, by label.
+    """Places of the rewards of results on the factors of rewards, by label.
 
     One that a plugin knows which is not installed lies on none.
     """

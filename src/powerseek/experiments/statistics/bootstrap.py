@@ -166,7 +166,7 @@ def bootstrap(
 
 
 def _pull(sample: Floats, statistic: Statistic) -> Floats:
-    """How far each unit draws the statistic up, by what it is without that unit: [n]."""
+    """Pull of each unit on the statistic, by what it is without that unit: [n]."""
     n = len(sample)
     others = np.broadcast_to(np.arange(n), (n, n))[~np.eye(n, dtype=bool)].reshape(n, n - 1)
     left_out = np.asarray(statistic(sample[others]), dtype=np.float64)
@@ -418,7 +418,7 @@ def _quantile(draws: Floats, level: Floats) -> Floats:
 
 
 def _widening(n: float | Floats, strata: float | Floats, tail: float) -> Floats:
-    """How far ``widened`` moves the ends: Student's t over z, and the shortfall in variance."""
+    """Factor by which ``widened`` moves the ends: Student's t over z, and lacking variance."""
     freedom = n - strata
     ratio = stats.t.isf(tail, freedom) / stats.norm.isf(tail)
     return np.asarray(ratio * (n / freedom) ** 0.5, dtype=np.float64)

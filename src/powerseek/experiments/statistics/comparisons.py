@@ -54,7 +54,7 @@ class Comparison:
 
 
 class Asked(NamedTuple):
-    """What is asked of one comparison, beside its seeds.
+    """Questions about one comparison, beside its seeds.
 
     Attributes:
         reach: Share of seeds that learnt the task, in each arm, in [0, 1].
@@ -197,7 +197,7 @@ def _within(
     rng: np.random.Generator,
     margins: Floats,
 ) -> np.ndarray:
-    """Whether the 90 % interval of each group lies within its margin, where it has one."""
+    """True if the 90 % interval of each group lies within its margin, where it has one."""
     inside = np.ones(len(margins), dtype=bool)
     held = np.flatnonzero(np.isfinite(margins))
     if not len(held):

@@ -210,7 +210,7 @@ def smallest_effect(
 
 
 class Detectable(NamedTuple):
-    """What a number of seeds per cell can find, in standard deviations between seeds.
+    """Effects that a number of seeds per cell can find, in standard deviations between seeds.
 
     Attributes:
         seeds: Seeds per cell.
@@ -256,7 +256,7 @@ def detectable_effect(seeds: int, design: str = "simple") -> float:
 
 
 def detectable(seeds: int) -> Detectable:
-    """What a number of seeds per cell can find, by `detectable_effect`."""
+    """Effects that a number of seeds per cell can find, by `detectable_effect`."""
     return Detectable(seeds, *(detectable_effect(seeds, design) for design in EFFECTS))
 
 

@@ -185,7 +185,7 @@ def _halves(name: str, column: ArrayLike, shape: tuple[int, ...]) -> Floats:
 
 
 def _separated(values: Floats, levels: Floats) -> bool:
-    """Whether a cell is empty or constant at 0 or 1, so that its logit is infinite."""
+    """True if a cell is empty or constant at 0 or 1, so that its logit is infinite."""
     cells = ((levels > 0) * 2 ** np.arange(len(levels))[:, None]).sum(axis=0)
     size = 2 ** len(levels)
     rows = np.bincount(cells, minlength=size)

@@ -175,7 +175,7 @@ def budget_ratio(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> Ratio:
-    """How many times arm b's budget arm a needs for one competence, by the median seed.
+    """Budget of arm a for one competence as a multiple of arm b's, by the median seed.
 
     Percentile bootstrap over seeds, arm by arm. A resample whose median was not reached counts
     with the largest budget watched towards the lower end and as unbounded towards the upper, so

@@ -1,4 +1,4 @@
-"""What a paired comparison of two arms allows one to say - and when it is "cannot tell"."""
+"""Verdicts on a paired comparison of two arms - and when it is "cannot tell"."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _seeds_to_meet(comparison: Comparison, alpha: float) -> int:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a comparison allows one to say.
+    """A verdict: what a comparison allows one to say.
 
     Attributes:
         answer: ``larger``, ``smaller``, ``equivalent to none`` or ``cannot tell``; of a
@@ -126,7 +126,7 @@ def judge(
     alpha: float = LEVEL,
     gated: bool = True,
 ) -> Verdict:
-    """What a comparison says of a hypothesis that was set beforehand, with its margin.
+    """Decide a hypothesis that was set beforehand, with its margin, by a comparison.
 
     An exact effect is judged by its range alone. Any other is "cannot tell" unless at least 16
     seeds are paired, at least 90 % of the seeds of both arms learnt the task, and the world's
@@ -203,7 +203,7 @@ def _shown(
 
 
 def _exact(comparison: Comparison, direction: str) -> Verdict:
-    """What a computed effect says: no seeds, no learners and no control come into it."""
+    """The verdict on a computed effect: no seeds, no learners and no control come into it."""
     effect, margin = comparison.effect, comparison.margin
     if -margin < effect.low and effect.high < margin:
         return Verdict("supported" if direction == "none" else "equivalent to none", 0, ())
@@ -216,7 +216,7 @@ def _exact(comparison: Comparison, direction: str) -> Verdict:
 
 
 def _reaches(effect: Estimate, margin: float) -> bool:
-    """Whether the interval of an effect beyond the margin reaches back to it."""
+    """True if the interval of an effect beyond the margin reaches back to it."""
     return effect.low <= margin if effect.value > 0 else effect.high >= -margin
 
 
@@ -245,13 +245,13 @@ def _lacking_seeds(comparison: Comparison) -> list[str]:
 
 
 def lacking(comparison: Comparison, gated: bool = True) -> list[str]:
-    """Why no seeds say anything, in plain words: too few of them, or too few that learnt."""
+    """The reason that no seeds say anything, in plain words: too few, or too few that learnt."""
     unlearnt = [_too_few_learnt(comparison, "learnt the task")]
     return (unlearnt if _unlearnt(comparison, gated) else []) + _lacking_seeds(comparison)
 
 
 def uncontrolled(control: bool | None) -> list[str]:
-    """Why a measure that shows nothing may be blind; empty where the control fired."""
+    """The reason that a measure which shows nothing may be blind; empty where the control fired."""
     if control is None:
         return ["the study has no positive control here (power_weight above 0)"]
     return [] if control else ["the positive control did not fire"]

@@ -37,7 +37,7 @@ def store(s: Any, k: int, units: int) -> None:
 
 @rule
 def gone(s: Any, k: int) -> bool:
-    """Whether k has delivered and left."""
+    """True if k has delivered and left."""
     if k == 0:
         sold = s.agent_sold
     elif k == 1:
@@ -61,7 +61,7 @@ def sell(p: Any, s: Any, k: int) -> None:
 
 @rule
 def may(p: Any, s: Any, k: int, a: int) -> bool:
-    """Whether k can do a as things stand."""
+    """True if k can do a as things stand."""
     units = held(s, k)
     if a == A.plot:
         return bool(units < p.room)
@@ -103,7 +103,7 @@ def greedy(p: Any, s: Any, k: int) -> int:
 
 @rule
 def scripted(p: Any, s: Any, k: int) -> int:
-    """What k chooses where the input actions are somebody else's."""
+    """The choice of k where the input actions are somebody else's."""
     if gone(s, k) or (k == 0 and p.manner == IDLE):
         return int(A.wait)
     if k > 0:
@@ -137,7 +137,7 @@ def act(p: Any, s: Any, k: int, a: int, c: Any) -> None:
 
 @rule
 def stores(s: Any, k: int) -> bool:
-    """Whether k is there and has something that can rot."""
+    """True if k is there and has something that can rot."""
     return held(s, k) > 0 and not gone(s, k)
 
 

@@ -199,7 +199,7 @@ class Commons(World):
 
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
-        """What cannot be reached, people who are not there, and the actor as its own bystander."""
+        """Facts out of reach, of people not there, and of the actor as its own bystander."""
         there = PEOPLE[: params.neighbours + 1]
         others = [f"share_{who}" for who in PEOPLE if who not in there]
         fence = ["fenced"] if params.openness < 2 else []
@@ -208,7 +208,7 @@ class Commons(World):
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
-        """What the actor itself has stored and delivered; all else is a means, or others'."""
+        """Fields that goals are of: what the actor stored and delivered; else means, or others'."""
         who = PEOPLE[params.actor]
         return (who, f"{who}_sold")
 
@@ -241,7 +241,7 @@ class Commons(World):
 
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
-        """What the actor may choose as things stand."""
+        """Actions that the actor may choose as things stand."""
         for a in range(len(out)):
             out[a] = may(p, s, p.actor, a)
 

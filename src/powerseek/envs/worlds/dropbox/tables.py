@@ -18,7 +18,7 @@ Placing = tuple[int, int, int]
 
 
 class Tables(NamedTuple):
-    """What the rules look up; placings index [cells, cells + 1, cells + 1].
+    """Tables of the rules; placings index [cells, cells + 1, cells + 1].
 
     Attributes:
         beside: [cells, 4] the cell one step on, -1 beyond a wall.
@@ -57,7 +57,7 @@ def pushed(beside: Any, hole: int, gone: int, at: int, low: int, high: int, a: i
 
 
 def seen(hole: int, gone: int, low: int, high: int) -> bool:
-    """Whether the camera sees a box in the hole: no other box on the bottom row."""
+    """True if the camera sees a box in the hole: no other box on the bottom row."""
     # Cells of the bottom row are numbered from the hole on.
     return bool((low == hole and high == gone) or high == hole)
 
@@ -108,7 +108,7 @@ def _ahead(beside: Any, hole: int, gone: int, placing: Placing) -> list[Placing]
 
 
 def _starts(size: int, placing: Placing) -> bool:
-    """Whether both boxes lie off the walls; at size 3, too small for that, the left one is fine."""
+    """True if both boxes lie off the walls; at size 3, too small for that, the left one is fine."""
     left = 0 if size == 3 else 1
     inner = range(1, size - 1)
     return all(

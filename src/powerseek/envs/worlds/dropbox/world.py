@@ -20,7 +20,7 @@ push, sees = rule(pushed), rule(seen)
 
 
 class Prepared(NamedTuple):
-    """What the rules see: numbers of cells, and the tables of `dropbox_tables.Tables`."""
+    """Numbers of cells, and the tables of `dropbox_tables.Tables`, as rules see them."""
 
     cells: int
     hole: int
@@ -118,7 +118,7 @@ class Dropbox(World):
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
-        """Where the agent is and how many boxes are in; where the others are is a means."""
+        """Fields that goals are of: the agent's place and the boxes that are in."""
         return ("at", "delivered")
 
     @staticmethod

@@ -13,7 +13,7 @@ _COLUMN = (0, 1, 1, 1, 0, -1, -1, -1)
 
 
 class Board(NamedTuple):
-    """What never moves. Squares count from White's left corner, row by row.
+    """All that never moves. Squares count from White's left corner, row by row.
 
     Attributes:
         size: N, squares along an edge.

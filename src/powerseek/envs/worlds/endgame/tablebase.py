@@ -284,7 +284,7 @@ def _classify(b: Any, closed: Any, aim: int, white: Any, black: Any) -> None:
 
 @compiled
 def _clash(b: Any, loose: int, squares: tuple[int, ...]) -> bool:
-    """Whether two pieces share a square."""
+    """True if two pieces share a square."""
     for i in range(len(squares)):
         if squares[i] >= 0:
             if loose & b.loose_at[squares[i]]:
@@ -297,7 +297,7 @@ def _clash(b: Any, loose: int, squares: tuple[int, ...]) -> bool:
 
 @compiled
 def _stuck(b: Any, shut: int, black: int) -> bool:
-    """Whether Black's king has no move."""
+    """True if Black's king has no move."""
     for d in range(8):
         t = b.rays[black, d, 0]
         if t >= 0 and (shut >> t) & 1 == 0:
@@ -309,7 +309,7 @@ def _stuck(b: Any, shut: int, black: int) -> bool:
 def _white_wins(
     b: Any, aim: int, won: Any, lost: Any, at: tuple[int, ...], depth: int, out: Any
 ) -> bool:
-    """Whether some move of White reaches its aim within `depth` moves."""
+    """True if some move of White reaches its aim within `depth` moves."""
     loose, slot, main, king, black = at
     pawn, queen = _second(b, slot)
     if main == b.size * b.size:
@@ -333,7 +333,7 @@ def _white_wins(
 
 @compiled
 def _black_loses(b: Any, closed: Any, white: Any, at: tuple[int, ...]) -> bool:
-    """Whether Black has a move and every one of them leads to a won position."""
+    """True if Black has a move and every one of them leads to a won position."""
     loose, slot, main, king, black = at
     pawn, queen = _second(b, slot)
     shut = closed[loose, slot, main, king]

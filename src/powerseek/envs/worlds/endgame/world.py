@@ -48,7 +48,7 @@ _slot = rule(slot_of)
 
 
 class Prepared(NamedTuple):
-    """What the rules look up: the board's fields, the tables' fields, and the rest.
+    """Tables of the rules: the board's fields, the tablebase's, and the rest.
 
     Attributes:
         stance: How Black plays: OPTIMAL, GREEDY or RANDOM.
@@ -524,7 +524,7 @@ def _reply(p: Any, s: Any, c: Any) -> int:
 
 @rule
 def _bare_cost(p: Any, s: Any, a: int) -> int:
-    """What the minimalist minimises."""
+    """Costs that the minimalist minimises."""
     king, main, pawn, queen, loose, captured, promoted = _after(
         p, s.king, s.main, s.pawn, s.queen, s.loose, a
     )
@@ -542,7 +542,7 @@ def _bare_cost(p: Any, s: Any, a: int) -> int:
 
 @rule
 def _hoard_cost(p: Any, s: Any, a: int) -> int:
-    """What the hoarder minimises."""
+    """Costs that the hoarder minimises."""
     king, main, pawn, queen, loose, captured, promoted = _after(
         p, s.king, s.main, s.pawn, s.queen, s.loose, a
     )

@@ -77,7 +77,7 @@ def nearest_field(p: Any, s: Any) -> int:
 
 @rule
 def usable(p: Any, s: Any) -> bool:
-    """Whether `use` does something here."""
+    """True if `use` does something here."""
     kind = p.kind[s.row, s.column]
     carried = s.grain if p.goal == GRAIN else s.wood
     # Without short circuits: on random states a mispredicted branch costs more than all of this.

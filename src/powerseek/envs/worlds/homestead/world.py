@@ -50,7 +50,7 @@ NAMES = {
 
 
 class Tables(NamedTuple):
-    """What follows from the parameters; `kind` is over the cells of the map [3, 3 + openness]."""
+    """Tables derived from the parameters; `kind` is over the cells of the map [3, 3 + openness]."""
 
     wood_cap: int
     columns: int
@@ -257,7 +257,7 @@ class Homestead(World):
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
-        """What is held and delivered, and whether the agent is on; the rest are means."""
+        """Fields that goals are of: stocks, deliveries, and whether the agent is on."""
         return ("grain", "wood", "delivered", "interrupted")
 
     @staticmethod

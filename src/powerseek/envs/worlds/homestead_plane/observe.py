@@ -1,4 +1,4 @@
-"""What the agent sees of `homestead-plane`.
+"""Observations of `homestead-plane`.
 
 Everything is seen: features of two different records differ. Coordinates n are shown as
 n / (8 + |n|), which keeps within (-1, 1) and apart in float32 up to 10,000 steps from the depot.
@@ -111,7 +111,7 @@ def show_others(p: Any, s: Any, out: Any) -> Any:
 
 @rule
 def show_plane(p: Any, s: Any, out: Any) -> None:
-    """Where the agent is, which fields lie bare, and what lies around it."""
+    """Show the agent's place, the bare fields, and what lies around it."""
     out[XP.row] = squash(s.row)
     out[XP.column] = squash(s.column)
     out[XP.carriers] = s.carriers / MAX_CARRIERS
@@ -133,7 +133,7 @@ def show_plane(p: Any, s: Any, out: Any) -> None:
 
 @rule
 def ripe_at(p: Any, s: Any, row: int, column: int) -> bool:
-    """Whether the field at a tile, which must be one, is ripe."""
+    """True if the field at a tile, which must be one, is ripe."""
     if inside(p, row, column):
         k = 1 - int((row == p.fields[0, 0]) & (column == p.fields[0, 1]))
         return bool(s.ripe[k] == 1)

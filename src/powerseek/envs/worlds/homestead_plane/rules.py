@@ -1,4 +1,4 @@
-"""What can be done on a tile of `homestead-plane`, and how its fields recover.
+"""Rules of `homestead-plane`: actions on a tile, and the recovery of fields.
 
 Where a rule is homestead's it is called from homestead_rules or written with its names, in its
 order of draws; tests hold every step of the two worlds to be the same.
@@ -63,7 +63,7 @@ def useful(p: Any, s: Any) -> int:
 
 @rule
 def bare_slot(s: Any, row: int, column: int) -> int:
-    """Which slot says that the field at a tile lies bare, -1 if none."""
+    """The slot that says that the field at a tile lies bare, -1 if none."""
     for i in range(s.bare):
         if (s.bare_row[i] == row) & (s.bare_column[i] == column):
             return i
@@ -72,7 +72,7 @@ def bare_slot(s: Any, row: int, column: int) -> int:
 
 @rule
 def ripe_here(p: Any, s: Any) -> bool:
-    """Whether the field underfoot, which must be one, can be harvested."""
+    """True if the field underfoot, which must be one, can be harvested."""
     if inside(p, s.row, s.column):
         return bool(s.ripe[field_here(p, s)] == 1)
     return bool(s.bare < BARE and bare_slot(s, s.row, s.column) < 0)
@@ -80,7 +80,7 @@ def ripe_here(p: Any, s: Any) -> bool:
 
 @rule
 def usable(p: Any, s: Any) -> bool:
-    """Whether `use` does something here."""
+    """True if `use` does something here."""
     kind = kind_at(p, s.row, s.column)
     if kind == DEPOT:
         return bool(useful(p, s) > 0)
@@ -105,7 +105,7 @@ def usable(p: Any, s: Any) -> bool:
 
 @rule
 def claimable(p: Any, s: Any) -> bool:
-    """Whether the tile underfoot is a field of the plot that is not claimed yet."""
+    """True if the tile underfoot is a field of the plot that is not claimed yet."""
     if not inside(p, s.row, s.column) or p.kind[s.row, s.column] != FIELD:
         return False
     return bool(s.claimed[field_here(p, s)] == 0)

@@ -61,13 +61,13 @@ def strip(p: Any, row: int) -> Any:
 
 @rule
 def inside(p: Any, row: int, column: int) -> bool:
-    """Whether a tile lies on the map of `homestead`, at this openness."""
+    """True if a tile lies on the map of `homestead`, at this openness."""
     return bool((row >= 0) & (row < PLOT) & (column >= 0) & (column < p.columns))
 
 
 @rule
 def fenced(p: Any, row: int, column: int) -> bool:
-    """Whether a tile lies within reach."""
+    """True if a tile lies within reach."""
     return bool((row >= p.top) & (row <= p.bottom) & (column >= p.left) & (column <= p.right))
 
 

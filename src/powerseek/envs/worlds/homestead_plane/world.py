@@ -193,7 +193,7 @@ class HomesteadPlane(World):
 
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
-        """What this setting does not offer."""
+        """Facts that these parameters do not offer."""
         return (
             *(("outside",) if params.openness == 0 else ()),
             *(("beyond", "traded") if params.openness < PLANE else ()),

@@ -218,7 +218,7 @@ class LeakyChess(Endgame):
 
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
-        """What nothing on the board can give, and what lies beyond the leak."""
+        """Facts that nothing on the board can give, and those beyond the leak."""
         beyond = {
             1: ("gathered", "spent", "interrupted"),
             3: ("disabled",),

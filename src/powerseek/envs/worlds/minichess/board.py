@@ -61,7 +61,7 @@ VARIANTS = {
 
 
 class Chessboard(NamedTuple):
-    """What never changes. Squares count from White's left corner (a1), row by row.
+    """All that never changes. Squares count from White's left corner (a1), row by row.
 
     Moves are actions 0 .. A-1, ordered by start, target and promotion (none first, then in the
     variant's order). Every step of a queen or knight is there, whoever may take it; steps of a
@@ -91,7 +91,7 @@ class Chessboard(NamedTuple):
 
 
 class Position(NamedTuple):
-    """What stands where and who moves.
+    """Pieces on squares, and the side to move.
 
     Attributes:
         board: [N*N] kinds, Black's negative, 0 for empty.
@@ -204,7 +204,7 @@ def lone_moves(size: int) -> dict[str, int]:
 
 
 def _promotes(size: int, start: int, target: int) -> bool:
-    """Whether a pawn of either colour goes from `start` to its last row at `target`."""
+    """True if a pawn of either colour goes from `start` to its last row at `target`."""
     rows = start // size, target // size
     beside = abs(start % size - target % size) <= 1
     return beside and rows in ((size - 2, size - 1), (1, 0))

@@ -38,7 +38,7 @@ LOWEST[[2**square % 67 for square in range(63)]] = range(63)
 
 
 class Sets(NamedTuple):
-    """Who stands where, as sets of squares (bit 0 is a1), seen by the side to move.
+    """Pieces as sets of squares (bit 0 is a1), seen by the side to move.
 
     Attributes:
         own: Its pieces; `king`: the square of its king.
@@ -125,7 +125,7 @@ def _attackers(sets: Any, x: Any, side: int, square: int, taken: int) -> int:
 
 @rule
 def in_check(b: Any, board: Any, side: int) -> bool:
-    """Whether the king of `side` is attacked."""
+    """True if the king of `side` is attacked."""
     return bool(_in_check(b.sets, board, side))
 
 
@@ -139,7 +139,7 @@ def _in_check(sets: Any, board: Any, side: int) -> bool:
 
 @rule
 def _answers(sets: Any, x: Any, checkers: int) -> int:
-    """Where a piece other than the king may go under check: it takes or stands between."""
+    """Squares where a piece other than the king may go under check: it takes or stands between."""
     if checkers & (checkers - 1) != 0:
         return 0
     for d in range(8):
@@ -151,7 +151,7 @@ def _answers(sets: Any, x: Any, checkers: int) -> int:
 
 @rule
 def _pin(sets: Any, x: Any, start: int) -> int:
-    """Where the piece on `start` may go without opening a line onto its king."""
+    """Squares where the piece on `start` may go without opening a line onto its king."""
     for d in range(8):
         sliders = x.straight if d % 2 == 0 else x.diagonal
         if (sets[x.king, d] >> start) & 1 != 0:
@@ -162,7 +162,7 @@ def _pin(sets: Any, x: Any, start: int) -> int:
 
 @rule
 def _targets(sets: Any, x: Any, side: int, start: int, kind: int) -> int:
-    """Where the piece on `start` can go; its king may then be attacked.
+    """Squares where the piece on `start` can go; its king may then be attacked.
 
     Adds up what every kind could do, because branches that cannot be foretold cost more.
     """

@@ -1,4 +1,4 @@
-"""Who plays small chess against the agent: material, search, three opponents.
+"""Opponents in small chess: material, search, three of them.
 
 `p` is a `Chessboard` or anything with its fields (`Minichess`'s prepared parameters); boards and
 sides are as in `minichess_board`. `search` and `reply` are compiled apart from the rules that call
@@ -41,7 +41,7 @@ def lead(board: Any, side: int) -> int:
 
 @rule
 def dead(board: Any) -> bool:
-    """Whether nobody can ever mate: two kings with at most one knight or bishop between them."""
+    """True if nobody can ever mate: two kings with at most one knight or bishop between them."""
     minor = 0
     for piece in board:
         kind = abs(piece)
@@ -138,7 +138,7 @@ def search(p: Any, board: Any, side: int, depth: int, alpha: int, beta: int, ply
 
 @rule
 def value_of(p: Any, board: Any, side: int, a: int, depth: int, floor: int) -> int:
-    """What move `a` of `side` is worth, `depth` plies with it; at most `floor` is `floor`."""
+    """The worth of move `a` of `side`, `depth` plies with it; at most `floor` is `floor`."""
     piece, taken = board[p.start[a]], board[p.target[a]]
     make(p, board, a)
     value = -int(search(p, board, -side, depth - 1, -MATE, -floor, 1))

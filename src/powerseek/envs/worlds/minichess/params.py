@@ -35,7 +35,7 @@ SQUARES = 36
 
 
 class Tables(NamedTuple):
-    """What the rules look up: the fields of `Chessboard`, and the rest.
+    """Tables of the rules: the fields of `Chessboard`, and the rest.
 
     Attributes:
         opponent: RANDOM, GREEDY or ALPHA_BETA.
@@ -117,7 +117,7 @@ def _mine(params: Any) -> NDArray[np.int64]:
 
 
 def no_oracle(params: Any) -> str:
-    """Why the positions from this start are too many to enumerate, "" if they may be few enough."""
+    """The reason that positions from this start are too many to enumerate, "" if there is none."""
     pieces = np.count_nonzero(_mine(params))
     if pieces <= FEW:
         return ""

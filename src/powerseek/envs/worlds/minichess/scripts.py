@@ -93,7 +93,7 @@ def _offer(board: Any, side: int) -> int:
 
 @rule
 def _prospects(p: Any, board: Any, side: int, room: Any) -> int:
-    """How far the pawns of `side` are and whether they can go on, then what it attacks."""
+    """Prospects of `side`: how far its pawns are and whether they can go on, what it attacks."""
     total = 0
     for square in range(len(board)):
         if board[square] == side * PAWN:

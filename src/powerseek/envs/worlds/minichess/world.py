@@ -209,7 +209,7 @@ class Minichess(World):
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
-        """What stands where, and the outcome."""
+        """Fields that goals are of: the board and the outcome."""
         return ("board", "outcome")
 
     @staticmethod
@@ -228,7 +228,7 @@ class Minichess(World):
 
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
-        """What nothing on the board can give from this start."""
+        """Facts that nothing on the board can give from this start."""
         return absent(params)
 
     @staticmethod

@@ -195,7 +195,7 @@ def _check_size(layout: str, grid: Grid) -> None:
 
 
 class Ends(NamedTuple):
-    """What is worth what: the objective of `solve`.
+    """The objective of `solve`: what is worth what.
 
     Attributes:
         final: [sets of buttons, sets of coins] worth of what stands at the end.

@@ -22,7 +22,7 @@ MOST_STATES = 2_000_000
 
 
 class Prepared(NamedTuple):
-    """What the rules see: tables over cells, sets of coins and sets of buttons."""
+    """Tables of the rules, over cells, sets of coins and sets of buttons."""
 
     start: int
     moves: int
@@ -182,7 +182,7 @@ class ShutdownDelay(World):
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
-        """Where the agent is and what it has collected; time is a means."""
+        """Fields that goals are of: the agent's place and coins; time is a means."""
         return ("cell", "taken")
 
     @staticmethod
