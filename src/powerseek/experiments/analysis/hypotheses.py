@@ -17,7 +17,7 @@ from powerseek.experiments.results.table import Results, learners, long
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
 from powerseek.experiments.statistics.lee_bounds import LeeBounds
 from powerseek.experiments.statistics.tests import adjust
-from powerseek.experiments.statistics.verdicts import Verdict, judge, lacking, uncontrolled
+from powerseek.experiments.statistics.verdicts import Verdict, decide, lacking, uncontrolled
 from powerseek.experiments.study.arms import compared, scales
 from powerseek.experiments.study.factors import Level, written
 from powerseek.experiments.study.hypotheses import columns_of, is_about
@@ -298,7 +298,7 @@ def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding
         if one.crossing is not None:
             verdict = _crossing_verdict(one, control)
         else:
-            verdict = judge(
+            verdict = decide(
                 one.comparison,
                 said.direction,
                 p=one.p,

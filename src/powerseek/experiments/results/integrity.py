@@ -1,4 +1,4 @@
-"""Integrity: checks that what a results directory holds is whole, of this version and of one study."""
+"""Checks that what a results directory holds is whole, of this version and of one study."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def verdict(comparison: Comparison, *, p: float = nan, control_fires: bool = Fal
     return Verdict("cannot tell", more, ("the interval allows both no effect and the margin",))
 
 
-def judge(
+def decide(
     comparison: Comparison,
     direction: str,
     *,
