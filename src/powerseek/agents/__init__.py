@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from powerseek.agents.base import (
-    Agent,
+from powerseek.agents.base import Agent
+from powerseek.agents.checkpoint import Checkpoint, CheckpointIgnored
+from powerseek.agents.job import (
     Callback,
     Failure,
     GroupCallback,
@@ -12,7 +13,6 @@ from powerseek.agents.base import (
     TrainedAgent,
     TrainingFailed,
 )
-from powerseek.agents.checkpoint import Checkpoint, CheckpointIgnored
 from powerseek.agents.rollout import probed, rollout, rollouts, without_interruption
 from powerseek.agents.saving import load_agent, read_card, save_agent, task_of
 from powerseek.agents.scripted import RandomPolicy, ScriptedPolicy

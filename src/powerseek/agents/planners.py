@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from powerseek.agents.base import Agent, Job, Settings
+from powerseek.agents.base import Agent
+from powerseek.agents.job import Job, Settings
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import (

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.agents.base import TrainedAgent
+from powerseek.agents.job import TrainedAgent
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.registry import agents

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.agents.base import Agent, Job, Settings
+from powerseek.agents.base import Agent
+from powerseek.agents.job import Job, Settings
 from powerseek.envs.engine.expand import script
 from powerseek.envs.task import Task
 from powerseek.envs.world import World

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from powerseek.agents.base import Callback, Failure, Job, Settings, TrainedAgent
 from powerseek.agents.checkpoint import Checkpoint
+from powerseek.agents.job import Callback, Failure, Job, Settings, TrainedAgent
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseer import with_overseer

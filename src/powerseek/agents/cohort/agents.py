@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from powerseek.agents.base import Failure, Job, TrainedAgent
+from powerseek.agents.job import Failure, Job, TrainedAgent
 from powerseek.agents.sb3.agents import ActorCritic
 from powerseek.agents.settings import COHORT_SHARES
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from powerseek.agents.base import Settings
 from powerseek.agents.cohort.loss import (
     evaluate,
     gradient,
@@ -21,6 +20,7 @@ from powerseek.agents.cohort.loss import (
 )
 from powerseek.agents.cohort.network import Networks, Scratch, compiles
 from powerseek.agents.cohort.simd import CHUNK, padded
+from powerseek.agents.job import Settings
 from powerseek.types import Floats32, Ints
 
 if TYPE_CHECKING:

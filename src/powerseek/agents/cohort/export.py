@@ -9,7 +9,7 @@ from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.utils import LinearSchedule
 
-from powerseek.agents.base import Job, Settings
+from powerseek.agents.job import Job, Settings
 from powerseek.agents.sb3.adapter import spaces_of
 from powerseek.agents.sb3.learner import PASSED_ON, network_settings
 from powerseek.envs.task import Task

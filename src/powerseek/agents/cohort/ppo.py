@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from stable_baselines3.common.utils import LinearSchedule
 
-from powerseek.agents.base import Agent, Job, Settings, TrainedAgent
+from powerseek.agents.base import Agent
 from powerseek.agents.cohort.backend import passes
 from powerseek.agents.cohort.export import library_model, untrained_network
 from powerseek.agents.cohort.loss import draw_actions, estimate_advantages
 from powerseek.agents.cohort.network import Adam, Networks
+from powerseek.agents.job import Job, Settings, TrainedAgent
 from powerseek.agents.sb3.policy import NetworkPolicy
 from powerseek.envs.task import VecTask
 from powerseek.errors import PowerseekError

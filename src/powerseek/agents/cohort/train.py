@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 
-from powerseek.agents.base import Failure, Job, Run, TrainedAgent, take_turns
+from powerseek.agents.base import Run, take_turns
 from powerseek.agents.cohort.ppo import Learner, Workspace
+from powerseek.agents.job import Failure, Job, TrainedAgent
 from powerseek.errors import InvalidInput
 
 RESERVE = 2**30

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from powerseek.agents.base import Agent, Failure, Job, Run, Settings, TrainedAgent, take_turns
+from powerseek.agents.base import Agent, Run, take_turns
+from powerseek.agents.job import Failure, Job, Settings, TrainedAgent
 from powerseek.agents.settings import settings_for
 from powerseek.envs.task import Task
 from powerseek.types import Policy

@@ -25,7 +25,8 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import LinearSchedule
 
-from powerseek.agents.base import Agent, Job, Settings, TrainedAgent
+from powerseek.agents.base import Agent
+from powerseek.agents.job import Job, Settings, TrainedAgent
 from powerseek.agents.sb3.adapter import TaskVecEnv
 from powerseek.agents.sb3.policy import NetworkPolicy
 from powerseek.envs.adapters.gym import OBSERVATION_BOUND
