@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.synthetic import write_results
 from synthetic import frame, make_results, trial_rows
 
+from benchmarks.made_up import write_results
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.analysis.view import View

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.synthetic import write_results
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from synthetic import make_results
 
+from benchmarks.made_up import write_results
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.summary import summarise
