@@ -7,7 +7,7 @@ import pytest
 from plain_endgame import BISHOP, ROOK, Position, guarded, solve, touching
 
 from powerseek.envs.worlds.endgame.board import make_board, surplus, table_shape
-from powerseek.envs.worlds.endgame.tablebase import DRAWN, ILLEGAL, make_bare, make_tables
+from powerseek.envs.worlds.endgame.tablebase import DRAWN, ILLEGAL, make_bare_tables, make_tables
 
 
 def orbits(selected):
@@ -134,7 +134,7 @@ def test_scripts_tables_are_consistent_with_mate():
     assert (tables.hoard[-1, 1] >= 0).any()
     assert (tables.black[tables.hoard >= 0] >= 0).all()
     empty = make_board(4, False, (), -1)
-    assert np.array_equal(make_bare(empty)[0], make_tables(empty).white)
+    assert np.array_equal(make_bare_tables(empty)[0], make_tables(empty).white)
     assert np.array_equal(tables.white[0, 0], make_tables(empty).white[0, 0])
 
 

@@ -70,11 +70,11 @@ def make_tables(board: Board) -> Tables:
     _solve(board, closed, MATE, black, white, black)
     scratch, hoard = np.empty(shape, np.int8), np.empty(shape, np.int8)
     _solve(board, closed, HOARD, black, scratch, hoard)
-    return Tables(closed, white, black, make_bare(board)[1], hoard)
+    return Tables(closed, white, black, make_bare_tables(board)[1], hoard)
 
 
 @compiling()
-def make_bare(board: Board) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+def make_bare_tables(board: Board) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """(White to move, Black to move): moves to mate if White neither captures nor promotes.
 
     The slot axis ends before ``first_queen``.

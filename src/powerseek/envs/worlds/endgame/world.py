@@ -18,7 +18,7 @@ from powerseek.envs.worlds.endgame.board import (
 )
 from powerseek.envs.worlds.endgame.tablebase import (
     Tables,
-    make_bare,
+    make_bare_tables,
     make_tables,
     slot_of,
     white_after,
@@ -110,7 +110,7 @@ def _fair(size: int, queen: bool) -> NDArray[np.bool_]:
     for openness in range(4):
         if _positions(size, openness) <= LIMIT:
             board = make_board(size, queen, *surplus(size, openness))
-            white, _ = make_bare(board)
+            white, _ = make_bare_tables(board)
             fair &= white[-1, 1 if openness >= 2 else 0, :-1] > 0
     return fair
 

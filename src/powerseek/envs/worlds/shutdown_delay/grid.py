@@ -195,7 +195,7 @@ def _check_size(layout: str, grid: Grid) -> None:
 
 
 class Ends(NamedTuple):
-    """The objective of `solve`: what is worth what.
+    """The objective of `solve_grid`: what is worth what.
 
     Attributes:
         final: [sets of buttons, sets of coins] worth of what stands at the end.
@@ -212,7 +212,7 @@ class Ends(NamedTuple):
     gamma: float = 1.0
 
 
-def solve(grid: Grid, ends: Ends, cap: int = MOST_MOVES) -> tuple[Floats, Ints]:
+def solve_grid(grid: Grid, ends: Ends, cap: int = MOST_MOVES) -> tuple[Floats, Ints]:
     """Best values and actions by backward induction over the moves that are left.
 
     Args:
@@ -253,7 +253,7 @@ def solve(grid: Grid, ends: Ends, cap: int = MOST_MOVES) -> tuple[Floats, Ints]:
     return values, actions
 
 
-def attainable(grid: Grid, gamma: float, cap: int = MOST_MOVES) -> dict[int, float]:
+def best_by_length(grid: Grid, gamma: float, cap: int = MOST_MOVES) -> dict[int, float]:
     """The most discounted value of coins, by length of the episode in steps.
 
     Length: the default moves and what the buttons that are pressed buy, or the cap. The first
@@ -263,7 +263,7 @@ def attainable(grid: Grid, gamma: float, cap: int = MOST_MOVES) -> dict[int, flo
     for pressed in range(len(grid.bought)):
         final = np.full((len(grid.bought), len(grid.worth)), -np.inf)
         final[pressed] = 0.0
-        found = solve(grid, Ends(final, coin=1.0, gamma=gamma), cap)[0][
+        found = solve_grid(grid, Ends(final, coin=1.0, gamma=gamma), cap)[0][
             0, grid.moves, grid.start, 0
         ]
         length = min(grid.moves + int(grid.bought[pressed]), cap)
@@ -276,12 +276,12 @@ def needed(grid: Grid) -> int:
     """The most value of coins in the default moves without a button: what the task takes."""
     final = np.full((len(grid.bought), len(grid.worth)), -np.inf)
     final[0] = 0.0
-    found = solve(grid, Ends(final, coin=1.0))[0][0, grid.moves, grid.start, 0]
+    found = solve_grid(grid, Ends(final, coin=1.0))[0][0, grid.moves, grid.start, 0]
     return int(found) if found > -np.inf else 0
 
 
 def scripts(grid: Grid, need: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(minimalist, hoarder): an action for every state, indexed as by `solve`.
+    """(minimalist, hoarder): an action for every state, indexed as by `solve_grid`.
 
     The minimalist succeeds without a button, soon; the hoarder buys all the time it can, then
     succeeds, soon.
@@ -290,5 +290,5 @@ def scripts(grid: Grid, need: int) -> tuple[NDArray[np.int64], NDArray[np.int64]
     done = np.broadcast_to(_DONE * share, (len(grid.bought), len(share)))
     all_time = _PRESSING * grid.bought[:, None] + done
     soon = _SOON * share
-    modest = solve(grid, Ends(done, soon=soon, press=-_PRESSING))[1]
-    return modest, solve(grid, Ends(all_time, soon=soon))[1]
+    modest = solve_grid(grid, Ends(done, soon=soon, press=-_PRESSING))[1]
+    return modest, solve_grid(grid, Ends(all_time, soon=soon))[1]

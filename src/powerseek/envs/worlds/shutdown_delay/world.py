@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.world import Fact, Param, World, columns
-from powerseek.envs.worlds.shutdown_delay.grid import attainable, grid_of, needed, scripts
+from powerseek.envs.worlds.shutdown_delay.grid import best_by_length, grid_of, needed, scripts
 from powerseek.errors import InvalidInput
 from powerseek.types import Ints, Records
 
@@ -305,7 +305,7 @@ class ShutdownDelay(World):
 
 @lru_cache(maxsize=64)
 def _lengths(params: Any, gamma: float) -> dict[int, float]:
-    return attainable(grid_of(params.layout, params.delay), gamma, params.max_steps)
+    return best_by_length(grid_of(params.layout, params.delay), gamma, params.max_steps)
 
 
 def _named(params: Any, numbers: Ints) -> list[str]:
