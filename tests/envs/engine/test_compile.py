@@ -6,6 +6,10 @@ import sys
 
 import pytest
 
+import powerseek
+from powerseek.registry import worlds
+
+BUILT_IN = sorted(worlds.builtin)
 WORLD = """
 from typing import NamedTuple
 from powerseek.envs import Fact, Param, World
@@ -99,3 +103,11 @@ def test_no_writable_cache_falls_back(folder, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_rules_have_one_name_in_every_process():
+    """Else nothing compiled or kept is found again."""
+    ours = {name: powerseek.make_world(name).rules for name in BUILT_IN}
+    code = f"import powerseek; print({{name: powerseek.make_world(name).rules for name in {BUILT_IN}}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(ours)

@@ -7,6 +7,7 @@ rules reach: their bytecode, their helpers', the constants those read, and libra
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import importlib.util
 import os
@@ -25,6 +26,7 @@ from powerseek.errors import WorldError
 
 RULES = ("initial", "transition", "legal", "observe", "measure")
 SCRIPTS = ("minimalist", "hoarder")
+_READS = ("LOAD_GLOBAL", "LOAD_NAME")
 _PREFIX = "powerseek_loops_"
 _EXTERNAL = {"numpy", "numba", "math", "builtins"}
 _waiting: dict[str, tuple[Any, ...]] = {}
@@ -95,8 +97,8 @@ def _feed(digest: Any, thing: Any, seen: set[int], names: tuple[str, ...] = ()) 
             return
         seen.add(id(thing))
         digest.update(repr((thing.__module__, thing.__name__, thing.__defaults__)).encode())
-        used = _feed_code(digest, thing.__code__)
-        for name in used:
+        reads, used = _feed_code(digest, thing.__code__)
+        for name in reads:
             if name in thing.__globals__:
                 digest.update(name.encode())
                 _feed(digest, thing.__globals__[name], seen, used)
@@ -116,15 +118,19 @@ def _feed(digest: Any, thing: Any, seen: set[int], names: tuple[str, ...] = ()) 
         digest.update(repr(thing).encode())
 
 
-def _feed_code(digest: Any, code: CodeType) -> tuple[str, ...]:
+def _feed_code(digest: Any, code: CodeType) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The globals that code reads, and all its names: what it may read of a module."""
     digest.update(code.co_code + repr((code.co_names, code.co_varnames)).encode())
     used = list(code.co_names)
+    # An attribute may have the name of a global that the code never reads.
+    reads = [step.argval for step in dis.get_instructions(code) if step.opname in _READS]
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            used += _feed_code(digest, constant)
+            more, names = _feed_code(digest, constant)
+            reads, used = [*reads, *more], [*used, *names]
         else:
             digest.update(repr(constant).encode())
-    return tuple(dict.fromkeys(used))
+    return tuple(dict.fromkeys(reads)), tuple(dict.fromkeys(used))
 
 
 def _template() -> Path:
