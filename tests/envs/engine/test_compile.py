@@ -108,6 +108,8 @@ def test_no_writable_cache_falls_back(folder, tmp_path):
 def test_rules_have_one_name_in_every_process():
     """Else nothing compiled or kept is found again."""
     ours = {name: powerseek.make_world(name).rules for name in BUILT_IN}
-    code = f"import powerseek; print({{name: powerseek.make_world(name).rules for name in {BUILT_IN}}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    told = f"{{name: powerseek.make_world(name).rules for name in {BUILT_IN}}}"
+    code = f"import powerseek; print({told})"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(ours)
