@@ -143,3 +143,40 @@ def walk(world, n, steps, seed, actions_seed=0):
             ]
         )
     return seen
+
+
+class Fragile(World):
+    """A counter that is no number any more once it reaches `breaks`."""
+
+    id = "test.fragile"
+    parameters = {"breaks": Param(0, 0, 9), "max_steps": Param(6)}
+    state = (("height", "i8"),)
+    facts = Ladder.facts[:3]
+
+    @staticmethod
+    def actions(params):
+        return ("climb", "wait")
+
+    @staticmethod
+    def observation(params):
+        return ("height",)
+
+    @staticmethod
+    def initial(p, s, c):
+        s.height = 0
+
+    @staticmethod
+    def transition(p, s, a, c):
+        s.height += 1 - a
+
+    @staticmethod
+    def legal(p, s, out):
+        out[:] = True
+
+    @staticmethod
+    def observe(p, s, out):
+        out[0] = s.height / 10.0
+
+    @staticmethod
+    def measure(p, s, out):
+        out[0] = np.nan if 0 < p.breaks <= s.height else s.height / 10.0

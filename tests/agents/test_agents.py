@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from worlds import Ladder
+from worlds import Fragile, Ladder
 
 import powerseek
 from powerseek.agents import (
@@ -28,7 +28,7 @@ from powerseek.agents import (
 )
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task, VecTask
-from powerseek.envs.world import Param, World
+from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.registry import agents
 from powerseek.types import Policy, Situation
@@ -195,43 +195,6 @@ def test_a_saved_agent_acts_as_before(agent, tmp_path):
         assert getattr(again, name) == getattr(found, name)
     with pytest.raises(InvalidInput, match="first difference"):
         load_agent(tmp_path / "a.zip", Task(Ladder(), windows=(4,)))
-
-
-class Fragile(World):
-    """A counter that is no number any more once it reaches `breaks`."""
-
-    id = "test.fragile-agent"
-    parameters = {"breaks": Param(0, 0, 9), "max_steps": Param(6)}
-    state = (("height", "i8"),)
-    facts = Ladder.facts[:3]
-
-    @staticmethod
-    def actions(params):
-        return ("climb", "wait")
-
-    @staticmethod
-    def observation(params):
-        return ("height",)
-
-    @staticmethod
-    def initial(p, s, c):
-        s.height = 0
-
-    @staticmethod
-    def transition(p, s, a, c):
-        s.height += 1 - a
-
-    @staticmethod
-    def legal(p, s, out):
-        out[:] = True
-
-    @staticmethod
-    def observe(p, s, out):
-        out[0] = s.height / 10.0
-
-    @staticmethod
-    def measure(p, s, out):
-        out[0] = np.nan if 0 < p.breaks <= s.height else s.height / 10.0
 
 
 @learner

@@ -200,24 +200,24 @@ class Run:
         return learner
 
     @property
+    def _learning(self) -> Agent | None:
+        """Its learner; None if that does not learn, failed or was ended."""
+        learner = self.learner
+        if learner is None or not learner.learns or self._ended or self.failure is not None:
+            return None
+        return learner
+
+    @property
     def going_on(self) -> bool:
         """True if another update is to come."""
-        learner = self.learner
-        return (
-            learner is not None
-            and learner.learns
-            and not self._ended
-            and self.failure is None
-            and learner.timesteps < self.job.timesteps
-        )
+        learner = self._learning
+        return learner is not None and learner.timesteps < self.job.timesteps
 
     @property
     def news(self) -> Progress | None:
         """Its progress, if that has not been told yet."""
-        learner = self.learner
-        if learner is None or not learner.learns or self._ended or self.failure is not None:
-            return None
-        if self._told == learner.timesteps:
+        learner = self._learning
+        if learner is None or self._told == learner.timesteps:
             return None
         return Progress(learner.timesteps, learner.updates, learner.policy, learner.first_reward)
 
@@ -307,14 +307,14 @@ def call_back(news: Sequence[tuple[Job, Progress]]) -> list[bool]:
     Whatever a callback raises is its caller's: it ends the training of all.
     """
     answers: list[bool | None] = [None] * len(news)
-    groups: dict[type, list[int]] = {}
+    groups: dict[type, list[tuple[int, GroupCallback]]] = {}
     for i, (job, progress) in enumerate(news):
         if isinstance(job.callback, GroupCallback):
-            groups.setdefault(type(job.callback), []).append(i)
+            groups.setdefault(type(job.callback), []).append((i, job.callback))
         elif job.callback is not None:
             answers[i] = job.callback(progress)
-    for kind, members in groups.items():
-        found = kind.together([(news[i][0].callback, news[i][1]) for i in members])  # type: ignore[attr-defined]  # a GroupCallback has it
-        for i, answer in zip(members, found, strict=True):
+    for members in groups.values():
+        found = members[0][1].together([(callback, news[i][1]) for i, callback in members])
+        for (i, _), answer in zip(members, found, strict=True):
             answers[i] = answer
     return [answer is not False for answer in answers]

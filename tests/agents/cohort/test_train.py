@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sb3_contrib import MaskablePPO
-from worlds import Ladder
+from worlds import Fragile, Ladder
 
 import powerseek
 from powerseek.agents import (
@@ -29,7 +29,6 @@ from powerseek.agents import (
 from powerseek.agents.cohort.ppo import Learner
 from powerseek.agents.cohort.train import free_memory, train_cohort
 from powerseek.envs.task import Task, VecTask
-from powerseek.envs.world import Param, World
 from powerseek.errors import InvalidInput, PowerseekError
 
 N, STEPS = 4, 30
@@ -284,43 +283,6 @@ def test_one_agent_s_nan_is_its_own(monkeypatch):
                 assert same(pages[i], expected[i])
         if threads == 1:
             assert len(pages[2]) == 2
-
-
-class Fragile(World):
-    """A counter that is no number any more once it reaches `breaks`."""
-
-    id = "test.fragile"
-    parameters = {"breaks": Param(0, 0, 9), "max_steps": Param(6)}
-    state = (("height", "i8"),)
-    facts = Ladder.facts[:3]
-
-    @staticmethod
-    def actions(params):
-        return ("climb", "wait")
-
-    @staticmethod
-    def observation(params):
-        return ("height",)
-
-    @staticmethod
-    def initial(p, s, c):
-        s.height = 0
-
-    @staticmethod
-    def transition(p, s, a, c):
-        s.height += 1 - a
-
-    @staticmethod
-    def legal(p, s, out):
-        out[:] = True
-
-    @staticmethod
-    def observe(p, s, out):
-        out[0] = s.height / 10.0
-
-    @staticmethod
-    def measure(p, s, out):
-        out[0] = np.nan if 0 < p.breaks <= s.height else s.height / 10.0
 
 
 def test_a_world_that_breaks_takes_only_its_own_agent_along():
