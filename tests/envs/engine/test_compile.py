@@ -5,12 +5,14 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from types import FunctionType
 
 import numpy as np
 import pytest
 from worlds import Ladder
 
 from powerseek import make_world as make
+from powerseek.envs.engine.chance import rule
 from powerseek.envs.engine.compile import fingerprint
 from powerseek.errors import WorldError
 from powerseek.registry import worlds
@@ -169,3 +171,32 @@ def test_a_fingerprint_changes_with_parameters_and_tables(monkeypatch):
     told.add(fingerprint(type("W", (Table,), {})()))
     assert len(told) == 3
     assert all(len(text) == 64 and int(text, 16) for text in told)
+
+
+PRIZE = 3
+
+
+@rule
+def pay(n):
+    return n * PRIZE
+
+
+def test_a_value_that_changes_once_rules_are_compiled_is_refused(monkeypatch):
+    """Else the old value would be paid, and kept on disk under the name of the new one."""
+
+    def legal(p, s, out):
+        out[0] = pay(1) > 0
+
+    made = type("W", (Ladder,), {"id": "test.prize", "legal": staticmethod(legal)})
+    made()
+    monkeypatch.setitem(globals(), "PRIZE", 7)
+    told = "'test.prize': 'pay' reads PRIZE, which has changed since 'pay' was compiled; define"
+    with pytest.raises(WorldError, match=told):
+        made()
+    with pytest.raises(WorldError, match=told):
+        type("W", (Ladder,), {"id": "test.prize", "legal": staticmethod(legal)})()
+    monkeypatch.setitem(globals(), "pay", rule(FunctionType(pay.py_func.__code__, globals())))
+    again = FunctionType(legal.__code__, globals(), closure=legal.__closure__)
+    assert type("W", (Ladder,), {"id": "test.prize", "legal": staticmethod(again)})()
+    monkeypatch.undo()
+    made()

@@ -196,7 +196,7 @@ def _made(world: World | type[World] | str, params: dict[str, Any]) -> World | R
         found = f"its defaults are refused: {error}"
     except WorldError as error:
         law, _, instead = str(error).partition("; ")
-        return _unmade(cls, Finding("rules", FAILED, law, instead.capitalize()))
+        return _unmade(cls, Finding("rules", FAILED, law, instead[:1].upper() + instead[1:]))
     except Exception as error:
         found = f"it cannot be made: {reason(error)}"
     instead = 'Declare parameters = {"max_steps": Param(12, 1, 10_000, "cap on an episode")}.'
