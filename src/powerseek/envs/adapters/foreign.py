@@ -1,7 +1,7 @@
 """Foreign gymnasium environments: they join with a featuriser and facts read from `info`.
 
-Training, reward arms, horizon and trajectory metrics work as in any world; the exact layer does
-not, because there are no rules over a record to enumerate.
+Training, rewards, horizon and trajectory metrics work as in any world; the exact layer does not,
+because there are no rules over a record to enumerate.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from powerseek.envs.engine.vec import rules_at_work
+from powerseek.envs.engine.vec import Arrays, rules_at_work
 from powerseek.envs.world import Fact, World
 from powerseek.errors import InvalidInput
-from powerseek.types import Bools, Floats, Floats32, Ints, Records
+from powerseek.types import Floats, Floats32, Ints
 
 
 class Moment(NamedTuple):
@@ -220,8 +220,8 @@ class ForeignWorld(World):
         return f"world {self.id!r}, step {moment.clock}"
 
 
-class VecForeign:
-    """n copies of a foreign world: VecWorld's interface over ordinary environments.
+class VecForeign(Arrays):
+    """n environments of a foreign world: VecWorld's interface over ordinary environments.
 
     Every episode is reset with a seed of its own, made from (seed, copy, episode). Records
     hold the clock only.
@@ -236,26 +236,12 @@ class VecForeign:
             raise InvalidInput("n", n, "an integer >= 1")
         if seed < 0:
             raise InvalidInput("seed", seed, "an integer >= 0")
-        self.world, self.n, self.seed = world, n, seed
+        super().__init__(world, n)
+        self.world, self.seed = world, seed
         self.seeds: NDArray[np.uint64] = np.full(n, seed, np.uint64)
         self.numbers: Ints = np.arange(n)
         self.environments = [world.environment(world.params) for _ in range(n)]
-        features, actions, facts = (
-            len(world.observation_names),
-            world.n_actions,
-            len(world.fact_names),
-        )
         self._first_action = int(getattr(self.environments[0].action_space, "start", 0))
-        self._over = world.columns("over").start
-        self.states: Records = world.records(n)
-        self.episodes: Ints = np.zeros(n, np.int64)
-        self.observations: Floats32 = np.zeros((n, features), np.float32)
-        self.final_observations: Floats32 = np.zeros((n, features), np.float32)
-        self.masks: Bools = np.ones((n, actions), np.bool_)
-        self.facts: Floats = np.zeros((n, facts))
-        self.fresh_facts: Floats = np.zeros((n, facts))
-        self.terminated: Bools = np.zeros(n, np.bool_)
-        self.truncated: Bools = np.zeros(n, np.bool_)
         self.reset()
 
     def reset(self, seed: int | None = None) -> None:
@@ -279,9 +265,7 @@ class VecForeign:
 
     def step(self, actions: Any) -> None:
         """Step every copy once with `actions` [n], integers in 0 .. A-1."""
-        actions = np.asarray(actions, dtype=np.int64)
-        if actions.shape != (self.n,):
-            raise InvalidInput("actions", actions.shape, f"shape ({self.n},)")
+        actions = self._chosen(actions)
         if actions.min() < 0 or actions.max() >= self.masks.shape[1]:
             raise InvalidInput("actions", actions, f"0 to {self.masks.shape[1] - 1}")
         with rules_at_work(self.world):
