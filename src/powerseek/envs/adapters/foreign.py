@@ -25,7 +25,7 @@ class Moment(NamedTuple):
 
     Attributes:
         observation: As the environment gave it.
-        reward: Of the step just taken; 0 at a reset.
+        reward: Of the step just taken, as the environment gave it; 0 at a reset.
         terminated: As the environment said; False at a reset.
         truncated: Likewise.
         info: The environment's info.
@@ -33,7 +33,7 @@ class Moment(NamedTuple):
     """
 
     observation: Any
-    reward: float
+    reward: Any
     terminated: bool
     truncated: bool
     info: Mapping[str, Any]

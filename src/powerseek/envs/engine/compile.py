@@ -92,7 +92,7 @@ def fingerprint(world: Any) -> str:
     Raises:
         WorldError: as `check_rules`.
     """
-    cls = type(world)
+    cls: Any = type(world)
     reach = Reach(cls.__module__.rpartition(".")[0] or cls.__module__)
     reach.put(_reach(cls).text, _driver())
     reach.feed([getattr(cls, name, None) for name in _CODE], "")

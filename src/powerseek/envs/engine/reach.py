@@ -254,7 +254,8 @@ class Reach:
         self.put("class", cls.__qualname__)
         self._items(cls.__bases__, path)
         if isinstance(cls, EnumMeta):
-            for name, member in cls.__members__.items():
+            members: Mapping[str, Any] = cls.__members__
+            for name, member in members.items():
                 self.put(name)
                 self.feed(member._value_, f"{path}.{name}")
         fields = getattr(cls, "_fields", ())  # of a named tuple: places, not values
