@@ -13,7 +13,6 @@ import numpy as np
 from powerseek.exact import Oracle
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import keep
-from powerseek.experiments.results.integrity import checksummed
 from powerseek.experiments.study.grid import Cell, canonical, digest
 
 METHOD = 2
@@ -51,7 +50,7 @@ def oracle_names(cell: Cell) -> tuple[str, ...]:
 def read_exact(out: Path, setting: str) -> dict[str, Any] | None:
     """Read the file of a setting, by name; None where it is not there, whole and of it."""
     try:
-        data = checksums.content(_path(out, setting), checksummed(out))
+        data = checksums.content(_path(out, setting), checksums.checksummed(out / layout.MANIFEST))
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             arrays = dict(held)
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
