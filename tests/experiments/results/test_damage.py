@@ -319,23 +319,32 @@ def test_pages_are_of_what_lies_there_by_its_content(
 def test_results_of_a_version_without_checksums_are_read_and_it_is_said_once(out: Path) -> None:
     for path in (out / layout.ROWS).iterdir():
         pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
-    edited = json.loads((out / layout.MANIFEST).read_text())
-    del edited["checksum"], edited["checksums"]
-    (out / layout.MANIFEST).write_text(json.dumps(edited))
+    for name in NAMES:
+        held = json.loads((out / RECORDS[name]).read_text())
+        del held["checksum"]
+        held.pop("checksums", None)
+        (out / RECORDS[name]).write_text(json.dumps(held))
     before = read(out)
     assert "refused" not in before.values()
     said = [line for line in Store(out).cautions(GRID) if "checksums" in line]
     assert [line.partition(": ")[2] for line in said] == [
         "an older version wrote 2 of 2 trials without checksums: damage to them would go unnoticed."
     ]
-    Store(out).open(STUDY, GRID, resume=True)
-    assert Store(out).manifest()["checksums"] is False
-    store = Store(out)
     for trial in GRID:
+        store = Store(out)
+        store.open(STUDY, GRID, resume=True)
+        assert not store.checksummed
         store.write(trial, run_trial(trial, out))
     store.open(STUDY, GRID, resume=True)
-    assert store.manifest()["checksums"] is True
     assert not store.cautions(GRID)
+    store.provenance(STUDY, GRID, describe_run("again", 1.0, 1, 1.0))
+    assert len(read_provenance(out)["runs"]) == 2
+
+
+def test_a_lost_manifest_does_not_make_checksums_optional(out: Path) -> None:
+    (out / layout.MANIFEST).unlink()
+    Store(out).open(STUDY, GRID, resume=True)
+    assert Store(out).checksummed
 
 
 def test_rows_edited_by_a_tool_are_named(out: Path) -> None:

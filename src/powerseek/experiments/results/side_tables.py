@@ -57,7 +57,7 @@ def write_tables(store: Store, grid: Sequence[Trial]) -> tuple[str, ...]:
 def _curves(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[Path]]:
     """The curves of trials that have rows, and files that cannot be read."""
     kept, tables, unread = store.kept(), [], []
-    required = checksums.checksummed(store.out / layout.MANIFEST)
+    required = store.checksummed
     there = names(store.out / layout.CURVES, ".parquet") & kept
     for trial in grid:
         if trial.key not in there:

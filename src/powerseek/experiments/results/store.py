@@ -146,7 +146,7 @@ class Store:
             allowed = f"at least the {held['seeds']} seeds that {self.out} already holds"
             raise InvalidInput("seeds", study.seeds, allowed)
         keys = {trial.key for trial in grid}
-        check_trials(self.trials, keys, SCHEMA, checksums.checksummed(self.out / layout.MANIFEST))
+        check_trials(self.trials, keys, SCHEMA, self.checksummed)
         check_results(self.results, keys, keys, SCHEMA)  # what is gone will be run again
 
     def _used(self, study: Study) -> InvalidInput:
@@ -205,7 +205,7 @@ class Store:
                 f"{hint} {self.out}"
             )
         try:
-            checksums.check(path, checksums.checksummed(self.out / layout.MANIFEST))
+            checksums.check(path, self.checksummed)
         except checksums.Altered as error:
             raise StoreError(f"{path}: {error}. {hint} {self.out}") from None
         return study
@@ -217,21 +217,34 @@ class Store:
             StoreError: What does not belong, or is damaged, and what to do.
         """
         keys = {trial.key for trial in grid}
-        kept = check_trials(
-            self.trials, keys, SCHEMA, checksums.checksummed(self.out / layout.MANIFEST)
-        )
+        kept = check_trials(self.trials, keys, SCHEMA, self.checksummed)
         check_results(self.results, keys, kept, SCHEMA)
 
     def _begin(self, study: Study, grid: Sequence[Trial]) -> None:
+        checksummed = self._all_checksummed()
         kept = self._preregister(study, grid)
         for folder in (self.trials, self.out / layout.ERRORS, self.out / layout.ORACLES):
             folder.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False)
         text += f"# checksum: {checksums.BLANK}\n"
         write_atomically(self.out / layout.STUDY, lambda path: path.write_text(text))
-        checked = checksums.checksummed(self.out / layout.MANIFEST) or not self.unchecked()
-        about = {"preregistered": kept["hash"], "checksums": checked}
+        about = {"preregistered": kept["hash"], "checksums": checksummed}
         write_json(self.out / layout.MANIFEST, {**_manifest(study), **about})
+
+    def _all_checksummed(self) -> bool:
+        """True in a folder that is begun now; else what is said, or what its first file shows."""
+        said = checksums.unchecked(self.out / layout.MANIFEST).get("checksums")
+        if said is not None:
+            return said is True
+        try:
+            return checksums.check(self.out / layout.REGISTRATION)
+        except FileNotFoundError:
+            return True
+
+    @property
+    def checksummed(self) -> bool:
+        """True if all files here were written with a checksum."""
+        return checksums.checksummed(self.out / layout.MANIFEST)
 
     def _preregister(self, study: Study, grid: Sequence[Trial]) -> dict[str, Any]:
         """Keep what the study claims, before any trial starts; changes are added, never hidden."""
@@ -423,7 +436,7 @@ class Store:
 
         The table of trials is written first: one beside merged results is never of older ones.
         """
-        required = checksums.checksummed(self.out / layout.MANIFEST)
+        required = self.checksummed
         with table_writer(target, SCHEMA, made_of=self._made_of(chosen)) as writer:
             held, rows = [SCHEMA.empty_table()], 0
             for trial in chosen:
@@ -462,9 +475,7 @@ class Store:
         said = []
         if lacking := len(grid) - len(self.kept()):
             said.append(f"{lacking} of {len(grid)} trials have no result; --resume runs them.")
-        if not checksums.checksummed(self.out / layout.MANIFEST) and (
-            unchecked := self.unchecked()
-        ):
+        if not self.checksummed and (unchecked := self.unchecked()):
             said.append(
                 f"{self.out}: an older version wrote {unchecked} of {len(grid)} trials without "
                 "checksums: damage to them would go unnoticed."
