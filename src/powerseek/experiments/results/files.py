@@ -30,8 +30,8 @@ def plain(text: str) -> str:
 
 def is_elsewhere(given: str | Path) -> bool:
     """True if this is the address of something other than a folder."""
-    found = _SCHEME.match(str(given))
-    return found is not None and found[1].lower() != "file"
+    scheme = _SCHEME.match(str(given))
+    return scheme is not None and scheme[1].lower() != "file"
 
 
 def folder_of(given: str | Path, field: str = "--out") -> Path:
@@ -44,11 +44,11 @@ def folder_of(given: str | Path, field: str = "--out") -> Path:
     Raises:
         InvalidInput: An address of another kind.
     """
-    found = _SCHEME.match(str(given))
-    if found is None:
+    scheme = _SCHEME.match(str(given))
+    if scheme is None:
         return Path(given).expanduser().absolute()
     host, path = urlsplit(str(given)).netloc, urlsplit(str(given)).path
-    if found[1].lower() != "file" or host not in ("", "localhost"):
+    if scheme[1].lower() != "file" or host not in ("", "localhost"):
         hint = (
             "Results are written to folders: mount the store as one and give that, or copy the "
             "folder there when the sweep has ended (and back, to go on with --resume)."
@@ -222,4 +222,4 @@ def _differences(schema: pa.Schema, held: pa.Schema) -> str:
     other = [name for name in both if held.field(name).type != schema.field(name).type]
     names += [("with another kind of", other)]
     names += [("with two columns", [n for n in schema.names if held.names.count(n) > 1])]
-    return "; ".join(f"{word} {', '.join(found)}" for word, found in names if found)
+    return "; ".join(f"{word} {', '.join(which)}" for word, which in names if which)

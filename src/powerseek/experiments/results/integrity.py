@@ -18,6 +18,7 @@ from powerseek.experiments.results.files import (
     read_record,
     read_table,
 )
+from powerseek.experiments.results.schema import SCHEMA
 
 FORMAT = 2
 """Of the files in a results directory; another one is never read. Raised when they change."""
@@ -75,51 +76,47 @@ def _other_format(path: Path, held: Mapping[str, Any], form: object) -> StoreErr
     )
 
 
-def check_trials(
-    folder: Path, keys: Collection[str], schema: pa.Schema, required: bool
-) -> set[str]:
+def check_trials(folder: Path, keys: Collection[str], required: bool) -> set[str]:
     """The trials whose rows lie in `folder`, each file seen to be a whole table of results.
 
     Args:
         folder: Where each trial's rows lie.
         keys: The study's trials.
-        schema: Of results.
         required: Whether all were written with a checksum.
 
     Raises:
-        StoreError: One is cut short, of another version, or belongs to no trial of the study.
+        StoreError: One is cut short, edited, of another version, or of no trial of the study.
     """
-    found = names(folder, ".parquet")
-    strange = sorted(found.difference(keys))
+    kept = names(folder, ".parquet")
+    strange = sorted(kept.difference(keys))
     if strange:
         for stem in strange:
-            check_table(folder / f"{stem}.parquet", schema)
+            check_table(folder / f"{stem}.parquet", SCHEMA)
         more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
         raise StoreError(
             f"{folder / strange[0]}.parquet{more}: of no trial of this study. Another study's "
             "files were put here, or another version of powerseek wrote them. Move them away, or "
             "use that version."
         )
-    for stem in sorted(found):
-        if not check_table(folder / f"{stem}.parquet", schema, required):
+    for stem in sorted(kept):
+        if not check_table(folder / f"{stem}.parquet", SCHEMA, required):
             raise StoreError(f"{folder / stem}.parquet: {_EMPTY}")
-    return found
+    return kept
 
 
-def read_trial(path: Path, schema: pa.Schema, study: str, required: bool) -> pa.Table:
+def read_trial(path: Path, study: str, required: bool) -> pa.Table:
     """The rows of the trial that the file is named after; arguments as of `check_trials`.
 
     Raises:
         StoreError: Not a table of results, or rows of something else.
     """
-    table = read_table(path, schema, required)
+    table = read_table(path, SCHEMA, required)
     if not table.num_rows:
         raise StoreError(f"{path}: {_EMPTY}")
     for name, expected in (("trial", path.stem), ("study", study)):
-        found = table.column(name).unique().to_pylist()
-        if found != [expected]:
-            other = next(value for value in found if value != expected)
-            raise StoreError(f"{path}: holds rows of another {name} ({other!r}). {_AWAY}")
+        for value in table.column(name).unique().to_pylist():
+            if value != expected:
+                raise StoreError(f"{path}: holds rows of another {name} ({value!r}). {_AWAY}")
     return table
 
 
@@ -127,22 +124,20 @@ _AWAY = "Move it away and run the sweep again with --resume."
 _EMPTY = f"holds no row. {_AWAY}"
 
 
-def check_results(
-    path: Path, keys: Collection[str], kept: Collection[str], schema: pa.Schema
-) -> None:
+def check_results(path: Path, keys: Collection[str], kept: Collection[str]) -> None:
     """Refuse to replace merged rows that could not be made again.
 
     Args:
         path: The merged table; one that is damaged is made again, so it is let pass.
         keys: The study's trials.
         kept: Trials whose own file is there.
-        schema: Of results.
 
     Raises:
         StoreError: It holds rows that are nowhere else.
     """
-    merged = merged_trials(path, schema)
-    if merged is None:
+    try:
+        merged = set(read_column(path, SCHEMA, "trial"))
+    except StoreError:
         return
     if merged.difference(keys):
         raise StoreError(
@@ -156,14 +151,6 @@ def check_results(
             f"{path.parent / layout.ROWS} ({min(lost)}). Put back what is gone, or have it run "
             f"again with --resume, or move {path.name} away to report on the rest."
         )
-
-
-def merged_trials(path: Path, schema: pa.Schema) -> set[str] | None:
-    """The trials in the merged table; None where there is none that can be read."""
-    try:
-        return set(read_column(path, schema, "trial"))
-    except StoreError:
-        return None
 
 
 def different(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -146,8 +146,8 @@ class Store:
             allowed = f"at least the {held['seeds']} seeds that {self.out} already holds"
             raise InvalidInput("seeds", study.seeds, allowed)
         keys = {trial.key for trial in grid}
-        check_trials(self.trials, keys, SCHEMA, self.checksummed)
-        check_results(self.results, keys, keys, SCHEMA)  # what is gone will be run again
+        check_trials(self.trials, keys, self.checksummed)
+        check_results(self.results, keys, keys)  # what is gone will be run again
 
     def _used(self, study: Study) -> InvalidInput:
         where = self.shown(self.out)
@@ -217,8 +217,8 @@ class Store:
             StoreError: What does not belong, or is damaged, and what to do.
         """
         keys = {trial.key for trial in grid}
-        kept = check_trials(self.trials, keys, SCHEMA, self.checksummed)
-        check_results(self.results, keys, kept, SCHEMA)
+        kept = check_trials(self.trials, keys, self.checksummed)
+        check_results(self.results, keys, kept)
 
     def _begin(self, study: Study, grid: Sequence[Trial]) -> None:
         checksummed = self._all_checksummed()
@@ -440,7 +440,7 @@ class Store:
         with table_writer(target, SCHEMA, made_of=self._made_of(chosen)) as writer:
             held, rows = [SCHEMA.empty_table()], 0
             for trial in chosen:
-                held.append(read_trial(self.path(trial), SCHEMA, trial.study, required))
+                held.append(read_trial(self.path(trial), trial.study, required))
                 rows += len(held[-1])
                 if rows >= ROW_GROUP:
                     writer.write_table(pa.concat_tables(held), rows)
@@ -500,8 +500,8 @@ class Store:
         """
         if not self.results.is_file():
             raise InvalidInput("DIR", str(self.out), f"a directory that holds {layout.RESULTS}")
-        found: pd.DataFrame = read_table(self.results, SCHEMA).to_pandas()
-        return found
+        table: pd.DataFrame = read_table(self.results, SCHEMA).to_pandas()
+        return table
 
 
 def checkpoint_path(out: Path, trial: Trial) -> Path:

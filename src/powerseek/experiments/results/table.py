@@ -82,11 +82,11 @@ def long(results: Results) -> Long:
 
 
 def _with_factors(source: Source) -> Long:
-    found = Long(source)
-    known = set(found.every)
-    found.every = with_factors(found.every)
-    found.known += [str(name) for name in found.every if name not in known]
-    return found
+    table = Long(source)
+    known = set(table.every)
+    table.every = with_factors(table.every)
+    table.known += [str(name) for name in table.every if name not in known]
+    return table
 
 
 def with_factors(table: pd.DataFrame) -> pd.DataFrame:
@@ -143,10 +143,10 @@ def _columns(table: pd.DataFrame, of: Of, name: str, groups: list[str]) -> dict[
 def mapping(text: object) -> dict[str, Any]:
     """The mapping that a column of JSON holds in a row; empty where it is none."""
     try:
-        found = json.loads(str(text))
+        held = json.loads(str(text))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return held if isinstance(held, dict) else {}
 
 
 def _known(value: Any) -> Any:
@@ -159,11 +159,11 @@ def learners(results: Results) -> tuple[Long, Long]:
     An agent none of whose finished trials took a gradient step is a reference for the others:
     a script, a planner, chance.
     """
-    found = long(results)
-    learns = found.every["agent"].isin(found.learning).to_numpy()
+    table = long(results)
+    learns = table.every["agent"].isin(table.learning).to_numpy()
     if not learns.any():
         learns = ~learns
-    return found.where(learns), found.where(~learns)
+    return table.where(learns), table.where(~learns)
 
 
 def factors(results: Results) -> list[str]:
@@ -175,11 +175,11 @@ def factors(results: Results) -> list[str]:
     names = [str(name) for name in every]
     params = [name for name in names if name.startswith(PREFIX["world"])]
     settings = [name for name in names if name.startswith(PREFIX["agent"])]
-    found = list(CELL)
+    columns = list(CELL)
     for names, groups in (([*params, *MORE], ["world"]), (settings, ["world", "agent"])):
         varied = every.groupby(groups)[names].nunique(dropna=False).max()
-        found += [name for name in names if len(varied) and varied[name] > 1]
-    return found
+        columns += [name for name in names if len(varied) and varied[name] > 1]
+    return columns
 
 
 def trials(results: Results, evaluation: str = "sampled", checkpoint: str = "end") -> pd.DataFrame:
@@ -194,10 +194,10 @@ def trials(results: Results, evaluation: str = "sampled", checkpoint: str = "end
         A column for every metric that is registered or has rows, nan where it has none. For exact
         ones also ``<measure>_low`` and ``<measure>_high``, the range over ties.
     """
-    found = long(results)
-    measures = measures_of(found)
+    table = long(results)
+    measures = measures_of(table)
     exact = [name for name in measures if known_metric(name).exact]
-    return found.trials(evaluation, checkpoint, measures, exact)
+    return table.trials(evaluation, checkpoint, measures, exact)
 
 
 def measures_of(results: Results) -> list[str]:
@@ -211,13 +211,13 @@ def places_of(results: Results) -> dict[str, Place]:
     One that a plugin knows which is not installed lies on none.
     """
     every = long(results).every[["reward", "spec"]].drop_duplicates()
-    found = {}
+    places = {}
     for label, spec in every.itertuples(index=False):
         with contextlib.suppress(InvalidInput, ValueError):
             place = place_of(json.loads(spec))
             if place is not None:
-                found[str(label)] = place
-    return found
+                places[str(label)] = place
+    return places
 
 
 def by_cell(table: pd.DataFrame, keys: list[str]) -> list[tuple[dict[str, object], pd.DataFrame]]:
