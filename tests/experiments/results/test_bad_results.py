@@ -447,6 +447,20 @@ def test_where_no_trial_counts_nothing_is_told(status: str, out: Path, call: Cal
     assert "Traceback" not in err
 
 
+def test_a_report_is_drawn_where_its_page_is_not_of_these_results(out: Path) -> None:
+    page, store = out / "report.html", Store(out)
+    drawn, place = page.read_bytes(), page.stat().st_ino
+    finish(store, grid())
+    assert page.stat().st_ino == place
+    store.write_failed(grid()[0], "the roof fell in")
+    store.join(grid())  # and killed before it could draw
+    finish(store, grid())
+    assert b"1 failed" in page.read_bytes()
+    page.write_bytes(drawn)
+    finish(store, grid())
+    assert b"1 failed" in page.read_bytes()
+
+
 def test_one_seed_tells_nothing(tmp_path: Path, call: Call) -> None:
     make(tmp_path / "out", seeds=1)
     code, said, _ = call("report", "out")

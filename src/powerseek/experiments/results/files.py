@@ -196,12 +196,10 @@ def _opened(
     path: Path, schema: pa.Schema, read: Callable[[pq.ParquetFile], Any], required: bool = False
 ) -> Any:
     try:
-        checked = checksums.check(path)
+        checksums.check(path, required)
         with pq.ParquetFile(path) as file:
             other = _differences(schema, file.schema_arrow)
             if not other:
-                if required and not checked:
-                    checksums.verify(b"", required)
                 return read(file)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(
