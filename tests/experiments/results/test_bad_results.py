@@ -19,7 +19,7 @@ import yaml
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.cli import app as cli
-from powerseek.experiments.results.files import StoreError
+from powerseek.experiments.results.files import StoreError, write_table
 from powerseek.experiments.results.provenance import describe_run
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.run import finish
@@ -108,7 +108,8 @@ def cut(path: Path, keep: float) -> Path:
 
 
 def rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> Path:
-    pq.write_table(change(pq.read_table(path)), path)
+    """Write a table as a sweep would have written it."""
+    write_table(path, change(pq.read_table(path)).replace_schema_metadata(None))
     return path
 
 
@@ -186,7 +187,7 @@ MENDED: dict[str, tuple[Damage, str]] = {
     ),
     "a manifest without its format": (
         lambda out, _: edit(out / "internals/manifest.json", lambda held: held.pop("format")),
-        "no format",
+        "its checksum does not match",
     ),
     "a manifest without its parts": (
         lambda out, _: overwrite(out / "internals/manifest.json", '{"study": 1}'),
@@ -444,6 +445,20 @@ def test_where_no_trial_counts_nothing_is_told(status: str, out: Path, call: Cal
     assert "SUPPORTED" not in said
     assert "REFUTED" not in said
     assert "Traceback" not in err
+
+
+def test_a_report_is_drawn_where_its_page_is_not_of_these_results(out: Path) -> None:
+    page, store = out / "report.html", Store(out)
+    drawn, place = page.read_bytes(), page.stat().st_ino
+    finish(store, grid())
+    assert page.stat().st_ino == place
+    store.write_failed(grid()[0], "the roof fell in")
+    store.join(grid())  # and killed before it could draw
+    finish(store, grid())
+    assert b"1 failed" in page.read_bytes()
+    page.write_bytes(drawn)
+    finish(store, grid())
+    assert b"1 failed" in page.read_bytes()
 
 
 def test_one_seed_tells_nothing(tmp_path: Path, call: Call) -> None:

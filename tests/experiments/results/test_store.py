@@ -153,15 +153,6 @@ def test_a_full_disk_leaves_no_half_file(
     assert list(store.trials.iterdir()) == []
 
 
-def test_a_truncated_result_is_named(tmp_path: Path) -> None:
-    store = begun(tmp_path)
-    store.write(GRID[0], rows(GRID[0]))
-    whole = store.path(GRID[0]).read_bytes()
-    store.path(GRID[0]).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StoreError, match=GRID[0].key):
-        store.merge(GRID)
-
-
 def test_a_write_that_fails_keeps_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("before")

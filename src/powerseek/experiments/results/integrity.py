@@ -9,14 +9,16 @@ from typing import Any
 import pyarrow as pa
 
 from powerseek.experiments import layout
+from powerseek.experiments.checksums import Count, Record, unchecked
 from powerseek.experiments.results.files import (
     StoreError,
     check_table,
     names,
     read_column,
-    read_json,
+    read_record,
     read_table,
 )
+from powerseek.experiments.results.schema import SCHEMA
 
 FORMAT = 2
 """Of the files in a results directory; another one is never read. Raised when they change."""
@@ -26,7 +28,14 @@ class Damaged(StoreError):
     """A file that can be written anew from what lies beside it."""
 
 
-_NEEDED = {"format": int, "study": str, "identity": str, "seeds": int, "content": dict}
+class _Manifest(Record):
+    format: Count
+    study: str
+    identity: str
+    seeds: Count
+    content: dict[str, Any]
+    powerseek: str = ""
+    checksums: bool = False
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
@@ -37,18 +46,14 @@ def read_manifest(out: Path) -> dict[str, Any]:
     """
     path = out / layout.MANIFEST
     check_format(out)
-    try:
-        held = read_json(path)
-    except StoreError as error:
-        raise Damaged(f"{error}. {_anew(out)}") from None
-    if not held:
-        return {}
-    if held.get("format", FORMAT) != FORMAT:
+    held = unchecked(path)
+    if type(held.get("format")) is int and held["format"] != FORMAT:
         raise _other_format(path, held, held["format"])
-    lacking = [name for name, kind in _NEEDED.items() if type(held.get(name)) is not kind]
-    if lacking:
-        raise Damaged(f"{path}: not a manifest: no {', '.join(lacking)}. {_anew(out)}")
-    return held
+    try:
+        return read_record(path, _Manifest)
+    except StoreError as error:
+        anew = f"powerseek sweep {out / layout.STUDY} --out {out} --resume"
+        raise Damaged(f"{error}. To have it written anew: {anew}") from None
 
 
 def check_format(out: Path) -> None:
@@ -58,13 +63,9 @@ def check_format(out: Path) -> None:
         StoreError: It is one; which version wrote it, and what to do.
     """
     path = out / layout.OLDER_MANIFEST
-    if not path.is_file() or (out / layout.MANIFEST).is_file():
-        return
-    try:
-        held = read_json(path)
-    except StoreError:
-        held = {}
-    raise _other_format(path, held, held.get("format", 1))
+    if path.is_file() and not (out / layout.MANIFEST).is_file():
+        held = unchecked(path)
+        raise _other_format(path, held, held.get("format", 1))
 
 
 def _other_format(path: Path, held: Mapping[str, Any], form: object) -> StoreError:
@@ -75,55 +76,47 @@ def _other_format(path: Path, held: Mapping[str, Any], form: object) -> StoreErr
     )
 
 
-def _anew(out: Path) -> str:
-    kept = out / layout.STUDY
-    return f"To have it written anew: powerseek sweep {kept} --out {out} --resume"
-
-
-def check_trials(folder: Path, keys: Collection[str], schema: pa.Schema) -> set[str]:
+def check_trials(folder: Path, keys: Collection[str], required: bool) -> set[str]:
     """The trials whose rows lie in `folder`, each file seen to be a whole table of results.
-
-    Only the ends of the files are read; `read_trial` sees the rest.
 
     Args:
         folder: Where each trial's rows lie.
         keys: The study's trials.
-        schema: Of results.
+        required: Whether all were written with a checksum.
 
     Raises:
-        StoreError: One is cut short, of another version, or belongs to no trial of the study.
+        StoreError: One is cut short, edited, of another version, or of no trial of the study.
     """
-    found = names(folder, ".parquet")
-    strange = sorted(found.difference(keys))
+    kept = names(folder, ".parquet")
+    strange = sorted(kept.difference(keys))
     if strange:
         for stem in strange:
-            check_table(folder / f"{stem}.parquet", schema)
+            check_table(folder / f"{stem}.parquet", SCHEMA)
         more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
         raise StoreError(
             f"{folder / strange[0]}.parquet{more}: of no trial of this study. Another study's "
             "files were put here, or another version of powerseek wrote them. Move them away, or "
             "use that version."
         )
-    for stem in sorted(found):
-        if not check_table(folder / f"{stem}.parquet", schema):
+    for stem in sorted(kept):
+        if not check_table(folder / f"{stem}.parquet", SCHEMA, required):
             raise StoreError(f"{folder / stem}.parquet: {_EMPTY}")
-    return found
+    return kept
 
 
-def read_trial(path: Path, schema: pa.Schema, study: str) -> pa.Table:
-    """The rows of the trial that the file is named after.
+def read_trial(path: Path, study: str, required: bool) -> pa.Table:
+    """The rows of the trial that the file is named after; arguments as of `check_trials`.
 
     Raises:
         StoreError: Not a table of results, or rows of something else.
     """
-    table = read_table(path, schema)
+    table = read_table(path, SCHEMA, required)
     if not table.num_rows:
         raise StoreError(f"{path}: {_EMPTY}")
     for name, expected in (("trial", path.stem), ("study", study)):
-        found = table.column(name).unique().to_pylist()
-        if found != [expected]:
-            other = next(value for value in found if value != expected)
-            raise StoreError(f"{path}: holds rows of another {name} ({other!r}). {_AWAY}")
+        for value in table.column(name).unique().to_pylist():
+            if value != expected:
+                raise StoreError(f"{path}: holds rows of another {name} ({value!r}). {_AWAY}")
     return table
 
 
@@ -131,22 +124,20 @@ _AWAY = "Move it away and run the sweep again with --resume."
 _EMPTY = f"holds no row. {_AWAY}"
 
 
-def check_results(
-    path: Path, keys: Collection[str], kept: Collection[str], schema: pa.Schema
-) -> None:
+def check_results(path: Path, keys: Collection[str], kept: Collection[str]) -> None:
     """Refuse to replace merged rows that could not be made again.
 
     Args:
         path: The merged table; one that is damaged is made again, so it is let pass.
         keys: The study's trials.
         kept: Trials whose own file is there.
-        schema: Of results.
 
     Raises:
         StoreError: It holds rows that are nowhere else.
     """
-    merged = merged_trials(path, schema)
-    if merged is None:
+    try:
+        merged = set(read_column(path, SCHEMA, "trial"))
+    except StoreError:
         return
     if merged.difference(keys):
         raise StoreError(
@@ -160,14 +151,6 @@ def check_results(
             f"{path.parent / layout.ROWS} ({min(lost)}). Put back what is gone, or have it run "
             f"again with --resume, or move {path.name} away to report on the rest."
         )
-
-
-def merged_trials(path: Path, schema: pa.Schema) -> set[str] | None:
-    """The trials in the merged table; None where there is none that can be read."""
-    try:
-        return set(read_column(path, schema, "trial"))
-    except StoreError:
-        return None
 
 
 def different(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -10,12 +10,38 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field
 
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import StoreError, plain, read_json
+from powerseek.experiments.checksums import Count, Record, checksummed
+from powerseek.experiments.results.files import StoreError, plain, read_record
 
 LIBRARIES = ("powerseek", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib", "ray")
+
+
+_Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Run(Record):
+    wall_seconds: _Seconds
+    command: str = ""
+    finished: str = ""
+    revision: str | None = None
+    versions: dict[str, str] = {}
+    machine: dict[str, str | Count] = {}
+
+
+class _Provenance(Record):
+    """Shape of the record of a study's runs."""
+
+    study: str = ""
+    identity: str = ""
+    trials: Count = 0
+    seeds: Count = 0
+    wall_seconds: _Seconds = 0.0
+    runs: list[_Run] = []
 
 
 def cores() -> int:
@@ -59,10 +85,20 @@ def describe_run(command: str, seconds: float, workers: int, busy: float) -> dic
     }
 
 
+def recorded(folder: Path) -> dict[str, Any]:
+    """The record of a study's runs; empty where there is none.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    required = checksummed(folder / layout.MANIFEST)
+    return read_record(folder / layout.PROVENANCE, _Provenance, required)
+
+
 def read_provenance(folder: Path) -> dict[str, Any]:
     """Read the record of a study's runs; empty where it cannot be read."""
     try:
-        return read_json(folder / layout.PROVENANCE)
+        return recorded(folder)
     except StoreError:
         return {}
 
@@ -90,13 +126,13 @@ def told(provenance: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def _revision() -> str | None:

@@ -12,7 +12,8 @@ import pandas as pd
 
 from powerseek.envs.rewards.spec import Place, place_of
 from powerseek.errors import InvalidInput
-from powerseek.experiments import layout
+from powerseek.experiments import checksums, layout
+from powerseek.experiments.results.files import reason
 from powerseek.experiments.results.reading import (
     Ints,
     Long,
@@ -59,8 +60,15 @@ def read_results(directory: Path | str) -> pd.DataFrame:
 def _results(directory: Path | str) -> Path:
     path = Path(directory)
     path = path / layout.RESULTS if path.is_dir() else path
-    if not path.is_file():
-        raise InvalidInput("DIR", str(directory), f"a directory that holds {layout.RESULTS}")
+    try:
+        checksums.check(path)
+    except FileNotFoundError:
+        allowed = f"a directory that holds {layout.RESULTS}"
+        raise InvalidInput("DIR", str(directory), allowed) from None
+    except (OSError, ValueError) as error:
+        allowed = f"a table as a sweep wrote it ({reason(error)})"
+        anew = f"To have it merged anew: powerseek report {path.parent}"
+        raise InvalidInput("DIR", str(path), allowed, anew) from None
     return path
 
 
@@ -74,11 +82,11 @@ def long(results: Results) -> Long:
 
 
 def _with_factors(source: Source) -> Long:
-    found = Long(source)
-    known = set(found.every)
-    found.every = with_factors(found.every)
-    found.known += [str(name) for name in found.every if name not in known]
-    return found
+    table = Long(source)
+    known = set(table.every)
+    table.every = with_factors(table.every)
+    table.known += [str(name) for name in table.every if name not in known]
+    return table
 
 
 def with_factors(table: pd.DataFrame) -> pd.DataFrame:
@@ -135,10 +143,10 @@ def _columns(table: pd.DataFrame, of: Of, name: str, groups: list[str]) -> dict[
 def mapping(text: object) -> dict[str, Any]:
     """The mapping that a column of JSON holds in a row; empty where it is none."""
     try:
-        found = json.loads(str(text))
+        held = json.loads(str(text))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return held if isinstance(held, dict) else {}
 
 
 def _known(value: Any) -> Any:
@@ -151,11 +159,11 @@ def learners(results: Results) -> tuple[Long, Long]:
     An agent none of whose finished trials took a gradient step is a reference for the others:
     a script, a planner, chance.
     """
-    found = long(results)
-    learns = found.every["agent"].isin(found.learning).to_numpy()
+    table = long(results)
+    learns = table.every["agent"].isin(table.learning).to_numpy()
     if not learns.any():
         learns = ~learns
-    return found.where(learns), found.where(~learns)
+    return table.where(learns), table.where(~learns)
 
 
 def factors(results: Results) -> list[str]:
@@ -167,11 +175,11 @@ def factors(results: Results) -> list[str]:
     names = [str(name) for name in every]
     params = [name for name in names if name.startswith(PREFIX["world"])]
     settings = [name for name in names if name.startswith(PREFIX["agent"])]
-    found = list(CELL)
+    columns = list(CELL)
     for names, groups in (([*params, *MORE], ["world"]), (settings, ["world", "agent"])):
         varied = every.groupby(groups)[names].nunique(dropna=False).max()
-        found += [name for name in names if len(varied) and varied[name] > 1]
-    return found
+        columns += [name for name in names if len(varied) and varied[name] > 1]
+    return columns
 
 
 def trials(results: Results, evaluation: str = "sampled", checkpoint: str = "end") -> pd.DataFrame:
@@ -186,10 +194,10 @@ def trials(results: Results, evaluation: str = "sampled", checkpoint: str = "end
         A column for every metric that is registered or has rows, nan where it has none. For exact
         ones also ``<measure>_low`` and ``<measure>_high``, the range over ties.
     """
-    found = long(results)
-    measures = measures_of(found)
+    table = long(results)
+    measures = measures_of(table)
     exact = [name for name in measures if known_metric(name).exact]
-    return found.trials(evaluation, checkpoint, measures, exact)
+    return table.trials(evaluation, checkpoint, measures, exact)
 
 
 def measures_of(results: Results) -> list[str]:
@@ -203,13 +211,13 @@ def places_of(results: Results) -> dict[str, Place]:
     One that a plugin knows which is not installed lies on none.
     """
     every = long(results).every[["reward", "spec"]].drop_duplicates()
-    found = {}
+    places = {}
     for label, spec in every.itertuples(index=False):
         with contextlib.suppress(InvalidInput, ValueError):
             place = place_of(json.loads(spec))
             if place is not None:
-                found[str(label)] = place
-    return found
+                places[str(label)] = place
+    return places
 
 
 def by_cell(table: pd.DataFrame, keys: list[str]) -> list[tuple[dict[str, object], pd.DataFrame]]:
