@@ -13,12 +13,12 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from powerseek.agents import check_agent
-from powerseek.envs.rewards.spec import ConfoundWarning, Spec, arm_name, windows_of
+from powerseek.envs.rewards.spec import Arm, ConfoundWarning, Spec, arm_name, windows_of
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.errors import closest
-from powerseek.experiments.study.factors import FACTORS
+from powerseek.experiments.study.factors import FACTORS, Level, level, levels_of
 from powerseek.experiments.study.lookahead import arms_of, lookahead_of, refuse_idle
 from powerseek.experiments.study.schema import Study, WorldEntry
 from powerseek.metrics import followed
@@ -175,14 +175,55 @@ def expand(study: Study) -> tuple[Cell, ...]:
     """
     _refuse_unavailable(study)
     refuse_idle(study)
-    found: dict[str, Cell] = {}
+    _refuse_equal_levels(study)
+    found: dict[Row, _Entry] = {}
     for block, written in study.blocks():
-        for i, entry in enumerate(block.worlds):
-            for cell in _cells_of(block, entry, f"{written['worlds']}[{i}]", written):
-                found.setdefault(cell.key, cell)
-    grid = tuple(found.values())
+        for i, world in enumerate(block.worlds):
+            for entry in _entries(block, world, f"{written['worlds']}[{i}]", written):
+                found.setdefault(row_of(entry.cell), entry).refuse_other(entry)
+    grid = tuple(entry.cell for entry in found.values())
     _refuse_idle_cohort(study, grid)
     return _with_windows(grid)
+
+
+Row: TypeAlias = frozenset[tuple[str, Level]]
+
+
+def row_of(cell: Cell) -> Row:
+    """The identity of a cell in results: two cells with one row would count every seed twice."""
+    return frozenset({**levels_of(cell), "layout": level(cell.params.get("layout"))}.items())
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A cell with the reward function it is trained on, and where the study's file has it."""
+
+    cell: Cell
+    reward: Arm
+    where: str
+    names: Names
+
+    def refuse_other(self, other: _Entry) -> None:
+        """Refuse another treatment that results could not tell from this one.
+
+        The same treatment written in another way (`{coverage: 1}` and `{coverage: 1.0}`, a
+        parameter at its default) is let pass: it stands in the grid once, as first written.
+        """
+        ours, theirs = self.cell.config, other.cell.config
+        differing = [name for name in ours if ours[name] != theirs[name]]
+        if self.cell.reward == other.cell.reward or self.reward == other.reward:
+            differing = [name for name in differing if name != "reward"]
+        if not differing:
+            return
+        told = [f"{name} {canonical(ours[name])}" for name in differing]
+        raise InvalidInput(
+            f"{other.where}, {other.names['rewards']}",
+            {name: theirs[name] for name in differing},
+            f"a treatment that results can tell from that of {self.where}, "
+            f"{self.names['rewards']} ({', '.join(told)}): both would be the row "
+            f"{self.cell.label()!r}",
+            "Leave one of them out.",
+        )
 
 
 def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -216,7 +257,7 @@ def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
         if agent in refused and not any(cell.agent == agent for cell in found):
             allowed = f"an agent that some world of the study can have ({refused[agent].allowed})"
             raise InvalidInput(where, agent, allowed)
-    return tuple({cell.key: cell for cell in found}.values())
+    return tuple({row_of(cell): cell for cell in found}.values())
 
 
 def _refuse_learners(agent: str, where: str) -> None:
@@ -251,6 +292,15 @@ def _refuse_unavailable(study: Study) -> None:
                 raise InvalidInput(*named) from None
 
 
+def _refuse_equal_levels(study: Study) -> None:
+    """Refuse levels of competence that have one name in results."""
+    named: dict[str, float] = {}
+    for x in study.competence:
+        if named.setdefault(f"{x:g}", x) != x:
+            allowed = f"levels that differ in their first six digits (not from {named[f'{x:g}']!r})"
+            raise InvalidInput("competence", x, allowed)
+
+
 def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
     """A number of agents side by side must not stand where no agent is trained so."""
     if study.cohort is None or any(agents.get(cell.agent).shared is not None for cell in grid):
@@ -260,7 +310,7 @@ def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
     raise InvalidInput("cohort", study.cohort, allowed, "Write agents: [cohort-ppo].")
 
 
-def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[Cell]:
+def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[_Entry]:
     """The product of all factors in one world."""
     agents = entry.agents or block.agents
     for world in _worlds(block, entry, where, written):
@@ -287,7 +337,7 @@ def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> It
                 n_step=n_step,
                 agent=agent,
                 timesteps=timesteps,
-                competence=tuple(block.competence),
+                competence=tuple(dict.fromkeys(block.competence)),
                 episodes=block.episodes,
                 evaluations=block.evaluations,
             )
@@ -295,7 +345,8 @@ def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> It
                 names = {**names, "agents": f"{where}.agents"}
             task = _built(cell, world, names)
             for chosen in _settings(cell, task, block, entry, where, names):
-                yield replace(cell, settings=chosen, lookahead=lookahead_of(task))
+                whole = replace(cell, settings=chosen, lookahead=lookahead_of(task))
+                yield _Entry(whole, task.arm, where, names)
 
 
 def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:
