@@ -112,10 +112,9 @@ def run_study(
     if address is not None:
         _check_address(address)
     grid = trials(study)
-    for caution in cautions(study):
-        console.print(f"warning: {caution}", style="yellow", markup=False, highlight=False)
+    _warn(console, cautions(study))
     store = store_at(out or Path("runs") / study.name)
-    store.open(study, grid, resume)
+    _warn(console, store.open(study, grid, resume))
     missing = store.missing(grid)
     try:
         with store.naming():
@@ -156,7 +155,7 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     elif anew:
         store.pivot()
     view = View.read(store.out)
-    cautions = []
+    cautions = list(view.mixed)
     if lacking := len(grid) - len(store.kept()):
         cautions.append(f"{lacking} of {len(grid)} trials have no result; --resume runs them.")
     if anew or stale or not (store.out / layout.REPORT).is_file():
@@ -167,6 +166,11 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
         write_report(view, parts, store.out)
     store.send()
     return Finished(view, tuple(store.failed(grid)), store, figures, tuple(cautions))
+
+
+def _warn(console: Console, cautions: Sequence[str]) -> None:
+    for caution in cautions:
+        console.print(f"warning: {caution}", style="yellow", markup=False, highlight=False)
 
 
 def _check_address(address: str) -> None:

@@ -63,15 +63,16 @@ class RemoteStore(Store):
     def _name(self, path: Path) -> str:
         return self.mirror.name(path)
 
-    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
+    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
         """Begin or take up a study; see `Store.open`."""
         with self.naming():
             if not resume and self.mirror.listing():
                 raise self._used(study)
             self.fetch()
-            super().open(study, grid, resume)
+            said = super().open(study, grid, resume)
             for name in self.mirror.changed():  # one after the other, as they were written
                 self.mirror.send([name])
+        return said
 
     def _begun(self) -> bool:
         return super()._begun() or not self._listed <= layout.BEFORE

@@ -40,6 +40,7 @@ from powerseek.experiments.results.integrity import (
     read_manifest,
     read_trial,
 )
+from powerseek.experiments.results.origin import Origins, check_origins, with_origin, write_mixed
 from powerseek.experiments.results.schema import COLUMNS as COLUMNS
 from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA, check_metrics
 from powerseek.experiments.results.schema import describe as describe
@@ -113,12 +114,16 @@ class Store:
         except ValueError:
             return str(path)
 
-    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
+    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
         """Begin or take up a study here; nothing is written where it is refused.
 
+        Returns:
+            How the trials that are kept differ in origin from those that are to stand beside
+            them, in lines.
+
         Raises:
-            InvalidInput: Not empty and not `resume`; or it holds another study; or a metric is
-                registered by the name of a column.
+            InvalidInput: Not empty and not `resume`; or it holds another study, or trials of other
+                rules; or a metric is registered by the name of a column.
             StoreError: Not writable.
         """
         if self.out.exists() and not self.out.is_dir():
@@ -127,7 +132,11 @@ class Store:
         check_format(self.out)
         with guard(self.out):
             self._check(study, grid, resume)
+            finished = self.finished(grid)
+            going_on = len(finished) < len(grid)
+            said = check_origins(finished, self.out) if going_on else ()
             self._begin(study, grid)
+        return said
 
     def _check(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
         if not self.out.exists() or not any(self.out.iterdir()):
@@ -304,6 +313,7 @@ class Store:
             StoreError: Not writable.
         """
         table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
+        table = with_origin(table, trial.cell)
         keep(self.path(trial), lambda temporary: pq.write_table(table, temporary))
         self.error_path(trial).unlink(missing_ok=True)
         checkpoint_path(self.out, trial).unlink(missing_ok=True)
@@ -334,10 +344,15 @@ class Store:
         """Keys of the trials that have rows here, failed ones among them."""
         return names(self.trials, ".parquet")
 
-    def missing(self, grid: Iterable[Trial]) -> list[Trial]:
+    def missing(self, grid: Sequence[Trial]) -> list[Trial]:
         """Trials without a result, and failed ones, which a resume tries again."""
-        done = self.kept() - names(self.out / layout.ERRORS, ".txt")
+        done = {trial.key for trial, _ in self.finished(grid)}
         return [trial for trial in grid if trial.key not in done]
+
+    def finished(self, grid: Iterable[Trial]) -> list[tuple[Trial, Path]]:
+        """Trials that have a result and did not fail, and the files of their rows."""
+        done = self.kept() - names(self.out / layout.ERRORS, ".txt")
+        return [(trial, self.path(trial)) for trial in grid if trial.key in done]
 
     def done(self, trial: Trial) -> bool:
         """True if one trial has a result and did not fail."""
@@ -389,15 +404,19 @@ class Store:
 
         The table of trials is written first: one beside merged results is never of older ones.
         """
+        origins, failed = Origins(), names(self.out / layout.ERRORS, ".txt")
         with pq.ParquetWriter(target, SCHEMA) as writer:
             held, rows = [SCHEMA.empty_table()], 0
             for trial in chosen:
+                if trial.key not in failed:
+                    origins.add(trial, self.path(trial))
                 held.append(read_trial(self.path(trial), SCHEMA, trial.study))
                 rows += len(held[-1])
                 if rows >= ROW_GROUP:
                     writer.write_table(pa.concat_tables(held), rows)
                     held, rows = [SCHEMA.empty_table()], 0
             writer.write_table(pa.concat_tables(held), rows or None)
+            write_mixed(writer, origins.mixed)
         self.pivot(target)
 
     def pivot(self, results: Path | None = None) -> None:
