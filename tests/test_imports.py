@@ -78,7 +78,7 @@ WITHIN = {
 }
 STATISTICS = {"powerseek.errors", "powerseek.types"}
 """All of ours that statistics import."""
-LEAVES = {"powerseek.experiments.layout"}
+LEAVES = {"powerseek.experiments.layout", "powerseek.experiments.checksums"}
 """Modules at the root of a room that import nothing at run time: everybody in it may."""
 
 FULL = 15

@@ -24,6 +24,7 @@ INTERNALS = "internals"
 MANIFEST = f"{INTERNALS}/manifest.json"
 REGISTRATION = f"{INTERNALS}/preregistration.json"
 PROVENANCE = f"{INTERNALS}/provenance.json"
+DRAWN = f"{INTERNALS}/drawn.json"
 ROWS = f"{INTERNALS}/trials"
 ERRORS = f"{INTERNALS}/errors"
 ORACLES = f"{INTERNALS}/oracles"
@@ -48,6 +49,7 @@ MEANING = {
     TENSORBOARD: "curves and hyperparameters as TensorBoard reads them",
     REGISTRATION: "the hypotheses as fixed before the first trial, and what changed since",
     PROVENANCE: "what made these results",
+    DRAWN: "what the report, its tables and its pictures were made from",
     ROWS: "the rows of each trial, by its identity",
     ERRORS: "the error of each failed trial",
     ORACLES: "exact numbers of each setting",

@@ -17,6 +17,7 @@ from rich.console import Console
 from powerseek.errors import InvalidInput, SweepStopped
 from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
+from powerseek.experiments.results.drawn import is_drawn, note_drawn, sources
 from powerseek.experiments.results.files import StoreError, guard
 from powerseek.experiments.results.provenance import command_line, cores, describe_run
 from powerseek.experiments.results.remote import store_at
@@ -149,21 +150,22 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     from powerseek.experiments.report.sections import sections, write_figures
 
     figures = tuple(sorted((store.out / layout.FIGURES).glob("*.png")))
+    cautions = store.cautions(grid)
     stale = store.stale(grid)
     if stale:
         store.join(grid)
-    elif anew:
-        store.pivot()
     view = View.read(store.out)
-    cautions = list(view.mixed)
-    if lacking := len(grid) - len(store.kept()):
-        cautions.append(f"{lacking} of {len(grid)} trials have no result; --resume runs them.")
-    if anew or stale or not (store.out / layout.REPORT).is_file():
+    cautions += view.mixed
+    made_of = sources(store.out)
+    if anew or not is_drawn(store.out, made_of):
+        if not stale:
+            store.pivot()
         cautions += write_tables(store, grid)
         parts = sections(view)
         figures = tuple(write_figures(parts, store.out / layout.FIGURES))
         write_summary(view, parts, store.out)
         write_report(view, parts, store.out)
+        note_drawn(store.out, made_of)
     store.send()
     return Finished(view, tuple(store.failed(grid)), store, figures, tuple(cautions))
 

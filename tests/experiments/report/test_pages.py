@@ -48,6 +48,7 @@ def full(results, tmp_path_factory):
         "runs": [
             {
                 "command": "powerseek sweep <made-up>",
+                "wall_seconds": 61.4,
                 "machine": {"processor": "x", "cores": 2, "system": "Linux"},
                 "versions": {"numpy": "2.4"},
             }

@@ -19,7 +19,7 @@ import yaml
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.cli import app as cli
-from powerseek.experiments.results.files import StoreError
+from powerseek.experiments.results.files import StoreError, write_table
 from powerseek.experiments.results.provenance import describe_run
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.run import finish
@@ -108,7 +108,8 @@ def cut(path: Path, keep: float) -> Path:
 
 
 def rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> Path:
-    pq.write_table(change(pq.read_table(path)), path)
+    """Write a table as a sweep would have written it."""
+    write_table(path, change(pq.read_table(path)).replace_schema_metadata(None))
     return path
 
 
@@ -186,7 +187,7 @@ MENDED: dict[str, tuple[Damage, str]] = {
     ),
     "a manifest without its format": (
         lambda out, _: edit(out / "internals/manifest.json", lambda held: held.pop("format")),
-        "no format",
+        "its checksum does not match",
     ),
     "a manifest without its parts": (
         lambda out, _: overwrite(out / "internals/manifest.json", '{"study": 1}'),

@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments import layout
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.hypotheses import Finding, findings
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.results.integrity import check_format
 from powerseek.experiments.results.origin import read_mixed
+from powerseek.experiments.results.side_tables import read_side_table
 from powerseek.experiments.results.table import (
     Results,
     factors,
@@ -99,7 +99,7 @@ class View:
     @cached_property
     def mixed(self) -> tuple[str, ...]:
         """Trials made by other code or machines than the most, a line each."""
-        return () if self.folder is None else read_mixed(self.folder / layout.RESULTS)
+        return () if self.folder is None else read_mixed(self.folder)
 
     @cached_property
     def registration(self) -> Registration | None:
@@ -127,7 +127,5 @@ class View:
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table beside the results (``frontiers``, ``curves``), None where there is none."""
-        path = None if self.folder is None else layout.table(self.folder, name)
-        if path is None or not path.is_file():
-            return None
-        return with_factors(pd.read_parquet(path))
+        table = None if self.folder is None else read_side_table(self.folder, name)
+        return None if table is None else with_factors(table)

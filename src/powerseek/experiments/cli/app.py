@@ -355,10 +355,9 @@ def _show(finished: Finished) -> None:
     _say(f"curves:      tensorboard --logdir {shlex.quote(shown(finished.tensorboard))}", False)
     _say("             (beside it: cells, one run a cell; trials, one run a trial)", False)
     for trial in finished.failed:
-        path = finished.store.error_path(trial)
-        reason = path.read_text().strip().splitlines()[-1:] or ["no reason given"]
-        _say(f"failed: {trial.cell.world} {trial.cell.label()} seed {trial.seed}: {reason[0]}")
-        _say(f"        {shown(path)}")
+        reason = finished.store.error(trial)
+        _say(f"failed: {trial.cell.world} {trial.cell.label()} seed {trial.seed}: {reason}")
+        _say(f"        {shown(finished.store.error_path(trial))}")
     if finished.failed:
         _say(f"{len(finished.failed)} failed; --resume tries them again.")
 

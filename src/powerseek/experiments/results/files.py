@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from powerseek.errors import InvalidInput, PowerseekError
-from powerseek.experiments import layout
+from powerseek.experiments import checksums, layout
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 _SECRET = re.compile(r"(://[^/@:\s]*):[^/@\s]*@")
@@ -66,13 +66,14 @@ class DiskFull(StoreError):
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary neighbour of `path` and move it into place."""
+    """Call `write` on a temporary neighbour of `path`, seal it and move it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
     try:
         write(temporary)
+        checksums.seal(temporary)
         temporary.chmod(0o644)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -107,7 +108,7 @@ def guard(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: cannot be written: {reason}") from None
 
 
-def names(folder: Path, ending: str) -> set[str]:
+def names(folder: Path, ending: str = "") -> set[str]:
     """Stems of the files in a folder that end so; hidden ones are half written."""
     try:
         names = os.listdir(folder)
@@ -116,36 +117,65 @@ def names(folder: Path, ending: str) -> set[str]:
     return {n.removesuffix(ending) for n in names if n.endswith(ending) and n[0] != "."}
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Keep a mapping as JSON, with its checksum."""
+    text = json.dumps({**content, "checksum": checksums.BLANK}, indent=2) + "\n"
+    keep(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Keep a table as parquet, with its checksum."""
+
+    def write(temporary: Path) -> None:
+        with table_writer(temporary, table.schema) as writer:
+            writer.write_table(table)
+
+    keep(path, write)
+
+
+@contextlib.contextmanager
+def table_writer(path: Path, schema: pa.Schema, **about: str) -> Iterator[pq.ParquetWriter]:
+    """A writer of parquet that leaves room for a checksum, and what the file is said to be."""
+    with pq.ParquetWriter(path, schema) as writer:
+        yield writer
+        writer.add_key_value_metadata({**about, "checksum": checksums.BLANK})
+
+
+def read_record(path: Path, model: type[checksums.Record]) -> dict[str, Any]:
     """The mapping that a JSON file holds; empty where there is no such file.
 
     Raises:
-        StoreError: It is there and cannot be read, or holds something else.
+        StoreError: It is there and cannot be read, is of another shape or not as it was written.
     """
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(held, dict):
-            raise ValueError("it holds no mapping")
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return checksums.record(path, model)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read: {error}") from None
-    return held
+        raise StoreError(f"{path}: cannot be read: {reason(error)}") from None
 
 
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+def reason(error: Exception) -> str:
+    """What is wrong with a file, in one line and without its name."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
+
+
+def read_table(path: Path, schema: pa.Schema, required: bool = False) -> pa.Table:
     """The table that a parquet file holds, which must have just these columns.
 
+    Args:
+        path: The file.
+        schema: Its columns.
+        required: Whether it was written with a checksum.
+
     Raises:
-        StoreError: Cut short, damaged, or with other columns.
+        StoreError: Cut short, damaged, edited, or with other columns.
     """
-    table: pa.Table = _opened(path, schema, lambda file: file.read(use_threads=False))
+    table: pa.Table = _opened(path, schema, lambda file: file.read(use_threads=False), required)
     return table.replace_schema_metadata(None)
 
 
-def check_table(path: Path, schema: pa.Schema) -> int:
-    """Number of rows; fails as `read_table` does, but reads the file's end alone."""
-    return int(_opened(path, schema, lambda file: file.metadata.num_rows))
+def check_table(path: Path, schema: pa.Schema, required: bool = False) -> int:
+    """Number of rows; fails as `read_table` does, but decodes the file's end alone."""
+    return int(_opened(path, schema, lambda file: file.metadata.num_rows, required))
 
 
 def read_column(path: Path, schema: pa.Schema, name: str) -> list[Any]:
@@ -155,21 +185,26 @@ def read_column(path: Path, schema: pa.Schema, name: str) -> list[Any]:
     return values
 
 
-def _opened(path: Path, schema: pa.Schema, read: Callable[[pq.ParquetFile], Any]) -> Any:
+def _opened(
+    path: Path, schema: pa.Schema, read: Callable[[pq.ParquetFile], Any], required: bool = False
+) -> Any:
     try:
+        checked = checksums.check(path)
         with pq.ParquetFile(path) as file:
             other = _differences(schema, file.schema_arrow)
-            found = None if other else read(file)
+            if not other:
+                if required and not checked:
+                    checksums.verify(b"", required)
+                return read(file)
     except (OSError, ValueError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        hint = f"Move {path} away and run the sweep again with --resume."
-        raise StoreError(f"{path}: not a whole parquet file: {reason} {hint}") from None
-    if other:
         raise StoreError(
-            f"{path}: another version of powerseek wrote it ({other}). Read it with that version "
-            f"(see {layout.PROVENANCE}), or run the study anew in another --out."
-        )
-    return found
+            f"{path}: cannot be read: {reason(error)}. Move {path} away, or put back a sound copy, "
+            "and run the sweep again with --resume."
+        ) from None
+    raise StoreError(
+        f"{path}: another version of powerseek wrote it ({other}). Read it with that version "
+        f"(see {layout.PROVENANCE}), or run the study anew in another --out."
+    )
 
 
 def _differences(schema: pa.Schema, held: pa.Schema) -> str:

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pydantic_core import from_json
 
 from powerseek.experiments import layout
+from powerseek.experiments.checksums import Count, Record, content
 from powerseek.experiments.results.files import (
     StoreError,
     check_table,
     names,
     read_column,
-    read_json,
+    read_record,
     read_table,
 )
 
@@ -26,7 +28,14 @@ class Damaged(StoreError):
     """A file that can be written anew from what lies beside it."""
 
 
-_NEEDED = {"format": int, "study": str, "identity": str, "seeds": int, "content": dict}
+class _Manifest(Record):
+    format: Count
+    study: str
+    identity: str
+    seeds: Count
+    content: dict[str, Any]
+    powerseek: str = ""
+    checksums: bool = False
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
@@ -37,18 +46,19 @@ def read_manifest(out: Path) -> dict[str, Any]:
     """
     path = out / layout.MANIFEST
     check_format(out)
-    try:
-        held = read_json(path)
-    except StoreError as error:
-        raise Damaged(f"{error}. {_anew(out)}") from None
-    if not held:
-        return {}
-    if held.get("format", FORMAT) != FORMAT:
+    held = _unchecked(path)
+    if type(held.get("format")) is int and held["format"] != FORMAT:
         raise _other_format(path, held, held["format"])
-    lacking = [name for name, kind in _NEEDED.items() if type(held.get(name)) is not kind]
-    if lacking:
-        raise Damaged(f"{path}: not a manifest: no {', '.join(lacking)}. {_anew(out)}")
-    return held
+    try:
+        return read_record(path, _Manifest)
+    except StoreError as error:
+        anew = f"powerseek sweep {out / layout.STUDY} --out {out} --resume"
+        raise Damaged(f"{error}. To have it written anew: {anew}") from None
+
+
+def checksummed(out: Path) -> bool:
+    """True if all files of a results directory were written with a checksum."""
+    return _unchecked(out / layout.MANIFEST).get("checksums") is True
 
 
 def check_format(out: Path) -> None:
@@ -58,13 +68,18 @@ def check_format(out: Path) -> None:
         StoreError: It is one; which version wrote it, and what to do.
     """
     path = out / layout.OLDER_MANIFEST
-    if not path.is_file() or (out / layout.MANIFEST).is_file():
-        return
+    if path.is_file() and not (out / layout.MANIFEST).is_file():
+        held = _unchecked(path)
+        raise _other_format(path, held, held.get("format", 1))
+
+
+def _unchecked(path: Path) -> dict[str, Any]:
+    """The mapping that a JSON file holds, whatever it says; empty where it holds none."""
     try:
-        held = read_json(path)
-    except StoreError:
-        held = {}
-    raise _other_format(path, held, held.get("format", 1))
+        held = from_json(content(path, None))
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def _other_format(path: Path, held: Mapping[str, Any], form: object) -> StoreError:
@@ -75,20 +90,16 @@ def _other_format(path: Path, held: Mapping[str, Any], form: object) -> StoreErr
     )
 
 
-def _anew(out: Path) -> str:
-    kept = out / layout.STUDY
-    return f"To have it written anew: powerseek sweep {kept} --out {out} --resume"
-
-
-def check_trials(folder: Path, keys: Collection[str], schema: pa.Schema) -> set[str]:
+def check_trials(
+    folder: Path, keys: Collection[str], schema: pa.Schema, required: bool
+) -> set[str]:
     """The trials whose rows lie in `folder`, each file seen to be a whole table of results.
-
-    Only the ends of the files are read; `read_trial` sees the rest.
 
     Args:
         folder: Where each trial's rows lie.
         keys: The study's trials.
         schema: Of results.
+        required: Whether all were written with a checksum.
 
     Raises:
         StoreError: One is cut short, of another version, or belongs to no trial of the study.
@@ -105,18 +116,18 @@ def check_trials(folder: Path, keys: Collection[str], schema: pa.Schema) -> set[
             "use that version."
         )
     for stem in sorted(found):
-        if not check_table(folder / f"{stem}.parquet", schema):
+        if not check_table(folder / f"{stem}.parquet", schema, required):
             raise StoreError(f"{folder / stem}.parquet: {_EMPTY}")
     return found
 
 
-def read_trial(path: Path, schema: pa.Schema, study: str) -> pa.Table:
-    """The rows of the trial that the file is named after.
+def read_trial(path: Path, schema: pa.Schema, study: str, required: bool) -> pa.Table:
+    """The rows of the trial that the file is named after; arguments as of `check_trials`.
 
     Raises:
         StoreError: Not a table of results, or rows of something else.
     """
-    table = read_table(path, schema)
+    table = read_table(path, schema, required)
     if not table.num_rows:
         raise StoreError(f"{path}: {_EMPTY}")
     for name, expected in (("trial", path.stem), ("study", study)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from powerseek.exact import Oracle
-from powerseek.experiments import layout
+from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import keep
+from powerseek.experiments.results.integrity import checksummed
 from powerseek.experiments.study.grid import Cell, canonical, digest
 
 METHOD = 2
@@ -37,7 +39,7 @@ def damaged_oracle(cell: Cell, out: Path) -> list[Path]:
     """The file of `kept_oracle`, where it is there and cannot be read."""
     setting = exact_setting(cell, WORLD)
     path = _path(out, setting)
-    return [path] if path.is_file() and read_exact(out, setting) is None else []
+    return [path] if path.exists() and read_exact(out, setting) is None else []
 
 
 def oracle_names(cell: Cell) -> tuple[str, ...]:
@@ -56,9 +58,10 @@ def read_exact(out: Path, setting: str, rules: str = "") -> dict[str, Any] | Non
             that do not say. As it is not given, they are read whatever they are of.
     """
     try:
-        with _path(out, setting).open("rb") as file, np.load(file, allow_pickle=False) as held:
+        data = checksums.content(_path(out, setting), checksummed(out))
+        with np.load(io.BytesIO(data), allow_pickle=False) as held:
             arrays = dict(held)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
         return None
     of, made_by = (str(arrays.pop(name, "")) for name in ("setting", "rules"))
     return arrays if of == setting and rules in ("", made_by) else None
@@ -82,3 +85,5 @@ def _path(out: Path, setting: str) -> Path:
 def _write(path: Path, arrays: Mapping[str, Any]) -> None:
     with path.open("wb") as file:
         np.savez_compressed(file, **arrays)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = checksums.BLANK.encode()

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from powerseek.envs.engine.compile import fingerprint
 from powerseek.envs.rewards.spec import read_spec
 from powerseek.errors import InvalidInput
+from powerseek.experiments import layout
 from powerseek.experiments.results.oracles import WORLD, exact_setting
 from powerseek.experiments.results.provenance import processor, revision, versions
 from powerseek.experiments.study.grid import Cell, Trial, canonical
@@ -215,10 +216,10 @@ def write_mixed(writer: pq.ParquetWriter, mixed: Sequence[str]) -> None:
     writer.add_key_value_metadata({_MIXED: json.dumps(mixed)})
 
 
-def read_mixed(results: Path) -> tuple[str, ...]:
+def read_mixed(out: Path) -> tuple[str, ...]:
     """What merged results say of the origins of their trials; empty where that is nothing."""
     try:
-        return tuple(json.loads((pq.read_metadata(results).metadata or {})[_MIXED]))
+        return tuple(json.loads((pq.read_metadata(out / layout.RESULTS).metadata or {})[_MIXED]))
     except (KeyError, OSError, ValueError, pa.ArrowException):
         return ()
 

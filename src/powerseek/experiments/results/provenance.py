@@ -10,12 +10,38 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field
 
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import StoreError, plain, read_json
+from powerseek.experiments.checksums import Count, Record
+from powerseek.experiments.results.files import StoreError, plain, read_record
 
 LIBRARIES = ("powerseek", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib", "ray")
+
+
+_Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Run(Record):
+    wall_seconds: _Seconds
+    command: str = ""
+    finished: str = ""
+    revision: str | None = None
+    versions: dict[str, str] = {}
+    machine: dict[str, str | Count] = {}
+
+
+class Provenance(Record):
+    """Shape of the record of a study's runs."""
+
+    study: str = ""
+    identity: str = ""
+    trials: Count = 0
+    seeds: Count = 0
+    wall_seconds: _Seconds = 0.0
+    runs: list[_Run] = []
 
 
 def cores() -> int:
@@ -62,7 +88,7 @@ def describe_run(command: str, seconds: float, workers: int, busy: float) -> dic
 def read_provenance(folder: Path) -> dict[str, Any]:
     """Read the record of a study's runs; empty where it cannot be read."""
     try:
-        return read_json(folder / layout.PROVENANCE)
+        return read_record(folder / layout.PROVENANCE, Provenance)
     except StoreError:
         return {}
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from powerseek.experiments import layout
+from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import keep
+from powerseek.experiments.results.integrity import checksummed
 
 FORM = 1
 Picture: TypeAlias = tuple[str, str]
 """The rows of a board, a character a square, and what is written below; or no board."""
+_COMMENTED, _HEADER = b"\x10", 10  # RFC 1952: the flag of a comment, and bytes before it
 _LARGEST = 32_000_000  # characters: no recording of ours comes near
 
 
@@ -38,6 +41,8 @@ def write_recording(out: Path, trial: str, held: Mapping[str, Any]) -> Path:
     text = json.dumps(told, separators=(",", ":"), allow_nan=False)
     # No time in the header: the same recording is the same file.
     data = gzip.compress(text.encode(), mtime=0)
+    comment = checksums.BLANK.encode() + b"\0"
+    data = data[:3] + _COMMENTED + data[4:_HEADER] + comment + data[_HEADER:]
     path = recording_path(out, trial)
     keep(path, lambda temporary: temporary.write_bytes(data))
     return path
@@ -49,7 +54,8 @@ def read_recording(out: Path, trial: str) -> dict[str, Any]:
     Raises:
         OSError, EOFError, zlib.error, ValueError: It cannot be read, or is none of this trial.
     """
-    with gzip.open(recording_path(out, trial), "rb") as file:
+    data = checksums.content(recording_path(out, trial), checksummed(out))
+    with gzip.open(io.BytesIO(data)) as file:
         text = file.read(_LARGEST + 1)
     if len(text) > _LARGEST:
         raise ValueError("too large for a recording")

@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from powerseek.experiments import layout
-from powerseek.experiments.results.files import keep, names
+from powerseek.experiments import checksums, layout
+from powerseek.experiments.results.files import StoreError, names, reason, write_table
+from powerseek.experiments.results.integrity import checksummed
 from powerseek.experiments.results.oracles import damaged_oracle, kept_oracle
 from powerseek.experiments.results.store import Store, describe
 from powerseek.experiments.study.grid import Trial
@@ -57,13 +58,14 @@ def write_tables(store: Store, grid: Sequence[Trial]) -> tuple[str, ...]:
 def _curves(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[Path]]:
     """The curves of trials that have rows, and files that cannot be read."""
     kept, tables, unread = store.kept(), [], []
+    required = checksummed(store.out)
     there = names(store.out / layout.CURVES, ".parquet") & kept
     for trial in grid:
         if trial.key not in there:
             continue
         path = curve_path(store.out, trial)
         try:
-            tables.append(_curve(path, trial))
+            tables.append(_curve(path, trial, required))
         except (OSError, ValueError, pa.ArrowException):
             unread.append(path)
     if not tables:
@@ -71,9 +73,37 @@ def _curves(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[Pat
     return pa.concat_tables(tables, promote_options="default").to_pandas(), unread
 
 
-def _curve(path: Path, trial: Trial) -> pa.Table:
-    with pq.ParquetFile(path) as file:
-        table = file.read(use_threads=False).replace_schema_metadata(None)
+def read_side_table(out: Path, name: str) -> pd.DataFrame | None:
+    """Read ``curves`` or ``frontiers`` as `write_tables` wrote it; None where there is none.
+
+    Raises:
+        StoreError: It cannot be read, or is not as it was written.
+    """
+    path = layout.table(out, name)
+    try:
+        checksums.check(path)
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, pa.ArrowException) as error:
+        anew = f"To have it written anew: powerseek report {out}"
+        raise StoreError(f"{path}: cannot be read: {reason(error)}. {anew}") from None
+
+
+def curve_table(path: Path, required: bool = False) -> pa.Table:
+    """Read the learning curve of one trial.
+
+    Raises:
+        OSError, ValueError, pyarrow.ArrowException: There is none, it cannot be read, or it is
+            not as it was written.
+    """
+    source = pa.BufferReader(checksums.content(path, required))
+    with pq.ParquetFile(source) as file:
+        return file.read(use_threads=False).replace_schema_metadata(None)
+
+
+def _curve(path: Path, trial: Trial, required: bool) -> pa.Table:
+    table = curve_table(path, required)
     if not table.num_rows or table.column("trial").unique().to_pylist() != [trial.key]:
         raise ValueError("of another trial")
     kinds = {"trial": pa.string(), "timesteps": pa.int64()}
@@ -113,4 +143,4 @@ def _frontiers(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:
-    keep(path, lambda temporary: table.to_parquet(temporary, index=False))
+    write_table(path, pa.Table.from_pandas(table, preserve_index=False))

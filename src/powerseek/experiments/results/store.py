@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -18,16 +17,21 @@ import yaml
 
 from powerseek import __version__
 from powerseek.errors import InvalidInput
-from powerseek.experiments import layout
+from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import (
     StoreError,
     folder_of,
     guard,
     keep,
     names,
-    read_json,
+    read_column,
+    read_record,
     read_table,
+    reason,
+    table_writer,
     write_atomically,
+    write_json,
+    write_table,
 )
 from powerseek.experiments.results.integrity import (
     FORMAT,
@@ -35,12 +39,13 @@ from powerseek.experiments.results.integrity import (
     check_format,
     check_results,
     check_trials,
+    checksummed,
     different,
-    merged_trials,
     read_manifest,
     read_trial,
 )
 from powerseek.experiments.results.origin import Origins, check_origins, with_origin, write_mixed
+from powerseek.experiments.results.provenance import Provenance
 from powerseek.experiments.results.schema import COLUMNS as COLUMNS
 from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA, check_metrics
 from powerseek.experiments.results.schema import describe as describe
@@ -152,7 +157,7 @@ class Store:
             allowed = f"at least the {held['seeds']} seeds that {self.out} already holds"
             raise InvalidInput("seeds", study.seeds, allowed)
         keys = {trial.key for trial in grid}
-        check_trials(self.trials, keys, SCHEMA)
+        check_trials(self.trials, keys, SCHEMA, checksummed(self.out))
         check_results(self.results, keys, keys, SCHEMA)  # what is gone will be run again
 
     def _used(self, study: Study) -> InvalidInput:
@@ -209,6 +214,10 @@ class Store:
                 f"{path}: not the study that {layout.MANIFEST} names ({held['study']!r}, {what}). "
                 f"{hint} {self.out}"
             )
+        try:
+            checksums.check(path, checksummed(self.out))
+        except checksums.Altered as error:
+            raise StoreError(f"{path}: {error}. {hint} {self.out}") from None
         return study
 
     def check(self, grid: Sequence[Trial]) -> None:
@@ -218,7 +227,7 @@ class Store:
             StoreError: What does not belong, or is damaged, and what to do.
         """
         keys = {trial.key for trial in grid}
-        kept = check_trials(self.trials, keys, SCHEMA)
+        kept = check_trials(self.trials, keys, SCHEMA, checksummed(self.out))
         check_results(self.results, keys, kept, SCHEMA)
 
     def _begin(self, study: Study, grid: Sequence[Trial]) -> None:
@@ -226,8 +235,11 @@ class Store:
         for folder in (self.trials, self.out / layout.ERRORS, self.out / layout.ORACLES):
             folder.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False)
+        text += f"# checksum: {checksums.BLANK}\n"
         write_atomically(self.out / layout.STUDY, lambda path: path.write_text(text))
-        self._write_json(layout.MANIFEST, {**_manifest(study), "preregistered": kept["hash"]})
+        checked = checksummed(self.out) or not self.unchecked()
+        about = {"preregistered": kept["hash"], "checksums": checked}
+        write_json(self.out / layout.MANIFEST, {**_manifest(study), **about})
 
     def _preregister(self, study: Study, grid: Sequence[Trial]) -> dict[str, Any]:
         """Keep what the study claims, before any trial starts; changes are added, never hidden."""
@@ -237,7 +249,7 @@ class Store:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         kept = registered(held, content, digest(content), self._begun(), now)
         if kept != held:
-            self._write_json(layout.REGISTRATION, kept)
+            write_json(self.out / layout.REGISTRATION, kept)
         return kept
 
     def _begun(self) -> bool:
@@ -265,15 +277,15 @@ class Store:
         path = self.out / layout.PROVENANCE
         lost: dict[str, Any] = {}
         try:
-            before = _runs(read_json(path))
+            before = read_record(path, Provenance).get("runs", [])
         except StoreError:
             aside = path.with_name(f"provenance.damaged-{os.getpid()}.json")
             with guard(path):
                 os.replace(path, aside)
             before, lost = [], {"lost": f"earlier runs: {aside.name} could not be read"}
         runs = [*before, dict(run)]
-        self._write_json(
-            layout.PROVENANCE,
+        write_json(
+            path,
             {
                 "study": study.name,
                 "identity": identity(study),
@@ -292,11 +304,6 @@ class Store:
         except InvalidInput as error:
             raise StoreError(f"{self.out / layout.REGISTRATION}: cannot be read: {error}") from None
 
-    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        text = json.dumps(content, indent=2) + "\n"
-        with guard(self.out):
-            write_atomically(self.out / name, lambda temporary: temporary.write_text(text))
-
     def path(self, trial: Trial) -> Path:
         """Path of the rows of one trial."""
         return self.trials / f"{trial.key}.parquet"
@@ -304,6 +311,14 @@ class Store:
     def error_path(self, trial: Trial) -> Path:
         """Path of the error text of a failed trial."""
         return self.out / layout.ERRORS / f"{trial.key}.txt"
+
+    def error(self, trial: Trial) -> str:
+        """What a failed trial failed of, in a line."""
+        try:
+            text = checksums.content(self.error_path(trial), None).decode(errors="replace")
+        except OSError:
+            text = ""
+        return (text.strip().splitlines() or ["no reason given"])[-1]
 
     def write(self, trial: Trial, rows: pd.DataFrame) -> None:
         """Keep one finished trial, all of it or nothing.
@@ -313,8 +328,7 @@ class Store:
             StoreError: Not writable.
         """
         table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
-        table = with_origin(table, trial.cell)
-        keep(self.path(trial), lambda temporary: pq.write_table(table, temporary))
+        write_table(self.path(trial), with_origin(table, trial.cell))
         self.error_path(trial).unlink(missing_ok=True)
         checkpoint_path(self.out, trial).unlink(missing_ok=True)
 
@@ -338,25 +352,35 @@ class Store:
         keep(self.error_path(trial), lambda temporary: temporary.write_text(error))
         row = {**describe(trial), **FAILED_ROW, **(reached or {}), "status": "failed"}
         table = pa.Table.from_pylist([{name: row.get(name) for name in COLUMNS}], SCHEMA)
-        keep(self.path(trial), lambda temporary: pq.write_table(table, temporary))
+        write_table(self.path(trial), table)
 
     def kept(self) -> set[str]:
         """Keys of the trials that have rows here, failed ones among them."""
         return names(self.trials, ".parquet")
 
-    def missing(self, grid: Sequence[Trial]) -> list[Trial]:
+    def missing(self, grid: Iterable[Trial]) -> list[Trial]:
         """Trials without a result, and failed ones, which a resume tries again."""
-        done = {trial.key for trial, _ in self.finished(grid)}
-        return [trial for trial in grid if trial.key not in done]
+        kept = self.kept()
+        return [t for t in grid if t.key not in kept or self._has_failed(t)]
 
     def finished(self, grid: Iterable[Trial]) -> list[tuple[Trial, Path]]:
         """Trials that have a result and did not fail, and the files of their rows."""
-        done = self.kept() - names(self.out / layout.ERRORS, ".txt")
-        return [(trial, self.path(trial)) for trial in grid if trial.key in done]
+        kept = self.kept()
+        return [(t, self.path(t)) for t in grid if t.key in kept and not self._has_failed(t)]
 
     def done(self, trial: Trial) -> bool:
         """True if one trial has a result and did not fail."""
-        return self.path(trial).is_file() and not self.error_path(trial).is_file()
+        return trial.key in self.kept() and not self._has_failed(trial)
+
+    def _has_failed(self, trial: Trial) -> bool:
+        """True if its rows say so: an error may outlive the try that it is of."""
+        return "failed" in read_column(self.path(trial), SCHEMA, "status")
+
+    def unchecked(self) -> int:
+        """Number of trials whose rows were written without a checksum."""
+        return sum(
+            not checksums.check(self.trials / f"{key}.parquet") for key in sorted(self.kept())
+        )
 
     def tidy(self, grid: Iterable[Trial]) -> None:
         """Remove what killed processes left: half-written files, checkpoints of finished trials.
@@ -377,8 +401,8 @@ class Store:
 
     def failed(self, grid: Iterable[Trial]) -> list[Trial]:
         """Trials that ended in an error."""
-        failed = self.kept() & names(self.out / layout.ERRORS, ".txt")
-        return [trial for trial in grid if trial.key in failed]
+        kept = self.kept()
+        return [t for t in grid if t.key in kept and self._has_failed(t)]
 
     def merge(self, grid: Iterable[Trial]) -> pd.DataFrame:
         """All rows of the finished trials, in the order of the study, kept as results.parquet.
@@ -395,22 +419,30 @@ class Store:
         Raises:
             StoreError: A trial's file cannot be read, or the table cannot be written.
         """
-        kept = self.kept()
-        chosen = [trial for trial in grid if trial.key in kept]
+        chosen = self._chosen(grid)
         keep(self.results, lambda temporary: self._join(chosen, temporary))
 
-    def _join(self, chosen: Iterable[Trial], target: Path) -> None:
+    def _chosen(self, grid: Iterable[Trial]) -> list[Trial]:
+        """The trials that have rows."""
+        kept = self.kept()
+        return [trial for trial in grid if trial.key in kept]
+
+    def _made_of(self, chosen: Iterable[Trial]) -> str:
+        """Digest of the files that the merged table is made from."""
+        return digest([checksums.fingerprint(self.path(trial)) for trial in chosen])
+
+    def _join(self, chosen: Sequence[Trial], target: Path) -> None:
         """No more than a row group in memory; each holds whole trials.
 
         The table of trials is written first: one beside merged results is never of older ones.
         """
-        origins, failed = Origins(), names(self.out / layout.ERRORS, ".txt")
-        with pq.ParquetWriter(target, SCHEMA) as writer:
+        required, origins = checksummed(self.out), Origins()
+        with table_writer(target, SCHEMA, made_of=self._made_of(chosen)) as writer:
             held, rows = [SCHEMA.empty_table()], 0
             for trial in chosen:
-                if trial.key not in failed:
+                held.append(read_trial(self.path(trial), SCHEMA, trial.study, required))
+                if held[-1].column("status")[0].as_py() != "failed":
                     origins.add(trial, self.path(trial))
-                held.append(read_trial(self.path(trial), SCHEMA, trial.study))
                 rows += len(held[-1])
                 if rows >= ROW_GROUP:
                     writer.write_table(pa.concat_tables(held), rows)
@@ -433,18 +465,34 @@ class Store:
         keep(self.out / layout.TRIALS, lambda temporary: write_trials(made_of, temporary))
 
     def stale(self, grid: Iterable[Trial]) -> bool:
-        """True if the merged table is not that of the kept trials and of the claims."""
-        merged = merged_trials(self.results, SCHEMA)
-        if merged is None or merged != self.kept().intersection(trial.key for trial in grid):
+        """True if the merged table is not that of the kept trials, or not as it was written."""
+        try:
+            checksums.check(self.results)
+            made_of = pq.read_metadata(self.results).metadata[b"made_of"].decode()
+        except (OSError, ValueError, LookupError, TypeError, pa.ArrowException):
             return True
-        when = self.results.stat().st_mtime_ns
-        registered = self.out / layout.REGISTRATION
-        if registered.is_file() and registered.stat().st_mtime_ns > when:
-            return True
-        if not self.trials.is_dir():
-            return False
-        with os.scandir(self.trials) as entries:
-            return any(entry.stat().st_mtime_ns > when for entry in entries)
+        return bool(made_of != self._made_of(self._chosen(grid)))
+
+    def cautions(self, grid: Sequence[Trial]) -> list[str]:
+        """What a reader of the report should know of the files, a line each."""
+        said = []
+        if lacking := len(grid) - len(self.kept()):
+            said.append(f"{lacking} of {len(grid)} trials have no result; --resume runs them.")
+        if not checksummed(self.out) and (unchecked := self.unchecked()):
+            said.append(
+                f"{self.out}: an older version wrote {unchecked} of {len(grid)} trials without "
+                "checksums: damage to them would go unnoticed."
+            )
+        try:
+            read_record(self.out / layout.PROVENANCE, Provenance)
+        except StoreError as error:
+            said.append(f"{error}; the report does not say how the results were made.")
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                checksums.check(self.results)
+            except (OSError, ValueError) as error:
+                said.append(f"{self.results}: {reason(error)}; it is merged anew from the trials.")
+        return said
 
     def load(self) -> pd.DataFrame:
         """The merged table.
@@ -467,21 +515,6 @@ def checkpoint_path(out: Path, trial: Trial) -> Path:
 def identity(study: Study) -> str:
     """Hash of what makes a study another one: all but seeds, hypotheses and references."""
     return digest(_content(study))
-
-
-def _runs(held: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The runs that provenance holds.
-
-    Raises:
-        StoreError: It does not hold runs that took seconds.
-    """
-    try:
-        runs = [dict(run) for run in held.get("runs", [])]
-        for run in runs:
-            float(run["wall_seconds"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"not a record of runs: {error}") from None
-    return runs
 
 
 def _content(study: Study) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import pandas as pd
 
 from powerseek.envs.rewards.spec import Place, place_of
 from powerseek.errors import InvalidInput
-from powerseek.experiments import layout
+from powerseek.experiments import checksums, layout
+from powerseek.experiments.results.files import reason
 from powerseek.experiments.results.reading import (
     Ints,
     Long,
@@ -59,8 +60,15 @@ def read_results(directory: Path | str) -> pd.DataFrame:
 def _results(directory: Path | str) -> Path:
     path = Path(directory)
     path = path / layout.RESULTS if path.is_dir() else path
-    if not path.is_file():
-        raise InvalidInput("DIR", str(directory), f"a directory that holds {layout.RESULTS}")
+    try:
+        checksums.check(path)
+    except FileNotFoundError:
+        allowed = f"a directory that holds {layout.RESULTS}"
+        raise InvalidInput("DIR", str(directory), allowed) from None
+    except (OSError, ValueError) as error:
+        allowed = f"a table as a sweep wrote it ({reason(error)})"
+        anew = f"To have it merged anew: powerseek report {path.parent}"
+        raise InvalidInput("DIR", str(path), allowed, anew) from None
     return path
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow.dataset import field
 
+from powerseek.experiments.results.files import table_writer
 from powerseek.experiments.results.reading import distinct, opened, pivot, row_groups
 from powerseek.experiments.results.schema import (
     DESCRIBED,
@@ -45,7 +45,7 @@ def write_trials(results: Path, path: Path) -> None:
     metrics = [name for name in metrics if name != FAILED_ROW["metric"]]
     check_metrics(metrics)
     columns = [SCHEMA.field(name) for name in ABOUT] + [pa.field(m, NUMBER) for m in metrics]
-    with pq.ParquetWriter(path, pa.schema(columns)) as writer:
+    with table_writer(path, pa.schema(columns)) as writer:
         for part in row_groups(source):
             about = distinct(part, ABOUT, _AT_END, by=["trial"])
             values = pivot(part, about["trial"], metrics, rows=_AT_END)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from powerseek.errors import InvalidInput
-from powerseek.experiments import layout
+from powerseek.experiments import checksums, layout
 from powerseek.experiments.statistics.comparisons import LEVEL
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
 from powerseek.experiments.study.grid import Cell, digest
@@ -120,7 +117,8 @@ def read_registration(out: Path | str) -> Registration | None:
         InvalidInput: The registration cannot be read.
     """
     folder = Path(out)
-    held = held_registration(folder / layout.REGISTRATION)
+    path = folder / layout.REGISTRATION
+    held = _registration_at(path, None)
     now = _current(folder)
     if not held:
         late = tuple(Claim(h, confirmatory=False, note=LATE) for h in now or ())
@@ -134,7 +132,8 @@ def read_registration(out: Path | str) -> Registration | None:
         now = [Hypothesis.model_validate(h) for h in latest["hypotheses"]]
     kept = [plain(hypothesis) for hypothesis in now]
     seeds = int((changes[-1]["content"] if changes else content)["seeds"])
-    flaw = BROKEN if digest(content) != held["hash"] else LATE if held["late"] else ""
+    broken = digest(content) != held["hash"] or not _as_written(path)
+    flaw = BROKEN if broken else LATE if held["late"] else ""
     claims = [
         Claim(h, count, not flaw, flaw or ("" if plain(h) in kept else DROPPED), seeds)
         for h, count in zip(first, counts, strict=True)
@@ -184,35 +183,59 @@ def _current(folder: Path) -> list[Hypothesis] | None:
         return None
 
 
+class _Exclusions(checksums.Record):
+    competence: float
+
+
+class _Content(checksums.Record):
+    hypotheses: list[Hypothesis]
+    primary: list[list[Any]]
+    exclusions: _Exclusions
+    seeds: checksums.Count
+
+
+class _Change(checksums.Record):
+    hash: str
+    date: str
+    changed: list[str]
+    content: _Content
+
+
+class _Held(checksums.Record):
+    """Shape of the registration's file."""
+
+    hash: str
+    date: str
+    late: bool
+    registered: _Content
+    changes: list[_Change]
+
+
 def held_registration(path: Path) -> dict[str, Any]:
-    """The registration's file, checked for its shape; empty where there is none.
+    """The registration's file, as it was written; empty where there is none.
 
     Raises:
-        InvalidInput: It cannot be read, or is no registration.
+        InvalidInput: It cannot be read, is no registration, or is not as it was written.
     """
+    return _registration_at(path, False)
+
+
+def _registration_at(path: Path, required: bool | None) -> dict[str, Any]:
     try:
-        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        content = held["registered"]
-        shape = [held["hash"], held["date"], held["late"], content["seeds"]]
-        lists = [held["changes"], content["hypotheses"], content["primary"]]
-        gate = content["exclusions"]["competence"]
-        for hypothesis in content["hypotheses"]:
-            Hypothesis.model_validate(hypothesis)
-        for change in held["changes"]:
-            spoken_date(change["date"])
-            shape += [change["hash"], change["content"]["seeds"]]
-            lists += [change["changed"], change["content"]["hypotheses"]]
-        if not (shape and gate and all(isinstance(part, list) for part in lists)):
-            raise ValueError("not a registration")
-        if not isinstance(gate, float | int) or len(content["primary"]) != len(
-            content["hypotheses"]
-        ):
-            raise ValueError("not a registration")
-        spoken_date(held["date"])
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
-        allowed = "the registration as the sweep wrote it"
-        hint = f"Remove {path}: its verdicts then count as exploratory."
+        held = checksums.record(path, _Held, required)
+        parts = [held["registered"]] if held else []
+        if any(len(part["primary"]) != len(part["hypotheses"]) for part in parts):
+            raise ValueError("it has other comparisons than hypotheses")
+    except (OSError, ValueError) as error:
+        allowed = f"the registration as the sweep wrote it ({error})"
+        hint = f"Put back a sound copy, or remove {path}: its verdicts then count as exploratory."
         raise InvalidInput(path.name, str(path), allowed, hint) from None
     return held
+
+
+def _as_written(path: Path) -> bool:
+    try:
+        checksums.check(path)
+    except checksums.Altered:
+        return False
+    return True

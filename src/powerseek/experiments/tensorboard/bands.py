@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import stats
+
+from powerseek.experiments.results.side_tables import curve_table
 
 LEVEL = 0.95
 Floats: TypeAlias = NDArray[np.float64]
@@ -67,8 +68,8 @@ def read_curve(path: Path) -> dict[str, dict[int, float]]:
     Empty where there is none, or none that can be read.
     """
     try:
-        columns: dict[str, list[Any]] = pq.ParquetFile(path).read(use_threads=False).to_pydict()
-    except (OSError, pa.ArrowException):
+        columns: dict[str, list[Any]] = curve_table(path).to_pydict()
+    except (OSError, ValueError, pa.ArrowException):
         return {}
     steps = columns.get("timesteps", [])
     return {

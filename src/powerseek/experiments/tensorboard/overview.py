@@ -25,6 +25,8 @@ import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 
 from powerseek.experiments import layout
+from powerseek.experiments.checksums import fingerprint
+from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial, digest
@@ -137,6 +139,7 @@ class Overview:
             layout.cells_folder(store.out),
         )
         self._done: dict[str, float] = {}
+        self._content: dict[str, str] = {}
         self._curves: dict[str, Curve] = {}
         cells: dict[str, list[Trial]] = {}
         for trial in grid:
@@ -188,8 +191,8 @@ class Overview:
 
         It is a view: where it cannot be written the sweep goes on without it.
         """
-        with contextlib.suppress(OSError):
-            if not self.store.error_path(trial).is_file():
+        with contextlib.suppress(OSError, StoreError):
+            if not self.store.failed([trial]):
                 self._look(trial)
                 self._waiting |= {run.folder: run for run in self._of[trial.key]}
                 self._catch_up()
@@ -208,6 +211,10 @@ class Overview:
         """Note whether, and when, a trial was finished."""
         with contextlib.suppress(OSError):
             self._done[trial.key] = self.store.path(trial).stat().st_mtime
+            content = fingerprint(curve_path(self.store.out, trial))[:16]
+            if self._content.get(trial.key) != content:
+                self._content[trial.key] = content
+                self._curves.pop(trial.key, None)
 
     def _made_of(self, run: Run) -> str:
         """Short hash of all that a run's content follows from."""
@@ -215,8 +222,8 @@ class Overview:
             [part.prefix, *part.measures, *(t.key for t in part.trials if t.key in self._done)]
             for part in run.parts
         ]
-        times = [self._done[key] for key in run.trials if key in self._done]
-        return digest([FORMAT, len(run.trials), parts, times])[:16]
+        made_of = [self._content[key] for key in run.trials if key in self._done]
+        return digest([FORMAT, len(run.trials), parts, made_of])[:16]
 
     def _write(self, run: Run) -> None:
         done = {key: self._curve(trial) for key, trial in run.trials.items() if key in self._done}
