@@ -7,7 +7,6 @@ rules reach: their bytecode, their helpers', the constants those read, and libra
 
 from __future__ import annotations
 
-import dis
 import hashlib
 import importlib.util
 import os
@@ -16,19 +15,20 @@ import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 
+from powerseek.envs.engine.reach import OutOfReach, Reach, digest
 from powerseek.errors import WorldError
 
 RULES = ("initial", "transition", "legal", "observe", "measure")
 SCRIPTS = ("minimalist", "hoarder")
-_READS = ("LOAD_GLOBAL", "LOAD_NAME")
+_CODE = ("canonical", "lengths", "environment", "featurise", "read")
+_DECLARED = ("version", "state", "flows", "calm", "probe", "runs_on", "noop")
 _PREFIX = "powerseek_loops_"
-_EXTERNAL = {"numpy", "numba", "math", "builtins"}
 _waiting: dict[str, tuple[Any, ...]] = {}
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
@@ -64,7 +64,7 @@ def _loops_of(cls: Any, prepared_fields: tuple[str, ...]) -> ModuleType:
     for name, function in zip(RULES, rules, strict=False):
         if function is None:
             raise WorldError(f"world {cls.id!r} has no rule {name!r}; allowed: a static function")
-    name = _PREFIX + fingerprint([*rules, prepared_fields])
+    name = _name(cls, prepared_fields)
     if name in sys.modules:
         return sys.modules[name]
     _waiting[name] = tuple(
@@ -78,59 +78,68 @@ def _loops_of(cls: Any, prepared_fields: tuple[str, ...]) -> ModuleType:
     return _import(name, header + _template().read_text(encoding="utf-8"))
 
 
-def fingerprint(things: list[Any]) -> str:
-    """Sixteen hex digits that change when anything the rules reach changes."""
-    digest = hashlib.sha256()
-    ours = (_template(), _template().with_name("chance.py"), Path(__file__))
-    for part in (sys.version, numba.__version__, np.__version__, *(p.read_bytes() for p in ours)):
-        digest.update(repr(part).encode())
-    seen: set[int] = set()
-    for thing in things:
-        _feed(digest, thing, seen)
-    return digest.hexdigest()[:16]
+def fingerprint(world: Any) -> str:
+    """Hex digits that change when the rules of a world do, or anything that its rules can read.
+
+    Counted are the rules with all that they reach (`powerseek.envs.engine.reach`), the loops that
+    drive them, what the world declares, and the values of its parameters and prepared tables. A
+    foreign environment counts by the code of its own package. The digits are the same in every
+    process, under one minor version of Python.
+
+    Raises:
+        WorldError: as `check_rules`.
+    """
+    cls = type(world)
+    reach = Reach(cls.__module__.rpartition(".")[0] or cls.__module__)
+    reach.put(_rules_of(cls)[0], _driver())
+    reach.feed([getattr(cls, name, None) for name in _CODE], "")
+    reach.feed([getattr(cls, name) for name in _DECLARED], "")
+    facts = [(x.name, x.shape, x.flow, x.roles, x.weights) for x in cls.facts]
+    reach.feed((facts, cls.absent(world.params), cls.abstract(world.params)), "")
+    ranges = {k: (x.default, x.low, x.high, x.choices) for k, x in cls.parameters.items()}
+    reach.feed((ranges, world.params._asdict()), "")
+    reach.feed((world.action_names, world.observation_names), "")
+    if hasattr(cls, "transition"):
+        reach.feed(world.prepared._asdict(), "")
+    return reach.text
 
 
-def _feed(digest: Any, thing: Any, seen: set[int], names: tuple[str, ...] = ()) -> None:
-    thing = getattr(thing, "py_func", thing)
-    if isinstance(thing, FunctionType):
-        if id(thing) in seen:
-            return
-        seen.add(id(thing))
-        digest.update(repr((thing.__module__, thing.__name__, thing.__defaults__)).encode())
-        reads, used = _feed_code(digest, thing.__code__)
-        for name in reads:
-            if name in thing.__globals__:
-                digest.update(name.encode())
-                _feed(digest, thing.__globals__[name], seen, used)
-        for cell in thing.__closure__ or ():
-            _feed(digest, cell.cell_contents, seen)
-    elif isinstance(thing, ModuleType):
-        digest.update(thing.__name__.encode())
-        if thing.__name__.split(".")[0] not in _EXTERNAL:
-            for name in names:
-                if hasattr(thing, name):
-                    _feed(digest, getattr(thing, name), seen, names)
-    elif isinstance(thing, np.ndarray):
-        digest.update(repr((thing.dtype, thing.shape)).encode() + thing.tobytes())
-    elif isinstance(thing, type):
-        digest.update(f"{thing.__module__}.{thing.__qualname__}".encode())
-    else:
-        digest.update(repr(thing).encode())
+def check_rules(cls: Any) -> None:
+    """Refuse a world class whose rules read a value that no fingerprint can cover.
+
+    Raises:
+        WorldError: names the world, the rule, the value and what to write instead.
+    """
+    _rules_of(cls)
 
 
-def _feed_code(digest: Any, code: CodeType) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The globals that code reads, and all its names: what it may read of a module."""
-    digest.update(code.co_code + repr((code.co_names, code.co_varnames)).encode())
-    used = list(code.co_names)
-    # An attribute may have the name of a global that the code never reads.
-    reads = [step.argval for step in dis.get_instructions(code) if step.opname in _READS]
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            more, names = _feed_code(digest, constant)
-            reads, used = [*reads, *more], [*used, *names]
-        else:
-            digest.update(repr(constant).encode())
-    return tuple(dict.fromkeys(reads)), tuple(dict.fromkeys(used))
+@lru_cache(maxsize=64)
+def _rules_of(cls: Any) -> tuple[str, str]:
+    """(digest of the rules and scripts, modules they come from) of a world class."""
+    reach = Reach()
+    for name in RULES + SCRIPTS:
+        try:
+            reach.feed(getattr(cls, name, None), name)
+        except OutOfReach as error:
+            raise WorldError(
+                f"world {cls.id!r}, rule {name!r}: reads {error.path}, of type "
+                f"{type(error.value).__name__}, whose value compiled rules cannot follow; write a "
+                "number, a text, an Enum, an array, a tuple of these, or a function under @rule"
+            ) from error
+    return reach.text, repr(sorted(reach.modules))
+
+
+@lru_cache(maxsize=1)
+def _driver() -> str:
+    """Digest of the loops that drive rules, whatever their comments."""
+    return digest(compile(_template().read_bytes(), "loops.py", "exec"), "loops")
+
+
+def _name(cls: Any, prepared_fields: tuple[str, ...]) -> str:
+    """Name of a world's compiled loops: another one for other code, fields or libraries."""
+    ours = [path.read_text(encoding="utf-8") for path in (_template(), Path(__file__))]
+    parts = (*_rules_of(cls), prepared_fields, sys.version, numba.__version__, np.__version__, ours)
+    return _PREFIX + hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _template() -> Path:
