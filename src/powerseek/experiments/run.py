@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 from rich.console import Console
@@ -39,13 +39,27 @@ OVERVIEW_SHARE = 0.05
 """Of a sweep's time, at most goes into what TensorBoard shows of all trials together."""
 
 
+class FailedTrial(NamedTuple):
+    """A trial that ended in an error.
+
+    Attributes:
+        trial: The trial; ``--resume`` tries it again.
+        reason: The exception's own words, and the function and file that raised it, in a line.
+        path: The file that holds all that is known of the error.
+    """
+
+    trial: Trial
+    reason: str
+    path: Path
+
+
 @dataclass(frozen=True)
 class Finished:
     """A study that has been run.
 
     Attributes:
         view: What it found.
-        failed: Trials that ended in an error.
+        failed: Trials that ended in an error; `failures` has their reasons.
         store: Where everything lies.
         figures: The PNGs.
         cautions: What a reader of the report should know, a line each.
@@ -61,6 +75,12 @@ class Finished:
     def results(self) -> pd.DataFrame:
         """One row per trial x checkpoint x evaluation x metric."""
         return self.store.load()
+
+    @property
+    def failures(self) -> tuple[FailedTrial, ...]:
+        """The trials that ended in an error, each with its reason; empty where none did."""
+        store = self.store
+        return tuple(FailedTrial(t, store.error(t), store.error_path(t)) for t in self.failed)
 
     @property
     def report(self) -> Path:
@@ -95,6 +115,10 @@ def run_study(
         address: A running Ray cluster.
         console: Where progress goes; by default the terminal's error stream.
         checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
+
+    Returns:
+        What it found and where everything lies. A trial that fails raises nothing and the others
+        go on: see `Finished.failures`.
 
     Raises:
         InvalidInput: Bad input, found before the first trial; nothing is written.

@@ -14,6 +14,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.compile import fingerprint
 from powerseek.envs.rewards.spec import read_spec
 from powerseek.errors import InvalidInput
@@ -32,7 +34,11 @@ from powerseek.registry import Registry, agents, list_metrics, make_world, metri
 
 _KEY, _MIXED = b"powerseek.origin", b"powerseek.mixed"
 RULES, PYTHON = "rules", "python"
-UNKNOWN = {"powerseek": "of an earlier version, which did not record this"}
+UNKNOWN = {"powerseek": "of an earlier version"}
+NOT_SAID = (
+    "of an earlier powerseek, which did not record the rules of worlds (if one was edited since, "
+    "choose another --out)"
+)
 SHOWN = 3
 """Most trials that a line names."""
 
@@ -40,23 +46,49 @@ SHOWN = 3
 def origin_of(cell: Cell) -> dict[str, str]:
     """The origin that a trial of a cell has if it is run now, in words, by what each word is about.
 
-    ``rules`` is the fingerprint of its world, ``plugin NAME`` a digest of the source of each
-    package that offers its world, reward function or agent, or a metric.
+    ``rules`` is the fingerprint of its world, ``environment`` the name and package of a foreign
+    one, ``plugin NAME`` a digest of the source of each package that offers its world, reward
+    function or agent, or a metric.
     """
-    return {**_environment(), **_plugins(cell), RULES: rules_of(cell)}
+    return {**_environment(), **_plugins(cell), **_foreign(cell), RULES: rules_of(cell)}
 
 
 def rules_of(cell: Cell) -> str:
     """Fingerprint of all that the rules of a cell's world reach, tables and constants included."""
-    world = make_world(cell.world, **cell.params)
-    return fingerprint([world.rules, getattr(world, "prepared", None)])
+    return fingerprint(make_world(cell.world, **cell.params))
 
 
 @lru_cache
 def _environment() -> dict[str, str]:
     known = {"revision": revision(), "processor": processor()}
-    told = {PYTHON: platform.python_version(), **versions()}
-    return {**told, **{name: text for name, text in known.items() if text}}
+    libraries = {name: number for name, number in versions().items() if name != "ray"}
+    told = {PYTHON: platform.python_version(), **libraries, **known}
+    return {name: text for name, text in told.items() if text}
+
+
+def _foreign(cell: Cell) -> dict[str, str]:
+    """The environment of a foreign world: its id, what it was made with, and its package."""
+    world = make_world(cell.world, **cell.params)
+    if not isinstance(world, ForeignWorld):
+        return {}
+    environment = world.environment(world.params)
+    package = type(environment.unwrapped).__module__.partition(".")[0]
+    spec = environment.spec
+    environment.close()
+    name = "" if spec is None else f"{spec.id} {json.dumps(spec.kwargs, default=_type_name)} of "
+    return {"environment": f"{name}{package} {_version_of(package)}"}
+
+
+def _type_name(value: object) -> str:
+    return type(value).__qualname__
+
+
+@lru_cache
+def _version_of(package: str) -> str:
+    """Version of an installed package, "" of one that has none."""
+    for distribution in packages_distributions().get(package, ()):
+        return version(distribution)
+    return ""
 
 
 def _plugins(cell: Cell) -> dict[str, str]:
@@ -115,9 +147,9 @@ def _meaning(source: bytes) -> bytes:
         return source
 
 
-def with_origin(table: pa.Table, cell: Cell) -> pa.Table:
-    """A table of a trial's rows that holds its origin too."""
-    return table.replace_schema_metadata({_KEY: canonical(origin_of(cell))})
+def with_origin(table: pa.Table, origin: Mapping[str, str]) -> pa.Table:
+    """A table of a trial's rows that says its origin too."""
+    return table.replace_schema_metadata({_KEY: canonical(origin)})
 
 
 def read_origin(path: Path) -> dict[str, str]:
@@ -146,19 +178,22 @@ def check_origins(kept: Sequence[tuple[Trial, Path]], out: Path) -> tuple[str, .
     changed: dict[str, list[str]] = defaultdict(list)
     edited: dict[str, list[str]] = defaultdict(list)
     for trial, path in kept:
-        present = now.setdefault(id(trial.cell), {}) or origin_of(trial.cell)
-        now[id(trial.cell)] = present
         held = read_origin(path)
+        if held == UNKNOWN:
+            changed[NOT_SAID].append(trial.key)
+            continue
+        if id(trial.cell) not in now:
+            now[id(trial.cell)] = origin_of(trial.cell)
+        present = now[id(trial.cell)]
         if _is_edited(held, present):
             edited[trial.cell.world].append(trial.key)
-        names = UNKNOWN if held == UNKNOWN else {**held, **present}
         told = [
             f"{name} {held.get(name, 'absent')} (now {present.get(name, 'absent')})"
-            for name in names
+            for name in {**held, **present}
             if held.get(name) != present.get(name)
         ]
         if told:
-            changed[", ".join(told)].append(trial.key)
+            changed["made with " + ", ".join(told)].append(trial.key)
     for world, keys in edited.items():
         raise InvalidInput(
             "--out",
@@ -169,7 +204,7 @@ def check_origins(kept: Sequence[tuple[Trial, Path]], out: Path) -> tuple[str, .
             "version so that results tell the two apart.",
         )
     return tuple(
-        f"{_named(keys, len(kept))} kept here, made with {told}: rows of both will stand together."
+        f"{_named(keys, len(kept))} here are {told}: they are kept, and stand beside new ones."
         for told, keys in changed.items()
     )
 
@@ -208,7 +243,9 @@ class Origins:
                     words.append(f"{name} {value} (the others {usual})")
             if words:
                 told[", ".join(words)] += keys
-        return tuple(f"{_named(keys, total)} made with {words}." for words, keys in told.items())
+        return tuple(
+            f"{_named(keys, total)} were made with {words}." for words, keys in told.items()
+        )
 
 
 def write_mixed(writer: pq.ParquetWriter, mixed: Sequence[str]) -> None:

@@ -44,7 +44,13 @@ from powerseek.experiments.results.integrity import (
     read_manifest,
     read_trial,
 )
-from powerseek.experiments.results.origin import Origins, check_origins, with_origin, write_mixed
+from powerseek.experiments.results.origin import (
+    UNKNOWN,
+    Origins,
+    check_origins,
+    with_origin,
+    write_mixed,
+)
 from powerseek.experiments.results.provenance import Provenance
 from powerseek.experiments.results.schema import COLUMNS as COLUMNS
 from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA, check_metrics
@@ -320,15 +326,20 @@ class Store:
             text = ""
         return (text.strip().splitlines() or ["no reason given"])[-1]
 
-    def write(self, trial: Trial, rows: pd.DataFrame) -> None:
+    def write(self, trial: Trial, rows: pd.DataFrame, origin: Mapping[str, str] = UNKNOWN) -> None:
         """Keep one finished trial, all of it or nothing.
+
+        Args:
+            trial: The trial.
+            rows: Its rows.
+            origin: The code and machine that it was made by (`origin.origin_of`).
 
         Raises:
             DiskFull: No space is left.
             StoreError: Not writable.
         """
         table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
-        write_table(self.path(trial), with_origin(table, trial.cell))
+        write_table(self.path(trial), with_origin(table, origin))
         self.error_path(trial).unlink(missing_ok=True)
         checkpoint_path(self.out, trial).unlink(missing_ok=True)
 
