@@ -21,6 +21,7 @@ from powerseek.experiments import layout
 from powerseek.experiments.results.files import DiskFull, StoreError, folder_of, is_elsewhere
 from powerseek.experiments.results.mirror import Mirror
 from powerseek.experiments.results.oracles import oracle_names
+from powerseek.experiments.results.origin import UNKNOWN
 from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.results.store import Ended, Store, checkpoint_path
 from powerseek.experiments.study.grid import Trial
@@ -106,9 +107,9 @@ class RemoteStore(Store):
         if path.is_file():
             self.mirror.send([self._name(path)])
 
-    def write(self, trial: Trial, rows: pd.DataFrame) -> None:
+    def write(self, trial: Trial, rows: pd.DataFrame, origin: Mapping[str, str] = UNKNOWN) -> None:
         """Keep one finished trial, all of it or nothing."""
-        super().write(trial, rows)
+        super().write(trial, rows, origin)
         self._send_trial(trial)
         over = (self.error_path(trial), checkpoint_path(self.out, trial))
         self.mirror.remove(self._name(path) for path in over)
