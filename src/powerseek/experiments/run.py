@@ -196,7 +196,8 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
 
 def _warn(console: Console, cautions: Sequence[str]) -> None:
     for caution in cautions:
-        console.print(f"warning: {caution}", style="yellow", markup=False, highlight=False)
+        told = f"warning: {caution}"
+        console.print(told, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _check_address(address: str) -> None:

@@ -300,6 +300,15 @@ def test_discount_with_uncorrected_delay_is_cautioned_once() -> None:
     assert "confounded" in words
 
 
+def test_one_treatment_under_two_labels_is_cautioned() -> None:
+    given = {"worlds": [{"id": "star", "max_steps": [6, 12]}], "agents": ["ppo"]}
+    (words,) = cautions(study(**given, rewards=["dense", {"every": 6}, {"every": "cap"}]))
+    assert words.startswith("every 6 and every cap are both timing 6 in star at 6 steps: ")
+    words, _ = cautions(study(**given, rewards=["dense", {"every": 1}]))
+    assert words.startswith("dense and every 1 are both timing 1 in star at 6 steps: ")
+    assert cautions(study(**given, rewards=["dense", {"every": 3}, "terminal"])) == ()
+
+
 def test_studies_are_found_by_path_and_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
