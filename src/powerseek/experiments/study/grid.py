@@ -46,14 +46,14 @@ class Cell:
         world: World id.
         version: The world's version.
         params: All of the world's parameters.
-        reward: Reward arm, as studies write it.
+        reward: Reward function, as studies write it.
         power_weight: Reward per change in weighted holdings.
         gamma: Discount in (0, 1].
         time_limit: ``terminal`` or ``bootstrap``.
         gae_lambda: Value-target length, where the study sets it (it stands in settings too).
         n_step: Value-target length in steps, likewise.
         lookahead: Overseer's look-ahead h in steps (it stands in the reward too), None where the
-            arm has none.
+            reward has none.
         agent: Agent id.
         settings: All of the agent's settings.
         timesteps: Environment steps of training; 0 of a reference, which is not trained.
@@ -83,20 +83,19 @@ class Cell:
 
     @property
     def max_steps(self) -> int:
-        """The cap T on an episode."""
+        """The time limit T of an episode."""
         return int(self.params["max_steps"])
 
     @property
     def reward_label(self) -> str:
-        """The arm as results write it."""
+        """The reward function as results write it."""
         return arm_name(self.reward)
 
     @property
     def config(self) -> dict[str, Any]:
         """The whole configuration as plain JSON values."""
-        config = asdict(self)
-        plain: dict[str, Any] = json.loads(canonical(config))
-        return plain
+        config: dict[str, Any] = json.loads(canonical(asdict(self)))
+        return config
 
     @cached_property
     def key(self) -> str:
@@ -168,7 +167,7 @@ class Trial:
 def expand(study: Study) -> tuple[Cell, ...]:
     """Every treatment of a study, each once, in the order of the file, its hypotheses unseen.
 
-    Every world, reward arm and agent is built on the way.
+    Every world, reward function and agent is built on the way.
 
     Raises:
         InvalidInput: Something cannot be built; names the field of the study.
@@ -176,12 +175,12 @@ def expand(study: Study) -> tuple[Cell, ...]:
     _refuse_unavailable(study)
     refuse_idle(study)
     _refuse_equal_levels(study)
-    found: dict[Row, _Entry] = {}
+    entries: dict[Row, _Entry] = {}
     for block, written in study.blocks():
         for i, world in enumerate(block.worlds):
             for entry in _entries(block, world, f"{written['worlds']}[{i}]", written):
-                found.setdefault(row_of(entry.cell), entry).refuse_other(entry)
-    grid = tuple(entry.cell for entry in found.values())
+                entries.setdefault(row_of(entry.cell), entry).refuse_other(entry)
+    grid = tuple(entry.cell for entry in entries.values())
     _refuse_idle_cohort(study, grid)
     return _with_windows(grid)
 
@@ -227,10 +226,10 @@ class _Entry:
 
 
 def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
-    """A cell for every reference agent in every setting of a world that can have it.
+    """A cell for every reference agent in every configuration of a world that can have it.
 
-    Where its choices depend on the reward, it is that of the setting's first unpaid treatment with
-    the longest view (greatest gamma).
+    Where its choices depend on the reward, it is that of the configuration's first unpaid treatment
+    with the longest view (maximum gamma).
 
     Args:
         study: The study.
@@ -239,32 +238,28 @@ def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
     Raises:
         InvalidInput: An agent that learns, is unknown, or that no world of the study can have.
     """
-    settings: dict[str, Cell] = {}
+    first: dict[str, Cell] = {}
     for cell in sorted(grid, key=lambda cell: (cell.power_weight, -cell.gamma)):
-        settings.setdefault(canonical([cell.world, cell.config["params"]]), cell)
-    found, refused = [], {}
+        first.setdefault(canonical([cell.world, cell.config["params"]]), cell)
+    without_learning = [name for name in list_agents() if not agents.get(name).learns]
+    cells, refused = [], {}
     for i, agent in enumerate(study.references):
         where = f"references[{i}]"
-        _refuse_learners(agent, where)
-        for cell in settings.values():
+        if agent not in without_learning:
+            allowed = f"an agent that does not learn: {', '.join(without_learning)}"
+            raise InvalidInput(where, agent, allowed, closest(agent, without_learning))
+        for cell in first.values():
             same = replace(cell, agent=agent, timesteps=0, power_weight=0.0)
             try:
                 with unwarned():
                     task = same.task(make_world(cell.world, **cell.params))
-                    found.append(replace(same, settings=check_agent(task, agent)))
+                    cells.append(replace(same, settings=check_agent(task, agent)))
             except InvalidInput as error:
                 refused[agent] = error
-        if agent in refused and not any(cell.agent == agent for cell in found):
+        if agent in refused and not any(cell.agent == agent for cell in cells):
             allowed = f"an agent that some world of the study can have ({refused[agent].allowed})"
             raise InvalidInput(where, agent, allowed)
-    return tuple({row_of(cell): cell for cell in found}.values())
-
-
-def _refuse_learners(agent: str, where: str) -> None:
-    still = [name for name in list_agents() if not agents.get(name).learns]
-    if agent not in still:
-        allowed = f"an agent that does not learn: {', '.join(still)}"
-        raise InvalidInput(where, agent, allowed, closest(agent, still))
+    return tuple({row_of(cell): cell for cell in cells}.values())
 
 
 def seeded(study: Study, grid: Sequence[Cell]) -> tuple[Trial, ...]:
@@ -343,16 +338,17 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
             )
             if entry.agents:
                 names = {**names, "agents": f"{where}.agents"}
-            task = _built(cell, world, names)
+            with _named(names, names["rewards"]), unwarned():
+                task = cell.task(world)
             for chosen in _settings(cell, task, block, entry, where, names):
                 whole = replace(cell, settings=chosen, lookahead=lookahead_of(task))
                 yield _Entry(whole, task.arm, where, names)
 
 
 def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:
-    """Each world of an entry: openness x goals x caps, built."""
-    caps = entry.max_steps or block.max_steps
-    factors = {"openness": entry.openness, "goal": entry.goals, "max_steps": caps}
+    """Each world of an entry: openness x goals x time limits, built."""
+    limits = entry.max_steps or block.max_steps
+    factors = {"openness": entry.openness, "goal": entry.goals, "max_steps": limits}
     given = {name: values for name, values in factors.items() if values is not None}
     for name in given:
         if name in entry.params:
@@ -385,12 +381,6 @@ def _levels(value: Any, default: Any) -> list[Any]:
     return value if listed else [value]
 
 
-def _built(cell: Cell, world: World, written: Names) -> Task:
-    """The cell's task: its arm is built."""
-    with _named(written, written["rewards"]), unwarned():
-        return cell.task(world)
-
-
 def _settings(
     cell: Cell, task: Task, block: Study, entry: WorldEntry, where: str, written: Names
 ) -> Iterator[dict[str, Any]]:
@@ -419,7 +409,7 @@ def _settings(
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Without the confound warning of each arm: `lint.cautions` says it once per study."""
+    """Without the confound warning of each reward: `lint.cautions` says it once per study."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConfoundWarning)
         yield
@@ -440,9 +430,9 @@ def _named(written: Mapping[str, str], otherwise: str, strip: str = "") -> Itera
 
 
 def _with_windows(grid: tuple[Cell, ...]) -> tuple[Cell, ...]:
-    """Every arm observes one accumulator for each distinct k of the study at its cap."""
-    arms: dict[int, list[Spec]] = {}
+    """Every agent observes one accumulator for each distinct k of the study at its time limit."""
+    rewards: dict[int, list[Spec]] = {}
     for cell in grid:
-        arms.setdefault(cell.max_steps, []).append(cell.reward)
-    windows = {cap: windows_of(specs, cap) for cap, specs in arms.items()}
+        rewards.setdefault(cell.max_steps, []).append(cell.reward)
+    windows = {steps: windows_of(specs, steps) for steps, specs in rewards.items()}
     return tuple(replace(cell, windows=windows[cell.max_steps]) for cell in grid)
