@@ -131,6 +131,20 @@ def record(path: Path, model: type[Record], required: bool | None = False) -> di
     return held
 
 
+def unchecked(path: Path) -> dict[str, Any]:
+    """The mapping that a JSON file holds, whatever it says; empty where it holds none."""
+    try:
+        held = from_json(content(path, None))
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def checksummed(manifest: Path) -> bool:
+    """True if all files of the results directory of this manifest were written with a checksum."""
+    return unchecked(manifest).get("checksums") is True
+
+
 def _checksum(data: bytes | mmap.mmap, at: int) -> bytes:
     """The checksum of all but itself, which lies `at` a place, as it stands there."""
     with memoryview(data) as view, view[:at] as before, view[at + len(BLANK) :] as after:

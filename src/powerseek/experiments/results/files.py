@@ -141,14 +141,21 @@ def table_writer(path: Path, schema: pa.Schema, **about: str) -> Iterator[pq.Par
         writer.add_key_value_metadata({**about, "checksum": checksums.BLANK})
 
 
-def read_record(path: Path, model: type[checksums.Record]) -> dict[str, Any]:
+def read_record(
+    path: Path, model: type[checksums.Record], required: bool = False
+) -> dict[str, Any]:
     """The mapping that a JSON file holds; empty where there is no such file.
+
+    Args:
+        path: The file.
+        model: Its shape.
+        required: Whether it was written with a checksum.
 
     Raises:
         StoreError: It is there and cannot be read, is of another shape or not as it was written.
     """
     try:
-        return checksums.record(path, model)
+        return checksums.record(path, model, required)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read: {reason(error)}") from None
 

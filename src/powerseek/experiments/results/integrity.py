@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic_core import from_json
 
 from powerseek.experiments import layout
-from powerseek.experiments.checksums import Count, Record, content
+from powerseek.experiments.checksums import Count, Record, unchecked
 from powerseek.experiments.results.files import (
     StoreError,
     check_table,
@@ -46,7 +45,7 @@ def read_manifest(out: Path) -> dict[str, Any]:
     """
     path = out / layout.MANIFEST
     check_format(out)
-    held = _unchecked(path)
+    held = unchecked(path)
     if type(held.get("format")) is int and held["format"] != FORMAT:
         raise _other_format(path, held, held["format"])
     try:
@@ -54,11 +53,6 @@ def read_manifest(out: Path) -> dict[str, Any]:
     except StoreError as error:
         anew = f"powerseek sweep {out / layout.STUDY} --out {out} --resume"
         raise Damaged(f"{error}. To have it written anew: {anew}") from None
-
-
-def checksummed(out: Path) -> bool:
-    """True if all files of a results directory were written with a checksum."""
-    return _unchecked(out / layout.MANIFEST).get("checksums") is True
 
 
 def check_format(out: Path) -> None:
@@ -69,17 +63,8 @@ def check_format(out: Path) -> None:
     """
     path = out / layout.OLDER_MANIFEST
     if path.is_file() and not (out / layout.MANIFEST).is_file():
-        held = _unchecked(path)
+        held = unchecked(path)
         raise _other_format(path, held, held.get("format", 1))
-
-
-def _unchecked(path: Path) -> dict[str, Any]:
-    """The mapping that a JSON file holds, whatever it says; empty where it holds none."""
-    try:
-        held = from_json(content(path, None))
-    except (OSError, ValueError):
-        return {}
-    return held if isinstance(held, dict) else {}
 
 
 def _other_format(path: Path, held: Mapping[str, Any], form: object) -> StoreError:

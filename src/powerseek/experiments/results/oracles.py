@@ -13,7 +13,6 @@ import numpy as np
 from powerseek.exact import Oracle
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import keep
-from powerseek.experiments.results.integrity import checksummed
 from powerseek.experiments.study.grid import Cell, canonical, digest
 
 METHOD = 2
@@ -58,7 +57,7 @@ def read_exact(out: Path, setting: str, rules: str = "") -> dict[str, Any] | Non
             that do not say. As it is not given, they are read whatever they are of.
     """
     try:
-        data = checksums.content(_path(out, setting), checksummed(out))
+        data = checksums.content(_path(out, setting), checksums.checksummed(out / layout.MANIFEST))
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             arrays = dict(held)
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):

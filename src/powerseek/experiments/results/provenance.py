@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field
 
 from powerseek.experiments import layout
-from powerseek.experiments.checksums import Count, Record
+from powerseek.experiments.checksums import Count, Record, checksummed
 from powerseek.experiments.results.files import StoreError, plain, read_record
 
 LIBRARIES = ("powerseek", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib", "ray")
@@ -33,7 +33,7 @@ class _Run(Record):
     machine: dict[str, str | Count] = {}
 
 
-class Provenance(Record):
+class _Provenance(Record):
     """Shape of the record of a study's runs."""
 
     study: str = ""
@@ -85,10 +85,20 @@ def describe_run(command: str, seconds: float, workers: int, busy: float) -> dic
     }
 
 
+def recorded(folder: Path) -> dict[str, Any]:
+    """The record of a study's runs; empty where there is none.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    required = checksummed(folder / layout.MANIFEST)
+    return read_record(folder / layout.PROVENANCE, _Provenance, required)
+
+
 def read_provenance(folder: Path) -> dict[str, Any]:
     """Read the record of a study's runs; empty where it cannot be read."""
     try:
-        return read_record(folder / layout.PROVENANCE, Provenance)
+        return recorded(folder)
     except StoreError:
         return {}
 

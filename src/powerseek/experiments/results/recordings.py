@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import keep
-from powerseek.experiments.results.integrity import checksummed
 
 FORM = 1
 Picture: TypeAlias = tuple[str, str]
@@ -54,7 +53,9 @@ def read_recording(out: Path, trial: str) -> dict[str, Any]:
     Raises:
         OSError, EOFError, zlib.error, ValueError: It cannot be read, or is none of this trial.
     """
-    data = checksums.content(recording_path(out, trial), checksummed(out))
+    data = checksums.content(
+        recording_path(out, trial), checksums.checksummed(out / layout.MANIFEST)
+    )
     with gzip.open(io.BytesIO(data)) as file:
         text = file.read(_LARGEST + 1)
     if len(text) > _LARGEST:

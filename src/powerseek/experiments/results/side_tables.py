@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import StoreError, names, reason, write_table
-from powerseek.experiments.results.integrity import checksummed
 from powerseek.experiments.results.oracles import damaged_oracle, kept_oracle
 from powerseek.experiments.results.store import Store, describe
 from powerseek.experiments.study.grid import Trial
@@ -58,7 +57,7 @@ def write_tables(store: Store, grid: Sequence[Trial]) -> tuple[str, ...]:
 def _curves(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[Path]]:
     """The curves of trials that have rows, and files that cannot be read."""
     kept, tables, unread = store.kept(), [], []
-    required = checksummed(store.out)
+    required = checksums.checksummed(store.out / layout.MANIFEST)
     there = names(store.out / layout.CURVES, ".parquet") & kept
     for trial in grid:
         if trial.key not in there:

@@ -25,7 +25,6 @@ from powerseek.experiments.results.files import (
     keep,
     names,
     read_column,
-    read_record,
     read_table,
     reason,
     table_writer,
@@ -39,7 +38,6 @@ from powerseek.experiments.results.integrity import (
     check_format,
     check_results,
     check_trials,
-    checksummed,
     different,
     read_manifest,
     read_trial,
@@ -51,7 +49,7 @@ from powerseek.experiments.results.origin import (
     with_origin,
     write_mixed,
 )
-from powerseek.experiments.results.provenance import Provenance
+from powerseek.experiments.results.provenance import recorded
 from powerseek.experiments.results.schema import COLUMNS as COLUMNS
 from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA, check_metrics
 from powerseek.experiments.results.schema import describe as describe
@@ -163,7 +161,7 @@ class Store:
             allowed = f"at least the {held['seeds']} seeds that {self.out} already holds"
             raise InvalidInput("seeds", study.seeds, allowed)
         keys = {trial.key for trial in grid}
-        check_trials(self.trials, keys, SCHEMA, checksummed(self.out))
+        check_trials(self.trials, keys, SCHEMA, checksums.checksummed(self.out / layout.MANIFEST))
         check_results(self.results, keys, keys, SCHEMA)  # what is gone will be run again
 
     def _used(self, study: Study) -> InvalidInput:
@@ -211,7 +209,8 @@ class Store:
         try:
             study = load_study(path)
         except InvalidInput as error:
-            raise StoreError(f"{path}: cannot be read: {error}. {hint} {self.out}") from None
+            words = f"{path}: cannot be read: {reason(error)}. {hint} {self.out}"
+            raise StoreError(words) from None
         if held["identity"] != identity(study) or held["seeds"] > study.seeds:
             what = different(held["content"], _content(study))
             if held["identity"] == identity(study):
@@ -221,7 +220,7 @@ class Store:
                 f"{hint} {self.out}"
             )
         try:
-            checksums.check(path, checksummed(self.out))
+            checksums.check(path, checksums.checksummed(self.out / layout.MANIFEST))
         except checksums.Altered as error:
             raise StoreError(f"{path}: {error}. {hint} {self.out}") from None
         return study
@@ -233,7 +232,9 @@ class Store:
             StoreError: What does not belong, or is damaged, and what to do.
         """
         keys = {trial.key for trial in grid}
-        kept = check_trials(self.trials, keys, SCHEMA, checksummed(self.out))
+        kept = check_trials(
+            self.trials, keys, SCHEMA, checksums.checksummed(self.out / layout.MANIFEST)
+        )
         check_results(self.results, keys, kept, SCHEMA)
 
     def _begin(self, study: Study, grid: Sequence[Trial]) -> None:
@@ -243,7 +244,7 @@ class Store:
         text = yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False)
         text += f"# checksum: {checksums.BLANK}\n"
         write_atomically(self.out / layout.STUDY, lambda path: path.write_text(text))
-        checked = checksummed(self.out) or not self.unchecked()
+        checked = checksums.checksummed(self.out / layout.MANIFEST) or not self.unchecked()
         about = {"preregistered": kept["hash"], "checksums": checked}
         write_json(self.out / layout.MANIFEST, {**_manifest(study), **about})
 
@@ -283,7 +284,7 @@ class Store:
         path = self.out / layout.PROVENANCE
         lost: dict[str, Any] = {}
         try:
-            before = read_record(path, Provenance).get("runs", [])
+            before = recorded(self.out).get("runs", [])
         except StoreError:
             aside = path.with_name(f"provenance.damaged-{os.getpid()}.json")
             with guard(path):
@@ -306,7 +307,7 @@ class Store:
 
     def _registration(self) -> dict[str, Any]:
         try:
-            return held_registration(self.out / layout.REGISTRATION)
+            return held_registration(self.out)
         except InvalidInput as error:
             raise StoreError(f"{self.out / layout.REGISTRATION}: cannot be read: {error}") from None
 
@@ -447,7 +448,8 @@ class Store:
 
         The table of trials is written first: one beside merged results is never of older ones.
         """
-        required, origins = checksummed(self.out), Origins()
+        required = checksums.checksummed(self.out / layout.MANIFEST)
+        origins = Origins()
         with table_writer(target, SCHEMA, made_of=self._made_of(chosen)) as writer:
             held, rows = [SCHEMA.empty_table()], 0
             for trial in chosen:
@@ -489,13 +491,15 @@ class Store:
         said = []
         if lacking := len(grid) - len(self.kept()):
             said.append(f"{lacking} of {len(grid)} trials have no result; --resume runs them.")
-        if not checksummed(self.out) and (unchecked := self.unchecked()):
+        if not checksums.checksummed(self.out / layout.MANIFEST) and (
+            unchecked := self.unchecked()
+        ):
             said.append(
                 f"{self.out}: an older version wrote {unchecked} of {len(grid)} trials without "
                 "checksums: damage to them would go unnoticed."
             )
         try:
-            read_record(self.out / layout.PROVENANCE, Provenance)
+            recorded(self.out)
         except StoreError as error:
             said.append(f"{error}; the report does not say how the results were made.")
         with contextlib.suppress(FileNotFoundError):

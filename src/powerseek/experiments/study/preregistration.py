@@ -117,8 +117,7 @@ def read_registration(out: Path | str) -> Registration | None:
         InvalidInput: The registration cannot be read.
     """
     folder = Path(out)
-    path = folder / layout.REGISTRATION
-    held = _registration_at(path, None)
+    held = _registration_at(folder, None)
     now = _current(folder)
     if not held:
         late = tuple(Claim(h, confirmatory=False, note=LATE) for h in now or ())
@@ -132,7 +131,7 @@ def read_registration(out: Path | str) -> Registration | None:
         now = [Hypothesis.model_validate(h) for h in latest["hypotheses"]]
     kept = [plain(hypothesis) for hypothesis in now]
     seeds = int((changes[-1]["content"] if changes else content)["seeds"])
-    broken = digest(content) != held["hash"] or not _as_written(path)
+    broken = digest(content) != held["hash"] or not _as_written(folder)
     flaw = BROKEN if broken else LATE if held["late"] else ""
     claims = [
         Claim(h, count, not flaw, flaw or ("" if plain(h) in kept else DROPPED), seeds)
@@ -211,16 +210,17 @@ class _Held(checksums.Record):
     changes: list[_Change]
 
 
-def held_registration(path: Path) -> dict[str, Any]:
+def held_registration(folder: Path) -> dict[str, Any]:
     """The registration's file, as it was written; empty where there is none.
 
     Raises:
         InvalidInput: It cannot be read, is no registration, or is not as it was written.
     """
-    return _registration_at(path, False)
+    return _registration_at(folder, checksums.checksummed(folder / layout.MANIFEST))
 
 
-def _registration_at(path: Path, required: bool | None) -> dict[str, Any]:
+def _registration_at(folder: Path, required: bool | None) -> dict[str, Any]:
+    path = folder / layout.REGISTRATION
     try:
         held = checksums.record(path, _Held, required)
         parts = [held["registered"]] if held else []
@@ -233,9 +233,10 @@ def _registration_at(path: Path, required: bool | None) -> dict[str, Any]:
     return held
 
 
-def _as_written(path: Path) -> bool:
+def _as_written(folder: Path) -> bool:
+    required = checksums.checksummed(folder / layout.MANIFEST)
     try:
-        checksums.check(path)
+        checksums.check(folder / layout.REGISTRATION, required)
     except checksums.Altered:
         return False
     return True
