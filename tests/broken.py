@@ -1,5 +1,7 @@
 """A world that conforms, and its children, each with one defect."""
 
+import threading
+
 import numpy as np
 
 from powerseek.envs.engine.chance import flip, mix, pick, rule, to_unit
@@ -550,6 +552,15 @@ class BadPrepare(Barn):
     @staticmethod
     def prepare(params):
         raise KeyError("table")
+
+
+LOCK = threading.Lock()
+
+
+class ReadsLock(Barn):
+    @staticmethod
+    def legal(p, s, out):
+        out[A.wait] = LOCK.locked()
 
 
 class NoParams(World):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+MAX_SHOWN = 400
+"""Most characters of a wrong value that an error repeats."""
+
 
 class PowerseekError(Exception):
     """Base of every error that powerseek raises on purpose."""
@@ -19,7 +22,10 @@ class InvalidInput(PowerseekError, ValueError):
 
     def __init__(self, field: str, value: object, allowed: str, hint: str = "") -> None:
         self.field, self.value, self.allowed, self.hint = field, value, allowed, hint
-        text = f"{field}: got {value!r}; allowed: {allowed}"
+        shown = repr(value)
+        if "\n" in shown or len(shown) > MAX_SHOWN:  # an array, or a nest of them
+            shown = " ".join(shown.split())[:MAX_SHOWN] + " ..."
+        text = f"{field}: got {shown}; allowed: {allowed}"
         super().__init__(f"{text}. {hint}" if hint else text)
 
     def __reduce__(self) -> tuple[type[InvalidInput], tuple[str, object, str, str]]:

@@ -1,4 +1,4 @@
-"""Registries: one mechanism for worlds, reward arms, agents and metrics.
+"""Registries: one mechanism for worlds, reward functions, agents and metrics.
 
 An entry is known by its id before anything is imported: ours stand in the tables below, plugins'
 among the entry points of installed packages, and both are written in the same way. It is imported
@@ -316,7 +316,7 @@ def list_worlds() -> list[str]:
 
 
 def list_rewards() -> list[str]:
-    """Sorted ids of all usable reward arms."""
+    """Sorted ids of all usable reward functions."""
     return rewards.ids()
 
 

@@ -47,7 +47,7 @@ class Trajectories:
             end of an episode the last state repeats, with flows 0.
         fact_names: F flattened names; a fact of shape (2,) gives ``name[0]``, ``name[1]``.
         actions: [N, T], -1 past the end.
-        rewards: [N, T], what the reward arm paid, 0 past the end.
+        rewards: [N, T], what the reward function paid, 0 past the end.
         lengths: [N], steps taken.
         terminated: [N], False where the episode was stopped by its cap.
         world: World id.

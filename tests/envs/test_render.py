@@ -119,7 +119,7 @@ def test_a_video_of_any_world_has_frames_of_one_shape_and_cuts_nothing(name):
             _, info = env.reset()
         frame = env.render()
         assert frame.shape == first.shape
-        state = env._copies.states[0]
+        state = env._envs.states[0]
         whole = rgb(env.task.world, state)
         assert whole.shape[0] <= frame.shape[0]
         assert whole.shape[1] == frame.shape[1]
@@ -145,7 +145,7 @@ def test_frames_keep_their_shape_while_the_words_grow(monkeypatch):
     first, seen = env.render(), set()
     for _ in range(2):
         env.step(0)
-        seen.add(len(rgb(env.task.world, env._copies.states[0])))
+        seen.add(len(rgb(env.task.world, env._envs.states[0])))
         assert env.render().shape == first.shape
     assert len(seen) == 2
     envs = WorldVectorEnv(4, "test.talkative", render_mode="rgb_array", slip=0.5)
@@ -153,7 +153,7 @@ def test_frames_keep_their_shape_while_the_words_grow(monkeypatch):
     for _ in range(2):
         envs.step(np.zeros(4, int))
         assert len({frame.shape for frame in envs.render()}) == 1
-    assert len({len(rgb(env.task.world, state)) for state in envs._copies.states}) > 1
+    assert len({len(rgb(env.task.world, state)) for state in envs._envs.states}) > 1
 
 
 def test_gymnasium_collects_frames():

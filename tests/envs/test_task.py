@@ -6,10 +6,11 @@ from known import known
 from worlds import Ladder, make, random_actions
 
 import powerseek
-from powerseek.envs.rewards.spec import ConfoundWarning
+from powerseek import registry
+from powerseek.envs.rewards.spec import Arm, ConfoundWarning
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import Fact, Param, World, columns
-from powerseek.errors import InvalidInput
+from powerseek.errors import InvalidInput, WorldError
 
 WORLDS = ["ladder", *powerseek.list_worlds()]
 ARMS = ["dense", {"every": 3}, {"every": "cap"}, {"thinned": 0.5}, "shaped", "terminal"]
@@ -427,3 +428,57 @@ def test_tasks_that_cannot_stand_side_by_side_are_refused(other, words):
 def test_each_task_has_a_seed_of_its_own(seed):
     with pytest.raises(InvalidInput, match=r"seed: got .*; allowed: 2 of them"):
         VecTask([Task(Ladder())] * 2, 2, seed)
+
+
+class Blind(Wage):
+    """Observes no number once `sight` steps are paid."""
+
+    id = "test.blind"
+    parameters = {"max_steps": Param(10), "sight": Param(0)}
+    state = (("steps", "i8"),)
+
+    @staticmethod
+    def initial(p, s, c):
+        s.steps = 0
+
+    @staticmethod
+    def transition(p, s, a, c):
+        s.steps += 1
+
+    @staticmethod
+    def measure(p, s, out):
+        out[F.success] = 1.0
+
+    @staticmethod
+    def observe(p, s, out):
+        out[0] = np.nan if s.steps > p.sight else 1.0
+
+
+def test_an_observation_that_is_no_number_is_named():
+    vec = VecTask(Task(Blind(), "own"), 2)
+    told = r"'test.blind', environment 1, step 1 of an episode: feature 'bias' is nan; allowed"
+    with pytest.raises(WorldError, match=told):
+        vec.step([0, 0])
+    with pytest.raises(WorldError, match=r"environment 0, step 0 of an episode: .* is nan"):
+        VecTask(Task(Blind(sight=-1), "own"), 2)
+
+
+@pytest.mark.parametrize(("max_steps", "place"), [(9, "step 3"), (2, "the last step")])
+def test_a_reward_that_is_no_number_is_named(monkeypatch, max_steps, place):
+    monkeypatch.setattr(registry.rewards, "_entries", dict(registry.rewards._entries))
+
+    @powerseek.register_reward("test.late")
+    class Late(Arm):
+        """Pays infinity at the third step, and at the end."""
+
+        def step(self, step):
+            late = (step.clock == 3) | step.ended
+            return np.where(late, np.inf, 0.0), step.memory
+
+    tasks = [Task(Wage(max_steps=max_steps), reward) for reward in ("own", "test.late")]
+    vec = VecTask(tasks, 1, [1, 2])
+    for _ in range(min(max_steps, 3) - 1):
+        vec.step([0, 0])
+    told = f"environment 1, {place} of an episode: reward 'test.late' is inf"
+    with pytest.raises(WorldError, match=told):
+        vec.step([0, 0])

@@ -25,7 +25,7 @@ from powerseek.envs.rewards.spec import (
     windows_of,
 )
 from powerseek.envs.world import World
-from powerseek.errors import InvalidInput
+from powerseek.errors import InvalidInput, WorldError
 from powerseek.types import Bools, Floats, Floats32, Ints, Records, Situation
 
 _THINNING = np.uint64(0x7468696E6E696E67)
@@ -187,6 +187,7 @@ class VecTask:
     def __init__(self, task: Task | Sequence[Task], n: int, seed: int | Sequence[int] = 0) -> None:
         tasks = [task] if isinstance(task, Task) else list(task)
         self.task = first = tasks[0]
+        self._tasks = tasks
         self.world = _copies(tasks, n, seed)
         self.n = n = self.world.n
         self._bootstrap = first.time_limit == "bootstrap"
@@ -330,6 +331,9 @@ class VecTask:
         self.observations[:, : self._features] = self.world.observations
         self.observations[:, self._features] = 1.0
         self.observations[:, self._features + 1 :] = 0.0
+        finite = np.isfinite(self.world.observations).all(axis=1)
+        if not finite.all():
+            self._complain(int(np.argmin(finite)))
 
     def step(self, actions: Any) -> None:
         """Step every copy once with `actions` [n], integers in 0 .. A-1.
@@ -371,7 +375,8 @@ class VecTask:
             paid.restart()
 
     def _observe(self) -> None:
-        _fill(
+        wrong = _fill(
+            self.rewards,
             self.world.observations,
             self.fresh_facts,
             self._progress,
@@ -380,6 +385,24 @@ class VecTask:
             self._windows,
             self._marks,
             self.observations,
+        )
+        if wrong >= 0:
+            self._complain(wrong)
+
+    def _complain(self, i: int) -> None:
+        """Raise WorldError for an environment's reward or observation that is not finite."""
+        world, value = self.task.world, float(self.rewards[i])
+        if np.isfinite(value):
+            j = int(np.argmin(np.isfinite(self.world.observations[i])))
+            field, value = world.observation_names[j], float(self.world.observations[i, j])
+            field = f"feature {field!r}"
+            step = f"step {self._clock[i]}"
+        else:
+            field = f"reward {arm_name(self._tasks[i * len(self._tasks) // self.n].reward)!r}"
+            step = "the last step" if self.ended[i] else f"step {self._clock[i]}"
+        raise WorldError(
+            f"world {world.id!r}, environment {i}, {step} of an episode: {field} is {value}; "
+            "allowed: a finite number"
         )
 
     def _time_left(self) -> Floats:
@@ -435,6 +458,7 @@ def _copies(tasks: Sequence[Task], n: int, seed: int | Sequence[int]) -> VecWorl
 
 @numba.njit(cache=True)
 def _fill(
+    rewards: Any,
     seen: Any,
     facts: Any,
     progress: Any,
@@ -443,18 +467,27 @@ def _fill(
     windows: Any,
     marks: Any,
     out: Any,
-) -> None:
-    """Observe the states now standing; a time limit of 0: time left is not told."""
+) -> int:
+    """Observe the states now standing; a time limit of 0: time left is not told.
+
+    Returns the last environment whose reward or observation is not finite, -1 if none is.
+    """
     m = seen.shape[1]
+    wrong = -1
     for i in range(len(clock)):
+        bad = rewards[i] - rewards[i] != 0.0
         for j in range(m):
             out[i, j] = seen[i, j]
+            bad |= seen[i, j] - seen[i, j] != 0.0
+        if bad:
+            wrong = i
         if cap > 0:
             out[i, m] = 1.0 - clock[i] / cap
         for k in range(len(windows)):
             if clock[i] % windows[k] == 0:
                 marks[i, k] = facts[i, progress]
             out[i, m + 1 + k] = facts[i, progress] - marks[i, k]
+    return wrong
 
 
 @numba.njit

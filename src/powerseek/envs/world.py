@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import rule
-from powerseek.envs.engine.compile import loops_of
+from powerseek.envs.engine.compile import check_rules, loops_of
 from powerseek.errors import InvalidInput, WorldError
 from powerseek.registry import worlds
 from powerseek.types import Ints, Records
@@ -139,6 +139,7 @@ class World:
 
     Raises:
         InvalidInput: a parameter is unknown, of the wrong type or outside its range.
+        WorldError: a rule reads a global whose value compiled code cannot follow.
     """
 
     id: ClassVar[str] = ""
@@ -174,6 +175,7 @@ class World:
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)
         type(self).check(self.params)
+        check_rules(type(self))
 
     @staticmethod
     def check(params: Any) -> None:

@@ -183,6 +183,90 @@ def test_a_missing_or_wrong_fact_is_named_once(told, words):
         VecTask(Task(Silent()), 1)
 
 
+class Faulty(gymnasium.Env):
+    """Three steps; in the second it gives `fault`, which replaces parts of what a step gives."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+    fault = {}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return np.zeros(2, np.float32), {"progress": 0, "success": False}
+
+    def step(self, action):
+        self.t += 1
+        given = {
+            "observation": np.zeros(2),
+            "reward": np.float32(0.5),
+            "terminated": np.bool_(self.t == 3),
+            "truncated": False,
+            "progress": np.uint8(0),
+            "success": np.bool_(False),
+            "action_mask": np.array([True, False]) if self.t < 3 else [0, 0],
+        }
+        given |= self.fault if self.t == 2 else {}
+        names = ("observation", "reward", "terminated", "truncated")
+        return (*(given.pop(name) for name in names), given)
+
+
+class FaultyWorld(ForeignWorld):
+    """A world of it."""
+
+    id = "test.faulty"
+    parameters = {"max_steps": Param(9)}
+    environment = staticmethod(lambda params: Faulty())
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("reward", NAN, r"reward: got nan; allowed: a finite number"),
+        ("reward", np.float32(INF), r"reward: got .*inf.*; allowed: a finite number"),
+        ("reward", None, r"reward: got None; allowed: a finite number"),
+        ("reward", 2**70, r"reward: got 1180591620717411303424; allowed: a finite number"),
+        ("terminated", NAN, r"terminated: got nan; allowed: 0 or 1"),
+        ("truncated", NAN, r"truncated: got nan; allowed: 0 or 1"),
+        ("progress", NAN, r"info\['progress'\]: got nan; allowed: 0 to 1"),
+        ("own", -INF, r"info\['own'\]: got -inf; allowed: a finite number"),
+        ("observation", [0, NAN], r"test.faulty.featurise: got \[0, nan\]; allowed: .*finite"),
+        ("observation", [0, 1e300], r"test.faulty.featurise: got \[0, 1e\+300\]"),
+        ("observation", [1], r"test.faulty.featurise: got \[1\]; allowed: 2 features"),
+        ("observation", np.full((99, 99), NAN), r"test.faulty.featurise: got array.* \.\.\.; "),
+        ("action_mask", [1, NAN], r"info\['action_mask'\]: got \[1, nan\]; allowed: 2 truths"),
+        ("action_mask", [False, False], r"info\['action_mask'\].*at least one of them true"),
+    ],
+)
+def test_a_fault_is_named_with_its_step_under_a_reward_that_does_not_look(field, value, told):
+    class World(FaultyWorld):
+        """A world with one fault."""
+
+        environment = staticmethod(lambda params: environment)
+
+    environment = Faulty()
+    environment.fault = {field: value}
+    vec = VecTask(Task(World(), "dense"), 1)
+    vec.step([0])
+    with pytest.raises(InvalidInput, match=told) as raised:
+        vec.step([0])
+    assert "step 2" in str(raised.value)
+    assert "test.faulty" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_small_and_logical_types_are_numbers_and_an_end_needs_no_legal_action():
+    vec = VecTask(Task(FaultyWorld(), "own"), 2)
+    for _ in range(3):
+        vec.step([0, 0])
+    assert vec.rewards.tolist() == [0.5, 0.5]
+    assert vec.ended.all()
+    assert vec.episodes.tolist() == [1, 1]
+
+
 def test_what_cannot_be_done_says_so():
     class Continuous(ForeignWorld):
         """Actions are a box."""

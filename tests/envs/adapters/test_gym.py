@@ -150,7 +150,7 @@ def test_resetting_in_mid_episode_goes_to_the_next_one():
     env.reset(seed=3)
     env.step(0)
     env.reset()
-    assert env._copies.episodes[0] == 1
+    assert env._envs.episodes[0] == 1
     envs = WorldVectorEnv(2, "endgame")
     envs.reset(seed=3)
     envs.step([0, 0])

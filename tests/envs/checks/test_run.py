@@ -70,6 +70,7 @@ MORE = {
     "NarrowField": ({"declarations"}, "field 'extra' is neither i8 nor f8"),
     "BadPrepare": ({"rules"}, "prepare raises KeyError: 'table' (broken.py line"),
     "BadDefaults": ({"declarations"}, "its defaults are refused"),
+    "ReadsLock": ({"rules"}, "rule 'legal': reads LOCK, of type lock"),
     "NoParams": ({"declarations"}, "it cannot be made"),
     "BadProbe": ({"declarations"}, "makes no situation for its policies: "),
     "BlindProbe": ({"declarations"}, "no fact has the role off_switch in the probe"),
@@ -142,7 +143,9 @@ def test_a_world_too_large_for_a_graph_is_judged_by_what_was_met(monkeypatch):
     assert paid.failed == ("blind",)
 
 
-@pytest.mark.parametrize("name", ["BadPrepare", "BadDefaults", "NoParams", "NoProgress"])
+@pytest.mark.parametrize(
+    "name", ["BadPrepare", "BadDefaults", "NoParams", "NoProgress", "ReadsLock"]
+)
 def test_what_cannot_be_made_is_reported_and_not_raised(name):
     fails(name, *MORE[name])
 

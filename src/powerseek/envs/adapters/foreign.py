@@ -1,7 +1,7 @@
 """Foreign gymnasium environments: they join with a featuriser and facts read from `info`.
 
-Training, reward arms, horizon and trajectory metrics work as in any world; the exact layer does
-not, because there are no rules over a record to enumerate.
+Training, rewards, horizon and trajectory metrics work as in any world; the exact layer does not,
+because there are no rules over a record to enumerate.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from powerseek.envs.engine.vec import rules_at_work
+from powerseek.envs.engine.vec import Arrays, rules_at_work
 from powerseek.envs.world import Fact, World
 from powerseek.errors import InvalidInput
-from powerseek.types import Bools, Floats, Floats32, Ints, Records
-
-_GIVEN = ("over", "own")
+from powerseek.types import Floats, Floats32, Ints
 
 
 class Moment(NamedTuple):
@@ -132,10 +130,15 @@ class ForeignWorld(World):
             "A foreign environment can be trained on and measured, not enumerated.",
         )
 
-    def features(self, observation: Any) -> Floats32:
-        """Features [obs] of an observation; InvalidInput if the featuriser gives none."""
+    def features(self, observation: Any, clock: int = 0) -> Floats32:
+        """Features [obs] of an observation made after `clock` steps of an episode.
+
+        Raises:
+            InvalidInput: The featuriser gives none, or numbers that are not finite.
+        """
         try:
-            features = np.asarray(self.featurise(self.params, observation), dtype=np.float32)
+            with np.errstate(over="ignore"):  # what is too large becomes infinite: refused below
+                features = np.asarray(self.featurise(self.params, observation), dtype=np.float32)
         except (TypeError, ValueError):
             features = np.full(1, np.nan, np.float32)
         features = features.reshape(-1)
@@ -143,7 +146,7 @@ class ForeignWorld(World):
             raise InvalidInput(
                 f"{self.id}.featurise",
                 observation,
-                "an observation that becomes an array of finite numbers",
+                f"an observation that becomes an array of finite numbers (step {clock})",
                 "Give the world a featurise(params, observation).",
             )
         return features
@@ -155,25 +158,52 @@ class ForeignWorld(World):
             InvalidInput: a fact is missing, of the wrong shape, not finite or out of range.
         """
         given = self.read(self.params, moment)
-        default = {"over": moment.terminated, "own": moment.reward}
+        default = {"over": ("terminated", moment.terminated), "own": ("reward", moment.reward)}
         out = np.empty(len(self.fact_names))
         for fact in self.facts:
-            columns = self.columns(fact.name)
-            if fact.name in given:
-                out[columns] = self._checked(fact, given[fact.name])
-            elif fact.name in _GIVEN:
-                out[columns] = default[fact.name]
-            else:
+            field, value = f"info[{fact.name!r}]", given.get(fact.name)
+            if fact.name in default and fact.name not in given:
+                field, value = default[fact.name]
+            elif fact.name not in given:
                 raise InvalidInput(
-                    f"info[{fact.name!r}]",
+                    field,
                     None,
-                    f"a number at every step (world {self.id!r}; it has: "
+                    f"a number at every step ({self._place(moment)}; it has: "
                     f"{', '.join(map(str, given)) or 'nothing'})",
                     "Put it into info, or give the world a read(params, moment).",
                 )
+            out[self.columns(fact.name)] = self._checked(fact, field, value, moment)
         return out
 
-    def _checked(self, fact: Fact, value: Any) -> Any:
+    def mask_at(self, moment: Moment) -> Any:
+        """Legal actions [A] as info tells them; where it does not, all are.
+
+        Raises:
+            InvalidInput: Not one truth for each action, or none of them true.
+        """
+        if "action_mask" not in moment.info:
+            return True
+        mask = np.asarray(moment.info["action_mask"])
+        truths = mask.dtype.kind in "biuf" and bool(((mask == 0) | (mask == 1)).all())
+        if not truths or mask.shape != (self.n_actions,) or not mask.any():
+            raise InvalidInput(
+                "info['action_mask']",
+                moment.info["action_mask"],
+                f"{self.n_actions} truths, at least one of them true ({self._place(moment)})",
+                "Allow waiting there, or leave the mask out.",
+            )
+        return mask
+
+    def check_end(self, moment: Moment) -> None:
+        """Refuse a moment of which it cannot be told whether an episode has ended there.
+
+        Raises:
+            InvalidInput: ``terminated`` or ``truncated`` is neither true nor false.
+        """
+        for field in ("terminated", "truncated"):
+            self._checked(Fact("over"), field, getattr(moment, field), moment)
+
+    def _checked(self, fact: Fact, field: str, value: Any, moment: Moment) -> Any:
         array = np.asarray(value)
         allowed = f"{fact.size} finite numbers" if fact.shape else "a finite number"
         fits = array.dtype.kind in "biuf" and array.size == fact.size
@@ -183,12 +213,15 @@ class ForeignWorld(World):
         elif fact.name in ("success", "over"):
             allowed, fits = "0 or 1", fits and array.item() in (0, 1)
         if not fits:
-            raise InvalidInput(f"info[{fact.name!r}]", value, f"{allowed} (world {self.id!r})")
+            raise InvalidInput(field, value, f"{allowed} ({self._place(moment)})")
         return array.reshape(-1)
 
+    def _place(self, moment: Moment) -> str:
+        return f"world {self.id!r}, step {moment.clock}"
 
-class VecForeign:
-    """n copies of a foreign world: VecWorld's interface over ordinary environments.
+
+class VecForeign(Arrays):
+    """n environments of a foreign world: VecWorld's interface over ordinary environments.
 
     Every episode is reset with a seed of its own, made from (seed, copy, episode). Records
     hold the clock only.
@@ -203,26 +236,12 @@ class VecForeign:
             raise InvalidInput("n", n, "an integer >= 1")
         if seed < 0:
             raise InvalidInput("seed", seed, "an integer >= 0")
-        self.world, self.n, self.seed = world, n, seed
+        super().__init__(world, n)
+        self.world, self.seed = world, seed
         self.seeds: NDArray[np.uint64] = np.full(n, seed, np.uint64)
         self.numbers: Ints = np.arange(n)
         self.environments = [world.environment(world.params) for _ in range(n)]
-        features, actions, facts = (
-            len(world.observation_names),
-            world.n_actions,
-            len(world.fact_names),
-        )
         self._first_action = int(getattr(self.environments[0].action_space, "start", 0))
-        self._over = world.columns("over").start
-        self.states: Records = world.records(n)
-        self.episodes: Ints = np.zeros(n, np.int64)
-        self.observations: Floats32 = np.zeros((n, features), np.float32)
-        self.final_observations: Floats32 = np.zeros((n, features), np.float32)
-        self.masks: Bools = np.ones((n, actions), np.bool_)
-        self.facts: Floats = np.zeros((n, facts))
-        self.fresh_facts: Floats = np.zeros((n, facts))
-        self.terminated: Bools = np.zeros(n, np.bool_)
-        self.truncated: Bools = np.zeros(n, np.bool_)
         self.reset()
 
     def reset(self, seed: int | None = None) -> None:
@@ -246,9 +265,7 @@ class VecForeign:
 
     def step(self, actions: Any) -> None:
         """Step every copy once with `actions` [n], integers in 0 .. A-1."""
-        actions = np.asarray(actions, dtype=np.int64)
-        if actions.shape != (self.n,):
-            raise InvalidInput("actions", actions.shape, f"shape ({self.n},)")
+        actions = self._chosen(actions)
         if actions.min() < 0 or actions.max() >= self.masks.shape[1]:
             raise InvalidInput("actions", actions, f"0 to {self.masks.shape[1] - 1}")
         with rules_at_work(self.world):
@@ -263,16 +280,13 @@ class VecForeign:
     def _step_one(self, i: int, action: int) -> None:
         clock = int(self.states["clock"][i]) + 1
         self.states["clock"][i] = clock
-        observation, reward, terminated, truncated, info = self.environments[i].step(
-            self._first_action + action
-        )
-        moment = Moment(observation, float(reward), bool(terminated), bool(truncated), info, clock)
-        self._look(i, moment)
+        step = self.environments[i].step(self._first_action + action)
+        moment = Moment(*step, clock)
+        ended = self._look(i, moment)
         self.facts[i] = self.fresh_facts[i]
         self.terminated[i] = self.facts[i, self._over] > 0
-        stopped = moment.truncated or moment.terminated or clock >= self.world.max_steps
-        self.truncated[i] = stopped and not self.terminated[i]
-        if self.terminated[i] or self.truncated[i]:
+        self.truncated[i] = ended and not self.terminated[i]
+        if ended:
             self.final_observations[i] = self.observations[i]
             self.episodes[i] += 1
             self._begin(i)
@@ -284,22 +298,23 @@ class VecForeign:
         observation, info = self.environments[i].reset(seed=seed)
         self._look(i, Moment(observation, 0.0, False, False, info, 0))
 
-    def _look(self, i: int, moment: Moment) -> None:
-        self.observations[i] = self.world.features(moment.observation)
-        self.fresh_facts[i] = self.world.facts_at(moment)
-        self.masks[i] = self._legal(moment.info)
-
-    def _legal(self, info: Mapping[str, Any]) -> Any:
-        """The mask in info; where there is none, everything is allowed."""
-        if "action_mask" not in info:
-            return True
-        mask = np.asarray(info["action_mask"])
-        if mask.shape != self.masks.shape[1:] or not mask.astype(np.bool_).any():
+    def _look(self, i: int, moment: Moment) -> bool:
+        """Fill an environment's rows; True where its episode has ended."""
+        world = self.world
+        features = world.features(moment.observation, moment.clock)
+        if features.shape != self.observations.shape[1:]:
             raise InvalidInput(
-                "info['action_mask']",
-                info["action_mask"],
-                f"{self.masks.shape[1]} truths, at least one of them true (world "
-                f"{self.world.id!r})",
-                "Allow waiting there, or leave the mask out.",
+                f"{world.id}.featurise",
+                moment.observation,
+                f"{self.observations.shape[1]} features, as at the first reset "
+                f"(step {moment.clock})",
             )
-        return mask
+        self.observations[i] = features
+        world.check_end(moment)
+        self.fresh_facts[i] = world.facts_at(moment)
+        over = self.fresh_facts[i, self._over] > 0
+        out_of_time = moment.clock >= world.max_steps
+        ended = bool(over or moment.terminated or moment.truncated or out_of_time)
+        if moment.clock == 0 or not ended:  # else nobody acts there
+            self.masks[i] = world.mask_at(moment)
+        return ended

@@ -130,8 +130,8 @@ class Case:
         ]
         for world, records, words in () if self.foreign else self.settings():
             rest = cleared(world, records)
-            tell_one = partial(_tell_row, world, rest)
-            found.append(Seen(describe(world, rest)[0], tell_one, False, words))
+            told = partial(_tell_row, world, rest)
+            found.append(Seen(describe(world, rest)[0], told, False, words))
         return tuple(found)
 
     def settings(self) -> Iterator[tuple[World, Records, str]]:

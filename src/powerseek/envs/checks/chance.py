@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 
 from powerseek.envs.checks.case import Case, Failed, NotApplicable
-from powerseek.envs.checks.episodes import SEED, choose, cleared, rows, simulator, tell, words
+from powerseek.envs.checks.episodes import (
+    SEED,
+    choose,
+    cleared,
+    record_of,
+    rows,
+    simulator,
+    tell,
+    words,
+)
 from powerseek.envs.checks.graph import BRANCHES
 from powerseek.envs.engine.expand import Expansion, TooManyBranches, expand, initial_branches
-from powerseek.envs.engine.vec import VecWorld, loop_views
+from powerseek.envs.engine.vec import VecWorld
 from powerseek.envs.world import World
 from powerseek.types import Floats, Ints, Records
 
@@ -102,7 +111,7 @@ def _sums(total: float, rule: str, at: str) -> None:
 
 def _starts(world: World, first: Records, chance: Floats) -> tuple[Ints, Floats, Ints, Any]:
     drawn = cleared(world, simulator(world, SIMULATED).states)
-    return words(first), chance, words(drawn), lambda row: tell(world, _as_record(world, row))
+    return words(first), chance, words(drawn), lambda row: tell(world, record_of(world, row))
 
 
 def _steps(
@@ -126,7 +135,7 @@ def _steps(
         facts = row[: len(names)].view(np.float64)
         some = [f"{n}={v:g}" for n, v in zip(names, facts, strict=True) if v]
         kept = row[len(names) :]
-        state = [tell(world, _as_record(world, kept))] if kept.any() else []
+        state = [tell(world, record_of(world, kept))] if kept.any() else []
         return f"({'; '.join([*state, ', '.join(some) or 'all facts 0'])})"
 
     return expected, edges.probability[mine], drawn, told
@@ -137,12 +146,6 @@ def _outcomes(facts: Floats, records: Records, ended: Any) -> Ints:
     kept[ended] = 0
     measured = np.ascontiguousarray(facts + 0.0).view(np.int64)
     return np.concatenate([measured, kept], axis=1)
-
-
-def _as_record(world: World, row: Any) -> Any:
-    records = world.records(1)
-    loop_views(records)[1][0] = row
-    return records[0]
 
 
 def _match(compared: tuple[Ints, Floats, Ints, Any], outcomes: int, at: str) -> None:
@@ -179,15 +182,9 @@ def masks(case: Case) -> str:
     world = case.world
     records, edges = branches(world, case.standing)
     if case.graph is not None:
-        there, graph = case.graph.world, case.graph
-        _idle(
-            there,
-            graph.records,
-            graph.source,
-            graph.action,
-            graph.records[graph.following],
-            graph.flows,
-        )
+        graph = case.graph
+        after = graph.records[graph.following]
+        _idle(graph.world, graph.records, graph.source, graph.action, after, graph.flows)
     _idle(world, records, edges.source, edges.action, edges.records, edges.facts)
     wasted = _wasted(case)
     return f"{len(records):,} records; {wasted:,} forbidden actions only ticked the clock"
@@ -197,7 +194,7 @@ def _idle(
     world: World, records: Records, source: Ints, action: Ints, after: Records, facts: Floats
 ) -> None:
     """Refuse two allowed actions of one record that do nothing at all."""
-    flows = [i for f in world.facts if f.flow for i in range(*_span(world, f.name))]
+    flows = [fact.flow for fact in world.facts for _ in fact.columns]
     still = (words(cleared(world, after)) == words(cleared(world, records))[source]).all(axis=1)
     still &= ~(facts[:, flows] != 0).any(axis=1)
     pairs = rows(np.stack([source, action], axis=1))
@@ -213,11 +210,6 @@ def _idle(
             "none of them does anything: no field, no flow, no chance",
             "In legal: forbid actions that do nothing; one may stay, to wait with.",
         )
-
-
-def _span(world: World, fact: str) -> tuple[int, int]:
-    columns = world.columns(fact)
-    return int(columns.start), int(columns.stop)
 
 
 def _wasted(case: Case) -> int:
@@ -238,7 +230,7 @@ def _wasted(case: Case) -> int:
         wrong = np.flatnonzero(kept & ~same)
         if len(wrong):
             raise Failed(
-                f"a forbidden action in ({tell(world, _as_record(world, before[wrong[0]]))}) does "
+                f"a forbidden action in ({tell(world, record_of(world, before[wrong[0]]))}) does "
                 "more than tick the clock",
                 "Let legal, observe and measure leave the record as it is.",
             )

@@ -100,6 +100,13 @@ def words(records: Any) -> Ints:
     return out
 
 
+def record_of(world: World, words: Ints) -> Any:
+    """The record that has these 8-byte words [W]."""
+    records = world.records(1)
+    loop_views(records)[1][0] = words
+    return records[0]
+
+
 def rows(table: Any) -> Any:
     """[n] one opaque value a row of int64 [n, k], for np.unique."""
     table = np.ascontiguousarray(table, np.int64)

@@ -30,6 +30,7 @@ from powerseek.envs.checks.episodes import (
     columns_of,
     joined,
     moment,
+    record_of,
     rehearse,
     tell,
 )
@@ -261,10 +262,9 @@ def _judged(world: World, trouble: Trouble, accepted: set[int]) -> Trouble:
 
 
 def _legal(world: World, words: Ints) -> list[int]:
-    records, mask = world.records(1), np.zeros(world.n_actions, np.bool_)
-    loop_views(records)[1][0] = words
+    mask = np.zeros(world.n_actions, np.bool_)
     cls: Any = type(world)
-    cls.legal(world.prepared, records[0], mask)
+    cls.legal(world.prepared, record_of(world, words), mask)
     return [int(action) for action in np.flatnonzero(mask)]
 
 

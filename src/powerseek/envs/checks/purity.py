@@ -45,10 +45,7 @@ def writes(case: Case) -> str:
     going = ~(case.walk["terminated"] | case.walk["truncated"])
     ticked = case.walk["after"][..., clock] - case.walk["before"][..., clock] == 1
     if not ticked[going].all() or (case.walk["after"][..., cap] != world.max_steps).any():
-        raise Failed(
-            "a rule writes clock or max_steps",
-            CLOCK,
-        )
+        raise Failed("a rule writes clock or max_steps", CLOCK)
     if before != [np.asarray(value).tobytes() for value in prepared]:
         raise Failed("a rule changes what prepare made", READ_ONLY)
     return f"{len(records):,} records and all tables stay as they are"
@@ -63,12 +60,7 @@ def clock(case: Case) -> str:
     """Rules do not read the clock, the cap or the flows of the step before."""
     world = case.world
     rest = cleared(world, case.standing)
-    state = [
-        i
-        for fact in world.facts
-        if not fact.flow
-        for i in range(world.columns(fact.name).start, world.columns(fact.name).stop)
-    ]
+    state = np.flatnonzero([not fact.flow for fact in world.facts for _ in fact.columns])
     late = rest.copy()
     late["clock"] = world.max_steps - 1
     other = _other_cap(world)
@@ -95,14 +87,10 @@ def _other_cap(world: World) -> World | None:
 
 
 def _same_looks(
-    world: World, rest: Records, there: World, records: Records, what: str, state: list[int]
+    world: World, rest: Records, there: World, records: Records, what: str, state: Any
 ) -> None:
-    parts = zip(
-        ("measure", "legal", "observe"),
-        describe(world, rest),
-        describe(there, records),
-        strict=True,
-    )
+    looks = describe(world, rest), describe(there, records)
+    parts = zip(("measure", "legal", "observe"), *looks, strict=True)
     one: Any
     two: Any
     for rule, one, two in parts:

@@ -8,11 +8,20 @@ from typing import Any
 import numpy as np
 
 from powerseek.envs.checks.case import Case, Failed, NotApplicable
-from powerseek.envs.checks.episodes import COPIES, SEED, STEPS, Walk, rehearse, tell, walk
+from powerseek.envs.checks.episodes import (
+    COPIES,
+    SEED,
+    STEPS,
+    Walk,
+    record_of,
+    rehearse,
+    tell,
+    walk,
+)
 from powerseek.envs.checks.interpreted import Trouble
 from powerseek.envs.engine.expand import script
 from powerseek.envs.engine.reason import reason
-from powerseek.envs.engine.vec import VecWorld, loop_views
+from powerseek.envs.engine.vec import VecWorld
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.types import Floats
@@ -154,7 +163,7 @@ def purity(case: Case) -> str:
             same = after[name].tobytes() == again[name].tobytes()
             if not same and name != "final_observations":
                 copy = int(np.argmax((after[name] != again[name]).reshape(vec.n, -1).any(axis=1)))
-                record = tell(world, _record(world, standing["records"][copy]))
+                record = tell(world, record_of(world, standing["records"][copy]))
                 raise Failed(
                     f"{world.action_names[actions[copy]]!r} in ({record}), replayed on the same "
                     f"tape, gives other {name}: {_one(world, name, after, copy)}, "
@@ -167,13 +176,7 @@ def purity(case: Case) -> str:
 
 def _one(world: World, name: str, snapshot: Any, copy: int) -> str:
     row = snapshot[name][copy]
-    return f"({tell(world, _record(world, row))})" if name == "records" else str(row)
-
-
-def _record(world: World, row: Any) -> Any:
-    records = world.records(1)
-    loop_views(records)[1][0] = row
-    return records[0]
+    return f"({tell(world, record_of(world, row))})" if name == "records" else str(row)
 
 
 def compiled(case: Case) -> str:
@@ -202,7 +205,7 @@ def difference(world: World, one: Walk, two: Walk) -> str | None:
             if a.tobytes() == b.tobytes():
                 continue
             copy, *rest = np.argwhere(_bits(a) != _bits(b))[0].tolist()
-            record = tell(world, _record(world, one["before"][t][copy]))
+            record = tell(world, record_of(world, one["before"][t][copy]))
             action = world.action_names[one["actions"][t][copy]]
             what, values = _named(world, name, rest, a[copy], b[copy])
             return f"step {t + 1}, copy {copy}, {action!r} in ({record}): {what} {values}"
@@ -216,7 +219,7 @@ def _bits(values: Any) -> Any:
 def _named(world: World, name: str, rest: list[int], a: Any, b: Any) -> tuple[str, str]:
     """(what differs, its two values)."""
     if name in ("after", "before"):
-        one, two = _record(world, a), _record(world, b)
+        one, two = record_of(world, a), record_of(world, b)
         for field in world.dtype.names or ():
             if not np.array_equal(one[field], two[field]):
                 return f"field {field!r} becomes", f"{one[field]} and {two[field]}"

@@ -21,7 +21,7 @@ from powerseek.envs.checks.case import Case, Failed, NotApplicable
 from powerseek.envs.checks.rules import scripts
 from powerseek.envs.engine.reason import reason
 from powerseek.envs.world import World
-from powerseek.errors import InvalidInput
+from powerseek.errors import InvalidInput, WorldError
 from powerseek.registry import worlds
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
@@ -194,10 +194,16 @@ def _made(world: World | type[World] | str, params: dict[str, Any]) -> World | R
         if params:
             raise
         found = f"its defaults are refused: {error}"
+    except WorldError as error:
+        law, _, instead = str(error).partition("; ")
+        return _unmade(cls, Finding("rules", FAILED, law, instead[:1].upper() + instead[1:]))
     except Exception as error:
         found = f"it cannot be made: {reason(error)}"
     instead = 'Declare parameters = {"max_steps": Param(12, 1, 10_000, "cap on an episode")}.'
-    finding = Finding("declarations", FAILED, found, instead)
+    return _unmade(cls, Finding("declarations", FAILED, found, instead))
+
+
+def _unmade(cls: type[World], finding: Finding) -> Report:
     return Report(f"{getattr(cls, 'id', '') or cls.__name__}()", (finding,))
 
 

@@ -21,7 +21,8 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
-from powerseek.envs.engine.reach import OutOfReach, Reach, digest
+from powerseek.envs.engine.chance import INTERPRETED
+from powerseek.envs.engine.reach import OutOfReach, Reach, digest, read_now, same
 from powerseek.errors import WorldError
 
 RULES = ("initial", "transition", "legal", "observe", "measure")
@@ -30,6 +31,8 @@ _CODE = ("canonical", "lengths", "environment", "featurise", "read")
 _DECLARED = ("version", "state", "flows", "calm", "probe", "runs_on", "noop")
 _PREFIX = "powerseek_loops_"
 _waiting: dict[str, tuple[Any, ...]] = {}
+_frozen: dict[tuple[FunctionType, tuple[str, ...]], Any] = {}
+"""What functions read when they were first met: Numba compiles a helper once in a process."""
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
@@ -91,7 +94,7 @@ def fingerprint(world: Any) -> str:
     """
     cls = type(world)
     reach = Reach(cls.__module__.rpartition(".")[0] or cls.__module__)
-    reach.put(_rules_of(cls)[0], _driver())
+    reach.put(_reach(cls).text, _driver())
     reach.feed([getattr(cls, name, None) for name in _CODE], "")
     reach.feed([getattr(cls, name) for name in _DECLARED], "")
     facts = [(x.name, x.shape, x.flow, x.roles, x.weights) for x in cls.facts]
@@ -105,17 +108,32 @@ def fingerprint(world: Any) -> str:
 
 
 def check_rules(cls: Any) -> None:
-    """Refuse a world class whose rules read a value that no fingerprint can cover.
+    """Refuse a world class whose compiled rules would not be what its code says.
 
     Raises:
-        WorldError: names the world, the rule, the value and what to write instead.
+        WorldError: A rule reads a value that no fingerprint can cover, or one that has changed
+            since it was compiled; the message names the world, the value and what to do.
     """
-    _rules_of(cls)
+    for function, names, value in _reach(cls).reads:
+        now = read_now(function, names)
+        if now is not value:
+            _refuse_change(cls, function, names, value, now)
+
+
+def _refuse_change(
+    cls: Any, function: FunctionType, names: tuple[str, ...], then: Any, now: Any
+) -> None:
+    if not INTERPRETED and not same(then, now):
+        raise WorldError(
+            f"world {cls.id!r}: {function.__name__!r} reads {'.'.join(names)}, which has changed "
+            f"since {function.__name__!r} was compiled; define {function.__name__!r} and the "
+            "world again (in a notebook: run their cells), or start anew"
+        )
 
 
 @lru_cache(maxsize=64)
-def _rules_of(cls: Any) -> tuple[str, str]:
-    """(digest of the rules and scripts, modules they come from) of a world class."""
+def _reach(cls: Any) -> Reach:
+    """All that the rules and scripts of a world class reach."""
     reach = Reach()
     for name in RULES + SCRIPTS:
         try:
@@ -126,7 +144,11 @@ def _rules_of(cls: Any) -> tuple[str, str]:
                 f"{type(error.value).__name__}, whose value compiled rules cannot follow; write a "
                 "number, a text, an Enum, an array, a tuple of these, or a function under @rule"
             ) from error
-    return reach.text, repr(sorted(reach.modules))
+    for function, names, value in reach.reads:
+        then = _frozen.setdefault((function, names), value)
+        if then is not value:
+            _refuse_change(cls, function, names, then, value)
+    return reach
 
 
 @lru_cache(maxsize=1)
@@ -138,7 +160,9 @@ def _driver() -> str:
 def _name(cls: Any, prepared_fields: tuple[str, ...]) -> str:
     """Name of a world's compiled loops: another one for other code, fields or libraries."""
     ours = [path.read_text(encoding="utf-8") for path in (_template(), Path(__file__))]
-    parts = (*_rules_of(cls), prepared_fields, sys.version, numba.__version__, np.__version__, ours)
+    reach = _reach(cls)
+    libraries = (sys.version, numba.__version__, np.__version__)
+    parts = (reach.text, sorted(reach.modules), prepared_fields, libraries, ours)
     return _PREFIX + hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

@@ -59,11 +59,13 @@ class Reach:
 
     Attributes:
         modules: Names of the modules in which functions and classes were found.
+        reads: All that functions read by name: (function, names it is read by, value).
     """
 
     def __init__(self, own: str = "") -> None:
         self.own = own
         self.modules: set[str] = set()
+        self.reads: list[tuple[FunctionType, tuple[str, ...], Any]] = []
         self._digest = hashlib.sha256()
         self._seen: dict[int, tuple[int, Any]] = {}
 
@@ -193,7 +195,8 @@ class Reach:
                 cells[name] = cell.cell_contents
             except ValueError:  # not filled yet
                 cells[name] = None
-        self._code(function.__code__, function.__globals__, cells, path)
+        for names, value in self._code(function.__code__, function.__globals__, cells, path):
+            self.reads.append((function, names, value))
         # What compiled code calls in the place of a function that is not compiled itself.
         for template in self._overloads.get(id(function), ()):
             self.feed(vars(template).get("_overload_func"), path)
@@ -204,19 +207,23 @@ class Reach:
 
     def _code(
         self, code: CodeType, scope: Mapping[str, Any], cells: Mapping[str, Any], path: str
-    ) -> None:
-        """Count what code does, and the values that it reads in `scope` and `cells`."""
+    ) -> list[tuple[tuple[str, ...], Any]]:
+        """Count what code does, and the values that it reads in `scope` and `cells`.
+
+        Returns those of `scope`, by the chain of names that leads to each.
+        """
         self.put(
             *("code", code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount),
             *(code.co_flags, code.co_code.hex(), code.co_exceptiontable.hex()),
             *(*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars),
         )
         steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
-        reads = {}
+        reads: dict[tuple[str, ...], Any] = {}
+        inner = []
         for i, step in enumerate(steps):
             if step.opcode in dis.hasconst:  # those that are loaded: a docstring is not
                 if isinstance(step.argval, CodeType):
-                    self._code(step.argval, scope, cells, path)
+                    inner += self._code(step.argval, scope, cells, path)
                 else:
                     self.feed(step.argval, path)
             elif step.opname in _GLOBALS or step.opname in _CELLS:
@@ -227,18 +234,20 @@ class Reach:
                         if after.opname not in _ATTRIBUTES:
                             break
                         names.append(after.argval)
-                    reads.update([self._read(values[names[0]], names)])
-        for place, value in reads.items():
-            self.put(place)
-            self.feed(value, place)
+                    chain, value = self._read(values[names[0]], names)
+                    reads[chain] = value
+        for chain, value in reads.items():
+            self.put(*chain)
+            self.feed(value, ".".join(chain))
+        return [(chain, value) for chain, value in reads.items() if chain[0] in scope] + inner
 
-    def _read(self, value: Any, names: list[str]) -> tuple[str, Any]:
-        """(path, value) of what code reads as a chain of names; modules are looked through."""
+    def _read(self, value: Any, names: list[str]) -> tuple[tuple[str, ...], Any]:
+        """(names, value) of what code reads by a chain of names: modules are looked through."""
         for i, name in enumerate(names[1:], 1):
             if not isinstance(value, ModuleType) or self._counts_by_name(value):
-                return ".".join(names[:i]), value
+                return tuple(names[:i]), value
             value = getattr(value, name, None)
-        return ".".join(names), value
+        return tuple(names), value
 
     def _class(self, cls: type, path: str) -> None:
         self.modules.add(cls.__module__)
@@ -266,6 +275,22 @@ class Reach:
             self._unknown(kind, path)
         else:
             self.put("type", str(kind))
+
+
+def same(one: Any, two: Any) -> bool:
+    """True if no code could tell one value from the other, as far as they can be followed."""
+    try:
+        return one is two or digest(one, "") == digest(two, "")
+    except OutOfReach:
+        return False
+
+
+def read_now(function: FunctionType, names: tuple[str, ...]) -> Any:
+    """The value that a function reads by a chain of names, at this moment."""
+    value = function.__globals__.get(names[0])
+    for name in names[1:]:
+        value = getattr(value, name, None)
+    return value
 
 
 def digest(thing: Any, path: str, own: str = "") -> str:

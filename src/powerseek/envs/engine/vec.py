@@ -13,7 +13,7 @@ from powerseek.envs.engine.compile import loops_of
 from powerseek.envs.engine.reason import reason
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput, PowerseekError, WorldError
-from powerseek.types import Bools, Floats, Floats32, Ints
+from powerseek.types import Bools, Floats, Floats32, Ints, Records
 
 OUT_OF_RANGE = -1
 _WRONG = {1: "measure() gives a fact that is NaN or infinite", 2: "legal() allows no action"}
@@ -55,7 +55,32 @@ def _ask(world: World) -> str:
     return f"`powerseek check {world.id}` says where, and what to write instead"
 
 
-class VecWorld:
+class Arrays:
+    """The arrays that n environments of a world fill, the same for every simulator (VecWorld)."""
+
+    def __init__(self, world: World, n: int) -> None:
+        features, facts = len(world.observation_names), len(world.fact_names)
+        self.n = n
+        self.states: Records = world.records(n)
+        self.episodes: Ints = np.zeros(n, np.int64)
+        self.observations: Floats32 = np.zeros((n, features), np.float32)
+        self.final_observations: Floats32 = np.zeros((n, features), np.float32)
+        self.masks: Bools = np.zeros((n, world.n_actions), np.bool_)
+        self.facts: Floats = np.zeros((n, facts))
+        self.fresh_facts: Floats = np.zeros((n, facts))
+        self.terminated: Bools = np.zeros(n, np.bool_)
+        self.truncated: Bools = np.zeros(n, np.bool_)
+        self._over = world.columns("over").start
+
+    def _chosen(self, actions: Any) -> Ints:
+        """Actions [n] as integers; InvalidInput for another number of them."""
+        chosen = np.ascontiguousarray(actions, dtype=np.int64)
+        if chosen.shape != (self.n,):
+            raise InvalidInput("actions", chosen.shape, f"shape ({self.n},)")
+        return chosen
+
+
+class VecWorld(Arrays):
     """n copies of `world`, stepped together with same-step autoreset.
 
     Chance is keyed by (seed, copy, episode, step, draw): copy i behaves the same whatever n is,
@@ -89,29 +114,14 @@ class VecWorld:
             raise InvalidInput("n", n, "an integer >= 1")
         self.seed = _checked(seed)
         self.seeds, self.numbers = keys_of(self.seed, n)
-        n = len(self.seeds)
-        self.world, self.n = world, n
+        super().__init__(world, len(self.seeds))
+        self.world = world
         self._prepared = world.prepared
         self._loops = loops_of(type(world), self._prepared._fields)
-        self._over = world.columns("over").start
-        features, actions, facts = (
-            len(world.observation_names),
-            world.n_actions,
-            len(world.fact_names),
-        )
-        self.states = world.records(n)
         self._states, self._words = loop_views(self.states)
         self._tape = np.zeros(1, TAPE).view(np.recarray)
         self._loop_tape = loop_views(self._tape)[0]
         self._flows = flow_words(world)
-        self.episodes: Ints = np.zeros(n, np.int64)
-        self.observations: Floats32 = np.zeros((n, features), np.float32)
-        self.final_observations: Floats32 = np.zeros((n, features), np.float32)
-        self.masks: Bools = np.zeros((n, actions), np.bool_)
-        self.facts: Floats = np.zeros((n, facts))
-        self.fresh_facts: Floats = np.zeros((n, facts))
-        self.terminated: Bools = np.zeros(n, np.bool_)
-        self.truncated: Bools = np.zeros(n, np.bool_)
         self.reset()
 
     def reset(self, seed: int | Sequence[int] | None = None) -> None:
@@ -191,9 +201,7 @@ class VecWorld:
             InvalidInput: an action is out of range or there are not n of them.
             WorldError: a rule raised, a fact is NaN, or no action is legal.
         """
-        actions = np.ascontiguousarray(actions, dtype=np.int64)
-        if actions.shape != (self.n,):
-            raise InvalidInput("actions", actions.shape, f"shape ({self.n},)")
+        actions = self._chosen(actions)
         with rules_at_work(self.world):
             code = self._loops.step(
                 self._prepared,

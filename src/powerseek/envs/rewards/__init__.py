@@ -1,1 +1,1 @@
-"""Reward arms: what an agent is paid for, and when."""
+"""Reward functions: what an agent is paid for, and when."""

@@ -78,7 +78,7 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of n copies, real or hypothetical: all that an arm may pay for.
+    """One step of n copies, real or hypothetical: all that a reward may pay for.
 
     Attributes:
         memory: [n], from `Arm.start` or the step before.
@@ -88,7 +88,7 @@ class Step:
         ended: [n] the episode ended here, by the rules or by its cap.
         cut: [n] it was stopped by its cap alone.
         draw: [n] uniform in [0, 1).
-        records: [n] states stepped from; None for arms that see facts alone.
+        records: [n] states stepped from; None for rewards that see facts alone.
         actions: [n] what was done there, likewise.
     """
 
@@ -145,18 +145,18 @@ class Place(NamedTuple):
 
 
 class Arm:
-    """A reward arm; subclasses are frozen dataclasses that override `step`.
+    """A reward function; subclasses are frozen dataclasses that override `step`.
 
     Attributes:
         options: Option names a spec may give.
-        requires: Facts that the arm reads.
+        requires: Facts that the reward reads.
         memory_size: 1 where `step` reads its memory, else 0 (the exact layer can drop it).
         uses_draw: Whether `step` reads its uniform draws.
         needs_overseer: Whether it pays what an overseer says about (state, time, action).
         looks_ahead: Whether a spec's argument is the overseer's look-ahead, which a study may
             give by its key ``lookahead`` instead.
         overseer: The overseer, where there is one.
-        oversight: What the arm asks of an exact overseer; None where it needs none, or none
+        oversight: What the reward asks of an exact overseer; None where it needs none, or none
             that can be computed.
     """
 
@@ -176,7 +176,7 @@ class Arm:
 
     @classmethod
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:
-        """The arm that a spec means; InvalidInput for an argument that is not allowed."""
+        """The reward that a spec means; InvalidInput for an argument that is not allowed."""
         no_argument(cls.id, argument)
         return cls()
 
@@ -199,17 +199,17 @@ class Arm:
 
     @classmethod
     def window(cls, argument: Any, max_steps: int) -> int | None:
-        """The k whose accumulator the learner must see, if the arm has one."""
+        """The k whose accumulator the learner must see, if the reward has one."""
         return None
 
     @property
     def mean(self) -> Arm:
-        """The arm that pays this one's expectation given the transition."""
+        """The reward function that pays this one's expectation given the transition."""
         return self
 
     @property
     def unjudged(self) -> Arm:
-        """The arm that pays this one's reward without what `judge` adds to it."""
+        """The reward function that pays this one's reward without what `judge` adds to it."""
         return self
 
     @property
@@ -218,7 +218,7 @@ class Arm:
         return 1.0
 
     def with_overseer(self, overseer: Overseer | None) -> Arm:
-        """The same arm with that overseer, if it needs one."""
+        """The same reward function with that overseer, if it needs one."""
         return self
 
     def start(self, facts: Facts) -> Floats:
@@ -236,10 +236,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class Pay:
-    """The pay of a task: its arm, and w times the change in weighted holdings (H4a's control).
+    """The pay of a task: its reward, and w times the change in weighted holdings (H4a's control).
 
     Attributes:
-        arm: The arm; what it remembers is all the memory there is.
+        arm: The reward function; what it remembers is all the memory there is.
         power_weight: w >= 0, what all attainable holdings are paid.
         holdings_scale: Attainable maximum of the holdings, > 0.
 
@@ -258,7 +258,7 @@ class Pay:
             raise InvalidInput("holdings_scale", self.holdings_scale, "a number > 0")
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
-        """Pay one step: rewards [n] and the arm's new memory [n]; see Arm.step."""
+        """Pay one step: rewards [n] and the reward's new memory [n]; see Arm.step."""
         reward, memory = self.arm.step(step)
         if self.power_weight == 0:
             return reward, memory
@@ -279,7 +279,22 @@ def level_of(argument: Any) -> float:
     return math.inf if argument == "cap" else float(argument)
 
 
+def steps_of(id: str, argument: Any, max_steps: int, instead: str) -> int:
+    """An argument that is a number of steps, from 1 to the time limit, or ``cap`` for that.
+
+    Raises:
+        InvalidInput: It is neither; `instead` says what to write.
+    """
+    if isinstance(argument, str) and argument == "cap":
+        return max_steps
+    whole = isinstance(argument, numbers.Integral) and not isinstance(argument, bool)
+    if not whole or not 1 <= argument <= max_steps:
+        allowed = f"an integer from 1 to the cap ({max_steps} steps), or cap"
+        raise InvalidInput(id, argument, allowed, instead)
+    return int(argument)
+
+
 def no_argument(id: str, argument: Any) -> None:
-    """Refuse an argument to an arm that takes none."""
+    """Refuse an argument to a reward that takes none."""
     if argument is not None and argument is not True:
         raise InvalidInput(id, argument, "no argument", f"Write {id}.")

@@ -1,4 +1,4 @@
-"""Specification arms: they change what is judged, and by whom (SCIENCE section 3).
+"""Specification rewards: they change what is judged, and by whom (SCIENCE section 3).
 
 They pay what an injected overseer says about single (state, time, action) triples. Without one
 they can be built and named - studies are validated before anything is enumerated - but not paid.
@@ -6,7 +6,6 @@ they can be built and named - studies are validated before anything is enumerate
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -21,6 +20,7 @@ from powerseek.envs.rewards.base import (
     Step,
     is_number,
     level_of,
+    steps_of,
 )
 from powerseek.envs.rewards.timing import Terminal
 from powerseek.errors import InvalidInput
@@ -39,7 +39,7 @@ what is meant (``meant``) from there to the cap."""
 
 @dataclass(frozen=True)
 class Nothing(Arm):
-    """Pays nothing: what is left of an arm that is all judgement."""
+    """Pays nothing: what is left of a reward that is all judgement."""
 
     requires: ClassVar[tuple[str, ...]] = ()
 
@@ -50,10 +50,10 @@ class Nothing(Arm):
 
 @dataclass(frozen=True)
 class Judged(Arm):
-    """Base of arms that pay what `unjudged` pays plus what an overseer says.
+    """Base of rewards that pay what `unjudged` pays plus what an overseer says.
 
     Attributes:
-        overseer: The judge; no part of what makes two arms equal.
+        overseer: The judge; no part of what makes two rewards equal.
     """
 
     needs_overseer: ClassVar[bool] = True
@@ -132,7 +132,8 @@ class Approval(Judged):
             raise InvalidInput(
                 "approval.spare", spare, "0: only the aim need can spare success", "Leave it out."
             )
-        return cls(_steps(argument, horizon.max_steps), aim, spare)
+        instead = "Write {approval: 8}, or, in a study, approval and lookahead: [8]."
+        return cls(steps_of(cls.id, argument, horizon.max_steps, instead), aim, spare)
 
     @classmethod
     def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
@@ -211,20 +212,6 @@ class Coverage(Judged):
     def oversight(self) -> Oversight:  # type: ignore[override]  # computed
         """See Arm."""
         return Oversight(self.cap, "need", self.q, self.spare)
-
-
-def _steps(argument: Any, max_steps: int) -> int:
-    if isinstance(argument, str) and argument == "cap":
-        return max_steps
-    whole = isinstance(argument, numbers.Integral) and not isinstance(argument, bool)
-    if not whole or not 1 <= argument <= max_steps:
-        raise InvalidInput(
-            "approval",
-            argument,
-            f"an integer from 1 to the cap ({max_steps} steps), or cap",
-            "Write {approval: 8}, or, in a study, approval and lookahead: [8].",
-        )
-    return int(argument)
 
 
 def _spare(id: str, options: Mapping[str, Any]) -> float:

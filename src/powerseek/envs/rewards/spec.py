@@ -1,8 +1,8 @@
-"""Reward arms: small pure objects from arrays of facts to arrays of rewards.
+"""Reward functions: small pure objects from arrays of facts to arrays of rewards.
 
-An arm knows no world and no learner. It pays for what happens between two moments, ``before``
-and ``after`` one `Step`, and carries one number of memory per copy. A study names it by data,
-never by text to parse: ``dense``, ``{every: 8}``, ``{every: 8, corrected: true}``,
+A reward function knows no world and no learner. It pays for what happens between two moments,
+``before`` and ``after`` one `Step`, and carries one number of memory per environment. A study names
+it by data, never by text to parse: ``dense``, ``{every: 8}``, ``{every: 8, corrected: true}``,
 ``{every: cap}``, ``{thinned: 0.25}``, ``shaped``, ``terminal``, ``{terminal: {pay: cap}}``,
 ``own`` (timing: `powerseek.envs.rewards.timing`), ``{approval: 8}``,
 ``{approval: cap, aim: success}``,
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 Spec = str | Mapping[str, Any]
-"""An arm as a study writes it: its id, or ``{id: argument, option: value}``."""
+"""A reward function as a study writes it: its id, or ``{id: argument, option: value}``."""
 
 TIME_LIMITS = ("terminal", "bootstrap")
 
@@ -68,7 +68,7 @@ def make_arm(
     runs_on: bool = False,
     overseer: Overseer | None = None,
 ) -> Arm:
-    """The arm that `spec` means at these settings.
+    """The reward function that `spec` means at these settings.
 
     Args:
         spec: As in a study.
@@ -76,11 +76,11 @@ def make_arm(
         gamma: Discount of the learner, in (0, 1].
         time_limit: ``terminal`` or ``bootstrap``.
         runs_on: Whether an episode goes on after success.
-        overseer: Judge for the arms that need one. Without it they can be built and named, but
+        overseer: Judge for the rewards that need one. Without it they can be built and named, but
             not paid.
 
     Raises:
-        InvalidInput: an unknown arm, or a setting that is not allowed.
+        InvalidInput: an unknown reward, or a setting that is not allowed.
 
     Warns:
         ConfoundWarning: gamma < 1 with ``every`` uncorrected.
@@ -108,16 +108,16 @@ def check_horizon(gamma: float, time_limit: str) -> None:
 
 
 def read_spec(spec: Spec) -> tuple[str, Any, dict[str, Any]]:
-    """Id, argument (None if there is none) and options, in the arm's order, of a spec.
+    """Id, argument (None if there is none) and options, in the reward's order, of a spec.
 
     Raises:
-        InvalidInput: an unknown arm or option.
+        InvalidInput: an unknown reward or option.
     """
     if isinstance(spec, str):
         rewards.get(spec)
         return spec, None, {}
     if not isinstance(spec, Mapping) or not spec:
-        raise InvalidInput("reward", spec, "an arm's name, or {name: argument, option: value}")
+        raise InvalidInput("reward", spec, "a reward's name, or {name: argument, option: value}")
     known = [name for name in spec if name in rewards.ids()]
     id = known[0] if len(known) == 1 else next(iter(spec))
     entry = rewards.get(id)
@@ -141,7 +141,7 @@ def place_of(spec: Spec) -> Place | None:
     """The place of a spec on a factor of rewards; None for on none.
 
     Raises:
-        InvalidInput: An unknown arm or option, or an arm that tells no place by its parts.
+        InvalidInput: An unknown reward or option, or a reward that tells no place by its parts.
     """
     id, argument, options = read_spec(spec)
     told = rewards.get(id).factor(argument, options)
@@ -154,7 +154,7 @@ def place_of(spec: Spec) -> Place | None:
 
 
 def windows_of(specs: Iterable[Spec], max_steps: int) -> tuple[int, ...]:
-    """Sorted distinct k of a study's arms, ``cap`` resolved: the accumulators to observe."""
+    """Sorted distinct k of a study's rewards, ``cap`` resolved: the accumulators to observe."""
     found = set()
     for spec in specs:
         id, argument, _ = read_spec(spec)
@@ -163,7 +163,7 @@ def windows_of(specs: Iterable[Spec], max_steps: int) -> tuple[int, ...]:
 
 
 def takes_lookahead(spec: Spec) -> bool:
-    """True if the spec is of an arm whose argument is an overseer's look-ahead."""
+    """True if the spec is of a reward whose argument is an overseer's look-ahead."""
     return bool(rewards.get(read_spec(spec)[0]).looks_ahead)
 
 

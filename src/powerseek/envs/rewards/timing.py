@@ -1,4 +1,4 @@
-"""Timing arms: one reward, paid sooner, later or by chance; and the world's own.
+"""Timing rewards: one reward, paid sooner, later or by chance; and the world's own.
 
 They see facts alone (SCIENCE section 3).
 """
@@ -6,7 +6,6 @@ They see facts alone (SCIENCE section 3).
 from __future__ import annotations
 
 import math
-import numbers
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from powerseek.envs.rewards.base import (
     is_number,
     level_of,
     no_argument,
+    steps_of,
 )
 from powerseek.errors import InvalidInput
 from powerseek.types import Floats
@@ -50,7 +50,7 @@ class Own(Arm):
 
 @dataclass(frozen=True)
 class Dense(Arm):
-    """Pays the change in progress at every step: the reference of the timing arms."""
+    """Pays the change in progress at every step: the reference of the timing rewards."""
 
     @classmethod
     def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -130,17 +130,8 @@ class Every(Arm):
     @classmethod
     def window(cls, argument: Any, max_steps: int) -> int:
         """k, with ``cap`` resolved."""
-        if isinstance(argument, str) and argument == "cap":
-            return max_steps
-        whole = isinstance(argument, numbers.Integral) and not isinstance(argument, bool)
-        if not whole or not 1 <= argument <= max_steps:
-            raise InvalidInput(
-                "every",
-                argument,
-                f"an integer from 1 to the cap ({max_steps} steps), or cap",
-                "Write {every: cap} to pay at the end of the episode only.",
-            )
-        return int(argument)
+        instead = "Write {every: cap} to pay at the end of the episode only."
+        return steps_of(cls.id, argument, max_steps, instead)
 
     @property
     def scale(self) -> float:
@@ -149,7 +140,7 @@ class Every(Arm):
 
     @property
     def undelayed(self) -> Arm:
-        """The arm that pays the same at once."""
+        """The reward function that pays the same at once."""
         return Own() if self.of == "own" else Dense()
 
     @property
