@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 from rich.console import Console
@@ -39,13 +39,27 @@ OVERVIEW_SHARE = 0.05
 """Of a sweep's time, at most goes into what TensorBoard shows of all trials together."""
 
 
+class FailedTrial(NamedTuple):
+    """A trial that ended in an error.
+
+    Attributes:
+        trial: The trial; ``--resume`` tries it again.
+        reason: The exception's own words, and the function and file that raised it, in a line.
+        path: The file that holds all that is known of the error.
+    """
+
+    trial: Trial
+    reason: str
+    path: Path
+
+
 @dataclass(frozen=True)
 class Finished:
     """A study that has been run.
 
     Attributes:
         view: What it found.
-        failed: Trials that ended in an error.
+        failed: Trials that ended in an error; `failures` has their reasons.
         store: Where everything lies.
         figures: The PNGs.
         cautions: What a reader of the report should know, a line each.
@@ -61,6 +75,12 @@ class Finished:
     def results(self) -> pd.DataFrame:
         """One row per trial x checkpoint x evaluation x metric."""
         return self.store.load()
+
+    @property
+    def failures(self) -> tuple[FailedTrial, ...]:
+        """The trials that ended in an error, each with its reason; empty where none did."""
+        store = self.store
+        return tuple(FailedTrial(t, store.error(t), store.error_path(t)) for t in self.failed)
 
     @property
     def report(self) -> Path:
@@ -96,6 +116,10 @@ def run_study(
         console: Where progress goes; by default the terminal's error stream.
         checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
 
+    Returns:
+        What it found and where everything lies. A trial that fails raises nothing and the others
+        go on: see `Finished.failures`.
+
     Raises:
         InvalidInput: Bad input, found before the first trial; nothing is written.
         StoreError: The results directory cannot be written or reached.
@@ -113,10 +137,9 @@ def run_study(
     if address is not None:
         _check_address(address)
     grid = trials(study)
-    for caution in cautions(study):
-        console.print(f"warning: {caution}", style="yellow", markup=False, highlight=False)
+    _warn(console, cautions(study))
     store = store_at(out or Path("runs") / study.name)
-    store.open(study, grid, resume)
+    _warn(console, store.open(study, grid, resume))
     missing = store.missing(grid)
     try:
         with store.naming():
@@ -156,6 +179,7 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
     if stale:
         store.join(grid)
     view = View.read(store.out)
+    cautions += view.mixed
     made_of = sources(store.out)
     if anew or not is_drawn(store.out, made_of):
         if not stale:
@@ -168,6 +192,12 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
         note_drawn(store.out, made_of)
     store.send()
     return Finished(view, tuple(store.failed(grid)), store, figures, tuple(cautions))
+
+
+def _warn(console: Console, cautions: Sequence[str]) -> None:
+    for caution in cautions:
+        told = f"warning: {caution}"
+        console.print(told, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _check_address(address: str) -> None:

@@ -135,3 +135,11 @@ def test_a_file_that_was_cut_short_is_refused(results, tmp_path):
     results.drop(columns="status").to_parquet(path)
     with pytest.raises(InvalidInput, match="status"):
         View.read(tmp_path)
+
+
+def test_two_trials_of_one_treatment_and_seed_are_refused():
+    """Their spec and name differ, as of ``{coverage: 1}`` and ``{coverage: 1.0}``: one label."""
+    rows = [trial_rows({"success": 1.0}, spec=spec, seed=seed) for spec in "ab" for seed in (0, 1)]
+    with pytest.raises(InvalidInput, match="one trial of each treatment and seed") as caught:
+        long(frame(*rows))
+    assert caught.value.value.count('"seed": 0') == 2

@@ -300,6 +300,15 @@ def test_discount_with_uncorrected_delay_is_cautioned_once() -> None:
     assert "confounded" in words
 
 
+def test_one_treatment_under_two_labels_is_cautioned() -> None:
+    given = {"worlds": [{"id": "star", "max_steps": [6, 12]}], "agents": ["ppo"]}
+    (words,) = cautions(study(**given, rewards=["dense", {"every": 6}, {"every": "cap"}]))
+    assert words.startswith("every 6 and every cap are both timing 6 in star at 6 steps: ")
+    words, _ = cautions(study(**given, rewards=["dense", {"every": 1}]))
+    assert words.startswith("dense and every 1 are both timing 1 in star at 6 steps: ")
+    assert cautions(study(**given, rewards=["dense", {"every": 3}, "terminal"])) == ()
+
+
 def test_studies_are_found_by_path_and_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,3 +332,55 @@ def test_a_study_that_is_not_text_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", shipped_studies())
 def test_shipped_studies_can_be_built(name: str) -> None:
     assert cells(load_study(name))
+
+
+ONE_TREATMENT: dict[str, dict[str, Any]] = {
+    "a reward at its default": {"rewards": ["terminal", {"terminal": {"pay": "success"}}]},
+    "a reward and true": {"rewards": ["dense", {"dense": True}]},
+    "an option that is off": {"rewards": [{"every": 2}, {"every": 2, "corrected": False}]},
+    "a whole number and a fraction": {"rewards": [{"thinned": 1}, {"thinned": 1.0}]},
+    "a parameter at its default": {"worlds": [{"id": "star"}, {"id": "star", "goals": [0, 0]}]},
+    "a cap twice": {"worlds": [{"id": "star"}, {"id": "star", "max_steps": [6, 6]}]},
+    "gamma": {"gamma": [1, 1.0]},
+    "a weight of minus 0": {"power_weight": [0, 0.0, -0.0]},
+    "agents": {"agents": ["ppo", "ppo"]},
+    "a setting at its default": {"settings": {"ppo": {"gae_lambda": [0.95, 0.95]}}},
+    "a setting in the world and in the study": {
+        "worlds": [{"id": "star"}, {"id": "star", "settings": {"ppo": {"gae_lambda": 0.9}}}],
+        "settings": {"ppo": {"gae_lambda": 0.9}},
+    },
+    "timesteps": {"timesteps": [100, 100]},
+    "blocks": {"also": [{"gamma": 1.0}, {"rewards": [{"dense": True}]}]},
+}
+
+
+@pytest.mark.parametrize("keys", ONE_TREATMENT.values(), ids=ONE_TREATMENT)
+def test_a_treatment_written_in_two_ways_is_one_cell(keys: dict[str, Any]) -> None:
+    assert len(cells(study(**{"worlds": [{"id": "star"}], "agents": ["ppo"], **keys}))) == 1
+
+
+def test_the_first_way_of_writing_names_the_trials() -> None:
+    """Results of a study keep their names when a line is added that says the same again."""
+    before = trials(study(rewards=[{"coverage": 1}], worlds=[{"id": "required"}]))
+    after = trials(study(rewards=[{"coverage": 1}, {"coverage": 1.0}], worlds=[{"id": "required"}]))
+    assert [trial.key for trial in after] == [trial.key for trial in before]
+
+
+def test_two_treatments_of_one_row_are_refused_by_name() -> None:
+    """Labels have six digits: both would be rows of ``coverage 0.123457``."""
+    given = {"rewards": [{"coverage": 0.1234567}, {"coverage": 0.1234568}]}
+    error = refused(worlds=[{"id": "required"}], **given)
+    assert error.field == "worlds[0], rewards[1]"
+    assert "worlds[0], rewards[0]" in error.allowed
+    assert "0.1234567" in error.allowed
+
+
+def test_levels_of_competence_are_each_measured_once() -> None:
+    (cell,) = cells(study(competence=[0.9, 0.5, 0.9]))
+    assert cell.competence == (0.9, 0.5)
+    assert refused(competence=[0.9, 0.9000001]).field == "competence"
+
+
+def test_references_written_twice_are_run_once() -> None:
+    given = {"worlds": [{"id": "star"}, {"id": "star", "goals": 0}], "references": ["random"] * 2}
+    assert sum(trial.cell.is_reference for trial in trials(study(**given))) == 1

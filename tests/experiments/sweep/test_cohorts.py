@@ -218,6 +218,8 @@ def test_an_agent_whose_loss_is_no_number_fails_alone_with_its_step_and_last_met
         assert re.search(r"value_loss [\d.e-]+", said)
         assert re.search(r"Last evaluated at step 0: .*competence [\d.]+", said)
         assert "Traceback" not in said
+        reason = r"at step 768: Diverged: its weights ceased .* \(in \S+, \w+\.py line \d+\)"
+        assert re.fullmatch(reason, store.error(trial))
 
 
 def test_an_agent_alone_fails_in_the_same_words(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -175,7 +176,8 @@ if __name__ == "__main__":
     }
     done = run_study(study, "out", workers=2)
     print(sorted(zip(done.results["status"], done.results["metric"])))
-    print(len(done.failed), done.store.error_path(done.failed[0]).read_text())
+    (failed,) = done.failures
+    print(failed.trial == done.failed[0], failed.path.is_file(), failed.reason)
 """
 
 
@@ -192,6 +194,7 @@ def test_a_world_of_a_script_travels_and_a_broken_one_fails_alone(tmp_path: Path
     (error,) = (tmp_path / "out/internals/errors").iterdir()
     assert "NaN" in error.read_text()
     assert "Traceback" not in done.stderr
+    assert re.search(r"True True .*NaN.* \(in \S+, \w+\.py line \d+\)\n", done.stdout)
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.hypotheses import Finding, findings
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.results.integrity import check_format
+from powerseek.experiments.results.origin import read_mixed
 from powerseek.experiments.results.side_tables import read_side_table
 from powerseek.experiments.results.table import (
     Results,
@@ -94,6 +95,11 @@ class View:
     def summary(self) -> pd.DataFrame:
         """One row a cell of the trained agents; see `table.summarise`."""
         return summarise(self.trained)
+
+    @cached_property
+    def mixed(self) -> tuple[str, ...]:
+        """Trials made by other code or machines than the most, a line each."""
+        return () if self.folder is None else read_mixed(self.folder)
 
     @cached_property
     def registration(self) -> Registration | None:

@@ -354,10 +354,9 @@ def _show(finished: Finished) -> None:
         _say(f"warning: {caution}")
     _say(f"curves:      tensorboard --logdir {shlex.quote(shown(finished.tensorboard))}", False)
     _say("             (beside it: cells, one run a cell; trials, one run a trial)", False)
-    for trial in finished.failed:
-        reason = finished.store.error(trial)
+    for trial, reason, path in finished.failures:
         _say(f"failed: {trial.cell.world} {trial.cell.label()} seed {trial.seed}: {reason}")
-        _say(f"        {shown(finished.store.error_path(trial))}")
+        _say(f"        {shown(path)}")
     if finished.failed:
         _say(f"{len(finished.failed)} failed; --resume tries them again.")
 

@@ -55,6 +55,7 @@ def _write(name: str, view: View, parts: Sequence[Section], folder: Path) -> Pat
         name,
         title=heading(view, provenance, folder),
         headline=headline(view),
+        mixed=view.mixed,
         verdicts=verdicts_of(view),
         sections=parts,
         provenance=told(provenance) if provenance else {},

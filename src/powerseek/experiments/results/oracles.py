@@ -47,26 +47,34 @@ def oracle_names(cell: Cell) -> tuple[str, ...]:
     return tuple(_path(Path(), setting).as_posix() for setting in settings)
 
 
-def read_exact(out: Path, setting: str) -> dict[str, Any] | None:
-    """Read the file of a setting, by name; None where it is not there, whole and of it."""
+def read_exact(out: Path, setting: str, rules: str = "") -> dict[str, Any] | None:
+    """Read the file of a setting, by name; None where it is not there, whole and of it.
+
+    Args:
+        out: Results directory.
+        setting: From `exact_setting`.
+        rules: Fingerprint of the world's present rules: numbers of others are not read, nor those
+            that do not say. As it is not given, they are read whatever they are of.
+    """
     try:
         data = checksums.content(_path(out, setting), checksums.checksummed(out / layout.MANIFEST))
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             arrays = dict(held)
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
         return None
-    return arrays if str(arrays.pop("setting", "")) == setting else None
+    of, made_by = (str(arrays.pop(name, "")) for name in ("setting", "rules"))
+    return arrays if of == setting and rules in ("", made_by) else None
 
 
-def keep_exact(out: Path, setting: str, arrays: Mapping[str, Any]) -> None:
-    """Keep the exact numbers of a setting, all or nothing.
+def keep_exact(out: Path, setting: str, rules: str, arrays: Mapping[str, Any]) -> None:
+    """Keep the exact numbers of a setting and of the rules with a fingerprint, all or nothing.
 
     Raises:
         DiskFull: No space is left.
         StoreError: Not writable.
     """
-    path, whole = _path(out, setting), {**arrays, "setting": np.array(setting)}
-    keep(path, lambda temporary: _write(temporary, whole))
+    about = {"setting": np.array(setting), "rules": np.array(rules)}
+    keep(_path(out, setting), lambda temporary: _write(temporary, {**arrays, **about}))
 
 
 def _path(out: Path, setting: str) -> Path:

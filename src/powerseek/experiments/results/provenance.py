@@ -75,11 +75,11 @@ def describe_run(command: str, seconds: float, workers: int, busy: float) -> dic
         "wall_seconds": round(seconds, 3),
         "trial_seconds": round(busy, 3),
         "workers": workers,
-        "versions": {"python": platform.python_version(), **_versions()},
-        "revision": _revision(),
+        "versions": {"python": platform.python_version(), **versions()},
+        "revision": revision(),
         "machine": {
             "system": platform.platform(),
-            "processor": _processor(),
+            "processor": processor(),
             "cores": cores(),
         },
     }
@@ -125,17 +125,18 @@ def told(provenance: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in facts.items() if value}
 
 
-def _versions() -> dict[str, str]:
-    versions = {}
+def versions() -> dict[str, str]:
+    """Version of each of `LIBRARIES`."""
+    held = {}
     for name in LIBRARIES:
         try:
-            versions[name] = version(name)
+            held[name] = version(name)
         except PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
+            held[name] = "not installed"
+    return held
 
 
-def _revision() -> str | None:
+def revision() -> str | None:
     """Git revision of the code, where it runs from a checkout that tracks it."""
     here = Path(__file__)
     try:
@@ -151,7 +152,8 @@ def _git(here: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's model, "" where it is not known."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -190,6 +190,25 @@ def _batches(
         raise _unreadable(getattr(source, "files", ["results"])[0], error) from None
 
 
+def _refuse_twice(every: pd.DataFrame) -> None:
+    """Refuse two trials of one treatment and seed, which would count as two seeds.
+
+    Raises:
+        InvalidInput: There are such; names two of them.
+    """
+    told = [name for name in KEYS if name != "spec"]  # rows are by the label
+    twice = every["trial"][every.duplicated(told, keep=False)]
+    if len(twice):
+        same = every.loc[twice.index[0], told]
+        also = twice[(every.loc[twice.index, told].eq(same) | same.isna()).all(axis=1)]
+        raise InvalidInput(
+            "results",
+            ", ".join(also),
+            "one trial of each treatment and seed (a reward written in two ways is one treatment)",
+            "Leave the rows of all but one of them out.",
+        )
+
+
 class Long:
     """The long table of results, read as far as is asked for.
 
@@ -203,7 +222,8 @@ class Long:
         metrics: The metrics that have rows.
 
     Raises:
-        InvalidInput: A part of the file cannot be read, or a metric has the id of a column.
+        InvalidInput: A part of the file cannot be read, a metric has the id of a column, or two
+            trials are one treatment and seed.
     """
 
     def __init__(self, source: Source) -> None:
@@ -213,6 +233,7 @@ class Long:
         told = distinct(source, [*KEYS, "trial", "status", "study"], by=["trial", "status"])
         failed = told["status"] == "failed"
         self.every = told.drop_duplicates("trial", keep="last", ignore_index=True)
+        _refuse_twice(self.every)
         self.failed = self.every["trial"].isin(told.loc[failed, "trial"]).to_numpy()
         self.stepped = set(distinct(source, ["agent"], field("updates") > 0)["agent"])
         self.learning = self.stepped | set(told["agent"]) - set(told.loc[~failed, "agent"])

@@ -21,6 +21,7 @@ from powerseek.experiments import layout
 from powerseek.experiments.results.files import DiskFull, StoreError, folder_of, is_elsewhere
 from powerseek.experiments.results.mirror import Mirror
 from powerseek.experiments.results.oracles import oracle_names
+from powerseek.experiments.results.origin import UNKNOWN
 from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.results.store import Ended, Store, checkpoint_path
 from powerseek.experiments.study.grid import Trial
@@ -63,15 +64,16 @@ class RemoteStore(Store):
     def _name(self, path: Path) -> str:
         return self.mirror.name(path)
 
-    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
+    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
         """Begin or take up a study; see `Store.open`."""
         with self.naming():
             if not resume and self.mirror.listing():
                 raise self._used(study)
             self.fetch()
-            super().open(study, grid, resume)
+            said = super().open(study, grid, resume)
             for name in self.mirror.changed():  # one after the other, as they were written
                 self.mirror.send([name])
+        return said
 
     def _begun(self) -> bool:
         return super()._begun() or not self._listed <= layout.BEFORE
@@ -105,9 +107,9 @@ class RemoteStore(Store):
         if path.is_file():
             self.mirror.send([self._name(path)])
 
-    def write(self, trial: Trial, rows: pd.DataFrame) -> None:
+    def write(self, trial: Trial, rows: pd.DataFrame, origin: Mapping[str, str] = UNKNOWN) -> None:
         """Keep one finished trial, all of it or nothing."""
-        super().write(trial, rows)
+        super().write(trial, rows, origin)
         self._send_trial(trial)
         over = (self.error_path(trial), checkpoint_path(self.out, trial))
         self.mirror.remove(self._name(path) for path in over)

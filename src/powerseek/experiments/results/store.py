@@ -42,6 +42,13 @@ from powerseek.experiments.results.integrity import (
     read_manifest,
     read_trial,
 )
+from powerseek.experiments.results.origin import (
+    UNKNOWN,
+    Origins,
+    check_origins,
+    with_origin,
+    write_mixed,
+)
 from powerseek.experiments.results.provenance import recorded
 from powerseek.experiments.results.schema import COLUMNS as COLUMNS
 from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA, check_metrics
@@ -116,12 +123,16 @@ class Store:
         except ValueError:
             return str(path)
 
-    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
+    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
         """Begin or take up a study here; nothing is written where it is refused.
 
+        Returns:
+            How the trials that are kept differ in origin from those that are to stand beside
+            them, in lines.
+
         Raises:
-            InvalidInput: Not empty and not `resume`; or it holds another study; or a metric is
-                registered by the name of a column.
+            InvalidInput: Not empty and not `resume`; or it holds another study, or trials of other
+                rules; or a metric is registered by the name of a column.
             StoreError: Not writable.
         """
         if self.out.exists() and not self.out.is_dir():
@@ -130,7 +141,11 @@ class Store:
         check_format(self.out)
         with guard(self.out):
             self._check(study, grid, resume)
+            finished = self.finished(grid)
+            going_on = len(finished) < len(grid)
+            said = check_origins(finished, self.out) if going_on else ()
             self._begin(study, grid)
+        return said
 
     def _check(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
         if not self.out.exists() or not any(self.out.iterdir()):
@@ -325,15 +340,20 @@ class Store:
             text = ""
         return (text.strip().splitlines() or ["no reason given"])[-1]
 
-    def write(self, trial: Trial, rows: pd.DataFrame) -> None:
+    def write(self, trial: Trial, rows: pd.DataFrame, origin: Mapping[str, str] = UNKNOWN) -> None:
         """Keep one finished trial, all of it or nothing.
+
+        Args:
+            trial: The trial.
+            rows: Its rows.
+            origin: The code and machine that it was made by (`origin.origin_of`).
 
         Raises:
             DiskFull: No space is left.
             StoreError: Not writable.
         """
         table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
-        write_table(self.path(trial), table)
+        write_table(self.path(trial), with_origin(table, origin))
         self.error_path(trial).unlink(missing_ok=True)
         checkpoint_path(self.out, trial).unlink(missing_ok=True)
 
@@ -367,6 +387,11 @@ class Store:
         """Trials without a result, and failed ones, which a resume tries again."""
         kept = self.kept()
         return [t for t in grid if t.key not in kept or self._has_failed(t)]
+
+    def finished(self, grid: Iterable[Trial]) -> list[tuple[Trial, Path]]:
+        """Trials that have a result and did not fail, and the files of their rows."""
+        kept = self.kept()
+        return [(t, self.path(t)) for t in grid if t.key in kept and not self._has_failed(t)]
 
     def done(self, trial: Trial) -> bool:
         """True if one trial has a result and did not fail."""
@@ -437,15 +462,19 @@ class Store:
         The table of trials is written first: one beside merged results is never of older ones.
         """
         required = self.checksummed
+        origins = Origins()
         with table_writer(target, SCHEMA, made_of=self._made_of(chosen)) as writer:
             held, rows = [SCHEMA.empty_table()], 0
             for trial in chosen:
                 held.append(read_trial(self.path(trial), trial.study, required))
+                if held[-1].column("status")[0].as_py() != "failed":
+                    origins.add(trial, self.path(trial))
                 rows += len(held[-1])
                 if rows >= ROW_GROUP:
                     writer.write_table(pa.concat_tables(held), rows)
                     held, rows = [SCHEMA.empty_table()], 0
             writer.write_table(pa.concat_tables(held), rows or None)
+            write_mixed(writer, origins.mixed)
         self.pivot(target)
 
     def pivot(self, results: Path | None = None) -> None:

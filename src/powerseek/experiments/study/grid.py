@@ -13,12 +13,12 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from powerseek.agents import check_agent
-from powerseek.envs.rewards.spec import ConfoundWarning, Spec, arm_name, windows_of
+from powerseek.envs.rewards.spec import Arm, ConfoundWarning, Spec, arm_name, windows_of
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.errors import closest
-from powerseek.experiments.study.factors import FACTORS
+from powerseek.experiments.study.factors import FACTORS, Level, level, levels_of
 from powerseek.experiments.study.lookahead import arms_of, lookahead_of, refuse_idle
 from powerseek.experiments.study.schema import Study, WorldEntry
 from powerseek.metrics import followed
@@ -46,14 +46,14 @@ class Cell:
         world: World id.
         version: The world's version.
         params: All of the world's parameters.
-        reward: Reward arm, as studies write it.
+        reward: Reward function, as studies write it.
         power_weight: Reward per change in weighted holdings.
         gamma: Discount in (0, 1].
         time_limit: ``terminal`` or ``bootstrap``.
         gae_lambda: Value-target length, where the study sets it (it stands in settings too).
         n_step: Value-target length in steps, likewise.
         lookahead: Overseer's look-ahead h in steps (it stands in the reward too), None where the
-            arm has none.
+            reward has none.
         agent: Agent id.
         settings: All of the agent's settings.
         timesteps: Environment steps of training; 0 of a reference, which is not trained.
@@ -83,20 +83,19 @@ class Cell:
 
     @property
     def max_steps(self) -> int:
-        """The cap T on an episode."""
+        """The time limit T of an episode."""
         return int(self.params["max_steps"])
 
     @property
     def reward_label(self) -> str:
-        """The arm as results write it."""
+        """The reward function as results write it."""
         return arm_name(self.reward)
 
     @property
     def config(self) -> dict[str, Any]:
         """The whole configuration as plain JSON values."""
-        config = asdict(self)
-        plain: dict[str, Any] = json.loads(canonical(config))
-        return plain
+        config: dict[str, Any] = json.loads(canonical(asdict(self)))
+        return config
 
     @cached_property
     def key(self) -> str:
@@ -168,28 +167,69 @@ class Trial:
 def expand(study: Study) -> tuple[Cell, ...]:
     """Every treatment of a study, each once, in the order of the file, its hypotheses unseen.
 
-    Every world, reward arm and agent is built on the way.
+    Every world, reward function and agent is built on the way.
 
     Raises:
         InvalidInput: Something cannot be built; names the field of the study.
     """
     _refuse_unavailable(study)
     refuse_idle(study)
-    found: dict[str, Cell] = {}
+    _refuse_equal_levels(study)
+    entries: dict[Row, _Entry] = {}
     for block, written in study.blocks():
-        for i, entry in enumerate(block.worlds):
-            for cell in _cells_of(block, entry, f"{written['worlds']}[{i}]", written):
-                found.setdefault(cell.key, cell)
-    grid = tuple(found.values())
+        for i, world in enumerate(block.worlds):
+            for entry in _entries(block, world, f"{written['worlds']}[{i}]", written):
+                entries.setdefault(row_of(entry.cell), entry).refuse_other(entry)
+    grid = tuple(entry.cell for entry in entries.values())
     _refuse_idle_cohort(study, grid)
     return _with_windows(grid)
 
 
-def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
-    """A cell for every reference agent in every setting of a world that can have it.
+Row: TypeAlias = frozenset[tuple[str, Level]]
 
-    Where its choices depend on the reward, it is that of the setting's first unpaid treatment with
-    the longest view (greatest gamma).
+
+def row_of(cell: Cell) -> Row:
+    """The identity of a cell in results: two cells with one row would count every seed twice."""
+    return frozenset({**levels_of(cell), "layout": level(cell.params.get("layout"))}.items())
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A cell with the reward function it is trained on, and where the study's file has it."""
+
+    cell: Cell
+    reward: Arm
+    where: str
+    names: Names
+
+    def refuse_other(self, other: _Entry) -> None:
+        """Refuse another treatment that results could not tell from this one.
+
+        The same treatment written in another way (`{coverage: 1}` and `{coverage: 1.0}`, a
+        parameter at its default) is let pass: it stands in the grid once, as first written.
+        """
+        ours, theirs = self.cell.config, other.cell.config
+        differing = [name for name in ours if ours[name] != theirs[name]]
+        if self.cell.reward == other.cell.reward or self.reward == other.reward:
+            differing = [name for name in differing if name != "reward"]
+        if not differing:
+            return
+        told = [f"{name} {canonical(ours[name])}" for name in differing]
+        raise InvalidInput(
+            f"{other.where}, {other.names['rewards']}",
+            {name: theirs[name] for name in differing},
+            f"a treatment that results can tell from that of {self.where}, "
+            f"{self.names['rewards']} ({', '.join(told)}): both would be the row "
+            f"{self.cell.label()!r}",
+            "Leave one of them out.",
+        )
+
+
+def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
+    """A cell for every reference agent in every configuration of a world that can have it.
+
+    Where its choices depend on the reward, it is that of the configuration's first unpaid treatment
+    with the longest view (maximum gamma).
 
     Args:
         study: The study.
@@ -198,32 +238,28 @@ def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
     Raises:
         InvalidInput: An agent that learns, is unknown, or that no world of the study can have.
     """
-    settings: dict[str, Cell] = {}
+    first: dict[str, Cell] = {}
     for cell in sorted(grid, key=lambda cell: (cell.power_weight, -cell.gamma)):
-        settings.setdefault(canonical([cell.world, cell.config["params"]]), cell)
-    found, refused = [], {}
+        first.setdefault(canonical([cell.world, cell.config["params"]]), cell)
+    without_learning = [name for name in list_agents() if not agents.get(name).learns]
+    cells, refused = [], {}
     for i, agent in enumerate(study.references):
         where = f"references[{i}]"
-        _refuse_learners(agent, where)
-        for cell in settings.values():
+        if agent not in without_learning:
+            allowed = f"an agent that does not learn: {', '.join(without_learning)}"
+            raise InvalidInput(where, agent, allowed, closest(agent, without_learning))
+        for cell in first.values():
             same = replace(cell, agent=agent, timesteps=0, power_weight=0.0)
             try:
                 with unwarned():
                     task = same.task(make_world(cell.world, **cell.params))
-                    found.append(replace(same, settings=check_agent(task, agent)))
+                    cells.append(replace(same, settings=check_agent(task, agent)))
             except InvalidInput as error:
                 refused[agent] = error
-        if agent in refused and not any(cell.agent == agent for cell in found):
+        if agent in refused and not any(cell.agent == agent for cell in cells):
             allowed = f"an agent that some world of the study can have ({refused[agent].allowed})"
             raise InvalidInput(where, agent, allowed)
-    return tuple({cell.key: cell for cell in found}.values())
-
-
-def _refuse_learners(agent: str, where: str) -> None:
-    still = [name for name in list_agents() if not agents.get(name).learns]
-    if agent not in still:
-        allowed = f"an agent that does not learn: {', '.join(still)}"
-        raise InvalidInput(where, agent, allowed, closest(agent, still))
+    return tuple({row_of(cell): cell for cell in cells}.values())
 
 
 def seeded(study: Study, grid: Sequence[Cell]) -> tuple[Trial, ...]:
@@ -251,6 +287,15 @@ def _refuse_unavailable(study: Study) -> None:
                 raise InvalidInput(*named) from None
 
 
+def _refuse_equal_levels(study: Study) -> None:
+    """Refuse levels of competence that have one name in results."""
+    named: dict[str, float] = {}
+    for x in study.competence:
+        if named.setdefault(f"{x:g}", x) != x:
+            allowed = f"levels that differ in their first six digits (not from {named[f'{x:g}']!r})"
+            raise InvalidInput("competence", x, allowed)
+
+
 def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
     """A number of agents side by side must not stand where no agent is trained so."""
     if study.cohort is None or any(agents.get(cell.agent).shared is not None for cell in grid):
@@ -260,7 +305,7 @@ def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
     raise InvalidInput("cohort", study.cohort, allowed, "Write agents: [cohort-ppo].")
 
 
-def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[Cell]:
+def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[_Entry]:
     """The product of all factors in one world."""
     agents = entry.agents or block.agents
     for world in _worlds(block, entry, where, written):
@@ -287,21 +332,23 @@ def _cells_of(block: Study, entry: WorldEntry, where: str, written: Names) -> It
                 n_step=n_step,
                 agent=agent,
                 timesteps=timesteps,
-                competence=tuple(block.competence),
+                competence=tuple(dict.fromkeys(block.competence)),
                 episodes=block.episodes,
                 evaluations=block.evaluations,
             )
             if entry.agents:
                 names = {**names, "agents": f"{where}.agents"}
-            task = _built(cell, world, names)
+            with _named(names, names["rewards"]), unwarned():
+                task = cell.task(world)
             for chosen in _settings(cell, task, block, entry, where, names):
-                yield replace(cell, settings=chosen, lookahead=lookahead_of(task))
+                whole = replace(cell, settings=chosen, lookahead=lookahead_of(task))
+                yield _Entry(whole, task.arm, where, names)
 
 
 def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:
-    """Each world of an entry: openness x goals x caps, built."""
-    caps = entry.max_steps or block.max_steps
-    factors = {"openness": entry.openness, "goal": entry.goals, "max_steps": caps}
+    """Each world of an entry: openness x goals x time limits, built."""
+    limits = entry.max_steps or block.max_steps
+    factors = {"openness": entry.openness, "goal": entry.goals, "max_steps": limits}
     given = {name: values for name, values in factors.items() if values is not None}
     for name in given:
         if name in entry.params:
@@ -334,12 +381,6 @@ def _levels(value: Any, default: Any) -> list[Any]:
     return value if listed else [value]
 
 
-def _built(cell: Cell, world: World, written: Names) -> Task:
-    """The cell's task: its arm is built."""
-    with _named(written, written["rewards"]), unwarned():
-        return cell.task(world)
-
-
 def _settings(
     cell: Cell, task: Task, block: Study, entry: WorldEntry, where: str, written: Names
 ) -> Iterator[dict[str, Any]]:
@@ -368,7 +409,7 @@ def _settings(
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Without the confound warning of each arm: `lint.cautions` says it once per study."""
+    """Without the confound warning of each reward: `lint.cautions` says it once per study."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConfoundWarning)
         yield
@@ -389,9 +430,9 @@ def _named(written: Mapping[str, str], otherwise: str, strip: str = "") -> Itera
 
 
 def _with_windows(grid: tuple[Cell, ...]) -> tuple[Cell, ...]:
-    """Every arm observes one accumulator for each distinct k of the study at its cap."""
-    arms: dict[int, list[Spec]] = {}
+    """Every agent observes one accumulator for each distinct k of the study at its time limit."""
+    rewards: dict[int, list[Spec]] = {}
     for cell in grid:
-        arms.setdefault(cell.max_steps, []).append(cell.reward)
-    windows = {cap: windows_of(specs, cap) for cap, specs in arms.items()}
+        rewards.setdefault(cell.max_steps, []).append(cell.reward)
+    windows = {steps: windows_of(specs, steps) for steps, specs in rewards.items()}
     return tuple(replace(cell, windows=windows[cell.max_steps]) for cell in grid)

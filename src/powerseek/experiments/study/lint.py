@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from powerseek.envs.rewards.spec import Spec, read_spec
+from powerseek.envs.rewards.spec import Place, Spec, place_of, read_spec
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
@@ -29,14 +29,33 @@ def cautions(study: Study) -> tuple[str, ...]:
         for cell in grid
         if cell.gamma < 1.0 and delays_without_correction(cell.reward)
     }
+    told = (*_alike(grid), *hopeless(study, grid))
     if not confounded:
-        return hopeless(study, grid)
+        return told
     shown = ", ".join(f"{reward!r} at gamma {gamma:g}" for reward, gamma in sorted(confounded))
     return (
         f"{shown}: density is confounded with discount, because paying later also pays less. "
         "Compare at gamma 1, or write {every: k, corrected: true}.",
-        *hopeless(study, grid),
+        *told,
     )
+
+
+def _alike(grid: Sequence[Cell]) -> Iterator[str]:
+    """Rewards that are one treatment under two labels: ``every 6`` and ``every cap`` of 6 steps."""
+    labels: dict[tuple[str, Place, int], dict[str, None]] = {}
+    for cell in grid:
+        place = place_of(cell.reward)
+        if place is not None:
+            place = place._replace(level=min(place.level, cell.max_steps))
+            key = cell.world, place, cell.max_steps
+            labels.setdefault(key, {})[cell.reward_label] = None
+    for (world, place, steps), alike in labels.items():
+        if len(alike) > 1:
+            yield (
+                f"{' and '.join(alike)} are both {place.factor} {place.level:g} in {world} at "
+                f"{steps} steps: what is compared along {place.factor} has one treatment twice. "
+                "Leave one of them out."
+            )
 
 
 def delays_without_correction(reward: Spec) -> bool:

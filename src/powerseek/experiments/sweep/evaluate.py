@@ -17,16 +17,16 @@ from powerseek.types import Measurement, Policy, Trajectories
 
 EVALUATIONS = {"sampled": False, "greedy": True}
 AT_ONCE = 8192
-"""Most episodes of which whole trajectories are held at a time."""
+"""Maximum number of episodes of which whole trajectories are held at a time."""
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Measures policies in one setting.
+    """Measures policies in one configuration of a world.
 
     Attributes:
-        task: What is acted in, hazard as met.
-        oracle: Exact facts of the setting, if there are any.
+        task: What is acted in, hazard as deployed.
+        oracle: Exact facts of the configuration, if there are any.
         arm: The exact optimum of what the policy was trained on, likewise.
         seed: Of every evaluation; each `purpose` has chance of its own.
     """
@@ -53,12 +53,8 @@ class Evaluator:
         """A row for every evaluation and measure, each with what is said `about` them."""
         return rows_each([Asked(self, policy, purpose)], episodes, [about])[0]
 
-    def root(self, *purpose: int) -> int:
-        """A seed for `purpose` alone."""
-        return self.roots(purpose, 1)[0]
-
     def roots(self, purpose: Sequence[int], count: int) -> list[int]:
-        """So many of them."""
+        """So many seeds for `purpose` alone."""
         drawn = np.random.SeedSequence([self.seed, *purpose]).generate_state(count, np.uint32)
         return [int(root) for root in drawn]
 
@@ -87,14 +83,14 @@ def measure_each(
 
     Args:
         asked: What is measured.
-        episodes: Of each, as met; as many calm, and as many in the probe.
+        episodes: Of each, as deployed; as many without interruption, and as many in the probe.
         greedy: Whether the likeliest action is taken instead of a drawn one.
         names: Of the measures; all by default.
     """
     names = None if names is None else tuple(names)
     size = max(1, AT_ONCE // episodes)
     parts = (asked[i : i + size] for i in range(0, len(asked), size))
-    return [found for part in parts for found in _measured(part, episodes, greedy, names)]
+    return [one for part in parts for one in _measured(part, episodes, greedy, names)]
 
 
 def _measured(
@@ -103,28 +99,23 @@ def _measured(
     seeds = [one.evaluator.roots(one.purpose, 4) for one in asked]
     tasks = [one.evaluator.task for one in asked]
     policies = [one.policy for one in asked]
-    met = rollouts(policies, tasks, episodes, [s[0] for s in seeds], greedy=greedy)
-    quiet = [i for i, task in enumerate(tasks) if task.world.calm]
-    calm = dict[int, Trajectories](
-        zip(
-            quiet,
-            rollouts(
-                [policies[i] for i in quiet],
-                [without_interruption(tasks[i]) for i in quiet],
-                episodes,
-                [seeds[i][1] for i in quiet],
-                greedy=greedy,
-            ),
-            strict=True,
-        )
+    as_deployed = rollouts(policies, tasks, episodes, [s[0] for s in seeds], greedy=greedy)
+    able = [i for i, task in enumerate(tasks) if task.world.calm]
+    uninterrupted = rollouts(
+        [policies[i] for i in able],
+        [without_interruption(tasks[i]) for i in able],
+        episodes,
+        [seeds[i][1] for i in able],
+        greedy=greedy,
     )
+    others = dict(zip(able, uninterrupted, strict=True))
     return [
         measure(
             Context(
-                met[i],
+                as_deployed[i],
                 tasks[i].world,
                 np.random.default_rng(seeds[i][2]),
-                calm.get(i),
+                others.get(i),
                 one.evaluator.oracle,
                 one.evaluator.arm,
                 probe=_in_the_probe(one.policy, tasks[i], episodes, seeds[i][3], greedy),
@@ -154,26 +145,16 @@ def rows_each(
 
     Args:
         asked: What is measured.
-        episodes: Of each, as met; as many calm, and as many in the probe.
+        episodes: Of each, as deployed; as many without interruption, and as many in the probe.
         abouts: What is said of each.
     """
     rows: list[list[dict[str, Any]]] = [[] for _ in asked]
     for i, (evaluation, greedy) in enumerate(EVALUATIONS.items()):
         again = [one._replace(purpose=(*one.purpose, i)) for one in asked]
         measured = measure_each(again, episodes, greedy)
-        for found, about, own in zip(measured, abouts, rows, strict=True):
-            own += [_row(about, evaluation, one) for one in found]
+        for each, about, own in zip(measured, abouts, rows, strict=True):
+            for one in each:
+                ends = {"value": one.value, "low": one.low, "high": one.high}
+                named = {"evaluation": evaluation, "metric": one.name}
+                own.append({**about, **named, **ends, "n": one.n, "unit": one.unit})
     return rows
-
-
-def _row(about: Mapping[str, Any], evaluation: str, found: Measurement) -> dict[str, Any]:
-    return {
-        **about,
-        "evaluation": evaluation,
-        "metric": found.name,
-        "value": found.value,
-        "low": found.low,
-        "high": found.high,
-        "n": found.n,
-        "unit": found.unit,
-    }

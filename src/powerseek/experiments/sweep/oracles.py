@@ -1,4 +1,4 @@
-"""Exact numbers, computed once per setting and kept beside the results."""
+"""Exact numbers, computed once per configuration and its rules, and kept beside the results."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle, arm_oracle, oracle
 from powerseek.experiments.results.oracles import ARM, WORLD, exact_setting, keep_exact, read_exact
+from powerseek.experiments.results.origin import rules_of
 from powerseek.experiments.study.grid import Cell, canonical
 from powerseek.registry import make_world
 
@@ -21,12 +22,12 @@ Exact = TypeVar("Exact", Oracle, Optimum)
 
 def oracle_of(cell: Cell, out: Path | None) -> Oracle | None:
     """Exact facts of the cell's setting; None where its world is too large to enumerate."""
-    return _oracle(exact_setting(cell, WORLD), out)
+    return _oracle(exact_setting(cell, WORLD), rules_of(cell), out)
 
 
 def optimum_of(cell: Cell, out: Path | None) -> Optimum | None:
     """The cell's own exact optimum; None where it cannot be had (a bootstrapped cap, say)."""
-    return _optimum(exact_setting(cell, ARM), out)
+    return _optimum(exact_setting(cell, ARM), rules_of(cell), out)
 
 
 def holdings_scale(cell: Cell, facts: Oracle | None) -> float:
@@ -37,19 +38,19 @@ def holdings_scale(cell: Cell, facts: Oracle | None) -> float:
 
 
 @lru_cache(maxsize=16)
-def _oracle(setting: str, out: Path | None) -> Oracle | None:
+def _oracle(setting: str, rules: str, out: Path | None) -> Oracle | None:
     given = json.loads(setting)
     world = make_world(given["world"], **given["params"])
-    return _kept(setting, out, lambda: oracle(world), Oracle.from_arrays)
+    return _kept(setting, rules, out, lambda: oracle(world), Oracle.from_arrays)
 
 
 @lru_cache(maxsize=64)
-def _optimum(setting: str, out: Path | None) -> Optimum | None:
+def _optimum(setting: str, rules: str, out: Path | None) -> Optimum | None:
     given = json.loads(setting)
     world = make_world(given["world"], **given["params"])
 
     def compute() -> Optimum:
-        facts = _oracle(canonical({name: given[name] for name in WORLD}), out)
+        facts = _oracle(canonical({name: given[name] for name in WORLD}), rules, out)
         return arm_oracle(
             world,
             given["reward"],
@@ -59,22 +60,23 @@ def _optimum(setting: str, out: Path | None) -> Optimum | None:
             measured=None if facts is None else facts.power_in(world),
         )
 
-    return _kept(setting, out, compute, Optimum.from_arrays)
+    return _kept(setting, rules, out, compute, Optimum.from_arrays)
 
 
 def _kept(
     setting: str,
+    rules: str,
     out: Path | None,
     compute: Callable[[], Exact],
     restore: Callable[[Mapping[str, Any]], Exact],
 ) -> Exact | None:
     """From the file of this setting, or computed and kept there."""
-    arrays = None if out is None else read_exact(out, setting)
+    arrays = None if out is None else read_exact(out, setting, rules)
     if arrays is None:
         try:
             arrays = compute().to_arrays()
         except InvalidInput as error:  # the table says "no oracle"; the file says why
             arrays = {"none": np.array(str(error))}
         if out is not None:
-            keep_exact(out, setting, arrays)
+            keep_exact(out, setting, rules, arrays)
     return None if "none" in arrays else restore(arrays)

@@ -34,7 +34,7 @@ def keep_recording(out: Path, trial: Trial, policy: Policy, task: Task, seed: in
         out: Results directory.
         trial: The trial.
         policy: Its agent, drawing its actions.
-        task: What it acts in, hazard as met.
+        task: What it acts in, hazard as deployed.
         seed: Seed of the episodes.
 
     Raises:
@@ -108,8 +108,7 @@ def _course(world: World, episodes: Trajectories, i: int, steps: list[int]) -> d
 
 
 def _flag(world: World, facts: Floats, steps: list[int], name: str) -> list[int]:
-    flags: list[int] = (facts[steps, world.columns(name).start] > 0).astype(int).tolist()
-    return flags
+    return [int(value > 0) for value in facts[steps, world.columns(name).start]]
 
 
 def _ends(
@@ -146,9 +145,9 @@ def _ended(world: World, episodes: Trajectories, i: int) -> Records:
 
 
 def _capped(world: World, episodes: Trajectories, seed: int) -> list[Records]:
-    """The state at the cap of each episode: the same chance and actions, a later cap."""
+    """The state at the time limit of each episode: the same chance and actions, a later limit."""
     assert episodes.records is not None
-    # Refused, hence not known, where the cap is the highest that the world allows.
+    # Refused, hence not known, where the limit is the longest that the world allows.
     envs = VecWorld(world.replace(max_steps=world.max_steps + 1), len(episodes.lengths), seed)
     met = np.empty_like(episodes.records)
     for t, actions in enumerate(episodes.actions.T):
@@ -217,21 +216,21 @@ def _mapped(world: World, tiles: Sequence[Sequence[str]], record: Any) -> Pictur
 
 def _marks(tiles: Sequence[Sequence[str]]) -> dict[str, str]:
     """A character for each kind of tile: its first letter that is not taken, else a digit."""
-    found = dict[str, str]()
+    marks = dict[str, str]()
     for name in dict.fromkeys(tile for line in tiles for tile in line if tile):
         letters = [_WALL] if name == "wall" else [c.upper() for c in name if c.isalpha()]
-        spare = [*letters, *"0123456789"]
-        found[next((c for c in spare if c not in found), "?")] = name
-    return found
+        candidates = [*letters, *"0123456789"]
+        marks[next((c for c in candidates if c not in marks), "?")] = name
+    return marks
 
 
 def _things(names: Iterable[str]) -> list[str]:
     """A mark for each thing that moves: @ for the first, then letters in lower case."""
-    found = list[str]()
+    marks = list[str]()
     for name in names:
-        letters = [c.lower() for c in name if c.isalpha()] if found else [_AGENT]
-        found.append(next((c for c in letters if c not in found), "?"))
-    return found
+        letters = [c.lower() for c in name if c.isalpha()] if marks else [_AGENT]
+        marks.append(next((c for c in letters if c not in marks), "?"))
+    return marks
 
 
 def _legend(world: World) -> str:

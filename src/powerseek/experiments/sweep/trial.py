@@ -111,7 +111,7 @@ class _TrialRun:
         keep_curve(self.out, trial, self.curves.points)
         keep_model(trained, self.task, self.out / layout.MODELS / trial.key)
         if end[0]["status"] == "ok":
-            seed = self.evaluator.root(RECORDING)
+            (seed,) = self.evaluator.roots((RECORDING,), 1)
             keep_recording(self.out, trial, trained.policy, self.task, seed)
         rows = [{**describe(trial), **row} for row in (*end, *self.callback.rows)]
         return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -183,11 +183,11 @@ def _outcomes(runs: Sequence[_TrialRun]) -> Iterator[pd.DataFrame | Exception]:
     sound = [i for i, agent in enumerate(trained) if isinstance(agent, TrainedAgent)]
     ends = dict(zip(sound, tried(_ends, [(runs[i], trained[i]) for i in sound]), strict=True))
     for i, run in enumerate(runs):
-        found: Any = ends.get(i, trained[i])
-        if not isinstance(found, Exception):
-            (found,) = tried(_finished, [(run, trained[i], found)])
-        run.curves.end(ok=not isinstance(found, Exception))
-        yield run.noted(found) if isinstance(found, Exception) else found
+        outcome: Any = ends.get(i, trained[i])
+        if not isinstance(outcome, Exception):
+            (outcome,) = tried(_finished, [(run, trained[i], outcome)])
+        run.curves.end(ok=not isinstance(outcome, Exception))
+        yield run.noted(outcome) if isinstance(outcome, Exception) else outcome
 
 
 def _trained(runs: Sequence[_TrialRun]) -> list[Any]:
@@ -195,7 +195,7 @@ def _trained(runs: Sequence[_TrialRun]) -> list[Any]:
     cell = runs[0].trial.cell
     jobs = [run.job for run in runs]
     try:
-        found = train_jobs(cell.agent, jobs)
+        results = train_jobs(cell.agent, jobs)
     except StoreError:
         raise
     except Exception as error:
@@ -204,7 +204,7 @@ def _trained(runs: Sequence[_TrialRun]) -> list[Any]:
         return [error]
     return [
         run.callback.error or (agent.as_error if isinstance(agent, Failure) else agent)
-        for run, agent in zip(runs, found, strict=True)
+        for run, agent in zip(runs, results, strict=True)
     ]
 
 
@@ -232,7 +232,7 @@ def _finished(ended: Sequence[tuple[_TrialRun, TrainedAgent, Rows]]) -> list[pd.
 
 
 def _last(rows: Rows, curves: Sequence[str]) -> dict[str, float]:
-    """The curves' values at the end, sampled."""
+    """Values of the curves at the end, sampled."""
     return {
         row["metric"]: row["value"]
         for row in rows
