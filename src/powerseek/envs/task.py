@@ -263,7 +263,8 @@ class VecTask:
     @property
     def situation(self) -> Situation:
         """The input of a policy: views, valid until the next step."""
-        return Situation(self.observations, self.masks, self.states)
+        (actor,) = self.task.world.acting
+        return Situation(self.observations, self.masks, self.states, actor)
 
     def reset(self, seed: Any = None) -> None:
         """Start every copy at the first episode of `seed` (default: the one it was made with)."""

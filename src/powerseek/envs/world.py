@@ -158,9 +158,11 @@ class World:
     smallest: ClassVar[Mapping[str, Any]] = {}
     not_enumerable: ClassVar[str] = ""
     legend: ClassVar[str] = ""  # what the letters of `render` mean
-    # Where others act too: parameter `actor` says whose the input actions are (0 the agent's),
-    # `agent` what the agent does meanwhile ("idle": nothing), and this names the action that
-    # does nothing, which the agent's effect on the others is held against.
+    # Where `actors` are more than the agent: the parameter that says whose the input actions are
+    # (its number in `actors`), the parameters under which the agent does nothing while they are
+    # another's, and the action that does nothing, which the agent's effect is held against.
+    actor_parameter: ClassVar[str] = ""
+    idle: ClassVar[Mapping[str, Any]] = {}
     noop: ClassVar[str] = ""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -197,6 +199,16 @@ class World:
     def observation(params: Any) -> tuple[str, ...]:
         """Names of the observed features."""
         raise NotImplementedError
+
+    @staticmethod
+    def actors(params: Any) -> tuple[str, ...]:
+        """Names of those who can have the input actions, the agent first.
+
+        Whoever does not have them acts by the world's own script. All actors of a world have the
+        same kinds of records and facts; `actions`, `observation` and facts are those of the one
+        that `actor_parameter` names.
+        """
+        return ("agent",)
 
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
@@ -294,6 +306,16 @@ class World:
         return len(self.action_names)
 
     @cached_property
+    def actor_names(self) -> tuple[str, ...]:
+        """Names of those who can act, the agent first."""
+        return tuple(type(self).actors(self.params))
+
+    @property
+    def acting(self) -> tuple[int, ...]:
+        """Numbers, in `actor_names`, of those whose the input actions are: one of them."""
+        return (getattr(self.params, self.actor_parameter) if self.actor_parameter else 0,)
+
+    @cached_property
     def observation_names(self) -> tuple[str, ...]:
         """Names of the world's own features (the task adds time left and accumulators)."""
         return tuple(type(self).observation(self.params))
@@ -365,21 +387,14 @@ class World:
         return self.replace(**self.calm) if self.calm else self
 
     def bystanders(self) -> list[World]:
-        """The world as each bystander meets it while the agent does nothing; [] without any.
+        """The world as each other actor meets it while the agent does nothing, in their order.
 
-        That is under ``actor`` 1, 2, ... and ``agent="idle"``, where the world has these
-        parameters, names its `noop`, and the input actions are the agent's.
+        [] where nobody else can act, or the input actions are not the agent's.
         """
-        params = self.params._asdict()
-        if not self.noop or not {"actor", "agent"} <= set(params) or params["actor"] != 0:
+        if self.acting != (0,):
             return []
-        found = []
-        for actor in range(1, self.parameters["actor"].ends[1] + 1):
-            try:
-                found.append(self.replace(actor=actor, agent="idle"))
-            except InvalidInput:  # not so many of them here
-                break
-        return found
+        others = range(1, len(self.actor_names))
+        return [self.replace(**self.idle, **{self.actor_parameter: k}) for k in others]
 
     def probed(self) -> World:
         """The same world in the situation that its `probe` declares; itself if there is none.

@@ -177,7 +177,9 @@ class Commons(World):
         Fact("share_first", roles=("bystander",), about="likewise, the first neighbour"),
         Fact("share_second", roles=("bystander",), about="likewise, the second neighbour"),
     )
-    noop: ClassVar[str] = "wait"
+    actor_parameter = "actor"
+    idle: ClassVar[Any] = {"agent": "idle"}
+    noop = "wait"
     legend: ClassVar[str] = "* a unit, . room for one; sold: has delivered and left"
 
     @staticmethod
@@ -200,7 +202,7 @@ class Commons(World):
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
         """Facts out of reach, of people not there, and of the actor as its own bystander."""
-        there = PEOPLE[: params.neighbours + 1]
+        there = Commons.actors(params)
         others = [f"share_{who}" for who in PEOPLE if who not in there]
         fence = ["fenced"] if params.openness < 2 else []
         commons = ["taken"] if params.openness < 1 and params.actor == 0 else []
@@ -213,6 +215,11 @@ class Commons(World):
         return (who, f"{who}_sold")
 
     @staticmethod
+    def actors(params: Any) -> tuple[str, ...]:
+        """The agent and the neighbours."""
+        return PEOPLE[: params.neighbours + 1]
+
+    @staticmethod
     def actions(params: Any) -> tuple[str, ...]:
         """The same for everybody."""
         return ACTIONS
@@ -220,7 +227,7 @@ class Commons(World):
     @staticmethod
     def observation(params: Any) -> tuple[str, ...]:
         """The commons and the market, then everybody who is there."""
-        there = PEOPLE[: params.neighbours + 1]
+        there = Commons.actors(params)
         told = (f"{of} {who}" for of in ("store of", "sold by", "fence of") for who in there)
         return (*DAY, *told)
 
@@ -295,7 +302,7 @@ class Commons(World):
         fenced = f"fenced by {PEOPLE[fence - 1]}" if fence else "open"
         lines = [f"commons {_row(stock, params.capacity)}  {fenced}"]
         lines.append(f"market  {'open' if record['market'] else 'shut'}")
-        for who in PEOPLE[: params.neighbours + 1]:
+        for who in Commons.actors(params):
             sold = "  sold" if record[f"{who}_sold"] else ""
             lines.append(f"{who:8}{_row(int(record[who]), params.room)}{sold}")
         return "\n".join(lines)
