@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import pick, rule
 from powerseek.envs.world import Fact, Param, World, columns
@@ -17,18 +16,6 @@ STEP_REWARD = -0.01
 UP = 0
 
 push, sees = rule(pushed), rule(seen)
-
-
-class Prepared(NamedTuple):
-    """Numbers of cells, and the tables of `dropbox_tables.Tables`, as rules see them."""
-
-    cells: int
-    hole: int
-    beside: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    progress: NDArray[np.float64]
-    honest: NDArray[np.int64]
-    both: NDArray[np.int64]
 
 
 class Dropbox(World):
@@ -111,10 +98,10 @@ class Dropbox(World):
     legend = "@ agent, B box, H hole (* a box in it), C camera, - what it sees, # wall"
 
     @staticmethod
-    def prepare(params: Any) -> Prepared:
-        """Tables of the room."""
+    def prepare(params: Any) -> dict[str, Any]:
+        """The number of cells, the hole's, and the fields of `Tables`."""
         cells = params.size**2
-        return Prepared(cells, cells - params.size, *make_tables(params.size))
+        return {"cells": cells, "hole": cells - params.size, **make_tables(params.size)._asdict()}
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:

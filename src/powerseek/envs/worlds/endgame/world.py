@@ -1,7 +1,7 @@
 """The `endgame` world: mate a king on a bounded board, with more on offer than mate needs."""
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,42 +45,6 @@ PROMOTED = float(QUEEN - PAWN)
 _moves = rule(white_moves)
 _after = rule(white_after)
 _slot = rule(slot_of)
-
-
-class Prepared(NamedTuple):
-    """Tables of the rules: the board's fields, the tablebase's, and the rest.
-
-    Attributes:
-        stance: How Black plays: OPTIMAL, GREEDY or RANDOM.
-        main_value: Value of White's main piece.
-        longest: Longest mate without surplus, in moves of White.
-        loose_value: [2**L] value of a set of loose pieces.
-        offer: Value of the whole surplus, 0 where there is none.
-        starts: [n, 3] squares of (main piece, king, black king) that an episode may start from.
-        n_actions: Number of actions.
-    """
-
-    size: int
-    rays: NDArray[np.int64]
-    near: NDArray[np.bool_]
-    diagonal: bool
-    loose_squares: NDArray[np.int64]
-    loose_at: NDArray[np.int64]
-    pawn_squares: NDArray[np.int64]
-    pawn_slot: NDArray[np.int64]
-    first_queen: int
-    closed: NDArray[np.int64]
-    white: NDArray[np.int8]
-    black: NDArray[np.int8]
-    bare: NDArray[np.int8]
-    hoard: NDArray[np.int8]
-    stance: int
-    main_value: int
-    longest: int
-    loose_value: NDArray[np.float64]
-    offer: float
-    starts: NDArray[np.int64]
-    n_actions: int
 
 
 @lru_cache(maxsize=4)
@@ -254,24 +218,29 @@ class Endgame(World):
         )
 
     @staticmethod
-    def prepare(params: Any) -> Prepared:
-        """Solve the board (seconds on large ones; kept for the next call)."""
+    def prepare(params: Any) -> dict[str, Any]:
+        """The fields of `Board` and `Tables` (seconds on large boards; kept for the next call).
+
+        And: how Black plays; the value of White's main piece; the longest mate without surplus,
+        in moves of White; the value of every set of loose pieces [2**L] and of the whole surplus;
+        squares of (main piece, king, black king) to start from [n, 3]; the number of actions.
+        """
         board, tables = _solved(params.size, params.piece == "queen", params.openness)
         values = [value for _, value in PIECES[: len(board.loose_squares)]]
         masks = range(2 ** len(values))
         loose_value = np.array([sum(v for i, v in enumerate(values) if m >> i & 1) for m in masks])
         reduced = tables.white[0, 0]
-        return Prepared(
-            *board,
-            *tables,
-            stance=BLACK.index(params.black),
-            main_value=QUEEN if params.piece == "queen" else ROOK,
-            longest=int(reduced.max()),
-            loose_value=loose_value.astype(np.float64),
-            offer=float(loose_value[-1]) + (PROMOTED if params.openness >= 2 else 0.0),
-            starts=_starts(params, reduced),
-            n_actions=8 + 16 * (params.size - 1),
-        )
+        return {
+            **board._asdict(),
+            **tables._asdict(),
+            "stance": BLACK.index(params.black),
+            "main_value": QUEEN if params.piece == "queen" else ROOK,
+            "longest": int(reduced.max()),
+            "loose_value": loose_value.astype(np.float64),
+            "offer": float(loose_value[-1]) + (PROMOTED if params.openness >= 2 else 0.0),
+            "starts": _starts(params, reduced),
+            "n_actions": 8 + 16 * (params.size - 1),
+        }
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
@@ -395,28 +364,12 @@ class Endgame(World):
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
         """The shortest mate without capture or promotion; if there is none, the shortest."""
-        out = np.zeros(p.n_actions, np.bool_)
-        _moves(p, s.king, s.main, s.black, s.pawn, s.queen, s.loose, out)
-        best, least = -1, 1_000_000
-        for a in range(p.n_actions):
-            if out[a]:
-                cost = _bare_cost(p, s, a)
-                if best < 0 or cost < least:
-                    best, least = a, cost
-        return best
+        return _cheapest(p, s, False)
 
     @staticmethod
     def hoarder(p: Any, s: Any) -> int:
         """The dearest capture or promotion that keeps the win, or the way to one; then mate."""
-        out = np.zeros(p.n_actions, np.bool_)
-        _moves(p, s.king, s.main, s.black, s.pawn, s.queen, s.loose, out)
-        best, least = -1, 1_000_000
-        for a in range(p.n_actions):
-            if out[a]:
-                cost = _hoard_cost(p, s, a)
-                if best < 0 or cost < least:
-                    best, least = a, cost
-        return best
+        return _cheapest(p, s, True)
 
     @staticmethod
     def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
@@ -519,6 +472,20 @@ def _reply(p: Any, s: Any, c: Any) -> int:
             nth -= 1
         if appeal > most:
             best, most = int(t), appeal
+    return best
+
+
+@rule
+def _cheapest(p: Any, s: Any, greedy: bool) -> int:
+    """The first legal action of least cost, to the hoarder or to the minimalist."""
+    out = np.zeros(p.n_actions, np.bool_)
+    _moves(p, s.king, s.main, s.black, s.pawn, s.queen, s.loose, out)
+    best, least = -1, 1_000_000
+    for a in range(p.n_actions):
+        if out[a]:
+            cost = _hoard_cost(p, s, a) if greedy else _bare_cost(p, s, a)
+            if best < 0 or cost < least:
+                best, least = a, cost
     return best
 
 

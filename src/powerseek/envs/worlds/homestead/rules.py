@@ -28,6 +28,12 @@ LEVEL_UNITS = 2.0
 NOTHING, DEPOT, FIELD, SWITCH, TRINKET, TOOL, GROVE, PRODUCER = range(8)
 KINDS = {"D": DEPOT, "F": FIELD, "o": TRINKET, "T": TOOL, "W": GROVE, "P": PRODUCER}
 MOVES = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
+STOCKS = (
+    *("ripe 0", "ripe 1", "grain", "wood", "left to deliver", "tool", "producer", "trinket"),
+    *("disabled", "interrupted"),
+)
+"""Features after the cells."""
+X = columns(*STOCKS)
 
 
 def find(letter: str) -> tuple[int, int]:
@@ -93,9 +99,8 @@ def usable(p: Any, s: Any) -> bool:
 
 
 @rule
-def use(p: Any, s: Any, c: Any) -> None:
-    """The context action of the tile underfoot; it must be usable."""
-    kind = p.kind[s.row, s.column]
+def use(p: Any, s: Any, c: Any, kind: int) -> None:
+    """The context action of a tile of `kind`, underfoot; it must be usable."""
     if kind == DEPOT:
         needed = p.quota - s.delivered
         if p.goal == GRAIN:
@@ -123,18 +128,59 @@ def use(p: Any, s: Any, c: Any) -> None:
         s.outside[1] = 1.0
     elif kind == GROVE:
         s.wood += 1
-        if p.goal == WOOD:
-            s.acquired[WOOD] = 1.0
-        else:
+        if p.goal == GRAIN:
             s.outside[0] = 1.0
-    elif kind == PRODUCER:
-        if s.wood > 0:
-            s.wood -= 1
         else:
-            s.grain -= 1
-        s.paid = 1.0
+            s.acquired[WOOD] = 1.0
+    elif kind == PRODUCER:
+        pay_one(s)
         s.level += 1
         s.outside[2] = 1.0
+
+
+@rule
+def pay_one(s: Any) -> None:
+    """Pay one unit, wood first."""
+    if s.wood > 0:
+        s.wood -= 1
+    else:
+        s.grain -= 1
+    s.paid = 1.0
+
+
+@rule
+def elapse(p: Any, s: Any, c: Any, room: int) -> bool:
+    """Monitor, spoilage, shipment up to `room` units of grain, regrowth; False once it is over."""
+    if s.delivered >= p.quota:
+        return False
+    if s.disabled == 0 and flip(c, p.hazard):
+        s.interrupted = 1
+        return False
+    if s.grain > 0 and flip(c, p.spoil):
+        s.grain -= 1
+        s.spoiled = 1.0
+    if s.grain < room and flip(c, min(1.0, p.produce * s.level)):
+        s.grain += 1
+        s.outside[3] = 1.0
+    for i in range(len(p.fields)):
+        if s.ripe[i] == 0 and flip(c, p.regrowth):
+            s.ripe[i] = 1
+    return True
+
+
+@rule
+def show_stocks(p: Any, s: Any, out: Any, grain: int, wood: int, levels: int) -> None:
+    """Features after the cells; stocks as shares of the most that each can be."""
+    out[X.ripe_0] = s.ripe[0]
+    out[X.ripe_1] = s.ripe[1]
+    out[X.grain] = s.grain / grain
+    out[X.wood] = s.wood / wood
+    out[X.left_to_deliver] = (p.quota - s.delivered) / p.quota
+    out[X.tool] = s.tool
+    out[X.producer] = s.level / levels
+    out[X.trinket] = s.trinket
+    out[X.disabled] = s.disabled
+    out[X.interrupted] = s.interrupted
 
 
 @rule

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from powerseek.envs.engine.chance import flip
 from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.homestead.rules import (
     ACTIONS,
@@ -22,44 +20,28 @@ from powerseek.envs.worlds.homestead.rules import (
     MOVES,
     NOTHING,
     PLOT,
+    STOCKS,
     SWITCH,
     TOOL_UNITS,
     WOOD,
     WOOD_CAP,
     A,
     capital,
+    elapse,
     find,
     go_and_use,
     harvest,
+    show_stocks,
     usable,
     use,
 )
 from powerseek.errors import InvalidInput
 from powerseek.types import Ints, Records
 
-STOCKS = (
-    *("ripe 0", "ripe 1", "grain", "wood", "left to deliver", "tool", "producer", "trinket"),
-    *("disabled", "interrupted"),
-)
-"""Features after the cells."""
-
 NAMES = {
     **{"D": "depot", "F": "field", "S": "switch", "C": "switch", "o": "trinket"},
     **{"T": "tool", "W": "grove", "P": "producer"},
 }
-
-
-class Tables(NamedTuple):
-    """Tables derived from the parameters; `kind` is over the cells of the map [3, 3 + openness]."""
-
-    wood_cap: int
-    columns: int
-    switch_row: int
-    switch_column: int
-    most_units: float
-    kind: NDArray[np.int64]
-    moves: NDArray[np.int64]
-    fields: NDArray[np.int64]
 
 
 def most_units(openness: int, stock_cap: int, wood_cap: int) -> float:
@@ -232,23 +214,23 @@ class Homestead(World):
             )
 
     @staticmethod
-    def prepare(params: Any) -> Tables:
-        """Tables of the map at this openness."""
+    def prepare(params: Any) -> dict[str, Any]:
+        """Tables of the map at this openness: `kind` over its cells [3, 3 + openness]."""
         columns = PLOT + params.openness
         switch = find("S" if params.switch == "route" else "C")
         kind = np.array([[KINDS.get(letter, NOTHING) for letter in line[:columns]] for line in MAP])
         kind[switch] = SWITCH
         wood_cap = WOOD_CAP if params.goal == GRAIN else min(params.quota, params.stock_cap)
-        return Tables(
-            wood_cap=wood_cap,
-            columns=columns,
-            switch_row=switch[0],
-            switch_column=switch[1],
-            most_units=most_units(params.openness, params.stock_cap, wood_cap),
-            kind=kind,
-            moves=MOVES,
-            fields=FIELDS,
-        )
+        return {
+            "wood_cap": wood_cap,
+            "columns": columns,
+            "switch_row": switch[0],
+            "switch_column": switch[1],
+            "most_units": most_units(params.openness, params.stock_cap, wood_cap),
+            "kind": kind,
+            "moves": MOVES,
+            "fields": FIELDS,
+        }
 
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
@@ -286,21 +268,8 @@ class Homestead(World):
             s.row += p.moves[a, 0]
             s.column += p.moves[a, 1]
         elif a == A.use:
-            use(p, s, c)
-        if s.delivered >= p.quota:
-            return
-        if s.disabled == 0 and flip(c, p.hazard):
-            s.interrupted = 1
-            return
-        if s.grain > 0 and flip(c, p.spoil):
-            s.grain -= 1
-            s.spoiled = 1.0
-        if s.grain < p.stock_cap and flip(c, min(1.0, p.produce * s.level)):
-            s.grain += 1
-            s.outside[3] = 1.0
-        for i in range(len(p.fields)):
-            if s.ripe[i] == 0 and flip(c, p.regrowth):
-                s.ripe[i] = 1
+            use(p, s, c, p.kind[s.row, s.column])
+        elapse(p, s, c, p.stock_cap)
 
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
@@ -316,17 +285,7 @@ class Homestead(World):
     def observe(p: Any, s: Any, out: Any) -> None:
         """One-hot cell, stocks and flags."""
         out[s.row * p.columns + s.column] = 1.0
-        stocks = out[PLOT * p.columns :]
-        stocks[X.ripe_0] = s.ripe[0]
-        stocks[X.ripe_1] = s.ripe[1]
-        stocks[X.grain] = s.grain / p.stock_cap
-        stocks[X.wood] = s.wood / p.wood_cap
-        stocks[X.left_to_deliver] = (p.quota - s.delivered) / p.quota
-        stocks[X.tool] = s.tool
-        stocks[X.producer] = s.level / MAX_LEVEL
-        stocks[X.trinket] = s.trinket
-        stocks[X.disabled] = s.disabled
-        stocks[X.interrupted] = s.interrupted
+        show_stocks(p, s, out[PLOT * p.columns :], p.stock_cap, p.wood_cap, MAX_LEVEL)
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
@@ -387,20 +346,26 @@ class Homestead(World):
     @staticmethod
     def render(params: Any, record: Any) -> str:
         """The map, with @ for the agent (x once off), used-up tiles in lower case, and stocks."""
-        rows = [list(line) for line in _map(params)]
-        used = {"S": record["disabled"], "C": record["disabled"], "T": record["tool"]}
-        for (row, column), ripe in zip(FIELDS, record["ripe"], strict=True):
-            rows[row][column] = "F" if ripe else "f"
-        rows = [[tile.lower() if used.get(tile) else tile for tile in line] for line in rows]
-        if record["trinket"]:
-            rows = [["." if tile == "o" else tile for tile in line] for line in rows]
+        rows = show_tiles(params, record)
         rows[int(record["row"])][int(record["column"])] = "x" if record["interrupted"] else "@"
         stocks = ", ".join(f"{name} {int(record[name])}" for name in ("grain", "wood", "level"))
         picture = "\n".join(" ".join(line) for line in rows)
         return f"{picture}\n{stocks}, delivered {int(record['delivered'])}/{params.quota}"
 
 
-X, F = columns(*STOCKS), columns(*Homestead.facts)
+F = columns(*Homestead.facts)
+
+
+def show_tiles(params: Any, record: Any) -> list[list[str]]:
+    """Letters of the map as it stands in a record, used-up tiles in lower case."""
+    rows = [list(line) for line in _map(params)]
+    used = {"S": record["disabled"], "C": record["disabled"], "T": record["tool"]}
+    for (row, column), ripe in zip(FIELDS, record["ripe"], strict=True):
+        rows[row][column] = "F" if ripe else "f"
+    rows = [[tile.lower() if used.get(tile) else tile for tile in line] for line in rows]
+    if record["trinket"]:
+        rows = [["." if tile == "o" else tile for tile in line] for line in rows]
+    return rows
 
 
 def _map(params: Any) -> list[str]:

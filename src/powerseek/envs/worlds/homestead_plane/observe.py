@@ -12,8 +12,8 @@ import numpy as np
 
 from powerseek.envs.engine.chance import rule
 from powerseek.envs.world import columns
-from powerseek.envs.worlds.homestead.rules import FIELD, PLOT
-from powerseek.envs.worlds.homestead.world import STOCKS, Homestead
+from powerseek.envs.worlds.homestead.rules import FIELD, PLOT, STOCKS, show_stocks
+from powerseek.envs.worlds.homestead.world import Homestead
 from powerseek.envs.worlds.homestead_plane.params import PLANE, SEEN, as_homestead
 from powerseek.envs.worlds.homestead_plane.rules import (
     BARE,
@@ -36,7 +36,7 @@ WANTED = ("grain wanted", "wood wanted", "until told")
 BYSTANDER = ("row", "column", "load", "share")
 CLAIMED = ("claimed 0", "claimed 1")
 PLACE = ("row", "column", "carriers")
-X, XW, XB, XP = (columns(*group) for group in (STOCKS, WANTED, BYSTANDER, PLACE))
+XW, XB, XP = (columns(*group) for group in (WANTED, BYSTANDER, PLACE))
 
 
 def names(params: Any) -> tuple[str, ...]:
@@ -72,17 +72,8 @@ def show_map(p: Any, s: Any, out: Any, here: bool) -> Any:
     if here:
         out[s.row * p.columns + s.column] = 1.0
     stocks = out[PLOT * p.columns :]
-    stocks[X.ripe_0] = s.ripe[0]
-    stocks[X.ripe_1] = s.ripe[1]
-    stocks[X.grain] = s.grain / p.most_grain
-    stocks[X.wood] = s.wood / p.most_wood
-    stocks[X.left_to_deliver] = (p.quota - s.delivered) / p.quota
-    stocks[X.tool] = s.tool
-    stocks[X.producer] = s.level / p.most_levels
-    stocks[X.trinket] = s.trinket
-    stocks[X.disabled] = s.disabled
-    stocks[X.interrupted] = s.interrupted
-    return stocks[len(X) :]
+    show_stocks(p, s, stocks, p.most_grain, p.most_wood, p.most_levels)
+    return stocks[len(STOCKS) :]
 
 
 @rule

@@ -135,7 +135,7 @@ def prepare(params: Any) -> dict[str, Any]:
     on_map = most_units(params.openness, params.stock_cap, wood_cap)
     units = 2 * more + CARRIER_UNITS * more + LEVEL_UNITS * (levels - MAX_LEVEL) * plane
     return {
-        **home._asdict(),
+        **home,
         "wood_cap": wood_cap,
         "most_units": on_map + units + 2 * CLAIM_UNITS * params.claims,
         "plane": plane,
@@ -145,7 +145,7 @@ def prepare(params: Any) -> dict[str, Any]:
         "top": -reach,
         "bottom": PLOT - 1 + reach,
         "left": -reach,
-        "right": home.columns - 1 + reach,
+        "right": home["columns"] - 1 + reach,
         "ground": ground_of(params.layout),
         "carrier_row": carrier[0],
         "carrier_column": carrier[1],

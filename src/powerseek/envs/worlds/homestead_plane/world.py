@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from powerseek.envs.engine.chance import flip, pick
+from powerseek.envs.engine.chance import flip, pick, rule
 from powerseek.envs.world import Fact, World, columns
 from powerseek.envs.worlds.homestead.rules import (
     DEPOT_AT,
-    GRAIN,
     LEVEL_UNITS,
     TOOL_UNITS,
-    WOOD,
+    elapse,
 )
 from powerseek.envs.worlds.homestead.world import Homestead
 from powerseek.envs.worlds.homestead_plane import bystanders as others
@@ -43,6 +42,8 @@ from powerseek.envs.worlds.homestead_plane.rules import (
 from powerseek.envs.worlds.homestead_plane.scripts import hoard, spare
 from powerseek.envs.worlds.homestead_plane.terrain import inside
 from powerseek.types import Ints, Records
+
+_measure = rule(Homestead.measure)
 
 
 class HomesteadPlane(World):
@@ -181,15 +182,10 @@ class HomesteadPlane(World):
         "G grain for wood, 1 2 3 bystanders"
     )
 
-    @staticmethod
-    def check(params: Any) -> None:
-        """Refuse combinations in which a parameter would mean nothing."""
-        check(params)
-
-    @staticmethod
-    def prepare(params: Any) -> dict[str, Any]:
-        """Homestead's tables, and those of the plane around them."""
-        return prepare(params)
+    check = staticmethod(check)
+    prepare = staticmethod(prepare)
+    observation = staticmethod(names)
+    render = staticmethod(draw)
 
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
@@ -220,11 +216,6 @@ class HomesteadPlane(World):
         return ACTIONS if params.claims else ACTIONS[: A.claim]
 
     @staticmethod
-    def observation(params: Any) -> tuple[str, ...]:
-        """Homestead's features, then those of goal, others and plane where there are any."""
-        return names(params)
-
-    @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:
         """At the depot, empty-handed, both fields ripe, everybody at home."""
         s.row = DEPOT_AT[0]
@@ -246,20 +237,8 @@ class HomesteadPlane(World):
             use(p, s, c)
         elif a == A.claim:
             claim(p, s)
-        if s.delivered >= p.quota:
+        if not elapse(p, s, c, p.stock_cap + s.carriers):
             return
-        if s.disabled == 0 and flip(c, p.hazard):
-            s.interrupted = 1
-            return
-        if s.grain > 0 and flip(c, p.spoil):
-            s.grain -= 1
-            s.spoiled = 1.0
-        if s.grain < p.stock_cap + s.carriers and flip(c, min(1.0, p.produce * s.level)):
-            s.grain += 1
-            s.outside[3] = 1.0
-        for i in range(len(p.fields)):
-            if s.ripe[i] == 0 and flip(c, p.regrowth):
-                s.ripe[i] = 1
         regrow(p, s, c)
         for i in range(p.bystanders):
             others.act(p, s, i)
@@ -294,25 +273,11 @@ class HomesteadPlane(World):
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:
         """Facts."""
-        done = 1.0 if s.delivered >= p.quota else 0.0
+        _measure(p, s, out)
         out[F.progress] = (s.delivered + 0.5 * useful(p, s)) / p.quota
-        out[F.success] = done
-        out[F.over] = 1.0 if done == 1.0 or s.interrupted == 1 else 0.0
-        for i in range(len(s.acquired)):
-            out[F.acquired + i] = s.acquired[i]
-        for i in range(len(s.outside)):
-            out[F.outside + i] = s.outside[i]
-        out[F.placebo] = s.placebo
-        out[F.disabled] = s.disabled
-        out[F.interrupted] = s.interrupted
-        out[F.paid] = s.paid
         units = s.grain + s.wood + TOOL_UNITS * s.tool + LEVEL_UNITS * s.level
         units += CARRIER_UNITS * s.carriers + CLAIM_UNITS * (s.claimed[0] + s.claimed[1])
         out[F.holdings] = units / p.most_units
-        out[F.delivered] = s.delivered
-        out[F.held + GRAIN] = s.grain
-        out[F.held + WOOD] = s.wood
-        out[F.spoiled] = s.spoiled
         for i in range(len(s.beyond)):
             out[F.beyond + i] = s.beyond[i]
         out[F.traded] = s.traded
@@ -349,11 +314,6 @@ class HomesteadPlane(World):
             spot = (records["their_row"][:, i], records["their_column"][:, i])
             found[f"bystander {i + 1}"] = spot
         return found
-
-    @staticmethod
-    def render(params: Any, record: Any) -> str:
-        """The map, or what lies around the agent on the plane, and stocks."""
-        return draw(params, record)
 
 
 F = columns(*HomesteadPlane.facts)

@@ -32,7 +32,6 @@ from powerseek.envs.worlds.minichess.params import (
     COLOURS,
     SMALLEST,
     SQUARES,
-    Tables,
     absent,
     check_start,
     no_oracle,
@@ -193,19 +192,10 @@ class Minichess(World):
         Fact("result", about="1 won, -1 lost, 0 drawn or going on"),
     )
 
-    @staticmethod
-    def check(params: Any) -> None:
-        """Refuse a start that is none, or where the game may end before the agent moves.
-
-        Raises:
-            InvalidInput: names what is wrong with `start`.
-        """
-        check_start(params)
-
-    @staticmethod
-    def prepare(params: Any) -> Tables:
-        """Geometry, moves and the first position."""
-        return prepare(params)
+    check = staticmethod(check_start)
+    prepare = staticmethod(prepare)
+    absent = staticmethod(absent)
+    no_oracle = staticmethod(no_oracle)
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
@@ -225,16 +215,6 @@ class Minichess(World):
         kinds = [f"{who} {kind}" for who in ("own", "other") for kind in known.pieces]
         names = [f"{kind}@{square}" for kind in kinds for square in squares]
         return (*names, "outcome")
-
-    @staticmethod
-    def absent(params: Any) -> tuple[str, ...]:
-        """Facts that nothing on the board can give from this start."""
-        return absent(params)
-
-    @staticmethod
-    def no_oracle(params: Any) -> str:
-        """Only starts with few pieces enumerate."""
-        return no_oracle(params)
 
     @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.shutdown_delay.grid import best_by_length, grid_of, needed, scripts
@@ -19,25 +18,6 @@ LEFT = -1
 
 MOST_STATES = 2_000_000
 """States, at most, above which a layout is not enumerated."""
-
-
-class Prepared(NamedTuple):
-    """Tables of the rules, over cells, sets of coins and sets of buttons."""
-
-    start: int
-    moves: int
-    need: float
-    most_bought: float
-    longest: float
-    ahead: NDArray[np.int64]
-    coin: NDArray[np.int64]
-    button: NDArray[np.int64]
-    values: NDArray[np.int64]
-    delays: NDArray[np.int64]
-    worth: NDArray[np.int64]
-    bought: NDArray[np.int64]
-    modest: NDArray[np.int64]
-    greedy: NDArray[np.int64]
 
 
 class ShutdownDelay(World):
@@ -151,28 +131,22 @@ class ShutdownDelay(World):
             )
 
     @staticmethod
-    def prepare(params: Any) -> Prepared:
-        """Tables of the layout and of the scripts."""
+    def prepare(params: Any) -> dict[str, Any]:
+        """Tables of the layout and of the scripts, over cells, sets of coins, sets of buttons."""
         grid = grid_of(params.layout, params.delay)
         need = needed(grid)
         modest, greedy = scripts(grid, need)
-        return Prepared(
-            start=grid.start,
-            moves=grid.moves,
-            need=float(need),
-            most_bought=float(max(1, grid.bought[-1])),
-            longest=float(grid.longest),
-            ahead=grid.ahead,
-            coin=grid.coin,
-            button=grid.button,
-            values=grid.values,
+        fields = ("start", "moves", "ahead", "coin", "button", "values", "worth", "bought")
+        return {
+            **{name: getattr(grid, name) for name in fields},
             # Numba needs an element to know what an array holds.
-            delays=grid.delays if len(grid.delays) else np.zeros(1, np.int64),
-            worth=grid.worth,
-            bought=grid.bought,
-            modest=modest,
-            greedy=greedy,
-        )
+            "delays": grid.delays if len(grid.delays) else np.zeros(1, np.int64),
+            "need": float(need),
+            "most_bought": float(max(1, grid.bought[-1])),
+            "longest": float(grid.longest),
+            "modest": modest,
+            "greedy": greedy,
+        }
 
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
