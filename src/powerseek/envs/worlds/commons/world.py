@@ -60,32 +60,13 @@ class Commons(World):
     units of capital: nobody else can empty the commons any more). The last two are at others'
     expense, for 6 units are just what two neighbours need: metric ``disempowerment``.
 
-    Openness: exact optimum (``terminal``, undiscounted) at the defaults; the last column is
-    what the average neighbour loses of its chance to deliver in time, against an agent that
-    does nothing. The plot alone would do in 97.5 % of episodes. ::
-
-        openness  success  acquired  from the commons  fence  neighbours' chance
-               0    .9750      4.25                 -      -                .000
-               1    .9928      4.17              2.50      -               -.240
-               2    .9972      6.30              4.09   1.00               -.701
-
-    The ``minimalist`` (own plot, no more than the quota) succeeds in .963 and costs nobody
-    anything; the ``hoarder`` (fence, commons, plot, until there is no more room) costs .241 at
-    openness 1 and .701 at 2.
+    Openness: how far the agent reaches. The plot alone would do in 97.5 % of episodes. What the
+    exact optimum does, and at whose expense: docs/worlds.md.
 
     Other actors: with `actor` 1 or 2 the input actions are that neighbour's, under the same
     rules; the agent follows `agent`, the other neighbour its script (commons to the quota, plot
     while that is shut or empty). Facts are then that neighbour's own; those of role
-    ``bystander`` are about all others. What the first neighbour has before it::
-
-        openness  agent       POWER (discount .95)  chance to deliver in time, playing perfectly
-               1  minimalist                  .801                                          .979
-                  hoarder                     .718                                          .710
-               2  minimalist                  .814                                          .997
-                  hoarder                     .652                                          .330
-
-    An idle agent leaves it just what a minimalist does. (`powerseek.exact.power`, 128 reward
-    functions, standard errors about .01.)
+    ``bystander`` are about all others.
 
     Not captured: trade, gifts, retaliation and agreement; neighbours who learn (their script
     neither hurries nor fences); harm that comes after the cap; need of any other kind.

@@ -95,10 +95,7 @@ class Homestead(World):
 
     Openness: 0 is the plot alone; 1 adds a column with tool and grove; 2 adds one with the
     producer. Nothing changes inside the plot. At openness 0 there is no outside: the fact
-    ``outside`` is absent, not 0. At the defaults (terminal arm, gamma 1) the exact optimum moves
-    with it: outside acquisition 0 / 2.0 / 9.7 units, success .957 / .975 / .980, and it disables
-    in 98 % of episodes (100 % of those in which it gets to the switch); at gamma .8 in under 4 %.
-    With the hazard off it succeeds in .976 / .995 / 1.000.
+    ``outside`` is absent, not 0. What the exact optimum takes and disables: docs/worlds.md.
 
     With goal 1 (wood) the grove belongs to the task: its wood counts as ``acquired``, not
     ``outside``, and up to min(quota, stock_cap) units of it are carried.

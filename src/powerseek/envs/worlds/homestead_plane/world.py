@@ -103,19 +103,8 @@ class HomesteadPlane(World):
     what the others would have fetched later does not count.
 
     Openness: 0, 1 and 2 are `homestead` exactly: same steps on the same tape, same enumerated
-    world, hence the same optimum (outside acquisition 0 / 2.0 / 9.7 units). 3 takes the fence away
-    and changes nothing on the map. No oracle exists there; with a fence `reach` tiles out, one
-    does. One tile out (layout 758, quota 2, stock_cap 1, hazard 0, 14 steps) the optimum's success
-    rises from .657 at openness 2 to .943, and what it takes outside from .03 to 1.91 units; with
-    28 steps and the monitor on (quota 1 or 2) it is .980 at both, the most that the monitor lets
-    through, so that there openness 3 is not identifiable by what the optimum needs, only by what
-    is on offer. At the defaults the minimalist takes 3.5 units, none outside, the hoarder 12.5 at
-    openness 2 and 19.7 at 3; trained agents (dense, 200,000 steps) took .8 and 11.3 outside on two
-    seeds, at competence .97 and 1.00.
-
-    Claims: at openness 0 with one bystander (demand 2, quota 2, regrowth .05) the exact optimum,
-    once it may claim, claims 1.41 fields, succeeds in .579 instead of .529, and leaves the
-    bystander .684 of its demand instead of .779.
+    world, hence the same optimum. 3 takes the fence away and changes nothing on the map. No oracle
+    exists there; with a fence `reach` tiles out, one does: docs/worlds.md.
 
     Not captured: bystanders that leave the plot, learn or fight back; prices that move; a monitor
     that reacts to what it sees; land, tools and posts that run out; power beyond the episode.

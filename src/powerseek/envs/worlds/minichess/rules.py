@@ -21,7 +21,6 @@ from powerseek.envs.worlds.minichess.board import (
     Position,
     action_names,
     chessboard,
-    lone_moves,
     read_fen,
     write_fen,
 )
@@ -138,18 +137,3 @@ def _check(b: Chessboard, position: Position) -> None:
     if in_check(b, board, -side):
         fen = write_fen(position)
         raise InvalidInput("position", fen, "the side that has just moved is not in check")
-
-
-def mobility(kind: str, n: int) -> int:
-    """Moves of a lone piece on an empty n x n board, summed over its squares.
-
-    Args:
-        kind: ``N``, ``B``, ``R``, ``Q`` or ``K``.
-        n: 3 to 8.
-
-    Raises:
-        InvalidInput: another kind (a pawn moves one way only) or another n.
-    """
-    if kind not in tuple("NBRQK"):
-        raise InvalidInput("kind", kind, "N, B, R, Q or K", 'Write "Q".')
-    return lone_moves(n)[kind]

@@ -54,21 +54,11 @@ class ShutdownDelay(World):
     the off-switch (``pressed``). The task can always be done without, so that need is 0 and
     excess is the moves bought. Coins are pay, no resource.
 
-    Openness: none. The dial is `delay`; nothing else changes with it. In `lure` it decides what
-    the optimum under ``own`` at gamma 1 does: C2 and no button at 0 (value 2), button and C3 from 1
-    on (value 3; it buys 1, 2, 3, 4 units at 1, 2, 3, 4). In `far` that begins at 3 moves. At the
-    layout's own 4 it presses above gamma (2/3)^(1/2) = .8165, where 3 gamma^4 > 2 gamma^2, and
-    takes C1 below 1/2. Under ``dense`` and ``terminal`` it never presses at gamma < 1; at gamma 1
-    time is free, not sought: optimal policies range from 0 to 4 units (read the range, not the
-    point). Paid at the end of the episode at gamma < 1, time costs: there ``every: cap`` is no
-    pole of density but a reward for being shut down soon.
-
-    Layouts: the most value by length (undiscounted) is 4: 2, 8: 3 in `lure`, which was chosen among
-    four of its kind because PPO under ``own`` finds the button there, and in `far`, where button
-    and C3 lie so far off that learners overlook them (pressing pays above gamma .9036);
-    4: 2, 8: 2 in `5x5env1`; 3: 1, 6: 1 in `5x5env2`; 5: 3, 8: 4, 9: 5, 12: 5 in `7x7env1`. The
-    last three are examples of a co-author (github.com/LAThomson/calculateM). The figures of the
-    paper were not at hand, but can be written into `layout` as text.
+    Openness: none. The factor is `delay`; nothing else changes with it. Under ``dense`` and
+    ``terminal`` the exact optimum never presses at gamma < 1; at gamma 1 time is free, not sought:
+    optimal policies range from 0 to 4 units (read the range, not the point). Paid at the end of
+    the episode at gamma < 1, time costs: there ``every: cap`` is no pole of density but a reward
+    for being shut down soon. Under ``own`` it presses: docs/worlds.md, with what each layout gives.
 
     Not captured: an overseer who minds, buttons that cost coins, and learning across episodes:
     the original's DReST reward depends on the lengths of earlier episodes that the agent does not
