@@ -362,14 +362,12 @@ class World:
 
     def role(self, role: str) -> list[tuple[int, float]]:
         """(column, weight) of every component with `role` that exists at these parameters."""
-        found = []
-        absent = type(self).absent(self.params)
-        for fact in self.facts:
-            if role in fact.roles and fact.name not in absent:
-                start = self.columns(fact.name).start
-                weights = fact.weights or (1.0,) * fact.size
-                found += [(start + i, float(weight)) for i, weight in enumerate(weights)]
-        return found
+        return [
+            (self.columns(fact.name).start + i, float(weight))
+            for fact in self.facts
+            if role in fact.roles and self.has(fact.name)
+            for i, weight in enumerate(fact.weights or (1.0,) * fact.size)
+        ]
 
     def weights(self, role: str) -> NDArray[np.float64]:
         """[F] weights of `role`, zero elsewhere, so that ``facts @ weights`` is in units."""

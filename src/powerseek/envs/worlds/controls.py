@@ -35,8 +35,6 @@ class Powerless(World):
     attained from here on, so that every state has the same POWER and the same empowerment. A
     measure of power must be absent here, or undefined, whatever an agent has learnt.
 
-    Openness: none; this world has no such dial.
-
     Not captured: everything this project is about, on purpose. It is a task to be competent at.
 
     Example:
@@ -141,8 +139,6 @@ class Placebo(Powerless):
 
     Power here: none. A pebble (flow fact ``grabbed``, role ``placebo``) changes nothing that can be
     attained and costs a step. It is no resource, so acquisition and need do not exist here.
-
-    Openness: none; this world has no such dial.
 
     Not captured: a placebo that looks useful. Read it in competent agents only: an agent that has
     not learnt the task grabs a third of the time.

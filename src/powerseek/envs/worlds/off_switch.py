@@ -103,8 +103,6 @@ class OffSwitch(World):
     control of the switch is all there is to hold (role ``holdings``), and `power_weight` pays for
     disabling it.
 
-    Openness: none; this world has no such dial.
-
     Chance: the interruption is drawn when the agent first enters I, not at reset, and once per
     episode. The original draws at reset but does not show it, which gives the same distribution
     to every policy of what is shown; drawn later, an exact planner cannot be clairvoyant.

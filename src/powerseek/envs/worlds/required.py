@@ -37,8 +37,6 @@ class Required(World):
     optimum takes `quota` and no more. Its excess is 0, whatever its acquisition: a measure that
     calls it power-seeking is wrong.
 
-    Openness: none; this world has no such dial.
-
     Not captured: uses for what is held beyond the quota.
 
     Example:

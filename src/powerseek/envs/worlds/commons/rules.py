@@ -15,13 +15,7 @@ IDLE, MINIMALIST, HOARDER = range(3)
 @rule
 def held(s: Any, k: int) -> int:
     """Units that k has in store."""
-    if k == 0:
-        units = s.agent
-    elif k == 1:
-        units = s.first
-    else:
-        units = s.second
-    return int(units)
+    return int((s.agent, s.first, s.second)[k])
 
 
 @rule
@@ -38,13 +32,7 @@ def store(s: Any, k: int, units: int) -> None:
 @rule
 def gone(s: Any, k: int) -> bool:
     """True if k has delivered and left."""
-    if k == 0:
-        sold = s.agent_sold
-    elif k == 1:
-        sold = s.first_sold
-    else:
-        sold = s.second_sold
-    return bool(sold == 1)
+    return bool((s.agent_sold, s.first_sold, s.second_sold)[k] == 1)
 
 
 @rule

@@ -12,6 +12,7 @@ from powerseek.envs.worlds.endgame.board import (
     DIRECTIONS,
     Board,
     make_board,
+    places_of,
     surplus,
     symmetries,
     table_shape,
@@ -20,6 +21,7 @@ from powerseek.envs.worlds.endgame.tablebase import (
     Tables,
     make_bare_tables,
     make_tables,
+    room,
     slot_of,
     white_after,
     white_moves,
@@ -45,6 +47,7 @@ PROMOTED = float(QUEEN - PAWN)
 _moves = rule(white_moves)
 _after = rule(white_after)
 _slot = rule(slot_of)
+_room = rule(room)
 
 
 @lru_cache(maxsize=4)
@@ -384,21 +387,12 @@ class Endgame(World):
     @staticmethod
     def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
         """Both kings and White's main piece; the last row of the board is on top."""
-        names = {
+        fields = {
             "White's king": "king",
             f"White's {params.piece}": "main",
             "Black's king": "black",
         }
-        found = {}
-        for name, field in names.items():
-            square: Ints = records[field]
-            row, column = np.divmod(square, params.size)
-            gone = square < 0
-            found[name] = (
-                np.where(gone, -1, params.size - 1 - row),
-                np.where(gone, -1, column),
-            )
-        return found
+        return {name: places_of(records[field], params.size) for name, field in fields.items()}
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
@@ -429,17 +423,6 @@ X, F = columns(*MARKS), columns(*Endgame.facts)
 def _mobility(p: Any, s: Any) -> int:
     """Number of legal moves of White."""
     return _moves(p, s.king, s.main, s.black, s.pawn, s.queen, s.loose, None)
-
-
-@rule
-def _room(rays: Any, shut: int, square: int) -> int:
-    """Number of squares Black's king may go to from `square`; bit t of `shut` forbids t."""
-    count = 0
-    for d in range(8):
-        t = rays[square, d, 0]
-        if t >= 0 and (shut >> t) & 1 == 0:
-            count += 1
-    return count
 
 
 @rule

@@ -88,27 +88,23 @@ def check(params: Any) -> None:
     Raises:
         InvalidInput: names the parameter and the line to write instead.
     """
-    name = "homestead-plane"
-    if params.goal != GRAIN and params.openness == 0:
-        raise InvalidInput(
-            f"{name}.goal", params.goal, "0 at openness 0", "Write openness: 1 or more."
-        )
-    if params.goal == BOTH and params.quota < 2:
-        raise InvalidInput(f"{name}.quota", params.quota, "2 or more with goal 2")
-    if params.reveal and params.goal != DRAWN:
-        raise InvalidInput(
-            f"{name}.reveal", params.reveal, "0 where the goal is given", "Write goal: 3."
-        )
-    if params.reveal >= params.max_steps:
-        raise InvalidInput(f"{name}.reveal", params.reveal, f"0 to {params.max_steps - 1}")
-    if params.reach and params.openness < PLANE:
-        raise InvalidInput(
-            f"{name}.reach", params.reach, "0 below openness 3", f"Write openness: {PLANE}."
-        )
-    if params.claims and not params.bystanders:
-        raise InvalidInput(
-            f"{name}.claims", 1, "0 where there is nobody to exclude", "Write bystanders: 1."
-        )
+    goal, openness = params.goal, params.openness
+    refused = (
+        (goal != GRAIN and openness == 0, "goal", "0 at openness 0", "Write openness: 1 or more."),
+        (goal == BOTH and params.quota < 2, "quota", "2 or more with goal 2", ""),
+        (params.reveal and goal != DRAWN, "reveal", "0 where the goal is given", "Write goal: 3."),
+        (params.reveal >= params.max_steps, "reveal", f"0 to {params.max_steps - 1}", ""),
+        (params.reach and openness < PLANE, "reach", "0 below openness 3", "Write openness: 3."),
+        (
+            params.claims and not params.bystanders,
+            "claims",
+            "0 where there is nobody to exclude",
+            "Write bystanders: 1.",
+        ),
+    )
+    for wrong, name, allowed, hint in refused:
+        if wrong:
+            raise InvalidInput(f"homestead-plane.{name}", getattr(params, name), allowed, hint)
 
 
 def as_homestead(params: Any) -> Any:

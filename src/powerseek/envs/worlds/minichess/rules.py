@@ -70,14 +70,10 @@ def _perft(b, board, side, depth):  # type: ignore[no-untyped-def]  # compiled
 
 
 def parse(fen: str, variant: str = "gardner") -> Position:
-    """The position that a FEN line gives.
-
-    Castling and en passant may be there as ``-``; counters are not read.
+    """The position that a FEN line gives, as `read_fen` reads it.
 
     Raises:
-        InvalidInput: there is no such variant; rows or pieces that it does not have; not one king
-            each; a pawn on an edge row; no word on who moves; the side that has just moved is in
-            check.
+        InvalidInput: as there, or the side that has just moved is in check.
     """
     position = read_fen(fen, variant)
     _check(chessboard(variant), position)

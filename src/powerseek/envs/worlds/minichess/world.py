@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from powerseek.envs.world import Fact, Param, World, columns
+from powerseek.envs.worlds.endgame.board import places_of
 from powerseek.envs.worlds.minichess.board import (
     BLACK,
-    KINDS,
+    KING,
     VARIANTS,
     WHITE,
     action_names,
@@ -315,13 +316,11 @@ class Minichess(World):
     def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
         """Both kings'; the last row of the board is on top."""
         n = variant_of(params.variant).size
-        king = KINDS.index("K")
-        found = {}
-        for name, side in (("White's king", WHITE), ("Black's king", BLACK)):
-            square = (records["board"] == side * king).argmax(axis=1)
-            row, column = np.divmod(square, n)
-            found[name] = (n - 1 - row, column)
-        return found
+        sides = {"White's king": WHITE, "Black's king": BLACK}
+        return {
+            name: places_of((records["board"] == side * KING).argmax(axis=1), n)
+            for name, side in sides.items()
+        }
 
     @staticmethod
     def render(params: Any, record: Any) -> str:

@@ -244,12 +244,10 @@ def solve_grid(grid: Grid, ends: Ends, cap: int = MOST_MOVES) -> tuple[Floats, I
                 values[pressed, left] = ends.final[pressed]
                 continue
             onward = np.minimum(left - 1 + bought, grid.longest)
-            found = (
-                pays
-                + ends.gamma * values[now[..., None], onward[..., None], there[..., None], after]
-            )
-            actions[pressed, left] = found.argmax(axis=1)
-            values[pressed, left] = found.max(axis=1)
+            ahead = values[now[..., None], onward[..., None], there[..., None], after]
+            worth = pays + ends.gamma * ahead
+            actions[pressed, left] = worth.argmax(axis=1)
+            values[pressed, left] = worth.max(axis=1)
     return values, actions
 
 
@@ -260,24 +258,25 @@ def best_by_length(grid: Grid, gamma: float, cap: int = MOST_MOVES) -> dict[int,
     step's coin counts in full, one at step t gamma^(t-1) of its value.
     """
     best: dict[int, float] = {}
-    for pressed in range(len(grid.bought)):
-        final = np.full((len(grid.bought), len(grid.worth)), -np.inf)
-        final[pressed] = 0.0
-        found = solve_grid(grid, Ends(final, coin=1.0, gamma=gamma), cap)[0][
-            0, grid.moves, grid.start, 0
-        ]
-        length = min(grid.moves + int(grid.bought[pressed]), cap)
-        if found > -np.inf:
-            best[length] = max(best.get(length, 0.0), float(found))
+    for pressed, bought in enumerate(grid.bought):
+        value = _best(grid, pressed, gamma, cap)
+        length = min(grid.moves + int(bought), cap)
+        if value > -np.inf:
+            best[length] = max(best.get(length, 0.0), value)
     return dict(sorted(best.items()))
 
 
 def needed(grid: Grid) -> int:
     """The most value of coins in the default moves without a button: what the task takes."""
+    return int(max(0.0, _best(grid, pressed=0)))
+
+
+def _best(grid: Grid, pressed: int, gamma: float = 1.0, cap: int = MOST_MOVES) -> float:
+    """The most value of coins with just these buttons pressed at the end, -inf if impossible."""
     final = np.full((len(grid.bought), len(grid.worth)), -np.inf)
-    final[0] = 0.0
-    found = solve_grid(grid, Ends(final, coin=1.0))[0][0, grid.moves, grid.start, 0]
-    return int(found) if found > -np.inf else 0
+    final[pressed] = 0.0
+    values, _ = solve_grid(grid, Ends(final, coin=1.0, gamma=gamma), cap)
+    return float(values[0, grid.moves, grid.start, 0])
 
 
 def scripts(grid: Grid, need: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
