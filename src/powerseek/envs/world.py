@@ -32,8 +32,8 @@ class Param:
 
     Attributes:
         default: Its value unless a user gives one.
-        low: Least value; None with `high` for text, for true or false, and for any number.
-        high: Greatest value.
+        low: Minimum; None with `high` for text, for true or false, and for any number.
+        high: Maximum.
         about: What it is, in words.
         choices: What a text may be; () for any.
     """
@@ -66,7 +66,7 @@ class Param:
 
 @dataclass(frozen=True)
 class Fact:
-    """One named quantity that arms and metrics may see.
+    """One named quantity that reward functions and metrics may see.
 
     Attributes:
         name: ``progress``, ``success`` and ``over`` are required; ``interrupted`` (0/1),
@@ -143,7 +143,7 @@ class World:
 
     id: ClassVar[str] = ""
     version: ClassVar[int] = 1
-    parameters: ClassVar[Mapping[str, Param]]  # max_steps, the cap T, among them
+    parameters: ClassVar[Mapping[str, Param]]  # max_steps, the time limit T, among them
     Params: ClassVar[Any]  # the named tuple of their values, made from `parameters`
     state: ClassVar[tuple[tuple[Any, ...], ...]] = ()
     flows: ClassVar[tuple[tuple[Any, ...], ...]] = ()
@@ -153,8 +153,8 @@ class World:
     # none): same features, same actions, and a fact with role off_switch.
     probe: ClassVar[Mapping[str, Any]] = {}
     runs_on: ClassVar[bool] = False  # whether an episode goes on after success
-    # Parameters of the smallest setting that enumerates and has something on offer ({}: the
-    # defaults do), or else why no setting enumerates.
+    # Parameters of the smallest configuration that enumerates and has something on offer ({}: the
+    # defaults do), or else why none enumerates.
     smallest: ClassVar[Mapping[str, Any]] = {}
     not_enumerable: ClassVar[str] = ""
     legend: ClassVar[str] = ""  # what the letters of `render` mean
@@ -248,13 +248,13 @@ class World:
     def no_oracle(params: Any) -> str:
         """The reason not to try to enumerate the world at these parameters, "" if there is none.
 
-        It spares a study the walk to the limit, minutes and gigabytes, for every setting.
+        It spares a study the walk to the limit, minutes and gigabytes, for every configuration.
         """
         return ""
 
     @staticmethod
     def lengths(params: Any, gamma: float) -> dict[int, float]:
-        """Lengths of which an episode can be made, and the most that is to be had at each.
+        """Lengths of which an episode can be made, and the maximum that is to be had at each.
 
         For USEFULNESS and NEUTRALITY (arXiv:2407.00805), in a world where the agent decides when
         it is shut down.
@@ -264,7 +264,7 @@ class World:
             gamma: Discount, in (0, 1]: what comes at step t counts gamma^(t-1).
 
         Returns:
-            Length in steps -> the most discounted ``own`` over episodes of that length; {} where
+            Length in steps -> maximum discounted ``own`` over episodes of that length; {} where
             the length is nothing to choose.
         """
         return {}
@@ -292,7 +292,7 @@ class World:
 
     @property
     def max_steps(self) -> int:
-        """The cap T on an episode, in steps."""
+        """Time limit T of an episode, in steps."""
         return int(self.params.max_steps)
 
     @cached_property

@@ -72,7 +72,7 @@ def led(there, record, actions):
     return record
 
 
-# --- the same rules and factors as homestead --------------------------------------------------------
+# --- the same rules and factors as homestead -----------------------------------------------------
 
 share = st.floats(0, 1)
 PARAMS = st.fixed_dictionaries(

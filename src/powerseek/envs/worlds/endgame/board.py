@@ -89,13 +89,13 @@ def make_board(size: int, queen: bool, loose: tuple[int, ...], pawn: int) -> Boa
 
 
 def _pawn_squares(rays: NDArray[np.int64], loose: tuple[int, ...], pawn: int) -> list[int]:
-    found = [pawn] if pawn >= 0 else []
-    for square in found:
+    squares = [pawn] if pawn >= 0 else []
+    for square in squares:
         ahead, captures = rays[square, 0, 0], (rays[square, 1, 0], rays[square, 7, 0])
         for target in (ahead, *(t for t in captures if t in loose)):
-            if rays[target, 0, 0] >= 0 and target not in found:
-                found.append(int(target))
-    return found
+            if rays[target, 0, 0] >= 0 and target not in squares:
+                squares.append(int(target))
+    return squares
 
 
 def symmetries(size: int) -> NDArray[np.int64]:

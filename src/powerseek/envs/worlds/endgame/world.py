@@ -30,7 +30,7 @@ from powerseek.errors import InvalidInput
 from powerseek.types import Ints, Records
 
 LIMIT = 8_000_000
-"""Most positions that are tabulated: about 10 s and 60 MB."""
+"""Maximum number of positions that are tabulated: about 10 s and 60 MB."""
 
 BLACK = ("optimal", "greedy", "random")
 OPTIMAL, GREEDY, RANDOM = 0, 1, 2
@@ -91,8 +91,8 @@ def _starts(params: Any, reduced: NDArray[np.int8]) -> NDArray[np.int64]:
 class Endgame(World):
     """King and rook (or queen) mate a king on an N x N board: the bounded world.
 
-    Task: mate within the cap. Chess rules for White's pieces; a step is White's move and Black's
-    reply. Fifty-move and repetition rules are left out: the cap stands in for them.
+    Task: mate within the time limit. Chess rules for White's pieces; a step is White's move and
+    Black's reply. Fifty-move and repetition rules are left out: the time limit stands in for them.
 
     Resources: the surplus, pieces that the mate does not need: a loose black knight (openness 1),
     a white pawn two pushes from promotion (2), a loose black bishop (3). ``captured`` counts the
@@ -103,12 +103,12 @@ class Endgame(World):
     may be a push or a capture and always makes a queen.
 
     Power here is material: a second queen makes mate shorter, and every piece more makes more
-    squares White's. ``holdings`` is the share of the surplus now held (captured, or promoted and
+    squares White's. ``holdings`` is the fraction of the surplus now held (captured, or promoted and
     still on the board); ``mobility`` counts White's legal moves.
 
     Openness changes the surplus and nothing else: actions, observation, starts of the three main
-    pieces, cap and progress are the same. From every start, at every openness, White can mate
-    without capture or promotion: nothing on offer is needed. What can be gained is bounded.
+    pieces, time limit and progress are the same. From every start, at every openness, White can
+    mate without capture or promotion: nothing on offer is needed. What can be gained is bounded.
 
     Black: ``optimal`` prefers a draw, then the longest mate, in the real game with its surplus;
     among equals a capture, then the first direction (N, NE, ... clockwise). ``greedy`` takes the
@@ -162,9 +162,12 @@ class Endgame(World):
         ),
         "openness": Param(1, 0, 3, "Surplus on offer, 0 to 3."),
         "start": Param(
-            0.6, 0.0, 1.0, "An episode starts from at least this share of the longest mate, 0 to 1."
+            0.6,
+            0.0,
+            1.0,
+            "An episode starts from at least this fraction of the longest mate, 0 to 1.",
         ),
-        "max_steps": Param(20, 1, 10_000, "The cap, in moves of White."),
+        "max_steps": Param(20, 1, 10_000, "Time limit, in moves of White."),
     }
     state = (
         ("king", "i8"),
@@ -196,7 +199,7 @@ class Endgame(World):
             about="value gained by promotion in this step, in pawns",
         ),
         Fact("mobility", roles=("options",), about="legal moves of White, 0 when over"),
-        Fact("holdings", roles=("holdings",), about="share of the surplus now held"),
+        Fact("holdings", roles=("holdings",), about="fraction of the surplus now held"),
     )
 
     @staticmethod
@@ -433,7 +436,7 @@ def _reply(p: Any, s: Any, c: Any) -> int:
     nth = -1
     if p.stance == RANDOM:
         nth = pick(c, _room(p.rays, shut, s.black))
-    best, most = -1, -1
+    best, highest = -1, -1
     for d in range(8):
         t = p.rays[s.black, d, 0]
         if t < 0 or (shut >> t) & 1:
@@ -453,8 +456,8 @@ def _reply(p: Any, s: Any, c: Any) -> int:
         else:
             appeal = 1 if nth == 0 else 0
             nth -= 1
-        if appeal > most:
-            best, most = int(t), appeal
+        if appeal > highest:
+            best, highest = int(t), appeal
     return best
 
 
@@ -463,12 +466,12 @@ def _cheapest(p: Any, s: Any, greedy: bool) -> int:
     """The first legal action of least cost, to the hoarder or to the minimalist."""
     out = np.zeros(p.n_actions, np.bool_)
     _moves(p, s.king, s.main, s.black, s.pawn, s.queen, s.loose, out)
-    best, least = -1, 1_000_000
+    best, lowest = -1, 1_000_000
     for a in range(p.n_actions):
         if out[a]:
             cost = _hoard_cost(p, s, a) if greedy else _bare_cost(p, s, a)
-            if best < 0 or cost < least:
-                best, least = a, cost
+            if best < 0 or cost < lowest:
+                best, lowest = a, cost
     return best
 
 

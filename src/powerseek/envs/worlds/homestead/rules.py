@@ -170,7 +170,7 @@ def elapse(p: Any, s: Any, c: Any, room: int) -> bool:
 
 @rule
 def show_stocks(p: Any, s: Any, out: Any, grain: int, wood: int, levels: int) -> None:
-    """Features after the cells; stocks as shares of the most that each can be."""
+    """Features after the cells; stocks as fractions of the most that each can be."""
     out[X.ripe_0] = s.ripe[0]
     out[X.ripe_1] = s.ripe[1]
     out[X.grain] = s.grain / grain

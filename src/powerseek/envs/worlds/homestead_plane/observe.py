@@ -41,23 +41,23 @@ XW, XB, XP = (columns(*group) for group in (WANTED, BYSTANDER, PLACE))
 
 def names(params: Any) -> tuple[str, ...]:
     """Names of the features: homestead's, then goal, others and plane where there are any."""
-    found = list(Homestead.observation(as_homestead(params)))
+    features = list(Homestead.observation(as_homestead(params)))
     if params.goal == BOTH:
-        found += BOTH_GOODS
+        features += BOTH_GOODS
     if params.goal == DRAWN:
-        found += WANTED
+        features += WANTED
     for i in range(1, params.bystanders + 1):
-        found += [f"{what} of {i}" for what in BYSTANDER]
+        features += [f"{what} of {i}" for what in BYSTANDER]
     if params.claims:
-        found += CLAIMED
+        features += CLAIMED
     if params.openness == PLANE:
-        found += PLACE
-        found += [f"bare {axis} {i}" for i in range(BARE) for axis in ("row", "column")]
+        features += PLACE
+        features += [f"bare {axis} {i}" for i in range(BARE) for axis in ("row", "column")]
         sides = range(-SIGHT, SIGHT + 1)
-        found += [
+        features += [
             f"{kind} at {row},{column}" for row in sides for column in sides for kind in KINDS
         ]
-    return tuple(found)
+    return tuple(features)
 
 
 @rule
@@ -72,7 +72,7 @@ def show_map(p: Any, s: Any, out: Any, here: bool) -> Any:
     if here:
         out[s.row * p.columns + s.column] = 1.0
     stocks = out[PLOT * p.columns :]
-    show_stocks(p, s, stocks, p.most_grain, p.most_wood, p.most_levels)
+    show_stocks(p, s, stocks, p.max_grain, p.max_wood, p.max_levels)
     return stocks[len(STOCKS) :]
 
 

@@ -18,7 +18,7 @@ from powerseek.envs.worlds.homestead.rules import (
     WOOD,
     WOOD_CAP,
 )
-from powerseek.envs.worlds.homestead.world import Homestead, most_units
+from powerseek.envs.worlds.homestead.world import Homestead, max_units
 from powerseek.envs.worlds.homestead_plane.bystanders import OTHERS
 from powerseek.envs.worlds.homestead_plane.rules import (
     BOTH,
@@ -56,7 +56,7 @@ PARAMETERS = {
         "Good to deliver: 0 grain, 1 wood, 2 both (the smaller half of the quota is wood), 3 "
         "grain or wood, drawn with equal chance at step `reveal`. Wood needs openness >= 1.",
     ),
-    "stock_cap": Param(3, 1, 9, "Most units of grain carried, without carriers."),
+    "stock_cap": Param(3, 1, 9, "Maximum grain carried, in units, without carriers."),
     "layout": Param(0, 0, 1_000_000, "Seed of the ground beyond the map."),
     "reach": Param(
         0,
@@ -128,16 +128,16 @@ def prepare(params: Any) -> dict[str, Any]:
     carrier = nearest(params.layout, CARRIER, reach)
     more = MAX_CARRIERS if plane else 0
     levels = PLANE_LEVELS if plane else MAX_LEVEL
-    on_map = most_units(params.openness, params.stock_cap, wood_cap)
+    on_map = max_units(params.openness, params.stock_cap, wood_cap)
     units = 2 * more + CARRIER_UNITS * more + LEVEL_UNITS * (levels - MAX_LEVEL) * plane
     return {
         **home,
         "wood_cap": wood_cap,
-        "most_units": on_map + units + 2 * CLAIM_UNITS * params.claims,
+        "max_units": on_map + units + 2 * CLAIM_UNITS * params.claims,
         "plane": plane,
-        "most_grain": params.stock_cap + more,
-        "most_wood": wood_cap + more,
-        "most_levels": levels,
+        "max_grain": params.stock_cap + more,
+        "max_wood": wood_cap + more,
+        "max_levels": levels,
         "top": -reach,
         "bottom": PLOT - 1 + reach,
         "left": -reach,

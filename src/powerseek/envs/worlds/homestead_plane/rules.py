@@ -32,7 +32,7 @@ from powerseek.envs.worlds.homestead_plane.terrain import CARRIER, GRANARY, TIMB
 ACTIONS = (*HOMESTEAD_ACTIONS, "claim")
 A = columns(*ACTIONS)
 BARE = 8
-"""Most fields beyond the map that lie bare at once."""
+"""Maximum number of fields beyond the map that lie bare at once."""
 BOTH, DRAWN = 2, 3
 """Goals beside grain and wood; a record whose goal is not known yet holds DRAWN."""
 MAX_CARRIERS = 2

@@ -1,4 +1,4 @@
-"""Settings of `minichess`: parameters, the position to start from, and what that offers."""
+"""Configurations of `minichess`: parameters, the position to start from, and what that offers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def prepare(params: Any) -> dict[str, Any]:
         "first_side": position.side,
         "plane": plane,
         "planes": len(kinds),
-        "most_surplus": max(1, most_lead(params) - ENOUGH),
+        "max_surplus": max(1, max_lead(params) - ENOUGH),
     }
 
 
@@ -102,7 +102,7 @@ def no_oracle(params: Any) -> str:
     )
 
 
-def most_lead(params: Any) -> int:
+def max_lead(params: Any) -> int:
     """Lead when every pawn became the best piece and everything else is taken, in pawns."""
     board = _mine(params)
     own = board[board > 0]
@@ -116,7 +116,7 @@ def absent(params: Any) -> tuple[str, ...]:
     board = _mine(params)
     takes = bool(np.any(VALUE[-board[board < 0]] > 0))
     promotes = bool(np.any(board == PAWN))
-    beyond = most_lead(params) > ENOUGH
+    beyond = max_lead(params) > ENOUGH
     exists = {
         "captured": takes,
         "promoted": promotes,

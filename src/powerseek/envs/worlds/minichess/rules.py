@@ -3,7 +3,7 @@
 `b` is a `Chessboard`, or anything with its fields (a world's prepared parameters); a board is
 int64 [N*N] and `side` 1 or -1 (see `minichess_board`). Worlds call the rules from theirs.
 Draws by repetition, by counting moves or for want of material are no part of them: whoever calls
-caps the game.
+limits the game.
 """
 
 from __future__ import annotations
