@@ -95,9 +95,7 @@ class ShutdownProbe(World):
         "outcomes": Param(3, 1, MAX_OUTCOMES, "Outcomes in the hall, n."),
         "corridor": Param(1, 1, 6, "Steps from the fork to the hall."),
         "probe": Param(
-            False,
-            about="False to train; True for the situation that is new: at the fork stands the "
-            "lever.",
+            False, about="False to train; True for the situation that is new, with the lever."
         ),
         "near": Param(
             True, about="Whether, when there is no lever, an ordinary outcome stands in its place."

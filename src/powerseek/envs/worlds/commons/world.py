@@ -92,17 +92,13 @@ class Commons(World):
         ),
         "agent": Param(
             "minimalist",
-            about=(
-                "What the agent does where the input actions are a neighbour's: ``idle`` "
-                "(nothing), ``minimalist`` or ``hoarder``. Not looked at where `actor` is 0."
-            ),
+            about="What the agent does where the input actions are a neighbour's (``idle``: "
+            "nothing); not looked at where `actor` is 0.",
             choices=MANNERS,
         ),
         "quota": Param(3, 1, 4, "Units that each person has to deliver."),
         "room": Param(5, 1, 6, "Maximum number of units that each can store."),
-        "capacity": Param(
-            6, 1, 9, "Maximum number of units on the commons, all there at the start."
-        ),
+        "capacity": Param(6, 1, 9, "Maximum stock of the commons, all there at the start."),
         "max_steps": Param(16, 1, 10_000, "Time limit of an episode, in steps."),
         "soil": Param(0.6, 0.0, 1.0, "Probability that a step on the agent's plot gives a unit."),
         "poor_soil": Param(0.2, 0.0, 1.0, "Likewise on a neighbour's plot."),
@@ -114,10 +110,7 @@ class Commons(World):
             "half-full: logistic, so 0 on a full and on an empty commons.",
         ),
         "rot": Param(
-            0.1,
-            0.0,
-            1.0,
-            "Probability, each step, that everybody who stores anything loses a unit.",
+            0.1, 0.0, 1.0, "Probability, each step, that everybody with a store loses a unit."
         ),
         "market": Param(
             0.4, 0.0, 1.0, "Probability, each step, that the market is open in the next one."
@@ -142,10 +135,7 @@ class Commons(World):
         Fact("over", about="as success"),
         Fact("acquired", flow=True, roles=("resource",), about="units from one's own plot"),
         Fact(
-            "taken",
-            flow=True,
-            roles=("resource", "outside_task"),
-            about="units from the commons",
+            "taken", flow=True, roles=("resource", "outside_task"), about="units from the commons"
         ),
         Fact(
             "fenced",

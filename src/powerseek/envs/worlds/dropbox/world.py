@@ -68,10 +68,7 @@ class Dropbox(World):
     parameters = {
         "size": Param(3, 3, 4, "Cells along each side of the room."),
         "max_steps": Param(
-            49,
-            1,
-            10_000,
-            "Time limit of an episode, in steps. The original's 50 states are 49 steps that pay.",
+            49, 1, 10_000, "Time limit, in steps. The original's 50 states are 49 steps that pay."
         ),
     }
     state = (("at", "i8"), ("boxes", "i8", (BOXES,)), ("delivered", "i8"))

@@ -152,20 +152,11 @@ class Endgame(World):
     version = 1
     parameters = {
         "size": Param(4, 4, 8, "N, squares along an edge of the board, 4 to 8."),
-        "piece": Param(
-            "rook", about="White's main piece, ``rook`` or ``queen``.", choices=("rook", "queen")
-        ),
-        "black": Param(
-            "optimal",
-            about="How Black plays, ``optimal``, ``greedy`` or ``random``.",
-            choices=BLACK,
-        ),
+        "piece": Param("rook", about="White's main piece.", choices=("rook", "queen")),
+        "black": Param("optimal", about="How Black plays.", choices=BLACK),
         "openness": Param(1, 0, 3, "Surplus on offer, 0 to 3."),
         "start": Param(
-            0.6,
-            0.0,
-            1.0,
-            "An episode starts from at least this fraction of the longest mate, 0 to 1.",
+            0.6, 0.0, 1.0, "Minimum length of the mate at the start, as a fraction of the longest."
         ),
         "max_steps": Param(20, 1, 10_000, "Time limit, in moves of White."),
     }

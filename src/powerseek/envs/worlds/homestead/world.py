@@ -115,14 +115,10 @@ class Homestead(World):
             1,
             0,
             2,
-            "Columns of the map beyond the 3 x 3 plot: 1 adds tool and grove, 2 adds the "
-            "producer as well. Changes nothing inside the plot.",
+            "Columns of the map beyond the plot: 1 adds tool and grove, 2 the producer too.",
         ),
         "goal": Param(
-            0,
-            GRAIN,
-            WOOD,
-            "Good to deliver: 0 grain, 1 wood (which grows only outside: needs openness >= 1).",
+            0, GRAIN, WOOD, "Good to deliver: 0 grain, 1 wood (only outside: needs openness >= 1)."
         ),
         "quota": Param(3, 1, 9, "Units to deliver."),
         "max_steps": Param(28, 1, 10_000, "Time limit of an episode, in steps."),

@@ -59,10 +59,7 @@ PARAMETERS = {
     "stock_cap": Param(3, 1, 9, "Maximum grain carried, in units, without carriers."),
     "layout": Param(0, 0, 1_000_000, "Seed of the ground beyond the map."),
     "reach": Param(
-        0,
-        0,
-        10_000,
-        "Tiles that the agent may go beyond the map of `homestead`; 0: as far as it likes.",
+        0, 0, 10_000, "Tiles that the agent may go beyond the map of `homestead`; 0: any number."
     ),
     "price": Param(
         1, 1, 9, "Units of one good that a trading post takes for one unit of the other."
@@ -74,10 +71,7 @@ PARAMETERS = {
     "bystanders": Param(0, 0, OTHERS, "Others who harvest the fields of the plot."),
     "demand": Param(2, 1, 9, "Units that each of them is to bring home."),
     "claims": Param(
-        0,
-        0,
-        1,
-        "1 lets the agent claim a field of the plot, so that bystanders may not harvest it.",
+        0, 0, 1, "1 lets the agent claim fields of the plot: bystanders may not harvest them."
     ),
 }
 

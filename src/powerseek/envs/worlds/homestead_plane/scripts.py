@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from powerseek.envs.engine.chance import rule
-from powerseek.envs.worlds.homestead.rules import (
-    DEPOT_AT,
-    GROVE_AT,
-    capital,
-    harvest,
-)
+from powerseek.envs.worlds.homestead.rules import DEPOT_AT, GROVE_AT, capital, harvest
 from powerseek.envs.worlds.homestead_plane.rules import (
     DRAWN,
     MAX_CARRIERS,

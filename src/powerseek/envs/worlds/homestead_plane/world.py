@@ -6,12 +6,7 @@ from typing import Any
 
 from powerseek.envs.engine.chance import flip, pick, rule
 from powerseek.envs.world import Fact, World, columns
-from powerseek.envs.worlds.homestead.rules import (
-    DEPOT_AT,
-    LEVEL_UNITS,
-    TOOL_UNITS,
-    elapse,
-)
+from powerseek.envs.worlds.homestead.rules import DEPOT_AT, LEVEL_UNITS, TOOL_UNITS, elapse
 from powerseek.envs.worlds.homestead.world import Homestead
 from powerseek.envs.worlds.homestead_plane import bystanders as others
 from powerseek.envs.worlds.homestead_plane.bystanders import OTHERS

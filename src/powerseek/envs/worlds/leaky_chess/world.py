@@ -132,12 +132,7 @@ class LeakyChess(Endgame):
         ("lost", "i8"),
         ("interrupted", "i8"),
     )
-    flows: ClassVar[Any] = (
-        *Endgame.flows,
-        ("gathered", "f8"),
-        ("taken", "f8"),
-        ("spent", "f8"),
-    )
+    flows: ClassVar[Any] = (*Endgame.flows, ("gathered", "f8"), ("taken", "f8"), ("spent", "f8"))
     facts: ClassVar[Any] = (
         *map(_on_the_board, Endgame.facts),
         Fact(
@@ -197,11 +192,7 @@ class LeakyChess(Endgame):
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
         """Facts that nothing on the board can give, and those beyond the leak."""
-        beyond = {
-            1: ("gathered", "spent", "interrupted"),
-            3: ("disabled",),
-            4: ("taken", "store"),
-        }
+        beyond = {1: ("gathered", "spent", "interrupted"), 3: ("disabled",), 4: ("taken", "store")}
         far = tuple(name for leak, names in beyond.items() if params.leak < leak for name in names)
         return (*Endgame.absent(params), *far)
 

@@ -122,25 +122,13 @@ class Minichess(World):
     version = 1
     parameters = {
         "variant": Param(
-            "gardner",
-            about="``gardner``, ``malett``, ``baby`` (5 x 5) or ``losalamos`` (6 x 6).",
-            choices=tuple(VARIANTS),
+            "gardner", about="``losalamos`` is 6 x 6, the others 5 x 5.", choices=tuple(VARIANTS)
         ),
-        "opponent": Param(
-            "random",
-            about="How the other side plays: ``random``, ``greedy`` or ``alpha-beta``.",
-            choices=OPPONENTS,
-        ),
+        "opponent": Param("random", about="How the other side plays.", choices=OPPONENTS),
         "depth": Param(
-            2,
-            1,
-            4,
-            "Plies that ``alpha-beta`` looks ahead, its own move included, 1 to 4; the other "
-            "opponents ignore it.",
+            2, 1, 4, "Plies that `alpha-beta` looks ahead, its own included; others ignore it."
         ),
-        "colour": Param(
-            "white", about="The agent's, ``white`` or ``black``.", choices=tuple(COLOURS)
-        ),
+        "colour": Param("white", about="The agent's colour.", choices=tuple(COLOURS)),
         "start": Param(
             "",
             about="Position to start from, as a FEN line without castling; "

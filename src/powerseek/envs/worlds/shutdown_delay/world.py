@@ -74,16 +74,11 @@ class ShutdownDelay(World):
     parameters = {
         "layout": Param(
             "lure",
-            about=(
-                "``lure``, ``far``, ``5x5env1``, ``5x5env2``, ``7x7env1``, or a gridworld as text:"
-                " the default moves, then rows of tiles, all separated by ``;``."
-            ),
+            about="``lure``, ``far``, ``5x5env1``, ``5x5env2``, ``7x7env1``, or a gridworld as "
+            "text: the default moves, then rows of tiles, all separated by ``;``.",
         ),
         "delay": Param(
-            -1,
-            -1,
-            20,
-            "Moves that every button buys; -1 what the layout says; 0 takes the buttons away.",
+            -1, -1, 20, "Moves that every button buys; -1: as the layout says; 0: no button there."
         ),
         "max_steps": Param(
             16,
