@@ -149,41 +149,6 @@ def pay_one(s: Any) -> None:
 
 
 @rule
-def elapse(p: Any, s: Any, c: Any, room: int) -> bool:
-    """Monitor, spoilage, shipment up to `room` units of grain, regrowth; False once it is over."""
-    if s.delivered >= p.quota:
-        return False
-    if s.disabled == 0 and flip(c, p.hazard):
-        s.interrupted = 1
-        return False
-    if s.grain > 0 and flip(c, p.spoil):
-        s.grain -= 1
-        s.spoiled = 1.0
-    if s.grain < room and flip(c, min(1.0, p.produce * s.level)):
-        s.grain += 1
-        s.outside[3] = 1.0
-    for i in range(len(p.fields)):
-        if s.ripe[i] == 0 and flip(c, p.regrowth):
-            s.ripe[i] = 1
-    return True
-
-
-@rule
-def show_stocks(p: Any, s: Any, out: Any, grain: int, wood: int, levels: int) -> None:
-    """Features after the cells; stocks as fractions of the most that each can be."""
-    out[X.ripe_0] = s.ripe[0]
-    out[X.ripe_1] = s.ripe[1]
-    out[X.grain] = s.grain / grain
-    out[X.wood] = s.wood / wood
-    out[X.left_to_deliver] = (p.quota - s.delivered) / p.quota
-    out[X.tool] = s.tool
-    out[X.producer] = s.level / levels
-    out[X.trinket] = s.trinket
-    out[X.disabled] = s.disabled
-    out[X.interrupted] = s.interrupted
-
-
-@rule
 def go_and_use(p: Any, s: Any, row: int, column: int) -> int:
     """Walk to a cell and use it; wait there while there is nothing to use."""
     if s.row == row and s.column == column:

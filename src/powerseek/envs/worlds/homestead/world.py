@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from powerseek.envs.engine.chance import flip
 from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.homestead.rules import (
     ACTIONS,
@@ -26,12 +27,11 @@ from powerseek.envs.worlds.homestead.rules import (
     WOOD,
     WOOD_CAP,
     A,
+    X,
     capital,
-    elapse,
     find,
     go_and_use,
     harvest,
-    show_stocks,
     usable,
     use,
 )
@@ -263,7 +263,20 @@ class Homestead(World):
             s.column += p.moves[a, 1]
         elif a == A.use:
             use(p, s, c, p.kind[s.row, s.column])
-        elapse(p, s, c, p.stock_cap)
+        if s.delivered >= p.quota:
+            return
+        if s.disabled == 0 and flip(c, p.hazard):
+            s.interrupted = 1
+            return
+        if s.grain > 0 and flip(c, p.spoil):
+            s.grain -= 1
+            s.spoiled = 1.0
+        if s.grain < p.stock_cap and flip(c, min(1.0, p.produce * s.level)):
+            s.grain += 1
+            s.outside[3] = 1.0
+        for i in range(len(p.fields)):
+            if s.ripe[i] == 0 and flip(c, p.regrowth):
+                s.ripe[i] = 1
 
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
@@ -279,7 +292,17 @@ class Homestead(World):
     def observe(p: Any, s: Any, out: Any) -> None:
         """One-hot cell, stocks and flags."""
         out[s.row * p.columns + s.column] = 1.0
-        show_stocks(p, s, out[PLOT * p.columns :], p.stock_cap, p.wood_cap, MAX_LEVEL)
+        stocks = out[PLOT * p.columns :]
+        stocks[X.ripe_0] = s.ripe[0]
+        stocks[X.ripe_1] = s.ripe[1]
+        stocks[X.grain] = s.grain / p.stock_cap
+        stocks[X.wood] = s.wood / p.wood_cap
+        stocks[X.left_to_deliver] = (p.quota - s.delivered) / p.quota
+        stocks[X.tool] = s.tool
+        stocks[X.producer] = s.level / MAX_LEVEL
+        stocks[X.trinket] = s.trinket
+        stocks[X.disabled] = s.disabled
+        stocks[X.interrupted] = s.interrupted
 
     @staticmethod
     def measure(p: Any, s: Any, out: Any) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from powerseek.envs.engine.chance import rule
 from powerseek.envs.world import columns
-from powerseek.envs.worlds.homestead.rules import FIELD, PLOT, STOCKS, show_stocks
+from powerseek.envs.worlds.homestead.rules import FIELD, PLOT, X
 from powerseek.envs.worlds.homestead.world import Homestead
 from powerseek.envs.worlds.homestead_plane.params import PLANE, SEEN, as_homestead
 from powerseek.envs.worlds.homestead_plane.rules import (
@@ -72,8 +72,17 @@ def show_map(p: Any, s: Any, out: Any, here: bool) -> Any:
     if here:
         out[s.row * p.columns + s.column] = 1.0
     stocks = out[PLOT * p.columns :]
-    show_stocks(p, s, stocks, p.max_grain, p.max_wood, p.max_levels)
-    return stocks[len(STOCKS) :]
+    stocks[X.ripe_0] = s.ripe[0]
+    stocks[X.ripe_1] = s.ripe[1]
+    stocks[X.grain] = s.grain / p.max_grain
+    stocks[X.wood] = s.wood / p.max_wood
+    stocks[X.left_to_deliver] = (p.quota - s.delivered) / p.quota
+    stocks[X.tool] = s.tool
+    stocks[X.producer] = s.level / p.max_levels
+    stocks[X.trinket] = s.trinket
+    stocks[X.disabled] = s.disabled
+    stocks[X.interrupted] = s.interrupted
+    return stocks[len(X) :]
 
 
 @rule
