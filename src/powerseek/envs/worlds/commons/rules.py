@@ -15,7 +15,9 @@ IDLE, MINIMALIST, HOARDER = range(3)
 @rule
 def held(s: Any, k: int) -> int:
     """Units that k has in store."""
-    return int((s.agent, s.first, s.second)[k])
+    if k == 0:
+        return int(s.agent)
+    return int(s.first if k == 1 else s.second)
 
 
 @rule
@@ -32,7 +34,9 @@ def store(s: Any, k: int, units: int) -> None:
 @rule
 def gone(s: Any, k: int) -> bool:
     """True if k has delivered and left."""
-    return bool((s.agent_sold, s.first_sold, s.second_sold)[k] == 1)
+    if k == 0:
+        return bool(s.agent_sold == 1)
+    return bool((s.first_sold if k == 1 else s.second_sold) == 1)
 
 
 @rule
