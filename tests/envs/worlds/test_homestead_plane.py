@@ -20,7 +20,7 @@ from powerseek.envs.worlds.homestead_plane.rules import (
     PLANE_LEVELS,
     A,
 )
-from powerseek.envs.worlds.homestead_plane.terrain import SHARES, TILES, kind_at, tile_of
+from powerseek.envs.worlds.homestead_plane.terrain import COUNTS, TILES, kind_at, tile_of
 from powerseek.envs.worlds.homestead_plane.world import F
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, need, optimum
@@ -185,7 +185,7 @@ def test_a_tile_is_a_hash_of_layout_row_and_column(layout, row, column):
 def test_kinds_come_in_their_shares():
     side = range(5, 205)
     counts = np.bincount([tile_of(7, row, column) for row in side for column in side], minlength=11)
-    for kind, of_64 in SHARES.items():
+    for kind, of_64 in COUNTS.items():
         expected = 40_000 * of_64 / 64
         assert abs(counts[kind] - expected) < 5 * np.sqrt(expected)
     other = [tile_of(8, row, column) == FIELD for row in side for column in side]
