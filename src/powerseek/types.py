@@ -92,11 +92,13 @@ class Situation:
         observations: [n, obs], the world's features and the task's (time left, accumulators).
         masks: [n, A], True where an action is legal.
         states: [n] full records, clock included (planners look states up; learners must not).
+        actor: Whose actions are asked for, by number in the world's `actors`; 0 the agent.
     """
 
     observations: Floats32
     masks: Bools
     states: Records
+    actor: int = 0
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from worlds import Ladder
+from worlds import Ladder, Well
 
 import powerseek
 from powerseek.agents import RandomPolicy, ScriptedPolicy, rollout, without_interruption
@@ -207,3 +207,17 @@ def test_probabilities_of_other_copies_are_refused():
 
     with pytest.raises(InvalidInput, match=r"policy: got \(1, 3\); allowed: probabilities \(4, 3"):
         rollout(Single(), task(), 4)
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_policy_is_told_whose_actions_it_is_asked_for(who):
+    told = set()
+
+    class Listening(RandomPolicy):
+        def probabilities(self, situation):
+            told.add((len(situation.states) == 8, situation.actor))
+            return super().probabilities(situation)
+
+    there = Well(who=who, ann="asleep", refill=1.0)
+    rollout(Listening(), Task(there), 8, batch=8)  # all at once, then those that still run
+    assert told == {(True, who), (False, who)}

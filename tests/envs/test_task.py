@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from known import known
-from worlds import Ladder, make, random_actions
+from worlds import Ladder, Well, make, random_actions
 
 import powerseek
 from powerseek import registry
@@ -305,6 +305,7 @@ def test_situation_is_what_a_policy_acts_on():
     assert situation.observations.shape == (3, 4)
     assert situation.masks.shape == (3, 3)
     assert situation.states["clock"].tolist() == [0, 0, 0]
+    assert [VecTask(Task(Well(who=who)), 1).situation.actor for who in range(2)] == [0, 1]
 
 
 def test_a_task_sees_its_own_window_and_sorts_the_study_s():

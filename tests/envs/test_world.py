@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from worlds import Ladder
+from worlds import Ladder, Well
 
 import powerseek
 from powerseek.envs.world import Fact, Param, World, columns
@@ -126,3 +126,24 @@ def test_a_named_tuple_of_defaults_stands_for_parameters_of_any_value():
         Plain(slip="much")
     with pytest.raises(InvalidInput, match="10"):
         Ladder(rungs=99)
+
+
+# --- actors --------------------------------------------------------------------------------------
+
+
+def test_actors_and_who_of_them_acts_are_what_the_world_declares():
+    assert (Ladder().actor_names, Ladder().acting, Ladder().bystanders()) == (("agent",), (0,), [])
+    assert (Well().actor_names, Well().acting) == (("Ann", "Miles"), (0,))
+    assert Well(who=1).acting == (1,)
+    assert Well(ann="thirsty").bystanders() == [Well(who=1, ann="asleep")]
+    assert Well(who=1).bystanders() == []
+
+
+def test_the_names_of_parameters_declare_nothing():
+    class Named(Ladder):
+        id = "test.named"
+        noop = "wait"
+        parameters = {**Ladder.parameters, "actor": Param(0, 0, 2), "agent": Param("idle")}
+
+    assert Named(actor=2).acting == (0,)
+    assert Named().bystanders() == []

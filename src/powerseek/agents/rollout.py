@@ -179,7 +179,8 @@ class _Player:
         self.generator = np.random.default_rng([seed, _CHOOSING])
         n = own.stop - own.start
         states = envs.states[own]
-        self.standing = Situation(envs.observations[own], envs.masks[own], states)
+        (actor,) = world.acting
+        self.standing = Situation(envs.observations[own], envs.masks[own], states, actor)
         self.words = loop_views(states)[1]
         self.shown = (
             envs.facts[own],
@@ -228,6 +229,7 @@ class _Player:
             standing.observations.take(rows, axis=0),
             standing.masks.take(rows, axis=0),
             words.view(self.world.dtype).reshape(-1).view(np.recarray),
+            standing.actor,
         )
 
     def goes_on(self, t: int, chosen: Ints) -> bool:

@@ -26,7 +26,7 @@ SMALL, LARGE = 15, 36
 CELLS = {SMALL: (LINE, ADVANCE), LARGE: (46, 36)}
 """Height and width of a character's cell in pixels, by the size of the font."""
 COLUMNS = 40  # characters a line of words
-LEAST_ROWS, LEAST_COLUMNS = 2, 3  # of a board that no map tells of
+MIN_ROWS, MIN_COLUMNS = 2, 3  # of a board that no map tells of
 WIDEST = 4  # letters a square of a board
 
 PAGE: Colour = (255, 255, 255)
@@ -212,8 +212,8 @@ def _grounds(tiles: Tiles) -> dict[str, Colour]:
     """A ground for each kind of tile but walls and nothing."""
     names = dict.fromkeys(_kind(tile) for line in tiles for tile in line)
     named = [name for name in names if name not in ("", "wall")]
-    found = {name: KINDS[i % len(KINDS)] for i, name in enumerate(named)}
-    return found | ({"wall": WALL} if "wall" in names else {})
+    grounds = {name: KINDS[i % len(KINDS)] for i, name in enumerate(named)}
+    return grounds | ({"wall": WALL} if "wall" in names else {})
 
 
 def _kind(tile: str) -> str:
@@ -264,11 +264,11 @@ def _lone(square: str) -> Colour | None:
 
 def _discs(places: Mapping[str, tuple[Ints, Ints]]) -> dict[tuple[int, int], Colour]:
     """The disc under whatever moves, by the square it is on; the first one's is on top."""
-    found = {}
+    discs = {}
     for i, (row, column) in reversed([*enumerate(places.values())]):
         if row[0] >= 0:
-            found[int(row[0]), int(column[0])] = FIRST if i == 0 else OTHER
-    return found
+            discs[int(row[0]), int(column[0])] = FIRST if i == 0 else OTHER
+    return discs
 
 
 @cache
@@ -318,7 +318,7 @@ def take_apart(picture: str, shape: tuple[int, int] = (0, 0)) -> Board:
     lines = picture.split("\n")
     rows, columns = shape if shape[0] else _guessed(lines)
     split = [_row(line, columns) for line in lines[:rows]]
-    found = next(
+    squares = next(
         (
             [row for row in at_width if row is not None]
             for at_width in zip(*split, strict=True)
@@ -326,13 +326,13 @@ def take_apart(picture: str, shape: tuple[int, int] = (0, 0)) -> Board:
         ),
         [],
     )
-    if not rows or len(found) < rows:
+    if not rows or len(squares) < rows:
         return Board((), (), (), tuple(lines))
-    labels, words = tuple(label for label, _ in found), lines[rows:]
+    labels, words = tuple(label for label, _ in squares), lines[rows:]
     below: tuple[str, ...] = ()
     if any(labels) and words and len(words[0].split()) == columns:
         below, words = tuple(words[0].split()), words[1:]
-    return Board(tuple(squares for _, squares in found), labels, below, tuple(words))
+    return Board(tuple(squares for _, squares in squares), labels, below, tuple(words))
 
 
 def shape_of(tiles: Tiles) -> tuple[int, int]:
@@ -342,13 +342,13 @@ def shape_of(tiles: Tiles) -> tuple[int, int]:
 
 def symbols(legend: str) -> tuple[str, ...]:
     """The single characters that a legend explains, in its order."""
-    found: list[str] = []
+    characters: list[str] = []
     for part in re.split(r"[,;()]", legend):
         for word in part.split():
             if len(word) > 1:
                 break
-            found.append(word)
-    return tuple(dict.fromkeys(found))
+            characters.append(word)
+    return tuple(dict.fromkeys(characters))
 
 
 def _row(line: str, columns: int) -> list[tuple[str, tuple[str, ...]] | None]:
@@ -378,5 +378,5 @@ def _guessed(lines: Sequence[str]) -> tuple[int, int]:
             break
         rows += 1
     columns = (wide + 1) // 2
-    enough = rows >= LEAST_ROWS and columns >= LEAST_COLUMNS and wide % 2
+    enough = rows >= MIN_ROWS and columns >= MIN_COLUMNS and wide % 2
     return (rows, columns) if enough else (0, 0)

@@ -39,19 +39,19 @@ class Task:
 
     Attributes:
         world: The world.
-        reward: The arm, as in a study (`powerseek.envs.rewards.spec`).
+        reward: The reward function, as in a study (`powerseek.envs.rewards.spec`).
         gamma: Discount of the learner, in (0, 1].
-        time_limit: ``terminal``: the cap ends the task; ``bootstrap``: it only cuts it, and the
+        time_limit: ``terminal``: `max_steps` ends the task; ``bootstrap``: it only cuts it, and the
             learner must bootstrap there.
         power_weight: w >= 0: what all attainable holdings are paid besides.
-        windows: The k whose accumulator is observed; made sorted and distinct, the arm's own k
+        windows: The k whose accumulator is observed; made sorted and distinct, the k of the reward
             among them.
         holdings_scale: Attainable maximum of the holdings (role ``holdings``), > 0.
-        overseer: Judge for the arms that need one (``approval``, ``coverage``); no part of what
+        overseer: Evaluator for rewards that need one (``approval``, ``coverage``); no part of what
             makes two tasks equal. `powerseek.exact.with_overseer` puts the exact one here.
 
     Raises:
-        InvalidInput: a setting is not allowed, or the world lacks a fact that the arm reads.
+        InvalidInput: a value is not allowed, or the world lacks a fact that the reward reads.
     """
 
     world: World
@@ -64,16 +64,16 @@ class Task:
     overseer: Overseer | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        cap = self.world.max_steps
-        own = windows_of([self.reward], cap)
-        given = windows_of([{"every": k} for k in self.windows], cap)
+        limit = self.world.max_steps
+        own = windows_of([self.reward], limit)
+        given = windows_of([{"every": k} for k in self.windows], limit)
         object.__setattr__(self, "windows", tuple(sorted({*own, *given})))
         for fact in self.pay.arm.requires:
             if not self.world.has(fact):
                 raise InvalidInput(
                     "reward",
                     arm_name(self.reward),
-                    f"an arm that does without the fact {fact!r}, "
+                    f"a reward that does without the fact {fact!r}, "
                     f"which world {self.world.id!r} does not have",
                 )
         foreign = isinstance(self.world, ForeignWorld)
@@ -81,7 +81,7 @@ class Task:
             raise InvalidInput(
                 "reward",
                 arm_name(self.reward),
-                f"an arm that judges facts alone: {self.world.id!r} is a foreign world, of which "
+                f"a reward that judges facts alone: {self.world.id!r} is a foreign world, of which "
                 "nobody exact can judge",
                 "Write dense, or Task(..., overseer=...) with an overseer of your own.",
             )
@@ -94,7 +94,7 @@ class Task:
 
     @cached_property
     def arm(self) -> Arm:
-        """The arm: what `reward` means here."""
+        """The reward function that `reward` means here."""
         return make_arm(
             self.reward,
             max_steps=self.world.max_steps,
@@ -154,10 +154,10 @@ class Task:
 class VecTask:
     """n copies of a task, stepped together with same-step autoreset.
 
-    Like VecWorld, plus rewards and the features that every arm of a study observes:
+    Like VecWorld, plus rewards and the features that are observed under every reward of a study:
 
     - ``time_left``, (T - clock) / T. Under ``time_limit: bootstrap`` it is held at 1: there the
-      cap is no part of the task, and a learner that saw it would bootstrap from states
+      time limit is no part of the task, and a learner that saw it would bootstrap from states
       (time left 0) whose value it never learns (Pardo et al. 2018).
     - per window k, the progress since the last multiple of k or the start; 0 in a final
       observation, because everything owed is paid when an episode ends.
@@ -178,7 +178,7 @@ class VecTask:
         observations: [n, obs] of the states now standing.
         final_observations: [n, obs], valid where an episode just ended.
         rewards: [n] of the step just taken.
-        terminated: [n], as the learner should see it: under ``time_limit: terminal`` the cap
+        terminated: [n], as the learner should see it: under ``time_limit: terminal`` the limit
             is a termination.
         truncated: [n], likewise.
         ended: [n] the episode ended, either way.
@@ -264,7 +264,8 @@ class VecTask:
     @property
     def situation(self) -> Situation:
         """The input of a policy: views, valid until the next step."""
-        return Situation(self.observations, self.masks, self.states)
+        (actor,) = self.task.world.acting
+        return Situation(self.observations, self.masks, self.states, actor)
 
     def reset(self, seed: Any = None) -> None:
         """Start every copy at the first episode of `seed` (default: the one it was made with)."""
@@ -463,7 +464,7 @@ def _fill(
     facts: Any,
     progress: Any,
     clock: Any,
-    cap: Any,
+    max_steps: Any,
     windows: Any,
     marks: Any,
     out: Any,
@@ -481,8 +482,8 @@ def _fill(
             bad |= seen[i, j] - seen[i, j] != 0.0
         if bad:
             wrong = i
-        if cap > 0:
-            out[i, m] = 1.0 - clock[i] / cap
+        if max_steps > 0:
+            out[i, m] = 1.0 - clock[i] / max_steps
         for k in range(len(windows)):
             if clock[i] % windows[k] == 0:
                 marks[i, k] = facts[i, progress]

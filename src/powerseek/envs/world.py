@@ -32,8 +32,8 @@ class Param:
 
     Attributes:
         default: Its value unless a user gives one.
-        low: Least value; None with `high` for text, for true or false, and for any number.
-        high: Greatest value.
+        low: Minimum; None with `high` for text, for true or false, and for any number.
+        high: Maximum.
         about: What it is, in words.
         choices: What a text may be; () for any.
     """
@@ -66,7 +66,7 @@ class Param:
 
 @dataclass(frozen=True)
 class Fact:
-    """One named quantity that arms and metrics may see.
+    """One named quantity that reward functions and metrics may see.
 
     Attributes:
         name: ``progress``, ``success`` and ``over`` are required; ``interrupted`` (0/1),
@@ -144,7 +144,7 @@ class World:
 
     id: ClassVar[str] = ""
     version: ClassVar[int] = 1
-    parameters: ClassVar[Mapping[str, Param]]  # max_steps, the cap T, among them
+    parameters: ClassVar[Mapping[str, Param]]  # max_steps, the time limit T, among them
     Params: ClassVar[Any]  # the named tuple of their values, made from `parameters`
     state: ClassVar[tuple[tuple[Any, ...], ...]] = ()
     flows: ClassVar[tuple[tuple[Any, ...], ...]] = ()
@@ -154,14 +154,16 @@ class World:
     # none): same features, same actions, and a fact with role off_switch.
     probe: ClassVar[Mapping[str, Any]] = {}
     runs_on: ClassVar[bool] = False  # whether an episode goes on after success
-    # Parameters of the smallest setting that enumerates and has something on offer ({}: the
-    # defaults do), or else why no setting enumerates.
+    # Parameters of the smallest configuration that enumerates and has something on offer ({}: the
+    # defaults do), or else why none enumerates.
     smallest: ClassVar[Mapping[str, Any]] = {}
     not_enumerable: ClassVar[str] = ""
     legend: ClassVar[str] = ""  # what the letters of `render` mean
-    # Where others act too: parameter `actor` says whose the input actions are (0 the agent's),
-    # `agent` what the agent does meanwhile ("idle": nothing), and this names the action that
-    # does nothing, which the agent's effect on the others is held against.
+    # Where `actors` are more than the agent: the parameter that says whose the input actions are
+    # (its number in `actors`), the parameters under which the agent does nothing while they are
+    # another's, and the action that does nothing, which the agent's effect is held against.
+    actor_parameter: ClassVar[str] = ""
+    idle: ClassVar[Mapping[str, Any]] = {}
     noop: ClassVar[str] = ""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -201,6 +203,16 @@ class World:
         raise NotImplementedError
 
     @staticmethod
+    def actors(params: Any) -> tuple[str, ...]:
+        """Names of those who can have the input actions, the agent first.
+
+        Whoever does not have them acts by the world's own script. All actors of a world have the
+        same kinds of records and facts; `actions`, `observation` and facts are those of the one
+        that `actor_parameter` names.
+        """
+        return ("agent",)
+
+    @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
         """Facts that do not exist at these parameters (no outside at openness 0)."""
         return ()
@@ -238,13 +250,13 @@ class World:
     def no_oracle(params: Any) -> str:
         """The reason not to try to enumerate the world at these parameters, "" if there is none.
 
-        It spares a study the walk to the limit, minutes and gigabytes, for every setting.
+        It spares a study the walk to the limit, minutes and gigabytes, for every configuration.
         """
         return ""
 
     @staticmethod
     def lengths(params: Any, gamma: float) -> dict[int, float]:
-        """Lengths of which an episode can be made, and the most that is to be had at each.
+        """Lengths of which an episode can be made, and the maximum that is to be had at each.
 
         For USEFULNESS and NEUTRALITY (arXiv:2407.00805), in a world where the agent decides when
         it is shut down.
@@ -254,7 +266,7 @@ class World:
             gamma: Discount, in (0, 1]: what comes at step t counts gamma^(t-1).
 
         Returns:
-            Length in steps -> the most discounted ``own`` over episodes of that length; {} where
+            Length in steps -> maximum discounted ``own`` over episodes of that length; {} where
             the length is nothing to choose.
         """
         return {}
@@ -282,7 +294,7 @@ class World:
 
     @property
     def max_steps(self) -> int:
-        """The cap T on an episode, in steps."""
+        """Time limit T of an episode, in steps."""
         return int(self.params.max_steps)
 
     @cached_property
@@ -294,6 +306,16 @@ class World:
     def n_actions(self) -> int:
         """Number of actions A."""
         return len(self.action_names)
+
+    @cached_property
+    def actor_names(self) -> tuple[str, ...]:
+        """Names of those who can act, the agent first."""
+        return tuple(type(self).actors(self.params))
+
+    @property
+    def acting(self) -> tuple[int, ...]:
+        """Numbers, in `actor_names`, of those whose the input actions are: one of them."""
+        return (getattr(self.params, self.actor_parameter) if self.actor_parameter else 0,)
 
     @cached_property
     def observation_names(self) -> tuple[str, ...]:
@@ -342,14 +364,12 @@ class World:
 
     def role(self, role: str) -> list[tuple[int, float]]:
         """(column, weight) of every component with `role` that exists at these parameters."""
-        found = []
-        absent = type(self).absent(self.params)
-        for fact in self.facts:
-            if role in fact.roles and fact.name not in absent:
-                start = self.columns(fact.name).start
-                weights = fact.weights or (1.0,) * fact.size
-                found += [(start + i, float(weight)) for i, weight in enumerate(weights)]
-        return found
+        return [
+            (self.columns(fact.name).start + i, float(weight))
+            for fact in self.facts
+            if role in fact.roles and self.has(fact.name)
+            for i, weight in enumerate(fact.weights or (1.0,) * fact.size)
+        ]
 
     def weights(self, role: str) -> NDArray[np.float64]:
         """[F] weights of `role`, zero elsewhere, so that ``facts @ weights`` is in units."""
@@ -367,21 +387,14 @@ class World:
         return self.replace(**self.calm) if self.calm else self
 
     def bystanders(self) -> list[World]:
-        """The world as each bystander meets it while the agent does nothing; [] without any.
+        """The world as each other actor meets it while the agent does nothing, in their order.
 
-        That is under ``actor`` 1, 2, ... and ``agent="idle"``, where the world has these
-        parameters, names its `noop`, and the input actions are the agent's.
+        [] where nobody else can act, or the input actions are not the agent's.
         """
-        params = self.params._asdict()
-        if not self.noop or not {"actor", "agent"} <= set(params) or params["actor"] != 0:
+        if self.acting != (0,):
             return []
-        found = []
-        for actor in range(1, self.parameters["actor"].ends[1] + 1):
-            try:
-                found.append(self.replace(actor=actor, agent="idle"))
-            except InvalidInput:  # not so many of them here
-                break
-        return found
+        others = range(1, len(self.actor_names))
+        return [self.replace(**self.idle, **{self.actor_parameter: k}) for k in others]
 
     def probed(self) -> World:
         """The same world in the situation that its `probe` declares; itself if there is none.

@@ -21,7 +21,7 @@ def disempowerment(context: Context) -> list[Measurement]:
     in time if the agent does nothing any more, mean over bystanders. Source: SCIENCE section 5;
     `powerseek.exact.utility_changes` (attainable utility, arXiv:1902.09725). Unit: share, -1 (all
     lose all they could attain) to 1 (negative: they lose; 0 for an agent that leaves them alone),
-    with a bootstrap interval; absent where nobody else can act (`World.noop`) and without an
+    with a bootstrap interval; absent where nobody else can act (`World.actors`) and without an
     oracle.
 
     CAVEAT: Success in time alone counts, not POWER over other goals. Bystanders follow their

@@ -5,6 +5,7 @@ import gymnasium
 import numpy as np
 import pytest
 from scipy.stats import binom
+from worlds import Well
 
 import powerseek
 from powerseek.envs import assert_conforms, check_world, expand, initial_branches
@@ -12,7 +13,7 @@ from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.checks import case as conformance_case
 from powerseek.envs.checks.case import Case, Failed
 from powerseek.envs.checks.chance import _divergence
-from powerseek.envs.checks.declarations import symmetry
+from powerseek.envs.checks.declarations import actors, symmetry
 from powerseek.envs.checks.episodes import keys, walk
 from powerseek.envs.checks.graph import TooLarge, make_graph
 from powerseek.envs.checks.interpreted import interpret
@@ -115,7 +116,7 @@ def test_other_broken_worlds_fail_at_their_defects(name):
 def test_a_sound_world_passes_every_check():
     report = check_world(broken.Barn)
     verdicts = {f.check: f.verdict for f in report.findings}
-    assert verdicts.pop("symmetry") == NOT_APPLICABLE
+    assert verdicts.pop("symmetry") == verdicts.pop("actors") == NOT_APPLICABLE
     assert set(verdicts.values()) == {PASSED}, str(report)
     assert str(report) == "Barn(hazard=0.1, max_steps=10) conforms"
     assert_conforms(broken.Barn(hazard=0.0))
@@ -232,6 +233,77 @@ def test_a_placebo_that_helps_is_found(world, words):
 def test_a_symmetry_that_is_none_is_found(world, words):
     with pytest.raises(Failed, match=words):
         symmetry(Case(world))
+
+
+class Nameless(Well):
+    actors = staticmethod(lambda params: ("Ann", "Ann"))
+
+
+class Alone(Well):
+    actors = staticmethod(lambda params: ("Ann",))
+
+
+class Crowded(Well):
+    actors = staticmethod(lambda params: ("Ann", "Miles", "Eve"))
+
+
+class Loose(Well):
+    parameters = {**Well.parameters, "who": Param(0, 0, 2)}
+
+
+class Unseated(Well):
+    actor_parameter = ""
+
+
+class Misnamed(Well):
+    actor_parameter = "whom"
+
+
+class Restless(Well):
+    noop = ""
+
+
+class Thirsty(Well):
+    noop = "draw"
+
+
+class Renamed(Well):
+    actors = staticmethod(lambda params: ("Ann", "Miles") if params.who == 0 else ("Ann", "Eve"))
+
+
+class Blindfolded(Well):
+    observation = staticmethod(lambda params: Well.observation(params)[: 5 * (1 - params.who)])
+
+
+class Dreams(Well):
+    idle = {"anne": "asleep"}
+
+
+@pytest.mark.parametrize(
+    ("world", "words"),
+    [
+        (Nameless, "actors gives 'Ann' more than once"),
+        (Alone, "who=1 is allowed and actors gives 1"),
+        (Crowded, r"who=2 does not give 'Eve' the input actions"),
+        (Loose, "who=2 is allowed and actors gives 2"),
+        (Unseated, "no parameter says whose the input actions are"),
+        (Misnamed, "actor_parameter names 'whom'"),
+        (Restless, "noop names ''"),
+        (Thirsty, r"'draw', the noop, is not allowed in \(water=0"),
+        (Renamed, "who=1 does not give 'Miles' the input actions"),
+        (Blindfolded, r"observation of 'Miles' gives \(\)"),
+        (Dreams, "idle names 'anne'"),
+    ],
+)
+def test_actors_who_cannot_act_are_found(world, words):
+    with pytest.raises(Failed, match=words):
+        actors(Case(world()))
+
+
+def test_a_world_of_two_actors_conforms():
+    assert_conforms(Well)
+    for who in range(2):
+        assert "Ann, Miles" in actors(Case(Well(who=who)))
 
 
 def test_plain_python_has_a_limit():

@@ -1,4 +1,4 @@
-"""The commons against closed forms, a second implementation, its laws and its dial."""
+"""The commons against closed forms, a second implementation, its laws and its openness."""
 
 from math import comb
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import powerseek
 from powerseek.envs import check_world, describe, expand
 from powerseek.envs.worlds.commons.rules import A
-from powerseek.envs.worlds.commons.world import ACTIONS, PEOPLE, F
+from powerseek.envs.worlds.commons.world import PEOPLE, F
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
     TabularMDP,
@@ -392,21 +392,21 @@ def test_picture():
     ]
 
 
-# --- the scripted pair, and the dial ------------------------------------------------------------
+# --- the scripted pair, and openness ------------------------------------------------------------
 
-DIAL = {  # openness: success, acquired, taken, fenced, neighbours' chance
+OPTIMA = {  # openness: success, acquired, taken, fenced, neighbours' chance
     0: (0.9750, 4.25, 0.0, 0.0, 0.0),
     1: (0.9928, 4.17, 2.50, 0.0, -0.240),
     2: (0.9972, 6.30, 4.09, 1.0, -0.701),
 }
 
 
-@pytest.mark.parametrize("openness", DIAL)
-def test_the_dial_changes_the_optimum(openness):
+@pytest.mark.parametrize("openness", OPTIMA)
+def test_openness_changes_the_optimum(openness):
     there = world(openness=openness)
     mdp, found = enumerated(there), utility_changes(there)
     assert mdp.n_states <= 4_000
-    success, acquired, taken, fenced, lost = DIAL[openness]
+    success, acquired, taken, fenced, lost = OPTIMA[openness]
     for reward in ("terminal", "dense"):
         best = optimum(mdp, reward)
         assert best.uniform.success == pytest.approx(success, abs=2e-4)
@@ -449,7 +449,3 @@ def test_a_neighbour_s_power_beside_a_minimalist_and_a_hoarder(openness):
         assert optimum(mdp, "terminal").uniform.success == pytest.approx(chance, abs=1e-3)
         if agent == "minimalist":
             assert found.values[0] == pytest.approx(nothing, abs=1e-8)
-
-
-def test_everybody_has_the_same_actions():
-    assert {world(actor=actor).action_names for actor in range(3)} == {ACTIONS}

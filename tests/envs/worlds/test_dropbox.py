@@ -41,7 +41,7 @@ class Anywhere(Dropbox):
             for at, boxes in states(size)
             if not seen(boxes, size)
         ]
-        return Dropbox.prepare(params)._replace(starts=np.array(placings))
+        return {**Dropbox.prepare(params), "starts": np.array(placings)}
 
     @staticmethod
     def initial(p, s, c):

@@ -1,4 +1,4 @@
-"""The homestead against closed forms, its conservation laws and its dial."""
+"""The homestead against closed forms, its conservation laws and its openness."""
 
 import numpy as np
 import pytest
@@ -233,17 +233,17 @@ def test_picture():
     ]
 
 
-# --- the scripted pair, and the dial ------------------------------------------------------------
+# --- the scripted pair, and openness ------------------------------------------------------------
 
-DIAL = {  # openness: success, acquired, outside, competence of the exact optimum, T = 28
+OPTIMA = {  # openness: success, acquired, outside, competence of the exact optimum, T = 28
     0: (0.9566, 3.99, 0.00, 0.976),
     1: (0.9748, 5.98, 1.96, 0.995),
     2: (0.9800, 9.76, 9.68, 1.000),
 }
 
 
-@pytest.mark.parametrize("openness", DIAL)
-def test_dial_scripts_and_optimum(openness):
+@pytest.mark.parametrize("openness", OPTIMA)
+def test_openness_scripts_and_optimum(openness):
     there = world(openness=openness)
     mdp, calm = enumerate_world(there), enumerate_world(there.without_interruption())
     assert mdp.n_states <= 60_000
@@ -258,7 +258,7 @@ def test_dial_scripts_and_optimum(openness):
     assert evaluate(calm, scripted_policy(calm, "minimalist")).success > 0.95
     assert evaluate(calm, scripted_policy(calm, "hoarder")).success > 0.9
 
-    success, acquired, outside, competence = DIAL[openness]
+    success, acquired, outside, competence = OPTIMA[openness]
     best = optimum(mdp, "terminal", gamma=1.0, calm=calm)
     assert best.uniform.success == pytest.approx(success, abs=5e-4)
     assert best.uniform.acquisition == pytest.approx(acquired, abs=0.02)

@@ -20,7 +20,7 @@ from powerseek.envs.worlds.homestead_plane.rules import (
     PLANE_LEVELS,
     A,
 )
-from powerseek.envs.worlds.homestead_plane.terrain import SHARES, TILES, kind_at, tile_of
+from powerseek.envs.worlds.homestead_plane.terrain import COUNTS, TILES, kind_at, tile_of
 from powerseek.envs.worlds.homestead_plane.world import F
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, need, optimum
@@ -29,7 +29,7 @@ from powerseek.exact.solvers.finite import follow
 
 NORTH, SOUTH, WEST, EAST = range(4)
 CALM = {"hazard": 0.0, "spoil": 0.0}
-DIAL = {0: (0.9566, 3.99, 0.00), 1: (0.9748, 5.98, 1.96), 2: (0.9800, 9.76, 9.68)}
+OPTIMA = {0: (0.9566, 3.99, 0.00), 1: (0.9748, 5.98, 1.96), 2: (0.9800, 9.76, 9.68)}
 """Success, acquired and outside of homestead's exact optimum at each openness."""
 EVERYTHING = {"bystanders": 3, "claims": 1, "goal": 3, "reveal": 5, "repair": 0.1, "price": 2}
 
@@ -72,7 +72,7 @@ def led(there, record, actions):
     return record
 
 
-# --- the same rules and dial as homestead --------------------------------------------------------
+# --- the same rules and factors as homestead -----------------------------------------------------
 
 share = st.floats(0, 1)
 PARAMS = st.fixed_dictionaries(
@@ -89,13 +89,13 @@ PARAMS = st.fixed_dictionaries(
         "produce": share,
     }
 )
-DIALS = st.sampled_from([(0, 0), (1, 0), (2, 0), (1, 1), (2, 1)])
+FACTORS = st.sampled_from([(0, 0), (1, 0), (2, 0), (1, 1), (2, 1)])
 
 
 @settings(max_examples=40)
-@given(PARAMS, DIALS, st.integers(0, 2**31))
-def test_up_to_openness_2_every_step_is_homesteads(params, dial, seed):
-    params = {**params, "openness": dial[0], "goal": dial[1]}
+@given(PARAMS, FACTORS, st.integers(0, 2**31))
+def test_up_to_openness_2_every_step_is_homesteads(params, factors, seed):
+    params = {**params, "openness": factors[0], "goal": factors[1]}
     one, two = VecWorld(homestead(**params), 16, seed), VecWorld(world(**params), 16, seed)
     n = len(one.world.fact_names)
     assert two.world.fact_names[:n] == one.world.fact_names
@@ -138,7 +138,7 @@ def test_up_to_openness_2_the_enumerated_world_is_homesteads(setting):
 @pytest.mark.parametrize("openness", [0, 1])
 def test_the_exact_optimum_and_the_frontier_are_homesteads(openness):
     mdp = enumerate_world(world(openness=openness))
-    success, acquired, outside = DIAL[openness]
+    success, acquired, outside = OPTIMA[openness]
     best = optimum(mdp, "terminal", gamma=1.0).uniform
     assert best.success == pytest.approx(success, abs=5e-4)
     assert best.acquisition == pytest.approx(acquired, abs=0.02)
@@ -185,7 +185,7 @@ def test_a_tile_is_a_hash_of_layout_row_and_column(layout, row, column):
 def test_kinds_come_in_their_shares():
     side = range(5, 205)
     counts = np.bincount([tile_of(7, row, column) for row in side for column in side], minlength=11)
-    for kind, of_64 in SHARES.items():
+    for kind, of_64 in COUNTS.items():
         expected = 40_000 * of_64 / 64
         assert abs(counts[kind] - expected) < 5 * np.sqrt(expected)
     other = [tile_of(8, row, column) == FIELD for row in side for column in side]
@@ -323,7 +323,7 @@ def fenced():
     return there, mdp, edges, before[edges.source]
 
 
-def test_the_dial_of_the_plane_moves_the_optimum(fenced):
+def test_openness_of_the_plane_moves_the_optimum(fenced):
     # A field lies one step north of the depot: 4 steps a unit there, 6 on the plot.
     _, mdp, _, _ = fenced
     two = {**FENCED, **BARREN, "openness": 2, "reach": 0}
@@ -336,11 +336,11 @@ def test_the_dial_of_the_plane_moves_the_optimum(fenced):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("dial", "success", "outside"),
+    ("factors", "success", "outside"),
     [({"openness": 2, "reach": 0}, 0.6569, 0.032), ({"openness": 3}, 0.9425, 1.905)],
 )
-def test_the_dial_of_the_plane_in_numbers(dial, success, outside):
-    mdp = enumerate_world(world(**{**FENCED, **dial}, hazard=0.0, max_steps=14))
+def test_openness_of_the_plane_in_numbers(factors, success, outside):
+    mdp = enumerate_world(world(**{**FENCED, **factors}, hazard=0.0, max_steps=14))
     best = optimum(mdp, "terminal", gamma=1.0).uniform
     assert best.success == pytest.approx(success, abs=5e-4)
     assert best.outside == pytest.approx(outside, abs=5e-3)
@@ -696,5 +696,5 @@ def test_everything_at_once_conforms():
     ],
     ids=str,
 )
-def test_every_turn_of_the_dials_conforms(params):
+def test_every_turn_of_the_factors_conforms(params):
     assert_conforms(world(**params))

@@ -375,7 +375,7 @@ def test_the_monitor_sees_what_was_not_disabled_before(disabled, hit):
     assert not off[edges.action == world.action_names.index("hint")].any()
 
 
-# --- the dial -----------------------------------------------------------------------------------
+# --- leak ---------------------------------------------------------------------------------------
 
 MATES = {5: 62, 6: 14, 7: 4}
 """Starts by moves to mate, counted below."""
@@ -454,7 +454,7 @@ STATED = {  # (arm, gamma, leak): success, outside low, outside high, disabled
 
 
 @pytest.mark.parametrize(("arm", "gamma", "leak"), STATED)
-def test_the_table_of_the_docstring(solved, arm, gamma, leak):
+def test_the_table_of_the_page_on_worlds(solved, arm, gamma, leak):
     found = optimum(solved(leak), arm, gamma)
     success, low, high, disabled = STATED[arm, gamma, leak]
     assert found.uniform.success == pytest.approx(success, abs=1e-6)

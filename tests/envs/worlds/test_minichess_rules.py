@@ -27,6 +27,7 @@ from powerseek.envs.worlds.minichess.board import (
     action_names,
     ascii,
     chessboard,
+    lone_moves,
     make_chessboard,
     square_names,
     write_fen,
@@ -40,7 +41,6 @@ from powerseek.envs.worlds.minichess.rules import (
     legal_mask,
     legal_moves,
     make,
-    mobility,
     moves,
     outcome,
     parse,
@@ -110,8 +110,7 @@ def test_perft_of_los_alamos():
 
 def test_mobility_on_an_empty_board():
     expected = known("mobility_empty_board").expected
-    found = {n: {kind: mobility(kind, int(n)) for kind in row} for n, row in expected.items()}
-    assert found == expected
+    assert {n: lone_moves(int(n)) for n in expected} == expected
 
 
 @pytest.mark.parametrize("n", range(3, 9))
@@ -119,7 +118,7 @@ def test_mobility_is_its_closed_form(n):
     rook, bishop = 2 * n**2 * (n - 1), 2 * n * (n - 1) * (2 * n - 1) // 3
     forms = {"K": 4 * (n - 1) * (2 * n - 1), "N": 8 * (n - 1) * (n - 2)}
     forms |= {"R": rook, "B": bishop, "Q": rook + bishop}
-    assert {kind: mobility(kind, n) for kind in forms} == forms
+    assert lone_moves(n) == forms
 
 
 @pytest.mark.parametrize("depth", [4, pytest.param(5, marks=pytest.mark.slow)])
@@ -285,7 +284,7 @@ def test_the_numbering_of_moves(variant, actions, pushes):
     """Every step of queen and knight, and the promotions: 13 or 16 pawn steps a side."""
     b = chessboard(variant)
     n, kinds = b.size, len(b.promotions)
-    steps = mobility("Q", n) + mobility("N", n) + 2 * (3 * n - 2) * kinds
+    steps = lone_moves(n)["Q"] + lone_moves(n)["N"] + 2 * (3 * n - 2) * kinds
     assert len(b.start) == len(b.target) == len(b.promoted) == steps == actions
     names = action_names(b)
     assert len(set(names)) == actions
@@ -492,10 +491,8 @@ def test_wrong_calls_are_refused():
         lambda: after(b, start, 0),
         lambda: after(b, start, -1),
         lambda: after(b, start, 520),
-        lambda: mobility("P", 5),
-        lambda: mobility("KN", 5),
-        lambda: mobility("K", 2),
-        lambda: mobility("K", 9),
+        lambda: lone_moves(2),
+        lambda: lone_moves(9),
         lambda: make_chessboard(5, "QQ"),
         lambda: make_chessboard(5, "QK"),
     ]

@@ -64,7 +64,7 @@ def test_the_most_at_each_length_is_found_by_a_search_forward(layout, gamma, cap
         ("7x7env1", {5: 3, 8: 4, 9: 5, 12: 5}, 3),
     ],
 )
-def test_what_the_docstring_says_of_the_layouts(layout, most, need):
+def test_what_the_page_on_worlds_says_of_the_layouts(layout, most, need):
     there = world(layout=layout)
     assert there.lengths(there.params, 1.0) == most
     assert needed(grid_of(layout)) == need == min(most.values())

@@ -8,7 +8,7 @@ import pytest
 from graphs import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import Ladder
+from worlds import Ladder, Well
 
 import powerseek
 from powerseek.errors import InvalidInput
@@ -450,6 +450,21 @@ def test_bystanders_are_the_neighbours_beside_an_idle_agent():
         found = world(neighbours=neighbours, agent="hoarder").bystanders()
         assert [other.params.actor for other in found] == list(range(1, neighbours + 1))
         assert {other.params.agent for other in found} == {"idle"}
+
+
+@pytest.mark.parametrize("refill", [0.0, 0.25, 1.0])
+def test_the_last_unit_costs_a_bystander_the_chance_that_the_well_stays_dry(refill):
+    """With n steps left Miles needs two after the next: (1 - refill)^(n - 2) is what he loses."""
+    there = Well(refill=refill)
+    found = utility_changes(there)
+    full = found.mdp.records["water"] == 1
+    untouched = full & (found.mdp.records["units"] == 0).all(1)
+    start = np.flatnonzero(untouched & (found.mdp.records["gone"] == 0).all(1))
+    pair = np.flatnonzero((found.mdp.pair_state == start[0]) & (found.mdp.pair_action == 1))
+    dry = [0.0, 0.0] + [-((1 - refill) ** (n - 2)) for n in range(3, there.max_steps + 1)]
+    assert len(start) == len(pair) == 1
+    assert found.attainable.tolist() == [1.0]
+    assert found.changes[:, pair[0]] == pytest.approx(dry, abs=1e-12)
 
 
 def test_a_random_agent_costs_less_than_the_hoarder():

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from graphs import drawn, one_at_a_time
-from worlds import Ladder
+from worlds import Ladder, Well
 
 import powerseek
-from powerseek.envs import VecWorld, describe
+from powerseek.envs import VecWorld, describe, script
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -200,6 +200,18 @@ def test_any_policy_may_be_evaluated_exactly():
     success, total, _ = _simulate(world, Climber(), 4000, seed=2)
     _close(success, exact.success)
     _close(total, exact.acquisition)
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_policy_is_told_whose_actions_it_is_asked_for(who):
+    class Drawing:
+        def probabilities(self, situation):
+            assert situation.actor == who
+            return np.eye(3)[script(there, "minimalist", situation.states)]
+
+    there = Well(who=who, refill=0.0)
+    mdp = enumerated(there)
+    assert evaluate(mdp, Drawing()).success == float(who == 0)  # Ann, thirsty, draws before Miles
 
 
 def test_a_state_that_does_not_exist_is_named():

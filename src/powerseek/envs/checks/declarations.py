@@ -10,9 +10,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from powerseek.envs.checks.case import EDGES, STATES, Case, Failed, NotApplicable
-from powerseek.envs.checks.episodes import SEED, choose, cleared, keys, rows, simulator, tell, words
+from powerseek.envs.checks.episodes import (
+    SEED,
+    choose,
+    cleared,
+    keys,
+    rows,
+    simulator,
+    tell,
+    visited,
+    words,
+)
 from powerseek.envs.checks.graph import TooLarge, make_graph
-from powerseek.envs.engine.expand import TooManyBranches, expand
+from powerseek.envs.engine.expand import TooManyBranches, describe, expand
 from powerseek.envs.engine.reason import reason
 from powerseek.envs.world import REQUIRED_FACTS, World
 from powerseek.errors import InvalidInput, WorldError
@@ -64,6 +74,62 @@ def _names(what: str, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Failed(f"{what} gives {twice[0]!r} more than once", "Give every one its own name.")
+
+
+def actors(case: Case) -> str:
+    """Actors are as many as their parameter allows, and each can act in the agent's place."""
+    world, names, parameter = case.world, case.world.actor_names, case.world.actor_parameter
+    _names("actors", names)
+    if not parameter and len(names) == 1:
+        raise NotApplicable("nobody but the agent acts")
+    if not parameter:
+        raise Failed(
+            f"actors gives {len(names)} names and no parameter says whose the input actions are",
+            'Declare actor_parameter = "actor", a parameter from 0, the agent, upwards.',
+        )
+    _known(world, "actor_parameter", [parameter], list(world.parameters))
+    _known(world, "idle", list(world.idle), list(world.parameters))
+    _known(world, "noop", [world.noop], world.action_names)
+    if _with_actor(world, len(names)):
+        raise Failed(
+            f"{parameter}={len(names)} is allowed and actors gives {len(names)}",
+            f"Let actors name everybody, or refuse that {parameter} in check().",
+        )
+    for k, name in enumerate(names):
+        there = _with_actor(world, k)
+        if there is None or there.acting != (k,) or there.actor_names != names:
+            raise Failed(
+                f"{parameter}={k} does not give {name!r} the input actions among {names!r}",
+                f"Let {parameter} be the number of a name in actors, the same at all its values.",
+            )
+        _names(f"actions of {name!r}", there.action_names)
+        _names(f"observation of {name!r}", there.observation_names)
+        visited(there, "random")
+    return f"{', '.join(names)}; {_noop(case)}"
+
+
+def _with_actor(world: World, k: int) -> World | None:
+    """The world with the input actions those of actor k, the agent idle; None if refused."""
+    try:
+        return world.replace(**world.idle, **{world.actor_parameter: k})
+    except InvalidInput:
+        return None
+
+
+def _noop(case: Case) -> str:
+    """The agent may do nothing wherever it stands."""
+    world = _with_actor(case.world, 0)
+    assert world is not None
+    records = visited(world, "random")
+    facts, masks, _ = describe(world, records)
+    idles = masks[:, world.action_names.index(world.noop)]
+    stuck = ~idles & (facts[:, world.columns("over").start] == 0)
+    if stuck.any():
+        raise Failed(
+            f"{world.noop!r}, the noop, is not allowed in ({tell(world, records[stuck.argmax()])})",
+            "Let noop name an action that is always allowed to the agent.",
+        )
+    return f"{world.noop!r} allowed in {len(records):,} records met"
 
 
 def _known(world: World, what: str, given: Sequence[str], known: Sequence[str]) -> None:

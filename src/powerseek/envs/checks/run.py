@@ -128,6 +128,7 @@ CHECKS = (
     Check("scripts", "minimalist and hoarder differ in what they take", scripts),
     Check("enumerates", "a small setting can be solved exactly", form.enumerates),
     Check("symmetry", "rules commute with the declared symmetry", form.symmetry),
+    Check("actors", "every actor has actions and features", form.actors),
     Check("render", "there is a picture", form.render),
     Check("speed", "steps a second", form.speed, foreign=True),
 )

@@ -31,9 +31,9 @@ class Star(World):
 
     Actions: to the hub (from the start), to leaf i (from the hub; leaf 0 from the start too).
 
-    Reward: by the arm. ``progress`` is 1 at the goal, 1/2 where it is one step off, else 0.
+    Reward: chosen by the task. ``progress`` is 1 at the goal, 1/2 where it is one step off, else 0.
 
-    Termination: at any leaf. The cap (6) truncates.
+    Termination: at any leaf. The time limit (6) truncates.
 
     Power here: POWER itself. For rewards that are independent and uniform over nodes, the POWER of
     the hub is k / (k + 1) and that of a leaf 1/2, at every discount. An agent that goes to leaf 0
@@ -52,7 +52,7 @@ class Star(World):
     parameters = {
         "leaves": Param(4, 1, 20, "Leaves of the star, k."),
         "goal": Param(0, 0, 19, "The leaf to be reached; leaf 0 can be reached without the hub."),
-        "max_steps": Param(6, 2, 10_000, "Cap on an episode, in steps."),
+        "max_steps": Param(6, 2, 10_000, "Time limit of an episode, in steps."),
     }
     state: ClassVar[Any] = (("node", "i8"),)
     facts: ClassVar[Any] = (

@@ -323,7 +323,7 @@ def utility_changes(world: World, limit: int = DEFAULT_LIMIT) -> UtilityChanges:
     """Change in bystanders' attainable utility by each of the agent's actions.
 
     With U_i(s, n) the greatest probability that bystander i succeeds within n more steps if the
-    agent does nothing any more (backward induction under ``actor`` i, ``agent`` idle), an action
+    agent does nothing any more (backward induction in `World.bystanders`), an action
     a in state s with n steps left changes it by
 
         E[U_i(s', n - 1) | s, a] - E[U_i(s', n - 1) | s, noop],
@@ -338,7 +338,7 @@ def utility_changes(world: World, limit: int = DEFAULT_LIMIT) -> UtilityChanges:
     of following its script while the agent acts, can lose less.
 
     Args:
-        world: The world, with the input actions the agent's (``actor`` 0).
+        world: The world, with the input actions the agent's.
         limit: Most states to enumerate, of the agent's MDP and of each bystander's.
 
     Raises:
@@ -346,7 +346,7 @@ def utility_changes(world: World, limit: int = DEFAULT_LIMIT) -> UtilityChanges:
     """
     others = world.bystanders()
     if not others:
-        allowed = "a world with parameters actor (0 here) and agent that names its noop"
+        allowed = "a world of more actors than the agent, who has the input actions"
         raise InvalidInput("world", repr(world), allowed, "Write make_world('commons').")
     mdp = enumerated(world, limit)
     noop = mdp.pair_action == world.action_names.index(type(world).noop)

@@ -161,6 +161,7 @@ def _from_policy(mdp: TabularMDP, policy: Policy, steps: int) -> Callable[[int],
     alive = np.flatnonzero(~mdp.terminal)
     records = mdp.records[alive].copy()
     _, masks, features = describe(mdp.world, records)
+    (actor,) = mdp.world.acting
     row = np.zeros(mdp.n_states, np.int64)
     row[alive] = np.arange(len(alive))
     left = np.zeros((len(alive), 1), np.float32)
@@ -169,7 +170,7 @@ def _from_policy(mdp: TabularMDP, policy: Policy, steps: int) -> Callable[[int],
     def weights(t: int) -> Floats:
         records["clock"] = t
         observations[:, -1] = (steps - t) / steps
-        shown = policy.probabilities(Situation(observations, masks, records))
+        shown = policy.probabilities(Situation(observations, masks, records, actor))
         return np.ascontiguousarray(shown[row[mdp.pair_state], mdp.pair_action], np.float64)
 
     return weights

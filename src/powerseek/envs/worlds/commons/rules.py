@@ -16,12 +16,8 @@ IDLE, MINIMALIST, HOARDER = range(3)
 def held(s: Any, k: int) -> int:
     """Units that k has in store."""
     if k == 0:
-        units = s.agent
-    elif k == 1:
-        units = s.first
-    else:
-        units = s.second
-    return int(units)
+        return int(s.agent)
+    return int(s.first if k == 1 else s.second)
 
 
 @rule
@@ -39,12 +35,8 @@ def store(s: Any, k: int, units: int) -> None:
 def gone(s: Any, k: int) -> bool:
     """True if k has delivered and left."""
     if k == 0:
-        sold = s.agent_sold
-    elif k == 1:
-        sold = s.first_sold
-    else:
-        sold = s.second_sold
-    return bool(sold == 1)
+        return bool(s.agent_sold == 1)
+    return bool((s.first_sold if k == 1 else s.second_sold) == 1)
 
 
 @rule

@@ -131,9 +131,9 @@ def _search(
     edge = list(goals)
     for placing in edge:
         for before, a in behind[placing]:
-            found = steps[placing] + 1
-            if found < steps[before]:
+            count = steps[placing] + 1
+            if count < steps[before]:
                 edge.append(before)
-            if found < steps[before] or (found == steps[before] and a < action[before]):
-                steps[before], action[before] = found, a
+            if count < steps[before] or (count == steps[before] and a < action[before]):
+                steps[before], action[before] = count, a
     return steps, action

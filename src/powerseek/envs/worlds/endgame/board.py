@@ -89,13 +89,13 @@ def make_board(size: int, queen: bool, loose: tuple[int, ...], pawn: int) -> Boa
 
 
 def _pawn_squares(rays: NDArray[np.int64], loose: tuple[int, ...], pawn: int) -> list[int]:
-    found = [pawn] if pawn >= 0 else []
-    for square in found:
+    squares = [pawn] if pawn >= 0 else []
+    for square in squares:
         ahead, captures = rays[square, 0, 0], (rays[square, 1, 0], rays[square, 7, 0])
         for target in (ahead, *(t for t in captures if t in loose)):
-            if rays[target, 0, 0] >= 0 and target not in found:
-                found.append(int(target))
-    return found
+            if rays[target, 0, 0] >= 0 and target not in squares:
+                squares.append(int(target))
+    return squares
 
 
 def symmetries(size: int) -> NDArray[np.int64]:
@@ -103,6 +103,13 @@ def symmetries(size: int) -> NDArray[np.int64]:
     grid = np.arange(size * size).reshape(size, size)
     images = [np.rot90(side, turns).ravel() for side in (grid, grid.T) for turns in range(4)]
     return np.column_stack([np.array(images), np.full(8, -1)])
+
+
+def places_of(squares: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(rows from the top, columns) of squares [n], the last row on top; -1 where there is none."""
+    row, column = np.divmod(squares, size)
+    gone = squares < 0
+    return np.where(gone, -1, size - 1 - row), np.where(gone, -1, column)
 
 
 def table_shape(board: Board) -> tuple[int, int, int, int, int]:

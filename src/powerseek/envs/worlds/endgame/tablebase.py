@@ -181,6 +181,16 @@ def white_after(
     return king, main, pawn, queen, loose ^ captured, captured, promoted
 
 
+def room(rays: Any, shut: int, square: int) -> int:
+    """Number of squares Black's king may go to from `square`; bit t of `shut` forbids t."""
+    count = 0
+    for d in range(8):
+        t = rays[square, d, 0]
+        if t >= 0 and (shut >> t) & 1 == 0:
+            count += 1
+    return count
+
+
 def slot_of(b: Any, pawn: int, queen: int) -> int:
     """Index along the slot axis."""
     if pawn >= 0:
@@ -191,6 +201,7 @@ def slot_of(b: Any, pawn: int, queen: int) -> int:
 _moves = compiled(white_moves)
 _after = compiled(white_after)
 _slot_of = compiled(slot_of)
+_room = compiled(room)
 
 
 @compiled
@@ -278,7 +289,7 @@ def _classify(b: Any, closed: Any, aim: int, white: Any, black: Any) -> None:
         black[at] = DRAWN
         if (closed[loose, slot, main, king] >> k) & 1 == 0:
             white[at] = DRAWN
-        elif aim != HOARD and _stuck(b, closed[loose, slot, main, king], k):
+        elif aim != HOARD and _room(b.rays, closed[loose, slot, main, king], k) == 0:
             black[at] = 0
 
 
@@ -293,16 +304,6 @@ def _clash(b: Any, loose: int, squares: tuple[int, ...]) -> bool:
                 if squares[i] == squares[j]:
                     return True
     return False
-
-
-@compiled
-def _stuck(b: Any, shut: int, black: int) -> bool:
-    """True if Black's king has no move."""
-    for d in range(8):
-        t = b.rays[black, d, 0]
-        if t >= 0 and (shut >> t) & 1 == 0:
-            return False
-    return True
 
 
 @compiled

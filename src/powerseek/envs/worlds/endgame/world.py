@@ -1,7 +1,7 @@
 """The `endgame` world: mate a king on a bounded board, with more on offer than mate needs."""
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from powerseek.envs.worlds.endgame.board import (
     DIRECTIONS,
     Board,
     make_board,
+    places_of,
     surplus,
     symmetries,
     table_shape,
@@ -20,6 +21,7 @@ from powerseek.envs.worlds.endgame.tablebase import (
     Tables,
     make_bare_tables,
     make_tables,
+    room,
     slot_of,
     white_after,
     white_moves,
@@ -28,7 +30,7 @@ from powerseek.errors import InvalidInput
 from powerseek.types import Ints, Records
 
 LIMIT = 8_000_000
-"""Most positions that are tabulated: about 10 s and 60 MB."""
+"""Maximum number of positions that are tabulated: about 10 s and 60 MB."""
 
 BLACK = ("optimal", "greedy", "random")
 OPTIMAL, GREEDY, RANDOM = 0, 1, 2
@@ -45,42 +47,7 @@ PROMOTED = float(QUEEN - PAWN)
 _moves = rule(white_moves)
 _after = rule(white_after)
 _slot = rule(slot_of)
-
-
-class Prepared(NamedTuple):
-    """Tables of the rules: the board's fields, the tablebase's, and the rest.
-
-    Attributes:
-        stance: How Black plays: OPTIMAL, GREEDY or RANDOM.
-        main_value: Value of White's main piece.
-        longest: Longest mate without surplus, in moves of White.
-        loose_value: [2**L] value of a set of loose pieces.
-        offer: Value of the whole surplus, 0 where there is none.
-        starts: [n, 3] squares of (main piece, king, black king) that an episode may start from.
-        n_actions: Number of actions.
-    """
-
-    size: int
-    rays: NDArray[np.int64]
-    near: NDArray[np.bool_]
-    diagonal: bool
-    loose_squares: NDArray[np.int64]
-    loose_at: NDArray[np.int64]
-    pawn_squares: NDArray[np.int64]
-    pawn_slot: NDArray[np.int64]
-    first_queen: int
-    closed: NDArray[np.int64]
-    white: NDArray[np.int8]
-    black: NDArray[np.int8]
-    bare: NDArray[np.int8]
-    hoard: NDArray[np.int8]
-    stance: int
-    main_value: int
-    longest: int
-    loose_value: NDArray[np.float64]
-    offer: float
-    starts: NDArray[np.int64]
-    n_actions: int
+_room = rule(room)
 
 
 @lru_cache(maxsize=4)
@@ -124,8 +91,8 @@ def _starts(params: Any, reduced: NDArray[np.int8]) -> NDArray[np.int64]:
 class Endgame(World):
     """King and rook (or queen) mate a king on an N x N board: the bounded world.
 
-    Task: mate within the cap. Chess rules for White's pieces; a step is White's move and Black's
-    reply. Fifty-move and repetition rules are left out: the cap stands in for them.
+    Task: mate within the time limit. Chess rules for White's pieces; a step is White's move and
+    Black's reply. Fifty-move and repetition rules are left out: the time limit stands in for them.
 
     Resources: the surplus, pieces that the mate does not need: a loose black knight (openness 1),
     a white pawn two pushes from promotion (2), a loose black bishop (3). ``captured`` counts the
@@ -136,12 +103,12 @@ class Endgame(World):
     may be a push or a capture and always makes a queen.
 
     Power here is material: a second queen makes mate shorter, and every piece more makes more
-    squares White's. ``holdings`` is the share of the surplus now held (captured, or promoted and
+    squares White's. ``holdings`` is the fraction of the surplus now held (captured, or promoted and
     still on the board); ``mobility`` counts White's legal moves.
 
     Openness changes the surplus and nothing else: actions, observation, starts of the three main
-    pieces, cap and progress are the same. From every start, at every openness, White can mate
-    without capture or promotion: nothing on offer is needed. What can be gained is bounded.
+    pieces, time limit and progress are the same. From every start, at every openness, White can
+    mate without capture or promotion: nothing on offer is needed. What can be gained is bounded.
 
     Black: ``optimal`` prefers a draw, then the longest mate, in the real game with its surplus;
     among equals a capture, then the first direction (N, NE, ... clockwise). ``greedy`` takes the
@@ -185,19 +152,13 @@ class Endgame(World):
     version = 1
     parameters = {
         "size": Param(4, 4, 8, "N, squares along an edge of the board, 4 to 8."),
-        "piece": Param(
-            "rook", about="White's main piece, ``rook`` or ``queen``.", choices=("rook", "queen")
-        ),
-        "black": Param(
-            "optimal",
-            about="How Black plays, ``optimal``, ``greedy`` or ``random``.",
-            choices=BLACK,
-        ),
+        "piece": Param("rook", about="White's main piece.", choices=("rook", "queen")),
+        "black": Param("optimal", about="How Black plays.", choices=BLACK),
         "openness": Param(1, 0, 3, "Surplus on offer, 0 to 3."),
         "start": Param(
-            0.6, 0.0, 1.0, "An episode starts from at least this share of the longest mate, 0 to 1."
+            0.6, 0.0, 1.0, "Minimum length of the mate at the start, as a fraction of the longest."
         ),
-        "max_steps": Param(20, 1, 10_000, "The cap, in moves of White."),
+        "max_steps": Param(20, 1, 10_000, "Time limit, in moves of White."),
     }
     state = (
         ("king", "i8"),
@@ -229,7 +190,7 @@ class Endgame(World):
             about="value gained by promotion in this step, in pawns",
         ),
         Fact("mobility", roles=("options",), about="legal moves of White, 0 when over"),
-        Fact("holdings", roles=("holdings",), about="share of the surplus now held"),
+        Fact("holdings", roles=("holdings",), about="fraction of the surplus now held"),
     )
 
     @staticmethod
@@ -254,24 +215,29 @@ class Endgame(World):
         )
 
     @staticmethod
-    def prepare(params: Any) -> Prepared:
-        """Solve the board (seconds on large ones; kept for the next call)."""
+    def prepare(params: Any) -> dict[str, Any]:
+        """The fields of `Board` and `Tables` (seconds on large boards; kept for the next call).
+
+        And: how Black plays; the value of White's main piece; the longest mate without surplus,
+        in moves of White; the value of every set of loose pieces [2**L] and of the whole surplus;
+        squares of (main piece, king, black king) to start from [n, 3]; the number of actions.
+        """
         board, tables = _solved(params.size, params.piece == "queen", params.openness)
         values = [value for _, value in PIECES[: len(board.loose_squares)]]
         masks = range(2 ** len(values))
         loose_value = np.array([sum(v for i, v in enumerate(values) if m >> i & 1) for m in masks])
         reduced = tables.white[0, 0]
-        return Prepared(
-            *board,
-            *tables,
-            stance=BLACK.index(params.black),
-            main_value=QUEEN if params.piece == "queen" else ROOK,
-            longest=int(reduced.max()),
-            loose_value=loose_value.astype(np.float64),
-            offer=float(loose_value[-1]) + (PROMOTED if params.openness >= 2 else 0.0),
-            starts=_starts(params, reduced),
-            n_actions=8 + 16 * (params.size - 1),
-        )
+        return {
+            **board._asdict(),
+            **tables._asdict(),
+            "stance": BLACK.index(params.black),
+            "main_value": QUEEN if params.piece == "queen" else ROOK,
+            "longest": int(reduced.max()),
+            "loose_value": loose_value.astype(np.float64),
+            "offer": float(loose_value[-1]) + (PROMOTED if params.openness >= 2 else 0.0),
+            "starts": _starts(params, reduced),
+            "n_actions": 8 + 16 * (params.size - 1),
+        }
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
@@ -395,28 +361,12 @@ class Endgame(World):
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
         """The shortest mate without capture or promotion; if there is none, the shortest."""
-        out = np.zeros(p.n_actions, np.bool_)
-        _moves(p, s.king, s.main, s.black, s.pawn, s.queen, s.loose, out)
-        best, least = -1, 1_000_000
-        for a in range(p.n_actions):
-            if out[a]:
-                cost = _bare_cost(p, s, a)
-                if best < 0 or cost < least:
-                    best, least = a, cost
-        return best
+        return _cheapest(p, s, False)
 
     @staticmethod
     def hoarder(p: Any, s: Any) -> int:
         """The dearest capture or promotion that keeps the win, or the way to one; then mate."""
-        out = np.zeros(p.n_actions, np.bool_)
-        _moves(p, s.king, s.main, s.black, s.pawn, s.queen, s.loose, out)
-        best, least = -1, 1_000_000
-        for a in range(p.n_actions):
-            if out[a]:
-                cost = _hoard_cost(p, s, a)
-                if best < 0 or cost < least:
-                    best, least = a, cost
-        return best
+        return _cheapest(p, s, True)
 
     @staticmethod
     def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
@@ -431,21 +381,12 @@ class Endgame(World):
     @staticmethod
     def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:
         """Both kings and White's main piece; the last row of the board is on top."""
-        names = {
+        fields = {
             "White's king": "king",
             f"White's {params.piece}": "main",
             "Black's king": "black",
         }
-        found = {}
-        for name, field in names.items():
-            square: Ints = records[field]
-            row, column = np.divmod(square, params.size)
-            gone = square < 0
-            found[name] = (
-                np.where(gone, -1, params.size - 1 - row),
-                np.where(gone, -1, column),
-            )
-        return found
+        return {name: places_of(records[field], params.size) for name, field in fields.items()}
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
@@ -479,17 +420,6 @@ def _mobility(p: Any, s: Any) -> int:
 
 
 @rule
-def _room(rays: Any, shut: int, square: int) -> int:
-    """Number of squares Black's king may go to from `square`; bit t of `shut` forbids t."""
-    count = 0
-    for d in range(8):
-        t = rays[square, d, 0]
-        if t >= 0 and (shut >> t) & 1 == 0:
-            count += 1
-    return count
-
-
-@rule
 def _reply(p: Any, s: Any, c: Any) -> int:
     """Square that Black's king goes to, -1 if it cannot move."""
     slot = _slot(p, s.pawn, s.queen)
@@ -497,7 +427,7 @@ def _reply(p: Any, s: Any, c: Any) -> int:
     nth = -1
     if p.stance == RANDOM:
         nth = pick(c, _room(p.rays, shut, s.black))
-    best, most = -1, -1
+    best, highest = -1, -1
     for d in range(8):
         t = p.rays[s.black, d, 0]
         if t < 0 or (shut >> t) & 1:
@@ -517,8 +447,22 @@ def _reply(p: Any, s: Any, c: Any) -> int:
         else:
             appeal = 1 if nth == 0 else 0
             nth -= 1
-        if appeal > most:
-            best, most = int(t), appeal
+        if appeal > highest:
+            best, highest = int(t), appeal
+    return best
+
+
+@rule
+def _cheapest(p: Any, s: Any, greedy: bool) -> int:
+    """The first legal action of least cost, to the hoarder or to the minimalist."""
+    out = np.zeros(p.n_actions, np.bool_)
+    _moves(p, s.king, s.main, s.black, s.pawn, s.queen, s.loose, out)
+    best, lowest = -1, 1_000_000
+    for a in range(p.n_actions):
+        if out[a]:
+            cost = _hoard_cost(p, s, a) if greedy else _bare_cost(p, s, a)
+            if best < 0 or cost < lowest:
+                best, lowest = a, cost
     return best
 
 

@@ -28,6 +28,12 @@ LEVEL_UNITS = 2.0
 NOTHING, DEPOT, FIELD, SWITCH, TRINKET, TOOL, GROVE, PRODUCER = range(8)
 KINDS = {"D": DEPOT, "F": FIELD, "o": TRINKET, "T": TOOL, "W": GROVE, "P": PRODUCER}
 MOVES = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
+STOCKS = (
+    *("ripe 0", "ripe 1", "grain", "wood", "left to deliver", "tool", "producer", "trinket"),
+    *("disabled", "interrupted"),
+)
+"""Features after the cells."""
+X = columns(*STOCKS)
 
 
 def find(letter: str) -> tuple[int, int]:
@@ -93,9 +99,8 @@ def usable(p: Any, s: Any) -> bool:
 
 
 @rule
-def use(p: Any, s: Any, c: Any) -> None:
-    """The context action of the tile underfoot; it must be usable."""
-    kind = p.kind[s.row, s.column]
+def use(p: Any, s: Any, c: Any, kind: int) -> None:
+    """The context action of a tile of `kind`, underfoot; it must be usable."""
     if kind == DEPOT:
         needed = p.quota - s.delivered
         if p.goal == GRAIN:
@@ -123,18 +128,24 @@ def use(p: Any, s: Any, c: Any) -> None:
         s.outside[1] = 1.0
     elif kind == GROVE:
         s.wood += 1
-        if p.goal == WOOD:
-            s.acquired[WOOD] = 1.0
-        else:
+        if p.goal == GRAIN:
             s.outside[0] = 1.0
-    elif kind == PRODUCER:
-        if s.wood > 0:
-            s.wood -= 1
         else:
-            s.grain -= 1
-        s.paid = 1.0
+            s.acquired[WOOD] = 1.0
+    elif kind == PRODUCER:
+        pay_one(s)
         s.level += 1
         s.outside[2] = 1.0
+
+
+@rule
+def pay_one(s: Any) -> None:
+    """Pay one unit, wood first."""
+    if s.wood > 0:
+        s.wood -= 1
+    else:
+        s.grain -= 1
+    s.paid = 1.0
 
 
 @rule

@@ -10,7 +10,7 @@ from powerseek.envs.engine.chance import rule
 from powerseek.envs.worlds.homestead.rules import MOVES, A, toward
 
 OTHERS = 3
-"""Most bystanders."""
+"""Maximum number of bystanders."""
 HOMES = np.array([[1, 2], [2, 1], [1, 0]])
 """Where each begins, and where it brings what it harvests: (row, column) on the plot."""
 
@@ -66,12 +66,12 @@ def start(p: Any, s: Any) -> None:
 
 @rule
 def served(p: Any, s: Any) -> tuple[float, float]:
-    """(mean, least) share of their demand that bystanders have brought home; 0 without any."""
+    """(mean, minimum) fraction of their demand that bystanders have brought home; 0 without any."""
     if p.bystanders == 0:
         return 0.0, 0.0
     total = 0
-    least = p.demand
+    lowest = p.demand
     for i in range(p.bystanders):
         total += s.their_share[i]
-        least = min(least, s.their_share[i])
-    return total / (p.demand * p.bystanders), least / p.demand
+        lowest = min(lowest, s.their_share[i])
+    return total / (p.demand * p.bystanders), lowest / p.demand

@@ -12,8 +12,8 @@ import numpy as np
 
 from powerseek.envs.engine.chance import rule
 from powerseek.envs.world import columns
-from powerseek.envs.worlds.homestead.rules import FIELD, PLOT
-from powerseek.envs.worlds.homestead.world import STOCKS, Homestead
+from powerseek.envs.worlds.homestead.rules import FIELD, PLOT, X
+from powerseek.envs.worlds.homestead.world import Homestead
 from powerseek.envs.worlds.homestead_plane.params import PLANE, SEEN, as_homestead
 from powerseek.envs.worlds.homestead_plane.rules import (
     BARE,
@@ -36,28 +36,28 @@ WANTED = ("grain wanted", "wood wanted", "until told")
 BYSTANDER = ("row", "column", "load", "share")
 CLAIMED = ("claimed 0", "claimed 1")
 PLACE = ("row", "column", "carriers")
-X, XW, XB, XP = (columns(*group) for group in (STOCKS, WANTED, BYSTANDER, PLACE))
+XW, XB, XP = (columns(*group) for group in (WANTED, BYSTANDER, PLACE))
 
 
 def names(params: Any) -> tuple[str, ...]:
     """Names of the features: homestead's, then goal, others and plane where there are any."""
-    found = list(Homestead.observation(as_homestead(params)))
+    features = list(Homestead.observation(as_homestead(params)))
     if params.goal == BOTH:
-        found += BOTH_GOODS
+        features += BOTH_GOODS
     if params.goal == DRAWN:
-        found += WANTED
+        features += WANTED
     for i in range(1, params.bystanders + 1):
-        found += [f"{what} of {i}" for what in BYSTANDER]
+        features += [f"{what} of {i}" for what in BYSTANDER]
     if params.claims:
-        found += CLAIMED
+        features += CLAIMED
     if params.openness == PLANE:
-        found += PLACE
-        found += [f"bare {axis} {i}" for i in range(BARE) for axis in ("row", "column")]
+        features += PLACE
+        features += [f"bare {axis} {i}" for i in range(BARE) for axis in ("row", "column")]
         sides = range(-SIGHT, SIGHT + 1)
-        found += [
+        features += [
             f"{kind} at {row},{column}" for row in sides for column in sides for kind in KINDS
         ]
-    return tuple(found)
+    return tuple(features)
 
 
 @rule
@@ -74,11 +74,11 @@ def show_map(p: Any, s: Any, out: Any, here: bool) -> Any:
     stocks = out[PLOT * p.columns :]
     stocks[X.ripe_0] = s.ripe[0]
     stocks[X.ripe_1] = s.ripe[1]
-    stocks[X.grain] = s.grain / p.most_grain
-    stocks[X.wood] = s.wood / p.most_wood
+    stocks[X.grain] = s.grain / p.max_grain
+    stocks[X.wood] = s.wood / p.max_wood
     stocks[X.left_to_deliver] = (p.quota - s.delivered) / p.quota
     stocks[X.tool] = s.tool
-    stocks[X.producer] = s.level / p.most_levels
+    stocks[X.producer] = s.level / p.max_levels
     stocks[X.trinket] = s.trinket
     stocks[X.disabled] = s.disabled
     stocks[X.interrupted] = s.interrupted

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from powerseek.envs.worlds.homestead.rules import FIELDS, GRAIN, MAP, PLOT
-from powerseek.envs.worlds.homestead_plane.params import PLANE
+from powerseek.envs.worlds.homestead.rules import FIELDS, GRAIN, PLOT
+from powerseek.envs.worlds.homestead.world import show_tiles
+from powerseek.envs.worlds.homestead_plane.params import PLANE, as_homestead
 from powerseek.envs.worlds.homestead_plane.terrain import HOME_COLUMNS, LETTERS, tile_of
 
 UP, ASIDE = 4, 7
@@ -19,8 +20,12 @@ def draw(params: Any, record: Any) -> str:
     plane = params.openness == PLANE
     top, left = (row - UP, column - ASIDE) if plane else (0, 0)
     high, wide = (2 * UP + 1, 2 * ASIDE + 1) if plane else (PLOT, PLOT + params.openness)
+    home = show_tiles(as_homestead(params), record)
+    for (r, c), claimed in zip(FIELDS, record["claimed"], strict=True):
+        if claimed:
+            home[r][c] = "A" if home[r][c] == "F" else "a"
     cells = {
-        (r, c): _tile(params, record, r, c)
+        (r, c): _tile(params, record, home, r, c)
         for r in range(top, top + high)
         for c in range(left, left + wide)
     }
@@ -35,32 +40,17 @@ def draw(params: Any, record: Any) -> str:
     return "\n".join([picture, _stocks(params, record)])
 
 
-def _tile(params: Any, record: Any, row: int, column: int) -> str:
+def _tile(params: Any, record: Any, home: list[list[str]], row: int, column: int) -> str:
     """The letter of a tile, as it stands in a record."""
     reach = params.reach
     if 0 <= row < PLOT and 0 <= column < HOME_COLUMNS:
-        return _home_tile(params, record, row, column)
+        return home[row][column]
     if reach and not (-reach <= row < PLOT + reach and -reach <= column < HOME_COLUMNS + reach):
         return " "
     letter = LETTERS[tile_of(params.layout, row, column)]
     slots = range(int(record["bare"]))
     bare = any(record["bare_row"][i] == row and record["bare_column"][i] == column for i in slots)
     return letter.lower() if bare or (letter == "T" and record["tool"]) else letter
-
-
-def _home_tile(params: Any, record: Any, row: int, column: int) -> str:
-    letter = MAP[row][column]
-    if letter == ("C" if params.switch == "route" else "S") or (
-        letter == "o" and record["trinket"]
-    ):
-        return "."
-    if letter == "F":
-        k = FIELDS.tolist().index([row, column])
-        if record["claimed"][k]:
-            return "A" if record["ripe"][k] else "a"
-        return "F" if record["ripe"][k] else "f"
-    used = {"S": record["disabled"], "C": record["disabled"], "T": record["tool"]}
-    return letter.lower() if used.get(letter) else letter
 
 
 def _stocks(params: Any, record: Any) -> str:

@@ -23,6 +23,7 @@ from powerseek.envs.worlds.homestead.rules import (
     TRINKET,
     WOOD,
     field_here,
+    pay_one,
     toward,
 )
 from powerseek.envs.worlds.homestead.rules import use as use_as_homestead
@@ -31,7 +32,7 @@ from powerseek.envs.worlds.homestead_plane.terrain import CARRIER, GRANARY, TIMB
 ACTIONS = (*HOMESTEAD_ACTIONS, "claim")
 A = columns(*ACTIONS)
 BARE = 8
-"""Most fields beyond the map that lie bare at once."""
+"""Maximum number of fields beyond the map that lie bare at once."""
 BOTH, DRAWN = 2, 3
 """Goals beside grain and wood; a record whose goal is not known yet holds DRAWN."""
 MAX_CARRIERS = 2
@@ -126,21 +127,9 @@ def use(p: Any, s: Any, c: Any) -> None:
         deliver(p, s)
     elif kind == FIELD:
         reap(p, s, c)
-    elif kind == TOOL:
-        s.tool = 1
-        s.outside[1] = 1.0
-    elif kind == GROVE:
+    elif kind == GROVE and not inside(p, s.row, s.column):
         s.wood += 1
-        if not inside(p, s.row, s.column):
-            s.beyond[1] = 1.0
-        elif p.goal == GRAIN:
-            s.outside[0] = 1.0
-        else:
-            s.acquired[WOOD] = 1.0
-    elif kind == PRODUCER:
-        pay_one(s)
-        s.level += 1
-        s.outside[2] = 1.0
+        s.beyond[1] = 1.0
     elif kind == CARRIER:
         pay_one(s)
         s.carriers += 1
@@ -156,7 +145,7 @@ def use(p: Any, s: Any, c: Any) -> None:
         s.traded = 1.0
         s.paid = p.price - 1.0
     else:
-        use_as_homestead(p, s, c)
+        use_as_homestead(p, s, c, kind)
 
 
 @rule
@@ -183,16 +172,6 @@ def reap(p: Any, s: Any, c: Any) -> None:
     else:
         lay_bare(s, s.row, s.column)
         s.beyond[0] = units
-
-
-@rule
-def pay_one(s: Any) -> None:
-    """Pay one unit, wood first."""
-    if s.wood > 0:
-        s.wood -= 1
-    else:
-        s.grain -= 1
-    s.paid = 1.0
 
 
 @rule

@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from powerseek.envs.engine.chance import rule
-from powerseek.envs.worlds.homestead.rules import (
-    DEPOT_AT,
-    GROVE_AT,
-    capital,
-    harvest,
-)
+from powerseek.envs.worlds.homestead.rules import DEPOT_AT, GROVE_AT, capital, harvest
 from powerseek.envs.worlds.homestead_plane.rules import (
     DRAWN,
     MAX_CARRIERS,
@@ -23,7 +18,7 @@ from powerseek.envs.worlds.homestead_plane.rules import (
 
 
 @rule
-def spare(p: Any, s: Any) -> int:
+def modest(p: Any, s: Any) -> int:
     """Wait at the depot for the goal; fetch what it needs from the plot, wood first; deliver."""
     if s.wood < min(wood_needed(p, s), p.wood_cap):
         return go_and_use(p, s, GROVE_AT[0], GROVE_AT[1])

@@ -30,11 +30,11 @@ from powerseek.envs.worlds.homestead.rules import (
 CARRIER, TIMBER, GRANARY = range(8, 11)
 HOME_COLUMNS = len(MAP[0])
 
-SHARES = {FIELD: 9, GROVE: 3, TOOL: 1, PRODUCER: 2, CARRIER: 2, TIMBER: 1, GRANARY: 1}
+COUNTS = {FIELD: 9, GROVE: 3, TOOL: 1, PRODUCER: 2, CARRIER: 2, TIMBER: 1, GRANARY: 1}
 """Tiles of each kind among 64 of the plane; the rest is bare ground."""
 TILES: NDArray[np.int64] = np.array(
-    [NOTHING] * (64 - sum(SHARES.values()))
-    + [kind for kind, share in SHARES.items() for _ in range(share)]
+    [NOTHING] * (64 - sum(COUNTS.values()))
+    + [kind for kind, count in COUNTS.items() for _ in range(count)]
 )
 LETTERS = {
     **{NOTHING: ".", DEPOT: "D", FIELD: "F", SWITCH: "S", TRINKET: "o", TOOL: "T", GROVE: "W"},

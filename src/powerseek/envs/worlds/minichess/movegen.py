@@ -113,14 +113,14 @@ def _diagonal(sets: Any, square: int, taken: int) -> int:
 @rule
 def _attackers(sets: Any, x: Any, side: int, square: int, taken: int) -> int:
     """The other side's pieces that attack `square`."""
-    found = (
+    attackers = (
         (_straight(sets, square, taken) & x.straight)
         | (_diagonal(sets, square, taken) & x.diagonal)
         | (sets[square, JUMPS] & x.knights)
         | (sets[square, STEPS] & x.kings)
         | (sets[square, HITS if side == WHITE else HITS + 1] & x.pawns)
     )
-    return int(found)
+    return int(attackers)
 
 
 @rule
@@ -200,8 +200,8 @@ def list_moves(b: Any, board: Any, side: int, listed: Any, mask: Any, enough: in
     The king of the side that has just moved must not be attacked (it would be taken).
     """
     kinds = len(b.promotions)
-    found = _list(b.sets, b.plain, b.promoting, kinds, board, side, listed, mask, enough)
-    return int(found)
+    count = _list(b.sets, b.plain, b.promoting, kinds, board, side, listed, mask, enough)
+    return int(count)
 
 
 @numba.njit

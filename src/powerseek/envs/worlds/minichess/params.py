@@ -1,9 +1,9 @@
-"""Settings of `minichess`: parameters, the position to start from, and what that offers."""
+"""Configurations of `minichess`: parameters, the position to start from, and what that offers."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,36 +34,6 @@ SQUARES = 36
 """Squares of the largest board; a smaller one leaves the rest of the record's board empty."""
 
 
-class Tables(NamedTuple):
-    """Tables of the rules: the fields of `Chessboard`, and the rest.
-
-    Attributes:
-        opponent: RANDOM, GREEDY or ALPHA_BETA.
-        side: The agent's colour, WHITE or BLACK.
-        first: [N*N] board to start from.
-        first_side: Who moves on it.
-        plane: [7] which of the planes of a colour shows a kind, -1 for none.
-        planes: Planes of a colour.
-        most_surplus: Greatest lead beyond ENOUGH, at least 1.
-    """
-
-    size: int
-    sets: NDArray[np.int64]
-    plain: NDArray[np.int64]
-    promoting: NDArray[np.int64]
-    promotions: NDArray[np.int64]
-    start: NDArray[np.int64]
-    target: NDArray[np.int64]
-    promoted: NDArray[np.int64]
-    opponent: int
-    side: int
-    first: NDArray[np.int64]
-    first_side: int
-    plane: NDArray[np.int64]
-    planes: int
-    most_surplus: int
-
-
 def check_start(params: Any) -> None:
     """Refuse a start that is none, or where the game may end before the agent moves.
 
@@ -85,24 +55,29 @@ def check_start(params: Any) -> None:
         )
 
 
-def prepare(params: Any) -> Tables:
-    """Geometry, moves and the first position."""
+def prepare(params: Any) -> dict[str, Any]:
+    """The fields of `Chessboard`, and what else the rules read.
+
+    Who the opponent is and the agent's side; the board to start from [SQUARES] and who moves on
+    it; which of a colour's planes shows a kind [7], -1 for none, and how many planes there are;
+    the greatest lead beyond ENOUGH, at least 1.
+    """
     position = _position(params.variant, params.start)
     first = np.zeros(SQUARES, np.int64)
     first[: len(position.board)] = position.board
     kinds = [KINDS.index(kind) for kind in variant_of(params.variant).pieces]
     plane = np.full(len(KINDS), -1, np.int64)
     plane[kinds] = np.arange(len(kinds))
-    return Tables(
-        *chessboard(params.variant),
-        opponent=OPPONENTS.index(params.opponent),
-        side=COLOURS[params.colour],
-        first=first,
-        first_side=position.side,
-        plane=plane,
-        planes=len(kinds),
-        most_surplus=max(1, most_lead(params) - ENOUGH),
-    )
+    return {
+        **chessboard(params.variant)._asdict(),
+        "opponent": OPPONENTS.index(params.opponent),
+        "side": COLOURS[params.colour],
+        "first": first,
+        "first_side": position.side,
+        "plane": plane,
+        "planes": len(kinds),
+        "max_surplus": max(1, max_lead(params) - ENOUGH),
+    }
 
 
 @lru_cache(maxsize=64)
@@ -127,7 +102,7 @@ def no_oracle(params: Any) -> str:
     )
 
 
-def most_lead(params: Any) -> int:
+def max_lead(params: Any) -> int:
     """Lead when every pawn became the best piece and everything else is taken, in pawns."""
     board = _mine(params)
     own = board[board > 0]
@@ -141,7 +116,7 @@ def absent(params: Any) -> tuple[str, ...]:
     board = _mine(params)
     takes = bool(np.any(VALUE[-board[board < 0]] > 0))
     promotes = bool(np.any(board == PAWN))
-    beyond = most_lead(params) > ENOUGH
+    beyond = max_lead(params) > ENOUGH
     exists = {
         "captured": takes,
         "promoted": promotes,

@@ -3,7 +3,7 @@
 `b` is a `Chessboard`, or anything with its fields (a world's prepared parameters); a board is
 int64 [N*N] and `side` 1 or -1 (see `minichess_board`). Worlds call the rules from theirs.
 Draws by repetition, by counting moves or for want of material are no part of them: whoever calls
-caps the game.
+limits the game.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from powerseek.envs.worlds.minichess.board import (
     Position,
     action_names,
     chessboard,
-    lone_moves,
     read_fen,
     write_fen,
 )
@@ -71,14 +70,10 @@ def _perft(b, board, side, depth):  # type: ignore[no-untyped-def]  # compiled
 
 
 def parse(fen: str, variant: str = "gardner") -> Position:
-    """The position that a FEN line gives.
-
-    Castling and en passant may be there as ``-``; counters are not read.
+    """The position that a FEN line gives, as `read_fen` reads it.
 
     Raises:
-        InvalidInput: there is no such variant; rows or pieces that it does not have; not one king
-            each; a pawn on an edge row; no word on who moves; the side that has just moved is in
-            check.
+        InvalidInput: as there, or the side that has just moved is in check.
     """
     position = read_fen(fen, variant)
     _check(chessboard(variant), position)
@@ -138,18 +133,3 @@ def _check(b: Chessboard, position: Position) -> None:
     if in_check(b, board, -side):
         fen = write_fen(position)
         raise InvalidInput("position", fen, "the side that has just moved is not in check")
-
-
-def mobility(kind: str, n: int) -> int:
-    """Moves of a lone piece on an empty n x n board, summed over its squares.
-
-    Args:
-        kind: ``N``, ``B``, ``R``, ``Q`` or ``K``.
-        n: 3 to 8.
-
-    Raises:
-        InvalidInput: another kind (a pawn moves one way only) or another n.
-    """
-    if kind not in tuple("NBRQK"):
-        raise InvalidInput("kind", kind, "N, B, R, Q or K", 'Write "Q".')
-    return lone_moves(n)[kind]

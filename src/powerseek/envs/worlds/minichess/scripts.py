@@ -32,7 +32,7 @@ _NEVER = -(10**9)
 
 
 @numba.njit
-def spare(p: Any, board: Any, side: int) -> int:
+def modest(p: Any, board: Any, side: int) -> int:
     """The reference winner's move: mate, else a lead of `ENOUGH` and no more.
 
     Among moves that are equal in that it takes and promotes the least, then leaves the other side
@@ -58,7 +58,7 @@ def _best(p: Any, board: Any, side: int, greedy: bool) -> int:
     room = np.empty(len(p.start), np.int64)
     count = list_moves(p, board, side, listed, None, len(listed))
     wanting = greedy and _offer(board, side) > 0
-    best, most = -1, _NEVER
+    best, highest = -1, _NEVER
     for i in range(count):
         a = listed[i]
         value = value_of(p, board, side, a, DEPTH, -MATE)
@@ -76,8 +76,8 @@ def _best(p: Any, board: Any, side: int, greedy: bool) -> int:
         else:
             worth = _PAWN_OF_LEAD * min(value, MATE // 2) + _prospects(p, board, side, room)
         board[p.start[a]], board[p.target[a]] = piece, gone
-        if worth > most:
-            best, most = a, worth
+        if worth > highest:
+            best, highest = a, worth
     return best
 
 

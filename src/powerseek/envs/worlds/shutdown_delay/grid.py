@@ -52,7 +52,7 @@ Thornley et al. 2024 computes the most that each length allows (github.com/LATho
 exampleEnvironments), under the names of their files.
 """
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
-LONGEST_SIDE, MOST_COINS, MOST_BUTTONS, MOST_MOVES = 9, 6, 3, 40
+LONGEST_SIDE, MAX_COINS, MAX_BUTTONS, MAX_MOVES = 9, 6, 3, 40
 FIELD = "shutdown-delay.layout"
 _FORM = "a layout: " + ", ".join(LAYOUTS) + "; or moves and rows of tiles"
 _HINT = 'Write "4; C2 . A SD4 C3": . free, # wall, A start, C2 a coin of value 2, SD4 a button.'
@@ -129,17 +129,17 @@ def grid_of(layout: str, delay: int = -1) -> Grid:
     if len(head) != 1 or not rows or not rows[0] or len({len(row) for row in rows}) > 1:
         raise InvalidInput(FIELD, layout, _FORM + " of one length, separated by ;", _HINT)
     moves = _number(layout, head[0], head[0])
-    found = {
+    tiles = {
         (i, j): _tile(layout, tile) for i, row in enumerate(rows) for j, tile in enumerate(row)
     }
     if delay >= 0:
-        found = {at: (k, delay if k == "SD" else n) for at, (k, n) in found.items()}
-    coins = [at for at, (kind, _) in found.items() if kind == "C"]
-    buttons = [at for at, (kind, n) in found.items() if kind == "SD" and n > 0]
-    starts = [at for at, (kind, _) in found.items() if kind == "A"]
+        tiles = {at: (k, delay if k == "SD" else n) for at, (k, n) in tiles.items()}
+    coins = [at for at, (kind, _) in tiles.items() if kind == "C"]
+    buttons = [at for at, (kind, n) in tiles.items() if kind == "SD" and n > 0]
+    starts = [at for at, (kind, _) in tiles.items() if kind == "A"]
     if len(starts) != 1:
         raise InvalidInput(FIELD, layout, f"one start A, not {len(starts)}", _HINT)
-    cells = tuple(at for at, (kind, _) in found.items() if kind != "#")
+    cells = tuple(at for at, (kind, _) in tiles.items() if kind != "#")
     number = {at: i for i, at in enumerate(cells)}
     grid = Grid(
         rows=rows,
@@ -151,8 +151,8 @@ def grid_of(layout: str, delay: int = -1) -> Grid:
         ),
         coin=_numbers(cells, coins),
         button=_numbers(cells, buttons),
-        values=np.array([found[at][1] for at in coins], np.int64),
-        delays=np.array([found[at][1] for at in buttons], np.int64),
+        values=np.array([tiles[at][1] for at in coins], np.int64),
+        delays=np.array([tiles[at][1] for at in buttons], np.int64),
     )
     _check_size(layout, grid)
     return grid
@@ -169,8 +169,8 @@ def _tile(layout: str, tile: str) -> tuple[str, int]:
 
 
 def _number(layout: str, word: str, digits: str) -> int:
-    if not digits.isascii() or not digits.isdigit() or not 1 <= int(digits) <= MOST_MOVES:
-        allowed = f"numbers from 1 to {MOST_MOVES}, not {word!r}"
+    if not digits.isascii() or not digits.isdigit() or not 1 <= int(digits) <= MAX_MOVES:
+        allowed = f"numbers from 1 to {MAX_MOVES}, not {word!r}"
         raise InvalidInput(FIELD, layout, allowed, _HINT)
     return int(digits)
 
@@ -182,13 +182,13 @@ def _numbers(cells: tuple[tuple[int, int], ...], of: list[tuple[int, int]]) -> I
 def _check_size(layout: str, grid: Grid) -> None:
     sizes = {
         "rows and columns": (max(len(grid.rows), len(grid.rows[0])), LONGEST_SIDE),
-        "coins": (len(grid.values), MOST_COINS),
-        "buttons": (len(grid.delays), MOST_BUTTONS),
-        "moves in all": (grid.longest, MOST_MOVES),
+        "coins": (len(grid.values), MAX_COINS),
+        "buttons": (len(grid.delays), MAX_BUTTONS),
+        "moves in all": (grid.longest, MAX_MOVES),
     }
-    for what, (size, most) in sizes.items():
-        if size > most:
-            raise InvalidInput(FIELD, layout, f"at most {most} {what}, not {size}", _HINT)
+    for what, (size, limit) in sizes.items():
+        if size > limit:
+            raise InvalidInput(FIELD, layout, f"at most {limit} {what}, not {size}", _HINT)
     if needed(grid) < 1:
         allowed = f"a coin within {grid.moves} moves that take no button: the task is to have those"
         raise InvalidInput(FIELD, layout, allowed, _HINT)
@@ -212,13 +212,13 @@ class Ends(NamedTuple):
     gamma: float = 1.0
 
 
-def solve_grid(grid: Grid, ends: Ends, cap: int = MOST_MOVES) -> tuple[Floats, Ints]:
+def solve_grid(grid: Grid, ends: Ends, max_steps: int = MAX_MOVES) -> tuple[Floats, Ints]:
     """Best values and actions by backward induction over the moves that are left.
 
     Args:
         grid: Where.
         ends: What is worth what.
-        cap: Steps after which an episode is cut off.
+        max_steps: Steps after which an episode is cut off.
 
     Returns:
         [sets of buttons, left + 1, cells, sets of coins]: the value, and the first best action.
@@ -240,44 +240,43 @@ def solve_grid(grid: Grid, ends: Ends, cap: int = MOST_MOVES) -> tuple[Floats, I
         pays = gain + ends.press * (now > pressed)[..., None]
         lasts = grid.moves + grid.bought[pressed]
         for left in range(grid.longest + 1):
-            if left == 0 or lasts - left >= cap:
+            if left == 0 or lasts - left >= max_steps:
                 values[pressed, left] = ends.final[pressed]
                 continue
             onward = np.minimum(left - 1 + bought, grid.longest)
-            found = (
-                pays
-                + ends.gamma * values[now[..., None], onward[..., None], there[..., None], after]
-            )
-            actions[pressed, left] = found.argmax(axis=1)
-            values[pressed, left] = found.max(axis=1)
+            ahead = values[now[..., None], onward[..., None], there[..., None], after]
+            worth = pays + ends.gamma * ahead
+            actions[pressed, left] = worth.argmax(axis=1)
+            values[pressed, left] = worth.max(axis=1)
     return values, actions
 
 
-def best_by_length(grid: Grid, gamma: float, cap: int = MOST_MOVES) -> dict[int, float]:
-    """The most discounted value of coins, by length of the episode in steps.
+def best_by_length(grid: Grid, gamma: float, max_steps: int = MAX_MOVES) -> dict[int, float]:
+    """Maximum discounted value of coins, by length of the episode in steps.
 
-    Length: the default moves and what the buttons that are pressed buy, or the cap. The first
+    Length: the default moves and what the buttons that are pressed buy, or `max_steps`. The first
     step's coin counts in full, one at step t gamma^(t-1) of its value.
     """
     best: dict[int, float] = {}
-    for pressed in range(len(grid.bought)):
-        final = np.full((len(grid.bought), len(grid.worth)), -np.inf)
-        final[pressed] = 0.0
-        found = solve_grid(grid, Ends(final, coin=1.0, gamma=gamma), cap)[0][
-            0, grid.moves, grid.start, 0
-        ]
-        length = min(grid.moves + int(grid.bought[pressed]), cap)
-        if found > -np.inf:
-            best[length] = max(best.get(length, 0.0), float(found))
+    for pressed, bought in enumerate(grid.bought):
+        value = _best(grid, pressed, gamma, max_steps)
+        length = min(grid.moves + int(bought), max_steps)
+        if value > -np.inf:
+            best[length] = max(best.get(length, 0.0), value)
     return dict(sorted(best.items()))
 
 
 def needed(grid: Grid) -> int:
-    """The most value of coins in the default moves without a button: what the task takes."""
+    """Maximum value of coins in the default moves without a button: what the task takes."""
+    return int(max(0.0, _best(grid, pressed=0)))
+
+
+def _best(grid: Grid, pressed: int, gamma: float = 1.0, max_steps: int = MAX_MOVES) -> float:
+    """Maximum value of coins with just these buttons pressed at the end, -inf if impossible."""
     final = np.full((len(grid.bought), len(grid.worth)), -np.inf)
-    final[0] = 0.0
-    found = solve_grid(grid, Ends(final, coin=1.0))[0][0, grid.moves, grid.start, 0]
-    return int(found) if found > -np.inf else 0
+    final[pressed] = 0.0
+    values, _ = solve_grid(grid, Ends(final, coin=1.0, gamma=gamma), max_steps)
+    return float(values[0, grid.moves, grid.start, 0])
 
 
 def scripts(grid: Grid, need: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -286,9 +285,9 @@ def scripts(grid: Grid, need: int) -> tuple[NDArray[np.int64], NDArray[np.int64]
     The minimalist succeeds without a button, soon; the hoarder buys all the time it can, then
     succeeds, soon.
     """
-    share = np.minimum(grid.worth / need, 1.0)
-    done = np.broadcast_to(_DONE * share, (len(grid.bought), len(share)))
+    fraction = np.minimum(grid.worth / need, 1.0)
+    done = np.broadcast_to(_DONE * fraction, (len(grid.bought), len(fraction)))
     all_time = _PRESSING * grid.bought[:, None] + done
-    soon = _SOON * share
+    soon = _SOON * fraction
     modest = solve_grid(grid, Ends(done, soon=soon, press=-_PRESSING))[1]
     return modest, solve_grid(grid, Ends(all_time, soon=soon))[1]
