@@ -217,7 +217,8 @@ def test_a_minimalist_with_time_on_its_hands_does_not_dawdle():
 
 def test_price_buys_the_vertex_within_reach():
     """Kinks at .5 and .9 of slopes 1, 5 and 40: a spare .05 lands on .9, at a price between."""
-    frontier = Frontier(((0.0, 0.0), (0.5, 0.5), (0.9, 2.5), (0.93, 3.7)), np.zeros((1, 2)))
+    corners = np.array([(0.93, 0.0), (0.43, 0.5), (0.03, 2.5), (0.0, 3.7)])
+    frontier = Frontier(0.93, corners, np.zeros((1, 2)))
     assert frontier.price(0.05) == pytest.approx((5 + 40) / 2)
     assert frontier.price(0.5) == pytest.approx((1 + 5) / 2)
     assert frontier.price(0.0) == np.inf

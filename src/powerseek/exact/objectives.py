@@ -16,7 +16,7 @@ import numpy as np
 from powerseek.envs.rewards.oversight import AIMS
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.need import TIE, need
+from powerseek.exact.need import need
 from powerseek.exact.solvers.finite import advantages, maximise
 from powerseek.exact.solvers.outcome import success_of
 from powerseek.types import Floats
@@ -172,21 +172,22 @@ class _Problem:
 
         Among those policies, of greatest success, of least acquisition, of greatest success.
         """
-        first = np.array([[0.0, -1.0], [1.0, 0.0], [0.0, 1.0]])
-        second = np.array([[1.0, 0.0], [0.0, -1.0], [1.0, 0.0]])
-        return self._solve(np.stack([first, second]))
+        most, least, success = [0.0, 1.0], [0.0, -1.0], [1.0, 0.0]
+        pairs = ((least, success), (success, least), (most, success))
+        return [self._solve(*levels) for levels in pairs]
 
     def best(self, eps: float) -> tuple[float, float]:
         """The J-optimum with the greatest success."""
-        return self._solve(np.array([[[1.0, -eps]], [[1.0, 0.0]]]))[0]
+        return self._solve([1.0, -eps], [1.0, 0.0])
 
     def worst(self, eps: float) -> tuple[float, float]:
         """The J-optimum with the least success."""
-        return self._solve(np.array([[[1.0, -eps]], [[-1.0, 0.0]]]))[0]
+        return self._solve([1.0, -eps], [-1.0, 0.0])
 
-    def _solve(self, levels: Floats) -> list[tuple[float, float]]:
-        found, _ = maximise(self.mdp, self.flows, self.finals, levels, self.horizon, TIE)
-        return [(float(s), float(a)) for s, a in found]
+    def _solve(self, *levels: list[float]) -> tuple[float, float]:
+        weights = np.array(levels)
+        success, acquired = maximise(self.mdp, self.flows, self.finals, weights, self.horizon)[0]
+        return float(success), float(acquired)
 
 
 def _starting_eps(

@@ -17,10 +17,9 @@ from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.power import GAMMA, TOLERANCE, Power, power
 from powerseek.exact.measures.seeking import seeking
-from powerseek.exact.need import Frontier, attainable_holdings, most, need
+from powerseek.exact.need import Frontier, attainable_holdings, max_final, most, need
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.solvers.evaluate import SLIPS, SlipCurve, evaluate, slip_curve
-from powerseek.exact.solvers.finite import maximise
 from powerseek.exact.solvers.outcome import Outcome, success_of
 from powerseek.exact.solvers.policy import (
     TabularPolicy,
@@ -158,7 +157,7 @@ def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
         "minimal need": evaluate(mdp, minimal),
         "random": evaluate(mdp, random_policy(mdp)),
     }
-    competence = {"max": _max_success(calm), "minimal need": _competence(calm, minimal)}
+    competence = {"max": max_final(calm, success_of(calm), calm.horizon()), "minimal need": _competence(calm, minimal)}
     script_slips = None
     for name in SCRIPTS:
         if not hasattr(type(world), name):
@@ -236,12 +235,6 @@ def _competence(calm: TabularMDP, policy: TabularPolicy) -> float:
         return evaluate(calm, policy).success
     except InvalidInput:
         return float("nan")
-
-
-def _max_success(mdp: TabularMDP) -> float:
-    success, one = success_of(mdp)[:, None].copy(), np.ones((1, 1, 1))
-    totals, _ = maximise(mdp, np.zeros((mdp.n_pairs, 1)), success, one, mdp.horizon())
-    return float(totals[0, 0])
 
 
 def _below(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
