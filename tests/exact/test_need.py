@@ -184,6 +184,22 @@ def test_successes_tie_within_1e_12_of_the_greatest(order):
     assert evaluate(mdp, minimal_need_policy(mdp)).acquisition == 1.0
 
 
+def test_no_line_passes_the_end_where_ties_of_many_steps_add_up():
+    """Shortcuts of 9e-13 at 20 steps are ties and free; one of 1e-11 is none, and saves 3."""
+    steps = {n: [{n + 1: 1 - 9e-13, "lost": 9e-13}, {n + 1: 1.0}] for n in range(20)}
+    mdp = TabularMDP.from_transitions(
+        {"start": [{0: 1 - 1e-11, "lost": 1e-11}, {0: 1.0}], **steps},
+        facts={"success": {20: 1}},
+        flows={"acquired": {("start", 1): 3.0, **{(n, 1): 1.0 for n in range(20)}}},
+        terminal=[20, "lost"],
+        max_steps=21,
+    )
+    frontier = need(mdp)
+    assert frontier.at(frontier.max_success) == (3.0, 3.0)
+    assert frontier.at(frontier.max_success - 5e-12) == pytest.approx((1.5, 1.5), abs=1e-4)
+    assert frontier.tangents[:, 1].max() <= 3 + 1e-9
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(("frontier", "sign"), [(need, 1), (most, -1)])
 def test_bounds_hold_and_are_close_up_to_the_end_by_exact_arithmetic(seed, frontier, sign):

@@ -26,6 +26,7 @@ from powerseek.exact.solvers.discounted import (
     arrays_of,
     best_of,
     check_gamma,
+    check_tolerance,
     expected,
     solve_one,
 )
@@ -148,8 +149,7 @@ def disempowerment(
         InvalidInput: As in `fix_agent` and `powerseek.exact.power`.
     """
     check_gamma(gamma)
-    if not 0 < tolerance < np.inf:
-        raise InvalidInput("tolerance", tolerance, "an absolute error > 0")
+    check_tolerance(tolerance)
     agent, baseline = fix_agent(mdp, actors, policy), fix_agent(mdp, actors, noop)
     graphs = [(each, arrays_of(each)) for each in (agent, baseline)]
     none = np.zeros(0)

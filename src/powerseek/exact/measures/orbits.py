@@ -23,6 +23,7 @@ from powerseek.exact.solvers.discounted import (
     arrays_of,
     best_of,
     check_gamma,
+    check_tolerance,
     expected,
     solve_one,
 )
@@ -134,7 +135,7 @@ def optimality_probability(
         InvalidInput: As in `powerseek.exact.power`.
     """
     check_gamma(gamma)
-    _check_tolerance(tolerance)
+    check_tolerance(tolerance)
     graph, none = arrays_of(mdp), np.zeros(0)
     exact = isinstance(rewards, str) and rewards == "goals"
     name = rewards if isinstance(rewards, str) else getattr(rewards, "__name__", "sampler")
@@ -200,7 +201,7 @@ def orbit_count(
             is not finite, no samples, a gamma outside (0, 1), or states reduced by symmetry.
     """
     check_gamma(gamma)
-    _check_tolerance(tolerance)
+    check_tolerance(tolerance)
     number = mdp.index(state)
     a, b = (_pairs(mdp, number, chosen) for chosen in actions)
     class_of = classes(mdp)
@@ -313,11 +314,6 @@ def _class_rewards(mdp: TabularMDP, reward: Floats, width: int) -> Floats:
             "Write enumerate_world(world).",
         )
     return values
-
-
-def _check_tolerance(tolerance: float) -> None:
-    if not 0 < tolerance < np.inf:
-        raise InvalidInput("tolerance", tolerance, "an absolute error > 0")
 
 
 def _tie(values: Floats, error: float, gamma: float) -> float:

@@ -25,9 +25,10 @@ from powerseek.exact.solvers.discounted import (
     average_next,
     best_of,
     check_gamma,
+    check_tolerance,
     check_weights,
     expected,
-    policy_values,
+    policy_solution,
 )
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.exact.solvers.threads import in_threads
@@ -111,7 +112,8 @@ def power(
         policy: Measure what a limited agent attains instead of the optimum (Def. C.1): from the
             reward function to what it does, or one fixed policy that looks at neither reward
             nor clock (a `TabularPolicy`, or pair probabilities [P]).
-        tolerance: Bound on the absolute error of every value, uniform in gamma.
+        tolerance: Wanted bound on the absolute error of every value, uniform in gamma;
+            `Power.error` exceeds it only where rounding does.
 
     Raises:
         InvalidInput: A gamma outside (0, 1), no samples, a policy that does not fit, a sampler
@@ -119,6 +121,7 @@ def power(
             (iid rewards on orbits are other goals), or ``goals`` where there is no world.
     """
     check_gamma(gamma)
+    check_tolerance(tolerance)
     if policy is None:
         graph = arrays_of(mdp)
 
@@ -131,9 +134,10 @@ def power(
 
     def limited(reward: Floats) -> tuple[Floats, float]:
         weights = act(reward)
-        values = policy_values(mdp, weights, reward, gamma, tolerance=tolerance)[:, 0]
+        found = policy_solution(mdp, weights, reward, gamma, tolerance=tolerance / (1 - gamma))
+        values = found.values[:, 0]
         ahead = np.bincount(mdp.pair_state, weights * expected(mdp, values), mdp.n_states)
-        return (1 - gamma) * np.where(mdp.terminal, values, ahead), tolerance
+        return (1 - gamma) * np.where(mdp.terminal, values, ahead), (1 - gamma) * found.error
 
     return _average(mdp, gamma, rewards, samples, seed, partial(_one_by_one, limited))
 

@@ -192,7 +192,7 @@ def evaluate(  # type: ignore[no-untyped-def]  # compiled
     tolerance,
     values,
 ):
-    """Values [S] of a policy, in place, until MacQueen's bounds are closer than tolerance."""
+    """Values [S] of a policy, in place, by MacQueen's bounds; the certified error."""
     states = len(pair_start) - 1
     sure = len(edge_probability) == 0
     paid = len(pair_reward) > 0
@@ -226,10 +226,10 @@ def evaluate(  # type: ignore[no-untyped-def]  # compiled
                     high = max(high, total - values[s])
                     largest = max(largest, abs(total))
         rounding = 16 * _ROUNDING * largest / (1 - gamma)
-        spread = gamma / (1 - gamma) * (high - low) / 2
-        if spread <= max(tolerance - rounding, rounding):
+        error = gamma / (1 - gamma) * (high - low) / 2
+        if error <= max(tolerance - rounding, rounding):
             values[:] = out + gamma / (1 - gamma) * (high + low) / 2
-            return
+            return error + rounding
         # Not shifted before: a sweep in place does not carry a shift along, and may diverge.
         values[:] = out
 
