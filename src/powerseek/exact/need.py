@@ -193,7 +193,6 @@ def minimal_need_choices(
     Returns:
         [T, S] one set bit per (time, state), at the local index of the action to take.
     """
-    steps = mdp.horizon(horizon)
     flows, finals = _two_criteria(mdp, role, needed=False)
     flows = np.column_stack([flows, np.ones(mdp.n_pairs)])
     finals = np.column_stack([finals, np.zeros(mdp.n_states)])

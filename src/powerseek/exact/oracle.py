@@ -157,7 +157,10 @@ def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
         "minimal need": evaluate(mdp, minimal),
         "random": evaluate(mdp, random_policy(mdp)),
     }
-    competence = {"max": max_final(calm, success_of(calm), calm.horizon()), "minimal need": _competence(calm, minimal)}
+    competence = {
+        "max": max_final(calm, success_of(calm), calm.horizon()),
+        "minimal need": _competence(calm, minimal),
+    }
     script_slips = None
     for name in SCRIPTS:
         if not hasattr(type(world), name):

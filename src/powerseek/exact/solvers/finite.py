@@ -273,7 +273,9 @@ def as_bits(mdp: TabularMDP, choices: Ints) -> Bits:
     """
     widest = int(np.diff(mdp.pair_start).max(initial=0))
     if widest > MAX_ACTIONS:
-        raise InvalidInput("actions in one state", widest, f"at most {MAX_ACTIONS} in exact policies")
+        raise InvalidInput(
+            "actions in one state", widest, f"at most {MAX_ACTIONS} in exact policies"
+        )
     return np.uint64(1) << choices.astype(np.uint64)
 
 
@@ -312,9 +314,7 @@ def maximise(
     choices = np.zeros((horizon, mdp.n_states), np.int64)
     counts = reachable(mdp, horizon)
     for t in reversed(range(horizon)):
-        _improve(
-            *graph_of(mdp), flows, levels, best_ahead, ahead, best, out, choices[t], counts[t]
-        )
+        _improve(*graph_of(mdp), flows, levels, best_ahead, ahead, best, out, choices[t], counts[t])
         ahead, out, best_ahead, best = out, ahead, best, best_ahead
     totals: Floats = mdp.initial @ ahead
     return totals, choices
