@@ -2,7 +2,7 @@
 
 import re
 from fractions import Fraction
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -219,7 +219,7 @@ def test_bounds_hold_and_are_close_up_to_the_end_by_exact_arithmetic(seed, front
         d, units = hull[-1]
         rest = [c for c in corners if c[0] > d]
         hull.append(max(rest, key=lambda c: (sign * (units - c[1]) / (c[0] - d), c[0])))
-    for (d, units), (further, fewer) in zip(hull, hull[1:], strict=False):
+    for (d, units), (further, fewer) in pairwise(hull):
         for part in (Fraction(1, 3), Fraction(1)):
             shortfall = float(d + part * (further - d))
             if shortfall < 1e-10:
