@@ -133,12 +133,44 @@ class TabularMDP:
         return {label: number for number, label in enumerate(self.labels)}
 
     @cached_property
-    def _record_numbers(self) -> RecordIndex:
-        assert self.world is not None
-        assert self.records is not None
-        index = RecordIndex(self.world)
-        index.add(self.records)
+    def record_index(self) -> RecordIndex:
+        """Numbers of the records, as they are (merged by a symmetry or not)."""
+        world, records = self.origin
+        index = RecordIndex(world)
+        index.add(records)
         return index
+
+    @property
+    def origin(self) -> tuple[World, Records]:
+        """The world that it was enumerated from, and the record [S] of every state.
+
+        Raises:
+            InvalidInput: A graph typed in: it has neither.
+        """
+        if self.world is None or self.records is None:
+            allowed = "an enumerated world: it has records, observations, goals and scripts"
+            raise InvalidInput("mdp", "a graph typed in", allowed)
+        return self.world, self.records
+
+    def name(self, state: int) -> str:
+        """A state by number, in words."""
+        if self.labels:
+            return repr(self.labels[state])
+        return f"{state}" if self.records is None else f"{state} ({self.records[state]})"
+
+    def check_unreduced(self, reason: str) -> None:
+        """Refuse states that a symmetry has merged.
+
+        Raises:
+            InvalidInput: They are, with the reason why all states are needed.
+        """
+        if self.symmetric:
+            raise InvalidInput(
+                "mdp",
+                "states reduced by symmetry",
+                f"all states: {reason}",
+                "Write enumerate_world(world).",
+            )
 
     def find(self, records: Records) -> Ints:
         """Numbers [n] of records of the world, -1 for one that is no state (see `index`).
@@ -146,11 +178,10 @@ class TabularMDP:
         Raises:
             InvalidInput: A graph typed in: it has no records.
         """
-        if self.world is None or self.records is None:
-            raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has records")
+        world, _ = self.origin
         if self.symmetric:
-            records = np.asarray(type(self.world).canonical(self.world.params, records))
-        return self._record_numbers.find(records)
+            records = np.asarray(type(world).canonical(world.params, records))
+        return self.record_index.find(records)
 
     def _number_of_record(self, record: Records) -> int | None:
         if self.world is None or self.records is None:

@@ -262,17 +262,17 @@ def _frontier(
             left, right = segment.left, segment.right
             tangents.append((price, a + price * d))
             distance = right[1] - a + price * (right[0] - d)
-            halves = ()
+            halves: list[_Segment] = []
             if distance > gap and right[0] < d < left[0]:
                 corners.append((d, a))
-                halves = (
+                halves = [
                     _Segment(left, (d, a), segment.left_price, price),
                     _Segment((d, a), right, price, segment.right_price),
-                )
+                ]
             waiting += [half for half in halves if half.gap > gap]
             settled = [half.gap for half in halves if half.gap <= gap] if halves else [distance]
-            widest = max([widest, *settled])
-    widest = max([widest, *(segment.gap for segment in waiting)])
+            widest = max(widest, *settled, 0.0)
+    widest = max(widest, *(segment.gap for segment in waiting), 0.0)
     scale = np.array([1.0, sign])
     ordered = np.array(sorted(corners, reverse=True)) * scale
     return Frontier(end[0], ordered, np.array(tangents) * scale, sign, widest)

@@ -369,32 +369,22 @@ def _back(  # type: ignore[no-untyped-def]  # compiled
                     continue
                 ties += 1
                 chosen |= np.uint64(1) << np.uint64(i)
-                for c in range(criteria):
-                    row[0, c] = flows[first + i, c]
-                    row[1, c] = flows[first + i, c]
-                    row[2, c] = flows[first + i, c]
+                row[:] = flows[first + i]
                 for edge in range(edge_start[first + i], edge_start[first + i + 1]):
                     probability = edge_probability[edge]
                     state = edge_next[edge]
                     if last or terminal[state]:
-                        for c in range(criteria):
-                            row[0, c] += probability * finals[state, c]
-                            row[1, c] += probability * finals[state, c]
-                            row[2, c] += probability * finals[state, c]
+                        row += probability * finals[state]
                     else:
                         ahead = _node(next_start, next_memory, state, onward[of_edge[edge]])
-                        for r in range(3):
-                            for c in range(criteria):
-                                row[r, c] += probability * next_ranges[ahead, r, c]
+                        row += probability * next_ranges[ahead]
+                if ties == 1:
+                    ranges[node] = row
+                    continue
                 for c in range(criteria):
-                    if ties == 1:
-                        ranges[node, 0, c] = row[0, c]
-                        ranges[node, 1, c] = row[1, c]
-                        ranges[node, 2, c] = row[2, c]
-                    else:
-                        ranges[node, 0, c] = min(ranges[node, 0, c], row[0, c])
-                        ranges[node, 1, c] = max(ranges[node, 1, c], row[1, c])
-                        ranges[node, 2, c] += row[2, c]
+                    ranges[node, 0, c] = min(ranges[node, 0, c], row[0, c])
+                    ranges[node, 1, c] = max(ranges[node, 1, c], row[1, c])
+                    ranges[node, 2, c] += row[2, c]
             for c in range(criteria):
                 ranges[node, 2, c] /= ties
             bits[node] = chosen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,17 @@ SPARE = 0.01
 
 POWER_GAMMA, POWER_SAMPLES = GAMMA, 64
 """Discount and reward functions of the POWER that agents are scored by."""
+
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "world": str,
+    "params": str,
+    "horizon": int,
+    "states": int,
+    "pairs": int,
+    "edges": int,
+    "injective": bool,
+    "holdings": float,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,18 +102,7 @@ class Oracle:
 
     def to_arrays(self) -> dict[str, Any]:
         """Flat dict of arrays, fit for ``np.savez``, from which `from_arrays` restores."""
-        plain = (
-            "world",
-            "params",
-            "horizon",
-            "states",
-            "pairs",
-            "edges",
-            "injective",
-            "holdings",
-            "power",
-        )
-        out: dict[str, Any] = {name: np.array(getattr(self, name)) for name in plain}
+        out: dict[str, Any] = {n: np.array(getattr(self, n)) for n in (*_PLAIN, "power")}
         for name in ("need", "most", "slips", "script_slips"):
             part: Frontier | SlipCurve | None = getattr(self, name)
             arrays = {} if part is None else part.to_arrays()
@@ -120,20 +120,13 @@ class Oracle:
         script = _below(arrays, "script_slips")
         policies = _below(arrays, "policies").items()
         return cls(
-            world=str(arrays["world"]),
-            params=str(arrays["params"]),
-            horizon=int(arrays["horizon"]),
-            states=int(arrays["states"]),
-            pairs=int(arrays["pairs"]),
-            edges=int(arrays["edges"]),
-            injective=bool(arrays["injective"]),
+            **{name: kind(arrays[name]) for name, kind in _PLAIN.items()},
             need=Frontier.from_arrays(least) if least else None,
             most=Frontier.from_arrays(greatest) if greatest else None,
             slips=SlipCurve.from_arrays(_below(arrays, "slips")),
             script_slips=SlipCurve.from_arrays(script) if script else None,
             policies={name: Outcome.from_array(value) for name, value in policies},
             competence={k: float(v) for k, v in _below(arrays, "competence").items()},
-            holdings=float(arrays["holdings"]),
             power=np.asarray(arrays["power"], np.float64),
         )
 
@@ -218,14 +211,13 @@ def arm_oracle(
 
 def injective(mdp: TabularMDP) -> bool:
     """True if states that are not over have distinct observations (chunk by chunk)."""
-    if mdp.world is None or mdp.records is None:
-        raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has observations")
-    width = len(mdp.world.observation_names)
+    world, records = mdp.origin
+    width = len(world.observation_names)
     table = WordTable((width + 1) // 2)
     alive = np.flatnonzero(~mdp.terminal)
     for start in range(0, len(alive), 65_536):
         part = alive[start : start + 65_536]
-        seen = describe(mdp.world, mdp.records[part])[2]
+        seen = describe(world, records[part])[2]
         padded = np.zeros((len(part), 2 * ((width + 1) // 2)), np.float32)
         padded[:, :width] = seen + 0.0
         if len(table.add(padded.view(np.int64))[1]) < len(part):

@@ -215,13 +215,7 @@ def records_of(mdp: TabularMDP) -> Records:
 def _advantages(
     mdp: TabularMDP, aim: str, lookahead: int, horizon: int, spare: float
 ) -> Advantages:
-    if mdp.symmetric:
-        raise InvalidInput(
-            "overseer",
-            "states merged by symmetry",
-            "every state for itself: an overseer judges records as they are met",
-            "Enumerate without symmetry.",
-        )
+    mdp.check_unreduced("an overseer judges records as they are met")
     if not 1 <= lookahead <= max(horizon, 1):
         raise InvalidInput("lookahead", lookahead, f"1 to the cap ({horizon} steps)")
     steps = min(lookahead, horizon)

@@ -212,7 +212,7 @@ def _chances(mdp: TabularMDP, roles: Ints, policy: AgentPolicy) -> Floats:
     wrong = np.flatnonzero(~(good | mdp.terminal))
     if len(wrong):
         raise InvalidInput(
-            f"policy in state {_name(mdp, wrong[0])}",
+            f"policy in state {mdp.name(wrong[0])}",
             given[wrong[0]].tolist(),
             "probabilities >= 0 that sum to 1",
         )
@@ -225,7 +225,7 @@ def _check_joint(mdp: TabularMDP, keys: Ints, theirs: int, sums: Floats) -> None
     if len(wrong):
         state, action = divmod(int(keys[wrong[0]]), theirs)
         raise InvalidInput(
-            f"policy in state {_name(mdp, state)}",
+            f"policy in state {mdp.name(state)}",
             f"probability {1 - sums[wrong[0]]:.6g} on actions of the agent that are not legal "
             f"together with action {action} of the bystander",
             "every action of the agent legal with every action that the bystander has there",
@@ -254,12 +254,6 @@ def _distinct_rows(table: Floats) -> tuple[Floats, Ints]:
         return table[:1], np.zeros(len(table), np.int64)
     rows, number = np.unique(table, axis=0, return_inverse=True)
     return rows, number.reshape(-1).astype(np.int64)
-
-
-def _name(mdp: TabularMDP, state: int) -> str:
-    if mdp.labels:
-        return repr(mdp.labels[state])
-    return f"{state}" if mdp.records is None else f"{state} ({mdp.records[state]})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -366,9 +360,9 @@ def utility_changes(world: World, limit: int = DEFAULT_LIMIT) -> UtilityChanges:
 
 def _attainable(mdp: TabularMDP, other: World, limit: int) -> Iterator[Floats]:
     """U(s, n) of one bystander in the agent's states [S], for n = 0, 1, ..., T."""
-    assert mdp.records is not None
-    theirs = enumerate_world(other, limit, start=mdp.records)
-    here = theirs.find(mdp.records)
+    _, records = mdp.origin
+    theirs = enumerate_world(other, limit, start=records)
+    here = theirs.find(records)
     success = success_of(theirs)
     values = success
     yield values[here]

@@ -9,10 +9,11 @@ agents that can all do their tasks, and beside what their optima, shuffled and r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan
+from math import log, nan
 from typing import Any
 
 import numpy as np
+from scipy.special import entr
 
 from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Floats
@@ -178,7 +179,7 @@ def subgoal_index(
 
     def score(given: Floats) -> Floats:
         lift = (given @ share - base) / np.where(undefined, 1.0, 1.0 - base)
-        found: Floats = lift * (1 - _information(given, share) / _entropy_of(share))
+        found: Floats = lift * (1 - _information(given, share) / (entr(share).sum() / log(2)))
         return np.where(undefined, np.nan, found)
 
     own = score(shown) if _competent(success, goals) else np.full(events, np.nan)
@@ -265,14 +266,5 @@ def _information(visits: Floats, share: Floats) -> Floats:
 
 
 def _binary_entropy(p: Floats) -> Floats:
-    return _bits(p) + _bits(1 - p)
-
-
-def _entropy_of(share: Floats) -> float:
-    return float(_bits(share).sum())
-
-
-def _bits(p: Floats) -> Floats:
-    inside = p > 0
-    found: Floats = -p * np.log2(np.where(inside, p, 1.0))
+    found: Floats = (entr(p) + entr(1 - p)) / log(2)
     return found

@@ -16,6 +16,9 @@ from powerseek.types import Floats, Ints
 SEQUENCES = 10_000
 """Most distinct action sequences of one state, by default (counted as `empowerment` says)."""
 
+UNREDUCED = "states are counted, and actions keep their meaning from step to step"
+"""Why states must not be merged by symmetry."""
+
 _GRAIN = 2.0**46
 _MANY, _WIDE = 1, 2
 
@@ -90,7 +93,7 @@ def empowerment(
         InvalidInput: n or `sequences` below 1, a state that does not exist, a state with too
             many sequences, or states reduced by symmetry.
     """
-    check_unreduced(mdp)
+    mdp.check_unreduced(UNREDUCED)
     if not _whole(n) or n < 1:
         raise InvalidInput("n", n, "a whole number of steps >= 1", "Write empowerment(mdp, 3).")
     if not _whole(sequences) or sequences < 1:
@@ -114,21 +117,6 @@ def empowerment(
 
 def _whole(number: object) -> bool:
     return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-
-
-def check_unreduced(mdp: TabularMDP) -> None:
-    """Refuse states reduced by symmetry: there an action of one state is another's elsewhere.
-
-    Raises:
-        InvalidInput: They are.
-    """
-    if mdp.symmetric:
-        raise InvalidInput(
-            "mdp",
-            "states reduced by symmetry",
-            "all states: states are counted, and actions keep their meaning from step to step",
-            "Write enumerate_world(world).",
-        )
 
 
 def sole_next(mdp: TabularMDP) -> Ints:
@@ -175,7 +163,6 @@ def _of_channel(
 def _too_many(
     mdp: TabularMDP, n: int, step: int, state: int, sequences: int, full: int
 ) -> InvalidInput:
-    name = repr(mdp.labels[state]) if mdp.labels else str(state)
     most = sequences if full == _MANY else OUTCOMES
     what = "distinct action sequences" if full == _MANY else "probabilities in the channel"
     fewer = f"empowerment(mdp, {step - 1})" if step > 1 else "empowerment of a smaller world"
@@ -184,7 +171,7 @@ def _too_many(
         "n",
         n,
         f"a number of steps with at most {most:,} {what} of a state: "
-        f"state {name} has more after {step} of {n} steps",
+        f"state {mdp.name(state)} has more after {step} of {n} steps",
         f"Write {fewer}{more}.",
     )
 

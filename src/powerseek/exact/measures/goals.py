@@ -49,13 +49,7 @@ def draw_rewards(
     check_draws(samples, seed, rewards)
     if isinstance(rewards, str) and rewards == "goals":
         raise InvalidInput("rewards", rewards, "what is drawn", "Write goal_rewards(mdp).")
-    if mdp.symmetric:
-        raise InvalidInput(
-            "mdp",
-            "states reduced by symmetry",
-            "all states: iid rewards on orbits are other goals",
-            "Write enumerate_world(world).",
-        )
+    mdp.check_unreduced("iid rewards on orbits are other goals")
     width = int(classes(mdp).max(initial=-1)) + 1
     for block, first in enumerate(range(0, samples, BLOCK)):
         generator = np.random.default_rng([seed, block])

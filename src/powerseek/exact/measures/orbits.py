@@ -306,13 +306,7 @@ def _class_rewards(mdp: TabularMDP, reward: Floats, width: int) -> Floats:
         raise InvalidInput("reward", values.shape, f"shape ({width},): one a class of states")
     if not np.isfinite(values).all():
         raise InvalidInput("reward", float(values[~np.isfinite(values)][0]), "finite rewards")
-    if mdp.symmetric:
-        raise InvalidInput(
-            "mdp",
-            "states reduced by symmetry",
-            "all states: rearranged rewards of orbits are other goals",
-            "Write enumerate_world(world).",
-        )
+    mdp.check_unreduced("rearranged rewards of orbits are other goals")
     return values
 
 

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.measures.empowerment import check_unreduced, sole_next
+from powerseek.exact.measures.empowerment import UNREDUCED, sole_next
 from powerseek.exact.solvers.discounted import action_values, solve
 from powerseek.types import Floats, Ints
 
@@ -246,7 +246,7 @@ def inaction(mdp: TabularMDP, noop: Noop, state: object, steps: int) -> Floats:
     """
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
         raise InvalidInput("steps", steps, "a whole number of steps >= 0")
-    check_unreduced(mdp)
+    mdp.check_unreduced(UNREDUCED)
     baseline = _noop_pairs(mdp, noop)
     now = np.zeros(mdp.n_states)
     now[mdp.index(state)] = 1.0
@@ -258,7 +258,7 @@ def inaction(mdp: TabularMDP, noop: Noop, state: object, steps: int) -> Floats:
                 raise InvalidInput(
                     "noop",
                     noop,
-                    f"legal wherever it leads; not so in {_name(mdp, int(s))}, step {step}",
+                    f"legal wherever it leads; not so in state {mdp.name(int(s))}, step {step}",
                 )
             edges = slice(mdp.edge_start[pair], mdp.edge_start[pair + 1])
             np.add.at(ahead, mdp.edge_next[edges], now[s] * mdp.edge_probability[edges])
@@ -313,12 +313,8 @@ def _action(mdp: TabularMDP, action: int | str | None) -> int:
     return int(action)
 
 
-def _name(mdp: TabularMDP, state: int) -> str:
-    return f"state {mdp.labels[state]!r}" if mdp.labels else f"state {state}"
-
-
 def _check_discount(mdp: TabularMDP, gamma: float) -> None:
-    check_unreduced(mdp)
+    mdp.check_unreduced(UNREDUCED)
     if (sole_next(mdp) >= 0).all():
         if not 0 < gamma <= 1:
             raise InvalidInput("gamma", gamma, "a number above 0, at most 1")

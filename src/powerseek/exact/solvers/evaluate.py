@@ -156,11 +156,10 @@ def _from_array(mdp: TabularMDP, policy: Floats, steps: int) -> Callable[[int], 
 
 
 def _from_policy(mdp: TabularMDP, policy: Policy, steps: int) -> Callable[[int], Floats]:
-    if mdp.world is None or mdp.records is None:
-        raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has observations")
+    world, records = mdp.origin
     alive = np.flatnonzero(~mdp.terminal)
-    records = mdp.records[alive].copy()
-    _, masks, features = describe(mdp.world, records)
+    records = records[alive].copy()
+    _, masks, features = describe(world, records)
     row = np.zeros(mdp.n_states, np.int64)
     row[alive] = np.arange(len(alive))
     left = np.zeros((len(alive), 1), np.float32)

@@ -37,110 +37,89 @@ def _improve(  # type: ignore[no-untyped-def]  # compiled
     edge_probability,
     flows,
     levels,
-    best_ahead,
-    ahead,
-    best,
-    out,
     choice,
+    following,
+    out,
     states,
 ):
     """One step back: the first action that is best at every level, among ties of the one before.
 
-    levels: [L, C]; best_ahead, best: [S, L] greatest weighted criteria of each level; ahead, out:
-    [S, C] criteria of the policy; choice: [S] local action index, or [0] to keep none.
+    levels: [L, C]; following, out: [S, L + C] greatest weighted criteria of each level, then the
+    criteria of the policy; choice: [S] local action index.
     """
     depth, criteria = levels.shape
-    scores = np.empty((_widest(pair_start), depth))
-    tied = np.empty(len(scores), np.bool_)
+    rows = np.empty((_widest(pair_start), depth + criteria))
+    tied = np.empty(len(rows), np.bool_)
     for s in range(states):
         start, stop = pair_start[s], pair_start[s + 1]
         if start == stop:
             continue
         for i in range(stop - start):
             tied[i] = True
+            for c in range(criteria):
+                rows[i, depth + c] = flows[start + i, c]
             for level in range(depth):
-                total = 0.0
+                rows[i, level] = 0.0
                 for c in range(criteria):
-                    total += levels[level, c] * flows[start + i, c]
-                for edge in range(edge_start[start + i], edge_start[start + i + 1]):
-                    total += edge_probability[edge] * best_ahead[edge_next[edge], level]
-                scores[i, level] = total
+                    rows[i, level] += levels[level, c] * flows[start + i, c]
+            for edge in range(edge_start[start + i], edge_start[start + i + 1]):
+                for c in range(depth + criteria):
+                    rows[i, c] += edge_probability[edge] * following[edge_next[edge], c]
         for level in range(depth):
-            greatest = -np.inf
+            best = -np.inf
             for i in range(stop - start):
                 if tied[i]:
-                    greatest = max(greatest, scores[i, level])
+                    best = max(best, rows[i, level])
             for i in range(stop - start):
-                tied[i] &= scores[i, level] >= greatest - TIE
-            best[s, level] = greatest
+                tied[i] &= rows[i, level] >= best - TIE
+            out[s, level] = best
         first = 0
         while not tied[first]:
             first += 1
-        for c in range(criteria):
-            out[s, c] = flows[start + first, c]
-            for edge in range(edge_start[start + first], edge_start[start + first + 1]):
-                out[s, c] += edge_probability[edge] * ahead[edge_next[edge], c]
-        if len(choice) > 0:
-            choice[s] = first
+        out[s, depth:] = rows[first, depth:]
+        choice[s] = first
 
 
 @njit(cache=True, nogil=True)
 def _trade(  # type: ignore[no-untyped-def]  # compiled
-    pair_start,
-    edge_start,
-    edge_next,
-    edge_probability,
-    costs,
-    prices,
-    best_ahead,
-    ahead,
-    best,
-    out,
-    states,
+    pair_start, edge_start, edge_next, edge_probability, costs, prices, following, out, states
 ):
     """One step back: least cost + price x shortfall, where an action's shortfall is max Q - Q.
 
-    best_ahead, best: [S] greatest value; ahead, out: [S, 2 M] cost and shortfall at each price.
+    following, out: [S, 1 + 2 M] greatest value, then cost and shortfall at each price.
     """
-    width = 2 * len(prices)
-    rows = np.empty((_widest(pair_start), width))
-    values = np.empty(len(rows))
+    rows = np.empty((_widest(pair_start), 1 + 2 * len(prices)))
     for s in range(states):
         start, stop = pair_start[s], pair_start[s + 1]
         if start == stop:
             continue
-        greatest = -np.inf
+        best = -np.inf
         for i in range(stop - start):
             row = rows[i]
             row[:] = 0.0
-            value = 0.0
             for edge in range(edge_start[start + i], edge_start[start + i + 1]):
                 probability = edge_probability[edge]
-                following = edge_next[edge]
-                value += probability * best_ahead[following]
-                after = ahead[following]
-                for c in range(width):
-                    row[c] += probability * after[c]
-            values[i] = value
-            greatest = max(greatest, value)
-        best[s] = greatest
+                ahead = following[edge_next[edge]]
+                for c in range(len(row)):
+                    row[c] += probability * ahead[c]
+            best = max(best, row[0])
+        out[s, 0] = best
         for i in range(stop - start):
-            lost = greatest - values[i]
-            values[i] = lost if lost > TIE else 0.0
+            lost = best - rows[i, 0]
+            rows[i, 0] = lost if lost > TIE else 0.0
         for m in range(len(prices)):
-            chosen, least = 0, np.inf
+            least = np.inf
             for i in range(stop - start):
-                cost = costs[start + i] + rows[i, 2 * m]
-                score = cost + prices[m] * (values[i] + rows[i, 2 * m + 1])
-                if score < least:
-                    chosen, least = i, score
-            out[s, 2 * m] = costs[start + chosen] + rows[chosen, 2 * m]
-            out[s, 2 * m + 1] = values[chosen] + rows[chosen, 2 * m + 1]
+                cost = costs[start + i] + rows[i, 1 + 2 * m]
+                shortfall = rows[i, 0] + rows[i, 2 + 2 * m]
+                if cost + prices[m] * shortfall < least:
+                    least = cost + prices[m] * shortfall
+                    out[s, 1 + 2 * m] = cost
+                    out[s, 2 + 2 * m] = shortfall
 
 
 @njit(cache=True, nogil=True)
 def _widest(pair_start):  # type: ignore[no-untyped-def]  # compiled
-    """Most actions of one state."""
     widest = 0
     for s in range(len(pair_start) - 1):
         widest = max(widest, pair_start[s + 1] - pair_start[s])
@@ -309,15 +288,27 @@ def maximise(
         Criteria [C] of that policy from the initial distribution, and its choices [T, S] (local
         action indices).
     """
-    ahead, best_ahead = finals.copy(), finals @ levels.T
-    out, best = ahead.copy(), best_ahead.copy()
     choices = np.zeros((horizon, mdp.n_states), np.int64)
+    totals = _backward(
+        mdp,
+        horizon,
+        np.column_stack([finals @ levels.T, finals]),
+        lambda t, *step: _improve(*graph_of(mdp), flows, levels, choices[t], *step),
+    )
+    return totals[len(levels) :], choices
+
+
+def _backward(
+    mdp: TabularMDP, horizon: int, finals: Floats, step: Callable[[int, Floats, Floats, int], None]
+) -> Floats:
+    """[C] of the initial distribution; a step fills, after t steps, `out` from what follows."""
+    ahead, out = finals.copy(), finals.copy()
     counts = reachable(mdp, horizon)
     for t in reversed(range(horizon)):
-        _improve(*graph_of(mdp), flows, levels, best_ahead, ahead, best, out, choices[t], counts[t])
-        ahead, out, best_ahead, best = out, ahead, best, best_ahead
+        step(t, ahead, out, counts[t])
+        ahead, out = out, ahead
     totals: Floats = mdp.initial @ ahead
-    return totals, choices
+    return totals
 
 
 def trade(mdp: TabularMDP, costs: Floats, finals: Floats, prices: Floats, horizon: int) -> Floats:
@@ -337,15 +328,13 @@ def trade(mdp: TabularMDP, costs: Floats, finals: Floats, prices: Floats, horizo
     Returns:
         [M, 2] shortfall and cost of the best policy at each price.
     """
-    counts = reachable(mdp, horizon)
 
     def solve(part: Floats) -> Floats:
-        best_ahead, ahead = finals.copy(), np.zeros((mdp.n_states, 2 * len(part)))
-        best, out = best_ahead.copy(), ahead.copy()
-        for t in reversed(range(horizon)):
-            _trade(*graph_of(mdp), costs, part, best_ahead, ahead, best, out, counts[t])
-            ahead, out, best_ahead, best = out, ahead, best, best_ahead
-        return (mdp.initial @ ahead).reshape(-1, 2)[:, ::-1]
+        values = np.column_stack([finals, np.zeros((mdp.n_states, 2 * len(part)))])
+        totals = _backward(
+            mdp, horizon, values, lambda t, *step: _trade(*graph_of(mdp), costs, part, *step)
+        )
+        return totals[1:].reshape(-1, 2)[:, ::-1]
 
     parts = [part for part in np.array_split(prices, cores()) if len(part)]
     return np.concatenate(list(in_threads(solve, parts)))
@@ -364,14 +353,12 @@ def slip(
         slips: [M] probabilities of a uniformly random legal action; 1 is the random policy.
         horizon: Steps T.
     """
-    ahead = np.tile(finals, (1, len(slips)))
-    out = ahead.copy()
-    counts = reachable(mdp, horizon)
-    for t in reversed(range(horizon)):
+
+    def step(t: int, ahead: Floats, out: Floats, states: int) -> None:
         now = bits[t if len(bits) > 1 else 0]
-        _slip(*graph_of(mdp), flows, now, slips, ahead, out, counts[t])
-        ahead, out = out, ahead
-    return (mdp.initial @ ahead).reshape(len(slips), -1)
+        _slip(*graph_of(mdp), flows, now, slips, ahead, out, states)
+
+    return _backward(mdp, horizon, np.tile(finals, (1, len(slips))), step).reshape(len(slips), -1)
 
 
 def follow(
@@ -390,13 +377,9 @@ def follow(
         weights: t -> [P], probability of every pair given its state.
         horizon: Steps T.
     """
-    ahead, out = finals.copy(), finals.copy()
-    counts = reachable(mdp, horizon)
-    for t in reversed(range(horizon)):
-        _follow(*graph_of(mdp), flows, weights(t), ahead, out, counts[t])
-        ahead, out = out, ahead
-    total: Floats = mdp.initial @ ahead
-    return total
+    return _backward(
+        mdp, horizon, finals, lambda t, *step: _follow(*graph_of(mdp), flows, weights(t), *step)
+    )
 
 
 def occupancies(
