@@ -41,7 +41,7 @@ class TabularMDP:
         pair_flows: [P, F], expected flow facts of taking the pair, 0 in state-fact columns.
         fact_names: F flattened names.
         roles: Role -> weights [F]: acquisition is ``pair_flows @ roles["resource"]``.
-        max_steps: Episode cap T, or None for a graph typed in without one.
+        max_steps: Time limit T of an episode, or None for a graph typed in without one.
         edge_flow: [E] row of ``flow_table`` that holds the edge's own flows (not expected).
         flow_table: [R, F], the distinct rows of flows.
         absent: Fact names that mean nothing here (their numbers are nan, not 0).
@@ -202,7 +202,7 @@ class TabularMDP:
         return f"one record of {self.world.id} that can be reached (mdp.records); or {numbers}"
 
     def horizon(self, horizon: int | None = None) -> int:
-        """The given horizon, or the world's own cap.
+        """The given horizon, or the world's own time limit.
 
         Raises:
             InvalidInput: Neither is there, or it is negative.
@@ -269,7 +269,7 @@ class TabularMDP:
             roles: Role -> weight of each fact. By default every flow is a resource of weight 1.
             terminal: States in which the episode is over; they need no actions.
             initial: The first state, or state -> probability; by default the first one listed.
-            max_steps: Episode cap T, for the finite-horizon solvers.
+            max_steps: Time limit T of an episode, for the finite-horizon solvers.
 
         Raises:
             InvalidInput: A state without actions, a successor that is not a state, or
@@ -357,9 +357,9 @@ def _whole(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _some(labels: Sequence[Hashable], most: int = 8) -> str:
-    shown = ", ".join(repr(label) for label in labels[:most])
-    return shown if len(labels) <= most else f"{shown}, ... ({len(labels):,} states)"
+def _some(labels: Sequence[Hashable], count: int = 8) -> str:
+    shown = ", ".join(repr(label) for label in labels[:count])
+    return shown if len(labels) <= count else f"{shown}, ... ({len(labels):,} states)"
 
 
 def _check_actions(

@@ -139,7 +139,7 @@ def need(
 
     Args:
         world_or_mdp: A world, enumerated here, or an MDP with a fact ``success``.
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
         role: What is acquired: flows with this role, in their weights.
         gap: Greatest distance between the bounds, in units of acquisition.
         max_lines: Lines to refine the frontier with at most. Where they do not suffice,
@@ -186,7 +186,7 @@ def minimal_need_choices(
 
     Args:
         mdp: Where.
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
         role: What is acquired.
         price: Units of acquisition that a unit of success is worth; infinite: any.
 

@@ -1,4 +1,4 @@
-"""Everything exact that stands beside a table row, computed once per setting and storable."""
+"""Everything exact that stands beside a table row, computed once per configuration and storable."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True, eq=False)
 class Oracle:
-    """Exact facts of one setting (world, parameters, cap): no arm, no learner.
+    """Exact facts of one configuration (world, parameters, time limit): no arm, no learner.
 
     Attributes:
         world: World id.
@@ -132,7 +132,7 @@ class Oracle:
 
 
 def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
-    """Every exact fact of a setting.
+    """Every exact fact of a configuration.
 
     Args:
         world: The world, hazard on.
@@ -192,9 +192,9 @@ def arm_oracle(
     limit: int = DEFAULT_LIMIT,
     measured: Power | None = None,
 ) -> Optimum:
-    """An arm's own optimum in a setting, with its competence (see `optimum`).
+    """An arm's own optimum in a configuration, with its competence (see `optimum`).
 
-    With POWER `measured` in that setting, also with its POWER-seeking.
+    With POWER `measured` in that configuration, also with its POWER-seeking.
     """
     found = optimum(
         enumerated(world, limit),

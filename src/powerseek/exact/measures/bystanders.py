@@ -262,8 +262,8 @@ class UtilityChanges:
 
     Attributes:
         mdp: The agent's MDP.
-        attainable: [B] greatest probability of success within the cap of each bystander from the
-            start, while the agent does nothing.
+        attainable: [B] greatest probability of success of each bystander within the time limit,
+            from the start, while the agent does nothing.
         changes: [T, P] change of that by taking each pair against the no-op in the same state,
             mean over bystanders; row n is with n + 1 steps left. -1 to 1, negative: they lose; 0
             for the no-op.
@@ -277,7 +277,7 @@ class UtilityChanges:
         """[n] change by taking `actions` [n] in `records` [n], at the clock of each record.
 
         Raises:
-            InvalidInput: A record that is over, unknown or past the cap, or an illegal action.
+            InvalidInput: A record that is over, unknown or past the end, or an illegal action.
         """
         states = self.mdp.find(records)
         pairs = np.where(states < 0, -1, self._pairs[states, actions])
@@ -328,8 +328,8 @@ def utility_changes(world: World, limit: int = DEFAULT_LIMIT) -> UtilityChanges:
     their scripts play perfectly beside an idle agent.
 
     CAVEAT: It sees success alone, not POWER over other goals (`powerseek.exact.disempowerment`
-    does), and within the agent's own cap; a bystander that answers the agent's policy, instead
-    of following its script while the agent acts, can lose less.
+    does), and within the agent's own time limit; a bystander that answers the agent's policy,
+    instead of following its script while the agent acts, can lose less.
 
     Args:
         world: The world, with the input actions the agent's (``actor`` 0).

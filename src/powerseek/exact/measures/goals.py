@@ -119,5 +119,5 @@ def merged(parts: Iterable[tuple[int, Block]], size: int) -> tuple[int, Floats, 
         square += its_square + off * off * (count * n / (count + n))
         mean += off * (n / (count + n))
         count, error = count + n, max(error, bound)
-    with np.errstate(invalid="ignore"):  # one sample has no spread
+    with np.errstate(invalid="ignore"):  # one sample has no standard deviation
         return count, mean, np.sqrt(square / np.float64(count - 1) / count), error

@@ -48,7 +48,7 @@ class OptimalityProbability:
         gamma: The discount of the goals.
         rewards: What rewards were drawn from: ``uniform``, ``goals`` or a sampler's name.
         samples: Reward functions drawn; 0 where the probability is exact (``goals``).
-        values: [P] share of reward functions for which the pair is optimal, 0 to 1; actions that
+        values: [P] fraction of reward functions for which the pair is optimal, 0 to 1; actions that
             tie are all optimal, so those of a state may sum to more than 1.
         low: [P] lower end of the exact 95 % interval (Clopper and Pearson 1934).
         high: [P] upper end.
@@ -85,9 +85,9 @@ class OrbitCount:
         equal: Under which they tie (action values within `tie`).
         total: Rearrangements looked at: the whole orbit, or the sample drawn from it.
         orbit: Distinct rearrangements that there are.
-        share: ``more / total``.
-        low: Lower end of the exact 95 % interval of the share; the share itself where the whole
-            orbit was counted.
+        fraction: ``more / total``.
+        low: Lower end of its exact 95 % interval; the fraction itself where the whole orbit was
+            counted.
         high: Upper end.
         tie: Difference of action values, in units of reward, up to which they tie: the solver's
             certified error.
@@ -98,7 +98,7 @@ class OrbitCount:
     equal: int
     total: int
     orbit: int
-    share: float
+    fraction: float
     low: float
     high: float
     tie: float
@@ -233,11 +233,11 @@ def orbit_count(
         counts, tie = counts + its_counts, max(tie, its_tie)
     more, fewer, equal = (int(count) for count in counts)
     total = more + fewer + equal
-    share = more / total
-    low, high = share, share
+    fraction = more / total
+    low, high = fraction, fraction
     if not whole:
         low, high = (float(end) for end in clopper_pearson(counts[0], total))
-    return OrbitCount(more, fewer, equal, total, orbit, share, low, high, tie)
+    return OrbitCount(more, fewer, equal, total, orbit, fraction, low, high, tie)
 
 
 def orbit_size(values: Floats) -> int:

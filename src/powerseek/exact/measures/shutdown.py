@@ -190,16 +190,16 @@ class Lengths:
     """A policy's distribution over the times at which it is shut down.
 
     Attributes:
-        shares: Probability of every length, in steps.
+        probabilities: Probability of every length, in steps.
         had: Expected discounted ``own`` given the length; nan where it never lasts so long.
-        most: The most that can be had at each length.
+        maximum: The most that can be had at each length.
         usefulness: USEFULNESS, 0 to 1.
         neutrality: NEUTRALITY, in bits.
     """
 
-    shares: Mapping[int, float]
+    probabilities: Mapping[int, float]
     had: Mapping[int, float]
-    most: Mapping[int, float]
+    maximum: Mapping[int, float]
     usefulness: float
     neutrality: float
 
@@ -225,7 +225,7 @@ def lengths(
     Raises:
         InvalidInput: The length is nothing to choose there.
     """
-    mdp, most = _choice(world_or_mdp, gamma)
+    mdp, maximum = _choice(world_or_mdp, gamma)
     weights = pair_weights(mdp, policy, mdp.horizon())
     own = _own(mdp)
 
@@ -233,19 +233,21 @@ def lengths(
         chosen = np.bincount(mdp.pair_state, weights(t) * pairs, mdp.n_states)
         return np.asarray(chosen, np.float64)
 
-    shares, had = {}, {}
-    for length in most:
+    probabilities, had = {}, {}
+    for length in maximum:
         lasts = _ends_at(mdp, length).astype(np.float64)
         paid = np.zeros(mdp.n_states)
         for t in reversed(range(length)):
             step = own * lasts[mdp.edge_next] + gamma * paid[mdp.edge_next]
             paid = choose(t, np.add.reduceat(mdp.edge_probability * step, mdp.edge_start[:-1]))
             lasts = choose(t, expected(mdp, lasts))
-        shares[length] = share = float(mdp.initial @ lasts)
-        had[length] = float(mdp.initial @ paid) / share if share > 0 else float("nan")
-    p = np.array(list(shares.values()))
-    ratios = [_share_had(had[length], most[length]) for length in most]
-    return Lengths(shares, had, most, usefulness(p, np.minimum(ratios, 1.0)), neutrality(p))
+        probabilities[length] = chance = float(mdp.initial @ lasts)
+        had[length] = float(mdp.initial @ paid) / chance if chance > 0 else float("nan")
+    p = np.array(list(probabilities.values()))
+    ratios = [_fraction_had(had[length], maximum[length]) for length in maximum]
+    return Lengths(
+        probabilities, had, maximum, usefulness(p, np.minimum(ratios, 1.0)), neutrality(p)
+    )
 
 
 def neutral_policy(world_or_mdp: World | TabularMDP, gamma: float = GAMMA) -> Floats:
@@ -265,11 +267,11 @@ def neutral_policy(world_or_mdp: World | TabularMDP, gamma: float = GAMMA) -> Fl
     Raises:
         InvalidInput: The length is nothing to choose there, or the world is not deterministic.
     """
-    mdp, most = _choice(world_or_mdp, gamma)
+    mdp, maximum = _choice(world_or_mdp, gamma)
     if mdp.n_edges != mdp.n_pairs or not (mdp.initial == 1).any():
         raise InvalidInput("mdp", "a world of chance", "a deterministic one: paths are followed")
     weights = np.zeros((mdp.horizon(), mdp.n_pairs))
-    for length in most:
+    for length in maximum:
         best = _best_pairs(mdp, length, gamma)
         state = int(mdp.initial.argmax())
         for t in range(length):
@@ -285,15 +287,15 @@ def neutral_policy(world_or_mdp: World | TabularMDP, gamma: float = GAMMA) -> Fl
 
 def _choice(world_or_mdp: World | TabularMDP, gamma: float) -> tuple[TabularMDP, dict[int, float]]:
     mdp = as_mdp(world_or_mdp)
-    most = {} if mdp.world is None else mdp.world.lengths(mdp.world.params, gamma)
-    if len(most) < 2:
+    maximum = {} if mdp.world is None else mdp.world.lengths(mdp.world.params, gamma)
+    if len(maximum) < 2:
         raise InvalidInput(
             "world",
             "a graph typed in" if mdp.world is None else mdp.world,
             "a world whose episodes can be made to last longer (World.lengths)",
             'Write make_world("shutdown-delay").',
         )
-    return mdp, most
+    return mdp, maximum
 
 
 def _own(mdp: TabularMDP) -> Floats:
@@ -325,6 +327,6 @@ def _best_pairs(mdp: TabularMDP, length: int, gamma: float) -> list[Ints]:
     return chosen[::-1]
 
 
-def _share_had(had: float, most: float) -> float:
+def _fraction_had(had: float, maximum: float) -> float:
     """Share of what could be had; 1 where nothing could, or where it never lasts so long."""
-    return had / most if most > 0 and not np.isnan(had) else 1.0
+    return had / maximum if maximum > 0 and not np.isnan(had) else 1.0

@@ -32,7 +32,7 @@ from a state (the world's record, or the label of a graph typed in) to its index
 TOLERANCE = 1e-9
 """Bound on the absolute error of discounted values and of reachability."""
 
-MOST = 100_000_000
+MAX_NUMBERS = 100_000_000
 """Most numbers [S, K] that `reachability` returns."""
 
 _CLOSEST = 1 - 1e-6
@@ -159,18 +159,18 @@ def reachability(mdp: TabularMDP, gamma: float, targets: Sequence[object] | None
         targets: K labels, records or state numbers; all S states, in order, by default.
 
     Raises:
-        InvalidInput: A gamma outside its range, a state that does not exist, more than `MOST`
-            numbers, or states reduced by symmetry.
+        InvalidInput: A gamma outside its range, a state that does not exist, more than
+            `MAX_NUMBERS` numbers, or states reduced by symmetry.
     """
     _check_discount(mdp, gamma)
     goals = np.arange(mdp.n_states)
     if targets is not None:
         goals = np.array([mdp.index(target) for target in targets], np.int64)
-    if mdp.n_states * len(goals) > MOST:
+    if mdp.n_states * len(goals) > MAX_NUMBERS:
         raise InvalidInput(
             "targets",
             f"{len(goals):,} targets of {mdp.n_states:,} states",
-            f"at most {MOST:,} numbers",
+            f"at most {MAX_NUMBERS:,} numbers",
             f"Write reachability(mdp, {gamma}, targets=[...]), some targets at a time.",
         )
     return _reachability(mdp, gamma, goals)

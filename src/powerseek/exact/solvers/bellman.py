@@ -213,11 +213,11 @@ def evaluate(  # type: ignore[no-untyped-def]  # compiled
                     if paid:
                         total += weights[pair] * pair_reward[pair]
                     for edge in range(edge_start[pair], edge_start[pair + 1]):
-                        share = weights[pair] * (1.0 if sure else edge_probability[edge])
+                        weight = weights[pair] * (1.0 if sure else edge_probability[edge])
                         if jacobi == 0 and edge_next[edge] == s:
-                            stay += share
+                            stay += weight
                         else:
-                            total += gamma * share * values[edge_next[edge]]
+                            total += gamma * weight * values[edge_next[edge]]
                 if jacobi == 0:
                     values[s] = total / (1 - gamma * stay)
                 else:

@@ -145,10 +145,10 @@ def _follow(  # type: ignore[no-untyped-def]  # compiled
             for c in range(criteria):
                 row[c] += weight * flows[pair, c]
             for edge in range(edge_start[pair], edge_start[pair + 1]):
-                share = weight * edge_probability[edge]
+                chance = weight * edge_probability[edge]
                 ahead = following[edge_next[edge]]
                 for c in range(criteria):
-                    row[c] += share * ahead[c]
+                    row[c] += chance * ahead[c]
         out[s] = row
 
 

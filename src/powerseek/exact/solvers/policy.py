@@ -125,7 +125,7 @@ def minimal_need_policy(
 
     Args:
         mdp: Where.
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
         price: Units of acquisition that a unit of success is worth; infinite: any. A finite one
             gives up the last bit of success where it is dear (`Frontier.price`).
     """
