@@ -1,9 +1,10 @@
 """Exact overseers: who judges single actions for the arms `approval` and `coverage`.
 
 An overseer looks some steps ahead from (state, time), never past the time limit, and pays an
-action its advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.objectives`), undiscounted. Because
-rules never read the clock, the advantage depends on the state and on the steps looked ahead
-alone; under an aim that weighs what comes after the look-ahead, on the steps left.
+action its advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.objectives`),
+undiscounted. Because rules never read the clock, the advantage depends on the state and on the
+steps looked ahead alone; under an aim that weighs what comes after the look-ahead, on the steps
+left.
 """
 
 from __future__ import annotations

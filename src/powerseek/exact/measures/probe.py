@@ -49,8 +49,8 @@ def probe(
     out at random, so that probabilities are shares of them, exactly.
 
     CAVEAT: the fraction of an optimum is no law of learners; and where the policy is shown the
-    values that are permuted, as in `shutdown-probe`, it is one goal-reading policy that is probed, not
-    many trained ones.
+    values that are permuted, as in `shutdown-probe`, it is one goal-reading policy that is probed,
+    not many trained ones.
 
     Args:
         world: A world that declares a `World.probe`, at the parameters of training.
