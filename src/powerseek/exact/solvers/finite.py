@@ -74,8 +74,10 @@ def _improve(  # type: ignore[no-untyped-def]  # compiled
                 tied[i] &= rows[i, level] >= best - TIE
             out[s, level] = best
         first = 0
-        while not tied[first]:
-            first += 1
+        for i in range(stop - start):
+            if tied[i]:
+                first = i
+                break
         out[s, depth:] = rows[first, depth:]
         choice[s] = first
 
