@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,8 @@ from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world, enumerated
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.measures.goals import (
-    Block,
-    Sampler,
-    classes,
-    draw_rewards,
-    goal_rewards,
-    merged,
-)
-from powerseek.exact.measures.power import TOLERANCE
+from powerseek.exact.measures.goals import Sampler
+from powerseek.exact.measures.power import TOLERANCE, average, one_by_one
 from powerseek.exact.solvers.discounted import (
     arrays_of,
     best_of,
@@ -34,7 +27,6 @@ from powerseek.exact.solvers.evaluate import pair_weights
 from powerseek.exact.solvers.finite import WHOLE, occupancies
 from powerseek.exact.solvers.outcome import success_of
 from powerseek.exact.solvers.policy import TabularPolicy
-from powerseek.exact.solvers.threads import in_threads
 from powerseek.types import Floats, Ints, Policy, Records
 
 AgentPolicy = Floats | int | Callable[[TabularMDP], Floats]
@@ -162,22 +154,8 @@ def disempowerment(
             bound += (1 - gamma) * error
         return attained[0] - attained[1], bound
 
-    if isinstance(rewards, str) and rewards == "goals":
-        found = [change(np.ascontiguousarray(reward)) for reward in goal_rewards(mdp).T]
-        values = np.mean([each for each, _ in found], axis=0)
-        error = np.zeros(mdp.n_states)
-        return Disempowerment(values, error, max(e for _, e in found), agent, baseline)
-    class_of = classes(mdp)
-
-    def block(rows: Floats) -> tuple[int, Block]:
-        found = [change(row[class_of]) for row in rows]
-        changes = np.stack([each for each, _ in found])
-        mean = changes.mean(axis=0)
-        return len(rows), (mean, ((changes - mean) ** 2).sum(axis=0), max(e for _, e in found))
-
-    drawn = draw_rewards(mdp, rewards, samples, seed)
-    _, mean, standard_error, bound = merged(in_threads(block, drawn), mdp.n_states)
-    return Disempowerment(mean, standard_error, bound, agent, baseline)
+    found = average(mdp, gamma, rewards, samples, seed, partial(one_by_one, change))
+    return Disempowerment(found.values, found.standard_error, found.error, agent, baseline)
 
 
 def _check_actors(mdp: TabularMDP, actors: Ints) -> Ints:

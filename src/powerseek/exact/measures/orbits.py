@@ -136,7 +136,6 @@ def optimality_probability(
     """
     check_gamma(gamma)
     check_tolerance(tolerance)
-    graph, none = arrays_of(mdp), np.zeros(0)
     exact = isinstance(rewards, str) and rewards == "goals"
     name = rewards if isinstance(rewards, str) else getattr(rewards, "__name__", "sampler")
     class_of: Any
@@ -149,10 +148,7 @@ def optimality_probability(
     def block(rows: Floats) -> tuple[int, Ints, float]:
         counts, widest = np.zeros(mdp.n_pairs, np.int64), 0.0
         for row in rows:
-            reward = np.ascontiguousarray(row[class_of])
-            values, error = solve_one(graph, reward, none, gamma, tolerance)
-            tie = _tie(values, error, gamma)
-            ahead = gamma * expected(mdp, values)
+            values, ahead, tie = _solved(mdp, row[class_of], gamma, tolerance)
             counts += ahead >= best_of(mdp, ahead, values)[mdp.pair_state] - tie
             widest = max(widest, tie)
         return len(rows), counts, widest
@@ -213,16 +209,11 @@ def orbit_count(
     orbit = orbit_size(values)
     whole = orbit <= (ORBIT if samples is None else samples)
     arranged = arrangements(values) if whole else _shuffled(values, samples or SAMPLES, seed)
-    graph, none = arrays_of(mdp), np.zeros(0)
 
     def block(rows: Floats) -> tuple[Ints, float]:
         counts, widest = np.zeros(3, np.int64), 0.0
         for row in rows:
-            found, error = solve_one(
-                graph, np.ascontiguousarray(row[class_of]), none, gamma, tolerance
-            )
-            tie = _tie(found, error, gamma)
-            ahead = gamma * expected(mdp, found)
+            _, ahead, tie = _solved(mdp, row[class_of], gamma, tolerance)
             gain = ahead[a].max() - ahead[b].max()
             counts[0 if gain > tie else 1 if gain < -tie else 2] += 1
             widest = max(widest, tie)
@@ -310,9 +301,14 @@ def _class_rewards(mdp: TabularMDP, reward: Floats, width: int) -> Floats:
     return values
 
 
-def _tie(values: Floats, error: float, gamma: float) -> float:
-    """Greatest distance at which two action values that are equal may seem apart."""
-    return 2 * gamma * error + _ROUNDING * float(np.abs(values).max(initial=0.0))
+def _solved(
+    mdp: TabularMDP, reward: Floats, gamma: float, tolerance: float
+) -> tuple[Floats, Floats, float]:
+    """Values [S], values of actions [P] before the reward, and how far apart equals may seem."""
+    found = np.ascontiguousarray(reward)
+    values, error = solve_one(arrays_of(mdp), found, np.zeros(0), gamma, tolerance)
+    tie = 2 * gamma * error + _ROUNDING * float(np.abs(values).max(initial=0.0))
+    return values, gamma * expected(mdp, values), tie
 
 
 def _shuffled(values: Floats, samples: int, seed: int) -> Iterator[Floats]:

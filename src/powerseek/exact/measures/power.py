@@ -128,7 +128,7 @@ def power(
         def optimal(rows: Floats, class_of: Ints32) -> Block:
             return average_next(graph, rows, class_of, gamma, tolerance / (1 - gamma))
 
-        return _average(mdp, gamma, rewards, samples, seed, optimal)
+        return average(mdp, gamma, rewards, samples, seed, optimal)
 
     act = policy if callable(policy) else _fixed(mdp, policy)
 
@@ -139,7 +139,7 @@ def power(
         ahead = np.bincount(mdp.pair_state, weights * expected(mdp, values), mdp.n_states)
         return (1 - gamma) * np.where(mdp.terminal, values, ahead), (1 - gamma) * found.error
 
-    return _average(mdp, gamma, rewards, samples, seed, partial(_one_by_one, limited))
+    return average(mdp, gamma, rewards, samples, seed, partial(one_by_one, limited))
 
 
 def power_limit(
@@ -170,10 +170,10 @@ def power_limit(
         gain = np.empty(mdp.n_states)
         return gain, float(best_cycle(mdp.pair_start, mdp.edge_next, reward, gain))
 
-    return _average(mdp, gamma, rewards, samples, seed, partial(_one_by_one, attained))
+    return average(mdp, gamma, rewards, samples, seed, partial(one_by_one, attained))
 
 
-def _average(
+def average(
     mdp: TabularMDP,
     gamma: float,
     rewards: str | Sampler,
@@ -208,7 +208,7 @@ def _fixed(mdp: TabularMDP, policy: TabularPolicy | Floats) -> BoundedPolicy:
     return lambda reward: weights
 
 
-def _one_by_one(
+def one_by_one(
     attained: Callable[[Floats], tuple[Floats, float]], rows: Floats, class_of: Ints32
 ) -> Block:
     """A block of what is attained under each reward function alone."""
