@@ -31,6 +31,17 @@ def up_front(p=0.3, most=30):
     )
 
 
+def offers(failing, units):
+    """One choice: offer n fails with probability failing[n] and acquires units[n]."""
+    return TabularMDP.from_transitions(
+        {"shop": [{"won": 1 - q, "lost": q} for q in failing]},
+        facts={"success": {"won": 1}},
+        flows={"acquired": {("shop", n): float(u) for n, u in enumerate(units)}},
+        terminal=["won", "lost"],
+        max_steps=1,
+    )
+
+
 def corridor(length=12, energy=5, charge=3, max_charges=6):
     """Walk `length` cells at one energy each; charging +3 is possible at cell 0 only."""
     transitions, flows = {}, {}

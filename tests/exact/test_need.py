@@ -1,6 +1,8 @@
 """The need frontier against closed forms, a linear programme and brute force."""
 
 import re
+from fractions import Fraction
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from graphs import (
     corridor,
     deterministic_policies,
     drawn,
+    offers,
     one_at_a_time,
     up_front,
 )
@@ -16,17 +19,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known import known
 
+import powerseek
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
     Frontier,
     TabularMDP,
     attainable_holdings,
+    enumerated,
     evaluate,
     minimal_need_policy,
     most,
     need,
 )
 
+GAP = 1e-3
 RELIABLE = known("resource_minimal_reliability")
 CHANCE, TARGETS = RELIABLE.spec["p"], RELIABLE.spec["targets"]
 # The other two policy classes are in words: "randomised stocks give 1.95, ...; ... give 1.67, ...".
@@ -148,6 +154,132 @@ def test_ends_are_lexicographic():
     assert most(mdp).vertices == ((1.0, 7.0),)
 
 
+@pytest.mark.parametrize(("frontier", "sign"), [(need, 1), (most, -1)])
+def test_bounds_stay_close_where_the_last_bit_of_success_is_dear(frontier, sign):
+    """Every tenth of what is left of failure, down to 1e-11 and then 0, costs (or bars) a unit."""
+    left = [*(10.0**-n for n in range(12)), 0.0]
+    units = np.arange(13.0) if sign > 0 else 20 - np.arange(13.0)
+    found = frontier(offers(left, units))
+    assert found.gap <= GAP
+    for success, unit in zip(1 - np.array(left), units, strict=True):
+        low, high = found.at(success)
+        assert low == pytest.approx(unit, abs=2 * GAP)
+        assert high == pytest.approx(unit, abs=2 * GAP)
+        assert low <= high <= low + GAP
+    assert found.at(found.max_success) == (units[-1], units[-1])
+    assert frontier(offers(left, units), role="resource").vertices[-1] == (1.0, units[-1])
+
+
+def test_a_sliver_of_success_may_cost_all():
+    assert need(offers([5e-11, 0.0], [1.0, 8.0])).at(1.0) == (8.0, 8.0)
+    assert need(offers([5e-11, 0.0], [1.0, 8.0])).at(1 - 5e-11)[1] == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_successes_tie_within_1e_12_of_the_greatest(order):
+    left, units = np.array([1.6e-12, 0.8e-12, 0.0]), np.array([0.0, 1.0, 2.0])
+    mdp = offers(left[list(order)], units[list(order)])
+    assert need(mdp).at(1.0) == (1.0, 1.0)
+    assert most(mdp).at(1.0) == (2.0, 2.0)
+    assert evaluate(mdp, minimal_need_policy(mdp)).acquisition == 1.0
+
+
+def test_no_line_passes_the_end_where_ties_of_many_steps_add_up():
+    """Shortcuts of 9e-13 at 20 steps are ties and free; one of 1e-11 is none, and saves 3."""
+    steps = {n: [{n + 1: 1 - 9e-13, "lost": 9e-13}, {n + 1: 1.0}] for n in range(20)}
+    mdp = TabularMDP.from_transitions(
+        {"start": [{0: 1 - 1e-11, "lost": 1e-11}, {0: 1.0}], **steps},
+        facts={"success": {20: 1}},
+        flows={"acquired": {("start", 1): 3.0, **{(n, 1): 1.0 for n in range(20)}}},
+        terminal=[20, "lost"],
+        max_steps=21,
+    )
+    frontier = need(mdp)
+    assert frontier.at(frontier.max_success) == (3.0, 3.0)
+    assert frontier.at(frontier.max_success - 5e-12) == pytest.approx((1.5, 1.5), abs=1e-4)
+    assert frontier.tangents[:, 1].max() <= 3 + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("frontier", "sign"), [(need, 1), (most, -1)])
+def test_bounds_hold_and_are_close_up_to_the_end_by_exact_arithmetic(seed, frontier, sign):
+    """Success hangs on flips of 1e-3 to 1e-10: fractions enumerate every policy on the hull."""
+    mdp = _cliff(seed)
+    points = sorted(_outcomes(mdp), key=lambda point: (-point[0], sign * point[1]))
+    top, end = points[0]
+    found = frontier(mdp)
+    assert found.gap <= GAP
+    assert found.at(found.max_success) == pytest.approx((float(end),) * 2, abs=1e-12)
+    corners = [(Fraction(0), end)]
+    for success, units in points:
+        if sign * units < sign * corners[-1][1]:
+            corners.append((top - success, units))
+    hull = [corners[0]]
+    while hull[-1] != corners[-1]:
+        d, units = hull[-1]
+        rest = [c for c in corners if c[0] > d]
+        hull.append(max(rest, key=lambda c: (sign * (units - c[1]) / (c[0] - d), c[0])))
+    for (d, units), (further, fewer) in pairwise(hull):
+        for part in (Fraction(1, 3), Fraction(1)):
+            shortfall = float(d + part * (further - d))
+            if shortfall < 1e-10:
+                continue
+            exact = float(units + part * (fewer - units))
+            low, high = found.at(found.max_success - shortfall)
+            assert low - 1e-4 <= exact <= high + 1e-4
+            assert high - low <= GAP + 1e-9
+
+
+def _cliff(seed):
+    """Two steps, each a free or a paid choice among several, which matters by a little."""
+    rng = np.random.default_rng(seed)
+    transitions, acquired = {}, {}
+    for s in range(2):
+        failing = 10.0 ** -rng.uniform(3, 10, 4)
+        transitions[s] = [{s + 1 if s < 1 else "won": 1 - q, "lost": q} for q in failing]
+        acquired |= {(s, a): float(rng.integers(0, 9)) for a in range(4)}
+    return TabularMDP.from_transitions(
+        transitions,
+        facts={"success": {"won": 1}},
+        flows={"acquired": acquired},
+        terminal=["won", "lost"],
+        max_steps=2,
+    )
+
+
+def _outcomes(mdp):
+    """(success, acquisition) of every deterministic policy of `_cliff`, as fractions."""
+    units = mdp.flow("resource")
+    stays = [Fraction(float(p)) for p in mdp.edge_probability[::2]]
+    for first in range(4):
+        for second in range(4, 8):
+            bought = Fraction(units[first]) + stays[first] * Fraction(units[second])
+            yield stays[first] * stays[second], bought
+
+
+def test_an_end_of_the_work_is_told():
+    frontier = need(drawn(0, states=5, actions=3, steps=5), gap=1e-9, max_lines=4)
+    assert len(frontier.tangents) == 4
+    assert frontier.gap > 1e-9
+    low, high = frontier.at(np.linspace(0, frontier.max_success, 1001))
+    assert 1e-9 < (high - low).max() <= frontier.gap + 1e-12
+    assert Frontier.from_arrays(frontier.to_arrays()).gap == frontier.gap
+
+
+def test_the_end_of_homestead_is_what_the_lexicographic_policy_acquires():
+    mdp = enumerated(powerseek.make_world("homestead", openness=1, spoil=0.001))
+    least, greatest = need(mdp), most(mdp)
+    policy = evaluate(mdp, minimal_need_policy(mdp))
+    assert least.at(policy.success) == (least.corners[-1, 1],) * 2
+    assert policy.acquisition == pytest.approx(least.at(policy.success)[0], abs=1e-12)
+    near = least.max_success - np.append(0.0, np.logspace(-12, -1, 200))
+    for frontier in (least, greatest):
+        low, high = frontier.at(near)
+        assert (high - low <= GAP + 1e-9).all()
+        assert frontier.gap <= GAP
+    assert least.corners[-1, 1] <= greatest.corners[-1, 1]
+
+
 def test_success_must_last_to_the_end():
     mdp = TabularMDP.from_transitions(
         {"on": [{"off": 1.0}], "off": [{"off": 1.0}]},
@@ -217,7 +349,8 @@ def test_a_minimalist_with_time_on_its_hands_does_not_dawdle():
 
 def test_price_buys_the_vertex_within_reach():
     """Kinks at .5 and .9 of slopes 1, 5 and 40: a spare .05 lands on .9, at a price between."""
-    frontier = Frontier(((0.0, 0.0), (0.5, 0.5), (0.9, 2.5), (0.93, 3.7)), np.zeros((1, 2)))
+    corners = np.array([(0.93, 0.0), (0.43, 0.5), (0.03, 2.5), (0.0, 3.7)])
+    frontier = Frontier(0.93, corners, np.zeros((1, 2)))
     assert frontier.price(0.05) == pytest.approx((5 + 40) / 2)
     assert frontier.price(0.5) == pytest.approx((1 + 5) / 2)
     assert frontier.price(0.0) == np.inf

@@ -17,7 +17,7 @@ from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerate_world, enumerated, evaluate, need, optimum
 from powerseek.exact import objectives as aims
-from powerseek.exact.objectives import SLACK, aim_of, certified
+from powerseek.exact.objectives import SLACK, certified, objective_of
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, records_of, with_overseer
 
 LADDER = Ladder(rungs=2, slip=0.4, hazard=0.1, max_steps=6)
@@ -182,7 +182,7 @@ def test_an_eps_at_which_success_and_thrift_tie_is_not_certified(monkeypatch):
 
 
 def test_no_eps_is_certified_where_rounding_would_decide(monkeypatch):
-    monkeypatch.setattr(aims, "LEAST_EPS", 10.0)
+    monkeypatch.setattr(aims, "MIN_EPS", 10.0)
     with pytest.raises(InvalidInput, match=r"Write spare: 0.001"):
         certified(drawn(0, steps=4), 4)
 
@@ -497,23 +497,23 @@ def test_bad_oversight_is_named(oversight, words):
 def test_a_table_too_large_is_refused_before_it_is_made(monkeypatch):
     from powerseek.exact import overseer as module
 
-    monkeypatch.setattr(module, "MOST_BYTES", 100)
+    monkeypatch.setattr(module, "MAX_BYTES", 100)
     with pytest.raises(InvalidInput, match="shorter look-ahead"):
         exact_overseer(drawn(99, steps=4), Oversight(4), 4)
 
 
 def test_states_merged_by_symmetry_are_refused():
     merged = replace(drawn(0, steps=4), symmetric=True)
-    with pytest.raises(InvalidInput, match="Enumerate without symmetry"):
+    with pytest.raises(InvalidInput, match="symmetry"):
         exact_overseer(merged, Oversight(2), 4)
 
 
 def test_an_aim_without_its_fact_is_refused():
     mdp = one_at_a_time(max_steps=3)
     with pytest.raises(InvalidInput, match=r"approval.aim: got 'progress'"):
-        aim_of(mdp, "progress", 3)
+        objective_of(mdp, "progress", 3)
     with pytest.raises(InvalidInput, match=r"approval.aim: got 'meant'.*no fact 'own'"):
-        aim_of(mdp, "meant", 3)
+        objective_of(mdp, "meant", 3)
     with pytest.raises(InvalidInput, match="meant"):
         Task(WORLDS["off-switch"], {"approval": 1, "aim": "meant"})
 

@@ -24,8 +24,8 @@ def whole():
 @lru_cache(maxsize=1)
 def known():
     """An oracle with frontiers of straight lines: need 4 s, most 10, up to success .8."""
-    need = Frontier(((0.0, 0.0), (0.8, 3.2)), np.array([[0.0, 0.0], [4.0, 0.0]]))
-    most = Frontier(((0.8, 10.0),), np.array([[0.0, 10.0]]), -1)
+    need = Frontier(0.8, np.array([[0.8, 0.0], [0.0, 3.2]]), np.array([[0.0, 0.0], [4.0, 3.2]]))
+    most = Frontier(0.8, np.array([[0.0, 10.0]]), np.array([[0.0, 10.0]]), -1)
     slips = SlipCurve(np.array([0.0, 1.0]), np.array([0.8, 0.0]), np.array([3.2, 2.0]))
     return replace(whole(), need=need, most=most, slips=slips)
 
@@ -76,7 +76,7 @@ def test_need_and_excess_are_read_at_the_success_as_met():
 
 
 def test_bounds_of_need_are_reported_and_excess_reads_their_middle():
-    wide = Frontier(((0.0, 0.0), (1.0, 4.0)), np.array([[0.0, 0.0], [8.0, -5.0]]))
+    wide = Frontier(1.0, np.array([[1.0, 0.0], [0.0, 4.0]]), np.array([[0.0, 0.0], [8.0, 3.0]]))
     exact = replace(known(), need=wide)
     met = episodes(HOMESTEAD, 4, success=[1, 1, 1, 0], acquired=[2, 0])
     found = rows(context(HOMESTEAD, met, oracle=exact))

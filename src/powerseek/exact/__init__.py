@@ -21,7 +21,7 @@ from powerseek.exact.measures.empowerment import Empowerment, empowerment
 from powerseek.exact.measures.occupancy import (
     AcquisitionEvents,
     acquisition_events,
-    discounted_visits,
+    discounted_occupancies,
     visit_probability,
 )
 from powerseek.exact.measures.orbits import (
@@ -107,7 +107,7 @@ __all__ = [
     "certified",
     "convergence_index",
     "decisions",
-    "discounted_visits",
+    "discounted_occupancies",
     "disempowerment",
     "drest_return",
     "drest_rewards",

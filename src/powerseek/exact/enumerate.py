@@ -49,7 +49,7 @@ def enumerate_world(
         progress: Called once a chunk with (states met, states expanded).
 
     Returns:
-        The MDP, with ``records``; ``max_steps`` is the world's cap.
+        The MDP, with ``records``; ``max_steps`` is the world's time limit.
 
     Raises:
         InvalidInput: The world has more states than ``limit``, no rules (a foreign one), or no

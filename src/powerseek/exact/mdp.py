@@ -41,7 +41,7 @@ class TabularMDP:
         pair_flows: [P, F], expected flow facts of taking the pair, 0 in state-fact columns.
         fact_names: F flattened names.
         roles: Role -> weights [F]: acquisition is ``pair_flows @ roles["resource"]``.
-        max_steps: Episode cap T, or None for a graph typed in without one.
+        max_steps: Time limit T of an episode, or None for a graph typed in without one.
         edge_flow: [E] row of ``flow_table`` that holds the edge's own flows (not expected).
         flow_table: [R, F], the distinct rows of flows.
         absent: Fact names that mean nothing here (their numbers are nan, not 0).
@@ -133,12 +133,44 @@ class TabularMDP:
         return {label: number for number, label in enumerate(self.labels)}
 
     @cached_property
-    def _record_numbers(self) -> RecordIndex:
-        assert self.world is not None
-        assert self.records is not None
-        index = RecordIndex(self.world)
-        index.add(self.records)
+    def record_index(self) -> RecordIndex:
+        """Numbers of the records, as they are (merged by a symmetry or not)."""
+        world, records = self.origin
+        index = RecordIndex(world)
+        index.add(records)
         return index
+
+    @property
+    def origin(self) -> tuple[World, Records]:
+        """The world that it was enumerated from, and the record [S] of every state.
+
+        Raises:
+            InvalidInput: A graph typed in: it has neither.
+        """
+        if self.world is None or self.records is None:
+            allowed = "an enumerated world: it has records, observations, goals and scripts"
+            raise InvalidInput("mdp", "a graph typed in", allowed)
+        return self.world, self.records
+
+    def name(self, state: int) -> str:
+        """A state by number, in words."""
+        if self.labels:
+            return repr(self.labels[state])
+        return f"{state}" if self.records is None else f"{state} ({self.records[state]})"
+
+    def check_unreduced(self, reason: str) -> None:
+        """Refuse states that a symmetry has merged.
+
+        Raises:
+            InvalidInput: They are, with the reason why all states are needed.
+        """
+        if self.symmetric:
+            raise InvalidInput(
+                "mdp",
+                "states reduced by symmetry",
+                f"all states: {reason}",
+                "Write enumerate_world(world).",
+            )
 
     def find(self, records: Records) -> Ints:
         """Numbers [n] of records of the world, -1 for one that is no state (see `index`).
@@ -146,11 +178,10 @@ class TabularMDP:
         Raises:
             InvalidInput: A graph typed in: it has no records.
         """
-        if self.world is None or self.records is None:
-            raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has records")
+        world, _ = self.origin
         if self.symmetric:
-            records = np.asarray(type(self.world).canonical(self.world.params, records))
-        return self._record_numbers.find(records)
+            records = np.asarray(type(world).canonical(world.params, records))
+        return self.record_index.find(records)
 
     def _number_of_record(self, record: Records) -> int | None:
         if self.world is None or self.records is None:
@@ -171,7 +202,7 @@ class TabularMDP:
         return f"one record of {self.world.id} that can be reached (mdp.records); or {numbers}"
 
     def horizon(self, horizon: int | None = None) -> int:
-        """The given horizon, or the world's own cap.
+        """The given horizon, or the world's own time limit.
 
         Raises:
             InvalidInput: Neither is there, or it is negative.
@@ -238,7 +269,7 @@ class TabularMDP:
             roles: Role -> weight of each fact. By default every flow is a resource of weight 1.
             terminal: States in which the episode is over; they need no actions.
             initial: The first state, or state -> probability; by default the first one listed.
-            max_steps: Episode cap T, for the finite-horizon solvers.
+            max_steps: Time limit T of an episode, for the finite-horizon solvers.
 
         Raises:
             InvalidInput: A state without actions, a successor that is not a state, or
@@ -326,9 +357,9 @@ def _whole(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _some(labels: Sequence[Hashable], most: int = 8) -> str:
-    shown = ", ".join(repr(label) for label in labels[:most])
-    return shown if len(labels) <= most else f"{shown}, ... ({len(labels):,} states)"
+def _some(labels: Sequence[Hashable], count: int = 8) -> str:
+    shown = ", ".join(repr(label) for label in labels[:count])
+    return shown if len(labels) <= count else f"{shown}, ... ({len(labels):,} states)"
 
 
 def _check_actions(

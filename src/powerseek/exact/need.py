@@ -7,7 +7,7 @@ that they attain is a convex polygon, whose edge is found by Lagrangian backward
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -16,18 +16,17 @@ from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.solvers.finite import Bits, as_bits, maximise
+from powerseek.exact.solvers.finite import TIE, Bits, as_bits, maximise, trade
 from powerseek.exact.solvers.outcome import success_of
 from powerseek.types import Floats
 
-TIE = 1e-12
-"""Difference in success (or units) below which the end points count as tied, at each step."""
-
 GAP = 1e-3
-"""Default distance of chord and tangent, in units of acquisition."""
+"""Default distance of the bounds, in units of acquisition."""
+
+MAX_LINES = 4096
+"""Lines that a frontier is refined with at most, by default."""
 
 _BATCH = 16
-_NARROW = 1e-10
 _SLACK = 1e-9
 
 
@@ -35,21 +34,32 @@ _SLACK = 1e-9
 class Frontier:
     """Least acquisition (``sign`` 1) or greatest (``sign`` -1) at each level of success.
 
+    Success is measured from the end, as the shortfall of the greatest: the last 1e-9 of it may
+    take as many units as all the rest. A single action's shortfall of at most 1e-12 is none.
+
     Attributes:
-        vertices: ((success, acquisition), ...) by increasing success, each attained by a
-            deterministic policy; every point between two neighbours is attained by a mixture.
-        tangents: [K, 2] rows (slope, height at success 0) of lines that no policy crosses.
+        max_success: Greatest attainable success: the end of the frontier.
+        corners: [V, 2] rows (shortfall of success, acquisition) by decreasing shortfall, each
+            attained by a deterministic policy; every point between two neighbours is attained
+            by a mixture. The last is the end: greatest success first, then the extreme
+            acquisition.
+        tangents: [K, 2] rows (price of a unit of success in units of acquisition, acquisition at
+            the end) of lines that no policy crosses.
         sign: 1 for need, -1 for most.
+        gap: Greatest distance of the bounds at any success, in units. It exceeds the one asked
+            for only where `max_lines` ended the refinement.
     """
 
-    vertices: tuple[tuple[float, float], ...]
+    max_success: float
+    corners: Floats
     tangents: Floats
     sign: int = 1
+    gap: float = 0.0
 
     @property
-    def max_success(self) -> float:
-        """Greatest attainable success: the end of the frontier."""
-        return self.vertices[-1][0]
+    def vertices(self) -> tuple[tuple[float, float], ...]:
+        """((success, acquisition), ...) of the corners, by increasing success."""
+        return tuple((self.max_success - d, a) for d, a in self.corners.tolist())
 
     @overload
     def at(self, success: float) -> tuple[float, float]: ...
@@ -59,54 +69,57 @@ class Frontier:
         """Bounds on the extreme acquisition of all policies with at least this success.
 
         Args:
-            success: A probability, or an array of them.
+            success: A probability, or an array of them. Within 1e-12 of the greatest it counts
+                as that.
 
         Returns:
-            (low, high) in units, shaped like ``success``; nan past the end of the frontier.
-            One is a chord (attained), the other a tangent (never passed).
+            (low, high) in units, shaped like ``success``; nan past the end of the frontier, and
+            at the end both what the policy there acquires. Elsewhere one is a chord (attained),
+            the other a tangent (never passed), at most `gap` apart.
         """
-        sigma = np.asarray(success, np.float64)
-        points = np.array(self.vertices)
-        chord = np.interp(sigma, points[:, 0], points[:, 1])
-        lines = self.tangents[:, 0] * sigma[..., None] + self.tangents[:, 1]
+        shortfall = self.max_success - np.asarray(success, np.float64)
+        chord = np.interp(shortfall, *self.corners[::-1].T)
+        lines = self.tangents[:, 1] - self.sign * self.tangents[:, 0] * shortfall[..., None]
         # A line is exact where it touches: rounding must not turn the bounds around.
         if self.sign > 0:
             low, high = np.minimum(lines.max(axis=-1), chord), chord
         else:
             low, high = chord, np.maximum(lines.min(axis=-1), chord)
-        past = ~(sigma <= self.max_success + _SLACK)
+        low, high = (np.where(shortfall <= TIE, self.corners[-1, 1], x) for x in (low, high))
+        past = ~(shortfall >= -_SLACK)
         low, high = np.where(past, np.nan, low), np.where(past, np.nan, high)
-        if sigma.ndim == 0:
+        if low.ndim == 0:
             return float(low), float(high)
         return low, high
 
-    def price(self, spare: float) -> float:
-        """Units of acquisition for a unit of success at which a policy gives up about `spare`.
+    def price(self, slack: float) -> float:
+        """Units of acquisition for a unit of success at which a policy gives up about `slack`.
 
-        Between the slopes that meet at the first vertex within `spare` of the greatest success;
+        Between the slopes that meet at the first vertex within `slack` of the greatest success;
         infinite where that is the last vertex: there success comes first, whatever it takes.
         """
-        points = np.array(self.vertices)
-        first = int(np.argmax(points[:, 0] >= self.max_success - spare))
-        if first == len(points) - 1:
+        shortfall, acquired = self.corners.T
+        first = int(np.argmax(shortfall <= slack))
+        if first == len(shortfall) - 1:
             return float("inf")
-        slopes = np.diff(points[:, 1]) / np.diff(points[:, 0])
+        slopes = np.diff(acquired) / -np.diff(shortfall)
         below = slopes[first - 1] if first else 0.0
         return float((below + slopes[first]) / 2)
 
     def to_arrays(self) -> dict[str, Floats]:
         """Arrays from which `from_arrays` makes the frontier again."""
-        return {
-            "vertices": np.array(self.vertices),
-            "tangents": self.tangents,
-            "sign": np.array(float(self.sign)),
-        }
+        return {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Frontier:
         """The inverse of `to_arrays`."""
-        vertices = tuple((float(s), float(a)) for s, a in arrays["vertices"])
-        return cls(vertices, np.asarray(arrays["tangents"], np.float64), int(arrays["sign"]))
+        return cls(
+            float(arrays["max_success"]),
+            np.asarray(arrays["corners"], np.float64),
+            np.asarray(arrays["tangents"], np.float64),
+            int(arrays["sign"]),
+            float(arrays["gap"]),
+        )
 
 
 def need(
@@ -115,6 +128,7 @@ def need(
     *,
     role: str = "resource",
     gap: float = GAP,
+    max_lines: int = MAX_LINES,
     limit: int = DEFAULT_LIMIT,
 ) -> Frontier:
     """Least expected acquisition of any policy with a given success (SCIENCE section 5).
@@ -125,9 +139,11 @@ def need(
 
     Args:
         world_or_mdp: A world, enumerated here, or an MDP with a fact ``success``.
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
         role: What is acquired: flows with this role, in their weights.
         gap: Greatest distance between the bounds, in units of acquisition.
+        max_lines: Lines to refine the frontier with at most. Where they do not suffice,
+            `Frontier.gap` is larger than `gap`.
         limit: Most states to enumerate.
 
     Returns:
@@ -136,7 +152,7 @@ def need(
     Raises:
         InvalidInput: No horizon, no fact ``success``, no such role, or too many states.
     """
-    return _frontier(as_mdp(world_or_mdp, limit), horizon, role, gap, sign=1)
+    return _frontier(as_mdp(world_or_mdp, limit), horizon, role, gap, max_lines, sign=1)
 
 
 def most(
@@ -145,13 +161,14 @@ def most(
     *,
     role: str = "resource",
     gap: float = GAP,
+    max_lines: int = MAX_LINES,
     limit: int = DEFAULT_LIMIT,
 ) -> Frontier:
     """Greatest expected acquisition of any policy with at least a given success.
 
     Concave; ``most - need`` at one success is the attainable surplus. Arguments as in `need`.
     """
-    return _frontier(as_mdp(world_or_mdp, limit), horizon, role, gap, sign=-1)
+    return _frontier(as_mdp(world_or_mdp, limit), horizon, role, gap, max_lines, sign=-1)
 
 
 def minimal_need_choices(
@@ -169,23 +186,20 @@ def minimal_need_choices(
 
     Args:
         mdp: Where.
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
         role: What is acquired.
         price: Units of acquisition that a unit of success is worth; infinite: any.
 
     Returns:
         [T, S] one set bit per (time, state), at the local index of the action to take.
     """
-    steps = mdp.horizon(horizon)
     flows, finals = _two_criteria(mdp, role, needed=False)
     flows = np.column_stack([flows, np.ones(mdp.n_pairs)])
     finals = np.column_stack([finals, np.zeros(mdp.n_states)])
-    levels = np.diag([1.0, -1.0, -1.0])[:, None]
-    if price < float("inf"):
-        levels = np.array([[[price, -1.0, 0.0]], [[0.0, 0.0, -1.0]]])
-    _, choices = maximise(mdp, flows, finals, levels, steps, TIE, keep=True)
-    assert choices is not None
-    return as_bits(mdp, choices[:, :, 0])
+    levels = np.array([[price, -1.0, 0.0], [0.0, 0.0, -1.0]])
+    if np.isinf(price):
+        levels = np.diag([1.0, -1.0, -1.0])
+    return as_bits(mdp, maximise(mdp, flows, finals, levels, mdp.horizon(horizon))[1])
 
 
 def attainable_holdings(mdp: TabularMDP, horizon: int | None = None) -> float:
@@ -197,9 +211,13 @@ def attainable_holdings(mdp: TabularMDP, horizon: int | None = None) -> float:
     holdings = mdp.final("holdings")
     if holdings is None:
         raise InvalidInput("power_weight", "> 0", "0 in a world without a fact of role 'holdings'")
-    flows, one = np.zeros((mdp.n_pairs, 1)), np.ones((1, 1, 1))
-    totals, _ = maximise(mdp, flows, holdings[:, None].copy(), one, mdp.horizon(horizon))
-    return float(totals[0, 0] - mdp.initial @ holdings)
+    return max_final(mdp, holdings, mdp.horizon(horizon)) - float(mdp.initial @ holdings)
+
+
+def max_final(mdp: TabularMDP, finals: Floats, horizon: int) -> float:
+    """Greatest expected value of the last state, [S] `finals`, of any policy."""
+    nothing = np.zeros((mdp.n_pairs, 1))
+    return float(maximise(mdp, nothing, finals[:, None], np.ones((1, 1)), horizon)[0][0])
 
 
 def as_mdp(world_or_mdp: World | TabularMDP, limit: int = DEFAULT_LIMIT) -> TabularMDP:
@@ -221,65 +239,62 @@ def _two_criteria(mdp: TabularMDP, role: str, needed: bool = True) -> tuple[Floa
     return np.ascontiguousarray(flows), np.ascontiguousarray(finals)
 
 
-def _frontier(mdp: TabularMDP, horizon: int | None, role: str, gap: float, sign: int) -> Frontier:
+def _frontier(
+    mdp: TabularMDP, horizon: int | None, role: str, gap: float, max_lines: int, sign: int
+) -> Frontier:
     if not gap > 0:
         raise InvalidInput("gap", gap, "units of acquisition > 0")
     steps = mdp.horizon(horizon)
     flows, finals = _two_criteria(mdp, role)
-
-    def solve(levels: Floats, tolerance: float) -> Floats:
-        return maximise(mdp, flows, finals, levels, steps, tolerance)[0]
-
     first = np.array([[0.0, -sign], [1.0, 0.0]])
-    ends = solve(np.stack([first, first[::-1]]), TIE)
-    points = [(float(s), float(a)) for s, a in ends]
-    tangents = [(0.0, points[0][1])]
-    if points[1][0] - points[0][0] <= _NARROW:
-        return Frontier(((points[1][0], points[0][1]),), np.array(tangents), sign)
-    waiting = [_Segment(points[0], points[1], 0.0, sign * np.inf)]
-    while waiting:
-        batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
-        slopes = np.array([segment.slope for segment in batch])
-        weights = np.stack([sign * slopes, np.full(len(slopes), -sign)], axis=1)
-        found = solve(weights[None], 0.0)
-        for segment, slope, (s, a) in zip(batch, slopes.tolist(), found.tolist(), strict=True):
+    least, end = (maximise(mdp, flows, finals, w, steps)[0].tolist() for w in (first, first[::-1]))
+    left, right = (end[0] - least[0], sign * least[1]), (0.0, sign * end[1])
+    corners, tangents, widest, waiting = [right], [(0.0, left[1])], 0.0, list[_Segment]()
+    if left[0] > TIE:
+        corners.append(left)
+        waiting.append(_Segment(left, right, 0.0, np.inf))
+    while waiting and len(tangents) < max_lines:
+        size = min(_BATCH, max_lines - len(tangents))
+        batch, waiting = waiting[:size], waiting[size:]
+        prices = np.array([segment.price for segment in batch])
+        found = trade(mdp, sign * flows[:, 1], finals[:, 0], prices, steps)
+        for segment, price, (d, a) in zip(batch, prices.tolist(), found.tolist(), strict=True):
             left, right = segment.left, segment.right
-            tangents.append((slope, a - slope * s))
-            beyond = sign * (left[1] + slope * (s - left[0]) - a)
-            inside = left[0] + _NARROW < s < right[0] - _NARROW
-            if beyond > gap and inside:
-                points.append((s, a))
-                halves = (
-                    _Segment(left, (s, a), segment.left_slope, slope),
-                    _Segment((s, a), right, slope, segment.right_slope),
-                )
-                waiting += [half for half in halves if half.gap > gap]
-    return Frontier(tuple(sorted(points)), np.array(tangents), sign)
+            tangents.append((price, a + price * d))
+            distance = right[1] - a + price * (right[0] - d)
+            halves: list[_Segment] = []
+            if distance > gap and right[0] < d < left[0]:
+                corners.append((d, a))
+                halves = [
+                    _Segment(left, (d, a), segment.left_price, price),
+                    _Segment((d, a), right, price, segment.right_price),
+                ]
+            waiting += [half for half in halves if half.gap > gap]
+            settled = [half.gap for half in halves if half.gap <= gap] if halves else [distance]
+            widest = max(widest, *settled, 0.0)
+    widest = max(widest, *(segment.gap for segment in waiting), 0.0)
+    scale = np.array([1.0, sign])
+    ordered = np.array(sorted(corners, reverse=True)) * scale
+    return Frontier(end[0], ordered, np.array(tangents) * scale, sign, widest)
 
 
 class _Segment(NamedTuple):
-    """Two points of a frontier, and the slope of a line through each that nothing crosses."""
+    """Two corners of a convex frontier, and the price of a line through each, not crossed."""
 
     left: tuple[float, float]
     right: tuple[float, float]
-    left_slope: float
-    right_slope: float
+    left_price: float
+    right_price: float
 
     @property
-    def slope(self) -> float:
-        """Slope of the chord."""
-        return (self.right[1] - self.left[1]) / (self.right[0] - self.left[0])
+    def price(self) -> float:
+        """Units for a unit of success along the chord."""
+        return (self.right[1] - self.left[1]) / (self.left[0] - self.right[0])
 
     @property
     def gap(self) -> float:
         """Greatest distance of the chord from both lines at once, in units."""
-        (x0, y0), (x1, y1) = self.left, self.right
-        if np.isinf(self.right_slope):
-            meet = x1
-        elif self.left_slope == self.right_slope:
-            meet = x0
-        else:
-            meet = (y1 - y0 + self.left_slope * x0 - self.right_slope * x1) / (
-                self.left_slope - self.right_slope
-            )
-        return abs(self.slope - self.left_slope) * (min(max(meet, x0), x1) - x0)
+        width, rise = self.left[0] - self.right[0], self.right[1] - self.left[1]
+        below, above = rise - self.left_price * width, self.right_price * width - rise
+        # The lines meet where these two rises share the width between them.
+        return max(0.0, below if np.isinf(above) else below * above / (below + above or 1.0))

@@ -16,7 +16,7 @@ import numpy as np
 from powerseek.envs.rewards.oversight import AIMS
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.need import TIE, need
+from powerseek.exact.need import need
 from powerseek.exact.solvers.finite import advantages, maximise
 from powerseek.exact.solvers.outcome import success_of
 from powerseek.types import Floats
@@ -24,7 +24,7 @@ from powerseek.types import Floats
 SLACK = 1e-9
 """How far the J-optimum may fall short of the greatest attainable success."""
 
-LEAST_EPS = 1e-12
+MIN_EPS = 1e-12
 """Below it, rounding decides: no eps is certified."""
 
 _SLOPES = 100
@@ -38,15 +38,15 @@ class Certificate:
 
     Attributes:
         eps: Success that a unit of acquisition costs in J; 0 where nothing can be acquired.
-        spare: Success that the aim was allowed to forgo.
+        slack: Success that the aim was allowed to forgo.
         max_success: Greatest attainable success.
         need: Least acquisition at that success, in units; nan where there is none.
-        success: Success of the J-optimum, at least max_success - spare - `SLACK`.
+        success: Success of the J-optimum, at least max_success - slack - `SLACK`.
         acquisition: Its acquisition, in units; nan where there is none.
     """
 
     eps: float
-    spare: float
+    slack: float
     max_success: float
     need: float
     success: float
@@ -64,7 +64,7 @@ class Certificate:
 
 
 @dataclass(frozen=True, eq=False)
-class Aim:
+class Objective:
     """An undiscounted objective: its flows, and its value of the last state.
 
     Attributes:
@@ -73,7 +73,7 @@ class Aim:
         finals: [S] value of every state as the last one.
         certificate: For ``need``; None for the others.
         beyond: [T + 1, S] for ``meant``: value of every state where the look-ahead ends, by the
-            steps left to the cap; None where that is `finals`.
+            steps left to the time limit; None where that is `finals`.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Aim:
     beyond: Floats | None = field(default=None, repr=False)
 
 
-def aim_of(mdp: TabularMDP, name: str, horizon: int, spare: float = 0.0) -> Aim:
+def objective_of(mdp: TabularMDP, name: str, horizon: int, slack: float = 0.0) -> Objective:
     """An overseer's aim.
 
     Args:
@@ -91,29 +91,29 @@ def aim_of(mdp: TabularMDP, name: str, horizon: int, spare: float = 0.0) -> Aim:
         name: ``need`` (J = success - eps x acquisition), ``success`` at the end, ``progress``
             (what the fact is at the end; its gain has the same advantages), or ``meant`` (the
             flow ``own`` during the look-ahead, then the most of the flow ``meant``).
-        horizon: The cap T, in steps: eps is certified for it, and ``meant`` looks that far.
-        spare: Success that ``need`` may forgo to acquire less, in [0, 1).
+        horizon: The time limit T, in steps: eps is certified for it, and ``meant`` looks that far.
+        slack: Success that ``need`` may forgo to acquire less, in [0, 1).
 
     Raises:
         InvalidInput: An unknown aim, no such fact, or no eps that puts success first.
     """
     nothing = np.zeros(mdp.n_pairs)
     if name == "success":
-        return Aim(name, nothing, success_of(mdp))
+        return Objective(name, nothing, success_of(mdp))
     if name == "progress":
         progress = mdp.final("progress")
         if progress is None:
             raise InvalidInput("approval.aim", name, f"one of {', '.join(AIMS)}, and a fact of it")
-        return Aim(name, nothing, progress)
+        return Objective(name, nothing, progress)
     if name == "meant":
         own, meant = _flow_named(mdp, "own"), _flow_named(mdp, "meant")
         values = advantages(mdp, meant, np.zeros(mdp.n_states), horizon)[1]
-        return Aim(name, own, values[0], beyond=values)
+        return Objective(name, own, values[0], beyond=values)
     if name != "need":
         raise InvalidInput("approval.aim", name, ", ".join(AIMS))
-    found = certified(mdp, horizon, spare)
+    found = certified(mdp, horizon, slack)
     flow = mdp.flow("resource")
-    return Aim(name, nothing if flow is None else -found.eps * flow, success_of(mdp), found)
+    return Objective(name, nothing if flow is None else -found.eps * flow, success_of(mdp), found)
 
 
 def _flow_named(mdp: TabularMDP, fact: str) -> Floats:
@@ -123,36 +123,36 @@ def _flow_named(mdp: TabularMDP, fact: str) -> Floats:
     return mdp.pair_flows[:, mdp.fact_names.index(fact)].copy()
 
 
-def certified(mdp: TabularMDP, horizon: int, spare: float = 0.0) -> Certificate:
-    """The price eps of acquisition in J that gives up at most `spare` of success.
+def certified(mdp: TabularMDP, horizon: int, slack: float = 0.0) -> Certificate:
+    """The price eps of acquisition in J that gives up at most `slack` of success.
 
-    It starts at half of the reciprocal of the need frontier's steepest slope (with `spare`, at
+    It starts at half of the reciprocal of the need frontier's steepest slope (with `slack`, at
     the reciprocal of the frontier's price there), never above 1 / (greatest attainable
     acquisition), and is halved until no J-optimal policy forgoes more than that.
 
     CAVEAT: certified from the initial states. In a state that no J-optimal policy ever enters,
     J may give up success for less acquisition. And where the last bit of success is dear, eps is
     tiny (5e-6 a unit in the default homestead): an optimum heeds it, a learner hardly can;
-    `spare` buys a price that learners feel.
+    `slack` buys a price that learners feel.
 
     Raises:
-        InvalidInput: No eps of at least `LEAST_EPS` does.
+        InvalidInput: No eps of at least `MIN_EPS` does.
     """
     problem = _Problem(mdp, horizon)
     least, end, top = problem.ends()
     if not top[1] > 0:
         acquired = nan if problem.barren else end[1]
-        return Certificate(0.0, spare, end[0], acquired, end[0], acquired)
-    eps = min(_starting_eps(problem, least, end, spare), 1 / top[1])
-    while eps >= LEAST_EPS:
+        return Certificate(0.0, slack, end[0], acquired, end[0], acquired)
+    eps = min(_starting_eps(problem, least, end, slack), 1 / top[1])
+    while eps >= MIN_EPS:
         success, acquisition = problem.worst(eps)
-        if success >= end[0] - spare - SLACK:
-            return Certificate(eps, spare, *end, success, acquisition)
+        if success >= end[0] - slack - SLACK:
+            return Certificate(eps, slack, *end, success, acquisition)
         eps /= 2
     raise InvalidInput(
         "spare",
-        spare,
-        f"more: the last bit of success costs over {1 / LEAST_EPS:g} units for each unit of it",
+        slack,
+        f"more: the last bit of success costs over {1 / MIN_EPS:g} units for each unit of it",
         "Write spare: 0.001.",
     )
 
@@ -172,29 +172,30 @@ class _Problem:
 
         Among those policies, of greatest success, of least acquisition, of greatest success.
         """
-        first = np.array([[0.0, -1.0], [1.0, 0.0], [0.0, 1.0]])
-        second = np.array([[1.0, 0.0], [0.0, -1.0], [1.0, 0.0]])
-        return self._solve(np.stack([first, second]))
+        most, least, success = [0.0, 1.0], [0.0, -1.0], [1.0, 0.0]
+        pairs = ((least, success), (success, least), (most, success))
+        return [self._solve(*levels) for levels in pairs]
 
     def best(self, eps: float) -> tuple[float, float]:
         """The J-optimum with the greatest success."""
-        return self._solve(np.array([[[1.0, -eps]], [[1.0, 0.0]]]))[0]
+        return self._solve([1.0, -eps], [1.0, 0.0])
 
     def worst(self, eps: float) -> tuple[float, float]:
         """The J-optimum with the least success."""
-        return self._solve(np.array([[[1.0, -eps]], [[-1.0, 0.0]]]))[0]
+        return self._solve([1.0, -eps], [-1.0, 0.0])
 
-    def _solve(self, levels: Floats) -> list[tuple[float, float]]:
-        found, _ = maximise(self.mdp, self.flows, self.finals, levels, self.horizon, TIE)
-        return [(float(s), float(a)) for s, a in found]
+    def _solve(self, *levels: list[float]) -> tuple[float, float]:
+        weights = np.array(levels)
+        success, acquired = maximise(self.mdp, self.flows, self.finals, weights, self.horizon)[0]
+        return float(success), float(acquired)
 
 
 def _starting_eps(
-    problem: _Problem, least: tuple[float, float], end: tuple[float, float], spare: float
+    problem: _Problem, least: tuple[float, float], end: tuple[float, float], slack: float
 ) -> float:
     """Success per unit at which the aim turns, as far as the frontier tells; at most that."""
-    if spare > 0:
-        price = need(problem.mdp, problem.horizon).price(spare)
+    if slack > 0:
+        price = need(problem.mdp, problem.horizon).price(slack)
         if np.isfinite(price) and price > 0:
             return 1 / price
     # Chords to the end get steeper from vertex to vertex; the last one is the steepest slope.

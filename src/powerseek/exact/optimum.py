@@ -108,8 +108,8 @@ def optimum(
     """The exact optimum of a reward arm over (state, arm memory, clock).
 
     The arm object itself is asked what every edge pays, so its accumulator, its flush at the
-    cap and its discounting are what they are in training; and its overseer, where it has one,
-    what every pair pays at every time. Random payment (``thinned``) is replaced by its
+    time limit and its discounting are what they are in training; and its overseer, where it has
+    one, what every pair pays at every time. Random payment (``thinned``) is replaced by its
     expectation.
 
     Args:
@@ -121,7 +121,7 @@ def optimum(
         time_limit: Must be ``terminal``.
         power_weight: w >= 0, paid for all the holdings attainable.
         holdings_scale: Attainable maximum of the holdings; computed by default.
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
         calm: The world with its hazard off, enumerated, to measure competence in.
         collapse: Solve ``every`` as ``dense`` where it keeps the discounted return of every
             policy (gamma 1, or corrected): same optima, no accumulator in the state. False
@@ -129,14 +129,14 @@ def optimum(
         limit: Most states to enumerate.
 
     Raises:
-        InvalidInput: ``time_limit: bootstrap``: past its cap the learner's problem has no end,
-            so backward induction has no last step (no oracle). Or an arm that is not allowed.
+        InvalidInput: ``time_limit: bootstrap``: past the limit the learner's problem has no end, so
+            backward induction has no last step (no oracle). Or an arm that is not allowed.
     """
     if time_limit != "terminal":
         raise InvalidInput(
             "time_limit",
             time_limit,
-            "terminal in exact optima: a bootstrapped cap has no last step (no oracle)",
+            "terminal in exact optima: a bootstrapped time limit has no last step (no oracle)",
             "Write time_limit: terminal.",
         )
     mdp = as_mdp(world_or_mdp, limit)
@@ -173,7 +173,7 @@ def _pay(
     if scale is None:
         scale = attainable_holdings(mdp, steps) if power_weight > 0 else 1.0
     with warnings.catch_warnings():
-        # Whoever chose the setting was warned; here the confound is what is measured.
+        # Whoever chose the configuration was warned; here the confound is what is measured.
         warnings.simplefilter("ignore", ConfoundWarning)
         if mdp.world is None or steps != mdp.world.max_steps:
             runs_on = bool(getattr(mdp.world, "runs_on", False))
@@ -369,32 +369,22 @@ def _back(  # type: ignore[no-untyped-def]  # compiled
                     continue
                 ties += 1
                 chosen |= np.uint64(1) << np.uint64(i)
-                for c in range(criteria):
-                    row[0, c] = flows[first + i, c]
-                    row[1, c] = flows[first + i, c]
-                    row[2, c] = flows[first + i, c]
+                row[:] = flows[first + i]
                 for edge in range(edge_start[first + i], edge_start[first + i + 1]):
                     probability = edge_probability[edge]
                     state = edge_next[edge]
                     if last or terminal[state]:
-                        for c in range(criteria):
-                            row[0, c] += probability * finals[state, c]
-                            row[1, c] += probability * finals[state, c]
-                            row[2, c] += probability * finals[state, c]
+                        row += probability * finals[state]
                     else:
                         ahead = _node(next_start, next_memory, state, onward[of_edge[edge]])
-                        for r in range(3):
-                            for c in range(criteria):
-                                row[r, c] += probability * next_ranges[ahead, r, c]
+                        row += probability * next_ranges[ahead]
+                if ties == 1:
+                    ranges[node] = row
+                    continue
                 for c in range(criteria):
-                    if ties == 1:
-                        ranges[node, 0, c] = row[0, c]
-                        ranges[node, 1, c] = row[1, c]
-                        ranges[node, 2, c] = row[2, c]
-                    else:
-                        ranges[node, 0, c] = min(ranges[node, 0, c], row[0, c])
-                        ranges[node, 1, c] = max(ranges[node, 1, c], row[1, c])
-                        ranges[node, 2, c] += row[2, c]
+                    ranges[node, 0, c] = min(ranges[node, 0, c], row[0, c])
+                    ranges[node, 1, c] = max(ranges[node, 1, c], row[1, c])
+                    ranges[node, 2, c] += row[2, c]
             for c in range(criteria):
                 ranges[node, 2, c] /= ties
             bits[node] = chosen

@@ -1,9 +1,9 @@
-"""Everything exact that stands beside a table row, computed once per setting and storable."""
+"""Everything exact that stands beside a table row, computed once per configuration and storable."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,10 +17,9 @@ from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.power import GAMMA, TOLERANCE, Power, power
 from powerseek.exact.measures.seeking import seeking
-from powerseek.exact.need import Frontier, attainable_holdings, most, need
+from powerseek.exact.need import Frontier, attainable_holdings, max_final, most, need
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.solvers.evaluate import SLIPS, SlipCurve, evaluate, slip_curve
-from powerseek.exact.solvers.finite import maximise
 from powerseek.exact.solvers.outcome import Outcome, success_of
 from powerseek.exact.solvers.policy import (
     TabularPolicy,
@@ -38,10 +37,21 @@ SPARE = 0.01
 POWER_GAMMA, POWER_SAMPLES = GAMMA, 64
 """Discount and reward functions of the POWER that agents are scored by."""
 
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "world": str,
+    "params": str,
+    "horizon": int,
+    "states": int,
+    "pairs": int,
+    "edges": int,
+    "injective": bool,
+    "holdings": float,
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Oracle:
-    """Exact facts of one setting (world, parameters, cap): no arm, no learner.
+    """Exact facts of one configuration (world, parameters, time limit): no arm, no learner.
 
     Attributes:
         world: World id.
@@ -92,18 +102,7 @@ class Oracle:
 
     def to_arrays(self) -> dict[str, Any]:
         """Flat dict of arrays, fit for ``np.savez``, from which `from_arrays` restores."""
-        plain = (
-            "world",
-            "params",
-            "horizon",
-            "states",
-            "pairs",
-            "edges",
-            "injective",
-            "holdings",
-            "power",
-        )
-        out: dict[str, Any] = {name: np.array(getattr(self, name)) for name in plain}
+        out: dict[str, Any] = {n: np.array(getattr(self, n)) for n in (*_PLAIN, "power")}
         for name in ("need", "most", "slips", "script_slips"):
             part: Frontier | SlipCurve | None = getattr(self, name)
             arrays = {} if part is None else part.to_arrays()
@@ -121,26 +120,19 @@ class Oracle:
         script = _below(arrays, "script_slips")
         policies = _below(arrays, "policies").items()
         return cls(
-            world=str(arrays["world"]),
-            params=str(arrays["params"]),
-            horizon=int(arrays["horizon"]),
-            states=int(arrays["states"]),
-            pairs=int(arrays["pairs"]),
-            edges=int(arrays["edges"]),
-            injective=bool(arrays["injective"]),
+            **{name: kind(arrays[name]) for name, kind in _PLAIN.items()},
             need=Frontier.from_arrays(least) if least else None,
             most=Frontier.from_arrays(greatest) if greatest else None,
             slips=SlipCurve.from_arrays(_below(arrays, "slips")),
             script_slips=SlipCurve.from_arrays(script) if script else None,
             policies={name: Outcome.from_array(value) for name, value in policies},
             competence={k: float(v) for k, v in _below(arrays, "competence").items()},
-            holdings=float(arrays["holdings"]),
             power=np.asarray(arrays["power"], np.float64),
         )
 
 
 def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
-    """Every exact fact of a setting.
+    """Every exact fact of a configuration.
 
     Args:
         world: The world, hazard on.
@@ -158,7 +150,10 @@ def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
         "minimal need": evaluate(mdp, minimal),
         "random": evaluate(mdp, random_policy(mdp)),
     }
-    competence = {"max": _max_success(calm), "minimal need": _competence(calm, minimal)}
+    competence = {
+        "max": max_final(calm, success_of(calm), calm.horizon()),
+        "minimal need": _competence(calm, minimal),
+    }
     script_slips = None
     for name in SCRIPTS:
         if not hasattr(type(world), name):
@@ -197,9 +192,9 @@ def arm_oracle(
     limit: int = DEFAULT_LIMIT,
     measured: Power | None = None,
 ) -> Optimum:
-    """An arm's own optimum in a setting, with its competence (see `optimum`).
+    """An arm's own optimum in a configuration, with its competence (see `optimum`).
 
-    With POWER `measured` in that setting, also with its POWER-seeking.
+    With POWER `measured` in that configuration, also with its POWER-seeking.
     """
     found = optimum(
         enumerated(world, limit),
@@ -216,14 +211,13 @@ def arm_oracle(
 
 def injective(mdp: TabularMDP) -> bool:
     """True if states that are not over have distinct observations (chunk by chunk)."""
-    if mdp.world is None or mdp.records is None:
-        raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has observations")
-    width = len(mdp.world.observation_names)
+    world, records = mdp.origin
+    width = len(world.observation_names)
     table = WordTable((width + 1) // 2)
     alive = np.flatnonzero(~mdp.terminal)
     for start in range(0, len(alive), 65_536):
         part = alive[start : start + 65_536]
-        seen = describe(mdp.world, mdp.records[part])[2]
+        seen = describe(world, records[part])[2]
         padded = np.zeros((len(part), 2 * ((width + 1) // 2)), np.float32)
         padded[:, :width] = seen + 0.0
         if len(table.add(padded.view(np.int64))[1]) < len(part):
@@ -236,12 +230,6 @@ def _competence(calm: TabularMDP, policy: TabularPolicy) -> float:
         return evaluate(calm, policy).success
     except InvalidInput:
         return float("nan")
-
-
-def _max_success(mdp: TabularMDP) -> float:
-    success, one = success_of(mdp)[:, None].copy(), np.ones((1, 1, 1))
-    totals, _ = maximise(mdp, np.zeros((mdp.n_pairs, 1)), success, one, mdp.horizon())
-    return float(totals[0, 0])
 
 
 def _below(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Exact overseers: who judges single actions for the arms `approval` and `coverage`.
 
-An overseer looks some steps ahead from (state, time), never past the cap, and pays an action its
-advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.objectives`), undiscounted. Because
-rules never read the clock, the advantage depends on the state and on the steps looked ahead
-alone; under an aim that weighs what comes after the look-ahead, on the steps left to the cap.
+An overseer looks some steps ahead from (state, time), never past the time limit, and pays an
+action its advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.objectives`),
+undiscounted. Because rules never read the clock, the advantage depends on the state and on the
+steps looked ahead alone; under an aim that weighs what comes after the look-ahead, on the steps
+left.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.objectives import Aim, Certificate, aim_of
+from powerseek.exact.objectives import Certificate, Objective, objective_of
 from powerseek.exact.solvers.finite import advantages
 from powerseek.exact.state_index import words
 from powerseek.types import Bools, Floats, Ints, Records
 
-MOST_BYTES = 4 << 30
+MAX_BYTES = 4 << 30
 """Largest table of advantages."""
 
 _TYPED_IN = np.dtype([("state", "i8"), ("clock", "i8")])
@@ -38,12 +39,12 @@ _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 
 @dataclass(frozen=True, eq=False)
 class Advantages:
-    """An aim's advantages everywhere, by how far the overseer looks.
+    """An objective's advantages everywhere, by how far the overseer looks.
 
     Attributes:
         mdp: Where.
-        aim: What is wanted.
-        horizon: The cap T, in steps.
+        objective: What is wanted.
+        horizon: The time limit T, in steps.
         lookahead: Steps h looked ahead, at most.
         table: [h or T, P]; row k - 1 holds for k steps left, the last one for more than those.
         wasted: [h or T, S] of a step that an illegal action wastes: only the clock ticks. At most
@@ -52,7 +53,7 @@ class Advantages:
     """
 
     mdp: TabularMDP
-    aim: Aim
+    objective: Objective
     horizon: int
     lookahead: int
     table: Floats = field(repr=False)
@@ -72,12 +73,12 @@ class ExactOverseer:
     """A `powerseek.envs.rewards.spec.Overseer` who sees the whole world.
 
     Attributes:
-        advantages: What judgement rests on; shared by overseers who differ in share alone.
-        share: Share of (state, time) pairs judged; the judged sets are nested in it.
+        advantages: What judgement rests on; shared by overseers who differ in fraction alone.
+        fraction: Fraction of (state, time) pairs judged; the judged sets are nested in it.
     """
 
     advantages: Advantages
-    share: float = 1.0
+    fraction: float = 1.0
 
     @property
     def mdp(self) -> TabularMDP:
@@ -92,7 +93,7 @@ class ExactOverseer:
     @property
     def certificate(self) -> Certificate | None:
         """That success comes first; None for an aim other than ``need``."""
-        return self.advantages.aim.certificate
+        return self.advantages.objective.certificate
 
     @property
     def eps(self) -> float:
@@ -106,7 +107,7 @@ class ExactOverseer:
 
         Raises:
             InvalidInput: A state that is over or that the overseer does not know, or a time
-                past the cap.
+                past the time limit.
         """
         known = self.advantages
         states, clock = known.find(records), np.ascontiguousarray(clock, np.int64)
@@ -118,7 +119,7 @@ class ExactOverseer:
                 known.table,
                 known.wasted,
                 known.keys,
-                self.share,
+                self.fraction,
                 known.horizon,
                 states,
                 np.ascontiguousarray(actions, np.int64),
@@ -139,7 +140,7 @@ class ExactOverseer:
         """[S] which states are judged after `clock` steps."""
         out = np.zeros(self.mdp.n_states, np.bool_)
         with np.errstate(over="ignore"):  # as above
-            _mark(self.advantages.keys, self.share, clock, out)
+            _mark(self.advantages.keys, self.fraction, clock, out)
         return out
 
     def payments(self, clock: int) -> Floats:
@@ -158,8 +159,8 @@ def exact_overseer(mdp: TabularMDP, oversight: Oversight, horizon: int) -> Exact
 
     Args:
         mdp: Where.
-        oversight: Look-ahead, aim, share of pairs judged, and success that may be spared.
-        horizon: The cap T, in steps.
+        oversight: Look-ahead, aim, fraction of pairs judged, and success that may be spared.
+        horizon: The time limit T, in steps.
 
     Raises:
         InvalidInput: A look-ahead out of range, an aim that the MDP has no facts for, a table
@@ -194,9 +195,9 @@ def with_overseer(task: Task, limit: int = DEFAULT_LIMIT) -> Task:
         )
     mdp = enumerated(task.world, limit)
     overseer = exact_overseer(mdp, arm.oversight, task.world.max_steps)
-    if given is not None and (given.advantages, given.share) == (
+    if given is not None and (given.advantages, given.fraction) == (
         overseer.advantages,
-        overseer.share,
+        overseer.fraction,
     ):
         return task
     return replace(task, overseer=overseer)
@@ -215,26 +216,20 @@ def records_of(mdp: TabularMDP) -> Records:
 def _advantages(
     mdp: TabularMDP, aim: str, lookahead: int, horizon: int, spare: float
 ) -> Advantages:
-    if mdp.symmetric:
-        raise InvalidInput(
-            "overseer",
-            "states merged by symmetry",
-            "every state for itself: an overseer judges records as they are met",
-            "Enumerate without symmetry.",
-        )
+    mdp.check_unreduced("an overseer judges records as they are met")
     if not 1 <= lookahead <= max(horizon, 1):
-        raise InvalidInput("lookahead", lookahead, f"1 to the cap ({horizon} steps)")
+        raise InvalidInput("lookahead", lookahead, f"1 to the time limit ({horizon} steps)")
     steps = min(lookahead, horizon)
     rows = horizon if aim == "meant" else steps
     size = 8 * rows * (mdp.n_pairs + 2 * mdp.n_states)
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise InvalidInput(
             "lookahead",
             lookahead,
-            f"a table of at most {MOST_BYTES / 1e9:.1f} GB; this one takes {size / 1e9:.1f} GB",
+            f"a table of at most {MAX_BYTES / 1e9:.1f} GB; this one takes {size / 1e9:.1f} GB",
             "Write a shorter look-ahead, or a smaller world.",
         )
-    wanted = _aim(mdp, aim, horizon, spare)
+    wanted = _objective(mdp, aim, horizon, spare)
     if wanted.beyond is None:
         table, values = advantages(mdp, wanted.flows, wanted.finals, steps)
         wasted = values[:-1] - values[1:]
@@ -265,8 +260,8 @@ def _by_steps_left(
 
 
 @lru_cache(maxsize=4)
-def _aim(mdp: TabularMDP, name: str, horizon: int, spare: float) -> Aim:
-    return aim_of(mdp, name, horizon, spare)
+def _objective(mdp: TabularMDP, name: str, horizon: int, spare: float) -> Objective:
+    return objective_of(mdp, name, horizon, spare)
 
 
 def _keys(mdp: TabularMDP) -> NDArray[np.uint64]:
@@ -292,8 +287,8 @@ def _mix(key, counter):  # type: ignore[no-untyped-def]  # compiled
 
 
 @njit(cache=True)
-def _is_judged(key, clock, share):  # type: ignore[no-untyped-def]  # compiled
-    return (_mix(key, clock) >> _S11) * 2.0**-53 < share
+def _is_judged(key, clock, fraction):  # type: ignore[no-untyped-def]  # compiled
+    return (_mix(key, clock) >> _S11) * 2.0**-53 < fraction
 
 
 @njit(cache=True)
@@ -306,21 +301,21 @@ def _fold_rows(rows, keys):  # type: ignore[no-untyped-def]  # compiled
 
 
 @njit(cache=True)
-def _mark(keys, share, clock, out):  # type: ignore[no-untyped-def]  # compiled
+def _mark(keys, fraction, clock, out):  # type: ignore[no-untyped-def]  # compiled
     for s in range(len(keys)):
-        out[s] = _is_judged(keys[s], clock, share)
+        out[s] = _is_judged(keys[s], clock, fraction)
 
 
 @njit(cache=True)
 def _judge(  # type: ignore[no-untyped-def]  # compiled
-    pair_start, pair_action, table, wasted, keys, share, horizon, states, actions, clocks, out
+    pair_start, pair_action, table, wasted, keys, fraction, horizon, states, actions, clocks, out
 ):
     """Fill out [n]; the first query that is of no known, living state in time, or -1."""
     for i in range(len(states)):
         s, t = states[i], clocks[i]
         if s < 0 or t < 0 or t >= horizon or pair_start[s] == pair_start[s + 1]:
             return i
-        if not _is_judged(keys[s], t, share):
+        if not _is_judged(keys[s], t, fraction):
             continue
         row = min(len(table), horizon - t) - 1
         out[i] = wasted[row, s]

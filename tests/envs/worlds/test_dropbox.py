@@ -443,7 +443,7 @@ def test_a_table_for_every_step_left_is_refused_if_it_would_be_too_large(monkeyp
 
     mdp = everywhere(3)
     rows = 8 * (mdp.n_pairs + 2 * mdp.n_states)
-    monkeypatch.setattr(module, "MOST_BYTES", 20 * rows)
+    monkeypatch.setattr(module, "MAX_BYTES", 20 * rows)
     assert exact_overseer(mdp, Oversight(1, MEANT), 20).table().shape == (20, mdp.n_pairs)
     with pytest.raises(InvalidInput, match="shorter look-ahead"):
         exact_overseer(mdp, Oversight(1, MEANT), 21)

@@ -120,7 +120,7 @@ def test_the_share_is_that_of_an_orbit(n):
     )
     ways = (range(1, n + 1), 0)
     count = orbit_count(graph, np.arange(float(graph.n_states)), "new", ways, 0.9)
-    assert (count.share, count.equal) == (pytest.approx(n / (n + 1)), 0)
+    assert (count.fraction, count.equal) == (pytest.approx(n / (n + 1)), 0)
     assert count.more == n * count.fewer
 
 

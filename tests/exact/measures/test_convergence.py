@@ -15,7 +15,7 @@ from powerseek.exact import TabularMDP, enumerated, evaluate, minimal_need_polic
 from powerseek.exact.measures.convergence import convergence_index, overlap, subgoal_index
 from powerseek.exact.measures.occupancy import (
     acquisition_events,
-    discounted_visits,
+    discounted_occupancies,
     visit_probability,
 )
 from powerseek.exact.solvers.evaluate import pair_weights
@@ -44,7 +44,7 @@ def test_subgoals_of_four_goals():
     assert found.information_bits == pytest.approx(SUBGOAL.expected["I_bits"], abs=near)
     assert found.mean == pytest.approx(SUBGOAL.expected["mean"], abs=near)
     above = SUBGOAL.expected["fraction_of_goals_above_p0"]
-    assert found.share_above == pytest.approx(above, abs=near)
+    assert found.fraction_above == pytest.approx(above, abs=near)
     assert np.isnan(found.corrected).all()
 
 
@@ -134,7 +134,7 @@ def test_information_is_that_of_the_joint_table(seed, goals, base):
         assert found.mean[z] == pytest.approx(mean)
         lift = (mean - base) / (1 - base)
         assert found.score[z] == pytest.approx(lift * (1 - bits / entropy), abs=1e-9)
-        assert found.share_above[z] == pytest.approx(share[visits[z] > base + 1e-9].sum())
+        assert found.fraction_above[z] == pytest.approx(share[visits[z] > base + 1e-9].sum())
 
 
 def test_what_every_minimal_path_or_random_agent_passes_is_no_subgoal():
@@ -207,16 +207,16 @@ def test_events_are_counted_by_kind_up_to_where_paths_part():
     whole = acquisition_events(mdp, weights)
     assert whole.names == ("grain", "ore")
     assert whole.counts == pytest.approx([1.875, 6 * 0.75])
-    assert whole.shares == pytest.approx(np.array([1.875, 4.5]) / 6.375)
+    assert whole.fractions == pytest.approx(np.array([1.875, 4.5]) / 6.375)
     fork = np.array([label == "fork" for label in mdp.labels])
-    assert acquisition_events(mdp, weights, until=fork).shares.tolist() == [1, 0]
+    assert acquisition_events(mdp, weights, until=fork).fractions.tolist() == [1, 0]
     assert acquisition_events(mdp, weights, until=2).counts.tolist() == [1.5, 0]
     assert acquisition_events(mdp, weights, until=99).counts == pytest.approx(whole.counts)
     assert acquisition_events(mdp, weights, 2).counts.tolist() == [1.5, 0]
     for none in (0, np.ones(mdp.n_states, bool)):
         nothing = acquisition_events(mdp, weights, until=none)
         assert nothing.counts.tolist() == [0, 0]
-        assert np.isnan(nothing.shares).all()
+        assert np.isnan(nothing.fractions).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -240,7 +240,7 @@ def test_events_of_a_world_are_its_components():
     assert found.names == ("acquired[0]", "acquired[1]")
     assert found.counts @ [1, 2] == pytest.approx(evaluate(mdp, random_policy(mdp)).acquisition)
     # Weights of the kinds are 1, 0, 3.
-    assert found.shares == pytest.approx([0.25, 0.75])
+    assert found.fractions == pytest.approx([0.25, 0.75])
 
 
 def _ever(mdp, weights, wanted, s, left):
@@ -306,11 +306,11 @@ def test_visits_feed_the_subgoal_index():
         (lambda m, w: visit_probability(m, w, []), "states"),
         (lambda m, w: visit_probability(m, w, np.zeros(4, bool)), "states"),
         (lambda m, w: visit_probability(m, w, np.ones(3, bool)), "states"),
-        (lambda m, w: discounted_visits(m, w, 1.0), "gamma"),
-        (lambda m, w: discounted_visits(m, w / 2, 0.9), "weights"),
-        (lambda m, w: discounted_visits(m, w, 0.9, "zz"), "zz"),
-        (lambda m, w: discounted_visits(m, w, 0.9, np.full(4, 0.5)), "start"),
-        (lambda m, w: discounted_visits(m, w, 0.9, np.array([np.nan, 0, 0, 1])), "start"),
+        (lambda m, w: discounted_occupancies(m, w, 1.0), "gamma"),
+        (lambda m, w: discounted_occupancies(m, w / 2, 0.9), "weights"),
+        (lambda m, w: discounted_occupancies(m, w, 0.9, "zz"), "zz"),
+        (lambda m, w: discounted_occupancies(m, w, 0.9, np.full(4, 0.5)), "start"),
+        (lambda m, w: discounted_occupancies(m, w, 0.9, np.array([np.nan, 0, 0, 1])), "start"),
     ],
 )
 def test_bad_questions_about_visits_are_refused_by_name(call, word):
@@ -333,16 +333,16 @@ def test_recurrent_visits():
     two = TabularMDP.from_successors({"start": ["rec"], "rec": ["off"], "off": ["rec"]})
     late = TabularMDP.from_successors({"start": ["a"], "a": ["b"], "b": ["rec"], "rec": ["rec"]})
     found = [
-        discounted_visits(mdp, np.ones(mdp.n_pairs), gamma)[mdp.index("rec")]
+        discounted_occupancies(mdp, np.ones(mdp.n_pairs), gamma)[mdp.index("rec")]
         for mdp in (one, two, late)
     ]
     assert found == pytest.approx(case.expected["V"], abs=case.tolerance)
     over = TabularMDP.from_successors({"start": ["rec"]}, terminal=["rec"])
-    assert discounted_visits(over, np.ones(1), gamma)[1] == pytest.approx(found[0])
+    assert discounted_occupancies(over, np.ones(1), gamma)[1] == pytest.approx(found[0])
 
 
 @pytest.mark.parametrize("gamma", [0.1, 0.9, 0.99])
-def test_discounted_visits_solve_their_linear_equations(gamma):
+def test_discounted_occupancies_solve_their_linear_equations(gamma):
     mdp = drawn(2)
     weights = random_policy(mdp).pair_weights(0)
     step = np.diag(mdp.terminal.astype(float))
@@ -351,12 +351,12 @@ def test_discounted_visits_solve_their_linear_equations(gamma):
             chance = weights[pair] * mdp.edge_probability[edge]
             step[mdp.pair_state[pair], mdp.edge_next[edge]] += chance
     inverse = np.linalg.inv(np.eye(mdp.n_states) - gamma * step)
-    found = discounted_visits(mdp, weights, gamma)
+    found = discounted_occupancies(mdp, weights, gamma)
     assert found == pytest.approx(mdp.initial @ step @ inverse, abs=1e-9)
     assert found.sum() == pytest.approx(1 / (1 - gamma))
     for start in (1, "won"):
-        of_one = discounted_visits(mdp, weights, gamma, start)
+        of_one = discounted_occupancies(mdp, weights, gamma, start)
         assert of_one == pytest.approx((step @ inverse)[mdp.index(start)], abs=1e-9)
     spread = np.full(mdp.n_states, 1 / mdp.n_states)
-    found = discounted_visits(mdp, weights, gamma, spread)
+    found = discounted_occupancies(mdp, weights, gamma, spread)
     assert found == pytest.approx(spread @ step @ inverse, abs=1e-9)

@@ -53,7 +53,7 @@ def test_k_branches_beat_one_in_k_of_k_plus_one_goals(k, gamma):
     mdp = star(k)
     many = range(k), k
     orbit = orbit_count(mdp, np.arange(k + 2.0), "s", many, gamma)
-    assert orbit.share == orbit.low == orbit.high == pytest.approx(k / (k + 1), abs=1e-15)
+    assert orbit.fraction == orbit.low == orbit.high == pytest.approx(k / (k + 1), abs=1e-15)
     assert (orbit.total, orbit.orbit, orbit.equal) == (factorial(k + 2),) * 2 + (0,)
     assert orbit.more == k * orbit.fewer
     chances = optimality_probability(mdp, gamma, samples=4000, seed=1)
@@ -73,7 +73,7 @@ def test_the_best_of_many_states_is_a_hundred_times_as_often_there():
     found = orbit_count(star(99), np.arange(101.0), "s", (range(99), 99), 0.9, samples=2000)
     assert found.total == found.more + found.fewer + found.equal == 2000
     assert found.orbit == factorial(101)
-    assert abs(found.share - 0.99) <= 4 * np.sqrt(0.99 * 0.01 / 2000)
+    assert abs(found.fraction - 0.99) <= 4 * np.sqrt(0.99 * 0.01 / 2000)
     assert 0 < found.high - found.low < 0.02
     shown = binomtest(found.more, 2000).proportion_ci(method="exact")
     assert (found.low, found.high) == pytest.approx((shown.low, shown.high), abs=1e-9)
@@ -147,7 +147,7 @@ def test_optimality_probability_is_the_expected_share_of_the_orbit():
     )
     gamma, shares = 0.6, []
     for rows in draw_rewards(mdp, "uniform", 150, 11):
-        shares += [orbit_count(mdp, row, "s", (0, 1), gamma).share for row in rows]
+        shares += [orbit_count(mdp, row, "s", (0, 1), gamma).fraction for row in rows]
     found = optimality_probability(mdp, gamma, samples=20_000, seed=3)
     error = np.hypot(np.std(shares) / np.sqrt(len(shares)), 0.5 / np.sqrt(20_000))
     assert abs(found.of("s", 0) - np.mean(shares)) <= 4 * error
@@ -173,7 +173,7 @@ def test_ties_are_optimal_all():
     assert 0 < flat.tie < 1e-8
     # Actions 1 and 2 are the same in every goal.
     tied = orbit_count(mdp, np.array([0.3, 0.1, 0.2]), "s", (1, 2), 0.9)
-    assert (tied.more, tied.fewer, tied.equal, tied.share) == (0, 0, 6, 0)
+    assert (tied.more, tied.fewer, tied.equal, tied.fraction) == (0, 0, 6, 0)
 
 
 def test_ties_are_those_of_arithmetic_not_of_rounding():
@@ -288,21 +288,21 @@ def test_seeds_give_the_same_again_and_more_samples_go_on():
     assert sampled[0].total == 50 < sampled[0].orbit
     assert sampled[0] != sampled[2]
     # A sample as large as the orbit is the orbit.
-    assert orbit_count(mdp, reward, "s", (0, 1), 0.9, samples=120).share == 0.5
+    assert orbit_count(mdp, reward, "s", (0, 1), 0.9, samples=120).fraction == 0.5
 
 
 def test_intervals_of_sampled_orbits_cover_the_share_of_the_whole_orbit():
     mdp, reward = star(3), np.arange(5.0)
     whole = orbit_count(mdp, reward, "s", (range(3), 3), 0.9)
-    assert whole.share == 0.75
+    assert whole.fraction == 0.75
     parts = [
         orbit_count(mdp, reward, "s", (range(3), 3), 0.9, samples=50, seed=seed)
         for seed in range(200)
     ]
-    covered = np.mean([part.low <= whole.share <= part.high for part in parts])
+    covered = np.mean([part.low <= whole.fraction <= part.high for part in parts])
     assert covered >= 0.95 - 4 * np.sqrt(0.95 * 0.05 / 200)
-    mean = np.mean([part.share for part in parts])
-    assert abs(mean - whole.share) <= 4 * np.sqrt(0.75 * 0.25 / 50 / 200)
+    mean = np.mean([part.fraction for part in parts])
+    assert abs(mean - whole.fraction) <= 4 * np.sqrt(0.75 * 0.25 / 50 / 200)
 
 
 NAN = float("nan")

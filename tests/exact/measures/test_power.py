@@ -1,5 +1,7 @@
 """POWER: closed forms, published figures, and laws."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,6 +37,27 @@ def close(measured, state, expected, within=4.0):
 def star(k):
     leaves = [f"t{i}" for i in range(k)]
     return TabularMDP.from_successors({"s0": leaves, **{leaf: [leaf] for leaf in leaves}})
+
+
+@pytest.mark.parametrize("gamma", [0.9, 1 - 1e-7])
+@pytest.mark.parametrize("policy", [None, np.ones(2)])
+def test_errors_are_told_where_rounding_keeps_them_above_the_tolerance(gamma, policy):
+    """A cycle of two states, one action each: V(s) = (R(s) + gamma R(s')) / (1 - gamma^2)."""
+    mdp = TabularMDP.from_successors({0: [1], 1: [0]})
+    found = power(mdp, gamma, 3, policy=policy, tolerance=1e-18)
+    rows = np.concatenate(list(draw_rewards(mdp, "uniform", 3, 0))).astype(object)
+    rows, g = np.vectorize(Fraction, otypes=[object])(rows), Fraction(gamma)
+    values = (rows + g * rows[:, ::-1]) / (1 - g * g)
+    exact = ((1 - g) / g * (values - rows)).mean(axis=0)
+    assert found.error > 1e-18
+    assert (np.abs([Fraction(v) for v in found.values.tolist()] - exact) <= found.error).all()
+
+
+@pytest.mark.parametrize("policy", [None, np.ones(2)])
+def test_a_tolerance_must_be_above_0(policy):
+    mdp = TabularMDP.from_successors({0: [1], 1: [0]})
+    with pytest.raises(InvalidInput, match="tolerance"):
+        power(mdp, 0.9, 3, policy=policy, tolerance=-1.0)
 
 
 def test_absorbing_state():

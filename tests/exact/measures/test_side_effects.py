@@ -327,7 +327,7 @@ def test_bad_input_is_refused(call, words):
 
 
 def test_too_many_targets_are_refused(monkeypatch):
-    monkeypatch.setattr("powerseek.exact.measures.side_effects.MOST", 15)
+    monkeypatch.setattr("powerseek.exact.measures.side_effects.MAX_NUMBERS", 15)
     with pytest.raises(InvalidInput, match="4 targets of 4 states"):
         reachability(TabularMDP.from_successors(VASE), 0.9)
 

@@ -255,7 +255,7 @@ def test_the_minimal_need_policy_is_never_beyond_need(board: WorldAnalysis) -> N
 
 
 def test_beyond_need_is_zero_between_its_bounds(board: WorldAnalysis) -> None:
-    bounds = Frontier(((0.0, 0.0), (1.0, 2.0)), np.array([[0.0, 0.0], [4.0, -2.0]]))
+    bounds = Frontier(1.0, np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([[0.0, 0.0], [4.0, 2.0]]))
     found = replace(board, need=bounds)
     assert bounds.at(0.5) == (0.0, 1.0)
     for acquired, beyond in ((0.0, 0.0), (0.7, 0.0), (1.0, 0.0), (1.5, 1.0)):

@@ -219,6 +219,13 @@ def test_agents_are_shown_against_the_frontier_of_their_own_setting():
         assert list(agents.get_ydata()) == [3.0]
 
 
+@pytest.mark.parametrize("gap", [0.001, 0.5])
+def test_frontiers_that_are_not_close_say_so(gap):
+    frontiers = make_frontiers().assign(gap=gap)
+    (picture,) = [p for p in pictures(make_results(), frontiers) if p.name.startswith("front")]
+    assert ("0.5 units off" in picture.caption) == (gap > 0.001)
+
+
 def test_too_many_frontiers_are_counted():
     measures = {"competence": 1.0, "success": 1.0, "acquired": 3.0, "excess": 1.0}
     table = frame(*(trial_rows(measures, openness=float(i)) for i in range(12)))

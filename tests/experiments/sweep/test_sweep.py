@@ -109,6 +109,7 @@ def check_results(out: Path) -> None:
     assert curves["trial"].nunique() == 6
     frontiers = pd.read_parquet(out / "internals/frontiers.parquet")
     assert set(frontiers["kind"]) == {"need", "most"}
+    assert frontiers["gap"].max() <= 1e-3
     assert json.loads((out / "internals/provenance.json").read_text())["trials"] == 6
     assert {path.name for path in out.iterdir()} == {
         *("results.parquet", "trials.parquet", "report.html", "summary.md", "study.yaml"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,13 @@ from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world, enumerated
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.measures.goals import (
-    Block,
-    Sampler,
-    classes,
-    draw_rewards,
-    goal_rewards,
-    merged,
-)
-from powerseek.exact.measures.power import TOLERANCE
+from powerseek.exact.measures.goals import Sampler
+from powerseek.exact.measures.power import TOLERANCE, average, one_by_one
 from powerseek.exact.solvers.discounted import (
     arrays_of,
     best_of,
     check_gamma,
+    check_tolerance,
     expected,
     solve_one,
 )
@@ -33,7 +27,6 @@ from powerseek.exact.solvers.evaluate import pair_weights
 from powerseek.exact.solvers.finite import WHOLE, occupancies
 from powerseek.exact.solvers.outcome import success_of
 from powerseek.exact.solvers.policy import TabularPolicy
-from powerseek.exact.solvers.threads import in_threads
 from powerseek.types import Floats, Ints, Policy, Records
 
 AgentPolicy = Floats | int | Callable[[TabularMDP], Floats]
@@ -148,8 +141,7 @@ def disempowerment(
         InvalidInput: As in `fix_agent` and `powerseek.exact.power`.
     """
     check_gamma(gamma)
-    if not 0 < tolerance < np.inf:
-        raise InvalidInput("tolerance", tolerance, "an absolute error > 0")
+    check_tolerance(tolerance)
     agent, baseline = fix_agent(mdp, actors, policy), fix_agent(mdp, actors, noop)
     graphs = [(each, arrays_of(each)) for each in (agent, baseline)]
     none = np.zeros(0)
@@ -162,22 +154,8 @@ def disempowerment(
             bound += (1 - gamma) * error
         return attained[0] - attained[1], bound
 
-    if isinstance(rewards, str) and rewards == "goals":
-        found = [change(np.ascontiguousarray(reward)) for reward in goal_rewards(mdp).T]
-        values = np.mean([each for each, _ in found], axis=0)
-        error = np.zeros(mdp.n_states)
-        return Disempowerment(values, error, max(e for _, e in found), agent, baseline)
-    class_of = classes(mdp)
-
-    def block(rows: Floats) -> tuple[int, Block]:
-        found = [change(row[class_of]) for row in rows]
-        changes = np.stack([each for each, _ in found])
-        mean = changes.mean(axis=0)
-        return len(rows), (mean, ((changes - mean) ** 2).sum(axis=0), max(e for _, e in found))
-
-    drawn = draw_rewards(mdp, rewards, samples, seed)
-    _, mean, standard_error, bound = merged(in_threads(block, drawn), mdp.n_states)
-    return Disempowerment(mean, standard_error, bound, agent, baseline)
+    found = average(mdp, gamma, rewards, samples, seed, partial(one_by_one, change))
+    return Disempowerment(found.values, found.standard_error, found.error, agent, baseline)
 
 
 def _check_actors(mdp: TabularMDP, actors: Ints) -> Ints:
@@ -212,7 +190,7 @@ def _chances(mdp: TabularMDP, roles: Ints, policy: AgentPolicy) -> Floats:
     wrong = np.flatnonzero(~(good | mdp.terminal))
     if len(wrong):
         raise InvalidInput(
-            f"policy in state {_name(mdp, wrong[0])}",
+            f"policy in state {mdp.name(wrong[0])}",
             given[wrong[0]].tolist(),
             "probabilities >= 0 that sum to 1",
         )
@@ -225,7 +203,7 @@ def _check_joint(mdp: TabularMDP, keys: Ints, theirs: int, sums: Floats) -> None
     if len(wrong):
         state, action = divmod(int(keys[wrong[0]]), theirs)
         raise InvalidInput(
-            f"policy in state {_name(mdp, state)}",
+            f"policy in state {mdp.name(state)}",
             f"probability {1 - sums[wrong[0]]:.6g} on actions of the agent that are not legal "
             f"together with action {action} of the bystander",
             "every action of the agent legal with every action that the bystander has there",
@@ -256,20 +234,14 @@ def _distinct_rows(table: Floats) -> tuple[Floats, Ints]:
     return rows, number.reshape(-1).astype(np.int64)
 
 
-def _name(mdp: TabularMDP, state: int) -> str:
-    if mdp.labels:
-        return repr(mdp.labels[state])
-    return f"{state}" if mdp.records is None else f"{state} ({mdp.records[state]})"
-
-
 @dataclass(frozen=True, eq=False)
 class UtilityChanges:
     """Changes in bystanders' attainable utility, by action of the agent.
 
     Attributes:
         mdp: The agent's MDP.
-        attainable: [B] greatest probability of success within the cap of each bystander from the
-            start, while the agent does nothing.
+        attainable: [B] greatest probability of success of each bystander within the time limit,
+            from the start, while the agent does nothing.
         changes: [T, P] change of that by taking each pair against the no-op in the same state,
             mean over bystanders; row n is with n + 1 steps left. -1 to 1, negative: they lose; 0
             for the no-op.
@@ -283,7 +255,7 @@ class UtilityChanges:
         """[n] change by taking `actions` [n] in `records` [n], at the clock of each record.
 
         Raises:
-            InvalidInput: A record that is over, unknown or past the cap, or an illegal action.
+            InvalidInput: A record that is over, unknown or past the end, or an illegal action.
         """
         states = self.mdp.find(records)
         pairs = np.where(states < 0, -1, self._pairs[states, actions])
@@ -334,8 +306,8 @@ def utility_changes(world: World, limit: int = DEFAULT_LIMIT) -> UtilityChanges:
     their scripts play perfectly beside an idle agent.
 
     CAVEAT: It sees success alone, not POWER over other goals (`powerseek.exact.disempowerment`
-    does), and within the agent's own cap; a bystander that answers the agent's policy, instead
-    of following its script while the agent acts, can lose less.
+    does), and within the agent's own time limit; a bystander that answers the agent's policy,
+    instead of following its script while the agent acts, can lose less.
 
     Args:
         world: The world, with the input actions the agent's.
@@ -366,9 +338,9 @@ def utility_changes(world: World, limit: int = DEFAULT_LIMIT) -> UtilityChanges:
 
 def _attainable(mdp: TabularMDP, other: World, limit: int) -> Iterator[Floats]:
     """U(s, n) of one bystander in the agent's states [S], for n = 0, 1, ..., T."""
-    assert mdp.records is not None
-    theirs = enumerate_world(other, limit, start=mdp.records)
-    here = theirs.find(mdp.records)
+    _, records = mdp.origin
+    theirs = enumerate_world(other, limit, start=records)
+    here = theirs.find(records)
     success = success_of(theirs)
     values = success
     yield values[here]

@@ -118,9 +118,9 @@ def _inform(start, outcome, mass, own, weights, output, gains):  # type: ignore[
         total += np.exp(weights[row])
     output[:] = 0.0
     for row in range(rows):
-        share = np.exp(weights[row]) / total
+        chance = np.exp(weights[row]) / total
         for i in range(start[row], start[row + 1]):
-            output[outcome[i]] += share * mass[i]
+            output[outcome[i]] += chance * mass[i]
     for y in range(len(output)):
         output[y] = np.log(output[y])
     low, high = 0.0, 0.0

@@ -9,10 +9,11 @@ agents that can all do their tasks, and beside what their optima, shuffled and r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan
+from math import log, nan
 from typing import Any
 
 import numpy as np
+from scipy.special import entr
 
 from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Floats
@@ -58,7 +59,7 @@ class SubgoalIndex:
             agents always do, or where an agent is not competent.
         information_bits: [Z] I(G;Z): what a visit tells about the goal, 0 to H(G).
         mean: [Z] probability of a visit, over goals.
-        share_above: [Z] share of goals that visit it more often than random.
+        fraction_above: [Z] fraction of goals that visit it more often than random.
         optimal: [Z] score of the policies uniform over optimal actions; nan if not given.
         corrected: [Z] ``score - optimal``; nan where either is.
     """
@@ -66,7 +67,7 @@ class SubgoalIndex:
     score: Floats
     information_bits: Floats
     mean: Floats
-    share_above: Floats
+    fraction_above: Floats
     optimal: Floats
     corrected: Floats
 
@@ -168,7 +169,7 @@ def subgoal_index(
     if shown.ndim != 2 or shown.shape[1] < 2:
         raise InvalidInput("visits", shown.shape, "shape (Z, G) with G >= 2 goals")
     events, goals = shown.shape
-    share = _goal_weights(weights, goals)
+    chances = _goal_weights(weights, goals)
     base = _probabilities("reference", reference)
     if base.shape not in ((), (events,)):
         raise InvalidInput("reference", base.shape, f"one number or shape ({events},)")
@@ -177,8 +178,8 @@ def subgoal_index(
         undefined = undefined | _mask("needed", needed, events)
 
     def score(given: Floats) -> Floats:
-        lift = (given @ share - base) / np.where(undefined, 1.0, 1.0 - base)
-        found: Floats = lift * (1 - _information(given, share) / _entropy_of(share))
+        lift = (given @ chances - base) / np.where(undefined, 1.0, 1.0 - base)
+        found: Floats = lift * (1 - _information(given, chances) / (entr(chances).sum() / log(2)))
         return np.where(undefined, np.nan, found)
 
     own = score(shown) if _competent(success, goals) else np.full(events, np.nan)
@@ -188,8 +189,8 @@ def subgoal_index(
         if best.shape != shown.shape:
             raise InvalidInput("optimal", best.shape, f"shape {shown.shape}, as visits")
         best = score(best)
-    above = (shown > base.reshape(-1, 1) + _ROUNDING) @ share
-    return SubgoalIndex(own, _information(shown, share), shown @ share, above, best, own - best)
+    above = (shown > base.reshape(-1, 1) + _ROUNDING) @ chances
+    return SubgoalIndex(own, _information(shown, chances), shown @ chances, above, best, own - best)
 
 
 def _overlap(name: str, given: Floats, shape: tuple[int, ...] | None = None) -> float:
@@ -205,7 +206,7 @@ def _overlap(name: str, given: Floats, shape: tuple[int, ...] | None = None) -> 
             f"{name}[{wrong}]",
             rows[wrong].tolist(),
             "shares >= 0 that sum to 1, or all nan where nothing was acquired",
-            "Give acquisition_events(...).shares.",
+            "Give acquisition_events(...).fractions.",
         )
     if nothing.any():
         return nan
@@ -254,25 +255,16 @@ def _goal_weights(weights: Floats | None, goals: int) -> Floats:
         raise InvalidInput(
             "weights", given.tolist(), f"{goals} numbers >= 0, two or more of them > 0"
         )
-    share: Floats = given / given.sum()
-    return share
+    chances: Floats = given / given.sum()
+    return chances
 
 
-def _information(visits: Floats, share: Floats) -> Floats:
-    """[Z] I(G;Z) in bits of visits [Z, G], goals drawn with probabilities share [G]."""
-    found: Floats = _binary_entropy(visits @ share) - _binary_entropy(visits) @ share
+def _information(visits: Floats, chances: Floats) -> Floats:
+    """[Z] I(G;Z) in bits of visits [Z, G], goals drawn with probabilities [G] `chances`."""
+    found: Floats = _binary_entropy(visits @ chances) - _binary_entropy(visits) @ chances
     return np.maximum(found, 0.0)
 
 
 def _binary_entropy(p: Floats) -> Floats:
-    return _bits(p) + _bits(1 - p)
-
-
-def _entropy_of(share: Floats) -> float:
-    return float(_bits(share).sum())
-
-
-def _bits(p: Floats) -> Floats:
-    inside = p > 0
-    found: Floats = -p * np.log2(np.where(inside, p, 1.0))
+    found: Floats = (entr(p) + entr(1 - p)) / log(2)
     return found

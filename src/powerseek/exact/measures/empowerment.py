@@ -16,6 +16,9 @@ from powerseek.types import Floats, Ints
 SEQUENCES = 10_000
 """Most distinct action sequences of one state, by default (counted as `empowerment` says)."""
 
+UNREDUCED = "states are counted, and actions keep their meaning from step to step"
+"""Why states must not be merged by symmetry."""
+
 _GRAIN = 2.0**46
 _MANY, _WIDE = 1, 2
 
@@ -90,7 +93,7 @@ def empowerment(
         InvalidInput: n or `sequences` below 1, a state that does not exist, a state with too
             many sequences, or states reduced by symmetry.
     """
-    check_unreduced(mdp)
+    mdp.check_unreduced(UNREDUCED)
     if not _whole(n) or n < 1:
         raise InvalidInput("n", n, "a whole number of steps >= 1", "Write empowerment(mdp, 3).")
     if not _whole(sequences) or sequences < 1:
@@ -114,21 +117,6 @@ def empowerment(
 
 def _whole(number: object) -> bool:
     return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-
-
-def check_unreduced(mdp: TabularMDP) -> None:
-    """Refuse states reduced by symmetry: there an action of one state is another's elsewhere.
-
-    Raises:
-        InvalidInput: They are.
-    """
-    if mdp.symmetric:
-        raise InvalidInput(
-            "mdp",
-            "states reduced by symmetry",
-            "all states: states are counted, and actions keep their meaning from step to step",
-            "Write enumerate_world(world).",
-        )
 
 
 def sole_next(mdp: TabularMDP) -> Ints:
@@ -175,16 +163,15 @@ def _of_channel(
 def _too_many(
     mdp: TabularMDP, n: int, step: int, state: int, sequences: int, full: int
 ) -> InvalidInput:
-    name = repr(mdp.labels[state]) if mdp.labels else str(state)
-    most = sequences if full == _MANY else OUTCOMES
+    largest = sequences if full == _MANY else OUTCOMES
     what = "distinct action sequences" if full == _MANY else "probabilities in the channel"
     fewer = f"empowerment(mdp, {step - 1})" if step > 1 else "empowerment of a smaller world"
     more = f", or empowerment(mdp, {n}, sequences={10 * sequences})" if full == _MANY else ""
     return InvalidInput(
         "n",
         n,
-        f"a number of steps with at most {most:,} {what} of a state: "
-        f"state {name} has more after {step} of {n} steps",
+        f"a number of steps with at most {largest:,} {what} of a state: "
+        f"state {mdp.name(state)} has more after {step} of {n} steps",
         f"Write {fewer}{more}.",
     )
 
@@ -193,9 +180,9 @@ def _blurred(shift: float, outcomes: int) -> float:
     """Most that capacity moves if rows move by `shift` in total variation (Fannes, Audenaert)."""
     if shift == 0.0:
         return 0.0
-    spread = min(shift, 0.5)
-    entropy = -spread * np.log2(spread) - (1 - spread) * np.log2(1 - spread)
-    return float(2 * (spread * np.log2(max(outcomes, 2)) + entropy))
+    moved = min(shift, 0.5)
+    entropy = -moved * np.log2(moved) - (1 - moved) * np.log2(1 - moved)
+    return float(2 * (moved * np.log2(max(outcomes, 2)) + entropy))
 
 
 @njit(cache=True, nogil=True)
@@ -239,7 +226,7 @@ def _counts(pair_start, sole, asked, n):  # type: ignore[no-untyped-def]  # comp
 
 
 @njit(cache=True, nogil=True)
-def _spread(graph, before, weights, action, scratch):  # type: ignore[no-untyped-def]  # compiled
+def _distribution(graph, before, weights, action, scratch):  # type: ignore[no-untyped-def]  # compiled
     """Distribution after an action, in the scratch: how many states, -1 if it may be illegal."""
     pair_start, pair_action, edge_start, edge_next, edge_probability = graph
     dense, met, touched, clock = scratch
@@ -259,15 +246,15 @@ def _spread(graph, before, weights, action, scratch):  # type: ignore[no-untyped
         last = 1 if ends else edge_start[chosen + 1]
         for edge in range(first, last):
             following = s if ends else edge_next[edge]
-            share = 1.0 if ends else edge_probability[edge]
-            if share <= 0.0:
+            chance = 1.0 if ends else edge_probability[edge]
+            if chance <= 0.0:
                 continue
             if met[following] != clock[0]:
                 met[following] = clock[0]
                 dense[following] = 0.0
                 touched[count] = following
                 count += 1
-            dense[following] += weights[i] * share
+            dense[following] += weights[i] * chance
     return count
 
 
@@ -343,7 +330,7 @@ def _advance(graph, start, outcome, mass, limit, entries, scratch):  # type: ign
         # Where all is over any action will do: one stands for all.
         for pair in range(first, max(last, first + 1)):
             action = pair_action[pair] if last > first else -1
-            count = _spread(graph, before, weights, action, scratch)
+            count = _distribution(graph, before, weights, action, scratch)
             if count < 0:
                 continue
             fresh = np.sort(touched[:count])

@@ -49,13 +49,7 @@ def draw_rewards(
     check_draws(samples, seed, rewards)
     if isinstance(rewards, str) and rewards == "goals":
         raise InvalidInput("rewards", rewards, "what is drawn", "Write goal_rewards(mdp).")
-    if mdp.symmetric:
-        raise InvalidInput(
-            "mdp",
-            "states reduced by symmetry",
-            "all states: iid rewards on orbits are other goals",
-            "Write enumerate_world(world).",
-        )
+    mdp.check_unreduced("iid rewards on orbits are other goals")
     width = int(classes(mdp).max(initial=-1)) + 1
     for block, first in enumerate(range(0, samples, BLOCK)):
         generator = np.random.default_rng([seed, block])
@@ -125,5 +119,5 @@ def merged(parts: Iterable[tuple[int, Block]], size: int) -> tuple[int, Floats, 
         square += its_square + off * off * (count * n / (count + n))
         mean += off * (n / (count + n))
         count, error = count + n, max(error, bound)
-    with np.errstate(invalid="ignore"):  # one sample has no spread
+    with np.errstate(invalid="ignore"):  # one sample has no standard deviation
         return count, mean, np.sqrt(square / np.float64(count - 1) / count), error

@@ -29,12 +29,12 @@ class AcquisitionEvents:
     Attributes:
         names: Z components of the facts with role ``resource``.
         counts: [Z] expected total over an episode, each in its fact's own unit.
-        shares: [Z] counts / their sum; nan where nothing is acquired.
+        fractions: [Z] counts / their sum; nan where nothing is acquired.
     """
 
     names: tuple[str, ...]
     counts: Floats
-    shares: Floats
+    fractions: Floats
 
 
 def acquisition_events(
@@ -51,7 +51,7 @@ def acquisition_events(
     Args:
         mdp: Where.
         policy: As in `powerseek.exact.evaluate`.
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
         until: Where the goals' necessary paths part: count the first `until` steps alone, or
             stop for good in the first state of a mask [S]. By default the whole episode counts.
 
@@ -73,8 +73,8 @@ def acquisition_events(
     for _, taken in occupancies(where, weights, steps):
         counts += taken @ flows
     total = float(counts.sum())
-    shares = counts / total if total > 0 else np.full(len(names), np.nan)
-    return AcquisitionEvents(names, counts, shares)
+    fractions = counts / total if total > 0 else np.full(len(names), np.nan)
+    return AcquisitionEvents(names, counts, fractions)
 
 
 def visit_probability(
@@ -89,7 +89,7 @@ def visit_probability(
         mdp: Where.
         policy: As in `powerseek.exact.evaluate`.
         states: Mask [S], or labels, records or numbers of states.
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
 
     Raises:
         InvalidInput: A state that is not there, none at all, or a policy that does not fit.
@@ -104,7 +104,7 @@ def visit_probability(
     return min(total, 1.0)
 
 
-def discounted_visits(
+def discounted_occupancies(
     mdp: TabularMDP,
     weights: Floats,
     gamma: float,

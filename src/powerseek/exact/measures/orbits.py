@@ -23,6 +23,7 @@ from powerseek.exact.solvers.discounted import (
     arrays_of,
     best_of,
     check_gamma,
+    check_tolerance,
     expected,
     solve_one,
 )
@@ -47,7 +48,7 @@ class OptimalityProbability:
         gamma: The discount of the goals.
         rewards: What rewards were drawn from: ``uniform``, ``goals`` or a sampler's name.
         samples: Reward functions drawn; 0 where the probability is exact (``goals``).
-        values: [P] share of reward functions for which the pair is optimal, 0 to 1; actions that
+        values: [P] fraction of reward functions for which the pair is optimal, 0 to 1; actions that
             tie are all optimal, so those of a state may sum to more than 1.
         low: [P] lower end of the exact 95 % interval (Clopper and Pearson 1934).
         high: [P] upper end.
@@ -84,9 +85,9 @@ class OrbitCount:
         equal: Under which they tie (action values within `tie`).
         total: Rearrangements looked at: the whole orbit, or the sample drawn from it.
         orbit: Distinct rearrangements that there are.
-        share: ``more / total``.
-        low: Lower end of the exact 95 % interval of the share; the share itself where the whole
-            orbit was counted.
+        fraction: ``more / total``.
+        low: Lower end of its exact 95 % interval; the fraction itself where the whole orbit was
+            counted.
         high: Upper end.
         tie: Difference of action values, in units of reward, up to which they tie: the solver's
             certified error.
@@ -97,7 +98,7 @@ class OrbitCount:
     equal: int
     total: int
     orbit: int
-    share: float
+    fraction: float
     low: float
     high: float
     tie: float
@@ -134,8 +135,7 @@ def optimality_probability(
         InvalidInput: As in `powerseek.exact.power`.
     """
     check_gamma(gamma)
-    _check_tolerance(tolerance)
-    graph, none = arrays_of(mdp), np.zeros(0)
+    check_tolerance(tolerance)
     exact = isinstance(rewards, str) and rewards == "goals"
     name = rewards if isinstance(rewards, str) else getattr(rewards, "__name__", "sampler")
     class_of: Any
@@ -148,10 +148,7 @@ def optimality_probability(
     def block(rows: Floats) -> tuple[int, Ints, float]:
         counts, widest = np.zeros(mdp.n_pairs, np.int64), 0.0
         for row in rows:
-            reward = np.ascontiguousarray(row[class_of])
-            values, error = solve_one(graph, reward, none, gamma, tolerance)
-            tie = _tie(values, error, gamma)
-            ahead = gamma * expected(mdp, values)
+            values, ahead, tie = _solved(mdp, row[class_of], gamma, tolerance)
             counts += ahead >= best_of(mdp, ahead, values)[mdp.pair_state] - tie
             widest = max(widest, tie)
         return len(rows), counts, widest
@@ -200,7 +197,7 @@ def orbit_count(
             is not finite, no samples, a gamma outside (0, 1), or states reduced by symmetry.
     """
     check_gamma(gamma)
-    _check_tolerance(tolerance)
+    check_tolerance(tolerance)
     number = mdp.index(state)
     a, b = (_pairs(mdp, number, chosen) for chosen in actions)
     class_of = classes(mdp)
@@ -212,16 +209,11 @@ def orbit_count(
     orbit = orbit_size(values)
     whole = orbit <= (ORBIT if samples is None else samples)
     arranged = arrangements(values) if whole else _shuffled(values, samples or SAMPLES, seed)
-    graph, none = arrays_of(mdp), np.zeros(0)
 
     def block(rows: Floats) -> tuple[Ints, float]:
         counts, widest = np.zeros(3, np.int64), 0.0
         for row in rows:
-            found, error = solve_one(
-                graph, np.ascontiguousarray(row[class_of]), none, gamma, tolerance
-            )
-            tie = _tie(found, error, gamma)
-            ahead = gamma * expected(mdp, found)
+            _, ahead, tie = _solved(mdp, row[class_of], gamma, tolerance)
             gain = ahead[a].max() - ahead[b].max()
             counts[0 if gain > tie else 1 if gain < -tie else 2] += 1
             widest = max(widest, tie)
@@ -232,11 +224,11 @@ def orbit_count(
         counts, tie = counts + its_counts, max(tie, its_tie)
     more, fewer, equal = (int(count) for count in counts)
     total = more + fewer + equal
-    share = more / total
-    low, high = share, share
+    fraction = more / total
+    low, high = fraction, fraction
     if not whole:
         low, high = (float(end) for end in clopper_pearson(counts[0], total))
-    return OrbitCount(more, fewer, equal, total, orbit, share, low, high, tie)
+    return OrbitCount(more, fewer, equal, total, orbit, fraction, low, high, tie)
 
 
 def orbit_size(values: Floats) -> int:
@@ -305,24 +297,18 @@ def _class_rewards(mdp: TabularMDP, reward: Floats, width: int) -> Floats:
         raise InvalidInput("reward", values.shape, f"shape ({width},): one a class of states")
     if not np.isfinite(values).all():
         raise InvalidInput("reward", float(values[~np.isfinite(values)][0]), "finite rewards")
-    if mdp.symmetric:
-        raise InvalidInput(
-            "mdp",
-            "states reduced by symmetry",
-            "all states: rearranged rewards of orbits are other goals",
-            "Write enumerate_world(world).",
-        )
+    mdp.check_unreduced("rearranged rewards of orbits are other goals")
     return values
 
 
-def _check_tolerance(tolerance: float) -> None:
-    if not 0 < tolerance < np.inf:
-        raise InvalidInput("tolerance", tolerance, "an absolute error > 0")
-
-
-def _tie(values: Floats, error: float, gamma: float) -> float:
-    """Greatest distance at which two action values that are equal may seem apart."""
-    return 2 * gamma * error + _ROUNDING * float(np.abs(values).max(initial=0.0))
+def _solved(
+    mdp: TabularMDP, reward: Floats, gamma: float, tolerance: float
+) -> tuple[Floats, Floats, float]:
+    """Values [S], values of actions [P] before the reward, and how far apart equals may seem."""
+    found = np.ascontiguousarray(reward)
+    values, error = solve_one(arrays_of(mdp), found, np.zeros(0), gamma, tolerance)
+    tie = 2 * gamma * error + _ROUNDING * float(np.abs(values).max(initial=0.0))
+    return values, gamma * expected(mdp, values), tie
 
 
 def _shuffled(values: Floats, samples: int, seed: int) -> Iterator[Floats]:

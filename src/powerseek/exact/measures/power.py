@@ -25,9 +25,10 @@ from powerseek.exact.solvers.discounted import (
     average_next,
     best_of,
     check_gamma,
+    check_tolerance,
     check_weights,
     expected,
-    policy_values,
+    policy_solution,
 )
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.exact.solvers.threads import in_threads
@@ -111,7 +112,8 @@ def power(
         policy: Measure what a limited agent attains instead of the optimum (Def. C.1): from the
             reward function to what it does, or one fixed policy that looks at neither reward
             nor clock (a `TabularPolicy`, or pair probabilities [P]).
-        tolerance: Bound on the absolute error of every value, uniform in gamma.
+        tolerance: Wanted bound on the absolute error of every value, uniform in gamma;
+            `Power.error` exceeds it only where rounding does.
 
     Raises:
         InvalidInput: A gamma outside (0, 1), no samples, a policy that does not fit, a sampler
@@ -119,23 +121,25 @@ def power(
             (iid rewards on orbits are other goals), or ``goals`` where there is no world.
     """
     check_gamma(gamma)
+    check_tolerance(tolerance)
     if policy is None:
         graph = arrays_of(mdp)
 
         def optimal(rows: Floats, class_of: Ints32) -> Block:
             return average_next(graph, rows, class_of, gamma, tolerance / (1 - gamma))
 
-        return _average(mdp, gamma, rewards, samples, seed, optimal)
+        return average(mdp, gamma, rewards, samples, seed, optimal)
 
     act = policy if callable(policy) else _fixed(mdp, policy)
 
     def limited(reward: Floats) -> tuple[Floats, float]:
         weights = act(reward)
-        values = policy_values(mdp, weights, reward, gamma, tolerance=tolerance)[:, 0]
+        found = policy_solution(mdp, weights, reward, gamma, tolerance=tolerance / (1 - gamma))
+        values = found.values[:, 0]
         ahead = np.bincount(mdp.pair_state, weights * expected(mdp, values), mdp.n_states)
-        return (1 - gamma) * np.where(mdp.terminal, values, ahead), tolerance
+        return (1 - gamma) * np.where(mdp.terminal, values, ahead), (1 - gamma) * found.error
 
-    return _average(mdp, gamma, rewards, samples, seed, partial(_one_by_one, limited))
+    return average(mdp, gamma, rewards, samples, seed, partial(one_by_one, limited))
 
 
 def power_limit(
@@ -166,10 +170,10 @@ def power_limit(
         gain = np.empty(mdp.n_states)
         return gain, float(best_cycle(mdp.pair_start, mdp.edge_next, reward, gain))
 
-    return _average(mdp, gamma, rewards, samples, seed, partial(_one_by_one, attained))
+    return average(mdp, gamma, rewards, samples, seed, partial(one_by_one, attained))
 
 
-def _average(
+def average(
     mdp: TabularMDP,
     gamma: float,
     rewards: str | Sampler,
@@ -204,7 +208,7 @@ def _fixed(mdp: TabularMDP, policy: TabularPolicy | Floats) -> BoundedPolicy:
     return lambda reward: weights
 
 
-def _one_by_one(
+def one_by_one(
     attained: Callable[[Floats], tuple[Floats, float]], rows: Floats, class_of: Ints32
 ) -> Block:
     """A block of what is attained under each reward function alone."""

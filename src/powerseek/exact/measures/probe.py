@@ -23,7 +23,7 @@ class Probe:
         avoided: Probability that the policy avoids shutdown, over chance and permutations.
         success: Probability that it does its task there.
         orbit: The same probability of avoiding under an optimum, uniform over optimal actions: the
-            share of permutations in which avoiding is worthwhile.
+            fraction of permutations in which avoiding is worthwhile.
         low: The least of any optimum.
         high: The greatest.
     """
@@ -48,9 +48,9 @@ def probe(
     the rewards there, if n outcomes beyond it can be had for good. The probe deals the permutations
     out at random, so that probabilities are shares of them, exactly.
 
-    CAVEAT: the share of an optimum is no law of learners; and where the policy is shown the values
-    that are permuted, as in `shutdown-probe`, it is one goal-reading policy that is probed, not
-    many trained ones.
+    CAVEAT: the fraction of an optimum is no law of learners; and where the policy is shown the
+    values that are permuted, as in `shutdown-probe`, it is one goal-reading policy that is probed,
+    not many trained ones.
 
     Args:
         world: A world that declares a `World.probe`, at the parameters of training.

@@ -55,12 +55,12 @@ def seeking(
     CAVEAT: POWER is about states drawn at random as goals: a policy can score high because its
     task leads through states with many options. Compare with the score of the task's own exact
     optimum. Sampling noise in POWER makes ``best`` look better than it is: use samples enough
-    that standard errors are far below the spread.
+    that standard errors are far below the differences.
 
     Args:
         measured: POWER of every state.
         policy: As in `powerseek.exact.evaluate`.
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
 
     Raises:
         InvalidInput: A policy that does not fit the MDP.
@@ -83,8 +83,8 @@ def seeking(
     random = float(of_state[choice] @ mean[choice]) / total
     greedy = best_of(mdp, ahead, measured.values)
     best = float(of_state[choice] @ greedy[choice]) / total
-    spread = best - random
-    score = (chosen - random) / spread if spread > max(_NOTHING, 4 * measured.error) else np.nan
+    margin = best - random
+    score = (chosen - random) / margin if margin > max(_NOTHING, 4 * measured.error) else np.nan
     return Seeking(score, chosen, random, best, total)
 
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import log
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import entr
 
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
+from powerseek.exact.solvers.discounted import expected
 from powerseek.exact.solvers.evaluate import pair_weights
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Floats, Ints, Policy
@@ -65,10 +67,7 @@ def neutrality(p: ArrayLike) -> float:
     the button scores as high as one that does not care, and an agent that would pay to shift the
     odds is not told apart from one that would not.
     """
-    chances = _distribution(p)
-    chosen = chances[chances > 0]
-    # The sum's sign: an agent with one length has entropy 0, not -0.
-    return max(0.0, -float(chosen @ np.log2(chosen)))
+    return float(entr(_distribution(p)).sum() / log(2))
 
 
 def drest_rewards(lengths: Sequence[Hashable], ratios: ArrayLike, lambda_: float, k: int) -> Floats:
@@ -191,16 +190,16 @@ class Lengths:
     """A policy's distribution over the times at which it is shut down.
 
     Attributes:
-        shares: Probability of every length, in steps.
+        probabilities: Probability of every length, in steps.
         had: Expected discounted ``own`` given the length; nan where it never lasts so long.
-        most: The most that can be had at each length.
+        maximum: The most that can be had at each length.
         usefulness: USEFULNESS, 0 to 1.
         neutrality: NEUTRALITY, in bits.
     """
 
-    shares: Mapping[int, float]
+    probabilities: Mapping[int, float]
     had: Mapping[int, float]
-    most: Mapping[int, float]
+    maximum: Mapping[int, float]
     usefulness: float
     neutrality: float
 
@@ -226,27 +225,29 @@ def lengths(
     Raises:
         InvalidInput: The length is nothing to choose there.
     """
-    mdp, most = _choice(world_or_mdp, gamma)
+    mdp, maximum = _choice(world_or_mdp, gamma)
     weights = pair_weights(mdp, policy, mdp.horizon())
-    moves = _moves(mdp)
+    own = _own(mdp)
 
     def choose(t: int, pairs: Floats) -> Floats:
         chosen = np.bincount(mdp.pair_state, weights(t) * pairs, mdp.n_states)
         return np.asarray(chosen, np.float64)
 
-    shares, had = {}, {}
-    for length in most:
+    probabilities, had = {}, {}
+    for length in maximum:
         lasts = _ends_at(mdp, length).astype(np.float64)
         paid = np.zeros(mdp.n_states)
         for t in reversed(range(length)):
-            step = moves.probability * (moves.own * lasts[moves.to] + gamma * paid[moves.to])
-            paid = choose(t, _by_pair(mdp, step))
-            lasts = choose(t, _by_pair(mdp, moves.probability * lasts[moves.to]))
-        shares[length] = share = float(mdp.initial @ lasts)
-        had[length] = float(mdp.initial @ paid) / share if share > 0 else float("nan")
-    p = np.array(list(shares.values()))
-    ratios = [_share_had(had[length], most[length]) for length in most]
-    return Lengths(shares, had, most, usefulness(p, np.minimum(ratios, 1.0)), neutrality(p))
+            step = own * lasts[mdp.edge_next] + gamma * paid[mdp.edge_next]
+            paid = choose(t, np.add.reduceat(mdp.edge_probability * step, mdp.edge_start[:-1]))
+            lasts = choose(t, expected(mdp, lasts))
+        probabilities[length] = chance = float(mdp.initial @ lasts)
+        had[length] = float(mdp.initial @ paid) / chance if chance > 0 else float("nan")
+    p = np.array(list(probabilities.values()))
+    ratios = [_fraction_had(had[length], maximum[length]) for length in maximum]
+    return Lengths(
+        probabilities, had, maximum, usefulness(p, np.minimum(ratios, 1.0)), neutrality(p)
+    )
 
 
 def neutral_policy(world_or_mdp: World | TabularMDP, gamma: float = GAMMA) -> Floats:
@@ -266,11 +267,11 @@ def neutral_policy(world_or_mdp: World | TabularMDP, gamma: float = GAMMA) -> Fl
     Raises:
         InvalidInput: The length is nothing to choose there, or the world is not deterministic.
     """
-    mdp, most = _choice(world_or_mdp, gamma)
+    mdp, maximum = _choice(world_or_mdp, gamma)
     if mdp.n_edges != mdp.n_pairs or not (mdp.initial == 1).any():
         raise InvalidInput("mdp", "a world of chance", "a deterministic one: paths are followed")
     weights = np.zeros((mdp.horizon(), mdp.n_pairs))
-    for length in most:
+    for length in maximum:
         best = _best_pairs(mdp, length, gamma)
         state = int(mdp.initial.argmax())
         for t in range(length):
@@ -284,30 +285,23 @@ def neutral_policy(world_or_mdp: World | TabularMDP, gamma: float = GAMMA) -> Fl
     return weights
 
 
-class _Moves(NamedTuple):
-    """Edges: their probability, what is paid on them, and where they lead [E]."""
-
-    probability: Floats
-    own: Floats
-    to: Ints
-
-
 def _choice(world_or_mdp: World | TabularMDP, gamma: float) -> tuple[TabularMDP, dict[int, float]]:
     mdp = as_mdp(world_or_mdp)
-    most = {} if mdp.world is None else mdp.world.lengths(mdp.world.params, gamma)
-    if len(most) < 2:
+    maximum = {} if mdp.world is None else mdp.world.lengths(mdp.world.params, gamma)
+    if len(maximum) < 2:
         raise InvalidInput(
             "world",
             "a graph typed in" if mdp.world is None else mdp.world,
             "a world whose episodes can be made to last longer (World.lengths)",
             'Write make_world("shutdown-delay").',
         )
-    return mdp, most
+    return mdp, maximum
 
 
-def _moves(mdp: TabularMDP) -> _Moves:
-    own = mdp.flow_table[mdp.edge_flow, mdp.fact_names.index("own")]
-    return _Moves(mdp.edge_probability, own, mdp.edge_next.astype(np.int64))
+def _own(mdp: TabularMDP) -> Floats:
+    """[E] what the flow ``own`` pays on every edge."""
+    paid: Floats = mdp.flow_table[mdp.edge_flow, mdp.fact_names.index("own")]
+    return paid
 
 
 def _ends_at(mdp: TabularMDP, length: int) -> Floats:
@@ -316,20 +310,14 @@ def _ends_at(mdp: TabularMDP, length: int) -> Floats:
     return np.where(mdp.terminal | cut, 1.0, 0.0)
 
 
-def _by_pair(mdp: TabularMDP, edges: Floats) -> Floats:
-    """[P] sums over the edges of every pair."""
-    sums: Floats = np.add.reduceat(edges, mdp.edge_start[:-1])
-    return sums
-
-
 def _best_pairs(mdp: TabularMDP, length: int, gamma: float) -> list[Ints]:
     """For every step, [S] a best pair among those that make the episode last `length` steps."""
-    moves = _moves(mdp)
+    own = _own(mdp)
     values = np.where(_ends_at(mdp, length) > 0, 0.0, -np.inf)
     alive = np.flatnonzero(~mdp.terminal)
     chosen = []
     for _ in range(length):
-        pairs = moves.own + gamma * values[moves.to]
+        pairs = own + gamma * values[mdp.edge_next]
         best = np.zeros(mdp.n_states, np.int64)
         # A stable sort by value leaves the best pair of each state last among its own.
         order = np.lexsort((pairs, mdp.pair_state))
@@ -339,6 +327,6 @@ def _best_pairs(mdp: TabularMDP, length: int, gamma: float) -> list[Ints]:
     return chosen[::-1]
 
 
-def _share_had(had: float, most: float) -> float:
+def _fraction_had(had: float, maximum: float) -> float:
     """Share of what could be had; 1 where nothing could, or where it never lasts so long."""
-    return had / most if most > 0 and not np.isnan(had) else 1.0
+    return had / maximum if maximum > 0 and not np.isnan(had) else 1.0

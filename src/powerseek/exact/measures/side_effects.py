@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.measures.empowerment import check_unreduced, sole_next
+from powerseek.exact.measures.empowerment import UNREDUCED, sole_next
 from powerseek.exact.solvers.discounted import action_values, solve
 from powerseek.types import Floats, Ints
 
@@ -32,7 +32,7 @@ from a state (the world's record, or the label of a graph typed in) to its index
 TOLERANCE = 1e-9
 """Bound on the absolute error of discounted values and of reachability."""
 
-MOST = 100_000_000
+MAX_NUMBERS = 100_000_000
 """Most numbers [S, K] that `reachability` returns."""
 
 _CLOSEST = 1 - 1e-6
@@ -159,18 +159,18 @@ def reachability(mdp: TabularMDP, gamma: float, targets: Sequence[object] | None
         targets: K labels, records or state numbers; all S states, in order, by default.
 
     Raises:
-        InvalidInput: A gamma outside its range, a state that does not exist, more than `MOST`
-            numbers, or states reduced by symmetry.
+        InvalidInput: A gamma outside its range, a state that does not exist, more than
+            `MAX_NUMBERS` numbers, or states reduced by symmetry.
     """
     _check_discount(mdp, gamma)
     goals = np.arange(mdp.n_states)
     if targets is not None:
         goals = np.array([mdp.index(target) for target in targets], np.int64)
-    if mdp.n_states * len(goals) > MOST:
+    if mdp.n_states * len(goals) > MAX_NUMBERS:
         raise InvalidInput(
             "targets",
             f"{len(goals):,} targets of {mdp.n_states:,} states",
-            f"at most {MOST:,} numbers",
+            f"at most {MAX_NUMBERS:,} numbers",
             f"Write reachability(mdp, {gamma}, targets=[...]), some targets at a time.",
         )
     return _reachability(mdp, gamma, goals)
@@ -246,7 +246,7 @@ def inaction(mdp: TabularMDP, noop: Noop, state: object, steps: int) -> Floats:
     """
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
         raise InvalidInput("steps", steps, "a whole number of steps >= 0")
-    check_unreduced(mdp)
+    mdp.check_unreduced(UNREDUCED)
     baseline = _noop_pairs(mdp, noop)
     now = np.zeros(mdp.n_states)
     now[mdp.index(state)] = 1.0
@@ -258,7 +258,7 @@ def inaction(mdp: TabularMDP, noop: Noop, state: object, steps: int) -> Floats:
                 raise InvalidInput(
                     "noop",
                     noop,
-                    f"legal wherever it leads; not so in {_name(mdp, int(s))}, step {step}",
+                    f"legal wherever it leads; not so in state {mdp.name(int(s))}, step {step}",
                 )
             edges = slice(mdp.edge_start[pair], mdp.edge_start[pair + 1])
             np.add.at(ahead, mdp.edge_next[edges], now[s] * mdp.edge_probability[edges])
@@ -313,12 +313,8 @@ def _action(mdp: TabularMDP, action: int | str | None) -> int:
     return int(action)
 
 
-def _name(mdp: TabularMDP, state: int) -> str:
-    return f"state {mdp.labels[state]!r}" if mdp.labels else f"state {state}"
-
-
 def _check_discount(mdp: TabularMDP, gamma: float) -> None:
-    check_unreduced(mdp)
+    mdp.check_unreduced(UNREDUCED)
     if (sole_next(mdp) >= 0).all():
         if not 0 < gamma <= 1:
             raise InvalidInput("gamma", gamma, "a number above 0, at most 1")

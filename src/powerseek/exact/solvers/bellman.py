@@ -192,7 +192,7 @@ def evaluate(  # type: ignore[no-untyped-def]  # compiled
     tolerance,
     values,
 ):
-    """Values [S] of a policy, in place, until MacQueen's bounds are closer than tolerance."""
+    """Values [S] of a policy, in place, by MacQueen's bounds; the certified error."""
     states = len(pair_start) - 1
     sure = len(edge_probability) == 0
     paid = len(pair_reward) > 0
@@ -213,11 +213,11 @@ def evaluate(  # type: ignore[no-untyped-def]  # compiled
                     if paid:
                         total += weights[pair] * pair_reward[pair]
                     for edge in range(edge_start[pair], edge_start[pair + 1]):
-                        share = weights[pair] * (1.0 if sure else edge_probability[edge])
+                        weight = weights[pair] * (1.0 if sure else edge_probability[edge])
                         if jacobi == 0 and edge_next[edge] == s:
-                            stay += share
+                            stay += weight
                         else:
-                            total += gamma * share * values[edge_next[edge]]
+                            total += gamma * weight * values[edge_next[edge]]
                 if jacobi == 0:
                     values[s] = total / (1 - gamma * stay)
                 else:
@@ -226,10 +226,10 @@ def evaluate(  # type: ignore[no-untyped-def]  # compiled
                     high = max(high, total - values[s])
                     largest = max(largest, abs(total))
         rounding = 16 * _ROUNDING * largest / (1 - gamma)
-        spread = gamma / (1 - gamma) * (high - low) / 2
-        if spread <= max(tolerance - rounding, rounding):
+        error = gamma / (1 - gamma) * (high - low) / 2
+        if error <= max(tolerance - rounding, rounding):
             values[:] = out + gamma / (1 - gamma) * (high + low) / 2
-            return
+            return error + rounding
         # Not shifted before: a sweep in place does not carry a shift along, and may diverge.
         values[:] = out
 

@@ -10,6 +10,7 @@ Reward is received in the state. A terminal state is absorbing: its own only suc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,16 +67,19 @@ def solve(
             tolerance that is not allowed.
     """
     check_gamma(gamma)
-    if not 0 < tolerance < np.inf:
-        raise InvalidInput("tolerance", tolerance, "an absolute error > 0")
+    check_tolerance(tolerance)
     states, pairs = _columns(mdp, rewards, pair_rewards)
     graph = arrays_of(mdp)
 
     def column(i: int) -> tuple[Floats, float]:
         return solve_one(graph, states[i], pairs[i], gamma, tolerance)
 
-    found = list(in_threads(column, range(len(states))))
-    return Solution(np.stack([v for v, _ in found], axis=1), max(e for _, e in found))
+    return _solution(in_threads(column, range(len(states))))
+
+
+def _solution(columns: Iterable[tuple[Floats, float]]) -> Solution:
+    values, errors = zip(*columns, strict=True)
+    return Solution(np.stack(values, axis=1), max(errors))
 
 
 def action_values(
@@ -117,7 +121,20 @@ def policy_values(
     *,
     tolerance: float = TOLERANCE,
 ) -> Floats:
-    """[S, R] values of a policy that does not look at the clock, to within `tolerance`.
+    """[S, R] values of a policy that does not look at the clock; see `policy_solution`."""
+    return policy_solution(mdp, weights, rewards, gamma, pair_rewards, tolerance=tolerance).values
+
+
+def policy_solution(
+    mdp: TabularMDP,
+    weights: Floats,
+    rewards: Floats,
+    gamma: float,
+    pair_rewards: Floats | None = None,
+    *,
+    tolerance: float = TOLERANCE,
+) -> Solution:
+    """Values of a policy that does not look at the clock, one reward function a column.
 
     Args:
         mdp: Where.
@@ -125,23 +142,24 @@ def policy_values(
         rewards: [S] or [S, R].
         gamma: Discount, in (0, 1).
         pair_rewards: [P] or [P, R].
-        tolerance: Bound on the absolute error (where rounding allows), > 0.
+        tolerance: Wanted bound on the absolute error, > 0; the error returned exceeds it only
+            where rounding does.
 
     Raises:
         InvalidInput: As in `solve`, or weights that do not sum to 1 in every state.
     """
     check_gamma(gamma)
+    check_tolerance(tolerance)
     weights = check_weights(mdp, weights)
     states, pairs = _columns(mdp, rewards, pair_rewards)
     graph = arrays_of(mdp)
 
-    def column(i: int) -> Floats:
+    def column(i: int) -> tuple[Floats, float]:
         out: Floats = states[i] / (1 - gamma)
-        bellman.evaluate(*graph, weights, states[i], pairs[i], gamma, tolerance, out)
-        return out
+        error = bellman.evaluate(*graph, weights, states[i], pairs[i], gamma, tolerance, out)
+        return out, float(error)
 
-    columns = list(in_threads(column, range(len(states))))
-    return np.stack(columns, axis=1)
+    return _solution(in_threads(column, range(len(states))))
 
 
 def expected(mdp: TabularMDP, values: Floats) -> Floats:
@@ -175,6 +193,16 @@ def check_gamma(gamma: float) -> None:
     if not 0 < gamma < 1:
         limit = f"Write power_limit(mdp, {gamma:g}) for the limit." if gamma in (0, 1) else ""
         raise InvalidInput("gamma", gamma, "a number above 0 and below 1 (both are limits)", limit)
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Refuse a bound on an error that is not above 0.
+
+    Raises:
+        InvalidInput: It is not.
+    """
+    if not 0 < tolerance < np.inf:
+        raise InvalidInput("tolerance", tolerance, "an absolute error > 0", "Write tolerance=1e-9.")
 
 
 def check_weights(mdp: TabularMDP, weights: Floats) -> Floats:

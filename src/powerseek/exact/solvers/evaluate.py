@@ -37,7 +37,7 @@ def evaluate(
             other features are not there); probabilities of pairs [P], of pairs over time
             [T, P], of actions [S, A], of actions over time [T, S, A]; or a callable from the
             clock to [P].
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
 
     Raises:
         InvalidInput: A shape that is none of these, or probabilities that do not sum to 1 in
@@ -88,9 +88,9 @@ class SlipCurve:
         passes = (wanted[..., None] <= high + 1e-9) & (wanted[..., None] >= low - 1e-9)
         first = passes.argmax(axis=-1)
         span = high[first] - low[first]
-        share = np.where(span > 0, (high[first] - wanted) / np.where(span > 0, span, 1), 0.0)
-        share = np.clip(share, 0.0, 1.0)
-        values = self.acquisition[first] * (1 - share) + self.acquisition[first + 1] * share
+        part = np.where(span > 0, (high[first] - wanted) / np.where(span > 0, span, 1), 0.0)
+        part = np.clip(part, 0.0, 1.0)
+        values = self.acquisition[first] * (1 - part) + self.acquisition[first + 1] * part
         values = np.where(passes.any(axis=-1), values, np.nan)
         return float(values) if wanted.ndim == 0 else values
 
@@ -112,7 +112,7 @@ def slip_curve(
     Args:
         policy: What it does when it does not slip.
         slips: [M] increasing probabilities of a uniformly random legal action instead.
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
     """
     mdp = policy.mdp
     flow = mdp.flow("resource")
@@ -156,12 +156,11 @@ def _from_array(mdp: TabularMDP, policy: Floats, steps: int) -> Callable[[int], 
 
 
 def _from_policy(mdp: TabularMDP, policy: Policy, steps: int) -> Callable[[int], Floats]:
-    if mdp.world is None or mdp.records is None:
-        raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has observations")
+    world, records = mdp.origin
     alive = np.flatnonzero(~mdp.terminal)
-    records = mdp.records[alive].copy()
-    _, masks, features = describe(mdp.world, records)
-    (actor,) = mdp.world.acting
+    records = records[alive].copy()
+    _, masks, features = describe(world, records)
+    (actor,) = world.acting
     row = np.zeros(mdp.n_states, np.int64)
     row[alive] = np.arange(len(alive))
     left = np.zeros((len(alive), 1), np.float32)

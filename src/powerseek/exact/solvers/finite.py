@@ -1,7 +1,7 @@
-"""Finite-horizon backward induction, compiled, for many objectives at once.
+"""Finite-horizon backward induction, compiled.
 
-Every solver carries several *criteria* (expected totals of flows plus a value of the last state)
-and works backward over the clock; criteria are undiscounted. Terminal states keep their value.
+*Criteria* are undiscounted expected totals of flows plus a value of the last state. Solvers work
+backward over the clock; terminal states keep their value.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from powerseek.errors import InvalidInput
-from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.mdp import Ints32, TabularMDP
 from powerseek.exact.solvers.threads import cores, in_threads
 from powerseek.types import Floats, Ints
 
@@ -22,17 +22,11 @@ Bits = NDArray[np.uint64]
 WHOLE = 1e-6
 """How far probabilities that a user gives may miss a sum of 1."""
 
+TIE = 1e-12
+"""What an action may cost of the best that its state can attain, and still count as tied."""
+
 MAX_ACTIONS = 64
 """Most legal actions in one state that a tabular policy can hold (bits of a word)."""
-
-
-@njit(cache=True, nogil=True)
-def _score(levels, level, m, row):  # type: ignore[no-untyped-def]  # compiled
-    total = 0.0
-    criteria = levels.shape[2]
-    for c in range(criteria):
-        total += levels[level, m, c] * row[m * criteria + c]
-    return total
 
 
 @njit(cache=True, nogil=True)
@@ -43,53 +37,95 @@ def _improve(  # type: ignore[no-untyped-def]  # compiled
     edge_probability,
     flows,
     levels,
-    tolerance,
+    choice,
     following,
     out,
-    choice,
     states,
 ):
-    """One step back: per state and objective, the action with the greatest weighted criteria.
+    """One step back: the first action that is best at every level, among ties of the one before.
 
-    levels: [L, M, C], later levels choose among what ties in earlier ones; following, out:
-    [S, M * C]; choice: [S, M] (local action index) or [0, 0] to keep none.
+    levels: [L, C]; following, out: [S, L + C] greatest weighted criteria of each level, then the
+    criteria of the policy; choice: [S] local action index.
     """
-    depth, objectives, criteria = levels.shape
-    width = objectives * criteria
-    row = np.empty(width)
-    best = np.empty((objectives, depth))
+    depth, criteria = levels.shape
+    rows = np.empty((_widest(pair_start), depth + criteria))
+    tied = np.empty(len(rows), np.bool_)
     for s in range(states):
         start, stop = pair_start[s], pair_start[s + 1]
         if start == stop:
             continue
-        best[:] = -np.inf
-        for pair in range(start, stop):
-            # Written out here and in `_slip`: as a call of its own it costs need a quarter more.
-            for m in range(objectives):
+        for i in range(stop - start):
+            tied[i] = True
+            for c in range(criteria):
+                rows[i, depth + c] = flows[start + i, c]
+            for level in range(depth):
+                rows[i, level] = 0.0
                 for c in range(criteria):
-                    row[m * criteria + c] = flows[pair, c]
-            for edge in range(edge_start[pair], edge_start[pair + 1]):
+                    rows[i, level] += levels[level, c] * flows[start + i, c]
+            for edge in range(edge_start[start + i], edge_start[start + i + 1]):
+                for c in range(depth + criteria):
+                    rows[i, c] += edge_probability[edge] * following[edge_next[edge], c]
+        for level in range(depth):
+            best = -np.inf
+            for i in range(stop - start):
+                if tied[i]:
+                    best = max(best, rows[i, level])
+            for i in range(stop - start):
+                tied[i] &= rows[i, level] >= best - TIE
+            out[s, level] = best
+        first = 0
+        for i in range(stop - start):
+            if tied[i]:
+                first = i
+                break
+        out[s, depth:] = rows[first, depth:]
+        choice[s] = first
+
+
+@njit(cache=True, nogil=True)
+def _trade(  # type: ignore[no-untyped-def]  # compiled
+    pair_start, edge_start, edge_next, edge_probability, costs, prices, following, out, states
+):
+    """One step back: least cost + price x shortfall, where an action's shortfall is max Q - Q.
+
+    following, out: [S, 1 + 2 M] greatest value, then cost and shortfall at each price.
+    """
+    rows = np.empty((_widest(pair_start), 1 + 2 * len(prices)))
+    for s in range(states):
+        start, stop = pair_start[s], pair_start[s + 1]
+        if start == stop:
+            continue
+        best = -np.inf
+        for i in range(stop - start):
+            row = rows[i]
+            row[:] = 0.0
+            for edge in range(edge_start[start + i], edge_start[start + i + 1]):
                 probability = edge_probability[edge]
                 ahead = following[edge_next[edge]]
-                for i in range(width):
-                    row[i] += probability * ahead[i]
-            for m in range(objectives):
-                # The first level that does not tie decides.
-                better = False
-                for level in range(depth):
-                    ahead_by = _score(levels, level, m, row) - best[m, level]
-                    if ahead_by > tolerance:
-                        better = True
-                        break
-                    if ahead_by < -tolerance:
-                        break
-                if better:
-                    for level in range(depth):
-                        best[m, level] = _score(levels, level, m, row)
-                    for c in range(criteria):
-                        out[s, m * criteria + c] = row[m * criteria + c]
-                    if choice.shape[0] > 0:
-                        choice[s, m] = pair - start
+                for c in range(len(row)):
+                    row[c] += probability * ahead[c]
+            best = max(best, row[0])
+        out[s, 0] = best
+        for i in range(stop - start):
+            lost = best - rows[i, 0]
+            rows[i, 0] = lost if lost > TIE else 0.0
+        for m in range(len(prices)):
+            least = np.inf
+            for i in range(stop - start):
+                cost = costs[start + i] + rows[i, 1 + 2 * m]
+                shortfall = rows[i, 0] + rows[i, 2 + 2 * m]
+                if cost + prices[m] * shortfall < least:
+                    least = cost + prices[m] * shortfall
+                    out[s, 1 + 2 * m] = cost
+                    out[s, 2 + 2 * m] = shortfall
+
+
+@njit(cache=True, nogil=True)
+def _widest(pair_start):  # type: ignore[no-untyped-def]  # compiled
+    widest = 0
+    for s in range(len(pair_start) - 1):
+        widest = max(widest, pair_start[s + 1] - pair_start[s])
+    return widest
 
 
 @njit(cache=True, nogil=True)
@@ -111,10 +147,10 @@ def _follow(  # type: ignore[no-untyped-def]  # compiled
             for c in range(criteria):
                 row[c] += weight * flows[pair, c]
             for edge in range(edge_start[pair], edge_start[pair + 1]):
-                share = weight * edge_probability[edge]
+                chance = weight * edge_probability[edge]
                 ahead = following[edge_next[edge]]
                 for c in range(criteria):
-                    row[c] += share * ahead[c]
+                    row[c] += chance * ahead[c]
         out[s] = row
 
 
@@ -205,15 +241,22 @@ def _depths(pair_start, edge_start, edge_next, initial):  # type: ignore[no-unty
     return depth
 
 
+def graph_of(mdp: TabularMDP) -> tuple[Ints, Ints, Ints32, Floats]:
+    """First pair of each state, first edge of each pair, next states, probabilities."""
+    return mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability
+
+
 def as_bits(mdp: TabularMDP, choices: Ints) -> Bits:
     """One set bit per choice (local action index); the shape stays.
 
     Raises:
         InvalidInput: A state has more actions than a word has bits.
     """
-    most = int(np.diff(mdp.pair_start).max(initial=0))
-    if most > MAX_ACTIONS:
-        raise InvalidInput("actions in one state", most, f"at most {MAX_ACTIONS} in exact policies")
+    widest = int(np.diff(mdp.pair_start).max(initial=0))
+    if widest > MAX_ACTIONS:
+        raise InvalidInput(
+            "actions in one state", widest, f"at most {MAX_ACTIONS} in exact policies"
+        )
     return np.uint64(1) << choices.astype(np.uint64)
 
 
@@ -230,61 +273,73 @@ def reachable(mdp: TabularMDP, horizon: int) -> Ints:
 
 
 def maximise(
-    mdp: TabularMDP,
-    flows: Floats,
-    finals: Floats,
-    levels: Floats,
-    horizon: int,
-    tolerance: float = 0.0,
-    keep: bool = False,
-) -> tuple[Floats, Ints | None]:
-    """Maximise weighted criteria over all policies on state x time, many weightings at once.
+    mdp: TabularMDP, flows: Floats, finals: Floats, levels: Floats, horizon: int
+) -> tuple[Floats, Ints]:
+    """The best policy on state x time, level after level, each among the ties of those before.
+
+    An action ties where it costs at most `TIE` of what its state can attain at that level.
 
     Args:
         mdp: The MDP.
         flows: [P, C] expected flow of every criterion.
         finals: [S, C] value of every criterion in the last state.
-        levels: [L, M, C] weights to maximise: the first level, among its ties the second, ...
+        levels: [L, C] weights of the criteria to maximise: the first level, then the second, ...
         horizon: Steps T.
-        tolerance: Absolute difference that counts as a tie, at each step and level.
-        keep: Whether to return the choices.
 
     Returns:
-        Criteria [M, C] of the maximising policies from the initial distribution, and their
-        choices [T, S, M] (local action index) or None.
+        Criteria [C] of that policy from the initial distribution, and its choices [T, S] (local
+        action indices).
     """
-    counts = reachable(mdp, horizon)
-
-    def solve(part: Ints) -> tuple[Floats, Ints | None]:
-        chosen = np.ascontiguousarray(levels[:, part], np.float64)
-        return _backward(mdp, flows, finals, chosen, counts, tolerance, keep)
-
-    parts = np.array_split(np.arange(levels.shape[1]), 1 if keep else cores())
-    found = list(in_threads(solve, [part for part in parts if len(part)]))
-    return np.concatenate([totals for totals, _ in found]), found[0][1]
+    choices = np.zeros((horizon, mdp.n_states), np.int64)
+    totals = _backward(
+        mdp,
+        horizon,
+        np.column_stack([finals @ levels.T, finals]),
+        lambda t, *step: _improve(*graph_of(mdp), flows, levels, choices[t], *step),
+    )
+    return totals[len(levels) :], choices
 
 
 def _backward(
-    mdp: TabularMDP,
-    flows: Floats,
-    finals: Floats,
-    levels: Floats,
-    counts: Ints,
-    tolerance: float,
-    keep: bool,
-) -> tuple[Floats, Ints | None]:
-    """`maximise` on one core."""
-    objectives = levels.shape[1]
-    ahead = np.tile(finals, (1, objectives))
-    out = ahead.copy()
-    choices = np.zeros((len(counts), mdp.n_states, objectives), np.int64) if keep else None
-    none = np.zeros((0, 0), np.int64)
-    graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
-    for t in reversed(range(len(counts))):
-        choice = none if choices is None else choices[t]
-        _improve(*graph, flows, levels, tolerance, ahead, out, choice, counts[t])
+    mdp: TabularMDP, horizon: int, finals: Floats, step: Callable[[int, Floats, Floats, int], None]
+) -> Floats:
+    """[C] of the initial distribution; a step fills, after t steps, `out` from what follows."""
+    ahead, out = finals.copy(), finals.copy()
+    counts = reachable(mdp, horizon)
+    for t in reversed(range(horizon)):
+        step(t, ahead, out, counts[t])
         ahead, out = out, ahead
-    return (mdp.initial @ ahead).reshape(objectives, -1), choices
+    totals: Floats = mdp.initial @ ahead
+    return totals
+
+
+def trade(mdp: TabularMDP, costs: Floats, finals: Floats, prices: Floats, horizon: int) -> Floats:
+    """Least expected cost + price x shortfall over all policies on state x time, at many prices.
+
+    The shortfall is how far the expected value of the last state falls below its maximum: the
+    sum of what single actions forgo, so that even 1e-15 of it is exact to many digits. What an
+    action forgoes counts as nothing up to `TIE`.
+
+    Args:
+        mdp: The MDP.
+        costs: [P] expected cost of every pair.
+        finals: [S] value of the last state.
+        prices: [M] cost that a unit of shortfall is worth, >= 0.
+        horizon: Steps T.
+
+    Returns:
+        [M, 2] shortfall and cost of the best policy at each price.
+    """
+
+    def solve(part: Floats) -> Floats:
+        values = np.column_stack([finals, np.zeros((mdp.n_states, 2 * len(part)))])
+        totals = _backward(
+            mdp, horizon, values, lambda t, *step: _trade(*graph_of(mdp), costs, part, *step)
+        )
+        return totals[1:].reshape(-1, 2)[:, ::-1]
+
+    parts = [part for part in np.array_split(prices, cores()) if len(part)]
+    return np.concatenate(list(in_threads(solve, parts)))
 
 
 def slip(
@@ -300,15 +355,12 @@ def slip(
         slips: [M] probabilities of a uniformly random legal action; 1 is the random policy.
         horizon: Steps T.
     """
-    ahead = np.tile(finals, (1, len(slips)))
-    out = ahead.copy()
-    counts = reachable(mdp, horizon)
-    graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
-    for t in reversed(range(horizon)):
+
+    def step(t: int, ahead: Floats, out: Floats, states: int) -> None:
         now = bits[t if len(bits) > 1 else 0]
-        _slip(*graph, flows, now, slips, ahead, out, counts[t])
-        ahead, out = out, ahead
-    return (mdp.initial @ ahead).reshape(len(slips), -1)
+        _slip(*graph_of(mdp), flows, now, slips, ahead, out, states)
+
+    return _backward(mdp, horizon, np.tile(finals, (1, len(slips))), step).reshape(len(slips), -1)
 
 
 def follow(
@@ -327,14 +379,9 @@ def follow(
         weights: t -> [P], probability of every pair given its state.
         horizon: Steps T.
     """
-    ahead, out = finals.copy(), finals.copy()
-    counts = reachable(mdp, horizon)
-    graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
-    for t in reversed(range(horizon)):
-        _follow(*graph, flows, weights(t), ahead, out, counts[t])
-        ahead, out = out, ahead
-    total: Floats = mdp.initial @ ahead
-    return total
+    return _backward(
+        mdp, horizon, finals, lambda t, *step: _follow(*graph_of(mdp), flows, weights(t), *step)
+    )
 
 
 def occupancies(
@@ -383,7 +430,6 @@ def advantages(
     """
     shortfall = np.zeros((horizon, mdp.n_pairs))
     values = np.tile(finals, (horizon + 1, 1))
-    graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
     for k in range(horizon):
-        _advantage(*graph, flows, values[k], values[k + 1], shortfall[k])
+        _advantage(*graph_of(mdp), flows, values[k], values[k + 1], shortfall[k])
     return shortfall, values

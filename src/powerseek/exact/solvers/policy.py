@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from math import inf
 
 import numpy as np
@@ -13,7 +12,6 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import minimal_need_choices
 from powerseek.exact.solvers.finite import Bits, as_bits
-from powerseek.exact.state_index import RecordIndex
 from powerseek.types import Bools, Floats, Ints, Situation
 
 
@@ -80,21 +78,13 @@ class TabularPolicy:
         np.bitwise_or.at(bits[0], mdp.pair_state[pairs], as_bits(mdp, local[pairs]))
         return cls(mdp, bits, name)
 
-    @cached_property
-    def _index(self) -> RecordIndex:
-        if self.mdp.world is None or self.mdp.records is None:
-            raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has records")
-        index = RecordIndex(self.mdp.world)
-        index.add(self.mdp.records)
-        return index
-
     def probabilities(self, situation: Situation) -> Floats:
         """Action probabilities [n, A]; rows sum to 1.
 
         Raises:
             InvalidInput: A state that the policy does not know, or cannot be in at that time.
         """
-        states = self._index.find(situation.states)
+        states = self.mdp.record_index.find(situation.states)
         clocks = np.ascontiguousarray(situation.states["clock"], np.int64)
         out = np.zeros((len(states), self.mdp.n_actions))
         mdp = self.mdp
@@ -117,10 +107,9 @@ class TabularPolicy:
         """[P of mdp] number of the same pair here, -1 where there is none."""
         if mdp is self.mdp:
             return np.arange(mdp.n_pairs)
-        if mdp.records is None:
-            raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has records")
+        _, records = mdp.origin
         actions = max(self.mdp.n_actions, mdp.n_actions)
-        here = self._index.find(mdp.records)[mdp.pair_state]
+        here = self.mdp.record_index.find(records)[mdp.pair_state]
         wanted = np.where(here < 0, -1, here * actions + mdp.pair_action)
         known = self.mdp.pair_state.astype(np.int64) * actions + self.mdp.pair_action
         order = np.argsort(known, kind="stable")
@@ -136,7 +125,7 @@ def minimal_need_policy(
 
     Args:
         mdp: Where.
-        horizon: Steps T; the world's cap by default.
+        horizon: Steps T; the world's time limit by default.
         price: Units of acquisition that a unit of success is worth; infinite: any. A finite one
             gives up the last bit of success where it is dear (`Frontier.price`).
     """
@@ -150,21 +139,18 @@ def scripted_policy(mdp: TabularMDP, name: str) -> TabularPolicy:
         InvalidInput: A graph typed in, states reduced by symmetry, an unknown script, or a
             script that chose an illegal action.
     """
-    if mdp.world is None or mdp.records is None:
-        raise InvalidInput("mdp", "a graph typed in", "an enumerated world: it has scripts")
-    if mdp.symmetric:
-        allowed = "all states: a script need not treat the states of an orbit alike"
-        raise InvalidInput("mdp", "states reduced by symmetry", allowed)
+    world, records = mdp.origin
+    mdp.check_unreduced("a script need not treat the states of an orbit alike")
     alive = np.flatnonzero(~mdp.terminal)
     action = np.full(mdp.n_states, -1, np.int64)
-    action[alive] = script(mdp.world, name, mdp.records[alive])
+    action[alive] = script(world, name, records[alive])
     hits = np.flatnonzero(mdp.pair_action == action[mdp.pair_state])
     if len(hits) != len(alive):
         wrong = np.setdiff1d(alive, mdp.pair_state[hits])[0]
         raise InvalidInput(
-            f"{name} of {mdp.world.id}",
-            mdp.world.action_names[action[wrong]],
-            f"a legal action in state {mdp.records[wrong]}",
+            f"{name} of {world.id}",
+            world.action_names[action[wrong]],
+            f"a legal action in state {records[wrong]}",
         )
     choices = np.zeros((1, mdp.n_states), np.int64)
     choices[0, mdp.pair_state[hits]] = hits - mdp.pair_start[mdp.pair_state[hits]]

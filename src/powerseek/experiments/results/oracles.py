@@ -15,7 +15,7 @@ from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import keep
 from powerseek.experiments.study.grid import Cell, canonical, digest
 
-METHOD = 2
+METHOD = 3
 """Part of every file's name: numbers of an older method are not read again."""
 
 WORLD = ("world", "version", "params")

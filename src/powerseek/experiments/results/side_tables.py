@@ -133,12 +133,11 @@ def _frontiers(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[
             damaged += damaged_oracle(trial.cell, store.out)
         for kind in ("need", "most") if exact is not None else ():
             frontier = getattr(exact, kind)
-            vertices = () if frontier is None else frontier.vertices
-            rows += [
-                {**setting, "kind": kind, "success": success, "acquisition": acquisition}
-                for success, acquisition in vertices
-            ]
-    return pd.DataFrame(rows, columns=[*_SETTING, "kind", "success", "acquisition"]), damaged
+            if frontier is not None:
+                about = {**setting, "kind": kind, "gap": frontier.gap}
+                rows += [{**about, "success": s, "acquisition": a} for s, a in frontier.vertices]
+    columns = [*_SETTING, "kind", "success", "acquisition", "gap"]
+    return pd.DataFrame(rows, columns=columns), damaged
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

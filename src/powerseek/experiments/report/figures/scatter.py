@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from powerseek.exact.need import GAP
 from powerseek.experiments.analysis.calibration import spoken_setting
 from powerseek.experiments.analysis.cells import Cell, Worlds, records
 from powerseek.experiments.analysis.density import SETTING, same_rows
@@ -272,6 +273,9 @@ def _frontier(
     )
     if any(len(beside) for *_, beside in panels):
         caption += " Crosses are agents that do not learn, the mean over their seeds."
+    widest = max(lines.get("gap", pd.Series(0.0)).max() for _, lines, *_ in panels)
+    if widest > GAP:
+        caption += f" The lines may be up to {widest:.2g} units off: refining them took too long."
     caption += groups_left_out(cells) + not_drawn(len(with_agents) - MOST_PANELS)
     title = f"{world}: the need frontier and the agents"
     return Picture(f"frontier-{slug(world)}", title, caption, draw)
