@@ -153,6 +153,17 @@ _COUNTERS = "counters"
 _COUNTED = ("timesteps", "updates", "first_reward", "losses")
 
 
+def _checked(counters: Mapping[str, Any]) -> dict[str, Any]:
+    """The counters of a checkpoint, in their types."""
+    first = counters["first_reward"]
+    return {
+        "timesteps": int(counters["timesteps"]),
+        "updates": int(counters["updates"]),
+        "first_reward": None if first is None else int(first),
+        "losses": {name: float(loss) for name, loss in counters["losses"].items()},
+    }
+
+
 class Run:
     """One job under way: its learner, whom it has told, and how it ended.
 
@@ -188,10 +199,10 @@ class Run:
         if state is None:
             return learner
         try:
-            counters = state.pop(_COUNTERS)
+            counters = _checked(state.pop(_COUNTERS))
             learner.load_state_dict(state)
-            for name in _COUNTED:
-                setattr(learner, name, counters[name])
+            for name, value in counters.items():
+                setattr(learner, name, value)
             kept.restored()
         except Exception as error:  # whatever a strange file does, zero is right
             kept.ignore(f"cannot be used ({type(error).__name__})")

@@ -15,7 +15,6 @@ import tempfile
 import time
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -24,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from powerseek.agents.archive import opened, read_arrays
+
 FORMAT = 2
 CARD, ARRAYS, STATE, KEPT = "checkpoint.json", "arrays.npz", "state.json", "kept.json"
 _ARRAY, _BYTES = "array/", "bytes/"
-_UNREADABLE = (OSError, KeyError, ValueError, EOFError, RuntimeError)
 _LIBRARIES = ("torch", "numpy", "numba", "stable-baselines3", "sb3-contrib")
 
 
@@ -111,14 +111,15 @@ class Checkpoint:
     def read(self, of: Mapping[str, Any]) -> dict[str, Any] | None:
         """The state kept of that training; None, with a caution, where it does not fit it."""
         try:
-            with zipfile.ZipFile(self.path) as archive:
+            with opened(self.path) as archive:
                 parts = {name: archive.read(name) for name in archive.namelist()}
             held, kept = json.loads(parts.pop(CARD)), json.loads(parts.pop(KEPT))
             state = _unpacked(parts)
         except FileNotFoundError:
             return None
-        except (*_UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
-            self.ignore(f"cannot be read ({type(error).__name__}: {error})")
+        except Exception as error:  # whatever a strange file does, zero is right
+            why = str(error).partition("\n")[0]
+            self.ignore(f"cannot be read ({type(error).__name__}: {why})")
             return None
         card = {"format": FORMAT, "versions": _versions(), "about": dict(self.about), **of}
         other = _differences(json.loads(json.dumps(card)), held)
@@ -153,13 +154,9 @@ def _packed(state: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def _unpacked(parts: Mapping[str, bytes]) -> dict[str, Any]:
-    """The state that `_packed` made parts of; objects among arrays could run code: refused.
-
-    Raises:
-        KeyError, ValueError: Not such parts.
-    """
-    with np.load(io.BytesIO(parts[ARRAYS]), allow_pickle=False) as held:
-        flat = {name.removeprefix(_ARRAY): array for name, array in held.items()}
+    """The state that `_packed` made parts of."""
+    arrays = read_arrays(parts[ARRAYS])
+    flat = {name.removeprefix(_ARRAY): array for name, array in arrays.items()}
     flat |= {k.removeprefix(_BYTES): v for k, v in parts.items() if k.startswith(_BYTES)}
     state: dict[str, Any] = {}
     for path, value in {**json.loads(parts[STATE]), **flat}.items():

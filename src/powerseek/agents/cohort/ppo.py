@@ -21,6 +21,7 @@ from powerseek.agents.cohort.export import library_model, untrained_network
 from powerseek.agents.cohort.loss import draw_actions, estimate_advantages
 from powerseek.agents.cohort.network import Adam, Networks
 from powerseek.agents.job import Job, Settings, TrainedAgent
+from powerseek.agents.sb3.learner import check_tensors
 from powerseek.agents.sb3.policy import NetworkPolicy
 from powerseek.envs.task import VecTask
 from powerseek.errors import PowerseekError
@@ -221,11 +222,11 @@ class Learner(Agent):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See Agent.load_state_dict; nothing in the state is executed."""
-        for name, part in self._numbers().items():
-            kept = torch.from_numpy(state[name])
-            if kept.shape != part.shape or kept.dtype != part.dtype:
-                raise ValueError(f"{name}: of another shape or type")
-            part.copy_(kept)
+        numbers = self._numbers()
+        kept = {name: torch.from_numpy(state[name]) for name in numbers}
+        check_tensors(numbers, kept)
+        for name, part in numbers.items():
+            part.copy_(kept[name])
         self.envs.restore(state["envs"])
         self.adam.steps = int(state["adam_steps"])
         self.acting.bit_generator.state = state["acting"]
