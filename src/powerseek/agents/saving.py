@@ -39,7 +39,8 @@ def _names(value: Any) -> bool:
 
 def _task(value: Any) -> bool:
     fields = {field.name for field in dataclasses.fields(Task) if field.compare} - {"world"}
-    return isinstance(value, dict) and set(value) == fields and isinstance(value["windows"], list)
+    known = isinstance(value, dict) and set(value) <= fields
+    return known and isinstance(value.get("windows"), list)
 
 
 _ON_CARD: dict[str, tuple[Callable[[Any], bool], str]] = {

@@ -25,7 +25,7 @@ class Needs(NamedTuple):
     """Needs of a metric: what a world must have for it to exist there.
 
     Attributes:
-        met: Whether a world has it.
+        met: True for a world that has it.
         otherwise: What is said of a world without it: "nothing can be acquired".
     """
 
