@@ -27,19 +27,14 @@ def opened(source: str | Path | bytes) -> zipfile.ZipFile:
             larger than the file, named twice, or named so that unpacking would leave the folder.
     """
     if isinstance(source, bytes):
-        size, file = len(source), io.BytesIO(source)
-        archive = zipfile.ZipFile(file)
+        size, archive = len(source), zipfile.ZipFile(io.BytesIO(source))
     else:
-        found = Path(source).stat()
+        status = Path(source).stat()
         # Whoever opens a pipe waits for a writer.
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is no regular file")
-        size, archive = found.st_size, zipfile.ZipFile(source)
-    try:
-        _check(archive.infolist(), size)
-    except ValueError:
-        archive.close()
-        raise
+        size, archive = status.st_size, zipfile.ZipFile(source)
+    _check(archive.infolist(), size)
     return archive
 
 

@@ -39,14 +39,6 @@ def _warn(text: str) -> None:
     warnings.warn(text, CheckpointIgnored, stacklevel=2)
 
 
-def _nothing() -> dict[str, Any]:
-    return {}
-
-
-def _forget(kept: Any) -> None:
-    return None
-
-
 @dataclass
 class Checkpoint:
     """One training's checkpoint: a single file, replaced as a whole.
@@ -65,8 +57,8 @@ class Checkpoint:
     path: Path
     every: float = 30.0
     about: Mapping[str, Any] = field(default_factory=dict)
-    keep: Callable[[], Any] = _nothing
-    take: Callable[[Any], None] = _forget
+    keep: Callable[[], Any] = dict
+    take: Callable[[Any], None] = lambda kept: None
     caution: Callable[[str], None] = _warn
     _last: float = field(default_factory=time.monotonic, repr=False)
     _held: Any = field(default=None, repr=False)
@@ -144,10 +136,16 @@ class Checkpoint:
 
 def _packed(state: Mapping[str, Any]) -> dict[str, bytes]:
     """The parts of a zip that hold a state."""
-    flat = dict(_flat(state))
-    arrays: dict[str, Any] = {f"{_ARRAY}{k}": v for k, v in flat.items() if _is_array(v)}
-    raw = {f"{_BYTES}{k}": v for k, v in flat.items() if isinstance(v, bytes)}
-    plain = {k: v for k, v in flat.items() if not _is_array(v) and not isinstance(v, bytes)}
+    arrays: dict[str, Any] = {}
+    raw: dict[str, bytes] = {}
+    plain: dict[str, Any] = {}
+    for name, value in _flat(state):
+        if isinstance(value, np.ndarray):
+            arrays[f"{_ARRAY}{name}"] = value
+        elif isinstance(value, bytes):
+            raw[f"{_BYTES}{name}"] = value
+        else:
+            plain[name] = value
     file = io.BytesIO()
     np.savez(file, **arrays)
     return {ARRAYS: file.getvalue(), STATE: _json(plain), **raw}
@@ -176,10 +174,6 @@ def _flat(state: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield f"{above}{name}", value
 
 
-def _is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray)
-
-
 def _json(value: Any) -> bytes:
     """NumPy's numbers as Python's: floats come back bit for bit."""
     return json.dumps(value, default=lambda number: number.item()).encode()
@@ -195,10 +189,10 @@ def _versions() -> dict[str, str]:
     """Versions on which the same numbers depend."""
     from powerseek import __version__
 
-    found = {"powerseek": __version__, "python": platform.python_version()}
+    versions = {"powerseek": __version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions

@@ -55,7 +55,7 @@ _ON_CARD: dict[str, tuple[Callable[[Any], bool], str]] = {
     "updates": (_count, "an integer >= 0"),
     "first_reward": (lambda value: value is None or _count(value), "an integer >= 0, or null"),
 }
-"""Fields of a card: whether a value may stand there, and which may."""
+"""Fields of a card: the test of a value, and the allowed ones in words."""
 
 
 def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:

@@ -63,10 +63,10 @@ def train(
         TrainingFailed: It could not be trained to its end.
     """
     job = Job(task, seed, timesteps, settings or {}, callback, checkpoint, device)
-    (found,) = train_jobs(agent, [job])
-    if isinstance(found, Failure):
-        raise found.as_error from None
-    return found
+    (result,) = train_jobs(agent, [job])
+    if isinstance(result, Failure):
+        raise result.as_error from None
+    return result
 
 
 def train_jobs(agent: str, jobs: Sequence[Job]) -> list[TrainedAgent | Failure]:

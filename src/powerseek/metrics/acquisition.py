@@ -225,7 +225,7 @@ def slip_excess(context: Context) -> list[Measurement]:
 
 @metric(unit="units", title="cost paid", bounds=(0.0, inf), needs=COST)
 def cost(context: Context) -> list[Measurement]:
-    """What the agent paid.
+    """Cost that the agent paid.
 
     Formula: mean over episodes of the sum of flows with role ``cost``. Source: SCIENCE section
     5. Unit: units >= 0, with a bootstrap interval.

@@ -15,7 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from sb3_contrib import MaskablePPO
@@ -28,10 +27,9 @@ from stable_baselines3.common.utils import LinearSchedule
 from powerseek.agents.archive import opened
 from powerseek.agents.base import Agent
 from powerseek.agents.job import Job, Settings, TrainedAgent
-from powerseek.agents.sb3.adapter import TaskVecEnv
+from powerseek.agents.sb3.adapter import TaskVecEnv, spaces
 from powerseek.agents.sb3.policy import NetworkPolicy
 from powerseek.agents.settings import settings_for
-from powerseek.envs.adapters.gym import OBSERVATION_BOUND
 from powerseek.envs.engine.vec import put_back
 
 ALGORITHMS: dict[str, Any] = {"ppo": PPO, "maskable-ppo": MaskablePPO}
@@ -40,7 +38,7 @@ NETWORKS: dict[str, Any] = {
     "maskable-ppo": MaskableActorCriticPolicy,
     "cohort-ppo": MaskableActorCriticPolicy,
 }
-PASSED_ON = (
+_PASSED_ON = (
     *("n_steps", "batch_size", "n_epochs", "ent_coef", "gae_lambda"),
     *("clip_range", "vf_coef", "max_grad_norm"),
 )
@@ -72,14 +70,9 @@ class LibraryPPO(Agent):
         self.model = ALGORITHMS[agent](
             NETWORKS[agent],
             self.envs,
-            learning_rate=LinearSchedule(
-                settings["learning_rate"], settings["final_learning_rate"], 1.0
-            ),
-            gamma=task.gamma,
-            policy_kwargs=network_settings(settings),
             seed=job.seed,
             device=job.device,
-            **{name: settings[name] for name in PASSED_ON},
+            **library_settings(settings, task.gamma),
         )
         # Its default logger leaves a folder behind at every training.
         self.model.set_logger(Logger(folder=None, output_formats=[]))
@@ -165,6 +158,21 @@ def gradient_steps(model: Any) -> int:
     return int(model._n_updates * (model.n_steps * model.n_envs // model.batch_size))
 
 
+def library_settings(settings: Settings, gamma: float) -> dict[str, Any]:
+    """Complete `settings` and the discount, in the library's words."""
+    return {
+        "learning_rate": learning_rates(settings),
+        "gamma": gamma,
+        "policy_kwargs": network_settings(settings),
+        **{name: settings[name] for name in _PASSED_ON},
+    }
+
+
+def learning_rates(settings: Settings) -> LinearSchedule:
+    """The learning rate by the fraction of training that is left."""
+    return LinearSchedule(settings["learning_rate"], settings["final_learning_rate"], 1.0)
+
+
 def network_settings(settings: Settings) -> dict[str, Any]:
     """The network of complete `settings`, in the library's words."""
     return {
@@ -184,12 +192,8 @@ def load_network(path: Path, card: Mapping[str, Any], device: str) -> NetworkPol
     with opened(path) as archive:
         _check_size(archive.getinfo(WEIGHTS).file_size, [inputs, *settings["net"]], actions)
         content = archive.read(WEIGHTS)
-    bound = OBSERVATION_BOUND
     network = NETWORKS[card["agent"]](
-        gymnasium.spaces.Box(-bound, bound, (inputs,), np.float32),
-        gymnasium.spaces.Discrete(actions),
-        lambda _: 0.0,
-        **network_settings(settings),
+        *spaces(inputs, actions), lambda _: 0.0, **network_settings(settings)
     ).to(device)
     tensors = read_tensors(content, device)
     check_tensors(network.state_dict(), tensors)
@@ -202,9 +206,9 @@ def _check_size(size: int, widths: Sequence[int], actions: int) -> None:
     """Refuse weights of another size than a network has with these widths, inputs first."""
     towers = ([*widths, actions], [*widths, 1])
     numbers = sum((i + 1) * o for tower in towers for i, o in pairwise(tower))
-    least = 4 * numbers
-    if not least <= size <= least + _FRAME + _FRAME * len(widths):
-        raise ValueError(f"its weights take {size:,} bytes, those of its network {least:,}")
+    minimum = 4 * numbers
+    if not minimum <= size <= minimum + _FRAME + _FRAME * len(widths):
+        raise ValueError(f"its weights take {size:,} bytes, those of its network {minimum:,}")
 
 
 def read_tensors(content: bytes, device: Any) -> Any:
