@@ -114,12 +114,11 @@ def plain(case: str) -> dict[str, float]:
     """Stable-Baselines3's PPO on copies of the world in plain Python, one seed."""
     import torch
     from stable_baselines3 import PPO
-    from stable_baselines3.common.utils import LinearSchedule
     from stable_baselines3.common.vec_env import DummyVecEnv
 
     from benchmarks.measures import _plain_episode
     from benchmarks.plain import PlainEnv
-    from powerseek.agents.sb3.learner import PASSED_ON, network_settings
+    from powerseek.agents.sb3.learner import library_settings
     from powerseek.agents.settings import settings_for
 
     torch.set_num_threads(1)
@@ -129,12 +128,9 @@ def plain(case: str) -> dict[str, float]:
     model = PPO(
         "MlpPolicy",
         envs,
-        learning_rate=LinearSchedule(chosen["learning_rate"], chosen["final_learning_rate"], 1.0),
-        gamma=1.0,
-        policy_kwargs=network_settings(chosen),
         seed=SEED,
         device="cpu",
-        **{name: chosen[name] for name in PASSED_ON},
+        **library_settings(chosen, gamma=1.0),
     )
     begun = _now()
     model.learn(steps)

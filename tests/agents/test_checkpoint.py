@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import random
 import subprocess
@@ -187,6 +188,57 @@ def bombs():
 def test_nothing_in_a_checkpoint_is_executed(agent, part, tmp_path):
     kept = interrupted(tmp_path, agent, "memory")
     rewritten(kept.path, part, bombs()[part])
+    with pytest.warns(CheckpointIgnored, match="cannot be (used|read)"):
+        weights, _ = run(agent, "memory", kept)
+    assert np.array_equal(weights, run(agent, "memory")[0])
+
+
+HARMS = {
+    "compressed": lambda path: compressed(path),
+    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+    "counters": lambda path: edited(path, **{"counters/timesteps": "many"}),
+    "a value for a mapping": lambda path: edited(path, envs=1),
+    "weights of no number": lambda path: weightless(path),
+}
+
+
+def compressed(path):
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
+def edited(path, **changed):
+    with zipfile.ZipFile(path) as archive:
+        state = json.loads(archive.read(STATE))
+    rewritten(path, STATE, json.dumps(state | changed).encode())
+
+
+def weightless(path):
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    if NETWORKS in content:
+        held = torch.load(io.BytesIO(content[NETWORKS]), weights_only=True)
+        moment = held["optimizer"]["state"][0]
+        moment["exp_avg"] = moment["exp_avg"] * np.nan
+        file = io.BytesIO()
+        torch.save(held, file)
+        return rewritten(path, NETWORKS, file.getvalue())
+    with np.load(io.BytesIO(content[ARRAYS])) as held:
+        arrays = {name: a * np.nan if name == "array/mean" else a for name, a in held.items()}
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return rewritten(path, ARRAYS, file.getvalue())
+
+
+@masked
+@pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)
+def test_one_that_was_made_to_harm_is_ignored(agent, harm, tmp_path):
+    kept = interrupted(tmp_path, agent, "memory")
+    harm(kept.path)
+    kept.every = 1e9
     with pytest.warns(CheckpointIgnored, match="cannot be (used|read)"):
         weights, _ = run(agent, "memory", kept)
     assert np.array_equal(weights, run(agent, "memory")[0])

@@ -39,6 +39,13 @@ WRONG = [
     ({"net": "64"}, "settings.net"),
     ({"net": [64, 0]}, "settings.net"),
     ({"net": [64.0]}, "settings.net"),
+    ({"n_envs": 10**30}, "settings.n_envs"),
+    ({"n_envs": 2**16, "n_steps": 2**16}, "settings.n_steps"),
+    ({"n_envs": 1, "n_steps": 1}, "settings.n_steps"),
+    ({"n_epochs": 10**6}, "settings.n_epochs"),
+    ({"net": [10**9]}, "settings.net"),
+    ({"net": [1] * 17}, "settings.net"),
+    ({"learning_rate": 10**400}, "settings.learning_rate"),
     ({"activation": "gelu"}, "settings.activation"),
     ({"activation": None}, "settings.activation"),
 ]
@@ -77,6 +84,8 @@ def test_a_batch_that_does_not_divide_is_answered_with_one_that_does():
         settings_for("off-switch", {"n_envs": 12, "n_steps": 10, "batch_size": 48})
     assert "120" in str(error.value)
     settings_for("off-switch", {"n_envs": 12, "n_steps": 10, "batch_size": 24})
+    with pytest.raises(InvalidInput, match="Write batch_size: 15"):
+        settings_for("off-switch", {"n_envs": 3, "n_steps": 5})
 
 
 @pytest.mark.parametrize("world", powerseek.list_worlds())
@@ -116,6 +125,9 @@ def test_what_does_not_learn_has_no_settings(agent):
         ({"timesteps": 0}, "timesteps"),
         ({"timesteps": 100, "seed": -1}, "seed"),
         ({"timesteps": 100, "seed": 0.5}, "seed"),
+        ({"timesteps": 100, "seed": 2**32}, "seed"),
+        ({"seed": 2**70, "agent": "random"}, "seed"),
+        ({"timesteps": 10**30}, "timesteps"),
         ({"timesteps": 100, "agent": "dqn"}, "agent"),
     ],
     ids=str,

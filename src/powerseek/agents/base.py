@@ -6,7 +6,8 @@ A single agent is a cohort of one: whatever trains several jobs trains one in th
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,7 +46,7 @@ class Agent:
 
     Attributes:
         id: Set by the registry.
-        learns: Whether it needs timesteps.
+        learns: True if it needs timesteps.
         shared: Settings that jobs trained together have in common; None for an agent whose jobs
             a sweep hands over one at a time.
         policy: What it does now; it may be changed in place.
@@ -153,6 +154,17 @@ _COUNTERS = "counters"
 _COUNTED = ("timesteps", "updates", "first_reward", "losses")
 
 
+def _checked(counters: Mapping[str, Any]) -> dict[str, Any]:
+    """The counters of a checkpoint, in their types."""
+    first = counters["first_reward"]
+    return {
+        "timesteps": int(counters["timesteps"]),
+        "updates": int(counters["updates"]),
+        "first_reward": None if first is None else int(first),
+        "losses": {name: float(loss) for name, loss in counters["losses"].items()},
+    }
+
+
 class Run:
     """One job under way: its learner, whom it has told, and how it ended.
 
@@ -175,9 +187,21 @@ class Run:
         with self.attempt():
             self.learner = self._begun()
 
-    def attempt(self) -> _Attempt:
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
         """A context in which an error is this job's failure, and nobody else's."""
-        return _Attempt(self)
+        try:
+            yield
+        except Exception as error:
+            learner, known = self.learner, isinstance(error, PowerseekError)
+            self.failure = Failure(
+                0 if learner is None else learner.timesteps,
+                0 if learner is None else learner.updates,
+                f"{type(error).__name__}: {error}",
+                {} if learner is None else dict(learner.losses),
+                error,
+                "" if known else "".join(traceback.format_exception(error)),
+            )
 
     def _begun(self) -> Agent:
         """The learner where its checkpoint stands, or untrained."""
@@ -188,10 +212,10 @@ class Run:
         if state is None:
             return learner
         try:
-            counters = state.pop(_COUNTERS)
+            counters = _checked(state.pop(_COUNTERS))
             learner.load_state_dict(state)
-            for name in _COUNTED:
-                setattr(learner, name, counters[name])
+            for name, value in counters.items():
+                setattr(learner, name, value)
             kept.restored()
         except Exception as error:  # whatever a strange file does, zero is right
             kept.ignore(f"cannot be used ({type(error).__name__})")
@@ -248,29 +272,6 @@ class Run:
         return self.failure
 
 
-class _Attempt:
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        known = isinstance(error, PowerseekError)
-        learner = self.run.learner
-        self.run.failure = Failure(
-            0 if learner is None else learner.timesteps,
-            0 if learner is None else learner.updates,
-            f"{type(error).__name__}: {error}",
-            {} if learner is None else dict(learner.losses),
-            error,
-            "" if known else "".join(traceback.format_exception(error)),
-        )
-        return True
-
-
 def take_turns(
     runs: Sequence[Run], update: Callable[[Sequence[Run]], None] | None = None
 ) -> list[TrainedAgent | Failure]:
@@ -314,7 +315,7 @@ def call_back(news: Sequence[tuple[Job, Progress]]) -> list[bool]:
         elif job.callback is not None:
             answers[i] = job.callback(progress)
     for members in groups.values():
-        found = members[0][1].together([(callback, news[i][1]) for i, callback in members])
-        for (i, _), answer in zip(members, found, strict=True):
+        given = members[0][1].together([(callback, news[i][1]) for i, callback in members])
+        for (i, _), answer in zip(members, given, strict=True):
             answers[i] = answer
     return [answer is not False for answer in answers]

@@ -15,7 +15,6 @@ import tempfile
 import time
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -24,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from powerseek.agents.archive import opened, read_arrays
+
 FORMAT = 2
 CARD, ARRAYS, STATE, KEPT = "checkpoint.json", "arrays.npz", "state.json", "kept.json"
 _ARRAY, _BYTES = "array/", "bytes/"
-_UNREADABLE = (OSError, KeyError, ValueError, EOFError, RuntimeError)
 _LIBRARIES = ("torch", "numpy", "numba", "stable-baselines3", "sb3-contrib")
 
 
@@ -37,14 +37,6 @@ class CheckpointIgnored(UserWarning):
 
 def _warn(text: str) -> None:
     warnings.warn(text, CheckpointIgnored, stacklevel=2)
-
-
-def _nothing() -> dict[str, Any]:
-    return {}
-
-
-def _forget(kept: Any) -> None:
-    return None
 
 
 @dataclass
@@ -65,8 +57,8 @@ class Checkpoint:
     path: Path
     every: float = 30.0
     about: Mapping[str, Any] = field(default_factory=dict)
-    keep: Callable[[], Any] = _nothing
-    take: Callable[[Any], None] = _forget
+    keep: Callable[[], Any] = dict
+    take: Callable[[Any], None] = lambda kept: None
     caution: Callable[[str], None] = _warn
     _last: float = field(default_factory=time.monotonic, repr=False)
     _held: Any = field(default=None, repr=False)
@@ -111,14 +103,15 @@ class Checkpoint:
     def read(self, of: Mapping[str, Any]) -> dict[str, Any] | None:
         """The state kept of that training; None, with a caution, where it does not fit it."""
         try:
-            with zipfile.ZipFile(self.path) as archive:
+            with opened(self.path) as archive:
                 parts = {name: archive.read(name) for name in archive.namelist()}
             held, kept = json.loads(parts.pop(CARD)), json.loads(parts.pop(KEPT))
             state = _unpacked(parts)
         except FileNotFoundError:
             return None
-        except (*_UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
-            self.ignore(f"cannot be read ({type(error).__name__}: {error})")
+        except Exception as error:  # whatever a strange file does, zero is right
+            why = str(error).partition("\n")[0]
+            self.ignore(f"cannot be read ({type(error).__name__}: {why})")
             return None
         card = {"format": FORMAT, "versions": _versions(), "about": dict(self.about), **of}
         other = _differences(json.loads(json.dumps(card)), held)
@@ -143,23 +136,25 @@ class Checkpoint:
 
 def _packed(state: Mapping[str, Any]) -> dict[str, bytes]:
     """The parts of a zip that hold a state."""
-    flat = dict(_flat(state))
-    arrays: dict[str, Any] = {f"{_ARRAY}{k}": v for k, v in flat.items() if _is_array(v)}
-    raw = {f"{_BYTES}{k}": v for k, v in flat.items() if isinstance(v, bytes)}
-    plain = {k: v for k, v in flat.items() if not _is_array(v) and not isinstance(v, bytes)}
+    arrays: dict[str, Any] = {}
+    raw: dict[str, bytes] = {}
+    plain: dict[str, Any] = {}
+    for name, value in _flat(state):
+        if isinstance(value, np.ndarray):
+            arrays[f"{_ARRAY}{name}"] = value
+        elif isinstance(value, bytes):
+            raw[f"{_BYTES}{name}"] = value
+        else:
+            plain[name] = value
     file = io.BytesIO()
     np.savez(file, **arrays)
     return {ARRAYS: file.getvalue(), STATE: _json(plain), **raw}
 
 
 def _unpacked(parts: Mapping[str, bytes]) -> dict[str, Any]:
-    """The state that `_packed` made parts of; objects among arrays could run code: refused.
-
-    Raises:
-        KeyError, ValueError: Not such parts.
-    """
-    with np.load(io.BytesIO(parts[ARRAYS]), allow_pickle=False) as held:
-        flat = {name.removeprefix(_ARRAY): array for name, array in held.items()}
+    """The state that `_packed` made parts of."""
+    arrays = read_arrays(parts[ARRAYS])
+    flat = {name.removeprefix(_ARRAY): array for name, array in arrays.items()}
     flat |= {k.removeprefix(_BYTES): v for k, v in parts.items() if k.startswith(_BYTES)}
     state: dict[str, Any] = {}
     for path, value in {**json.loads(parts[STATE]), **flat}.items():
@@ -179,10 +174,6 @@ def _flat(state: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield f"{above}{name}", value
 
 
-def _is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray)
-
-
 def _json(value: Any) -> bytes:
     """NumPy's numbers as Python's: floats come back bit for bit."""
     return json.dumps(value, default=lambda number: number.item()).encode()
@@ -198,10 +189,10 @@ def _versions() -> dict[str, str]:
     """Versions on which the same numbers depend."""
     from powerseek import __version__
 
-    found = {"powerseek": __version__, "python": platform.python_version()}
+    versions = {"powerseek": __version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions

@@ -30,15 +30,15 @@ class Planner(Agent):
     An overseer of your own is planned for too, if it judges every state of the world.
 
     Raises:
-        InvalidInput: The world is too large to enumerate, the cap is bootstrapped, or the
-            optimum depends on what the arm remembers (``every`` at gamma < 1).
+        InvalidInput: The world is too large to enumerate, the time limit is bootstrapped, or
+            the optimum depends on what the reward function remembers (``every`` at gamma < 1).
     """
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         task = job.task
         if task.overseer is None or isinstance(task.overseer, ExactOverseer):
-            found = arm_oracle(
+            solution = arm_oracle(
                 task.world,
                 task.reward,
                 task.gamma,
@@ -46,19 +46,19 @@ class Planner(Agent):
                 power_weight=task.power_weight,
             )
         else:
-            found = optimum(enumerated(task.world), task.pay, task.gamma)
-        if found.policy is None:
+            solution = optimum(enumerated(task.world), task.pay, task.gamma)
+        if solution.policy is None:
             raise InvalidInput(
                 "agent",
                 self.id,
-                "an arm whose optimum depends on state and time alone",
-                "Use gamma 1 or a corrected arm.",
+                "a reward whose optimum depends on state and time alone",
+                "Use gamma 1 or a corrected reward.",
             )
-        self.policy = found.policy
+        self.policy = solution.policy
 
 
 class MinimalNeed(Agent):
-    """The greatest attainable success, and then the least acquisition, exactly."""
+    """The maximum attainable success, and then the minimum acquisition, exactly."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 
 from powerseek.envs.adapters.foreign import ForeignWorld
+from powerseek.envs.engine.compile import loop
 from powerseek.envs.engine.vec import loop_views
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
@@ -17,19 +17,15 @@ from powerseek.exact.overseer import with_overseer
 from powerseek.types import Floats, Ints, Policy, Situation, Trajectories
 
 BATCH = 1024
-"""Most episodes of one agent that are run side by side."""
+"""Maximum of episodes of one agent that are run side by side."""
 COPIES = 8192
-"""Copies of a world above which no further agent joins those that stand side by side."""
+"""Environments above which no further agent joins those that stand side by side."""
 
 _CHOOSING = 0x726F6C6C
 """Stream below an agent's seed."""
 
-Loop = TypeVar("Loop", bound=Callable[..., Any])
-
-
-def _loop(function: Loop) -> Loop:
-    compiled: Any = numba.njit(cache=True, nogil=True)(function)
-    return cast(Loop, compiled)
+_ARRAYS = ("facts", "actions", "rewards", "lengths", "terminated", "records")
+"""Fields of trajectories that hold a row an episode."""
 
 
 def without_interruption(task: Task) -> Task:
@@ -54,8 +50,8 @@ def rollout(
 ) -> Trajectories:
     """Exactly `episodes` whole episodes of `policy`.
 
-    Every copy of the world runs the same number of episodes, each to its end, so that short
-    episodes are no likelier to be counted. Copies start their episodes together; each waits
+    Every environment runs the same number of episodes, each to its end, so that short
+    episodes are no likelier to be counted. All start their episodes together; each waits
     for the longest. The policy is asked about running environments alone.
 
     Args:
@@ -65,7 +61,7 @@ def rollout(
         episodes: How many, >= 1.
         seed: Seed of the world's chance and of the policy's draws, >= 0.
         greedy: Take the likeliest action (the first of them) instead of drawing one.
-        batch: Most episodes run side by side; it changes which episodes are drawn.
+        batch: Maximum of episodes run side by side; it changes which episodes are drawn.
 
     Raises:
         InvalidInput: A number of episodes below 1, or a policy that gives no action.
@@ -89,11 +85,11 @@ def rollouts(
 
     Args:
         policies: What acts, one an agent; a policy may serve several.
-        tasks: In what, one an agent. Arms, discounts and overseers may differ within a world.
+        tasks: In what, one an agent. Rewards, discounts and overseers may differ within a world.
         episodes: How many of each agent, >= 1.
         seeds: One an agent, >= 0; equal ones are met by equal chance.
         greedy: As in `rollout`; for all, or one an agent.
-        batch: Most episodes of one agent run side by side, as in `rollout`.
+        batch: Maximum of episodes of one agent run side by side, as in `rollout`.
 
     Returns:
         One an agent, in order. All are held in memory: per episode and step, the world's record
@@ -108,31 +104,29 @@ def rollouts(
     for name, given in (("tasks", tasks), ("seeds", seeds), ("greedy", flags)):
         if len(given) != len(policies):
             raise InvalidInput(name, len(given), f"{len(policies)} of them: one for each policy")
-    met = [with_overseer(task) for task in tasks]
+    supervised = [with_overseer(task) for task in tasks]
     n = min(episodes, batch)
-    found: dict[int, Trajectories] = {}
-    for group in _groups(met, max(1, COPIES // n)):
-        envs = VecTask([met[i] for i in group], n, [seeds[i] for i in group])
+    results: dict[int, Trajectories] = {}
+    for group in _groups(supervised, max(1, COPIES // n)):
+        envs = VecTask([supervised[i] for i in group], n, [seeds[i] for i in group])
         players = [
             _Player(policies[i], seeds[i], flags[i], envs, slice(k * n, (k + 1) * n))
             for k, i in enumerate(group)
         ]
-        found.update(zip(group, _played(players, envs, n, episodes), strict=True))
-        close = getattr(envs.world, "close", None)
-        if close is not None:
-            close()
-    return [found[i] for i in range(len(policies))]
+        results.update(zip(group, _played(players, envs, n, episodes), strict=True))
+        envs.close()
+    return [results[i] for i in range(len(policies))]
 
 
-def _groups(tasks: Sequence[Task], most: int) -> Iterator[list[int]]:
-    """Numbers of the tasks whose environments are stepped side by side, at most `most` at once."""
+def _groups(tasks: Sequence[Task], maximum: int) -> Iterator[list[int]]:
+    """Numbers of the tasks whose environments are stepped side by side, `maximum` at once."""
     alike: dict[Any, list[int]] = {}
     for i, task in enumerate(tasks):
         key = i if isinstance(task.world, ForeignWorld) else task.beside
         alike.setdefault(key, []).append(i)
     for members in alike.values():
-        for start in range(0, len(members), most):
-            yield members[start : start + most]
+        for start in range(0, len(members), maximum):
+            yield members[start : start + maximum]
 
 
 def _played(players: Sequence[_Player], envs: VecTask, n: int, episodes: int) -> list[Trajectories]:
@@ -168,9 +162,9 @@ class _Player:
     Args:
         policy: What acts.
         seed: Seed of its draws.
-        greedy: Whether it takes the likeliest action.
+        greedy: True if it takes the likeliest action.
         envs: The environments of all players.
-        own: Which of them are its own.
+        own: Those of them that are its own.
     """
 
     def __init__(self, policy: Policy, seed: int, greedy: bool, envs: VecTask, own: slice) -> None:
@@ -233,7 +227,7 @@ class _Player:
         )
 
     def goes_on(self, t: int, chosen: Ints) -> bool:
-        """Keep step t of its running environments; whether any still runs."""
+        """Keep step t of its running environments; True if any still runs."""
         _keep(
             t,
             chosen[self.own],
@@ -267,7 +261,7 @@ class _Player:
         )
 
 
-@_loop
+@loop
 def _keep(
     t: Any,
     chosen: Any,
@@ -338,7 +332,7 @@ def _checked(probabilities: Floats) -> Floats:
     return taken
 
 
-@_loop
+@loop
 def _sound(probabilities: Any) -> bool:
     """True if every row has weight, none of it negative, infinite or not a number."""
     for i in range(probabilities.shape[0]):
@@ -352,7 +346,7 @@ def _sound(probabilities: Any) -> bool:
     return True
 
 
-@_loop
+@loop
 def _draw(probabilities: Any, draws: Any, chosen: Any) -> None:
     """Fill `chosen` with one action a row, by inverse of the distribution function."""
     for i in range(probabilities.shape[0]):
@@ -370,27 +364,18 @@ def _draw(probabilities: Any, draws: Any, chosen: Any) -> None:
 
 
 def _first(part: Trajectories, n: int) -> Trajectories:
-    if n == len(part.lengths):
-        return part
-    return replace(
-        part,
-        facts=part.facts[:n],
-        actions=part.actions[:n],
-        rewards=part.rewards[:n],
-        lengths=part.lengths[:n],
-        terminated=part.terminated[:n],
-        records=None if part.records is None else part.records[:n],
-    )
+    return replace(part, **{name: rows[:n] for name, rows in _arrays(part)})
 
 
-def _joined(parts: list[Trajectories]) -> Trajectories:
-    records = [part.records for part in parts if part.records is not None]
-    return replace(
-        parts[0],
-        facts=np.concatenate([part.facts for part in parts]),
-        actions=np.concatenate([part.actions for part in parts]),
-        rewards=np.concatenate([part.rewards for part in parts]),
-        lengths=np.concatenate([part.lengths for part in parts]),
-        terminated=np.concatenate([part.terminated for part in parts]),
-        records=np.concatenate(records) if records else None,
-    )
+def _joined(parts: Sequence[Trajectories]) -> Trajectories:
+    names = [name for name, _ in _arrays(parts[0])]
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in names
+    }
+    return replace(parts[0], **joined)
+
+
+def _arrays(part: Trajectories) -> list[tuple[str, Any]]:
+    """Those of `_ARRAYS` that it has."""
+    pairs = [(name, getattr(part, name)) for name in _ARRAYS]
+    return [(name, rows) for name, rows in pairs if rows is not None]

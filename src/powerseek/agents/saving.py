@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
+import reprlib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from powerseek.agents.archive import opened, read_arrays
 from powerseek.agents.job import TrainedAgent
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
@@ -20,10 +24,38 @@ from powerseek.registry import agents
 CARD, WEIGHTS = "powerseek.json", "weights.npz"
 """Our page in a saved agent's zip; and its arrays, where no library has a format for them."""
 
-_ON_CARD = (
-    *("agent", "world", "params", "task", "observations", "actions"),
-    *("settings", "timesteps", "updates", "first_reward"),
-)
+MAX_CARD = 2**20
+"""Bytes of a card at most: names of some ten thousand observations."""
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _names(value: Any) -> bool:
+    texts = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return texts and 0 < len(set(value)) == len(value)
+
+
+def _task(value: Any) -> bool:
+    fields = {field.name for field in dataclasses.fields(Task) if field.compare} - {"world"}
+    known = isinstance(value, dict) and set(value) <= fields
+    return known and isinstance(value.get("windows"), list)
+
+
+_ON_CARD: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "agent": (lambda value: isinstance(value, str) and agents.taken(value), "an agent known here"),
+    "world": (lambda value: isinstance(value, str), "the id of a world"),
+    "params": (lambda value: isinstance(value, dict), "parameters of a world, by name"),
+    "task": (_task, "what powerseek.Task takes, by name"),
+    "observations": (_names, "distinct names"),
+    "actions": (_names, "distinct names"),
+    "settings": (lambda value: isinstance(value, dict), "settings of the agent, by name"),
+    "timesteps": (_count, "an integer >= 0"),
+    "updates": (_count, "an integer >= 0"),
+    "first_reward": (lambda value: value is None or _count(value), "an integer >= 0, or null"),
+}
+"""Fields of a card: the test of a value, and the allowed ones in words."""
 
 
 def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:
@@ -70,16 +102,18 @@ def read_card(path: str | Path) -> dict[str, Any]:
     """Read the card that `save_agent` wrote beside the weights.
 
     Raises:
-        InvalidInput: Not an agent that powerseek saved.
+        InvalidInput: Not an agent that powerseek saved, or a card that cannot be one's.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            card: dict[str, Any] = json.loads(archive.read(CARD))
-        lacking = [name for name in _ON_CARD if name not in card]
-        if lacking or not agents.taken(card["agent"]):
-            raise ValueError("not a page that powerseek wrote")
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise _no_model(path, f"{type(error).__name__}: {error}.") from None
+    with _refusing(path, "it has no card of ours"), opened(path) as archive:
+        if archive.getinfo(CARD).file_size > MAX_CARD:
+            raise ValueError(f"its card is larger than {MAX_CARD:,} bytes")
+        card = json.loads(archive.read(CARD))
+        if not isinstance(card, dict):
+            raise ValueError("its card is no mapping")
+        for name, (fits, allowed) in _ON_CARD.items():
+            if name not in card or not fits(card[name]):
+                given = reprlib.repr(card.get(name, "nothing"))
+                raise ValueError(f"its card says {name}: {given}, where {allowed} must stand")
     return card
 
 
@@ -95,37 +129,32 @@ def load_agent(path: str | Path, task: Task | None = None, device: str = "cpu") 
         InvalidInput: Not such a file, or an agent that sees or does other things than the task.
     """
     card = read_card(path)
+    builder = agents.get(card["agent"])
     if task is not None:
         _check_fit(path, "observations", card["observations"], task.observation_names)
         _check_fit(path, "actions", card["actions"], task.world.action_names)
-    builder = agents.get(card["agent"])
-    try:
+    with _refusing(path, "its weights are damaged, or do not fit the settings it names"):
+        if task is not None:
+            builder.settings(task, card["settings"])
         weights = _weights(path)
         if weights is None:
             policy = builder.load_model(Path(path), card, device)
         else:
             policy = builder.policy_from(weights, card)
-    except Exception as error:  # whatever a strange file does: torch raises many kinds
-        reason = "its weights are damaged, or do not fit the settings it names"
-        raise _no_model(path, f"{type(error).__name__}: {reason}.") from None
-    return TrainedAgent(
-        card["agent"],
-        policy,
-        card["timesteps"],
-        card["updates"],
-        card["first_reward"],
-        card["settings"],
-    )
+    counted = (card[name] for name in ("timesteps", "updates", "first_reward", "settings"))
+    return TrainedAgent(card["agent"], policy, *counted)
 
 
 def _weights(path: str | Path) -> dict[str, Any] | None:
     """The arrays of a saved agent, by name; None where a library keeps them in its own way."""
-    with zipfile.ZipFile(path) as archive:
+    with opened(path) as archive:
         if WEIGHTS not in archive.namelist():
             return None
-        content = archive.read(WEIGHTS)
-    with np.load(io.BytesIO(content), allow_pickle=False) as held:
-        return dict(held)
+        arrays = read_arrays(archive.read(WEIGHTS))
+    for name, array in arrays.items():
+        if array.dtype.kind in "fc" and np.isnan(array).any():
+            raise ValueError(f"its weights {name!r} are not all numbers")
+    return arrays
 
 
 def task_of(card: Mapping[str, Any], world: Any) -> Task:
@@ -146,5 +175,13 @@ def _check_fit(path: str | Path, what: str, saved: Sequence[str], here: Sequence
     )
 
 
-def _no_model(path: str | Path, why: str) -> InvalidInput:
-    return InvalidInput("model", str(path), "a model that powerseek saved", why)
+@contextmanager
+def _refusing(path: str | Path, otherwise: str) -> Iterator[None]:
+    """Whatever a strange file does is one line: what we say ourselves, or else `otherwise`."""
+    try:
+        yield
+    except Exception as error:  # libraries raise many kinds, some of many lines
+        own = isinstance(error, InvalidInput | OSError) or type(error) is ValueError
+        reason = str(error).partition("\n")[0] if own else f"{type(error).__name__}: {otherwise}"
+        allowed = "a model that powerseek saved"
+        raise InvalidInput("model", str(path), allowed, f"{reason.rstrip('.')}.") from None

@@ -1,4 +1,4 @@
-"""Hyperparameters of the learners, one set a world, the same for every arm.
+"""Hyperparameters of the learners, one set a world, the same for every reward.
 
 How they were chosen: by the competence (success with the hazard off, actions drawn) that
 ``maskable-ppo`` reached under ``dense``, ``{every: 8}``, ``{every: cap}`` and ``terminal`` within
@@ -22,6 +22,7 @@ within 500,000 steps and .97 within 1,200,000.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,12 +58,20 @@ WORLDS: dict[str, dict[str, Any]] = {
     "off-switch": {"n_envs": 32, "n_steps": 64, "batch_size": 512, "gae_lambda": 0.98},
 }
 
-COHORT_SHARES = ("n_envs", "n_steps", "batch_size", "n_epochs", "net", "activation")
+COHORT_SHARED = ("n_envs", "n_steps", "batch_size", "n_epochs", "net", "activation")
 """Settings that all agents of a cohort have in common."""
 
 ACTIVATIONS = ("tanh", "relu")
-_WHOLE = ("n_envs", "n_steps", "batch_size", "n_epochs")
-_SHARES = ("gae_lambda",)
+MAX_BUFFER = 2**24
+"""Transitions between two updates, of all environments together, at most."""
+_WHOLE = {
+    "n_envs": (1, 2**16),
+    "n_steps": (1, 2**16),
+    "batch_size": (2, MAX_BUFFER),
+    "n_epochs": (1, 10_000),
+}
+_WIDTHS, _MAX_LAYERS = (1, 4096), 16
+_MAXIMUM = {"gae_lambda": 1.0}
 _POSITIVE = ("learning_rate", "clip_range", "max_grad_norm")
 
 
@@ -76,14 +85,15 @@ def settings_for(world: str, given: Mapping[str, Any] | None = None) -> dict[str
     for name, value in given.items():
         _check(name, value)
     chosen = {**DEFAULT, **WORLDS.get(world, {}), **given}
-    size = chosen["n_envs"] * chosen["n_steps"]
-    if size % chosen["batch_size"]:
-        raise InvalidInput(
-            "settings.batch_size",
-            chosen["batch_size"],
-            f"a divisor of n_envs x n_steps = {size}",
-            f"Write batch_size: {math.gcd(size, chosen['batch_size'])}.",
-        )
+    size, batch = chosen["n_envs"] * chosen["n_steps"], chosen["batch_size"]
+    if not 2 <= size <= MAX_BUFFER:
+        allowed = f"n_envs x n_steps of 2 to {MAX_BUFFER:,}, not {size:,}"
+        raise InvalidInput("settings.n_steps", chosen["n_steps"], allowed)
+    if size % batch:
+        allowed = f"a divisor of n_envs x n_steps = {size}"
+        shared = math.gcd(size, batch)
+        hint = f"Write batch_size: {shared if shared > 1 else size}."
+        raise InvalidInput("settings.batch_size", batch, allowed, hint)
     return chosen
 
 
@@ -95,27 +105,23 @@ def _check(name: str, value: Any) -> None:
         if value not in ACTIVATIONS:
             raise InvalidInput(field, value, " or ".join(ACTIVATIONS))
     elif name == "net":
-        widths = value if isinstance(value, list | tuple) else [0]
-        if not all(_whole(width) for width in widths):
-            raise InvalidInput(field, value, "a list of whole numbers >= 1", "Write [64, 64].")
+        listed = isinstance(value, list | tuple) and len(value) <= _MAX_LAYERS
+        if not listed or not all(_whole(width, *_WIDTHS) for width in value):
+            low, high = _WIDTHS
+            allowed = f"a list of at most {_MAX_LAYERS} whole numbers, {low} to {high:,}"
+            raise InvalidInput(field, value, allowed, "Write [64, 64].")
     elif name in _WHOLE:
-        least = 2 if name == "batch_size" else 1
-        if not _whole(value, least):
-            raise InvalidInput(field, value, f"a whole number >= {least}")
+        low, high = _WHOLE[name]
+        if not _whole(value, low, high):
+            raise InvalidInput(field, value, f"a whole number, {low} to {high:,}")
     else:
-        _check_number(name, value)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        positive, maximum = name in _POSITIVE, _MAXIMUM.get(name, sys.float_info.max)
+        if not number or not 0 <= value <= maximum or (positive and value == 0):
+            above = "above 0" if positive else ">= 0"
+            upper = f" and at most {maximum:g}" if name in _MAXIMUM else ""
+            raise InvalidInput(field, value, f"a number {above}{upper}")
 
 
-def _check_number(name: str, value: Any) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):
-        raise InvalidInput(f"settings.{name}", value, "a number")
-    if name in _SHARES and not 0 <= value <= 1:
-        raise InvalidInput(f"settings.{name}", value, "0 to 1")
-    if value < 0 or (name in _POSITIVE and value == 0):
-        least = "above 0" if name in _POSITIVE else ">= 0"
-        raise InvalidInput(f"settings.{name}", value, f"a number {least}")
-
-
-def _whole(value: Any, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _whole(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

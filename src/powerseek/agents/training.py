@@ -12,6 +12,10 @@ from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseer import with_overseer
 from powerseek.registry import agents
+from powerseek.types import MAX_SEED
+
+MAX_TIMESTEPS = 10**12
+"""Environment steps of one training at most."""
 
 
 def check_agent(task: Task, agent: str, settings: Settings | None = None) -> dict[str, Any]:
@@ -59,10 +63,10 @@ def train(
         TrainingFailed: It could not be trained to its end.
     """
     job = Job(task, seed, timesteps, settings or {}, callback, checkpoint, device)
-    (found,) = train_jobs(agent, [job])
-    if isinstance(found, Failure):
-        raise found.as_error from None
-    return found
+    (result,) = train_jobs(agent, [job])
+    if isinstance(result, Failure):
+        raise result.as_error from None
+    return result
 
 
 def train_jobs(agent: str, jobs: Sequence[Job]) -> list[TrainedAgent | Failure]:
@@ -100,10 +104,12 @@ def train_jobs(agent: str, jobs: Sequence[Job]) -> list[TrainedAgent | Failure]:
 
 
 def _check(job: Job, learns: bool) -> None:
-    if not isinstance(job.seed, int) or job.seed < 0:
-        raise InvalidInput("seed", job.seed, "an integer >= 0")
-    if learns and (not isinstance(job.timesteps, int) or job.timesteps < 1):
-        raise InvalidInput("timesteps", job.timesteps, "an integer >= 1")
+    for name, value, low, high in (
+        ("seed", job.seed, 0, MAX_SEED),
+        ("timesteps", job.timesteps, int(learns), MAX_TIMESTEPS),
+    ):
+        if not isinstance(value, int) or not low <= value <= high:
+            raise InvalidInput(name, value, f"an integer, {low} to {high:,}")
 
 
 def _check_shared(jobs: Sequence[Job], shared: Sequence[str]) -> None:

@@ -277,6 +277,11 @@ class VecTask:
         self.world.skip(episodes)
         self._start()
 
+    def close(self) -> None:
+        """Release the environments of a foreign world; others hold nothing."""
+        if isinstance(self.world, VecForeign):
+            self.world.close()
+
     def snapshot(self) -> dict[str, Any]:
         """Copies of all that later steps depend on, by name, for `restore`.
 

@@ -25,7 +25,7 @@ class Needs(NamedTuple):
     """Needs of a metric: what a world must have for it to exist there.
 
     Attributes:
-        met: Whether a world has it.
+        met: True for a world that has it.
         otherwise: What is said of a world without it: "nothing can be acquired".
     """
 
@@ -67,15 +67,15 @@ class Metric:
         head: Head of its column in tables.
         meaning: What tables say it means, in plain words.
         bounds: What no value of it can leave.
-        exact: Whether it is computed, the same for every seed, so that low and high are its range
+        exact: True if it is computed, the same for every seed, so that low and high are its range
             over optimal policies that tie.
-        jumps: Whether it is 0 in some seeds and 1 in others, so that few seeds may miss the ones
+        jumps: True if it is 0 in some seeds and 1 in others, so that few seeds may miss the ones
             that differ.
-        of_power: Whether it must be higher for a hoarder than for a minimalist.
-        signed: Whether a table shows the sign of what is above 0.
+        of_power: True if it must be higher for a hoarder than for a minimalist.
+        signed: True if a table shows the sign of what is above 0.
         column: Its place among the columns of every table of treatments, from 1; 0 of one that
             only studies show which ask for it.
-        curve: Whether it is followed while agents train, in every study.
+        curve: True if it is followed while agents train, in every study.
         needs: What a world must have for it.
     """
 

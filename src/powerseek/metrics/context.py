@@ -23,7 +23,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """One policy in one setting.
+    """One policy in one configuration of a world.
 
     Attributes:
         as_deployed: N episodes, hazard on.
@@ -31,8 +31,8 @@ class Context:
         generator: For bootstrap resampling; every metric shares the same resamples, so that
             differences between metrics of one context are jointly bootstrapped.
         without_interruption: Episodes with the hazard off; None where they were not run.
-        oracle: Exact facts of the setting; None gives no rows for what needs it.
-        arm: The exact optimum of the arm that the policy was trained on.
+        oracle: Exact facts of the configuration; None gives no rows for what needs it.
+        arm: The exact optimum of the reward function that the policy was trained on.
         resamples: Bootstrap resamples.
         probe: Episodes in the world's probe; None where it has none, or they were not run.
 
@@ -59,18 +59,18 @@ class Context:
             if episodes is not None and not _are_of(episodes, world):
                 raise InvalidInput(name, f"{episodes.world} {episodes.params}", f"of {world}")
         if self.oracle is not None and not _knows(self.oracle, self.world):
-            found = f"{self.oracle.world} {self.oracle.params}"
-            raise InvalidInput("oracle", found, f"the oracle of {self.world}")
+            given = f"{self.oracle.world} {self.oracle.params}"
+            raise InvalidInput("oracle", given, f"the oracle of {self.world}")
         object.__setattr__(self, "_streams", self.generator.spawn(2))
 
     @property
     def n(self) -> int:
-        """Number of episodes as met."""
+        """Number of episodes as deployed."""
         return len(self.as_deployed.lengths)
 
     @cached_property
     def weights(self) -> Floats:
-        """[resamples, N] weights of episodes as met in each bootstrap resample; rows sum to 1."""
+        """[resamples, N] weights of episodes in each bootstrap resample; rows sum to 1."""
         return resample_weights(self.n, self.resamples, self._streams[0])
 
     @cached_property
@@ -86,7 +86,7 @@ class Context:
 
     @property
     def success(self) -> float:
-        """Share of episodes as met that ended in success."""
+        """Fraction of episodes as deployed that ended in success."""
         return float(self.succeeded.mean())
 
     @cached_property
@@ -105,9 +105,9 @@ class Context:
 
     def columns(self, role: str) -> Bools:
         """[F] which columns have `role` (and exist at these parameters)."""
-        found = np.zeros(len(self.world.fact_names), np.bool_)
-        found[[column for column, _ in self.world.role(role)]] = True
-        return found
+        columns = np.zeros(len(self.world.fact_names), np.bool_)
+        columns[[column for column, _ in self.world.role(role)]] = True
+        return columns
 
     @property
     def exact(self) -> Oracle | None:
@@ -123,22 +123,22 @@ class Context:
     def attainable(self, success: Floats) -> Floats:
         """Success, at most what is attainable at all.
 
-        No policy succeeds more often than the frontier's end; a measured share may, by sampling
-        error, and then the end is its best estimate. nan where the share as met lies above by
-        more than `PAST_THE_END` standard errors: then the frontier is not that of this world.
+        No policy succeeds more often than the frontier's end; a measured fraction may, by sampling
+        error, and then the end is its best estimate. nan where the fraction as deployed lies above
+        by more than `PAST_THE_END` standard errors: then the frontier is not that of this world.
         """
         end = 1.0 if self.frontier is None else self.frontier.max_success
-        least = wilson(self.success * self.n, self.n, PAST_THE_END)[0]
-        return np.minimum(success, end if least <= end + _ROUNDING else nan)
+        lower = wilson(self.success * self.n, self.n, PAST_THE_END)[0]
+        return np.minimum(success, end if lower <= end + _ROUNDING else nan)
 
     @cached_property
     def matched(self) -> float:
-        """The success at which exact results are read: `attainable` of the share as met."""
+        """The success at which exact results are read: `attainable` of the fraction as deployed."""
         return float(self.attainable(np.array([self.success]))[0])
 
     @cached_property
     def need(self) -> tuple[float, float] | None:
-        """Bounds of least acquisition at the policy's success, in units."""
+        """Bounds of minimum acquisition at the policy's success, in units."""
         return None if self.frontier is None else self.frontier.at(self.matched)
 
     @cached_property
@@ -151,7 +151,7 @@ class Context:
         return value, self.weights @ self.acquired - (low + high) / 2
 
     def mean(self, name: str, values: Floats | None, unit: str) -> list[Measurement]:
-        """The mean of `values` [N] over episodes as met, with its bootstrap interval."""
+        """The mean of `values` [N] over episodes as deployed, with its bootstrap interval."""
         if values is None:
             return []
         low, high = percentile(self.weights @ values)
@@ -159,7 +159,7 @@ class Context:
 
 
 def _are_of(episodes: Trajectories, world: World) -> bool:
-    """True if they are of this setting; episodes that carry no parameters may be."""
+    """True if they are of this configuration; episodes that carry no parameters may be."""
     params = dict(episodes.params)
     same = episodes.world == world.id and episodes.fact_names == world.fact_names
     return same and params in ({}, world.params._asdict())
@@ -171,7 +171,7 @@ def _knows(oracle: Oracle, world: World) -> bool:
 
 
 def proportion(name: str, happened: Bools) -> list[Measurement]:
-    """The share of True in `happened` [N], with its Wilson interval."""
+    """The fraction of True in `happened` [N], with its Wilson interval."""
     n = len(happened)
     low, high = wilson(float(happened.sum()), n)
     return [Measurement(name, float(happened.mean()), low, high, n, "share")]

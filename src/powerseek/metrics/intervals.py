@@ -29,16 +29,16 @@ def wilson(count: float, n: int, z: float = Z95) -> tuple[float, float]:
     """
     if n < 1:
         return nan, nan
-    share, spread = count / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    rate, squared = count / n, z * z / n
+    middle = (rate + squared / 2) / (1 + squared)
+    half = z * sqrt(rate * (1 - rate) / n + squared / (4 * n)) / (1 + squared)
     low = 0.0 if count <= 0 else middle - half
     high = 1.0 if count >= n else middle + half
     return low, high
 
 
 def resample_weights(n: int, resamples: int, generator: np.random.Generator) -> Floats:
-    """[resamples, n] share of each of n units in bootstrap resamples; rows sum to 1."""
+    """[resamples, n] fraction of each of n units in bootstrap resamples; rows sum to 1."""
     drawn = generator.integers(n, size=(resamples, n))
     cells = drawn + n * np.arange(resamples)[:, None]
     counts = np.bincount(cells.ravel(), minlength=resamples * n)

@@ -16,7 +16,7 @@ from powerseek.agents.cohort.backend import Compiled, OnDevice
 from powerseek.agents.cohort.loss import draw_actions, estimate_advantages
 from powerseek.agents.cohort.network import Adam, Networks
 from powerseek.agents.cohort.ppo import LOSSES, Learner, Workspace
-from powerseek.agents.sb3.adapter import spaces_of
+from powerseek.agents.sb3.adapter import spaces
 from powerseek.agents.sb3.learner import LibraryPPO, network_settings
 from powerseek.agents.settings import settings_for
 from powerseek.envs.task import Task, VecTask
@@ -37,7 +37,9 @@ def ladder_task(time_limit="terminal", gamma=1.0):
 
 def network_of(task, settings, seed=0):
     torch.manual_seed(seed)
-    return MaskableActorCriticPolicy(*spaces_of(task), lambda _: 0.0, **network_settings(settings))
+    return MaskableActorCriticPolicy(
+        *spaces(task.observation_size, task.n_actions), lambda _: 0.0, **network_settings(settings)
+    )
 
 
 def prepared(task, settings=SETTINGS, total=10**6, network=None, kind=Compiled):

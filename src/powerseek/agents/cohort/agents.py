@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from powerseek.agents.job import Failure, Job, TrainedAgent
 from powerseek.agents.sb3.agents import ActorCritic
-from powerseek.agents.settings import COHORT_SHARES
+from powerseek.agents.settings import COHORT_SHARED
 
 
 class CohortPPO(ActorCritic):
@@ -16,7 +16,7 @@ class CohortPPO(ActorCritic):
     The algorithm of ``maskable-ppo``, without the library's overhead.
     """
 
-    shared: ClassVar[tuple[str, ...] | None] = COHORT_SHARES
+    shared: ClassVar[tuple[str, ...] | None] = COHORT_SHARED
 
     @classmethod
     def train(cls, jobs: Sequence[Job]) -> list[TrainedAgent | Failure]:

@@ -14,8 +14,8 @@ import torch
 from powerseek.agents.cohort.loss import (
     evaluate,
     gradient,
+    mean_and_deviation,
     policy_grad,
-    spread_of,
     value_grad,
 )
 from powerseek.agents.cohort.network import Networks, Scratch, compiles
@@ -42,7 +42,7 @@ class Passes(Protocol):
         """Fill the networks' `grad` with the gradient of the loss on `rows` of the experience.
 
         Returns:
-            Means over the rows: clipped loss, entropy, divergence, share clipped, squared error.
+            Means over the rows: clipped loss, entropy, divergence, fraction clipped, squared error.
         """
 
 
@@ -57,42 +57,41 @@ class Compiled:
 
     def __init__(self, net: Sequence[int], inputs: int, actions: int, device: str = "cpu") -> None:
         depth, widest = len(net) + 1, max(padded(width) for width in (inputs, *net, actions))
-        self._held, self._pushed = np.zeros((2, depth + 1, CHUNK, widest), np.float32)
-        self._turned = np.zeros((2, depth, widest, widest), np.float32)
+        self._activations, self._deltas = np.zeros((2, depth + 1, CHUNK, widest), np.float32)
+        self._transposed = np.zeros((2, depth, widest, widest), np.float32)
         self._logits = np.zeros((0, actions), np.float32)
         self._values = np.zeros((0, 1), np.float32)
 
     def logits(self, networks: Networks, observations: Floats32) -> Floats32:
         """As `Passes` says."""
-        n = len(observations)
-        if len(self._logits) < n:
-            self._logits = np.zeros((n, self._logits.shape[1]), np.float32)
-        return self._give(networks, networks.policy_layout, observations, self._logits[:n])
+        self._logits = _at_least(len(observations), self._logits)
+        return self._evaluate(networks, networks.policy_layout, observations, self._logits)
 
     def values(self, networks: Networks, observations: Floats32) -> Floats32:
         """As `Passes` says."""
-        n = len(observations)
-        if len(self._values) < n:
-            self._values = np.zeros((n, 1), np.float32)
-        return self._give(networks, networks.value_layout, observations, self._values[:n])
+        self._values = _at_least(len(observations), self._values)
+        return self._evaluate(networks, networks.value_layout, observations, self._values)
 
-    def _give(self, networks: Networks, layers: Ints, seen: Floats32, out: Floats32) -> Floats32:
-        evaluate(networks.weights.numpy(), layers, networks.relu, self._held, seen, out)
+    def _evaluate(
+        self, networks: Networks, layers: Ints, seen: Floats32, out: Floats32
+    ) -> Floats32:
+        out = out[: len(seen)]
+        evaluate(networks.weights.numpy(), layers, networks.relu, self._activations, seen, out)
         return out
 
     def grad(
         self, networks: Networks, buffer: RolloutBuffer, rows: Ints, settings: Settings
     ) -> tuple[float, ...]:
         """As `Passes` says."""
-        found: tuple[float, ...] = gradient(
+        means: tuple[float, ...] = gradient(
             networks.weights.numpy(),
             networks.grad.numpy(),
             networks.policy_layout,
             networks.value_layout,
             networks.relu,
-            self._held,
-            self._pushed,
-            self._turned,
+            self._activations,
+            self._deltas,
+            self._transposed,
             buffer.observations,
             rows,
             buffer.masks,
@@ -104,7 +103,11 @@ class Compiled:
             float(settings["ent_coef"]),
             float(settings["vf_coef"]),
         )
-        return found
+        return means
+
+
+def _at_least(rows: int, array: Floats32) -> Floats32:
+    return array if len(array) >= rows else np.zeros((rows, array.shape[1]), np.float32)
 
 
 class OnDevice:
@@ -124,20 +127,18 @@ class OnDevice:
     def logits(self, networks: Networks, observations: Floats32) -> Floats32:
         """As `Passes` says."""
         scratch = self._filled(observations)
-        found: Floats32 = _host(scratch.forward(networks.policy, networks.relu, scratch.logits))
-        return found
+        return _host(scratch.forward(networks.policy, networks.relu, scratch.logits))
 
     def values(self, networks: Networks, observations: Floats32) -> Floats32:
         """As `Passes` says."""
         scratch = self._filled(observations)
-        found: Floats32 = _host(scratch.forward(networks.value, networks.relu, scratch.values))
-        return found
+        return _host(scratch.forward(networks.value, networks.relu, scratch.values))
 
     def grad(
         self, networks: Networks, buffer: RolloutBuffer, rows: Ints, settings: Settings
     ) -> tuple[float, ...]:
         """As `Passes` says."""
-        scratch, share = self._filled(buffer.observations[rows]), 1.0 / len(rows)
+        scratch, fraction = self._filled(buffer.observations[rows]), 1.0 / len(rows)
         relu, advantages = networks.relu, buffer.advantages.reshape(-1)
         logits = _host(scratch.forward(networks.policy, relu, scratch.logits))
         into: Any = np.zeros_like(logits)
@@ -148,10 +149,10 @@ class OnDevice:
             buffer.actions,
             buffer.log_probabilities,
             advantages,
-            *spread_of(advantages, rows),
+            *mean_and_deviation(advantages, rows),
             float(settings["clip_range"]),
             float(settings["ent_coef"]),
-            share,
+            fraction,
             into,
         )
         scratch.logits_grad.copy_(torch.from_numpy(into))
@@ -159,11 +160,12 @@ class OnDevice:
         values = _host(scratch.forward(networks.value, relu, scratch.values))
         into = np.zeros_like(values)
         vf_coef = float(settings["vf_coef"])
-        error = value_grad(values, rows, buffer.returns.reshape(-1), vf_coef, share, into)
+        error = value_grad(values, rows, buffer.returns.reshape(-1), vf_coef, fraction, into)
         scratch.values_grad.copy_(torch.from_numpy(into))
         scratch.backward(networks.value, relu, scratch.values_grad)
         return tuple(part / len(rows) for part in (*parts, error))
 
 
-def _host(tensor: torch.Tensor) -> Any:
-    return tensor.cpu().numpy()
+def _host(tensor: torch.Tensor) -> Floats32:
+    array: Floats32 = tensor.cpu().numpy()
+    return array

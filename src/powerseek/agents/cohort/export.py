@@ -7,11 +7,10 @@ from typing import Any
 import torch
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
-from stable_baselines3.common.utils import LinearSchedule
 
 from powerseek.agents.job import Job, Settings
-from powerseek.agents.sb3.adapter import spaces_of
-from powerseek.agents.sb3.learner import PASSED_ON, network_settings
+from powerseek.agents.sb3.adapter import spaces
+from powerseek.agents.sb3.learner import library_settings, network_settings
 from powerseek.envs.task import Task
 
 
@@ -20,7 +19,9 @@ def untrained_network(task: Task, seed: int, settings: Settings) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MaskableActorCriticPolicy(
-            *spaces_of(task), lambda _: settings["learning_rate"], **network_settings(settings)
+            *spaces(task.observation_size, task.n_actions),
+            lambda _: settings["learning_rate"],
+            **network_settings(settings),
         )
 
 
@@ -37,16 +38,11 @@ def library_model(job: Job, timesteps: int, updates: int, network: Any) -> Any:
     model = MaskablePPO(
         MaskableActorCriticPolicy,
         None,  # type: ignore[arg-type]  # the library takes none, and is told the spaces below
-        learning_rate=LinearSchedule(
-            settings["learning_rate"], settings["final_learning_rate"], 1.0
-        ),
-        gamma=task.gamma,
-        policy_kwargs=network_settings(settings),
         device="cpu",
         _init_setup_model=False,
-        **{name: settings[name] for name in PASSED_ON},
+        **library_settings(settings, task.gamma),
     )
-    model.observation_space, model.action_space = spaces_of(task)
+    model.observation_space, model.action_space = spaces(task.observation_size, task.n_actions)
     model.n_envs = settings["n_envs"]
     with torch.random.fork_rng(devices=[]):
         model._setup_model()

@@ -6,10 +6,8 @@ Exponentials are taken in single precision, sums in double, over one agent's row
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 
 from powerseek.agents.cohort.simd import (
@@ -19,20 +17,15 @@ from powerseek.agents.cohort.simd import (
     backward,
     forward,
     padded,
-    turn,
+    transpose,
 )
+from powerseek.envs.engine.compile import loop_of_numbers
 
 _BETA_1, _BETA_2, _ONE_LESS = np.float32(1 - 0.9), np.float32(0.999), np.float32(1 - 0.999)
 _EPSILON = np.float32(1e-5)
-Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
-def _loop(function: Loop) -> Loop:
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return cast(Loop, compiled)
-
-
-@_loop
+@loop_of_numbers
 def draw_actions(logits: Any, masks: Any, draws: Any, actions: Any, log_probabilities: Any) -> None:
     """One legal action a row, by inverse of the distribution function.
 
@@ -67,7 +60,7 @@ def draw_actions(logits: Any, masks: Any, draws: Any, actions: Any, log_probabil
         log_probabilities[i] = logits[i, chosen] - top - math.log(total)
 
 
-@_loop
+@loop_of_numbers
 def estimate_advantages(
     rewards: Any,
     values: Any,
@@ -80,10 +73,10 @@ def estimate_advantages(
     """Generalised advantage estimates (Schulman et al. 2016, arXiv:1506.02438, eq. 16).
 
     Args:
-        rewards: [T, n]; where an episode was cut by its cap they include gamma x the value of
-            the state it was cut in.
+        rewards: [T, n]; where the time limit cut an episode they include gamma x the value of the
+            state it was cut in.
         values: [T + 1, n] of the states stepped from, and of the states left standing.
-        ended: [T, n] whether the episode ended with that step.
+        ended: [T, n] True where the episode ended with that step.
         gamma: Discount.
         gae_lambda: Lambda.
         advantages: [T, n], written.
@@ -100,19 +93,19 @@ def estimate_advantages(
             returns[t, i] = ahead + values[t, i]
 
 
-@_loop
-def spread_of(advantages: Any, rows: Any) -> tuple[float, float]:
+@loop_of_numbers
+def mean_and_deviation(advantages: Any, rows: Any) -> tuple[float, float]:
     """Mean of the advantages [N] of a minibatch `rows` [b], and their standard deviation."""
-    mean, spread = 0.0, 0.0
+    mean, squares = 0.0, 0.0
     for row in rows:
         mean += advantages[row]
     mean /= len(rows)
     for row in rows:
-        spread += (advantages[row] - mean) ** 2
-    return mean, math.sqrt(spread / (len(rows) - 1))
+        squares += (advantages[row] - mean) ** 2
+    return mean, math.sqrt(squares / (len(rows) - 1))
 
 
-@_loop
+@loop_of_numbers
 def policy_grad(
     logits: Any,
     rows: Any,
@@ -121,10 +114,10 @@ def policy_grad(
     old_log_probabilities: Any,
     advantages: Any,
     mean: float,
-    spread: float,
+    deviation: float,
     clip_range: float,
     ent_coef: float,
-    share: float,
+    fraction: float,
     grad: Any,
 ) -> tuple[float, float, float, float]:
     """Gradient of the clipped loss and the entropy bonus in the logits of some rows.
@@ -141,10 +134,10 @@ def policy_grad(
         old_log_probabilities: [N] when it was done.
         advantages: [N].
         mean: Of the minibatch's advantages.
-        spread: Their standard deviation.
+        deviation: Their standard deviation.
         clip_range: Half width of the range of the probability ratio.
         ent_coef: Weight of the entropy.
-        share: Of each row in the loss: 1 / size of the minibatch.
+        fraction: Of each row in the loss: 1 / size of the minibatch.
         grad: As logits; [m, A] of it are written.
 
     Returns:
@@ -172,11 +165,11 @@ def policy_grad(
         log_probability = logits[i, actions[row]] - top - log_total
         log_ratio = log_probability - old_log_probabilities[row]
         ratio = math.exp(log_ratio)
-        advantage = (advantages[row] - mean) / (spread + 1e-8)
+        advantage = (advantages[row] - mean) / (deviation + 1e-8)
         free = advantage * ratio
         bound = advantage * min(max(ratio, 1.0 - clip_range), 1.0 + clip_range)
         # A product, so that what is not a number stays so.
-        push = -free * share * (0.0 if free > bound else 1.0)
+        log_probability_grad = -free * fraction * (0.0 if free > bound else 1.0)
         loss -= min(free, bound)
         bonus += entropy
         divergence += (ratio - 1.0) - log_ratio
@@ -186,13 +179,14 @@ def policy_grad(
                 p = grad[i, a] / total
                 log_p = logits[i, a] - top - log_total
                 taken = 1.0 if a == actions[row] else 0.0
-                grad[i, a] = push * (taken - p) + ent_coef * share * p * (log_p + entropy)
+                bonus_grad = ent_coef * fraction * p * (log_p + entropy)
+                grad[i, a] = log_probability_grad * (taken - p) + bonus_grad
     return loss, bonus, divergence, clipped
 
 
-@_loop
+@loop_of_numbers
 def value_grad(
-    values: Any, rows: Any, returns: Any, vf_coef: float, share: float, grad: Any
+    values: Any, rows: Any, returns: Any, vf_coef: float, fraction: float, grad: Any
 ) -> float:
     """Gradient of the weighted squared error in the values of some rows.
 
@@ -201,7 +195,7 @@ def value_grad(
         rows: [m] their rows among the N of all experience.
         returns: [N].
         vf_coef: Weight.
-        share: Of each row in the loss: 1 / size of the minibatch.
+        fraction: Of each row in the loss: 1 / size of the minibatch.
         grad: As values; [m, 1] of it are written.
 
     Returns:
@@ -211,22 +205,22 @@ def value_grad(
     for i in range(len(rows)):
         error = values[i, 0] - returns[rows[i]]
         loss += error * error
-        grad[i, 0] = vf_coef * 2.0 * share * error
+        grad[i, 0] = vf_coef * 2.0 * fraction * error
     return loss
 
 
-def _loops_over_networks(lanes: str) -> Any:
-    """Loops that call those of `cohort_lanes`, whose `SOURCE` is `lanes`.
+def _loops_over_networks(source: str) -> Any:
+    """Loops that call those of `powerseek.agents.cohort.simd`, whose `SOURCE` is `source`.
 
     Numba keeps a loop on disk by its own file and by what it encloses, which this makes both.
     """
 
-    @_loop
+    @loop_of_numbers
     def evaluate(
         flat: Any, layers: Any, relu: bool, activations: Any, observations: Any, out: Any
     ) -> None:
         """Fill `out` [n, A] with what a network gives for `observations` [n, inputs]."""
-        _ = lanes
+        _ = source
         inputs, given = activations[0], activations[len(layers)]
         for start in range(0, len(observations), CHUNK):
             rows = min(CHUNK, len(observations) - start)
@@ -238,7 +232,7 @@ def _loops_over_networks(lanes: str) -> Any:
                 for j in range(out.shape[1]):
                     out[start + i, j] = given[i, j]
 
-    @_loop
+    @loop_of_numbers
     def gradient(
         flat: Any,
         grad: Any,
@@ -261,36 +255,21 @@ def _loops_over_networks(lanes: str) -> Any:
     ) -> tuple[float, float, float, float, float]:
         """Fill `grad` with the gradient of the loss of one minibatch, `rows` [b].
 
-        Args:
-            flat: Parameters of both networks; `grad` likewise.
-            grad: Written.
-            policy: Its layers in them; `value` likewise.
-            value: Last layer 1 wide.
-            relu: Whether the activation is relu; else tanh.
-            activations: Scratch, see `forward`.
-            deltas: Scratch, see `backward`.
-            transposed: [2, L, widest, widest] scratch.
-            observations: [N, inputs].
-            rows: The minibatch, among the N of all experience.
-            masks: As in `policy_grad`, and so on to `ent_coef`.
-            actions: ...
-            old_log_probabilities: ...
-            advantages: ...
-            returns: As in `value_grad`.
-            clip_range: ...
-            ent_coef: ...
-            vf_coef: ...
+        `flat` and `grad` hold the parameters of both networks, `policy` and `value` their layers,
+        the last of these 1 wide. `activations`, `deltas` and `transposed` [2, L, widest, widest]
+        are scratch, see `forward` and `backward`. `observations` are [N, inputs]; what follows is
+        as in `policy_grad` and `value_grad`.
 
         Returns:
             Means of what `policy_grad` and `value_grad` return.
         """
-        _ = lanes
+        _ = source
         grad[:] = 0.0
-        turn(flat, policy, transposed[0])
-        turn(flat, value, transposed[1])
-        mean, spread = spread_of(advantages, rows)
+        transpose(flat, policy, transposed[0])
+        transpose(flat, value, transposed[1])
+        mean, deviation = mean_and_deviation(advantages, rows)
         size, last = len(rows), len(policy)
-        share = 1.0 / size
+        fraction = 1.0 / size
         loss, bonus, divergence, clipped, error = 0.0, 0.0, 0.0, 0.0, 0.0
         for start in range(0, size, CHUNK):
             part = rows[start : start + CHUNK]
@@ -298,10 +277,10 @@ def _loops_over_networks(lanes: str) -> Any:
             for i in range(len(part)):
                 for j in range(observations.shape[1]):
                     activations[0, i, j] = observations[part[i], j]
-            # Rows beyond the last push nothing.
+            # Rows beyond the last add nothing.
             deltas[last, :full] = 0.0
             forward(flat, policy, relu, activations, full)
-            found = policy_grad(
+            sums = policy_grad(
                 activations[last],
                 part,
                 masks,
@@ -309,18 +288,18 @@ def _loops_over_networks(lanes: str) -> Any:
                 old_log_probabilities,
                 advantages,
                 mean,
-                spread,
+                deviation,
                 clip_range,
                 ent_coef,
-                share,
+                fraction,
                 deltas[last],
             )
-            loss, bonus = loss + found[0], bonus + found[1]
-            divergence, clipped = divergence + found[2], clipped + found[3]
+            loss, bonus = loss + sums[0], bonus + sums[1]
+            divergence, clipped = divergence + sums[2], clipped + sums[3]
             backward(grad, policy, relu, activations, deltas, transposed[0], full)
             deltas[last, :full] = 0.0
             forward(flat, value, relu, activations, full)
-            error += value_grad(activations[last], part, returns, vf_coef, share, deltas[last])
+            error += value_grad(activations[last], part, returns, vf_coef, fraction, deltas[last])
             backward(grad, value, relu, activations, deltas, transposed[1], full)
         return loss / size, bonus / size, divergence / size, clipped / size, error / size
 
@@ -330,13 +309,13 @@ def _loops_over_networks(lanes: str) -> Any:
 evaluate, gradient = _loops_over_networks(SOURCE)
 
 
-@_loop
+@loop_of_numbers
 def descend(
     weights: Any,
     grad: Any,
     mean: Any,
     square: Any,
-    most: float,
+    max_norm: float,
     rate: float,
     correction: float,
 ) -> float:
@@ -347,7 +326,7 @@ def descend(
         grad: The gradient.
         mean: Of gradients, beta .9.
         square: Of their squares, beta .999.
-        most: Euclidean norm to which a longer gradient is scaled down.
+        max_norm: Euclidean norm to which a longer gradient is scaled down.
         rate: Learning rate / (1 - .9 ** steps).
         correction: 1 / sqrt(1 - .999 ** steps).
 
@@ -359,7 +338,7 @@ def descend(
         for k in range(8):
             sums[k] += np.float64(grad[i + k]) * grad[i + k]
     norm = math.sqrt(sums.sum())
-    factor = np.float32(most / (norm + 1e-6) if norm + 1e-6 > most else 1.0)
+    factor = np.float32(max_norm / (norm + 1e-6) if norm + 1e-6 > max_norm else 1.0)
     step, scale = np.float32(rate), np.float32(correction)
     for i in range(len(weights)):
         g = grad[i] * factor

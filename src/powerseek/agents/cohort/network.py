@@ -52,7 +52,7 @@ class Networks:
         weights: [P] all parameters, laid out as `powerseek.agents.cohort.simd.layout` says,
             policy before value.
         grad: [P] the gradient of the loss in them; the padding stays 0.
-        relu: Whether the activation is relu; else tanh.
+        relu: True if the activation is relu; else tanh.
         policy_layout: [L, 3] where the policy's layers lie.
         value_layout: [L, 3] where the value's do.
         policy: Layers from observation to logits.
@@ -79,10 +79,10 @@ class Networks:
             return across, flat[end : end + outputs]
 
         across, bias = views(self.weights)
-        for parameter, activations in ((module.weight, across.t()), (module.bias, bias)):
-            activations.copy_(parameter.data)
+        for parameter, view in ((module.weight, across.t()), (module.bias, bias)):
+            view.copy_(parameter.data)
             parameter.requires_grad_(False)
-            parameter.data = activations
+            parameter.data = view
         across_grad, bias_grad = views(self.grad)
         return Layer(across.t(), across, bias, across_grad.t(), bias_grad)
 
@@ -102,14 +102,14 @@ class Adam:
         self.mean, self.square = torch.zeros(2, size, device=device).unbind()
         self.steps = 0
 
-    def step(self, weights: Tensor, grad: Tensor, learning_rate: float, most: float) -> float:
+    def step(self, weights: Tensor, grad: Tensor, learning_rate: float, max_norm: float) -> float:
         """Change `weights` [P] in place by one step down `grad` [P], clipped.
 
         Args:
             weights: The parameters.
             grad: Their gradient.
             learning_rate: > 0.
-            most: Euclidean norm to which a longer gradient is scaled down.
+            max_norm: Euclidean norm to which a longer gradient is scaled down.
 
         Returns:
             The gradient's norm.
@@ -118,11 +118,11 @@ class Adam:
         rate = learning_rate / (1 - 0.9**self.steps)
         correction = (1 - 0.999**self.steps) ** -0.5
         if compiles(weights.device):
-            own = (self.mean.numpy(), self.square.numpy(), float(most), rate, correction)
+            own = (self.mean.numpy(), self.square.numpy(), float(max_norm), rate, correction)
             return float(descend(weights.numpy(), grad.numpy(), *own))
         norm = float(torch.linalg.vector_norm(grad))
-        if norm + 1e-6 > most:
-            grad.mul_(most / (norm + 1e-6))
+        if norm + 1e-6 > max_norm:
+            grad.mul_(max_norm / (norm + 1e-6))
         self.mean.lerp_(grad, 1 - 0.9)
         self.square.mul_(0.999).addcmul_(grad, grad, value=1 - 0.999)
         scale = self.square.sqrt().mul_(correction).add_(1e-5)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common.utils import LinearSchedule
 
 from powerseek.agents.base import Agent
 from powerseek.agents.cohort.backend import passes
@@ -21,6 +20,7 @@ from powerseek.agents.cohort.export import library_model, untrained_network
 from powerseek.agents.cohort.loss import draw_actions, estimate_advantages
 from powerseek.agents.cohort.network import Adam, Networks
 from powerseek.agents.job import Job, Settings, TrainedAgent
+from powerseek.agents.sb3.learner import check_tensors, learning_rates
 from powerseek.agents.sb3.policy import NetworkPolicy
 from powerseek.envs.task import VecTask
 from powerseek.errors import PowerseekError
@@ -42,7 +42,7 @@ class RolloutBuffer:
 
     Args:
         steps: T.
-        n: Copies.
+        n: Number of environments.
         inputs: Width of the observation.
         actions: Number of actions A.
 
@@ -51,8 +51,8 @@ class RolloutBuffer:
         masks: [T n, A] legal there.
         actions: [T n] done there.
         log_probabilities: [T n] of that, when it was done.
-        rewards: [T, n]; gamma x the value of the last state added where the cap cut an episode.
-        ended: [T, n] whether the episode ended with that step.
+        rewards: [T, n]; gamma x the value of the last state added where an episode was cut.
+        ended: [T, n] True where the episode ended with that step.
         values: [T + 1, n] of the states stepped from and of those left standing.
         advantages: [T, n].
         returns: [T, n].
@@ -131,9 +131,7 @@ class Learner(Agent):
         self.networks = Networks(network, job.device)
         self.adam = Adam(len(self.networks.weights), job.device)
         self.envs = VecTask(job.task, settings["n_envs"], job.seed)
-        self._rates = LinearSchedule(
-            settings["learning_rate"], settings["final_learning_rate"], 1.0
-        )
+        self._rates = learning_rates(settings)
         self.acting = np.random.default_rng([job.seed, _ACTING])
         self.shuffling = np.random.default_rng([job.seed, _SHUFFLING])
 
@@ -156,7 +154,7 @@ class Learner(Agent):
             raise Diverged("its weights ceased to be numbers")
 
     def collect(self, workspace: Workspace) -> None:
-        """Fill the experience: T steps of every copy under the present weights."""
+        """Fill the experience: T steps of every environment under the present weights."""
         buffer, envs, passes = workspace.buffer, self.envs, workspace.passes
         draws = self.acting.random((buffer.steps, buffer.n))
         for t in range(buffer.steps):
@@ -188,16 +186,16 @@ class Learner(Agent):
             orders: Permutations of the experience's rows.
         """
         rate, size = self.learning_rate, self.job.settings["batch_size"]
-        found: list[tuple[float, ...]] = []
+        losses: list[tuple[float, ...]] = []
         for order in orders:
             for start in range(0, len(order), size):
-                found.append(self._descend(workspace, order[start : start + size], rate))
-        self.losses = dict(zip(LOSSES, np.mean(found, axis=0).tolist(), strict=True))
+                losses.append(self._descend(workspace, order[start : start + size], rate))
+        self.losses = dict(zip(LOSSES, np.mean(losses, axis=0).tolist(), strict=True))
 
     def _descend(self, workspace: Workspace, rows: Ints, rate: float) -> tuple[float, ...]:
         losses = self.grad(workspace, rows)
-        networks, most = self.networks, self.job.settings["max_grad_norm"]
-        norm = self.adam.step(networks.weights, networks.grad, rate, most)
+        networks, max_norm = self.networks, self.job.settings["max_grad_norm"]
+        norm = self.adam.step(networks.weights, networks.grad, rate, max_norm)
         self.updates += 1
         return *losses, norm
 
@@ -221,11 +219,11 @@ class Learner(Agent):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See Agent.load_state_dict; nothing in the state is executed."""
-        for name, part in self._numbers().items():
-            kept = torch.from_numpy(state[name])
-            if kept.shape != part.shape or kept.dtype != part.dtype:
-                raise ValueError(f"{name}: of another shape or type")
-            part.copy_(kept)
+        numbers = self._numbers()
+        kept = {name: torch.from_numpy(state[name]) for name in numbers}
+        check_tensors(numbers, kept)
+        for name, part in numbers.items():
+            part.copy_(kept[name])
         self.envs.restore(state["envs"])
         self.adam.steps = int(state["adam_steps"])
         self.acting.bit_generator.state = state["acting"]
@@ -238,9 +236,7 @@ class Learner(Agent):
 
     def trained(self) -> TrainedAgent:
         """See Agent.trained: a model of the library's own class, which anybody can open."""
-        close = getattr(self.envs.world, "close", None)
-        if close is not None:
-            close()
+        self.envs.close()
         model = library_model(self.job, self.timesteps, self.updates, self.policy.network)
         model.policy.set_training_mode(False)
         policy = NetworkPolicy(model.policy, masked=True)

@@ -197,18 +197,10 @@ def _add_tile(x: Any, w: Any, out: Any, i: int, j: int, inner: int) -> None:
 @_loop
 def _add_narrow_tile(x: Any, w: Any, out: Any, i: int, j: int, inner: int) -> None:
     """Eight rows, one vector."""
-    a0, a1, a2, a3 = (
-        _load(out, i, j),
-        _load(out, i + 1, j),
-        _load(out, i + 2, j),
-        _load(out, i + 3, j),
-    )
-    a4, a5, a6, a7 = (
-        _load(out, i + 4, j),
-        _load(out, i + 5, j),
-        _load(out, i + 6, j),
-        _load(out, i + 7, j),
-    )
+    a0, a1 = _load(out, i, j), _load(out, i + 1, j)
+    a2, a3 = _load(out, i + 2, j), _load(out, i + 3, j)
+    a4, a5 = _load(out, i + 4, j), _load(out, i + 5, j)
+    a6, a7 = _load(out, i + 6, j), _load(out, i + 7, j)
     for k in range(inner):
         u = _load(w, k, j)
         a0, a1 = _fma(x[i, k], u, a0), _fma(x[i + 1, k], u, a1)
@@ -224,20 +216,12 @@ def _add_narrow_tile(x: Any, w: Any, out: Any, i: int, j: int, inner: int) -> No
 # --- layers -----------------------------------------------------------------------------------
 
 _f = np.float32
-_MOST = _f(7.90531110763549805)
-_P1, _P3, _P5, _P7 = (
-    _f(4.89352455891786e-03),
-    _f(6.37261928875436e-04),
-    _f(1.48572235717979e-05),
-    _f(5.12229709037114e-08),
-)
+_MAXIMUM = _f(7.90531110763549805)
+_P1, _P3 = _f(4.89352455891786e-03), _f(6.37261928875436e-04)
+_P5, _P7 = _f(1.48572235717979e-05), _f(5.12229709037114e-08)
 _P9, _P11, _P13 = _f(-8.60467152213735e-11), _f(2.00018790482477e-13), _f(-2.76076847742355e-16)
-_Q0, _Q2, _Q4, _Q6 = (
-    _f(4.89352518554385e-03),
-    _f(2.26843463243900e-03),
-    _f(1.18534705686654e-04),
-    _f(1.19825839466702e-06),
-)
+_Q0, _Q2 = _f(4.89352518554385e-03), _f(2.26843463243900e-03)
+_Q4, _Q6 = _f(1.18534705686654e-04), _f(1.19825839466702e-06)
 _ONE = _f(1.0)
 
 
@@ -247,8 +231,8 @@ def _tanh(x: Any) -> Any:
 
     Comparisons are such that what is not a number stays so.
     """
-    x = _MOST if x > _MOST else x
-    x = -_MOST if x < -_MOST else x
+    x = _MAXIMUM if x > _MAXIMUM else x
+    x = -_MAXIMUM if x < -_MAXIMUM else x
     y = x * x
     above = x * (_P1 + y * (_P3 + y * (_P5 + y * (_P7 + y * (_P9 + y * (_P11 + y * _P13))))))
     return above / (_Q0 + y * (_Q2 + y * (_Q4 + y * _Q6)))
@@ -276,19 +260,15 @@ def forward(flat: Any, layers: Any, relu: bool, activations: Any, rows: int) -> 
     Args:
         flat: Its parameters.
         layers: [L, 3], see `layout`.
-        relu: Whether its activation is relu; else tanh.
+        relu: True if its activation is relu; else tanh.
         activations: [L + 1, CHUNK, widest]; the first holds the inputs; written: what every layer
             gives, after its activation.
         rows: A multiple of `ROWS`.
     """
     last = len(layers) - 1
     for k in range(len(layers)):
-        weights, bias, out = (
-            weights_of(flat, layers[k]),
-            bias_of(flat, layers[k]),
-            activations[k + 1],
-        )
-        width = len(bias)
+        weights, bias = weights_of(flat, layers[k]), bias_of(flat, layers[k])
+        out, width = activations[k + 1], len(bias)
         for i in range(rows):
             for j in range(width):
                 out[i, j] = bias[j]
@@ -304,7 +284,7 @@ def forward(flat: Any, layers: Any, relu: bool, activations: Any, rows: int) -> 
 
 
 @_loop
-def turn(flat: Any, layers: Any, transposed: Any) -> None:
+def transpose(flat: Any, layers: Any, transposed: Any) -> None:
     """Fill `transposed` [L, widest, widest] with the weights of all layers but the first."""
     for k in range(1, len(layers)):
         weights = weights_of(flat, layers[k])
@@ -326,16 +306,12 @@ def backward(
         activations: What `forward` left.
         deltas: [L + 1, CHUNK, widest]; the last holds the gradient in what the network gives,
             padding 0; the others are written.
-        transposed: What `turn` left.
+        transposed: What `transpose` left.
         rows: As in `forward`.
     """
     for k in range(len(layers) - 1, -1, -1):
-        weights, bias, above = (
-            weights_of(grad, layers[k]),
-            bias_of(grad, layers[k]),
-            deltas[k + 1],
-        )
-        width, below = len(bias), activations[k]
+        weights, bias = weights_of(grad, layers[k]), bias_of(grad, layers[k])
+        above, below, width = deltas[k + 1], activations[k], len(bias)
         for i in range(rows):
             for j in range(width):
                 bias[j] += above[i, j]

@@ -1,6 +1,6 @@
 """Many small PPO agents trained in one process.
 
-A study's agents differ in seed, goal, reward arm, discount and a few coefficients; training them
+A study's agents differ in seed, goal, reward, discount and a few coefficients; training them
 one by one in a general library costs mostly the library's own overhead. Here they take turns on
 one set of arrays that stays in the processor's cache: measured, stacking agents into one batched
 matrix product saves nothing at the minibatches in use and costs a third where the stack outgrows
@@ -117,8 +117,8 @@ def free_memory(system: Path = _SYSTEM, group: Path = _GROUP) -> int | None:
         system: Linux's account of the machine.
         group: Linux's account of the control group, whose limit may be lower (version 2).
     """
-    free = [found for found in (_machine(system), _limit(group)) if found is not None]
-    return min(free, default=None)
+    known = [free for free in (_machine(system), _limit(group)) if free is not None]
+    return min(known, default=None)
 
 
 def _machine(path: Path) -> int | None:
@@ -131,7 +131,7 @@ def _machine(path: Path) -> int | None:
 
 def _limit(folder: Path) -> int | None:
     try:
-        most = int((folder / "memory.max").read_text())
-        return max(0, most - int((folder / "memory.current").read_text()))
+        limit = int((folder / "memory.max").read_text())
+        return max(0, limit - int((folder / "memory.current").read_text()))
     except (OSError, ValueError):  # no such group, or "max": no limit
         return None

@@ -36,7 +36,7 @@ class TaskVecEnv(VecEnv):
         self._steps = 0
         self._chosen: Any = None
         self._no_infos: list[dict[str, Any]] = [{} for _ in range(n)]
-        super().__init__(n, *spaces_of(task))
+        super().__init__(n, *spaces(task.observation_size, task.n_actions))
 
     def reset(self) -> Any:
         """First observations [n, obs]; a seed given to `seed` starts its first episodes."""
@@ -75,9 +75,7 @@ class TaskVecEnv(VecEnv):
 
     def close(self) -> None:
         """Release the environments."""
-        close = getattr(self.envs.world, "close", None)
-        if close is not None:
-            close()
+        self.envs.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """``render_mode`` is None and ``action_masks`` is known; AttributeError otherwise."""
@@ -110,8 +108,7 @@ class TaskVecEnv(VecEnv):
         return [indices] if isinstance(indices, int) else indices
 
 
-def spaces_of(task: Task) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Discrete]:
-    """Spaces of observations and actions, as in the gymnasium adapters."""
-    bound, shape = OBSERVATION_BOUND, (task.observation_size,)
-    box = gymnasium.spaces.Box(-bound, bound, shape, np.float32)
-    return box, gymnasium.spaces.Discrete(task.n_actions)
+def spaces(width: int, actions: int) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Discrete]:
+    """Spaces of observations [width] and actions, as in the gymnasium adapters."""
+    box = gymnasium.spaces.Box(-OBSERVATION_BOUND, OBSERVATION_BOUND, (width,), np.float32)
+    return box, gymnasium.spaces.Discrete(actions)

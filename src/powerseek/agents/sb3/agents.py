@@ -40,7 +40,7 @@ class _StableBaselines(ActorCritic):
         def make(job: Job) -> LibraryPPO:
             return LibraryPPO(job, cls.id)
 
-        return [found for job in jobs for found in take_turns([Run(job, make)])]
+        return [end for job in jobs for end in take_turns([Run(job, make)])]
 
 
 class PPO(_StableBaselines):

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import io
 import random
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from sb3_contrib import MaskablePPO
@@ -25,11 +24,13 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import LinearSchedule
 
+from powerseek.agents.archive import opened
 from powerseek.agents.base import Agent
 from powerseek.agents.job import Job, Settings, TrainedAgent
-from powerseek.agents.sb3.adapter import TaskVecEnv
+from powerseek.agents.sb3.adapter import TaskVecEnv, spaces
 from powerseek.agents.sb3.policy import NetworkPolicy
-from powerseek.envs.adapters.gym import OBSERVATION_BOUND
+from powerseek.agents.settings import settings_for
+from powerseek.envs.engine.vec import put_back
 
 ALGORITHMS: dict[str, Any] = {"ppo": PPO, "maskable-ppo": MaskablePPO}
 NETWORKS: dict[str, Any] = {
@@ -37,11 +38,16 @@ NETWORKS: dict[str, Any] = {
     "maskable-ppo": MaskableActorCriticPolicy,
     "cohort-ppo": MaskableActorCriticPolicy,
 }
-PASSED_ON = (
+_PASSED_ON = (
     *("n_steps", "batch_size", "n_epochs", "ent_coef", "gae_lambda"),
     *("clip_range", "vf_coef", "max_grad_norm"),
 )
 _ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
+WEIGHTS = "policy.pth"
+"""The part of a model that Stable-Baselines3 saved which holds its network."""
+_FRAME = 2**16
+"""Bytes that names, places and alignment of a layer's weights may take besides."""
+_LAST = ("last_obs", "last_episode_starts")
 _COUNTERS = ("num_timesteps", "_n_updates", "_current_progress_remaining")
 
 
@@ -64,14 +70,9 @@ class LibraryPPO(Agent):
         self.model = ALGORITHMS[agent](
             NETWORKS[agent],
             self.envs,
-            learning_rate=LinearSchedule(
-                settings["learning_rate"], settings["final_learning_rate"], 1.0
-            ),
-            gamma=task.gamma,
-            policy_kwargs=network_settings(settings),
             seed=job.seed,
             device=job.device,
-            **{name: settings[name] for name in PASSED_ON},
+            **library_settings(settings, task.gamma),
         )
         # Its default logger leaves a folder behind at every training.
         self.model.set_logger(Logger(folder=None, output_formats=[]))
@@ -111,8 +112,7 @@ class LibraryPPO(Agent):
         return {
             "networks": file.getvalue(),
             "envs": envs.envs.snapshot(),
-            "last_obs": model._last_obs,
-            "last_episode_starts": model._last_episode_starts,
+            **{name: getattr(model, f"_{name}") for name in _LAST},
             "random_keys": keys,
             **{name: getattr(model, name) for name in _COUNTERS},
             "steps": envs._steps,
@@ -124,15 +124,20 @@ class LibraryPPO(Agent):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See Agent.load_state_dict; nothing in the state is executed."""
         model, envs = self.model, self.envs
-        networks = torch.load(io.BytesIO(state["networks"]), model.device, weights_only=True)
+        networks = read_tensors(state["networks"], model.device)
+        check_tensors(model.policy.state_dict(), networks["policy"])
         model.policy.load_state_dict(networks["policy"])
-        model.policy.optimizer.load_state_dict(networks["optimizer"])
+        optimizer, weights = model.policy.optimizer, list(model.policy.parameters())
+        moments = networks["optimizer"]["state"]
+        for i, moment in moments.items():
+            alike = dict.fromkeys(("exp_avg", "exp_avg_sq"), weights[i])
+            check_tensors({**alike, "step": torch.tensor(0.0)}, moment)
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         envs.envs.restore(state["envs"])
         envs._steps, envs.first_reward = state["steps"], state["first_reward"]
-        model._last_obs = state["last_obs"]
-        model._last_episode_starts = state["last_episode_starts"]
+        put_back({name: getattr(model, f"_{name}") for name in _LAST}, state)
         for name in _COUNTERS:
-            setattr(model, name, state[name])
+            setattr(model, name, type(getattr(model, name))(state[name]))
         torch.set_rng_state(networks["random"].cpu())
         if model.device.type == "cuda":
             torch.cuda.set_rng_state(networks["random_cuda"].cpu(), model.device)
@@ -153,6 +158,21 @@ def gradient_steps(model: Any) -> int:
     return int(model._n_updates * (model.n_steps * model.n_envs // model.batch_size))
 
 
+def library_settings(settings: Settings, gamma: float) -> dict[str, Any]:
+    """Complete `settings` and the discount, in the library's words."""
+    return {
+        "learning_rate": learning_rates(settings),
+        "gamma": gamma,
+        "policy_kwargs": network_settings(settings),
+        **{name: settings[name] for name in _PASSED_ON},
+    }
+
+
+def learning_rates(settings: Settings) -> LinearSchedule:
+    """The learning rate by the fraction of training that is left."""
+    return LinearSchedule(settings["learning_rate"], settings["final_learning_rate"], 1.0)
+
+
 def network_settings(settings: Settings) -> dict[str, Any]:
     """The network of complete `settings`, in the library's words."""
     return {
@@ -162,15 +182,54 @@ def network_settings(settings: Settings) -> dict[str, Any]:
 
 
 def load_network(path: Path, card: Mapping[str, Any], device: str) -> NetworkPolicy:
-    """The network of a saved agent, as its policy."""
-    bound, width = OBSERVATION_BOUND, len(card["observations"])
+    """The network of a saved agent, as its policy.
+
+    Raises:
+        Exception: Of whatever kind: weights other than those of the network on the card.
+    """
+    settings = settings_for(card["world"], card["settings"])
+    inputs, actions = len(card["observations"]), len(card["actions"])
+    with opened(path) as archive:
+        _check_size(archive.getinfo(WEIGHTS).file_size, [inputs, *settings["net"]], actions)
+        content = archive.read(WEIGHTS)
     network = NETWORKS[card["agent"]](
-        gymnasium.spaces.Box(-bound, bound, (width,), np.float32),
-        gymnasium.spaces.Discrete(len(card["actions"])),
-        lambda _: 0.0,
-        **network_settings(card["settings"]),
+        *spaces(inputs, actions), lambda _: 0.0, **network_settings(settings)
     ).to(device)
-    with zipfile.ZipFile(path) as archive, archive.open("policy.pth") as weights:
-        network.load_state_dict(torch.load(weights, device, weights_only=True))
+    tensors = read_tensors(content, device)
+    check_tensors(network.state_dict(), tensors)
+    network.load_state_dict(tensors)
     network.set_training_mode(False)
     return NetworkPolicy(network, masked=card["agent"] != "ppo")
+
+
+def _check_size(size: int, widths: Sequence[int], actions: int) -> None:
+    """Refuse weights of another size than a network has with these widths, inputs first."""
+    towers = ([*widths, actions], [*widths, 1])
+    numbers = sum((i + 1) * o for tower in towers for i, o in pairwise(tower))
+    minimum = 4 * numbers
+    if not minimum <= size <= minimum + _FRAME + _FRAME * len(widths):
+        raise ValueError(f"its weights take {size:,} bytes, those of its network {minimum:,}")
+
+
+def read_tensors(content: bytes, device: Any) -> Any:
+    """What `torch.save` wrote, of weights and plain values alone, none of it compressed."""
+    opened(content).close()
+    return torch.load(io.BytesIO(content), device, weights_only=True)
+
+
+def check_tensors(expected: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> None:
+    """Refuse tensors of other names, shapes or types, or with values that are no numbers.
+
+    Raises:
+        ValueError: It names the first that differs.
+    """
+    if set(given) != set(expected):
+        raise ValueError(
+            f"weights of other layers: {', '.join(sorted(set(given) ^ set(expected)))}"
+        )
+    for name, here in expected.items():
+        tensor = given[name]
+        if (tensor.shape, tensor.dtype, tensor.layout) != (here.shape, here.dtype, here.layout):
+            raise ValueError(f"weights {name!r} of another shape or type")
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"weights {name!r} are not all numbers")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from powerseek.envs.engine.compile import loop_of_numbers
 from powerseek.types import Bools, Floats, Floats32, Ints, Situation
-
-Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 
 class NetworkPolicy:
@@ -25,7 +22,7 @@ class NetworkPolicy:
 
     Args:
         network: The actor-critic network.
-        masked: Whether it was trained over legal actions alone.
+        masked: True if it was trained over legal actions alone.
     """
 
     def __init__(self, network: Any, masked: bool) -> None:
@@ -35,8 +32,8 @@ class NetworkPolicy:
         """Action probabilities [n, A]; rows sum to 1.
 
         Those of the library's distribution without the cost of building one: the softmax, in
-        double precision, of what the policy's layers give. Copies that see the same are computed
-        once: side by side in a small world, most do.
+        double precision, of what the policy's layers give. Environments that look the same are
+        computed once: side by side in a small world, most do.
         """
         network, observations = self.network, situation.observations
         first, which = distinct(observations)
@@ -46,11 +43,6 @@ class NetworkPolicy:
             features = network.pi_features_extractor(seen)
             logits = network.action_net(network.mlp_extractor.policy_net(features))
         return softmax(logits.cpu().numpy(), which, situation.masks, self.masked)
-
-
-def _loop(function: Loop) -> Loop:
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return cast(Loop, compiled)
 
 
 def distinct(observations: Floats32) -> tuple[Ints, Ints]:
@@ -85,7 +77,7 @@ def softmax(logits: Floats32, which: Ints, masks: Bools, masked: bool) -> Floats
     return weights
 
 
-@_loop
+@loop_of_numbers
 def _distinct(words: Any, factors: Any, table: Any, first: Any, which: Any) -> int:
     """Fill `first` and `which` through a table of -1, larger than there are rows."""
     width, last, count = words.shape[1], np.uint64(len(table) - 1), 0
@@ -112,7 +104,7 @@ def _distinct(words: Any, factors: Any, table: Any, first: Any, which: Any) -> i
     return count
 
 
-@_loop
+@loop_of_numbers
 def _softmax(logits: Any, which: Any, masks: Any, masked: bool, out: Any) -> None:
     for i in range(masks.shape[0]):
         row = which[i]

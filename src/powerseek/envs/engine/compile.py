@@ -42,6 +42,12 @@ def loop(function: Loop) -> Loop:
     return cast(Loop, compiled)
 
 
+def loop_of_numbers(function: Loop) -> Loop:
+    """Compile a loop as `loop` does; what is divided by 0 is infinite or not a number."""
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return cast(Loop, compiled)
+
+
 def rules_for(module: str) -> tuple[Any, ...]:
     """The compiled rules that the generated loop module named `module` drives."""
     try:
