@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+
 
 class PowerseekError(Exception):
     """Base of every error that powerseek raises on purpose."""
@@ -19,12 +21,40 @@ class InvalidInput(PowerseekError, ValueError):
 
     def __init__(self, field: str, value: object, allowed: str, hint: str = "") -> None:
         self.field, self.value, self.allowed, self.hint = field, value, allowed, hint
-        text = f"{field}: got {value!r}; allowed: {allowed}"
+        text = f"{cut(field)}: got {shown(value)}; allowed: {allowed}"
         super().__init__(f"{text}. {hint}" if hint else text)
 
     def __reduce__(self) -> tuple[type[InvalidInput], tuple[str, object, str, str]]:
         """Pickle by arguments, so that the error survives the way back from a worker."""
         return type(self), (self.field, self.value, self.allowed, self.hint)
+
+
+LONGEST = 400
+"""Letters of a value in a message."""
+
+
+class _Short(reprlib.Repr):
+    """Values at a bounded length and depth, whatever they hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 16
+        self.maxstring = self.maxother = LONGEST
+
+    def repr_int(self, x: int, level: int) -> str:
+        digits = int(x.bit_length() * 0.30103) + 1
+        return repr(x) if digits < 40 else f"a number of {digits} digits"
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, in one line of at most `LONGEST` letters."""
+    return cut(_Short().repr(value).replace("\n", " "))
+
+
+def cut(text: str) -> str:
+    """The beginning of a text, at most `LONGEST` letters."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
 class WorldError(PowerseekError):
