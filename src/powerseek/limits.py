@@ -27,7 +27,7 @@ LIMITS: Mapping[str, Limit] = {
     "seed": Limit(0, MAX_SEED),
     "first_seed": Limit(0, MAX_SEED),
     "seeds": Limit(1, MAX_SEED + 1),
-    "trials": Limit(1, 1_000_000),
+    "trials": Limit(1, 200_000),
     "cohort": Limit(1, 10_000),
     "timesteps": Limit(1, 10**12),
     "episodes": Limit(1, 100_000),

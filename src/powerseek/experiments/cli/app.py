@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from powerseek.errors import InvalidInput, PowerseekError, SweepStopped
 from powerseek.experiments import layout
+from powerseek.experiments.study.yaml_text import read_yaml
 from powerseek.registry import PluginWarning
 
 if TYPE_CHECKING:
@@ -425,10 +425,7 @@ def _pairs(given: list[str]) -> dict[str, Any]:
 
 
 def _value(text: str, option: str = "--reward") -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InvalidInput(option, text, "a value as a study file would write it") from None
+    return read_yaml(text, option, text, "a value as a study file would write it")
 
 
 def _shown(path: Path) -> str:

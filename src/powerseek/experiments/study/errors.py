@@ -42,7 +42,7 @@ def readable(
         return InvalidInput(where, None, f"{allowed} (this key is required)", example)
     value, hint = error["input"], ""
     if error["type"] in _OF_ANOTHER_TYPE:
-        hint = _number_hint(value)
+        hint = number_hint(value)
     elif allowed.startswith("one of "):
         hint = closest(value, allowed.removeprefix("one of ").split(", "))
     return InvalidInput(where, value, allowed, hint or example)
@@ -51,8 +51,8 @@ def readable(
 _OF_ANOTHER_TYPE = {"int_type", "float_type", "int_from_float", "int_parsing", "float_parsing"}
 
 
-def _number_hint(value: object) -> str:
-    """YAML reads 3e5 as text and 3.0 as a float: give the line to write instead."""
+def number_hint(value: object) -> str:
+    """The number to write where one stands as text, as 3e5 does, or as a float (3.0)."""
     if isinstance(value, str | float) and not isinstance(value, bool):
         try:
             number = float(value)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -28,6 +27,8 @@ from powerseek.experiments.study.contrasts import (
     read_contrast,
 )
 from powerseek.experiments.study.errors import Nested, closest, readable
+from powerseek.experiments.study.yaml_text import MAX_LENGTH, read_yaml
+from powerseek.limits import LIMITS
 
 
 def _listed(value: object) -> object:
@@ -39,7 +40,19 @@ def _one_or_many(value: object) -> object:
     return None if value is None else _listed(value)
 
 
+def _within(name: str) -> Any:
+    """A whole number within the limits of `name`."""
+    return Field(strict=True, ge=LIMITS[name].minimum, le=LIMITS[name].maximum)
+
+
+def _limited(name: str, default: int | None) -> Any:
+    """A key with the words of its limits."""
+    return Field(default, description=str(LIMITS[name]))
+
+
 Whole = Annotated[int, Field(strict=True, ge=1)]
+Steps = Annotated[int, _within("timesteps")]
+NStep = Annotated[int, _within("n_step")]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
 PositiveShare = Annotated[float, Field(strict=True, gt=0.0, le=1.0)]
@@ -48,7 +61,8 @@ TimeLimit = Literal["terminal", "bootstrap"]
 Settings = dict[str, dict[str, Any]]
 
 WHOLE = "a whole number >= 1"
-OPTIONAL_WHOLES = f"{WHOLE}, or a list of them"
+WHOLES = f"{WHOLE}, or a list of them"
+STEPS = f"{LIMITS['timesteps']}, or a list of them"
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -80,10 +94,10 @@ class WorldEntry(BaseModel):
         None, description="a goal or a list of goals of this world", min_length=1
     )
     max_steps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=OPTIONAL_WHOLES, min_length=1
+        None, description=WHOLES, min_length=1
     )
-    timesteps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=OPTIONAL_WHOLES, min_length=1
+    timesteps: Annotated[list[Steps] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description=STEPS, min_length=1
     )
     agents: Annotated[list[str] | None, BeforeValidator(_one_or_many)] = Field(
         None, description="agent names", min_length=1
@@ -209,7 +223,7 @@ class Dials(BaseModel):
         [1.0], description="a number in (0, 1], or a list of them", min_length=1
     )
     max_steps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=OPTIONAL_WHOLES, min_length=1
+        None, description=WHOLES, min_length=1
     )
     time_limit: Annotated[list[TimeLimit], BeforeValidator(_listed)] = Field(
         ["terminal"], description=" or ".join(get_args(TimeLimit)), min_length=1
@@ -217,15 +231,13 @@ class Dials(BaseModel):
     gae_lambda: Annotated[list[Share] | None, BeforeValidator(_one_or_many)] = Field(
         None, description="a number in [0, 1], or a list of them", min_length=1
     )
-    n_step: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=OPTIONAL_WHOLES, min_length=1
+    n_step: Annotated[list[NStep] | None, BeforeValidator(_one_or_many)] = Field(
+        None, description=f"{LIMITS['n_step']}, or a list of them", min_length=1
     )
     lookahead: Annotated[list[Whole | Literal["cap"]] | None, BeforeValidator(_one_or_many)] = (
         Field(None, description=f"{WHOLE}, cap, or a list of them", min_length=1)
     )
-    timesteps: Annotated[list[Whole], BeforeValidator(_listed)] = Field(
-        [], description=OPTIONAL_WHOLES
-    )
+    timesteps: Annotated[list[Steps], BeforeValidator(_listed)] = Field([], description=STEPS)
     agents: Annotated[list[str], BeforeValidator(_listed)] = Field(
         ["maskable-ppo"], description="a list of agent names", min_length=1
     )
@@ -261,17 +273,17 @@ class Study(Dials):
     """
 
     name: str = Field(description="a name", strict=True, min_length=1)
-    cohort: Whole | None = Field(None, description=WHOLE)
-    seeds: Whole = Field(1, description=WHOLE)
-    first_seed: int = Field(0, description="a whole number >= 0", strict=True, ge=0)
-    timesteps: Annotated[list[Whole], BeforeValidator(_listed)] = Field(
-        description=OPTIONAL_WHOLES, min_length=1
+    cohort: Annotated[int, _within("cohort")] | None = _limited("cohort", None)
+    seeds: Annotated[int, _within("seeds")] = _limited("seeds", 1)
+    first_seed: Annotated[int, _within("first_seed")] = _limited("first_seed", 0)
+    timesteps: Annotated[list[Steps], BeforeValidator(_listed)] = Field(
+        description=STEPS, min_length=1
     )
     competence: Annotated[list[PositiveShare], BeforeValidator(_listed)] = Field(
         [0.9], description="a number in (0, 1], or a list of them", min_length=1
     )
-    episodes: Whole = Field(1000, description=WHOLE)
-    evaluations: Whole = Field(10, description=WHOLE)
+    episodes: Annotated[int, _within("episodes")] = _limited("episodes", 1000)
+    evaluations: Annotated[int, _within("evaluations")] = _limited("evaluations", 10)
     hypotheses: list[Hypothesis] = Field(
         [], description="a list of {id, contrast, direction, margin}"
     )
@@ -280,6 +292,14 @@ class Study(Dials):
         [], description="a list of agents that do not learn"
     )
     also: list[Block] = Field([], description="a list of {key: [values]}, each a block of cells")
+
+    @model_validator(mode="after")
+    def _seeds_exist(self) -> Study:
+        last, seeds = LIMITS["seed"].maximum, self.seeds
+        if self.first_seed + seeds - 1 > last:
+            allowed = f"a first seed whose {seeds} seeds end at {last:,} at most"
+            raise InvalidInput("first_seed", self.first_seed, allowed, f"Write {last - seeds + 1}.")
+        return self
 
     def blocks(self) -> list[tuple[Study, dict[str, str]]]:
         """The study itself and each extra block as a study, each with how its keys are written.
@@ -336,7 +356,8 @@ def load_study(study: str | Path) -> Study:
     """
     path = find_study(study)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_LENGTH + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput("STUDY", str(path), "a readable UTF-8 text file", str(error)) from None
     return parse_study(text, source=str(path))
@@ -344,13 +365,9 @@ def load_study(study: str | Path) -> Study:
 
 def parse_study(text: str, source: str = "study") -> Study:
     """A study from the text of its file; see `load_study`."""
-    try:
-        data = yaml.load(text, Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InvalidInput("STUDY", source, "a YAML file", reason) from None
+    data = read_yaml(text, "STUDY", source)
     if not isinstance(data, dict):
-        hint = "start with:\nname: my-study\nworlds: [{id: homestead}]\ntimesteps: 100000"
+        hint = "Write for example {name: mine, worlds: [{id: homestead}], timesteps: 100000}."
         kind = type(data).__name__ if data is not None else "nothing"
         raise InvalidInput("STUDY", source, f"a YAML mapping (it holds {kind})", hint)
     return make_study(data)
@@ -363,18 +380,3 @@ def make_study(data: Mapping[str, Any]) -> Study:
     except ValidationError as error:
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         raise readable(errors[0], data, Study, _NESTED) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A SafeLoader that refuses a key written twice, which YAML would silently let win."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is written twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
