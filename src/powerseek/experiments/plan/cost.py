@@ -55,6 +55,11 @@ class World(NamedTuple):
     competence: float = nan
     resource: bool = False
 
+    @property
+    def unknown(self) -> World:
+        """Another configuration that is like this one, of which no numbers are known."""
+        return World(self.seconds, resource=self.resource)
+
 
 class Arm(NamedTuple):
     """The exact optimum of a cell's arm.
@@ -73,6 +78,11 @@ class Arm(NamedTuple):
     acquired: float = nan
     disabled: float = nan
 
+    @property
+    def unknown(self) -> Arm:
+        """Another one that is like this one, of which no numbers are known."""
+        return Arm(self.seconds)
+
 
 @dataclass(frozen=True)
 class Pilot:
@@ -85,6 +95,7 @@ class Pilot:
         start: Seconds from starting a worker process until it can run its first trial.
         exact_bytes: Size of all exact numbers on disk.
         seconds: What the pilot itself took.
+        measured: Fraction of the measurements that there was time for; the rest is as the nearest.
         slowed: How many times longer the pilot's trials took than their processor time: above 1
             where other work goes on.
     """
@@ -96,6 +107,7 @@ class Pilot:
     exact_bytes: int = 0
     seconds: float = 0.0
     slowed: float = 1.0
+    measured: float = 1.0
 
 
 def setting_of(cell: Cell) -> str:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.plan.cautions import (
     Compared,
@@ -30,6 +29,7 @@ from powerseek.experiments.study.hypotheses import kind_named
 from powerseek.experiments.study.lint import cautions as confounds
 from powerseek.experiments.study.schema import Study
 from powerseek.experiments.sweep.cohorts import COHORT, Cohort, apart, in_common, packed
+from powerseek.limits import check_limit
 from powerseek.registry import make_world
 
 SEED_COUNTS = (LEAST_SEEDS, 32, 64)
@@ -92,6 +92,7 @@ class Plan:
         workers: Trials, or cohorts, at a time.
         cost: What it takes; None without a pilot.
         pilot_seconds: What the pilot took; nan without one.
+        measured: Fraction of its measurements that the pilot had time for.
         slowed: How many times other work slowed the pilot.
         detectable: What seeds can find, the study's own number first.
         compared: The comparisons that its report would hold.
@@ -109,6 +110,7 @@ class Plan:
     workers: int
     cost: Cost | None
     pilot_seconds: float
+    measured: float
     slowed: float
     detectable: tuple[Detectable, ...]
     compared: tuple[Compared, ...]
@@ -141,12 +143,10 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     Raises:
         InvalidInput: Something in the study cannot be built, or `workers` is out of range.
     """
-    if workers < 1:
-        raise InvalidInput("--workers", workers, "a whole number >= 1")
+    check_limit("workers", workers, "--workers")
     every = trials(study)
     grid = [trial for trial in every if not trial.cell.is_reference]
-    first = [trial for trial in grid if trial.seed == 0]
-    cells = [trial.cell for trial in first]
+    cells = [trial.cell for trial in grid[: len(grid) // study.seeds]]
     cohorts = packed(grid, study.cohort)
     packing = _packing(grid, cohorts)
     found = _comparisons(study, cells, pilot)
@@ -159,12 +159,13 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     return Plan(
         name=study.name,
         seeds=study.seeds,
-        worlds=_shares(grid),
+        worlds=_shares(cells, study.seeds),
         references=len(every) - len(grid),
         packing=packing,
         workers=workers,
         cost=cost,
         pilot_seconds=nan if pilot is None else pilot.seconds,
+        measured=0.0 if pilot is None else pilot.measured,
         slowed=1.0 if pilot is None else pilot.slowed,
         detectable=tuple(map(detectable, dict.fromkeys((study.seeds, *SEED_COUNTS)))),
         compared=compared,
@@ -189,15 +190,14 @@ def _packing(grid: Sequence[Trial], cohorts: Sequence[Cohort]) -> Packing | None
     return Packing(sum(sizes), len(sizes), max(sizes), fields) if sizes else None
 
 
-def _shares(grid: Sequence[Trial]) -> tuple[Share, ...]:
-    shares: dict[str, Share] = {}
-    for trial in grid:
-        cell, held = trial.cell, shares.get(trial.cell.world, Share(trial.cell.world, 0, 0, 0))
-        first = int(trial.seed == 0)
-        shares[cell.world] = Share(
-            cell.world, held.cells + first, held.trials + 1, held.steps + cell.timesteps
-        )
-    return tuple(shares.values())
+def _shares(cells: Sequence[Cell], seeds: int) -> tuple[Share, ...]:
+    by_world: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_world.setdefault(cell.world, []).append(cell)
+    return tuple(
+        Share(world, len(own), len(own) * seeds, sum(cell.timesteps for cell in own) * seeds)
+        for world, own in by_world.items()
+    )
 
 
 def cost_of(
@@ -257,15 +257,17 @@ def _comparisons(study: Study, cells: Sequence[Cell], pilot: Pilot | None) -> pd
             "value": value,
         }
         for i, cell in enumerate(cells)
-        for metric, value in _made_up(cell, i, pilot).items()
+        for metric, value in synthetic_values(cell, i, pilot).items()
         for seed in range(min(study.seeds, LEAST_SEEDS))
     ]
+    if not rows:
+        return pd.DataFrame()  # nothing that reports compare exists in these worlds
     found = contrasts(pd.DataFrame(rows), margins=margins)
     shared = [name for name in found.columns if name in ("kind", *describe(Trial(cells[0], 0)))]
     return found.drop_duplicates([*shared, "a", "b"]) if len(found) else found
 
 
-def _made_up(cell: Cell, i: int, pilot: Pilot | None) -> dict[str, float]:
+def synthetic_values(cell: Cell, i: int, pilot: Pilot | None) -> dict[str, float]:
     """A clear value of each measure that the cell would have."""
     world = make_world(cell.world, **cell.params)
     resource = bool(world.role("resource"))
@@ -316,7 +318,9 @@ def _suggestions(
     study: Study, cells: Sequence[Cell], compared: Sequence[Compared], seeds: int
 ) -> tuple[str, ...]:
     lines = []
-    if not compared:
+    if not compared and not any(synthetic_values(cell, 0, None) for cell in cells):
+        lines.append("Nothing is compared: no world of it has a resource or an off-switch.")
+    elif not compared:
         lines.append("Nothing is compared. Add a factor, for example " + WANTED["timing"] + ".")
     elif seeds > study.seeds:
         lines.append(

@@ -80,7 +80,8 @@ def _packing_line(packing: Packing) -> str:
 
 def _cost_lines(plan: Plan) -> list[str]:
     if plan.cost is None:
-        return ["Not measured (--no-pilot): no time, no size on disk, no exact numbers."]
+        why = "--no-pilot, or too little time: see --pilot-seconds"
+        return [f"Not measured ({why}): no time, no size on disk, no exact numbers."]
     unit = "trial" if plan.packing is None else "cohort"
     cost, at = plan.cost, f"{plan.workers} {unit}{'s' * (plan.workers != 1)} at a time"
     least, mean, most = cost.trial
@@ -92,6 +93,11 @@ def _cost_lines(plan: Plan) -> list[str]:
         f"From a pilot of {spell(plan.pilot_seconds / 3600)}, in processor time: for cores that "
         "do nothing else.",
     ]
+    if plan.measured < 1:
+        lines.append(
+            f"The pilot had time for {plan.measured:.0%} of its measurements, of every world and "
+            "agent first; the others are taken from the nearest. --pilot-seconds gives it more."
+        )
     if plan.slowed > 1.25:
         lines.append(
             f"Other work slowed the pilot {plan.slowed:.1f} times; going on, it would slow the "
@@ -107,7 +113,7 @@ def _detectable_row(row: Detectable, own: int) -> tuple[str, ...]:
 
 def _print_compared(plan: Plan, console: Console) -> None:
     if not plan.compared:
-        _say(console, "None: no two cells differ in just one factor.")
+        _say(console, "None: no two cells differ in just one factor and have a measure to compare.")
         return
     rows = [
         (row.kind, row.world, row.measure, str(row.settings), "; ".join(row.lacks) or "nothing")

@@ -32,6 +32,10 @@ def readable(
         key = error["loc"][-1]
         allowed = f"no key {key!r} here; known keys: {', '.join(known)}"
         return InvalidInput(_path(error["loc"], data), error["input"], allowed, closest(key, known))
+    if error["type"] == "invalid_key":
+        return InvalidInput(
+            _path(error["loc"][:-1], data) or "key", error["input"], "text as a key"
+        )
     where, field = _path(error["loc"], data), _field(error["loc"], root, nested)
     if isinstance(said := error.get("ctx", {}).get("error"), InvalidInput):
         name = f"{where}.{said.field}" if where and said.field else where or said.field
