@@ -84,13 +84,13 @@ def sweep(
     yes: Yes = False,
 ) -> None:
     """Run a study and report what it found."""
-    from powerseek.experiments.results.files import plain
-    from powerseek.experiments.run import run_study
     from powerseek.experiments.study.schema import load_study
 
     loaded = load_study(study)
-    if not (yes or resume):
-        _ask(loaded)
+    _ask(loaded, yes or resume)
+    from powerseek.experiments.results.files import plain
+    from powerseek.experiments.run import run_study
+
     out = out or str(Path("runs") / loaded.name)
     try:
         finished = run_study(loaded, out, resume=resume, workers=workers, address=address)
@@ -117,16 +117,20 @@ def plan(
     ] = 15.0,
 ) -> None:
     """Say what a study would cost and could show; nothing is run or written."""
+    from powerseek.experiments.study.schema import load_study
+    from powerseek.experiments.study.size import check_size
+
+    if not pilot_seconds >= 0:
+        raise InvalidInput("--pilot-seconds", pilot_seconds, "a number of seconds >= 0")
+    loaded = load_study(study)
+    check_size(loaded)
     from powerseek.experiments.plan.plan import make_plan
     from powerseek.experiments.plan.text import print_plan, say_pilot
     from powerseek.experiments.results.provenance import cores
     from powerseek.experiments.study.checked import cells, trials
-    from powerseek.experiments.study.schema import load_study
 
-    loaded, machine = load_study(study), cores()
+    machine = cores()
     workers = machine if workers is None else workers
-    if not pilot_seconds >= 0:
-        raise InvalidInput("--pilot-seconds", pilot_seconds, "a number of seconds >= 0")
     trials(loaded)  # what it refuses needs no pilot
     measured = None
     if pilot_seconds and not no_pilot:
@@ -169,8 +173,7 @@ def train(
     if agent is not None:
         study["agents"] = [agent]
     try:
-        if not yes:
-            _ask(make_study(study))
+        _ask(make_study(study), yes)
         rows, model, cautions = train_one(study, seed, out)
     except InvalidInput as error:
         raise InvalidInput(_option(error.field), error.value, error.allowed, error.hint) from None
@@ -364,13 +367,12 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-def _ask(study: Study) -> None:
+def _ask(study: Study, yes: bool) -> None:
     """Ask whether a study of more than a week of work is meant; where nobody answers, refuse it."""
-    from powerseek.experiments.study.checked import check_size, size
+    from powerseek.experiments.study.size import check_size
 
-    check_size(study)
-    found = size(study)
-    if found.hours <= WEEK:
+    found = check_size(study)
+    if yes or found.hours <= WEEK:
         return
     if sys.stdin.isatty() and sys.stderr.isatty():
         if typer.confirm(f"{study.name}: {found}. Go on?", err=True):
