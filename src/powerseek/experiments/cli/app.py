@@ -374,12 +374,16 @@ def _ask(study: Study, yes: bool) -> None:
     found = check_size(study)
     if yes or found.hours <= WEEK:
         return
-    if sys.stdin.isatty() and sys.stderr.isatty():
+    if _on_a_terminal():
         if typer.confirm(f"{study.name}: {found}. Go on?", err=True):
             return
         raise typer.Exit(BAD_INPUT)
     allowed = f"at most {WEEK:.0f} hours of training unasked, not {found}"
     raise InvalidInput("timesteps", study.timesteps, allowed, "If they are meant, write --yes.")
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @contextmanager
