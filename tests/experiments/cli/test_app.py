@@ -31,6 +31,7 @@ def call(
 
 
 STUDY = "name: s\nworlds: [{id: homestead}]\ntimesteps: 100\n"
+YEARS = STUDY.replace("100", str(10**12))
 DEAF = "s3://key:secret@bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=here"
 BAD_SWEEPS = {
     "no such study": ("", ["nothing"], "quick"),
@@ -46,7 +47,7 @@ BAD_SWEEPS = {
     "workers": (STUDY, ["s.yaml", "--workers", "0"], "--workers"),
     "trials": (f"{STUDY}seeds: 1000000000", ["s.yaml"], "1,000,000,000 trials, about"),
     "trials that are meant": (f"{STUDY}seeds: 1000000000", ["s.yaml", "--yes"], "seeds"),
-    "years of work": (f"{STUDY}seeds: 9\n".replace("100", "10" * 5), ["s.yaml"], "write --yes"),
+    "years of work": (YEARS, ["s.yaml"], "write --yes"),
     "numbers as text": (f'{STUDY}seeds: "64"', ["s.yaml"], "write 64"),
     "a parameter as text": (
         STUDY.replace("homestead", 'homestead, params: {quota: "3"}'),
@@ -84,7 +85,7 @@ def test_bad_input_is_one_message_and_nothing_is_written(
 def test_years_of_work_that_are_meant_are_let_through(
     word: str, call: Call, tmp_path: Path
 ) -> None:
-    (tmp_path / "s.yaml").write_text(STUDY.replace("100", "10" * 5))
+    (tmp_path / "s.yaml").write_text(YEARS)
     code, _, err = call("sweep", "s.yaml", "--out", ".", word)
     assert (code, "error: --out" in err) == (2, True)
 
@@ -96,10 +97,10 @@ def test_years_of_work_are_asked_about_on_a_terminal(
     asked: list[str] = []
     monkeypatch.setattr(cli, "_on_a_terminal", lambda: True)
     monkeypatch.setattr("typer.confirm", lambda words, err: asked.append(words) or answer)
-    (tmp_path / "s.yaml").write_text(STUDY.replace("100", "10" * 5))
+    (tmp_path / "s.yaml").write_text(YEARS)
     code, _, err = call("sweep", "s.yaml", "--out", ".")
     assert (code, "--out" in err) == (2, answer)
-    assert "1 trials, about 28,0" in asked[0]
+    assert "1 trials, about 27,777.8 hours" in asked[0]
 
 
 LIMITED = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil, nan
 from typing import NamedTuple
 
+from powerseek.envs.rewards.spec import read_spec
 from powerseek.experiments.study.grid import Cell, canonical, unwarned
 from powerseek.registry import make_world
 
@@ -124,11 +125,11 @@ def arm_of(cell: Cell) -> str:
 def pace_of(cell: Cell) -> str:
     """Cells with the same identity take equally long a step.
 
-    These are the setting, the agent with its settings, how much is evaluated, and the arm only
-    where an overseer has to be computed for it.
+    These are the configuration, the agent with its settings, how much is evaluated, and the id of
+    the reward only where an overseer has to be computed for it.
     """
     with unwarned():
         asked = cell.task(make_world(cell.world, **cell.params)).arm.oversight
-    arm = None if asked is None else cell.reward
+    arm = None if asked is None else read_spec(cell.reward)[0]
     agent = [cell.agent, dict(cell.settings), cell.episodes, arm]
     return canonical([setting_of(cell), agent])
