@@ -210,6 +210,31 @@ def test_an_address_that_holds_nothing_is_refused_and_no_folder_named_so(
 
 
 @pytest.mark.parametrize(
+    "place", ["~nosuchuser/x", "x" * 300, "a/" + "x" * 300, "file:///a%00b", "file://[::1/x"]
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sweep", "s.yaml", "--out"],
+        ["train", "--world", "star", "--agent", "random", "--out"],
+        ["analyse", "star", "--out"],
+        ["new-world", "lab.pear", "--out"],
+        ["report"],
+        ["plan"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_place_where_nothing_can_be_is_named(
+    words: list[str], place: str, call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "s.yaml").write_text(STUDY)
+    code, _, err = call(*words, place)
+    assert code == 2
+    assert place in err
+    assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"]
+
+
+@pytest.mark.parametrize(
     "words", [["evaluate", "no.zip", "--world", "homestead"], ["report", "no"]]
 )
 def test_what_is_not_there_is_named(words: list[str], call: Call) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -60,6 +61,7 @@ Weight = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
 TimeLimit = Literal["terminal", "bootstrap"]
 Settings = dict[str, dict[str, Any]]
 
+LONGEST_NAME = 100
 WHOLE = "a whole number >= 1"
 WHOLES = f"{WHOLE}, or a list of them"
 STEPS = f"{LIMITS['timesteps']}, or a list of them"
@@ -139,7 +141,7 @@ class Hypothesis(BaseModel):
     id: str = Field(
         description="an id as in H1a, or the claim in words",
         strict=True,
-        min_length=1,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
         examples=["id: H1a"],
     )
     contrast: Annotated[
@@ -272,7 +274,13 @@ class Study(Dials):
         also: Extra blocks of cells.
     """
 
-    name: str = Field(description="a name", strict=True, min_length=1)
+    name: str = Field(
+        description=f"a name of at most {LONGEST_NAME} letters, without / and \\, that begins with "
+        "no dot: a folder of that name holds the results",
+        strict=True,
+        max_length=LONGEST_NAME,
+        pattern=r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$",
+    )
     cohort: Annotated[int, _within("cohort")] | None = _limited("cohort", None)
     seeds: Annotated[int, _within("seeds")] = _limited("seeds", 1)
     first_seed: Annotated[int, _within("first_seed")] = _limited("first_seed", 0)
@@ -336,8 +344,9 @@ def find_study(study: str | Path) -> Path:
         InvalidInput: Neither a file nor a shipped study.
     """
     path, shipped = Path(study), shipped_studies()
-    if path.is_file():
-        return path
+    with suppress(OSError):  # a name that is too long
+        if path.is_file():
+            return path
     if str(study) in shipped:
         return shipped[str(study)]
     allowed = f"a path to a study file, or a shipped study: {', '.join(shipped) or 'none'}"

@@ -25,7 +25,6 @@ _SEXAGESIMAL = r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
 _NO_NUMBER = r"[-+]?0[xb]_+"
 _PATTERN = re.compile(rf"(?:{_OCTAL}|{_SEXAGESIMAL}|{_NO_NUMBER})$")
 _MERGE, _TEXT, _DATE = (f"tag:yaml.org,2002:{name}" for name in ("merge", "str", "timestamp"))
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 def read_yaml(text: str, field: str, source: object, allowed: str = "a YAML file") -> Any:
@@ -87,11 +86,6 @@ class _Loader(yaml.SafeLoader):
             raise _Refused(f"a number of {len(node.value):,} digits", node.start_mark)
         return int(self.construct_yaml_int(node))
 
-    def construct_text(self, node: Any) -> str:
-        if _UNPRINTABLE.search(node.value):
-            raise _Refused("text with a control character", node.start_mark)
-        return str(self.construct_scalar(node))
-
     def refuse_ambiguous(self, node: Any) -> None:
         raise _Refused(_alternatives(node.value), node.start_mark)
 
@@ -100,7 +94,6 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
-_Loader.add_constructor(_TEXT, _Loader.construct_text)
 _Loader.add_constructor(_DATE, _Loader.refuse_date)
 _Loader.add_constructor(_AMBIGUOUS, _Loader.refuse_ambiguous)
 
