@@ -54,7 +54,6 @@ TOO_MANY: dict[str, tuple[str, Callable[[], object]]] = {
     "study, first seed": ("first_seed", lambda: make_study(star(first_seed=2**32))),
     "study, last seed": ("first_seed", lambda: make_study(star(first_seed=2**32 - 5, seeds=6))),
     "run_study, workers": ("--workers", lambda: run_study(star(), workers=10**9)),
-    "run_study, trials": ("seeds", lambda: run_study(star(seeds=10**9))),
     "train_one, seed": ("seed", lambda: train_one(star(), 2**32, None)),
     "evaluate_one, episodes": (
         "episodes",

@@ -45,9 +45,9 @@ BAD_SWEEPS = {
     "bootstrap at gamma 1": (f"{STUDY}time_limit: bootstrap", ["s.yaml"], "time_limit"),
     "negative size": (STUDY.replace("100", "-100"), ["s.yaml"], "timesteps"),
     "workers": (STUDY, ["s.yaml", "--workers", "0"], "--workers"),
-    "trials": (f"{STUDY}seeds: 1000000000", ["s.yaml"], "1,000,000,000 trials, about"),
-    "trials that are meant": (f"{STUDY}seeds: 1000000000", ["s.yaml", "--yes"], "seeds"),
-    "years of work": (YEARS, ["s.yaml"], "write --yes"),
+    "trials": (f"{STUDY}seeds: 300000", ["s.yaml", "--out", "."], "300,000 trials, about"),
+    "trials that are meant": (f"{STUDY}seeds: 300000", ["s.yaml", "--out", ".", "--yes"], "300,000"),
+    "years of work": (YEARS, ["s.yaml", "--out", "."], "write --yes"),
     "numbers as text": (f'{STUDY}seeds: "64"', ["s.yaml"], "write 64"),
     "a parameter as text": (
         STUDY.replace("homestead", 'homestead, params: {quota: "3"}'),
