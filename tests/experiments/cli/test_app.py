@@ -46,7 +46,11 @@ BAD_SWEEPS = {
     "negative size": (STUDY.replace("100", "-100"), ["s.yaml"], "timesteps"),
     "workers": (STUDY, ["s.yaml", "--workers", "0"], "--workers"),
     "trials": (f"{STUDY}seeds: 300000", ["s.yaml", "--out", "."], "300,000 trials, about"),
-    "trials that are meant": (f"{STUDY}seeds: 300000", ["s.yaml", "--out", ".", "--yes"], "300,000"),
+    "trials that are meant": (
+        f"{STUDY}seeds: 300000",
+        ["s.yaml", "--out", ".", "--yes"],
+        "300,000",
+    ),
     "years of work": (YEARS, ["s.yaml", "--out", "."], "write --yes"),
     "numbers as text": (f'{STUDY}seeds: "64"', ["s.yaml"], "write 64"),
     "a parameter as text": (

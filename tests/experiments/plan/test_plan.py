@@ -17,7 +17,15 @@ from rich.console import Console
 from powerseek.errors import InvalidInput
 from powerseek.experiments.cli import app as cli
 from powerseek.experiments.plan import pilot
-from powerseek.experiments.plan.cost import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
+from powerseek.experiments.plan.cost import (
+    Optimum,
+    Pace,
+    Pilot,
+    World,
+    configuration_of,
+    pace_of,
+    reward_of,
+)
 from powerseek.experiments.plan.pilot import PilotFailed, run_pilot
 from powerseek.experiments.plan.plan import AROUND, Packing, Plan, cost_of, make_plan
 from powerseek.experiments.plan.text import print_plan, size, spell
@@ -40,7 +48,7 @@ def test_the_shipped_study_counted() -> None:
     assert plan.references == 5 * len(study.references)
     assert plan.steps == sum(t.cell.timesteps for t in grid)
     assert sum(share.cells for share in plan.worlds) == len(cells(study))
-    found = {(row.kind, row.world): row.settings for row in plan.compared}
+    found = {(row.kind, row.world): row.configurations for row in plan.compared}
     # Two delays in each of three and two levels of openness, and so on, by hand.
     assert found == {
         ("control", "homestead"): 3,
@@ -126,9 +134,9 @@ PACE = Pace(step=0.001, batch=1000, look=0.5, level=2.0, fixed=3.0, kept=10_000)
 
 def a_pilot(study: Study, **changes: Any) -> Pilot:
     grid = cells(study)
-    worlds = {setting_of(cell): World(8.0, "", 0.99, True) for cell in grid}
-    arms = {arm_of(cell): Arm(2.0, "", 0.9, 3.0, 0.5) for cell in grid}
-    made = {"worlds": worlds, "arms": arms, "paces": {pace_of(cell): PACE for cell in grid}}
+    worlds = {configuration_of(cell): World(8.0, "", 0.99, True) for cell in grid}
+    optima = {reward_of(cell): Optimum(2.0, "", 0.9, 3.0, 0.5) for cell in grid}
+    made = {"worlds": worlds, "optima": optima, "paces": {pace_of(cell): PACE for cell in grid}}
     return Pilot(**{**made, "start": 4.0, "exact_bytes": 500, "seconds": 9.0, **changes})
 
 
@@ -149,7 +157,7 @@ def test_a_study_costs_its_trials_and_each_exact_number_once() -> None:
     assert alone.trial == pytest.approx((each, each, each))
     assert alone.bytes == 8 * 10_000 + 500
     both = cost_of(grid, 4, pilot, workers=2)
-    # One setting: the second worker waits for it, or computes it too.
+    # One configuration: the second worker waits for it, or computes it too.
     assert both.hours * 3600 == pytest.approx(AROUND + 4 + (8 + 2) + 4 * each)
     many = cost_of(grid, 4, pilot, workers=1000)
     assert many.hours * 3600 == pytest.approx(AROUND + 4 + (8 + 2) + each)
@@ -204,7 +212,7 @@ def _around(seeds: int, workers: int) -> list[tuple[int, Pilot, int]]:
 
 def test_exact_cautions() -> None:
     study = a_study(worlds=[{"id": "homestead", "openness": [0, 1, 2]}], power_weight=[0, 1])
-    keys = list(dict.fromkeys(map(setting_of, cells(study))))
+    keys = list(dict.fromkeys(map(configuration_of, cells(study))))
     worlds = {
         keys[0]: World(1.0, "too large to enumerate"),
         keys[1]: World(1.0, "", 0.5, True),
@@ -221,11 +229,11 @@ def test_exact_cautions() -> None:
 @pytest.mark.parametrize(("acquired", "idle"), [(3.01, True), (4.0, False)])
 def test_a_dial_that_changes_no_optimum_is_named(acquired: float, idle: bool) -> None:
     study = a_study(worlds=[{"id": "homestead", "openness": [0, 1]}], power_weight=[0, 1])
-    arms = {
-        arm_of(cell): Arm(1.0, "", 0.9, acquired if cell.params["openness"] else 3.0, 0.5)
+    optima = {
+        reward_of(cell): Optimum(1.0, "", 0.9, acquired if cell.params["openness"] else 3.0, 0.5)
         for cell in cells(study)
     }
-    said = "\n".join(make_plan(study, a_pilot(study, arms=arms)).cautions)
+    said = "\n".join(make_plan(study, a_pilot(study, optima=optima)).cautions)
     assert ("same at openness 1 and 0" in said) == idle
 
 
@@ -248,13 +256,13 @@ def test_a_pilot_measures_and_leaves_nothing(
     assert measured is not None
     assert list(tmp_path.iterdir()) == []
     assert len(told) == 1
-    assert (len(measured.worlds), len(measured.arms), len(measured.paces)) == (1, 2, 2)
+    assert (len(measured.worlds), len(measured.optima), len(measured.paces)) == (1, 2, 2)
     learner, scripted = (measured.paces[pace_of(cell)] for cell in cells(study)[:2])
     assert learner.step > 0
     assert learner.batch == 32 * 64  # the settings of off-switch
     assert learner.kept > scripted.kept > 0
     assert scripted.batch == 0
-    reasons = {arm.none != "" for arm in measured.arms.values()}
+    reasons = {found.none != "" for found in measured.optima.values()}
     assert reasons == {True, False}
     plan = make_plan(study, measured)
     assert plan.cost is not None
@@ -274,7 +282,7 @@ def test_a_pilot_measures_first_what_is_of_every_world_and_agent() -> None:
         for world in ("homestead", "star")
         for of, agent in (
             ("worlds", "random"),
-            ("arms", "random"),
+            ("optima", "random"),
             ("paces", "random"),
             ("paces", "maskable-ppo"),
         )
@@ -289,7 +297,7 @@ def test_what_a_pilot_had_no_time_for_is_as_the_nearest() -> None:
     tasks = pilot._tasks(cells(study))
     made = {
         "worlds": lambda i: World(i, "", 0.5, True),
-        "arms": lambda i: Arm(i, "", 0.9, 3.0, 0.5),
+        "optima": lambda i: Optimum(i, "", 0.9, 3.0, 0.5),
         "paces": lambda i: (PACE._replace(fixed=float(i)), 1.0),
     }
     values = {task.name: made[task.of](i) for i, task in enumerate(tasks[:8])}
@@ -298,7 +306,7 @@ def test_what_a_pilot_had_no_time_for_is_as_the_nearest() -> None:
         assert (cell.world, cell.max_steps) == ("homestead", 30)
         if of == "worlds":
             assert found[of][key] == World(0, resource=True)  # no competence is claimed
-        elif of == "arms":
+        elif of == "optima":
             assert found[of][key].seconds == 1
             assert isnan(found[of][key].acquired)
         else:

@@ -42,7 +42,7 @@ class Pace(NamedTuple):
 
 
 class World(NamedTuple):
-    """The exact facts of a setting that a plan uses.
+    """The exact facts of a configuration that a plan uses.
 
     Attributes:
         seconds: What they took.
@@ -62,11 +62,11 @@ class World(NamedTuple):
         return World(self.seconds, resource=self.resource)
 
 
-class Arm(NamedTuple):
-    """The exact optimum of a cell's arm.
+class Optimum(NamedTuple):
+    """The exact optimum of a cell's reward.
 
     Attributes:
-        seconds: What it took beyond the setting's own facts.
+        seconds: What it took beyond the configuration's own facts.
         none: Why there is none; empty where there is.
         success: Its success, as a probability; nan if not known.
         acquired: What it acquires, in units.
@@ -80,19 +80,19 @@ class Arm(NamedTuple):
     disabled: float = nan
 
     @property
-    def unknown(self) -> Arm:
+    def unknown(self) -> Optimum:
         """Another one that is like this one, of which no numbers are known."""
-        return Arm(self.seconds)
+        return Optimum(self.seconds)
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """Measurements, by the keys of `setting_of`, `arm_of` and `pace_of`.
+    """Measurements, by the keys of `configuration_of`, `reward_of` and `pace_of`.
 
     Attributes:
-        worlds: By setting.
-        arms: By arm within a setting.
-        paces: By agent within a setting.
+        worlds: By configuration.
+        optima: By reward within a configuration.
+        paces: By agent within a configuration.
         start: Seconds from starting a worker process until it can run its first trial.
         exact_bytes: Size of all exact numbers on disk.
         seconds: What the pilot itself took.
@@ -102,7 +102,7 @@ class Pilot:
     """
 
     worlds: Mapping[str, World] = field(default_factory=dict)
-    arms: Mapping[str, Arm] = field(default_factory=dict)
+    optima: Mapping[str, Optimum] = field(default_factory=dict)
     paces: Mapping[str, Pace] = field(default_factory=dict)
     start: float = 0.0
     exact_bytes: int = 0
@@ -111,15 +111,15 @@ class Pilot:
     measured: float = 1.0
 
 
-def setting_of(cell: Cell) -> str:
-    """Identity of the cell's world setting."""
+def configuration_of(cell: Cell) -> str:
+    """Identity of the cell's world and its parameters."""
     return canonical([cell.world, cell.version, dict(cell.params)])
 
 
-def arm_of(cell: Cell) -> str:
-    """Identity of the cell's arm in its setting, agents apart."""
-    arm = [cell.reward, cell.gamma, cell.time_limit, cell.power_weight]
-    return canonical([setting_of(cell), arm])
+def reward_of(cell: Cell) -> str:
+    """Identity of the cell's reward in its configuration, agents apart."""
+    reward = [cell.reward, cell.gamma, cell.time_limit, cell.power_weight]
+    return canonical([configuration_of(cell), reward])
 
 
 def pace_of(cell: Cell) -> str:
@@ -130,6 +130,6 @@ def pace_of(cell: Cell) -> str:
     """
     with unwarned():
         asked = cell.task(make_world(cell.world, **cell.params)).arm.oversight
-    arm = None if asked is None else read_spec(cell.reward)[0]
-    agent = [cell.agent, dict(cell.settings), cell.episodes, arm]
-    return canonical([setting_of(cell), agent])
+    overseer = None if asked is None else read_spec(cell.reward)[0]
+    agent = [cell.agent, dict(cell.settings), cell.episodes, overseer]
+    return canonical([configuration_of(cell), agent])

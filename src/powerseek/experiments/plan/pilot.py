@@ -32,7 +32,15 @@ from powerseek.agents import Progress, train
 from powerseek.errors import PowerseekError
 from powerseek.experiments import layout
 from powerseek.experiments.plan.cautions import spoken
-from powerseek.experiments.plan.cost import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
+from powerseek.experiments.plan.cost import (
+    Optimum,
+    Pace,
+    Pilot,
+    World,
+    configuration_of,
+    pace_of,
+    reward_of,
+)
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Cell, Trial, unwarned
 from powerseek.experiments.sweep.evaluate import Evaluator
@@ -131,15 +139,17 @@ def _tasks(grid: Sequence[Cell]) -> list[_Task]:
 
     A process keeps few enumerated worlds.
     """
-    keys = {"worlds": setting_of, "arms": arm_of, "paces": pace_of}
+    keys = {"worlds": configuration_of, "optima": reward_of, "paces": pace_of}
     kinds = list(keys)
     known: dict[tuple[str, str], _Task] = {}
     for cell in grid:
         for of, key_of in keys.items():
             task = _Task(of, key_of(cell), cell)
             known.setdefault(task.name, task)
-    place = {key: i for i, key in enumerate(dict.fromkeys(map(setting_of, grid)))}
-    order = sorted(known.values(), key=lambda t: (place[setting_of(t.cell)], kinds.index(t.of)))
+    place = {key: i for i, key in enumerate(dict.fromkeys(map(configuration_of, grid)))}
+    order = sorted(
+        known.values(), key=lambda t: (place[configuration_of(t.cell)], kinds.index(t.of))
+    )
     first: dict[tuple[str, ...], _Task] = {}
     for task in order:
         agent = task.cell.agent if task.of == "paces" else ""
@@ -264,24 +274,24 @@ def _world(cell: Cell, folder: Path) -> World:
     facts = oracle_of(cell, folder)
     seconds = time.process_time() - begun
     if facts is None:
-        return World(seconds, _reason(cell, folder, arm=False))
+        return World(seconds, _reason(cell, folder, paid=False))
     most = facts.competence["max"]
     if not facts.injective:
         return World(seconds, "agents cannot see all that exact numbers would know", most)
     return World(seconds, "", most, facts.need is not None)
 
 
-def _arm(cell: Cell, folder: Path) -> Arm:
+def _optimum(cell: Cell, folder: Path) -> Optimum:
     begun = time.process_time()
     found = optimum_of(cell, folder)
     seconds = time.process_time() - begun
     if found is None:
-        return Arm(seconds, _reason(cell, folder, arm=True))
+        return Optimum(seconds, _reason(cell, folder, paid=True))
     does = found.uniform
-    return Arm(seconds, "", does.success, does.acquisition, does.disabled)
+    return Optimum(seconds, "", does.success, does.acquisition, does.disabled)
 
 
-def _reason(cell: Cell, folder: Path, arm: bool) -> str:
+def _reason(cell: Cell, folder: Path, paid: bool) -> str:
     """The reason that a file of exact numbers holds none."""
     config = cell.config
     for path in sorted((folder / layout.ORACLES).glob("*.npz")):
@@ -290,7 +300,7 @@ def _reason(cell: Cell, folder: Path, arm: bool) -> str:
                 continue
             setting = json.loads(str(held["setting"]))
             known = all(config[name] == value for name, value in setting.items())
-            if known and ("reward" in setting) == arm:
+            if known and ("reward" in setting) == paid:
                 return str(held["none"])
     return "it cannot be computed"
 
@@ -338,7 +348,11 @@ def _pace(cell: Cell, folder: Path) -> tuple[Pace, float]:
     return pace._replace(fixed=max(0.0, whole - known)), slowed
 
 
-_WORK: Mapping[str, Callable[[Cell, Path], Any]] = {"worlds": _world, "arms": _arm, "paces": _pace}
+_WORK: Mapping[str, Callable[[Cell, Path], Any]] = {
+    "worlds": _world,
+    "optima": _optimum,
+    "paces": _pace,
+}
 
 
 def _seconds(work: Callable[[], object]) -> float:

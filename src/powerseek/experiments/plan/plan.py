@@ -19,7 +19,7 @@ from powerseek.experiments.plan.cautions import (
     too_many,
     uncontrolled,
 )
-from powerseek.experiments.plan.cost import Pilot, arm_of, pace_of, setting_of
+from powerseek.experiments.plan.cost import Pilot, configuration_of, pace_of, reward_of
 from powerseek.experiments.results.store import describe
 from powerseek.experiments.statistics.power_analysis import Detectable, detectable
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
@@ -205,9 +205,9 @@ def cost_of(
 ) -> Cost:
     """The cost of `seeds` trials of every cell, from a pilot of these cells.
 
-    Exact numbers are computed once a setting and arm. Workers start together on the same setting
-    and each computes what the others have not finished, so that only settings that are worked on
-    at the same time share the work.
+    Exact numbers are computed once a configuration and reward. Workers start together on the same
+    configuration, and each computes what the others have not finished: they share the work only of
+    those that are worked on at the same time.
 
     Args:
         cells: Every cell, once.
@@ -222,11 +222,11 @@ def cost_of(
     cohorts = packed([Trial(cell, seed) for seed in range(seeds) for cell in cells], cohort)
     together = [sum(took[trial.cell.key] for trial in cohort) for cohort in cohorts]
     used = min(workers, len(cohorts))
-    settings = {setting_of(cell) for cell in cells}
-    abreast = min(len(settings), max(1, used * len(settings) // len(cells)))
-    worlds = [pilot.worlds[setting].seconds for setting in settings]
-    arms = [pilot.arms[arm].seconds for arm in {arm_of(cell) for cell in cells}]
-    exact = max(max(worlds), sum(worlds) / abreast) + max(max(arms), sum(arms) / used)
+    known = set(map(configuration_of, cells))
+    abreast = min(len(known), max(1, used * len(known) // len(cells)))
+    worlds = [pilot.worlds[key].seconds for key in known]
+    optima = [pilot.optima[key].seconds for key in set(map(reward_of, cells))]
+    exact = max(max(worlds), sum(worlds) / abreast) + max(max(optima), sum(optima) / used)
     training = max(max(together), sum(together) / used)
     kept = sum(pilot.paces[key].kept for key in keys) * seeds + pilot.exact_bytes
     return Cost(
@@ -276,7 +276,7 @@ def synthetic_values(cell: Cell, i: int, pilot: Pilot | None) -> dict[str, float
         # Where nothing else can be acquired, the switch is what the positive control is about.
         paid = not resource and cell.power_weight > 0
         made["disabled"] = 1.0 if paid else 0.1 / (2 + i)
-    if resource and (pilot is None or pilot.worlds[setting_of(cell)].resource):
+    if resource and (pilot is None or pilot.worlds[configuration_of(cell)].resource):
         excess = 1.0 + i
         made |= {"excess": excess, "share_of_surplus": 0.5, "incentive": excess / (2 + i)}
     return made

@@ -116,7 +116,13 @@ def _print_compared(plan: Plan, console: Console) -> None:
         _say(console, "None: no two cells differ in just one factor and have a measure to compare.")
         return
     rows = [
-        (row.kind, row.world, row.measure, str(row.settings), "; ".join(row.lacks) or "nothing")
+        (
+            row.kind,
+            row.world,
+            row.measure,
+            str(row.configurations),
+            "; ".join(row.lacks) or "nothing",
+        )
         for row in plan.compared
     ]
     _table(console, ("kind", "world", "measure", "count", "lacks for a verdict"), rows, words=4)
