@@ -326,16 +326,37 @@ def test_a_pilot_without_time_measures_nothing() -> None:
 
 
 UNGUARDED = """
+import gymnasium
 from powerseek import register_world
+from powerseek.envs.adapters.foreign import ForeignWorld
+from powerseek.envs.world import Param
 from powerseek.envs.worlds.star import Star
 from powerseek.experiments.plan.pilot import run_pilot
+from powerseek.experiments.plan.plan import make_plan
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.schema import make_study
 
 print("begun")
 register_world("my.star", type("Mine", (Star,), {"__doc__": Star.__doc__}))
-study = {"name": "s", "worlds": [{"id": "my.star"}], "agents": ["random"], "timesteps": 1}
-print(len(run_pilot(cells(make_study(study))).paces))
+
+@register_world("my.pole")
+class Pole(ForeignWorld):
+    parameters = {"max_steps": Param(9)}
+
+    @staticmethod
+    def environment(params):
+        return gymnasium.make("CartPole-v1")
+
+    @staticmethod
+    def read(params, moment):
+        return {"progress": moment.clock / 9, "success": float(moment.clock >= 9)}
+
+study = make_study({
+    "name": "s", "worlds": [{"id": "my.star"}, {"id": "my.pole"}], "agents": ["random"],
+    "timesteps": 1, "episodes": 5, "rewards": ["dense", "terminal"],
+})
+plan = make_plan(study, run_pilot(cells(study), seconds=600))
+print(plan.trials, plan.measured, *plan.cautions)
 """
 
 
@@ -343,7 +364,9 @@ def test_a_pilot_runs_from_a_script_without_a_guard_and_knows_its_worlds(tmp_pat
     script = tmp_path / "script.py"
     script.write_text(UNGUARDED)
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
-    assert (done.stdout, done.stderr) == ("begun\n1\n", "")
+    begun, told = done.stdout.splitlines()
+    assert (begun, done.stderr) == ("begun", "")
+    assert told.startswith("4 1.0 my.pole max_steps 9: no oracle, so no need and no excess")
 
 
 def test_a_pilot_that_breaks_says_why() -> None:
