@@ -31,7 +31,7 @@ from powerseek.experiments.plan.plan import AROUND, Packing, Plan, cost_of, make
 from powerseek.experiments.plan.text import print_plan, size, spell
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.schema import Study, load_study, make_study
-from powerseek.registry import list_worlds, make_world
+from powerseek.registry import make_world, worlds
 
 # Counting
 
@@ -110,7 +110,7 @@ def test_workers_must_be_some() -> None:
         make_plan(a_study(), workers=0)
 
 
-@pytest.mark.parametrize("world", list_worlds())
+@pytest.mark.parametrize("world", worlds.builtin)
 def test_every_world_is_planned_for(world: str) -> None:
     keys = {"agents": "random", "rewards": ["dense", "terminal"], "seeds": 3, "first_seed": 7}
     study = a_study(worlds=[{"id": world}], **keys)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -172,11 +173,9 @@ def train(
     }
     if agent is not None:
         study["agents"] = [agent]
-    try:
+    with _named(_option):
         _ask(make_study(study), yes)
         rows, model, cautions = train_one(study, seed, out)
-    except InvalidInput as error:
-        raise InvalidInput(_option(error.field), error.value, error.allowed, error.hint) from None
     for caution in cautions:
         _say(f"warning: {caution}")
     _measures(rows)
@@ -254,7 +253,7 @@ def analyse(
     from powerseek.experiments.results.files import folder_of
 
     folder = folder_of(out or Path("runs") / "analyse" / world)
-    with _fields_of(world, goal is not None):
+    with _named(partial(_analysed, world=world, goal=goal is not None)):
         check_out(folder)
         made = world_of(world, _pairs(set_ or []), None if goal is None else _value(goal, "--goal"))
         with watching(Console(stderr=True)) as watch:
@@ -288,7 +287,7 @@ def check(
     from powerseek.envs.checks.run import check_world
     from powerseek.experiments.cli.check import print_report
 
-    with _fields_of(world):
+    with _named(partial(_analysed, world=world)):
         report = check_world(world, **_pairs(set_ or []))
     print_report(report, _console())
     if not report.conforms:
@@ -305,7 +304,7 @@ def play(
     from powerseek.experiments.cli.play import play as play_by_hand
     from powerseek.registry import make_world
 
-    with _fields_of(world):
+    with _named(partial(_analysed, world=world)):
         made = make_world(world, **_pairs(set_ or []))
     play_by_hand(made, seed, sys.stdin, lambda line: _say(line, error=False))
 
@@ -456,16 +455,15 @@ def _option(field: str) -> str:
 
 
 @contextmanager
-def _fields_of(world: str, goal: bool = False) -> Iterator[None]:
-    """Errors name the argument or option that gave a field; `goal`: whether --goal was given."""
+def _named(name: Callable[[str], str]) -> Iterator[None]:
+    """Errors name the argument or option that gave a field, by `name`."""
     try:
         yield
     except InvalidInput as error:
-        field = _analysed(error.field, world, goal)
-        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
+        raise InvalidInput(name(error.field), error.value, error.allowed, error.hint) from None
 
 
-def _analysed(field: str, world: str, goal: bool) -> str:
+def _analysed(field: str, world: str, goal: bool = False) -> str:
     """The argument or option that gave a field of a world named by an argument."""
     if field == "world":
         return "WORLD"

@@ -91,9 +91,7 @@ class Plan:
         packing: What is trained side by side; None where no agent is.
         workers: Trials, or cohorts, at a time.
         cost: What it takes; None without a pilot.
-        pilot_seconds: What the pilot took; nan without one.
-        measured: Fraction of its measurements that the pilot had time for.
-        slowed: How many times other work slowed the pilot.
+        pilot: What the cost is from; None without one.
         detectable: What seeds can find, the study's own number first.
         compared: The comparisons that its report would hold.
         cautions: What a reader should know first, one line each.
@@ -109,9 +107,7 @@ class Plan:
     packing: Packing | None
     workers: int
     cost: Cost | None
-    pilot_seconds: float
-    measured: float
-    slowed: float
+    pilot: Pilot | None
     detectable: tuple[Detectable, ...]
     compared: tuple[Compared, ...]
     cautions: tuple[str, ...]
@@ -164,9 +160,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         packing=packing,
         workers=workers,
         cost=cost,
-        pilot_seconds=nan if pilot is None else pilot.seconds,
-        measured=0.0 if pilot is None else pilot.measured,
-        slowed=1.0 if pilot is None else pilot.slowed,
+        pilot=pilot,
         detectable=tuple(map(detectable, dict.fromkeys((study.seeds, *SEED_COUNTS)))),
         compared=compared,
         cautions=(

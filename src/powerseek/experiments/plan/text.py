@@ -79,7 +79,8 @@ def _packing_line(packing: Packing) -> str:
 
 
 def _cost_lines(plan: Plan) -> list[str]:
-    if plan.cost is None:
+    pilot = plan.pilot
+    if plan.cost is None or pilot is None:
         why = "--no-pilot, or too little time: see --pilot-seconds"
         return [f"Not measured ({why}): no time, no size on disk, no exact numbers."]
     unit = "trial" if plan.packing is None else "cohort"
@@ -90,18 +91,18 @@ def _cost_lines(plan: Plan) -> list[str]:
         f"about {size(cost.bytes)} on disk",
         f"{mean:.0f} s a trial on one core ({least:.0f} to {most:.0f}), were every trial to "
         "reach its competence",
-        f"From a pilot of {spell(plan.pilot_seconds / 3600)}, in processor time: for cores that "
+        f"From a pilot of {spell(pilot.seconds / 3600)}, in processor time: for cores that "
         "do nothing else.",
     ]
-    if plan.measured < 1:
+    if pilot.measured < 1:
         lines.append(
-            f"The pilot had time for {plan.measured:.0%} of its measurements, of every world and "
+            f"The pilot had time for {pilot.measured:.0%} of its measurements, of every world and "
             "agent first; the others are taken from the nearest. --pilot-seconds gives it more."
         )
-    if plan.slowed > 1.25:
+    if pilot.slowed > 1.25:
         lines.append(
-            f"Other work slowed the pilot {plan.slowed:.1f} times; going on, it would slow the "
-            f"sweep as much: {spell(cost.hours * plan.slowed)}."
+            f"Other work slowed the pilot {pilot.slowed:.1f} times; going on, it would slow the "
+            f"sweep as much: {spell(cost.hours * pilot.slowed)}."
         )
     return lines
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -41,6 +41,11 @@ def _one_or_many(value: object) -> object:
     return None if value is None else _listed(value)
 
 
+T = TypeVar("T")
+Levels = Annotated[list[T], BeforeValidator(_listed)]
+OptionalLevels = Annotated[list[T] | None, BeforeValidator(_one_or_many)]
+
+
 def _within(name: str) -> Any:
     """A whole number within the limits of `name`."""
     return Field(strict=True, ge=LIMITS[name].minimum, le=LIMITS[name].maximum)
@@ -55,8 +60,8 @@ Whole = Annotated[int, Field(strict=True, ge=1)]
 Steps = Annotated[int, _within("timesteps")]
 NStep = Annotated[int, _within("n_step")]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
-PositiveShare = Annotated[float, Field(strict=True, gt=0.0, le=1.0)]
+Fraction = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
+PositiveFraction = Annotated[float, Field(strict=True, gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
 TimeLimit = Literal["terminal", "bootstrap"]
 Settings = dict[str, dict[str, Any]]
@@ -89,21 +94,15 @@ class WorldEntry(BaseModel):
 
     id: str = Field(description="a world id (`powerseek envs` lists them)", strict=True)
     params: dict[str, Any] = Field({}, description="a mapping from parameter names to values")
-    openness: Annotated[list[Number | int] | None, BeforeValidator(_one_or_many)] = Field(
+    openness: OptionalLevels[Number | int] = Field(
         None, description="a number or a list of numbers", min_length=1
     )
-    goals: Annotated[list[Any] | None, BeforeValidator(_one_or_many)] = Field(
+    goals: OptionalLevels[Any] = Field(
         None, description="a goal or a list of goals of this world", min_length=1
     )
-    max_steps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=WHOLES, min_length=1
-    )
-    timesteps: Annotated[list[Steps] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=STEPS, min_length=1
-    )
-    agents: Annotated[list[str] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description="agent names", min_length=1
-    )
+    max_steps: OptionalLevels[Whole] = Field(None, description=WHOLES, min_length=1)
+    timesteps: OptionalLevels[Steps] = Field(None, description=STEPS, min_length=1)
+    agents: OptionalLevels[str] = Field(None, description="agent names", min_length=1)
     settings: Settings = Field({}, description="agent: {setting: value}")
 
 
@@ -207,53 +206,49 @@ class Hypothesis(BaseModel):
         return self.line if self.contrast.line is None else self.contrast.line
 
 
-class Dials(BaseModel):
+class Factors(BaseModel):
     """The list keys of a study. Each may be written as one value or as a list."""
 
     model_config = _MODEL
 
-    worlds: Annotated[list[WorldEntry], BeforeValidator(_listed)] = Field(
+    worlds: Levels[WorldEntry] = Field(
         description="a list of worlds, each {id: ..., openness: [...], ...}", min_length=1
     )
-    rewards: Annotated[list[Any], BeforeValidator(_listed)] = Field(
+    rewards: Levels[Any] = Field(
         ["dense"], description="a list of reward arms: dense, {every: 8}, ...", min_length=1
     )
-    power_weight: Annotated[list[Weight], BeforeValidator(_listed)] = Field(
+    power_weight: Levels[Weight] = Field(
         [0.0], description="a number >= 0, or a list of them", min_length=1
     )
-    gamma: Annotated[list[PositiveShare], BeforeValidator(_listed)] = Field(
+    gamma: Levels[PositiveFraction] = Field(
         [1.0], description="a number in (0, 1], or a list of them", min_length=1
     )
-    max_steps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=WHOLES, min_length=1
-    )
-    time_limit: Annotated[list[TimeLimit], BeforeValidator(_listed)] = Field(
+    max_steps: OptionalLevels[Whole] = Field(None, description=WHOLES, min_length=1)
+    time_limit: Levels[TimeLimit] = Field(
         ["terminal"], description=" or ".join(get_args(TimeLimit)), min_length=1
     )
-    gae_lambda: Annotated[list[Share] | None, BeforeValidator(_one_or_many)] = Field(
+    gae_lambda: OptionalLevels[Fraction] = Field(
         None, description="a number in [0, 1], or a list of them", min_length=1
     )
-    n_step: Annotated[list[NStep] | None, BeforeValidator(_one_or_many)] = Field(
+    n_step: OptionalLevels[NStep] = Field(
         None, description=f"{LIMITS['n_step']}, or a list of them", min_length=1
     )
-    lookahead: Annotated[list[Whole | Literal["cap"]] | None, BeforeValidator(_one_or_many)] = (
-        Field(None, description=f"{WHOLE}, cap, or a list of them", min_length=1)
+    lookahead: OptionalLevels[Whole | Literal["cap"]] = Field(
+        None, description=f"{WHOLE}, cap, or a list of them", min_length=1
     )
-    timesteps: Annotated[list[Steps], BeforeValidator(_listed)] = Field([], description=STEPS)
-    agents: Annotated[list[str], BeforeValidator(_listed)] = Field(
-        ["maskable-ppo"], description="a list of agent names", min_length=1
-    )
+    timesteps: Levels[Steps] = Field([], description=STEPS)
+    agents: Levels[str] = Field(["maskable-ppo"], description="a list of agent names", min_length=1)
 
 
-class Block(Dials):
+class Block(Factors):
     """Extra cells: each key given here replaces the study's for these cells only."""
 
-    worlds: Annotated[list[WorldEntry], BeforeValidator(_listed)] = Field(
+    worlds: Levels[WorldEntry] = Field(
         [], description="a list of worlds, each {id: ..., openness: [...], ...}"
     )
 
 
-class Study(Dials):
+class Study(Factors):
     """A whole study: the product of its factors, plus the blocks under ``also``.
 
     Attributes:
@@ -284,10 +279,8 @@ class Study(Dials):
     cohort: Annotated[int, _within("cohort")] | None = _limited("cohort", None)
     seeds: Annotated[int, _within("seeds")] = _limited("seeds", 1)
     first_seed: Annotated[int, _within("first_seed")] = _limited("first_seed", 0)
-    timesteps: Annotated[list[Steps], BeforeValidator(_listed)] = Field(
-        description=STEPS, min_length=1
-    )
-    competence: Annotated[list[PositiveShare], BeforeValidator(_listed)] = Field(
+    timesteps: Levels[Steps] = Field(description=STEPS, min_length=1)
+    competence: Levels[PositiveFraction] = Field(
         [0.9], description="a number in (0, 1], or a list of them", min_length=1
     )
     episodes: Annotated[int, _within("episodes")] = _limited("episodes", 1000)
@@ -296,9 +289,7 @@ class Study(Dials):
         [], description="a list of {id, contrast, direction, margin}"
     )
     settings: Settings = Field({}, description="agent: {setting: value}")
-    references: Annotated[list[str], BeforeValidator(_listed)] = Field(
-        [], description="a list of agents that do not learn"
-    )
+    references: Levels[str] = Field([], description="a list of agents that do not learn")
     also: list[Block] = Field([], description="a list of {key: [values]}, each a block of cells")
 
     @model_validator(mode="after")
