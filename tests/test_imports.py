@@ -30,6 +30,7 @@ MAY_IMPORT = {
 # What single modules may import on top of their room.
 ONLY_IN = {
     "envs/render.py": {"PIL"},
+    "experiments/plan/pilot.py": {"cloudpickle"},
     "experiments/sweep/tune.py": {"ray"},
     "experiments/report/pages.py": {"jinja2", "markupsafe"},
     "experiments/report/figures/density.py": {"matplotlib"},

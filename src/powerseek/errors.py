@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-MAX_SHOWN = 400
-"""Most characters of a wrong value that an error repeats."""
+import reprlib
 
 
 class PowerseekError(Exception):
@@ -22,15 +21,40 @@ class InvalidInput(PowerseekError, ValueError):
 
     def __init__(self, field: str, value: object, allowed: str, hint: str = "") -> None:
         self.field, self.value, self.allowed, self.hint = field, value, allowed, hint
-        shown = repr(value)
-        if "\n" in shown or len(shown) > MAX_SHOWN:  # an array, or a nest of them
-            shown = " ".join(shown.split())[:MAX_SHOWN] + " ..."
-        text = f"{field}: got {shown}; allowed: {allowed}"
+        text = f"{cut(field)}: got {shown(value)}; allowed: {allowed}"
         super().__init__(f"{text}. {hint}" if hint else text)
 
     def __reduce__(self) -> tuple[type[InvalidInput], tuple[str, object, str, str]]:
         """Pickle by arguments, so that the error survives the way back from a worker."""
         return type(self), (self.field, self.value, self.allowed, self.hint)
+
+
+LONGEST = 400
+"""Letters of a value in a message."""
+
+
+class _Short(reprlib.Repr):
+    """Values at a bounded length and depth, whatever they hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 16
+        self.maxstring = self.maxother = LONGEST
+
+    def repr_int(self, x: int, level: int) -> str:
+        digits = int(x.bit_length() * 0.30103) + 1
+        return repr(x) if digits < 40 else f"a number of {digits} digits"
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, in one line of at most `LONGEST` letters."""
+    return cut(_Short().repr(value).replace("\n", " "))
+
+
+def cut(text: str) -> str:
+    """The beginning of a text, at most `LONGEST` letters."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
 class WorldError(PowerseekError):

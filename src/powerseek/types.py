@@ -16,9 +16,6 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Records = NDArray[np.void]
 
-MAX_SEED = 2**32 - 1
-"""The greatest seed: NumPy's global generator, from which libraries draw, takes no greater one."""
-
 
 @dataclass(frozen=True)
 class Measurement:

@@ -14,6 +14,7 @@ from powerseek.envs.engine.vec import loop_views
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseer import with_overseer
+from powerseek.limits import check_limit
 from powerseek.types import Floats, Ints, Policy, Situation, Trajectories
 
 BATCH = 1024
@@ -64,7 +65,8 @@ def rollout(
         batch: Maximum of episodes run side by side; it changes which episodes are drawn.
 
     Raises:
-        InvalidInput: A number of episodes below 1, or a policy that gives no action.
+        InvalidInput: A number of episodes or a seed outside `powerseek.limits`, or a policy that
+            gives no action.
     """
     return rollouts([policy], [task], episodes, [seed], greedy=greedy, batch=batch)[0]
 
@@ -98,8 +100,9 @@ def rollouts(
     Raises:
         InvalidInput: As in `rollout`, or not one of each for every agent.
     """
-    if episodes < 1:
-        raise InvalidInput("episodes", episodes, "an integer >= 1")
+    check_limit("episodes", episodes)
+    for seed in seeds:
+        check_limit("seed", seed)
     flags = [greedy] * len(policies) if isinstance(greedy, bool) else greedy
     for name, given in (("tasks", tasks), ("seeds", seeds), ("greedy", flags)):
         if len(given) != len(policies):

@@ -11,11 +11,8 @@ from powerseek.agents.job import Callback, Failure, Job, Settings, TrainedAgent
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseer import with_overseer
+from powerseek.limits import check_limit
 from powerseek.registry import agents
-from powerseek.types import MAX_SEED
-
-MAX_TIMESTEPS = 10**12
-"""Environment steps of one training at most."""
 
 
 def check_agent(task: Task, agent: str, settings: Settings | None = None) -> dict[str, Any]:
@@ -104,12 +101,9 @@ def train_jobs(agent: str, jobs: Sequence[Job]) -> list[TrainedAgent | Failure]:
 
 
 def _check(job: Job, learns: bool) -> None:
-    for name, value, low, high in (
-        ("seed", job.seed, 0, MAX_SEED),
-        ("timesteps", job.timesteps, int(learns), MAX_TIMESTEPS),
-    ):
-        if not isinstance(value, int) or not low <= value <= high:
-            raise InvalidInput(name, value, f"an integer, {low} to {high:,}")
+    check_limit("seed", job.seed)
+    if learns:
+        check_limit("timesteps", job.timesteps)
 
 
 def _check_shared(jobs: Sequence[Job], shared: Sequence[str]) -> None:

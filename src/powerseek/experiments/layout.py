@@ -58,7 +58,7 @@ MEANING = {
     CURVES: "the learning curve of each trial",
     REPLAYS: "a few episodes of each competent agent, drawn",
     f"{INTERNALS}/curves.parquet": "one row per trial x evaluation while training",
-    f"{INTERNALS}/frontiers.parquet": "need and most of each configuration by vertex, and their gap",
+    f"{INTERNALS}/frontiers.parquet": "need and most by configuration and vertex, and their gap",
 }
 
 

@@ -31,6 +31,7 @@ from powerseek.experiments.sweep.cohorts import packed
 from powerseek.experiments.sweep.progress import Display, Tally
 from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS
 from powerseek.experiments.tensorboard.curves import logdir
+from powerseek.limits import check_limit
 
 if TYPE_CHECKING:
     from powerseek.experiments.tensorboard.overview import Overview
@@ -130,8 +131,8 @@ def run_study(
 
     study = _study(study)
     console = console or Console(stderr=True)
-    if workers is not None and workers < 1:
-        raise InvalidInput("--workers", workers, "a whole number >= 1")
+    if workers is not None:
+        check_limit("workers", workers, "--workers")
     if not checkpoint_seconds >= 0:
         raise InvalidInput("checkpoint_seconds", checkpoint_seconds, "a number >= 0")
     if address is not None:

@@ -19,6 +19,7 @@ from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.evaluate import Evaluator
 from powerseek.experiments.sweep.oracles import optimum_of, oracle_of
 from powerseek.experiments.sweep.trial import run_trial, trial_of_card
+from powerseek.limits import check_limit
 from powerseek.registry import make_world
 
 
@@ -39,6 +40,7 @@ def train_one(
     Raises:
         InvalidInput: Bad input; nothing is written.
     """
+    check_limit("seed", seed)
     study = make_study(given)
     (cell,) = cells(study)
     trial = Trial(cell, seed, study.name)
@@ -72,6 +74,8 @@ def evaluate_one(
     """
     from powerseek.agents import read_card
 
+    check_limit("episodes", episodes)
+    check_limit("seed", seed)
     card = read_card(model)
     with unwarned():
         return _evaluated(card, model, world, params, episodes, seed)

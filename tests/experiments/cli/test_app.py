@@ -9,6 +9,7 @@ import pytest
 
 import powerseek
 from powerseek.experiments.cli import app as cli
+from powerseek.limits import LIMITS
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -30,6 +31,7 @@ def call(
 
 
 STUDY = "name: s\nworlds: [{id: homestead}]\ntimesteps: 100\n"
+YEARS = STUDY.replace("100", str(10**12))
 DEAF = "s3://key:secret@bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=here"
 BAD_SWEEPS = {
     "no such study": ("", ["nothing"], "quick"),
@@ -43,6 +45,20 @@ BAD_SWEEPS = {
     "bootstrap at gamma 1": (f"{STUDY}time_limit: bootstrap", ["s.yaml"], "time_limit"),
     "negative size": (STUDY.replace("100", "-100"), ["s.yaml"], "timesteps"),
     "workers": (STUDY, ["s.yaml", "--workers", "0"], "--workers"),
+    "trials": (f"{STUDY}seeds: 300000", ["s.yaml", "--out", "."], "300,000 trials, about"),
+    "trials that are meant": (
+        f"{STUDY}seeds: 300000",
+        ["s.yaml", "--out", ".", "--yes"],
+        "300,000",
+    ),
+    "years of work": (YEARS, ["s.yaml", "--out", "."], "write --yes"),
+    "numbers as text": (f'{STUDY}seeds: "64"', ["s.yaml"], "write 64"),
+    "a parameter as text": (
+        STUDY.replace("homestead", 'homestead, params: {quota: "3"}'),
+        ["s.yaml"],
+        "write 3",
+    ),
+    "a key that is no text": (f"{STUDY}on: 3", ["s.yaml"], 'write "on"'),
     "no cluster there": (STUDY, ["s.yaml", "--address", "127.0.0.1:1"], "--address"),
     "no address": (STUDY, ["s.yaml", "--address", "host:port"], "--address"),
     "out in use": (STUDY, ["s.yaml", "--out", "."], "--out"),
@@ -67,6 +83,61 @@ def test_bad_input_is_one_message_and_nothing_is_written(
     assert "secret" not in err
     assert err.count("error:") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"]
+
+
+@pytest.mark.parametrize("word", ["--yes", "--resume"])
+def test_years_of_work_that_are_meant_are_let_through(
+    word: str, call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "s.yaml").write_text(YEARS)
+    code, _, err = call("sweep", "s.yaml", "--out", ".", word)
+    assert (code, "error: --out" in err) == (2, True)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_years_of_work_are_asked_about_on_a_terminal(
+    answer: bool, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(cli, "_on_a_terminal", lambda: True)
+    monkeypatch.setattr("typer.confirm", lambda words, err: asked.append(words) or answer)
+    (tmp_path / "s.yaml").write_text(YEARS)
+    code, _, err = call("sweep", "s.yaml", "--out", ".")
+    assert (code, "--out" in err) == (2, answer)
+    assert "1 trials, about 27,777.8 hours" in asked[0]
+
+
+LIMITED = {
+    "train": (["--world", "star"], ["seed", "timesteps", "episodes"]),
+    "evaluate": (["no.zip", "--world", "star"], ["seed", "episodes"]),
+    "analyse": (["star"], ["samples", "seed", "steps", "limit"]),
+    "play": (["star"], ["seed"]),
+    "sweep": (["quick"], ["workers"]),
+    "plan": (["quick"], ["workers"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [(c, option) for c, (_, options) in LIMITED.items() for option in options],
+)
+@pytest.mark.parametrize("beyond", ["-1", str(2**70)])
+def test_whole_numbers_are_held_to_one_table(
+    command: str, option: str, beyond: str, call: Call, tmp_path: Path
+) -> None:
+    code, out, err = call(command, *LIMITED[command][0], f"--{option}", beyond)
+    assert (code, out) == (2, "")
+    assert f"error: --{option}: got {beyond}; allowed: {LIMITS[option]}" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_memory_is_one_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError("Unable to allocate 9 TiB")
+
+    monkeypatch.setattr("powerseek.experiments.single.evaluate_one", full)
+    code, _, err = call("evaluate", "no.zip", "--world", "star")
+    assert (code, err) == (1, "error: memory is full: Unable to allocate 9 TiB\n")
 
 
 def test_a_confound_is_warned_of_and_stops_nothing(call: Call, tmp_path: Path) -> None:
@@ -140,6 +211,31 @@ def test_an_address_that_holds_nothing_is_refused_and_no_folder_named_so(
     assert said in err
     assert words[-1] in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "place", ["~nosuchuser/x", "x" * 300, "a/" + "x" * 300, "file:///a%00b", "file://[::1/x"]
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sweep", "s.yaml", "--out"],
+        ["train", "--world", "star", "--agent", "random", "--out"],
+        ["analyse", "star", "--out"],
+        ["new-world", "lab.pear", "--out"],
+        ["report"],
+        ["plan"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_place_where_nothing_can_be_is_named(
+    words: list[str], place: str, call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "s.yaml").write_text(STUDY)
+    code, _, err = call(*words, place)
+    assert code == 2
+    assert place in err
+    assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,22 @@ from rich.console import Console
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.cli import app as cli
-from powerseek.experiments.plan.cost import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
+from powerseek.experiments.plan import pilot
+from powerseek.experiments.plan.cost import (
+    Optimum,
+    Pace,
+    Pilot,
+    World,
+    configuration_of,
+    pace_of,
+    reward_of,
+)
 from powerseek.experiments.plan.pilot import PilotFailed, run_pilot
 from powerseek.experiments.plan.plan import AROUND, Packing, Plan, cost_of, make_plan
 from powerseek.experiments.plan.text import print_plan, size, spell
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.schema import Study, load_study, make_study
+from powerseek.registry import make_world, worlds
 
 # Counting
 
@@ -36,7 +48,7 @@ def test_the_shipped_study_counted() -> None:
     assert plan.references == 5 * len(study.references)
     assert plan.steps == sum(t.cell.timesteps for t in grid)
     assert sum(share.cells for share in plan.worlds) == len(cells(study))
-    found = {(row.kind, row.world): row.settings for row in plan.compared}
+    found = {(row.kind, row.world): row.configurations for row in plan.compared}
     # Two delays in each of three and two levels of openness, and so on, by hand.
     assert found == {
         ("control", "homestead"): 3,
@@ -98,6 +110,23 @@ def test_workers_must_be_some() -> None:
         make_plan(a_study(), workers=0)
 
 
+@pytest.mark.parametrize("world", worlds.builtin)
+def test_every_world_is_planned_for(world: str) -> None:
+    keys = {"agents": "random", "rewards": ["dense", "terminal"], "seeds": 3, "first_seed": 7}
+    study = a_study(worlds=[{"id": world}], **keys)
+    plan = make_plan(study)
+    assert (plan.trials, plan.steps) == (6, 30_000)
+    made = make_world(world)
+    assert bool(plan.compared) == bool(made.role("resource") or made.role("off_switch"))
+    assert ("no world of it has" in text(plan)) != bool(plan.compared)
+
+
+def test_a_plan_does_not_depend_on_the_first_seed() -> None:
+    assert make_plan(a_study(**HORIZON, seeds=3, first_seed=11)) == make_plan(
+        a_study(**HORIZON, seeds=3)
+    )
+
+
 # Costs, from made-up measurements
 
 PACE = Pace(step=0.001, batch=1000, look=0.5, level=2.0, fixed=3.0, kept=10_000)
@@ -105,9 +134,9 @@ PACE = Pace(step=0.001, batch=1000, look=0.5, level=2.0, fixed=3.0, kept=10_000)
 
 def a_pilot(study: Study, **changes: Any) -> Pilot:
     grid = cells(study)
-    worlds = {setting_of(cell): World(8.0, "", 0.99, True) for cell in grid}
-    arms = {arm_of(cell): Arm(2.0, "", 0.9, 3.0, 0.5) for cell in grid}
-    made = {"worlds": worlds, "arms": arms, "paces": {pace_of(cell): PACE for cell in grid}}
+    worlds = {configuration_of(cell): World(8.0, "", 0.99, True) for cell in grid}
+    optima = {reward_of(cell): Optimum(2.0, "", 0.9, 3.0, 0.5) for cell in grid}
+    made = {"worlds": worlds, "optima": optima, "paces": {pace_of(cell): PACE for cell in grid}}
     return Pilot(**{**made, "start": 4.0, "exact_bytes": 500, "seconds": 9.0, **changes})
 
 
@@ -128,7 +157,7 @@ def test_a_study_costs_its_trials_and_each_exact_number_once() -> None:
     assert alone.trial == pytest.approx((each, each, each))
     assert alone.bytes == 8 * 10_000 + 500
     both = cost_of(grid, 4, pilot, workers=2)
-    # One setting: the second worker waits for it, or computes it too.
+    # One configuration: the second worker waits for it, or computes it too.
     assert both.hours * 3600 == pytest.approx(AROUND + 4 + (8 + 2) + 4 * each)
     many = cost_of(grid, 4, pilot, workers=1000)
     assert many.hours * 3600 == pytest.approx(AROUND + 4 + (8 + 2) + each)
@@ -183,7 +212,7 @@ def _around(seeds: int, workers: int) -> list[tuple[int, Pilot, int]]:
 
 def test_exact_cautions() -> None:
     study = a_study(worlds=[{"id": "homestead", "openness": [0, 1, 2]}], power_weight=[0, 1])
-    keys = list(dict.fromkeys(map(setting_of, cells(study))))
+    keys = list(dict.fromkeys(map(configuration_of, cells(study))))
     worlds = {
         keys[0]: World(1.0, "too large to enumerate"),
         keys[1]: World(1.0, "", 0.5, True),
@@ -200,11 +229,11 @@ def test_exact_cautions() -> None:
 @pytest.mark.parametrize(("acquired", "idle"), [(3.01, True), (4.0, False)])
 def test_a_dial_that_changes_no_optimum_is_named(acquired: float, idle: bool) -> None:
     study = a_study(worlds=[{"id": "homestead", "openness": [0, 1]}], power_weight=[0, 1])
-    arms = {
-        arm_of(cell): Arm(1.0, "", 0.9, acquired if cell.params["openness"] else 3.0, 0.5)
+    optima = {
+        reward_of(cell): Optimum(1.0, "", 0.9, acquired if cell.params["openness"] else 3.0, 0.5)
         for cell in cells(study)
     }
-    said = "\n".join(make_plan(study, a_pilot(study, arms=arms)).cautions)
+    said = "\n".join(make_plan(study, a_pilot(study, optima=optima)).cautions)
     assert ("same at openness 1 and 0" in said) == idle
 
 
@@ -223,21 +252,121 @@ def test_a_pilot_measures_and_leaves_nothing(
         evaluations=2,
     )
     told: list[str] = []
-    pilot = run_pilot(cells(study), told.append)
+    measured = run_pilot(cells(study), told.append, seconds=600)
+    assert measured is not None
     assert list(tmp_path.iterdir()) == []
     assert len(told) == 1
-    assert (len(pilot.worlds), len(pilot.arms), len(pilot.paces)) == (1, 2, 2)
-    learner, scripted = (pilot.paces[pace_of(cell)] for cell in cells(study)[:2])
+    assert (len(measured.worlds), len(measured.optima), len(measured.paces)) == (1, 2, 2)
+    learner, scripted = (measured.paces[pace_of(cell)] for cell in cells(study)[:2])
     assert learner.step > 0
     assert learner.batch == 32 * 64  # the settings of off-switch
     assert learner.kept > scripted.kept > 0
     assert scripted.batch == 0
-    reasons = {arm.none != "" for arm in pilot.arms.values()}
+    reasons = {found.none != "" for found in measured.optima.values()}
     assert reasons == {True, False}
-    plan = make_plan(study, pilot)
+    plan = make_plan(study, measured)
     assert plan.cost is not None
     assert 0 < plan.cost.hours < 1
     assert "instead of" not in text(plan)  # nothing is compared, so more seeds are no use
+
+
+def test_a_pilot_measures_first_what_is_of_every_world_and_agent() -> None:
+    worlds = [{"id": "homestead", "max_steps": [20, 30]}, {"id": "star"}]
+    grid = cells(
+        a_study(worlds=worlds, agents=["random", "maskable-ppo"], rewards=["dense", "terminal"])
+    )
+    tasks = pilot._tasks(grid)
+    first = [(task.of, task.cell.world, task.cell.agent) for task in tasks[:8]]
+    assert first == [
+        (of, world, agent)
+        for world in ("homestead", "star")
+        for of, agent in (
+            ("worlds", "random"),
+            ("optima", "random"),
+            ("paces", "random"),
+            ("paces", "maskable-ppo"),
+        )
+    ]
+    assert len(tasks) == 3 + 3 * 2 + 3 * 2  # configurations, with rewards, with agents
+    assert len({task.name for task in tasks}) == len(tasks)
+
+
+def test_what_a_pilot_had_no_time_for_is_as_the_nearest() -> None:
+    worlds = [{"id": "homestead", "max_steps": [20, 30]}, {"id": "star"}]
+    study = a_study(worlds=worlds, agents=["random", "maskable-ppo"])
+    tasks = pilot._tasks(cells(study))
+    made = {
+        "worlds": lambda i: World(i, "", 0.5, True),
+        "optima": lambda i: Optimum(i, "", 0.9, 3.0, 0.5),
+        "paces": lambda i: (PACE._replace(fixed=float(i)), 1.0),
+    }
+    values = {task.name: made[task.of](i) for i, task in enumerate(tasks[:8])}
+    found = pilot._filled(tasks, values)
+    for of, key, cell in tasks[8:]:
+        assert (cell.world, cell.max_steps) == ("homestead", 30)
+        if of == "worlds":
+            assert found[of][key] == World(0, resource=True)  # no competence is claimed
+        elif of == "optima":
+            assert found[of][key].seconds == 1
+            assert isnan(found[of][key].acquired)
+        else:
+            assert found[of][key].fixed == {"random": 2, "maskable-ppo": 3}[cell.agent]
+    measured = Pilot(**found, measured=0.4)
+    plan = make_plan(study, measured)
+    assert "time for 40% of its measurements" in " ".join(text(plan).split())
+    (line,) = (line for line in plan.cautions if "out of reach" in line)
+    assert "max_steps 20" in line
+    assert "max_steps 30" not in line
+
+
+def test_a_pilot_without_time_measures_nothing() -> None:
+    study = a_study(agents="random")
+    assert run_pilot(cells(study), seconds=0) is None
+    assert "too little time: see --pilot-seconds" in text(make_plan(study, None))
+
+
+UNGUARDED = """
+import gymnasium
+from powerseek import register_world
+from powerseek.envs.adapters.foreign import ForeignWorld
+from powerseek.envs.world import Param
+from powerseek.envs.worlds.star import Star
+from powerseek.experiments.plan.pilot import run_pilot
+from powerseek.experiments.plan.plan import make_plan
+from powerseek.experiments.study.checked import cells
+from powerseek.experiments.study.schema import make_study
+
+print("begun")
+register_world("my.star", type("Mine", (Star,), {"__doc__": Star.__doc__}))
+
+@register_world("my.pole")
+class Pole(ForeignWorld):
+    parameters = {"max_steps": Param(9)}
+
+    @staticmethod
+    def environment(params):
+        return gymnasium.make("CartPole-v1")
+
+    @staticmethod
+    def read(params, moment):
+        return {"progress": moment.clock / 9, "success": float(moment.clock >= 9)}
+
+study = make_study({
+    "name": "s", "worlds": [{"id": "my.star"}, {"id": "my.pole"}], "agents": ["random"],
+    "timesteps": 1, "episodes": 5, "rewards": ["dense", "terminal"],
+})
+plan = make_plan(study, run_pilot(cells(study), seconds=600))
+print(plan.trials, plan.measured, *plan.cautions)
+"""
+
+
+def test_a_pilot_runs_from_a_script_without_a_guard_and_knows_its_worlds(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    begun, told = done.stdout.splitlines()
+    assert (begun, done.stderr) == ("begun", "")
+    assert told.startswith("4 1.0 my.pole max_steps 9: no oracle, so no need and no excess")
 
 
 def test_a_pilot_that_breaks_says_why() -> None:
@@ -318,6 +447,6 @@ def test_plan_by_name_without_a_pilot(
 ) -> None:
     assert run("plan", "quick", "--no-pilot", monkeypatch=monkeypatch, folder=tmp_path) == 0
     shown = capsys.readouterr()
-    assert "Not measured (--no-pilot)" in shown.out
+    assert "Not measured (--no-pilot" in shown.out
     assert "10,530,000" in shown.out
     assert not any(tmp_path.iterdir())

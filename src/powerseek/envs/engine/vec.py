@@ -230,11 +230,11 @@ class VecWorld(Arrays):
 
 
 def _checked(seed: int | Sequence[int]) -> NDArray[np.uint64]:
-    """Seeds [] or [m]; InvalidInput for one below 0 or for none."""
+    """Seeds [] or [m]; InvalidInput for one that is no 64-bit number, or for none."""
     given = [seed] if isinstance(seed, int | np.integer) else seed
     for one in given:
-        if one < 0:
-            raise InvalidInput("seed", one, "an integer >= 0")
+        if not 0 <= one < 2**64:
+            raise InvalidInput("seed", one, "an integer >= 0 and < 2^64")
     if not len(given):
         raise InvalidInput("seed", seed, "at least one integer >= 0")
     return np.array(seed, np.uint64)

@@ -11,6 +11,7 @@ from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import Ints32, TabularMDP
 from powerseek.exact.state_index import words
+from powerseek.limits import check_limit
 from powerseek.types import Floats
 
 BLOCK = 32
@@ -69,12 +70,10 @@ def check_draws(samples: int, seed: int, rewards: str | Sampler) -> None:
     """Refuse what `draw_rewards` cannot draw.
 
     Raises:
-        InvalidInput: No samples, a negative seed or an unknown name of rewards.
+        InvalidInput: Samples or a seed outside `powerseek.limits`, or an unknown name of rewards.
     """
-    if not isinstance(samples, int) or samples < 1:
-        raise InvalidInput("samples", samples, "a number of reward functions >= 1")
-    if seed < 0:
-        raise InvalidInput("seed", seed, "an integer >= 0")
+    check_limit("samples", samples)
+    check_limit("seed", seed)
     if isinstance(rewards, str) and rewards not in ("uniform", "goals"):
         raise InvalidInput("rewards", rewards, "uniform, goals or a function that draws them")
 

@@ -40,6 +40,7 @@ from powerseek.exact.measures.empowerment import Empowerment, empowerment
 from powerseek.exact.measures.power import GAMMA
 from powerseek.exact.optimum import solved_as
 from powerseek.exact.oracle import SCRIPTS
+from powerseek.limits import check_limit
 from powerseek.registry import list_rewards, make_world, worlds
 from powerseek.registry import rewards as rewards_registry
 from powerseek.types import Floats, Ints
@@ -166,7 +167,8 @@ def analyse(
     Raises:
         InvalidInput: A value that is not allowed, or a world that is too large or not enumerable.
     """
-    check(gamma, rewards, samples, steps)
+    asked = {} if steps is None else {"steps": steps}
+    check(gamma, rewards, samples=samples, seed=seed, limit=limit, **asked)
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -232,7 +234,7 @@ def world_of(id: str, params: Mapping[str, Any], goal: object = None) -> World:
     return make_world(id, **{**params, "goal": goal})
 
 
-def check(gamma: float, rewards: str, samples: int, steps: int | None) -> None:
+def check(gamma: float, rewards: str, **counts: int) -> None:
     """Refuse what `analyse` would, before anything is enumerated.
 
     Raises:
@@ -248,10 +250,8 @@ def check(gamma: float, rewards: str, samples: int, steps: int | None) -> None:
         )
     if rewards not in REWARDS:
         raise InvalidInput("rewards", rewards, " or ".join(REWARDS))
-    if samples < 1:
-        raise InvalidInput("samples", samples, "a number of reward functions >= 1")
-    if steps is not None and steps < 1:
-        raise InvalidInput("steps", steps, "a number of steps >= 1")
+    for name, value in counts.items():
+        check_limit(name, value)
 
 
 def specs(cap: int) -> list[Spec]:

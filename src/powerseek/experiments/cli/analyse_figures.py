@@ -283,13 +283,7 @@ def _frontier(analysis: WorldAnalysis, title: str, theme: Theme) -> Figure:
     least, greatest = analysis.need.at(grid)[1], analysis.most.at(grid)[0]
     axes.fill_between(grid, least, greatest, color=theme.need, alpha=0.3, linewidth=0)
     axes.plot(grid, greatest, "--", color=theme.ink, linewidth=2, label=MOST)
-    axes.plot(
-        *(grid, least, "-"),
-        color=theme.ink,
-        linewidth=2.5,
-        clip_on=False,
-        label=LEAST,
-    )
+    axes.plot(grid, least, "-", color=theme.ink, linewidth=2.5, clip_on=False, label=LEAST)
     axes.set_xlim(0, 1.0)
     axes.set_ylim(0, 1.05 * max(greatest.max(), 1e-9))
     for point in marked:
@@ -319,26 +313,13 @@ def _mark(axes: Axes, point: Point) -> None:
     common: dict[str, Any] = {"clip_on": False, "color": BLUE if point.optimal else ORANGE}
     if not point.optimal:
         ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 2.5, "markersize": 13}
-        axes.plot(*(point.success, point.value, "o"), **common, **ring, zorder=6, label=COMPARED)
+        axes.plot(point.success, point.value, "o", **common, **ring, zorder=6, label=COMPARED)
         return
     if point.high - point.low > SEEN * axes.get_ylim()[1]:
-        ends = [point.low, point.high]
-        axes.plot(
-            *([point.success] * 2, ends),
-            **common,
-            linewidth=4,
-            alpha=0.6,
-            zorder=4,
-            label=TIES,
-        )
-    axes.plot(
-        *(point.success, point.value, "D"),
-        **common,
-        markersize=8,
-        markeredgecolor="white",
-        zorder=5,
-        label=OPTIMUM,
-    )
+        bar: dict[str, Any] = {"linewidth": 4, "alpha": 0.6, "zorder": 4, "label": TIES}
+        axes.plot([point.success] * 2, [point.low, point.high], **common, **bar)
+    diamond: dict[str, Any] = {"markersize": 8, "markeredgecolor": "white", "label": OPTIMUM}
+    axes.plot(point.success, point.value, "D", **common, **diamond, zorder=5)
 
 
 def _corners(analysis: WorldAnalysis) -> Floats:

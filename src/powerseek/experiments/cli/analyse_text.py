@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite, nan
 
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from powerseek.exact import Outcome
 from powerseek.exact.measures.goals import classes
 from powerseek.experiments.cli.analyse import ARM_GAMMA, Watch, WorldAnalysis
 from powerseek.experiments.report.text import number, ranged
@@ -231,27 +232,29 @@ def arms_table(analysis: WorldAnalysis) -> Table:
         table.add_column(head, justify="right")
     for name, arm in analysis.arms.items():
         ends = arm.uniform, arm.low, arm.high
-        cells = {
-            "success": f"{arm.uniform.success:.1%}",
-            "acquired": _ranged(*(outcome.acquisition for outcome in ends)),
-            "need": number(analysis.need_at(arm.uniform.success)),
-            "beyond need": _ranged(*arm.incentive(analysis.need)),
-            "disables": _share(*(outcome.disabled for outcome in ends)),
-            "seeks POWER": number(analysis.seeking.get(name, nan)),
-        }
-        table.add_row(name, *(cells[head] for head in shown))
+        row = _cells(analysis, name, ends, arm.incentive(analysis.need))
+        table.add_row(name, *(row[head] for head in shown))
     table.add_section()
     for name, outcome in analysis.policies.items():
-        cells = {
-            "success": f"{outcome.success:.1%}",
-            "acquired": number(outcome.acquisition),
-            "need": number(analysis.need_at(outcome.success)),
-            "beyond need": number(analysis.beyond_need(outcome)),
-            "disables": _share(*(outcome.disabled,) * 3),
-            "seeks POWER": number(analysis.seeking[name]),
-        }
-        table.add_row(f"({name})", *(cells[head] for head in shown))
+        beyond = (analysis.beyond_need(outcome),) * 3
+        row = _cells(analysis, name, (outcome,) * 3, beyond)
+        table.add_row(f"({name})", *(row[head] for head in shown))
     return table
+
+
+def _cells(
+    analysis: WorldAnalysis, name: str, ends: Sequence[Outcome], beyond: tuple[float, float, float]
+) -> dict[str, str]:
+    """A line of `arms_table` by head, of what an optimum or a policy does: evenly, least, most."""
+    does = ends[0]
+    return {
+        "success": f"{does.success:.1%}",
+        "acquired": _ranged(*(end.acquisition for end in ends)),
+        "need": number(analysis.need_at(does.success)),
+        "beyond need": _ranged(*beyond),
+        "disables": _share(*(end.disabled for end in ends)),
+        "seeks POWER": number(analysis.seeking.get(name, nan)),
+    }
 
 
 def _columns(analysis: WorldAnalysis) -> dict[str, bool]:

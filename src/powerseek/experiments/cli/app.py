@@ -5,25 +5,28 @@ from __future__ import annotations
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from powerseek.errors import InvalidInput, PowerseekError, SweepStopped
 from powerseek.experiments import layout
+from powerseek.experiments.study.yaml_text import read_yaml
+from powerseek.limits import check_limit
 from powerseek.registry import PluginWarning
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from powerseek.experiments.run import Finished
+    from powerseek.experiments.study.schema import Study
 
 BAD_INPUT, FAILED_TRIALS, INTERRUPTED = 2, 1, 130
 DOES_NOT_CONFORM = 1
@@ -48,7 +51,25 @@ Set = Annotated[
 ]
 Reward = Annotated[str, typer.Option(help="Reward arm, as in a study: dense, 'every: 8', ...")]
 Gamma = Annotated[float, typer.Option(help="Discount in (0, 1].")]
-Episodes = Annotated[int, typer.Option(help="Episodes of each evaluation.")]
+WorldArgument = Annotated[
+    str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")
+]
+
+
+def _limited(option: typer.CallbackParam, value: int | None) -> int | None:
+    """The value of an option that `powerseek.limits` knows, if it is within its limits."""
+    if value is not None:
+        check_limit(str(option.name), value, option.opts[0])
+    return value
+
+
+Episodes = Annotated[int, typer.Option(help="Episodes of each evaluation.", callback=_limited)]
+Workers = Annotated[
+    int | None, typer.Option(help="Trials at a time [default: cores].", callback=_limited)
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before more than a week of work.")]
+WEEK = 7 * 24.0
+"""Hours of training, on one core, from which a sweep asks whether it is meant."""
 
 
 @app.command()
@@ -59,15 +80,18 @@ def sweep(
         typer.Option(help="Results: a directory, or s3://... and the like [default: runs/NAME]."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Trials at a time [default: cores].")] = None,
+    workers: Workers = None,
     address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
+    yes: Yes = False,
 ) -> None:
     """Run a study and report what it found."""
-    from powerseek.experiments.results.files import plain
-    from powerseek.experiments.run import run_study
     from powerseek.experiments.study.schema import load_study
 
     loaded = load_study(study)
+    _ask(loaded, yes or resume)
+    from powerseek.experiments.results.files import plain
+    from powerseek.experiments.run import run_study
+
     out = out or str(Path("runs") / loaded.name)
     try:
         finished = run_study(loaded, out, resume=resume, workers=workers, address=address)
@@ -85,28 +109,37 @@ def sweep(
 @app.command()
 def plan(
     study: StudyArgument,
-    workers: Annotated[int | None, typer.Option(help="Trials at a time [default: cores].")] = None,
+    workers: Workers = None,
     no_pilot: Annotated[
         bool, typer.Option("--no-pilot", help="Measure nothing: no hours and no exact numbers.")
     ] = False,
+    pilot_seconds: Annotated[
+        float, typer.Option(help="Time for measuring; what it does not suffice for is estimated.")
+    ] = 15.0,
 ) -> None:
     """Say what a study would cost and could show; nothing is run or written."""
+    from powerseek.experiments.study.schema import load_study
+    from powerseek.experiments.study.size import check_size
+
+    if not pilot_seconds >= 0:
+        raise InvalidInput("--pilot-seconds", pilot_seconds, "a number of seconds >= 0")
+    loaded = load_study(study)
+    check_size(loaded)
     from powerseek.experiments.plan.plan import make_plan
     from powerseek.experiments.plan.text import print_plan, say_pilot
     from powerseek.experiments.results.provenance import cores
-    from powerseek.experiments.study.schema import load_study
+    from powerseek.experiments.study.checked import cells, trials
 
-    loaded, machine = load_study(study), cores()
+    machine = cores()
     workers = machine if workers is None else workers
-    planned = make_plan(loaded, None, workers, machine)
-    if not no_pilot:
+    trials(loaded)  # what it refuses needs no pilot
+    measured = None
+    if pilot_seconds and not no_pilot:
         from powerseek.experiments.plan.pilot import run_pilot
-        from powerseek.experiments.study.checked import cells
 
         with say_pilot(Console(stderr=True)) as say:
-            measured = run_pilot(cells(loaded), say)
-        planned = make_plan(loaded, measured, workers, machine)
-    print_plan(planned, _console())
+            measured = run_pilot(cells(loaded), say, pilot_seconds)
+    print_plan(make_plan(loaded, measured, workers, machine), _console())
 
 
 @app.command()
@@ -117,15 +150,17 @@ def train(
     gamma: Gamma = 1.0,
     agent: Annotated[str | None, typer.Option(help="Agent id.")] = None,
     power_weight: Annotated[float, typer.Option(help="Reward for holdings.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Training seed.", min=0)] = 0,
-    timesteps: Annotated[int, typer.Option(help="Environment steps.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Training seed.", callback=_limited)] = 0,
+    timesteps: Annotated[int, typer.Option(help="Environment steps.", callback=_limited)] = 100_000,
     episodes: Episodes = 1000,
     out: Annotated[
         str | None, typer.Option(help="Where the model goes [default: under runs/train].")
     ] = None,
+    yes: Yes = False,
 ) -> None:
     """Train one agent, print its measures and keep the model."""
     from powerseek.experiments.single import train_one
+    from powerseek.experiments.study.schema import make_study
 
     study: dict[str, Any] = {
         "name": "train",
@@ -138,10 +173,9 @@ def train(
     }
     if agent is not None:
         study["agents"] = [agent]
-    try:
+    with _named(_option):
+        _ask(make_study(study), yes)
         rows, model, cautions = train_one(study, seed, out)
-    except InvalidInput as error:
-        raise InvalidInput(_option(error.field), error.value, error.allowed, error.hint) from None
     for caution in cautions:
         _say(f"warning: {caution}")
     _measures(rows)
@@ -157,7 +191,7 @@ def evaluate(
     world: World,
     set_: Set = None,
     episodes: Episodes = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the evaluation.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the evaluation.", callback=_limited)] = 0,
 ) -> None:
     """Measure a kept model in a world."""
     from powerseek.experiments.single import evaluate_one
@@ -185,7 +219,7 @@ def report(
 
 @app.command()
 def analyse(
-    world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
+    world: WorldArgument,
     set_: Set = None,
     gamma: Annotated[float, typer.Option(help="Discount of POWER, above 0 and below 1.")] = 0.95,
     goal: Annotated[
@@ -194,13 +228,20 @@ def analyse(
     rewards: Annotated[
         str, typer.Option(help="POWER over uniform rewards, or over the world's own goals.")
     ] = "uniform",
-    samples: Annotated[int, typer.Option(help="Reward functions to draw for POWER.")] = 64,
-    seed: Annotated[int, typer.Option(help="Seed of these draws.", min=0)] = 0,
+    samples: Annotated[
+        int, typer.Option(help="Reward functions to draw for POWER.", callback=_limited)
+    ] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of these draws.", callback=_limited)] = 0,
     steps: Annotated[
         int | None,
-        typer.Option(help="Steps of empowerment [default: 3; 1 where chance plays a part]."),
+        typer.Option(
+            help="Steps of empowerment [default: 3; 1 where chance plays a part].",
+            callback=_limited,
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option(help="Most states to enumerate.")] = 1_000_000,
+    limit: Annotated[
+        int, typer.Option(help="States to enumerate at most.", callback=_limited)
+    ] = 1_000_000,
     out: Annotated[
         str | None, typer.Option(help="Where the files go [default: runs/analyse/WORLD].")
     ] = None,
@@ -212,7 +253,7 @@ def analyse(
     from powerseek.experiments.results.files import folder_of
 
     folder = folder_of(out or Path("runs") / "analyse" / world)
-    with _fields_of(world, goal is not None):
+    with _named(partial(_analysed, world=world, goal=goal is not None)):
         check_out(folder)
         made = world_of(world, _pairs(set_ or []), None if goal is None else _value(goal, "--goal"))
         with watching(Console(stderr=True)) as watch:
@@ -239,14 +280,14 @@ app.command("analyze", hidden=True)(analyse)
 
 @app.command()
 def check(
-    world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
+    world: WorldArgument,
     set_: Set = None,
 ) -> None:
     """Check a world against its contract: rules, chance, facts, roles, scripts, pictures."""
     from powerseek.envs.checks.run import check_world
     from powerseek.experiments.cli.check import print_report
 
-    with _fields_of(world):
+    with _named(partial(_analysed, world=world)):
         report = check_world(world, **_pairs(set_ or []))
     print_report(report, _console())
     if not report.conforms:
@@ -255,15 +296,15 @@ def check(
 
 @app.command()
 def play(
-    world: Annotated[str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")],
+    world: WorldArgument,
     set_: Set = None,
-    seed: Annotated[int, typer.Option(help="Seed of the world's chance.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the world's chance.", callback=_limited)] = 0,
 ) -> None:
     """Play a world by hand, in letters."""
     from powerseek.experiments.cli.play import play as play_by_hand
     from powerseek.registry import make_world
 
-    with _fields_of(world):
+    with _named(partial(_analysed, world=world)):
         made = make_world(world, **_pairs(set_ or []))
     play_by_hand(made, seed, sys.stdin, lambda line: _say(line, error=False))
 
@@ -317,9 +358,31 @@ def main() -> None:
     except PowerseekError as error:
         _say(f"error: {error}")
         sys.exit(FAILED_TRIALS if isinstance(error, SweepStopped) else BAD_INPUT)
+    except MemoryError as error:
+        _say(f"error: memory is full{f': {error}' if str(error) else ''}")
+        sys.exit(FAILED_TRIALS)
     except KeyboardInterrupt:
         _say("Stopped.")
         sys.exit(INTERRUPTED)
+
+
+def _ask(study: Study, yes: bool) -> None:
+    """Ask whether a study of more than a week of work is meant; where nobody answers, refuse it."""
+    from powerseek.experiments.study.size import check_size
+
+    found = check_size(study)
+    if yes or found.hours <= WEEK:
+        return
+    if _on_a_terminal():
+        if typer.confirm(f"{study.name}: {found}. Go on?", err=True):
+            return
+        raise typer.Exit(BAD_INPUT)
+    allowed = f"at most {WEEK:.0f} hours of training unasked, not {found}"
+    raise InvalidInput("timesteps", study.timesteps, allowed, "If they are meant, write --yes.")
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @contextmanager
@@ -390,16 +453,15 @@ def _option(field: str) -> str:
 
 
 @contextmanager
-def _fields_of(world: str, goal: bool = False) -> Iterator[None]:
-    """Errors name the argument or option that gave a field; `goal`: whether --goal was given."""
+def _named(name: Callable[[str], str]) -> Iterator[None]:
+    """Errors name the argument or option that gave a field, by `name`."""
     try:
         yield
     except InvalidInput as error:
-        field = _analysed(error.field, world, goal)
-        raise InvalidInput(field, error.value, error.allowed, error.hint) from None
+        raise InvalidInput(name(error.field), error.value, error.allowed, error.hint) from None
 
 
-def _analysed(field: str, world: str, goal: bool) -> str:
+def _analysed(field: str, world: str, goal: bool = False) -> str:
     """The argument or option that gave a field of a world named by an argument."""
     if field == "world":
         return "WORLD"
@@ -423,10 +485,7 @@ def _pairs(given: list[str]) -> dict[str, Any]:
 
 
 def _value(text: str, option: str = "--reward") -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InvalidInput(option, text, "a value as a study file would write it") from None
+    return read_yaml(text, option, text, "a value as a study file would write it")
 
 
 def _shown(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from powerseek.experiments.plan.cost import Pilot, arm_of, setting_of
+from powerseek.experiments.plan.cost import Pilot, configuration_of, reward_of
 from powerseek.experiments.study.contrasts import kind_of
 from powerseek.experiments.study.factors import Level, factor_of, levels_of, written
 from powerseek.experiments.study.grid import Cell
@@ -25,8 +25,8 @@ class Compared(NamedTuple):
         kind: Kind of comparison, as hypotheses name it.
         world: World id.
         measure: What is compared.
-        pairs: The two arms, as ``every cap - dense``, each once.
-        settings: How many settings hold them: comparisons in all.
+        pairs: The two ends, as ``every cap - dense``, each once.
+        configurations: How many configurations hold them: comparisons in all.
         lacks: What keeps the report from a verdict however clear the effect; empty where nothing
             does.
     """
@@ -35,7 +35,7 @@ class Compared(NamedTuple):
     world: str
     measure: str
     pairs: tuple[str, ...]
-    settings: int
+    configurations: int
     lacks: tuple[str, ...]
 
 
@@ -71,8 +71,8 @@ def uncontrolled(compared: Sequence[Compared], cells: Sequence[Cell]) -> tuple[s
 def inexact(cells: Sequence[Cell], pilot: Pilot) -> tuple[str, ...]:
     """Settings without exact numbers, and gates that nothing can pass."""
     lines: dict[str, list[str]] = {}
-    for cell in {setting_of(cell): cell for cell in cells}.values():
-        facts, gate = pilot.worlds[setting_of(cell)], max(cell.competence)
+    for cell in {configuration_of(cell): cell for cell in cells}.values():
+        facts, gate = pilot.worlds[configuration_of(cell)], max(cell.competence)
         if facts.none:
             lines.setdefault(f"no oracle, so no need and no excess: {facts.none}", []).append(
                 spoken(cell)
@@ -83,16 +83,20 @@ def inexact(cells: Sequence[Cell], pilot: Pilot) -> tuple[str, ...]:
                 " so every trial will be censored"
             )
             lines.setdefault(line, []).append(spoken(cell))
-    for cell in {arm_of(cell): cell for cell in cells}.values():
-        arm = pilot.arms[arm_of(cell)]
-        if arm.none and not pilot.worlds[setting_of(cell)].none and cell.time_limit == "terminal":
-            line = f"no exact optimum of {cell.reward_label}: {arm.none}"
+    for cell in {reward_of(cell): cell for cell in cells}.values():
+        optimum = pilot.optima[reward_of(cell)]
+        if (
+            optimum.none
+            and not pilot.worlds[configuration_of(cell)].none
+            and cell.time_limit == "terminal"
+        ):
+            line = f"no exact optimum of {cell.reward_label}: {optimum.none}"
             lines.setdefault(line, []).append(spoken(cell))
     return tuple(f"{'; '.join(dict.fromkeys(where))}: {line}." for line, where in lines.items())
 
 
 def spoken(cell: Cell) -> str:
-    """A setting in words: ``homestead openness 2``."""
+    """A configuration in words: ``homestead openness 2``."""
     named = [f"{k} {cell.params[k]}" for k in ("openness", "goal", "layout") if k in cell.params]
     return f"{cell.world} {', '.join([*named, f'max_steps {cell.max_steps}'])}"
 
@@ -132,8 +136,8 @@ def _optimum(
     told = {k: v for k, v in row.items() if not _blank(v)} | {column: value}
     for cell, own in zip(cells, levels, strict=True):
         if all(own[name] == level for name, level in told.items() if name in own):
-            arm = pilot.arms[arm_of(cell)]
-            return None if arm.none else (arm.success, arm.acquired, arm.disabled)
+            found = pilot.optima[reward_of(cell)]
+            return None if found.none else (found.success, found.acquired, found.disabled)
     return None
 
 

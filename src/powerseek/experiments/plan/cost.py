@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil, nan
 from typing import NamedTuple
 
+from powerseek.envs.rewards.spec import read_spec
 from powerseek.experiments.study.grid import Cell, canonical, unwarned
 from powerseek.registry import make_world
 
@@ -41,7 +42,7 @@ class Pace(NamedTuple):
 
 
 class World(NamedTuple):
-    """The exact facts of a setting that a plan uses.
+    """The exact facts of a configuration that a plan uses.
 
     Attributes:
         seconds: What they took.
@@ -55,12 +56,17 @@ class World(NamedTuple):
     competence: float = nan
     resource: bool = False
 
+    @property
+    def unknown(self) -> World:
+        """Another configuration that is like this one, of which no numbers are known."""
+        return World(self.seconds, resource=self.resource)
 
-class Arm(NamedTuple):
-    """The exact optimum of a cell's arm.
+
+class Optimum(NamedTuple):
+    """The exact optimum of a cell's reward.
 
     Attributes:
-        seconds: What it took beyond the setting's own facts.
+        seconds: What it took beyond the configuration's own facts.
         none: Why there is none; empty where there is.
         success: Its success, as a probability; nan if not known.
         acquired: What it acquires, in units.
@@ -73,50 +79,57 @@ class Arm(NamedTuple):
     acquired: float = nan
     disabled: float = nan
 
+    @property
+    def unknown(self) -> Optimum:
+        """Another one that is like this one, of which no numbers are known."""
+        return Optimum(self.seconds)
+
 
 @dataclass(frozen=True)
 class Pilot:
-    """Measurements, by the keys of `setting_of`, `arm_of` and `pace_of`.
+    """Measurements, by the keys of `configuration_of`, `reward_of` and `pace_of`.
 
     Attributes:
-        worlds: By setting.
-        arms: By arm within a setting.
-        paces: By agent within a setting.
+        worlds: By configuration.
+        optima: By reward within a configuration.
+        paces: By agent within a configuration.
         start: Seconds from starting a worker process until it can run its first trial.
         exact_bytes: Size of all exact numbers on disk.
         seconds: What the pilot itself took.
+        measured: Fraction of the measurements that there was time for; the rest is as the nearest.
         slowed: How many times longer the pilot's trials took than their processor time: above 1
             where other work goes on.
     """
 
     worlds: Mapping[str, World] = field(default_factory=dict)
-    arms: Mapping[str, Arm] = field(default_factory=dict)
+    optima: Mapping[str, Optimum] = field(default_factory=dict)
     paces: Mapping[str, Pace] = field(default_factory=dict)
     start: float = 0.0
     exact_bytes: int = 0
     seconds: float = 0.0
     slowed: float = 1.0
+    measured: float = 1.0
 
 
-def setting_of(cell: Cell) -> str:
-    """Identity of the cell's world setting."""
+def configuration_of(cell: Cell) -> str:
+    """Identity of the cell's world and its parameters."""
     return canonical([cell.world, cell.version, dict(cell.params)])
 
 
-def arm_of(cell: Cell) -> str:
-    """Identity of the cell's arm in its setting, agents apart."""
-    arm = [cell.reward, cell.gamma, cell.time_limit, cell.power_weight]
-    return canonical([setting_of(cell), arm])
+def reward_of(cell: Cell) -> str:
+    """Identity of the cell's reward in its configuration, agents apart."""
+    reward = [cell.reward, cell.gamma, cell.time_limit, cell.power_weight]
+    return canonical([configuration_of(cell), reward])
 
 
 def pace_of(cell: Cell) -> str:
     """Cells with the same identity take equally long a step.
 
-    These are the setting, the agent with its settings, how much is evaluated, and the arm only
-    where an overseer has to be computed for it.
+    These are the configuration, the agent with its settings, how much is evaluated, and the id of
+    the reward only where an overseer has to be computed for it.
     """
     with unwarned():
         asked = cell.task(make_world(cell.world, **cell.params)).arm.oversight
-    arm = None if asked is None else cell.reward
-    agent = [cell.agent, dict(cell.settings), cell.episodes, arm]
-    return canonical([setting_of(cell), agent])
+    overseer = None if asked is None else read_spec(cell.reward)[0]
+    agent = [cell.agent, dict(cell.settings), cell.episodes, overseer]
+    return canonical([configuration_of(cell), agent])

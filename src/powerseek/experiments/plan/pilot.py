@@ -8,26 +8,39 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
+import signal
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple, Self, TypeVar
 
+import cloudpickle
 import numpy as np
 
 from powerseek.agents import Progress, train
 from powerseek.errors import PowerseekError
 from powerseek.experiments import layout
-from powerseek.experiments.plan.cost import Arm, Pace, Pilot, World, arm_of, pace_of, setting_of
+from powerseek.experiments.plan.cautions import spoken
+from powerseek.experiments.plan.cost import (
+    Optimum,
+    Pace,
+    Pilot,
+    World,
+    configuration_of,
+    pace_of,
+    reward_of,
+)
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Cell, Trial, unwarned
 from powerseek.experiments.sweep.evaluate import Evaluator
@@ -37,105 +50,211 @@ from powerseek.experiments.sweep.trial import run_trial
 from powerseek.metrics import followed
 from powerseek.registry import export_entries, import_entries, make_world
 
+PILOT_SECONDS = 15.0
+"""Time of a pilot; what it leaves unmeasured is taken from what is nearest."""
 PILOT_STEPS = 8192
-"""Least environment steps that a learner is timed over, where its trials have as many."""
+"""Environment steps that a learner is timed over at least, where its trials have as many."""
 BATCHES = 4
-"""Least updates that it is timed over; the first is left out, because it warms up."""
+"""Updates that it is timed over at least; the first is left out, because it warms up."""
 SEED = 90_001
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 class PilotFailed(PowerseekError):
     """A pilot trial broke: so would the study's."""
 
 
-def run_pilot(grid: Sequence[Cell], say: Say = lambda line: None) -> Pilot:
+class _OutOfTime(Exception):
+    """The pilot's time is over."""
+
+
+class _Task(NamedTuple):
+    """One measurement: of what, as `Pilot` names it, by which key, and of which cell."""
+
+    of: str
+    key: str
+    cell: Cell
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What tells it from all others."""
+        return self.of, self.key
+
+
+def run_pilot(
+    grid: Sequence[Cell], say: Say = lambda line: None, seconds: float = PILOT_SECONDS
+) -> Pilot | None:
     """Measure a study's cells in a process like a sweep's workers; nothing is kept.
 
-    Every exact number of the study is computed, and for every distinct (setting, agent) a few
-    thousand steps are trained and one whole short trial is run.
+    Exact numbers are computed, and for every distinct (configuration of a world, agent) a few
+    thousand steps are trained and one whole short trial is run: first of every world and agent,
+    then of all others, until the time is over.
 
     Args:
         grid: Every cell of the study.
         say: Told what is being measured.
+        seconds: Time for the measurements, once the process has started.
+
+    Returns:
+        What was measured, and as the nearest of it the rest; None where the time was too short
+        for a single trial.
 
     Raises:
         PilotFailed: A pilot trial broke.
     """
-    begun = time.perf_counter()
-    worlds: dict[str, World] = {}
-    arms: dict[str, Arm] = {}
-    paces: dict[str, Pace] = {}
-    waited: list[float] = []
-    keys = [pace_of(cell) for cell in grid]
-    with _folder() as folder, _worker() as pool:
-        _result(pool.submit(_warm, grid[0]))
-        start = time.perf_counter() - begun
-        # Setting by setting: a process keeps few enumerated worlds.
-        for setting, cells in _grouped(grid, map(setting_of, grid)).items():
-            say(f"{len(worlds) + 1} of {len(set(map(setting_of, grid)))}: {_spoken(cells[0])}")
-            worlds[setting] = _result(pool.submit(_world, cells[0], folder))
-            for arm, members in _grouped(cells, map(arm_of, cells)).items():
-                arms[arm] = _result(pool.submit(_arm, members[0], folder))
-            for cell, key in zip(grid, keys, strict=True):
-                if setting_of(cell) == setting and key not in paces:
-                    paces[key], slowed = _result(pool.submit(_pace, cell, folder))
-                    waited.append(slowed)
+    begun = time.monotonic()
+    tasks = _tasks(grid)
+    values: dict[tuple[str, str], Any] = {}
+    places = list(dict.fromkeys(spoken(task.cell) for task in tasks))
+    with tempfile.TemporaryDirectory(prefix="powerseek-plan-") as name, _Worker() as worker:
+        folder, told = Path(name), ""
+        worker.ask(None, _warm, grid[0])
+        start = time.monotonic() - begun
+        with suppress(_OutOfTime):
+            for task in tasks:
+                if spoken(task.cell) != told:
+                    told = spoken(task.cell)
+                    say(f"{places.index(told) + 1} of {len(places)}: {told}")
+                left = begun + start + seconds - time.monotonic()
+                values[task.name] = worker.ask(left, _WORK[task.of], task.cell, folder)
         size = sum(path.stat().st_size for path in (folder / layout.ORACLES).glob("*.npz"))
-    seconds = time.perf_counter() - begun
-    return Pilot(worlds, arms, paces, start, size, seconds, median(waited or [1.0]))
-
-
-def _spoken(cell: Cell) -> str:
-    return f"{cell.world} {' '.join(f'{k}={cell.params[k]}' for k in _SHOWN if k in cell.params)}"
-
-
-_SHOWN = ("openness", "goal", "layout", "max_steps")
-
-
-def _grouped(cells: Iterable[Cell], keys: Iterable[str]) -> dict[str, list[Cell]]:
-    groups: dict[str, list[Cell]] = {}
-    for cell, key in zip(cells, keys, strict=True):
-        groups.setdefault(key, []).append(cell)
-    return groups
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    folder = tempfile.mkdtemp(prefix="powerseek-plan-")
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _worker() -> Iterator[ProcessPoolExecutor]:
-    """A process set up as a sweep's workers are: fresh, on one thread."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    pool = ProcessPoolExecutor(
-        1, get_context("spawn"), initializer=import_entries, initargs=(export_entries(),)
+    done = [task for task in tasks if task.name in values]
+    if {task.of for task in done} != set(_WORK):
+        return None
+    exact = sum(task.of != "paces" for task in tasks) / sum(task.of != "paces" for task in done)
+    return Pilot(
+        **_filled(tasks, values),
+        start=start,
+        exact_bytes=int(size * exact),
+        seconds=time.monotonic() - begun,
+        slowed=median(value[1] for (of, _), value in values.items() if of == "paces"),
+        measured=len(done) / len(tasks),
     )
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
 
 
-def _result(future: Future[Any]) -> Any:
+def _tasks(grid: Sequence[Cell]) -> list[_Task]:
+    """All measurements: first those of every world and agent, then one configuration at a time.
+
+    A process keeps few enumerated worlds.
+    """
+    keys = {"worlds": configuration_of, "optima": reward_of, "paces": pace_of}
+    kinds = list(keys)
+    known: dict[tuple[str, str], _Task] = {}
+    for cell in grid:
+        for of, key_of in keys.items():
+            task = _Task(of, key_of(cell), cell)
+            known.setdefault(task.name, task)
+    place = {key: i for i, key in enumerate(dict.fromkeys(map(configuration_of, grid)))}
+    order = sorted(
+        known.values(), key=lambda t: (place[configuration_of(t.cell)], kinds.index(t.of))
+    )
+    first: dict[tuple[str, ...], _Task] = {}
+    for task in order:
+        agent = task.cell.agent if task.of == "paces" else ""
+        first.setdefault((task.of, task.cell.world, agent), task)
+    ahead = {task.name for task in first.values()}
+    return sorted(order, key=lambda task: task.name not in ahead)
+
+
+def _filled(tasks: Sequence[_Task], values: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    """Measurements by kind and key; what was not measured is as the nearest that was."""
+    done = [task for task in tasks if task.name in values]
+    found: dict[str, dict[str, Any]] = {of: {} for of in _WORK}
+    for task in tasks:
+        known = task.name in values
+        value = values[task.name if known else _nearest(task, done).name]
+        if task.of == "paces":
+            value, _ = value
+        found[task.of][task.key] = value if known or task.of == "paces" else value.unknown
+    return found
+
+
+def _nearest(task: _Task, done: Sequence[_Task]) -> _Task:
+    """The measurement of the same kind whose cell is most like a task's."""
+
+    def likeness(other: _Task) -> tuple[bool, bool, int, bool]:
+        a, b = task.cell, other.cell
+        params = sum(b.params.get(name) == value for name, value in a.params.items())
+        return a.agent == b.agent, a.world == b.world, params, a.reward == b.reward
+
+    return max((other for other in done if other.of == task.of), key=likeness)
+
+
+class _Worker:
+    """A process set up as a sweep's workers are: fresh, on one thread.
+
+    It knows nothing of the script that runs here, which needs no guard against being run anew.
+    """
+
+    def __init__(self) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        entries = cloudpickle.dumps(export_entries())
+        self.process = context.Process(target=_serve, args=(theirs, entries), daemon=True)
+        hidden = ModuleType("__main__")
+        with (
+            _changed(os.environ, "OMP_NUM_THREADS", "1"),
+            _changed(sys.modules, "__main__", hidden),
+        ):
+            self.process.start()
+        theirs.close()
+
+    def ask(self, seconds: float | None, work: Callable[..., Any], *given: Any) -> Any:
+        """What `work` gives there, within so many seconds.
+
+        Raises:
+            PilotFailed: It broke, or the process died.
+            _OutOfTime: It is not done in time.
+        """
+        try:
+            self.pipe.send((work, given))
+            if not self.pipe.poll(None if seconds is None else max(0.0, seconds)):
+                raise _OutOfTime
+            done, answer = self.pipe.recv()
+        except (EOFError, ConnectionError):
+            died = "the pilot's process died: killed, out of memory, or a crash in compiled code"
+            raise PilotFailed(died) from None
+        if not done:
+            raise PilotFailed(f"the pilot broke, as the sweep would: {answer}")
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _serve(pipe: Connection, entries: bytes) -> None:
+    """Answer what is asked, in the worker's process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return future.result()
-    except BrokenProcessPool:
-        why = "the pilot's process died: killed, out of memory, or a crash in compiled code"
+        import_entries(pickle.loads(entries))
+        while True:
+            work, given = pipe.recv()
+            pipe.send((True, work(*given)))
+    except EOFError:
+        return
     except Exception as error:
-        why = f"the pilot broke, as the sweep would: {type(error).__name__}: {error}"
-    raise PilotFailed(why)
+        pipe.send((False, f"{type(error).__name__}: {error}"))
+
+
+@contextmanager
+def _changed(mapping: MutableMapping[str, T], name: str, value: T) -> Iterator[None]:
+    """Another value in a mapping for a while."""
+    before = mapping.get(name)
+    mapping[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del mapping[name]
+        else:
+            mapping[name] = before
 
 
 def _warm(cell: Cell) -> None:
@@ -155,24 +274,24 @@ def _world(cell: Cell, folder: Path) -> World:
     facts = oracle_of(cell, folder)
     seconds = time.process_time() - begun
     if facts is None:
-        return World(seconds, _reason(cell, folder, arm=False))
+        return World(seconds, _reason(cell, folder, paid=False))
     most = facts.competence["max"]
     if not facts.injective:
         return World(seconds, "agents cannot see all that exact numbers would know", most)
     return World(seconds, "", most, facts.need is not None)
 
 
-def _arm(cell: Cell, folder: Path) -> Arm:
+def _optimum(cell: Cell, folder: Path) -> Optimum:
     begun = time.process_time()
     found = optimum_of(cell, folder)
     seconds = time.process_time() - begun
     if found is None:
-        return Arm(seconds, _reason(cell, folder, arm=True))
+        return Optimum(seconds, _reason(cell, folder, paid=True))
     does = found.uniform
-    return Arm(seconds, "", does.success, does.acquisition, does.disabled)
+    return Optimum(seconds, "", does.success, does.acquisition, does.disabled)
 
 
-def _reason(cell: Cell, folder: Path, arm: bool) -> str:
+def _reason(cell: Cell, folder: Path, paid: bool) -> str:
     """The reason that a file of exact numbers holds none."""
     config = cell.config
     for path in sorted((folder / layout.ORACLES).glob("*.npz")):
@@ -181,7 +300,7 @@ def _reason(cell: Cell, folder: Path, arm: bool) -> str:
                 continue
             setting = json.loads(str(held["setting"]))
             known = all(config[name] == value for name, value in setting.items())
-            if known and ("reward" in setting) == arm:
+            if known and ("reward" in setting) == paid:
                 return str(held["none"])
     return "it cannot be computed"
 
@@ -227,6 +346,13 @@ def _pace(cell: Cell, folder: Path) -> tuple[Pace, float]:
     pace = Pace(step, _batch(seen, trained.timesteps), min(looks), level, 0.0, kept)
     known = pace.seconds(short.cell) - level  # that level is not reached in so few steps
     return pace._replace(fixed=max(0.0, whole - known)), slowed
+
+
+_WORK: Mapping[str, Callable[[Cell, Path], Any]] = {
+    "worlds": _world,
+    "optima": _optimum,
+    "paces": _pace,
+}
 
 
 def _seconds(work: Callable[[], object]) -> float:

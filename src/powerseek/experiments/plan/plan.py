@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.plan.cautions import (
     Compared,
@@ -20,7 +19,7 @@ from powerseek.experiments.plan.cautions import (
     too_many,
     uncontrolled,
 )
-from powerseek.experiments.plan.cost import Pilot, arm_of, pace_of, setting_of
+from powerseek.experiments.plan.cost import Pilot, configuration_of, pace_of, reward_of
 from powerseek.experiments.results.store import describe
 from powerseek.experiments.statistics.power_analysis import Detectable, detectable
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
@@ -30,6 +29,7 @@ from powerseek.experiments.study.hypotheses import kind_named
 from powerseek.experiments.study.lint import cautions as confounds
 from powerseek.experiments.study.schema import Study
 from powerseek.experiments.sweep.cohorts import COHORT, Cohort, apart, in_common, packed
+from powerseek.limits import check_limit
 from powerseek.registry import make_world
 
 SEED_COUNTS = (LEAST_SEEDS, 32, 64)
@@ -91,8 +91,7 @@ class Plan:
         packing: What is trained side by side; None where no agent is.
         workers: Trials, or cohorts, at a time.
         cost: What it takes; None without a pilot.
-        pilot_seconds: What the pilot took; nan without one.
-        slowed: How many times other work slowed the pilot.
+        pilot: What the cost is from; None without one.
         detectable: What seeds can find, the study's own number first.
         compared: The comparisons that its report would hold.
         cautions: What a reader should know first, one line each.
@@ -108,8 +107,7 @@ class Plan:
     packing: Packing | None
     workers: int
     cost: Cost | None
-    pilot_seconds: float
-    slowed: float
+    pilot: Pilot | None
     detectable: tuple[Detectable, ...]
     compared: tuple[Compared, ...]
     cautions: tuple[str, ...]
@@ -141,12 +139,10 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     Raises:
         InvalidInput: Something in the study cannot be built, or `workers` is out of range.
     """
-    if workers < 1:
-        raise InvalidInput("--workers", workers, "a whole number >= 1")
+    check_limit("workers", workers, "--workers")
     every = trials(study)
     grid = [trial for trial in every if not trial.cell.is_reference]
-    first = [trial for trial in grid if trial.seed == 0]
-    cells = [trial.cell for trial in first]
+    cells = [trial.cell for trial in grid[: len(grid) // study.seeds]]
     cohorts = packed(grid, study.cohort)
     packing = _packing(grid, cohorts)
     found = _comparisons(study, cells, pilot)
@@ -159,13 +155,12 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     return Plan(
         name=study.name,
         seeds=study.seeds,
-        worlds=_shares(grid),
+        worlds=_shares(cells, study.seeds),
         references=len(every) - len(grid),
         packing=packing,
         workers=workers,
         cost=cost,
-        pilot_seconds=nan if pilot is None else pilot.seconds,
-        slowed=1.0 if pilot is None else pilot.slowed,
+        pilot=pilot,
         detectable=tuple(map(detectable, dict.fromkeys((study.seeds, *SEED_COUNTS)))),
         compared=compared,
         cautions=(
@@ -189,15 +184,14 @@ def _packing(grid: Sequence[Trial], cohorts: Sequence[Cohort]) -> Packing | None
     return Packing(sum(sizes), len(sizes), max(sizes), fields) if sizes else None
 
 
-def _shares(grid: Sequence[Trial]) -> tuple[Share, ...]:
-    shares: dict[str, Share] = {}
-    for trial in grid:
-        cell, held = trial.cell, shares.get(trial.cell.world, Share(trial.cell.world, 0, 0, 0))
-        first = int(trial.seed == 0)
-        shares[cell.world] = Share(
-            cell.world, held.cells + first, held.trials + 1, held.steps + cell.timesteps
-        )
-    return tuple(shares.values())
+def _shares(cells: Sequence[Cell], seeds: int) -> tuple[Share, ...]:
+    by_world: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_world.setdefault(cell.world, []).append(cell)
+    return tuple(
+        Share(world, len(own), len(own) * seeds, sum(cell.timesteps for cell in own) * seeds)
+        for world, own in by_world.items()
+    )
 
 
 def cost_of(
@@ -205,9 +199,9 @@ def cost_of(
 ) -> Cost:
     """The cost of `seeds` trials of every cell, from a pilot of these cells.
 
-    Exact numbers are computed once a setting and arm. Workers start together on the same setting
-    and each computes what the others have not finished, so that only settings that are worked on
-    at the same time share the work.
+    Exact numbers are computed once a configuration and reward. Workers start together on the same
+    configuration, and each computes what the others have not finished: they share the work only of
+    those that are worked on at the same time.
 
     Args:
         cells: Every cell, once.
@@ -222,11 +216,11 @@ def cost_of(
     cohorts = packed([Trial(cell, seed) for seed in range(seeds) for cell in cells], cohort)
     together = [sum(took[trial.cell.key] for trial in cohort) for cohort in cohorts]
     used = min(workers, len(cohorts))
-    settings = {setting_of(cell) for cell in cells}
-    abreast = min(len(settings), max(1, used * len(settings) // len(cells)))
-    worlds = [pilot.worlds[setting].seconds for setting in settings]
-    arms = [pilot.arms[arm].seconds for arm in {arm_of(cell) for cell in cells}]
-    exact = max(max(worlds), sum(worlds) / abreast) + max(max(arms), sum(arms) / used)
+    known = set(map(configuration_of, cells))
+    abreast = min(len(known), max(1, used * len(known) // len(cells)))
+    worlds = [pilot.worlds[key].seconds for key in known]
+    optima = [pilot.optima[key].seconds for key in set(map(reward_of, cells))]
+    exact = max(max(worlds), sum(worlds) / abreast) + max(max(optima), sum(optima) / used)
     training = max(max(together), sum(together) / used)
     kept = sum(pilot.paces[key].kept for key in keys) * seeds + pilot.exact_bytes
     return Cost(
@@ -257,15 +251,17 @@ def _comparisons(study: Study, cells: Sequence[Cell], pilot: Pilot | None) -> pd
             "value": value,
         }
         for i, cell in enumerate(cells)
-        for metric, value in _made_up(cell, i, pilot).items()
+        for metric, value in synthetic_values(cell, i, pilot).items()
         for seed in range(min(study.seeds, LEAST_SEEDS))
     ]
+    if not rows:
+        return pd.DataFrame()  # nothing that reports compare exists in these worlds
     found = contrasts(pd.DataFrame(rows), margins=margins)
     shared = [name for name in found.columns if name in ("kind", *describe(Trial(cells[0], 0)))]
     return found.drop_duplicates([*shared, "a", "b"]) if len(found) else found
 
 
-def _made_up(cell: Cell, i: int, pilot: Pilot | None) -> dict[str, float]:
+def synthetic_values(cell: Cell, i: int, pilot: Pilot | None) -> dict[str, float]:
     """A clear value of each measure that the cell would have."""
     world = make_world(cell.world, **cell.params)
     resource = bool(world.role("resource"))
@@ -274,7 +270,7 @@ def _made_up(cell: Cell, i: int, pilot: Pilot | None) -> dict[str, float]:
         # Where nothing else can be acquired, the switch is what the positive control is about.
         paid = not resource and cell.power_weight > 0
         made["disabled"] = 1.0 if paid else 0.1 / (2 + i)
-    if resource and (pilot is None or pilot.worlds[setting_of(cell)].resource):
+    if resource and (pilot is None or pilot.worlds[configuration_of(cell)].resource):
         excess = 1.0 + i
         made |= {"excess": excess, "share_of_surplus": 0.5, "incentive": excess / (2 + i)}
     return made
@@ -316,7 +312,9 @@ def _suggestions(
     study: Study, cells: Sequence[Cell], compared: Sequence[Compared], seeds: int
 ) -> tuple[str, ...]:
     lines = []
-    if not compared:
+    if not compared and not any(synthetic_values(cell, 0, None) for cell in cells):
+        lines.append("Nothing is compared: no world of it has a resource or an off-switch.")
+    elif not compared:
         lines.append("Nothing is compared. Add a factor, for example " + WANTED["timing"] + ".")
     elif seeds > study.seeds:
         lines.append(

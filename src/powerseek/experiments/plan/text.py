@@ -79,8 +79,10 @@ def _packing_line(packing: Packing) -> str:
 
 
 def _cost_lines(plan: Plan) -> list[str]:
-    if plan.cost is None:
-        return ["Not measured (--no-pilot): no time, no size on disk, no exact numbers."]
+    pilot = plan.pilot
+    if plan.cost is None or pilot is None:
+        why = "--no-pilot, or too little time: see --pilot-seconds"
+        return [f"Not measured ({why}): no time, no size on disk, no exact numbers."]
     unit = "trial" if plan.packing is None else "cohort"
     cost, at = plan.cost, f"{plan.workers} {unit}{'s' * (plan.workers != 1)} at a time"
     least, mean, most = cost.trial
@@ -89,13 +91,18 @@ def _cost_lines(plan: Plan) -> list[str]:
         f"about {size(cost.bytes)} on disk",
         f"{mean:.0f} s a trial on one core ({least:.0f} to {most:.0f}), were every trial to "
         "reach its competence",
-        f"From a pilot of {spell(plan.pilot_seconds / 3600)}, in processor time: for cores that "
+        f"From a pilot of {spell(pilot.seconds / 3600)}, in processor time: for cores that "
         "do nothing else.",
     ]
-    if plan.slowed > 1.25:
+    if pilot.measured < 1:
         lines.append(
-            f"Other work slowed the pilot {plan.slowed:.1f} times; going on, it would slow the "
-            f"sweep as much: {spell(cost.hours * plan.slowed)}."
+            f"The pilot had time for {pilot.measured:.0%} of its measurements, of every world and "
+            "agent first; the others are taken from the nearest. --pilot-seconds gives it more."
+        )
+    if pilot.slowed > 1.25:
+        lines.append(
+            f"Other work slowed the pilot {pilot.slowed:.1f} times; going on, it would slow the "
+            f"sweep as much: {spell(cost.hours * pilot.slowed)}."
         )
     return lines
 
@@ -107,10 +114,16 @@ def _detectable_row(row: Detectable, own: int) -> tuple[str, ...]:
 
 def _print_compared(plan: Plan, console: Console) -> None:
     if not plan.compared:
-        _say(console, "None: no two cells differ in just one factor.")
+        _say(console, "None: no two cells differ in just one factor and have a measure to compare.")
         return
     rows = [
-        (row.kind, row.world, row.measure, str(row.settings), "; ".join(row.lacks) or "nothing")
+        (
+            row.kind,
+            row.world,
+            row.measure,
+            str(row.configurations),
+            "; ".join(row.lacks) or "nothing",
+        )
         for row in plan.compared
     ]
     _table(console, ("kind", "world", "measure", "count", "lacks for a verdict"), rows, words=4)

@@ -20,6 +20,8 @@ from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments import checksums, layout
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+LONGEST_NAME = 255
+"""Bytes of a name, by most file systems."""
 _SECRET = re.compile(r"(://[^/@:\s]*):[^/@\s]*@")
 
 
@@ -42,19 +44,29 @@ def folder_of(given: str | Path, field: str = "--out") -> Path:
         field: The option it was given to.
 
     Raises:
-        InvalidInput: An address of another kind.
+        InvalidInput: An address of another kind, or a path that no folder can have.
     """
-    scheme = _SCHEME.match(str(given))
-    if scheme is None:
-        return Path(given).expanduser().absolute()
-    host, path = urlsplit(str(given)).netloc, urlsplit(str(given)).path
-    if scheme[1].lower() != "file" or host not in ("", "localhost"):
-        hint = (
-            "Results are written to folders: mount the store as one and give that, or copy the "
-            "folder there when the sweep has ended (and back, to go on with --resume)."
-        )
-        raise InvalidInput(field, str(given), "a folder, or file:///and its path", hint)
-    return Path(unquote(path)).absolute()
+    text, words = str(given), "a folder, or file:///and its path"
+    found = _SCHEME.match(text)
+    try:
+        if found is None:
+            path = Path(given).expanduser()
+        else:
+            address = urlsplit(text)
+            if found[1].lower() != "file" or address.netloc not in ("", "localhost"):
+                hint = (
+                    "Results are written to folders: mount the store as one and give that, or copy "
+                    "the folder there when the sweep has ended (and back, to go on with --resume)."
+                )
+                raise InvalidInput(field, text, words, hint)
+            path = Path(unquote(address.path))
+        if any("\0" in part or len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
+            raise ValueError(f"names have at most {LONGEST_NAME} bytes, none of them zero")
+    except InvalidInput:
+        raise
+    except (RuntimeError, ValueError) as error:
+        raise InvalidInput(field, text, words, f"No folder can be there: {error}") from None
+    return path.absolute()
 
 
 class StoreError(PowerseekError):

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from powerseek import __version__
 from powerseek.errors import InvalidInput
@@ -61,6 +60,7 @@ from powerseek.experiments.study.preregistration import (
     registration,
 )
 from powerseek.experiments.study.schema import Study, load_study
+from powerseek.experiments.study.yaml_text import write_yaml
 from powerseek.registry import list_metrics
 
 ROW_GROUP = 1 << 20
@@ -240,7 +240,7 @@ class Store:
         kept = self._preregister(study, grid)
         for folder in (self.trials, self.out / layout.ERRORS, self.out / layout.ORACLES):
             folder.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(study.model_dump(mode="json", exclude_unset=True), sort_keys=False)
+        text = write_yaml(study.model_dump(mode="json", exclude_unset=True))
         text += f"# checksum: {checksums.BLANK}\n"
         write_atomically(self.out / layout.STUDY, lambda path: path.write_text(text))
         about = {"preregistered": kept["hash"], "checksums": checksummed}

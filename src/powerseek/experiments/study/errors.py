@@ -32,6 +32,10 @@ def readable(
         key = error["loc"][-1]
         allowed = f"no key {key!r} here; known keys: {', '.join(known)}"
         return InvalidInput(_path(error["loc"], data), error["input"], allowed, closest(key, known))
+    if error["type"] == "invalid_key":
+        return InvalidInput(
+            _path(error["loc"][:-1], data) or "key", error["input"], "text as a key"
+        )
     where, field = _path(error["loc"], data), _field(error["loc"], root, nested)
     if isinstance(said := error.get("ctx", {}).get("error"), InvalidInput):
         name = f"{where}.{said.field}" if where and said.field else where or said.field
@@ -42,7 +46,7 @@ def readable(
         return InvalidInput(where, None, f"{allowed} (this key is required)", example)
     value, hint = error["input"], ""
     if error["type"] in _OF_ANOTHER_TYPE:
-        hint = _number_hint(value)
+        hint = number_hint(value)
     elif allowed.startswith("one of "):
         hint = closest(value, allowed.removeprefix("one of ").split(", "))
     return InvalidInput(where, value, allowed, hint or example)
@@ -51,8 +55,8 @@ def readable(
 _OF_ANOTHER_TYPE = {"int_type", "float_type", "int_from_float", "int_parsing", "float_parsing"}
 
 
-def _number_hint(value: object) -> str:
-    """YAML reads 3e5 as text and 3.0 as a float: give the line to write instead."""
+def number_hint(value: object) -> str:
+    """The number to write where one stands as text, as 3e5 does, or as a float (3.0)."""
     if isinstance(value, str | float) and not isinstance(value, bool):
         try:
             number = float(value)

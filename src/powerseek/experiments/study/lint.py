@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import yaml
-
 from powerseek.envs.rewards.spec import Place, Spec, place_of, read_spec
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
@@ -16,6 +14,7 @@ from powerseek.experiments.study.contrasts import SHARE_BEYOND, Contrast
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.hypotheses import comparisons
 from powerseek.experiments.study.schema import Hypothesis, Study, make_study
+from powerseek.experiments.study.yaml_text import write_yaml
 from powerseek.metrics import known_metric
 from powerseek.metrics.base import RESOURCES, Needs
 from powerseek.registry import list_worlds, make_world
@@ -177,5 +176,4 @@ def _lines(study: Study, wanted: set[str]) -> Iterator[str]:
         if wanted <= found:
             (value,) = change.values()
             added = value[len(also) :] if "also" in change else value
-            line = yaml.safe_dump(added, default_flow_style=True, sort_keys=False, width=1e6)
-            yield f" {words}: {line.strip()}."
+            yield f" {words}: {write_yaml(added, flow=True).strip()}."

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -28,6 +28,8 @@ from powerseek.experiments.study.contrasts import (
     read_contrast,
 )
 from powerseek.experiments.study.errors import Nested, closest, readable
+from powerseek.experiments.study.yaml_text import MAX_LENGTH, read_yaml
+from powerseek.limits import LIMITS
 
 
 def _listed(value: object) -> object:
@@ -39,16 +41,35 @@ def _one_or_many(value: object) -> object:
     return None if value is None else _listed(value)
 
 
+T = TypeVar("T")
+Levels = Annotated[list[T], BeforeValidator(_listed)]
+OptionalLevels = Annotated[list[T] | None, BeforeValidator(_one_or_many)]
+
+
+def _within(name: str) -> Any:
+    """A whole number within the limits of `name`."""
+    return Field(strict=True, ge=LIMITS[name].minimum, le=LIMITS[name].maximum)
+
+
+def _limited(name: str, default: int | None) -> Any:
+    """A key with the words of its limits."""
+    return Field(default, description=str(LIMITS[name]))
+
+
 Whole = Annotated[int, Field(strict=True, ge=1)]
+Steps = Annotated[int, _within("timesteps")]
+NStep = Annotated[int, _within("n_step")]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
-PositiveShare = Annotated[float, Field(strict=True, gt=0.0, le=1.0)]
+Fraction = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
+PositiveFraction = Annotated[float, Field(strict=True, gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
 TimeLimit = Literal["terminal", "bootstrap"]
 Settings = dict[str, dict[str, Any]]
 
+LONGEST_NAME = 100
 WHOLE = "a whole number >= 1"
-OPTIONAL_WHOLES = f"{WHOLE}, or a list of them"
+WHOLES = f"{WHOLE}, or a list of them"
+STEPS = f"{LIMITS['timesteps']}, or a list of them"
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -73,21 +94,15 @@ class WorldEntry(BaseModel):
 
     id: str = Field(description="a world id (`powerseek envs` lists them)", strict=True)
     params: dict[str, Any] = Field({}, description="a mapping from parameter names to values")
-    openness: Annotated[list[Number | int] | None, BeforeValidator(_one_or_many)] = Field(
+    openness: OptionalLevels[Number | int] = Field(
         None, description="a number or a list of numbers", min_length=1
     )
-    goals: Annotated[list[Any] | None, BeforeValidator(_one_or_many)] = Field(
+    goals: OptionalLevels[Any] = Field(
         None, description="a goal or a list of goals of this world", min_length=1
     )
-    max_steps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=OPTIONAL_WHOLES, min_length=1
-    )
-    timesteps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=OPTIONAL_WHOLES, min_length=1
-    )
-    agents: Annotated[list[str] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description="agent names", min_length=1
-    )
+    max_steps: OptionalLevels[Whole] = Field(None, description=WHOLES, min_length=1)
+    timesteps: OptionalLevels[Steps] = Field(None, description=STEPS, min_length=1)
+    agents: OptionalLevels[str] = Field(None, description="agent names", min_length=1)
     settings: Settings = Field({}, description="agent: {setting: value}")
 
 
@@ -125,7 +140,7 @@ class Hypothesis(BaseModel):
     id: str = Field(
         description="an id as in H1a, or the claim in words",
         strict=True,
-        min_length=1,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
         examples=["id: H1a"],
     )
     contrast: Annotated[
@@ -191,55 +206,49 @@ class Hypothesis(BaseModel):
         return self.line if self.contrast.line is None else self.contrast.line
 
 
-class Dials(BaseModel):
+class Factors(BaseModel):
     """The list keys of a study. Each may be written as one value or as a list."""
 
     model_config = _MODEL
 
-    worlds: Annotated[list[WorldEntry], BeforeValidator(_listed)] = Field(
+    worlds: Levels[WorldEntry] = Field(
         description="a list of worlds, each {id: ..., openness: [...], ...}", min_length=1
     )
-    rewards: Annotated[list[Any], BeforeValidator(_listed)] = Field(
+    rewards: Levels[Any] = Field(
         ["dense"], description="a list of reward arms: dense, {every: 8}, ...", min_length=1
     )
-    power_weight: Annotated[list[Weight], BeforeValidator(_listed)] = Field(
+    power_weight: Levels[Weight] = Field(
         [0.0], description="a number >= 0, or a list of them", min_length=1
     )
-    gamma: Annotated[list[PositiveShare], BeforeValidator(_listed)] = Field(
+    gamma: Levels[PositiveFraction] = Field(
         [1.0], description="a number in (0, 1], or a list of them", min_length=1
     )
-    max_steps: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=OPTIONAL_WHOLES, min_length=1
-    )
-    time_limit: Annotated[list[TimeLimit], BeforeValidator(_listed)] = Field(
+    max_steps: OptionalLevels[Whole] = Field(None, description=WHOLES, min_length=1)
+    time_limit: Levels[TimeLimit] = Field(
         ["terminal"], description=" or ".join(get_args(TimeLimit)), min_length=1
     )
-    gae_lambda: Annotated[list[Share] | None, BeforeValidator(_one_or_many)] = Field(
+    gae_lambda: OptionalLevels[Fraction] = Field(
         None, description="a number in [0, 1], or a list of them", min_length=1
     )
-    n_step: Annotated[list[Whole] | None, BeforeValidator(_one_or_many)] = Field(
-        None, description=OPTIONAL_WHOLES, min_length=1
+    n_step: OptionalLevels[NStep] = Field(
+        None, description=f"{LIMITS['n_step']}, or a list of them", min_length=1
     )
-    lookahead: Annotated[list[Whole | Literal["cap"]] | None, BeforeValidator(_one_or_many)] = (
-        Field(None, description=f"{WHOLE}, cap, or a list of them", min_length=1)
+    lookahead: OptionalLevels[Whole | Literal["cap"]] = Field(
+        None, description=f"{WHOLE}, cap, or a list of them", min_length=1
     )
-    timesteps: Annotated[list[Whole], BeforeValidator(_listed)] = Field(
-        [], description=OPTIONAL_WHOLES
-    )
-    agents: Annotated[list[str], BeforeValidator(_listed)] = Field(
-        ["maskable-ppo"], description="a list of agent names", min_length=1
-    )
+    timesteps: Levels[Steps] = Field([], description=STEPS)
+    agents: Levels[str] = Field(["maskable-ppo"], description="a list of agent names", min_length=1)
 
 
-class Block(Dials):
+class Block(Factors):
     """Extra cells: each key given here replaces the study's for these cells only."""
 
-    worlds: Annotated[list[WorldEntry], BeforeValidator(_listed)] = Field(
+    worlds: Levels[WorldEntry] = Field(
         [], description="a list of worlds, each {id: ..., openness: [...], ...}"
     )
 
 
-class Study(Dials):
+class Study(Factors):
     """A whole study: the product of its factors, plus the blocks under ``also``.
 
     Attributes:
@@ -260,26 +269,36 @@ class Study(Dials):
         also: Extra blocks of cells.
     """
 
-    name: str = Field(description="a name", strict=True, min_length=1)
-    cohort: Whole | None = Field(None, description=WHOLE)
-    seeds: Whole = Field(1, description=WHOLE)
-    first_seed: int = Field(0, description="a whole number >= 0", strict=True, ge=0)
-    timesteps: Annotated[list[Whole], BeforeValidator(_listed)] = Field(
-        description=OPTIONAL_WHOLES, min_length=1
+    name: str = Field(
+        description=f"a name of at most {LONGEST_NAME} letters, without / and \\, that begins with "
+        "no dot: a folder of that name holds the results",
+        strict=True,
+        max_length=LONGEST_NAME,
+        pattern=r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$",
     )
-    competence: Annotated[list[PositiveShare], BeforeValidator(_listed)] = Field(
+    cohort: Annotated[int, _within("cohort")] | None = _limited("cohort", None)
+    seeds: Annotated[int, _within("seeds")] = _limited("seeds", 1)
+    first_seed: Annotated[int, _within("first_seed")] = _limited("first_seed", 0)
+    timesteps: Levels[Steps] = Field(description=STEPS, min_length=1)
+    competence: Levels[PositiveFraction] = Field(
         [0.9], description="a number in (0, 1], or a list of them", min_length=1
     )
-    episodes: Whole = Field(1000, description=WHOLE)
-    evaluations: Whole = Field(10, description=WHOLE)
+    episodes: Annotated[int, _within("episodes")] = _limited("episodes", 1000)
+    evaluations: Annotated[int, _within("evaluations")] = _limited("evaluations", 10)
     hypotheses: list[Hypothesis] = Field(
         [], description="a list of {id, contrast, direction, margin}"
     )
     settings: Settings = Field({}, description="agent: {setting: value}")
-    references: Annotated[list[str], BeforeValidator(_listed)] = Field(
-        [], description="a list of agents that do not learn"
-    )
+    references: Levels[str] = Field([], description="a list of agents that do not learn")
     also: list[Block] = Field([], description="a list of {key: [values]}, each a block of cells")
+
+    @model_validator(mode="after")
+    def _seeds_exist(self) -> Study:
+        last, seeds = LIMITS["seed"].maximum, self.seeds
+        if self.first_seed + seeds - 1 > last:
+            allowed = f"a first seed whose {seeds} seeds end at {last:,} at most"
+            raise InvalidInput("first_seed", self.first_seed, allowed, f"Write {last - seeds + 1}.")
+        return self
 
     def blocks(self) -> list[tuple[Study, dict[str, str]]]:
         """The study itself and each extra block as a study, each with how its keys are written.
@@ -316,8 +335,9 @@ def find_study(study: str | Path) -> Path:
         InvalidInput: Neither a file nor a shipped study.
     """
     path, shipped = Path(study), shipped_studies()
-    if path.is_file():
-        return path
+    with suppress(OSError):  # a name that is too long
+        if path.is_file():
+            return path
     if str(study) in shipped:
         return shipped[str(study)]
     allowed = f"a path to a study file, or a shipped study: {', '.join(shipped) or 'none'}"
@@ -336,7 +356,8 @@ def load_study(study: str | Path) -> Study:
     """
     path = find_study(study)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_LENGTH + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput("STUDY", str(path), "a readable UTF-8 text file", str(error)) from None
     return parse_study(text, source=str(path))
@@ -344,13 +365,9 @@ def load_study(study: str | Path) -> Study:
 
 def parse_study(text: str, source: str = "study") -> Study:
     """A study from the text of its file; see `load_study`."""
-    try:
-        data = yaml.load(text, Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InvalidInput("STUDY", source, "a YAML file", reason) from None
+    data = read_yaml(text, "STUDY", source)
     if not isinstance(data, dict):
-        hint = "start with:\nname: my-study\nworlds: [{id: homestead}]\ntimesteps: 100000"
+        hint = "Write for example {name: mine, worlds: [{id: homestead}], timesteps: 100000}."
         kind = type(data).__name__ if data is not None else "nothing"
         raise InvalidInput("STUDY", source, f"a YAML mapping (it holds {kind})", hint)
     return make_study(data)
@@ -363,18 +380,3 @@ def make_study(data: Mapping[str, Any]) -> Study:
     except ValidationError as error:
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         raise readable(errors[0], data, Study, _NESTED) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A SafeLoader that refuses a key written twice, which YAML would silently let win."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is written twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
