@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.analysis.cells import Cell, factors_of
-from powerseek.experiments.results.table import Results, by_cell, long
+from powerseek.experiments.analysis.cells import Cell, settings_of
+from powerseek.experiments.results.table import Results, long
 from powerseek.experiments.statistics.survival import (
     Ratio,
     budget_ratio,
@@ -99,12 +99,7 @@ def crossings(results: Results) -> pd.DataFrame:
 
 
 def budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
-    """Environment steps at which the seeds of a cell reached a level.
-
-    Args:
-        seeds: Its trials.
-        steps: From `crossings`.
-        level: The competence.
+    """Environment steps at which the seeds of a cell reached a level, by `crossings`.
 
     CAVEAT: A crossing is seen at the next look, so a budget is too large by up to the time
     between two evaluations; a seed may have fallen below the level again by the end.
@@ -118,12 +113,7 @@ def budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
 
 
 def reach_of(cell: Cell, steps: pd.DataFrame) -> Reach:
-    """Reach of a cell: the seeds that learnt the task, and their budgets.
-
-    Args:
-        cell: The cell.
-        steps: From `crossings`; its columns are the levels.
-    """
+    """Seeds of a cell that learnt the task, and their budgets to each level of `crossings`."""
     seeds = len(cell.places)
     learnt = seeds - int(cell.row["censored"])
     known = [float(name) for name in steps.columns if name != "end"]
@@ -146,23 +136,17 @@ def curve(found: Budgets) -> Curve:
 
 
 def sparse_pairs(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Pair]:
-    """Every sparse arm with the dense one, setting by setting: the latest payment, then success.
-
-    Args:
-        cells: Cells of one world.
-        keys: Columns that make a cell.
-        places: Where the rewards lie on the factors of rewards.
-    """
-    found = []
-    others = [key for key in keys if key not in ("world", "reward")]
-    for shared, members in by_cell(factors_of(cells, keys), others):
-        by_arm = {str(cells[i].row["reward"]): cells[i] for i in members.index}
-        told = {**shared, **_horizon(by_arm)}
+    """Every sparse arm with the dense one, setting by setting: the latest payment, then success."""
+    pairs = []
+    for _, shared, members in settings_of(cells, keys, ("world", "reward")):
+        by_arm = {str(cell.row["reward"]): cell for cell in members}
+        # The horizon is no factor of a study that never varies it.
+        horizon = dict(zip(("max_steps",), members[0].values("max_steps"), strict=False))
         for pair in [*arms("timing", by_arm, places)[-1:], *arms("sparse", by_arm, places)]:
             both = [by_arm[str(arm)] for arm in pair]
             if all(len(cell.places) for cell in both):
-                found.append(Pair(told, *both))
-    return found
+                pairs.append(Pair({**shared, **horizon}, *both))
+    return pairs
 
 
 def budget_ratios(
@@ -172,11 +156,6 @@ def budget_ratios(
 
     An arm with a seed that is competent untrained has no ratio: its budget would be 0. Nor has
     one of which not even a lower bound is known.
-
-    Args:
-        pairs: From `sparse_pairs`.
-        steps: From `crossings`.
-        level: The competence to reach.
     """
     rng = np.random.default_rng(0)
     for pair in pairs:
@@ -186,10 +165,3 @@ def budget_ratios(
         found = budget_ratio(*sparse, *dense, rng)
         if isfinite(found.at_least):
             yield pair, found
-
-
-def _horizon(by_arm: Mapping[str, Cell]) -> dict[str, object]:
-    """The horizon of a setting, which is no factor of a study that never varies it."""
-    cell = next(iter(by_arm.values()))
-    known = cell.values("max_steps")
-    return {"max_steps": known[0]} if len(known) else {}

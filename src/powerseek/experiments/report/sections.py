@@ -17,8 +17,9 @@ from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.comparisons import contrast_grids, refer
 from powerseek.experiments.report.figures.calibration import ruler
 from powerseek.experiments.report.figures.density import density_pictures
+from powerseek.experiments.report.figures.frontier import frontier_pictures
 from powerseek.experiments.report.figures.reach import reach_picture
-from powerseek.experiments.report.figures.scatter import competence_pictures, frontier_pictures
+from powerseek.experiments.report.figures.scatter import competence_pictures
 from powerseek.experiments.report.figures.style import Picture
 from powerseek.experiments.report.figures.treatments import treatment_pictures
 from powerseek.experiments.report.hypotheses import verdicts_of

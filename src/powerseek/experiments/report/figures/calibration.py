@@ -15,11 +15,11 @@ from powerseek.experiments.report.figures.style import (
     BLUE,
     GREEN,
     RED,
-    WIDTH,
     Picture,
     Theme,
     legend,
     not_drawn,
+    panels_figure,
     slug,
 )
 
@@ -59,10 +59,7 @@ def ruler(world: str, found: Sequence[Mark]) -> Picture:
 
     def draw(theme: Theme) -> Figure:
         rows = max(1, len(shown))
-        figure = Figure(
-            figsize=(WIDTH, 1.4 + rows * (0.9 + 0.62 * len(places))), layout="constrained"
-        )
-        panels = figure.subplots(rows, 1, squeeze=False)[:, 0]
+        figure, panels = panels_figure(rows, 1.4 + rows * (0.9 + 0.62 * len(places)), sharex=False)
         for axes, (scale, title) in zip(panels, shown.items(), strict=False):
             _panel(axes, scale, drawn, places, theme)
             axes.set_xlabel(title)
@@ -89,12 +86,8 @@ def _panel(
     axes.xaxis.set_major_locator(MaxNLocator(6))
     for where, place in places.items():
         axes.axhline(place, color=theme.faint, linewidth=1)
-        axes.text(
-            *(0.0, place - 0.42, where),
-            transform=axes.get_yaxis_transform(),
-            fontsize=12,
-            va="center",
-        )
+        beside = {"transform": axes.get_yaxis_transform(), "va": "center"}
+        axes.text(0.0, place - 0.42, where, fontsize=12, **beside)
     for mark in found:
         value, low, high = mark.values[scale]
         style, name = _style(mark, theme)
