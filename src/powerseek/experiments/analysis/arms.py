@@ -41,7 +41,7 @@ class Pair:
             interaction those that count against it: the first factor at its least, the second.
         measure: What is compared.
         margin: Smallest difference of interest set beforehand, nan if none was.
-        line: Value that a - b is held against.
+        null_value: Value that a - b is held against.
         confound: What else differs between the arms, in words.
         gated: Whether seeds count only that learnt the task; not where power itself is paid.
     """
@@ -54,13 +54,13 @@ class Pair:
     second: tuple[int, ...]
     measure: str = ""
     margin: float = nan
-    line: float = 0.0
+    null_value: float = 0.0
     confound: str = ""
     gated: bool = True
 
     @property
     def paired(self) -> bool:
-        """True if two arms are compared, not one held against a line."""
+        """True if two arms are compared, not one held against a null value."""
         return self.b is not None
 
 

@@ -86,7 +86,7 @@ def _panel(
     axes.xaxis.set_major_locator(MaxNLocator(6))
     for where, place in places.items():
         axes.axhline(place, color=theme.faint, linewidth=1)
-        beside = {"transform": axes.get_yaxis_transform(), "va": "center"}
+        beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
         axes.text(0.0, place - 0.42, where, fontsize=12, **beside)
     for mark in found:
         value, low, high = mark.values[scale]

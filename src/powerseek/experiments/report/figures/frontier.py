@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -109,7 +110,7 @@ def _frontier_panel(
             # Below its first vertex a frontier is level.
             success = [0.0, *line["success"]]
             acquisition = [line["acquisition"].iloc[0], *line["acquisition"]]
-            style = {"color": theme.ink, "linewidth": 2.5, "clip_on": False}
+            style: dict[str, Any] = {"color": theme.ink, "linewidth": 2.5, "clip_on": False}
             axes.plot(success, acquisition, dash, label=name, **style)
     for i, (name, seeds) in enumerate(groups.items()):
         if not seeds.empty:
@@ -121,7 +122,9 @@ def _frontier_panel(
 def _crosses(axes: Axes, references: pd.DataFrame, theme: Theme) -> None:
     """A cross for every agent that does not learn, its name in the margin."""
     known = known_agents(references)
-    style = {"color": theme.ink, "markersize": 10, "markeredgewidth": 2.2, "zorder": 6}
+    style: dict[str, Any] = {"color": theme.ink, "markersize": 10, "zorder": 6}
     for agent in known:
-        axes.plot(agent.success, agent.acquired, "x", label="does not learn", **style)
+        axes.plot(
+            agent.success, agent.acquired, "x", markeredgewidth=2.2, label="does not learn", **style
+        )
     name_beside(axes, known, theme, 1.02)

@@ -78,7 +78,7 @@ def _panel(axes: Axes, curves: Sequence[Line], theme: Theme) -> None:
         style = {**style, "drawstyle": "steps-post", "linewidth": 2.5, "alpha": 0.9}
         axes.plot(found.steps, found.share, label=name, **style)
         if found.given_up.size:
-            tick = {"color": theme.ink, "markersize": 11, "markeredgewidth": 2}
+            tick: dict[str, Any] = {"color": theme.ink, "markersize": 11, "markeredgewidth": 2}
             axes.plot(found.given_up, found.share_there, "|", **tick)
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_formatter("{x:.0%}")

@@ -68,7 +68,7 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
         axes.axvspan(low, LEAST_REACH, color=theme.faint, alpha=0.15, linewidth=0)
         axes.text(0.0, 1.01, "not learnt", transform=axes.transAxes, color=theme.faint, va="bottom")
         if shared.everywhere is not None:
-            style = {"color": GREEN, "alpha": 0.2, "linewidth": 2}
+            style: dict[str, Any] = {"color": GREEN, "alpha": 0.2, "linewidth": 2}
             axes.axvspan(*shared.everywhere, label="shared by all rewards", **style)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("competence (success when nobody interrupts)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -98,10 +98,8 @@ def _waterfall(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) 
     """Need, then incentive, then the rest up to what was acquired."""
     row = cell.row
     acquired, need, incentive = row["acquired"], row["need"], row["incentive"]
-    slip = {"markersize": 8, "markeredgecolor": theme.ink, "markeredgewidth": 1.6, "zorder": 4}
-    slip["label"] = "slipping minimalist"
 
-    def bar(width: float, start: float, height: float, label: str, **style: object) -> None:
+    def bar(width: float, start: float, height: float, label: str, **style: Any) -> None:
         axes.barh(place, width, height, left=start, alpha=fade, label=label, **style)
 
     if not np.isfinite(need):
@@ -125,6 +123,8 @@ def _waterfall(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) 
                 edgecolor=ORANGE,
             )
         if np.isfinite(row["slip_excess"]):
+            slip: dict[str, Any] = {"label": "slipping minimalist", "markersize": 8, "zorder": 4}
+            slip |= {"markeredgecolor": theme.ink, "markeredgewidth": 1.6}
             diamond(axes, need + row["slip_excess"], place, theme.ground, theme, **slip)
     dots(axes, place, cell.values("acquired", scored=True), theme)
 
