@@ -55,10 +55,6 @@ def families(rewards: Iterable[Level], places: Places) -> dict[str, tuple[str, .
     ``dense`` heads the first timing family; ``terminal`` and coverage 0 end the first family of
     specification. An arm on a factor of a plugin's own has a family there, in the order of its
     levels. Arms that are on no factor, or on the overseer's look-ahead, are in none.
-
-    Args:
-        rewards: Arms as results write them.
-        places: Where they lie on the factors of rewards.
     """
     known = [arm for arm in dict.fromkeys(map(str, rewards)) if arm in places]
     lines: dict[tuple[int, str, str], list[str]] = {}
@@ -87,11 +83,6 @@ def fields(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[F
     """Every field of a world with two or more columns: one a factor whose levels have an order.
 
     Not of openness: what is on offer differs, so that its values are not to be compared.
-
-    Args:
-        cells: The world's cells.
-        keys: Columns that make a cell.
-        places: Where the rewards lie on the factors of rewards.
     """
     paid = [bool(cell.row["power_weight"]) for cell in cells]
     unpaid = cells if all(paid) else [c for c, pay in zip(cells, paid, strict=True) if not pay]
@@ -125,15 +116,10 @@ def _fields(factor: str, cells: Sequence[Cell], keys: Sequence[str], places: Pla
 
 
 def optimal_share(cell: Cell, frontiers: pd.DataFrame | None) -> float:
-    """Share of the attainable surplus that the arm's own exact optimum takes.
+    """Fraction of the attainable surplus that the arm's own exact optimum takes.
 
-    Args:
-        cell: The cell.
-        frontiers: Vertices of need and most, as kept beside the results.
-
-    Returns:
-        Incentive over what is on offer beyond need at the optimum's success, the mean over
-        layouts; nan where either is not known or less than `LEAST_SURPLUS` is on offer.
+    Incentive over what is on offer beyond need at the optimum's success, the mean over layouts;
+    nan where either is not known or less than `LEAST_SURPLUS` is on offer.
 
     CAVEAT: Where optimal policies tie it is of the one that draws evenly among them.
     """

@@ -101,12 +101,7 @@ def _of_cells(
 
 
 def calibration_grid(world: str, found: Sequence[Mark]) -> Grid:
-    """Known agents, exact optima and trained agents of one world on the same scales.
-
-    Args:
-        world: The world.
-        found: Its marks, at least one.
-    """
+    """Known agents, exact optima and trained agents of one world on the same scales."""
     names = list(found[0].factors)
     rows = []
     for mark in found:
@@ -121,13 +116,7 @@ def _ranged(value: float, low: float, high: float) -> str:
 
 
 def tail_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | None:
-    """The tails of one world; None where no cell has a value.
-
-    Args:
-        world: The world.
-        cells: Its cells.
-        keys: Columns that make a cell.
-    """
+    """The tails of one world; None where no cell has a value."""
     table = tails(cells[:MOST_ROWS])
     shown = {name: head for name, head in TAILED.items() if table[f"{name}_max"].notna().any()}
     if not shown:
@@ -152,14 +141,7 @@ def tail_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | 
 
 
 def reach_grid(world: str, cells: Sequence[Cell], keys: Sequence[str], steps: pd.DataFrame) -> Grid:
-    """Seeds finished, failed and censored, reach rate, and median budgets.
-
-    Args:
-        world: The world.
-        cells: Its cells.
-        keys: Columns that make a cell.
-        steps: From `reach.crossings`.
-    """
+    """Seeds finished, failed and censored, reach rate, and median budgets by `crossings`."""
     levels = [float(name) for name in steps.columns if name != "end"]
     texts = []
     for cell in cells[:MOST_ROWS]:
@@ -186,13 +168,7 @@ def ratio_grid(
 ) -> Grid | None:
     """Budgets of the sparse arms as multiples of the dense arm's, by horizon; None of none.
 
-    Args:
-        world: The world.
-        cells: Its cells.
-        keys: Columns that make a cell.
-        places: Where the rewards lie on the factors of rewards.
-        steps: From `reach.crossings`.
-        level: The competence to reach.
+    The budgets are those to one level of competence, by `crossings`.
     """
     apart = ("world", "reward", "max_steps")
     others = varying(factors_of(cells, keys), [key for key in keys if key not in apart])

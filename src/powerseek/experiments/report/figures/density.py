@@ -77,11 +77,6 @@ def density_pictures(worlds: Worlds, view: View, frontiers: pd.DataFrame | None)
     """The maps of every world in which another factor varies, one a factor and measure.
 
     Share of surplus, off-switch, POWER, and what else the study asks for.
-
-    Args:
-        worlds: The cells of each world.
-        view: The study.
-        frontiers: Vertices of need and most, as kept beside the results.
     """
     found = []
     for world, cells in worlds.items():
