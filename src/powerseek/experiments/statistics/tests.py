@@ -46,7 +46,7 @@ def iqm(values: ArrayLike, *, exact: bool = True) -> float:
 
 
 def iqms(samples: ArrayLike) -> Floats:
-    """Exact IQM over the last axis: [..., n] to [...], a statistic for `bootstrap`."""
+    """Exact IQM over the last axis: [..., n] to [...], a statistic for `scipy.stats.bootstrap`."""
     return _mean_between(samples, 0.25, 0.75)
 
 
