@@ -35,7 +35,7 @@ def test_remission_times_as_published():
     found = kaplan_meier(TREATED, RELAPSED)
     assert found.times.tolist() == [6, 7, 10, 13, 16, 22, 23]
     wanted = [0.8571, 0.8067, 0.7529, 0.6902, 0.6275, 0.5378, 0.4482]
-    assert found.share == pytest.approx(wanted, abs=5e-5)
+    assert found.fraction == pytest.approx(wanted, abs=5e-5)
     assert found.last == 35
     assert median_budget(TREATED, RELAPSED) == (23, 23)
     assert median_budget(PLACEBO, ALL) == (8, 8)
@@ -53,9 +53,9 @@ def test_kaplan_meier_agrees_with_statsmodels(seeds):
     theirs = SurvfuncRight(times, reached.astype(int))
     events = np.isin(theirs.surv_times, times[reached])
     assert found.times.tolist() == theirs.surv_times[events].tolist()
-    assert found.share == pytest.approx(theirs.surv_prob[events], abs=1e-9)
+    assert found.fraction == pytest.approx(theirs.surv_prob[events], abs=1e-9)
     low, high = median_budget(times, reached)
-    half = found.times[found.share <= 0.5 + 1e-12]
+    half = found.times[found.fraction <= 0.5 + 1e-12]
     assert (low, high) == ((half[0], half[0]) if half.size else (times.max(), inf))
 
 

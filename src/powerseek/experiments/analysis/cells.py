@@ -52,14 +52,14 @@ def cells_of(view: View) -> Worlds:
     if view.summary.empty:
         return {}
     places = _places(view)
-    found: Worlds = {}
+    worlds: Worlds = {}
     for world, here in view.summary.groupby("world", sort=False):
         names = varying(here, view.keys)
-        found[str(world)] = [
+        worlds[str(world)] = [
             Cell(setting(row, names), row, view.trials, places[i])
             for i, row in zip(here.index, records(here), strict=True)
         ]
-    return found
+    return worlds
 
 
 def _places(view: View) -> list[Ints]:

@@ -57,11 +57,11 @@ def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) ->
     Returns:
         One a pair.
     """
-    found: dict[int, Comparison] = {}
+    comparisons: dict[int, Comparison] = {}
     together: dict[str, list[int]] = {}
     for i, pair in enumerate(pairs):
         if known_metric(pair.measure).exact:
-            found[i] = _computed(arms, pair)
+            comparisons[i] = _computed(arms, pair)
         else:
             together.setdefault(pair.measure, []).append(i)
     for measure, places in together.items():
@@ -69,8 +69,8 @@ def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) ->
         seeds = _seeds(arms, chosen, measure)
         asked = [_asked(arms, pair) for pair in chosen]
         compared = compare_groups(seeds.a, seeds.b, seeds.pair, asked, rng, strata=seeds.layout)
-        found |= dict(zip(places, compared, strict=True))
-    return [found[i] for i in range(len(pairs))]
+        comparisons |= dict(zip(places, compared, strict=True))
+    return [comparisons[i] for i in range(len(pairs))]
 
 
 def _asked(arms: Arms, pair: Pair) -> Asked:
@@ -247,7 +247,7 @@ def fires(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) -> list[b
     difference at level .05: of blind testbeds at most .006 fire by chance (3, 5 and 16 seeds,
     normal and exponential). False of what is no control.
     """
-    found = [False] * len(pairs)
+    fired = [False] * len(pairs)
     together: dict[str, list[int]] = {}
     for i, pair in enumerate(pairs):
         if pair.kind == "control":
@@ -260,8 +260,8 @@ def fires(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) -> list[b
         low, high = arm_intervals(measure, *known, rng)
         paid, unpaid = side.reshape(2, -1)
         for i, fire in zip(places, low[paid] > high[unpaid], strict=True):
-            found[i] = bool(fire)
-    return found
+            fired[i] = bool(fire)
+    return fired
 
 
 def arm_intervals(
@@ -291,8 +291,8 @@ def arm_intervals(
     """
     jumps = known_metric(measure).jumps
     bounds = [(0.0, 1.0) if jumps else UNBOUNDED]
-    found = bootstrap_groups(values[:, None], group, count, rng, strata=strata, bounds=bounds)
-    value, low, high, n = (part[:, 0] for part in found)
+    estimates = bootstrap_groups(values[:, None], group, count, rng, strata=strata, bounds=bounds)
+    value, low, high, n = (part[:, 0] for part in estimates)
     alike = ~np.isfinite(low) & (n > 1)
     if jumps:
         same = 0.025 ** (1 / np.maximum(n, 1))

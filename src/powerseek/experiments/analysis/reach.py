@@ -40,32 +40,32 @@ class Reach(NamedTuple):
     """Number of a cell's seeds that learnt the task, and their budgets.
 
     Attributes:
-        share: Of its finished seeds, those that learnt the task; nan of no seeds.
+        fraction: Of its finished seeds, those that learnt the task; nan of no seeds.
         low: Lower end of Wilson's 95 % interval.
         high: Its upper end.
         medians: For each level of competence the range of the median budget, in steps.
     """
 
-    share: float
+    fraction: float
     low: float
     high: float
     medians: tuple[tuple[float, float], ...]
 
 
 class Curve(NamedTuple):
-    """Share of seeds that have reached a competence, against steps (Kaplan-Meier).
+    """Fraction of seeds that have reached a competence, against steps (Kaplan-Meier).
 
     Attributes:
-        steps: [points] where the share rises, from 0 to the last step watched.
-        share: [points] from each of them on.
+        steps: [points] where the fraction rises, from 0 to the last step watched.
+        fraction: [points] from each of them on.
         given_up: [n] steps at which seeds were given up, each once.
-        share_there: [n] the share at those.
+        fraction_there: [n] the fraction at those.
     """
 
     steps: Floats
-    share: Floats
+    fraction: Floats
     given_up: Floats
-    share_there: Floats
+    fraction_there: Floats
 
 
 class Pair(NamedTuple):
@@ -81,8 +81,8 @@ def levels(results: Results) -> list[float]:
 
     CAVEAT: Only those that some trial reached are in its results.
     """
-    found = (str(name) for name in long(results).checkpoints()["checkpoint"].unique())
-    known = [name.removeprefix(CROSSING) for name in found if name.startswith(CROSSING)]
+    names = (str(name) for name in long(results).checkpoints()["checkpoint"].unique())
+    known = [name.removeprefix(CROSSING) for name in names if name.startswith(CROSSING)]
     return sorted(float(level) for level in known)
 
 
@@ -124,15 +124,15 @@ def reach_of(cell: Cell, steps: pd.DataFrame) -> Reach:
     )
 
 
-def curve(found: Budgets) -> Curve:
-    """The share of seeds that have got there, step by step."""
-    kept = kaplan_meier(*found)
+def curve(seeds: Budgets) -> Curve:
+    """The fraction of seeds that have got there, step by step."""
+    kept = kaplan_meier(*seeds)
     steps = np.concatenate([[0.0], kept.times, [kept.last]])
-    left = np.concatenate([[1.0], kept.share])
-    share = 1 - np.append(left, left[-1])
-    given_up = np.unique(found.steps[~found.reached])
-    there = share[np.searchsorted(steps[:-1], given_up, side="right") - 1]
-    return Curve(steps, share, given_up, there)
+    left = np.concatenate([[1.0], kept.fraction])
+    fraction = 1 - np.append(left, left[-1])
+    given_up = np.unique(seeds.steps[~seeds.reached])
+    there = fraction[np.searchsorted(steps[:-1], given_up, side="right") - 1]
+    return Curve(steps, fraction, given_up, there)
 
 
 def sparse_pairs(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Pair]:
@@ -162,6 +162,6 @@ def budget_ratios(
         sparse, dense = (budgets(cell.seeds, steps, level) for cell in (pair.sparse, pair.dense))
         if (sparse.steps <= 0).any() or (dense.steps <= 0).any():
             continue
-        found = budget_ratio(*sparse, *dense, rng)
-        if isfinite(found.at_least):
-            yield pair, found
+        ratio = budget_ratio(*sparse, *dense, rng)
+        if isfinite(ratio.at_least):
+            yield pair, ratio

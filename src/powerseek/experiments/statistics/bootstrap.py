@@ -152,8 +152,8 @@ def bootstrap_groups(
     """
     columns = values.shape[1]
     shape = (count, columns)
-    numbers = (np.full(shape, np.nan) for _ in range(3))
-    estimates = Estimates(*numbers, np.zeros(shape, dtype=np.int64))
+    none = np.full(shape, np.nan)
+    estimates = Estimates(none, none.copy(), none.copy(), np.zeros(shape, dtype=np.int64))
     layers = np.zeros(len(groups), dtype=np.int64) if strata is None else strata
     order = np.lexsort((layers, groups))
     groups, layers = groups[order], layers[order]

@@ -19,12 +19,12 @@ class Survival(NamedTuple):
 
     Attributes:
         times: [k] budgets at which a seed reached it, increasing.
-        share: [k] fraction still without it from then on, in [0, 1].
+        fraction: [k] those still without it from then on, in [0, 1].
         last: Largest budget watched, nan without seeds.
     """
 
     times: Floats
-    share: Floats
+    fraction: Floats
     last: float
 
 
@@ -56,7 +56,7 @@ def median_budget(budgets: ArrayLike, reached: ArrayLike) -> tuple[float, float]
         reached: [n] True where it was reached.
 
     Returns:
-        The first budget at which the share without it is at most a half, twice; the largest
+        The first budget at which the fraction without it is at most a half, twice; the largest
         budget watched and inf where that never happens; nan twice without seeds.
     """
     low, high = _medians(*(values[None] for values in _seeds(budgets, reached)))

@@ -24,7 +24,7 @@ from powerseek.experiments.report.figures.style import (
     steps_axis,
 )
 
-MOST_PANELS = 6
+MAX_PANELS = 6
 Line: TypeAlias = tuple[dict[str, Any], str, Curve]
 """The style of a line, its name, and where it lies."""
 
@@ -51,7 +51,7 @@ def reach_picture(
     ]
     panels: list[tuple[str, list[Line]]] = [
         (label, [(*styles[id(cell)], curve(budgets(cell.seeds, steps, level))) for cell in mine])
-        for label, mine in known[:MOST_PANELS]
+        for label, mine in known[:MAX_PANELS]
     ]
 
     def draw(theme: Theme) -> Figure:
@@ -69,17 +69,17 @@ def reach_picture(
         "Where a line ends low, power rests on few seeds, or none. Steps are those at which an "
         "evaluation showed it: late by up to one interval between evaluations."
     )
-    caption += groups_left_out(kept) + not_drawn(len(known) - MOST_PANELS)
+    caption += groups_left_out(kept) + not_drawn(len(known) - MAX_PANELS)
     return Picture(f"reach-{slug(world)}", f"{world}: who learnt the task, and when", caption, draw)
 
 
 def _panel(axes: Axes, curves: Sequence[Line], theme: Theme) -> None:
-    for style, name, found in curves:
+    for style, name, seeds in curves:
         style = {**style, "drawstyle": "steps-post", "linewidth": 2.5, "alpha": 0.9}
-        axes.plot(found.steps, found.share, label=name, **style)
-        if found.given_up.size:
+        axes.plot(seeds.steps, seeds.fraction, label=name, **style)
+        if seeds.given_up.size:
             tick: dict[str, Any] = {"color": theme.ink, "markersize": 11, "markeredgewidth": 2}
-            axes.plot(found.given_up, found.share_there, "|", **tick)
+            axes.plot(seeds.given_up, seeds.fraction_there, "|", **tick)
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.set_ylabel("learnt")

@@ -88,16 +88,16 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
     return Picture(f"competence-{slug(world)}", title, caption, draw)
 
 
-def _shared_words(found: Mapping[str, Range | None]) -> str:
+def _shared_words(ranges_by_setting: Mapping[str, Range | None]) -> str:
     """Ranges of competence that the rewards share, setting by setting, in words."""
     ranges = [
         f"{range[0]:.3f} to {range[1]:.3f}" + (f" ({where})" if where else "")
-        for where, range in found.items()
+        for where, range in ranges_by_setting.items()
         if range is not None
     ]
-    apart = _listed([where for where, range in found.items() if range is None])
+    apart = _listed([where for where, range in ranges_by_setting.items() if range is None])
     said = [f"All rewards share a range of competence: {_listed(ranges)}."] if ranges else []
-    if len(ranges) < len(found):
+    if len(ranges) < len(ranges_by_setting):
         said.append(
             "Not all rewards share a range of competence"
             + (f" at {apart}" if apart else "")
@@ -155,11 +155,11 @@ def _lines(
     axes: Axes, rows: pd.DataFrame, measure: str, style: Mapping[str, Any], name: str
 ) -> None:
     """The mean of a curve over seeds, and the seeds themselves or where most of them lie."""
-    found = band(rows, measure)
+    middle = band(rows, measure)
     if rows["trial"].nunique() > MAX_LINES:
-        ends = found.steps, found.low, found.high
+        ends = middle.steps, middle.low, middle.high
         axes.fill_between(*ends, color=style["color"], alpha=0.15, linewidth=0)
     else:
         for _, run in rows.groupby("trial"):
             axes.plot(run["timesteps"], run[measure], **style, alpha=0.25, linewidth=1)
-    axes.plot(found.steps, found.mean, **style, linewidth=3, label=name)
+    axes.plot(middle.steps, middle.mean, **style, linewidth=3, label=name)

@@ -193,11 +193,11 @@ def legend(figure: Figure) -> None:
 def by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """Cells with the same reward, pay for power and discount, by these in words."""
     names = ["reward", *varying(pd.DataFrame([cell.row for cell in cells]), ["gamma"])]
-    found: dict[str, list[Cell]] = {}
+    groups: dict[str, list[Cell]] = {}
     for cell in cells:
         paid = ["power_weight"] if cell.row["power_weight"] else []
-        found.setdefault(setting(cell.row, [*names, *paid]), []).append(cell)
-    return found
+        groups.setdefault(setting(cell.row, [*names, *paid]), []).append(cell)
+    return groups
 
 
 def few_groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:

@@ -23,7 +23,7 @@ from powerseek.experiments.report.figures.style import (
     rows_figure,
     slug,
 )
-from powerseek.experiments.report.text import MOST_ROWS, left_out
+from powerseek.experiments.report.text import MAX_ROWS, left_out
 from powerseek.metrics import Metric
 
 
@@ -62,7 +62,7 @@ def treatment_pictures(worlds: Worlds, asked: Sequence[Metric] = ()) -> list[Pic
 
 
 def _picture(world: str, cells: Sequence[Cell], rows: Rows) -> Picture | None:
-    known = [cell for cell in cells[:MOST_ROWS] if np.isfinite(cell.row[rows.measure])]
+    known = [cell for cell in cells[:MAX_ROWS] if np.isfinite(cell.row[rows.measure])]
     if not known:
         return None
 
