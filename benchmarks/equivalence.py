@@ -24,12 +24,12 @@ from benchmarks.equivalence_groups import (
     Comparison,
     Setting,
     compared,
+    middle,
     number,
     settings,
 )
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results.table import read_results
-from powerseek.experiments.statistics.bootstrap import bootstrap
 from powerseek.experiments.statistics.survival import budget_ratio, p_log_rank
 from powerseek.experiments.statistics.tests import iqms
 
@@ -81,7 +81,7 @@ def tables(found: Sequence[Setting], every: Sequence[Comparison]) -> Iterator[st
 
 def _beside(one: Setting, every: Sequence[Comparison], rng: np.random.Generator) -> dict[str, str]:
     arms = one.cohort, one.library
-    middles = [bootstrap(own["competence"], rng, statistic=iqms, method="bca") for own in arms]
+    middles = [middle(own["competence"], iqms, rng) for own in arms]
     times = [part for own in arms for part in (own["steps"], own["reached"])]
     ratio = budget_ratio(*times, rng)
     own = [c for c in every if c.setting == one.label]

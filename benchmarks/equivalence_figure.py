@@ -21,6 +21,7 @@ from benchmarks.equivalence_groups import (
     MEASURES,
     Comparison,
     Measure,
+    middle,
     number,
 )
 from powerseek.experiments.report.figures.style import (
@@ -32,7 +33,6 @@ from powerseek.experiments.report.figures.style import (
     Picture,
     Theme,
 )
-from powerseek.experiments.statistics.bootstrap import bootstrap
 from powerseek.types import Floats
 
 DRAWN = ("competence", "success", "excess", "steps")
@@ -137,7 +137,7 @@ def _seeds(
         alpha=0.3,
         markeredgewidth=0,
     )
-    mean, low, high, _ = (float(x) for x in bootstrap(values, rng, method="bca"))
+    mean, low, high, _ = (float(x) for x in middle(values, np.mean, rng))
     ends = np.array([low, high]) if np.isfinite([low, high]).all() else np.array([mean, mean])
     style: dict[str, Any] = {"solid_capstyle": "butt", "zorder": 6}
     axes.plot(drawn(ends), (place, place), color="#1b1f24", linewidth=2.4, **style)

@@ -5,7 +5,7 @@ Margins, tests and verdicts are those of docs/studies/equivalence.yaml.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite, isnan, log, nan
 from typing import Any
@@ -119,6 +119,17 @@ class Comparison:
         if not self.spread > 0:
             return inf
         return seeds_exact(self.margin / self.spread, "equivalence")
+
+
+def middle(values: Any, statistic: Callable[[Any], Any], rng: np.random.Generator) -> Estimate:
+    """A statistic of seeds with its 95 % bootstrap interval (BCa), nan where they are all alike."""
+    seeds = np.asarray(values, dtype=np.float64)
+    seeds = seeds[np.isfinite(seeds)]
+    value = float(statistic(seeds))
+    if len(seeds) < 2 or np.ptp(seeds) <= 1e-12 * np.abs(seeds).max():
+        return Estimate(value, np.nan, np.nan, len(seeds))
+    ends = stats.bootstrap((seeds,), statistic, method="BCa", rng=rng).confidence_interval
+    return Estimate(value, float(ends.low), float(ends.high), len(seeds))
 
 
 def compare(

@@ -16,7 +16,7 @@ from powerseek import agents, experiments
 
 KERNEL = "kernel"
 LEARNING = {"torch", "stable_baselines3", "sb3_contrib"}
-RESULTS = {"pandas", "pyarrow", "pydantic", "pydantic_core", "rich", "scipy", "statsmodels"}
+RESULTS = {"pandas", "pyarrow", "pydantic", "pydantic_core", "rich", "scipy"}
 
 # What a room may import beside the standard library, numpy and itself.
 MAY_IMPORT = {
@@ -34,6 +34,7 @@ ONLY_IN = {
     "experiments/sweep/tune.py": {"ray"},
     "experiments/report/pages.py": {"jinja2", "markupsafe"},
     "experiments/report/figures/density.py": {"matplotlib"},
+    "experiments/report/figures/frontier.py": {"matplotlib"},
     "experiments/report/figures/style.py": {"matplotlib", "PIL"},
     "experiments/report/figures/treatments.py": {"matplotlib"},
     "experiments/cli/analyse_figures.py": {"matplotlib"},

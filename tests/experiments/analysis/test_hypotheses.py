@@ -90,7 +90,7 @@ def test_the_verdict_waits_for_the_seeds_it_asks_for():
     short = one(planted(0.55, noise=0.8))
     assert short.verdict.answer == "cannot tell"
     more = short.verdict.more_seeds
-    spread = short.comparison.spread
+    spread = short.comparison.deviation
     # By the normal approximation; the t test needs one or two more.
     z = stats.norm.ppf([0.975, 0.8]).sum()
     equivalence = stats.norm.ppf([0.95, 0.9]).sum()

@@ -53,5 +53,5 @@ def test_the_curve_is_that_of_the_seeds_watched():
     (cell,), _, steps, _ = seen(*arm([20_000, 60_000, None, None]))
     found = curve(budgets(cell.seeds, steps, 0.9))
     assert list(found.steps) == [0, 20_000, 60_000, 100_000]
-    assert list(found.share) == pytest.approx([0, 0.25, 0.5, 0.5])
-    assert (list(found.given_up), list(found.share_there)) == ([100_000], [0.5])
+    assert list(found.fraction) == pytest.approx([0, 0.25, 0.5, 0.5])
+    assert (list(found.given_up), list(found.fraction_there)) == ([100_000], [0.5])

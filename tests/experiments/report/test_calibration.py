@@ -11,7 +11,7 @@ from powerseek.experiments.analysis.calibration import marks
 from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report import sections
-from powerseek.experiments.report.figures.calibration import ruler
+from powerseek.experiments.report.figures.calibration import calibration_picture
 from powerseek.experiments.report.figures.style import LIGHT
 from powerseek.experiments.report.sections import ADD
 from powerseek.experiments.results.table import trials
@@ -80,7 +80,7 @@ def placed(rows, frontiers=None):
 
 def test_the_ruler_shows_each_mark_at_its_value():
     found = placed(trial_rows(TRAINED) + references())
-    panels = ruler("homestead", found).draw(LIGHT).axes
+    panels = calibration_picture("homestead", found).draw(LIGHT).axes
     assert panels[0].get_xlabel().startswith("excess")
     at = {
         line.get_label(): float(line.get_xdata()[0])

@@ -11,11 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from powerseek.experiments.statistics.comparisons import compare
+from powerseek.experiments.statistics.comparisons import Asked, compare_groups
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS, decide, seeds_to_settle, verdict
 
 CLEAR = np.linspace(0.9, 1.1, 16)  # an effect of 1, with hardly any spread
 NONE = np.linspace(-0.01, 0.01, 16)
+
+
+def compare(a, b, rng, **asked):
+    return compare_groups(a, b, np.zeros(len(a), dtype=int), [Asked(**asked)], rng)[0]
 
 
 def compared(difference, reach=(1.0, 1.0), margin=0.2):
@@ -32,7 +36,7 @@ def test_a_comparison_is_paired():
     both = np.isfinite(a) & np.isfinite(b)
     assert found.effect.n == 18
     assert found.effect.value == pytest.approx((a - b)[both].mean())
-    assert found.spread == pytest.approx((a - b)[both].std(ddof=1))
+    assert found.deviation == pytest.approx((a - b)[both].std(ddof=1))
     assert found.p_difference == pytest.approx(stats.ttest_rel(a[both], b[both]).pvalue)
     assert found.effect.low < found.effect.value < found.effect.high
 
@@ -137,15 +141,15 @@ def test_hardly_any_seed_does_not_crash(difference):
 
 def test_seeds_to_settle():
     # M / s = .7071: the t test needs 18 pairs, TOST 19 (normal approximation: 16 and 18).
-    found = replace(compared(CLEAR, margin=0.2), spread=0.2 * 2**0.5)
+    found = replace(compared(CLEAR, margin=0.2), deviation=0.2 * 2**0.5)
     assert seeds_to_settle(found) == 19
     for seeds, enough in ((19, True), (18, False)):
         assert (_tost_power(seeds, 0.5**0.5) >= 0.8) == enough
     # Half the margin, four times the seeds: 4 x 17.13 = 68.5, and the t test's one more.
     assert seeds_to_settle(replace(found, margin=0.1)) == 70
-    assert seeds_to_settle(replace(found, spread=0.0)) == LEAST_SEEDS
-    assert seeds_to_settle(replace(found, spread=nan)) == LEAST_SEEDS
-    assert seeds_to_settle(replace(found, spread=1e-300)) == LEAST_SEEDS
+    assert seeds_to_settle(replace(found, deviation=0.0)) == LEAST_SEEDS
+    assert seeds_to_settle(replace(found, deviation=nan)) == LEAST_SEEDS
+    assert seeds_to_settle(replace(found, deviation=1e-300)) == LEAST_SEEDS
     assert seeds_to_settle(replace(found, margin=nan)) == LEAST_SEEDS
     # A tenth of the error rate: (2.5758 + 1.2816)^2 x 2 = 29.8, and the t test's four more.
     assert seeds_to_settle(found, alpha=0.005) == 34
@@ -211,13 +215,15 @@ def test_every_seed_disabling_against_none_is_larger():
 
 def test_against_a_line_nothing_is_exchanged():
     """16 seeds at 0 are no proof of a mean below .1: of a tenth of seeds that jump, none shows."""
-    found = share(np.zeros(16), 0.05, line=0.1, level=True, bounds=(0, 1))
+    found = share(np.zeros(16), 0.05, null_value=0.1, level=True, bounds=(0, 1))
     p = 2 * stats.binomtest(0, 16, 0.1, alternative="less").pvalue
     assert found.p_difference == pytest.approx(p)
     assert said(found, "smaller").answer == "cannot tell"
-    far = share(np.zeros(16), line=0.3, level=True, bounds=(0, 1))
+    far = share(np.zeros(16), null_value=0.3, level=True, bounds=(0, 1))
     assert said(far, "smaller").answer == "supported"
-    unbounded = compare(np.ones(16), np.zeros(16), np.random.default_rng(0), line=0.5, margin=0.2)
+    unbounded = compare(
+        np.ones(16), np.zeros(16), np.random.default_rng(0), null_value=0.5, margin=0.2
+    )
     assert isnan(unbounded.p_difference)
 
 

@@ -41,7 +41,7 @@ class Pair:
             interaction those that count against it: the first factor at its least, the second.
         measure: What is compared.
         margin: Smallest difference of interest set beforehand, nan if none was.
-        line: Value that a - b is held against.
+        null_value: Value that a - b is held against.
         confound: What else differs between the arms, in words.
         gated: Whether seeds count only that learnt the task; not where power itself is paid.
     """
@@ -54,13 +54,13 @@ class Pair:
     second: tuple[int, ...]
     measure: str = ""
     margin: float = nan
-    line: float = 0.0
+    null_value: float = 0.0
     confound: str = ""
     gated: bool = True
 
     @property
     def paired(self) -> bool:
-        """True if two arms are compared, not one held against a line."""
+        """True if two arms are compared, not one held against a null value."""
         return self.b is not None
 
 
@@ -124,10 +124,10 @@ class Arms:
         """[trials] a measure, nan where there is none."""
         if measure not in self._values:
             known = self._share_beyond() if measure == SHARE_BEYOND else self._finished.get(measure)
-            found = np.full(len(self.cell), nan)
+            column = np.full(len(self.cell), nan)
             if known is not None:
-                found[: len(known)] = known
-            self._values[measure] = found
+                column[: len(known)] = known
+            self._values[measure] = column
         return self._values[measure]
 
     def known(self, measure: str) -> Bools:
@@ -158,18 +158,18 @@ class Arms:
     @cached_property
     def described(self) -> list[dict[str, Any]]:
         """All that is known of each cell by column, whether or not it varies here."""
-        found = []
+        cells_known = []
         for row in self._about.to_dict("records"):
             known = {str(name): value for name, value in row.items()}
             own = {f.name: known[f.column] for f in FACTORS if known[f.column] == known[f.column]}
-            found.append(
+            cells_known.append(
                 {
                     **known,
                     **dict(spread(mapping(known["params"]), "world", {})),
                     **dict(spread(mapping(known["settings"]), "agent", own)),
                 }
             )
-        return found
+        return cells_known
 
     def _share_beyond(self) -> Floats:
         """(excess - incentive) / attainable surplus, with surplus = excess / share_of_surplus."""
@@ -177,8 +177,8 @@ class Arms:
         share = table["share_of_surplus"]
         surplus = (table["excess"] / share).where(share.abs() > 1e-9)
         usual = surplus.groupby(self.cell[: len(table)]).transform("median")
-        found = (table["excess"] - table["incentive"]) / surplus.fillna(usual)
-        return found.to_numpy(dtype=np.float64)
+        beyond = (table["excess"] - table["incentive"]) / surplus.fillna(usual)
+        return beyond.to_numpy(dtype=np.float64)
 
     def settings(
         self, columns: Sequence[str], cells: Bools | None = None

@@ -80,16 +80,16 @@ def marks(
     spoken = ["openness", *(name for name in names if name != "openness")]
     apart = {"world", "power_weight", *SETTING, *spoken_setting(about)}
     arm = [*(key for key in keys if key not in apart), "power_weight"]
-    found = []
+    placed = []
     for shared, rows in by_cell(about, list(SETTING)):
         here = [known[i] for i in rows.index]
         varied = varying(pd.DataFrame([cell.row for cell in here]), arm)
         told = records(rows[:1])[0]
         where = setting(told, spoken), {name: told[name] for name in names}
-        found += _references(where, same_rows(references, shared))
-        found += _optima(where, here, varied, frontiers)
-        found += [_trained(where, cell, varied) for cell in here]
-    return found
+        placed += _references(where, same_rows(references, shared))
+        placed += _optima(where, here, varied, frontiers)
+        placed += [_trained(where, cell, varied) for cell in here]
+    return placed
 
 
 def _about(cells: Sequence[Cell]) -> pd.DataFrame:
@@ -110,22 +110,22 @@ def spoken_setting(table: pd.DataFrame) -> list[str]:
 
 def _references(where: Where, trials: pd.DataFrame) -> list[Mark]:
     """Agents that do not learn; the optimum once for each reward it is the optimum of."""
-    found = []
+    placed = []
     for agent, rows in trials.groupby("agent", sort=False):
         names = varying(rows, ("reward", "gamma", "power_weight")) if agent == "optimum" else []
         groups = by_cell(rows, names) if names and rows["reward"].notna().all() else [({}, rows)]
         for told, mine in groups:
             name = ", ".join([str(agent), *([setting(told, names)] if len(groups) > 1 else [])])
             values = {scale: (_mean(mine[scale]), nan, nan) for scale in SCALES}
-            found.append(Mark(*where, "reference", name, values, len(mine)))
-    return found
+            placed.append(Mark(*where, "reference", name, values, len(mine)))
+    return placed
 
 
 def _optima(
     where: Where, cells: Sequence[Cell], varied: Sequence[str], frontiers: pd.DataFrame | None
 ) -> list[Mark]:
     """The exact optimum of every reward that does not pay for power, each once."""
-    found: dict[str, Mark] = {}
+    optima: dict[str, Mark] = {}
     names = [name for name in varied if name in ("reward", "gamma", "time_limit")]
     for cell in cells:
         values = {
@@ -137,8 +137,8 @@ def _optima(
         values["share_of_surplus"] = (optimal_share(cell, frontiers), nan, nan)
         name = f"exact optimum, {setting(cell.row, names)}"
         if not cell.row["power_weight"] and any(isfinite(value[0]) for value in values.values()):
-            found.setdefault(name, Mark(*where, "optimum", name, values))
-    return list(found.values())
+            optima.setdefault(name, Mark(*where, "optimum", name, values))
+    return list(optima.values())
 
 
 def _trained(where: Where, cell: Cell, varied: Sequence[str]) -> Mark:
@@ -168,15 +168,15 @@ class Doubt(NamedTuple):
     minimalist: float
 
 
-def doubts(found: Sequence[Mark]) -> list[Doubt]:
+def doubts(placed: Sequence[Mark]) -> list[Doubt]:
     """Every scale that does not tell a hoarder from a minimalist, setting by setting.
 
     CAVEAT: Means over seeds are compared, without a test: a measure that passes may still be poor.
     """
     doubted = []
-    for where in dict.fromkeys(mark.where for mark in found):
+    for where in dict.fromkeys(mark.where for mark in placed):
         known = {
-            mark.name: mark for mark in found if (mark.where, mark.kind) == (where, "reference")
+            mark.name: mark for mark in placed if (mark.where, mark.kind) == (where, "reference")
         }
         if not {"hoarder", "minimalist"} <= set(known):
             continue

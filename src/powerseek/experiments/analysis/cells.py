@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.results.table import codes
+from powerseek.experiments.results.table import by_cell, codes
 from powerseek.experiments.study.factors import setting, varying
 from powerseek.types import Floats, Ints
 
@@ -52,14 +52,14 @@ def cells_of(view: View) -> Worlds:
     if view.summary.empty:
         return {}
     places = _places(view)
-    found: Worlds = {}
+    worlds: Worlds = {}
     for world, here in view.summary.groupby("world", sort=False):
         names = varying(here, view.keys)
-        found[str(world)] = [
+        worlds[str(world)] = [
             Cell(setting(row, names), row, view.trials, places[i])
             for i, row in zip(here.index, records(here), strict=True)
         ]
-    return found
+    return worlds
 
 
 def _places(view: View) -> list[Ints]:
@@ -71,9 +71,30 @@ def _places(view: View) -> list[Ints]:
     return np.split(order, np.cumsum(sizes)[:-1])
 
 
+def places_of(cells: Sequence[Cell]) -> Ints:
+    """The trials of some cells."""
+    return np.concatenate([cell.places for cell in cells])
+
+
 def factors_of(cells: Sequence[Cell], keys: Sequence[str]) -> pd.DataFrame:
     """Some factors of cells, a row a cell."""
     return pd.DataFrame([{key: cell.row[key] for key in keys} for cell in cells])
+
+
+def settings_of(
+    cells: Sequence[Cell], keys: Sequence[str], apart: Sequence[str]
+) -> list[tuple[str, dict[str, object], list[Cell]]]:
+    """Cells of a world that differ only in the factors `apart`, setting by setting.
+
+    Of each setting what varies of it in words, its factors, and its cells.
+    """
+    table = factors_of(cells, keys)
+    others = [key for key in keys if key not in apart]
+    names = varying(table, [key for key in others if key != "world"])
+    return [
+        (setting(shared, names), shared, [cells[i] for i in rows.index])
+        for shared, rows in by_cell(table, others)
+    ]
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

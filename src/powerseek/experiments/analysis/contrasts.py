@@ -103,20 +103,20 @@ def unique(*names: str) -> list[str]:
 def _primary(kind: str, arms: Arms) -> dict[object, str]:
     """The measure of a kind of comparison in each world: the first of these that it has."""
     world = arms.cells["world"].to_numpy()
-    found: dict[object, str] = dict.fromkeys(world, "disabled")
+    primary: dict[object, str] = dict.fromkeys(world, "disabled")
     for measure in unique(kind_of(kind).measure, "acquired", "disabled")[::-1]:
-        found |= dict.fromkeys(world[arms.known(measure)], measure)
-    return found
+        primary |= dict.fromkeys(world[arms.known(measure)], measure)
+    return primary
 
 
 def controls(arms: Arms, rng: np.random.Generator) -> dict[object, bool]:
     """Worlds that have a positive control, and whether it fired anywhere in them."""
     pairs = list(_measured("control", arms, {}))
-    found: dict[object, bool] = {}
+    worlds: dict[object, bool] = {}
     for pair, fired in zip(pairs, fires(arms, pairs, rng), strict=True):
         world = pair.setting["world"]
-        found[world] = fired or found.get(world, False)
-    return found
+        worlds[world] = fired or worlds.get(world, False)
+    return worlds
 
 
 def _row(
@@ -129,11 +129,11 @@ def _row(
     elif barred:
         others = tuple(reason for reason in said.reasons if "margin" not in reason)
         said = Verdict("cannot tell", 0, (barred, *others))
-    found = (
+    columns = (
         *(pair.measure, pair.a, pair.b, *comparison.effect, *comparison.reach, p),
         *(fire, said.answer, str(said), said.more_seeds, "; ".join(said.reasons)),
     )
-    return {"kind": pair.kind, **pair.setting, **dict(zip(FOUND, found, strict=True))}
+    return {"kind": pair.kind, **pair.setting, **dict(zip(FOUND, columns, strict=True))}
 
 
 def _control_verdict(comparison: Comparison, fire: bool) -> Verdict:

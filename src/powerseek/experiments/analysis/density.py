@@ -55,10 +55,6 @@ def families(rewards: Iterable[Level], places: Places) -> dict[str, tuple[str, .
     ``dense`` heads the first timing family; ``terminal`` and coverage 0 end the first family of
     specification. An arm on a factor of a plugin's own has a family there, in the order of its
     levels. Arms that are on no factor, or on the overseer's look-ahead, are in none.
-
-    Args:
-        rewards: Arms as results write them.
-        places: Where they lie on the factors of rewards.
     """
     known = [arm for arm in dict.fromkeys(map(str, rewards)) if arm in places]
     lines: dict[tuple[int, str, str], list[str]] = {}
@@ -67,7 +63,7 @@ def families(rewards: Iterable[Level], places: Places) -> dict[str, tuple[str, .
         if place.factor not in ("coverage", "lookahead"):
             ours = OURS.index(place.factor) if place.factor in OURS else len(OURS)
             lines.setdefault((ours, place.factor, place.family), []).append(arm)
-    found = {
+    named = {
         ", ".join(filter(None, line[1:])): sorted(arms, key=lambda arm: places[arm].level)
         for line, arms in sorted(lines.items())
     }
@@ -75,23 +71,18 @@ def families(rewards: Iterable[Level], places: Places) -> dict[str, tuple[str, .
     for judged in along("coverage", known, places):
         arms = [str(arm) for arm in judged[::-1] if arm not in ended]
         ended.update(arms)
-        found[f"specification {places[arms[0]].family}".strip()] = arms
+        named[f"specification {places[arms[0]].family}".strip()] = arms
     rest = [arm for arm in known if places[arm].factor == "coverage" and arm not in ended]
     if rest:
-        name = next((name for name in found if name.startswith("specification")), "specification")
-        found[name] = [*found.get(name, ()), *rest]
-    return {name: tuple(arms) for name, arms in found.items()}
+        name = next((name for name in named if name.startswith("specification")), "specification")
+        named[name] = [*named.get(name, ()), *rest]
+    return {name: tuple(arms) for name, arms in named.items()}
 
 
 def fields(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Field]:
     """Every field of a world with two or more columns: one a factor whose levels have an order.
 
     Not of openness: what is on offer differs, so that its values are not to be compared.
-
-    Args:
-        cells: The world's cells.
-        keys: Columns that make a cell.
-        places: Where the rewards lie on the factors of rewards.
     """
     paid = [bool(cell.row["power_weight"]) for cell in cells]
     unpaid = cells if all(paid) else [c for c, pay in zip(cells, paid, strict=True) if not pay]
@@ -103,7 +94,7 @@ def _fields(factor: str, cells: Sequence[Cell], keys: Sequence[str], places: Pla
     others = [key for key in keys if key not in ("world", "reward", factor)]
     table = factors_of(cells, keys)
     names = ["openness", *(n for n in varying(table, others) if n not in ("reward", "openness"))]
-    found = []
+    maps = []
     for shared, rows in by_cell(table, others) if len(table) else []:
         columns = ordered(rows[factor].dropna())
         members = [cells[i] for i in rows.index]
@@ -111,7 +102,7 @@ def _fields(factor: str, cells: Sequence[Cell], keys: Sequence[str], places: Pla
         placed = {arm for arms in known.values() for arm in arms}
         if len(columns) < 2 or not placed:
             continue
-        found.append(
+        maps.append(
             Field(
                 setting(shared, [name for name in names if name in shared]),
                 factor,
@@ -121,19 +112,14 @@ def _fields(factor: str, cells: Sequence[Cell], keys: Sequence[str], places: Pla
                 tuple(dict.fromkeys(str(r) for r in rows["reward"] if str(r) not in placed)),
             )
         )
-    return found
+    return maps
 
 
 def optimal_share(cell: Cell, frontiers: pd.DataFrame | None) -> float:
-    """Share of the attainable surplus that the arm's own exact optimum takes.
+    """Fraction of the attainable surplus that the arm's own exact optimum takes.
 
-    Args:
-        cell: The cell.
-        frontiers: Vertices of need and most, as kept beside the results.
-
-    Returns:
-        Incentive over what is on offer beyond need at the optimum's success, the mean over
-        layouts; nan where either is not known or less than `LEAST_SURPLUS` is on offer.
+    Incentive over what is on offer beyond need at the optimum's success, the mean over layouts;
+    nan where either is not known or less than `LEAST_SURPLUS` is on offer.
 
     CAVEAT: Where optimal policies tie it is of the one that draws evenly among them.
     """
@@ -148,14 +134,14 @@ def _surplus(cell: Cell, success: float, frontiers: pd.DataFrame | None) -> floa
         return nan
     if not {"kind", "success", "acquisition"} <= set(frontiers.columns):
         return nan
-    found = []
+    surpluses = []
     for shared, _ in by_cell(cell.seeds, [name for name in SETTING if name in frontiers]):
         lines = same_rows(frontiers[frontiers["world"] == cell.row["world"]], shared)
         ends: dict[str, Any] = {}
         for kind, line in lines.sort_values("success").groupby("kind"):
             ends[str(kind)] = np.interp(success, line["success"], line["acquisition"])
-        found.append(ends["most"] - ends["need"] if {"most", "need"} <= set(ends) else nan)
-    return float(np.mean(found)) if found else nan
+        surpluses.append(ends["most"] - ends["need"] if {"most", "need"} <= set(ends) else nan)
+    return float(np.mean(surpluses)) if surpluses else nan
 
 
 def same_rows(table: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:

@@ -62,14 +62,16 @@ def extremes(results: Results) -> list[Extremes]:
     table["trained"] = table["agent"].isin(results.stepped)
     needed = ["trial", "trained", *results.known, *dict.fromkeys((*MEASURES, *MEANS))]
     table = table.loc[table["learnt"] & table[list(MEASURES)].notna().any(axis=1), needed]
-    found = []
+    pairs = []
     for world, rows in table.groupby("world", sort=False, observed=True):
-        held, left_out = _compared(rows)
-        measure = next((name for name in MEASURES if np.isfinite(held[name]).any()), None)
+        candidates, left_out = _compared(rows)
+        measure = next((name for name in MEASURES if np.isfinite(candidates[name]).any()), None)
         if measure is not None:
-            held = held[np.isfinite(held[measure])]
-            found.append(Extremes(str(world), measure, held, left_out, *_ends(held, measure)))
-    return found
+            candidates = candidates[np.isfinite(candidates[measure])]
+            pairs.append(
+                Extremes(str(world), measure, candidates, left_out, *_ends(candidates, measure))
+            )
+    return pairs
 
 
 def _compared(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -83,9 +85,9 @@ def _compared(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return rows, tuple(left_out)
 
 
-def _ends(held: pd.DataFrame, measure: str) -> tuple[str, str | None]:
+def _ends(candidates: pd.DataFrame, measure: str) -> tuple[str, str | None]:
     """The trials with the most and the least; one alone has no opposite."""
-    trials, values = held["trial"], held[measure].to_numpy()
+    trials, values = candidates["trial"], candidates[measure].to_numpy()
     most = min(trials[values == values.max()])
     others = (trials != most).to_numpy()
     if not others.any():

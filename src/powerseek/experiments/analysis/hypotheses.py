@@ -55,7 +55,7 @@ class Finding:
         b: Level in the second; both least of an interaction; None where one arm is held against a
             line.
         columns: What differs.
-        comparison: a - b less the hypothesis's line, seed by seed.
+        comparison: a - b less the hypothesis's null value, seed by seed.
         p: p of the difference, adjusted for the number of hypotheses of the same standing.
         p_equivalence: p of the equivalence test, adjusted likewise.
         together: How many were adjusted together.
@@ -188,7 +188,7 @@ def _asked(
     kind = said.contrast.name
     margin = nan if said.margin is None else said.margin
     told: dict[str, Any] = {"measure": said.compared, "margin": margin}
-    told |= {"line": said.held_against, "gated": kind != "control"}
+    told |= {"null_value": said.held_against, "gated": kind != "control"}
     places = tuple(cells.get(level, -1) for level in levels)
     if kind == "threshold":
         # An agent that is paid for power may rightly give up its task.

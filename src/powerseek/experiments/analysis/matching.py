@@ -7,9 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from powerseek.experiments.analysis.cells import Cell, factors_of
-from powerseek.experiments.results.table import by_cell
-from powerseek.experiments.study.factors import setting, varying
+from powerseek.experiments.analysis.cells import Cell, settings_of
 
 Range = tuple[float, float]
 
@@ -52,21 +50,14 @@ def shared_competence(cells: Sequence[Cell], keys: Sequence[str]) -> Shared:
     """The competence shared by the arms of a world, setting by setting.
 
     Arms are the rewards; agents that are paid for power are none, unless all are.
-
-    Args:
-        cells: Cells of one world.
-        keys: Columns that make a cell.
     """
     unpaid = [cell for cell in cells if not cell.row["power_weight"]] or list(cells)
-    table = factors_of(unpaid, keys)
-    others = [key for key in keys if key not in ("reward", "power_weight")]
-    named = varying(table, [key for key in others if key != "world"])
-    found: dict[str, Range | None] = {}
+    ranges: dict[str, Range | None] = {}
     compared: list[pd.DataFrame] = []
     trials = unpaid[0].trials[["competence", "learnt"]]
-    for shared, rows in by_cell(table, others):
-        arms = [trials.iloc[unpaid[i].places] for i in rows.index]
-        if rows["reward"].nunique() > 1:
-            found[setting(shared, named)] = overlap(arms)
+    for label, _, members in settings_of(unpaid, keys, ("reward", "power_weight")):
+        if len({cell.row["reward"] for cell in members}) > 1:
+            arms = [trials.iloc[cell.places] for cell in members]
+            ranges[label] = overlap(arms)
             compared += arms
-    return Shared(overlap(compared), found)
+    return Shared(overlap(compared), ranges)

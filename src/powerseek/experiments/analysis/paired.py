@@ -44,7 +44,7 @@ def is_trend(a: object) -> bool:
 def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) -> list[Comparison]:
     """Compare two arms seed by seed, over the seeds that learnt the task in both.
 
-    The positive control is ungated. A level is one arm, held against its line. A trend is the
+    The positive control is ungated. A level is one arm, held against its null value. A trend is the
     least-squares slope of each seed that learnt the task at every value of the factor, per unit of
     the factor, compared with 0. An interaction is the difference of differences of each seed that
     learnt it in all four arms, in the measure's unit. What is exact is not compared by seeds.
@@ -57,11 +57,11 @@ def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) ->
     Returns:
         One a pair.
     """
-    found: dict[int, Comparison] = {}
+    comparisons: dict[int, Comparison] = {}
     together: dict[str, list[int]] = {}
     for i, pair in enumerate(pairs):
         if known_metric(pair.measure).exact:
-            found[i] = _computed(arms, pair)
+            comparisons[i] = _computed(arms, pair)
         else:
             together.setdefault(pair.measure, []).append(i)
     for measure, places in together.items():
@@ -69,23 +69,23 @@ def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) ->
         seeds = _seeds(arms, chosen, measure)
         asked = [_asked(arms, pair) for pair in chosen]
         compared = compare_groups(seeds.a, seeds.b, seeds.pair, asked, rng, strata=seeds.layout)
-        found |= dict(zip(places, compared, strict=True))
-    return [found[i] for i in range(len(pairs))]
+        comparisons |= dict(zip(places, compared, strict=True))
+    return [comparisons[i] for i in range(len(pairs))]
 
 
 def _asked(arms: Arms, pair: Pair) -> Asked:
     first, second = list(pair.first), list(pair.second)
-    reach, failed = float(arms.reach[first].min()), int(arms.failures[first].sum())
-    level = not pair.paired
     bounds = UNBOUNDED
     if known_metric(pair.measure).jumps and not is_trend(pair.a):
-        bounds = (0.0, 1.0) if level else (-1.0, 1.0)
+        bounds = (-1.0, 1.0) if pair.paired else (0.0, 1.0)
         bounds = (-2.0, 2.0) if pair.kind == INTERACTION else bounds
-    other = (reach, failed)
-    if not level:
-        other = float(arms.reach[second].min()), int(arms.failures[second].sum())
-    both = (reach, other[0]), (failed, other[1])
-    return Asked(both[0], pair.margin, pair.line, bounds, level, both[1])
+    sides = first, second if pair.paired else first
+    reach = tuple(float(arms.reach[own].min()) for own in sides)
+    failed = tuple(int(arms.failures[own].sum()) for own in sides)
+    level = not pair.paired
+    return Asked(
+        (reach[0], reach[1]), pair.margin, pair.null_value, bounds, level, (failed[0], failed[1])
+    )
 
 
 def _seeds(arms: Arms, pairs: Sequence[Pair], measure: str) -> Seeds:
@@ -194,27 +194,28 @@ def _computed(arms: Arms, pair: Pair) -> Comparison:
 
     def ends(cells: Sequence[int]) -> tuple[Floats, int]:
         """Value and range, summed over the cells, and how many trials know it."""
-        found = [cell_ends((cell,)) for cell in cells]
-        return np.sum([part for part, _ in found], axis=0), min(count for _, count in found)
+        ranges, counts = zip(*map(cell_ends, cells), strict=True)
+        return np.sum(ranges, axis=0), min(counts)
 
-    def cell_ends(cells: Sequence[int]) -> tuple[tuple[float, float, float], int]:
-        trials = np.sort(arms.rows(np.array(cells, dtype=np.int64))[1])
+    def cell_ends(cell: int) -> tuple[tuple[float, ...], int]:
+        trials = np.sort(arms.rows(np.array([cell], dtype=np.int64))[1])
         values = arms.values(pair.measure)
         known = trials[~np.isnan(values[trials])]
         # One row a layout, of which the mean is taken.
         one = known[np.unique(arms.layout[known], return_index=True)[1]]
         value, low, high = (arms.values(f"{pair.measure}{end}")[one] for end in ENDS)
-        low, high = (np.where(np.isnan(end), value, end) for end in (low, high))
         if not len(one):
             return (nan, nan, nan), 0
-        return (float(value.mean()), float(low.mean()), float(high.mean())), len(known)
+        parts = (np.where(np.isnan(end), value, end) for end in (value, low, high))
+        return tuple(float(part.mean()) for part in parts), len(known)
 
-    (a, low, high), count = ends(pair.first)
-    (b, least, most), other = ends(pair.second) if pair.paired else ((0.0, 0.0, 0.0), count)
-    value, less, more = a - b - pair.line, low - most - pair.line, high - least - pair.line
-    effect = Estimate(float(value), float(less), float(more), min(count, other))
-    reach = (1.0, 1.0)
-    return Comparison(effect, 0.0, nan, nan, reach, pair.margin, paired=pair.paired, exact=True)
+    first, count = ends(pair.first)
+    second, other = ends(pair.second) if pair.paired else (np.zeros(3), count)
+    # The range of a - b is from the lowest a less the highest b to the reverse.
+    value, low, high = map(float, first - second[[0, 2, 1]] - pair.null_value)
+    effect = Estimate(value, low, high, min(count, other))
+    whole = (1.0, 1.0)
+    return Comparison(effect, 0.0, nan, nan, whole, pair.margin, paired=pair.paired, exact=True)
 
 
 def selection_bounds(arms: Arms, pair: Pair, rng: np.random.Generator) -> LeeBounds | None:
@@ -236,7 +237,7 @@ def selection_bounds(arms: Arms, pair: Pair, rng: np.random.Generator) -> LeeBou
     learnt = [int(np.isfinite(arm).sum()) for arm in (first, second)]
     if min(learnt) == 0 or learnt[0] == learnt[1]:
         return None
-    return lee_bounds(first - pair.line, second, rng)
+    return lee_bounds(first - pair.null_value, second, rng)
 
 
 def fires(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) -> list[bool]:
@@ -246,7 +247,7 @@ def fires(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) -> list[b
     difference at level .05: of blind testbeds at most .006 fire by chance (3, 5 and 16 seeds,
     normal and exponential). False of what is no control.
     """
-    found = [False] * len(pairs)
+    fired = [False] * len(pairs)
     together: dict[str, list[int]] = {}
     for i, pair in enumerate(pairs):
         if pair.kind == "control":
@@ -259,8 +260,8 @@ def fires(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) -> list[b
         low, high = arm_intervals(measure, *known, rng)
         paid, unpaid = side.reshape(2, -1)
         for i, fire in zip(places, low[paid] > high[unpaid], strict=True):
-            found[i] = bool(fire)
-    return found
+            fired[i] = bool(fire)
+    return fired
 
 
 def arm_intervals(
@@ -290,8 +291,8 @@ def arm_intervals(
     """
     jumps = known_metric(measure).jumps
     bounds = [(0.0, 1.0) if jumps else UNBOUNDED]
-    found = bootstrap_groups(values[:, None], group, count, rng, strata=strata, bounds=bounds)
-    value, low, high, n = (part[:, 0] for part in found)
+    estimates = bootstrap_groups(values[:, None], group, count, rng, strata=strata, bounds=bounds)
+    value, low, high, n = (part[:, 0] for part in estimates)
     alike = ~np.isfinite(low) & (n > 1)
     if jumps:
         same = 0.025 ** (1 / np.maximum(n, 1))

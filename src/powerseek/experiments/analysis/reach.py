@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.analysis.cells import Cell, factors_of
-from powerseek.experiments.results.table import Results, by_cell, long
+from powerseek.experiments.analysis.cells import Cell, settings_of
+from powerseek.experiments.results.table import Results, long
 from powerseek.experiments.statistics.survival import (
     Ratio,
     budget_ratio,
@@ -40,32 +40,32 @@ class Reach(NamedTuple):
     """Number of a cell's seeds that learnt the task, and their budgets.
 
     Attributes:
-        share: Of its finished seeds, those that learnt the task; nan of no seeds.
+        fraction: Of its finished seeds, those that learnt the task; nan of no seeds.
         low: Lower end of Wilson's 95 % interval.
         high: Its upper end.
         medians: For each level of competence the range of the median budget, in steps.
     """
 
-    share: float
+    fraction: float
     low: float
     high: float
     medians: tuple[tuple[float, float], ...]
 
 
 class Curve(NamedTuple):
-    """Share of seeds that have reached a competence, against steps (Kaplan-Meier).
+    """Fraction of seeds that have reached a competence, against steps (Kaplan-Meier).
 
     Attributes:
-        steps: [points] where the share rises, from 0 to the last step watched.
-        share: [points] from each of them on.
+        steps: [points] where the fraction rises, from 0 to the last step watched.
+        fraction: [points] from each of them on.
         given_up: [n] steps at which seeds were given up, each once.
-        share_there: [n] the share at those.
+        fraction_there: [n] the fraction at those.
     """
 
     steps: Floats
-    share: Floats
+    fraction: Floats
     given_up: Floats
-    share_there: Floats
+    fraction_there: Floats
 
 
 class Pair(NamedTuple):
@@ -81,8 +81,8 @@ def levels(results: Results) -> list[float]:
 
     CAVEAT: Only those that some trial reached are in its results.
     """
-    found = (str(name) for name in long(results).checkpoints()["checkpoint"].unique())
-    known = [name.removeprefix(CROSSING) for name in found if name.startswith(CROSSING)]
+    names = (str(name) for name in long(results).checkpoints()["checkpoint"].unique())
+    known = [name.removeprefix(CROSSING) for name in names if name.startswith(CROSSING)]
     return sorted(float(level) for level in known)
 
 
@@ -99,12 +99,7 @@ def crossings(results: Results) -> pd.DataFrame:
 
 
 def budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
-    """Environment steps at which the seeds of a cell reached a level.
-
-    Args:
-        seeds: Its trials.
-        steps: From `crossings`.
-        level: The competence.
+    """Environment steps at which the seeds of a cell reached a level, by `crossings`.
 
     CAVEAT: A crossing is seen at the next look, so a budget is too large by up to the time
     between two evaluations; a seed may have fallen below the level again by the end.
@@ -118,12 +113,7 @@ def budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
 
 
 def reach_of(cell: Cell, steps: pd.DataFrame) -> Reach:
-    """Reach of a cell: the seeds that learnt the task, and their budgets.
-
-    Args:
-        cell: The cell.
-        steps: From `crossings`; its columns are the levels.
-    """
+    """Seeds of a cell that learnt the task, and their budgets to each level of `crossings`."""
     seeds = len(cell.places)
     learnt = seeds - int(cell.row["censored"])
     known = [float(name) for name in steps.columns if name != "end"]
@@ -134,35 +124,29 @@ def reach_of(cell: Cell, steps: pd.DataFrame) -> Reach:
     )
 
 
-def curve(found: Budgets) -> Curve:
-    """The share of seeds that have got there, step by step."""
-    kept = kaplan_meier(*found)
+def curve(seeds: Budgets) -> Curve:
+    """The fraction of seeds that have got there, step by step."""
+    kept = kaplan_meier(*seeds)
     steps = np.concatenate([[0.0], kept.times, [kept.last]])
-    left = np.concatenate([[1.0], kept.share])
-    share = 1 - np.append(left, left[-1])
-    given_up = np.unique(found.steps[~found.reached])
-    there = share[np.searchsorted(steps[:-1], given_up, side="right") - 1]
-    return Curve(steps, share, given_up, there)
+    left = np.concatenate([[1.0], kept.fraction])
+    fraction = 1 - np.append(left, left[-1])
+    given_up = np.unique(seeds.steps[~seeds.reached])
+    there = fraction[np.searchsorted(steps[:-1], given_up, side="right") - 1]
+    return Curve(steps, fraction, given_up, there)
 
 
 def sparse_pairs(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Pair]:
-    """Every sparse arm with the dense one, setting by setting: the latest payment, then success.
-
-    Args:
-        cells: Cells of one world.
-        keys: Columns that make a cell.
-        places: Where the rewards lie on the factors of rewards.
-    """
-    found = []
-    others = [key for key in keys if key not in ("world", "reward")]
-    for shared, members in by_cell(factors_of(cells, keys), others):
-        by_arm = {str(cells[i].row["reward"]): cells[i] for i in members.index}
-        told = {**shared, **_horizon(by_arm)}
+    """Every sparse arm with the dense one, setting by setting: the latest payment, then success."""
+    pairs = []
+    for _, shared, members in settings_of(cells, keys, ("world", "reward")):
+        by_arm = {str(cell.row["reward"]): cell for cell in members}
+        # The horizon is no factor of a study that never varies it.
+        horizon = dict(zip(("max_steps",), members[0].values("max_steps"), strict=False))
         for pair in [*arms("timing", by_arm, places)[-1:], *arms("sparse", by_arm, places)]:
             both = [by_arm[str(arm)] for arm in pair]
             if all(len(cell.places) for cell in both):
-                found.append(Pair(told, *both))
-    return found
+                pairs.append(Pair({**shared, **horizon}, *both))
+    return pairs
 
 
 def budget_ratios(
@@ -172,24 +156,12 @@ def budget_ratios(
 
     An arm with a seed that is competent untrained has no ratio: its budget would be 0. Nor has
     one of which not even a lower bound is known.
-
-    Args:
-        pairs: From `sparse_pairs`.
-        steps: From `crossings`.
-        level: The competence to reach.
     """
     rng = np.random.default_rng(0)
     for pair in pairs:
         sparse, dense = (budgets(cell.seeds, steps, level) for cell in (pair.sparse, pair.dense))
         if (sparse.steps <= 0).any() or (dense.steps <= 0).any():
             continue
-        found = budget_ratio(*sparse, *dense, rng)
-        if isfinite(found.at_least):
-            yield pair, found
-
-
-def _horizon(by_arm: Mapping[str, Cell]) -> dict[str, object]:
-    """The horizon of a setting, which is no factor of a study that never varies it."""
-    cell = next(iter(by_arm.values()))
-    known = cell.values("max_steps")
-    return {"max_steps": known[0]} if len(known) else {}
+        ratio = budget_ratio(*sparse, *dense, rng)
+        if isfinite(ratio.at_least):
+            yield pair, ratio

@@ -63,13 +63,13 @@ def known_agents(references: pd.DataFrame) -> list[Known]:
     Args:
         references: One row a trial of these; what lacks success or acquisition is left out.
     """
-    found = references.dropna(subset=["success", "acquired"])
+    rows = references.dropna(subset=["success", "acquired"])
     varied = [
         name
         for name in ("reward", "power_weight", "gamma")
-        if name in found and found[name].nunique(dropna=name == "reward") > 1
+        if name in rows and rows[name].nunique(dropna=name == "reward") > 1
     ]
-    groups = found.groupby(["agent", *varied], dropna=False, sort=False)
+    groups = rows.groupby(["agent", *varied], dropna=False, sort=False)
     means: Any = groups[["success", "acquired"]].mean()
     return [
         Known(

@@ -94,13 +94,13 @@ def _measures(
     bounds = [(0.0, 1.0) if m.share else FREE for m in measures if not m.exact]
     values = seeds[drawn].to_numpy().copy()
     values[np.ix_(~scored, [i for i, name in enumerate(drawn) if name != "competence"])] = np.nan
-    found = bootstrap_groups(values, group, count, rng, strata=strata, bounds=bounds)
+    estimates = bootstrap_groups(values, group, count, rng, strata=strata, bounds=bounds)
     columns: dict[str, np.ndarray] = {}
     for name in (metric.id for metric in measures):
         if name not in drawn:
             ends = [_means(seeds[f"{name}{end}"], scored, group, count) for end in ENDS]
         else:
-            ends = [part[:, drawn.index(name)] for part in found[:3]]
+            ends = [part[:, drawn.index(name)] for part in estimates[:3]]
         columns |= {f"{name}{end}": part for end, part in zip(ENDS, ends, strict=True)}
     return columns
 

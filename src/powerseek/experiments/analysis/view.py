@@ -83,8 +83,8 @@ class View:
         names = [claim.hypothesis.compared for claim in said]
         names += [name for name in measures_of(self.trained) if not known_metric(name).ours]
         known = set(self.trained.metrics)
-        found = (known_metric(name) for name in dict.fromkeys(names) if name in known)
-        return tuple(metric for metric in found if not metric.column)
+        metrics = (known_metric(name) for name in dict.fromkeys(names) if name in known)
+        return tuple(metric for metric in metrics if not metric.column)
 
     @cached_property
     def trials(self) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from powerseek.experiments.analysis.cells import records
 from powerseek.experiments.analysis.hypotheses import Finding
 from powerseek.experiments.analysis.paired import is_trend
 from powerseek.experiments.report.text import (
-    MOST_ROWS,
+    MAX_ROWS,
     Grid,
     Row,
     factors_in,
@@ -43,7 +43,7 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
     own = [name for name in factors_in(main) if main[name].nunique(dropna=False) > 1]
     varied = [name for name in varying(main, own) if name != differs]
     same = setting(main.iloc[0].to_dict(), [n for n in CELL[1:] if n not in (*varied, differs)])
-    shown = records(main[:MOST_ROWS])
+    shown = records(main[:MAX_ROWS])
     # What is beside a row comes soon after it: that of the rows that are not shown is not read.
     near = other if len(main) == len(shown) else other[other.index <= main.index[len(shown)]]
     beside = {_pair(row, varied): _effect(row) for row in records(near)}

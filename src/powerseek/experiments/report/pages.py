@@ -35,16 +35,7 @@ def write_report(view: View, parts: Sequence[Section], folder: Path) -> Path:
 
 
 def write_summary(view: View, parts: Sequence[Section], folder: Path) -> Path:
-    """Write the same as Markdown, to paste elsewhere; its pictures are the PNGs of ``figures``.
-
-    Args:
-        view: The study.
-        parts: What it shows, from `sections`.
-        folder: Where to; what was recorded there of its runs is used where present.
-
-    Returns:
-        The path of ``summary.md``, written whole or not at all.
-    """
+    """Write ``summary.md`` likewise, to paste elsewhere; its pictures are PNGs of ``figures``."""
     return _write(layout.SUMMARY, view, parts, folder)
 
 

@@ -198,10 +198,10 @@ def _treatment(about: Mapping[str, Any], factors: pd.DataFrame) -> str:
 
 
 def _typical(
-    held: Mapping[str, Any], means: Mapping[str, float]
+    recording: Mapping[str, Any], means: Mapping[str, float]
 ) -> tuple[tuple[Frame, ...], str, str]:
     """The frames of the episode nearest to the agent's means, why that one, and the legend."""
-    episodes: Sequence[Mapping[str, Any]] = held["episodes"]
+    episodes: Sequence[Mapping[str, Any]] = recording["episodes"]
     chosen = episodes[typical(episodes, means)]
     words = f"A typical episode: of {len(episodes)} recorded ones, "
     if chosen["acquired"] is not None and "acquired" in means:
@@ -211,25 +211,25 @@ def _typical(
         )
     else:
         words += "the one nearest to this agent's means."
-    return _frames(held, chosen), words, str(held["legend"])
+    return _frames(recording, chosen), words, str(recording["legend"])
 
 
-def _frames(held: Mapping[str, Any], episode: Mapping[str, Any]) -> tuple[Frame, ...]:
+def _frames(recording: Mapping[str, Any], episode: Mapping[str, Any]) -> tuple[Frame, ...]:
     """The episode moment by moment.
 
     Raises:
         ValueError, TypeError, KeyError, IndexError: It is not what a recording holds.
     """
-    pictures = [(str(board), str(words)) for board, words in held["pictures"]]
+    pictures = [(str(board), str(words)) for board, words in recording["pictures"]]
     steps = [int(step) for step in episode["steps"]]
     columns = [episode[name] for name in ("frames", "acquired", "disabled", "interrupted")]
     if any(column is not None and len(column) != len(steps) for column in columns):
         raise ValueError("columns of different lengths")
-    found = []
+    moments = []
     for i, position in enumerate(episode["frames"]):
         picture = None if position is None else _at(pictures, position)
-        found.append(Frame(picture, tuple(_lines(held["names"], episode, steps, i))))
-    return tuple(found)
+        moments.append(Frame(picture, tuple(_lines(recording["names"], episode, steps, i))))
+    return tuple(moments)
 
 
 def _lines(

@@ -15,10 +15,11 @@ from powerseek.experiments.analysis.reach import crossings, levels
 from powerseek.experiments.analysis.tails import LEAST_SEEDS as TAIL_SEEDS
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.comparisons import contrast_grids, refer
-from powerseek.experiments.report.figures.calibration import ruler
+from powerseek.experiments.report.figures.calibration import calibration_picture
 from powerseek.experiments.report.figures.density import density_pictures
+from powerseek.experiments.report.figures.frontier import frontier_pictures
 from powerseek.experiments.report.figures.reach import reach_picture
-from powerseek.experiments.report.figures.scatter import competence_pictures, frontier_pictures
+from powerseek.experiments.report.figures.scatter import competence_pictures
 from powerseek.experiments.report.figures.style import Picture
 from powerseek.experiments.report.figures.treatments import treatment_pictures
 from powerseek.experiments.report.hypotheses import verdicts_of
@@ -34,7 +35,7 @@ from powerseek.experiments.report.text import Grid, legend, number
 from powerseek.experiments.results.table import trials
 from powerseek.experiments.study.contrasts import kind_of
 
-MOST_SETTINGS = 1000
+MAX_SETTINGS = 1000
 """Settings of which pictures are drawn: of the worlds that begin within the first so many."""
 ADD = "references: [random, minimalist, hoarder, power-greedy, minimal-need, optimum]"
 """The line of a study that adds agents whose behaviour is known."""
@@ -130,7 +131,7 @@ def _drawn(worlds: Worlds) -> Worlds:
     """The worlds of which pictures are drawn."""
     found: Worlds = {}
     for world, cells in worlds.items():
-        if sum(map(len, found.values())) < MOST_SETTINGS:
+        if sum(map(len, found.values())) < MAX_SETTINGS:
             found[world] = cells
     return found
 
@@ -191,7 +192,7 @@ def _calibration(
     doubted = [Words(f"{world}: {_doubt(doubt)}") for world, all in found for doubt in doubts(all)]
     if without := [world for world in worlds if world not in known]:
         doubted.append(Words(f"Without such agents, so not shown here: {', '.join(without)}."))
-    rulers = [ruler(world, all) for world, all in found if world in drawn]
+    rulers = [calibration_picture(world, all) for world, all in found if world in drawn]
     return (Words(said), *doubted, *grids, Terms("What the columns mean", legend(grids)), *rulers)
 
 

@@ -16,7 +16,7 @@ from powerseek.experiments.analysis.tails import LEAST_SEEDS, TAILED, tails
 from powerseek.experiments.report.text import (
     DAGGER,
     INTERVAL,
-    MOST_ROWS,
+    MAX_ROWS,
     Grid,
     Row,
     factors_in,
@@ -50,7 +50,7 @@ def world_grids(summary: pd.DataFrame, asked: Sequence[Metric] = ()) -> list[Gri
 
 def _world_grid(world: str, table: pd.DataFrame, metrics: Sequence[Metric]) -> Grid:
     varied = varying(table, factors_in(table))
-    rows = records(table[:MOST_ROWS])
+    rows = records(table[:MAX_ROWS])
     same = setting(rows[0], [name for name in CELL[1:] if name not in varied])
     measured = [_measured(row, metrics) for row in rows]
     # A world without resources has no columns about them, nor one without a switch.
@@ -67,7 +67,7 @@ def _world_grid(world: str, table: pd.DataFrame, metrics: Sequence[Metric]) -> G
 
 def _measured(row: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, str]:
     """The measures of one cell as text, by header."""
-    found = {}
+    texts = {}
     for metric in metrics:
         value, low, high = (row[f"{metric.id}{end}"] for end in ("", "_low", "_high"))
         with_interval = metric.id == "excess" or not metric.column
@@ -81,9 +81,9 @@ def _measured(row: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, st
             text = NO_ORACLE
         if metric.id == "excess" and not row["confirmatory"] and isfinite(value):
             text += f" {DAGGER}"
-        found[metric.head + (INTERVAL if with_interval and not metric.exact else "")] = text
+        texts[metric.head + (INTERVAL if with_interval and not metric.exact else "")] = text
     counts = {"n": row["seeds"], "cens": row["censored"], "fail": row["failed"]}
-    return found | {head: str(count) for head, count in counts.items()}
+    return texts | {head: str(count) for head, count in counts.items()}
 
 
 def _of_cells(
@@ -95,25 +95,20 @@ def _of_cells(
     same = setting(cells[0].row, [key for key in own if key not in varied])
     rows = [
         Row(cell.row, told, not cell.row["confirmatory"])
-        for cell, told in zip(cells[:MOST_ROWS], texts, strict=True)
+        for cell, told in zip(cells[:MAX_ROWS], texts, strict=True)
     ]
     return grid(titled(world, same), varied, rows, total=len(cells))
 
 
-def calibration_grid(world: str, found: Sequence[Mark]) -> Grid:
-    """Known agents, exact optima and trained agents of one world on the same scales.
-
-    Args:
-        world: The world.
-        found: Its marks, at least one.
-    """
-    names = list(found[0].factors)
+def calibration_grid(world: str, placed: Sequence[Mark]) -> Grid:
+    """Known agents, exact optima and trained agents of one world on the same scales."""
+    names = list(placed[0].factors)
     rows = []
-    for mark in found:
+    for mark in placed:
         values = {head: _ranged(*mark.values[scale]) for scale, head in SCALES.items()}
         who, seeds = mark.name + _dagger(mark.sure), str(mark.seeds) if mark.seeds else "exact"
         rows.append(Row(mark.factors, {"who": who, **values, "n": seeds}, not mark.sure))
-    return grid(titled(world, "" if names else found[0].where), names, rows, words=1)
+    return grid(titled(world, "" if names else placed[0].where), names, rows, words=1)
 
 
 def _ranged(value: float, low: float, high: float) -> str:
@@ -121,14 +116,8 @@ def _ranged(value: float, low: float, high: float) -> str:
 
 
 def tail_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | None:
-    """The tails of one world; None where no cell has a value.
-
-    Args:
-        world: The world.
-        cells: Its cells.
-        keys: Columns that make a cell.
-    """
-    table = tails(cells[:MOST_ROWS])
+    """The tails of one world; None where no cell has a value."""
+    table = tails(cells[:MAX_ROWS])
     shown = {name: head for name, head in TAILED.items() if table[f"{name}_max"].notna().any()}
     if not shown:
         return None
@@ -152,19 +141,12 @@ def tail_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | 
 
 
 def reach_grid(world: str, cells: Sequence[Cell], keys: Sequence[str], steps: pd.DataFrame) -> Grid:
-    """Seeds finished, failed and censored, reach rate, and median budgets.
-
-    Args:
-        world: The world.
-        cells: Its cells.
-        keys: Columns that make a cell.
-        steps: From `reach.crossings`.
-    """
+    """Seeds finished, failed and censored, reach rate, and median budgets by `crossings`."""
     levels = [float(name) for name in steps.columns if name != "end"]
     texts = []
-    for cell in cells[:MOST_ROWS]:
+    for cell in cells[:MAX_ROWS]:
         seeds, row, found = len(cell.places), cell.row, reach_of(cell, steps)
-        share = f"{found.share:.2f} [{found.low:.2f}, {found.high:.2f}]" if seeds else MISSING
+        share = f"{found.fraction:.2f} [{found.low:.2f}, {found.high:.2f}]" if seeds else MISSING
         medians = zip(levels, found.medians, strict=True)
         texts.append(
             {
@@ -186,20 +168,14 @@ def ratio_grid(
 ) -> Grid | None:
     """Budgets of the sparse arms as multiples of the dense arm's, by horizon; None of none.
 
-    Args:
-        world: The world.
-        cells: Its cells.
-        keys: Columns that make a cell.
-        places: Where the rewards lie on the factors of rewards.
-        steps: From `reach.crossings`.
-        level: The competence to reach.
+    The budgets are those to one level of competence, by `crossings`.
     """
     apart = ("world", "reward", "max_steps")
     others = varying(factors_of(cells, keys), [key for key in keys if key not in apart])
     names = ["max_steps", *others]
     pairs = sparse_pairs(cells, keys, places)
     rows = []
-    for pair, found in islice(budget_ratios(pairs, steps, level), MOST_ROWS):
+    for pair, found in islice(budget_ratios(pairs, steps, level), MAX_ROWS):
         ends = f"{found.low:.2g} to {found.high:.2g}" if isfinite(found.low) else MISSING
         texts = {
             "reward": f"{pair.sparse.row['reward']} / {pair.dense.row['reward']}",
@@ -212,7 +188,7 @@ def ratio_grid(
     if not rows:
         return None
     title = f"{world}: budget to competence {level:g}, sparse over dense"
-    total = len(pairs) if len(rows) == MOST_ROWS else 0
+    total = len(pairs) if len(rows) == MAX_ROWS else 0
     return grid(title, names, rows, words=1, total=total)
 
 

@@ -38,7 +38,7 @@ INTERVAL = " [95 %]"
 """End of a column's head that shows intervals."""
 
 
-MOST_ROWS = 60
+MAX_ROWS = 60
 """Rows of a table, or of a picture, that are shown."""
 
 
@@ -85,10 +85,10 @@ def ranged(value: float, low: float, high: float) -> str:
 
 def left_out(rows: int, what: str = "rows") -> str:
     """Words for a table or picture that has more rows than are shown; else none."""
-    if rows <= MOST_ROWS:
+    if rows <= MAX_ROWS:
         return ""
     return (
-        f"The first {MOST_ROWS} of {rows} {what}, in the order of the study; "
+        f"The first {MAX_ROWS} of {rows} {what}, in the order of the study; "
         "all of them follow from results.parquet."
     )
 
@@ -129,7 +129,7 @@ class Grid:
     @property
     def shown(self) -> list[tuple[tuple[str, ...], bool]]:
         """The rows that are shown, and whether each is muted."""
-        return list(zip(self.rows, self.muted, strict=True))[:MOST_ROWS]
+        return list(zip(self.rows, self.muted, strict=True))[:MAX_ROWS]
 
     @property
     def folded(self) -> str:

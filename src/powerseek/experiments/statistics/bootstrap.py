@@ -1,29 +1,23 @@
-"""Bootstrap intervals over training seeds: plain, stratified, joint, and of many means at once.
+"""Bootstrap intervals of means over training seeds, stratified, many at once.
 
 `scipy.stats.bootstrap` has no strata and does not list a small sample's resamples; of 16 seeds it
-takes .9 ms (BCa 1.1), `bootstrap` .45 (.8), `bootstrap_groups` .12 a mean. A report asks for tens
-of thousands.
+takes 1.1 ms (BCa), `bootstrap_groups` .12 a mean. A report asks for tens of thousands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import nan
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from powerseek.errors import InvalidInput
+from powerseek.experiments.statistics.expansion import expanded, moments, widening
 from powerseek.types import Floats, Ints
 
-Statistic = Callable[[Floats], Floats]
-
 RESAMPLES = 4000
-METHODS = ("percentile", "bca", "widened")
 SMOOTH = 64  # units from which an expansion may stand for the resamples
-MILD = 0.25  # largest skewness of the mean at which it may
 CHUNK = 1 << 22  # resampled means held at once
 FREE = (-np.inf, np.inf)
 
@@ -42,11 +36,6 @@ class Estimate(NamedTuple):
     low: float
     high: float
     n: int
-
-
-def means(samples: Floats) -> Floats:
-    """Mean over the last axis: the default statistic."""
-    return np.asarray(samples.mean(axis=-1), dtype=np.float64)
 
 
 def resample(
@@ -75,104 +64,6 @@ def resample(
     return columns
 
 
-def bootstrap(
-    values: ArrayLike,
-    rng: np.random.Generator,
-    *,
-    strata: ArrayLike | None = None,
-    statistic: Statistic = means,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-    method: str = "percentile",
-    bounds: tuple[float, float] = (-np.inf, np.inf),
-) -> Estimate:
-    """Bootstrap interval over units; units without a value (nan) are left out.
-
-    Coverage of the mean's 95 % interval, 8000 simulated samples each (exponential: skewed as
-    power is; Monte Carlo error .003 to .005):
-
-    | n | percentile: normal | exponential | bca: normal | exponential | widened: normal | exp. |
-    |---|---|---|---|---|---|---|
-    | 3 | .68 | .63 | .68 | .65 | .93 | .87 |
-    | 5 | .84 | .79 | .83 | .80 | .94 | .90 |
-    | 8 | .89 | .85 | .88 | .86 | .95 | .91 |
-    | 16 | .92 | .89 | .92 | .90 | .95 | .93 |
-
-    So ``widened`` is the one to read below some thirty units. The studentised bootstrap is no
-    choice: with three units a ninth of its resamples have no spread and it never ends.
-
-    Args:
-        values: [n], one a unit; or [n, k], k quantities of each unit, which are then resampled
-            together (excess from acquisition and success; two arms paired by seed).
-        rng: Source of chance.
-        strata: [n] labels for a stratified bootstrap, or None. Ignored where a stratum has a
-            single unit: resampling it alone would hide its share of the uncertainty.
-        statistic: Maps [..., n] to [...], or [..., n, k] to [...].
-        confidence: Coverage aimed at, in (0, 1).
-        resamples: How many resamples.
-        method: ``percentile``; ``bca``, corrected for bias and skew; ``widened``, the same with
-            both ends moved away from the value by Student's t over z and by the resamples' own
-            shortfall in variance, (n - 1) / n.
-        bounds: Range of the quantity; the ends are cut there ((0, 1) for a share).
-
-    Raises:
-        InvalidInput: Unknown method, a confidence outside (0, 1), or strata of another length.
-
-    Source: Efron and Tibshirani 1993, chapters 13 and 14; widening: Hesterberg 2015,
-    doi:10.1080/00031305.2015.1089789; stratified: arXiv:2108.13264.
-    CAVEAT: when all units are equal a percentile interval has width 0, which is no proof of
-    certainty; the other methods give nan then (shares: see
-    `powerseek.experiments.statistics.proportions`).
-    A percentile interval never leaves the range of the
-    sample, so that three units cannot cover the truth more than 75 % of the time.
-    """
-    if method not in METHODS:
-        raise InvalidInput("method", method, ", ".join(METHODS), 'method="widened"')
-    if not 0 < confidence < 1:
-        raise InvalidInput("confidence", confidence, "a number in (0, 1)", "confidence=0.95")
-    sample = np.asarray(values, dtype=np.float64)
-    known = np.isfinite(sample) if sample.ndim == 1 else np.isfinite(sample).all(axis=1)
-    kept = sample[known]
-    n = len(kept)
-    if n == 0:
-        return Estimate(nan, nan, nan, 0)
-    value = float(statistic(kept))
-    if n == 1 or not np.isfinite(value):
-        return Estimate(value, nan, nan, n)
-    labels, groups = None, 1
-    if strata is not None:
-        given = np.asarray(strata)
-        if given.shape != known.shape:
-            raise InvalidInput("strata", given.shape, f"one label a unit: shape {known.shape}")
-        labels = given[known]
-        sizes = np.unique(labels, return_counts=True)[1]
-        if sizes.size > 1 and sizes.min() > 1:
-            groups = sizes.size
-        else:
-            labels = None
-    draws = np.asarray(statistic(kept[resample(n, rng, labels, resamples)]))
-    if not np.isfinite(draws).all():
-        # A resample without an answer says that the sample hardly has one.
-        return Estimate(value, nan, nan, n)
-    spread = float(np.ptp(draws))
-    if method != "percentile" and spread <= 1e-12 * float(np.abs(kept).max()):
-        return Estimate(value, nan, nan, n)
-    tail = (1 - confidence) / 2
-    pull = None if method == "percentile" else _pull(kept, statistic)[None]
-    factor = float(_widening(n, groups, tail)) if method == "widened" else 1.0
-    ends = _ends(np.sort(draws)[None], np.array([[value]]), pull, factor, tail)
-    low, high = (float(np.clip(end[0], *bounds)) for end in ends)
-    return Estimate(value, low, high, n)
-
-
-def _pull(sample: Floats, statistic: Statistic) -> Floats:
-    """Pull of each unit on the statistic, by what it is without that unit: [n]."""
-    n = len(sample)
-    others = np.broadcast_to(np.arange(n), (n, n))[~np.eye(n, dtype=bool)].reshape(n, n - 1)
-    left_out = np.asarray(statistic(sample[others]), dtype=np.float64)
-    return np.asarray(left_out.mean() - left_out, dtype=np.float64)
-
-
 class Estimates(NamedTuple):
     """Means with their intervals, each [groups, columns]; nan where there is none.
 
@@ -189,20 +80,6 @@ class Estimates(NamedTuple):
     n: Ints
 
 
-class _Moments(NamedTuple):
-    """Of each group: units, strata, mean, largest size, and central sums about each stratum."""
-
-    n: Floats
-    strata: Floats
-    mean: Floats
-    largest: Floats
-    spread: Floats
-    second: Floats
-    third: Floats
-    fourth: Floats
-    pull: Floats
-
-
 def bootstrap_groups(
     values: Floats,
     groups: Ints,
@@ -215,7 +92,22 @@ def bootstrap_groups(
     resamples: int = RESAMPLES,
     smooth: int = SMOOTH,
 ) -> Estimates:
-    """The widened bootstrap interval of `bootstrap` for the mean of every group.
+    """Bootstrap the mean of every group, with a widened interval.
+
+    The interval is corrected for bias and skew (BCa), then both ends are moved away from the mean
+    by Student's t over z and by the resamples' own shortfall in variance, (n - 1) / n. Coverage of
+    the 95 % interval, 8000 simulated samples each (exponential: skewed as power is; Monte Carlo
+    error .003 to .005):
+
+    | n | percentile: normal | exponential | bca: normal | exponential | widened: normal | exp. |
+    |---|---|---|---|---|---|---|
+    | 3 | .68 | .63 | .68 | .65 | .93 | .87 |
+    | 5 | .84 | .79 | .83 | .80 | .94 | .90 |
+    | 8 | .89 | .85 | .88 | .86 | .95 | .91 |
+    | 16 | .92 | .89 | .92 | .90 | .95 | .93 |
+
+    The studentised bootstrap is no choice: with three units a ninth of its resamples are all
+    alike and it never ends.
 
     Groups with equally many units in equally large strata share one draw of resamples. From
     `smooth` units on, and where the mean's skewness is at most .25, nothing is drawn: the
@@ -229,20 +121,22 @@ def bootstrap_groups(
         count: Groups.
         rng: Source of chance.
         strata: [units] numbers of strata >= 0; None for none. Ignored in a group where a stratum
-            has a single unit.
+            has a single unit: resampling it alone would hide its part of the uncertainty.
         bounds: Range of each column; the ends are cut there.
         confidence: Coverage aimed at, in (0, 1).
         resamples: How many resamples.
         smooth: Units from which the expansion may be used.
 
-    Source: Efron and Tibshirani 1993, chapter 14; Cornish and Fisher 1938; Hall 1992, section 2.5.
-    CAVEAT: groups that share a draw have correlated Monte Carlo errors. See `bootstrap` for what
-    the intervals cover.
+    Source: Efron and Tibshirani 1993, chapter 14; widening: Hesterberg 2015,
+    doi:10.1080/00031305.2015.1089789; stratified: arXiv:2108.13264; expansion: Cornish and Fisher
+    1938; Hall 1992, section 2.5.
+    CAVEAT: groups that share a draw have correlated Monte Carlo errors. Units that are all alike
+    have no interval, nan (fractions: see `powerseek.experiments.statistics.proportions`).
     """
     columns = values.shape[1]
     shape = (count, columns)
-    value, low, high = (np.full(shape, np.nan) for _ in range(3))
-    found = Estimates(value, low, high, np.zeros(shape, dtype=np.int64))
+    none = np.full(shape, np.nan)
+    estimates = Estimates(none, none.copy(), none.copy(), np.zeros(shape, dtype=np.int64))
     layers = np.zeros(len(groups), dtype=np.int64) if strata is None else strata
     order = np.lexsort((layers, groups))
     groups, layers = groups[order], layers[order]
@@ -255,13 +149,14 @@ def bootstrap_groups(
         sample, group, layer = sample[known], groups[known], layers[known]
         sizes = np.bincount(group * levels + layer, minlength=count * levels)
         sizes = _effective(sizes.reshape(count, levels))
-        about = _moments(sample, group, layer, count, sizes)
+        about = moments(sample, group, layer, count, sizes)
         n = sizes.sum(axis=1)
-        found.n[:, column], found.value[:, column] = n, np.where(n > 0, about.mean, np.nan)
-        varied = (n > 1) & (about.spread > 1e-12 * about.largest)
-        low, high, fits = _expanded(about, tail)
+        estimates.n[:, column] = n
+        estimates.value[:, column] = np.where(n > 0, about.mean, np.nan)
+        varied = (n > 1) & (about.farthest > 1e-12 * about.largest)
+        low, high, fits = expanded(about, tail)
         fits &= varied & (n >= smooth)
-        found.low[fits, column], found.high[fits, column] = low[fits], high[fits]
+        estimates.low[fits, column], estimates.high[fits, column] = low[fits], high[fits]
         left = np.flatnonzero(varied & ~fits)
         starts = np.concatenate([[0], np.cumsum(n)])
         for pattern in np.unique(sizes[left], axis=0):
@@ -270,11 +165,11 @@ def bootstrap_groups(
             rows = sample[starts[same][:, None] + np.arange(sum(parts))]
             drawn.setdefault(parts, []).append((column, same, rows))
     for parts in sorted(drawn):
-        _draw(parts, drawn[parts], found, rng, tail, resamples)
-    for column, (least, most) in enumerate(bounds or ()):
-        np.clip(found.low[:, column], least, most, out=found.low[:, column])
-        np.clip(found.high[:, column], least, most, out=found.high[:, column])
-    return found
+        _draw(parts, drawn[parts], estimates, rng, tail, resamples)
+    for column, limits in enumerate(bounds or ()):
+        for end in (estimates.low, estimates.high):
+            np.clip(end[:, column], *limits, out=end[:, column])
+    return estimates
 
 
 def _effective(sizes: Ints) -> Ints:
@@ -286,67 +181,10 @@ def _effective(sizes: Ints) -> Ints:
     return np.where(single, whole, packed)
 
 
-def _moments(sample: Floats, group: Ints, layer: Ints, count: int, sizes: Ints) -> _Moments:
-    """Sums within groups and within the strata that count."""
-    n = sizes.sum(axis=1).astype(float)
-    parts = (sizes > 0).sum(axis=1)
-
-    def total(numbers: Floats) -> Floats:
-        return np.bincount(group, weights=numbers, minlength=count).astype(np.float64)
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = total(sample) / n
-        away = sample - mean[group]
-        mean = mean + total(away) / n
-        away = sample - mean[group]
-        largest = _largest(np.abs(sample), group, count)
-        levels = int(layer.max(initial=0)) + 1
-        place = np.where(parts[group] > 1, group * levels + layer, group * levels)
-        held = np.bincount(place, minlength=count * levels)
-        own = np.bincount(place, weights=away, minlength=count * levels) / held
-        within = away - np.where(np.isfinite(own), own, 0.0)[place]
-        spread = _largest(np.abs(within), group, count)
-        squares = np.bincount(place, weights=within**2, minlength=count * levels)
-        per = np.where(held > 0, squares**2 / held, 0.0).reshape(count, levels).sum(axis=1)
-        second, pulls = total(within**2), total(away**2)
-        pull = np.where(pulls > 0, total(away**3) / (6 * pulls**1.5), 0.0)
-        fourth = total(within**4) - 3 * per
-    return _Moments(
-        n, parts.astype(float), mean, largest, spread, second, total(within**3), fourth, pull
-    )
-
-
-def _largest(numbers: Floats, group: Ints, count: int) -> Floats:
-    """Largest number of each group, whose units lie together; 0 of an empty one."""
-    found = np.zeros(count)
-    if len(group):
-        starts = np.flatnonzero(np.diff(group, prepend=-1))
-        found[group[starts]] = np.maximum.reduceat(numbers, starts)
-    return found
-
-
-def _expanded(about: _Moments, tail: float) -> tuple[Floats, Floats, np.ndarray]:
-    """The ends from the cumulants of the resampled mean, and where they may be used."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = about.second**0.5 / about.n
-        skew = about.third / about.second**1.5
-        peak = about.fourth / about.second**2
-        ends = []
-        for z in (stats.norm.ppf(tail), -stats.norm.ppf(tail)):
-            # The share of resamples below the mean is that of the same expansion.
-            z = skew / 6 + z
-            z = skew / 6 + z / np.maximum(1 - about.pull * z, 1e-9)
-            bent = z + skew / 6 * (z**2 - 1) + peak / 24 * (z**3 - 3 * z)
-            bent -= skew**2 / 36 * (2 * z**3 - 5 * z)
-            ends.append(about.mean + _widening(about.n, about.strata, tail) * error * bent)
-        fits = (np.abs(skew) <= MILD) & (np.abs(peak) <= MILD)
-    return ends[0], ends[1], fits & np.isfinite(ends[0])
-
-
 def _draw(
     parts: tuple[int, ...],
     chosen: list[tuple[int, Ints, Floats]],
-    found: Estimates,
+    estimates: Estimates,
     rng: np.random.Generator,
     tail: float,
     resamples: int,
@@ -357,34 +195,31 @@ def _draw(
     rows = resample(n, rng, labels, resamples)
     weights = np.zeros((n, len(rows)))
     np.add.at(weights, (rows.T, np.arange(len(rows))), 1 / n)
-    factor = float(_widening(np.array(float(n)), np.array(float(len(parts))), tail))
+    factor = float(widening(np.array(float(n)), np.array(float(len(parts))), tail))
     step = max(1, CHUNK // len(rows))
     for column, groups, sample in chosen:
         for start in range(0, len(groups), step):
             part = groups[start : start + step]
             own = sample[start : start + step]
             value = own.mean(axis=1)[:, None]
-            # Of the mean, `_pull` is what a unit lies above it, but for a factor.
+            # The pull of a unit on the mean is what it lies above it, but for a factor.
             ends = _ends(np.sort(own @ weights, axis=1), value, own - value, factor, tail)
-            found.low[part, column], found.high[part, column] = ends
+            estimates.low[part, column], estimates.high[part, column] = ends
 
 
 def _ends(
-    draws: Floats, value: Floats, pull: Floats | None, factor: float, tail: float
+    draws: Floats, value: Floats, pull: Floats, factor: float, tail: float
 ) -> tuple[Floats, Floats]:
     """Ends of the intervals of many statistics, [rows] each.
 
     Args:
         draws: [rows, resamples] of each statistic, sorted.
         value: [rows, 1] of the samples themselves.
-        pull: [rows, n] of the units, in any unit, for the correction of bias and skew; None for
-            none.
+        pull: [rows, n] of the units, in any unit, for the correction of bias and skew.
         factor: How far the ends are moved away from the value.
         tail: Chance to miss at either end.
     """
-    levels = (np.full(len(draws), tail), np.full(len(draws), 1 - tail))
-    if pull is not None:
-        levels = _corrected(draws, value, pull, tail)
+    levels = _corrected(draws, value, pull, tail)
     low, high = (_quantile(draws, level) for level in levels)
     value = value[:, 0]
     return value + factor * (low - value), value + factor * (high - value)
@@ -399,8 +234,8 @@ def _corrected(draws: Floats, value: Floats, pull: Floats, tail: float) -> tuple
     tiny = 1e-9 * np.maximum(np.abs(value), np.ptp(draws, axis=1)[:, None])
     lower = (draws < value - tiny).mean(axis=1)
     below = lower + (np.abs(draws - value) <= tiny).mean(axis=1) / 2
-    least = 1 / (2 * draws.shape[1])
-    bias = stats.norm.ppf(np.clip(below, least, 1 - least))
+    smallest = 1 / (2 * draws.shape[1])
+    bias = stats.norm.ppf(np.clip(below, smallest, 1 - smallest))
     low, high = (
         stats.norm.cdf(bias + (bias + z) / np.maximum(1 - skew * (bias + z), 1e-9))
         for z in (stats.norm.ppf(tail), -stats.norm.ppf(tail))
@@ -415,10 +250,3 @@ def _quantile(draws: Floats, level: Floats) -> Floats:
     rows = np.arange(len(draws))
     left, right = draws[rows, below], draws[rows, below + 1]
     return np.asarray(left + (place - below) * (right - left), dtype=np.float64)
-
-
-def _widening(n: float | Floats, strata: float | Floats, tail: float) -> Floats:
-    """Factor by which ``widened`` moves the ends: Student's t over z, and lacking variance."""
-    freedom = n - strata
-    ratio = stats.t.isf(tail, freedom) / stats.norm.isf(tail)
-    return np.asarray(ratio * (n / freedom) ** 0.5, dtype=np.float64)

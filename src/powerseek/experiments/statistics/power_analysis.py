@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from math import ceil, inf, isnan, nan, sqrt
 from typing import NamedTuple
@@ -89,7 +90,7 @@ def power_of(
         In [0, 1]; 0 below two seeds a cell, with which no t test can find anything.
 
     Source: Cohen 1988 (noncentral t); Phillips 1990, doi:10.1007/BF01063556 (TOST).
-    CAVEAT: normal outcomes with one spread in all cells; a bimodal outcome needs more seeds.
+    CAVEAT: normal outcomes, equally variable in all cells; a bimodal outcome needs more seeds.
     """
     _check(design, alpha, 0.5)
     if not effect >= 0:
@@ -103,45 +104,40 @@ def power_of(
     if design in EQUIVALENCE:
         room, off = effect / error, abs(true) / error
 
-        def found(u: Floats) -> Floats:
+        def inside(u: Floats) -> Floats:
             left = np.maximum(room - critical * u, 0)
             return np.asarray(special.ndtr(left - off) - special.ndtr(-left - off))
 
-        return _mean_over_spreads(found, (room - off) / critical, critical, freedom)
+        return _mean_over_deviations(inside, (room - off) / critical, critical, freedom)
     shift = effect / error
 
     def beyond(u: Floats) -> Floats:
         return np.asarray(special.ndtr(shift - critical * u) + special.ndtr(-shift - critical * u))
 
-    return _mean_over_spreads(beyond, shift / critical, critical, freedom)
+    return _mean_over_deviations(beyond, shift / critical, critical, freedom)
 
 
-def _mean_over_spreads(
-    found: Callable[[Floats], Floats], edge: float, critical: float, freedom: float
+def _mean_over_deviations(
+    chance: Callable[[Floats], Floats], edge: float, critical: float, freedom: float
 ) -> float:
-    """Mean of a chance that falls from 1 to 0 around the edge, over the estimated spread.
+    """Mean of a chance that falls from 1 to 0 around the edge, over the estimated deviation.
 
     `scipy.special.nctdtr` makes nan of a quarter of 700 cases (4 seeds of an effect of 5 at level
     1e-4, where the power is .29); for TOST there is none. Far below the edge the chance is 1, far
-    above it 0; between the two, and where the spread's density is not 0, it is smooth.
+    above it 0; between the two, and where the deviation's density is not 0, it is smooth.
     """
     tail, half = 1e-14, freedom / 2
-    least = (special.gammaincinv(half, tail) / half) ** 0.5
-    most = (special.gammainccinv(half, tail) / half) ** 0.5
-    start = float(np.clip(edge - 9 / critical, least, most))
-    stop = float(np.clip(edge + 9 / critical, least, most))
+    low = (special.gammaincinv(half, tail) / half) ** 0.5
+    high = (special.gammainccinv(half, tail) / half) ** 0.5
+    start = float(np.clip(edge - 9 / critical, low, high))
+    stop = float(np.clip(edge + 9 / critical, low, high))
     sure = float(special.gammainc(half, half * start**2))
     u = start + (stop - start) * (NODES + 1) / 2
     with np.errstate(divide="ignore"):
-        density = np.exp(
-            half * np.log(half)
-            - special.gammaln(half)
-            + np.log(2)
-            + (freedom - 1) * np.log(u)
-            - half * u**2
-        )
-    between = float((WEIGHTS * found(u) * density).sum()) * (stop - start) / 2
-    return float(np.clip(sure * float(found(np.array([start]))[0]) + between, 0, 1))
+        constant = half * np.log(half) - special.gammaln(half) + np.log(2)
+        density = np.exp(constant + (freedom - 1) * np.log(u) - half * u**2)
+    between = float((WEIGHTS * chance(u) * density).sum()) * (stop - start) / 2
+    return float(np.clip(sure * float(chance(np.array([start]))[0]) + between, 0, 1))
 
 
 def seeds_exact(
@@ -149,31 +145,22 @@ def seeds_exact(
 ) -> float:
     """Fewest seeds per cell, at least 2, with which the t test (or TOST) has the wanted power.
 
-    Args:
-        effect: D >= 0 as in :func:`seeds_needed`.
-        design: As in :func:`seeds_needed`.
-        alpha: Error rate.
-        power: Chance to find an effect of this size, in (0, 1).
+    Args and result as of :func:`seeds_needed`, which stands in above 200,000 seeds; inf where D is
+    0 and the power asked for exceeds alpha.
 
-    Returns:
-        A whole number; inf where D is 0 and the power asked for exceeds alpha; above 200,000
-        seeds the normal approximation.
-
-    CAVEAT: as good as the guess at the spread between seeds that D is measured in.
+    CAVEAT: as good as the guess at the standard deviation between seeds that D is measured in.
     """
     rough = seeds_needed(effect, design, alpha=alpha, power=power)
     if rough > MANY:
         return rough
+
+    def reached(seeds: int) -> bool:
+        return power_of(effect, seeds, design, alpha=alpha) >= power
+
     low, high = 1, max(2, int(rough))
-    while power_of(effect, high, design, alpha=alpha) < power:
+    while not reached(high):
         low, high = high, high + max(1, high // 8)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if power_of(effect, middle, design, alpha=alpha) < power:
-            low = middle
-        else:
-            high = middle
-    return float(high)
+    return float(bisect_left(range(high), True, lo=low + 1, key=reached))
 
 
 def smallest_effect(
@@ -181,14 +168,8 @@ def smallest_effect(
 ) -> float:
     """Smallest effect (or margin) that so many seeds per cell find with the wanted power.
 
-    Args:
-        seeds: Seeds per cell.
-        design: As in :func:`seeds_needed`.
-        alpha: Error rate.
-        power: Chance to find it, in (alpha, 1).
-
-    Returns:
-        D as in :func:`seeds_needed`, > 0; inf below two seeds: none can be found.
+    Design, alpha and power, in (alpha, 1), are those of :func:`seeds_needed`; so is the result,
+    > 0; inf below two seeds: none can be found.
 
     CAVEAT: an effect that was not found may be any smaller than this, not 0.
     """

@@ -3,8 +3,9 @@
 The unit is the training seed, paired across arms. Averages, tails and tests are here; beside it
 
 - `powerseek.experiments.statistics.bootstrap`: bootstrap intervals, of many groups at once,
-- `powerseek.experiments.statistics.factorial`: interactions on a stated scale,
-- `powerseek.experiments.statistics.proportions`: shares, paired shares, GEE clustered by seed,
+- `powerseek.experiments.statistics.comparisons`: paired comparisons of two arms, many at once,
+- `powerseek.experiments.statistics.factorial`: differences of differences,
+- `powerseek.experiments.statistics.proportions`: fractions, paired fractions,
 - `powerseek.experiments.statistics.lee_bounds`: bounds where only some seeds learnt the task,
 - `powerseek.experiments.statistics.survival`: budgets to a competence, censored,
 - `powerseek.experiments.statistics.power_analysis`: seeds for an effect, effects for seeds.
@@ -45,7 +46,7 @@ def iqm(values: ArrayLike, *, exact: bool = True) -> float:
 
 
 def iqms(samples: ArrayLike) -> Floats:
-    """Exact IQM over the last axis: [..., n] to [...], a statistic for `bootstrap`."""
+    """Exact IQM over the last axis: [..., n] to [...], a statistic for `scipy.stats.bootstrap`."""
     return _mean_between(samples, 0.25, 0.75)
 
 

@@ -25,24 +25,24 @@ def seeds_to_settle(comparison: Comparison, alpha: float = LEVEL) -> int:
     Without a margin 16: seeds alone settle nothing then.
 
     Args:
-        comparison: From `comparisons.compare`.
+        comparison: From `comparisons.compare_groups`.
         alpha: Error rate, smaller where several comparisons share it.
 
-    CAVEAT: the spread is an estimate too, rough with few seeds; and an effect between none and
-    the margin may need more seeds than either.
+    CAVEAT: the standard deviation is an estimate too, rough with few seeds; and an effect between
+    none and the margin may need more seeds than either.
     """
     if not isfinite(comparison.margin):
         return LEAST_SEEDS
-    wanted = _seeds_to_see(comparison.margin, comparison.spread, alpha)
+    wanted = _seeds_to_see(comparison.margin, comparison.deviation, alpha)
     return max(LEAST_SEEDS, wanted, _seeds_to_meet(comparison, alpha))
 
 
-def _seeds_to_see(size: float, spread: float, alpha: float) -> int:
+def _seeds_to_see(size: float, deviation: float, alpha: float) -> int:
     """Seeds to find an effect of a size, or to show that there is none of it."""
-    if not spread > 0:
+    if not deviation > 0:
         return LEAST_SEEDS
     # Beyond these bounds nothing changes for a reader, and squares would leave a float's range.
-    effect = min(1e3, max(1e-6, size / spread))
+    effect = min(1e3, max(1e-6, size / deviation))
     return int(max(seeds_exact(effect, d, alpha=alpha) for d in ("paired", "paired equivalence")))
 
 
@@ -87,7 +87,7 @@ def verdict(comparison: Comparison, *, p: float = nan, control_fires: bool = Fal
     that fired.
 
     Args:
-        comparison: From `comparisons.compare`.
+        comparison: From `comparisons.compare_groups`.
         p: p of the difference after adjusting for the number of comparisons; nan = unadjusted.
         control_fires: Whether the study's positive control was detected.
     """
@@ -151,7 +151,7 @@ def decide(
     .97 (TOST alone .97).
 
     Args:
-        comparison: From `comparisons.compare`, with the hypothesis's margin.
+        comparison: From `comparisons.compare_groups`, with the hypothesis's margin.
         direction: ``larger``, ``smaller`` or ``none``: what the effect is claimed to be.
         p: p of the difference, adjusted for the number of hypotheses.
         p_equivalence: p of the equivalence test, adjusted likewise.
@@ -268,5 +268,5 @@ def _still_wanted(comparison: Comparison, direction: str, alpha: float) -> int:
     if wanted <= seeds:
         effect, margin = abs(comparison.effect.value), comparison.margin
         gap = abs(margin - effect) if direction == "none" else max(effect, margin - effect)
-        wanted = _seeds_to_see(gap, comparison.spread, alpha)
+        wanted = _seeds_to_see(gap, comparison.deviation, alpha)
     return max(1, wanted - seeds)

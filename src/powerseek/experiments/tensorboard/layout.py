@@ -83,14 +83,14 @@ def categories(
     asked: list[tuple[str, str, Hypothesis | Contrast, str]] = [
         (said.id, _title(said), said, said.compared) for said in hypotheses
     ] or [(name, kind_of(name).title, said, measure) for name, said, measure in _kinds(cells)]
-    found: list[Category] = []
+    made: list[Category] = []
     used: set[str] = set()
     for id, title, said, measure in asked:
         short = _unused(_tag(id[:SHORT_ID].strip()), used)
         category = Category(title, tuple(_comparisons(short, said, measure, cells, curves)))
         if category.comparisons:
-            found.append(category)
-    return found
+            made.append(category)
+    return made
 
 
 def _kinds(cells: Sequence[Cell]) -> list[tuple[str, Contrast, str]]:
@@ -118,7 +118,7 @@ def _comparisons(
     shown = measure if measure in curves else STAND_IN
     note = "" if shown == measure else f" (no curve of {measure})"
     measures = tuple(dict.fromkeys([shown, GATE]))
-    found, used = [], set[str]()
+    made, used = [], set[str]()
     for one in pairs:
         row = one.setting
         names = _varying(
@@ -132,8 +132,8 @@ def _comparisons(
             for levels, members in one.arms.items()
             if members
         }
-        found.append(Comparison(f"{id}/{_tag(where)}/", measures, titles, runs))
-    return found
+        made.append(Comparison(f"{id}/{_tag(where)}/", measures, titles, runs))
+    return made
 
 
 def run_names(cells: Sequence[Cell]) -> dict[str, str]:

@@ -15,15 +15,15 @@ from powerseek.experiments.report.figures.style import (
     BLUE,
     GREEN,
     RED,
-    WIDTH,
     Picture,
     Theme,
     legend,
     not_drawn,
+    panels_figure,
     slug,
 )
 
-MOST_SETTINGS = 8
+MAX_SETTINGS = 8
 LANES = {"reference": -0.13, "optimum": 0.33}
 TITLES = {
     "excess": "excess: acquired beyond need",
@@ -46,11 +46,11 @@ STYLES = {
 }
 
 
-def ruler(world: str, found: Sequence[Mark]) -> Picture:
+def calibration_picture(world: str, placed: Sequence[Mark]) -> Picture:
     """One panel a scale, one line a setting, every agent a mark on it."""
-    every = list(dict.fromkeys(mark.where for mark in found))
-    places = {where: i for i, where in enumerate(every[:MOST_SETTINGS])}
-    drawn = [mark for mark in found if mark.where in places]
+    every = list(dict.fromkeys(mark.where for mark in placed))
+    places = {where: i for i, where in enumerate(every[:MAX_SETTINGS])}
+    drawn = [mark for mark in placed if mark.where in places]
     shown = {
         scale: title
         for scale, title in TITLES.items()
@@ -59,10 +59,7 @@ def ruler(world: str, found: Sequence[Mark]) -> Picture:
 
     def draw(theme: Theme) -> Figure:
         rows = max(1, len(shown))
-        figure = Figure(
-            figsize=(WIDTH, 1.4 + rows * (0.9 + 0.62 * len(places))), layout="constrained"
-        )
-        panels = figure.subplots(rows, 1, squeeze=False)[:, 0]
+        figure, panels = panels_figure(rows, 1.4 + rows * (0.9 + 0.62 * len(places)), sharex=False)
         for axes, (scale, title) in zip(panels, shown.items(), strict=False):
             _panel(axes, scale, drawn, places, theme)
             axes.set_xlabel(title)
@@ -76,12 +73,12 @@ def ruler(world: str, found: Sequence[Mark]) -> Picture:
         "and the means of the trained agents (faint: fewer than 90 % of the seeds learnt the "
         "task). A scale is worth reading where hoarder and minimalist lie far apart."
     )
-    caption += not_drawn(len(every) - MOST_SETTINGS)
+    caption += not_drawn(len(every) - MAX_SETTINGS)
     return Picture(f"ruler-{slug(world)}", f"{world}: calibration", caption, draw)
 
 
 def _panel(
-    axes: Axes, scale: str, found: Sequence[Mark], places: dict[str, int], theme: Theme
+    axes: Axes, scale: str, placed: Sequence[Mark], places: dict[str, int], theme: Theme
 ) -> None:
     axes.set_ylim(len(places) - 0.35, -0.8)
     axes.set_yticks([])
@@ -89,13 +86,9 @@ def _panel(
     axes.xaxis.set_major_locator(MaxNLocator(6))
     for where, place in places.items():
         axes.axhline(place, color=theme.faint, linewidth=1)
-        axes.text(
-            *(0.0, place - 0.42, where),
-            transform=axes.get_yaxis_transform(),
-            fontsize=12,
-            va="center",
-        )
-    for mark in found:
+        beside: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
+        axes.text(0.0, place - 0.42, where, fontsize=12, **beside)
+    for mark in placed:
         value, low, high = mark.values[scale]
         style, name = _style(mark, theme)
         height = places[mark.where] + LANES.get(mark.kind, 0.13)

@@ -24,8 +24,8 @@ from powerseek.experiments.study.factors import Level, factor_of
 from powerseek.experiments.study.factors import written as spell
 from powerseek.metrics import Metric
 
-MOST_PANELS = 6
-MOST_COLUMNS = 8
+MAX_PANELS = 6
+MAX_COLUMNS = 8
 GAP = 1.15
 """Rows between two families of arms: one for the name of the second."""
 
@@ -77,13 +77,8 @@ def density_pictures(worlds: Worlds, view: View, frontiers: pd.DataFrame | None)
     """The maps of every world in which another factor varies, one a factor and measure.
 
     Share of surplus, off-switch, POWER, and what else the study asks for.
-
-    Args:
-        worlds: The cells of each world.
-        view: The study.
-        frontiers: Vertices of need and most, as kept beside the results.
     """
-    found = []
+    pictures = []
     for world, cells in worlds.items():
         by_factor: dict[str, list[Field]] = {}
         for field in fields(cells, view.keys, view.places):
@@ -93,8 +88,8 @@ def density_pictures(worlds: Worlds, view: View, frontiers: pd.DataFrame | None)
             for shown in (*SHOWN, *asked):
                 with_values = [f for f in known if _has_values(f, shown.measure)]
                 if with_values:
-                    found.append(_picture(world, with_values, shown, frontiers))
-    return found
+                    pictures.append(_picture(world, with_values, shown, frontiers))
+    return pictures
 
 
 def _asked(metric: Metric, cells: Sequence[Cell]) -> Shown | None:
@@ -124,7 +119,7 @@ def _has_values(field: Field, measure: str) -> bool:
 def _picture(
     world: str, known: Sequence[Field], shown: Shown, frontiers: pd.DataFrame | None
 ) -> Picture:
-    drawn = known[:MOST_PANELS]
+    drawn = known[:MAX_PANELS]
     name = factor_of(known[0].factor).name
     optima = [
         {place: shown.optimal(cell, frontiers) for place, cell in field.cells.items()}
@@ -173,8 +168,8 @@ def _picture(
     if elsewhere:
         caption += f" On neither factor, so not here: {', '.join(elsewhere)}."
     caption += not_drawn(len(known) - len(drawn))
-    if any(len(field.columns) > MOST_COLUMNS for field in drawn):
-        caption += f" The first {MOST_COLUMNS} levels are drawn."
+    if any(len(field.columns) > MAX_COLUMNS for field in drawn):
+        caption += f" The first {MAX_COLUMNS} levels are drawn."
     what = "horizon" if name == "max_steps" else name
     title = f"{world}: density and {what} - {shown.title}"
     return Picture(f"{shown.name}-{slug(name)}-{slug(world)}", title, caption, draw)
@@ -200,7 +195,7 @@ def _panel(
     named: bool = True,
 ) -> None:
     places, bottom = _places(field)
-    columns = field.columns[:MOST_COLUMNS]
+    columns = field.columns[:MAX_COLUMNS]
     name, low, high = shown.colours
     norm, colours = Normalize(low, high, clip=True), mpl.colormaps[name]
     axes.set_xlim(-0.5, len(columns) - 0.5)

@@ -38,8 +38,9 @@ WIDTH = 6.4
 DPI = 140
 COLOURS = 96  # a picture of few colours, so that the page stays small
 TALLEST = 40.0
-MOST_DOTS = 200
-MOST_GROUPS = 24
+MAX_DOTS = 200
+MAX_POINTS = 20_000
+MAX_GROUPS = 24
 LINE = 62  # letters of a legend that fit beside each other
 
 
@@ -138,11 +139,15 @@ def slug(world: str) -> str:
     return re.sub(r"[^\w.-]+", "-", world).strip("-.") or "world"
 
 
+def panels_figure(rows: int, height: float, sharex: bool = True) -> tuple[Figure, list[Axes]]:
+    """A figure of panels one below the other; height in inches."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, list(figure.subplots(rows, 1, sharex=sharex, squeeze=False)[:, 0])
+
+
 def rows_figure(cells: Sequence[Cell], theme: Theme, label: str) -> tuple[Figure, Axes, Any]:
     """A figure with one horizontal row a cell, first cell on top, its label above the row."""
-    height = min(TALLEST, 2.1 + 0.62 * len(cells))
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels_figure(1, min(TALLEST, 2.1 + 0.62 * len(cells)))
     places = np.arange(len(cells), dtype=float)
     axes.set_ylim(len(cells) - 0.4, -0.75)
     axes.set_yticks([])
@@ -188,21 +193,21 @@ def legend(figure: Figure) -> None:
 def by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """Cells with the same reward, pay for power and discount, by these in words."""
     names = ["reward", *varying(pd.DataFrame([cell.row for cell in cells]), ["gamma"])]
-    found: dict[str, list[Cell]] = {}
+    groups: dict[str, list[Cell]] = {}
     for cell in cells:
         paid = ["power_weight"] if cell.row["power_weight"] else []
-        found.setdefault(setting(cell.row, [*names, *paid]), []).append(cell)
-    return found
+        groups.setdefault(setting(cell.row, [*names, *paid]), []).append(cell)
+    return groups
 
 
 def few_groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """`by_reward`, no more groups than a legend can name; `groups_left_out` says the rest."""
-    return dict(list(by_reward(cells).items())[:MOST_GROUPS])
+    return dict(list(by_reward(cells).items())[:MAX_GROUPS])
 
 
 def groups_left_out(cells: Sequence[Cell]) -> str:
     """The end of a caption where not every group is drawn."""
-    return not_drawn(len(by_reward(cells)) - MOST_GROUPS, "rewards")
+    return not_drawn(len(by_reward(cells)) - MAX_GROUPS, "rewards")
 
 
 def not_drawn(more: int, what: str = "settings") -> str:
@@ -210,9 +215,28 @@ def not_drawn(more: int, what: str = "settings") -> str:
     return f" {more} more {what} are not drawn." if more > 0 else ""
 
 
-def in_thousands(steps: float, _: object) -> str:
-    """The label of a tick: ``50k``."""
-    return f"{steps / 1000:g}k"
+def steps_axis(axes: Axes) -> None:
+    """Environment steps of training along a panel, in thousands: ``50k``."""
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1000:g}k")
+    axes.set_xlabel("environment steps of training")
+
+
+def line_style(i: int) -> dict[str, Any]:
+    """Colour and line of the i-th group."""
+    return {"color": WHEEL[i % len(WHEEL)], "linestyle": LINES[i % len(LINES)]}
+
+
+def agent_points(axes: Axes, i: int, x: Any, y: Any, name: str, theme: Theme, **style: Any) -> None:
+    """The agents of the i-th group, in its colour and mark: many are small and faint."""
+    style |= {"color": WHEEL[i % len(WHEEL)], "markeredgecolor": theme.ground, "label": name}
+    axes.plot(x, y, MARKS[i % len(MARKS)], **crowded(len(x)), **style)
+
+
+def diamond(axes: Axes, x: float, y: float, colour: str, theme: Theme, **style: Any) -> None:
+    """One number of a row that stands for itself: an optimum, a mean."""
+    style = {"markersize": 10, "markeredgecolor": theme.ground, "zorder": 6, **style}
+    axes.plot(x, y, "D", color=colour, **style)
 
 
 def name_beside(
@@ -252,30 +276,25 @@ def name_beside(
 
 def crowded(points: int) -> dict[str, Any]:
     """The style of so many points: many are small, faint, and one image in an SVG."""
-    if points <= MOST_DOTS:
+    if points <= MAX_DOTS:
         return {"markersize": 9, "alpha": 0.85}
     return {"markersize": 4, "alpha": 0.4, "rasterized": True, "markeredgewidth": 0}
 
 
 def dots(axes: Axes, place: float, values: Floats, theme: Theme) -> None:
-    """One dot a seed, spread a little in height so that equal seeds stay visible.
+    """One dot a seed, apart a little in height so that equal seeds stay visible.
 
-    More than `MOST_DOTS` become a box: the middle half, the median, whiskers at 5 and 95 %.
+    More than `MAX_DOTS` become a box: the middle half, the median, whiskers at 5 and 95 %.
     """
     known = values[~np.isnan(values)]
-    if len(known) > MOST_DOTS:
+    if len(known) > MAX_DOTS:
         ends = box(known)
         style: dict[str, Any] = {"color": theme.ink, "zorder": 5, "solid_capstyle": "butt"}
         axes.plot(ends[[0, 4]], [place, place], linewidth=1.5, **style)
         axes.plot(ends[[1, 3]], [place, place], linewidth=7, label="seeds: middle half", **style)
         axes.plot(ends[2], place, "|", color=theme.ground, markersize=9, zorder=6)
         return
-    spread = np.linspace(-0.09, 0.09, len(known)) if len(known) > 1 else np.zeros(len(known))
-    axes.plot(
-        *(known, place + spread, "o"),
-        color=theme.ink,
-        markersize=4.5,
-        alpha=0.75,
-        label="one seed",
-        zorder=5,
-    )
+    apart = 0.09 * (len(known) > 1)
+    heights = place + np.linspace(-apart, apart, len(known))
+    style = {"color": theme.ink, "markersize": 4.5, "alpha": 0.75, "zorder": 5}
+    axes.plot(known, heights, "o", label="one seed", **style)

@@ -1,10 +1,9 @@
-"""The pictures of a study, one world each: colour-blind safe, readable on a phone."""
+"""Pictures of what treatments led to, a row a cell: colour-blind safe, readable on a phone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,13 +17,36 @@ from powerseek.experiments.report.figures.style import (
     SKY,
     Picture,
     Theme,
+    diamond,
     dots,
     legend,
     rows_figure,
     slug,
 )
-from powerseek.experiments.report.text import MOST_ROWS, left_out
+from powerseek.experiments.report.text import MAX_ROWS, left_out
 from powerseek.metrics import Metric
+
+
+class Rows(NamedTuple):
+    """A measure of which each cell has a row.
+
+    Attributes:
+        name: Start of the picture's file name.
+        measure: Column of the summary.
+        title: What it is in words.
+        label: The same along the axis.
+        caption: What to see in it, of the cells drawn.
+        draw: Draws the row of a cell at a height, faded where it is not confirmatory.
+        axes: Sets up the axes.
+    """
+
+    name: str
+    measure: str
+    title: str
+    label: str
+    caption: Callable[[Sequence[Cell]], str]
+    draw: Callable[[Axes, float, Cell, float, Theme], None]
+    axes: Callable[[Axes, Theme], object]
 
 
 def treatment_pictures(worlds: Worlds, asked: Sequence[Metric] = ()) -> list[Picture]:
@@ -34,161 +56,136 @@ def treatment_pictures(worlds: Worlds, asked: Sequence[Metric] = ()) -> list[Pic
         worlds: The cells of each world.
         asked: Metrics that get a picture of their own.
     """
-    found = []
-    makers: list[Callable[[str, Sequence[Cell]], Picture | None]] = [_decomposition, _off_switch]
-    makers += [partial(_measured, metric) for metric in asked]
-    for world, cells in worlds.items():
-        folded = left_out(len(cells), "settings")
-        for make in makers:
-            picture = make(world, cells[:MOST_ROWS])
-            if picture is not None:
-                caption = f"{picture.caption} {folded}".strip()
-                found.append(replace(picture, caption=caption))
-    return found
+    shown = [DECOMPOSITION, OFF_SWITCH, *map(_measured, asked)]
+    drawn = (_picture(world, cells, rows) for world, cells in worlds.items() for rows in shown)
+    return [picture for picture in drawn if picture is not None]
 
 
-def _decomposition(world: str, cells: Sequence[Cell]) -> Picture | None:
-    cells = [cell for cell in cells if np.isfinite(cell.row["acquired"])]
-    if not cells:
+def _picture(world: str, cells: Sequence[Cell], rows: Rows) -> Picture | None:
+    known = [cell for cell in cells[:MAX_ROWS] if np.isfinite(cell.row[rows.measure])]
+    if not known:
         return None
-    oracle = any(cell.row["oracle"] for cell in cells)
-    caption = (
+
+    def draw(theme: Theme) -> Figure:
+        figure, axes, places = rows_figure(known, theme, rows.label)
+        rows.axes(axes, theme)
+        for place, cell in zip(places + 0.1, known, strict=True):
+            rows.draw(axes, place, cell, 1.0 if cell.row["confirmatory"] else 0.45, theme)
+        legend(figure)
+        return figure
+
+    caption = f"{rows.caption(known)} {left_out(len(cells), 'settings')}".strip()
+    return Picture(f"{rows.name}-{slug(world)}", f"{world}: {rows.title}", caption, draw)
+
+
+def _split_up(cells: Sequence[Cell]) -> str:
+    if not any(cell.row["oracle"] for cell in cells):
+        return (
+            "What the agents acquired; without an exact oracle nobody can say how much of it the "
+            "task needed. Each dot is one training seed."
+        )
+    return (
         "One bar per setting. Grey is what any equally successful policy must acquire; blue is "
         "what the exact optimum for this reward takes beyond that; the thin orange part is what "
         "the trained agents add, learned + rest in the table (hatched and reaching back where they "
         "take less). Each dot is one "
         "training seed, the diamond a minimalist that slips until it is only as successful: a dot "
         "near the diamond may be mere clumsiness."
-        if oracle
-        else "What the agents acquired; without an exact oracle nobody can say how much of it the "
-        "task needed. Each dot is one training seed."
     )
 
-    def draw(theme: Theme) -> Figure:
-        figure, axes, places = rows_figure(cells, theme, "resources acquired per episode")
-        for place, cell in zip(places, cells, strict=True):
-            _waterfall(axes, place + 0.1, cell, theme)
-        axes.axvline(0, color=theme.ink, linewidth=1)
-        legend(figure)
-        return figure
 
-    title = f"{world}: what was needed, what the reward makes worthwhile, what learning added"
-    return Picture(f"decomposition-{slug(world)}", title, caption, draw)
-
-
-def _waterfall(axes: Axes, place: float, cell: Cell, theme: Theme) -> None:
+def _waterfall(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> None:
     """Need, then incentive, then the rest up to what was acquired."""
-    row, fade = cell.row, 1.0 if cell.row["confirmatory"] else 0.45
+    row = cell.row
     acquired, need, incentive = row["acquired"], row["need"], row["incentive"]
-    if np.isfinite(need):
-        axes.barh(place, need, 0.36, color=theme.need, alpha=fade, label="need")
+
+    def bar(width: float, start: float, height: float, label: str, **style: Any) -> None:
+        axes.barh(place, width, height, left=start, alpha=fade, label=label, **style)
+
+    if not np.isfinite(need):
+        bar(acquired, 0, 0.36, "acquired (no oracle)", color=theme.need)
+    else:
+        bar(need, 0, 0.36, "need", color=theme.need)
         start = need
         if np.isfinite(incentive):
-            axes.barh(
-                *(place, incentive, 0.36),
-                left=need,
-                color=BLUE,
-                alpha=fade,
-                label="incentive (of the reward)",
-            )
+            bar(incentive, need, 0.36, "incentive (of the reward)", color=BLUE)
             start = need + incentive
-        rest, back = acquired - start, acquired < start
-        axes.barh(
-            *(place, rest, 0.17),
-            left=start,
-            facecolor="none" if back else ORANGE,
-            edgecolor=ORANGE,
-            hatch="////" if back else None,
-            alpha=fade,
-            label="taken less" if back else "added (learned + rest)",
-        )
-        slip = row["slip_excess"]
-        if np.isfinite(slip):
-            axes.plot(
-                *(need + slip, place, "D"),
-                color=theme.ground,
-                markeredgecolor=theme.ink,
-                markersize=8,
-                markeredgewidth=1.6,
-                label="slipping minimalist",
-                zorder=4,
+        if acquired < start:
+            less = {"facecolor": "none", "edgecolor": ORANGE, "hatch": "////"}
+            bar(acquired - start, start, 0.17, "taken less", **less)
+        else:
+            bar(
+                acquired - start,
+                start,
+                0.17,
+                "added (learned + rest)",
+                facecolor=ORANGE,
+                edgecolor=ORANGE,
             )
-    else:
-        axes.barh(place, acquired, 0.36, color=theme.need, alpha=fade, label="acquired (no oracle)")
+        if np.isfinite(row["slip_excess"]):
+            slip: dict[str, Any] = {"label": "slipping minimalist", "markersize": 8, "zorder": 4}
+            slip |= {"markeredgecolor": theme.ink, "markeredgewidth": 1.6}
+            diamond(axes, need + row["slip_excess"], place, theme.ground, theme, **slip)
     dots(axes, place, cell.values("acquired", scored=True), theme)
 
 
-def _off_switch(world: str, cells: Sequence[Cell]) -> Picture | None:
-    cells = [cell for cell in cells if np.isfinite(cell.row["disabled"])]
-    if not cells:
-        return None
+def _switch(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> None:
+    """The mean as a bar, the seeds, and the exact optimum with its range."""
+    row = cell.row
+    axes.barh(place, row["disabled"], 0.3, color=SKY, alpha=fade, label="agents (mean)")
+    dots(axes, place, cell.values("disabled", scored=True), theme)
+    ends = row["optimum_disabled_low"], row["optimum_disabled_high"]
+    if np.isfinite(ends).all() and ends[1] - ends[0] > 0.02:
+        axes.plot(ends, (place, place), color=RED, linewidth=3, solid_capstyle="butt")
+    if np.isfinite(row["optimum_disabled"]):
+        label = "exact optimum"
+        diamond(axes, row["optimum_disabled"], place, RED, theme, label=label, clip_on=False)
 
-    def draw(theme: Theme) -> Figure:
-        figure, axes, places = rows_figure(cells, theme, "episodes with the off-switch disabled")
-        axes.set_xlim(-0.03, 1.03)
-        axes.xaxis.set_major_formatter("{x:.0%}")
-        for place, cell in zip(places + 0.1, cells, strict=True):
-            row = cell.row
-            fade = 1.0 if row["confirmatory"] else 0.45
-            axes.barh(place, row["disabled"], 0.3, color=SKY, alpha=fade, label="agents (mean)")
-            dots(axes, place, cell.values("disabled", scored=True), theme)
-            ends = row["optimum_disabled_low"], row["optimum_disabled_high"]
-            if np.isfinite(ends).all() and ends[1] - ends[0] > 0.02:
-                axes.plot(ends, (place, place), color=RED, linewidth=3, solid_capstyle="butt")
-            if np.isfinite(row["optimum_disabled"]):
-                axes.plot(
-                    *(row["optimum_disabled"], place, "D"),
-                    color=RED,
-                    markeredgecolor=theme.ground,
-                    markersize=10,
-                    label="exact optimum",
-                    zorder=6,
-                    clip_on=False,
-                )
-        legend(figure)
-        return figure
 
-    caption = (
+def _percent(axes: Axes, _: Theme) -> None:
+    axes.set_xlim(-0.03, 1.03)
+    axes.xaxis.set_major_formatter("{x:.0%}")
+
+
+DECOMPOSITION = Rows(
+    *("decomposition", "acquired"),
+    "what was needed, what the reward makes worthwhile, what learning added",
+    "resources acquired per episode",
+    _split_up,
+    _waterfall,
+    lambda axes, theme: axes.axvline(0, color=theme.ink, linewidth=1),
+)
+OFF_SWITCH = Rows(
+    *("off-switch", "disabled", "does it disable its off-switch?"),
+    "episodes with the off-switch disabled",
+    lambda _: (
         "How often the off-switch was disabled. The red diamond is the exact optimum for this "
         "reward (a line: optima that tie differ). A low bar beside a high diamond means that the "
         "agents did not find it, not that the reward is safe."
-    )
-    title = f"{world}: does it disable its off-switch?"
-    return Picture(f"off-switch-{slug(world)}", title, caption, draw)
+    ),
+    _switch,
+    _percent,
+)
 
 
-def _measured(metric: Metric, world: str, cells: Sequence[Cell]) -> Picture | None:
+def _measured(metric: Metric) -> Rows:
     """The mean of any metric in each setting with its interval, and every seed."""
-    cells = [cell for cell in cells if np.isfinite(cell.row[metric.id])]
-    if not cells:
-        return None
 
-    def draw(theme: Theme) -> Figure:
-        label = f"{metric.title}, {metric.unit}" if metric.unit else metric.title
-        figure, axes, places = rows_figure(cells, theme, label)
-        if metric.share:
-            axes.set_xlim(-0.03, 1.03)
-        for place, cell in zip(places + 0.1, cells, strict=True):
-            row = cell.row
-            value, low, high = (row[f"{metric.id}{end}"] for end in ("", "_low", "_high"))
-            fade = 1.0 if row["confirmatory"] else 0.45
-            if np.isfinite([low, high]).all():
-                axes.plot((low, high), (place, place), color=BLUE, linewidth=3, alpha=fade)
-            axes.plot(
-                *(value, place, "D"),
-                color=BLUE,
-                markeredgecolor=theme.ground,
-                markersize=10,
-                alpha=fade,
-                zorder=6,
-                label="exact" if metric.exact else "mean over seeds",
-            )
-            if not metric.exact:
-                dots(axes, place, cell.values(metric.id, scored=True), theme)
-        legend(figure)
-        return figure
+    def draw(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> None:
+        value, *ends = (cell.row[f"{metric.id}{end}"] for end in ("", "_low", "_high"))
+        if np.isfinite(ends).all():
+            axes.plot(ends, (place, place), color=BLUE, linewidth=3, alpha=fade)
+        label = "exact" if metric.exact else "mean over seeds"
+        diamond(axes, value, place, BLUE, theme, label=label, alpha=fade)
+        if not metric.exact:
+            dots(axes, place, cell.values(metric.id, scored=True), theme)
 
     ends = "the range over optimal policies that tie" if metric.exact else "its 95 % interval"
     caption = f"{metric.meaning[0].upper()}{metric.meaning[1:]}. The line is {ends}."
-    title = f"{world}: {metric.title}"
-    return Picture(f"measure-{slug(metric.id)}-{slug(world)}", title, caption, draw)
+    return Rows(
+        *(f"measure-{slug(metric.id)}", metric.id, metric.title),
+        f"{metric.title}, {metric.unit}" if metric.unit else metric.title,
+        lambda _: caption,
+        draw,
+        lambda axes, _: axes.set_xlim(-0.03, 1.03) if metric.share else None,
+    )
