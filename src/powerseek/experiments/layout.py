@@ -24,6 +24,7 @@ INTERNALS = "internals"
 MANIFEST = f"{INTERNALS}/manifest.json"
 REGISTRATION = f"{INTERNALS}/preregistration.json"
 PROVENANCE = f"{INTERNALS}/provenance.json"
+LOCK = f"{INTERNALS}/lock"
 ROWS = f"{INTERNALS}/trials"
 ERRORS = f"{INTERNALS}/errors"
 ORACLES = f"{INTERNALS}/oracles"
@@ -35,7 +36,7 @@ REPLAYS = f"{INTERNALS}/replays"
 OLDER_MANIFEST = "manifest.json"
 """Of results of format 1, which had everything at the top."""
 
-BEFORE = {REGISTRATION, MANIFEST, STUDY}
+BEFORE = {REGISTRATION, MANIFEST, STUDY, LOCK}
 """Written before the first trial: any other file means that one has begun."""
 
 MEANING = {
@@ -48,6 +49,7 @@ MEANING = {
     TENSORBOARD: "curves and hyperparameters as TensorBoard reads them",
     REGISTRATION: "the hypotheses as fixed before the first trial, and what changed since",
     PROVENANCE: "what made these results",
+    LOCK: "who is writing here, while a sweep runs",
     ROWS: "the rows of each trial, by its identity",
     ERRORS: "the error of each failed trial",
     ORACLES: "exact numbers of each setting",

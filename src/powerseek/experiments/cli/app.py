@@ -18,6 +18,7 @@ from rich.table import Table
 
 from powerseek.errors import InvalidInput, PowerseekError, SweepStopped
 from powerseek.experiments import layout
+from powerseek.experiments.signals import asked, exit_code
 from powerseek.registry import PluginWarning
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from powerseek.experiments.run import Finished
 
-BAD_INPUT, FAILED_TRIALS, INTERRUPTED = 2, 1, 130
+BAD_INPUT, FAILED_TRIALS = 2, 1
 DOES_NOT_CONFORM = 1
 WIDTH = 120
 
@@ -76,7 +77,7 @@ def sweep(
         for name, value in (("--workers", workers), ("--address", address)):
             words += [name, str(value)] if value is not None else []
         _say(f"Stopped; finished trials are kept. Go on with: {plain(shlex.join(words))}")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(exit_code()) from None
     _show(finished)
     if finished.failed:
         raise typer.Exit(FAILED_TRIALS)
@@ -312,14 +313,14 @@ def new_world(
 def main() -> None:
     """Run the command line; a PowerseekError is one message and no traceback."""
     try:
-        with _plain_warnings():
+        with _plain_warnings(), asked():
             app()
     except PowerseekError as error:
         _say(f"error: {error}")
         sys.exit(FAILED_TRIALS if isinstance(error, SweepStopped) else BAD_INPUT)
     except KeyboardInterrupt:
         _say("Stopped.")
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code())
 
 
 @contextmanager

@@ -40,6 +40,7 @@ from powerseek.experiments.results.integrity import (
     read_manifest,
     read_trial,
 )
+from powerseek.experiments.results.lock import Warn, locked_folder
 from powerseek.experiments.results.schema import COLUMNS as COLUMNS
 from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA, check_metrics
 from powerseek.experiments.results.schema import describe as describe
@@ -76,6 +77,10 @@ class Store:
     def address(self) -> str:
         """Address of the same results for another process; see `remote.store_at`."""
         return str(self.out)
+
+    def locked(self, warn: Warn) -> AbstractContextManager[None]:
+        """Hold these results: no other sweep may write them meanwhile; see `lock`."""
+        return locked_folder(self.out, warn)
 
     def fetch(self) -> None:
         """Have here what processes elsewhere have kept, models and trials' events aside."""
@@ -130,7 +135,7 @@ class Store:
             self._begin(study, grid)
 
     def _check(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
-        if not self.out.exists() or not any(self.out.iterdir()):
+        if not self._used_files():
             return
         if not resume:
             raise self._used(study)
@@ -145,6 +150,13 @@ class Store:
         keys = {trial.key for trial in grid}
         check_trials(self.trials, keys, SCHEMA)
         check_results(self.results, keys, keys, SCHEMA)  # what is gone will be run again
+
+    def _used_files(self) -> bool:
+        """True if anything lies here but the lock of who is looking."""
+        lock = self.out / layout.LOCK
+        return any(path not in (lock, lock.parent) for path in self.out.glob("*")) or any(
+            path != lock for path in lock.parent.glob("*")
+        )
 
     def _used(self, study: Study) -> InvalidInput:
         where = self.shown(self.out)
