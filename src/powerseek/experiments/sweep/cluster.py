@@ -7,8 +7,10 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 _ENVIRONMENT = {
@@ -141,10 +143,23 @@ def _watched() -> Iterator[None]:
         if not died:
             raise
         with held_back():
+            below = [pid for _, part in node.live_processes() for pid in _children(part.pid)]
             node.kill_all_processes(check_alive=False, allow_graceful=False)
+            for pid in below:  # without a GCS they would wait for it
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         raise SweepStopped(DIED.format(died[0])) from None
     finally:
         over.set()
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+    except OSError:  # it ended, or no Linux
+        return []
 
 
 @contextlib.contextmanager
