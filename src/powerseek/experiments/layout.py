@@ -33,6 +33,9 @@ CHECKPOINTS = f"{INTERNALS}/checkpoints"
 CURVES = f"{INTERNALS}/curves"
 REPLAYS = f"{INTERNALS}/replays"
 
+WRITTEN = (INTERNALS, ROWS, ERRORS, ORACLES, MODELS, CHECKPOINTS, CURVES, REPLAYS, FIGURES)
+"""Folders in which files are written whole or not at all, `--out` itself beside them."""
+
 OLDER_MANIFEST = "manifest.json"
 """Of results of format 1, which had everything at the top."""
 

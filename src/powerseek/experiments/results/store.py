@@ -20,6 +20,7 @@ from powerseek import __version__
 from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
 from powerseek.experiments.results.files import (
+    TEMPORARY,
     StoreError,
     folder_of,
     guard,
@@ -358,16 +359,17 @@ class Store:
     def tidy(self, grid: Iterable[Trial]) -> None:
         """Remove what killed processes left: half-written files, checkpoints of finished trials.
 
-        Only while nothing is running.
+        Only what a sweep has written, by its name, and in folders that are no links; and only
+        while nothing is running.
         """
-        kept = {checkpoint_path(self.out, trial) for trial in self.missing(grid)}
+        grid = list(grid)
+        kept = {trial.key for trial in self.missing(grid)}
         checkpoints = self.out / layout.CHECKPOINTS
-        for path in checkpoints.glob("*"):
-            if path not in kept:
-                path.unlink(missing_ok=True)
-        for depth in ("", "*/", f"{layout.INTERNALS}/*/"):
-            for path in self.out.glob(f"{depth}.*.*"):
-                if path.is_file():
+        over = [checkpoint_path(self.out, t) for t in grid if t.key not in kept]
+        folders = [self.out, *(self.out / name for name in layout.WRITTEN)]
+        for folder in (folder for folder in folders if not _behind_a_link(folder, self.out)):
+            for path in [*folder.glob(TEMPORARY), *(p for p in over if p.parent == folder)]:
+                if path.is_file() and not path.is_symlink():
                     path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             checkpoints.rmdir()
@@ -450,6 +452,12 @@ class Store:
             raise InvalidInput("DIR", str(self.out), f"a directory that holds {layout.RESULTS}")
         found: pd.DataFrame = read_table(self.results, SCHEMA).to_pandas()
         return found
+
+
+def _behind_a_link(folder: Path, out: Path) -> bool:
+    return any(
+        p.is_symlink() for p in (folder, *folder.parents) if p.is_relative_to(out) and p != out
+    )
 
 
 def checkpoint_path(out: Path, trial: Trial) -> Path:
