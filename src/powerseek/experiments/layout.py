@@ -25,6 +25,7 @@ MANIFEST = f"{INTERNALS}/manifest.json"
 REGISTRATION = f"{INTERNALS}/preregistration.json"
 PROVENANCE = f"{INTERNALS}/provenance.json"
 DRAWN = f"{INTERNALS}/drawn.json"
+LOCK = f"{INTERNALS}/lock"
 ROWS = f"{INTERNALS}/trials"
 ERRORS = f"{INTERNALS}/errors"
 ORACLES = f"{INTERNALS}/oracles"
@@ -33,10 +34,13 @@ CHECKPOINTS = f"{INTERNALS}/checkpoints"
 CURVES = f"{INTERNALS}/curves"
 REPLAYS = f"{INTERNALS}/replays"
 
+WRITTEN = (INTERNALS, ROWS, ERRORS, ORACLES, MODELS, CHECKPOINTS, CURVES, REPLAYS, FIGURES)
+"""Folders in which files are written whole or not at all, `--out` itself beside them."""
+
 OLDER_MANIFEST = "manifest.json"
 """Of results of format 1, which had everything at the top."""
 
-BEFORE = {REGISTRATION, MANIFEST, STUDY}
+BEFORE = {REGISTRATION, MANIFEST, STUDY, LOCK}
 """Written before the first trial: any other file means that one has begun."""
 
 MEANING = {
@@ -50,6 +54,7 @@ MEANING = {
     REGISTRATION: "the hypotheses as fixed before the first trial, and what changed since",
     PROVENANCE: "what made these results",
     DRAWN: "what the report, its tables and its pictures were made from",
+    LOCK: "who is writing here, while a sweep runs",
     ROWS: "the rows of each trial, by its identity",
     ERRORS: "the error of each failed trial",
     ORACLES: "exact numbers of each configuration",

@@ -127,8 +127,6 @@ def run_study(
         SweepStopped: It can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped; finished trials are kept.
     """
-    from powerseek.experiments.tensorboard.overview import Overview
-
     study = _study(study)
     console = console or Console(stderr=True)
     if workers is not None:
@@ -140,33 +138,39 @@ def run_study(
     grid = trials(study)
     _warn(console, cautions(study))
     store = store_at(out or Path("runs") / study.name)
-    _warn(console, store.open(study, grid, resume))
+    with store.locked(lambda text: _warn(console, [text])):
+        _warn(console, store.open(study, grid, resume))
+        try:
+            with store.naming():
+                return _filled(study, grid, store, workers, address, console, checkpoint_seconds)
+        except StoreError as error:
+            raise SweepStopped(str(error)) from None
+
+
+def _filled(
+    study: Study,
+    grid: Sequence[Trial],
+    store: Store,
+    workers: int | None,
+    address: str | None,
+    console: Console,
+    checkpoint_seconds: float,
+) -> Finished:
+    """Run the trials that the store lacks, and report."""
+    from powerseek.experiments.tensorboard.overview import Overview
+
     missing = store.missing(grid)
-    try:
-        with store.naming():
-            overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
-            with guard(store.out):
-                overview.refresh()
-            if missing:
-                most = workers or cores()
-                _run(
-                    study,
-                    grid,
-                    missing,
-                    store,
-                    overview,
-                    most,
-                    address,
-                    console,
-                    checkpoint_seconds,
-                )
-                store.fetch()
-                store.tidy(grid)
-                with guard(store.out):
-                    overview.refresh()
-            return finish(store, grid)
-    except StoreError as error:
-        raise SweepStopped(str(error)) from None
+    overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
+    with guard(store.out):
+        overview.refresh()
+    if missing:
+        run = (overview, workers or cores(), address, console, checkpoint_seconds)
+        _run(study, grid, missing, store, *run)
+        store.fetch()
+        store.tidy(grid)
+        with guard(store.out):
+            overview.refresh()
+    return finish(store, grid)
 
 
 def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from powerseek.errors import InvalidInput, PowerseekError, SweepStopped
 from powerseek.experiments import layout
+from powerseek.experiments.signals import asked, exit_code
 from powerseek.experiments.study.yaml_text import read_yaml
 from powerseek.limits import check_limit
 from powerseek.registry import PluginWarning
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from powerseek.experiments.run import Finished
     from powerseek.experiments.study.schema import Study
 
-BAD_INPUT, FAILED_TRIALS, INTERRUPTED = 2, 1, 130
+BAD_INPUT, FAILED_TRIALS = 2, 1
 DOES_NOT_CONFORM = 1
 WIDTH = 120
 
@@ -100,7 +101,7 @@ def sweep(
         for name, value in (("--workers", workers), ("--address", address)):
             words += [name, str(value)] if value is not None else []
         _say(f"Stopped; finished trials are kept. Go on with: {plain(shlex.join(words))}")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(exit_code()) from None
     _show(finished)
     if finished.failed:
         raise typer.Exit(FAILED_TRIALS)
@@ -353,7 +354,7 @@ def new_world(
 def main() -> None:
     """Run the command line; a PowerseekError is one message and no traceback."""
     try:
-        with _plain_warnings():
+        with _plain_warnings(), asked():
             app()
     except PowerseekError as error:
         _say(f"error: {error}")
@@ -363,7 +364,7 @@ def main() -> None:
         sys.exit(FAILED_TRIALS)
     except KeyboardInterrupt:
         _say("Stopped.")
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code())
 
 
 def _ask(study: Study, yes: bool) -> None:

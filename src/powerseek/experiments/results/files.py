@@ -19,6 +19,9 @@ import pyarrow.parquet as pq
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments import checksums, layout
 
+_SUFFIX = ".powerseek"
+TEMPORARY = f".*{_SUFFIX}"
+"""Pattern of the names of files that are being written."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 LONGEST_NAME = 255
 """Bytes of a name, by most file systems."""
@@ -80,7 +83,7 @@ class DiskFull(StoreError):
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write` on a temporary neighbour of `path`, seal it and move it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -19,6 +19,7 @@ import pandas as pd
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments import layout
 from powerseek.experiments.results.files import DiskFull, StoreError, folder_of, is_elsewhere
+from powerseek.experiments.results.lock import Warn, locked_mirror
 from powerseek.experiments.results.mirror import Mirror
 from powerseek.experiments.results.oracles import oracle_names
 from powerseek.experiments.results.origin import UNKNOWN
@@ -64,10 +65,14 @@ class RemoteStore(Store):
     def _name(self, path: Path) -> str:
         return self.mirror.name(path)
 
+    def locked(self, warn: Warn) -> contextlib.AbstractContextManager[None]:
+        """Hold these results; see `Store.locked`."""
+        return locked_mirror(self.mirror, warn)
+
     def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
         """Begin or take up a study; see `Store.open`."""
         with self.naming():
-            if not resume and self.mirror.listing():
+            if not resume and self.mirror.listing().keys() - {layout.LOCK}:
                 raise self._used(study)
             self.fetch()
             said = super().open(study, grid, resume)
@@ -80,7 +85,7 @@ class RemoteStore(Store):
 
     def fetch(self) -> None:
         """All but models and the trials' own events: nothing here reads them."""
-        aside = (f"{layout.MODELS}/", f"{layout.TENSORBOARD}/trials/")
+        aside = (f"{layout.MODELS}/", f"{layout.TENSORBOARD}/trials/", layout.LOCK)
         self._listed = frozenset(self.mirror.refresh(lambda name: not name.startswith(aside)))
 
     def send(self) -> None:

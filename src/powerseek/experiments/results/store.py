@@ -18,6 +18,7 @@ from powerseek import __version__
 from powerseek.errors import InvalidInput
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import (
+    TEMPORARY,
     StoreError,
     folder_of,
     guard,
@@ -41,6 +42,7 @@ from powerseek.experiments.results.integrity import (
     read_manifest,
     read_trial,
 )
+from powerseek.experiments.results.lock import Warn, locked_folder
 from powerseek.experiments.results.origin import (
     UNKNOWN,
     Origins,
@@ -86,6 +88,10 @@ class Store:
     def address(self) -> str:
         """Address of the same results for another process; see `remote.store_at`."""
         return str(self.out)
+
+    def locked(self, warn: Warn) -> AbstractContextManager[None]:
+        """Hold these results: no other sweep may write them meanwhile; see `lock`."""
+        return locked_folder(self.out, warn)
 
     def fetch(self) -> None:
         """Have here what processes elsewhere have kept, models and trials' events aside."""
@@ -148,7 +154,7 @@ class Store:
         return said
 
     def _check(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
-        if not self.out.exists() or not any(self.out.iterdir()):
+        if not self._used_files():
             return
         if not resume:
             raise self._used(study)
@@ -163,6 +169,13 @@ class Store:
         keys = {trial.key for trial in grid}
         check_trials(self.trials, keys, self.checksummed)
         check_results(self.results, keys, keys)  # what is gone will be run again
+
+    def _used_files(self) -> bool:
+        """True if anything lies here but the lock of who is looking."""
+        lock = self.out / layout.LOCK
+        return any(path not in (lock, lock.parent) for path in self.out.glob("*")) or any(
+            path != lock for path in lock.parent.glob("*")
+        )
 
     def _used(self, study: Study) -> InvalidInput:
         where = self.shown(self.out)
@@ -410,16 +423,17 @@ class Store:
     def tidy(self, grid: Iterable[Trial]) -> None:
         """Remove what killed processes left: half-written files, checkpoints of finished trials.
 
-        Only while nothing is running.
+        Only what a sweep has written, by its name, and in folders that are no links; and only
+        while nothing is running.
         """
-        kept = {checkpoint_path(self.out, trial) for trial in self.missing(grid)}
+        grid = list(grid)
+        kept = {trial.key for trial in self.missing(grid)}
         checkpoints = self.out / layout.CHECKPOINTS
-        for path in checkpoints.glob("*"):
-            if path not in kept:
-                path.unlink(missing_ok=True)
-        for depth in ("", "*/", f"{layout.INTERNALS}/*/"):
-            for path in self.out.glob(f"{depth}.*.*"):
-                if path.is_file():
+        over = [checkpoint_path(self.out, t) for t in grid if t.key not in kept]
+        folders = [self.out, *(self.out / name for name in layout.WRITTEN)]
+        for folder in (folder for folder in folders if not _behind_a_link(folder, self.out)):
+            for path in [*folder.glob(TEMPORARY), *(p for p in over if p.parent == folder)]:
+                if path.is_file() and not path.is_symlink():
                     path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             checkpoints.rmdir()
@@ -531,6 +545,12 @@ class Store:
             raise InvalidInput("DIR", str(self.out), f"a directory that holds {layout.RESULTS}")
         table: pd.DataFrame = read_table(self.results, SCHEMA).to_pandas()
         return table
+
+
+def _behind_a_link(folder: Path, out: Path) -> bool:
+    return any(
+        p.is_symlink() for p in (folder, *folder.parents) if p.is_relative_to(out) and p != out
+    )
 
 
 def checkpoint_path(out: Path, trial: Trial) -> Path:

@@ -1,12 +1,9 @@
-"""Run trials through Ray Tune. The only module that imports Ray."""
+"""Run trials through Ray Tune."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import shutil
-import signal
 import tempfile
 import time
 from collections import Counter
@@ -14,33 +11,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Self, TypeAlias
 
-_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # Tune would answer Ctrl-C by saving state that nothing here reads, and saves it while it runs.
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-}
-for _name, _value in _ENVIRONMENT.items():  # Ray reads these when it is imported
-    os.environ.setdefault(_name, _value)
+# First of all: what it sets, Ray reads when it is imported.
+from powerseek.experiments.sweep.cluster import cluster  # isort: skip
+import ray
+from ray import tune
 
-import ray  # noqa: E402
-from ray import tune  # noqa: E402
+from powerseek.errors import InvalidInput, SweepStopped
+from powerseek.experiments.results.files import StoreError
+from powerseek.experiments.results.remote import store_at
+from powerseek.experiments.results.store import Store
+from powerseek.experiments.study.grid import Trial
+from powerseek.experiments.sweep.progress import Display
+from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS
+from powerseek.experiments.sweep.worker import run_and_keep
+from powerseek.registry import export_entries, import_entries
 
-from powerseek.errors import InvalidInput, SweepStopped  # noqa: E402
-from powerseek.experiments.results.files import StoreError  # noqa: E402
-from powerseek.experiments.results.remote import store_at  # noqa: E402
-from powerseek.experiments.results.store import Store  # noqa: E402
-from powerseek.experiments.study.grid import Trial  # noqa: E402
-from powerseek.experiments.sweep.progress import Display  # noqa: E402
-from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS  # noqa: E402
-from powerseek.experiments.sweep.worker import run_and_keep  # noqa: E402
-from powerseek.registry import export_entries, import_entries  # noqa: E402
-
-OBJECT_STORE_BYTES = 80_000_000
 # Tune's own book-keeping grows with its trials: above this many, ours share them.
 TUNE_TRIALS = 1000
 ATTEMPTS = 2
@@ -138,11 +123,12 @@ class SweepCallback(_Here, tune.Callback):
         self.display.tally.busy += result["busy"]
         self.display.tally.nodes[result["node"]] += len(result["ended"])
         for caution in result["cautions"]:
-            self._warn(caution)
+            self.warn(caution)
         for index, kept in result["ended"].items():
             self._count(index, failed=not kept)
 
-    def _warn(self, text: str) -> None:
+    def warn(self, text: str) -> None:
+        """Say something beside the display."""
         console = self.display.console
         console.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
 
@@ -170,7 +156,7 @@ class SweepCallback(_Here, tune.Callback):
                 self.store.write_failed(self.grid[index], DIED, resumable=True)
                 self._count(index, failed=True)
         if len(running) > 1:
-            self._warn(COHORT_DIED.format(len(running)))
+            self.warn(COHORT_DIED.format(len(running)))
 
     def _left(self, trial: Any) -> Cohorts:
         """Trials that a Tune trial has not finished, the cohort that is running first."""
@@ -230,13 +216,15 @@ def sweep(
 
     Raises:
         SweepStopped: Results can no longer be written, or Ray could not be started.
-        KeyboardInterrupt: Stopped by the user; Ray is stopped first.
+        KeyboardInterrupt: Stopped by the user or a signal; Ray is stopped first.
     """
     grid = [trial for cohort in cohorts for trial in cohort]
     callback = SweepCallback(grid, store, display, ended)
     numbers = iter(range(len(grid)))
     todo: Cohorts = [[next(numbers) for _ in cohort] for cohort in cohorts]
-    with _ray(workers, address), _scratch() as scratch:
+    with cluster(workers, address) as warning, _scratch() as scratch:
+        if warning:
+            callback.warn(warning)
         runner = tune.with_parameters(
             Runner,
             grid=grid,
@@ -280,38 +268,6 @@ def _round(
 
 
 @contextlib.contextmanager
-def _ray(workers: int, address: str | None) -> Iterator[None]:
-    """A quiet Ray, stopped at the end unless it was running before."""
-    if ray.is_initialized():
-        yield
-        return
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    local = {} if address else _local(workers)
-    try:
-        # Without an address Ray would join whatever cluster was last started on this machine.
-        there = address or "local"
-        ray.init(there, log_to_driver=False, logging_level=logging.CRITICAL, **local)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        where = address or "this machine"
-        raise SweepStopped(f"Ray could not be started on {where}: {error}") from None
-    try:
-        yield
-    finally:
-        with _undisturbed():
-            ray.shutdown()
-
-
-def _local(workers: int) -> dict[str, Any]:
-    return {
-        "num_cpus": workers,
-        "num_gpus": 0,
-        "include_dashboard": False,
-        "object_store_memory": OBJECT_STORE_BYTES,
-    }
-
-
-@contextlib.contextmanager
 def _scratch() -> Iterator[str]:
     """A folder for what Tune insists on writing."""
     folder = tempfile.mkdtemp(prefix="powerseek-tune-")
@@ -319,17 +275,3 @@ def _scratch() -> Iterator[str]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold Ctrl-C back, so that a second one cannot leave processes behind."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not the main thread: no signal arrives here
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

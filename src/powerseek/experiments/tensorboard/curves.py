@@ -120,7 +120,7 @@ class Curves:
         self.points: list[tuple[int, Mapping[str, float]]] = []
         self._times: list[float] = []
         folder = layout.run_folder(out, trial)
-        before = list(folder.glob(f"{PREFIX}.*"))
+        before = _files(folder)
         self._writer: EventFileWriter | None = EventFileWriter(str(folder))
         void(before)
         now = time.time()
@@ -248,7 +248,9 @@ def replace_run(folder: Path, made_of: str, content: bytes) -> Path:
     stamp = max([time.time_ns(), *(_stamp(path) + 1 for path in before)])
     path = folder / f"{PREFIX}.{stamp:019d}.{made_of}"
     half = folder / _HALF
-    half.write_bytes(content)
+    half.unlink(missing_ok=True)
+    with half.open("xb") as file:
+        file.write(content)
     os.replace(half, path)
     void(before)
     return path
@@ -277,7 +279,9 @@ def says(folder: Path, made_of: str) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{PREFIX}.*"))
+    """A run's event files; a link leads to what is not ours."""
+    paths = sorted(folder.glob(f"{PREFIX}.*"))
+    return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
 def _stamp(path: Path) -> int:

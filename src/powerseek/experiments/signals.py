@@ -1,0 +1,66 @@
+"""Signals that ask a command to end: each ends it as Ctrl-C does."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C; what Slurm, Kubernetes and systemd send; a terminal that was closed."""
+
+
+_asked: list[int] = []
+
+
+def exit_code() -> int:
+    """128 and the number of the signal that came last, as shells say it: 143 after SIGTERM.
+
+    It is not read off the exception: Ray raises another in its place.
+    """
+    return 128 + (_asked[-1] if _asked else signal.SIGINT)
+
+
+@contextlib.contextmanager
+def asked() -> Iterator[None]:
+    """Raise KeyboardInterrupt where a signal asks this process to end.
+
+    One that it ignores stays so (nohup).
+    """
+    heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    with unchanged():
+        _answer(heard, _ask)
+        yield
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Ignore such signals, so that a second one cannot leave processes behind."""
+    with unchanged():
+        _answer(ENDING, signal.SIG_IGN)
+        yield
+
+
+@contextlib.contextmanager
+def unchanged() -> Iterator[None]:
+    """Give back how this process answers these signals: Ray answers them in its own way."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # None: not set from Python, so it cannot be set again
+                _answer([number], handler)
+
+
+def _ask(number: int, frame: FrameType | None) -> None:
+    _asked.append(number)
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _answer(numbers: Sequence[int], handler: Any) -> None:
+    with contextlib.suppress(ValueError):  # not the main thread: no signal arrives here
+        for number in numbers:
+            signal.signal(number, handler)

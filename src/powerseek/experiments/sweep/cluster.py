@@ -1,0 +1,175 @@
+"""A Ray of our own: quiet, on this machine alone, closed to other machines and other users."""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Tune would answer Ctrl-C by saving state that nothing here reads, and saves it while it runs.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+}
+for _name, _value in _ENVIRONMENT.items():  # Ray reads these when it is imported
+    os.environ.setdefault(_name, _value)
+
+import ray  # noqa: E402
+from ray._private import services  # noqa: E402
+
+from powerseek.errors import SweepStopped  # noqa: E402
+from powerseek.experiments.signals import held_back, unchanged  # noqa: E402
+
+OBJECT_STORE_BYTES = 80_000_000
+LOOPBACK = "127.0.0.1"
+LOOK_SECONDS = 1.0
+VITAL = ("raylet", "gcs_server")
+DIED = (
+    "Ray's {0} died (killed, or memory ran out). Finished trials are kept; run the same command "
+    "with --resume."
+)
+_RESOLVE, _NODE, _TOKEN = "resolve_ip_for_localhost", "_global_node", "RAY_AUTH_TOKEN"
+OPEN = (
+    "this version of Ray ({0}) cannot be kept to this machine: other machines may reach its ports "
+    "while the sweep runs"
+)
+
+
+@contextlib.contextmanager
+def cluster(workers: int, address: str | None) -> Iterator[str]:
+    """A running Ray, stopped at the end unless it was running before.
+
+    Without an address it is started here, listens on 127.0.0.1 alone, and takes orders only from
+    who has its token, which is in no file. A cluster that was there before is trusted.
+
+    Args:
+        workers: Cores that a Ray of our own has.
+        address: A running cluster's.
+
+    Yields:
+        What the user should be warned of; "" where there is nothing.
+
+    Raises:
+        SweepStopped: Ray could not be started, or reached.
+    """
+    if ray.is_initialized():
+        yield ""
+        return
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with contextlib.ExitStack() as stack:
+        if not address:
+            stack.enter_context(_token())
+            # Ray would print pages of its own log where one of its processes dies.
+            ray._private.worker._worker_logs_enabled = False
+        try:
+            with unchanged():
+                warning = _join(address) if address else _start(workers)
+        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+            where = address or "this machine"
+            raise SweepStopped(f"Ray could not be started on {where}: {error}") from None
+        try:
+            with contextlib.nullcontext() if address else _watched():
+                yield warning
+        finally:
+            with held_back():
+                ray.shutdown()
+
+
+def _join(address: str) -> str:
+    ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
+    return ""
+
+
+def _start(workers: int) -> str:
+    options: dict[str, Any] = {
+        "num_cpus": workers,
+        "num_gpus": 0,
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "log_to_driver": False,
+        "logging_level": logging.CRITICAL,
+    }
+    resolve = getattr(services, _RESOLVE, None)
+    if resolve is None:
+        ray.init("local", **options)
+        return OPEN.format(ray.__version__)
+    # Ray binds to its node's address, and replaces a loopback one by the machine's own.
+    setattr(services, _RESOLVE, lambda host: host)
+    try:
+        ray.init("local", _node_ip_address=LOOPBACK, **options)
+    finally:
+        setattr(services, _RESOLVE, resolve)
+    here = str(services.get_node_ip_address()) == LOOPBACK  # type: ignore[no-untyped-call]
+    return "" if here else OPEN.format(ray.__version__)
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """Stop within seconds where a process of this Ray dies: Ray itself takes a minute to say so.
+
+    Raises:
+        SweepStopped: One died.
+    """
+    node = getattr(ray._private.worker, _NODE, None)
+    if node is None or threading.current_thread() is not threading.main_thread():
+        yield  # an interrupt would reach another thread
+        return
+    over, died = threading.Event(), list[str]()
+
+    def watch() -> None:
+        while not over.wait(LOOK_SECONDS):
+            if dead := [name for name, _ in node.dead_processes() if name in VITAL]:
+                died.extend(dead)
+                _thread.interrupt_main()
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not died:
+            raise
+        with held_back():
+            below = [pid for _, part in node.live_processes() for pid in _children(part.pid)]
+            node.kill_all_processes(check_alive=False, allow_graceful=False)
+            for pid in below:  # without a GCS they would wait for it
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        raise SweepStopped(DIED.format(died[0])) from None
+    finally:
+        over.set()
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+    except OSError:  # it ended, or no Linux
+        return []
+
+
+@contextlib.contextmanager
+def _token() -> Iterator[None]:
+    """A token for this Ray alone: Ray's own would lie in the home folder, for others to read."""
+    before = os.environ.get(_TOKEN)
+    os.environ[_TOKEN] = secrets.token_hex(32)
+    try:
+        yield
+    finally:
+        del os.environ[_TOKEN]
+        if before is not None:
+            os.environ[_TOKEN] = before
