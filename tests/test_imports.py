@@ -32,6 +32,7 @@ ONLY_IN = {
     "envs/render.py": {"PIL"},
     "experiments/plan/pilot.py": {"cloudpickle"},
     "experiments/sweep/tune.py": {"ray"},
+    "experiments/sweep/cluster.py": {"ray"},
     "experiments/report/pages.py": {"jinja2", "markupsafe"},
     "experiments/report/figures/density.py": {"matplotlib"},
     "experiments/report/figures/frontier.py": {"matplotlib"},
