@@ -131,7 +131,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
 }
 CATCHES = {"recordings": (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError)}
 """What the replays of a report take for one that cannot be read."""
-LEFT_OUT = {
+LEFT_OUT: dict[str, Any] = {
     "provenance": None,
     "drawn": False,
     "frontiers": [None] * len(GRID),
@@ -288,7 +288,7 @@ def test_a_failed_trial_without_its_error_is_tried_again(out: Path) -> None:
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "merged anew, then killed": lambda out: (Store(out).write_failed(GRID[1], "x"), join(out)),
+    "merged anew, then killed": lambda out: merged_anew(out),
     "an older page put back": lambda out: (out / layout.REPORT).write_text("older"),
     "a table edited": lambda out: (out / layout.TRIALS).write_bytes(b""),
     "a curve put back": lambda out: (out / RECORDS["curve"]).unlink(),
@@ -297,8 +297,10 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-def join(out: Path) -> None:
-    Store(out).join(GRID)
+def merged_anew(out: Path) -> None:
+    store = Store(out)
+    store.write_failed(GRID[1], "x")
+    store.join(GRID)
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
