@@ -25,6 +25,7 @@ MAX_SEED = 2**32 - 1
 
 LIMITS: Mapping[str, Limit] = {
     "seed": Limit(0, MAX_SEED),
+    "world_seed": Limit(0, 2**64 - 1),
     "first_seed": Limit(0, MAX_SEED),
     "seeds": Limit(1, MAX_SEED + 1),
     "trials": Limit(1, 200_000),
@@ -38,7 +39,8 @@ LIMITS: Mapping[str, Limit] = {
     "limit": Limit(1, 100_000_000),
     "workers": Limit(1, 100_000),
 }
-"""What can be meant: beyond it memory, files or a lifetime would not suffice."""
+"""What can be meant: beyond it memory, files or a lifetime would not suffice. ``world_seed`` is of
+chance alone, without a learner."""
 
 
 def check_limit(name: str, value: object, field: str = "") -> int:

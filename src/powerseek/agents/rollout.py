@@ -102,7 +102,7 @@ def rollouts(
     """
     check_limit("episodes", episodes)
     for seed in seeds:
-        check_limit("seed", seed)
+        check_limit("world_seed", seed, "seed")
     flags = [greedy] * len(policies) if isinstance(greedy, bool) else greedy
     for name, given in (("tasks", tasks), ("seeds", seeds), ("greedy", flags)):
         if len(given) != len(policies):

@@ -13,6 +13,7 @@ from powerseek.envs.engine.compile import loops_of
 from powerseek.envs.engine.reason import reason
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput, PowerseekError, WorldError
+from powerseek.limits import check_limit
 from powerseek.types import Bools, Floats, Floats32, Ints, Records
 
 OUT_OF_RANGE = -1
@@ -233,8 +234,7 @@ def _checked(seed: int | Sequence[int]) -> NDArray[np.uint64]:
     """Seeds [] or [m]; InvalidInput for one that is no 64-bit number, or for none."""
     given = [seed] if isinstance(seed, int | np.integer) else seed
     for one in given:
-        if not 0 <= one < 2**64:
-            raise InvalidInput("seed", one, "an integer >= 0 and < 2^64")
+        check_limit("world_seed", one, "seed")
     if not len(given):
         raise InvalidInput("seed", seed, "at least one integer >= 0")
     return np.array(seed, np.uint64)
