@@ -448,7 +448,7 @@ def test_overseen_injects_replaces_and_leaves_alone():
     )
     assert other.overseer.mdp.world == LADDER.without_interruption()
     wider = with_overseer(Task(LADDER, {"coverage": 0.9}, overseer=task.overseer))
-    assert wider.overseer.share == 0.9
+    assert wider.overseer.fraction == 0.9
     assert wider.overseer.advantages is task.overseer.advantages  # computed once
 
     class Own:
@@ -484,8 +484,8 @@ def test_an_overseer_refuses_what_it_cannot_know():
 @pytest.mark.parametrize(
     ("oversight", "words"),
     [
-        (Oversight(0), "lookahead: got 0; allowed: 1 to the cap"),
-        (Oversight(9), r"lookahead: got 9; allowed: 1 to the cap \(4 steps\)"),
+        (Oversight(0), "lookahead: got 0; allowed: 1 to the time limit"),
+        (Oversight(9), r"lookahead: got 9; allowed: 1 to the time limit \(4 steps\)"),
         (Oversight(2, "power"), "approval.aim: got 'power'"),
     ],
 )

@@ -233,7 +233,7 @@ def test_a_discount_of_its_own_and_a_cap():
     assert found.had == found.maximum
     # The button takes 3 moves, and every coin is 4 moves from it.
     cut = delayed("far", max_steps=6)
-    assert lengths(cut, random_policy(enumerate_world(cut)), 1.0).most == {4: 2, 6: 0}
+    assert lengths(cut, random_policy(enumerate_world(cut)), 1.0).maximum == {4: 2, 6: 0}
 
 
 def test_where_nothing_can_be_had_all_of_it_is_had():
