@@ -17,8 +17,8 @@ from rich.console import Console
 from powerseek.errors import InvalidInput, SweepStopped
 from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.results.drawn import is_drawn, note_drawn, sources
 from powerseek.experiments.results.files import StoreError, guard
+from powerseek.experiments.results.integrity import is_drawn, note_drawn, sources
 from powerseek.experiments.results.provenance import command_line, cores, describe_run
 from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.side_tables import write_tables

@@ -20,7 +20,7 @@ import pytest
 from powerseek.errors import PowerseekError
 from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.results.drawn import is_drawn, note_drawn, sources
+from powerseek.experiments.results.integrity import is_drawn, note_drawn, sources
 from powerseek.experiments.results.oracles import kept_oracle
 from powerseek.experiments.results.provenance import describe_run, read_provenance, told
 from powerseek.experiments.results.recordings import read_recording

@@ -14,8 +14,8 @@ import yaml
 from powerseek.envs.world import Fact
 from powerseek.envs.worlds.off_switch import OffSwitch
 from powerseek.errors import InvalidInput
-from powerseek.experiments.results.drawn import sources
 from powerseek.experiments.results.files import StoreError
+from powerseek.experiments.results.integrity import sources
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.contrasts import KINDS
