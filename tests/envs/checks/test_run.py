@@ -13,11 +13,11 @@ from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.checks import case as conformance_case
 from powerseek.envs.checks.case import Case, Failed
 from powerseek.envs.checks.chance import _divergence
-from powerseek.envs.checks.declarations import actors, symmetry
-from powerseek.envs.checks.episodes import keys, walk
+from powerseek.envs.checks.declarations import check_actors, check_symmetry
+from powerseek.envs.checks.episodes import record_keys, walk
 from powerseek.envs.checks.graph import TooLarge, make_graph
 from powerseek.envs.checks.interpreted import interpret
-from powerseek.envs.checks.power import blind, placebo
+from powerseek.envs.checks.power import check_blind, check_placebo
 from powerseek.envs.checks.rules import difference
 from powerseek.envs.checks.run import CHECKS, FAILED, GATES, NOT_APPLICABLE, PASSED
 from powerseek.envs.engine.expand import TooManyBranches
@@ -190,7 +190,7 @@ def test_a_class_that_no_other_process_finds_is_compared_with_nothing():
 )
 def test_progress_that_pays_for_power_is_found(world, field):
     with pytest.raises(Failed, match=rf"progress is .* with {field}=\d and .* with {field}=\d"):
-        blind(Case(world))
+        check_blind(Case(world))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_progress_that_pays_for_power_is_found(world, field):
 )
 def test_progress_that_pays_for_what_the_task_needs_passes(params):
     world = powerseek.make_world("homestead", **params)
-    assert "grain alone" in blind(Case(world))
+    assert "grain alone" in check_blind(Case(world))
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ def test_progress_that_pays_for_what_the_task_needs_passes(params):
 )
 def test_a_placebo_that_helps_is_found(world, words):
     with pytest.raises(Failed, match=words):
-        placebo(Case(world))
-    assert placebo(Case(broken.Barn()))
+        check_placebo(Case(world))
+    assert check_placebo(Case(broken.Barn()))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_placebo_that_helps_is_found(world, words):
 )
 def test_a_symmetry_that_is_none_is_found(world, words):
     with pytest.raises(Failed, match=words):
-        symmetry(Case(world))
+        check_symmetry(Case(world))
 
 
 class Nameless(Well):
@@ -297,13 +297,13 @@ class Dreams(Well):
 )
 def test_actors_who_cannot_act_are_found(world, words):
     with pytest.raises(Failed, match=words):
-        actors(Case(world()))
+        check_actors(Case(world()))
 
 
 def test_a_world_of_two_actors_conforms():
     assert_conforms(Well)
     for who in range(2):
-        assert "Ann, Miles" in actors(Case(Well(who=who)))
+        assert "Ann, Miles" in check_actors(Case(Well(who=who)))
 
 
 def test_plain_python_has_a_limit():
@@ -426,10 +426,10 @@ def test_states_with_too_many_branches_are_refused():
 
 def test_standing_records_are_distinct_and_reachable():
     case = Case(powerseek.make_world("homestead", openness=0))
-    met = keys(case.world, case.standing)
+    met = record_keys(case.world, case.standing)
     assert len(np.unique(met)) == len(met) > 100
     assert case.whole
-    assert np.isin(met, keys(case.world, case.graph.records)).all()
+    assert np.isin(met, record_keys(case.world, case.graph.records)).all()
 
 
 def test_an_assertion_names_evidence_and_remedy():

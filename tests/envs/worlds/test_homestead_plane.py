@@ -24,7 +24,7 @@ from powerseek.envs.worlds.homestead_plane.terrain import COUNTS, TILES, kind_at
 from powerseek.envs.worlds.homestead_plane.world import F
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, need, optimum
-from powerseek.exact.solvers.evaluate import pair_weights
+from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import follow
 
 NORTH, SOUTH, WEST, EAST = range(4)
@@ -578,7 +578,7 @@ def test_claims_move_the_optimum_at_the_bystanders_expense(claims, success, othe
     columns = [mdp.fact_names.index(name) for name in names]
     finals = mdp.state_facts[:, columns] * [1, 0]
     flows = mdp.pair_flows[:, columns] * [0, 1]
-    weights = pair_weights(mdp, best.policy, mdp.max_steps)
+    weights = policy_weights(mdp, best.policy, mdp.max_steps)
     found = follow(mdp, flows, finals, weights, mdp.max_steps)
     assert found == pytest.approx([others, claimed], abs=1e-3)
 

@@ -18,7 +18,7 @@ from powerseek.exact.measures.occupancy import (
     discounted_occupancies,
     visit_probability,
 )
-from powerseek.exact.solvers.evaluate import pair_weights
+from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import follow
 
 OVERLAP = known("ic_overlap_index")
@@ -223,7 +223,7 @@ def test_events_are_counted_by_kind_up_to_where_paths_part():
 def test_forward_counts_agree_with_backward_ones(seed):
     mdp = drawn(seed)
     for policy in (minimal_need_policy(mdp), random_policy(mdp)):
-        weights = pair_weights(mdp, policy, mdp.max_steps)
+        weights = policy_weights(mdp, policy, mdp.max_steps)
         flows = mdp.pair_flows[:, mdp.roles["resource"] > 0].copy()
         found = acquisition_events(mdp, policy)
         backward = follow(mdp, flows, np.zeros((mdp.n_states, 1)), weights, mdp.max_steps)

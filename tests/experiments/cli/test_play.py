@@ -9,7 +9,7 @@ import pytest
 import powerseek
 from powerseek.envs import VecWorld
 from powerseek.experiments.cli import app as cli
-from powerseek.experiments.cli.play import choose, play
+from powerseek.experiments.cli.play import choose, play_by_hand
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def call(monkeypatch, capsys):
 
 def shown(name, lines, seed=0, **params):
     said = []
-    play(powerseek.make_world(name, **params), seed, lines, said.append)
+    play_by_hand(powerseek.make_world(name, **params), seed, lines, said.append)
     return "\n".join(said)
 
 

@@ -21,7 +21,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results import mirror
-from powerseek.experiments.results.files import StoreError, plain, read_table
+from powerseek.experiments.results.files import StoreError, read_table, without_passwords
 from powerseek.experiments.results.mirror import Mirror
 from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.schema import SCHEMA
@@ -431,9 +431,9 @@ def test_a_copy_goes_with_its_owner_and_what_a_killed_one_left_goes_later(
 
 
 def test_passwords_are_not_shown() -> None:
-    assert plain("--out s3://key:secret@bucket/a b") == "--out s3://key:***@bucket/a b"
+    assert without_passwords("--out s3://key:secret@bucket/a b") == "--out s3://key:***@bucket/a b"
     for text in ("s3://key@bucket/x", "hdfs://host:9000/x", "https://host:80/a@b", "a: b@c"):
-        assert plain(text) == text
+        assert without_passwords(text) == text
 
 
 SCRIPT = f"""

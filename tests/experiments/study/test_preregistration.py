@@ -19,7 +19,7 @@ from powerseek.experiments.results.integrity import sources
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.contrasts import KINDS
-from powerseek.experiments.study.grid import Trial, digest
+from powerseek.experiments.study.grid import Trial, content_hash
 from powerseek.experiments.study.hypotheses import comparisons
 from powerseek.experiments.study.lint import cautions
 from powerseek.experiments.study.preregistration import (
@@ -158,7 +158,7 @@ def test_a_level_is_registered_with_its_arm(tmp_path: Path) -> None:
     assert all(claim.confirmatory for claim in found.claims)
     changed = study(hypotheses=[TIMING, {**level, "arm": "terminal"}])
     content = registration(changed, cells(changed))
-    assert digest(content) != kept(tmp_path)["hash"]
+    assert content_hash(content) != kept(tmp_path)["hash"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -227,7 +227,7 @@ def test_claims_are_kept_before_the_first_trial(tmp_path: Path) -> None:
     store = opened(tmp_path, hypotheses=[TIMING, OPEN])
     found = kept(tmp_path)
     content = found["registered"]
-    assert found["hash"] == digest(content) == store.manifest()["preregistered"]
+    assert found["hash"] == content_hash(content) == store.manifest()["preregistered"]
     assert (found["late"], found["changes"]) == (False, [])
     assert content["hypotheses"][0]["measure"] == "excess"
     assert content["hypotheses"][1]["measure"] == "share_beyond_incentive"

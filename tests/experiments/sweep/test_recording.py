@@ -23,7 +23,7 @@ from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep import trial as trials_module
-from powerseek.experiments.sweep.recording import LONGEST, keep_recording, parted, record
+from powerseek.experiments.sweep.recording import LONGEST, keep_recording, record, split_picture
 from powerseek.experiments.sweep.trial import run_trial
 from powerseek.registry import make_world
 
@@ -60,7 +60,7 @@ def find(squares: list[list[str]], letter: str) -> tuple[int, int]:
     ids=["apart", "numbered", "close", "too short", "words", "no gap"],
 )
 def test_a_picture_is_parted_into_board_and_words(picture: str, expected: tuple[str, str]) -> None:
-    assert parted(picture, 2, 3) == expected
+    assert split_picture(picture, 2, 3) == expected
 
 
 @pytest.mark.parametrize("agent", ["random", "hoarder"])

@@ -9,7 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from powerseek.envs.adapters.foreign import ForeignWorld
-from powerseek.envs.checks.episodes import COPIES, STEPS, Walk, cleared, keys, tell, visited, walk
+from powerseek.envs.checks.episodes import (
+    COPIES,
+    STEPS,
+    Walk,
+    cleared,
+    record_keys,
+    tell,
+    visited,
+    walk,
+)
 from powerseek.envs.checks.graph import Graph, TooLarge, make_graph
 from powerseek.envs.checks.interpreted import Interpreted, interpret
 from powerseek.envs.engine.expand import describe
@@ -97,7 +106,7 @@ class Case:
             if name == "random" or hasattr(type(self.world), name):
                 met.append(visited(self.world, name))
         records = np.concatenate(met).view(np.recarray)
-        _, first = np.unique(keys(self.world, records), return_index=True)
+        _, first = np.unique(record_keys(self.world, records), return_index=True)
         return records[np.sort(first)]
 
     @cached_property

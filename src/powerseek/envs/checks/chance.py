@@ -35,7 +35,7 @@ SAMPLED, MOST_EDGES = 256, 100_000
 """Records whose branches are looked at, up to so many branches."""
 
 
-def tape(case: Case) -> str:
+def check_tape(case: Case) -> str:
     """Enumerated branches sum to 1 and are simulated as often as they say.
 
     An outcome that is simulated and not enumerated fails. Frequencies are compared by the
@@ -177,7 +177,7 @@ def _divergence(q: Floats, p: Floats) -> Floats:
     return np.where(close, 0.0, np.nan_to_num(heads + tails, nan=np.inf, posinf=np.inf))
 
 
-def masks(case: Case) -> str:
+def check_masks(case: Case) -> str:
     """Allowed actions do something, except one to wait with; forbidden ones only tick the clock."""
     world = case.world
     records, edges = branches(world, case.standing)

@@ -14,7 +14,7 @@ from powerseek.envs.checks.episodes import (
     SEED,
     choose,
     cleared,
-    keys,
+    record_keys,
     rows,
     simulator,
     tell,
@@ -35,7 +35,7 @@ SMALL = 100_000
 """Most states of the smallest setting."""
 
 
-def declarations(case: Case) -> str:
+def check_declarations(case: Case) -> str:
     """Names are there and unique, fields are 8 bytes wide, every parameter has its range."""
     world = case.world
     named = {
@@ -76,7 +76,7 @@ def _names(what: str, names: Sequence[str]) -> None:
         raise Failed(f"{what} gives {twice[0]!r} more than once", "Give every one its own name.")
 
 
-def actors(case: Case) -> str:
+def check_actors(case: Case) -> str:
     """Actors are as many as their parameter allows, and each can act in the agent's place."""
     world, names, parameter = case.world, case.world.actor_names, case.world.actor_parameter
     _names("actors", names)
@@ -189,7 +189,7 @@ def _situations(world: World) -> None:
         )
 
 
-def docstring(case: Case) -> str:
+def check_docstring(case: Case) -> str:
     """The docstring says what power means here and what the proxy misses."""
     text = inspect.cleandoc(inspect.getdoc(type(case.world)) or "")
     wanted = SECTIONS + (("Openness",) if "openness" in case.world.parameters else ())
@@ -204,7 +204,7 @@ def docstring(case: Case) -> str:
     return f"{', '.join(wanted)}"
 
 
-def enumerates(case: Case) -> str:
+def check_enumerates(case: Case) -> str:
     """The smallest setting enumerates, or the world says why none does."""
     world = case.world
     if case.graph is not None:
@@ -226,14 +226,14 @@ def enumerates(case: Case) -> str:
     )
 
 
-def symmetry(case: Case) -> str:
+def check_symmetry(case: Case) -> str:
     """The rules commute with the symmetry that `canonical` offers."""
     world = case.world
     if type(world).canonical(world.params, world.records(0)) is None:
         raise NotApplicable("no symmetry is declared at these parameters")
     records = cleared(world, case.standing)[:256]
     twins = _canonical(world, records)
-    if not np.array_equal(keys(world, _canonical(world, twins)), keys(world, twins)):
+    if not np.array_equal(record_keys(world, _canonical(world, twins)), record_keys(world, twins)):
         raise Failed("canonical of a representative is another", "Let canonical be idempotent.")
     try:
         mine, theirs = _led(world, records), _led(world, twins)
@@ -272,7 +272,7 @@ def _led(world: World, records: Records) -> list[list[tuple[tuple[bytes, float],
     ]
 
 
-def render(case: Case) -> str:
+def check_render(case: Case) -> str:
     """A picture of every record, with a legend, that leaves the record as it is."""
     world, cls = case.world, type(case.world)
     if cls.render is World.render:
@@ -319,7 +319,7 @@ def _map(case: Case) -> None:
             )
 
 
-def speed(case: Case) -> str:
+def check_speed(case: Case) -> str:
     """Steps a second (of processor time) of 64 copies; only an absurd number fails."""
     vec = simulator(case.world, SPEED_COPIES)
     draws = np.random.default_rng(SEED).random((256, SPEED_COPIES))

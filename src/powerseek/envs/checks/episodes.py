@@ -115,7 +115,7 @@ def rows(table: Any) -> Any:
     return table.view(np.dtype((np.void, 8 * table.shape[1])))[:, 0]
 
 
-def keys(world: World, records: Any, names: tuple[str, ...] | None = None) -> Any:
+def record_keys(world: World, records: Any, names: tuple[str, ...] | None = None) -> Any:
     """[n] one opaque value a record, by some of its fields (by default: which state it is)."""
     return rows(words(records)[:, columns_of(world, world.identity if names is None else names)])
 

@@ -21,7 +21,7 @@ BINARY = ("success", "over", "interrupted")
 SLACK = 1e-9
 
 
-def numbers(case: Case) -> str:
+def check_numbers(case: Case) -> str:
     """Facts and observations are finite, observations within the declared bound."""
     world, largest = case.world, 0.0
     for where, seen in _observed(case):
@@ -55,7 +55,7 @@ def _where(world: World, records: Records, i: int) -> str:
     return f"in ({tell(world, records[i])})"
 
 
-def injective(case: Case) -> str:
+def check_injective(case: Case) -> str:
     """States that are not over look different: the agent sees all that an oracle sees."""
     told = []
     for world, records, words in case.settings():
@@ -84,7 +84,7 @@ def _twins(seen: Floats32, alive: Ints) -> tuple[int, int] | None:
     return int(alive[first[inverse[later[0]]]]), int(alive[later[0]])
 
 
-def progress(case: Case) -> str:
+def check_progress(case: Case) -> str:
     """Progress lies in [0, 1]."""
     column = case.world.columns("progress").start
     low, high = np.inf, -np.inf
@@ -101,7 +101,7 @@ def progress(case: Case) -> str:
     return f"from {low:.3g} to {high:.3g} in {case.seen[-1].words}"
 
 
-def success(case: Case) -> str:
+def check_success(case: Case) -> str:
     """Success is progress 1, ends the episode unless `runs_on`, and can be had within the cap."""
     world = case.world
     column = {name: world.columns(name).start for name in ("progress", "success", "over")}
@@ -142,7 +142,7 @@ def _attainable(case: Case) -> str:
     return f"in {case.seen[-1].words}; it can be had with probability {best:.3g}"
 
 
-def roles(case: Case) -> str:
+def check_roles(case: Case) -> str:
     """Declared roles mean what metrics take them for."""
     world = case.world
     for fact in world.facts:
@@ -213,7 +213,7 @@ def _values(world: World, fact: Fact, values: Floats, told: Callable[[int], str]
         )
 
 
-def calm(case: Case) -> str:
+def check_calm(case: Case) -> str:
     """With the hazard off nothing interrupts: where competence is measured."""
     world = case.world
     if not world.has("interrupted"):

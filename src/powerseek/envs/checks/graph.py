@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from powerseek.envs.checks.episodes import keys
+from powerseek.envs.checks.episodes import record_keys
 from powerseek.envs.engine.expand import (
     Expansion,
     TooManyBranches,
@@ -145,7 +145,7 @@ def followed(world: World, records: Records) -> Iterator[tuple[Ints, Expansion]]
 
 def _number(world: World, records: Records, numbers: dict[bytes, int]) -> tuple[Ints, Ints]:
     """Number [n] of each record, and the positions of those met for the first time, in order."""
-    opaque = keys(world, records)
+    opaque = record_keys(world, records)
     _, first, inverse = np.unique(opaque, return_index=True, return_inverse=True)
     known = np.empty(len(first), np.int64)
     new = []

@@ -9,7 +9,7 @@ import numpy as np
 
 from powerseek.envs.checks.case import Case, Failed, NotApplicable
 from powerseek.envs.checks.chance import branches
-from powerseek.envs.checks.episodes import cleared, keys, rows, tell
+from powerseek.envs.checks.episodes import cleared, record_keys, rows, tell
 from powerseek.envs.checks.facts import ROLES
 from powerseek.envs.engine.expand import describe
 from powerseek.envs.world import World
@@ -18,7 +18,7 @@ from powerseek.types import Bools, Floats, Records
 SLACK = 1e-9
 
 
-def placebo(case: Case) -> str:
+def check_placebo(case: Case) -> str:
     """The placebo is useful for nothing: success is as sure without it, and with it held."""
     graph = case.graph
     weights = case.world.weights("placebo")
@@ -45,7 +45,7 @@ def placebo(case: Case) -> str:
         graph.world, graph.records[graph.source], graph.records[graph.following], taken
     ):
         others = tuple(name for name in names if name != field)
-        pair = _first_split(keys(graph.world, graph.records, others), np.round(free.T, 9))
+        pair = _first_split(record_keys(graph.world, graph.records, others), np.round(free.T, 9))
         if pair:
             i, j = pair
             raise Failed(
@@ -61,7 +61,7 @@ def _fed(world: World, before: Records, after: Records, happened: Bools) -> list
     """Fields that change, and only on edges where something happened."""
     found = []
     for name in world.identity:
-        changed = keys(world, before, (name,)) != keys(world, after, (name,))
+        changed = record_keys(world, before, (name,)) != record_keys(world, after, (name,))
         if changed.any() and happened[changed].all():
             found.append(name)
     return found
@@ -77,7 +77,7 @@ def _first_split(group: Any, values: Floats) -> tuple[int, int] | None:
     return (int(first[inverse[gap.argmax()]]), int(gap.argmax())) if gap.max() > SLACK else None
 
 
-def blind(case: Case) -> str:
+def check_blind(case: Case) -> str:
     """Progress is blind to the power on offer: it is the same whatever surplus is held.
 
     Of any two states met that are not over, progress must be the same
@@ -149,7 +149,7 @@ def _blind(view: _View) -> tuple[int, list[str], int]:
     means, ends = _power_fields(view, facts)
     pairs = 0
     if means:
-        group = keys(world, records, tuple(n for n in world.identity if n not in means))
+        group = record_keys(world, records, tuple(n for n in world.identity if n not in means))
         pairs += len(group) - len(np.unique(group))
         _same_progress(world, records, progress, _first_split(group, progress), means)
     for field in ends:
@@ -158,7 +158,7 @@ def _blind(view: _View) -> tuple[int, list[str], int]:
         # Where nobody can succeed any more, no distance is the same as another.
         at = np.flatnonzero(view.profile[:, -1] > 0)
         others = tuple(n for n in world.identity if n != field)
-        base = np.unique(keys(world, records[at], others), return_inverse=True)[1]
+        base = np.unique(record_keys(world, records[at], others), return_inverse=True)[1]
         table = np.round(view.profile[at], 9) + 0.0
         group = rows(np.column_stack([base, table.view(np.int64)]))
         pairs += len(group) - len(np.unique(group))
@@ -180,7 +180,7 @@ def _power_fields(view: _View, facts: Floats) -> tuple[list[str], list[str]]:
     means: list[str] = []
     others: list[str] = []
     for field in world.identity:
-        rest = keys(world, view.records, tuple(n for n in world.identity if n != field))
+        rest = record_keys(world, view.records, tuple(n for n in world.identity if n != field))
         follows = {
             name: _first_split(rest, facts[:, role[name]]) is not None
             for name in ("holdings", "off_switch")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from powerseek.envs.checks.case import Case, Failed
-from powerseek.envs.checks.episodes import cleared, columns_of, keys, tell, words
+from powerseek.envs.checks.episodes import cleared, columns_of, record_keys, tell, words
 from powerseek.envs.checks.rules import CLOCK, LOOKS, READ_ONLY
 from powerseek.envs.engine.compile import loops_of
 from powerseek.envs.engine.expand import TooManyBranches, describe, expand, initial_branches
@@ -20,7 +20,7 @@ BRANCHED = 48
 """Records whose branches are compared."""
 
 
-def writes(case: Case) -> str:
+def check_writes(case: Case) -> str:
     """Rules write the record, and only transition and initial do; tables stay as they are."""
     world = case.world
     prepared = world.prepared
@@ -41,9 +41,9 @@ def writes(case: Case) -> str:
             f"{records[i][field]}",
             LOOKS,
         )
-    clock, cap = columns_of(world, ("clock",))[0], columns_of(world, ("max_steps",))[0]
+    check_clock, cap = columns_of(world, ("clock",))[0], columns_of(world, ("max_steps",))[0]
     going = ~(case.walk["terminated"] | case.walk["truncated"])
-    ticked = case.walk["after"][..., clock] - case.walk["before"][..., clock] == 1
+    ticked = case.walk["after"][..., check_clock] - case.walk["before"][..., check_clock] == 1
     if not ticked[going].all() or (case.walk["after"][..., cap] != world.max_steps).any():
         raise Failed("a rule writes clock or max_steps", CLOCK)
     if before != [np.asarray(value).tobytes() for value in prepared]:
@@ -56,7 +56,7 @@ def _field(world: World, word: int) -> str:
     return next(name for name in names if word in columns_of(world, (name,)))
 
 
-def clock(case: Case) -> str:
+def check_clock(case: Case) -> str:
     """Rules do not read the clock, the cap or the flows of the step before."""
     world = case.world
     rest = cleared(world, case.standing)
@@ -117,13 +117,15 @@ def _same_branches(world: World, rest: Records, there: World, records: Records, 
         return
     names = world.identity
     unlike = [
-        keys(world, a) != keys(world, b) for a, b in ((start_one, start_two),) if len(a) == len(b)
+        record_keys(world, a) != record_keys(world, b)
+        for a, b in ((start_one, start_two),)
+        if len(a) == len(b)
     ]
     if not unlike or unlike[0].any():
         raise Failed(f"initial reads {what}: it gives other records", _FIELDS)
     if len(one.source) != len(two.source):
         raise Failed(f"transition reads {what}: it gives other branches", _FIELDS)
-    apart = keys(world, one.records) != keys(world, two.records)
+    apart = record_keys(world, one.records) != record_keys(world, two.records)
     apart |= (one.facts != two.facts).any(axis=1) | (one.probability != two.probability)
     if apart.any():
         i = int(apart.argmax())

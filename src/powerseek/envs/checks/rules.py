@@ -40,7 +40,7 @@ class Stop:
     instead: str
 
 
-def stop(case: Case) -> Stop | None:
+def reason_not_run(case: Case) -> Stop | None:
     """The reason that the rules cannot be run, None if they can.
 
     Plain Python first: compiled rules that read past an array's end may end the process.
@@ -105,7 +105,7 @@ _COMPILE = (
 )
 
 
-def rules(case: Case) -> str:
+def check_rules(case: Case) -> str:
     """Every rule ran; what stopped one was found before (`stop`)."""
     if case.foreign:
         return f"{COPIES * STEPS:,} steps of {COPIES} copies"
@@ -114,7 +114,7 @@ def rules(case: Case) -> str:
     return f"{COPIES * STEPS:,} steps and {len(case.standing):,} records{plain}"
 
 
-def determinism(case: Case) -> str:
+def check_determinism(case: Case) -> str:
     """The same seed gives the same numbers, at any batch size, and prepare the same tables."""
     other = walk(case.world, FEW, STEPS)
     part = {name: array[:, :FEW] for name, array in case.walk.items()}
@@ -145,7 +145,7 @@ def _item(prepared: Any, name: str) -> Any:
     return np.asarray(value) if isinstance(value, str) else np.asarray(value, float)
 
 
-def purity(case: Case) -> str:
+def check_purity(case: Case) -> str:
     """A step replayed from a copied state, on the same tape, is the same."""
     world, replayed = case.world, 0
     for t, (vec, actions) in enumerate(rehearse(world, COPIES, STEPS)):
@@ -179,7 +179,7 @@ def _one(world: World, name: str, snapshot: Any, copy: int) -> str:
     return f"({tell(world, record_of(world, row))})" if name == "records" else str(row)
 
 
-def compiled(case: Case) -> str:
+def check_compiled(case: Case) -> str:
     """Compiled rules and plain Python agree in every bit."""
     there, other = case.interpreted
     if not other.walk:
@@ -235,7 +235,7 @@ def _named(world: World, name: str, rest: list[int], a: Any, b: Any) -> tuple[st
     return f"{name} is", f"{a} and {b}"
 
 
-def scripts(case: Case) -> str:
+def check_scripts(case: Case) -> str:
     """The minimalist and the hoarder exist, act legally, and differ in what they take."""
     world = case.world
     missing = [n for n in ("minimalist", "hoarder") if not hasattr(type(world), n)]

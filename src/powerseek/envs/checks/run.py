@@ -18,7 +18,7 @@ from powerseek.envs.checks import chance, facts, power, rules
 from powerseek.envs.checks import declarations as form
 from powerseek.envs.checks import purity as reads
 from powerseek.envs.checks.case import Case, Failed, NotApplicable
-from powerseek.envs.checks.rules import scripts
+from powerseek.envs.checks.rules import check_scripts
 from powerseek.envs.engine.reason import reason
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput, WorldError
@@ -103,34 +103,48 @@ class Check:
 
 
 CHECKS = (
-    Check("declarations", "names, fields and ranges are in order", form.declarations, False, True),
-    Check("docstring", "it says what power is here and is missed", form.docstring, False, True),
-    Check("rules", "no rule raises, compiled or not", rules.rules, foreign=True),
     Check(
-        "numbers", "facts and features are finite, features bounded", facts.numbers, foreign=True
+        "declarations",
+        "names, fields and ranges are in order",
+        form.check_declarations,
+        False,
+        True,
     ),
     Check(
-        "determinism", "one seed, one result, at any batch size", rules.determinism, foreign=True
+        "docstring", "it says what power is here and is missed", form.check_docstring, False, True
     ),
-    Check("purity", "a replay of the same step is the same", rules.purity),
-    Check("compiled", "compiled rules equal plain Python", rules.compiled),
-    Check("writes", "rules write the record alone", reads.writes),
-    Check("clock", "rules do not read clock, cap or old flows", reads.clock),
-    Check("tape", "branches sum to 1 and match simulation", chance.tape),
-    Check("masks", "allowed actions do something", chance.masks),
-    Check("injective", "different states look different", facts.injective),
-    Check("progress", "progress lies in [0, 1]", facts.progress, foreign=True),
-    Check("success", "success is progress 1 and ends", facts.success, foreign=True),
-    Check("blind", "progress is blind to the power on offer", power.blind),
-    Check("roles", "facts are what their roles say", facts.roles, foreign=True),
-    Check("placebo", "the placebo helps nobody", power.placebo),
-    Check("calm", "with the hazard off nothing interrupts", facts.calm, foreign=True),
-    Check("scripts", "minimalist and hoarder differ in what they take", scripts),
-    Check("enumerates", "a small setting can be solved exactly", form.enumerates),
-    Check("symmetry", "rules commute with the declared symmetry", form.symmetry),
-    Check("actors", "every actor has actions and features", form.actors),
-    Check("render", "there is a picture", form.render),
-    Check("speed", "steps a second", form.speed, foreign=True),
+    Check("rules", "no rule raises, compiled or not", rules.check_rules, foreign=True),
+    Check(
+        "numbers",
+        "facts and features are finite, features bounded",
+        facts.check_numbers,
+        foreign=True,
+    ),
+    Check(
+        "determinism",
+        "one seed, one result, at any batch size",
+        rules.check_determinism,
+        foreign=True,
+    ),
+    Check("purity", "a replay of the same step is the same", rules.check_purity),
+    Check("compiled", "compiled rules equal plain Python", rules.check_compiled),
+    Check("writes", "rules write the record alone", reads.check_writes),
+    Check("clock", "rules do not read clock, cap or old flows", reads.check_clock),
+    Check("tape", "branches sum to 1 and match simulation", chance.check_tape),
+    Check("masks", "allowed actions do something", chance.check_masks),
+    Check("injective", "different states look different", facts.check_injective),
+    Check("progress", "progress lies in [0, 1]", facts.check_progress, foreign=True),
+    Check("success", "success is progress 1 and ends", facts.check_success, foreign=True),
+    Check("blind", "progress is blind to the power on offer", power.check_blind),
+    Check("roles", "facts are what their roles say", facts.check_roles, foreign=True),
+    Check("placebo", "the placebo helps nobody", power.check_placebo),
+    Check("calm", "with the hazard off nothing interrupts", facts.check_calm, foreign=True),
+    Check("scripts", "minimalist and hoarder differ in what they take", check_scripts),
+    Check("enumerates", "a small setting can be solved exactly", form.check_enumerates),
+    Check("symmetry", "rules commute with the declared symmetry", form.check_symmetry),
+    Check("actors", "every actor has actions and features", form.check_actors),
+    Check("render", "there is a picture", form.check_render),
+    Check("speed", "steps a second", form.check_speed, foreign=True),
 )
 """Every check, in the order in which they are run."""
 
@@ -162,7 +176,7 @@ def check_world(world: World | type[World] | str, **params: Any) -> Report:
     unsure = ""
     for check in CHECKS:
         if check.name == "rules":
-            stop = rules.stop(case)
+            stop = rules.reason_not_run(case)
         if unsure and check.runs and check.name not in GATES:
             found = Finding(check.name, NOT_APPLICABLE, _WAITS.format(unsure))
         else:

@@ -23,7 +23,7 @@ from powerseek.exact.solvers.discounted import (
     expected,
     solve_one,
 )
-from powerseek.exact.solvers.evaluate import pair_weights
+from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import WHOLE, occupancies
 from powerseek.exact.solvers.outcome import success_of
 from powerseek.exact.solvers.policy import TabularPolicy
@@ -277,7 +277,7 @@ class UtilityChanges:
             InvalidInput: A policy that does not fit.
         """
         steps = len(self.changes)
-        weights = pair_weights(self.mdp, policy, steps)
+        weights = policy_weights(self.mdp, policy, steps)
         taken = occupancies(self.mdp, weights, steps)
         return float(sum(chance @ self.changes[steps - 1 - t] for t, chance in taken))
 

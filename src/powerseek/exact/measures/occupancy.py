@@ -9,8 +9,8 @@ import numpy as np
 
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.solvers.discounted import check_gamma, check_weights, expected
-from powerseek.exact.solvers.evaluate import pair_weights
+from powerseek.exact.solvers.discounted import check_gamma, check_pair_weights, expected
+from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import occupancies
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Bools, Floats, Policy
@@ -67,7 +67,7 @@ def acquisition_events(
     if (flows < 0).any():
         raise InvalidInput("resource flows", float(flows.min()), "amounts >= 0")
     steps = mdp.horizon(horizon)
-    weights = pair_weights(mdp, policy, steps)
+    weights = policy_weights(mdp, policy, steps)
     where, steps = _until(mdp, until, steps)
     counts = np.zeros(len(names))
     for _, taken in occupancies(where, weights, steps):
@@ -96,7 +96,7 @@ def visit_probability(
     """
     steps = mdp.horizon(horizon)
     mask = _as_mask(mdp, states)
-    weights = pair_weights(mdp, policy, steps)
+    weights = policy_weights(mdp, policy, steps)
     stopped = replace(mdp, terminal=mdp.terminal | mask)
     enters = expected(mdp, mask.astype(np.float64))
     total = float(mdp.initial @ mask)
@@ -131,7 +131,7 @@ def discounted_occupancies(
             not there or no distribution.
     """
     check_gamma(gamma)
-    leaving = check_weights(mdp, weights)
+    leaving = check_pair_weights(mdp, weights)
     standing = _start(mdp, start)
     fans = np.diff(mdp.edge_start)
     total, discount = np.zeros(mdp.n_states), 1.0

@@ -25,8 +25,8 @@ from powerseek.exact.solvers.discounted import (
     average_next,
     best_of,
     check_gamma,
+    check_pair_weights,
     check_tolerance,
-    check_weights,
     expected,
     policy_solution,
 )
@@ -204,7 +204,7 @@ def _fixed(mdp: TabularMDP, policy: TabularPolicy | Floats) -> BoundedPolicy:
             allowed = "a policy of this very MDP that does not look at the clock"
             raise InvalidInput("policy", policy.name, allowed)
         policy = policy.pair_weights(0)
-    weights = check_weights(mdp, policy)
+    weights = check_pair_weights(mdp, policy)
     return lambda reward: weights
 
 

@@ -11,7 +11,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.power import BoundedPolicy, Power
 from powerseek.exact.solvers.discounted import best_of, check_gamma, expected
-from powerseek.exact.solvers.evaluate import pair_weights
+from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import occupancies
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Floats, Ints, Policy, Records
@@ -68,7 +68,7 @@ def seeking(
     mdp = measured.mdp
     steps = mdp.horizon(horizon)
     taken = np.zeros(mdp.n_pairs)
-    for _, at_once in occupancies(mdp, pair_weights(mdp, policy, steps), steps):
+    for _, at_once in occupancies(mdp, policy_weights(mdp, policy, steps), steps):
         taken += at_once
     ahead = measured.pairs
     counts = np.diff(mdp.pair_start)[mdp.pair_state]

@@ -21,7 +21,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
 from powerseek.exact.solvers.discounted import expected
-from powerseek.exact.solvers.evaluate import pair_weights
+from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Floats, Ints, Policy
 
@@ -226,7 +226,7 @@ def lengths(
         InvalidInput: The length is nothing to choose there.
     """
     mdp, maximum = _choice(world_or_mdp, gamma)
-    weights = pair_weights(mdp, policy, mdp.horizon())
+    weights = policy_weights(mdp, policy, mdp.horizon())
     own = _own(mdp)
 
     def choose(t: int, pairs: Floats) -> Floats:

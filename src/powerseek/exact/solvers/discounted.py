@@ -150,7 +150,7 @@ def policy_solution(
     """
     check_gamma(gamma)
     check_tolerance(tolerance)
-    weights = check_weights(mdp, weights)
+    weights = check_pair_weights(mdp, weights)
     states, pairs = _columns(mdp, rewards, pair_rewards)
     graph = arrays_of(mdp)
 
@@ -205,7 +205,7 @@ def check_tolerance(tolerance: float) -> None:
         raise InvalidInput("tolerance", tolerance, "an absolute error > 0", "Write tolerance=1e-9.")
 
 
-def check_weights(mdp: TabularMDP, weights: Floats) -> Floats:
+def check_pair_weights(mdp: TabularMDP, weights: Floats) -> Floats:
     """Pair probabilities [P] that sum to 1 in every state that is not over.
 
     Raises:

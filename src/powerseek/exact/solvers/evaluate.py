@@ -49,7 +49,7 @@ def evaluate(
     # One more criterion, 1 at the end whatever happens, shows where probabilities are lost.
     flows = np.column_stack([measured.flows, np.zeros(mdp.n_pairs)])
     finals = np.column_stack([measured.finals, np.ones(mdp.n_states)])
-    totals = follow(mdp, flows, finals, pair_weights(mdp, policy, steps), steps)
+    totals = follow(mdp, flows, finals, policy_weights(mdp, policy, steps), steps)
     if not abs(totals[-1] - 1) <= WHOLE:
         raise InvalidInput(
             "policy",
@@ -123,7 +123,7 @@ def slip_curve(
     return SlipCurve(slips, totals[:, 0].copy(), totals[:, 1].copy())
 
 
-def pair_weights(
+def policy_weights(
     mdp: TabularMDP, policy: TabularPolicy | Policy | Floats | Callable[[int], Floats], steps: int
 ) -> Callable[[int], Floats]:
     """The policy as a callable from the clock to probabilities of pairs [P]; see `evaluate`."""

@@ -18,7 +18,7 @@ from powerseek.experiments.results.table import (
     factors,
     long,
     mapping,
-    places_of,
+    reward_places,
     trials,
 )
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
@@ -89,7 +89,7 @@ class Arms:
     def __init__(self, results: Results, checkpoint: str = "end") -> None:
         results = long(results)
         self.keys = factors(results)
-        self.places = places_of(results)
+        self.places = reward_places(results)
         self._finished = trials(results, checkpoint=checkpoint)
         about = self._finished[results.known]
         here = results.every["trial"].isin(self._finished["trial"]).to_numpy()

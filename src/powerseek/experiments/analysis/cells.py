@@ -71,7 +71,7 @@ def _places(view: View) -> list[Ints]:
     return np.split(order, np.cumsum(sizes)[:-1])
 
 
-def places_of(cells: Sequence[Cell]) -> Ints:
+def trial_rows(cells: Sequence[Cell]) -> Ints:
     """The trials of some cells."""
     return np.concatenate([cell.places for cell in cells])
 

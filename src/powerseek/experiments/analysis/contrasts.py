@@ -88,14 +88,14 @@ def _measured(kind: str, arms: Arms, margins: Mapping[str, float]) -> Iterator[P
     known = {name: arms.known(name) for name in {*main.values(), "disabled"}}
     for pair in _pairs(kind, arms):
         first = main[pair.setting["world"]]
-        for measure in [first] if kind == "control" else unique(first, "disabled"):
+        for measure in [first] if kind == "control" else unique_names(first, "disabled"):
             judged = measure == first and not pair.confound and not is_trend(pair.a)
             margin = margins.get(kind, nan) if judged else nan
             if all(known[measure][list(cells)].any() for cells in (pair.first, pair.second)):
                 yield replace(pair, measure=measure, margin=margin)
 
 
-def unique(*names: str) -> list[str]:
+def unique_names(*names: str) -> list[str]:
     """The names, each once, in order."""
     return list(dict.fromkeys(names))
 
@@ -104,7 +104,7 @@ def _primary(kind: str, arms: Arms) -> dict[object, str]:
     """The measure of a kind of comparison in each world: the first of these that it has."""
     world = arms.cells["world"].to_numpy()
     primary: dict[object, str] = dict.fromkeys(world, "disabled")
-    for measure in unique(kind_of(kind).measure, "acquired", "disabled")[::-1]:
+    for measure in unique_names(kind_of(kind).measure, "acquired", "disabled")[::-1]:
         primary |= dict.fromkeys(world[arms.known(measure)], measure)
     return primary
 

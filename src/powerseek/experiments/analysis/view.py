@@ -20,8 +20,8 @@ from powerseek.experiments.results.table import (
     learners,
     long,
     measures_of,
-    places_of,
     read_long,
+    reward_places,
     trials,
     with_factors,
 )
@@ -71,7 +71,7 @@ class View:
     @cached_property
     def places(self) -> Places:
         """Places of the rewards on the factors of rewards, by label."""
-        return places_of(self.results)
+        return reward_places(self.results)
 
     @cached_property
     def asked(self) -> tuple[Metric, ...]:

@@ -90,7 +90,7 @@ def sweep(
 
     loaded = load_study(study)
     _ask(loaded, yes or resume)
-    from powerseek.experiments.results.files import plain
+    from powerseek.experiments.results.files import without_passwords
     from powerseek.experiments.run import run_study
 
     out = out or str(Path("runs") / loaded.name)
@@ -100,7 +100,9 @@ def sweep(
         words = ["powerseek", "sweep", study, "--out", out, "--resume"]
         for name, value in (("--workers", workers), ("--address", address)):
             words += [name, str(value)] if value is not None else []
-        _say(f"Stopped; finished trials are kept. Go on with: {plain(shlex.join(words))}")
+        _say(
+            f"Stopped; finished trials are kept. Go on with: {without_passwords(shlex.join(words))}"
+        )
         raise typer.Exit(exit_code()) from None
     _show(finished)
     if finished.failed:
@@ -302,7 +304,7 @@ def play(
     seed: Annotated[int, typer.Option(help="Seed of the world's chance.", callback=_limited)] = 0,
 ) -> None:
     """Play a world by hand, in letters."""
-    from powerseek.experiments.cli.play import play as play_by_hand
+    from powerseek.experiments.cli.play import play_by_hand as play_by_hand
     from powerseek.registry import make_world
 
     with _named(partial(_analysed, world=world)):

@@ -27,7 +27,7 @@ class Chosen(NamedTuple):
     wrong: str = ""
 
 
-def play(world: World, seed: int, lines: Iterable[str], say: Say) -> None:
+def play_by_hand(world: World, seed: int, lines: Iterable[str], say: Say) -> None:
     """Play episodes until the lines end or one says quit.
 
     Chance is that of copy 0 of the simulator under the seed, so that a game can be played again.

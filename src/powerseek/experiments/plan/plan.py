@@ -28,7 +28,7 @@ from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.study.hypotheses import kind_named
 from powerseek.experiments.study.lint import cautions as confounds
 from powerseek.experiments.study.schema import Study
-from powerseek.experiments.sweep.cohorts import COHORT, Cohort, apart, in_common, packed
+from powerseek.experiments.sweep.cohorts import COHORT, Cohort, apart, cohort_fields, packed
 from powerseek.limits import check_limit
 from powerseek.registry import make_world
 
@@ -180,7 +180,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
 
 def _packing(grid: Sequence[Trial], cohorts: Sequence[Cohort]) -> Packing | None:
     fields = apart(grid)
-    sizes = [len(cohort) for cohort in cohorts if in_common(cohort[0].cell) is not None]
+    sizes = [len(cohort) for cohort in cohorts if cohort_fields(cohort[0].cell) is not None]
     return Packing(sum(sizes), len(sizes), max(sizes), fields) if sizes else None
 
 

@@ -28,7 +28,7 @@ LONGEST_NAME = 255
 _SECRET = re.compile(r"(://[^/@:\s]*):[^/@\s]*@")
 
 
-def plain(text: str) -> str:
+def without_passwords(text: str) -> str:
     """A text without the passwords of the addresses in it."""
     return _SECRET.sub(r"\1:***@", text)
 

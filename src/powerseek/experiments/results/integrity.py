@@ -24,7 +24,7 @@ from powerseek.experiments.results.files import (
     write_json,
 )
 from powerseek.experiments.results.schema import SCHEMA
-from powerseek.experiments.study.grid import digest
+from powerseek.experiments.study.grid import content_hash
 
 FORMAT = 2
 """Of the files in a results directory; another one is never read. Raised when they change."""
@@ -177,7 +177,7 @@ def sources(out: Path) -> str:
     single = (layout.RESULTS, layout.STUDY, layout.REGISTRATION, layout.PROVENANCE)
     folders = (layout.ORACLES, layout.CURVES, layout.REPLAYS)
     paths = [*single, *(f"{folder}/{n}" for folder in folders for n in sorted(names(out / folder)))]
-    return digest([__version__, {path: fingerprint(out / path) for path in paths}])
+    return content_hash([__version__, {path: fingerprint(out / path) for path in paths}])
 
 
 def is_drawn(out: Path, made_of: str) -> bool:

@@ -27,7 +27,7 @@ import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from powerseek.errors import InvalidInput, PowerseekError
-from powerseek.experiments.results.files import StoreError, guard, plain
+from powerseek.experiments.results.files import StoreError, guard, without_passwords
 
 THREADS = 16
 PAUSES: tuple[float, ...] = (1.0, 4.0)
@@ -61,7 +61,7 @@ class Mirror:
     """
 
     def __init__(self, address: str, field: str = "--out", patient: bool = False) -> None:
-        self.base, mark, options = plain(address).partition("?")
+        self.base, mark, options = without_passwords(address).partition("?")
         self.base = self.base.rstrip("/")
         self.uri = self.base + mark + options
         self._met = patient
@@ -298,7 +298,7 @@ def _connect(address: str, field: str) -> tuple[FileSystem, str]:
         "a folder, or the address of a filesystem that pyarrow or an installed fsspec package "
         "opens, such as s3://bucket/path"
     )
-    raise InvalidInput(field, plain(address), allowed, reasons[-1])
+    raise InvalidInput(field, without_passwords(address), allowed, reasons[-1])
 
 
 def _working_folder(owner: object) -> Path:
@@ -334,5 +334,5 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _said(error: Exception) -> str:
-    text = plain(" ".join(str(error).split())) or type(error).__name__
+    text = without_passwords(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= SAID else f"{text[:SAID]} ..."

@@ -13,7 +13,7 @@ import numpy as np
 from powerseek.exact import Oracle
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import keep
-from powerseek.experiments.study.grid import Cell, canonical, digest
+from powerseek.experiments.study.grid import Cell, canonical, content_hash
 
 METHOD = 3
 """Part of every file's name: numbers of an older method are not read again."""
@@ -78,7 +78,7 @@ def keep_exact(out: Path, setting: str, rules: str, arrays: Mapping[str, Any]) -
 
 
 def _path(out: Path, setting: str) -> Path:
-    return out / layout.ORACLES / f"{digest([METHOD, setting])[:16]}.npz"
+    return out / layout.ORACLES / f"{content_hash([METHOD, setting])[:16]}.npz"
 
 
 def _write(path: Path, arrays: Mapping[str, Any]) -> None:

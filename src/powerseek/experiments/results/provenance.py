@@ -16,7 +16,7 @@ from pydantic import Field
 
 from powerseek.experiments import layout
 from powerseek.experiments.checksums import Count, Record, checksummed
-from powerseek.experiments.results.files import StoreError, plain, read_record
+from powerseek.experiments.results.files import StoreError, read_record, without_passwords
 
 LIBRARIES = ("powerseek", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib", "ray")
 
@@ -56,7 +56,7 @@ def command_line() -> str:
     program = Path(sys.argv[0]).name
     if program == "__main__.py":
         program = "powerseek"
-    return plain(" ".join([program, *sys.argv[1:]]))
+    return without_passwords(" ".join([program, *sys.argv[1:]]))
 
 
 def describe_run(command: str, seconds: float, workers: int, busy: float) -> dict[str, Any]:

@@ -55,7 +55,7 @@ from powerseek.experiments.results.schema import COLUMNS as COLUMNS
 from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA, check_metrics
 from powerseek.experiments.results.schema import describe as describe
 from powerseek.experiments.results.wide import write_trials
-from powerseek.experiments.study.grid import Trial, digest
+from powerseek.experiments.study.grid import Trial, content_hash
 from powerseek.experiments.study.preregistration import (
     held_registration,
     registered,
@@ -280,7 +280,7 @@ class Store:
         treatments = {t.cell.key: t.cell for t in grid if not t.cell.is_reference}
         content = registration(study, list(treatments.values()))
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        kept = registered(held, content, digest(content), self._begun(), now)
+        kept = registered(held, content, content_hash(content), self._begun(), now)
         if kept != held:
             write_json(self.out / layout.REGISTRATION, kept)
         return kept
@@ -468,7 +468,7 @@ class Store:
 
     def _made_of(self, chosen: Iterable[Trial]) -> str:
         """Digest of the files that the merged table is made from."""
-        return digest([checksums.fingerprint(self.path(trial)) for trial in chosen])
+        return content_hash([checksums.fingerprint(self.path(trial)) for trial in chosen])
 
     def _join(self, chosen: Sequence[Trial], target: Path) -> None:
         """No more than a row group in memory; each holds whole trials.
@@ -560,7 +560,7 @@ def checkpoint_path(out: Path, trial: Trial) -> Path:
 
 def identity(study: Study) -> str:
     """Hash of what makes a study another one: all but seeds, hypotheses and references."""
-    return digest(_content(study))
+    return content_hash(_content(study))
 
 
 def _content(study: Study) -> dict[str, Any]:

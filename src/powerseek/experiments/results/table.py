@@ -205,7 +205,7 @@ def measures_of(results: Results) -> list[str]:
     return sorted({*list_metrics(), *long(results).metrics} - {"failed"})
 
 
-def places_of(results: Results) -> dict[str, Place]:
+def reward_places(results: Results) -> dict[str, Place]:
     """Places of the rewards of results on the factors of rewards, by label.
 
     One that a plugin knows which is not installed lies on none.

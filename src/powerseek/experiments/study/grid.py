@@ -30,7 +30,7 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def digest(value: object) -> str:
+def content_hash(value: object) -> str:
     """sha256 of the canonical JSON, in hex."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
@@ -100,7 +100,7 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Short hex identity."""
-        return digest(self.config)[:16]
+        return content_hash(self.config)[:16]
 
     @property
     def is_reference(self) -> bool:
@@ -152,7 +152,7 @@ class Trial:
     @cached_property
     def key(self) -> str:
         """Short hex identity: equal configurations have equal keys, in every process."""
-        return digest(self.config)[:16]
+        return content_hash(self.config)[:16]
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], study: str = "") -> Trial:

@@ -11,7 +11,7 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.statistics.comparisons import LEVEL
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
-from powerseek.experiments.study.grid import Cell, digest
+from powerseek.experiments.study.grid import Cell, content_hash
 from powerseek.experiments.study.hypotheses import comparisons, plain
 from powerseek.experiments.study.schema import Hypothesis, Study, load_study
 
@@ -131,7 +131,7 @@ def read_registration(out: Path | str) -> Registration | None:
         now = [Hypothesis.model_validate(h) for h in latest["hypotheses"]]
     kept = [plain(hypothesis) for hypothesis in now]
     seeds = int((changes[-1]["content"] if changes else content)["seeds"])
-    broken = digest(content) != held["hash"] or not _as_written(folder)
+    broken = content_hash(content) != held["hash"] or not _as_written(folder)
     flaw = BROKEN if broken else LATE if held["late"] else ""
     claims = [
         Claim(h, count, not flaw, flaw or ("" if plain(h) in kept else DROPPED), seeds)

@@ -34,7 +34,7 @@ def packed(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort, ...]
     found: list[list[Trial]] = []
     for trial in grid:
         if id(trial.cell) not in kinds:
-            common = in_common(trial.cell)
+            common = cohort_fields(trial.cell)
             kinds[id(trial.cell)] = None if common is None else canonical(common)
         kind = kinds[id(trial.cell)]
         if kind is None:
@@ -47,7 +47,7 @@ def packed(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort, ...]
     return tuple(map(tuple, found))
 
 
-def in_common(cell: Cell) -> dict[str, Any] | None:
+def cohort_fields(cell: Cell) -> dict[str, Any] | None:
     """Fields that all cells of one cohort share, by name; None for an agent trained alone."""
     shared = agents.get(cell.agent).shared
     if shared is None:
@@ -66,7 +66,7 @@ def apart(grid: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
     """By world, the fields in which cells differ that therefore share no cohort."""
     by_world: dict[str, list[Mapping[str, Any]]] = {}
     for cell in {id(trial.cell): trial.cell for trial in grid}.values():
-        common = in_common(cell)
+        common = cohort_fields(cell)
         if common is not None:
             by_world.setdefault(cell.world, []).append(common)
     return {

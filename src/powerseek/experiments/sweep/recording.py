@@ -168,7 +168,7 @@ def _drawing(world: World) -> Callable[[Any], Picture]:
     def draw(record: Any) -> Picture:
         try:
             if own:
-                board, words = parted(world.render(world.params, record), *shape_of(tiles))
+                board, words = split_picture(world.render(world.params, record), *shape_of(tiles))
                 return board, "\n".join(filter(None, (words, _standing(world, tiles, record))))
             if tiles:
                 return _mapped(world, tiles, record)
@@ -189,7 +189,7 @@ def _standing(world: World, tiles: Sequence[Sequence[str]], record: Any) -> str:
     return f"{name} on: {tile or 'nothing'}"
 
 
-def parted(picture: str, rows: int, columns: int) -> Picture:
+def split_picture(picture: str, rows: int, columns: int) -> Picture:
     """A picture in letters as a board of rows x columns squares and the words below it.
 
     Squares may stand side by side or a space apart, with a number before each row and below

@@ -29,7 +29,7 @@ from powerseek.experiments.checksums import fingerprint
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.results.store import Store
-from powerseek.experiments.study.grid import Trial, digest
+from powerseek.experiments.study.grid import Trial, content_hash
 from powerseek.experiments.study.schema import Hypothesis
 from powerseek.experiments.tensorboard.bands import Curve, aligned, at_end, band, read_curve
 from powerseek.experiments.tensorboard.curves import (
@@ -223,7 +223,7 @@ class Overview:
             for part in run.parts
         ]
         made_of = [self._content[key] for key in run.trials if key in self._done]
-        return digest([FORMAT, len(run.trials), parts, made_of])[:16]
+        return content_hash([FORMAT, len(run.trials), parts, made_of])[:16]
 
     def _write(self, run: Run) -> None:
         done = {key: self._curve(trial) for key, trial in run.trials.items() if key in self._done}
@@ -281,6 +281,6 @@ class Overview:
 def _state(folder: Path, events: Sequence[Event]) -> None:
     """Say something about all runs of a folder, unless it is said there."""
     content = encoded([*beginning(0.0), *events])
-    made_of = digest(content.hex())[:16]
+    made_of = content_hash(content.hex())[:16]
     if not says(folder, made_of):
         replace_run(folder, made_of, content)

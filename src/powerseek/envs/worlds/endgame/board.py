@@ -105,7 +105,9 @@ def symmetries(size: int) -> NDArray[np.int64]:
     return np.column_stack([np.array(images), np.full(8, -1)])
 
 
-def places_of(squares: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def board_places(
+    squares: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(rows from the top, columns) of squares [n], the last row on top; -1 where there is none."""
     row, column = np.divmod(squares, size)
     gone = squares < 0

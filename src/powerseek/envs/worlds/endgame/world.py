@@ -11,8 +11,8 @@ from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.endgame.board import (
     DIRECTIONS,
     Board,
+    board_places,
     make_board,
-    places_of,
     surplus,
     symmetries,
     table_shape,
@@ -386,7 +386,7 @@ class Endgame(World):
             f"White's {params.piece}": "main",
             "Black's king": "black",
         }
-        return {name: places_of(records[field], params.size) for name, field in fields.items()}
+        return {name: board_places(records[field], params.size) for name, field in fields.items()}
 
     @staticmethod
     def render(params: Any, record: Any) -> str:

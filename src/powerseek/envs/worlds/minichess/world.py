@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from powerseek.envs.world import Fact, Param, World, columns
-from powerseek.envs.worlds.endgame.board import places_of
+from powerseek.envs.worlds.endgame.board import board_places
 from powerseek.envs.worlds.minichess.board import (
     BLACK,
     KING,
@@ -306,7 +306,7 @@ class Minichess(World):
         n = variant_of(params.variant).size
         sides = {"White's king": WHITE, "Black's king": BLACK}
         return {
-            name: places_of((records["board"] == side * KING).argmax(axis=1), n)
+            name: board_places((records["board"] == side * KING).argmax(axis=1), n)
             for name, side in sides.items()
         }
 

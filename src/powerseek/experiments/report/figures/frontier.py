@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from powerseek.exact.need import GAP
 from powerseek.experiments.analysis.calibration import spoken_setting
-from powerseek.experiments.analysis.cells import Cell, Worlds, places_of, records
+from powerseek.experiments.analysis.cells import Cell, Worlds, records, trial_rows
 from powerseek.experiments.analysis.density import SETTING, same_rows
 from powerseek.experiments.analysis.seeds import known_agents
 from powerseek.experiments.report.figures.style import (
@@ -62,7 +62,7 @@ def _frontier(
     spoken = [name for name in spoken_setting(frontiers) if name in frontiers]
     names = dict.fromkeys(("openness", "goal", *varying(frontiers, spoken)))
     trials = cells[0].trials[[*keys, "success", "acquired"]]
-    groups = {name: trials.iloc[places_of(group)] for name, group in few_groups(cells).items()}
+    groups = {name: trials.iloc[trial_rows(group)] for name, group in few_groups(cells).items()}
     known = pd.concat([seeds[seeds["acquired"].notna()] for seeds in groups.values()])
     known = known.drop_duplicates(keys)
     with_agents = [

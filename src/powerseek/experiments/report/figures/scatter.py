@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from powerseek.experiments.analysis.cells import Cell, Worlds, places_of
+from powerseek.experiments.analysis.cells import Cell, Worlds, trial_rows
 from powerseek.experiments.analysis.matching import Range, shared_competence
 from powerseek.experiments.analysis.seeds import band
 from powerseek.experiments.report.figures.style import (
@@ -60,7 +60,7 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
     def draw(theme: Theme) -> Figure:
         figure, (axes,) = panels_figure(1, 5.4)
         for i, (name, group) in enumerate(few_groups(cells).items()):
-            places = places_of(group)[::step]
+            places = trial_rows(group)[::step]
             agent_points(axes, i, competence[places], excess[places], name, theme, clip_on=False)
         axes.axhline(0, color=theme.ink, linewidth=1)
         low = min(axes.get_xlim()[0], 0.88)
@@ -118,7 +118,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
     groups = {
         name: rows
         for name, group in few_groups(cells).items()
-        if len(rows := curves[curves["trial"].isin(trials.iloc[places_of(group)])])
+        if len(rows := curves[curves["trial"].isin(trials.iloc[trial_rows(group)])])
     }
     if not groups:
         return None
