@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from powerseek.cache import settle_caches
 from powerseek.ids import register_ids
 from powerseek.lazy import lazily
 from powerseek.registry import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+settle_caches()
 register_ids()
 
 __all__ = [

@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
+from powerseek.cache import cache_folder, warn_of_cache
 from powerseek.envs.engine.chance import INTERPRETED
 from powerseek.envs.engine.reach import OutOfReach, Reach, digest, read_now, same
 from powerseek.errors import WorldError
@@ -176,31 +177,22 @@ def _template() -> Path:
     return Path(__file__).with_name("loops.py")
 
 
-def cache_folder() -> Path:
-    """Folder of compiled loops: $POWERSEEK_CACHE, or the user's cache folder."""
-    named = os.environ.get("POWERSEEK_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "powerseek"
-
-
 def _write(name: str, source: str) -> Path:
-    for base in (cache_folder(), Path(tempfile.gettempdir()) / f"powerseek-{os.getuid()}"):
-        path = base / name / f"{name}.py"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                descriptor, draft = tempfile.mkstemp(dir=path.parent, suffix=".py")
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(source)
-                os.replace(draft, path)
-        except OSError:
-            continue
-        return path
-    raise WorldError(
-        f"no folder for compiled worlds is writable: {cache_folder()}; "
-        "set POWERSEEK_CACHE to one that is"
-    )
+    warn_of_cache()
+    path = Path(cache_folder(), name, f"{name}.py")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            descriptor, draft = tempfile.mkstemp(dir=path.parent, suffix=".py")
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(source)
+            os.replace(draft, path)
+    except OSError as error:
+        raise WorldError(
+            f"the cache {cache_folder()} cannot be written ({error.strerror}); set "
+            "POWERSEEK_CACHE to a folder that can be"
+        ) from None
+    return path
 
 
 def _import(name: str, source: str) -> ModuleType:

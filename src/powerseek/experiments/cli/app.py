@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from powerseek.cache import CacheWarning
 from powerseek.errors import InvalidInput, PowerseekError, SweepStopped
 from powerseek.experiments import layout
 from powerseek.experiments.signals import asked, exit_code
@@ -390,11 +391,11 @@ def _on_a_terminal() -> bool:
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Print warnings about plugins without a line of our code."""
+    """Print warnings meant for users without a line of our code."""
     before = warnings.formatwarning
 
     def plain(message: Any, category: type[Warning], *place: Any, **more: Any) -> str:
-        if issubclass(category, PluginWarning):
+        if issubclass(category, (CacheWarning, PluginWarning)):
             return f"warning: {message}\n"
         return before(message, category, *place, **more)
 

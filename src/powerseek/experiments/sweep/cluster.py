@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +26,14 @@ _ENVIRONMENT = {
 }
 for _name, _value in _ENVIRONMENT.items():  # Ray reads these when it is imported
     os.environ.setdefault(_name, _value)
+if os.path.expanduser("~") == "~":  # Ray asks for a home, and keeps nothing there
+    os.environ["HOME"] = "/"
 
 import ray  # noqa: E402
+from ray._common.utils import get_default_ray_temp_dir  # noqa: E402
 from ray._private import services  # noqa: E402
 
+from powerseek.cache import is_writable, warn_of_cache  # noqa: E402
 from powerseek.errors import SweepStopped  # noqa: E402
 from powerseek.experiments.signals import held_back, unchanged  # noqa: E402
 
@@ -74,9 +79,10 @@ def cluster(workers: int, address: str | None) -> Iterator[str]:
             stack.enter_context(_token())
             # Ray would print pages of its own log where one of its processes dies.
             ray._private.worker._worker_logs_enabled = False
+        warn_of_cache()
         try:
             with unchanged():
-                warning = _join(address) if address else _start(workers)
+                warning = _join(address) if address else _start(workers, stack)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             where = address or "this machine"
             raise SweepStopped(f"Ray could not be started on {where}: {error}") from None
@@ -93,7 +99,10 @@ def _join(address: str) -> str:
     return ""
 
 
-def _start(workers: int) -> str:
+def _start(workers: int, stack: contextlib.ExitStack) -> str:
+    folder = get_default_ray_temp_dir()  # type: ignore[no-untyped-call]
+    if not is_writable(folder):  # another user's
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-"))
     options: dict[str, Any] = {
         "num_cpus": workers,
         "num_gpus": 0,
@@ -101,6 +110,7 @@ def _start(workers: int) -> str:
         "object_store_memory": OBJECT_STORE_BYTES,
         "log_to_driver": False,
         "logging_level": logging.CRITICAL,
+        "_temp_dir": folder,
     }
     resolve = getattr(services, _RESOLVE, None)
     if resolve is None:
