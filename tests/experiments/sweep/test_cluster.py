@@ -110,6 +110,26 @@ def test_a_signal_to_the_whole_group_ends_it(sent: signal.Signals, tmp_path: Pat
     assert "Traceback" not in said(tmp_path)
 
 
+def test_ray_finds_a_folder_where_its_own_is_another_users(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from powerseek.experiments.sweep import cluster
+
+    (tmp_path / "ray").write_text("a file where a folder should be")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    given: list[Path] = []
+
+    def init(*_: object, _temp_dir: str, **options: object) -> None:
+        given.append(Path(_temp_dir))
+        assert given[0].stat().st_mode & 0o777 == 0o700
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    monkeypatch.setattr(cluster.services, "get_node_ip_address", lambda: cluster.LOOPBACK)
+    with cluster.cluster(1, None):
+        assert given[0].is_dir()
+    assert not given[0].exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["/raylet/raylet ", "/gcs/gcs_server "])
 def test_the_death_of_ray_is_said_within_seconds(part: str, tmp_path: Path) -> None:

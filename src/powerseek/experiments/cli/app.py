@@ -19,6 +19,7 @@ from rich.table import Table
 from powerseek.cache import CacheWarning
 from powerseek.errors import InvalidInput, PowerseekError, SweepStopped
 from powerseek.experiments import layout
+from powerseek.experiments.cli.streams import lasting_streams
 from powerseek.experiments.signals import asked, exit_code
 from powerseek.experiments.study.yaml_text import read_yaml
 from powerseek.limits import check_limit
@@ -356,18 +357,19 @@ def new_world(
 
 def main() -> None:
     """Run the command line; a PowerseekError is one message and no traceback."""
-    try:
-        with _plain_warnings(), asked():
-            app()
-    except PowerseekError as error:
-        _say(f"error: {error}")
-        sys.exit(FAILED_TRIALS if isinstance(error, SweepStopped) else BAD_INPUT)
-    except MemoryError as error:
-        _say(f"error: memory is full{f': {error}' if str(error) else ''}")
-        sys.exit(FAILED_TRIALS)
-    except KeyboardInterrupt:
-        _say("Stopped.")
-        sys.exit(exit_code())
+    with lasting_streams():
+        try:
+            with _plain_warnings(), asked():
+                app()
+        except PowerseekError as error:
+            _say(f"error: {error}")
+            sys.exit(FAILED_TRIALS if isinstance(error, SweepStopped) else BAD_INPUT)
+        except MemoryError as error:
+            _say(f"error: memory is full{f': {error}' if str(error) else ''}")
+            sys.exit(FAILED_TRIALS)
+        except KeyboardInterrupt:
+            _say("Stopped.")
+            sys.exit(exit_code())
 
 
 def _ask(study: Study, yes: bool) -> None:
