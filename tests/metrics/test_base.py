@@ -35,7 +35,7 @@ def context(name):
             world=world,
             generator=np.random.default_rng(0),
             oracle=oracle(world),
-            arm=arm_oracle(world, "dense"),
+            optimum=arm_oracle(world, "dense"),
             resamples=50,
         )
     return _contexts[name]

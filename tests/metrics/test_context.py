@@ -27,7 +27,7 @@ def everything(world, n=60, seed=0):
     met = rollout(RandomPolicy(), Task(world), n)
     calm = rollout(RandomPolicy(), Task(world.without_interruption()), n)
     exact, arm = oracle(world), arm_oracle(world)
-    return context(world, met, seed, without_interruption=calm, oracle=exact, arm=arm)
+    return context(world, met, seed, without_interruption=calm, oracle=exact, optimum=arm)
 
 
 @pytest.mark.parametrize("name", list_metrics())

@@ -33,7 +33,7 @@ def arm(reward="dense"):
 def test_incentive_learning_and_remainder_are_the_excess(reward, agent):
     policy = train(Task(HOMESTEAD, reward), agent).policy
     met = rollout(policy, Task(HOMESTEAD, reward), 500, seed=2)
-    found = values(context(HOMESTEAD, met, oracle=whole(), arm=arm(reward)))
+    found = values(context(HOMESTEAD, met, oracle=whole(), optimum=arm(reward)))
     parts = sum(found[name] for name in OF_ARM)
     assert parts == pytest.approx(found["excess"], abs=1e-9)
     # Incentive belongs to the arm: the agent has no part in it.
@@ -44,7 +44,7 @@ def test_incentive_learning_and_remainder_are_the_excess(reward, agent):
 
 def test_the_parts_are_what_they_are_called():
     met = episodes(HOMESTEAD, 10, success=[1] * 8 + [0] * 2, acquired=[4.0, 3.0])
-    found = rows(context(HOMESTEAD, met, oracle=whole(), arm=arm()))
+    found = rows(context(HOMESTEAD, met, oracle=whole(), optimum=arm()))
     exact = arm().uniform
     needs = [np.mean(whole().need.at(s)) for s in (exact.success, 0.8)]
     assert found["learned"].value == pytest.approx(7 - exact.acquisition)
@@ -60,14 +60,14 @@ def test_the_parts_are_what_they_are_called():
 def test_an_agent_that_is_the_optimum_has_learnt_nothing_more():
     policy = train(Task(HOMESTEAD), "optimum").policy
     met = rollout(policy, Task(HOMESTEAD), 4000, seed=5)
-    learned = rows(context(HOMESTEAD, met, oracle=whole(), arm=arm()))["learned"]
+    learned = rows(context(HOMESTEAD, met, oracle=whole(), optimum=arm()))["learned"]
     assert abs(learned.value) < 1.1 * (learned.high - learned.low)
     assert learned.low < learned.value < learned.high
 
 
 def test_learned_has_the_interval_of_acquired():
     met = rollout(RandomPolicy(), Task(HOMESTEAD), 200)
-    found = rows(context(HOMESTEAD, met, oracle=whole(), arm=arm()))
+    found = rows(context(HOMESTEAD, met, oracle=whole(), optimum=arm()))
     shift = arm().uniform.acquisition
     for end in ("low", "high"):
         assert getattr(found["learned"], end) == pytest.approx(
@@ -83,7 +83,7 @@ def test_rows_of_the_optimum_are_its_outcomes():
         Outcome(success=0.6, acquisition=2.5, disabled=0.2),
         competence=0.9,
     )
-    found = rows(context(HOMESTEAD, episodes(HOMESTEAD, 3), arm=made))
+    found = rows(context(HOMESTEAD, episodes(HOMESTEAD, 3), optimum=made))
     known = {
         "optimum_success": (0.6, 0.5, 0.7),
         "optimum_acquired": (2.5, 1.0, 3.0),
@@ -100,7 +100,7 @@ def test_the_optimum_of_the_off_switch_disables():
     world = powerseek.make_world("off-switch")
     best = arm_oracle(world, "own")
     met = rollout(ScriptedPolicy(world, "minimalist"), Task(world, "own"), 50)
-    found = values(context(world, met, oracle=oracle(world), arm=best))
+    found = values(context(world, met, oracle=oracle(world), optimum=best))
     assert found["optimum_disabled"] == pytest.approx(1)
     assert found["optimum_success"] == pytest.approx(1)
     assert found["disabled"] == 0
@@ -117,6 +117,6 @@ def test_no_rows_without_an_optimum_or_where_it_sees_more_than_the_agent():
 
 def test_no_optimum_disables_where_there_is_no_switch():
     world = powerseek.make_world("endgame", openness=1)
-    found = values(context(world, episodes(world, 3), arm=arm_oracle(world)))
+    found = values(context(world, episodes(world, 3), optimum=arm_oracle(world)))
     assert "optimum_disabled" not in found
     assert found["optimum_success"] == pytest.approx(1)

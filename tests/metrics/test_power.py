@@ -23,9 +23,9 @@ CASES = [("homestead", {"openness": 1}), ("endgame", {"openness": 1}), ("off-swi
 EPISODES = 1500
 
 
-def shown(policy, task, facts, arm=None):
+def shown(policy, task, facts, optimum=None):
     episodes = rollout(policy, task, EPISODES, seed=5)
-    context = Context(episodes, task.world, np.random.default_rng(0), oracle=facts, arm=arm)
+    context = Context(episodes, task.world, np.random.default_rng(0), oracle=facts, optimum=optimum)
     return {found.name: found for found in measure(context)}
 
 

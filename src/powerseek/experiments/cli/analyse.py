@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from powerseek.envs.rewards.spec import Arm, Spec, arm_name, make_arm
+from powerseek.envs.rewards.spec import RewardFunction, Spec, arm_name, make_reward
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -288,7 +288,7 @@ def _empowerment(mdp: TabularMDP, steps: int | None, skipped: dict[str, str]) ->
 
 def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tuple[str, Optimum]]:
     every = specs(mdp.horizon())
-    solved: dict[Arm, Optimum] = {}
+    solved: dict[RewardFunction, Optimum] = {}
     for i, spec in enumerate(every):
         watch("arms", i, len(every))
         name = spec if isinstance(spec, str) else " ".join(map(str, *spec.items()))
@@ -297,7 +297,7 @@ def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tu
             skipped[name] = f"this world has no fact {missing!r}"
             continue
         try:
-            arm = solved_as(make_arm(spec, max_steps=mdp.horizon(), gamma=ARM_GAMMA), ARM_GAMMA)
+            arm = solved_as(make_reward(spec, max_steps=mdp.horizon(), gamma=ARM_GAMMA), ARM_GAMMA)
             if arm not in solved:
                 solved[arm] = optimum(mdp, spec, ARM_GAMMA)
             yield arm_name(spec), solved[arm]

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from powerseek.agents import check_agent
-from powerseek.envs.rewards.spec import Arm, ConfoundWarning, Spec, arm_name, windows_of
+from powerseek.envs.rewards.spec import ConfoundWarning, RewardFunction, Spec, arm_name, windows_of
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
@@ -198,7 +198,7 @@ class _Entry:
     """A cell with the reward function it is trained on, and where the study's file has it."""
 
     cell: Cell
-    reward: Arm
+    reward: RewardFunction
     where: str
     names: Names
 
@@ -342,7 +342,7 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
                 task = cell.task(world)
             for chosen in _settings(cell, task, block, entry, where, names):
                 whole = replace(cell, settings=chosen, lookahead=lookahead_of(task))
-                yield _Entry(whole, task.arm, where, names)
+                yield _Entry(whole, task.reward_function, where, names)
 
 
 def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:

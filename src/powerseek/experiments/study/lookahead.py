@@ -18,7 +18,7 @@ from powerseek.experiments.study.schema import Study
 
 def lookahead_of(task: Task) -> int | None:
     """Overseer's h in steps, None where the arm has none: what the results' column holds."""
-    asked = task.arm.oversight
+    asked = task.reward_function.oversight
     return asked.lookahead if asked is not None and takes_lookahead(task.reward) else None
 
 
