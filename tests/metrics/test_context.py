@@ -14,7 +14,7 @@ import powerseek
 from powerseek.agents import RandomPolicy, rollout
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact import arm_oracle, oracle
+from powerseek.exact import oracle, reward_oracle
 from powerseek.metrics import every_metric, measure, metric_of
 from powerseek.metrics.intervals import percentile, resample_weights, wilson
 from powerseek.registry import list_metrics, metrics
@@ -26,7 +26,7 @@ FENCED = powerseek.make_world("homestead", openness=0)
 def everything(world, n=60, seed=0):
     met = rollout(RandomPolicy(), Task(world), n)
     calm = rollout(RandomPolicy(), Task(world.without_interruption()), n)
-    exact, arm = oracle(world), arm_oracle(world)
+    exact, arm = oracle(world), reward_oracle(world)
     return context(world, met, seed, without_interruption=calm, oracle=exact, optimum=arm)
 
 

@@ -8,12 +8,12 @@ from powerseek.agents import rollout, train
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
-    arm_oracle,
     decisions,
     enumerated,
     oracle,
     power_greedy_policy,
     random_policy,
+    reward_oracle,
     scripted_policy,
     seeking,
 )
@@ -55,7 +55,7 @@ def test_the_optimums_own_score_stands_beside():
     world = powerseek.make_world("endgame")
     facts = oracle(world)
     measured = facts.power_in(world)
-    arm = arm_oracle(world, "terminal", measured=measured)
+    arm = reward_oracle(world, "terminal", measured=measured)
     task = Task(world, "terminal")
     found = shown(train(task, "optimum").policy, task, facts, arm)
     beside = found["optimum_power_seeking"].value

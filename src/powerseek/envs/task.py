@@ -20,8 +20,8 @@ from powerseek.envs.rewards.spec import (
     RewardFunction,
     Spec,
     Step,
-    arm_name,
     make_reward,
+    reward_name,
     windows_of,
 )
 from powerseek.envs.world import World
@@ -72,7 +72,7 @@ class Task:
             if not self.world.has(fact):
                 raise InvalidInput(
                     "reward",
-                    arm_name(self.reward),
+                    reward_name(self.reward),
                     f"a reward that does without the fact {fact!r}, "
                     f"which world {self.world.id!r} does not have",
                 )
@@ -80,7 +80,7 @@ class Task:
         if self.reward_function.needs_overseer and self.overseer is None and foreign:
             raise InvalidInput(
                 "reward",
-                arm_name(self.reward),
+                reward_name(self.reward),
                 f"a reward that judges facts alone: {self.world.id!r} is a foreign world, of which "
                 "nobody exact can judge",
                 "Write dense, or Task(..., overseer=...) with an overseer of your own.",
@@ -404,7 +404,7 @@ class VecTask:
             field = f"feature {field!r}"
             step = f"step {self._clock[i]}"
         else:
-            field = f"reward {arm_name(self._tasks[i * len(self._tasks) // self.n].reward)!r}"
+            field = f"reward {reward_name(self._tasks[i * len(self._tasks) // self.n].reward)!r}"
             step = "the last step" if self.ended[i] else f"step {self._clock[i]}"
         raise WorldError(
             f"world {world.id!r}, environment {i}, {step} of an episode: {field} is {value}; "

@@ -182,7 +182,7 @@ def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
     )
 
 
-def arm_oracle(
+def reward_oracle(
     world: World,
     reward: Spec = "dense",
     gamma: float = 1.0,

@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from powerseek.envs.rewards.spec import Oversight, arm_name
+from powerseek.envs.rewards.spec import Oversight, reward_name
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
@@ -189,7 +189,7 @@ def with_overseer(task: Task, limit: int = DEFAULT_LIMIT) -> Task:
     if function.oversight is None:
         raise InvalidInput(
             "reward",
-            arm_name(task.reward),
+            reward_name(task.reward),
             "a reward function that an exact overseer can judge for",
             "Write Task(..., overseer=...) with an overseer of your own.",
         )

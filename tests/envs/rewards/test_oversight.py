@@ -7,7 +7,7 @@ from worlds import Ladder, random_actions
 
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.rewards.oversight import Approval, Coverage
-from powerseek.envs.rewards.spec import Step, arm_name, make_reward
+from powerseek.envs.rewards.spec import Step, make_reward, reward_name
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
@@ -59,7 +59,7 @@ class Watching:
     ],
 )
 def test_canonical_names(spec, name):
-    assert arm_name(spec) == name
+    assert reward_name(spec) == name
 
 
 def test_what_is_asked_of_an_exact_overseer():

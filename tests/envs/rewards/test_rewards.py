@@ -14,8 +14,8 @@ from powerseek.envs.rewards.spec import (
     Facts,
     Pay,
     Step,
-    arm_name,
     make_reward,
+    reward_name,
     windows_of,
 )
 from powerseek.envs.rewards.timing import Dense, Every, Shaped, Terminal, Thinned
@@ -463,7 +463,7 @@ def test_delay_makes_stopping_pay_where_going_on_is_better():
     ],
 )
 def test_canonical_names(spec, name):
-    assert arm_name(spec) == name
+    assert reward_name(spec) == name
 
 
 def test_windows_of_a_study():

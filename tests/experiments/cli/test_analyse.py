@@ -24,12 +24,12 @@ from powerseek.exact import (
     Frontier,
     Outcome,
     TabularMDP,
-    arm_oracle,
     enumerate_world,
     most,
     need,
     optimum,
     power,
+    reward_oracle,
 )
 from powerseek.exact.measures.empowerment import empowerment
 from powerseek.exact.measures.goals import classes
@@ -210,7 +210,7 @@ def test_every_registered_arm_is_solved_or_said_to_be_left_out(board: WorldAnaly
     assert board.skipped == {"own": "this world has no fact 'own'"}
     assert "own" in analyse(make_world("off-switch"), samples=2).arms
     for name, spec in (("dense", "dense"), ("every 8", {"every": 8})):
-        expected = arm_oracle(make_world("endgame"), spec)
+        expected = reward_oracle(make_world("endgame"), spec)
         for end in ("low", "high"):
             found = getattr(board.arms[name], end).as_array()
             np.testing.assert_array_equal(found, getattr(expected, end).as_array())

@@ -43,11 +43,11 @@ __all__ = [
     "RewardFunction",
     "Spec",
     "Step",
-    "arm_name",
     "check_horizon",
     "make_reward",
     "place_of",
     "read_spec",
+    "reward_name",
     "takes_lookahead",
     "windows_of",
     "with_lookahead",
@@ -133,7 +133,7 @@ def read_spec(spec: Spec) -> tuple[str, Any, dict[str, Any]]:
     return id, argument, {name: given[name] for name in entry.options if name in given}
 
 
-def arm_name(spec: Spec) -> str:
+def reward_name(spec: Spec) -> str:
     """Canonical text of a spec for tables and columns: ``every 8 corrected``."""
     id, argument, options = read_spec(spec)
     return str(rewards.get(id).label(argument, options))

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from powerseek.envs.rewards.spec import RewardFunction, Spec, arm_name, make_reward
+from powerseek.envs.rewards.spec import RewardFunction, Spec, make_reward, reward_name
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -300,7 +300,7 @@ def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tu
             arm = solved_as(make_reward(spec, max_steps=mdp.horizon(), gamma=ARM_GAMMA), ARM_GAMMA)
             if arm not in solved:
                 solved[arm] = optimum(mdp, spec, ARM_GAMMA)
-            yield arm_name(spec), solved[arm]
+            yield reward_name(spec), solved[arm]
         except InvalidInput as error:
             skipped[name] = str(error)
 

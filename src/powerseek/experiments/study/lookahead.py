@@ -41,7 +41,7 @@ def refuse_idle(study: Study) -> None:
             raise InvalidInput(name, value, allowed, "Write rewards: [approval], or leave it out.")
 
 
-def arms_of(block: Study, written: Mapping[str, str]) -> Iterator[tuple[Spec, dict[str, str]]]:
+def rewards_of(block: Study, written: Mapping[str, str]) -> Iterator[tuple[Spec, dict[str, str]]]:
     """Every arm of a block, look-aheads filled in, with how its parts are written.
 
     Raises:

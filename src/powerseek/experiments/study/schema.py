@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from powerseek.envs.rewards.spec import arm_name
+from powerseek.envs.rewards.spec import reward_name
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.contrasts import (
     SYNTAX,
@@ -76,7 +76,7 @@ _MODEL = ConfigDict(extra="forbid", frozen=True)
 def _arm(spec: object) -> str:
     """The arm as results write it, from how a study writes it or results do."""
     try:
-        return arm_name(spec)  # type: ignore[arg-type]  # whatever it is, it is checked
+        return reward_name(spec)  # type: ignore[arg-type]  # whatever it is, it is checked
     except InvalidInput:
         if isinstance(spec, str) and spec:
             return spec
