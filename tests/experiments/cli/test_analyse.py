@@ -98,7 +98,7 @@ def test_the_command_prints_draws_and_writes(call: Call, tmp_path: Path) -> None
     for words in ("1,700, of these 405 ends", "11,110", "POWER-richest", "POWER-poorest"):
         assert words in out
     assert "dense" in out
-    assert "solving every reward arm" in err
+    assert "solving every reward" in err
     assert "Traceback" not in err
 
 
@@ -385,7 +385,7 @@ def test_progress_is_a_bar_on_a_terminal() -> None:
     with watching(console) as watch:
         analyse(Ladder(), samples=1, watch=watch)
         watch("arms", 1, 2)
-    assert "solving every reward arm" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert "solving every reward" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
 
 
 def test_defaults_are_those_of_the_exact_layer() -> None:

@@ -82,7 +82,7 @@ class WorldAnalysis:
         distance: [S] fewest steps in which a state can be reached from a start.
         need: Least acquisition by success; None where nothing can be acquired.
         most: Greatest acquisition by success, likewise.
-        arms: Name of every registered reward arm -> its exact optimum at `ARM_GAMMA`.
+        arms: Name of every registered reward -> its exact optimum at `ARM_GAMMA`.
         skipped: Name of what could not be computed -> why.
         policies: Exact outcomes of random, minimal-need, POWER-greedy and the world's scripted
             policies.
@@ -255,7 +255,7 @@ def check(gamma: float, rewards: str, **counts: int) -> None:
 
 
 def specs(cap: int) -> list[Spec]:
-    """Every registered reward arm, with arguments that make sense at a cap of so many steps."""
+    """Every registered reward, with arguments that make sense at a cap of so many steps."""
     found: list[Spec] = []
     for name in list_rewards():
         if name not in ARGUMENTS:

@@ -37,7 +37,7 @@ def refuse_idle(study: Study) -> None:
                 used.add(written["lookahead"])
     for name, value in given.items():
         if name not in used:
-            allowed = "no value: no reward arm here has an overseer who looks ahead"
+            allowed = "no value: no reward here has an overseer who looks ahead"
             raise InvalidInput(name, value, allowed, "Write rewards: [approval], or leave it out.")
 
 
