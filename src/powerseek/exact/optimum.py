@@ -23,7 +23,7 @@ from powerseek.exact.solvers.evaluate import evaluate
 from powerseek.exact.solvers.finite import Bits, as_bits
 from powerseek.exact.solvers.outcome import CRITERIA, Outcome, criteria
 from powerseek.exact.solvers.policy import TabularPolicy
-from powerseek.exact.solvers.product import Layer, layers
+from powerseek.exact.solvers.product import Layer, product_layers
 from powerseek.types import Floats
 
 TIE = 1e-9
@@ -234,7 +234,9 @@ def _solve(
     if not 0 < gamma <= 1:
         raise InvalidInput("gamma", gamma, "a number above 0, at most 1")
     measured = criteria(mdp)
-    found, classes = layers(mdp, replace(pay, reward_function=pay.reward_function.unjudged), steps)
+    found, classes = product_layers(
+        mdp, replace(pay, reward_function=pay.reward_function.unjudged), steps
+    )
     judged = _judgements(mdp, pay.reward_function, steps)
     paid = [*(layer.reward for layer in found), *judged]
     largest = max((float(np.abs(payments).max(initial=0)) for payments in paid), default=0.0)

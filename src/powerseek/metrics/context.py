@@ -12,7 +12,7 @@ import numpy as np
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact import Frontier, Optimum, Oracle
-from powerseek.metrics.intervals import percentile, resample_weights, wilson
+from powerseek.metrics.intervals import percentile_interval, resample_weights, wilson
 from powerseek.types import Bools, Floats, Measurement, Trajectories
 
 PAST_THE_END = 4.0
@@ -154,7 +154,7 @@ class Context:
         """The mean of `values` [N] over episodes as deployed, with its bootstrap interval."""
         if values is None:
             return []
-        low, high = percentile(self.weights @ values)
+        low, high = percentile_interval(self.weights @ values)
         return [Measurement(name, float(values.mean()), low, high, self.n, unit)]
 
 

@@ -117,7 +117,7 @@ def edge_classes(mdp: TabularMDP, pay: Pay) -> EdgeClasses:
     return EdgeClasses(of_edge.astype(np.int32), before, after, over)
 
 
-def layers(mdp: TabularMDP, pay: Pay, horizon: int) -> tuple[list[Layer], EdgeClasses]:
+def product_layers(mdp: TabularMDP, pay: Pay, horizon: int) -> tuple[list[Layer], EdgeClasses]:
     """Every (state, memory) that any policy can be in, clock by clock.
 
     Raises:
