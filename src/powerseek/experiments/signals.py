@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -39,11 +39,19 @@ def asked() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[None]:
-    """Ignore such signals, so that a second one cannot leave processes behind."""
-    with unchanged():
+def held_back() -> Iterator[Callable[[], None]]:
+    """Ignore such signals, so that a second one cannot leave processes behind.
+
+    Yields:
+        Ignores them again, where something within has changed that.
+    """
+
+    def ignore() -> None:
         _answer(ENDING, signal.SIG_IGN)
-        yield
+
+    with unchanged():
+        ignore()
+        yield ignore
 
 
 @contextlib.contextmanager
