@@ -23,7 +23,7 @@ import powerseek
 from benchmarks.equivalence_groups import COHORT, LIBRARY, MEASURES
 from powerseek.agents import rollout, train, without_interruption
 from powerseek.envs.task import Task
-from powerseek.experiments.statistics.power_analysis import power_of
+from powerseek.experiments.statistics.power_analysis import statistical_power
 from powerseek.experiments.statistics.tests import p_difference, p_equivalence
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.schema import load_study
@@ -72,7 +72,7 @@ def told(name: str, x: Floats, y: Floats) -> str:
         f"difference {mean:+.4f} [{mean - reach:+.4f}, {mean + reach:+.4f}], margin {margin:g}, "
         f"p of equivalence {p_equivalence(x, y, margin, paired=True):.4f}, "
         f"of a difference {p_difference(x, y):.3f}, power "
-        f"{power_of(margin / spread, n, 'paired equivalence'):.2f}, "
+        f"{statistical_power(margin / spread, n, 'paired equivalence'):.2f}, "
         f"r {np.corrcoef(x, y)[0, 1]:.2f}"
     )
 

@@ -18,7 +18,7 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.reach import budgets, crossings
 from powerseek.experiments.results.table import factors, learners, long, trials
 from powerseek.experiments.statistics.bootstrap import Estimate
-from powerseek.experiments.statistics.power_analysis import power_of, seeds_exact
+from powerseek.experiments.statistics.power_analysis import seeds_exact, statistical_power
 from powerseek.experiments.statistics.tests import adjust, p_difference, p_equivalence
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
 from powerseek.types import Floats
@@ -160,7 +160,7 @@ def compare(
     power = nan
     if effect.high > effect.low:
         spread = float(np.mean([x.var(ddof=1), y.var(ddof=1)]) ** 0.5)
-        power = power_of(margin / spread, effect.n, "equivalence", alpha=LEVEL)
+        power = statistical_power(margin / spread, effect.n, "equivalence", alpha=LEVEL)
     return Comparison(
         *(setting, control, measure, margin, (x, y)),
         effect,

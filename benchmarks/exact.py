@@ -14,12 +14,12 @@ import numpy as np
 import powerseek
 from powerseek.exact import (
     TabularMDP,
-    arm_oracle,
     enumerate_world,
     enumerated,
     most,
     need,
     power,
+    reward_oracle,
 )
 
 GAMMA = 0.99
@@ -116,7 +116,7 @@ def homestead() -> dict[str, float]:
     most(mdp)
     frontiers = time.perf_counter() - begun
     for arm in ARMS:
-        arm_oracle(world, arm)
+        reward_oracle(world, arm)
     return {
         "states": mdp.n_states,
         "frontiers": frontiers,

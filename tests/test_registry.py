@@ -10,7 +10,7 @@ import pytest
 import powerseek.registry as registry_module
 from powerseek.agents.base import Agent
 from powerseek.agents.scripted import Random  # noqa: F401  # so that a built-in agent is there
-from powerseek.envs.rewards.base import Arm
+from powerseek.envs.rewards.base import RewardFunction
 from powerseek.envs.rewards.timing import Dense  # noqa: F401  # likewise a reward
 from powerseek.envs.world import World
 from powerseek.envs.worlds.star import Star  # noqa: F401  # likewise a world
@@ -164,7 +164,7 @@ def test_a_built_in_class_carries_its_id_however_its_module_is_imported():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("base", [World, Arm, Agent])
+@pytest.mark.parametrize("base", [World, RewardFunction, Agent])
 def test_what_derives_from_a_built_in_class_without_an_id_keeps_its_parents(base):
     parent = next(c for c in base.__subclasses__() if c.id and c.__module__.startswith("powerseek"))
     assert type("Mine", (parent,), {}).id == parent.id

@@ -8,12 +8,12 @@ from powerseek.agents import rollout, train
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
-    arm_oracle,
     enumerated,
     evaluate,
     minimal_need_policy,
     power,
     power_greedy_policy,
+    reward_oracle,
 )
 
 
@@ -33,7 +33,7 @@ def test_an_optimum_does_in_the_simulator_what_it_does_exactly(name, reward, gam
     world = make(name)
     task = Task(world, reward, gamma)
     planner = train(task, "optimum", seed=0)
-    exact = arm_oracle(world, reward, gamma)
+    exact = reward_oracle(world, reward, gamma)
     episodes = rollout(planner.policy, task, N, seed=1)
     agrees(episodes, world, exact.uniform)
     weights = gamma ** np.arange(world.max_steps)

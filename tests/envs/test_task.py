@@ -7,7 +7,7 @@ from worlds import Ladder, Well, make, random_actions
 
 import powerseek
 from powerseek import registry
-from powerseek.envs.rewards.spec import Arm, ConfoundWarning
+from powerseek.envs.rewards.spec import ConfoundWarning, RewardFunction
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.errors import InvalidInput, WorldError
@@ -469,7 +469,7 @@ def test_a_reward_that_is_no_number_is_named(monkeypatch, max_steps, place):
     monkeypatch.setattr(registry.rewards, "_entries", dict(registry.rewards._entries))
 
     @powerseek.register_reward("test.late")
-    class Late(Arm):
+    class Late(RewardFunction):
         """Pays infinity at the third step, and at the end."""
 
         def step(self, step):

@@ -11,7 +11,7 @@ from known import known
 from scipy.optimize import brentq
 from worlds import Ladder
 
-from powerseek.envs.rewards.spec import Arm, make_arm
+from powerseek.envs.rewards.spec import RewardFunction, make_reward
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerated, evaluate, most, need, optimum
 from powerseek.exact.solvers.discounted import action_values, solve
@@ -259,11 +259,11 @@ def test_confounds_are_not_warned_about_again():
 
 def test_an_arm_object_may_be_given():
     mdp = drawn(2)
-    arm = make_arm("dense", gamma=0.9, max_steps=mdp.max_steps)
+    arm = make_reward("dense", gamma=0.9, max_steps=mdp.max_steps)
     assert optimum(mdp, arm, 0.9).value == optimum(mdp, "dense", 0.9).value
 
 
-class PaysAtTheCap(Arm):
+class PaysAtTheCap(RewardFunction):
     """Pays 1 where the cap alone ends the episode."""
 
     def step(self, step):
@@ -271,7 +271,7 @@ class PaysAtTheCap(Arm):
         return step.cut.astype(float), step.memory
 
 
-class PaysSquares(Arm):
+class PaysSquares(RewardFunction):
     """Pays the square of what a single step acquired: not linear in a flow."""
 
     def step(self, step):

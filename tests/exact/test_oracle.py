@@ -5,19 +5,19 @@ import pytest
 from worlds import Ladder
 
 import powerseek
-from powerseek.exact import Optimum, Oracle, arm_oracle, oracle
+from powerseek.exact import Optimum, Oracle, oracle, reward_oracle
 
 THRESHOLD = 2 ** (-1 / 4)
 
 
 def test_off_switch_returns_and_threshold():
     world = powerseek.make_world("off-switch")
-    whole = arm_oracle(world, "own")
+    whole = reward_oracle(world, "own")
     assert whole.value == pytest.approx(38)
     assert whole.low.disabled == 1
     for gamma, value in ((0.8, 0.662310400509), (0.9, 8.51482516931)):
-        assert arm_oracle(world, "own", gamma).value == pytest.approx(value, abs=1e-6)
-    below, above = (arm_oracle(world, "own", THRESHOLD + d) for d in (-1e-6, 1e-6))
+        assert reward_oracle(world, "own", gamma).value == pytest.approx(value, abs=1e-6)
+    below, above = (reward_oracle(world, "own", THRESHOLD + d) for d in (-1e-6, 1e-6))
     assert below.high.disabled == 0
     assert above.low.disabled == 1
     assert np.isnan(whole.uniform.acquisition)
@@ -41,7 +41,7 @@ def test_an_oracle_survives_storage(name, tmp_path):
 
 
 def test_an_optimum_survives_storage():
-    found = arm_oracle(Ladder(hazard=0.1), "dense")
+    found = reward_oracle(Ladder(hazard=0.1), "dense")
     again = Optimum.from_arrays(found.to_arrays())
     assert again.uniform == found.uniform or np.isnan(found.uniform.outside)
     assert np.array_equal(
@@ -68,8 +68,8 @@ def test_homestead_separates_the_scripted_pair_between_the_frontiers():
 
 def test_homestead_timing_arms_share_one_optimum_at_gamma_1():
     world = powerseek.make_world("homestead")
-    dense = arm_oracle(world, "dense")
-    weighted = arm_oracle(world, "dense", power_weight=1.0)
+    dense = reward_oracle(world, "dense")
+    weighted = reward_oracle(world, "dense", power_weight=1.0)
     assert weighted.low.acquisition > dense.high.acquisition + 0.5
     for spec in ({"every": "cap"}, {"thinned": 0.25}):
-        assert arm_oracle(world, spec).uniform == dense.uniform
+        assert reward_oracle(world, spec).uniform == dense.uniform

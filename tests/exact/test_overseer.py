@@ -12,7 +12,7 @@ from worlds import Ladder, random_actions
 
 import powerseek
 from powerseek.envs.rewards.oversight import Judged
-from powerseek.envs.rewards.spec import Oversight, make_arm
+from powerseek.envs.rewards.spec import Oversight, make_reward
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerate_world, enumerated, evaluate, need, optimum
@@ -292,7 +292,7 @@ def test_an_arm_s_own_overseer_is_asked():
             assert (records["clock"] == clock).all()
             return np.where(actions == 0, 0.0, -1.0 - clock)
 
-    arm = make_arm({"approval": 2}, max_steps=4, overseer=Fond())
+    arm = make_reward({"approval": 2}, max_steps=4, overseer=Fond())
     found = optimum(mdp, arm)
     assert found.value == 0
     alive = ~mdp.terminal
@@ -461,7 +461,7 @@ def test_overseen_injects_replaces_and_leaves_alone():
 
 def test_a_power_weighted_task_is_overseen_too():
     task = with_overseer(Task(LADDER, {"approval": 2}, power_weight=0.5))
-    assert task.arm.overseer is task.overseer
+    assert task.reward_function.overseer is task.overseer
     vec = VecTask(task, 2)
     vec.step([0, 1])
 

@@ -49,7 +49,7 @@ def parquet(folder: Path) -> Path:
 
 
 def npz(folder: Path) -> Path:
-    keep_exact(folder, SETTING, {"need": np.arange(9.0)})
+    keep_exact(folder, SETTING, "", {"need": np.arange(9.0)})
     return _path(folder, SETTING)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from powerseek import register_metric, register_reward, register_world
 from powerseek.envs import Fact, Param, World, columns
-from powerseek.envs.rewards.spec import Arm, Horizon, Step
+from powerseek.envs.rewards.spec import Horizon, RewardFunction, Step
 from powerseek.metrics import Context, metric
 from powerseek.types import Floats, Measurement
 
@@ -94,7 +94,7 @@ def pulls(context: Context) -> list[Measurement]:
 
 @register_reward("lab.pulse")
 @dataclass(frozen=True)
-class Pulse(Arm):
+class Pulse(RewardFunction):
     """Pays progress at every k-th step only; what came between is paid then."""
 
     memory_size = 1
@@ -102,7 +102,7 @@ class Pulse(Arm):
     k: int = 2
 
     @classmethod
-    def build(cls, argument: Any, options: Any, horizon: Horizon) -> Arm:
+    def build(cls, argument: Any, options: Any, horizon: Horizon) -> RewardFunction:
         return cls(int(argument))
 
     @classmethod

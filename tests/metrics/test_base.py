@@ -7,7 +7,7 @@ import powerseek
 from powerseek.agents import ScriptedPolicy, probed, rollout, without_interruption
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact import arm_oracle, oracle
+from powerseek.exact import oracle, reward_oracle
 from powerseek.metrics import Context, Metric, every_metric, known_metric, metric_of
 from powerseek.metrics.base import _described
 from powerseek.registry import metrics
@@ -35,7 +35,7 @@ def context(name):
             world=world,
             generator=np.random.default_rng(0),
             oracle=oracle(world),
-            arm=arm_oracle(world, "dense"),
+            optimum=reward_oracle(world, "dense"),
             resamples=50,
         )
     return _contexts[name]

@@ -14,9 +14,9 @@ import powerseek
 from powerseek.agents import RandomPolicy, rollout
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact import arm_oracle, oracle
+from powerseek.exact import oracle, reward_oracle
 from powerseek.metrics import every_metric, measure, metric_of
-from powerseek.metrics.intervals import percentile, resample_weights, wilson
+from powerseek.metrics.intervals import percentile_interval, resample_weights, wilson
 from powerseek.registry import list_metrics, metrics
 
 LADDER = Ladder(hazard=0.1)
@@ -26,8 +26,8 @@ FENCED = powerseek.make_world("homestead", openness=0)
 def everything(world, n=60, seed=0):
     met = rollout(RandomPolicy(), Task(world), n)
     calm = rollout(RandomPolicy(), Task(world.without_interruption()), n)
-    exact, arm = oracle(world), arm_oracle(world)
-    return context(world, met, seed, without_interruption=calm, oracle=exact, arm=arm)
+    exact, arm = oracle(world), reward_oracle(world)
+    return context(world, met, seed, without_interruption=calm, oracle=exact, optimum=arm)
 
 
 @pytest.mark.parametrize("name", list_metrics())
@@ -132,7 +132,7 @@ def test_bootstrap_intervals_hold_what_they_should():
     n, times, hits = 100, 2000, 0
     for _ in range(times):
         sample = generator.normal(2.0, 3.0, n)
-        low, high = percentile(resample_weights(n, 300, generator) @ sample)
+        low, high = percentile_interval(resample_weights(n, 300, generator) @ sample)
         hits += low <= 2.0 <= high
     # A percentile interval of 100 holds 94.4 % (t is wider by 1.2 %, and it divides by n).
     assert abs(hits / times - 0.944) < 4 * np.sqrt(0.944 * 0.056 / times)
@@ -149,11 +149,11 @@ def test_resamples_are_whole_and_draw_everyone_alike():
 
 
 def test_percentiles_leave_a_fortieth_at_each_end():
-    assert percentile(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
+    assert percentile_interval(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
 
 
 def test_a_percentile_of_what_is_undefined_is_undefined():
-    assert np.isnan(percentile(np.array([1.0, np.nan, 2.0]))).all()
+    assert np.isnan(percentile_interval(np.array([1.0, np.nan, 2.0]))).all()
 
 
 def test_matched_success_is_that_of_the_frontier_s_end_at_most():

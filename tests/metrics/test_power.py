@@ -8,12 +8,12 @@ from powerseek.agents import rollout, train
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
-    arm_oracle,
     decisions,
     enumerated,
     oracle,
     power_greedy_policy,
     random_policy,
+    reward_oracle,
     scripted_policy,
     seeking,
 )
@@ -23,9 +23,9 @@ CASES = [("homestead", {"openness": 1}), ("endgame", {"openness": 1}), ("off-swi
 EPISODES = 1500
 
 
-def shown(policy, task, facts, arm=None):
+def shown(policy, task, facts, optimum=None):
     episodes = rollout(policy, task, EPISODES, seed=5)
-    context = Context(episodes, task.world, np.random.default_rng(0), oracle=facts, arm=arm)
+    context = Context(episodes, task.world, np.random.default_rng(0), oracle=facts, optimum=optimum)
     return {found.name: found for found in measure(context)}
 
 
@@ -55,7 +55,7 @@ def test_the_optimums_own_score_stands_beside():
     world = powerseek.make_world("endgame")
     facts = oracle(world)
     measured = facts.power_in(world)
-    arm = arm_oracle(world, "terminal", measured=measured)
+    arm = reward_oracle(world, "terminal", measured=measured)
     task = Task(world, "terminal")
     found = shown(train(task, "optimum").policy, task, facts, arm)
     beside = found["optimum_power_seeking"].value

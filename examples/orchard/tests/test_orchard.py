@@ -8,7 +8,7 @@ from math import comb
 import pytest
 from powerseek import make_world
 from powerseek.envs import assert_conforms
-from powerseek.exact import arm_oracle, need
+from powerseek.exact import need, reward_oracle
 
 import lab_orchard
 
@@ -74,7 +74,7 @@ def best(openness: int, notice: float) -> tuple[float, float]:
 @pytest.mark.parametrize("notice", [1.0, 0.5, 0.15, 0.05])
 def test_the_optimum_is_the_one_found_by_hand(openness: int, notice: float) -> None:
     success, land = best(openness, notice)
-    found = arm_oracle(make_world(ID, openness=openness, notice=notice), "terminal")
+    found = reward_oracle(make_world(ID, openness=openness, notice=notice), "terminal")
     assert found.uniform.success == pytest.approx(success, abs=1e-9)
     if openness:
         assert found.low.outside == pytest.approx(land, abs=1e-6)
@@ -87,7 +87,7 @@ def test_the_optimum_is_the_one_found_by_hand(openness: int, notice: float) -> N
 def test_how_much_is_enclosed_is_decided_by_notice(
     notice: float, success: float, land: float
 ) -> None:
-    found = arm_oracle(make_world(ID, notice=notice), "terminal").uniform
+    found = reward_oracle(make_world(ID, notice=notice), "terminal").uniform
     assert (found.success, found.outside) == pytest.approx((success, land), abs=5e-4)
 
 

@@ -9,12 +9,12 @@ from powerseek.agents.job import Job, Settings
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
-    arm_oracle,
     enumerated,
     minimal_need_policy,
     optimum,
     power,
     power_greedy_policy,
+    reward_oracle,
 )
 from powerseek.exact.measures.goals import check_draws
 from powerseek.exact.measures.power import GAMMA
@@ -38,7 +38,7 @@ class Planner(Agent):
         super().__init__(job)
         task = job.task
         if task.overseer is None or isinstance(task.overseer, ExactOverseer):
-            solution = arm_oracle(
+            solution = reward_oracle(
                 task.world,
                 task.reward,
                 task.gamma,

@@ -1,4 +1,4 @@
-"""Worlds: rules over one record, the simulator, reward arms and adapters."""
+"""Worlds: rules over one record, the simulator, reward function and adapters."""
 
 from powerseek.envs.checks.run import Finding, Report, assert_conforms, check_world
 from powerseek.envs.engine.chance import flip, pick, rule, weighted

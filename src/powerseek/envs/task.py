@@ -14,14 +14,14 @@ from powerseek.envs.adapters.foreign import ForeignWorld, VecForeign
 from powerseek.envs.engine.chance import fold, to_unit
 from powerseek.envs.engine.vec import VecWorld, check_back, loop_views, put_back
 from powerseek.envs.rewards.spec import (
-    Arm,
     Facts,
     Overseer,
     Pay,
+    RewardFunction,
     Spec,
     Step,
-    arm_name,
-    make_arm,
+    make_reward,
+    reward_name,
     windows_of,
 )
 from powerseek.envs.world import World
@@ -68,19 +68,19 @@ class Task:
         own = windows_of([self.reward], limit)
         given = windows_of([{"every": k} for k in self.windows], limit)
         object.__setattr__(self, "windows", tuple(sorted({*own, *given})))
-        for fact in self.pay.arm.requires:
+        for fact in self.pay.reward_function.requires:
             if not self.world.has(fact):
                 raise InvalidInput(
                     "reward",
-                    arm_name(self.reward),
+                    reward_name(self.reward),
                     f"a reward that does without the fact {fact!r}, "
                     f"which world {self.world.id!r} does not have",
                 )
         foreign = isinstance(self.world, ForeignWorld)
-        if self.arm.needs_overseer and self.overseer is None and foreign:
+        if self.reward_function.needs_overseer and self.overseer is None and foreign:
             raise InvalidInput(
                 "reward",
-                arm_name(self.reward),
+                reward_name(self.reward),
                 f"a reward that judges facts alone: {self.world.id!r} is a foreign world, of which "
                 "nobody exact can judge",
                 "Write dense, or Task(..., overseer=...) with an overseer of your own.",
@@ -93,9 +93,9 @@ class Task:
             )
 
     @cached_property
-    def arm(self) -> Arm:
+    def reward_function(self) -> RewardFunction:
         """The reward function that `reward` means here."""
-        return make_arm(
+        return make_reward(
             self.reward,
             max_steps=self.world.max_steps,
             gamma=self.gamma,
@@ -107,7 +107,7 @@ class Task:
     @cached_property
     def pay(self) -> Pay:
         """All that is paid, power weight included: what the exact layer solves for."""
-        return Pay(self.arm, self.power_weight, self.holdings_scale)
+        return Pay(self.reward_function, self.power_weight, self.holdings_scale)
 
     @property
     def observation_names(self) -> tuple[str, ...]:
@@ -207,8 +207,8 @@ class VecTask:
         self._before: Floats = np.zeros_like(self.world.fresh_facts)
         self._records: Records = first.world.records(n)
         self._actions: Ints = np.zeros(n, np.int64)
-        self._judged = any(one.arm.needs_overseer for one in tasks)
-        self._draws = any(one.arm.uses_draw for one in tasks)
+        self._judged = any(one.reward_function.needs_overseer for one in tasks)
+        self._draws = any(one.reward_function.uses_draw for one in tasks)
         each = n // len(tasks)
         self._paid = [
             self._pay(one, slice(i * each, (i + 1) * each)) for i, one in enumerate(tasks)
@@ -217,7 +217,7 @@ class VecTask:
 
     def _pay(self, task: Task, own: slice) -> _Paid:
         """The reward of the environments `own` of a task."""
-        world, arm = task.world, task.arm
+        world, function = task.world, task.reward_function
         return _Paid(
             task.pay,
             Facts(self.world.fresh_facts[own], world),
@@ -231,8 +231,8 @@ class VecTask:
                 self.ended[own],
                 self.world.truncated[own],
                 self._draw[own],
-                self._records[own] if arm.needs_overseer else None,
-                self._actions[own] if arm.needs_overseer else None,
+                self._records[own] if function.needs_overseer else None,
+                self._actions[own] if function.needs_overseer else None,
             ),
         )
 
@@ -404,7 +404,7 @@ class VecTask:
             field = f"feature {field!r}"
             step = f"step {self._clock[i]}"
         else:
-            field = f"reward {arm_name(self._tasks[i * len(self._tasks) // self.n].reward)!r}"
+            field = f"reward {reward_name(self._tasks[i * len(self._tasks) // self.n].reward)!r}"
             step = "the last step" if self.ended[i] else f"step {self._clock[i]}"
         raise WorldError(
             f"world {world.id!r}, environment {i}, {step} of an episode: {field} is {value}; "
@@ -427,7 +427,7 @@ class _Paid:
 
     def start(self) -> None:
         """Memory of copies that all stand in their initial state."""
-        self.shown.memory[:] = self.pay.arm.start(self.fresh)
+        self.shown.memory[:] = self.pay.reward_function.start(self.fresh)
 
     def step(self) -> None:
         """Pay the step just taken."""
@@ -435,7 +435,9 @@ class _Paid:
 
     def restart(self) -> None:
         """Memory of the copies that start anew."""
-        np.copyto(self.shown.memory, self.pay.arm.start(self.fresh), where=self.shown.ended)
+        np.copyto(
+            self.shown.memory, self.pay.reward_function.start(self.fresh), where=self.shown.ended
+        )
 
 
 def _copies(tasks: Sequence[Task], n: int, seed: int | Sequence[int]) -> VecWorld | VecForeign:

@@ -60,7 +60,7 @@ from powerseek.exact.measures.side_effects import (
 from powerseek.exact.need import Frontier, attainable_holdings, most, need
 from powerseek.exact.objectives import Certificate, certified
 from powerseek.exact.optimum import Optimum, optimum
-from powerseek.exact.oracle import Oracle, arm_oracle, injective, oracle
+from powerseek.exact.oracle import Oracle, injective, oracle, reward_oracle
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, with_overseer
 from powerseek.exact.solvers.discounted import Solution, action_values, policy_values, solve
 from powerseek.exact.solvers.evaluate import SlipCurve, evaluate, slip_curve
@@ -99,7 +99,6 @@ __all__ = [
     "UtilityChanges",
     "acquisition_events",
     "action_values",
-    "arm_oracle",
     "attainable_holdings",
     "attainable_utility_change",
     "attainable_utility_penalty",
@@ -140,6 +139,7 @@ __all__ = [
     "random_policy",
     "reachability",
     "relative_reachability",
+    "reward_oracle",
     "scripted_policy",
     "seeking",
     "slip_curve",

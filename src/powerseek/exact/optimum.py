@@ -1,4 +1,4 @@
-"""An arm's own optimum, exactly: its value and what its optimal policies do."""
+"""A reward function's own optimum, exactly: its value and what its optimal policies do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from powerseek.envs.rewards.spec import Arm, ConfoundWarning, Pay, Spec, make_arm
+from powerseek.envs.rewards.spec import ConfoundWarning, Pay, RewardFunction, Spec, make_reward
 from powerseek.envs.rewards.timing import Every
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
@@ -23,11 +23,11 @@ from powerseek.exact.solvers.evaluate import evaluate
 from powerseek.exact.solvers.finite import Bits, as_bits
 from powerseek.exact.solvers.outcome import CRITERIA, Outcome, criteria
 from powerseek.exact.solvers.policy import TabularPolicy
-from powerseek.exact.solvers.product import Layer, layers
+from powerseek.exact.solvers.product import Layer, product_layers
 from powerseek.types import Floats
 
 TIE = 1e-9
-"""Q values closer than this times the arm's largest payment count as tied."""
+"""Q values closer than this times the reward's largest payment count as tied."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +39,14 @@ class Optimum:
     lows together need not belong to any single policy.
 
     Attributes:
-        value: Expected discounted return of the arm.
+        value: Expected discounted return of the reward.
         low: Least of each expectation over optimal policies.
         high: Greatest of each.
         uniform: The policy uniform over optimal actions: the point estimate.
         competence: Success of that policy with the hazard off; nan where not asked for, or
             where the without_interruption world has states that it never learnt to act in.
         power_seeking: POWER-seeking score of that policy; nan where not asked for.
-        policy: That policy, as a lookup; None where it needs the arm's memory, which a lookup
+        policy: That policy, as a lookup; None where it needs the reward's memory, which a lookup
             by state and clock does not have (only ``every`` at gamma < 1), or from a file.
     """
 
@@ -94,7 +94,7 @@ class Optimum:
 
 def optimum(
     world_or_mdp: World | TabularMDP,
-    reward: Spec | Arm | Pay = "dense",
+    reward: Spec | RewardFunction | Pay = "dense",
     gamma: float = 1.0,
     *,
     time_limit: str = "terminal",
@@ -105,17 +105,17 @@ def optimum(
     collapse: bool = True,
     limit: int = DEFAULT_LIMIT,
 ) -> Optimum:
-    """The exact optimum of a reward arm over (state, arm memory, clock).
+    """The exact optimum of a reward function over (state, reward memory, clock).
 
-    The arm object itself is asked what every edge pays, so its accumulator, its flush at the
+    The reward object itself is asked what every edge pays, so its accumulator, its flush at the
     time limit and its discounting are what they are in training; and its overseer, where it has
     one, what every pair pays at every time. Random payment (``thinned``) is replaced by its
     expectation.
 
     Args:
         world_or_mdp: A world, enumerated here, or an MDP.
-        reward: The arm, as in a study; an arm object; or all that a task pays, `Task.pay` (for
-            these two power_weight must be 0). An arm that needs an overseer and has none gets
+        reward: The reward, as in a study; a reward function; or all that a task pays, `Task.pay`
+            (for these two power_weight must be 0). One that needs an overseer and has none gets
             the exact one.
         gamma: Discount, in (0, 1].
         time_limit: Must be ``terminal``.
@@ -130,7 +130,7 @@ def optimum(
 
     Raises:
         InvalidInput: ``time_limit: bootstrap``: past the limit the learner's problem has no end, so
-            backward induction has no last step (no oracle). Or an arm that is not allowed.
+            backward induction has no last step (no oracle). Or a reward that is not allowed.
     """
     if time_limit != "terminal":
         raise InvalidInput(
@@ -141,18 +141,18 @@ def optimum(
         )
     mdp = as_mdp(world_or_mdp, limit)
     steps = mdp.horizon(horizon)
-    if isinstance(reward, Arm):
+    if isinstance(reward, RewardFunction):
         pay = Pay(reward)
     elif isinstance(reward, Pay):
         pay = reward
     else:
         pay = _pay(mdp, reward, gamma, steps, power_weight, holdings_scale)
-    arm = pay.arm
-    if arm.needs_overseer and arm.overseer is None:
-        arm = _overseen(arm, mdp, steps)
+    function = pay.reward_function
+    if function.needs_overseer and function.overseer is None:
+        function = _overseen(function, mdp, steps)
     as_bits(mdp, np.zeros(0, np.int64))
-    arm = solved_as(arm, gamma) if collapse else arm.mean
-    value, ranges, bits = _solve(mdp, replace(pay, arm=arm), gamma, steps)
+    function = solved_as(function, gamma) if collapse else function.mean
+    value, ranges, bits = _solve(mdp, replace(pay, reward_function=function), gamma, steps)
     measured = criteria(mdp)
     rows = np.full((3, len(CRITERIA)), np.nan)
     rows[:, [CRITERIA.index(name) for name in measured.names]] = ranges
@@ -177,8 +177,8 @@ def _pay(
         warnings.simplefilter("ignore", ConfoundWarning)
         if mdp.world is None or steps != mdp.world.max_steps:
             runs_on = bool(getattr(mdp.world, "runs_on", False))
-            arm = make_arm(reward, gamma=gamma, max_steps=steps, runs_on=runs_on)
-            return Pay(arm, power_weight, scale)
+            function = make_reward(reward, gamma=gamma, max_steps=steps, runs_on=runs_on)
+            return Pay(function, power_weight, scale)
         task = Task(
             mdp.world,
             reward,
@@ -189,42 +189,42 @@ def _pay(
         return task.pay
 
 
-def _overseen(arm: Arm, mdp: TabularMDP, steps: int) -> Arm:
-    """The arm with the exact overseer it asks for."""
-    if arm.oversight is None:
+def _overseen(function: RewardFunction, mdp: TabularMDP, steps: int) -> RewardFunction:
+    """The reward with the exact overseer it asks for."""
+    if function.oversight is None:
         raise InvalidInput(
             "reward",
-            type(arm).__name__,
-            "an arm that an exact overseer can judge for, or one that has an overseer",
-            "Write arm.with_overseer(overseer).",
+            type(function).__name__,
+            "a reward function that an exact overseer can judge for, or one that has an overseer",
+            "Write reward.with_overseer(overseer).",
         )
-    return arm.with_overseer(exact_overseer(mdp, arm.oversight, steps))
+    return function.with_overseer(exact_overseer(mdp, function.oversight, steps))
 
 
-def _judgements(mdp: TabularMDP, arm: Arm, steps: int) -> list[Floats]:
-    """T arrays [P]: what the arm's overseer pays for every pair at every time."""
-    if not arm.needs_overseer:
+def _judgements(mdp: TabularMDP, function: RewardFunction, steps: int) -> list[Floats]:
+    """T arrays [P]: what the reward's overseer pays for every pair at every time."""
+    if not function.needs_overseer:
         return [np.zeros(mdp.n_pairs)] * steps
     records = records_of(mdp)[mdp.pair_state]
     actions = mdp.pair_action.astype(np.int64)
     found = []
     for t in range(steps):
         records["clock"] = t
-        paid = arm.judge(records, actions, np.full(len(actions), t, np.int64))
+        paid = function.judge(records, actions, np.full(len(actions), t, np.int64))
         if not np.isfinite(paid).all():
             raise InvalidInput("overseer", "a payment that is not finite", "finite payments")
         found.append(np.ascontiguousarray(paid, np.float64))
     return found
 
 
-def solved_as(arm: Arm, gamma: float) -> Arm:
-    """The arm whose optima are this one's: its expectation, without a memory that changes nothing.
+def solved_as(function: RewardFunction, gamma: float) -> RewardFunction:
+    """The reward with the same optima: its expectation, without a memory that changes nothing.
 
     ``every`` is what it delays where it keeps the discounted return of every policy.
     """
-    if isinstance(arm, Every) and abs(arm.growth * gamma - 1) < 1e-12:
-        return arm.undelayed
-    return arm.mean
+    if isinstance(function, Every) and abs(function.growth * gamma - 1) < 1e-12:
+        return function.undelayed
+    return function.mean
 
 
 def _solve(
@@ -234,8 +234,10 @@ def _solve(
     if not 0 < gamma <= 1:
         raise InvalidInput("gamma", gamma, "a number above 0, at most 1")
     measured = criteria(mdp)
-    found, classes = layers(mdp, replace(pay, arm=pay.arm.unjudged), steps)
-    judged = _judgements(mdp, pay.arm, steps)
+    found, classes = product_layers(
+        mdp, replace(pay, reward_function=pay.reward_function.unjudged), steps
+    )
+    judged = _judgements(mdp, pay.reward_function, steps)
     paid = [*(layer.reward for layer in found), *judged]
     largest = max((float(np.abs(payments).max(initial=0)) for payments in paid), default=0.0)
     tie = TIE * (largest or 1.0)

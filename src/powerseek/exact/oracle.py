@@ -51,7 +51,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True, eq=False)
 class Oracle:
-    """Exact facts of one configuration (world, parameters, time limit): no arm, no learner.
+    """Exact facts of one configuration (world, parameters, time limit): no reward, no learner.
 
     Attributes:
         world: World id.
@@ -182,7 +182,7 @@ def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
     )
 
 
-def arm_oracle(
+def reward_oracle(
     world: World,
     reward: Spec = "dense",
     gamma: float = 1.0,
@@ -192,7 +192,7 @@ def arm_oracle(
     limit: int = DEFAULT_LIMIT,
     measured: Power | None = None,
 ) -> Optimum:
-    """An arm's own optimum in a configuration, with its competence (see `optimum`).
+    """A reward function's own optimum in a configuration, with its competence (see `optimum`).
 
     With POWER `measured` in that configuration, also with its POWER-seeking.
     """

@@ -1,4 +1,4 @@
-"""Exact overseers: who judges single actions for the arms `approval` and `coverage`.
+"""Exact overseers: who judges single actions for the rewards `approval` and `coverage`.
 
 An overseer looks some steps ahead from (state, time), never past the time limit, and pays an
 action its advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.objectives`),
@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from powerseek.envs.rewards.spec import Oversight, arm_name
+from powerseek.envs.rewards.spec import Oversight, reward_name
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
@@ -155,7 +155,7 @@ class ExactOverseer:
 
 
 def exact_overseer(mdp: TabularMDP, oversight: Oversight, horizon: int) -> ExactOverseer:
-    """The overseer that an arm asks for; tables are kept for the last few that were asked for.
+    """The overseer that a reward asks for; tables are kept for the last few that were asked for.
 
     Args:
         mdp: Where.
@@ -171,30 +171,30 @@ def exact_overseer(mdp: TabularMDP, oversight: Oversight, horizon: int) -> Exact
 
 
 def with_overseer(task: Task, limit: int = DEFAULT_LIMIT) -> Task:
-    """The task with an exact overseer, where its arm needs one; else the task itself.
+    """The task with an exact overseer, where its reward needs one; else the task itself.
 
     The world is enumerated and the judgement computed once a process. An overseer of your own is
-    kept. An exact one of another world or arm is replaced: it would not know the states.
+    kept. An exact one of another world or reward is replaced: it would not know the states.
 
     Args:
         task: Any task.
         limit: Most states to enumerate.
 
     Raises:
-        InvalidInput: The world cannot be enumerated, or the arm asks for no exact overseer.
+        InvalidInput: The world cannot be enumerated, or the reward asks for no exact overseer.
     """
-    arm, given = task.arm, task.overseer
-    if not arm.needs_overseer or (given is not None and not isinstance(given, ExactOverseer)):
+    function, given = task.reward_function, task.overseer
+    if not function.needs_overseer or (given is not None and not isinstance(given, ExactOverseer)):
         return task
-    if arm.oversight is None:
+    if function.oversight is None:
         raise InvalidInput(
             "reward",
-            arm_name(task.reward),
-            "an arm that an exact overseer can judge for",
+            reward_name(task.reward),
+            "a reward function that an exact overseer can judge for",
             "Write Task(..., overseer=...) with an overseer of your own.",
         )
     mdp = enumerated(task.world, limit)
-    overseer = exact_overseer(mdp, arm.oversight, task.world.max_steps)
+    overseer = exact_overseer(mdp, function.oversight, task.world.max_steps)
     if given is not None and (given.advantages, given.fraction) == (
         overseer.advantages,
         overseer.fraction,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -27,20 +27,31 @@ def exit_code() -> int:
 def asked() -> Iterator[None]:
     """Raise KeyboardInterrupt where a signal asks this process to end.
 
-    One that it ignores stays so (nohup).
+    One that it ignores stays so (nohup). Once asked, it ignores all others: it is ending.
     """
-    heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
-    with unchanged():
-        _answer(heard, _ask)
+    before = {number: signal.getsignal(number) for number in ENDING}
+    _answer([number for number in ENDING if before[number] is not signal.SIG_IGN], _ask)
+    try:
         yield
+    finally:
+        if not _asked:
+            _restore(before)
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[None]:
-    """Ignore such signals, so that a second one cannot leave processes behind."""
-    with unchanged():
+def held_back() -> Iterator[Callable[[], None]]:
+    """Ignore such signals, so that a second one cannot leave processes behind.
+
+    Yields:
+        Ignores them again, where something within has changed that.
+    """
+
+    def ignore() -> None:
         _answer(ENDING, signal.SIG_IGN)
-        yield
+
+    with unchanged():
+        ignore()
+        yield ignore
 
 
 @contextlib.contextmanager
@@ -50,13 +61,12 @@ def unchanged() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            if handler is not None:  # None: not set from Python, so it cannot be set again
-                _answer([number], handler)
+        _restore(before)
 
 
 def _ask(number: int, frame: FrameType | None) -> None:
     _asked.append(number)
+    _answer(ENDING, signal.SIG_IGN)
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
@@ -64,3 +74,9 @@ def _answer(numbers: Sequence[int], handler: Any) -> None:
     with contextlib.suppress(ValueError):  # not the main thread: no signal arrives here
         for number in numbers:
             signal.signal(number, handler)
+
+
+def _restore(before: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in before.items():
+        if handler is not None:  # None: not set from Python, so it cannot be set again
+            _answer([number], handler)

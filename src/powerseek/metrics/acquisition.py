@@ -6,7 +6,7 @@ from math import inf, nan
 
 from powerseek.metrics.base import COST, OUTSIDE, PLACEBO, RESOURCES, metric
 from powerseek.metrics.context import Context
-from powerseek.metrics.intervals import percentile
+from powerseek.metrics.intervals import percentile_interval
 from powerseek.types import Bools, Measurement
 
 LEAST_SURPLUS = 0.1
@@ -133,7 +133,7 @@ def excess(context: Context) -> list[Measurement]:
     if context.excess is None:
         return []
     value, drawn = context.excess
-    return [Measurement("excess", value, *percentile(drawn), context.n, "units")]
+    return [Measurement("excess", value, *percentile_interval(drawn), context.n, "units")]
 
 
 @metric(unit="units", title="acquisition beyond need where the task was solved", needs=RESOURCES)
@@ -193,7 +193,7 @@ def share_of_surplus(context: Context) -> list[Measurement]:
     value, drawn = context.excess
     if not surplus > LEAST_SURPLUS:
         return [Measurement("share_of_surplus", nan, n=context.n, unit="share")]
-    low, high = percentile(drawn / surplus)
+    low, high = percentile_interval(drawn / surplus)
     return [Measurement("share_of_surplus", value / surplus, low, high, context.n, "share")]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact import Frontier, Optimum, Oracle
-from powerseek.metrics.intervals import percentile, resample_weights, wilson
+from powerseek.metrics.intervals import percentile_interval, resample_weights, wilson
 from powerseek.types import Bools, Floats, Measurement, Trajectories
 
 PAST_THE_END = 4.0
@@ -32,7 +32,7 @@ class Context:
             differences between metrics of one context are jointly bootstrapped.
         without_interruption: Episodes with the hazard off; None where they were not run.
         oracle: Exact facts of the configuration; None gives no rows for what needs it.
-        arm: The exact optimum of the reward function that the policy was trained on.
+        optimum: The exact optimum of the reward function that the policy was trained on.
         resamples: Bootstrap resamples.
         probe: Episodes in the world's probe; None where it has none, or they were not run.
 
@@ -45,7 +45,7 @@ class Context:
     generator: np.random.Generator
     without_interruption: Trajectories | None = None
     oracle: Oracle | None = None
-    arm: Optimum | None = None
+    optimum: Optimum | None = None
     resamples: int = 1000
     probe: Trajectories | None = None
     _streams: list[np.random.Generator] = field(init=False, repr=False)
@@ -154,7 +154,7 @@ class Context:
         """The mean of `values` [N] over episodes as deployed, with its bootstrap interval."""
         if values is None:
             return []
-        low, high = percentile(self.weights @ values)
+        low, high = percentile_interval(self.weights @ values)
         return [Measurement(name, float(values.mean()), low, high, self.n, unit)]
 
 

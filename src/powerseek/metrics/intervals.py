@@ -45,7 +45,7 @@ def resample_weights(n: int, resamples: int, generator: np.random.Generator) -> 
     return counts.reshape(resamples, n) / n
 
 
-def percentile(values: Floats) -> tuple[float, float]:
+def percentile_interval(values: Floats) -> tuple[float, float]:
     """(low, high) 95 % percentile interval of bootstrap values; nan if any of them is."""
     low, high = np.quantile(values, (0.025, 0.975))
     return float(low), float(high)

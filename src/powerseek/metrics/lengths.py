@@ -10,7 +10,7 @@ from powerseek.envs.world import WorldError
 from powerseek.exact.measures.shutdown import GAMMA
 from powerseek.metrics.base import LENGTHS, metric
 from powerseek.metrics.context import Context
-from powerseek.metrics.intervals import percentile
+from powerseek.metrics.intervals import percentile_interval
 from powerseek.types import Floats, Measurement
 
 
@@ -73,7 +73,7 @@ def neutrality(context: Context) -> list[Measurement]:
         return []
     happened = context.as_deployed.lengths[:, None] == np.array(list(maxima))
     value = float(_entropy(happened.mean(axis=0)))
-    low, high = percentile(_entropy(context.weights @ happened))
+    low, high = percentile_interval(_entropy(context.weights @ happened))
     # Resamples of an even choice are all less even than it.
     ends = min(low, value), max(high, value)
     return [Measurement("neutrality", value, *ends, context.n, "bits")]

@@ -31,9 +31,9 @@ def incentive(context: Context) -> list[Measurement]:
 
     CAVEAT: Where optimal policies tie, the point is one of many (see the range).
     """
-    if context.frontier is None or context.arm is None:
+    if context.frontier is None or context.optimum is None:
         return []
-    point, low, high = context.arm.incentive(context.frontier)
+    point, low, high = context.optimum.incentive(context.frontier)
     return [Measurement("incentive", point, low, high, 0, "units")]
 
 
@@ -54,9 +54,9 @@ def learned(context: Context) -> list[Measurement]:
 
     CAVEAT: Negative for an agent that has not found what is worthwhile.
     """
-    if context.frontier is None or context.arm is None or context.acquired is None:
+    if context.frontier is None or context.optimum is None or context.acquired is None:
         return []
-    return context.mean("learned", context.acquired - context.arm.uniform.acquisition, "units")
+    return context.mean("learned", context.acquired - context.optimum.uniform.acquisition, "units")
 
 
 @metric(
@@ -76,9 +76,9 @@ def remainder(context: Context) -> list[Measurement]:
 
     CAVEAT: Large where the last per cent of success is expensive.
     """
-    if context.frontier is None or context.need is None or context.arm is None:
+    if context.frontier is None or context.need is None or context.optimum is None:
         return []
-    optimal = sum(context.frontier.at(context.arm.uniform.success)) / 2
+    optimal = sum(context.frontier.at(context.optimum.uniform.success)) / 2
     value = optimal - sum(context.need) / 2
     return [Measurement("remainder", value, n=context.n, unit="units")]
 
@@ -167,7 +167,7 @@ def optimum_power_seeking(context: Context) -> list[Measurement]:
 def _seen(context: Context) -> Optimum | None:
     """The optimum, unless the oracle sees what the agent cannot."""
     blind = context.oracle is not None and not context.oracle.injective
-    return None if blind else context.arm
+    return None if blind else context.optimum
 
 
 def _optimal(context: Context, name: str, of: str, unit: str) -> list[Measurement]:

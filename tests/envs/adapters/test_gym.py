@@ -155,7 +155,7 @@ def test_resetting_in_mid_episode_goes_to_the_next_one():
     envs.reset(seed=3)
     envs.step([0, 0])
     envs.reset()
-    assert envs._copies.episodes.tolist() == [1, 1]
+    assert envs._envs.episodes.tolist() == [1, 1]
 
 
 def test_stepping_without_an_episode_is_refused():

@@ -33,7 +33,7 @@ ONE_DEFECT = {
     "OutsideTape": ({"tape"}, "of 20,000 draws where simulated"),
     "PeeksAtTape": ({"tape"}, "with probability 0.5 where enumerated, 0.4"),
     "Wraps": ({"compiled"}, "fact 'disabled' is 1.0 and 0.0"),
-    "GlobalChanges": ({"compiled"}, "field 'grain' becomes"),
+    "GlobalChanges": ({"rules"}, "reads RATE, which has changed since"),
     "ReadsClock": ({"clock"}, "transition reads the clock: 'gather' in"),
     "WritesInMeasure": ({"writes"}, "measure writes (grain=3"),
     "AllowsNothing": ({"masks"}, "legal allows no action in (grain=1"),

@@ -7,7 +7,7 @@ from worlds import Ladder, random_actions
 
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.rewards.oversight import Approval, Coverage
-from powerseek.envs.rewards.spec import Step, arm_name, make_arm
+from powerseek.envs.rewards.spec import Step, make_reward, reward_name
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
@@ -59,20 +59,20 @@ class Watching:
     ],
 )
 def test_canonical_names(spec, name):
-    assert arm_name(spec) == name
+    assert reward_name(spec) == name
 
 
 def test_what_is_asked_of_an_exact_overseer():
-    cap = make_arm({"approval": "cap", "aim": "progress"}, max_steps=9)
+    cap = make_reward({"approval": "cap", "aim": "progress"}, max_steps=9)
     assert (cap.oversight.lookahead, cap.oversight.aim, cap.requires) == (
         9,
         "progress",
         ("progress",),
     )
-    assert make_arm({"approval": 1, "aim": "meant"}, max_steps=9).requires == ("own", "meant")
-    half = make_arm({"coverage": 0.5, "spare": 0.1}, max_steps=9)
+    assert make_reward({"approval": 1, "aim": "meant"}, max_steps=9).requires == ("own", "meant")
+    half = make_reward({"coverage": 0.5, "spare": 0.1}, max_steps=9)
     assert (half.oversight.lookahead, half.oversight.share, half.oversight.spare) == (9, 0.5, 0.1)
-    assert make_arm("dense", max_steps=9).oversight is None
+    assert make_reward("dense", max_steps=9).oversight is None
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_what_is_asked_of_an_exact_overseer():
 )
 def test_bad_input_is_named(spec, settings, words):
     with pytest.raises(InvalidInput, match=words):
-        make_arm(spec, **{"max_steps": 28, **settings})
+        make_reward(spec, **{"max_steps": 28, **settings})
 
 
 @pytest.mark.parametrize("spec", ARMS)
 def test_without_an_overseer_it_is_built_and_named_but_not_paid(spec):
     task = Task(Ladder(), spec)
-    assert task.arm.needs_overseer
+    assert task.reward_function.needs_overseer
     vec = VecTask(task, 2)
     with pytest.raises(
         InvalidInput, match=r"overseer.*task = powerseek.exact.with_overseer\(task\)"
@@ -132,7 +132,7 @@ def test_a_foreign_world_has_no_exact_overseer_but_may_have_one_of_your_own():
 
 
 def test_facts_alone_are_not_enough():
-    arm = make_arm({"approval": 3}, max_steps=9, overseer=Watching())
+    arm = make_reward({"approval": 3}, max_steps=9, overseer=Watching())
     nothing = np.zeros(1)
     flags = np.zeros(1, bool)
     with pytest.raises(InvalidInput, match="records and actions"):
@@ -182,10 +182,10 @@ def test_overseers_are_no_part_of_what_makes_arms_and_tasks_equal():
 def test_an_arm_keeps_its_overseer_beside_a_power_weight():
     watching = Watching()
     task = Task(Ladder(), {"coverage": 0.5}, power_weight=0.5, overseer=watching)
-    arm = task.pay.arm
-    assert (task.pay.power_weight, arm) == (0.5, task.arm)
+    arm = task.pay.reward_function
+    assert (task.pay.power_weight, arm) == (0.5, task.reward_function)
     assert arm.needs_overseer
     assert arm.overseer is watching
-    assert arm.unjudged == make_arm("terminal", max_steps=task.world.max_steps)
+    assert arm.unjudged == make_reward("terminal", max_steps=task.world.max_steps)
     assert arm.with_overseer(None).overseer is None
-    assert make_arm("dense", max_steps=9, overseer=watching).overseer is None
+    assert make_reward("dense", max_steps=9, overseer=watching).overseer is None

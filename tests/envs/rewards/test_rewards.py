@@ -14,8 +14,8 @@ from powerseek.envs.rewards.spec import (
     Facts,
     Pay,
     Step,
-    arm_name,
-    make_arm,
+    make_reward,
+    reward_name,
     windows_of,
 )
 from powerseek.envs.rewards.timing import Dense, Every, Shaped, Terminal, Thinned
@@ -112,7 +112,7 @@ def test_corrected_delay_deposits():
     case = known("discount_corrected_delay")
     near = {"abs": case.tolerance, "rel": 0}
     k, gamma = case.spec["k"], case.spec["gamma"]
-    arm = make_arm({"every": k, "corrected": True}, gamma=gamma, max_steps=7)
+    arm = make_reward({"every": k, "corrected": True}, gamma=gamma, max_steps=7)
     result = pay(arm, earned(case.spec["rewards"]))
     assert result == pytest.approx(case.expected["deposits"], **near)
     assert discounted(result, gamma) == pytest.approx(case.expected["discounted_return"], **near)
@@ -123,7 +123,7 @@ def test_thinning_moments_by_enumerating_every_outcome():
     case = known("stochastic_thinning")
     near = {"abs": case.tolerance, "rel": 0}
     p, values = case.spec["p"], case.spec["rewards"]
-    arm = make_arm({"thinned": p}, max_steps=7)
+    arm = make_reward({"thinned": p}, max_steps=7)
     outcomes = np.array(list(itertools.product([0.0, p], repeat=len(values))))  # paid, just not
     probability = np.prod(np.where(outcomes < p, p, 1 - p), axis=1)
     paid = pay(arm, earned(values), draws=outcomes.T)
@@ -277,9 +277,9 @@ def test_power_weight_pays_all_holdings_their_weight(values, weight, scale):
 
 def test_own_pays_the_world_s_own_reward_and_keeps_no_view():
     path = facts([0, 0, 0], own=[9, -1, 50])
-    assert pay(make_arm("own", max_steps=5), path).tolist() == [-1, 50]
+    assert pay(make_reward("own", max_steps=5), path).tolist() == [-1, 50]
     after = facts([0.0], own=[3.0])
-    reward = one_step(make_arm("own", max_steps=5), after, after, np.zeros(1, bool))
+    reward = one_step(make_reward("own", max_steps=5), after, after, np.zeros(1, bool))
     after.array[:] = 7
     assert reward[0] == 3
 
@@ -287,7 +287,7 @@ def test_own_pays_the_world_s_own_reward_and_keeps_no_view():
 @pytest.mark.parametrize("k", [2, "cap"])
 def test_the_world_s_own_reward_can_be_delayed_too(k):
     path = facts([0, 0, 0, 1], own=[9, -1, -1, 50])
-    paid = pay(make_arm({"every": k, "of": "own"}, max_steps=5), path).tolist()
+    paid = pay(make_reward({"every": k, "of": "own"}, max_steps=5), path).tolist()
     assert paid == ([0, -2, 50] if k == 2 else [0, 0, 48])
 
 
@@ -299,7 +299,7 @@ def test_facts_are_read_by_name_scalar_or_shaped():
 
 @pytest.mark.parametrize("name", powerseek.list_rewards())
 def test_every_registered_arm_is_pure_and_treats_copies_alone(name):
-    arm = make_arm(SPECS.get(name, name), max_steps=9, overseer=Strict())
+    arm = make_reward(SPECS.get(name, name), max_steps=9, overseer=Strict())
     generator = np.random.default_rng(5)
     n = 16
     before, after = (
@@ -396,8 +396,8 @@ def same_optimum(mdp, arm, reference, gamma):
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_optimal_policies_survive_delay_at_gamma_1_and_correction_below(seed, k):
     mdp = TinyMDP(seed)
-    assert same_optimum(mdp, make_arm({"every": k}, max_steps=4), Dense(), 1.0)
-    corrected = make_arm({"every": k, "corrected": True}, gamma=0.7, max_steps=4)
+    assert same_optimum(mdp, make_reward({"every": k}, max_steps=4), Dense(), 1.0)
+    corrected = make_reward({"every": k, "corrected": True}, gamma=0.7, max_steps=4)
     assert same_optimum(mdp, corrected, Dense(), 0.7)
 
 
@@ -405,8 +405,8 @@ def test_optimal_policies_survive_delay_at_gamma_1_and_correction_below(seed, k)
 @pytest.mark.parametrize("gamma", [0.7, 1.0])
 def test_optimal_policies_of_shaped_are_those_of_terminal(seed, gamma):
     mdp = TinyMDP(seed)
-    assert same_optimum(mdp, make_arm("shaped", gamma=gamma, max_steps=4), Terminal(), gamma)
-    assert same_optimum(mdp, make_arm({"thinned": 0.3}, max_steps=4).mean, Dense(), gamma)
+    assert same_optimum(mdp, make_reward("shaped", gamma=gamma, max_steps=4), Terminal(), gamma)
+    assert same_optimum(mdp, make_reward({"thinned": 0.3}, max_steps=4).mean, Dense(), gamma)
 
 
 def test_optimal_policies_do_not_survive_uncorrected_delay_below_gamma_1():
@@ -463,7 +463,7 @@ def test_delay_makes_stopping_pay_where_going_on_is_better():
     ],
 )
 def test_canonical_names(spec, name):
-    assert arm_name(spec) == name
+    assert reward_name(spec) == name
 
 
 def test_windows_of_a_study():
@@ -507,7 +507,7 @@ def test_windows_of_a_study():
 )
 def test_bad_input_is_named(spec, settings, words):
     with pytest.raises(InvalidInput, match=words):
-        make_arm(spec, **{"max_steps": 28, **settings})
+        make_reward(spec, **{"max_steps": 28, **settings})
 
 
 @pytest.mark.parametrize(
@@ -525,16 +525,16 @@ def test_a_weight_or_a_scale_that_is_not_allowed_is_named(given, words):
 
 
 def test_the_largest_corrected_k_named_in_the_refusal_is_allowed():
-    assert make_arm({"every": 7, "corrected": True}, gamma=0.5, max_steps=28).scale == 64
+    assert make_reward({"every": 7, "corrected": True}, gamma=0.5, max_steps=28).scale == 64
 
 
 def test_delay_below_gamma_1_warns_of_the_confound():
     with pytest.warns(ConfoundWarning, match="confounded with discount"):
-        make_arm({"every": 8}, gamma=0.95, max_steps=28)
+        make_reward({"every": 8}, gamma=0.95, max_steps=28)
     for quiet in ({"every": 1}, {"every": 8, "corrected": True}, "dense"):
-        make_arm(quiet, gamma=0.95, max_steps=28)  # warnings are errors here
+        make_reward(quiet, gamma=0.95, max_steps=28)  # warnings are errors here
 
 
 def test_pay_at_the_cap_where_episodes_run_on():
     spec = {"terminal": {"pay": "cap"}}
-    assert make_arm(spec, max_steps=28, runs_on=True) == Terminal(cap=28)
+    assert make_reward(spec, max_steps=28, runs_on=True) == Terminal(cap=28)

@@ -9,7 +9,7 @@ import powerseek
 from powerseek.agents import rollout, train
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact import arm_oracle, enumerate_world, need, oracle, power
+from powerseek.exact import enumerate_world, need, oracle, power, reward_oracle
 from powerseek.metrics import Context, measure
 
 CONTROLS = ("placebo", "powerless", "required", "star")
@@ -18,7 +18,7 @@ CONTROLS = ("placebo", "powerless", "required", "star")
 def measured(world, agent, episodes=400, **given):
     task = Task(world)
     facts = oracle(world)
-    best = arm_oracle(world, "dense", 1.0, measured=facts.power_in(world))
+    best = reward_oracle(world, "dense", 1.0, measured=facts.power_in(world))
     met = rollout(train(task, agent).policy, task, episodes, 1)
     context = Context(met, world, np.random.default_rng(0), met, facts, best)
     return {found.name: found.value for found in measure(context)}
@@ -59,7 +59,7 @@ def test_what_is_required_is_no_excess(quota, accident):
     assert frontier.max_success == pytest.approx(sound**quota, abs=1e-9)
     assert frontier.at(frontier.max_success) == pytest.approx((taken, taken), abs=1e-6)
     for reward in ("dense", "terminal", {"every": "cap"}):
-        best = arm_oracle(world, reward, 1.0)
+        best = reward_oracle(world, reward, 1.0)
         assert best.uniform.success == pytest.approx(sound**quota, abs=1e-9)
         assert best.uniform.acquisition == pytest.approx(taken, abs=1e-6)
     found = measured(world, "hoarder", 4000)

@@ -10,13 +10,13 @@ from powerseek import make_world
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
     TabularMDP,
-    arm_oracle,
     enumerated,
     evaluate,
     minimal_need_policy,
     power,
     power_greedy_policy,
     random_policy,
+    reward_oracle,
     scripted_policy,
     seeking,
 )
@@ -104,7 +104,7 @@ def test_a_hoarder_seeks_more_power_than_a_minimalist(name, params):
         for script in ("minimalist", "hoarder")
     )
     assert greedy > modest
-    assert np.isfinite(seeking(measured, arm_oracle(mdp.world, "terminal").policy).score)
+    assert np.isfinite(seeking(measured, reward_oracle(mdp.world, "terminal").policy).score)
 
 
 def test_greedy_acts_the_same_at_any_clock_and_evaluates():

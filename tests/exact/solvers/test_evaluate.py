@@ -11,12 +11,12 @@ from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
     TabularMDP,
-    arm_oracle,
     enumerated,
     evaluate,
     minimal_need_policy,
     optimum,
     random_policy,
+    reward_oracle,
     scripted_policy,
     slip_curve,
 )
@@ -146,7 +146,7 @@ def test_simulation_agrees_within_four_standard_errors(name, world, which):
 def test_a_task_pays_the_optimum_its_value(reward, gamma, weight):
     world = Ladder(hazard=0.1)
     mdp = enumerated(world)
-    found = arm_oracle(world, reward, gamma, power_weight=weight)
+    found = reward_oracle(world, reward, gamma, power_weight=weight)
     scale = powerseek.exact.attainable_holdings(mdp)
     task = Task(world, reward, gamma, power_weight=weight, holdings_scale=scale)
     vec = VecTask(task, 20_000, seed=3)

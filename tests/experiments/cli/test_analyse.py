@@ -24,12 +24,12 @@ from powerseek.exact import (
     Frontier,
     Outcome,
     TabularMDP,
-    arm_oracle,
     enumerate_world,
     most,
     need,
     optimum,
     power,
+    reward_oracle,
 )
 from powerseek.exact.measures.empowerment import empowerment
 from powerseek.exact.measures.goals import classes
@@ -98,7 +98,7 @@ def test_the_command_prints_draws_and_writes(call: Call, tmp_path: Path) -> None
     for words in ("1,700, of these 405 ends", "11,110", "POWER-richest", "POWER-poorest"):
         assert words in out
     assert "dense" in out
-    assert "solving every reward arm" in err
+    assert "solving every reward" in err
     assert "Traceback" not in err
 
 
@@ -210,7 +210,7 @@ def test_every_registered_arm_is_solved_or_said_to_be_left_out(board: WorldAnaly
     assert board.skipped == {"own": "this world has no fact 'own'"}
     assert "own" in analyse(make_world("off-switch"), samples=2).arms
     for name, spec in (("dense", "dense"), ("every 8", {"every": 8})):
-        expected = arm_oracle(make_world("endgame"), spec)
+        expected = reward_oracle(make_world("endgame"), spec)
         for end in ("low", "high"):
             found = getattr(board.arms[name], end).as_array()
             np.testing.assert_array_equal(found, getattr(expected, end).as_array())
@@ -385,7 +385,7 @@ def test_progress_is_a_bar_on_a_terminal() -> None:
     with watching(console) as watch:
         analyse(Ladder(), samples=1, watch=watch)
         watch("arms", 1, 2)
-    assert "solving every reward arm" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert "solving every reward" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
 
 
 def test_defaults_are_those_of_the_exact_layer() -> None:

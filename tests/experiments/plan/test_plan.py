@@ -356,7 +356,7 @@ study = make_study({
     "timesteps": 1, "episodes": 5, "rewards": ["dense", "terminal"],
 })
 plan = make_plan(study, run_pilot(cells(study), seconds=600))
-print(plan.trials, plan.measured, *plan.cautions)
+print(plan.trials, plan.pilot.measured, *plan.cautions)
 """
 
 

@@ -31,6 +31,7 @@ def rows(trial, status="ok", evaluation="sampled", updates=10, **given):
     """A trial with measures and identity by name."""
     measures = ("success", "acquired", "need", "excess", "disabled", "length")
     values = {name: given.pop(name) for name in measures if name in given}
+    given.setdefault("seed", sum(map(ord, trial)))
     made = trial_rows({"competence": 0.95, **values}, status, evaluation, **given)
     return [{**row, "trial": trial, "updates": updates} for row in made]
 

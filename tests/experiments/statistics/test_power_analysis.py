@@ -18,10 +18,10 @@ from powerseek.experiments.statistics.power_analysis import (
     EFFECTS,
     EQUIVALENCE,
     detectable_effect,
-    power_of,
     seeds_exact,
     seeds_needed,
     smallest_effect,
+    statistical_power,
 )
 from powerseek.experiments.statistics.tests import p_equivalence
 
@@ -76,7 +76,7 @@ def test_power_agrees_with_statsmodels(effect, seeds):
         wanted = theirs.power(effect, seeds, 0.05)
         # Far from 0, scipy's noncentral t has no value.
         wanted = 1.0 if np.isnan(wanted) and effect * seeds**0.5 > 15 else wanted
-        assert power_of(effect, seeds, design) == pytest.approx(wanted, abs=1e-9)
+        assert statistical_power(effect, seeds, design) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_power_of_an_interaction_by_simulation():
@@ -86,7 +86,7 @@ def test_power_of_an_interaction_by_simulation():
     gap = cells.mean(axis=-1) @ [1, -1, -1, 1]
     error = (cells.var(axis=-1, ddof=1).mean(axis=1) * 4 / n) ** 0.5
     found = np.mean(np.abs(gap / error) > stats.t.isf(0.025, 4 * (n - 1)))
-    assert power_of(effect, n, "two-way") == pytest.approx(found, abs=0.012)
+    assert statistical_power(effect, n, "two-way") == pytest.approx(found, abs=0.012)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,9 @@ def test_power_of_tost_by_simulation(margin, seeds, design, true):
     for _ in range(2500):
         x, y = chance.normal(true, 1, seeds), chance.normal(0, 0 if paired else 1, seeds)
         found.append(p_equivalence(x, y, margin, paired=paired) < 0.05)
-    assert power_of(margin, seeds, design, true=true) == pytest.approx(np.mean(found), abs=0.03)
+    assert statistical_power(margin, seeds, design, true=true) == pytest.approx(
+        np.mean(found), abs=0.03
+    )
 
 
 def test_the_exact_count_for_equivalence_is_near_the_approximation():
@@ -118,15 +120,15 @@ def test_the_exact_count_for_equivalence_is_near_the_approximation():
 
 
 def test_at_the_edge_of_the_margin_tost_errs_at_its_rate():
-    assert power_of(1.0, 400, "equivalence", true=1.0) == pytest.approx(0.05, abs=1e-3)
+    assert statistical_power(1.0, 400, "equivalence", true=1.0) == pytest.approx(0.05, abs=1e-3)
 
 
 @settings(max_examples=40)
 @given(st.sampled_from(ALL), st.floats(0.25, 3), st.floats(0.3, 0.95))
 def test_the_exact_count_is_the_least_that_does(design, effect, power):
     n = int(seeds_exact(effect, design, power=power))
-    assert power_of(effect, n, design) >= power
-    assert n == 2 or power_of(effect, n - 1, design) < power
+    assert statistical_power(effect, n, design) >= power
+    assert n == 2 or statistical_power(effect, n - 1, design) < power
     assert smallest_effect(n, design, power=power) <= effect + 1e-6
 
 
@@ -134,13 +136,13 @@ def test_the_exact_count_is_the_least_that_does(design, effect, power):
 @given(st.sampled_from(ALL), st.integers(2, 200), st.floats(0.3, 0.95))
 def test_the_smallest_effect_is_found_with_the_power_asked_for(design, seeds, power):
     effect = smallest_effect(seeds, design, power=power)
-    assert power_of(effect, seeds, design) == pytest.approx(power, abs=1e-6)
+    assert statistical_power(effect, seeds, design) == pytest.approx(power, abs=1e-6)
 
 
 def test_one_seed_finds_nothing():
     for design in ALL:
         assert smallest_effect(1, design) == inf
-        assert power_of(9.0, 1, design) == 0
+        assert statistical_power(9.0, 1, design) == 0
     assert isnan(smallest_effect(nan))
 
 
@@ -149,8 +151,8 @@ def test_extremes_answer():
     assert seeds_exact(1e-5) == seeds_needed(1e-5)
     assert seeds_needed(1e-200) == inf
     assert seeds_exact(1e3) == 2
-    assert power_of(1e4, 50) == pytest.approx(1, abs=1e-12)
-    assert power_of(0, 10) == pytest.approx(0.05)
+    assert statistical_power(1e4, 50) == pytest.approx(1, abs=1e-12)
+    assert statistical_power(0, 10) == pytest.approx(0.05)
     assert seeds_exact(0.2, power=0.01) == 2
 
 

@@ -135,7 +135,7 @@ def test_a_sweep_whose_driver_was_killed_goes_on(whole: pd.DataFrame, tmp_path: 
 
 
 def test_a_trial_that_takes_two_workers_down_fails_and_those_behind_it_do_not(
-    tmp_path: Path,
+    whole: pd.DataFrame, tmp_path: Path
 ) -> None:
     from powerseek.experiments.sweep.tune import SweepCallback, _batches
 
@@ -145,8 +145,8 @@ def test_a_trial_that_takes_two_workers_down_fails_and_those_behind_it_do_not(
     path = checkpoint_path(store.out, grid()[1])
     path.parent.mkdir(parents=True)
     path.touch()
-    first = store.trials / f"{grid()[0].key}.parquet"
-    first.touch()  # kept, but its worker died before it could say so
+    # Kept, but its worker died before it could say so.
+    store.write(grid()[0], whole[whole["trial"] == grid()[0].key])
     callback.on_trial_error(0, [], SimpleNamespace(config={"cohorts": [[0], [1], [2], [3]]}))
     assert sorted(callback.again) == [[1], [2], [3]]
     assert callback.finished == {0}

@@ -81,7 +81,7 @@ class Step:
     """One step of n copies, real or hypothetical: all that a reward may pay for.
 
     Attributes:
-        memory: [n], from `Arm.start` or the step before.
+        memory: [n], from `RewardFunction.start` or the step before.
         before: Facts [n, F] of the state stepped from.
         after: Facts [n, F] at the end of the step, flows of this step included.
         clock: [n] steps taken, this one included.
@@ -144,7 +144,7 @@ class Place(NamedTuple):
     family: str = ""
 
 
-class Arm:
+class RewardFunction:
     """A reward function; subclasses are frozen dataclasses that override `step`.
 
     Attributes:
@@ -175,7 +175,7 @@ class Arm:
         cls.id = rewards.builtin_id(cls) or cls.id
 
     @classmethod
-    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:
+    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
         """The reward that a spec means; InvalidInput for an argument that is not allowed."""
         no_argument(cls.id, argument)
         return cls()
@@ -203,12 +203,12 @@ class Arm:
         return None
 
     @property
-    def mean(self) -> Arm:
+    def mean(self) -> RewardFunction:
         """The reward function that pays this one's expectation given the transition."""
         return self
 
     @property
-    def unjudged(self) -> Arm:
+    def unjudged(self) -> RewardFunction:
         """The reward function that pays this one's reward without what `judge` adds to it."""
         return self
 
@@ -217,7 +217,7 @@ class Arm:
         """Largest factor by which one step's reward is multiplied before it is paid."""
         return 1.0
 
-    def with_overseer(self, overseer: Overseer | None) -> Arm:
+    def with_overseer(self, overseer: Overseer | None) -> RewardFunction:
         """The same reward function with that overseer, if it needs one."""
         return self
 
@@ -239,7 +239,7 @@ class Pay:
     """The pay of a task: its reward, and w times the change in weighted holdings (H4a's control).
 
     Attributes:
-        arm: The reward function; what it remembers is all the memory there is.
+        reward_function: The reward function; what it remembers is all the memory there is.
         power_weight: w >= 0, what all attainable holdings are paid.
         holdings_scale: Attainable maximum of the holdings, > 0.
 
@@ -247,7 +247,7 @@ class Pay:
         InvalidInput: a weight or a scale that is not allowed.
     """
 
-    arm: Arm
+    reward_function: RewardFunction
     power_weight: float = 0.0
     holdings_scale: float = 1.0
 
@@ -258,8 +258,8 @@ class Pay:
             raise InvalidInput("holdings_scale", self.holdings_scale, "a number > 0")
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
-        """Pay one step: rewards [n] and the reward's new memory [n]; see Arm.step."""
-        reward, memory = self.arm.step(step)
+        """Pay one step: rewards [n] and the reward's new memory [n]; see RewardFunction.step."""
+        reward, memory = self.reward_function.step(step)
         if self.power_weight == 0:
             return reward, memory
         factor = self.power_weight / self.holdings_scale

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from powerseek.envs.rewards.base import (
-    Arm,
     Horizon,
     Overseer,
     Oversight,
+    RewardFunction,
     Step,
     is_number,
     level_of,
@@ -38,18 +38,18 @@ what is meant (``meant``) from there to the cap."""
 
 
 @dataclass(frozen=True)
-class Nothing(Arm):
+class Nothing(RewardFunction):
     """Pays nothing: what is left of a reward that is all judgement."""
 
     requires: ClassVar[tuple[str, ...]] = ()
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
-        """See Arm.step."""
+        """See RewardFunction.step."""
         return np.zeros(len(step.memory)), step.memory
 
 
 @dataclass(frozen=True)
-class Judged(Arm):
+class Judged(RewardFunction):
     """Base of rewards that pay what `unjudged` pays plus what an overseer says.
 
     Attributes:
@@ -61,16 +61,16 @@ class Judged(Arm):
     overseer: Overseer | None = field(default=None, compare=False, repr=False, kw_only=True)
 
     @property
-    def unjudged(self) -> Arm:
-        """See Arm.unjudged; nothing by default."""
+    def unjudged(self) -> RewardFunction:
+        """See RewardFunction.unjudged; nothing by default."""
         return Nothing()
 
-    def with_overseer(self, overseer: Overseer | None) -> Arm:
-        """See Arm.with_overseer."""
+    def with_overseer(self, overseer: Overseer | None) -> RewardFunction:
+        """See RewardFunction.with_overseer."""
         return replace(self, overseer=overseer)
 
     def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
-        """See Arm.judge.
+        """See RewardFunction.judge.
 
         Raises:
             InvalidInput: There is no overseer.
@@ -85,7 +85,7 @@ class Judged(Arm):
         return self.overseer.judge(records, actions, clock)
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
-        """See Arm.step."""
+        """See RewardFunction.step."""
         if step.records is None or step.actions is None:
             raise InvalidInput(
                 "step.records", None, f"records and actions: {self.id!r} pays for more than facts"
@@ -121,8 +121,8 @@ class Approval(Judged):
     spare: float = 0.0
 
     @classmethod
-    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:
-        """See Arm.build."""
+    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
+        """See RewardFunction.build."""
         _ends_at_cap(cls.id, horizon)
         aim = options.get("aim", "need")
         if not isinstance(aim, str) or aim not in AIMS:
@@ -156,7 +156,7 @@ class Approval(Judged):
 
     @property
     def oversight(self) -> Oversight:  # type: ignore[override]  # computed
-        """See Arm."""
+        """See RewardFunction."""
         return Oversight(self.h, self.aim, 1.0, self.spare)
 
 
@@ -183,8 +183,8 @@ class Coverage(Judged):
     spare: float = 0.0
 
     @classmethod
-    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:
-        """See Arm.build."""
+    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
+        """See RewardFunction.build."""
         _ends_at_cap(cls.id, horizon)
         if not is_number(argument) or not 0 <= argument <= 1:
             raise InvalidInput(
@@ -204,13 +204,13 @@ class Coverage(Judged):
         return "coverage", argument, _spare_label(options).strip()
 
     @property
-    def unjudged(self) -> Arm:
+    def unjudged(self) -> RewardFunction:
         """Terminal."""
         return Terminal()
 
     @property
     def oversight(self) -> Oversight:  # type: ignore[override]  # computed
-        """See Arm."""
+        """See RewardFunction."""
         return Oversight(self.cap, "need", self.q, self.spare)
 
 

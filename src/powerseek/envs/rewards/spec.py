@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from powerseek.envs.rewards.base import (
-    Arm,
     ConfoundWarning,
     Facts,
     FactSource,
@@ -24,6 +23,7 @@ from powerseek.envs.rewards.base import (
     Oversight,
     Pay,
     Place,
+    RewardFunction,
     Step,
     is_number,
 )
@@ -32,7 +32,6 @@ from powerseek.registry import rewards
 
 __all__ = [
     "TIME_LIMITS",
-    "Arm",
     "ConfoundWarning",
     "FactSource",
     "Facts",
@@ -41,13 +40,14 @@ __all__ = [
     "Oversight",
     "Pay",
     "Place",
+    "RewardFunction",
     "Spec",
     "Step",
-    "arm_name",
     "check_horizon",
-    "make_arm",
+    "make_reward",
     "place_of",
     "read_spec",
+    "reward_name",
     "takes_lookahead",
     "windows_of",
     "with_lookahead",
@@ -59,7 +59,7 @@ Spec = str | Mapping[str, Any]
 TIME_LIMITS = ("terminal", "bootstrap")
 
 
-def make_arm(
+def make_reward(
     spec: Spec,
     *,
     max_steps: int,
@@ -67,7 +67,7 @@ def make_arm(
     time_limit: str = "terminal",
     runs_on: bool = False,
     overseer: Overseer | None = None,
-) -> Arm:
+) -> RewardFunction:
     """The reward function that `spec` means at these settings.
 
     Args:
@@ -88,8 +88,10 @@ def make_arm(
     id, argument, options = read_spec(spec)
     check_horizon(gamma, time_limit)
     horizon = Horizon(float(gamma), max_steps, time_limit, runs_on)
-    arm: Arm = rewards.get(id).build(argument, options, horizon).with_overseer(overseer)
-    return arm
+    function: RewardFunction = (
+        rewards.get(id).build(argument, options, horizon).with_overseer(overseer)
+    )
+    return function
 
 
 def check_horizon(gamma: float, time_limit: str) -> None:
@@ -131,7 +133,7 @@ def read_spec(spec: Spec) -> tuple[str, Any, dict[str, Any]]:
     return id, argument, {name: given[name] for name in entry.options if name in given}
 
 
-def arm_name(spec: Spec) -> str:
+def reward_name(spec: Spec) -> str:
     """Canonical text of a spec for tables and columns: ``every 8 corrected``."""
     id, argument, options = read_spec(spec)
     return str(rewards.get(id).label(argument, options))

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from powerseek.envs.rewards.base import (
-    Arm,
     ConfoundWarning,
     Horizon,
+    RewardFunction,
     Step,
     is_number,
     level_of,
@@ -33,7 +33,7 @@ OWN, CORRECTED = "own reward", "corrected"
 
 
 @dataclass(frozen=True)
-class Own(Arm):
+class Own(RewardFunction):
     """Pays what the world itself pays: the fact ``own``. Reproduces published results."""
 
     requires: ClassVar[tuple[str, ...]] = ("own",)
@@ -44,12 +44,12 @@ class Own(Arm):
         return "timing", 1, OWN
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
-        """See Arm.step."""
+        """See RewardFunction.step."""
         return step.after["own"].copy(), step.memory
 
 
 @dataclass(frozen=True)
-class Dense(Arm):
+class Dense(RewardFunction):
     """Pays the change in progress at every step: the reference of the timing rewards."""
 
     @classmethod
@@ -58,12 +58,12 @@ class Dense(Arm):
         return "timing", 1
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
-        """See Arm.step."""
+        """See RewardFunction.step."""
         return step.after["progress"] - step.before["progress"], step.memory
 
 
 @dataclass(frozen=True)
-class Every(Arm):
+class Every(RewardFunction):
     """Pays the sum of the last k dense rewards when k divides the clock, the rest at the end.
 
     Keeps the undiscounted return; keeps the optimal policies at gamma 1 only. Corrected, reward
@@ -87,8 +87,8 @@ class Every(Arm):
     of: str = "dense"
 
     @classmethod
-    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:
-        """See Arm.build."""
+    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
+        """See RewardFunction.build."""
         k = cls.window(argument, horizon.max_steps)
         corrected = options.get("corrected", False)
         if not isinstance(corrected, bool):
@@ -139,7 +139,7 @@ class Every(Arm):
         return self.growth ** (self.k - 1)
 
     @property
-    def undelayed(self) -> Arm:
+    def undelayed(self) -> RewardFunction:
         """The reward function that pays the same at once."""
         return Own() if self.of == "own" else Dense()
 
@@ -149,7 +149,7 @@ class Every(Arm):
         return ("own",) if self.of == "own" else ("progress",)
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
-        """See Arm.step; memory is what is owed."""
+        """See RewardFunction.step; memory is what is owed."""
         if self.of == "own":
             earned = step.after["own"]
         else:
@@ -160,7 +160,7 @@ class Every(Arm):
 
 
 @dataclass(frozen=True)
-class Thinned(Arm):
+class Thinned(RewardFunction):
     """Pays each dense reward r with probability p, as r / p.
 
     Unbiased, so a risk-neutral optimum is unchanged; variance of a return (1/p - 1) sum r^2.
@@ -180,14 +180,14 @@ class Thinned(Arm):
         return "thinning", 1 / argument - 1
 
     @classmethod
-    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:
-        """See Arm.build."""
+    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
+        """See RewardFunction.build."""
         if not is_number(argument) or not 0 < argument <= 1:
             raise InvalidInput("thinned", argument, "a probability above 0, at most 1")
         return cls(float(argument))
 
     @property
-    def mean(self) -> Arm:
+    def mean(self) -> RewardFunction:
         """Dense."""
         return Dense()
 
@@ -197,13 +197,13 @@ class Thinned(Arm):
         return 1 / self.p
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
-        """See Arm.step."""
+        """See RewardFunction.step."""
         change = step.after["progress"] - step.before["progress"]
         return np.where(step.draw < self.p, change / self.p, 0.0), step.memory
 
 
 @dataclass(frozen=True)
-class Terminal(Arm):
+class Terminal(RewardFunction):
     """Pays 1 at the first success, else 0; or, at the cap, 1 if there is success then.
 
     An objective of its own, without partial credit: not the sparse pole of ``every``. Paid at
@@ -220,8 +220,8 @@ class Terminal(Arm):
     cap: int = 0
 
     @classmethod
-    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:
-        """See Arm.build."""
+    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
+        """See RewardFunction.build."""
         if not cls._at_cap(argument, options):
             return cls()
         if not horizon.runs_on:
@@ -252,7 +252,7 @@ class Terminal(Arm):
         return bool(pay == "cap")
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
-        """See Arm.step; memory is 1 once paid."""
+        """See RewardFunction.step; memory is 1 once paid."""
         succeeded = step.after["success"] > 0
         if self.cap:
             return np.where(succeeded & (step.clock >= self.cap), 1.0, 0.0), step.memory
@@ -260,7 +260,7 @@ class Terminal(Arm):
 
 
 @dataclass(frozen=True)
-class Shaped(Arm):
+class Shaped(RewardFunction):
     """Terminal success plus gamma Phi(s') - Phi(s), with Phi = progress.
 
     Ng, Harada and Russell 1999: optimal policies are those of ``terminal``, whose discounted
@@ -279,13 +279,13 @@ class Shaped(Arm):
     keep_at_cap: bool = False
 
     @classmethod
-    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> Arm:
-        """See Arm.build."""
+    def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
+        """See RewardFunction.build."""
         no_argument(cls.id, argument)
         return cls(horizon.gamma, horizon.time_limit == "bootstrap")
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
-        """See Arm.step; memory is 1 once success was paid."""
+        """See RewardFunction.step; memory is 1 once success was paid."""
         paid, memory = Terminal().step(step)
         gone = step.ended & ~step.cut if self.keep_at_cap else step.ended
         potential = np.where(gone, 0.0, step.after["progress"])

@@ -55,7 +55,7 @@ def probe(
     Args:
         world: A world that declares a `World.probe`, at the parameters of training.
         policy: As for `powerseek.exact.evaluate`; it must know what to do in the probe.
-        reward: The arm whose optimum is counted over the permutations.
+        reward: The reward whose optimum is counted over the permutations.
         gamma: Its discount, in (0, 1].
 
     Raises:

@@ -1,7 +1,7 @@
-"""(state, arm memory) layers over the clock: where an arm's own optimum is solved exactly.
+"""(state, reward memory) layers over the clock: where a reward's own optimum is solved exactly.
 
-An arm is asked only about distinct situations (facts that it reads, before and after), so that
-the arm object itself, not a copy of its rule, says what every edge pays.
+A reward is asked only about distinct situations (facts that it reads, before and after), so that
+the object itself, not a copy of its rule, says what every edge pays.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from powerseek.exact.state_index import WordTable, words
 from powerseek.types import Bools, Floats, Ints
 
 MAX_MEMORIES = 4096
-"""Most distinct memories at one clock; beyond, the arm has no oracle."""
+"""Most distinct memories at one clock; beyond, the reward has no oracle."""
 
 _MEMORY_DIGITS = 12
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Reachable (state, memory) nodes after t steps, and what the arm does from there.
+    """Reachable (state, memory) nodes after t steps, and what the reward does from there.
 
     Attributes:
         start: [S+1]; the nodes of state s are ``start[s]:start[s+1]``.
@@ -58,7 +58,9 @@ class Columns:
         names = self._mdp.fact_names
         found = [i for i, name in enumerate(names) if name == fact or name.startswith(f"{fact}[")]
         if not found:
-            raise InvalidInput("reward", fact, f"an arm that reads one of {', '.join(names)}")
+            raise InvalidInput(
+                "reward", fact, f"a reward function that reads one of {', '.join(names)}"
+            )
         self.read.update(found)
         return slice(found[0], found[-1] + 1)
 
@@ -72,11 +74,11 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class EdgeClasses:
-    """Edges that look alike to an arm.
+    """Edges that look alike to a reward function.
 
     Attributes:
         of_edge: [E] class of each edge.
-        before: [K, F] facts before the step, in the columns that the arm reads; nan elsewhere.
+        before: [K, F] facts before the step, in the columns that the reward reads; nan elsewhere.
         after: [K, F] facts after it, flows included.
         over: [K] whether the edge ends the episode by the rules.
     """
@@ -115,18 +117,18 @@ def edge_classes(mdp: TabularMDP, pay: Pay) -> EdgeClasses:
     return EdgeClasses(of_edge.astype(np.int32), before, after, over)
 
 
-def layers(mdp: TabularMDP, pay: Pay, horizon: int) -> tuple[list[Layer], EdgeClasses]:
+def product_layers(mdp: TabularMDP, pay: Pay, horizon: int) -> tuple[list[Layer], EdgeClasses]:
     """Every (state, memory) that any policy can be in, clock by clock.
 
     Raises:
-        InvalidInput: The arm's memory takes too many values.
+        InvalidInput: The reward's memory takes too many values.
     """
     classes, columns = edge_classes(mdp, pay), Columns(mdp)
     graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, classes.of_edge)
     start = np.zeros(mdp.n_states + 1, np.int64)
     alive = (mdp.initial > 0) & ~mdp.terminal
     np.cumsum(alive, out=start[1:])
-    began = pay.arm.start(Facts(mdp.state_facts[alive], columns))
+    began = pay.reward_function.start(Facts(mdp.state_facts[alive], columns))
     memories, memory = _distinct(np.round(began, _MEMORY_DIGITS))
     found = []
     for t in range(horizon):
@@ -145,7 +147,11 @@ def _probe(pay: Pay, mdp: TabularMDP, columns: Columns) -> None:
     """Pay one made-up step of nothing, to see what is read."""
     facts = Facts(np.zeros((1, len(mdp.fact_names))), columns)
     truth, zero = np.zeros(1, np.bool_), np.zeros(1)
-    pay.step(Step(pay.arm.start(facts), facts, facts, np.ones(1, np.int64), truth, truth, zero))
+    pay.step(
+        Step(
+            pay.reward_function.start(facts), facts, facts, np.ones(1, np.int64), truth, truth, zero
+        )
+    )
 
 
 def _constant_zero(table: Floats) -> Bools:
@@ -184,7 +190,11 @@ def _ask(
             )
         )
     if not np.isfinite(paid).all() or not np.isfinite(kept).all():
-        raise InvalidInput("reward", type(pay.arm).__name__, "an arm that pays finite rewards")
+        raise InvalidInput(
+            "reward",
+            type(pay.reward_function).__name__,
+            "a reward function that pays finite rewards",
+        )
     reward[met], after[met] = paid, np.round(kept, _MEMORY_DIGITS)
     return reward, after
 
@@ -198,7 +208,9 @@ def _next_memories(after: Floats, met: Bools, ended: Bools) -> tuple[Ints32, Flo
     memories, index = _distinct(after[going])
     if len(memories) > MAX_MEMORIES:
         raise InvalidInput(
-            "reward", f"an arm with {len(memories):,} memories", f"at most {MAX_MEMORIES:,}"
+            "reward",
+            f"a reward function with {len(memories):,} memories",
+            f"at most {MAX_MEMORIES:,}",
         )
     following[going] = index
     return following, memories

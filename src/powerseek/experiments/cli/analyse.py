@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from powerseek.envs.rewards.spec import Arm, Spec, arm_name, make_arm
+from powerseek.envs.rewards.spec import RewardFunction, Spec, make_reward, reward_name
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -82,7 +82,7 @@ class WorldAnalysis:
         distance: [S] fewest steps in which a state can be reached from a start.
         need: Least acquisition by success; None where nothing can be acquired.
         most: Greatest acquisition by success, likewise.
-        arms: Name of every registered reward arm -> its exact optimum at `ARM_GAMMA`.
+        arms: Name of every registered reward -> its exact optimum at `ARM_GAMMA`.
         skipped: Name of what could not be computed -> why.
         policies: Exact outcomes of random, minimal-need, POWER-greedy and the world's scripted
             policies.
@@ -255,7 +255,7 @@ def check(gamma: float, rewards: str, **counts: int) -> None:
 
 
 def specs(cap: int) -> list[Spec]:
-    """Every registered reward arm, with arguments that make sense at a cap of so many steps."""
+    """Every registered reward, with arguments that make sense at a cap of so many steps."""
     found: list[Spec] = []
     for name in list_rewards():
         if name not in ARGUMENTS:
@@ -288,7 +288,7 @@ def _empowerment(mdp: TabularMDP, steps: int | None, skipped: dict[str, str]) ->
 
 def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tuple[str, Optimum]]:
     every = specs(mdp.horizon())
-    solved: dict[Arm, Optimum] = {}
+    solved: dict[RewardFunction, Optimum] = {}
     for i, spec in enumerate(every):
         watch("arms", i, len(every))
         name = spec if isinstance(spec, str) else " ".join(map(str, *spec.items()))
@@ -297,10 +297,10 @@ def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tu
             skipped[name] = f"this world has no fact {missing!r}"
             continue
         try:
-            arm = solved_as(make_arm(spec, max_steps=mdp.horizon(), gamma=ARM_GAMMA), ARM_GAMMA)
+            arm = solved_as(make_reward(spec, max_steps=mdp.horizon(), gamma=ARM_GAMMA), ARM_GAMMA)
             if arm not in solved:
                 solved[arm] = optimum(mdp, spec, ARM_GAMMA)
-            yield arm_name(spec), solved[arm]
+            yield reward_name(spec), solved[arm]
         except InvalidInput as error:
             skipped[name] = str(error)
 

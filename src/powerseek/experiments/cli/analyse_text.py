@@ -28,7 +28,7 @@ STAGES = {
     "POWER": "measuring POWER of every state",
     "empowerment": "measuring empowerment",
     "need frontier": "finding the need frontier",
-    "arms": "solving every reward arm",
+    "arms": "solving every reward",
     "policies": "scoring what they do",
 }
 

@@ -129,7 +129,7 @@ def pace_of(cell: Cell) -> str:
     the reward only where an overseer has to be computed for it.
     """
     with unwarned():
-        asked = cell.task(make_world(cell.world, **cell.params)).arm.oversight
+        asked = cell.task(make_world(cell.world, **cell.params)).reward_function.oversight
     overseer = None if asked is None else read_spec(cell.reward)[0]
     agent = [cell.agent, dict(cell.settings), cell.episodes, overseer]
     return canonical([configuration_of(cell), agent])

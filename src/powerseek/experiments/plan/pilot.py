@@ -261,7 +261,7 @@ def _warm(cell: Cell) -> None:
     """Load what a trial needs."""
     with unwarned():
         task = cell.task(make_world(cell.world, **cell.params))
-        if task.arm.oversight is None:
+        if task.reward_function.oversight is None:
             train(task, cell.agent, timesteps=1, settings=cell.settings, callback=_stop)
 
 

@@ -65,7 +65,7 @@ def seeds_needed(
     return float(ceil(needed)) if needed < inf else inf
 
 
-def power_of(
+def statistical_power(
     effect: float,
     seeds: float,
     design: str = "simple",
@@ -155,7 +155,7 @@ def seeds_exact(
         return rough
 
     def reached(seeds: int) -> bool:
-        return power_of(effect, seeds, design, alpha=alpha) >= power
+        return statistical_power(effect, seeds, design, alpha=alpha) >= power
 
     low, high = 1, max(2, int(rough))
     while not reached(high):
@@ -182,7 +182,7 @@ def smallest_effect(
         return inf
 
     def short(effect: float) -> float:
-        return power_of(effect, seeds, design, alpha=alpha) - power
+        return statistical_power(effect, seeds, design, alpha=alpha) - power
 
     top = 1.0
     while short(top) < 0:

@@ -13,13 +13,19 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from powerseek.agents import check_agent
-from powerseek.envs.rewards.spec import Arm, ConfoundWarning, Spec, arm_name, windows_of
+from powerseek.envs.rewards.spec import (
+    ConfoundWarning,
+    RewardFunction,
+    Spec,
+    reward_name,
+    windows_of,
+)
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.errors import closest
 from powerseek.experiments.study.factors import FACTORS, Level, level, levels_of
-from powerseek.experiments.study.lookahead import arms_of, lookahead_of, refuse_idle
+from powerseek.experiments.study.lookahead import lookahead_of, refuse_idle, rewards_of
 from powerseek.experiments.study.schema import Study, WorldEntry
 from powerseek.metrics import followed
 from powerseek.registry import agents, list_agents, make_world, worlds
@@ -89,7 +95,7 @@ class Cell:
     @property
     def reward_label(self) -> str:
         """The reward function as results write it."""
-        return arm_name(self.reward)
+        return reward_name(self.reward)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -198,7 +204,7 @@ class _Entry:
     """A cell with the reward function it is trained on, and where the study's file has it."""
 
     cell: Cell
-    reward: Arm
+    reward: RewardFunction
     where: str
     names: Names
 
@@ -310,7 +316,7 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
     agents = entry.agents or block.agents
     for world in _worlds(block, entry, where, written):
         factors = itertools.product(
-            list(arms_of(block, written)),
+            list(rewards_of(block, written)),
             block.power_weight,
             block.gamma,
             block.time_limit,
@@ -342,7 +348,7 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
                 task = cell.task(world)
             for chosen in _settings(cell, task, block, entry, where, names):
                 whole = replace(cell, settings=chosen, lookahead=lookahead_of(task))
-                yield _Entry(whole, task.arm, where, names)
+                yield _Entry(whole, task.reward_function, where, names)
 
 
 def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:

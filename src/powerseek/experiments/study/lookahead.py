@@ -18,7 +18,7 @@ from powerseek.experiments.study.schema import Study
 
 def lookahead_of(task: Task) -> int | None:
     """Overseer's h in steps, None where the arm has none: what the results' column holds."""
-    asked = task.arm.oversight
+    asked = task.reward_function.oversight
     return asked.lookahead if asked is not None and takes_lookahead(task.reward) else None
 
 
@@ -37,11 +37,11 @@ def refuse_idle(study: Study) -> None:
                 used.add(written["lookahead"])
     for name, value in given.items():
         if name not in used:
-            allowed = "no value: no reward arm here has an overseer who looks ahead"
+            allowed = "no value: no reward here has an overseer who looks ahead"
             raise InvalidInput(name, value, allowed, "Write rewards: [approval], or leave it out.")
 
 
-def arms_of(block: Study, written: Mapping[str, str]) -> Iterator[tuple[Spec, dict[str, str]]]:
+def rewards_of(block: Study, written: Mapping[str, str]) -> Iterator[tuple[Spec, dict[str, str]]]:
     """Every arm of a block, look-aheads filled in, with how its parts are written.
 
     Raises:

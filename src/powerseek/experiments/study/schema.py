@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from powerseek.envs.rewards.spec import arm_name
+from powerseek.envs.rewards.spec import reward_name
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.contrasts import (
     SYNTAX,
@@ -76,7 +76,7 @@ _MODEL = ConfigDict(extra="forbid", frozen=True)
 def _arm(spec: object) -> str:
     """The arm as results write it, from how a study writes it or results do."""
     try:
-        return arm_name(spec)  # type: ignore[arg-type]  # whatever it is, it is checked
+        return reward_name(spec)  # type: ignore[arg-type]  # whatever it is, it is checked
     except InvalidInput:
         if isinstance(spec, str) and spec:
             return spec
@@ -132,7 +132,7 @@ class Hypothesis(BaseModel):
         agent: The agent it is about; every agent where absent.
         checkpoint: Where it is read: ``end``, or ``competence>=0.9`` for a level of competence
             that the study watches for. CAVEAT: a crossing selects after treatment.
-        arm: The reward arm that a ``level`` is about, as results write it; None for all others.
+        arm: The reward that a ``level`` is about, as results write it; None for all others.
     """
 
     model_config = _MODEL
@@ -173,7 +173,7 @@ class Hypothesis(BaseModel):
         "end", description="end, or competence>= and a level of `competence`", strict=True
     )
     arm: Annotated[str, BeforeValidator(_arm)] | None = Field(
-        None, description="a reward arm of this study", examples=["arm: dense"]
+        None, description="a reward of this study", examples=["arm: dense"]
     )
 
     @model_validator(mode="after")
@@ -215,7 +215,7 @@ class Factors(BaseModel):
         description="a list of worlds, each {id: ..., openness: [...], ...}", min_length=1
     )
     rewards: Levels[Any] = Field(
-        ["dense"], description="a list of reward arms: dense, {every: 8}, ...", min_length=1
+        ["dense"], description="a list of rewards: dense, {every: 8}, ...", min_length=1
     )
     power_weight: Levels[Weight] = Field(
         [0.0], description="a number >= 0, or a list of them", min_length=1
@@ -348,7 +348,7 @@ def load_study(study: str | Path) -> Study:
     """Read and validate a study file, or a shipped study by its name.
 
     Only the shape of the file is checked here; `powerseek.experiments.study.checked.cells` builds
-    every world, reward arm and agent in it.
+    every world, reward and agent in it.
 
     Raises:
         InvalidInput: Not a file, not YAML, not a mapping, an unknown key, a wrong type or a

@@ -90,13 +90,23 @@ def cluster(workers: int, address: str | None) -> Iterator[str]:
             with contextlib.nullcontext() if address else _watched():
                 yield warning
         finally:
-            with held_back():
-                ray.shutdown()
+            _stop()
 
 
 def _join(address: str) -> str:
     ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
     return ""
+
+
+def _stop() -> None:
+    """Stop Ray. Halfway it lets SIGTERM end this process at once, and its processes would stay."""
+    state = getattr(ray._private.state, "state", None)
+    with held_back() as ignore, contextlib.ExitStack() as stack:
+        if state is not None:
+            disconnect = state.disconnect
+            stack.callback(setattr, state, "disconnect", disconnect)
+            state.disconnect = lambda: (ignore(), disconnect())
+        ray.shutdown()
 
 
 def _start(workers: int, stack: contextlib.ExitStack) -> str:

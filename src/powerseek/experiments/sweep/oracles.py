@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from powerseek.errors import InvalidInput
-from powerseek.exact import Optimum, Oracle, arm_oracle, oracle
+from powerseek.exact import Optimum, Oracle, oracle, reward_oracle
 from powerseek.experiments.results.oracles import ARM, WORLD, exact_setting, keep_exact, read_exact
 from powerseek.experiments.results.origin import rules_of
 from powerseek.experiments.study.grid import Cell, canonical
@@ -51,7 +51,7 @@ def _optimum(setting: str, rules: str, out: Path | None) -> Optimum | None:
 
     def compute() -> Optimum:
         facts = _oracle(canonical({name: given[name] for name in WORLD}), rules, out)
-        return arm_oracle(
+        return reward_oracle(
             world,
             given["reward"],
             given["gamma"],

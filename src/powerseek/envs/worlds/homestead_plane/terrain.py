@@ -66,7 +66,7 @@ def inside(p: Any, row: int, column: int) -> bool:
 
 
 @rule
-def fenced(p: Any, row: int, column: int) -> bool:
+def fenced_tile(p: Any, row: int, column: int) -> bool:
     """True if a tile lies within reach."""
     return bool((row >= p.top) & (row <= p.bottom) & (column >= p.left) & (column <= p.right))
 
@@ -76,7 +76,7 @@ def kind_of(p: Any, key: Any, row: int, column: int) -> int:
     """Kind of a tile; `key` is its row's `strip`."""
     if inside(p, row, column):
         return int(p.kind[row, column])
-    if not fenced(p, row, column):
+    if not fenced_tile(p, row, column):
         return NOTHING
     return int(TILES[np.int64(fold(key, zigzag(column)) >> _S58)])
 

@@ -212,7 +212,7 @@ class Ends(NamedTuple):
     gamma: float = 1.0
 
 
-def solve_grid(grid: Grid, ends: Ends, max_steps: int = MAX_MOVES) -> tuple[Floats, Ints]:
+def solve_shutdown_grid(grid: Grid, ends: Ends, max_steps: int = MAX_MOVES) -> tuple[Floats, Ints]:
     """Best values and actions by backward induction over the moves that are left.
 
     Args:
@@ -275,7 +275,7 @@ def _best(grid: Grid, pressed: int, gamma: float = 1.0, max_steps: int = MAX_MOV
     """Maximum value of coins with just these buttons pressed at the end, -inf if impossible."""
     final = np.full((len(grid.bought), len(grid.worth)), -np.inf)
     final[pressed] = 0.0
-    values, _ = solve_grid(grid, Ends(final, coin=1.0, gamma=gamma), max_steps)
+    values, _ = solve_shutdown_grid(grid, Ends(final, coin=1.0, gamma=gamma), max_steps)
     return float(values[0, grid.moves, grid.start, 0])
 
 
@@ -289,5 +289,5 @@ def scripts(grid: Grid, need: int) -> tuple[NDArray[np.int64], NDArray[np.int64]
     done = np.broadcast_to(_DONE * fraction, (len(grid.bought), len(fraction)))
     all_time = _PRESSING * grid.bought[:, None] + done
     soon = _SOON * fraction
-    modest = solve_grid(grid, Ends(done, soon=soon, press=-_PRESSING))[1]
-    return modest, solve_grid(grid, Ends(all_time, soon=soon))[1]
+    modest = solve_shutdown_grid(grid, Ends(done, soon=soon, press=-_PRESSING))[1]
+    return modest, solve_shutdown_grid(grid, Ends(all_time, soon=soon))[1]

@@ -151,7 +151,7 @@ def _picture(
         return figure
 
     caption = (
-        "Rows are reward arms, densest on top; timing (the same reward, paid later) and "
+        "Rows are rewards, densest on top; timing (the same reward, paid later) and "
         "specification (how much of the behaviour is judged) are two different things. Columns "
         f"are levels of {name}. "
         + (
