@@ -385,3 +385,8 @@ def test_a_table_edited_by_hand_is_said_and_merged_anew(out: Path, whole: Path) 
     assert store.stale(GRID)
     store.join(GRID)
     assert path.read_bytes() == (whole / layout.RESULTS).read_bytes()
+
+
+def test_a_table_that_was_not_merged_yet_is_no_damage(out: Path) -> None:
+    (out / layout.RESULTS).unlink()
+    assert Store(out).cautions(GRID) == []
