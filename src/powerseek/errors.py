@@ -129,7 +129,7 @@ def _by_signal(error: BaseException) -> bool:
     answers = [signal.getsignal(number) for number in ending]
     if isinstance(error, KeyboardInterrupt) and signal.default_int_handler in answers:
         return True
-    codes = {answer.__code__ for answer in answers if hasattr(answer, "__code__")}
+    codes = {getattr(answer, "__code__", None) for answer in answers}
     raised: BaseException | None = error
     while raised is not None:
         if any(frame.f_code in codes for frame, _ in walk_tb(raised.__traceback__)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import warnings
@@ -371,6 +372,7 @@ def main() -> None:
     """Run the command line; a PowerseekError is one message and no traceback."""
     try:
         with _plain_warnings(), asked():
+            _check_here()
             app()
     except PowerseekError as error:
         _say(f"error: {error}")
@@ -381,6 +383,16 @@ def main() -> None:
     except KeyboardInterrupt:
         _say("Stopped.")
         sys.exit(exit_code())
+
+
+def _check_here() -> None:
+    """Refuse a working directory that has been removed: paths, and libraries, need one."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        here = os.environ.get("PWD", "")
+        allowed = f"a folder that exists ({error.strerror})"
+        raise InvalidInput("working directory", here, allowed, "Write: cd ~") from None
 
 
 def _ask(study: Study, yes: bool) -> None:

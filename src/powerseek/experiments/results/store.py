@@ -530,11 +530,12 @@ class Store:
             recorded(self.out)
         except StoreError as error:
             said.append(f"{error}; the report does not say how the results were made.")
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                checksums.check(self.results)
-            except (OSError, ValueError) as error:
-                said.append(f"{self.results}: {reason(error)}; it is merged anew from the trials.")
+        try:
+            checksums.check(self.results)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            said.append(f"{self.results}: {reason(error)}; it is merged anew from the trials.")
         return said
 
     def load(self) -> pd.DataFrame:
