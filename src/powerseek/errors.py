@@ -7,6 +7,7 @@ import signal
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from traceback import walk_tb
 
 
@@ -120,7 +121,10 @@ def contained() -> Iterator[None]:
     except BaseException as error:
         if _by_signal(error):
             raise
-        raise ProcessLeft(" ".join(f"{type(error).__name__}: {error}".split())) from error
+        *_, (frame, line) = walk_tb(error.__traceback__)
+        place = f"{frame.f_code.co_qualname}, {Path(frame.f_code.co_filename).name} line {line}"
+        words = " ".join(f"{type(error).__name__} {error}".split())
+        raise ProcessLeft(f"{words} (in {place})") from error
 
 
 def _by_signal(error: BaseException) -> bool:

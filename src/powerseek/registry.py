@@ -21,7 +21,7 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from powerseek.errors import InvalidInput, NotInstalled, contained
+from powerseek.errors import InvalidInput, NotInstalled, ProcessLeft, contained
 
 if TYPE_CHECKING:
     from powerseek.envs.world import World
@@ -179,7 +179,8 @@ class Registry(Generic[T]):
             allowed = f"a {self.kind} whose libraries are installed"
             raise InvalidInput(self.kind, point.name, allowed, str(error)) from error
         except Exception as error:
-            why = f"{type(error).__name__}: {error}{_line(error.__cause__ or error)}"
+            place = "" if isinstance(error, ProcessLeft) else _line(error)
+            why = f"{type(error).__name__}: {error}{place}"
             raise InvalidInput(
                 self.kind,
                 point.name,
