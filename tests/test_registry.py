@@ -1,8 +1,11 @@
 """The registry: lazy, refuses overrides, forgiving to readers and to broken plugins."""
 
+import contextlib
 import difflib
+import signal
 import subprocess
 import sys
+import time
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -15,6 +18,7 @@ from powerseek.envs.rewards.timing import Dense  # noqa: F401  # likewise a rewa
 from powerseek.envs.world import World
 from powerseek.envs.worlds.star import Star  # noqa: F401  # likewise a world
 from powerseek.errors import InvalidInput
+from powerseek.experiments.signals import asked
 from powerseek.registry import PluginWarning, Registry
 
 
@@ -169,3 +173,76 @@ def test_what_derives_from_a_built_in_class_without_an_id_keeps_its_parents(base
     parent = next(c for c in base.__subclasses__() if c.id and c.__module__.startswith("powerseek"))
     assert type("Mine", (parent,), {}).id == parent.id
     assert type("Mine", (base,), {}).id == ""
+
+
+NO_IDS = ["", "a b", "../x", "a/b", "a\\b", "a..b", ".a", "a.", "-a", "a\0", "a\n", "x" * 61]
+NO_IDS += ["\x1b[31mred", "my[/red]", "<b>", "a\u202eb", "\ud800", 3]
+
+
+@pytest.mark.parametrize("id", NO_IDS)
+def test_an_id_that_is_no_name_is_refused(id, registry, monkeypatch):
+    with pytest.raises(InvalidInput, match=r"thing id: got .* allowed: at most 60 letters, digits"):
+        registry.register(id, 2)
+    offered = plugins(monkeypatch, EntryPoint(id, "math:pi", "some.group"))
+    with pytest.warns(PluginWarning, match="'math:pi' offers thing .* not at most 60"):
+        assert offered.ids() == []
+
+
+@pytest.mark.parametrize("id", ["a", "my.star", "off-switch", "probe_orbit", "lab.ppo2", "blüte"])
+def test_an_id_that_is_a_name_is_taken(id, registry):
+    assert registry.register(id, 2) == 2
+
+
+@pytest.fixture
+def offered(monkeypatch, tmp_path):
+    """A registry of one plugin, whose module has this source, beside a sound one."""
+
+    def write(source):
+        name = f"plugin_{abs(hash(source))}"
+        (tmp_path / f"{name}.py").write_text(source)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        points = {"bad": f"{name}:Thing", "pi": "math:pi"}
+        return plugins(monkeypatch, *(EntryPoint(*p, "some.group") for p in points.items()))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise SystemExit",
+        "import sys; sys.exit('done')",
+        "raise KeyboardInterrupt",
+        "raise GeneratorExit",
+        "class Odd(BaseException): pass\nraise Odd",
+    ],
+)
+def test_a_plugin_that_ends_the_process_is_named_and_skipped(source, offered):
+    registry = offered(source)
+    with asked(), pytest.warns(PluginWarning, match=r"'bad' skipped: ProcessLeft: \w+.*line \d"):
+        assert registry.ids() == ["pi"]
+
+
+@pytest.mark.parametrize(
+    ("number", "answering"),
+    [
+        (signal.SIGINT, contextlib.nullcontext),
+        (signal.SIGINT, asked),
+        (signal.SIGTERM, asked),
+    ],
+)
+def test_a_signal_while_a_plugin_is_imported_is_no_fault_of_it(number, answering, offered):
+    registry = offered(f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(9)")
+    with answering(), pytest.raises(KeyboardInterrupt):
+        registry.ids()
+
+
+def test_a_plugin_that_hangs_is_named_in_time_and_not_tried_again(offered, monkeypatch):
+    monkeypatch.setattr(registry_module, "IMPORT_SECONDS", 0.2)
+    registry = offered("import time\ntime.sleep(60)\nclass Thing: pass")
+    begun = time.monotonic()
+    for _ in range(2):
+        with pytest.warns(PluginWarning, match="TimeoutError: not imported within 0.2 seconds"):
+            assert registry.ids() == ["pi"]
+    assert time.monotonic() - begun < 10
+    assert not any(signal.getitimer(signal.ITIMER_REAL))

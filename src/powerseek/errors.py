@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import reprlib
+import signal
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import walk_tb
 
 
 class PowerseekError(Exception):
@@ -57,6 +63,22 @@ def cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
+def printable(text: str) -> str:
+    """A text in which nothing steers a terminal or a page: U+FFFD stands for each such letter."""
+    if text.isprintable():
+        return text
+    return "".join(_REPLACEMENT if _steers(letter) else letter for letter in text)
+
+
+_REPLACEMENT = "\ufffd"
+
+
+def _steers(letter: str) -> bool:
+    """True of control characters, marks of direction and halves of pairs; not of line ends."""
+    kind = unicodedata.category(letter)
+    return letter not in "\n\t" and (kind[0] == "C" or kind in ("Zl", "Zp"))
+
+
 class WorldError(PowerseekError):
     """A world broke its contract: a rule raised, a fact is NaN, no action is legal."""
 
@@ -79,3 +101,42 @@ class NotInstalled(PowerseekError, ImportError):
     def __init__(self, library: str, install: str) -> None:
         self.library, self.install = library, install
         super().__init__(f"{library} is not installed. Write: {install}")
+
+
+class ProcessLeft(PowerseekError):
+    """Code of a plugin tried to end the process (`sys.exit`), or raised what no error is."""
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Turn what a plugin raises beside errors into one; a signal still ends the process.
+
+    Raises:
+        ProcessLeft: SystemExit, KeyboardInterrupt or another BaseException was raised within.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        if _by_signal(error):
+            raise
+        *_, (frame, line) = walk_tb(error.__traceback__)
+        place = f"{frame.f_code.co_qualname}, {Path(frame.f_code.co_filename).name} line {line}"
+        words = " ".join(f"{type(error).__name__} {error}".split())
+        raise ProcessLeft(f"{words} (in {place})") from error
+
+
+def _by_signal(error: BaseException) -> bool:
+    """True if the answer to a signal raised it, or what it took the place of."""
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    answers = [signal.getsignal(number) for number in ending]
+    if isinstance(error, KeyboardInterrupt) and signal.default_int_handler in answers:
+        return True
+    codes = {getattr(answer, "__code__", None) for answer in answers}
+    raised: BaseException | None = error
+    while raised is not None:
+        if any(frame.f_code in codes for frame, _ in walk_tb(raised.__traceback__)):
+            return True
+        raised = raised.__context__
+    return False

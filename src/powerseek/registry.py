@@ -8,8 +8,12 @@ when first asked for.
 from __future__ import annotations
 
 import difflib
+import re
+import signal
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -17,12 +21,17 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from powerseek.errors import InvalidInput, NotInstalled
+from powerseek.errors import InvalidInput, NotInstalled, ProcessLeft, contained
 
 if TYPE_CHECKING:
     from powerseek.envs.world import World
 
 T = TypeVar("T")
+IMPORT_SECONDS = 60.0
+"""Time for importing one plugin."""
+LONGEST_ID = 60
+_ID = re.compile(r"\w+([.-]\w+)*")
+ID = f"at most {LONGEST_ID} letters, digits and underscores, single dots and hyphens between them"
 
 
 class PluginWarning(UserWarning):
@@ -59,13 +68,14 @@ class Registry(Generic[T]):
         """Register `entry` under `id`; without `entry`, a decorator.
 
         Raises:
-            InvalidInput: the id is taken. Running a notebook cell again is not an override:
-                a definition in ``__main__`` may replace its earlier self.
+            InvalidInput: the id has another form than `ID`, or it is taken. Running a notebook
+                cell again is not an override: a definition in ``__main__`` may replace its
+                earlier self.
         """
         if entry is None:
             return lambda decorated: self.register(id, decorated)
-        if not isinstance(id, str) or not id:
-            raise InvalidInput(f"{self.kind} id", id, "a non-empty string")
+        if not _is_id(id):
+            raise InvalidInput(f"{self.kind} id", id, ID)
         fits, words = self.wanted
         if not fits(entry):
             raise InvalidInput(self.kind, entry, words)
@@ -147,19 +157,20 @@ class Registry(Generic[T]):
             self._plugins = {}
             for point in entry_points(group=self.group):
                 if point.name in self.builtin or point.name in self._plugins:
-                    warnings.warn(
-                        f"plugin {point.value!r} offers {self.kind} {point.name!r}, "
-                        "which is taken: skipped",
-                        PluginWarning,
-                        stacklevel=3,
-                    )
+                    wrong = "which is taken"
+                elif not _is_id(point.name):
+                    wrong = f"which is not {ID}"
                 else:
                     self._plugins[point.name] = point
+                    continue
+                offer = f"plugin {point.value!r} offers {self.kind} {point.name!r}"
+                warnings.warn(f"{offer}, {wrong}: skipped", PluginWarning, stacklevel=3)
         return self._plugins
 
     def _load(self, point: EntryPoint) -> None:
         try:
-            loaded = point.load()
+            with contained(), _in_time(point):
+                loaded = point.load()
             if point.name not in self._entries:
                 if isinstance(loaded, ModuleType):
                     raise LookupError(f"importing it registers no {self.kind} {point.name!r}")
@@ -168,7 +179,8 @@ class Registry(Generic[T]):
             allowed = f"a {self.kind} whose libraries are installed"
             raise InvalidInput(self.kind, point.name, allowed, str(error)) from error
         except Exception as error:
-            why = f"{type(error).__name__}: {error}{_line(error)}"
+            place = "" if isinstance(error, ProcessLeft) else _line(error)
+            why = f"{type(error).__name__}: {error}{place}"
             raise InvalidInput(
                 self.kind,
                 point.name,
@@ -176,6 +188,39 @@ class Registry(Generic[T]):
                 f"Plugin {point.value!r} for {self.kind} {point.name!r} skipped: {why}. "
                 f"Mend the entry point or the module of {_package(point)}, or uninstall it.",
             ) from error
+
+
+def _is_id(id: object) -> bool:
+    """True if it is fit for a folder's name, a page and a terminal."""
+    return isinstance(id, str) and len(id) <= LONGEST_ID and _ID.fullmatch(id) is not None
+
+
+_late: set[str] = set()
+"""Modules that were not imported in time; they are not tried again."""
+
+
+@contextmanager
+def _in_time(point: EntryPoint) -> Iterator[None]:
+    """Raise TimeoutError after `IMPORT_SECONDS`; no alarm rings outside the main thread."""
+    told = f"not imported within {IMPORT_SECONDS:g} seconds"
+
+    def ring(*_: object) -> None:
+        _late.add(point.module)
+        raise TimeoutError(told)
+
+    if point.module in _late:
+        raise TimeoutError(told)
+    here = threading.current_thread() is threading.main_thread()
+    if not here or any(signal.getitimer(signal.ITIMER_REAL)):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _line(error: BaseException) -> str:

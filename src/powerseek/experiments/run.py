@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
-from rich.console import Console
 
 from powerseek.errors import InvalidInput, SweepStopped
 from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
+from powerseek.experiments.console import Console
 from powerseek.experiments.results.files import StoreError, guard
 from powerseek.experiments.results.integrity import is_drawn, note_drawn, sources
 from powerseek.experiments.results.provenance import command_line, cores, describe_run

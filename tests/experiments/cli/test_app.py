@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,38 @@ def test_bad_input_is_one_message_and_nothing_is_written(
     assert "secret" not in err
     assert err.count("error:") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"]
+
+
+def test_the_hint_to_go_on_is_the_command_that_was_given(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "my study.yaml").write_text(STUDY)
+    _, _, err = call("sweep", "my study.yaml", "--out", ".", "--workers", "2")
+    assert "Go on with: powerseek sweep 'my study.yaml' --out . --resume --workers 2\n" in err
+
+
+@pytest.mark.parametrize(
+    "words", [["envs"], ["report", "x"], ["sweep", "quick"], ["check", "star"]]
+)
+def test_a_working_directory_that_is_gone_is_one_line(
+    words: list[str], call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    code, out, err = call(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: working directory: got")
+
+
+def test_a_plugin_that_ends_the_process_is_an_error(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaves(*_: object) -> None:
+        sys.exit(0)
+
+    monkeypatch.setattr("powerseek.experiments.single.evaluate_one", leaves)
+    code, _, err = call("evaluate", "no.zip", "--world", "star")
+    assert code == 2
+    assert re.fullmatch(r"error: SystemExit 0 \(in .*leaves, test_app.py line \d+\)\n", err)
 
 
 @pytest.mark.parametrize("word", ["--yes", "--resume"])

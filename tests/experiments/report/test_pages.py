@@ -189,7 +189,7 @@ def test_a_page_shows_the_first_rows_of_a_long_table_and_says_so(tmp_path):
     assert "The first 60 of 70 rows, in the order of the study" in found.words
 
 
-MARKS = "<b>|*a*_b_[x](y)`#\\"
+MARKS = "<b>|*a*_b_[x](y)`#\\~~c~~&amp;$d$"
 
 
 def summary(table, folder):
@@ -236,7 +236,7 @@ def test_names_are_not_markup_in_the_summary(tmp_path):
     measures = {"competence": 1.0, "acquired": 1.0, "excess": 0.5}
     table = frame(trial_rows(measures, world=MARKS, reward=MARKS, study=MARKS))
     _, _, text = summary(table, tmp_path)
-    for bare in ("<b>", "*a*", "[x]", "`"):
+    for bare in ("<b>", "*a*", "[x]", "`", "~~c", "&amp;", "$d$"):
         assert bare not in text.replace("\\" + bare[0], "")
     assert any(MARKS in cells(line) for line in text.splitlines() if line.startswith("|"))
 
@@ -246,3 +246,12 @@ def test_poor_results_make_a_summary(tmp_path, rows):
     _, _, text = summary(make_results(seeds=1).iloc[:rows], tmp_path)
     assert text.startswith("# powerseek: ")
     assert "nan" not in text
+
+
+@pytest.mark.parametrize("written", [summary, lambda *given: page(*given)], ids=["md", "html"])
+def test_no_name_steers_a_terminal_or_turns_a_page_round(written, tmp_path):
+    name = "a\x1b[31mb\x9bc\u202ed"
+    measures = {"competence": 1.0, "acquired": 1.0, "excess": 0.5}
+    text = str(written(frame(trial_rows(measures, world=name, study=name)), tmp_path)[-1])
+    assert "a\ufffd" in text
+    assert not set(text) & set("\x1b\x9b\u202e")

@@ -209,3 +209,9 @@ def test_a_file_address_is_its_folder(tmp_path: Path) -> None:
 def test_first_seed_makes_another_study_and_its_default_none() -> None:
     assert identity(study(first_seed=0)) == identity(study())
     assert identity(study(first_seed=1)) != identity(study())
+
+
+def test_a_table_that_was_never_merged_is_not_called_damaged(tmp_path: Path) -> None:
+    store = begun(tmp_path)
+    assert not store.results.exists()
+    assert not [line for line in store.cautions(GRID) if "merged" in line]

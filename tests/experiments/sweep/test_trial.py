@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from powerseek.agents import Progress, check_agent, train
+from powerseek.errors import ProcessLeft
 from powerseek.exact import Oracle
 from powerseek.experiments.layout import run_folder
 from powerseek.experiments.results.store import COLUMNS, Store
@@ -237,3 +238,16 @@ def test_a_kept_overseen_model_measures_in_another_world(tmp_path: Path) -> None
     assert set(rows["reward"]) == {"approval cap spare 0.01"}
     assert set(rows["lookahead"]) == {28}
     assert (rows.loc[rows["metric"] == "return", "value"] < 0).all()
+
+
+@pytest.mark.parametrize("leaving", [SystemExit(0), GeneratorExit()])
+@pytest.mark.parametrize("place", ["trial.train_jobs", "trial.rows_each", "trial.make_world"])
+def test_what_ends_the_process_fails_the_trial_alone(
+    leaving: BaseException, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*_: Any, **__: Any) -> None:
+        raise leaving
+
+    monkeypatch.setattr(f"powerseek.experiments.sweep.{place}", leave)
+    with pytest.raises(ProcessLeft, match=type(leaving).__name__):
+        run_trial(trial(timesteps=64, agents=["random"]), tmp_path)

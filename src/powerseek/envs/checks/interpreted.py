@@ -115,7 +115,7 @@ def interpret(world: World, seconds: int = SECONDS) -> Interpreted:
             last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             return Interpreted({}, None, f"another process could not load it: {last}")
         told = json.loads(answer.read_text())
-        with np.load(Path(folder) / "walk.npz") as arrays:
+        with np.load(Path(folder) / "walk.npz", allow_pickle=False) as arrays:
             kept = dict(arrays)
         return Interpreted(kept, Trouble(**told) if told else None)
 

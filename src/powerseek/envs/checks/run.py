@@ -21,7 +21,7 @@ from powerseek.envs.checks.case import Case, Failed, NotApplicable
 from powerseek.envs.checks.rules import check_scripts
 from powerseek.envs.engine.reason import reason
 from powerseek.envs.world import World
-from powerseek.errors import InvalidInput, WorldError
+from powerseek.errors import InvalidInput, WorldError, contained
 from powerseek.registry import worlds
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
@@ -204,7 +204,8 @@ def _made(world: World | type[World] | str, params: dict[str, Any]) -> World | R
         return world.replace(**params) if params else world
     cls = worlds.get(world) if isinstance(world, str) else world
     try:
-        return cls(**params)
+        with contained():
+            return cls(**params)
     except InvalidInput as error:
         if params:
             raise
@@ -231,7 +232,8 @@ def _found(check: Check, case: Case, stop: rules.Stop | None) -> Finding:
     if stop and check.runs:
         return Finding(check.name, NOT_APPLICABLE, _WAITS.format(stop.check))
     try:
-        return Finding(check.name, PASSED, check.run(case))
+        with contained():
+            return Finding(check.name, PASSED, check.run(case))
     except Failed as failed:
         return Finding(check.name, FAILED, failed.found, failed.instead)
     except NotApplicable as why:

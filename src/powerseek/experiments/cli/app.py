@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import warnings
@@ -12,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+from typer.core import TyperGroup
 
 from powerseek.cache import CacheWarning
-from powerseek.errors import InvalidInput, PowerseekError, SweepStopped
+from powerseek.errors import InvalidInput, PowerseekError, SweepStopped, contained, printable
 from powerseek.experiments import layout
 from powerseek.experiments.cli.streams import lasting_streams
+from powerseek.experiments.console import Console
 from powerseek.experiments.signals import asked, exit_code
 from powerseek.experiments.study.yaml_text import read_yaml
 from powerseek.limits import check_limit
@@ -35,8 +37,19 @@ BAD_INPUT, FAILED_TRIALS = 2, 1
 DOES_NOT_CONFORM = 1
 WIDTH = 120
 
+
+class Commands(TyperGroup):
+    """The commands; what a plugin raises beside errors ends none of them without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the one that was asked for."""
+        with contained():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="powerseek",
+    cls=Commands,
     help="Train agents that differ in reward density, horizon and openness; "
     "measure their power-seeking against exact optima.",
     no_args_is_help=True,
@@ -93,18 +106,20 @@ def sweep(
     loaded = load_study(study)
     _ask(loaded, yes or resume)
     from powerseek.experiments.results.files import without_passwords
+    from powerseek.experiments.results.store import InUse
     from powerseek.experiments.run import run_study
 
     out = out or str(Path("runs") / loaded.name)
+    words = ["powerseek", "sweep", study, "--out", out, "--resume"]
+    for name, value in (("--workers", workers), ("--address", address)):
+        words += [name, str(value)] if value is not None else []
+    go_on = f"Go on with: {without_passwords(shlex.join(words))}"
     try:
         finished = run_study(loaded, out, resume=resume, workers=workers, address=address)
+    except InUse as error:
+        raise InvalidInput(error.field, error.value, error.allowed, go_on) from None
     except KeyboardInterrupt:
-        words = ["powerseek", "sweep", study, "--out", out, "--resume"]
-        for name, value in (("--workers", workers), ("--address", address)):
-            words += [name, str(value)] if value is not None else []
-        _say(
-            f"Stopped; finished trials are kept. Go on with: {without_passwords(shlex.join(words))}"
-        )
+        _say(f"Stopped; finished trials are kept. {go_on}")
         raise typer.Exit(exit_code()) from None
     _show(finished)
     if finished.failed:
@@ -326,7 +341,7 @@ def envs(
     found, wrong = listing.lines()
     console, wide = _console(), max(len(name) for name, _ in found)
     for name, first in found:
-        line = f"[bold]{name:<{wide}}[/bold]  {escape(first)}"
+        line = Text.assemble((f"{name:<{wide}}", "bold"), f"  {first}")
         console.print(line, highlight=False, soft_wrap=True)
     for words in wrong:
         _say(f"warning: {words}")
@@ -360,6 +375,7 @@ def main() -> None:
     with lasting_streams():
         try:
             with _plain_warnings(), asked():
+                _check_here()
                 app()
         except PowerseekError as error:
             _say(f"error: {error}")
@@ -370,6 +386,16 @@ def main() -> None:
         except KeyboardInterrupt:
             _say("Stopped.")
             sys.exit(exit_code())
+
+
+def _check_here() -> None:
+    """Refuse a working directory that has been removed: paths, and libraries, need one."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        here = os.environ.get("PWD", "")
+        allowed = f"a folder that exists ({error.strerror})"
+        raise InvalidInput("working directory", here, allowed, "Write: cd ~") from None
 
 
 def _ask(study: Study, yes: bool) -> None:
@@ -398,7 +424,7 @@ def _plain_warnings() -> Iterator[None]:
 
     def plain(message: Any, category: type[Warning], *place: Any, **more: Any) -> str:
         if issubclass(category, (CacheWarning, PluginWarning)):
-            return f"warning: {message}\n"
+            return printable(f"warning: {message}\n")
         return before(message, category, *place, **more)
 
     warnings.formatwarning = plain
@@ -506,4 +532,4 @@ def _console() -> Console:
 
 
 def _say(line: str, error: bool = True) -> None:
-    print(line, file=sys.stderr if error else sys.stdout)
+    print(printable(line), file=sys.stderr if error else sys.stdout)

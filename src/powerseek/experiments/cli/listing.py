@@ -6,6 +6,7 @@ import inspect
 import textwrap
 
 from powerseek.envs.world import Param, World
+from powerseek.errors import contained
 from powerseek.registry import list_worlds, worlds
 
 WIDTH = 100
@@ -16,7 +17,8 @@ def lines() -> tuple[list[tuple[str, str]], list[str]]:
     found, wrong = [], []
     for name in list_worlds():
         try:
-            world = type(worlds.get(name)())
+            with contained():
+                world = type(worlds.get(name)())
         except Exception as error:  # a plugin's: the others are listed all the same
             wrong.append(f"world {name!r} cannot be made: {error}")
             continue

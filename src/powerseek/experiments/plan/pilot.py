@@ -29,7 +29,7 @@ import cloudpickle
 import numpy as np
 
 from powerseek.agents import Progress, train
-from powerseek.errors import PowerseekError
+from powerseek.errors import PowerseekError, contained
 from powerseek.experiments import layout
 from powerseek.experiments.plan.cautions import spoken
 from powerseek.experiments.plan.cost import (
@@ -236,7 +236,8 @@ def _serve(pipe: Connection, entries: bytes) -> None:
         import_entries(pickle.loads(entries))
         while True:
             work, given = pipe.recv()
-            pipe.send((True, work(*given)))
+            with contained():
+                pipe.send((True, work(*given)))
     except EOFError:
         return
     except Exception as error:

@@ -22,7 +22,7 @@ def say_pilot(console: Console) -> Iterator[Callable[[str], None]]:
         yield lambda line: console.print(f"pilot: {line}", markup=False, highlight=False)
         return
     with console.status("pilot: starting") as status:
-        yield lambda line: status.update(f"pilot: {line}")
+        yield lambda line: status.update(Text(f"pilot: {line}"))
 
 
 def print_plan(plan: Plan, console: Console) -> None:

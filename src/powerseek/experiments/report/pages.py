@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from powerseek.errors import printable
 from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import DARK
@@ -74,12 +75,14 @@ def _as_it_is(value: object) -> Markup:
     """Text that Markdown shows as it is: nothing in it is markup, and it stays on its line."""
     if isinstance(value, Markup):
         return value
-    return Markup(re.sub(r"([\\`*_[\]<>|#])", r"\\\1", " ".join(str(value).split())))
+    words = printable(" ".join(str(value).split()))
+    return Markup(re.sub(r"([\\`*_[\]<>|#&~$])", r"\\\1", words))
 
 
 HTML = Environment(
     loader=PackageLoader("powerseek.experiments.report"),
     autoescape=True,
+    finalize=lambda value: value if isinstance(value, Markup) else printable(str(value)),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from powerseek.experiments.analysis.view import View
+from powerseek.experiments.console import Console
 from powerseek.experiments.report.comparisons import contrast_grids, refer
 from powerseek.experiments.report.hypotheses import Verdicts, verdicts_of
 from powerseek.experiments.report.tables import world_grids

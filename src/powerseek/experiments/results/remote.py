@@ -73,7 +73,7 @@ class RemoteStore(Store):
         """Begin or take up a study; see `Store.open`."""
         with self.naming():
             if not resume and self.mirror.listing().keys() - {layout.LOCK}:
-                raise self._used(study)
+                raise self._used()
             self.fetch()
             said = super().open(study, grid, resume)
             for name in self.mirror.changed():  # one after the other, as they were written
@@ -196,7 +196,7 @@ class RemoteStore(Store):
         except InvalidInput as error:
             value = self.told(error.value) if isinstance(error.value, str) else error.value
             words = (self.told(error.allowed), self.told(error.hint))
-            raise InvalidInput(error.field, value, *words) from None
+            raise type(error)(error.field, value, *words) from None
         except PowerseekError as error:
             raise type(error)(self.told(str(error))) from None
 

@@ -69,6 +69,10 @@ ROW_GROUP = 1 << 20
 Ended: TypeAlias = Callable[[Trial], None]
 
 
+class InUse(InvalidInput):
+    """The results directory holds something, and is not to be gone on with."""
+
+
 class Store:
     """One study's results directory; of results elsewhere (`remote`) a copy for one process.
 
@@ -157,7 +161,7 @@ class Store:
         if not self._used_files():
             return
         if not resume:
-            raise self._used(study)
+            raise self._used()
         held = self._held()
         if held and held["identity"] != identity(study):
             content = different(held["content"], _content(study))
@@ -177,10 +181,9 @@ class Store:
             path != lock for path in lock.parent.glob("*")
         )
 
-    def _used(self, study: Study) -> InvalidInput:
-        where = self.shown(self.out)
-        hint = f"Go on with: powerseek sweep {study.name} --out {where} --resume"
-        return InvalidInput("--out", str(self.out), "an empty or absent directory", hint)
+    def _used(self) -> InUse:
+        hint = "Go on with what it holds: --resume (in Python resume=True)."
+        return InUse("--out", str(self.out), "an empty or absent directory", hint)
 
     def _held(self) -> dict[str, Any]:
         """The manifest, or what stands for one that is damaged or was not written yet.

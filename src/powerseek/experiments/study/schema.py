@@ -67,6 +67,8 @@ TimeLimit = Literal["terminal", "bootstrap"]
 Settings = dict[str, dict[str, Any]]
 
 LONGEST_NAME = 100
+_STEERS = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+"""Letters, as a class of a pattern, that steer a terminal or a page."""
 WHOLE = "a whole number >= 1"
 WHOLES = f"{WHOLE}, or a list of them"
 STEPS = f"{LIMITS['timesteps']}, or a list of them"
@@ -140,7 +142,7 @@ class Hypothesis(BaseModel):
     id: str = Field(
         description="an id as in H1a, or the claim in words",
         strict=True,
-        pattern=r"^[^\x00-\x1f\x7f]+$",
+        pattern=rf"^[^{_STEERS}]+$",
         examples=["id: H1a"],
     )
     contrast: Annotated[
@@ -274,7 +276,7 @@ class Study(Factors):
         "no dot: a folder of that name holds the results",
         strict=True,
         max_length=LONGEST_NAME,
-        pattern=r"^[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*$",
+        pattern=rf"^[^./\\{_STEERS}][^/\\{_STEERS}]*$",
     )
     cohort: Annotated[int, _within("cohort")] | None = _limited("cohort", None)
     seeds: Annotated[int, _within("seeds")] = _limited("seeds", 1)

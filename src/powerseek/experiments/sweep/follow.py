@@ -8,6 +8,7 @@ from math import inf, nan
 from typing import Any, TypeVar
 
 from powerseek.agents import Progress
+from powerseek.errors import contained
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.sweep.evaluate import Asked, Evaluator, measure_each, rows_each
@@ -123,7 +124,8 @@ def tried(
         StoreError: Nobody's fault, and more of it would come.
     """
     try:
-        return list(work(given))
+        with contained():
+            return list(work(given))
     except StoreError:
         raise
     except Exception as error:

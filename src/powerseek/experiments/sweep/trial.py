@@ -22,6 +22,7 @@ from powerseek.agents import (
     train_jobs,
 )
 from powerseek.envs.task import Task
+from powerseek.errors import contained
 from powerseek.exact.overseer import with_overseer
 from powerseek.experiments import layout
 from powerseek.experiments.results.files import StoreError
@@ -195,7 +196,8 @@ def _trained(runs: Sequence[_TrialRun]) -> list[Any]:
     cell = runs[0].trial.cell
     jobs = [run.job for run in runs]
     try:
-        results = train_jobs(cell.agent, jobs)
+        with contained():
+            results = train_jobs(cell.agent, jobs)
     except StoreError:
         raise
     except Exception as error:

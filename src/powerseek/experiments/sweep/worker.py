@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from powerseek.agents import TrainingFailed
-from powerseek.errors import PowerseekError
+from powerseek.errors import PowerseekError, ProcessLeft
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.origin import origin_of
 from powerseek.experiments.results.store import Store
@@ -84,7 +84,7 @@ def reason_of(error: BaseException) -> str:
         if frame.f_globals.get("__name__", "").partition(".")[0] not in LIBRARIES
     ]
     words = " ".join(f"{type(error).__name__}: {error}".split())
-    if not frames:
+    if not frames or isinstance(error, ProcessLeft):  # which says itself where it was raised
         return words
     code, line = frames[-1]
     return f"{words} (in {code.co_qualname}, {Path(code.co_filename).name} line {line})"
