@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.results.files import DiskFull, StoreError, write_atomically
+from powerseek.experiments.results.files import DiskFull, StoreError
 from powerseek.experiments.results.provenance import describe_run
 from powerseek.experiments.results.store import (
     COLUMNS,
@@ -151,20 +151,6 @@ def test_a_full_disk_leaves_no_half_file(
     with pytest.raises(DiskFull, match="--resume"):
         store.write(GRID[0], rows(GRID[0]))
     assert list(store.trials.iterdir()) == []
-
-
-def test_a_write_that_fails_keeps_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text("before")
-
-    def half(target: Path) -> None:
-        target.write_text("hal")
-        raise RuntimeError("torn")
-
-    with pytest.raises(RuntimeError, match="torn"):
-        write_atomically(path, half)
-    assert path.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_provenance_adds_up_over_runs(tmp_path: Path) -> None:

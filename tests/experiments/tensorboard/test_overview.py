@@ -229,7 +229,7 @@ def test_a_resume_mends_what_a_killed_driver_left_behind(tmp_path: Path) -> None
         keep(store, trial)
         overview.ended(trial)
     keep(store, GRID[-1])  # and the driver was killed while it wrote
-    (cell_folder(tmp_path, GRID[-1]) / ".half").write_bytes(b"half a")
+    (cell_folder(tmp_path, GRID[-1]) / ".abcdefgh.powerseek-part").write_bytes(b"half a")
     opened(tmp_path)[1].refresh()
     check(tmp_path, [trial for trial in GRID if trial.cell.key == GRID[-1].cell.key])
     assert not list((tmp_path / "tensorboard").rglob(".*"))

@@ -24,6 +24,7 @@ import numpy as np
 from powerseek.envs.engine.chance import INTERPRETED
 from powerseek.envs.engine.reach import OutOfReach, Reach, digest, read_now, same
 from powerseek.errors import WorldError
+from powerseek.files import write_atomically
 
 RULES = ("initial", "transition", "legal", "observe", "measure")
 SCRIPTS = ("minimalist", "hoarder")
@@ -188,12 +189,8 @@ def _write(name: str, source: str) -> Path:
     for base in (cache_folder(), Path(tempfile.gettempdir()) / f"powerseek-{os.getuid()}"):
         path = base / name / f"{name}.py"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
-                descriptor, draft = tempfile.mkstemp(dir=path.parent, suffix=".py")
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(source)
-                os.replace(draft, path)
+                write_atomically(path, lambda draft: draft.write_text(source, encoding="utf-8"))
         except OSError:
             continue
         return path
