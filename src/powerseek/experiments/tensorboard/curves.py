@@ -22,7 +22,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -126,18 +126,16 @@ class Curves:
         self._times: list[float] = []
         folder = layout.run_folder(out, trial)
         before = _files(folder)
-        self._path, now = _next_path(folder, _TRIAL, before), time.time()
-        with guard(self._path):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO | None = self._path.open("xb")
-        self._write(self._file, *beginning(now), _started(trial.cell, now))
+        self._path, self._ended = _next_path(folder, _TRIAL, before), False
+        now = time.time()
         with guard(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._write(*beginning(now), _started(trial.cell, now))
             void(before)
 
-    def _write(self, file: BinaryIO, *events: Event) -> None:
-        with guard(self._path):
+    def _write(self, *events: Event) -> None:
+        with guard(self._path), self._path.open("ab") as file:
             file.write(encoded(events))
-            file.flush()
 
     def add(
         self, timesteps: int, values: Mapping[str, float], wall_time: float | None = None
@@ -153,13 +151,13 @@ class Curves:
             DiskFull: No space is left.
             StoreError: Not writable.
         """
-        if self._file is None:
+        if self._ended:
             raise RuntimeError("the run has ended")
         wall_time = time.time() if wall_time is None else wall_time
         self.points.append((timesteps, values))
         self._times.append(wall_time)
         shown = {tag: value for tag, value in values.items() if value == value}
-        self._write(self._file, scalars(timesteps, shown, wall_time))
+        self._write(scalars(timesteps, shown, wall_time))
 
     def snapshot(self) -> list[Any]:
         """All points so far as plain JSON values, for `restore`."""
@@ -175,11 +173,10 @@ class Curves:
 
     def end(self, ok: bool) -> None:
         """Mark the run as finished or failed; what is said again later counts for nothing."""
-        file, self._file = self._file, None
-        if file is not None:
+        if not self._ended:
+            self._ended = True
             status = api_pb2.STATUS_SUCCESS if ok else api_pb2.STATUS_FAILURE
-            with guard(self._path), file:
-                self._write(file, _ended(status, time.time()))
+            self._write(_ended(status, time.time()))
 
     def __enter__(self) -> Curves:
         """Nothing but the curves."""
