@@ -113,17 +113,11 @@ def guard(path: Path, used: str = "written") -> Iterator[None]:
 
 
 def names(folder: Path, ending: str = "") -> set[str]:
-    """Stems of the files in a folder that end so; hidden ones are half written.
-
-    Raises:
-        StoreError: The folder cannot be read.
-    """
+    """Stems of the files in a folder that end so; hidden ones are half written."""
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return set()
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be read: {reason(error)}") from None
     return {n.removesuffix(ending) for n in names if n.endswith(ending) and n[0] != "."}
 
 
