@@ -1,6 +1,7 @@
 """Saved agents that are damaged, edited or made to harm: one line each, and nothing is unpacked."""
 
 import bz2
+import errno
 import io
 import json
 import os
@@ -19,7 +20,9 @@ from powerseek.agents.saving import CARD, MAX_CARD, WEIGHTS, read_card
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments.cli import app as cli
+from powerseek.experiments.results.files import DiskFull
 from powerseek.experiments.single import evaluate_one
+from powerseek.experiments.sweep.trial import keep_model
 from powerseek.registry import agents
 
 SMALL = {"n_envs": 4, "n_steps": 16, "batch_size": 32, "n_epochs": 1, "net": [8]}
@@ -229,6 +232,28 @@ def test_what_is_whole_is_read(model, task, tmp_path):
     path.write_bytes(zipped(model))
     assert load_agent(path, task).agent == load_agent(path).agent == "cohort-ppo"
     assert task_of(read_card(path), task.world) == task
+
+
+@pytest.mark.parametrize("agent", ["cohort-ppo", "ppo"])
+def test_a_model_is_written_whole_and_through_no_link(agent, task, tmp_path, monkeypatch):
+    trained = train(task, agent, timesteps=1, settings=SMALL)
+    path, mine = tmp_path / "a.zip", tmp_path / "mine.zip"
+    mine.write_text("mine")
+    path.symlink_to(mine)
+    (tmp_path / ".a.part.zip").symlink_to(mine)
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(DiskFull, match="No space left"):
+            keep_model(trained, task, tmp_path / "a")
+    assert {p.name for p in tmp_path.iterdir()} == {"a.zip", "mine.zip", ".a.part.zip"}
+    assert keep_model(trained, task, tmp_path / "a") == path
+    assert load_agent(path, task).agent == agent
+    assert not path.is_symlink()
+    assert mine.read_text() == "mine"
 
 
 @pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.9, 0.999])

@@ -24,7 +24,7 @@ from powerseek.experiments.checksums import (
     seal,
     verify,
 )
-from powerseek.experiments.results.files import write_atomically, write_json, write_table
+from powerseek.experiments.results.files import keep, write_json, write_table
 from powerseek.experiments.results.oracles import _path, keep_exact, read_exact
 from powerseek.experiments.results.recordings import read_recording, write_recording
 
@@ -33,7 +33,7 @@ SETTING = '{"world":"star"}'
 
 def yaml(folder: Path) -> Path:
     path, text = folder / "study.yaml", f"name: s\nseeds: 3\n# checksum: {BLANK}\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    keep(path, lambda temporary: temporary.write_text(text))
     return path
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import platform
-import tempfile
 import time
 import warnings
 import zipfile
@@ -24,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from powerseek.agents.archive import opened, read_arrays
+from powerseek.files import write_atomically
 
 FORMAT = 2
 CARD, ARRAYS, STATE, KEPT = "checkpoint.json", "arrays.npz", "state.json", "kept.json"
@@ -80,27 +79,12 @@ class Checkpoint:
         card = {"format": FORMAT, "versions": _versions(), "about": dict(self.about), **of}
         try:
             kept = {CARD: _json(card), KEPT: _json(self.keep())}
-            self._replace({**kept, **_packed(state)})
+            parts = {**kept, **_packed(state)}
+            write_atomically(self.path, lambda temporary: _write_zip(temporary, parts))
         except OSError as error:
             reason = error.strerror or str(error)
             self.caution(f"{self.path}: cannot be written: {reason}; an interruption costs more.")
         self._last = time.monotonic()
-
-    def _replace(self, parts: Mapping[str, bytes]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".powerseek"
-        )
-        try:
-            with os.fdopen(handle, "wb") as file:
-                with zipfile.ZipFile(file, "w") as archive:
-                    for part, content in parts.items():
-                        archive.writestr(part, content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self.path)
-        finally:
-            Path(name).unlink(missing_ok=True)
 
     def read(self, of: Mapping[str, Any]) -> dict[str, Any] | None:
         """The state kept of that training; None, with a caution, where it does not fit it."""
@@ -134,6 +118,12 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove the file, if it is there."""
         self.path.unlink(missing_ok=True)
+
+
+def _write_zip(path: Path, parts: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for part, content in parts.items():
+            archive.writestr(part, content)
 
 
 def _packed(state: Mapping[str, Any]) -> dict[str, bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 import reprlib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from powerseek.agents.archive import opened, read_arrays
 from powerseek.agents.job import TrainedAgent
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
+from powerseek.files import write_atomically
 from powerseek.registry import agents
 
 CARD, WEIGHTS = "powerseek.json", "weights.npz"
@@ -76,14 +76,14 @@ def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:
         raise InvalidInput("agent", trained.agent, "an agent with a model or weights")
     path = Path(path)
     path = path if path.suffix == ".zip" else path.with_name(f"{path.name}.zip")
-    part = path.with_name(f".{path.stem}.part.zip")
+    content = io.BytesIO()  # libraries say in many ways that a disk is full
     if trained.model is not None:
-        trained.model.save(part)
+        trained.model.save(content)
     else:
-        file = io.BytesIO()
-        np.savez(file, **dict(trained.weights or {}))
-        with zipfile.ZipFile(part, "w") as archive:
-            archive.writestr(WEIGHTS, file.getvalue())
+        weights = io.BytesIO()
+        np.savez(weights, **dict(trained.weights or {}))
+        with zipfile.ZipFile(content, "w") as archive:
+            archive.writestr(WEIGHTS, weights.getvalue())
     card = {
         "agent": trained.agent,
         **task.card,
@@ -92,9 +92,9 @@ def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:
         "updates": trained.updates,
         "first_reward": trained.first_reward,
     }
-    with zipfile.ZipFile(part, "a") as archive:
+    with zipfile.ZipFile(content, "a") as archive:
         archive.writestr(CARD, json.dumps(card))
-    os.replace(part, path)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content.getvalue()))
     return path
 
 

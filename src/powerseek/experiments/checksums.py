@@ -40,11 +40,11 @@ def seal(path: Path) -> None:
     """Fill in the last `BLANK` of a file; one without stays as it is."""
     if not path.stat().st_size:
         return
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = data.rfind(BLANK.encode())
         if at >= 0:
-            data[at : at + len(BLANK)] = _checksum(data, at)
-            data.flush()
+            file.seek(at)
+            file.write(_checksum(data, at))
 
 
 def verify(data: bytes | mmap.mmap, required: bool = False) -> bool:

@@ -17,7 +17,7 @@ from powerseek.errors import InvalidInput, SweepStopped
 from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.console import Console
-from powerseek.experiments.results.files import StoreError, guard
+from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.integrity import is_drawn, note_drawn, sources
 from powerseek.experiments.results.provenance import command_line, cores, describe_run
 from powerseek.experiments.results.remote import store_at
@@ -161,15 +161,13 @@ def _filled(
 
     missing = store.missing(grid)
     overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
-    with guard(store.out):
-        overview.refresh()
+    overview.refresh()
     if missing:
         run = (overview, workers or cores(), address, console, checkpoint_seconds)
         _run(study, grid, missing, store, *run)
         store.fetch()
         store.tidy(grid)
-        with guard(store.out):
-            overview.refresh()
+        overview.refresh()
     return finish(store, grid)
 
 

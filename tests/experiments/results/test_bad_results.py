@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -19,6 +20,7 @@ import yaml
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.cli import app as cli
+from powerseek.experiments.report.figures.style import Picture
 from powerseek.experiments.results.files import StoreError, write_table
 from powerseek.experiments.results.provenance import describe_run
 from powerseek.experiments.results.store import Store
@@ -467,3 +469,73 @@ def test_one_seed_tells_nothing(tmp_path: Path, call: Call) -> None:
     assert code == 0
     assert "CANNOT TELL" in said
     assert "SUPPORTED" not in said
+
+
+PLACES = (
+    *("report.html", "summary.md", "results.parquet", "trials.parquet"),
+    *("internals/curves.parquet", "internals/drawn.json"),
+)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that take no time."""
+    monkeypatch.setattr(Picture, "_saved", lambda self, theme, *formats: [b""] * len(formats))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_report_replaces_links_and_writes_through_none(out: Path, call: Call) -> None:
+    places = [*(out / name for name in PLACES), *(out / "figures").iterdir()]
+    mine = out.parent / "mine.txt"
+    mine.write_text("mine")
+    for path in places:
+        path.unlink()
+        path.symlink_to(mine)
+    assert call("report", "out")[0] == 0
+    assert [path for path in places if path.is_symlink()] == []
+    assert mine.read_text() == "mine"
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def loop(path: Path) -> None:
+    shutil.rmtree(path)
+    path.symlink_to(path.name)
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("make", [folder, fifo])
+@pytest.mark.parametrize("name", PLACES)
+def test_what_is_no_file_is_named_in_a_line_and_stays(
+    name: str, make: Callable[[Path], None], out: Path, call: Call
+) -> None:
+    make(out / name)
+    code, _, err = call("report", "out")
+    assert code == 2
+    (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert name in line
+    assert "no file" in line
+    assert "Traceback" not in err
+    assert (out / name).exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    "name", ["figures", "tensorboard", *(f"internals/{n}" for n in ("curves", "oracles", "trials"))]
+)
+def test_a_folder_that_is_a_loop_is_no_traceback(name: str, out: Path, call: Call) -> None:
+    (out / name).mkdir(exist_ok=True)
+    loop(out / name)
+    code, _, err = call("report", "out")
+    assert code in (0, 2)
+    assert code == 0 or name in err
+    assert "Traceback" not in err
+    assert (out / name).is_symlink()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.results.files import DiskFull, StoreError, write_atomically
+from powerseek.experiments.results.files import DiskFull, StoreError
 from powerseek.experiments.results.provenance import describe_run
 from powerseek.experiments.results.store import (
     COLUMNS,
@@ -153,18 +153,49 @@ def test_a_full_disk_leaves_no_half_file(
     assert list(store.trials.iterdir()) == []
 
 
-def test_a_write_that_fails_keeps_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text("before")
+def test_tidying_takes_only_what_a_sweep_left(tmp_path: Path) -> None:
+    store, half = begun(tmp_path), ".abcdefgh.powerseek-part"
+    store.write(GRID[0], rows(GRID[0]))
+    (store.out / "internals/checkpoints").mkdir()
+    done, going_on = (store.out / f"internals/checkpoints/{trial.key}.zip" for trial in GRID)
+    halves = [store.out / folder / half for folder in ("", "internals/trials", "internals/models")]
+    (store.out / "internals/models").mkdir()
+    mine = [
+        store.out / name
+        for name in (".notes.md", ".draft.tar.gz", "internals/.mine.zip", "internals/models/me.zip")
+    ]
+    for path in (done, going_on, *halves, *mine):
+        path.write_text("held")
+    store.tidy(GRID)
+    assert [path.exists() for path in (done, going_on, *halves)] == [False, True, *[False] * 3]
+    assert {path.read_text() for path in mine} == {"held"}
 
-    def half(target: Path) -> None:
-        target.write_text("hal")
-        raise RuntimeError("torn")
 
-    with pytest.raises(RuntimeError, match="torn"):
-        write_atomically(path, half)
-    assert path.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [path]
+@pytest.mark.parametrize("folder", ["internals/checkpoints", "internals/trials/loop", "figures"])
+def test_tidying_leaves_what_lies_behind_a_link(folder: str, tmp_path: Path) -> None:
+    store, mine = begun(tmp_path), tmp_path / "mine"
+    store.write(GRID[0], rows(GRID[0]))
+    mine.mkdir()
+    held = [mine / name for name in (".abcdefgh.powerseek-part", f"{GRID[0].key}.zip", "notes.md")]
+    for path in held:
+        path.write_text("mine")
+    link = store.out / folder
+    link.symlink_to(link.name if link.name == "loop" else mine)
+    (store.out / "internals/oracles/.abcdefgh.powerseek-part").symlink_to(held[2])
+    store.tidy(GRID)
+    assert [path.read_text() for path in held] == ["mine"] * 3
+    assert link.is_symlink()
+
+
+@pytest.mark.parametrize("make", [os.mkdir, lambda path: os.symlink("../mine.txt", path)])
+def test_a_checkpoint_that_is_no_file_of_ours_is_left(make: Any, tmp_path: Path) -> None:
+    store = begun(tmp_path)
+    store.write(GRID[0], rows(GRID[0]))
+    path = store.out / f"internals/checkpoints/{GRID[0].key}.zip"
+    path.parent.mkdir()
+    make(path)
+    store.tidy(GRID)
+    assert os.path.lexists(path)
 
 
 def test_provenance_adds_up_over_runs(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import time
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from tensorboard.backend.event_processing.event_multiplexer import EventMultiple
 from tensorboard.plugins.hparams import metadata
 
 from powerseek.experiments.layout import run_folder
+from powerseek.experiments.results.files import DiskFull, StoreError
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.tensorboard.curves import Curves, experiment_event
 
@@ -96,3 +99,36 @@ def test_a_failed_trial_is_marked(tmp_path: Path) -> None:
     (name,) = multiplexer.Runs()
     data = multiplexer.SummaryMetadata(name, metadata.SESSION_END_INFO_TAG).plugin_data
     assert metadata.parse_session_end_info_plugin_data(data.content).status == 2
+
+
+def test_event_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    write(tmp_path, GRID[0])
+    folder, elsewhere = run_folder(tmp_path, GRID[0]), tmp_path / "elsewhere.log"
+    elsewhere.write_text("mine")
+    (ours,) = folder.iterdir()
+    theirs = [
+        folder / "events.out.tfevents.1764348.host.12.0",
+        folder / "events.out.tfevents.1.mine",
+        folder / ours.name.replace(".0", ".1", 1),
+    ]
+    for path in theirs[:2]:
+        path.write_text("mine")
+    theirs[2].symlink_to(elsewhere)
+    write(tmp_path, GRID[0])
+    assert [path.read_text() for path in theirs] == ["mine"] * 3
+    assert ours.read_bytes() == b""
+
+
+def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(events: object) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with Curves(tmp_path, GRID[0]) as curves, monkeypatch.context() as patch:
+        patch.setattr("powerseek.experiments.tensorboard.curves.encoded", full)
+        with pytest.raises(DiskFull, match="No space left"):
+            curves.add(4, {"success": 0.5})
+        with pytest.raises(DiskFull, match="No space left"):
+            Curves(tmp_path, GRID[1])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Curves(tmp_path / "file", GRID[0])

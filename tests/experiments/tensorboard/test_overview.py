@@ -229,10 +229,26 @@ def test_a_resume_mends_what_a_killed_driver_left_behind(tmp_path: Path) -> None
         keep(store, trial)
         overview.ended(trial)
     keep(store, GRID[-1])  # and the driver was killed while it wrote
-    (cell_folder(tmp_path, GRID[-1]) / ".half").write_bytes(b"half a")
+    (cell_folder(tmp_path, GRID[-1]) / ".abcdefgh.powerseek-part").write_bytes(b"half a")
     opened(tmp_path)[1].refresh()
     check(tmp_path, [trial for trial in GRID if trial.cell.key == GRID[-1].cell.key])
     assert not list((tmp_path / "tensorboard").rglob(".*"))
+
+
+def test_runs_that_are_not_of_the_study_go_and_what_others_put_there_stays(tmp_path: Path) -> None:
+    opened(tmp_path, OPEN)[1].refresh()
+    shown, elsewhere = overview_folder(tmp_path), tmp_path / "elsewhere"
+    old, also = shown / "openness=0", shown / "openness=2"
+    elsewhere.mkdir()
+    (shown / "linked").symlink_to(elsewhere)
+    mine = [shown / "mine/deep/notes.md", also / "notes.md", elsewhere / next(old.iterdir()).name]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    opened(tmp_path, TIMING)[1].refresh()
+    assert not old.exists()
+    assert list(also.iterdir()) == [also / "notes.md"]
+    assert {path.read_text() for path in mine} == {"mine"}
 
 
 def test_who_follows_a_run_sees_what_a_newcomer_sees(tmp_path: Path) -> None:

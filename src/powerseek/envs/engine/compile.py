@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +23,7 @@ from powerseek.cache import cache_folder, warn_of_cache
 from powerseek.envs.engine.chance import INTERPRETED
 from powerseek.envs.engine.reach import OutOfReach, Reach, digest, read_now, same
 from powerseek.errors import WorldError
+from powerseek.files import write_atomically
 
 RULES = ("initial", "transition", "legal", "observe", "measure")
 SCRIPTS = ("minimalist", "hoarder")
@@ -181,12 +180,8 @@ def _write(name: str, source: str) -> Path:
     warn_of_cache()
     path = Path(cache_folder(), name, f"{name}.py")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            descriptor, draft = tempfile.mkstemp(dir=path.parent, suffix=".py")
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(source)
-            os.replace(draft, path)
+            write_atomically(path, lambda draft: draft.write_text(source, encoding="utf-8"))
     except OSError as error:
         raise WorldError(
             f"the cache {cache_folder()} cannot be written ({error.strerror}); set "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from powerseek.experiments.cli.analyse import ARM_GAMMA, WorldAnalysis
-from powerseek.experiments.cli.analyse_files import write
 from powerseek.experiments.report.figures.style import (
     BLUE,
     ORANGE,
@@ -26,6 +24,7 @@ from powerseek.experiments.report.figures.style import (
     Theme,
     name_beside,
 )
+from powerseek.experiments.results.files import guard, keep_bytes
 from powerseek.types import Bools, Floats, Ints
 
 COLOURS, SHADES = "cividis", 24
@@ -47,14 +46,12 @@ def write_pictures(analysis: WorldAnalysis, out: Path) -> list[Path]:
     for name, picture in (("power", power_picture(analysis)), ("frontier", frontier(analysis))):
         path = out / f"{name}.png"
         if picture is None:
-            path.unlink(missing_ok=True)
+            with guard(path):
+                path.unlink(missing_ok=True)
             continue
-        written.append(write(path, partial(_put, image=picture.png())))
+        keep_bytes(path, picture.png())
+        written.append(path)
     return written
-
-
-def _put(path: Path, image: bytes) -> None:
-    path.write_bytes(image)
 
 
 def power_picture(analysis: WorldAnalysis) -> Picture:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP
 from powerseek.experiments.cli.analyse import WorldAnalysis
-from powerseek.experiments.results.files import StoreError, write_atomically
+from powerseek.experiments.results.files import StoreError, guard, keep
 
 STATES, FILES = "states.parquet", ("power.png", "frontier.png", "states.parquet")
 
@@ -78,20 +77,8 @@ def write_states(analysis: WorldAnalysis, out: Path) -> Path:
         StoreError: The folder cannot be written.
     """
     table = states_table(analysis)
-    return write(out / STATES, lambda temporary: pq.write_table(table, temporary))
-
-
-def write(path: Path, action: Callable[[Path], object]) -> Path:
-    """Let `action` write a file, all of it or nothing.
-
-    Raises:
-        StoreError: It cannot be written.
-    """
-    try:
-        write_atomically(path, action)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from None
-    return path
+    keep(out / STATES, lambda temporary: pq.write_table(table, temporary))
+    return out / STATES
 
 
 def make_folder(out: Path) -> None:
@@ -100,10 +87,8 @@ def make_folder(out: Path) -> None:
     Raises:
         StoreError: It cannot be made.
     """
-    try:
+    with guard(out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{out}: cannot be written: {error.strerror or error}") from None
 
 
 def _flat(name: str, values: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from powerseek.experiments.report.figures.style import DARK
 from powerseek.experiments.report.hypotheses import ANSWERS, verdicts_of
 from powerseek.experiments.report.sections import Section, heading, headline
 from powerseek.experiments.report.text import meanings
-from powerseek.experiments.results.files import write_atomically
+from powerseek.experiments.results.files import keep
 from powerseek.experiments.results.provenance import read_provenance, told
 
 
@@ -54,7 +54,7 @@ def _write(name: str, view: View, parts: Sequence[Section], folder: Path) -> Pat
         meanings=meanings(),
     )
     path = folder / name
-    write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+    keep(path, lambda draft: draft.write_text(text, encoding="utf-8"))
     return path
 
 

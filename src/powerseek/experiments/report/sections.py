@@ -32,6 +32,7 @@ from powerseek.experiments.report.tables import (
     world_grids,
 )
 from powerseek.experiments.report.text import Grid, legend, number
+from powerseek.experiments.results.files import keep_bytes
 from powerseek.experiments.results.table import trials
 from powerseek.experiments.study.contrasts import kind_of
 
@@ -96,13 +97,12 @@ def pictures(parts: Sequence[Section]) -> list[Picture]:
 
 
 def write_figures(parts: Sequence[Section], folder: Path) -> list[Path]:
-    """Write every picture as a PNG and as an SVG file; the paths of the PNGs."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write every picture as a PNG and as an SVG file, each all or nothing; the PNGs' paths."""
     written = []
     for picture in pictures(parts):
         path = folder / f"{picture.name}.png"
         for file, data in zip((path, path.with_suffix(".svg")), picture.files(), strict=True):
-            file.write_bytes(data)
+            keep_bytes(file, data)
         written.append(path)
     return written
 

@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,8 @@ import pyarrow.parquet as pq
 
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments import checksums, layout
+from powerseek.files import write_atomically
 
-_SUFFIX = ".powerseek"
-TEMPORARY = f".*{_SUFFIX}"
-"""Pattern of the names of files that are being written."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 LONGEST_NAME = 255
 """Bytes of a name, by most file systems."""
@@ -80,31 +77,24 @@ class DiskFull(StoreError):
     """No space is left for results."""
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary neighbour of `path`, seal it and move it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+def keep(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` write a file, sealed, all of it or nothing; fails as `guard` says."""
+
+    def sealed(temporary: Path) -> None:
         write(temporary)
         checksums.seal(temporary)
-        temporary.chmod(0o644)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
-
-def keep(path: Path, write: Callable[[Path], object]) -> None:
-    """`write_atomically`, in `guard`."""
     with guard(path):
-        write_atomically(path, write)
+        write_atomically(path, sealed)
+
+
+def keep_bytes(path: Path, data: bytes) -> None:
+    """Keep what a file is to hold; see `keep`."""
+    keep(path, lambda temporary: temporary.write_bytes(data))
 
 
 @contextlib.contextmanager
-def guard(path: Path) -> Iterator[None]:
+def guard(path: Path, used: str = "written") -> Iterator[None]:
     """Turn an operating system's refusal into one clear message.
 
     Raises:
@@ -114,13 +104,12 @@ def guard(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DiskFull(
-                f"{path}: {reason}. Finished trials are kept; free some space and run the same "
-                "command with --resume."
+                f"{path}: {reason(error)}. What is finished is kept: free some space and give the "
+                "same command again, a sweep with --resume."
             ) from None
-        raise StoreError(f"{path}: cannot be written: {reason}") from None
+        raise StoreError(f"{path}: cannot be {used}: {reason(error)}") from None
 
 
 def names(folder: Path, ending: str = "") -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from powerseek.experiments import checksums, layout
-from powerseek.experiments.results.files import keep
+from powerseek.experiments.results.files import keep_bytes
 
 FORM = 1
 Picture: TypeAlias = tuple[str, str]
@@ -43,7 +43,7 @@ def write_recording(out: Path, trial: str, held: Mapping[str, Any]) -> Path:
     comment = checksums.BLANK.encode() + b"\0"
     data = data[:3] + _COMMENTED + data[4:_HEADER] + comment + data[_HEADER:]
     path = recording_path(out, trial)
-    keep(path, lambda temporary: temporary.write_bytes(data))
+    keep_bytes(path, data)
     return path
 
 

@@ -190,7 +190,8 @@ class RemoteStore(Store):
     def naming(self) -> Iterator[None]:
         """Errors speak of the address; of the copy only where its own disk is full."""
         try:
-            yield
+            with super().naming():
+                yield
         except DiskFull:
             raise
         except InvalidInput as error:

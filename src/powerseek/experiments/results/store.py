@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,6 @@ from powerseek import __version__
 from powerseek.errors import InvalidInput
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import (
-    TEMPORARY,
     StoreError,
     folder_of,
     guard,
@@ -28,7 +27,6 @@ from powerseek.experiments.results.files import (
     read_table,
     reason,
     table_writer,
-    write_atomically,
     write_json,
     write_table,
 )
@@ -63,6 +61,7 @@ from powerseek.experiments.study.preregistration import (
 )
 from powerseek.experiments.study.schema import Study, load_study
 from powerseek.experiments.study.yaml_text import write_yaml
+from powerseek.files import remove_temporaries
 from powerseek.registry import list_metrics
 
 ROW_GROUP = 1 << 20
@@ -118,9 +117,14 @@ class Store:
         """
         return contextlib.nullcontext(ended)
 
-    def naming(self) -> AbstractContextManager[None]:
-        """Errors raised within speak of where the results lie."""
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def naming(self) -> Iterator[None]:
+        """Errors raised within speak of where the results lie, the system's own among them."""
+        try:
+            yield
+        except OSError as error:
+            with guard(Path(error.filename or self.out), "used"):
+                raise
 
     def told(self, text: str) -> str:
         """A text that speaks of where the results lie."""
@@ -258,7 +262,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         text = write_yaml(study.model_dump(mode="json", exclude_unset=True))
         text += f"# checksum: {checksums.BLANK}\n"
-        write_atomically(self.out / layout.STUDY, lambda path: path.write_text(text))
+        keep(self.out / layout.STUDY, lambda path: path.write_text(text))
         about = {"preregistered": kept["hash"], "checksums": checksummed}
         write_json(self.out / layout.MANIFEST, {**_manifest(study), **about})
 
@@ -370,8 +374,9 @@ class Store:
         """
         table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
         write_table(self.path(trial), with_origin(table, origin))
-        self.error_path(trial).unlink(missing_ok=True)
-        checkpoint_path(self.out, trial).unlink(missing_ok=True)
+        for path in (self.error_path(trial), checkpoint_path(self.out, trial)):
+            with guard(path):
+                path.unlink(missing_ok=True)
 
     def write_failed(
         self,
@@ -426,20 +431,24 @@ class Store:
     def tidy(self, grid: Iterable[Trial]) -> None:
         """Remove what killed processes left: half-written files, checkpoints of finished trials.
 
-        Only what a sweep has written, by its name, and in folders that are no links; and only
-        while nothing is running.
+        Only what a sweep has written, by its name, no link and nothing behind one; and only while
+        nothing is running.
         """
         grid = list(grid)
-        kept = {trial.key for trial in self.missing(grid)}
-        checkpoints = self.out / layout.CHECKPOINTS
-        over = [checkpoint_path(self.out, t) for t in grid if t.key not in kept]
-        folders = [self.out, *(self.out / name for name in layout.WRITTEN)]
-        for folder in (folder for folder in folders if not _behind_a_link(folder, self.out)):
-            for path in [*folder.glob(TEMPORARY), *(p for p in over if p.parent == folder)]:
-                if path.is_file() and not path.is_symlink():
-                    path.unlink(missing_ok=True)
+        going_on = {trial.key for trial in self.missing(grid)}
+        for folder in (self.out, *(self.out / name for name in layout.WRITTEN)):
+            if not self._behind_a_link(folder):
+                remove_temporaries(folder)
+        for path in (checkpoint_path(self.out, t) for t in grid if t.key not in going_on):
+            if path.is_file() and not self._behind_a_link(path):
+                path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            checkpoints.rmdir()
+            (self.out / layout.CHECKPOINTS).rmdir()
+
+    def _behind_a_link(self, path: Path) -> bool:
+        """True if a path below `out`, or a folder on the way to it, is a link."""
+        below = (p for p in (path, *path.parents) if self.out in p.parents)
+        return any(p.is_symlink() for p in below)
 
     def failed(self, grid: Iterable[Trial]) -> list[Trial]:
         """Trials that ended in an error."""
@@ -549,12 +558,6 @@ class Store:
             raise InvalidInput("DIR", str(self.out), f"a directory that holds {layout.RESULTS}")
         table: pd.DataFrame = read_table(self.results, SCHEMA).to_pandas()
         return table
-
-
-def _behind_a_link(folder: Path, out: Path) -> bool:
-    return any(
-        p.is_symlink() for p in (folder, *folder.parents) if p.is_relative_to(out) and p != out
-    )
 
 
 def checkpoint_path(out: Path, trial: Trial) -> Path:

@@ -25,7 +25,7 @@ from powerseek.envs.task import Task
 from powerseek.errors import contained
 from powerseek.exact.overseer import with_overseer
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import StoreError
+from powerseek.experiments.results.files import StoreError, guard
 from powerseek.experiments.results.side_tables import keep_curve
 from powerseek.experiments.results.store import COLUMNS, checkpoint_path, describe
 from powerseek.experiments.study.grid import Cell, Trial, unwarned
@@ -246,8 +246,8 @@ def keep_model(trained: TrainedAgent, task: Task, path: Path) -> Path | None:
     """Write a trained agent as `path`.zip; None for one of which there is nothing to keep."""
     if not trained.can_be_saved:
         return None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return save_agent(trained, task, path)
+    with guard(path):
+        return save_agent(trained, task, path)
 
 
 def trial_of_card(card: Mapping[str, Any], task: Task, seed: int, episodes: int) -> Trial:

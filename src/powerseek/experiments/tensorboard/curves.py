@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,12 +32,13 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
     SessionEndInfo,
     SessionStartInfo,
 )
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from powerseek.experiments import layout
+from powerseek.experiments.results.files import guard
 from powerseek.experiments.study.factors import BY_NAME, factor_of, levels_of
 from powerseek.experiments.study.grid import Cell, Trial
+from powerseek.files import remove_temporaries, write_atomically
 
 END = "end"
 """What the tags of a cell's means at the end of training start with."""
@@ -44,15 +46,18 @@ Value = float | str
 PREFIX = "events.out.tfevents"
 FOLLOWED = 600.0
 """Seconds within which TensorBoard has surely looked at a run again."""
-_HALF = ".half"
+_NAME = re.compile(rf"{re.escape(PREFIX)}\.\d{{19}}\.[0-9a-f]{{16}}")
+"""Names of our event files: a time in ns since 1970, and what is said was made of."""
+_TRIAL = "0" * 16
 
 
 def logdir(out: Path) -> Path:
     """Folder to look at first: comparisons, or cells where the study compares nothing."""
     compared = layout.overview_folder(out)
-    return (
-        compared if any(path.is_dir() for path in compared.glob("*")) else layout.cells_folder(out)
-    )
+    with contextlib.suppress(OSError):
+        if any(path.is_dir() for path in compared.glob("*")):
+            return compared
+    return layout.cells_folder(out)
 
 
 def hyperparameters(cell: Cell) -> dict[str, Value]:
@@ -121,11 +126,16 @@ class Curves:
         self._times: list[float] = []
         folder = layout.run_folder(out, trial)
         before = _files(folder)
-        self._writer: EventFileWriter | None = EventFileWriter(str(folder))
-        void(before)
+        self._path, self._ended = _next_path(folder, _TRIAL, before), False
         now = time.time()
-        for event in (*beginning(now), _started(trial.cell, now)):
-            self._writer.add_event(event)
+        with guard(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._write(*beginning(now), _started(trial.cell, now))
+            void(before)
+
+    def _write(self, *events: Event) -> None:
+        with guard(self._path), self._path.open("ab") as file:
+            file.write(encoded(events))
 
     def add(
         self, timesteps: int, values: Mapping[str, float], wall_time: float | None = None
@@ -136,15 +146,18 @@ class Curves:
             timesteps: Environment steps so far.
             values: Value of each curve.
             wall_time: When, in seconds since 1970; now by default.
+
+        Raises:
+            DiskFull: No space is left.
+            StoreError: Not writable.
         """
-        if self._writer is None:
+        if self._ended:
             raise RuntimeError("the run has ended")
         wall_time = time.time() if wall_time is None else wall_time
         self.points.append((timesteps, values))
         self._times.append(wall_time)
         shown = {tag: value for tag, value in values.items() if value == value}
-        self._writer.add_event(scalars(timesteps, shown, wall_time))
-        self._writer.flush()
+        self._write(scalars(timesteps, shown, wall_time))
 
     def snapshot(self) -> list[Any]:
         """All points so far as plain JSON values, for `restore`."""
@@ -160,11 +173,10 @@ class Curves:
 
     def end(self, ok: bool) -> None:
         """Mark the run as finished or failed; what is said again later counts for nothing."""
-        if self._writer is not None:
+        if not self._ended:
+            self._ended = True
             status = api_pb2.STATUS_SUCCESS if ok else api_pb2.STATUS_FAILURE
-            self._writer.add_event(_ended(status, time.time()))
-            self._writer.close()
-            self._writer = None
+            self._write(_ended(status, time.time()))
 
     def __enter__(self) -> Curves:
         """Nothing but the curves."""
@@ -243,17 +255,22 @@ def replace_run(folder: Path, made_of: str, content: bytes) -> Path:
         made_of: What the content was made of, as a short hash: see `says`.
         content: Encoded events, from `beginning` on.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     before = _files(folder)
-    stamp = max([time.time_ns(), *(_stamp(path) + 1 for path in before)])
-    path = folder / f"{PREFIX}.{stamp:019d}.{made_of}"
-    half = folder / _HALF
-    half.unlink(missing_ok=True)
-    with half.open("xb") as file:
-        file.write(content)
-    os.replace(half, path)
+    path = _next_path(folder, made_of, before)
+    # A view: not worth the wait for the disk.
+    write_atomically(path, lambda temporary: temporary.write_bytes(content), durable=False)
     void(before)
     return path
+
+
+def remove_run(folder: Path) -> None:
+    """Remove a run, but nothing that others put into its folder; a link is left alone."""
+    files = [] if folder.is_symlink() else _files(folder)
+    for path in files:
+        path.unlink(missing_ok=True)
+    if files:
+        with contextlib.suppress(OSError):  # something of others is left
+            folder.rmdir()
 
 
 def void(files: Iterable[Path]) -> None:
@@ -273,17 +290,18 @@ def says(folder: Path, made_of: str) -> bool:
     Raises:
         OSError: The folder cannot be changed.
     """
-    (folder / _HALF).unlink(missing_ok=True)
+    remove_temporaries(folder)
     full = [path for path in _files(folder) if path.stat().st_size]
     return [path.name.rpartition(".")[2] for path in full] == [made_of]
 
 
 def _files(folder: Path) -> list[Path]:
-    """A run's event files; a link leads to what is not ours."""
-    paths = sorted(folder.glob(f"{PREFIX}.*"))
+    """A run's event files that were written here, in order; a link leads to what is not ours."""
+    paths = sorted(path for path in folder.glob(f"{PREFIX}.*") if _NAME.fullmatch(path.name))
     return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
-def _stamp(path: Path) -> int:
-    stamp = path.name.removeprefix(f"{PREFIX}.").partition(".")[0]
-    return int(stamp) if stamp.isdecimal() else 0
+def _next_path(folder: Path, made_of: str, before: Sequence[Path]) -> Path:
+    """Path of an event file that is read after those of before."""
+    stamps = (int(path.name.split(".")[3]) for path in before)
+    return folder / f"{PREFIX}.{max([time.time_ns(), *(s + 1 for s in stamps)]):019d}.{made_of}"

@@ -37,6 +37,7 @@ from powerseek.experiments.tensorboard.curves import (
     beginning,
     encoded,
     experiment_event,
+    remove_run,
     replace_run,
     says,
     scalars,
@@ -273,9 +274,7 @@ class Overview:
         )
         for folder in self._overview.iterdir():
             if folder.is_dir() and folder not in self._runs:
-                for path in folder.iterdir():
-                    path.unlink()
-                folder.rmdir()
+                remove_run(folder)
 
 
 def _state(folder: Path, events: Sequence[Event]) -> None:
