@@ -397,3 +397,13 @@ def test_levels_of_competence_are_each_measured_once() -> None:
 def test_references_written_twice_are_run_once() -> None:
     given = {"worlds": [{"id": "star"}, {"id": "star", "goals": 0}], "references": ["random"] * 2}
     assert sum(trial.cell.is_reference for trial in trials(study(**given))) == 1
+
+
+@pytest.mark.parametrize("letter", ["\x1b", "\x9b", "\u202e", "\u2066", "\u2028"])
+def test_no_letter_that_steers_is_part_of_a_name_or_an_id(letter: str) -> None:
+    given = {"name": f"a{letter}b", "worlds": [{"id": "star"}], "timesteps": 1}
+    with pytest.raises(InvalidInput, match="name: got"):
+        make_study(given)
+    claim = {"id": f"a{letter}b", "contrast": "timing", "direction": "larger", "margin": 1.0}
+    with pytest.raises(InvalidInput, match=r"hypotheses\[0\].id: got"):
+        make_study({**given, "name": "s", "hypotheses": [claim]})
