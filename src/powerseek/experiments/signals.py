@@ -16,7 +16,7 @@ _asked: list[int] = []
 
 
 def exit_code() -> int:
-    """128 and the number of the signal that came last, as shells say it: 143 after SIGTERM.
+    """128 and the number of the signal that came, as shells say it: 143 after SIGTERM.
 
     It is not read off the exception: Ray raises another in its place.
     """
@@ -24,17 +24,23 @@ def exit_code() -> int:
 
 
 @contextlib.contextmanager
-def asked() -> Iterator[None]:
-    """Raise KeyboardInterrupt where a signal asks this process to end.
+def asked(last: bool = False) -> Iterator[None]:
+    """Raise KeyboardInterrupt where a signal asks this process to end, once: it is ending then.
 
-    One that it ignores stays so (nohup). Once asked, it ignores all others: it is ending.
+    A signal that it ignores stays ignored (nohup).
+
+    Args:
+        last: Whether this process ends afterwards: once asked, it goes on ignoring signals.
     """
     before = {number: signal.getsignal(number) for number in ENDING}
+    _asked.clear()
     _answer([number for number in ENDING if before[number] is not signal.SIG_IGN], _ask)
     try:
         yield
     finally:
-        if not _asked:
+        if last and _asked:
+            _answer(ENDING, signal.SIG_IGN)
+        else:
             _restore(before)
 
 
@@ -65,9 +71,9 @@ def unchanged() -> Iterator[None]:
 
 
 def _ask(number: int, frame: FrameType | None) -> None:
-    _asked.append(number)
-    _answer(ENDING, signal.SIG_IGN)
-    raise KeyboardInterrupt(signal.Signals(number).name)
+    if not _asked:
+        _asked.append(number)
+        raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def _answer(numbers: Sequence[int], handler: Any) -> None:

@@ -374,7 +374,7 @@ def main() -> None:
     """Run the command line; a PowerseekError is one message and no traceback."""
     with lasting_streams():
         try:
-            with _plain_warnings(), asked():
+            with _plain_warnings(), asked(last=True):
                 _check_here()
                 app()
         except PowerseekError as error:
