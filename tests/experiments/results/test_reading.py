@@ -102,6 +102,7 @@ def test_a_caller_may_add_columns_of_its_own(results):
     assert "own" not in trials(found)
 
 
+@pytest.mark.slow
 def test_twenty_thousand_trials_are_read_by_columns(tmp_path):
     path = tmp_path / "results.parquet"
     rows = write_results(path, cells=1100, seeds=18)

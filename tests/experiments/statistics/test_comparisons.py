@@ -88,6 +88,7 @@ def test_seeds_without_a_partner_value_are_left_out():
     assert compare(a, b, rng()).effect[::3] == (2.0, 2)
 
 
+@pytest.mark.slow
 def test_a_file_of_twenty_thousand_trials_says_what_the_table_in_memory_says(tmp_path):
     write_results(tmp_path / "results.parquet", cells=400, seeds=50)
     read, held = read_long(tmp_path), read_results(tmp_path)
