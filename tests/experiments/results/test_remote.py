@@ -7,9 +7,11 @@ import gc
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -336,12 +338,15 @@ def test_two_drivers_at_once_end_with_the_same(
 
 
 def test_a_trial_goes_on_elsewhere_from_the_checkpoint_that_was_sent(
-    whole: Path, tmp_path: Path
+    whole: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     address, trial = f"local://{tmp_path}/r", grid()[0]
     first = store_at(address)
     first.open(study(), grid(), resume=False)
     worker = store_at(address)
+    # In the background Ctrl-C is ignored: what raises it would be taken for the trial's own.
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt):
         run_and_keep([trial], Stopped(worker, after=1), 0.0, lambda text: None)
     assert list(Mirror(address).listing("internals/checkpoints")) == [
