@@ -81,7 +81,7 @@ WITHIN = {
 }
 STATISTICS = {"powerseek.errors", "powerseek.types"}
 """All of ours that statistics import."""
-LEAVES = {f"powerseek.experiments.{name}" for name in ("layout", "checksums", "console", "signals")}
+LEAVES = {f"powerseek.experiments.{name}" for name in ("layout", "checksums", "console")}
 """Modules at the root of a room that import no room at run time: everybody in it may use them."""
 
 FULL = 15

@@ -18,8 +18,8 @@ from powerseek.envs.rewards.timing import Dense  # noqa: F401  # likewise a rewa
 from powerseek.envs.world import World
 from powerseek.envs.worlds.star import Star  # noqa: F401  # likewise a world
 from powerseek.errors import InvalidInput
-from powerseek.experiments.signals import asked
 from powerseek.registry import PluginWarning, Registry
+from powerseek.signals import asked
 
 
 @pytest.fixture

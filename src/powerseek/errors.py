@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import reprlib
-import signal
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import walk_tb
+
+from powerseek.signals import by_signal
 
 
 class PowerseekError(Exception):
@@ -116,27 +117,10 @@ def contained() -> Iterator[None]:
     """
     try:
         yield
-    except Exception:
-        raise
     except BaseException as error:
-        if _by_signal(error):
+        if isinstance(error, Exception) or by_signal(error):
             raise
         *_, (frame, line) = walk_tb(error.__traceback__)
         place = f"{frame.f_code.co_qualname}, {Path(frame.f_code.co_filename).name} line {line}"
         words = " ".join(f"{type(error).__name__} {error}".split())
         raise ProcessLeft(f"{words} (in {place})") from error
-
-
-def _by_signal(error: BaseException) -> bool:
-    """True if the answer to a signal raised it, or what it took the place of."""
-    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    answers = [signal.getsignal(number) for number in ending]
-    if isinstance(error, KeyboardInterrupt) and signal.default_int_handler in answers:
-        return True
-    codes = {getattr(answer, "__code__", None) for answer in answers}
-    raised: BaseException | None = error
-    while raised is not None:
-        if any(frame.f_code in codes for frame, _ in walk_tb(raised.__traceback__)):
-            return True
-        raised = raised.__context__
-    return False

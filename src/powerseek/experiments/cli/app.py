@@ -22,10 +22,10 @@ from powerseek.errors import InvalidInput, PowerseekError, SweepStopped, contain
 from powerseek.experiments import layout
 from powerseek.experiments.cli.streams import lasting_streams
 from powerseek.experiments.console import Console
-from powerseek.experiments.signals import asked, exit_code
 from powerseek.experiments.study.yaml_text import read_yaml
 from powerseek.limits import check_limit
 from powerseek.registry import PluginWarning
+from powerseek.signals import asked, exit_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ World = Annotated[str, typer.Option("--world", help="World id; see `powerseek en
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the world.")
 ]
-Reward = Annotated[str, typer.Option(help="Reward arm, as in a study: dense, 'every: 8', ...")]
+Reward = Annotated[str, typer.Option(help="Reward, as in a study: dense, 'every: 8', ...")]
 Gamma = Annotated[float, typer.Option(help="Discount in (0, 1].")]
 WorldArgument = Annotated[
     str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")
@@ -321,7 +321,7 @@ def play(
     seed: Annotated[int, typer.Option(help="Seed of the world's chance.", callback=_limited)] = 0,
 ) -> None:
     """Play a world by hand, in letters."""
-    from powerseek.experiments.cli.play import play_by_hand as play_by_hand
+    from powerseek.experiments.cli.play import play_by_hand
     from powerseek.registry import make_world
 
     with _named(partial(_analysed, world=world)):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from traceback import walk_tb
 from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C; what Slurm, Kubernetes and systemd send; a terminal that was closed."""
-
 
 _asked: list[int] = []
 
@@ -68,6 +68,20 @@ def unchanged() -> Iterator[None]:
         yield
     finally:
         _restore(before)
+
+
+def by_signal(error: BaseException) -> bool:
+    """True if the answer to such a signal raised an error, or what it took the place of."""
+    answers = [signal.getsignal(number) for number in ENDING]
+    if isinstance(error, KeyboardInterrupt) and signal.default_int_handler in answers:
+        return True
+    codes = {getattr(answer, "__code__", None) for answer in answers}
+    raised: BaseException | None = error
+    while raised is not None:
+        if any(frame.f_code in codes for frame, _ in walk_tb(raised.__traceback__)):
+            return True
+        raised = raised.__context__
+    return False
 
 
 def _ask(number: int, frame: FrameType | None) -> None:
