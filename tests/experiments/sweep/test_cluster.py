@@ -7,9 +7,13 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import killing
 import pytest
+
+from powerseek.errors import SweepStopped
+from powerseek.experiments.sweep import cluster
 
 STUDY = """
 name: tiny
@@ -97,6 +101,22 @@ def test_sigterm_before_ray_is_up_ends_it_too(tmp_path: Path) -> None:
     assert "Traceback" not in said(tmp_path)
 
 
+def test_a_death_is_heard_where_ctrl_c_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = SimpleNamespace(
+        dead_processes=lambda: [("raylet", None)],
+        live_processes=list,
+        kill_all_processes=lambda **how: None,
+    )
+    monkeypatch.setattr("ray._private.worker._global_node", node)
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.01)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the background of a script
+    try:
+        with pytest.raises(SweepStopped, match="raylet died"), cluster._watched():
+            time.sleep(20)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_whole_group_ends_it(sent: signal.Signals, tmp_path: Path) -> None:
@@ -113,7 +133,6 @@ def test_a_signal_to_the_whole_group_ends_it(sent: signal.Signals, tmp_path: Pat
 def test_ray_finds_a_folder_where_its_own_is_another_users(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from powerseek.experiments.sweep import cluster
 
     (tmp_path / "ray").write_text("a file where a folder should be")
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))

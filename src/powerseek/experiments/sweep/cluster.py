@@ -35,16 +35,19 @@ from ray._private import services  # noqa: E402
 
 from powerseek.cache import is_writable, warn_of_cache  # noqa: E402
 from powerseek.errors import SweepStopped  # noqa: E402
-from powerseek.experiments.signals import held_back, unchanged  # noqa: E402
+from powerseek.signals import held_back, unchanged  # noqa: E402
 
 OBJECT_STORE_BYTES = 80_000_000
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 1.0
 VITAL = ("raylet", "gcs_server")
+WAKE = signal.SIGUSR2
+"""Interrupts the main thread: Ctrl-C may be ignored (in the background), and Tune has SIGUSR1."""
 DIED = (
     "Ray's {0} died (killed, or memory ran out). Finished trials are kept; run the same command "
     "with --resume."
 )
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 _RESOLVE, _NODE, _TOKEN = "resolve_ip_for_localhost", "_global_node", "RAY_AUTH_TOKEN"
 OPEN = (
     "this version of Ray ({0}) cannot be kept to this machine: other machines may reach its ports "
@@ -80,9 +83,13 @@ def cluster(workers: int, address: str | None) -> Iterator[str]:
             # Ray would print pages of its own log where one of its processes dies.
             ray._private.worker._worker_logs_enabled = False
         warn_of_cache()
+        warning = ""
         try:
             with unchanged():
-                warning = _join(address) if address else _start(workers, stack)
+                if address:
+                    ray.init(address, **_QUIET)
+                else:
+                    warning = _start(workers, stack)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             where = address or "this machine"
             raise SweepStopped(f"Ray could not be started on {where}: {error}") from None
@@ -93,20 +100,16 @@ def cluster(workers: int, address: str | None) -> Iterator[str]:
             _stop()
 
 
-def _join(address: str) -> str:
-    ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
-    return ""
-
-
 def _stop() -> None:
     """Stop Ray. Halfway it lets SIGTERM end this process at once, and its processes would stay."""
     state = getattr(ray._private.state, "state", None)
-    with held_back() as ignore, contextlib.ExitStack() as stack:
-        if state is not None:
-            disconnect = state.disconnect
-            stack.callback(setattr, state, "disconnect", disconnect)
-            state.disconnect = lambda: (ignore(), disconnect())
-        ray.shutdown()
+    with held_back() as ignore:
+        if state is None:
+            ray.shutdown()
+            return
+        disconnect = state.disconnect
+        with _replaced(state, "disconnect", lambda: (ignore(), disconnect())):
+            ray.shutdown()
 
 
 def _start(workers: int, stack: contextlib.ExitStack) -> str:
@@ -118,22 +121,28 @@ def _start(workers: int, stack: contextlib.ExitStack) -> str:
         "num_gpus": 0,
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
-        "log_to_driver": False,
-        "logging_level": logging.CRITICAL,
         "_temp_dir": folder,
+        **_QUIET,
     }
-    resolve = getattr(services, _RESOLVE, None)
-    if resolve is None:
+    if not hasattr(services, _RESOLVE):
         ray.init("local", **options)
         return OPEN.format(ray.__version__)
     # Ray binds to its node's address, and replaces a loopback one by the machine's own.
-    setattr(services, _RESOLVE, lambda host: host)
-    try:
+    with _replaced(services, _RESOLVE, lambda host: host):
         ray.init("local", _node_ip_address=LOOPBACK, **options)
-    finally:
-        setattr(services, _RESOLVE, resolve)
     here = str(services.get_node_ip_address()) == LOOPBACK  # type: ignore[no-untyped-call]
     return "" if here else OPEN.format(ray.__version__)
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Another attribute for a while."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 @contextlib.contextmanager
@@ -153,9 +162,10 @@ def _watched() -> Iterator[None]:
         while not over.wait(LOOK_SECONDS):
             if dead := [name for name, _ in node.dead_processes() if name in VITAL]:
                 died.extend(dead)
-                _thread.interrupt_main()
+                _thread.interrupt_main(WAKE)
                 return
 
+    before = signal.signal(WAKE, signal.default_int_handler)
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
@@ -171,6 +181,7 @@ def _watched() -> Iterator[None]:
         raise SweepStopped(DIED.format(died[0])) from None
     finally:
         over.set()
+        signal.signal(WAKE, before)
 
 
 def _children(pid: int) -> list[int]:
