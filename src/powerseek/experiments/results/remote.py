@@ -141,7 +141,7 @@ class RemoteStore(Store):
 
     def done(self, trial: Trial) -> bool:
         """True if one trial has a result by now and did not fail."""
-        self.mirror.fetch([self._name(self.path(trial)), self._name(self.error_path(trial))])
+        self.mirror.fetch([self._name(self.path(trial))])
         return super().done(trial)
 
     def tidy(self, grid: Iterable[Trial]) -> None:
