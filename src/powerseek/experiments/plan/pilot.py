@@ -6,7 +6,6 @@ take here undisturbed.
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import shutil
@@ -26,7 +25,6 @@ from types import ModuleType
 from typing import Any, NamedTuple, Self, TypeVar
 
 import cloudpickle
-import numpy as np
 
 from powerseek.agents import Progress, train
 from powerseek.errors import PowerseekError, contained
@@ -41,6 +39,7 @@ from powerseek.experiments.plan.cost import (
     pace_of,
     reward_of,
 )
+from powerseek.experiments.results.oracles import ARM, WORLD, exact_setting, read_exact
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Cell, Trial, unwarned
 from powerseek.experiments.sweep.evaluate import Evaluator
@@ -294,16 +293,8 @@ def _optimum(cell: Cell, folder: Path) -> Optimum:
 
 def _reason(cell: Cell, folder: Path, paid: bool) -> str:
     """The reason that a file of exact numbers holds none."""
-    config = cell.config
-    for path in sorted((folder / layout.ORACLES).glob("*.npz")):
-        with np.load(path, allow_pickle=False) as held:
-            if "none" not in held:
-                continue
-            setting = json.loads(str(held["setting"]))
-            known = all(config[name] == value for name, value in setting.items())
-            if known and ("reward" in setting) == paid:
-                return str(held["none"])
-    return "it cannot be computed"
+    kept = read_exact(folder, exact_setting(cell, ARM if paid else WORLD)) or {}
+    return str(kept.get("none", "it cannot be computed"))
 
 
 def _pace(cell: Cell, folder: Path) -> tuple[Pace, float]:
