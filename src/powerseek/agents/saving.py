@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import reprlib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ import numpy as np
 from powerseek.agents.archive import opened, read_arrays
 from powerseek.agents.job import TrainedAgent
 from powerseek.envs.task import Task
-from powerseek.errors import InvalidInput
+from powerseek.errors import InvalidInput, shown
 from powerseek.files import write_atomically
 from powerseek.registry import agents
 
@@ -112,7 +111,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
             raise ValueError("its card is no mapping")
         for name, (fits, allowed) in _ON_CARD.items():
             if name not in card or not fits(card[name]):
-                given = reprlib.repr(card.get(name, "nothing"))
+                given = shown(card.get(name, "nothing"))
                 raise ValueError(f"its card says {name}: {given}, where {allowed} must stand")
     return card
 

@@ -12,6 +12,12 @@ from rich.segment import Segment
 from powerseek.errors import printable
 
 
+def warn(console: rich.console.Console, text: str) -> None:
+    """Say what the user should know, in a line of its own."""
+    line = f"warning: {text}"
+    console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 class Console(rich.console.Console):
     """A console to which no text is markup or an escape sequence."""
 

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +17,7 @@ import pandas as pd
 from powerseek.errors import InvalidInput, SweepStopped
 from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.console import Console
+from powerseek.experiments.console import Console, warn
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.integrity import is_drawn, note_drawn, sources
 from powerseek.experiments.results.provenance import command_line, cores, describe_run
@@ -136,10 +137,13 @@ def run_study(
     if address is not None:
         _check_address(address)
     grid = trials(study)
-    _warn(console, cautions(study))
+    say = partial(warn, console)
+    for caution in cautions(study):
+        say(caution)
     store = store_at(out or Path("runs") / study.name)
-    with store.locked(lambda text: _warn(console, [text])):
-        _warn(console, store.open(study, grid, resume))
+    with store.locked(say):
+        for difference in store.open(study, grid, resume):
+            say(difference)
         try:
             with store.naming():
                 return _filled(study, grid, store, workers, address, console, checkpoint_seconds)
@@ -163,8 +167,8 @@ def _filled(
     overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
     overview.refresh()
     if missing:
-        run = (overview, workers or cores(), address, console, checkpoint_seconds)
-        _run(study, grid, missing, store, *run)
+        most = workers or cores()
+        _run(study, grid, missing, store, overview, most, address, console, checkpoint_seconds)
         store.fetch()
         store.tidy(grid)
         overview.refresh()
@@ -195,12 +199,6 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
         note_drawn(store.out, made_of)
     store.send()
     return Finished(view, tuple(store.failed(grid)), store, figures, tuple(cautions))
-
-
-def _warn(console: Console, cautions: Sequence[str]) -> None:
-    for caution in cautions:
-        told = f"warning: {caution}"
-        console.print(told, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _check_address(address: str) -> None:

@@ -161,12 +161,12 @@ def _fetched(mirror: Mirror, name: str) -> str:
 
 
 def _holder() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a user without a name
-        user = str(os.getuid())
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    held: dict[str, Any] = {"user": user, "host": socket.gethostname(), "pid": os.getpid()}
+    held: dict[str, Any] = {
+        "user": getpass.getuser(),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+    }
     return json.dumps({**held, "since": now, "sweep": secrets.token_hex(4)}) + "\n"
 
 

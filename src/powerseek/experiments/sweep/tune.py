@@ -17,6 +17,7 @@ import ray
 from ray import tune
 
 from powerseek.errors import InvalidInput, SweepStopped
+from powerseek.experiments.console import warn
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.store import Store
@@ -129,8 +130,7 @@ class SweepCallback(_Here, tune.Callback):
 
     def warn(self, text: str) -> None:
         """Say something beside the display."""
-        console = self.display.console
-        console.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+        warn(self.display.console, text)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker died (killed, out of memory): its trial is tried again, or failed."""
