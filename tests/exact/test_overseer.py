@@ -144,10 +144,10 @@ def test_eps_puts_success_first_by_brute_force(seed):
 def test_no_more_is_forgone_than_may_be_spared(seed, spare):
     mdp = drawn(seed, states=2, actions=3, steps=3)
     outcomes = [evaluate(mdp, weights) for weights in deterministic_policies(mdp)]
-    j = [o.success - certified(mdp, 3, spare).eps * o.acquisition for o in outcomes]
+    found = certified(mdp, 3, spare)
+    j = [o.success - found.eps * o.acquisition for o in outcomes]
     best = [o for o, value in zip(outcomes, j, strict=True) if value > max(j) - 1e-12]
     greatest = max(o.success for o in outcomes)
-    found = certified(mdp, 3, spare)
     assert all(o.success >= greatest - spare - SLACK for o in best)
     assert found.success == pytest.approx(min(o.success for o in best), abs=1e-12)
     assert found.forgone <= spare + SLACK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import logging
 import os
@@ -153,7 +152,8 @@ def _watched() -> Iterator[None]:
         SweepStopped: One died.
     """
     node = getattr(ray._private.worker, _NODE, None)
-    if node is None or threading.current_thread() is not threading.main_thread():
+    main = threading.main_thread()
+    if node is None or threading.current_thread() is not main:
         yield  # an interrupt would reach another thread
         return
     over, died = threading.Event(), list[str]()
@@ -162,11 +162,13 @@ def _watched() -> Iterator[None]:
         while not over.wait(LOOK_SECONDS):
             if dead := [name for name, _ in node.dead_processes() if name in VITAL]:
                 died.extend(dead)
-                _thread.interrupt_main(WAKE)
+                # Really sent: one that is only noted would wait for the end of a sleep.
+                signal.pthread_kill(main.ident or 0, WAKE)
                 return
 
     before = signal.signal(WAKE, signal.default_int_handler)
-    threading.Thread(target=watch, daemon=True).start()
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
     try:
         yield
     except KeyboardInterrupt:
@@ -181,6 +183,7 @@ def _watched() -> Iterator[None]:
         raise SweepStopped(DIED.format(died[0])) from None
     finally:
         over.set()
+        thread.join()  # without our handler its signal would end this process
         signal.signal(WAKE, before)
 
 
