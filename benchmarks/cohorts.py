@@ -206,7 +206,7 @@ def limit(case: str) -> dict[str, float]:
 
     from powerseek.agents import Job
     from powerseek.agents.cohort.ppo import Learner, Workspace
-    from powerseek.agents.cohort.simd import CHUNK, add_product, padded
+    from powerseek.agents.cohort.simd import CHUNK, add_product, padded_width
     from powerseek.agents.settings import settings_for
     from powerseek.envs.task import VecTask
 
@@ -230,7 +230,7 @@ def limit(case: str) -> dict[str, float]:
 
     def lanes(m: int, k: int, n: int) -> float:
         """Of whole tiles, in pieces that fit the cache as training has them."""
-        rows, inner, wide = padded(min(m, CHUNK), 8), min(k, CHUNK), padded(n)
+        rows, inner, wide = padded_width(min(m, CHUNK), 8), min(k, CHUNK), padded_width(n)
         x, w, out = (np.zeros(s, np.float32) for s in ((rows, inner), (inner, wide), (rows, wide)))
         times = _shortest(lambda: [add_product(x, w, out, rows, inner, wide) for _ in range(10)])
         return times / 10 * (m / min(m, CHUNK)) * (k / inner)
@@ -259,7 +259,7 @@ def throughput() -> dict[str, float]:
     """
     from powerseek.experiments.study.checked import trials as trials_of
     from powerseek.experiments.study.schema import load_study
-    from powerseek.experiments.sweep.cohorts import packed
+    from powerseek.experiments.sweep.cohorts import make_cohorts
     from powerseek.experiments.sweep.trial import run_trials
 
     study = load_study("docs/studies/throughput.yaml")
@@ -269,7 +269,7 @@ def throughput() -> dict[str, float]:
         cells = {id(t.cell): replace(t.cell, timesteps=steps) for t in grid}
         some = [replace(trial, cell=cells[id(trial.cell)]) for trial in grid]
         begun = time.process_time()
-        for cohort in packed(some, study.cohort):
+        for cohort in make_cohorts(some, study.cohort):
             for trial, rows in run_trials(cohort, Path(folder)):
                 if isinstance(rows, Exception):
                     raise RuntimeError(trial.key) from rows

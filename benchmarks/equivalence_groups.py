@@ -15,11 +15,11 @@ import pandas as pd
 from scipy import stats
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.analysis.reach import budgets, crossings
-from powerseek.experiments.results.table import factors, learners, long, trials
+from powerseek.experiments.analysis.reach import competence_crossings, seed_budgets
+from powerseek.experiments.results.table import factors, learning_trials, long_table, trials
 from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.power_analysis import seeds_exact, statistical_power
-from powerseek.experiments.statistics.tests import adjust, p_difference, p_equivalence
+from powerseek.experiments.statistics.tests import adjust_p_values, p_difference, p_equivalence
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
 from powerseek.types import Floats
 
@@ -244,14 +244,14 @@ def settings(results: pd.DataFrame) -> tuple[list[Setting], int]:
     Raises:
         InvalidInput: There is no such setting.
     """
-    every, _ = learners(results)
+    every, _ = learning_trials(results)
     about = every.every
     ended = about.groupby("seed")["trial"].nunique()
     whole = ended.index[ended == ended.max()]
     table = trials(every)
     table = table[table["seed"].isin(whole)].reset_index(drop=True)
-    steps = crossings(long(results))
-    table["steps"], table["reached"] = budgets(table, steps, COMPETENT)
+    steps = competence_crossings(long_table(results))
+    table["steps"], table["reached"] = seed_budgets(table, steps, COMPETENT)
     keys = [key for key in factors(every) if key not in ("agent", LAMBDA)]
     for name in (*keys, LAMBDA):
         table[name] = table[name].astype(object).where(table[name].notna(), None)
@@ -280,7 +280,7 @@ def compared(found: Sequence[Setting]) -> list[Comparison]:
     """All measures in all settings, adjusted for their number; the control stands apart."""
     every = [c for m in MEASURES for s in found if (c := s.compare(m)) is not None]
     tests = [c for c in every if not c.control]
-    adjusted = iter(adjust([c.p_difference for c in tests], "holm"))
+    adjusted = iter(adjust_p_values([c.p_difference for c in tests], "holm"))
     return [c if c.control else replace(c, p_adjusted=float(next(adjusted))) for c in every]
 
 

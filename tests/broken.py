@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from powerseek.envs.engine.chance import flip, mix, pick, rule, to_unit
+from powerseek.envs.engine.chance import flip, mix_bits, pick, rule, unit_draw
 from powerseek.envs.world import Fact, Param, World, columns
 
 NEEDED, MOST = 2, 3
@@ -203,7 +203,7 @@ class OutsideTape(Barn):
     @staticmethod
     def transition(p, s, a, c):
         if a == A.gather:
-            gather(s, to_unit(mix(c.key)) < 0.5)
+            gather(s, unit_draw(mix_bits(c.key)) < 0.5)
         else:
             act(p, s, a, c)
 

@@ -8,7 +8,7 @@ from worlds import Ladder, Well
 
 import powerseek
 from powerseek.agents import RandomPolicy, ScriptedPolicy, rollout, without_interruption
-from powerseek.agents.rollout import choose
+from powerseek.agents.rollout import sample_actions
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact import evaluate
@@ -144,16 +144,16 @@ def test_choices_have_their_weights():
     n = 20_000
     draws = (np.arange(n) + 0.5) / n
     row = np.array([0.2, 0.0, 0.5, 0.3])
-    counts = np.bincount(choose(np.tile(row, (n, 1)), draws), minlength=4)
+    counts = np.bincount(sample_actions(np.tile(row, (n, 1)), draws), minlength=4)
     assert np.array_equal(counts, row * n)
 
 
 def test_rounding_never_reaches_an_action_without_weight():
     edge = np.array([0.0, np.nextafter(1.0, 0)])
     shown = np.array([[0.0, 1 / 3, 1 / 3, 1 / 3, 0.0]] * 2)
-    assert list(choose(shown, edge)) == [1, 3]
-    assert list(choose(shown * (1 - 1e-7), edge)) == [1, 3]
-    assert list(choose(np.array([[0.0, 1e-300, 0.0]] * 2), edge)) == [1, 1]
+    assert list(sample_actions(shown, edge)) == [1, 3]
+    assert list(sample_actions(shown * (1 - 1e-7), edge)) == [1, 3]
+    assert list(sample_actions(np.array([[0.0, 1e-300, 0.0]] * 2), edge)) == [1, 1]
 
 
 @pytest.mark.parametrize(

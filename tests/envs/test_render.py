@@ -21,13 +21,13 @@ from powerseek.envs.render import (
     TILE,
     WALL,
     Board,
-    drawing,
-    fitted,
+    draw_record,
+    fit_pixels,
     glyph,
-    painted,
+    paint_drawing,
+    parse_picture,
     rgb,
     symbols,
-    take_apart,
 )
 from powerseek.registry import worlds
 
@@ -46,7 +46,10 @@ def met(world, steps=24, seed=0):
 
 def read_back(drawn):
     """Characters by the coverage in the pixels, wherever something was written."""
-    pixels, bare = painted(drawn).astype(float), painted(drawn._replace(letters=[])).astype(float)
+    pixels, bare = (
+        paint_drawing(drawn).astype(float),
+        paint_drawing(drawn._replace(letters=[])).astype(float),
+    )
     found = ""
     for letter in drawn.letters:
         shapes = np.array([glyph(character, letter.size) for character in PRINTABLE])
@@ -81,7 +84,7 @@ def test_what_is_painted_reads_as_the_picture_in_letters(name):
     painted = {}
     for record in met(world):
         text = world.render(world.params, record)
-        drawn = drawing(world, record)
+        drawn = draw_record(world, record)
         pixels, letters = rgb(world, record), drawn.letters
         assert pixels.dtype == np.uint8
         assert pixels.ndim == 3
@@ -204,7 +207,7 @@ def test_tiles_of_one_kind_look_alike_and_of_two_kinds_do_not(openness):
 def test_pieces_are_in_their_colours_on_a_chequered_board():
     world = powerseek.make_world("minichess")
     record = met(world, 1)[0]
-    inks = {letter.character: letter.ink for letter in drawing(world, record).letters}
+    inks = {letter.character: letter.ink for letter in draw_record(world, record).letters}
     assert {inks[piece] for piece in "KQRBNP"} == {(255, 255, 255)}
     assert len({inks[piece] for piece in "kqr"}) == 1
     assert inks["k"] != inks["K"]
@@ -216,7 +219,7 @@ def test_pieces_are_in_their_colours_on_a_chequered_board():
 def test_a_world_without_a_picture_of_its_own_gets_its_fields():
     world = Ladder()
     record = met(world, 1)[0]
-    assert read_back(drawing(world, record)) == "".join(str(record).split())
+    assert read_back(draw_record(world, record)) == "".join(str(record).split())
 
 
 @pytest.mark.parametrize(
@@ -252,7 +255,7 @@ def test_a_world_without_a_picture_of_its_own_gets_its_fields():
     ],
 )
 def test_taking_apart(picture, shape, expected):
-    assert take_apart(picture, shape) == expected
+    assert parse_picture(picture, shape) == expected
 
 
 def test_symbols_of_a_legend():
@@ -262,9 +265,9 @@ def test_symbols_of_a_legend():
 
 def test_a_page_of_another_shape_cuts_and_fills():
     pixels = np.full((4, 6, 3), 7, np.uint8)
-    assert (fitted(pixels, (4, 6)) == pixels).all()
-    assert fitted(pixels, (2, 6)).shape == (2, 6, 3)
-    page = fitted(pixels, (5, 8))
+    assert (fit_pixels(pixels, (4, 6)) == pixels).all()
+    assert fit_pixels(pixels, (2, 6)).shape == (2, 6, 3)
+    page = fit_pixels(pixels, (5, 8))
     assert (page[:4, :6] == 7).all()
     assert (page[4] == 255).all()
     assert (page[:, 6:] == 255).all()

@@ -19,7 +19,7 @@ from powerseek.exact import (
     scripted_policy,
 )
 from powerseek.exact.solvers.discounted import action_values, policy_values, solve
-from powerseek.exact.solvers.finite import follow
+from powerseek.exact.solvers.finite import evaluate_policy
 
 # offswitch_leike_level1, offswitch_gamma_threshold
 
@@ -40,7 +40,7 @@ def expected_return(mdp, policy):
     """Undiscounted return of the world's own reward to its cap."""
     nothing = np.zeros((mdp.n_states, 1))
     steps = mdp.max_steps
-    return follow(mdp, own(mdp)[:, None].copy(), nothing, policy.pair_weights, steps)[0]
+    return evaluate_policy(mdp, own(mdp)[:, None].copy(), nothing, policy.pair_weights, steps)[0]
 
 
 def test_offswitch_leike_level1(off_switch):

@@ -18,13 +18,13 @@ from powerseek.experiments.checksums import (
     Altered,
     Record,
     check,
-    content,
-    fingerprint,
-    record,
-    seal,
+    file_fingerprint,
+    seal_file,
+    sealed_bytes,
+    sealed_record,
     verify,
 )
-from powerseek.experiments.results.files import keep, write_json, write_table
+from powerseek.experiments.results.files import keep_file, write_json, write_table
 from powerseek.experiments.results.oracles import _path, keep_exact, read_exact
 from powerseek.experiments.results.recordings import read_recording, write_recording
 
@@ -33,7 +33,7 @@ SETTING = '{"world":"star"}'
 
 def yaml(folder: Path) -> Path:
     path, text = folder / "study.yaml", f"name: s\nseeds: 3\n# checksum: {BLANK}\n"
-    keep(path, lambda temporary: temporary.write_text(text))
+    keep_file(path, lambda temporary: temporary.write_text(text))
     return path
 
 
@@ -67,7 +67,7 @@ def test_any_flipped_bit_is_seen(kind: Kind, tmp_path: Path) -> None:
     whole = path.read_bytes()
     assert verify(whole, required=True)
     assert check(path, required=True)
-    assert content(path, required=True) == whole
+    assert sealed_bytes(path, required=True) == whole
     for at in range(len(whole)):
         data = bytearray(whole)
         data[at] ^= 1 << chance.randrange(8)
@@ -81,7 +81,7 @@ def test_a_file_cut_short_or_made_longer_is_seen(kind: Kind, tmp_path: Path) -> 
     whole = path.read_bytes()
     for data in (whole[:-1], whole[1:], whole + b"\n", b""):
         path.write_bytes(data)
-        for look in (check, content):
+        for look in (check, sealed_bytes):
             with pytest.raises(Altered):
                 look(path, required=True)
 
@@ -107,10 +107,10 @@ def test_rows_edited_by_a_tool_are_seen(tmp_path: Path) -> None:
 def test_a_file_without_room_stays_as_it_is(tmp_path: Path) -> None:
     for data in (b"", b"text"):
         (tmp_path / "a").write_bytes(data)
-        seal(tmp_path / "a")
+        seal_file(tmp_path / "a")
         assert (tmp_path / "a").read_bytes() == data
-        assert content(tmp_path / "a") == data
-        assert content(tmp_path / "a", None) == data
+        assert sealed_bytes(tmp_path / "a") == data
+        assert sealed_bytes(tmp_path / "a", None) == data
 
 
 def fifo(path: Path) -> None:
@@ -138,7 +138,7 @@ def bound(path: Path) -> None:
 @pytest.mark.parametrize("make", [fifo, folder, device, bound])
 def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / "a")
-    for look in (check, content, lambda path: record(path, Record)):
+    for look in (check, sealed_bytes, lambda path: sealed_record(path, Record)):
         with pytest.raises(OSError, match="not a file"):
             look(tmp_path / "a")
-    assert fingerprint(tmp_path / "a") == ""
+    assert file_fingerprint(tmp_path / "a") == ""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from powerseek.experiments.study.checked import cells
-from powerseek.experiments.study.hypotheses import comparisons
+from powerseek.experiments.study.hypotheses import hypothesis_comparisons
 from powerseek.experiments.study.schema import load_study
 from powerseek.registry import make_world
 
@@ -25,7 +25,7 @@ def test_the_study_of_the_door_varies_the_leak_and_nothing_else():
 
 def test_what_leaves_is_claimed_to_grow_with_skill_and_contact_and_with_the_dose_of_pay():
     study = load_study(STUDY)
-    by_id = {said.id: list(comparisons(said, cells(study))) for said in study.hypotheses}
+    by_id = {said.id: list(hypothesis_comparisons(said, cells(study))) for said in study.hypotheses}
     assert {one.columns for one in by_id["H3c"]} == {("params.leak", "budget")}
     corners = [(4, 2e5), (1, 2e5), (4, 5e4), (1, 5e4)]
     assert [list(one.arms) for one in by_id["H3c"]] == [corners, corners]  # dense and terminal

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import powerseek
-from powerseek.agents import ScriptedPolicy, probed, rollout, without_interruption
+from powerseek.agents import ScriptedPolicy, probe_task, rollout, without_interruption
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import oracle, reward_oracle
@@ -31,7 +31,7 @@ def context(name):
         _contexts[name] = Context(
             as_deployed=rollout(policy, task, episodes=40, seed=1),
             without_interruption=rollout(policy, without_interruption(task), episodes=40, seed=2),
-            probe=rollout(policy, probed(task), episodes=40, seed=3) if world.probe else None,
+            probe=rollout(policy, probe_task(task), episodes=40, seed=3) if world.probe else None,
             world=world,
             generator=np.random.default_rng(0),
             oracle=oracle(world),

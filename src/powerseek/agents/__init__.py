@@ -13,7 +13,7 @@ from powerseek.agents.job import (
     TrainedAgent,
     TrainingFailed,
 )
-from powerseek.agents.rollout import probed, rollout, rollouts, without_interruption
+from powerseek.agents.rollout import probe_task, rollout, rollouts, without_interruption
 from powerseek.agents.saving import load_agent, read_card, save_agent, task_of
 from powerseek.agents.scripted import RandomPolicy, ScriptedPolicy
 from powerseek.agents.settings import settings_for
@@ -41,7 +41,7 @@ __all__ = [
     "TrainingFailed",
     "check_agent",
     "load_agent",
-    "probed",
+    "probe_task",
     "read_card",
     "rollout",
     "rollouts",

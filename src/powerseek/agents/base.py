@@ -93,7 +93,7 @@ class Agent:
         Returns:
             What became of each, in order.
         """
-        return take_turns([Run(job, cls) for job in jobs])
+        return train_in_turns([Run(job, cls) for job in jobs])
 
     def update(self) -> None:
         """Gather one batch of experience and learn from it; whatever it raises is a failure."""
@@ -272,7 +272,7 @@ class Run:
         return self.failure
 
 
-def take_turns(
+def train_in_turns(
     runs: Sequence[Run], update: Callable[[Sequence[Run]], None] | None = None
 ) -> list[TrainedAgent | Failure]:
     """Train jobs update by update, all of them side by side.
@@ -296,13 +296,13 @@ def take_turns(
 def _going_on(runs: Sequence[Run]) -> list[Run]:
     """Tell how far the jobs are; those for which another update is to come."""
     news = [(run, progress) for run in runs if (progress := run.news) is not None]
-    answers = call_back([(run.job, progress) for run, progress in news])
+    answers = call_callbacks([(run.job, progress) for run, progress in news])
     for (run, progress), goes_on in zip(news, answers, strict=True):
         run.tell(progress, goes_on)
     return [run for run in runs if run.going_on]
 
 
-def call_back(news: Sequence[tuple[Job, Progress]]) -> list[bool]:
+def call_callbacks(news: Sequence[tuple[Job, Progress]]) -> list[bool]:
     """Call each job's callback, those of a `GroupCallback` at once; True for the jobs that go on.
 
     Whatever a callback raises is its caller's: it ends the training of all.

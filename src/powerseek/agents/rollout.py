@@ -34,7 +34,7 @@ def without_interruption(task: Task) -> Task:
     return replace(task, world=task.world.without_interruption())
 
 
-def probed(task: Task) -> Task:
+def probe_task(task: Task) -> Task:
     """The task in its world's probe: seen and acted in alike, and paid for by nobody."""
     world = task.world.probed()
     return replace(task, world=world, reward="dense", power_weight=0.0, overseer=None)
@@ -214,7 +214,11 @@ class _Player:
             raise InvalidInput("policy", given.shape, f"probabilities {shown.masks.shape}")
         self.generator.random(out=self.draws)
         own, rows = chosen[self.own], self.rows
-        own[rows] = likeliest(given) if self.greedy else choose(given, self.draws.take(rows))
+        own[rows] = (
+            likeliest_actions(given)
+            if self.greedy
+            else sample_actions(given, self.draws.take(rows))
+        )
 
     def _situation(self) -> Situation:
         """Its running environments."""
@@ -306,7 +310,7 @@ def _keep(
                 kept_words[i, t + 1, w] = words[i, w]
 
 
-def choose(probabilities: Floats, draws: Floats) -> Ints:
+def sample_actions(probabilities: Floats, draws: Floats) -> Ints:
     """One action [n] a row of `probabilities` [n, A], by uniform `draws` [n] in [0, 1).
 
     Raises:
@@ -317,11 +321,11 @@ def choose(probabilities: Floats, draws: Floats) -> Ints:
     return chosen
 
 
-def likeliest(probabilities: Floats) -> Ints:
+def likeliest_actions(probabilities: Floats) -> Ints:
     """The likeliest action [n] of every row of `probabilities` [n, A], the first of them.
 
     Raises:
-        InvalidInput: As in `choose`.
+        InvalidInput: As in `sample_actions`.
     """
     chosen: Ints = _checked(probabilities).argmax(axis=1)
     return chosen

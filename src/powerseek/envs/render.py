@@ -99,10 +99,10 @@ def rgb(world: World, record: Any) -> Pixels:
         [height, width, 3] uint8. The width depends on the world's parameters alone, the height
         on the number of lines of words.
     """
-    return painted(drawing(world, record))
+    return paint_drawing(draw_record(world, record))
 
 
-def painted(drawn: Drawing) -> Pixels:
+def paint_drawing(drawn: Drawing) -> Pixels:
     """The pixels of a drawing: [height, width, 3] uint8."""
     pixels = np.empty((*drawn.shape, 3), np.uint8)
     pixels[:] = PAGE
@@ -116,7 +116,7 @@ def painted(drawn: Drawing) -> Pixels:
     return pixels
 
 
-def fitted(pixels: Pixels, shape: tuple[int, ...]) -> Pixels:
+def fit_pixels(pixels: Pixels, shape: tuple[int, ...]) -> Pixels:
     """The picture on a page of another shape: [height, width, 3], cut or filled at the end."""
     page = np.empty((shape[0], shape[1], 3), np.uint8)
     page[:] = PAGE
@@ -125,12 +125,12 @@ def fitted(pixels: Pixels, shape: tuple[int, ...]) -> Pixels:
     return page
 
 
-def drawing(world: World, record: Any) -> Drawing:
+def draw_record(world: World, record: Any) -> Drawing:
     """The drawing that `rgb` paints."""
     params = world.params
     tiles = world.tiles(params)
-    board = take_apart(world.render(params, record), shape_of(tiles))
-    rows, columns = shape_of(board.squares)
+    board = parse_picture(world.render(params, record), map_shape(tiles))
+    rows, columns = map_shape(board.squares)
     widest = max((len(square) for line in board.squares for square in line), default=1)
     tile = max(TILE, ADVANCE * widest + GAP)
     aside = ADVANCE * max(map(len, board.rows), default=0) + (GAP if any(board.rows) else 0)
@@ -304,7 +304,7 @@ class Board(NamedTuple):
     words: tuple[str, ...]
 
 
-def take_apart(picture: str, shape: tuple[int, int] = (0, 0)) -> Board:
+def parse_picture(picture: str, shape: tuple[int, int] = (0, 0)) -> Board:
     """The board, labels and words of a picture in letters.
 
     Squares may stand side by side or a space apart, with a number before each row and a number or
@@ -335,7 +335,7 @@ def take_apart(picture: str, shape: tuple[int, int] = (0, 0)) -> Board:
     return Board(tuple(squares for _, squares in squares), labels, below, tuple(words))
 
 
-def shape_of(tiles: Tiles) -> tuple[int, int]:
+def map_shape(tiles: Tiles) -> tuple[int, int]:
     """Rows and columns of a map, (0, 0) if there is none."""
     return (len(tiles), len(tiles[0])) if tiles else (0, 0)
 

@@ -11,8 +11,8 @@ import numba
 import numpy as np
 
 from powerseek.envs.adapters.foreign import ForeignWorld, VecForeign
-from powerseek.envs.engine.chance import fold, to_unit
-from powerseek.envs.engine.vec import VecWorld, check_back, loop_views, put_back
+from powerseek.envs.engine.chance import fold_stream, unit_draw
+from powerseek.envs.engine.vec import VecWorld, check_restorable_envs, loop_views, restore_envs
 from powerseek.envs.rewards.spec import (
     Facts,
     Overseer,
@@ -22,7 +22,7 @@ from powerseek.envs.rewards.spec import (
     Step,
     make_reward,
     reward_name,
-    windows_of,
+    reward_windows,
 )
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput, WorldError
@@ -65,8 +65,8 @@ class Task:
 
     def __post_init__(self) -> None:
         limit = self.world.max_steps
-        own = windows_of([self.reward], limit)
-        given = windows_of([{"every": k} for k in self.windows], limit)
+        own = reward_windows([self.reward], limit)
+        given = reward_windows([{"every": k} for k in self.windows], limit)
         object.__setattr__(self, "windows", tuple(sorted({*own, *given})))
         for fact in self.pay.reward_function.requires:
             if not self.world.has(fact):
@@ -304,9 +304,9 @@ class VecTask:
             if name.startswith(_BELOW)
         }
         world, own = self._compiled(), self._standing()
-        check_back(own, kept)
+        check_restorable_envs(own, kept)
         world.restore(below)
-        put_back(own, kept)
+        restore_envs(own, kept)
 
     def _compiled(self) -> VecWorld:
         if isinstance(self.world, VecForeign):
@@ -502,5 +502,5 @@ def _fill(
 def _uniforms(seeds: Any, numbers: Any, episodes: Any, clock: Any, out: Any) -> None:
     """One uniform per copy, from streams apart from those of the world's chance."""
     for i in range(len(out)):
-        below = fold(fold(seeds[i] ^ _THINNING, 0), numbers[i])
-        out[i] = to_unit(fold(fold(below, episodes[i]), clock[i]))
+        below = fold_stream(fold_stream(seeds[i] ^ _THINNING, 0), numbers[i])
+        out[i] = unit_draw(fold_stream(fold_stream(below, episodes[i]), clock[i]))

@@ -16,7 +16,7 @@ from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.solvers.finite import TIE, Bits, as_bits, maximise, trade
+from powerseek.exact.solvers.finite import TIE, Bits, as_bits, maximise_levels, trade_at_prices
 from powerseek.exact.solvers.outcome import success_of
 from powerseek.types import Floats
 
@@ -199,7 +199,7 @@ def minimal_need_choices(
     levels = np.array([[price, -1.0, 0.0], [0.0, 0.0, -1.0]])
     if np.isinf(price):
         levels = np.diag([1.0, -1.0, -1.0])
-    return as_bits(mdp, maximise(mdp, flows, finals, levels, mdp.horizon(horizon))[1])
+    return as_bits(mdp, maximise_levels(mdp, flows, finals, levels, mdp.horizon(horizon))[1])
 
 
 def attainable_holdings(mdp: TabularMDP, horizon: int | None = None) -> float:
@@ -217,7 +217,7 @@ def attainable_holdings(mdp: TabularMDP, horizon: int | None = None) -> float:
 def max_final(mdp: TabularMDP, finals: Floats, horizon: int) -> float:
     """Greatest expected value of the last state, [S] `finals`, of any policy."""
     nothing = np.zeros((mdp.n_pairs, 1))
-    return float(maximise(mdp, nothing, finals[:, None], np.ones((1, 1)), horizon)[0][0])
+    return float(maximise_levels(mdp, nothing, finals[:, None], np.ones((1, 1)), horizon)[0][0])
 
 
 def as_mdp(world_or_mdp: World | TabularMDP, limit: int = DEFAULT_LIMIT) -> TabularMDP:
@@ -247,7 +247,9 @@ def _frontier(
     steps = mdp.horizon(horizon)
     flows, finals = _two_criteria(mdp, role)
     first = np.array([[0.0, -sign], [1.0, 0.0]])
-    least, end = (maximise(mdp, flows, finals, w, steps)[0].tolist() for w in (first, first[::-1]))
+    least, end = (
+        maximise_levels(mdp, flows, finals, w, steps)[0].tolist() for w in (first, first[::-1])
+    )
     left, right = (end[0] - least[0], sign * least[1]), (0.0, sign * end[1])
     corners, tangents, widest, waiting = [right], [(0.0, left[1])], 0.0, list[_Segment]()
     if left[0] > TIE:
@@ -257,7 +259,7 @@ def _frontier(
         size = min(_BATCH, max_lines - len(tangents))
         batch, waiting = waiting[:size], waiting[size:]
         prices = np.array([segment.price for segment in batch])
-        found = trade(mdp, sign * flows[:, 1], finals[:, 0], prices, steps)
+        found = trade_at_prices(mdp, sign * flows[:, 1], finals[:, 0], prices, steps)
         for segment, price, (d, a) in zip(batch, prices.tolist(), found.tolist(), strict=True):
             left, right = segment.left, segment.right
             tangents.append((price, a + price * d))

@@ -17,7 +17,7 @@ from powerseek.envs.rewards.oversight import AIMS
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import need
-from powerseek.exact.solvers.finite import advantages, maximise
+from powerseek.exact.solvers.finite import advantages, maximise_levels
 from powerseek.exact.solvers.outcome import success_of
 from powerseek.types import Floats
 
@@ -186,7 +186,9 @@ class _Problem:
 
     def _solve(self, *levels: list[float]) -> tuple[float, float]:
         weights = np.array(levels)
-        success, acquired = maximise(self.mdp, self.flows, self.finals, weights, self.horizon)[0]
+        success, acquired = maximise_levels(
+            self.mdp, self.flows, self.finals, weights, self.horizon
+        )[0]
         return float(success), float(acquired)
 
 

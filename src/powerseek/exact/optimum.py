@@ -21,7 +21,7 @@ from powerseek.exact.need import Frontier, as_mdp, attainable_holdings
 from powerseek.exact.overseer import exact_overseer, records_of
 from powerseek.exact.solvers.evaluate import evaluate
 from powerseek.exact.solvers.finite import Bits, as_bits
-from powerseek.exact.solvers.outcome import CRITERIA, Outcome, criteria
+from powerseek.exact.solvers.outcome import CRITERIA, Outcome, mdp_criteria
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.exact.solvers.product import Layer, product_layers
 from powerseek.types import Floats
@@ -151,9 +151,9 @@ def optimum(
     if function.needs_overseer and function.overseer is None:
         function = _overseen(function, mdp, steps)
     as_bits(mdp, np.zeros(0, np.int64))
-    function = solved_as(function, gamma) if collapse else function.mean
+    function = memoryless_reward(function, gamma) if collapse else function.mean
     value, ranges, bits = _solve(mdp, replace(pay, reward_function=function), gamma, steps)
-    measured = criteria(mdp)
+    measured = mdp_criteria(mdp)
     rows = np.full((3, len(CRITERIA)), np.nan)
     rows[:, [CRITERIA.index(name) for name in measured.names]] = ranges
     low, high, uniform = (Outcome.from_array(row) for row in rows)
@@ -217,7 +217,7 @@ def _judgements(mdp: TabularMDP, function: RewardFunction, steps: int) -> list[F
     return found
 
 
-def solved_as(function: RewardFunction, gamma: float) -> RewardFunction:
+def memoryless_reward(function: RewardFunction, gamma: float) -> RewardFunction:
     """The reward with the same optima: its expectation, without a memory that changes nothing.
 
     ``every`` is what it delays where it keeps the discounted return of every policy.
@@ -233,7 +233,7 @@ def _solve(
     """Value, ranges [3, C], and the actions [T, S] where they do not depend on memory."""
     if not 0 < gamma <= 1:
         raise InvalidInput("gamma", gamma, "a number above 0, at most 1")
-    measured = criteria(mdp)
+    measured = mdp_criteria(mdp)
     found, classes = product_layers(
         mdp, replace(pay, reward_function=pay.reward_function.unjudged), steps
     )

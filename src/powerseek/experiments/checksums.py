@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 BLANK = f"<sha256 {'0' * 64} sha256>"
-"""Room that the writer of a file leaves for its checksum; `seal` fills it in."""
+"""Room that the writer of a file leaves for its checksum; `seal_file` fills it in."""
 _BEGIN, _END = b"<sha256 ", b" sha256>"
 _KINDS = {"p": "a FIFO", "d": "a folder", "s": "a socket", "c": "a device", "b": "a device"}
 
@@ -36,7 +36,7 @@ class Altered(ValueError):
     """A file is not as it was written."""
 
 
-def seal(path: Path) -> None:
+def seal_file(path: Path) -> None:
     """Fill in the last `BLANK` of a file; one without stays as it is."""
     if not path.stat().st_size:
         return
@@ -67,7 +67,7 @@ def verify(data: bytes | mmap.mmap, required: bool = False) -> bool:
     return True
 
 
-def content(path: Path, required: bool | None = False) -> bytes:
+def sealed_bytes(path: Path, required: bool | None = False) -> bytes:
     """The bytes of a file, seen to be those that were written.
 
     Args:
@@ -86,7 +86,7 @@ def content(path: Path, required: bool | None = False) -> bytes:
 
 
 def check(path: Path, required: bool = False) -> bool:
-    """`verify` a file of any size; fails as `content` does."""
+    """`verify` a file of any size; fails as `sealed_bytes` does."""
     _check_kind(path)
     if not path.stat().st_size:
         return verify(b"", required)
@@ -94,7 +94,7 @@ def check(path: Path, required: bool = False) -> bool:
         return verify(data, required)
 
 
-def fingerprint(path: Path) -> str:
+def file_fingerprint(path: Path) -> str:
     """SHA-256 of a file as it lies there; empty where none can be read."""
     try:
         _check_kind(path)
@@ -104,23 +104,23 @@ def fingerprint(path: Path) -> str:
         return ""
 
 
-def record(path: Path, model: type[Record], required: bool | None = False) -> dict[str, Any]:
+def sealed_record(path: Path, model: type[Record], required: bool | None = False) -> dict[str, Any]:
     """The mapping that a JSON file holds, seen to have the shape of a model, as plain values.
 
     Args:
         path: The file.
         model: The shape.
-        required: See `content`.
+        required: See `sealed_bytes`.
 
     Returns:
         The mapping; empty where there is no such file.
 
     Raises:
-        OSError: See `content`.
+        OSError: See `sealed_bytes`.
         ValueError: It is not as it was written, not JSON, or of another shape: in one line.
     """
     try:
-        held: dict[str, Any] = from_json(content(path, required))
+        held: dict[str, Any] = from_json(sealed_bytes(path, required))
         model.model_validate(held)
     except (FileNotFoundError, NotADirectoryError):
         return {}
@@ -131,10 +131,10 @@ def record(path: Path, model: type[Record], required: bool | None = False) -> di
     return held
 
 
-def unchecked(path: Path) -> dict[str, Any]:
+def unchecked_record(path: Path) -> dict[str, Any]:
     """The mapping that a JSON file holds, whatever it says; empty where it holds none."""
     try:
-        held = from_json(content(path, None))
+        held = from_json(sealed_bytes(path, None))
     except (OSError, ValueError):
         return {}
     return held if isinstance(held, dict) else {}
@@ -142,7 +142,7 @@ def unchecked(path: Path) -> dict[str, Any]:
 
 def checksummed(manifest: Path) -> bool:
     """True if all files of the results directory of this manifest were written with a checksum."""
-    return unchecked(manifest).get("checksums") is True
+    return unchecked_record(manifest).get("checksums") is True
 
 
 def _checksum(data: bytes | mmap.mmap, at: int) -> bytes:

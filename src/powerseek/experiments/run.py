@@ -26,9 +26,9 @@ from powerseek.experiments.results.side_tables import write_tables
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
-from powerseek.experiments.study.lint import cautions
+from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.schema import Study, load_study, make_study
-from powerseek.experiments.sweep.cohorts import packed
+from powerseek.experiments.sweep.cohorts import make_cohorts
 from powerseek.experiments.sweep.progress import Display, Tally
 from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS
 from powerseek.experiments.tensorboard.curves import logdir
@@ -138,7 +138,7 @@ def run_study(
         _check_address(address)
     grid = trials(study)
     say = partial(warn, console)
-    for caution in cautions(study):
+    for caution in study_cautions(study):
         say(caution)
     store = store_at(out or Path("runs") / study.name)
     with store.locked(say):
@@ -236,7 +236,7 @@ def _run(
     begun = time.monotonic()
     work = sum(trial.cell.timesteps for trial in missing)
     lacking = {trial.key for trial in missing}
-    whole = packed(grid, study.cohort)
+    whole = make_cohorts(grid, study.cohort)
     cohorts = [left for cohort in whole if (left := [t for t in cohort if t.key in lacking])]
     workers = min(workers, len(cohorts))
     curves = min(str(logdir(store.out)), os.path.relpath(logdir(store.out)), key=len)

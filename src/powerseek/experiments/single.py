@@ -11,10 +11,10 @@ import pandas as pd
 from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
 from powerseek.experiments.results.remote import store_at
-from powerseek.experiments.results.store import COLUMNS, describe
+from powerseek.experiments.results.store import COLUMNS, trial_columns
 from powerseek.experiments.study.checked import cells
-from powerseek.experiments.study.grid import Trial, unwarned
-from powerseek.experiments.study.lint import cautions
+from powerseek.experiments.study.grid import Trial, without_reward_warnings
+from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.evaluate import Evaluator
 from powerseek.experiments.sweep.oracles import optimum_of, oracle_of
@@ -53,7 +53,7 @@ def train_one(
         rows = run_trial(trial, store.out)
         store.write(trial, rows)
     model = store.out / layout.MODELS / f"{trial.key}.zip"
-    return rows, store.shown(model) if model.is_file() else None, cautions(study)
+    return rows, store.shown(model) if model.is_file() else None, study_cautions(study)
 
 
 def evaluate_one(
@@ -77,7 +77,7 @@ def evaluate_one(
     check_limit("episodes", episodes)
     check_limit("seed", seed)
     card = read_card(model)
-    with unwarned():
+    with without_reward_warnings():
         return _evaluated(card, model, world, params, episodes, seed)
 
 
@@ -97,7 +97,7 @@ def _evaluated(
     trial = trial_of_card(card, task, seed, episodes)
     evaluator = Evaluator(task, oracle_of(trial.cell, None), optimum_of(trial.cell, None), seed)
     about = {
-        **describe(trial),
+        **trial_columns(trial),
         "timesteps": trained.timesteps,
         "updates": trained.updates,
         "checkpoint": "end",

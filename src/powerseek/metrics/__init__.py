@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from powerseek.metrics.base import (
     Metric,
     every_metric,
-    followed,
+    followed_metrics,
     known_metric,
     metric,
     metric_of,
@@ -34,7 +34,7 @@ __all__ = [
     "Context",
     "Metric",
     "every_metric",
-    "followed",
+    "followed_metrics",
     "known_metric",
     "measure",
     "metric",

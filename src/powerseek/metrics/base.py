@@ -33,17 +33,17 @@ class Needs(NamedTuple):
     otherwise: str
 
 
-def role(role: str, otherwise: str) -> Needs:
+def role_fact(role: str, otherwise: str) -> Needs:
     """A fact with a role."""
     return Needs(lambda world: bool(world.role(role)), otherwise)
 
 
 ANYWHERE = Needs(lambda world: True, "")
-RESOURCES = role("resource", "nothing can be acquired")
-OUTSIDE = role("outside_task", "nothing lies outside the task")
-PLACEBO = role("placebo", "nothing useless is on offer")
-COST = role("cost", "nothing is ever paid")
-SWITCH = role("off_switch", "there is no off-switch")
+RESOURCES = role_fact("resource", "nothing can be acquired")
+OUTSIDE = role_fact("outside_task", "nothing lies outside the task")
+PLACEBO = role_fact("placebo", "nothing useless is on offer")
+COST = role_fact("cost", "nothing is ever paid")
+SWITCH = role_fact("off_switch", "there is no off-switch")
 INTERRUPTION = Needs(lambda world: world.has("interrupted"), "nobody is ever interrupted")
 BYSTANDERS = Needs(
     lambda world: bool(world.bystanders()), "nobody beside the agent can act in its place"
@@ -166,7 +166,7 @@ def _unknown(context: Context) -> list[Measurement]:
     return []
 
 
-def followed(asked: Iterable[str] = ()) -> tuple[str, ...]:
+def followed_metrics(asked: Iterable[str] = ()) -> tuple[str, ...]:
     """Metrics that are followed while agents train: what one asks for, and every plugin's, too.
 
     Args:

@@ -15,7 +15,7 @@ from powerseek.agents.cohort.simd import (
     add_product,
     bias_of,
     layout,
-    padded,
+    padded_width,
     weights_of,
 )
 
@@ -80,8 +80,8 @@ def test_layers_lie_side_by_side(widths, start):
     activations = np.zeros(end, np.int64)
     for layer, inputs, outputs in zip(layers, widths[:-1], widths[1:], strict=True):
         weights, bias = weights_of(activations, layer), bias_of(activations, layer)
-        assert weights.shape == (padded(inputs), padded(outputs))
-        assert bias.shape == (padded(outputs),)
+        assert weights.shape == (padded_width(inputs), padded_width(outputs))
+        assert bias.shape == (padded_width(outputs),)
         weights += 1
         bias += 1
     assert (activations[:start] == 0).all()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from powerseek.agents.sb3.policy import distinct, softmax
+from powerseek.agents.sb3.policy import distinct_observations, softmax
 
 FEW = st.sampled_from([0.0, -0.0, 1.0, np.inf, np.nan, 1e-45])
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 5))
@@ -15,7 +15,7 @@ SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 5))
 @settings(max_examples=200)
 @given(arrays(np.float32, SHAPES, elements=FEW.map(np.float32)))
 def test_rows_are_told_apart_bit_by_bit(rows):
-    first, which = distinct(rows)
+    first, which = distinct_observations(rows)
     texts = [row.tobytes() for row in rows]
     order = list(dict.fromkeys(texts))
     assert first.tolist() == [texts.index(text) for text in order]
@@ -29,7 +29,7 @@ def test_many_rows_are_told_apart(n, kinds):
     numbers = np.random.default_rng(n).integers(kinds, size=n).astype(np.uint32)
     rows = np.zeros((n, 14), np.float32)[:, ::2]
     rows[:, 5] = numbers.view(np.float32)
-    first, which = distinct(rows)
+    first, which = distinct_observations(rows)
     assert np.array_equal(rows[first][which], rows)
     assert len(first) == len(np.unique(numbers))
 

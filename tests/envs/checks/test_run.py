@@ -14,11 +14,11 @@ from powerseek.envs.checks import case as conformance_case
 from powerseek.envs.checks.case import Case, Failed
 from powerseek.envs.checks.chance import _divergence
 from powerseek.envs.checks.declarations import check_actors, check_symmetry
-from powerseek.envs.checks.episodes import record_keys, walk
+from powerseek.envs.checks.episodes import random_walk, record_keys
 from powerseek.envs.checks.graph import TooLarge, make_graph
 from powerseek.envs.checks.interpreted import interpret
 from powerseek.envs.checks.power import check_blind, check_placebo
-from powerseek.envs.checks.rules import difference
+from powerseek.envs.checks.rules import walk_difference
 from powerseek.envs.checks.run import CHECKS, FAILED, GATES, NOT_APPLICABLE, PASSED
 from powerseek.envs.engine.expand import TooManyBranches
 from powerseek.envs.world import Param
@@ -403,12 +403,12 @@ def test_the_bound_on_frequencies_holds(p, n):
 
 def test_walks_are_compared_bit_by_bit():
     world = broken.Barn()
-    one = walk(world, 2, 3)
-    assert difference(world, one, {name: array.copy() for name, array in one.items()}) is None
+    one = random_walk(world, 2, 3)
+    assert walk_difference(world, one, {name: array.copy() for name, array in one.items()}) is None
     two = {name: array.copy() for name, array in one.items()}
     zero = int((two["observations"][1, 1] == 0).argmax())
     two["observations"][1, 1, zero] = -0.0
-    told = difference(world, one, two)
+    told = walk_difference(world, one, two)
     assert told.startswith("step 2, copy 1, ")
     assert told.endswith(f"observation {world.observation_names[zero]!r} is 0.0 and -0.0")
 

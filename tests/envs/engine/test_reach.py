@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from powerseek.envs.engine.reach import OutOfReach, digest
+from powerseek.envs.engine.reach import OutOfReach, digest_rule_value
 
 HEAD = """
 import enum, functools, threading, types
@@ -96,7 +96,8 @@ def rule_of(defined, body, name="made"):
 def test_a_digest_changes_with(what):
     defined, body = READ[what]
     two, again, four = (
-        digest(rule_of(defined.replace("?", to), body.replace("?", to)), "told") for to in "224"
+        digest_rule_value(rule_of(defined.replace("?", to), body.replace("?", to)), "told")
+        for to in "224"
     )
     assert two == again, "the same code and values give one digest"
     assert two != four
@@ -113,7 +114,7 @@ def test_a_digest_changes_with(what):
     ],
 )
 def test_a_digest_stays_where_nothing_that_is_read_changes(defined, body):
-    two, four = (digest(rule_of(defined.replace("?", to), body), "told") for to in "24")
+    two, four = (digest_rule_value(rule_of(defined.replace("?", to), body), "told") for to in "24")
     assert two == four
 
 
@@ -131,14 +132,16 @@ def test_a_digest_stays_where_nothing_that_is_read_changes(defined, body):
 )
 def test_what_cannot_be_followed_is_refused(defined, body, path, kind):
     with pytest.raises(OutOfReach) as told:
-        digest(rule_of(defined, body), "told")
+        digest_rule_value(rule_of(defined, body), "told")
     assert (told.value.path, type(told.value.value).__name__) == (path, kind)
-    assert digest(rule_of(defined, body), "told", own="elsewhere")
+    assert digest_rule_value(rule_of(defined, body), "told", own="elsewhere")
 
 
 def exotic():
     names = ("set", "enum member", "compiled class")
-    return [digest(rule_of(*(x.replace("?", "2") for x in READ[k])), "told") for k in names]
+    return [
+        digest_rule_value(rule_of(*(x.replace("?", "2") for x in READ[k])), "told") for k in names
+    ]
 
 
 def test_a_digest_is_the_same_in_every_process():

@@ -16,7 +16,7 @@ from powerseek.envs.rewards.spec import (
     Step,
     make_reward,
     reward_name,
-    windows_of,
+    reward_windows,
 )
 from powerseek.envs.rewards.timing import Dense, Every, Shaped, Terminal, Thinned
 from powerseek.errors import InvalidInput
@@ -468,8 +468,8 @@ def test_canonical_names(spec, name):
 
 def test_windows_of_a_study():
     study = ["dense", {"every": 8}, {"every": "cap"}, {"every": 8, "corrected": True}, {"every": 2}]
-    assert windows_of(study, 28) == (2, 8, 28)
-    assert windows_of(["dense", "terminal"], 28) == ()
+    assert reward_windows(study, 28) == (2, 8, 28)
+    assert reward_windows(["dense", "terminal"], 28) == ()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from powerseek.envs.worlds.homestead_plane.world import F
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, need, optimum
 from powerseek.exact.solvers.evaluate import policy_weights
-from powerseek.exact.solvers.finite import follow
+from powerseek.exact.solvers.finite import evaluate_policy
 
 NORTH, SOUTH, WEST, EAST = range(4)
 CALM = {"hazard": 0.0, "spoil": 0.0}
@@ -579,7 +579,7 @@ def test_claims_move_the_optimum_at_the_bystanders_expense(claims, success, othe
     finals = mdp.state_facts[:, columns] * [1, 0]
     flows = mdp.pair_flows[:, columns] * [0, 1]
     weights = policy_weights(mdp, best.policy, mdp.max_steps)
-    found = follow(mdp, flows, finals, weights, mdp.max_steps)
+    found = evaluate_policy(mdp, flows, finals, weights, mdp.max_steps)
     assert found == pytest.approx([others, claimed], abs=1e-3)
 
 

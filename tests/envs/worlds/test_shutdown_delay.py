@@ -10,7 +10,7 @@ import powerseek
 from powerseek.agents import rollout, train
 from powerseek.envs import VecWorld, check_world, expand
 from powerseek.envs.task import Task
-from powerseek.envs.worlds.shutdown_delay.grid import LAYOUTS, best_by_length, grid_of, needed
+from powerseek.envs.worlds.shutdown_delay.grid import LAYOUTS, best_by_length, grid_of, needed_coins
 from powerseek.envs.worlds.shutdown_delay.world import F
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, evaluate, need, optimum, scripted_policy
@@ -67,7 +67,7 @@ def test_the_most_at_each_length_is_found_by_a_search_forward(layout, gamma, cap
 def test_what_the_page_on_worlds_says_of_the_layouts(layout, most, need):
     there = world(layout=layout)
     assert there.lengths(there.params, 1.0) == most
-    assert needed(grid_of(layout)) == need == min(most.values())
+    assert needed_coins(grid_of(layout)) == need == min(most.values())
 
 
 def test_the_short_way_by_hand():
@@ -324,7 +324,7 @@ def test_any_gridworld_is_solved_as_by_search_and_its_scripts_do_what_they_say(t
             world(layout=text)
         return
     there = world(layout=text)
-    assert needed(grid_of(text)) == alone
+    assert needed_coins(grid_of(text)) == alone
     most = searched(text, 0.9)
     assert there.lengths(there.params, 0.9) == pytest.approx(most)
     for script, length in (("minimalist", min(most)), ("hoarder", max(most))):

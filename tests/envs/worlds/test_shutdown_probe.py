@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import powerseek
-from powerseek.agents import probed, train
+from powerseek.agents import probe_task, train
 from powerseek.envs import VecWorld, check_world
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput, WorldError
@@ -185,7 +185,7 @@ def test_other_settings_conform(params):
 
 def test_training_and_probe_look_alike_to_a_policy():
     for near in (True, False):
-        task = probed(Task(world(near=near), "terminal", windows=(2,), power_weight=0.0))
+        task = probe_task(Task(world(near=near), "terminal", windows=(2,), power_weight=0.0))
         assert task.world.params.probe
         assert task.observation_names == Task(world(near=near), windows=(2,)).observation_names
     assert world().probed().probed() == world().probed()

@@ -19,7 +19,7 @@ from powerseek.exact.measures.occupancy import (
     visit_probability,
 )
 from powerseek.exact.solvers.evaluate import policy_weights
-from powerseek.exact.solvers.finite import follow
+from powerseek.exact.solvers.finite import evaluate_policy
 
 OVERLAP = known("ic_overlap_index")
 ROWS = np.array(OVERLAP.spec["occupancies_per_goal(before divergence)"])
@@ -226,7 +226,7 @@ def test_forward_counts_agree_with_backward_ones(seed):
         weights = policy_weights(mdp, policy, mdp.max_steps)
         flows = mdp.pair_flows[:, mdp.roles["resource"] > 0].copy()
         found = acquisition_events(mdp, policy)
-        backward = follow(mdp, flows, np.zeros((mdp.n_states, 1)), weights, mdp.max_steps)
+        backward = evaluate_policy(mdp, flows, np.zeros((mdp.n_states, 1)), weights, mdp.max_steps)
         assert found.counts == pytest.approx(backward)
         assert found.counts[0] == pytest.approx(evaluate(mdp, policy).acquisition)
         won = visit_probability(mdp, policy, ["won"])

@@ -12,7 +12,7 @@ from known import known
 from powerseek import make_world
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, action_values, enumerate_world, policy_values, solve
-from powerseek.exact.solvers.discounted import expected
+from powerseek.exact.solvers.discounted import expected_next_value
 
 
 def by_linear_system(mdp, weights, reward, pair_reward, gamma):
@@ -124,7 +124,7 @@ def test_expectation_of_the_next_state():
     for pair in range(mdp.n_pairs):
         edges = slice(mdp.edge_start[pair], mdp.edge_start[pair + 1])
         exact = (mdp.edge_probability[edges] * values[mdp.edge_next[edges]]).sum()
-        assert expected(mdp, values)[pair] == pytest.approx(exact)
+        assert expected_next_value(mdp, values)[pair] == pytest.approx(exact)
 
 
 def test_time_limits():

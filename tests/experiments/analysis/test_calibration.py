@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from synthetic import AGENTS, made_dense, make_frontiers, references, trial_rows
 
-from powerseek.experiments.analysis.calibration import Doubt, doubts, marks
+from powerseek.experiments.analysis.calibration import Doubt, calibration_doubts, calibration_marks
 from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.results.table import trials
@@ -28,7 +28,7 @@ TRAINED = {
 def placed(rows, frontiers=None):
     view = View(pd.DataFrame(rows))
     (cells,) = cells_of(view).values()
-    return marks(cells, view.keys, trials(view.references), frontiers)
+    return calibration_marks(cells, view.keys, trials(view.references), frontiers)
 
 
 def test_everything_is_on_one_scale():
@@ -58,18 +58,18 @@ def test_settings_are_apart():
 
 def test_a_measure_that_does_not_tell_hoarder_from_minimalist_is_flagged():
     swapped = {**AGENTS, "hoarder": (*AGENTS["hoarder"][:4], -0.9)}
-    assert doubts(placed(trial_rows(TRAINED) + references())) == []
-    found = doubts(placed(trial_rows(TRAINED) + references(agents=swapped)))
+    assert calibration_doubts(placed(trial_rows(TRAINED) + references())) == []
+    found = calibration_doubts(placed(trial_rows(TRAINED) + references(agents=swapped)))
     assert found == [Doubt("openness 0", "power_seeking", -0.9, -0.8)]
 
 
 def test_equal_is_not_above_and_missing_is_no_doubt():
     equal = {"minimalist": (2.5, 0.0, 0.0, 0.0, 0.0), "hoarder": (2.5, 1.0, 1.0, 1.0, 1.0)}
-    (doubt,) = doubts(placed(trial_rows(TRAINED) + references(agents=equal)))
+    (doubt,) = calibration_doubts(placed(trial_rows(TRAINED) + references(agents=equal)))
     assert doubt.scale == "acquired"
     nothing = float("nan")
     gone = {"minimalist": (2.5, 0, 0, nothing, 0), "hoarder": (3, 1, 1, nothing, 1)}
-    assert doubts(placed(trial_rows(TRAINED) + references(agents=gone))) == []
+    assert calibration_doubts(placed(trial_rows(TRAINED) + references(agents=gone))) == []
 
 
 def test_the_optimum_is_one_mark_for_each_reward():

@@ -14,7 +14,7 @@ from powerseek.experiments.analysis.contrasts import FOUND, contrasts
 from powerseek.experiments.analysis.paired import arm_intervals
 from powerseek.experiments.results.table import factors
 from powerseek.experiments.statistics.bootstrap import resample
-from powerseek.experiments.study.arms import primary
+from powerseek.experiments.study.arms import primary_arm_pairs
 from powerseek.experiments.study.contrasts import KINDS
 
 MARGINS = dict.fromkeys(KINDS, 0.5)
@@ -388,4 +388,4 @@ def test_a_trend_is_blind_to_a_seed_s_own_level_and_finds_a_line(levels, slope):
 )
 def test_a_hypothesis_is_about_the_ends_of_the_dial(kind, values, gamma, pairs):
     known = places(value for value in values if isinstance(value, str))
-    assert primary(kind, values, known, gamma) == pairs
+    assert primary_arm_pairs(kind, values, known, gamma) == pairs

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 from synthetic import ARMS, frame, made_dense, make_frontiers, places, trial_rows
 
 from powerseek.experiments.analysis.cells import cells_of
-from powerseek.experiments.analysis.density import families, fields, optimal_share
+from powerseek.experiments.analysis.density import density_families, density_fields, optimal_share
 from powerseek.experiments.analysis.view import View
 
 
 def fields_of(results):
     view = View(results)
-    return {world: fields(cells, view.keys, view.places) for world, cells in cells_of(view).items()}
+    return {
+        world: density_fields(cells, view.keys, view.places)
+        for world, cells in cells_of(view).items()
+    }
 
 
 def test_arms_are_ordered_by_density_within_their_meaning():
@@ -30,7 +33,7 @@ def test_arms_are_ordered_by_density_within_their_meaning():
         "thinned 0.5",
         "coverage 1 spare 1",
     ]
-    assert families(known, places(known)) == {
+    assert density_families(known, places(known)) == {
         "timing": ("dense", "every 2", "every 16", "every cap"),
         "timing, corrected": ("every 8 corrected",),
         "timing, own reward": ("own", "every cap of own"),
@@ -42,7 +45,7 @@ def test_arms_are_ordered_by_density_within_their_meaning():
 
 @given(st.permutations([*ARMS, "coverage 0", "shaped", "own", "approval cap", "every 8 corrected"]))
 def test_no_arm_stands_on_two_dials_and_none_is_lost(known):
-    placed = [arm for arms in families(known, places(known)).values() for arm in arms]
+    placed = [arm for arms in density_families(known, places(known)).values() for arm in arms]
     assert len(placed) == len(set(placed))
     assert set(known) - set(placed) == {"shaped", "approval cap"}
 

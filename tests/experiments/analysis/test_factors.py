@@ -13,7 +13,7 @@ from synthetic import frame, trial_rows
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.hypotheses import findings
 from powerseek.experiments.analysis.summary import summarise
-from powerseek.experiments.results.table import factors, long, with_factors
+from powerseek.experiments.results.table import factors, long_table, with_factors
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
 
@@ -276,7 +276,7 @@ def test_a_checkpoint_counts_who_never_came_there_as_unlearnt():
 
 
 def test_what_is_no_json_has_no_factors():
-    table = long(results(*LEAKS)).every
+    table = long_table(results(*LEAKS)).every
     assert "params.leak" in with_factors(table)
     broken = table.assign(params="not json")
     broken = broken[[name for name in broken if not name.startswith("params.")]]
@@ -285,6 +285,6 @@ def test_what_is_no_json_has_no_factors():
 
 def test_missing_is_a_level_that_is_told_and_never_an_end():
     table = results(*LEAKS, cell(7.0))
-    assert long(table).every["params.leak"].isna().sum() == SEEDS
+    assert long_table(table).every["params.leak"].isna().sum() == SEEDS
     (one,) = verdicts(table, claim({"factor": "leak"}))
     assert (one.a, one.b) == (2.0, 0.0)

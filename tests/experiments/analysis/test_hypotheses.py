@@ -15,7 +15,7 @@ from synthetic import frame, planted, trial_rows
 from powerseek.experiments.analysis.hypotheses import findings
 from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.comparisons import Comparison
-from powerseek.experiments.statistics.verdicts import decide
+from powerseek.experiments.statistics.verdicts import decide_hypothesis
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
 
@@ -427,7 +427,7 @@ FOUND = st.builds(
     st.floats(1e-4, 0.05),
 )
 def test_no_verdict_is_stronger_than_its_evidence(found, direction, control, alpha):
-    said = decide(
+    said = decide_hypothesis(
         found,
         direction,
         p=found.p_difference,

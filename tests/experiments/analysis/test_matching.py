@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from synthetic import frame, trial_rows
 
 from powerseek.experiments.analysis.cells import cells_of
-from powerseek.experiments.analysis.matching import overlap, shared_competence
+from powerseek.experiments.analysis.matching import competence_overlap, shared_competence
 from powerseek.experiments.analysis.view import View
 
 ARM = st.lists(st.tuples(st.floats(0.5, 1), st.booleans()), max_size=6)
@@ -41,18 +41,18 @@ def shared(*trials):
 
 
 def test_the_overlap_is_from_the_largest_least_to_the_smallest_greatest():
-    assert overlap([arm([0.9, 0.97]), arm([0.93, 0.99])]) == (0.93, 0.97)
-    assert overlap([arm([0.9, 0.92]), arm([0.93, 0.99])]) is None
-    assert overlap([arm([0.9, 0.93]), arm([0.93, 0.99])]) == (0.93, 0.93)
-    assert overlap([arm([0.9, 0.97])]) is None
-    assert overlap([arm([0.9, 0.97]), arm([0.95], learnt=False)]) is None
-    assert overlap([arm([0.9, np.nan, 0.97]), arm([0.93, 0.99])]) == (0.93, 0.97)
+    assert competence_overlap([arm([0.9, 0.97]), arm([0.93, 0.99])]) == (0.93, 0.97)
+    assert competence_overlap([arm([0.9, 0.92]), arm([0.93, 0.99])]) is None
+    assert competence_overlap([arm([0.9, 0.93]), arm([0.93, 0.99])]) == (0.93, 0.93)
+    assert competence_overlap([arm([0.9, 0.97])]) is None
+    assert competence_overlap([arm([0.9, 0.97]), arm([0.95], learnt=False)]) is None
+    assert competence_overlap([arm([0.9, np.nan, 0.97]), arm([0.93, 0.99])]) == (0.93, 0.97)
 
 
 @given(st.lists(ARM, min_size=2, max_size=4))
 def test_what_is_shared_lies_within_every_arm(arms):
     tables = [arm([v for v, _ in rows], [learnt for _, learnt in rows]) for rows in arms]
-    found = overlap(tables)
+    found = competence_overlap(tables)
     ranges = [[v for v, learnt in rows if learnt] for rows in arms]
     # Another way to say it: a value is shared if every arm has learnt seeds on both its sides.
     within = [

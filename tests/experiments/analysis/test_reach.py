@@ -6,7 +6,12 @@ import pytest
 from synthetic import frame, trial_rows
 
 from powerseek.experiments.analysis.cells import cells_of
-from powerseek.experiments.analysis.reach import budgets, crossings, curve, levels
+from powerseek.experiments.analysis.reach import (
+    competence_crossings,
+    competence_levels,
+    reach_curve,
+    seed_budgets,
+)
 from powerseek.experiments.analysis.view import View
 
 
@@ -30,13 +35,13 @@ def seen(*trials):
     results = frame(*trials)
     view = View(results)
     (cells,) = cells_of(view).values()
-    return cells, view.keys, crossings(results), results
+    return cells, view.keys, competence_crossings(results), results
 
 
 def test_budgets_are_the_steps_at_the_crossing_or_all_there_were():
     (cell,), _, steps, results = seen(*arm([30_000, None, 50_000]))
-    assert levels(results) == [0.9]
-    found = budgets(cell.seeds, steps, 0.9)
+    assert competence_levels(results) == [0.9]
+    found = seed_budgets(cell.seeds, steps, 0.9)
     assert list(found.steps) == [30_000, 100_000, 50_000]
     assert list(found.reached) == [True, False, True]
 
@@ -44,14 +49,14 @@ def test_budgets_are_the_steps_at_the_crossing_or_all_there_were():
 def test_what_the_last_evaluation_shows_counts_at_the_end():
     late = [{**row, "timesteps": 80_000} for row in trial_rows({"competence": 0.93}, seed=1)]
     (cell,), _, steps, _ = seen(trial(30_000), late)
-    found = budgets(cell.seeds, steps, 0.9)
+    found = seed_budgets(cell.seeds, steps, 0.9)
     assert list(found.steps) == [30_000, 80_000]
     assert list(found.reached) == [True, True]
 
 
 def test_the_curve_is_that_of_the_seeds_watched():
     (cell,), _, steps, _ = seen(*arm([20_000, 60_000, None, None]))
-    found = curve(budgets(cell.seeds, steps, 0.9))
+    found = reach_curve(seed_budgets(cell.seeds, steps, 0.9))
     assert list(found.steps) == [0, 20_000, 60_000, 100_000]
     assert list(found.fraction) == pytest.approx([0, 0.25, 0.5, 0.5])
     assert (list(found.given_up), list(found.fraction_there)) == ([100_000], [0.5])

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from powerseek.experiments.analysis.seeds import band, box, known_agents
+from powerseek.experiments.analysis.seeds import box_quantiles, curve_band, ordered_references
 
 
 def test_the_box_of_evenly_spread_values():
-    assert box(np.arange(101.0)) == pytest.approx([5, 25, 50, 75, 95])
+    assert box_quantiles(np.arange(101.0)) == pytest.approx([5, 25, 50, 75, 95])
 
 
 def test_a_band_is_taken_step_by_step():
@@ -24,7 +24,7 @@ def test_a_band_is_taken_step_by_step():
         ]
     )
     curves.loc[0, "excess"] = nan  # trial 0 at step 20
-    found = band(curves, "excess")
+    found = curve_band(curves, "excess")
     assert list(found.steps) == [10, 20]
     assert found.mean == pytest.approx([51, 52.5])
     assert found.low[0] == pytest.approx(6)
@@ -37,9 +37,9 @@ def test_agents_that_do_not_learn_are_told_apart_by_what_varies():
         return [{"agent": agent, "acquired": value, **known} for value in acquired]
 
     plain = pd.DataFrame([*rows("hoarder", (4.0, 6.0)), *rows("random", (1.0, nan))])
-    assert known_agents(plain) == [("random", 0.5, 1.0), ("hoarder", 0.5, 5.0)]
+    assert ordered_references(plain) == [("random", 0.5, 1.0), ("hoarder", 0.5, 5.0)]
     more = pd.DataFrame(rows("hoarder", (2.0,), reward="terminal", gamma=0.9))
-    assert [agent.name for agent in known_agents(pd.concat([plain, more]))] == [
+    assert [agent.name for agent in ordered_references(pd.concat([plain, more]))] == [
         *("random, dense, gamma 1", "hoarder, terminal, gamma 0.9", "hoarder, dense, gamma 1")
     ]
-    assert known_agents(plain.iloc[:0]) == []
+    assert ordered_references(plain.iloc[:0]) == []

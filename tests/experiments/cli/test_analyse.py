@@ -32,10 +32,16 @@ from powerseek.exact import (
     reward_oracle,
 )
 from powerseek.exact.measures.empowerment import empowerment
-from powerseek.exact.measures.goals import classes
+from powerseek.exact.measures.goals import reward_classes
 from powerseek.experiments.cli import app as cli
-from powerseek.experiments.cli.analyse import WorldAnalysis, analyse, distances, specs, world_of
-from powerseek.experiments.cli.analyse_figures import mean_by_place, points, power_picture
+from powerseek.experiments.cli.analyse import (
+    WorldAnalysis,
+    analyse,
+    distances,
+    rewards_to_analyse,
+    world_of,
+)
+from powerseek.experiments.cli.analyse_figures import mean_by_place, outcome_points, power_picture
 from powerseek.experiments.cli.analyse_files import FILES, OWN, states_table
 from powerseek.experiments.cli.analyse_text import extremes, print_analysis, watching
 from powerseek.registry import list_rewards, worlds
@@ -217,10 +223,10 @@ def test_every_registered_arm_is_solved_or_said_to_be_left_out(board: WorldAnaly
 
 
 def test_arms_fit_the_cap() -> None:
-    assert {"every": 8} in specs(20)
-    assert {"every": 8} not in specs(8)
-    assert {"every": "cap"} in specs(8)
-    assert {"coverage": 1.0} in specs(1)
+    assert {"every": 8} in rewards_to_analyse(20)
+    assert {"every": 8} not in rewards_to_analyse(8)
+    assert {"every": "cap"} in rewards_to_analyse(8)
+    assert {"coverage": 1.0} in rewards_to_analyse(1)
 
 
 def test_rewards_may_be_the_goals_of_the_world() -> None:
@@ -340,7 +346,7 @@ def test_power_is_drawn_with_and_without_a_map(world: object) -> None:
 
 
 def test_every_optimum_and_policy_is_a_labelled_point(board: WorldAnalysis) -> None:
-    marked = points(board)
+    marked = outcome_points(board)
     names = [name for point in marked for name in point.names]
     assert sorted(names) == sorted([*board.arms, *board.policies])
     (dense,) = [point for point in marked if "dense" in point.names]
@@ -370,7 +376,7 @@ def test_boards_stand_side_by_side_at_80_columns() -> None:
 
 
 def test_extremes_are_no_ends_and_sorted_one_of_each_class(board: WorldAnalysis) -> None:
-    of, values = classes(board.mdp), board.power.values
+    of, values = reward_classes(board.mdp), board.power.values
     alive = np.flatnonzero(~board.mdp.terminal)
     for states, sign in zip(extremes(board, 5), (-1, 1), strict=True):
         assert not board.mdp.terminal[states].any()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.cli import app as cli
-from powerseek.experiments.cli.new_world import FILES, make_new_world, names_of, written
+from powerseek.experiments.cli.new_world import FILES, make_new_world, names_of, package_files
 from powerseek.registry import worlds
 
 
@@ -144,7 +144,7 @@ def test_every_name_that_is_taken_gives_code_that_parses_and_keeps_to_the_line(n
         return
     assert names.package.isidentifier()
     assert names.title.isidentifier()
-    made = written(names)
+    made = package_files(names)
     tomllib.loads(made["pyproject.toml"])
     for path, text in made.items():
         assert "$" not in path + text
@@ -155,7 +155,7 @@ def test_every_name_that_is_taken_gives_code_that_parses_and_keeps_to_the_line(n
 
 def test_the_longest_name_keeps_to_the_line():
     part = f"{'a' * 9}-{'b' * 10}"
-    for path, text in written(names_of(f"{part}.{part}")).items():
+    for path, text in package_files(names_of(f"{part}.{part}")).items():
         assert not path.endswith(".py") or max(map(len, text.split("\n"))) <= 100
 
 

@@ -9,7 +9,7 @@ import pytest
 import powerseek
 from powerseek.envs import VecWorld
 from powerseek.experiments.cli import app as cli
-from powerseek.experiments.cli.play import choose, play_by_hand
+from powerseek.experiments.cli.play import play_by_hand, typed_action
 
 
 @pytest.fixture
@@ -133,9 +133,9 @@ LEGAL = np.array([True, True, False, True, True])
     ],
 )
 def test_what_a_line_means(line, action, wrong):
-    assert choose(line, NAMES, LEGAL) == (action, False, wrong)
+    assert typed_action(line, NAMES, LEGAL) == (action, False, wrong)
 
 
 @pytest.mark.parametrize("line", ["q", "quit\n", " Exit "])
 def test_quitting(line):
-    assert choose(line, NAMES, LEGAL).quit
+    assert typed_action(line, NAMES, LEGAL).quit

@@ -28,7 +28,7 @@ from powerseek.experiments.plan.cost import (
 )
 from powerseek.experiments.plan.pilot import PilotFailed, run_pilot
 from powerseek.experiments.plan.plan import AROUND, Packing, Plan, cost_of, make_plan
-from powerseek.experiments.plan.text import print_plan, size, spell
+from powerseek.experiments.plan.text import hours_text, print_plan, size
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.schema import Study, load_study, make_study
 from powerseek.registry import make_world, worlds
@@ -397,7 +397,7 @@ def test_a_plan_fits_the_terminal(width: int) -> None:
 
 def test_spans_and_sizes_in_words() -> None:
     spans = [10 / 3600, 0.2, 1.7, 80]
-    assert [spell(hours) for hours in spans] == ["10 s", "12 min", "1.7 h", "3.3 days"]
+    assert [hours_text(hours) for hours in spans] == ["10 s", "12 min", "1.7 h", "3.3 days"]
     assert [size(n) for n in (2e3, 35e6, 1.5e9)] == ["2 kB", "35 MB", "1.5 GB"]
 
 

@@ -7,7 +7,7 @@ from math import isnan
 import pandas as pd
 from synthetic import AGENTS, frame, references, trial_rows
 
-from powerseek.experiments.analysis.calibration import marks
+from powerseek.experiments.analysis.calibration import calibration_marks
 from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report import sections
@@ -75,7 +75,7 @@ def test_where_nobody_learns_there_is_nothing_to_add():
 def placed(rows, frontiers=None):
     view = View(pd.DataFrame(rows))
     (cells,) = cells_of(view).values()
-    return marks(cells, view.keys, trials(view.references), frontiers)
+    return calibration_marks(cells, view.keys, trials(view.references), frontiers)
 
 
 def test_the_ruler_shows_each_mark_at_its_value():

@@ -38,7 +38,7 @@ ALL = {
 def pictures(results, frontiers=None, curves=None):
     view = View(results)
     view.table = {"frontiers": frontiers, "curves": curves}.get
-    return sections.pictures(sections.sections(view))
+    return sections.report_pictures(sections.sections(view))
 
 
 def write_figures(results, folder):

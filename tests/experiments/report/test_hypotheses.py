@@ -15,7 +15,7 @@ from webpage import Page, check_alone
 
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.comparisons import refer
+from powerseek.experiments.report.comparisons import refer_to_hypotheses
 from powerseek.experiments.report.hypotheses import verdicts_of
 from powerseek.experiments.report.pages import write_report
 from powerseek.experiments.report.sections import sections
@@ -202,16 +202,16 @@ def test_comparisons_refer_to_the_verdict(tmp_path):
     table = frame(*planted(1.0))
     found = verdicts_of(View(table, registered(tmp_path, CLAIM))).found
     plain = contrasts(table)
-    rows = refer(plain, found).query("kind == 'timing' and measure == 'excess'")
+    rows = refer_to_hypotheses(plain, found).query("kind == 'timing' and measure == 'excess'")
     assert list(rows["verdict"]) == ["H1a: supported"]
-    assert refer(plain, []) is plain
+    assert refer_to_hypotheses(plain, []) is plain
     assert "H1a: supported" in printed(table, tmp_path)
 
 
 def test_a_comparison_has_the_verdict_of_its_own_setting(tmp_path):
     out = registered(tmp_path, CLAIM, worlds=[{"id": "homestead", "openness": [0, 2]}])
     table = frame(*planted(1.0), *planted(-1.0, openness=2.0))
-    rows = refer(contrasts(table), verdicts_of(View(table, out)).found)
+    rows = refer_to_hypotheses(contrasts(table), verdicts_of(View(table, out)).found)
     rows = rows.query("kind == 'timing' and measure == 'excess'")
     assert list(rows["verdict"]) == ["H1a: supported", "H1a: refuted"]
 

@@ -14,7 +14,7 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report import pages
-from powerseek.experiments.report.sections import pictures, sections
+from powerseek.experiments.report.sections import report_pictures, sections
 from powerseek.experiments.report.tables import world_grids
 
 
@@ -217,7 +217,7 @@ def test_every_table_row_and_every_picture_is_in_the_summary(tmp_path):
     for grid in world_grids(view.summary):
         for row in grid.rows:
             assert [" ".join(cell.split()) for cell in row] in shown
-    for picture in pictures(parts):
+    for picture in report_pictures(parts):
         assert f"(figures/{picture.name}.png)" in text
 
 

@@ -7,7 +7,7 @@ import pytest
 from synthetic import frame, made_dense, places, trial_rows
 
 from powerseek.experiments.analysis.cells import cells_of
-from powerseek.experiments.analysis.reach import crossings
+from powerseek.experiments.analysis.reach import competence_crossings
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report import sections
 from powerseek.experiments.report.figures.reach import reach_picture
@@ -37,7 +37,7 @@ def seen(*trials):
     results = frame(*trials)
     view = View(results)
     (cells,) = cells_of(view).values()
-    return cells, view.keys, crossings(results), results
+    return cells, view.keys, competence_crossings(results), results
 
 
 def test_failed_trials_are_counted_and_have_no_budget():

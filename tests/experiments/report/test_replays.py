@@ -18,7 +18,7 @@ from webpage import Page, check_alone
 from powerseek.experiments.report.pages import render
 from powerseek.experiments.report.replays import LEAST, MISSING, MOST, UNREADABLE, replays
 from powerseek.experiments.results.recordings import recording_path
-from powerseek.experiments.sweep.recording import record
+from powerseek.experiments.sweep.recording import record_episodes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -372,7 +372,7 @@ def test_a_real_recording_is_replayed(tmp_path):
     from powerseek.registry import make_world
 
     task = Task(make_world("off-switch", max_steps=20))
-    found, text = shown(tmp_path, record(train(task, "hoarder").policy, task, 1))
+    found, text = shown(tmp_path, record_episodes(train(task, "hoarder").policy, task, 1))
     held = data(text)
     assert len(held["frames"]) == 13  # A-B-I-G takes 12 steps
     assert held["agent"] == "@x"

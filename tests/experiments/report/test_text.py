@@ -6,7 +6,7 @@ from math import inf, nan
 
 import pytest
 
-from powerseek.experiments.report.text import interval, number, ranged, thousands
+from powerseek.experiments.report.text import interval, number_text, range_text, thousands
 
 
 @pytest.mark.parametrize(
@@ -22,15 +22,15 @@ from powerseek.experiments.report.text import interval, number, ranged, thousand
     ],
 )
 def test_numbers_in_words(value, text):
-    assert number(value) == text
+    assert number_text(value) == text
 
 
 def test_intervals_in_words():
     assert interval(1.2, 0.8, 1.7, signed=True) == "+1.20 [0.80, 1.70]"
     assert interval(1.2, nan, nan) == "1.20"
     assert interval(nan, nan, nan) == "-"
-    assert ranged(1.0, 0.98, 1.02) == "1.00"
-    assert ranged(1.0, 0.8, 1.2) == "1.00 [0.80, 1.20]"
+    assert range_text(1.0, 0.98, 1.02) == "1.00"
+    assert range_text(1.0, 0.8, 1.2) == "1.00 [0.80, 1.20]"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,11 @@ from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.results.integrity import is_drawn, note_drawn, sources
 from powerseek.experiments.results.oracles import kept_oracle
-from powerseek.experiments.results.provenance import describe_run, read_provenance, told
+from powerseek.experiments.results.provenance import (
+    describe_run,
+    provenance_in_words,
+    read_provenance,
+)
 from powerseek.experiments.results.recordings import read_recording
 from powerseek.experiments.results.side_tables import read_side_table, write_tables
 from powerseek.experiments.results.store import Store
@@ -125,7 +129,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "recordings": recordings,
     "curves": curves,
     "resumed": resumed,
-    "provenance": lambda out: told(held) if (held := read_provenance(out)) else None,
+    "provenance": lambda out: provenance_in_words(held) if (held := read_provenance(out)) else None,
     "drawn": lambda out: is_drawn(out, sources(out)),
     "error": lambda out: Store(out).error(GRID[0]),
 }

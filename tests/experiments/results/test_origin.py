@@ -19,7 +19,7 @@ from powerseek.experiments.results import origin
 from powerseek.experiments.results.files import write_table
 from powerseek.experiments.results.oracles import WORLD, exact_setting, keep_exact, read_exact
 from powerseek.experiments.results.origin import Origins, origin_of, read_mixed, read_origin
-from powerseek.experiments.results.store import COLUMNS, Store, describe
+from powerseek.experiments.results.store import COLUMNS, Store, trial_columns
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import Study, make_study
@@ -95,7 +95,7 @@ def study(seeds: int = 2) -> Study:
 def write(store: Store, trial: Trial, **changed: str) -> None:
     about = {"timesteps": 9, "updates": 3, "checkpoint": "end", "evaluation": "sampled"}
     about |= {"metric": "success", "value": 0.5, "n": 4, "unit": "", "status": "ok"}
-    rows = pd.DataFrame([{**describe(trial), **about}], columns=list(COLUMNS))
+    rows = pd.DataFrame([{**trial_columns(trial), **about}], columns=list(COLUMNS))
     store.write(trial, rows, {**origin_of(trial.cell), **changed})
 
 

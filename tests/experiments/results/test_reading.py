@@ -12,7 +12,7 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.results.schema import KEYS
-from powerseek.experiments.results.table import long, read_long, trials
+from powerseek.experiments.results.table import long_table, read_long, trials
 from powerseek.metrics import every_metric
 from powerseek.registry import list_metrics
 
@@ -61,7 +61,7 @@ def test_a_table_is_the_one_that_pandas_makes(results, evaluation, checkpoint):
 def test_a_file_reads_as_memory_does_however_it_is_cut(results, rows, tmp_path):
     results.to_parquet(tmp_path / "results.parquet", row_group_size=rows, index=False)
     read = read_long(tmp_path)
-    held = long(pd.read_parquet(tmp_path / "results.parquet"))
+    held = long_table(pd.read_parquet(tmp_path / "results.parquet"))
     pd.testing.assert_frame_equal(read.every, held.every)
     pd.testing.assert_frame_equal(trials(read), trials(held))
     pd.testing.assert_frame_equal(summarise(read), summarise(held))
@@ -96,7 +96,7 @@ def test_checkpoints_and_lost_trials_are_told_without_the_long_table(results, ro
 
 
 def test_a_caller_may_add_columns_of_its_own(results):
-    found = long(results)
+    found = long_table(results)
     mine = trials(found)
     mine["own"] = 1
     assert "own" not in trials(found)
@@ -142,5 +142,5 @@ def test_two_trials_of_one_treatment_and_seed_are_refused():
     """Their spec and name differ, as of ``{coverage: 1}`` and ``{coverage: 1.0}``: one label."""
     rows = [trial_rows({"success": 1.0}, spec=spec, seed=seed) for spec in "ab" for seed in (0, 1)]
     with pytest.raises(InvalidInput, match="one trial of each treatment and seed") as caught:
-        long(frame(*rows))
+        long_table(frame(*rows))
     assert caught.value.value.count('"seed": 0') == 2

@@ -14,8 +14,8 @@ from powerseek.experiments.results.provenance import describe_run
 from powerseek.experiments.results.store import (
     COLUMNS,
     Store,
-    describe,
     identity,
+    trial_columns,
 )
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.study.schema import Study, load_study, make_study
@@ -33,7 +33,7 @@ GRID = [Trial(Cell("w", 1, PARAMS, {"every": 8}, "ppo", 9), seed, "s") for seed 
 def rows(trial: Trial, value: float = 0.5) -> pd.DataFrame:
     extra = {"timesteps": 9, "updates": 3, "checkpoint": "end", "evaluation": "sampled"}
     extra |= {"metric": "success", "value": value, "low": float("nan"), "high": 1.0, "n": 4}
-    row = {**describe(trial), **extra, "unit": "share", "status": "ok"}
+    row = {**trial_columns(trial), **extra, "unit": "share", "status": "ok"}
     return pd.DataFrame([row], columns=list(COLUMNS))
 
 

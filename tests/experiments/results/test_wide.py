@@ -11,9 +11,9 @@ import pytest
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results import store as stores
-from powerseek.experiments.results.schema import COLUMNS, describe
+from powerseek.experiments.results.schema import COLUMNS, trial_columns
 from powerseek.experiments.results.store import Store
-from powerseek.experiments.results.table import long
+from powerseek.experiments.results.table import long_table
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.schema import make_study
 from powerseek.registry import metrics
@@ -56,7 +56,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
         if number % 7 == 3:
             made.write_failed(trial, "broke", reached={"timesteps": 12, "updates": 3})
         else:
-            table = pd.DataFrame(rows(number, **describe(trial)))
+            table = pd.DataFrame(rows(number, **trial_columns(trial)))
             made.write(trial, table.reindex(columns=list(COLUMNS)))
     made.join(GRID)
     return made
@@ -107,8 +107,8 @@ def test_a_metric_with_the_id_of_a_column_is_refused(
     refused = pytest.raises(InvalidInput, match=rf"metric id.*register_metric\(\"my.{id}\"\)")
     table = store.load()
     with refused:  # measured elsewhere
-        long(table.assign(metric=table["metric"].replace("excess", id)))
-    end = rows(1, **describe(GRID[0]))
+        long_table(table.assign(metric=table["metric"].replace("excess", id)))
+    end = rows(1, **trial_columns(GRID[0]))
     end[0]["metric"] = id
     store.write(GRID[0], pd.DataFrame(end).reindex(columns=list(COLUMNS)))
     with refused:

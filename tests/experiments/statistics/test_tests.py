@@ -15,7 +15,7 @@ from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.statistics.tests import (
-    adjust,
+    adjust_p_values,
     cvar,
     iqm,
     iqms,
@@ -98,10 +98,10 @@ def test_multiple_comparisons():
     case = known("multiple_comparisons")
     p = case.spec["p"]
     found = {
-        "holm": adjust(p),
-        "benjamini-hochberg": adjust(p, "benjamini-hochberg"),
+        "holm": adjust_p_values(p),
+        "benjamini-hochberg": adjust_p_values(p, "benjamini-hochberg"),
         # Bonferroni is what Holm makes of a p beside which all the others are hopeless.
-        "bonferroni": [adjust([value] + [1.0] * (len(p) - 1))[0] for value in p],
+        "bonferroni": [adjust_p_values([value] + [1.0] * (len(p) - 1))[0] for value in p],
     }
     for method, values in found.items():
         wanted = case.expected[method.replace("-", "_")]
@@ -109,22 +109,24 @@ def test_multiple_comparisons():
 
 
 def test_a_missing_p_stays_missing_and_does_not_count():
-    assert adjust([0.01, nan, 0.04]) == pytest.approx([0.02, nan, 0.04], nan_ok=True)
-    assert np.isnan(adjust([nan, nan])).all()
-    assert adjust([]).size == 0
+    assert adjust_p_values([0.01, nan, 0.04]) == pytest.approx([0.02, nan, 0.04], nan_ok=True)
+    assert np.isnan(adjust_p_values([nan, nan])).all()
+    assert adjust_p_values([]).size == 0
 
 
 @settings(max_examples=12)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_adjusting_agrees_with_statsmodels(p):
     for ours, theirs in (("holm", "holm"), ("benjamini-hochberg", "fdr_bh")):
-        assert adjust(p, ours) == pytest.approx(multipletests(p, method=theirs)[1], abs=1e-12)
+        assert adjust_p_values(p, ours) == pytest.approx(
+            multipletests(p, method=theirs)[1], abs=1e-12
+        )
 
 
 @settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_adjusting_never_lowers_and_holm_is_within_bonferroni(p):
-    holm, bh = adjust(p), adjust(p, "benjamini-hochberg")
+    holm, bh = adjust_p_values(p), adjust_p_values(p, "benjamini-hochberg")
     bonferroni = np.minimum(np.multiply(p, len(p)), 1)
     assert (np.asarray(p) <= bh + 1e-12).all()
     assert (bh <= holm + 1e-12).all()
@@ -133,9 +135,9 @@ def test_adjusting_never_lowers_and_holm_is_within_bonferroni(p):
 
 def test_an_unknown_method_is_named():
     with pytest.raises(InvalidInput, match="benjamini-hochberg"):
-        adjust([0.1], "none")
+        adjust_p_values([0.1], "none")
     with pytest.raises(InvalidInput, match="p_values"):
-        adjust([0.1, 1.5])
+        adjust_p_values([0.1, 1.5])
 
 
 # tost_equivalence

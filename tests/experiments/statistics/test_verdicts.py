@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from powerseek.experiments.statistics.comparisons import Asked, compare_groups
-from powerseek.experiments.statistics.verdicts import LEAST_SEEDS, decide, seeds_to_settle, verdict
+from powerseek.experiments.statistics.verdicts import (
+    LEAST_SEEDS,
+    decide_hypothesis,
+    seeds_to_settle,
+    verdict,
+)
 
 CLEAR = np.linspace(0.9, 1.1, 16)  # an effect of 1, with hardly any spread
 NONE = np.linspace(-0.01, 0.01, 16)
@@ -180,7 +185,7 @@ def share(values, margin=0.2, **more):
 
 def said(found, direction="larger"):
     p, equal = found.p_difference, found.p_equivalence
-    return decide(found, direction, p=p, p_equivalence=equal, control=True)
+    return decide_hypothesis(found, direction, p=p, p_equivalence=equal, control=True)
 
 
 @pytest.mark.parametrize(("seeds", "margin"), [(16, 0.2), (16, 0.1), (29, 0.1), (59, 0.05)])
@@ -285,6 +290,6 @@ def test_a_clear_effect_wants_no_more_seeds_than_the_rule(spread):
     # Clear of 0, while the margin alone would ask for many more seeds to show that there is none.
     difference = 5 + spread * np.linspace(-1, 1, 15)
     found = compared(difference)
-    answer = decide(found, "larger", p=1e-6, p_equivalence=1.0, control=True)
+    answer = decide_hypothesis(found, "larger", p=1e-6, p_equivalence=1.0, control=True)
     assert answer.answer == "cannot tell"
     assert answer.more_seeds == LEAST_SEEDS - 15

@@ -7,8 +7,13 @@ from synthetic import places
 
 from powerseek.envs.rewards.spec import place_of
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.arms import arms, compared, families, scales
-from powerseek.experiments.study.contrasts import KINDS, Contrast, kind_of, read_contrast
+from powerseek.experiments.study.arms import (
+    arm_pairs,
+    arms_compared,
+    factor_scales,
+    reward_families,
+)
+from powerseek.experiments.study.contrasts import KINDS, Contrast, contrast_kind, read_contrast
 
 WRITTEN = [
     *KINDS,
@@ -79,26 +84,26 @@ def test_rewards_lie_where_their_specs_say(spec, place):
 
 def test_delays_are_compared_with_the_same_reward_at_once():
     known = ["own", "every 8 of own", "dense", "every 4 corrected", "every 8", "every 2 of own"]
-    assert arms("timing", known, places(known)) == [
+    assert arm_pairs("timing", known, places(known)) == [
         ("every 8 of own", "own"),
         ("every 4 corrected", "dense"),
         ("every 8", "dense"),
         ("every 2 of own", "own"),
     ]
     # Without its own reward at once a delay has nothing to be compared with.
-    assert arms("timing", ["every 8 of own", "dense"], places(known)) == []
+    assert arm_pairs("timing", ["every 8 of own", "dense"], places(known)) == []
 
 
 def test_families_share_the_low_end_of_coverage_alone():
     known = ["coverage 1", "coverage 0.5 spare 0.1", "terminal", "coverage 1 spare 0.1"]
-    assert families("coverage", known, places(known)) == [
+    assert reward_families("coverage", known, places(known)) == [
         ["terminal", "coverage 1"],
         ["terminal", "coverage 0.5 spare 0.1", "coverage 1 spare 0.1"],
     ]
 
 
 def pairs(written, levels, scales, columns=("params.leak",)):
-    return compared(read_contrast(written), levels, {}, columns=columns, scales=scales)
+    return arms_compared(read_contrast(written), levels, {}, columns=columns, scales=scales)
 
 
 def test_a_factor_is_compared_at_its_ends_or_at_those_named():
@@ -135,22 +140,22 @@ def test_an_interaction_is_of_levels_that_are_crossed():
     columns = ("params.leak", "budget")
 
     def found(*cells):
-        return scales(columns, [dict(zip(columns, cell, strict=True)) for cell in cells])
+        return factor_scales(columns, [dict(zip(columns, cell, strict=True)) for cell in cells])
 
     assert found(*crossed, (0.0, 2e5)) == [[1.0, 2.0, 4.0], [5e4, 2e5]]
     assert found((0.0, 1e5), (1.0, 2e5)) == [[], []]
-    assert scales(("gamma",), [{"gamma": 0.9}, {"gamma": 0.5}, {}]) == [[0.5, 0.9]]
+    assert factor_scales(("gamma",), [{"gamma": 0.9}, {"gamma": 0.5}, {}]) == [[0.5, 0.9]]
 
 
 @given(st.lists(st.floats(-5, 5), min_size=2, unique=True))
 def test_every_other_level_of_a_factor_is_compared_with_the_least(levels):
-    found = arms("params.leak", levels, {})
+    found = arm_pairs("params.leak", levels, {})
     assert {b for _, b in found} == {min(levels)}
     assert [a for a, _ in found] == sorted(levels)[1:]
 
 
 def test_a_kind_of_any_factor_says_whose_it_is():
-    assert kind_of("params.leak").title == "Factor: leak of the world"
-    assert kind_of("settings.ent_coef").title == "Factor: ent_coef of the agent"
-    assert kind_of("budget").title == "Factor: timesteps"
+    assert contrast_kind("params.leak").title == "Factor: leak of the world"
+    assert contrast_kind("settings.ent_coef").title == "Factor: ent_coef of the agent"
+    assert contrast_kind("budget").title == "Factor: timesteps"
     assert str(Contrast("interaction", ("leak", "timesteps"))) == "leak x timesteps"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import nan
 
-from powerseek.experiments.study.factors import setting
+from powerseek.experiments.study.factors import factors_in_words
 
 
 def test_a_setting_in_words():
-    words = setting(
+    words = factors_in_words(
         {"reward": "dense", "goal": 0, "gamma": 0.9, "openness": nan},
         ["reward", "goal", "openness", "gamma"],
     )

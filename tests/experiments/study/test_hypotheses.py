@@ -4,7 +4,7 @@ import pytest
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.checked import cells, trials
-from powerseek.experiments.study.hypotheses import comparisons
+from powerseek.experiments.study.hypotheses import hypothesis_comparisons
 from powerseek.experiments.study.preregistration import registration
 from powerseek.experiments.study.schema import make_study
 
@@ -24,7 +24,7 @@ KEYS = {
 
 def found(claim, **keys):
     study = make_study({**KEYS, **keys, "hypotheses": [{**CLAIM, **claim}]})
-    return list(comparisons(study.hypotheses[0], cells(study)))
+    return list(hypothesis_comparisons(study.hypotheses[0], cells(study)))
 
 
 def test_lists_are_levels_and_lists_within_lists_where_values_are_lists():

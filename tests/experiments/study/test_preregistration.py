@@ -20,12 +20,12 @@ from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.contrasts import KINDS
 from powerseek.experiments.study.grid import Trial, content_hash
-from powerseek.experiments.study.hypotheses import comparisons
-from powerseek.experiments.study.lint import cautions
+from powerseek.experiments.study.hypotheses import hypothesis_comparisons
+from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.preregistration import (
     read_registration,
-    registered,
     registration,
+    registration_content,
 )
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.registry import register_world
@@ -138,7 +138,7 @@ def test_a_level_names_its_arm_as_a_study_or_as_results_do() -> None:
     for arm in ({"every": "cap"}, "every cap"):
         made = study(hypotheses=[{**level, "arm": arm}])
         assert made.hypotheses[0].arm == "every cap"
-        found = list(comparisons(made.hypotheses[0], cells(made)))
+        found = list(hypothesis_comparisons(made.hypotheses[0], cells(made)))
         assert [(*[c.plain()[name] for name in ("a", "b", "openness")],) for c in found] == [
             ("every cap", None, 0),
             ("every cap", None, 2),
@@ -176,14 +176,14 @@ def test_the_line_to_write_makes_the_comparison(kind: Any) -> None:
 
 
 def test_what_cannot_get_a_verdict_is_said_before_any_compute() -> None:
-    assert cautions(study()) == ()
-    control, seeds = cautions(study(hypotheses=[TIMING]))
+    assert study_cautions(study()) == ()
+    control, seeds = study_cautions(study(hypotheses=[TIMING]))
     assert "no positive control in homestead" in control
     assert "Write seeds: 16" in seeds
     paid = [{"rewards": "dense", "power_weight": 1}]
-    assert cautions(study(hypotheses=[TIMING], also=paid, seeds=16)) == ()
+    assert study_cautions(study(hypotheses=[TIMING], also=paid, seeds=16)) == ()
     only = [{**TIMING, "contrast": "control"}]
-    assert cautions(study(hypotheses=only, also=paid, seeds=16)) == ()
+    assert study_cautions(study(hypotheses=only, also=paid, seeds=16)) == ()
 
 
 CONTROLLED: dict[str, dict[str, Any]] = {
@@ -201,24 +201,24 @@ def test_the_line_to_write_gives_the_study_its_control(keys: dict[str, Any]) -> 
     contrast = "specification" if keys is CONTROLLED["no dense"] else "timing"
     claim = {**TIMING, "contrast": contrast, "measure": "disabled"}
     keys = {**keys, "hypotheses": [claim], "seeds": 16}
-    (line,) = cautions(study(**keys))
+    (line,) = study_cautions(study(**keys))
     name, text = re.findall(r"(also|power_weight): (.*)\.$", line)[0]
     value = yaml.safe_load(text)
     value = [*keys.get("also", []), *value] if name == "also" else value
-    assert cautions(study(**{**keys, name: value})) == ()
+    assert study_cautions(study(**{**keys, name: value})) == ()
 
 
 def test_nothing_impossible_is_suggested() -> None:
     """The foreign world has nothing to pay for; a claim about what is not there is told."""
     worlds = [{"id": "off-switch"}, {"id": "homestead"}]
-    (line, _, _) = cautions(study(worlds=worlds, hypotheses=[TIMING]))
+    (line, _, _) = study_cautions(study(worlds=worlds, hypotheses=[TIMING]))
     assert "hypotheses[0] is about excess, and nothing can be acquired in off-switch" in line
     assert "Write measure: disabled." in line
     bare = [{"id": "powerless-by-test"}]
     keys = {"worlds": bare, "hypotheses": [{**TIMING, "measure": "success"}], "seeds": 16}
     exact = {**TIMING, "contrast": "level", "arm": "dense", "measure": "optimum_success"}
-    assert cautions(study(worlds=bare, hypotheses=[exact])) == ()
-    (line,) = cautions(study(**keys))
+    assert study_cautions(study(worlds=bare, hypotheses=[exact])) == ()
+    (line,) = study_cautions(study(**keys))
     assert "no positive control is possible in powerless-by-test" in line
     assert "Write" not in line
 
@@ -362,9 +362,9 @@ def test_a_broken_registration_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_changes_add_up_and_a_way_back_is_a_change_too() -> None:
-    first = registered({}, {"seeds": 1, "hypotheses": []}, "x", False, "monday")
-    second = registered(first, {"seeds": 1, "hypotheses": [1]}, "y", True, "tuesday")
-    third = registered(second, {"seeds": 1, "hypotheses": []}, "x", True, "friday")
+    first = registration_content({}, {"seeds": 1, "hypotheses": []}, "x", False, "monday")
+    second = registration_content(first, {"seeds": 1, "hypotheses": [1]}, "y", True, "tuesday")
+    third = registration_content(second, {"seeds": 1, "hypotheses": []}, "x", True, "friday")
     assert [c["date"] for c in third["changes"]] == ["tuesday", "friday"]
     assert (third["date"], third["hash"]) == ("monday", "x")
 

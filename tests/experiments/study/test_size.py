@@ -7,7 +7,7 @@ import pytest
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.schema import load_study, make_study, shipped_studies
-from powerseek.experiments.study.size import COHORT_PACE, PACE, size
+from powerseek.experiments.study.size import COHORT_PACE, PACE, study_size
 from powerseek.limits import LIMITS
 
 TINY = {"name": "tiny", "worlds": [{"id": "homestead"}], "timesteps": 3600}
@@ -16,7 +16,7 @@ TINY = {"name": "tiny", "worlds": [{"id": "homestead"}], "timesteps": 3600}
 @pytest.mark.parametrize("name", shipped_studies())
 def test_the_size_of_a_shipped_study_is_that_of_its_grid(name: str) -> None:
     study = load_study(name)
-    found = size(study)
+    found = study_size(study)
     assert found.cells == len(cells(study))
     assert found.trials == sum(not trial.cell.is_reference for trial in trials(study))
 
@@ -36,13 +36,13 @@ FACTORS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("keys", FACTORS.values(), ids=FACTORS)
 def test_every_factor_counts(keys: dict[str, Any]) -> None:
     study = make_study({**TINY, **keys, "seeds": 2})
-    assert size(study)[:2] == (len(cells(study)), len(trials(study)))
+    assert study_size(study)[:2] == (len(cells(study)), len(trials(study)))
 
 
 def test_hours_are_those_of_the_steps() -> None:
     steps = 3600 * 5
     for agent, pace in (("maskable-ppo", PACE), ("cohort-ppo", COHORT_PACE)):
-        found = size(make_study({**TINY, "agents": agent, "seeds": 5}))
+        found = study_size(make_study({**TINY, "agents": agent, "seeds": 5}))
         assert found.hours == pytest.approx(steps / pace / 3600)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.checked import cells, trials
-from powerseek.experiments.study.grid import Cell, Trial, canonical
-from powerseek.experiments.study.lint import cautions
+from powerseek.experiments.study.grid import Cell, Trial, canonical_json
+from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.schema import (
     Study,
     load_study,
@@ -303,23 +303,23 @@ def test_an_identity_is_the_same_in_every_process(tmp_path: Path) -> None:
 
 
 def test_canonical_json_ignores_order() -> None:
-    assert canonical({"a": 1, "b": [1.5, None]}) == canonical({"b": [1.5, None], "a": 1})
+    assert canonical_json({"a": 1, "b": [1.5, None]}) == canonical_json({"b": [1.5, None], "a": 1})
 
 
 def test_discount_with_uncorrected_delay_is_cautioned_once() -> None:
-    assert cautions(study(rewards=["dense", {"every": 4}])) == ()
-    assert cautions(study(rewards=[{"every": 4, "corrected": True}], gamma=0.9)) == ()
-    (words,) = cautions(study(rewards=[{"every": 4}, {"every": 8}], gamma=[0.9, 1.0]))
+    assert study_cautions(study(rewards=["dense", {"every": 4}])) == ()
+    assert study_cautions(study(rewards=[{"every": 4, "corrected": True}], gamma=0.9)) == ()
+    (words,) = study_cautions(study(rewards=[{"every": 4}, {"every": 8}], gamma=[0.9, 1.0]))
     assert "confounded" in words
 
 
 def test_one_treatment_under_two_labels_is_cautioned() -> None:
     given = {"worlds": [{"id": "star", "max_steps": [6, 12]}], "agents": ["ppo"]}
-    (words,) = cautions(study(**given, rewards=["dense", {"every": 6}, {"every": "cap"}]))
+    (words,) = study_cautions(study(**given, rewards=["dense", {"every": 6}, {"every": "cap"}]))
     assert words.startswith("every 6 and every cap are both timing 6 in star at 6 steps: ")
-    words, _ = cautions(study(**given, rewards=["dense", {"every": 1}]))
+    words, _ = study_cautions(study(**given, rewards=["dense", {"every": 1}]))
     assert words.startswith("dense and every 1 are both timing 1 in star at 6 steps: ")
-    assert cautions(study(**given, rewards=["dense", {"every": 3}, "terminal"])) == ()
+    assert study_cautions(study(**given, rewards=["dense", {"every": 3}, "terminal"])) == ()
 
 
 def test_studies_are_found_by_path_and_by_name(

@@ -22,11 +22,11 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments.results.recordings import recording_path
 from powerseek.experiments.results.store import Store, checkpoint_path, identity
 from powerseek.experiments.study.checked import cells, trials
-from powerseek.experiments.study.grid import Trial, canonical
+from powerseek.experiments.study.grid import Trial, canonical_json
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.sweep import follow as watch_module
 from powerseek.experiments.sweep import trial as trial_module
-from powerseek.experiments.sweep.cohorts import COHORT, apart, packed
+from powerseek.experiments.sweep.cohorts import COHORT, cohort_boundaries, make_cohorts
 from powerseek.experiments.sweep.trial import run_trial, run_trials
 from powerseek.experiments.sweep.worker import run_and_keep
 
@@ -73,12 +73,12 @@ WIDE_GRID = trials(WIDE)
 
 
 def setting(trial: Trial) -> str:
-    return canonical([trial.cell.world, trial.cell.config["params"]])
+    return canonical_json([trial.cell.world, trial.cell.config["params"]])
 
 
 @given(st.integers(1, 40))
 def test_every_trial_is_in_one_cohort_of_its_setting_and_none_is_too_large(most: int) -> None:
-    cohorts = packed(WIDE_GRID, most)
+    cohorts = make_cohorts(WIDE_GRID, most)
     assert Counter(t.key for cohort in cohorts for t in cohort) == Counter(t.key for t in WIDE_GRID)
     places = {trial.key: i for i, trial in enumerate(WIDE_GRID)}
     firsts = [places[cohort[0].key] for cohort in cohorts]
@@ -97,8 +97,8 @@ def test_every_trial_is_in_one_cohort_of_its_setting_and_none_is_too_large(most:
 
 
 def test_without_a_word_of_the_study_cohorts_are_of_one_size() -> None:
-    assert packed(WIDE_GRID) == packed(WIDE_GRID, COHORT)
-    assert max(map(len, packed(WIDE_GRID))) == COHORT
+    assert make_cohorts(WIDE_GRID) == make_cohorts(WIDE_GRID, COHORT)
+    assert max(map(len, make_cohorts(WIDE_GRID))) == COHORT
 
 
 def test_agents_of_other_networks_or_budgets_are_kept_apart_by_field() -> None:
@@ -113,10 +113,13 @@ def test_agents_of_other_networks_or_budgets_are_kept_apart_by_field() -> None:
         seeds=1,
     )
     grid = trials(mixed)
-    assert [len(cohort) for cohort in packed(grid)] == [1, 1, 1]
-    assert apart(grid) == {"off-switch": ("timesteps", "net")}
-    assert apart(WIDE_GRID) == {"homestead": ("max_steps", "openness"), "off-switch": ()}
-    assert apart(trials(study(agents="maskable-ppo", cohort=None, settings={}))) == {}
+    assert [len(cohort) for cohort in make_cohorts(grid)] == [1, 1, 1]
+    assert cohort_boundaries(grid) == {"off-switch": ("timesteps", "net")}
+    assert cohort_boundaries(WIDE_GRID) == {
+        "homestead": ("max_steps", "openness"),
+        "off-switch": (),
+    }
+    assert cohort_boundaries(trials(study(agents="maskable-ppo", cohort=None, settings={}))) == {}
 
 
 def test_a_cohort_without_agents_for_it_is_refused() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import powerseek
-from powerseek.agents import RandomPolicy, ScriptedPolicy, probed, rollout, train
+from powerseek.agents import RandomPolicy, ScriptedPolicy, probe_task, rollout, train
 from powerseek.envs.task import Task
 from powerseek.envs.worlds.homestead.world import Homestead
 from powerseek.exact import optimum, probe
@@ -63,7 +63,7 @@ def test_side_by_side_as_alone_and_chance_of_its_own():
     evaluator = judged(world)
     assert evaluator.roots((0,), 4)[:3] == evaluator.roots((0,), 3)
     chance = evaluator.roots((0,), 4)[3]
-    met = rollout(RandomPolicy(), probed(evaluator.task), 60, chance)
+    met = rollout(RandomPolicy(), probe_task(evaluator.task), 60, chance)
     share = (met.last("avoided") > 0).mean()
     assert values(evaluator.measure(RandomPolicy(), 60, 0))["probe_avoided"] == share
 
@@ -104,6 +104,6 @@ def test_other_errors_are_not_hidden():
 
 def test_the_probe_pays_nobody():
     world = powerseek.make_world("shutdown-probe")
-    task = probed(Task(world, {"coverage": 0.5}, windows=(2,)))
+    task = probe_task(Task(world, {"coverage": 0.5}, windows=(2,)))
     assert (task.reward, task.power_weight, task.overseer, task.windows) == ("dense", 0, None, (2,))
     assert np.isfinite(rollout(RandomPolicy(), task, 5).rewards).all()

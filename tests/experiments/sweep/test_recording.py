@@ -23,7 +23,12 @@ from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep import trial as trials_module
-from powerseek.experiments.sweep.recording import LONGEST, keep_recording, record, split_picture
+from powerseek.experiments.sweep.recording import (
+    LONGEST,
+    keep_recording,
+    record_episodes,
+    split_picture,
+)
 from powerseek.experiments.sweep.trial import run_trial
 from powerseek.registry import make_world
 
@@ -35,7 +40,7 @@ COMPASS = {
 
 def recorded(world: World, agent: str = "random", seed: int = 3) -> dict[str, Any]:
     task = Task(world)
-    return record(train(task, agent).policy, task, seed)
+    return record_episodes(train(task, agent).policy, task, seed)
 
 
 def board(held: dict[str, Any], episode: dict[str, Any], i: int) -> list[list[str]]:
@@ -68,7 +73,7 @@ def test_the_course_is_that_of_the_same_episodes(agent: str) -> None:
     world = make_world("homestead", hazard=0.05, max_steps=24)
     task = Task(world)
     policy = train(task, agent).policy
-    held, episodes = record(policy, task, 3), rollout(policy, task, 8, 3)
+    held, episodes = record_episodes(policy, task, 3), rollout(policy, task, 8, 3)
     assert len(held["episodes"]) == 8
     weights = {"acquired": [1, 1], "outside": [1, 2, 2, 1]}
     totals = sum(episodes.total(name) @ np.array(w) for name, w in weights.items())
@@ -246,7 +251,7 @@ def test_long_episodes_keep_their_beginning_and_their_end() -> None:
     world = make_world("off-switch", interruption=1.0, max_steps=900)
     task = Task(world)
     policy = train(task, "random").policy
-    held, episodes = record(policy, task, 5), rollout(policy, task, 2, 5)
+    held, episodes = record_episodes(policy, task, 5), rollout(policy, task, 2, 5)
     assert len(held["episodes"]) == 2
     ends = set()
     for i, episode in enumerate(held["episodes"]):

@@ -22,18 +22,18 @@ from tensorboard.plugins.hparams import metadata
 
 from powerseek.experiments.layout import cell_name, cells_folder, overview_folder
 from powerseek.experiments.results.side_tables import keep_curve
-from powerseek.experiments.results.store import COLUMNS, Store, describe
+from powerseek.experiments.results.store import COLUMNS, Store, trial_columns
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import Study, load_study, make_study, shipped_studies
-from powerseek.experiments.tensorboard.bands import aligned, band
+from powerseek.experiments.tensorboard.bands import aligned_curves, mean_band
 from powerseek.experiments.tensorboard.curves import (
     hyperparameters,
     logdir,
 )
 from powerseek.experiments.tensorboard.layout import run_names
 from powerseek.experiments.tensorboard.overview import Overview
-from powerseek.metrics import followed
+from powerseek.metrics import followed_metrics
 
 TIMING = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}
 OPEN = {"id": "more/open", "contrast": "openness", "direction": "none", "margin": 0.1}
@@ -60,7 +60,7 @@ def synthetic(trial: Trial) -> Points:
     """A curve of its own for every trial: later seeds go on for longer, and start undefined."""
     rng = np.random.default_rng(int(trial.key, 16))
     steps = range(0, 50 + 10 * trial.seed, 10)
-    points = [(step, {name: float(rng.normal()) for name in followed()}) for step in steps]
+    points = [(step, {name: float(rng.normal()) for name in followed_metrics()}) for step in steps]
     for _, values in points[: trial.seed]:
         values["excess"] = nan
     return points
@@ -75,7 +75,7 @@ def opened(out: Path, *hypotheses: Mapping[str, object]) -> tuple[Store, Overvie
 def keep(store: Store, trial: Trial) -> None:
     """What a worker leaves of a finished trial."""
     keep_curve(store.out, trial, synthetic(trial))
-    store.write(trial, pd.DataFrame([describe(trial)], columns=list(COLUMNS)))
+    store.write(trial, pd.DataFrame([trial_columns(trial)], columns=list(COLUMNS)))
 
 
 def cell_folder(out: Path, trial: Trial) -> Path:
@@ -121,7 +121,7 @@ def expected(members: Sequence[Trial], measure: str) -> dict[str, list[tuple[int
 def check(out: Path, members: Sequence[Trial]) -> None:
     """The run of one cell against the made-up curves of those of its trials that count."""
     shown = read(cell_folder(out, members[0]))
-    for measure in followed():
+    for measure in followed_metrics():
         for name, points in expected(members, measure).items():
             found = shown[f"{measure}/{name}"]
             assert [step for step, _ in found] == [step for step, _ in points]
@@ -129,7 +129,7 @@ def check(out: Path, members: Sequence[Trial]) -> None:
 
 
 def test_band_of_three_seeds_by_hand() -> None:
-    found = band(np.array([[1.0, 5.0], [2.0, nan], [3.0, nan]]))
+    found = mean_band(np.array([[1.0, 5.0], [2.0, nan], [3.0, nan]]))
     # t(2) at .975 is 4.302653; the standard error of 1, 2, 3 is 1 / sqrt 3.
     assert found["mean"].tolist() == [2.0, 5.0]
     assert found["high"][0] - 2.0 == pytest.approx(4.302653 / 3**0.5)
@@ -142,7 +142,7 @@ def test_band_of_three_seeds_by_hand() -> None:
 def test_a_band_lies_about_its_mean_and_any_order_of_seeds_gives_the_same(
     values: np.ndarray,
 ) -> None:
-    found, turned = band(values), band(values[::-1])
+    found, turned = mean_band(values), mean_band(values[::-1])
     some = found["seeds"] > 1
     assert (found["low"][some] <= found["mean"][some]).all()
     assert (found["mean"][some] <= found["high"][some]).all()
@@ -152,7 +152,7 @@ def test_a_band_lies_about_its_mean_and_any_order_of_seeds_gives_the_same(
 
 
 def test_seeds_are_aligned_by_timesteps_and_not_carried_on() -> None:
-    steps, values = aligned([{0: 1.0, 10: 2.0}, {10: 4.0, 30: 6.0}])
+    steps, values = aligned_curves([{0: 1.0, 10: 2.0}, {10: 4.0, 30: 6.0}])
     assert steps == [0, 10, 30]
     np.testing.assert_array_equal(values, [[1.0, 2.0, nan], [nan, 4.0, 6.0]])
 
@@ -351,7 +351,7 @@ def test_hyperparameters_and_means_at_the_end_stand_in_the_cells(tmp_path: Path)
     domains = {info.name: list(info.domain_discrete) for info in experiment.hparam_infos}
     assert domains == {"openness": [0, 2], "reward": ["dense", "every cap"]}
     metrics = [info.name.tag for info in experiment.metric_infos]
-    assert metrics == [*(f"end/{name}" for name in followed()), "end/seeds"]
+    assert metrics == [*(f"end/{name}" for name in followed_metrics()), "end/seeds"]
     for trial in GRID[:4]:
         members = [t for t in GRID if t.cell.key == trial.cell.key]
         name = str(cell_folder(tmp_path, trial).relative_to(folder))

@@ -19,7 +19,7 @@ from powerseek.agents.cohort.loss import (
     value_grad,
 )
 from powerseek.agents.cohort.network import Networks, Scratch, compiles
-from powerseek.agents.cohort.simd import CHUNK, padded
+from powerseek.agents.cohort.simd import CHUNK, padded_width
 from powerseek.agents.job import Settings
 from powerseek.types import Floats32, Ints
 
@@ -46,7 +46,7 @@ class Passes(Protocol):
         """
 
 
-def passes(settings: Settings, inputs: int, actions: int, device: str = "cpu") -> Passes:
+def network_passes(settings: Settings, inputs: int, actions: int, device: str = "cpu") -> Passes:
     """For networks of these sizes."""
     kind = Compiled if compiles(device) else OnDevice
     return kind(settings["net"], inputs, actions, device)
@@ -56,7 +56,7 @@ class Compiled:
     """On the processor, in compiled loops that know neither batch nor companion."""
 
     def __init__(self, net: Sequence[int], inputs: int, actions: int, device: str = "cpu") -> None:
-        depth, widest = len(net) + 1, max(padded(width) for width in (inputs, *net, actions))
+        depth, widest = len(net) + 1, max(padded_width(width) for width in (inputs, *net, actions))
         self._activations, self._deltas = np.zeros((2, depth + 1, CHUNK, widest), np.float32)
         self._transposed = np.zeros((2, depth, widest, widest), np.float32)
         self._logits = np.zeros((0, actions), np.float32)

@@ -16,7 +16,7 @@ from powerseek.agents.cohort.simd import (
     SOURCE,
     backward,
     forward,
-    padded,
+    padded_width,
     transpose,
 )
 from powerseek.envs.engine.compile import loop_of_numbers
@@ -227,7 +227,7 @@ def _loops_over_networks(source: str) -> Any:
             for i in range(rows):
                 for j in range(observations.shape[1]):
                     inputs[i, j] = observations[start + i, j]
-            forward(flat, layers, relu, activations, padded(rows, ROWS))
+            forward(flat, layers, relu, activations, padded_width(rows, ROWS))
             for i in range(rows):
                 for j in range(out.shape[1]):
                     out[start + i, j] = given[i, j]
@@ -273,7 +273,7 @@ def _loops_over_networks(source: str) -> Any:
         loss, bonus, divergence, clipped, error = 0.0, 0.0, 0.0, 0.0, 0.0
         for start in range(0, size, CHUNK):
             part = rows[start : start + CHUNK]
-            full = padded(len(part), ROWS)
+            full = padded_width(len(part), ROWS)
             for i in range(len(part)):
                 for j in range(observations.shape[1]):
                     activations[0, i, j] = observations[part[i], j]
@@ -310,7 +310,7 @@ evaluate, gradient = _loops_over_networks(SOURCE)
 
 
 @loop_of_numbers
-def descend(
+def adam_step(
     weights: Any,
     grad: Any,
     mean: Any,

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from powerseek.agents.cohort.loss import descend
-from powerseek.agents.cohort.simd import layout, padded
+from powerseek.agents.cohort.loss import adam_step
+from powerseek.agents.cohort.simd import layout, padded_width
 from powerseek.envs.engine.chance import INTERPRETED
 
 Tensor = torch.Tensor
@@ -66,16 +66,16 @@ class Networks:
         self.relu = issubclass(network.activation_fn, torch.nn.ReLU)
         self.policy_layout, size = layout(_widths(policy))
         self.value_layout, size = layout(_widths(value), size)
-        self.weights, self.grad = torch.zeros(2, padded(size), device=device).unbind()
+        self.weights, self.grad = torch.zeros(2, padded_width(size), device=device).unbind()
         self.policy = [self._layer(*p) for p in zip(policy, self.policy_layout, strict=True)]
         self.value = [self._layer(*p) for p in zip(value, self.value_layout, strict=True)]
 
     def _layer(self, module: Any, place: Any) -> Layer:
         start, inputs, outputs = place.tolist()
-        end = start + padded(inputs) * padded(outputs)
+        end = start + padded_width(inputs) * padded_width(outputs)
 
         def views(flat: Tensor) -> tuple[Tensor, Tensor]:
-            across = flat[start:end].view(padded(inputs), -1)[:inputs, :outputs]
+            across = flat[start:end].view(padded_width(inputs), -1)[:inputs, :outputs]
             return across, flat[end : end + outputs]
 
         across, bias = views(self.weights)
@@ -119,7 +119,7 @@ class Adam:
         correction = (1 - 0.999**self.steps) ** -0.5
         if compiles(weights.device):
             own = (self.mean.numpy(), self.square.numpy(), float(max_norm), rate, correction)
-            return float(descend(weights.numpy(), grad.numpy(), *own))
+            return float(adam_step(weights.numpy(), grad.numpy(), *own))
         norm = float(torch.linalg.vector_norm(grad))
         if norm + 1e-6 > max_norm:
             grad.mul_(max_norm / (norm + 1e-6))

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from powerseek.agents.base import Agent
-from powerseek.agents.cohort.backend import passes
+from powerseek.agents.cohort.backend import network_passes
 from powerseek.agents.cohort.export import library_model, untrained_network
 from powerseek.agents.cohort.loss import draw_actions, estimate_advantages
 from powerseek.agents.cohort.network import Adam, Networks
@@ -102,7 +102,7 @@ class Workspace:
 
     def __init__(self, settings: Settings, inputs: int, actions: int, device: str = "cpu") -> None:
         self.buffer = RolloutBuffer(settings["n_steps"], settings["n_envs"], inputs, actions)
-        self.passes = passes(settings, inputs, actions, device)
+        self.passes = network_passes(settings, inputs, actions, device)
 
 
 class Learner(Agent):

@@ -53,7 +53,7 @@ SOURCE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 @_loop
-def padded(count: int, to: int = LANES) -> int:
+def padded_width(count: int, to: int = LANES) -> int:
     """`count` rounded up to a multiple of `to`."""
     return (count + to - 1) // to * to
 
@@ -68,7 +68,7 @@ def layout(widths: Sequence[int], start: int = 0) -> tuple[Ints, int]:
     rows = []
     for inputs, outputs in pairwise(widths):
         rows.append((start, inputs, outputs))
-        start += (padded(inputs) + 1) * padded(outputs)
+        start += (padded_width(inputs) + 1) * padded_width(outputs)
     return np.array(rows, np.int64), start
 
 
@@ -241,15 +241,15 @@ def _tanh(x: Any) -> Any:
 @_loop
 def weights_of(flat: Any, layer: Any) -> Any:
     """[padded inputs, padded outputs]."""
-    rows, columns = padded(layer[1]), padded(layer[2])
+    rows, columns = padded_width(layer[1]), padded_width(layer[2])
     return flat[layer[0] : layer[0] + rows * columns].reshape(rows, columns)
 
 
 @_loop
 def bias_of(flat: Any, layer: Any) -> Any:
     """[padded outputs]."""
-    columns = padded(layer[2])
-    start = layer[0] + padded(layer[1]) * columns
+    columns = padded_width(layer[2])
+    start = layer[0] + padded_width(layer[1]) * columns
     return flat[start : start + columns]
 
 
@@ -315,7 +315,7 @@ def backward(
         for i in range(rows):
             for j in range(width):
                 bias[j] += above[i, j]
-        add_product(below.T, above, weights, padded(layers[k, 1], ROWS), rows, width)
+        add_product(below.T, above, weights, padded_width(layers[k, 1], ROWS), rows, width)
         if k > 0:
             inputs, out = weights.shape[0], deltas[k]
             out[:rows, :inputs] = _f(0.0)

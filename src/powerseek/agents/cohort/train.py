@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from powerseek.agents.base import Run, take_turns
+from powerseek.agents.base import Run, train_in_turns
 from powerseek.agents.cohort.ppo import Learner, Workspace
 from powerseek.agents.job import Failure, Job, TrainedAgent
 from powerseek.errors import InvalidInput
@@ -72,7 +72,7 @@ def train_cohort(jobs: Sequence[Job], threads: int = 1) -> list[TrainedAgent | F
             parts = [training[i :: len(workspaces)] for i in range(len(workspaces))]
             list(pool.map(_update_in, parts, workspaces))
 
-        return take_turns(runs, update)
+        return train_in_turns(runs, update)
 
 
 def _update_in(runs: Sequence[Run], workspace: Workspace) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from powerseek.agents.base import Agent, Run, take_turns
+from powerseek.agents.base import Agent, Run, train_in_turns
 from powerseek.agents.job import Failure, Job, Settings, TrainedAgent
 from powerseek.agents.settings import settings_for
 from powerseek.envs.task import Task
@@ -40,7 +40,7 @@ class _StableBaselines(ActorCritic):
         def make(job: Job) -> LibraryPPO:
             return LibraryPPO(job, cls.id)
 
-        return [end for job in jobs for end in take_turns([Run(job, make)])]
+        return [end for job in jobs for end in train_in_turns([Run(job, make)])]
 
 
 class PPO(_StableBaselines):

@@ -1,8 +1,8 @@
 """PPO of Stable-Baselines3 and sb3-contrib, update by update.
 
 The library's `learn` runs a loop of its own: collect experience, then learn from it, until the
-steps are used up. That loop is `powerseek.agents.base.take_turns` here, so that its algorithms are
-told, kept and stopped like every other agent; both halves are the library's.
+steps are used up. That loop is `powerseek.agents.base.train_in_turns` here, so that its algorithms
+are told, kept and stopped like every other agent; both halves are the library's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from powerseek.agents.job import Job, Settings, TrainedAgent
 from powerseek.agents.sb3.adapter import TaskVecEnv, spaces
 from powerseek.agents.sb3.policy import NetworkPolicy
 from powerseek.agents.settings import settings_for
-from powerseek.envs.engine.vec import put_back
+from powerseek.envs.engine.vec import restore_envs
 
 ALGORITHMS: dict[str, Any] = {"ppo": PPO, "maskable-ppo": MaskablePPO}
 NETWORKS: dict[str, Any] = {
@@ -135,7 +135,7 @@ class LibraryPPO(Agent):
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         envs.envs.restore(state["envs"])
         envs._steps, envs.first_reward = state["steps"], state["first_reward"]
-        put_back({name: getattr(model, f"_{name}") for name in _LAST}, state)
+        restore_envs({name: getattr(model, f"_{name}") for name in _LAST}, state)
         for name in _COUNTERS:
             setattr(model, name, type(getattr(model, name))(state[name]))
         torch.set_rng_state(networks["random"].cpu())

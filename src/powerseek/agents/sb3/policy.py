@@ -36,7 +36,7 @@ class NetworkPolicy:
         computed once: side by side in a small world, most do.
         """
         network, observations = self.network, situation.observations
-        first, which = distinct(observations)
+        first, which = distinct_observations(observations)
         # A copy: BLAS may add in another order where an array starts at another address.
         seen = torch.tensor(observations.take(first, axis=0), device=network.device)
         with torch.inference_mode():
@@ -45,7 +45,7 @@ class NetworkPolicy:
         return softmax(logits.cpu().numpy(), which, situation.masks, self.masked)
 
 
-def distinct(observations: Floats32) -> tuple[Ints, Ints]:
+def distinct_observations(observations: Floats32) -> tuple[Ints, Ints]:
     """The different rows among `observations` [n, obs], told apart bit by bit.
 
     Returns:

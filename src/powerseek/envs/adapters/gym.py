@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from powerseek.envs.render import LINE, fitted, rgb
+from powerseek.envs.render import LINE, fit_pixels, rgb
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import World
 from powerseek.registry import make_world
@@ -268,7 +268,7 @@ class _Easel:
             max(picture.shape[0] for picture in pictures) + LINE,
             pictures[0].shape[1],
         )
-        return tuple(fitted(picture, self._shape) for picture in pictures)
+        return tuple(fit_pixels(picture, self._shape) for picture in pictures)
 
 
 def _spaces(task: Task) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Discrete]:

@@ -13,11 +13,11 @@ from powerseek.envs.checks.episodes import (
     COPIES,
     STEPS,
     Walk,
-    cleared,
+    random_walk,
     record_keys,
-    tell,
-    visited,
-    walk,
+    record_text,
+    visited_records,
+    without_flows,
 )
 from powerseek.envs.checks.graph import Graph, TooLarge, make_graph
 from powerseek.envs.checks.interpreted import Interpreted, interpret
@@ -92,8 +92,8 @@ class Case:
 
     @cached_property
     def walk(self) -> Walk:
-        """64 random legal steps of 16 environments (`walk`)."""
-        return walk(self.world, COPIES, STEPS)
+        """64 random legal steps of 16 environments (`random_walk`)."""
+        return random_walk(self.world, COPIES, STEPS)
 
     @cached_property
     def standing(self) -> Records:
@@ -104,7 +104,7 @@ class Case:
         met = [self.world.records(0)]
         for name in ("random", "minimalist", "hoarder"):
             if name == "random" or hasattr(type(self.world), name):
-                met.append(visited(self.world, name))
+                met.append(visited_records(self.world, name))
         records = np.concatenate(met).view(np.recarray)
         _, first = np.unique(record_keys(self.world, records), return_index=True)
         return records[np.sort(first)]
@@ -138,7 +138,7 @@ class Case:
             )
         ]
         for world, records, words in () if self.foreign else self.settings():
-            rest = cleared(world, records)
+            rest = without_flows(world, records)
             told = partial(_tell_row, world, rest)
             found.append(Seen(describe(world, rest)[0], told, False, words))
         return tuple(found)
@@ -153,4 +153,4 @@ class Case:
 
 
 def _tell_row(world: World, records: Records, i: int) -> str:
-    return tell(world, records[i])
+    return record_text(world, records[i])

@@ -10,12 +10,12 @@ import numpy as np
 from powerseek.envs.checks.case import Case, Failed, NotApplicable
 from powerseek.envs.checks.episodes import (
     SEED,
-    choose,
-    cleared,
+    make_simulator,
+    random_legal_actions,
     record_of,
+    record_text,
     rows,
-    simulator,
-    tell,
+    without_flows,
     words,
 )
 from powerseek.envs.checks.graph import BRANCHES
@@ -50,7 +50,7 @@ def check_tape(case: Case) -> str:
         first, chance = world.records(0), np.zeros(0)
     if len(chance):
         _sums(chance.sum(), "initial", "")
-    records, edges = branches(world, case.standing)
+    records, edges = record_branches(world, case.standing)
     pairs = rows(np.stack([edges.source, edges.action], axis=1))
     _, start, pair = np.unique(pairs, return_index=True, return_inverse=True)
     totals = np.bincount(pair, edges.probability)
@@ -58,7 +58,11 @@ def check_tape(case: Case) -> str:
         worst = int(np.abs(totals - 1).argmax())
         edge = start[worst]
         at = f" of {world.action_names[edges.action[edge]]!r} in "
-        _sums(totals[worst], "transition", at + f"({tell(world, records[edges.source[edge]])})")
+        _sums(
+            totals[worst],
+            "transition",
+            at + f"({record_text(world, records[edges.source[edge]])})",
+        )
     widest: Ints = np.argsort(-np.bincount(pair), kind="stable").astype(np.int64)
     half = np.concatenate([widest[: PAIRS // 2], widest[PAIRS // 2 :: max(1, len(widest) // 8)]])
     chosen = half[:PAIRS].astype(int)
@@ -71,19 +75,19 @@ def check_tape(case: Case) -> str:
         mine = np.flatnonzero(pair == one)
         edge = mine[0]
         record = records[edges.source[edge]]
-        at = f"{world.action_names[edges.action[edge]]!r} in ({tell(world, record)})"
+        at = f"{world.action_names[edges.action[edge]]!r} in ({record_text(world, record)})"
         _match(_steps(world, edges, mine, record, turn), int(compared), at)
     start_words = "the start and " if len(chance) else ""
     return f"{start_words}{len(chosen)} choices, {SIMULATED:,} draws each, within the bound"
 
 
-def branches(world: World, records: Records) -> tuple[Records, Expansion]:
+def record_branches(world: World, records: Records) -> tuple[Records, Expansion]:
     """(some of the records, every branch out of them), those with too many left out."""
     few = np.linspace(0, len(records) - 1, min(SAMPLED, len(records))).astype(int)
     kept: list[int] = []
     parts: list[Expansion] = []
     total = 0
-    for i, record in enumerate(cleared(world, records[few])):
+    for i, record in enumerate(without_flows(world, records[few])):
         one = np.array([record]).view(np.recarray)
         try:
             out = expand(world, one, BRANCHES)
@@ -97,7 +101,7 @@ def branches(world: World, records: Records) -> tuple[Records, Expansion]:
     if not parts:
         return world.records(0), expand(world, world.records(0))
     columns = (np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Expansion))
-    return cleared(world, records[few[kept]]), Expansion(*columns)
+    return without_flows(world, records[few[kept]]), Expansion(*columns)
 
 
 def _sums(total: float, rule: str, at: str) -> None:
@@ -110,8 +114,13 @@ def _sums(total: float, rule: str, at: str) -> None:
 
 
 def _starts(world: World, first: Records, chance: Floats) -> tuple[Ints, Floats, Ints, Any]:
-    drawn = cleared(world, simulator(world, SIMULATED).states)
-    return words(first), chance, words(drawn), lambda row: tell(world, record_of(world, row))
+    drawn = without_flows(world, make_simulator(world, SIMULATED).states)
+    return (
+        words(first),
+        chance,
+        words(drawn),
+        lambda row: record_text(world, record_of(world, row)),
+    )
 
 
 def _steps(
@@ -128,14 +137,14 @@ def _steps(
     # An ended copy has been restarted: what is left of its last state are the facts.
     over = edges.facts[mine, world.columns("over").start] > 0
     expected = _outcomes(edges.facts[mine], edges.records[mine], over | (world.max_steps == 1))
-    drawn = _outcomes(vec.facts, cleared(world, vec.states), ended)
+    drawn = _outcomes(vec.facts, without_flows(world, vec.states), ended)
     names = world.fact_names
 
     def told(row: Any) -> str:
         facts = row[: len(names)].view(np.float64)
         some = [f"{n}={v:g}" for n, v in zip(names, facts, strict=True) if v]
         kept = row[len(names) :]
-        state = [tell(world, record_of(world, kept))] if kept.any() else []
+        state = [record_text(world, record_of(world, kept))] if kept.any() else []
         return f"({'; '.join([*state, ', '.join(some) or 'all facts 0'])})"
 
     return expected, edges.probability[mine], drawn, told
@@ -180,7 +189,7 @@ def _divergence(q: Floats, p: Floats) -> Floats:
 def check_masks(case: Case) -> str:
     """Allowed actions do something, except one to wait with; forbidden ones only tick the clock."""
     world = case.world
-    records, edges = branches(world, case.standing)
+    records, edges = record_branches(world, case.standing)
     if case.graph is not None:
         graph = case.graph
         after = graph.records[graph.following]
@@ -195,7 +204,9 @@ def _idle(
 ) -> None:
     """Refuse two allowed actions of one record that do nothing at all."""
     flows = [fact.flow for fact in world.facts for _ in fact.columns]
-    still = (words(cleared(world, after)) == words(cleared(world, records))[source]).all(axis=1)
+    still = (
+        words(without_flows(world, after)) == words(without_flows(world, records))[source]
+    ).all(axis=1)
     still &= ~(facts[:, flows] != 0).any(axis=1)
     pairs = rows(np.stack([source, action], axis=1))
     _, first, pair = np.unique(pairs, return_index=True, return_inverse=True)
@@ -206,8 +217,8 @@ def _idle(
         i = int(crowded[0])
         names = [world.action_names[a] for a in action[first][idle & (source[first] == i)]]
         raise Failed(
-            f"in ({tell(world, records[i])}) legal allows {' and '.join(map(repr, names))}, and "
-            "none of them does anything: no field, no flow, no chance",
+            f"in ({record_text(world, records[i])}) legal allows "
+            f"{' and '.join(map(repr, names))}, and none of them does anything: no field, no flow, no chance",
             "In legal: forbid actions that do nothing; one may stay, to wait with.",
         )
 
@@ -220,18 +231,18 @@ def _wasted(case: Case) -> int:
         forbidden = ~vec.masks
         some = forbidden.any(axis=1)
         if t % 2 or not some.any():
-            vec.step(choose(vec.masks, generator.random(64)))
+            vec.step(random_legal_actions(vec.masks, generator.random(64)))
             continue
-        before = words(cleared(world, vec.states))
-        legal = choose(vec.masks, generator.random(64))
+        before = words(without_flows(world, vec.states))
+        legal = random_legal_actions(vec.masks, generator.random(64))
         vec.step(np.where(some, forbidden.argmax(axis=1), legal))
         kept = some & ~vec.truncated
-        same = (words(cleared(world, vec.states)) == before).all(axis=1)
+        same = (words(without_flows(world, vec.states)) == before).all(axis=1)
         wrong = np.flatnonzero(kept & ~same)
         if len(wrong):
             raise Failed(
-                f"a forbidden action in ({tell(world, record_of(world, before[wrong[0]]))}) does "
-                "more than tick the clock",
+                "a forbidden action in "
+                f"({record_text(world, record_of(world, before[wrong[0]]))}) does more than tick the clock",
                 "Let legal, observe and measure leave the record as it is.",
             )
         count += int(kept.sum())

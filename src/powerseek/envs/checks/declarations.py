@@ -12,13 +12,13 @@ import numpy as np
 from powerseek.envs.checks.case import EDGES, STATES, Case, Failed, NotApplicable
 from powerseek.envs.checks.episodes import (
     SEED,
-    choose,
-    cleared,
+    make_simulator,
+    random_legal_actions,
     record_keys,
+    record_text,
     rows,
-    simulator,
-    tell,
-    visited,
+    visited_records,
+    without_flows,
     words,
 )
 from powerseek.envs.checks.graph import TooLarge, make_graph
@@ -104,7 +104,7 @@ def check_actors(case: Case) -> str:
             )
         _names(f"actions of {name!r}", there.action_names)
         _names(f"observation of {name!r}", there.observation_names)
-        visited(there, "random")
+        visited_records(there, "random")
     return f"{', '.join(names)}; {_noop(case)}"
 
 
@@ -120,13 +120,14 @@ def _noop(case: Case) -> str:
     """The agent may do nothing wherever it stands."""
     world = _with_actor(case.world, 0)
     assert world is not None
-    records = visited(world, "random")
+    records = visited_records(world, "random")
     facts, masks, _ = describe(world, records)
     idles = masks[:, world.action_names.index(world.noop)]
     stuck = ~idles & (facts[:, world.columns("over").start] == 0)
     if stuck.any():
         raise Failed(
-            f"{world.noop!r}, the noop, is not allowed in ({tell(world, records[stuck.argmax()])})",
+            f"{world.noop!r}, the noop, is not allowed in "
+            f"({record_text(world, records[stuck.argmax()])})",
             "Let noop name an action that is always allowed to the agent.",
         )
     return f"{world.noop!r} allowed in {len(records):,} records met"
@@ -231,7 +232,7 @@ def check_symmetry(case: Case) -> str:
     world = case.world
     if type(world).canonical(world.params, world.records(0)) is None:
         raise NotApplicable("no symmetry is declared at these parameters")
-    records = cleared(world, case.standing)[:256]
+    records = without_flows(world, case.standing)[:256]
     twins = _canonical(world, records)
     if not np.array_equal(record_keys(world, _canonical(world, twins)), record_keys(world, twins)):
         raise Failed("canonical of a representative is another", "Let canonical be idempotent.")
@@ -242,8 +243,8 @@ def check_symmetry(case: Case) -> str:
     for i, (one, two) in enumerate(zip(mine, theirs, strict=True)):
         if one != two:
             raise Failed(
-                f"({tell(world, records[i])}) and its representative ({tell(world, twins[i])}) "
-                "lead to different states",
+                f"({record_text(world, records[i])}) and its representative "
+                f"({record_text(world, twins[i])}) lead to different states",
                 "Return None from canonical where something breaks the symmetry.",
             )
     return f"{len(records)} records lead where their representatives do"
@@ -258,7 +259,7 @@ def _canonical(world: World, records: Records) -> Records:
 def _led(world: World, records: Records) -> list[list[tuple[tuple[bytes, float], ...]]]:
     """For every record: what its actions lead to up to symmetry, the actions' names forgotten."""
     edges = expand(world, records, 65_536)
-    after = words(cleared(world, _canonical(world, edges.records)))
+    after = words(without_flows(world, _canonical(world, edges.records)))
     opaque = rows(np.concatenate([after, (edges.facts + 0.0).view(np.int64)], axis=1))
     led: list[dict[int, dict[bytes, float]]] = [{} for _ in records]
     for source, action, row, p in zip(
@@ -286,12 +287,12 @@ def check_render(case: Case) -> str:
             picture = cls.render(world.params, record)
         except Exception as error:
             raise Failed(
-                f"render raises {reason(error)} at ({tell(world, record)})",
+                f"render raises {reason(error)} at ({record_text(world, record)})",
                 "Let render draw every record that the rules can reach.",
             ) from error
         if not isinstance(picture, str) or not picture.strip() or record.tobytes() != before:
             raise Failed(
-                f"render gives {picture!r} or changes ({tell(world, record)})",
+                f"render gives {picture!r} or changes ({record_text(world, record)})",
                 "Return text, and only read the record.",
             )
         lines = picture.splitlines()
@@ -314,18 +315,18 @@ def _map(case: Case) -> None:
             i = int((~(gone | on)).argmax())
             raise Failed(
                 f"places puts {name!r} at ({row[i]}, {column[i]}), off the map of tiles, in "
-                f"({tell(world, case.standing[i])})",
+                f"({record_text(world, case.standing[i])})",
                 "Give rows and columns of tiles, or -1 and -1 for what is not on the map.",
             )
 
 
 def check_speed(case: Case) -> str:
     """Steps a second (of processor time) of 64 copies; only an absurd number fails."""
-    vec = simulator(case.world, SPEED_COPIES)
+    vec = make_simulator(case.world, SPEED_COPIES)
     draws = np.random.default_rng(SEED).random((256, SPEED_COPIES))
     spent, steps = 0.0, 0
     while spent < 0.1 and steps < 4096:
-        actions = choose(vec.masks, draws[steps % len(draws)])
+        actions = random_legal_actions(vec.masks, draws[steps % len(draws)])
         began = time.process_time()
         vec.step(actions)
         spent += time.process_time() - began

@@ -20,7 +20,7 @@ Walk = dict[str, Any]
 """What n copies did, by name: [steps, n] or [steps, n, k]."""
 
 
-def simulator(world: World, n: int, seed: int = SEED) -> VecWorld | VecForeign:
+def make_simulator(world: World, n: int, seed: int = SEED) -> VecWorld | VecForeign:
     """N copies of a world, foreign or not."""
     return (
         VecForeign(world, n, seed) if isinstance(world, ForeignWorld) else VecWorld(world, n, seed)
@@ -32,42 +32,42 @@ def rehearse(world: World, n: int, steps: int) -> Iterator[tuple[Any, Ints]]:
 
     Actions are random and legal; copy i draws its own, so that they do not depend on n.
     """
-    vec = simulator(world, n)
+    vec = make_simulator(world, n)
     draws = np.stack([np.random.default_rng([SEED, i]).random(steps) for i in range(n)])
     for t in range(steps):
-        yield vec, choose(vec.masks, draws[:, t])
+        yield vec, random_legal_actions(vec.masks, draws[:, t])
 
 
-def choose(masks: Bools, draws: Floats) -> Ints:
+def random_legal_actions(masks: Bools, draws: Floats) -> Ints:
     """One legal action per copy [n] by one draw each, uniformly."""
     counts = np.cumsum(masks, axis=1)
     chosen: Ints = (counts > (draws * counts[:, -1])[:, None]).argmax(axis=1)
     return chosen
 
 
-def walk(world: World, n: int, steps: int) -> Walk:
+def random_walk(world: World, n: int, steps: int) -> Walk:
     """Everything that n copies do in random legal steps."""
     seen = []
     for vec, actions in rehearse(world, n, steps):
         before = loop_views(vec.states)[1].copy()
         vec.step(actions)
-        seen.append(moment(vec, before, actions))
-    return joined(seen)
+        seen.append(walk_step(vec, before, actions))
+    return joined_steps(seen)
 
 
-def moment(vec: Any, before: Ints, actions: Ints) -> Walk:
+def walk_step(vec: Any, before: Ints, actions: Ints) -> Walk:
     """One step of a walk: what stood before it, what was done, and all that came of it."""
     names = ("observations", "masks", "facts", "fresh_facts", "terminated", "truncated")
     kept = {name: getattr(vec, name).copy() for name in names}
     return {"before": before, "actions": actions, "after": loop_views(vec.states)[1].copy(), **kept}
 
 
-def joined(seen: list[Walk]) -> Walk:
+def joined_steps(seen: list[Walk]) -> Walk:
     """Steps of a walk, one array a name."""
     return {name: np.stack([step[name] for step in seen]) for name in seen[0]} if seen else {}
 
 
-def visited(world: World, name: str) -> Records:
+def visited_records(world: World, name: str) -> Records:
     """Records standing at each step of up to 256, by random actions or by a script."""
     steps = min(256, 2 * world.max_steps) if name == "random" else min(256, world.max_steps)
     met = []
@@ -84,7 +84,7 @@ def legal_script(world: World, name: str, vec: Any) -> Ints:
     return np.where(allowed, actions, vec.masks.argmax(axis=1))
 
 
-def columns_of(world: World, names: tuple[str, ...]) -> Ints:
+def field_words(world: World, names: tuple[str, ...]) -> Ints:
     """The 8-byte words of a record that hold these fields."""
     found: list[int] = []
     for name in names:
@@ -117,10 +117,10 @@ def rows(table: Any) -> Any:
 
 def record_keys(world: World, records: Any, names: tuple[str, ...] | None = None) -> Any:
     """[n] one opaque value a record, by some of its fields (by default: which state it is)."""
-    return rows(words(records)[:, columns_of(world, world.identity if names is None else names)])
+    return rows(words(records)[:, field_words(world, world.identity if names is None else names)])
 
 
-def cleared(world: World, records: Any) -> Records:
+def without_flows(world: World, records: Any) -> Records:
     """The records [n] with flows and clock zero."""
     out = np.array(records).view(np.recarray)
     for name in (*(field[0] for field in world.flows), "clock"):
@@ -128,7 +128,7 @@ def cleared(world: World, records: Any) -> Records:
     return out
 
 
-def tell(world: World, record: Any, names: tuple[str, ...] | None = None) -> str:
+def record_text(world: World, record: Any, names: tuple[str, ...] | None = None) -> str:
     """A record in words: ``row=1, ripe=[1 0]``."""
     return ", ".join(f"{n}={_value(record[n])}" for n in (names or world.identity))
 

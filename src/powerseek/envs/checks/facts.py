@@ -9,7 +9,14 @@ import numpy as np
 
 from powerseek.envs.adapters.gym import OBSERVATION_BOUND
 from powerseek.envs.checks.case import Case, Failed, NotApplicable
-from powerseek.envs.checks.episodes import SEED, choose, cleared, rows, simulator, tell
+from powerseek.envs.checks.episodes import (
+    SEED,
+    make_simulator,
+    random_legal_actions,
+    record_text,
+    rows,
+    without_flows,
+)
 from powerseek.envs.engine.expand import describe
 from powerseek.envs.world import Fact, World
 from powerseek.types import Floats, Floats32, Ints, Records
@@ -21,7 +28,7 @@ BINARY = ("success", "over", "interrupted")
 SLACK = 1e-9
 
 
-def check_numbers(case: Case) -> str:
+def check_finite_facts(case: Case) -> str:
     """Facts and observations are finite, observations within the declared bound."""
     world, largest = case.world, 0.0
     for where, seen in _observed(case):
@@ -46,13 +53,13 @@ def _observed(case: Case) -> Iterator[tuple[Callable[[int], str], Floats32]]:
     if not case.foreign:
         for world, records, _ in case.settings():
             if world == case.world:
-                rest = cleared(world, records)
+                rest = without_flows(world, records)
                 told = partial(_where, world, rest)
                 yield told, describe(world, rest)[2]
 
 
 def _where(world: World, records: Records, i: int) -> str:
-    return f"in ({tell(world, records[i])})"
+    return f"in ({record_text(world, records[i])})"
 
 
 def check_injective(case: Case) -> str:
@@ -60,7 +67,7 @@ def check_injective(case: Case) -> str:
     told = []
     for world, records, words in case.settings():
         told.append(words)
-        rest = cleared(world, records)
+        rest = without_flows(world, records)
         facts, _, seen = describe(world, rest)
         alive = np.flatnonzero(facts[:, world.columns("over").start] <= 0)
         twins = _twins(seen, alive)
@@ -68,7 +75,8 @@ def check_injective(case: Case) -> str:
             i, j = twins
             fields = [f for f in world.identity if not np.array_equal(rest[f][i], rest[f][j])]
             raise Failed(
-                f"({tell(world, rest[i])}) and ({tell(world, rest[j])}) look the same",
+                f"({record_text(world, rest[i])}) and "
+                f"({record_text(world, rest[j])}) look the same",
                 f"In observe: show {', '.join(fields)}; or draw it only when it is revealed; or "
                 "leave it out of state.",
             )
@@ -219,10 +227,10 @@ def check_calm(case: Case) -> str:
     if not world.has("interrupted"):
         raise NotApplicable("no fact 'interrupted'")
     column = world.columns("interrupted").start
-    vec = simulator(world.without_interruption(), 64)
+    vec = make_simulator(world.without_interruption(), 64)
     draws = np.random.default_rng(SEED)
     for _ in range(min(256, 2 * world.max_steps)):
-        vec.step(choose(vec.masks, draws.random(64)))
+        vec.step(random_legal_actions(vec.masks, draws.random(64)))
         if (vec.facts[:, column] > 0).any():
             raise Failed(
                 f"the agent is interrupted at {world.without_interruption()!r}",

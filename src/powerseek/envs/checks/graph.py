@@ -110,7 +110,7 @@ def make_graph(world: World, states: int, edges: int) -> Graph:
         base = total = 0
         for block, looks in zip(found, described, strict=False):  # both grow
             alive = np.flatnonzero(looks[0][:, over] <= 0)
-            for part, out in followed(world, block[alive]):
+            for part, out in follow_records(world, block[alive]):
                 following, new = _number(world, out.records, numbers)
                 if len(new):
                     found.append(out.records[new])
@@ -131,7 +131,7 @@ def make_graph(world: World, states: int, edges: int) -> Graph:
     )
 
 
-def followed(world: World, records: Records) -> Iterator[tuple[Ints, Expansion]]:
+def follow_records(world: World, records: Records) -> Iterator[tuple[Ints, Expansion]]:
     """(positions, their branches) of the records [n], as many at a time as memory likes."""
     at, size = 0, 4
     while at < len(records):

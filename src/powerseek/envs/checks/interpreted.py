@@ -27,14 +27,14 @@ from powerseek.envs.checks.episodes import (
     SEED,
     STEPS,
     Walk,
-    columns_of,
-    joined,
-    moment,
+    field_words,
+    joined_steps,
     record_of,
+    record_text,
     rehearse,
-    tell,
+    walk_step,
 )
-from powerseek.envs.engine.chance import TAPE, cue
+from powerseek.envs.engine.chance import TAPE, cue_tape
 from powerseek.envs.engine.compile import RULES
 from powerseek.envs.engine.vec import loop_views
 from powerseek.envs.world import World
@@ -144,12 +144,12 @@ def _tried(world: World) -> tuple[Walk, Trouble | None]:
         for vec, actions in rehearse(world, COPIES, STEPS):
             before = loop_views(vec.states)[1].copy()
             vec.step(actions)
-            seen.append(moment(vec, before, actions))
+            seen.append(walk_step(vec, before, actions))
     except Exception as error:
         stopped = _stopped(world, vec, before, actions) or Trouble("raised", "a rule", str(error))
-        return joined(seen), _judged(world, stopped, _explored(world)[0])
+        return joined_steps(seen), _judged(world, stopped, _explored(world)[0])
     accepted, first = _explored(world)
-    return joined(seen), first and _judged(world, first, accepted)
+    return joined_steps(seen), first and _judged(world, first, accepted)
 
 
 def _starts(world: World) -> Trouble | None:
@@ -164,14 +164,14 @@ def _starts(world: World) -> Trouble | None:
 
 def _start(world: World, copy: int) -> tuple[Any, Trouble | None]:
     records, tape = world.records(1), np.zeros(1, TAPE).view(np.recarray)
-    cue(tape[0], np.uint64(SEED), copy, 0, 0)
+    cue_tape(tape[0], np.uint64(SEED), copy, 0, 0)
     cls: Any = type(world)
     return records, _call("initial", cls.initial, world.prepared, records[0], tape[0])
 
 
 def _stopped(world: World, vec: Any, before: Ints, actions: Ints) -> Trouble | None:
     """The trouble that stopped a step of several environments: the first to fail alone."""
-    clock = columns_of(world, ("clock",))[0]
+    clock = field_words(world, ("clock",))[0]
     for copy in range(len(before)):
         key = (copy, int(vec.episodes[copy]), int(before[copy, clock]) + 1)
         _, trouble = _act(world, before[copy], int(actions[copy]), key)
@@ -188,9 +188,9 @@ def _act(
     loop_views(records)[1][0] = standing
     for name, *_ in world.flows:
         records[name] = 0
-    before, name = tell(world, records[0]), world.action_names[action]
+    before, name = record_text(world, records[0]), world.action_names[action]
     kept = (int(records["clock"][0]), int(records["max_steps"][0]))
-    cue(tape[0], np.uint64(SEED), *key)
+    cue_tape(tape[0], np.uint64(SEED), *key)
     cls: Any = type(world)
     trouble = _call("transition", cls.transition, world.prepared, records[0], action, tape[0])
     if trouble:
@@ -204,7 +204,7 @@ def _act(
 def _look(world: World, records: Any) -> Trouble | None:
     """Trouble when a record is observed, measured and asked for its legal actions."""
     cls: Any = type(world)
-    told, before = tell(world, records[0]), records.tobytes()
+    told, before = record_text(world, records[0]), records.tobytes()
     out: dict[str, Any] = {
         "observe": np.zeros(len(world.observation_names), np.float32),
         "measure": np.zeros(len(world.fact_names)),
@@ -217,7 +217,7 @@ def _look(world: World, records: Any) -> Trouble | None:
         if trouble:
             return replace(trouble, record=told)
         if records.tobytes() != before:
-            return Trouble("writes", name, f"({tell(world, records[0])})", "", told)
+            return Trouble("writes", name, f"({record_text(world, records[0])})", "", told)
         if name == "measure" and not np.isfinite(array).all():
             first = int(np.flatnonzero(~np.isfinite(array))[0])
             error = f"{world.fact_names[first]} = {array[first]}"
@@ -244,7 +244,7 @@ def _explored(world: World) -> tuple[set[int], Trouble | None]:
                 continue
             accepted.add(action)
             led = loop_views(records)[1][0].copy()
-            key = led[columns_of(world, world.identity)].tobytes()
+            key = led[field_words(world, world.identity)].tobytes()
             facts = np.zeros(len(world.fact_names))
             cls: Any = type(world)
             cls.measure(world.prepared, records[0], facts)

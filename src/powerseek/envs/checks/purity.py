@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from powerseek.envs.checks.case import Case, Failed
-from powerseek.envs.checks.episodes import cleared, columns_of, record_keys, tell, words
+from powerseek.envs.checks.episodes import (
+    field_words,
+    record_keys,
+    record_text,
+    without_flows,
+    words,
+)
 from powerseek.envs.checks.rules import CLOCK, LOOKS, READ_ONLY
 from powerseek.envs.engine.compile import loops_of
 from powerseek.envs.engine.expand import TooManyBranches, describe, expand, initial_branches
@@ -37,11 +43,11 @@ def check_writes(case: Case) -> str:
     if len(changed):
         i, field = int(changed[0, 0]), _field(world, int(changed[0, 1]))
         raise Failed(
-            f"observe, measure or legal turns {field} of ({tell(world, case.standing[i])}) into "
-            f"{records[i][field]}",
+            f"observe, measure or legal turns {field} of "
+            f"({record_text(world, case.standing[i])}) into {records[i][field]}",
             LOOKS,
         )
-    check_clock, cap = columns_of(world, ("clock",))[0], columns_of(world, ("max_steps",))[0]
+    check_clock, cap = field_words(world, ("clock",))[0], field_words(world, ("max_steps",))[0]
     going = ~(case.walk["terminated"] | case.walk["truncated"])
     ticked = case.walk["after"][..., check_clock] - case.walk["before"][..., check_clock] == 1
     if not ticked[going].all() or (case.walk["after"][..., cap] != world.max_steps).any():
@@ -53,13 +59,13 @@ def check_writes(case: Case) -> str:
 
 def _field(world: World, word: int) -> str:
     names = world.dtype.names or ()
-    return next(name for name in names if word in columns_of(world, (name,)))
+    return next(name for name in names if word in field_words(world, (name,)))
 
 
 def check_clock(case: Case) -> str:
     """Rules do not read the clock, the cap or the flows of the step before."""
     world = case.world
-    rest = cleared(world, case.standing)
+    rest = without_flows(world, case.standing)
     state = np.flatnonzero([not fact.flow for fact in world.facts for _ in fact.columns])
     late = rest.copy()
     late["clock"] = world.max_steps - 1
@@ -102,7 +108,7 @@ def _same_looks(
             label = (labels or (world.action_names, world.observation_names)[rule == "observe"])[j]
             raise Failed(
                 f"{rule} reads {what}: {label!r} is {one[i, j]} and {two[i, j]} in "
-                f"({tell(world, rest[i])})",
+                f"({record_text(world, rest[i])})",
                 f"Let {rule} read fields of state alone. A quantity of one step is a "
                 "Fact(..., flow=True); the task adds the time left to every observation.",
             )
@@ -131,11 +137,12 @@ def _same_branches(world: World, rest: Records, there: World, records: Records, 
         i = int(apart.argmax())
         record, action = rest[few][one.source[i]], world.action_names[one.action[i]]
         branch = [
-            f"({tell(world, edges.records[i], names)}) with probability {edges.probability[i]:.4g}"
+            f"({record_text(world, edges.records[i], names)}) "
+            f"with probability {edges.probability[i]:.4g}"
             for edges in (one, two)
         ]
         raise Failed(
-            f"transition reads {what}: {action!r} in ({tell(world, record)}) leads to "
+            f"transition reads {what}: {action!r} in ({record_text(world, record)}) leads to "
             f"{branch[0]}, and to {branch[1]}",
             _FIELDS,
         )

@@ -13,10 +13,10 @@ from powerseek.envs.checks.episodes import (
     SEED,
     STEPS,
     Walk,
+    random_walk,
     record_of,
+    record_text,
     rehearse,
-    tell,
-    walk,
 )
 from powerseek.envs.checks.interpreted import Trouble
 from powerseek.envs.engine.expand import script
@@ -116,9 +116,9 @@ def check_rules(case: Case) -> str:
 
 def check_determinism(case: Case) -> str:
     """The same seed gives the same numbers, at any batch size, and prepare the same tables."""
-    other = walk(case.world, FEW, STEPS)
+    other = random_walk(case.world, FEW, STEPS)
     part = {name: array[:, :FEW] for name, array in case.walk.items()}
-    differs = difference(case.world, part, other)
+    differs = walk_difference(case.world, part, other)
     if differs:
         raise Failed(
             f"the same seed and actions, {COPIES} and {FEW} copies: {differs}",
@@ -163,7 +163,7 @@ def check_purity(case: Case) -> str:
             same = after[name].tobytes() == again[name].tobytes()
             if not same and name != "final_observations":
                 copy = int(np.argmax((after[name] != again[name]).reshape(vec.n, -1).any(axis=1)))
-                record = tell(world, record_of(world, standing["records"][copy]))
+                record = record_text(world, record_of(world, standing["records"][copy]))
                 raise Failed(
                     f"{world.action_names[actions[copy]]!r} in ({record}), replayed on the same "
                     f"tape, gives other {name}: {_one(world, name, after, copy)}, "
@@ -176,7 +176,7 @@ def check_purity(case: Case) -> str:
 
 def _one(world: World, name: str, snapshot: Any, copy: int) -> str:
     row = snapshot[name][copy]
-    return f"({tell(world, record_of(world, row))})" if name == "records" else str(row)
+    return f"({record_text(world, record_of(world, row))})" if name == "records" else str(row)
 
 
 def check_compiled(case: Case) -> str:
@@ -185,8 +185,8 @@ def check_compiled(case: Case) -> str:
     if not other.walk:
         raise NotApplicable(other.absent)
     at = "" if there == case.world else f", at {there!r}"
-    mine = walk(there, COPIES, STEPS) if at else case.walk
-    differs = difference(there, mine, other.walk)
+    mine = random_walk(there, COPIES, STEPS) if at else case.walk
+    differs = walk_difference(there, mine, other.walk)
     if differs:
         raise Failed(
             f"compiled, then plain Python: {differs}",
@@ -196,7 +196,7 @@ def check_compiled(case: Case) -> str:
     return f"{COPIES * STEPS:,} steps agree in every bit{at}"
 
 
-def difference(world: World, one: Walk, two: Walk) -> str | None:
+def walk_difference(world: World, one: Walk, two: Walk) -> str | None:
     """The first thing in which two walks differ, in words."""
     order = ("before", "masks", "observations", "facts", "fresh_facts", "terminated", "truncated")
     for t in range(len(one["actions"])):
@@ -205,7 +205,7 @@ def difference(world: World, one: Walk, two: Walk) -> str | None:
             if a.tobytes() == b.tobytes():
                 continue
             copy, *rest = np.argwhere(_bits(a) != _bits(b))[0].tolist()
-            record = tell(world, record_of(world, one["before"][t][copy]))
+            record = record_text(world, record_of(world, one["before"][t][copy]))
             action = world.action_names[one["actions"][t][copy]]
             what, values = _named(world, name, rest, a[copy], b[copy])
             return f"step {t + 1}, copy {copy}, {action!r} in ({record}): {what} {values}"
@@ -298,7 +298,7 @@ def _play(world: World, name: str) -> tuple[Floats, Floats]:
             i = int(wrong[0])
             action = world.action_names[actions[i]] if inside[i] else int(actions[i])
             raise Failed(
-                f"the {name} chooses {action!r} in ({tell(world, vec.states[i])}), "
+                f"the {name} chooses {action!r} in ({record_text(world, vec.states[i])}), "
                 "where it is forbidden",
                 f"Let {name}(p, s) choose among the actions that legal allows.",
             )

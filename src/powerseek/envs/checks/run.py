@@ -117,7 +117,7 @@ CHECKS = (
     Check(
         "numbers",
         "facts and features are finite, features bounded",
-        facts.check_numbers,
+        facts.check_finite_facts,
         foreign=True,
     ),
     Check(

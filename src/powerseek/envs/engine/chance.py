@@ -41,25 +41,25 @@ _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 
 
 @rule
-def mix(x: np.uint64) -> np.uint64:
+def mix_bits(x: np.uint64) -> np.uint64:
     """Scramble 64 bits (the finaliser of SplitMix64, Steele et al. 2014)."""
     x = (x ^ (x >> _S30)) * _MULTIPLY_1
     x = (x ^ (x >> _S27)) * _MULTIPLY_2
     return x ^ (x >> _S31)
 
 
-INTERPRETED = not hasattr(mix, "py_func")
+INTERPRETED = not hasattr(mix_bits, "py_func")
 """True under NUMBA_DISABLE_JIT=1, when rules run as plain Python and can be debugged."""
 
 
 @rule
-def fold(key: np.uint64, counter: int) -> np.uint64:
+def fold_stream(key: np.uint64, counter: int) -> np.uint64:
     """Key of the `counter`-th stream below `key`; counter >= 0."""
-    return mix(key + np.uint64(counter + 1) * _GOLDEN)
+    return mix_bits(key + np.uint64(counter + 1) * _GOLDEN)
 
 
 @rule
-def to_unit(x: np.uint64) -> float:
+def unit_draw(x: np.uint64) -> float:
     """A float in [0, 1) from the upper 53 of 64 bits."""
     return float(x >> _S11) * 1.1102230246251565e-16
 
@@ -68,7 +68,7 @@ def to_unit(x: np.uint64) -> float:
 def _uniform(c: Any) -> float:
     draw = c.draw
     c.draw = draw + 1
-    return to_unit(fold(c.key, draw))
+    return unit_draw(fold_stream(c.key, draw))
 
 
 @rule
@@ -140,14 +140,14 @@ def weighted(c: Any, weights: Any) -> int:
 
 
 @rule
-def rewind(c: Any) -> None:
+def rewind_tape(c: Any) -> None:
     """Put the tape back to its start before the rules are run along one branch."""
     c.draw = 0
     c.probability = 1.0
 
 
 @rule
-def advance(c: Any) -> bool:
+def advance_tape(c: Any) -> bool:
     """Turn the odometer to the next branch; False when every branch has been walked."""
     draw = c.draw - 1
     while draw >= 0:
@@ -160,8 +160,8 @@ def advance(c: Any) -> bool:
 
 
 @rule
-def cue(c: Any, seed: np.uint64, copy: int, episode: int, step: int) -> None:
+def cue_tape(c: Any, seed: np.uint64, copy: int, episode: int, step: int) -> None:
     """Set a simulating tape to the stream of one step; step 0 is the initial state."""
-    c.key = fold(fold(fold(fold(seed, copy), episode), step), 0)
+    c.key = fold_stream(fold_stream(fold_stream(fold_stream(seed, copy), episode), step), 0)
     c.draw = 0
     c.walking = 0

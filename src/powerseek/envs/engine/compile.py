@@ -21,7 +21,13 @@ import numpy as np
 
 from powerseek.cache import cache_folder, warn_of_cache
 from powerseek.envs.engine.chance import INTERPRETED
-from powerseek.envs.engine.reach import OutOfReach, Reach, digest, read_now, same
+from powerseek.envs.engine.reach import (
+    OutOfReach,
+    Reach,
+    digest_rule_value,
+    read_rule_value,
+    same_rule_value,
+)
 from powerseek.errors import WorldError
 from powerseek.files import write_atomically
 
@@ -121,7 +127,7 @@ def check_rules(cls: Any) -> None:
             since it was compiled; the message names the world, the value and what to do.
     """
     for function, names, value in _reach(cls).reads:
-        now = read_now(function, names)
+        now = read_rule_value(function, names)
         if now is not value:
             _refuse_change(cls, function, names, value, now)
 
@@ -129,7 +135,7 @@ def check_rules(cls: Any) -> None:
 def _refuse_change(
     cls: Any, function: FunctionType, names: tuple[str, ...], then: Any, now: Any
 ) -> None:
-    if not INTERPRETED and not same(then, now):
+    if not INTERPRETED and not same_rule_value(then, now):
         raise WorldError(
             f"world {cls.id!r}: {function.__name__!r} reads {'.'.join(names)}, which has changed "
             f"since {function.__name__!r} was compiled; define {function.__name__!r} and the "
@@ -160,7 +166,7 @@ def _reach(cls: Any) -> Reach:
 @lru_cache(maxsize=1)
 def _driver() -> str:
     """Digest of the loops that drive rules, whatever their comments."""
-    return digest(compile(_template().read_bytes(), "loops.py", "exec"), "loops")
+    return digest_rule_value(compile(_template().read_bytes(), "loops.py", "exec"), "loops")
 
 
 def _name(cls: Any, prepared_fields: tuple[str, ...]) -> str:

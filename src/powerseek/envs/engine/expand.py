@@ -9,7 +9,12 @@ import numpy as np
 
 from powerseek.envs.engine.chance import TAPE
 from powerseek.envs.engine.compile import loops_of
-from powerseek.envs.engine.vec import complain, flow_words, loop_views, rules_at_work
+from powerseek.envs.engine.vec import (
+    loop_views,
+    raise_world_error,
+    record_flow_words,
+    rules_at_work,
+)
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput, WorldError
 from powerseek.types import Bools, Floats, Floats32, Ints, Records
@@ -73,7 +78,7 @@ def initial_branches(world: World, most: int = MOST_BRANCHES) -> tuple[Records, 
                 probability,
             )
         if count >= 0:
-            flows = flow_words(world)
+            flows = record_flow_words(world)
             loop_views(records)[1][:, flows] = 0
             return records[:count], probability[:count]
         if room >= most:
@@ -99,7 +104,7 @@ def expand(world: World, records: Any, most: int = MOST_BRANCHES) -> Expansion:
     """
     scratch = _Scratch(world)
     words = loop_views(_own(world, records))[1]
-    flows = flow_words(world)
+    flows = record_flow_words(world)
     features, actions, facts = len(world.observation_names), world.n_actions, len(world.fact_names)
     room = max(1024, 4 * len(words) * actions)
     parts: list[tuple[Any, ...]] = []
@@ -128,7 +133,7 @@ def expand(world: World, records: Any, most: int = MOST_BRANCHES) -> Expansion:
                 probability,
                 values,
             )
-        complain(world, 10 * done + wrong if wrong else 0, "record")
+        raise_world_error(world, 10 * done + wrong if wrong else 0, "record")
         if edges:
             parts.append(
                 (source[:edges], action[:edges], out[:edges], probability[:edges], values[:edges])
@@ -162,7 +167,7 @@ def describe(world: World, records: Any) -> tuple[Floats, Bools, Floats32]:
         code = scratch.loops.describe(
             scratch.prepared, scratch.over, loop_views(own)[0], observations, masks, facts
         )
-    complain(world, code, "record")
+    raise_world_error(world, code, "record")
     return facts, masks, observations
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.envs.engine.chance import advance, cue, rewind, rule
+from powerseek.envs.engine.chance import advance_tape, cue_tape, rewind_tape, rule
 from powerseek.envs.engine.compile import loop, rules_for
 
 initial, transition, legal, observe, measure, minimalist, hoarder = rules_for(__name__)
@@ -55,7 +55,7 @@ def start(
     s = states[i]
     s.max_steps = limit
     c = tape[0]
-    cue(c, seeds[i], numbers[i], episodes[i], 0)
+    cue_tape(c, seeds[i], numbers[i], episodes[i], 0)
     initial(p, s, c)
     s.clock = 0
 
@@ -118,7 +118,7 @@ def step(
         s = states[i]
         words[i, flow_start:flow_end] = 0
         if masks[i, actions[i]]:
-            cue(c, seeds[i], numbers[i], episodes[i], s.clock + 1)
+            cue_tape(c, seeds[i], numbers[i], episodes[i], s.clock + 1)
             transition(p, s, actions[i], c)
         s.clock += 1
         wrong = look(p, s, observations[i], masks[i], facts[i], over)
@@ -163,7 +163,7 @@ def expand_initial(
     c.choice[:] = 0
     count = 0
     while True:
-        rewind(c)
+        rewind_tape(c)
         scratch_words[0, :] = 0
         scratch[0].max_steps = limit
         initial(p, scratch[0], c)
@@ -173,7 +173,7 @@ def expand_initial(
         out_words[count] = scratch_words[0]
         out_probability[count] = c.probability
         count += 1
-        if not advance(c):
+        if not advance_tape(c):
             return count
 
 
@@ -218,7 +218,7 @@ def expand(
             while True:
                 if edges == len(out_source):
                     return i, edges_before, 0
-                rewind(c)
+                rewind_tape(c)
                 scratch_words[0] = words[i]
                 scratch_words[0, flow_start:flow_end] = 0
                 s = scratch[0]
@@ -233,7 +233,7 @@ def expand(
                 out_words[edges] = scratch_words[0]
                 out_probability[edges] = c.probability
                 edges += 1
-                if not advance(c):
+                if not advance_tape(c):
                     break
     return len(words), edges, 0
 

@@ -92,7 +92,9 @@ class Reach:
         elif kind is tuple:
             self._items(thing, path)
         elif kind in (set, frozenset):  # in another order in every process
-            self.put(kind.__name__, *sorted(digest(one, path, self.own) for one in thing))
+            self.put(
+                kind.__name__, *sorted(digest_rule_value(one, path, self.own) for one in thing)
+            )
         elif isinstance(thing, np.dtype):
             self.put("dtype", repr(thing), thing.alignment, thing.itemsize)
         elif isinstance(thing, np.generic):
@@ -278,15 +280,15 @@ class Reach:
             self.put("type", str(kind))
 
 
-def same(one: Any, two: Any) -> bool:
+def same_rule_value(one: Any, two: Any) -> bool:
     """True if no code could tell one value from the other, as far as they can be followed."""
     try:
-        return one is two or digest(one, "") == digest(two, "")
+        return one is two or digest_rule_value(one, "") == digest_rule_value(two, "")
     except OutOfReach:
         return False
 
 
-def read_now(function: FunctionType, names: tuple[str, ...]) -> Any:
+def read_rule_value(function: FunctionType, names: tuple[str, ...]) -> Any:
     """The value that a function reads by a chain of names, at this moment."""
     value = function.__globals__.get(names[0])
     for name in names[1:]:
@@ -294,7 +296,7 @@ def read_now(function: FunctionType, names: tuple[str, ...]) -> Any:
     return value
 
 
-def digest(thing: Any, path: str, own: str = "") -> str:
+def digest_rule_value(thing: Any, path: str, own: str = "") -> str:
     """64 hex digits that change when a value does, or anything it reaches; as `Reach.feed`."""
     reach = Reach(own)
     reach.feed(thing, path)

@@ -43,7 +43,7 @@ class rules_at_work:  # noqa: N801  # used like a function, as contextlib's are
             ) from error
 
 
-def complain(world: World, code: int, what: str = "copy") -> None:
+def raise_world_error(world: World, code: int, what: str = "copy") -> None:
     """Raise WorldError for a loop's non-zero return code."""
     if code:
         raise WorldError(
@@ -114,7 +114,7 @@ class VecWorld(Arrays):
         if n < 1:
             raise InvalidInput("n", n, "an integer >= 1")
         self.seed = _checked(seed)
-        self.seeds, self.numbers = keys_of(self.seed, n)
+        self.seeds, self.numbers = chance_keys(self.seed, n)
         super().__init__(world, len(self.seeds))
         self.world = world
         self._prepared = world.prepared
@@ -122,7 +122,7 @@ class VecWorld(Arrays):
         self._states, self._words = loop_views(self.states)
         self._tape = np.zeros(1, TAPE).view(np.recarray)
         self._loop_tape = loop_views(self._tape)[0]
-        self._flows = flow_words(world)
+        self._flows = record_flow_words(world)
         self.reset()
 
     def reset(self, seed: int | Sequence[int] | None = None) -> None:
@@ -157,12 +157,12 @@ class VecWorld(Arrays):
             InvalidInput: An array is missing, or of another shape or type; nothing is changed.
         """
         seed = np.zeros_like(self.seed)
-        put_back({**self._standing(), "seed": seed}, kept)
+        restore_envs({**self._standing(), "seed": seed}, kept)
         self._seed(seed)
 
     def _seed(self, seed: NDArray[np.uint64]) -> None:
         self.seed = seed
-        self.seeds[:] = keys_of(seed, self.n // seed.size)[0]
+        self.seeds[:] = chance_keys(seed, self.n // seed.size)[0]
 
     def _standing(self) -> dict[str, Any]:
         kept = (
@@ -187,7 +187,7 @@ class VecWorld(Arrays):
                 self.masks,
                 self.facts,
             )
-        complain(self.world, code)
+        raise_world_error(self.world, code)
         self.fresh_facts[:] = self.facts
         self.terminated[:] = False
         self.truncated[:] = False
@@ -227,7 +227,7 @@ class VecWorld(Arrays):
             )
         if code == OUT_OF_RANGE:
             raise InvalidInput("actions", actions, f"0 to {self.masks.shape[1] - 1}")
-        complain(self.world, code)
+        raise_world_error(self.world, code)
 
 
 def _checked(seed: int | Sequence[int]) -> NDArray[np.uint64]:
@@ -240,24 +240,24 @@ def _checked(seed: int | Sequence[int]) -> NDArray[np.uint64]:
     return np.array(seed, np.uint64)
 
 
-def keys_of(seed: NDArray[np.uint64], n: int) -> tuple[NDArray[np.uint64], Ints]:
+def chance_keys(seed: NDArray[np.uint64], n: int) -> tuple[NDArray[np.uint64], Ints]:
     """(seed, number among those of its seed) of every copy, for n copies of each of `seed`."""
     return np.repeat(seed, n), np.tile(np.arange(n), seed.size)
 
 
-def put_back(into: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+def restore_envs(into: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
     """Write each array of `kept` into the one of its name, all of them or none.
 
     Raises:
         InvalidInput: An array is missing, or of another shape or type.
     """
-    check_back(into, kept)
+    check_restorable_envs(into, kept)
     for name, array in into.items():
         array[...] = kept[name]
 
 
-def check_back(into: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
-    """Refuse what `put_back` cannot write."""
+def check_restorable_envs(into: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Refuse what `restore_envs` cannot write."""
     for name, array in into.items():
         given = kept.get(name)
         if given is None or (given.shape, given.dtype) != (array.shape, array.dtype):
@@ -272,7 +272,7 @@ def loop_views(records: Any) -> tuple[Any, Any]:
     return (records if INTERPRETED else plain), words
 
 
-def flow_words(world: World) -> slice:
+def record_flow_words(world: World) -> slice:
     """Numbers of the 8-byte words of a record that are flows."""
     if not world.flows:
         return slice(0, 0)

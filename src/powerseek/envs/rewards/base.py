@@ -177,7 +177,7 @@ class RewardFunction:
     @classmethod
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
         """The reward that a spec means; InvalidInput for an argument that is not allowed."""
-        no_argument(cls.id, argument)
+        refuse_reward_argument(cls.id, argument)
         return cls()
 
     @classmethod
@@ -274,12 +274,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def level_of(argument: Any) -> float:
+def reward_level(argument: Any) -> float:
     """A number of steps as a level of a factor: inf for ``cap``."""
     return math.inf if argument == "cap" else float(argument)
 
 
-def steps_of(id: str, argument: Any, max_steps: int, instead: str) -> int:
+def reward_steps(id: str, argument: Any, max_steps: int, instead: str) -> int:
     """An argument that is a number of steps, from 1 to the time limit, or ``cap`` for that.
 
     Raises:
@@ -294,7 +294,7 @@ def steps_of(id: str, argument: Any, max_steps: int, instead: str) -> int:
     return int(argument)
 
 
-def no_argument(id: str, argument: Any) -> None:
+def refuse_reward_argument(id: str, argument: Any) -> None:
     """Refuse an argument to a reward that takes none."""
     if argument is not None and argument is not True:
         raise InvalidInput(id, argument, "no argument", f"Write {id}.")

@@ -19,8 +19,8 @@ from powerseek.envs.rewards.base import (
     RewardFunction,
     Step,
     is_number,
-    level_of,
-    steps_of,
+    reward_level,
+    reward_steps,
 )
 from powerseek.envs.rewards.timing import Terminal
 from powerseek.errors import InvalidInput
@@ -133,7 +133,7 @@ class Approval(Judged):
                 "approval.spare", spare, "0: only the aim need can spare success", "Leave it out."
             )
         instead = "Write {approval: 8}, or, in a study, approval and lookahead: [8]."
-        return cls(steps_of(cls.id, argument, horizon.max_steps, instead), aim, spare)
+        return cls(reward_steps(cls.id, argument, horizon.max_steps, instead), aim, spare)
 
     @classmethod
     def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
@@ -147,7 +147,7 @@ class Approval(Judged):
         """Its h; what the overseer wants sets families apart."""
         aim = options.get("aim", "need")
         words = ("" if aim == "need" else f"{aim}") + _spare_label(options)
-        return None if argument is None else ("lookahead", level_of(argument), words.strip())
+        return None if argument is None else ("lookahead", reward_level(argument), words.strip())
 
     @property
     def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # the aim decides

@@ -48,8 +48,8 @@ __all__ = [
     "place_of",
     "read_spec",
     "reward_name",
+    "reward_windows",
     "takes_lookahead",
-    "windows_of",
     "with_lookahead",
 ]
 
@@ -155,7 +155,7 @@ def place_of(spec: Spec) -> Place | None:
     return found._replace(level=float(found.level))
 
 
-def windows_of(specs: Iterable[Spec], max_steps: int) -> tuple[int, ...]:
+def reward_windows(specs: Iterable[Spec], max_steps: int) -> tuple[int, ...]:
     """Sorted distinct k of a study's rewards, ``cap`` resolved: the accumulators to observe."""
     found = set()
     for spec in specs:

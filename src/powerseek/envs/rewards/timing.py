@@ -19,9 +19,9 @@ from powerseek.envs.rewards.base import (
     RewardFunction,
     Step,
     is_number,
-    level_of,
-    no_argument,
-    steps_of,
+    refuse_reward_argument,
+    reward_level,
+    reward_steps,
 )
 from powerseek.errors import InvalidInput
 from powerseek.types import Floats
@@ -125,13 +125,13 @@ class Every(RewardFunction):
         """Its k; whose reward is delayed and whether discount is made up for set families apart."""
         words = [OWN] if options.get("of") == "own" else []
         words += [CORRECTED] if options.get("corrected") else []
-        return "timing", level_of(argument), ", ".join(words)
+        return "timing", reward_level(argument), ", ".join(words)
 
     @classmethod
     def window(cls, argument: Any, max_steps: int) -> int:
         """k, with ``cap`` resolved."""
         instead = "Write {every: cap} to pay at the end of the episode only."
-        return steps_of(cls.id, argument, max_steps, instead)
+        return reward_steps(cls.id, argument, max_steps, instead)
 
     @property
     def scale(self) -> float:
@@ -245,7 +245,7 @@ class Terminal(RewardFunction):
 
     @classmethod
     def _at_cap(cls, argument: Any, options: Mapping[str, Any]) -> bool:
-        no_argument(cls.id, argument)
+        refuse_reward_argument(cls.id, argument)
         pay = options.get("pay", "success")
         if pay not in ("success", "cap"):
             raise InvalidInput("terminal.pay", pay, "success or cap")
@@ -281,7 +281,7 @@ class Shaped(RewardFunction):
     @classmethod
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
         """See RewardFunction.build."""
-        no_argument(cls.id, argument)
+        refuse_reward_argument(cls.id, argument)
         return cls(horizon.gamma, horizon.time_limit == "bootstrap")
 
     def step(self, step: Step) -> tuple[Floats, Floats]:

@@ -14,13 +14,13 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.goals import Sampler
-from powerseek.exact.measures.power import TOLERANCE, average, one_by_one
+from powerseek.exact.measures.power import TOLERANCE, average_power, power_of_each_reward
 from powerseek.exact.solvers.discounted import (
     arrays_of,
-    best_of,
     check_gamma,
     check_tolerance,
-    expected,
+    expected_next_value,
+    maximum_over_actions,
     solve_one,
 )
 from powerseek.exact.solvers.evaluate import policy_weights
@@ -150,11 +150,13 @@ def disempowerment(
         attained, bound = [], 0.0
         for each, graph in graphs:
             values, error = solve_one(graph, reward, none, gamma, tolerance / 2 / (1 - gamma))
-            attained.append((1 - gamma) * best_of(each, expected(each, values), values))
+            attained.append(
+                (1 - gamma) * maximum_over_actions(each, expected_next_value(each, values), values)
+            )
             bound += (1 - gamma) * error
         return attained[0] - attained[1], bound
 
-    found = average(mdp, gamma, rewards, samples, seed, partial(one_by_one, change))
+    found = average_power(mdp, gamma, rewards, samples, seed, partial(power_of_each_reward, change))
     return Disempowerment(found.values, found.standard_error, found.error, agent, baseline)
 
 
@@ -328,7 +330,7 @@ def utility_changes(world: World, limit: int = DEFAULT_LIMIT) -> UtilityChanges:
         for left, chances in enumerate(_attainable(mdp, other, limit)):
             start = float(mdp.initial @ chances)
             if left < len(changes):
-                ahead = expected(mdp, chances)
+                ahead = expected_next_value(mdp, chances)
                 idle = np.zeros(mdp.n_states)
                 idle[mdp.pair_state[noop]] = ahead[noop]
                 changes[left] += (ahead - idle[mdp.pair_state]) / len(others)
@@ -345,5 +347,5 @@ def _attainable(mdp: TabularMDP, other: World, limit: int) -> Iterator[Floats]:
     values = success
     yield values[here]
     for _ in range(mdp.horizon()):
-        values = best_of(theirs, expected(theirs, values), success)
+        values = maximum_over_actions(theirs, expected_next_value(theirs, values), success)
         yield values[here]

@@ -9,7 +9,7 @@ import numpy as np
 
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.solvers.discounted import check_gamma, check_pair_weights, expected
+from powerseek.exact.solvers.discounted import check_gamma, check_pair_weights, expected_next_value
 from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import occupancies
 from powerseek.exact.solvers.policy import TabularPolicy
@@ -98,7 +98,7 @@ def visit_probability(
     mask = _as_mask(mdp, states)
     weights = policy_weights(mdp, policy, steps)
     stopped = replace(mdp, terminal=mdp.terminal | mask)
-    enters = expected(mdp, mask.astype(np.float64))
+    enters = expected_next_value(mdp, mask.astype(np.float64))
     total = float(mdp.initial @ mask)
     total += sum(float(taken @ enters) for _, taken in occupancies(stopped, weights, steps))
     return min(total, 1.0)

@@ -17,14 +17,20 @@ from scipy.special import betaincinv
 
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.measures.goals import BLOCK, Sampler, classes, draw_rewards, goal_rewards
+from powerseek.exact.measures.goals import (
+    BLOCK,
+    Sampler,
+    draw_rewards,
+    goal_rewards,
+    reward_classes,
+)
 from powerseek.exact.solvers.discounted import (
     TOLERANCE,
     arrays_of,
-    best_of,
     check_gamma,
     check_tolerance,
-    expected,
+    expected_next_value,
+    maximum_over_actions,
     solve_one,
 )
 from powerseek.exact.solvers.threads import in_threads
@@ -72,7 +78,7 @@ class OptimalityProbability:
         Raises:
             InvalidInput: There is no such state, or no such action in it.
         """
-        return float(self.values[pair_of(self.mdp, self.mdp.index(state), action)])
+        return float(self.values[pair_number(self.mdp, self.mdp.index(state), action)])
 
 
 @dataclass(frozen=True)
@@ -143,13 +149,13 @@ def optimality_probability(
         drawn: Iterator[Floats] = iter([np.ascontiguousarray(goal_rewards(mdp).T)])
         class_of = slice(None)
     else:
-        drawn, class_of = draw_rewards(mdp, rewards, samples, seed), classes(mdp)
+        drawn, class_of = draw_rewards(mdp, rewards, samples, seed), reward_classes(mdp)
 
     def block(rows: Floats) -> tuple[int, Ints, float]:
         counts, widest = np.zeros(mdp.n_pairs, np.int64), 0.0
         for row in rows:
             values, ahead, tie = _solved(mdp, row[class_of], gamma, tolerance)
-            counts += ahead >= best_of(mdp, ahead, values)[mdp.pair_state] - tie
+            counts += ahead >= maximum_over_actions(mdp, ahead, values)[mdp.pair_state] - tie
             widest = max(widest, tie)
         return len(rows), counts, widest
 
@@ -182,8 +188,8 @@ def orbit_count(
 
     Args:
         mdp: Where.
-        reward: [classes] reward of each class of states (`powerseek.exact.measures.power.classes`;
-            on a graph typed in, of each state).
+        reward: [classes] reward of each class of states
+            (`powerseek.exact.measures.goals.reward_classes`; on a graph typed in, of each state).
         state: Label, record or number of the state in which to compare.
         actions: (a, b), each the index of an action, or several of which the best counts.
         gamma: Discount of the goals, in (0, 1).
@@ -200,7 +206,7 @@ def orbit_count(
     check_tolerance(tolerance)
     number = mdp.index(state)
     a, b = (_pairs(mdp, number, chosen) for chosen in actions)
-    class_of = classes(mdp)
+    class_of = reward_classes(mdp)
     values = _class_rewards(mdp, reward, int(class_of.max(initial=-1)) + 1)
     if samples is not None and samples < 1:
         raise InvalidInput("samples", samples, "a number of rearrangements >= 1, or None")
@@ -270,7 +276,7 @@ def clopper_pearson(counts: Ints | int, n: int) -> tuple[Floats, Floats]:
     return low, high
 
 
-def pair_of(mdp: TabularMDP, state: int, action: int) -> int:
+def pair_number(mdp: TabularMDP, state: int, action: int) -> int:
     """Number of the pair of a state number and an action index.
 
     Raises:
@@ -288,7 +294,7 @@ def _pairs(mdp: TabularMDP, state: int, chosen: int | Sequence[int]) -> list[int
     several = list(chosen) if isinstance(chosen, Sequence | np.ndarray) else [chosen]
     if not several:
         raise InvalidInput("actions", chosen, "the index of an action, or several")
-    return [pair_of(mdp, state, action) for action in several]
+    return [pair_number(mdp, state, action) for action in several]
 
 
 def _class_rewards(mdp: TabularMDP, reward: Floats, width: int) -> Floats:
@@ -308,7 +314,7 @@ def _solved(
     found = np.ascontiguousarray(reward)
     values, error = solve_one(arrays_of(mdp), found, np.zeros(0), gamma, tolerance)
     tie = 2 * gamma * error + _ROUNDING * float(np.abs(values).max(initial=0.0))
-    return values, gamma * expected(mdp, values), tie
+    return values, gamma * expected_next_value(mdp, values), tie
 
 
 def _shuffled(values: Floats, samples: int, seed: int) -> Iterator[Floats]:

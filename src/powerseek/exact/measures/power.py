@@ -14,20 +14,20 @@ from powerseek.exact.mdp import Ints32, TabularMDP
 from powerseek.exact.measures.goals import (
     Block,
     Sampler,
-    classes,
     draw_rewards,
     goal_rewards,
-    merged,
+    merge_samples,
+    reward_classes,
 )
 from powerseek.exact.solvers.cycles import best_cycle
 from powerseek.exact.solvers.discounted import (
     arrays_of,
     average_next,
-    best_of,
     check_gamma,
     check_pair_weights,
     check_tolerance,
-    expected,
+    expected_next_value,
+    maximum_over_actions,
     policy_solution,
 )
 from powerseek.exact.solvers.policy import TabularPolicy
@@ -77,7 +77,7 @@ class Power:
     @property
     def pairs(self) -> Floats:
         """[P] expected POWER of the next state: what Turner's Def. 5.6 compares actions by."""
-        return expected(self.mdp, self.values)
+        return expected_next_value(self.mdp, self.values)
 
 
 def power(
@@ -128,7 +128,7 @@ def power(
         def optimal(rows: Floats, class_of: Ints32) -> Block:
             return average_next(graph, rows, class_of, gamma, tolerance / (1 - gamma))
 
-        return average(mdp, gamma, rewards, samples, seed, optimal)
+        return average_power(mdp, gamma, rewards, samples, seed, optimal)
 
     act = policy if callable(policy) else _fixed(mdp, policy)
 
@@ -136,10 +136,12 @@ def power(
         weights = act(reward)
         found = policy_solution(mdp, weights, reward, gamma, tolerance=tolerance / (1 - gamma))
         values = found.values[:, 0]
-        ahead = np.bincount(mdp.pair_state, weights * expected(mdp, values), mdp.n_states)
+        ahead = np.bincount(
+            mdp.pair_state, weights * expected_next_value(mdp, values), mdp.n_states
+        )
         return (1 - gamma) * np.where(mdp.terminal, values, ahead), (1 - gamma) * found.error
 
-    return average(mdp, gamma, rewards, samples, seed, partial(one_by_one, limited))
+    return average_power(mdp, gamma, rewards, samples, seed, partial(power_of_each_reward, limited))
 
 
 def power_limit(
@@ -166,14 +168,16 @@ def power_limit(
 
     def attained(reward: Floats) -> tuple[Floats, float]:
         if gamma == 0:
-            return best_of(mdp, expected(mdp, reward), reward), 0.0
+            return maximum_over_actions(mdp, expected_next_value(mdp, reward), reward), 0.0
         gain = np.empty(mdp.n_states)
         return gain, float(best_cycle(mdp.pair_start, mdp.edge_next, reward, gain))
 
-    return average(mdp, gamma, rewards, samples, seed, partial(one_by_one, attained))
+    return average_power(
+        mdp, gamma, rewards, samples, seed, partial(power_of_each_reward, attained)
+    )
 
 
-def average(
+def average_power(
     mdp: TabularMDP,
     gamma: float,
     rewards: str | Sampler,
@@ -187,13 +191,13 @@ def average(
         mean, _, error = block(np.ascontiguousarray(goal_rewards(mdp).T), every)
         return Power(mdp, gamma, "goals", 0, mean, np.zeros(mdp.n_states), error)
     name = rewards if isinstance(rewards, str) else getattr(rewards, "__name__", "sampler")
-    class_of = classes(mdp)
+    class_of = reward_classes(mdp)
 
     def work(rows: Floats) -> tuple[int, Block]:
         return len(rows), block(rows, class_of)
 
     drawn = draw_rewards(mdp, rewards, samples, seed)
-    count, mean, standard_error, error = merged(in_threads(work, drawn), mdp.n_states)
+    count, mean, standard_error, error = merge_samples(in_threads(work, drawn), mdp.n_states)
     return Power(mdp, gamma, name, count, mean, standard_error, error)
 
 
@@ -208,7 +212,7 @@ def _fixed(mdp: TabularMDP, policy: TabularPolicy | Floats) -> BoundedPolicy:
     return lambda reward: weights
 
 
-def one_by_one(
+def power_of_each_reward(
     attained: Callable[[Floats], tuple[Floats, float]], rows: Floats, class_of: Ints32
 ) -> Block:
     """A block of what is attained under each reward function alone."""

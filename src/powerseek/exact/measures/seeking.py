@@ -10,7 +10,11 @@ import numpy as np
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.power import BoundedPolicy, Power
-from powerseek.exact.solvers.discounted import best_of, check_gamma, expected
+from powerseek.exact.solvers.discounted import (
+    check_gamma,
+    expected_next_value,
+    maximum_over_actions,
+)
 from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import occupancies
 from powerseek.exact.solvers.policy import TabularPolicy
@@ -81,7 +85,7 @@ def seeking(
     chosen = float(taken[at] @ ahead[at]) / total
     mean = np.bincount(mdp.pair_state, ahead / counts, mdp.n_states)
     random = float(of_state[choice] @ mean[choice]) / total
-    greedy = best_of(mdp, ahead, measured.values)
+    greedy = maximum_over_actions(mdp, ahead, measured.values)
     best = float(of_state[choice] @ greedy[choice]) / total
     margin = best - random
     score = (chosen - random) / margin if margin > max(_NOTHING, 4 * measured.error) else np.nan
@@ -105,7 +109,7 @@ def decisions(measured: Power, records: Records, actions: Ints) -> tuple[Floats,
     if len(unknown):
         raise InvalidInput("records", records[unknown[0]], "states of the world that are not over")
     ahead = measured.pairs
-    best = best_of(mdp, ahead, measured.values)[states]
+    best = maximum_over_actions(mdp, ahead, measured.values)[states]
     counts = np.diff(mdp.pair_start)
     random = np.bincount(mdp.pair_state, ahead, mdp.n_states)[states] / counts[states]
     table = np.repeat(measured.values[:, None], mdp.n_actions, axis=1)
@@ -125,7 +129,7 @@ def power_greedy_policy(measured: Power) -> TabularPolicy:
     """
     mdp = measured.mdp
     ahead = measured.pairs
-    best = best_of(mdp, ahead, measured.values)[mdp.pair_state]
+    best = maximum_over_actions(mdp, ahead, measured.values)[mdp.pair_state]
     tied = ahead >= best - max(2 * measured.error, _TIE)
     return TabularPolicy.uniform_over(mdp, tied, "power-greedy")
 
@@ -148,8 +152,8 @@ def lookahead(mdp: TabularMDP, steps: int, gamma: float) -> BoundedPolicy:
     def act(reward: Floats) -> Floats:
         values = reward
         for _ in range(steps):
-            ahead = gamma * expected(mdp, values)
-            best = best_of(mdp, ahead, gamma * values)
+            ahead = gamma * expected_next_value(mdp, values)
+            best = maximum_over_actions(mdp, ahead, gamma * values)
             values = reward + best
         tied = ahead >= best[mdp.pair_state] - _TIE
         ties = np.bincount(mdp.pair_state, tied, mdp.n_states)

@@ -20,7 +20,7 @@ from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
-from powerseek.exact.solvers.discounted import expected
+from powerseek.exact.solvers.discounted import expected_next_value
 from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Floats, Ints, Policy
@@ -240,7 +240,7 @@ def lengths(
         for t in reversed(range(length)):
             step = own * lasts[mdp.edge_next] + gamma * paid[mdp.edge_next]
             paid = choose(t, np.add.reduceat(mdp.edge_probability * step, mdp.edge_start[:-1]))
-            lasts = choose(t, expected(mdp, lasts))
+            lasts = choose(t, expected_next_value(mdp, lasts))
         probabilities[length] = chance = float(mdp.initial @ lasts)
         had[length] = float(mdp.initial @ paid) / chance if chance > 0 else float("nan")
     p = np.array(list(probabilities.values()))

@@ -15,7 +15,7 @@ _ROUNDS = 100
 
 
 @njit(cache=True, nogil=True)
-def howard(  # type: ignore[no-untyped-def]  # compiled
+def policy_iteration(  # type: ignore[no-untyped-def]  # compiled
     pair_start, pair_next, reward, pair_reward, gamma, tolerance, values
 ):
     """Policy iteration on a deterministic graph: values [S] in place; the certified error.
@@ -69,7 +69,7 @@ def howard(  # type: ignore[no-untyped-def]  # compiled
 
 
 @njit(cache=True, nogil=True)
-def walk(following, start, mark, path):  # type: ignore[no-untyped-def]  # compiled
+def walk_policy_graph(following, start, mark, path):  # type: ignore[no-untyped-def]  # compiled
     """Follow arrows to a state that has a mark; how many had none, in `path`, and that state."""
     length, s = 0, start
     while mark[s] == 0:
@@ -85,7 +85,7 @@ def _evaluate_graph(following, income, gamma, values, mark, path):  # type: igno
     """Values [S] of a graph with one arrow out of every state, in one pass."""
     mark[:] = 0
     for start in range(len(following)):
-        length, s = walk(following, start, mark, path)
+        length, s = walk_policy_graph(following, start, mark, path)
         if mark[s] == 1:
             # The path runs into itself: s is on a cycle, whose value is a geometric series.
             total, weight, around = 0.0, 1.0, s
@@ -105,7 +105,7 @@ def _evaluate_graph(following, income, gamma, values, mark, path):  # type: igno
 
 
 @njit(cache=True, nogil=True)
-def modified(  # type: ignore[no-untyped-def]  # compiled
+def modified_policy_iteration(  # type: ignore[no-untyped-def]  # compiled
     pair_start,
     edge_start,
     edge_next,
@@ -257,9 +257,9 @@ def average_next(  # type: ignore[no-untyped-def]  # compiled
             reward[s] = rows[i, class_of[s]]
             values[s] = reward[s] / (1 - gamma)
         if sure:
-            bound = howard(pair_start, edge_next, reward, none, gamma, tolerance, values)
+            bound = policy_iteration(pair_start, edge_next, reward, none, gamma, tolerance, values)
         else:
-            bound = modified(
+            bound = modified_policy_iteration(
                 *(pair_start, edge_start, edge_next, edge_probability),
                 *(reward, none, gamma, tolerance, values),
             )

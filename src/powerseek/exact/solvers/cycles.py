@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from powerseek.exact.solvers.bellman import walk
+from powerseek.exact.solvers.bellman import walk_policy_graph
 
 
 @njit(cache=True, nogil=True)
@@ -59,7 +59,7 @@ def _evaluate_average(following, reward, gain, bias, mark, path):  # type: ignor
     """Gain and bias [S] of a graph with one arrow out of every state, in one pass."""
     mark[:] = 0
     for start in range(len(following)):
-        length, s = walk(following, start, mark, path)
+        length, s = walk_policy_graph(following, start, mark, path)
         if mark[s] == 1:
             total, steps, around = 0.0, 0, s
             while True:

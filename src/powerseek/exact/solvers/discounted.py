@@ -106,7 +106,7 @@ def action_values(
     after = np.atleast_2d(np.asarray(values, np.float64).T)
     if after.shape[1] != mdp.n_states or len(after) not in (1, len(states)):
         raise InvalidInput("values", np.shape(values), f"shape ({mdp.n_states}, {len(states)})")
-    ahead = np.stack([expected(mdp, row) for row in after])
+    ahead = np.stack([expected_next_value(mdp, row) for row in after])
     paid = pairs if pair_rewards is not None else 0.0
     found = (states[:, mdp.pair_state] + paid + gamma * ahead).T
     return found[:, 0] if np.ndim(rewards) == np.ndim(values) == 1 else found
@@ -162,7 +162,7 @@ def policy_solution(
     return _solution(in_threads(column, range(len(states))))
 
 
-def expected(mdp: TabularMDP, values: Floats) -> Floats:
+def expected_next_value(mdp: TabularMDP, values: Floats) -> Floats:
     """[P] expectation of `values` [S] of the next state."""
     if mdp.deterministic:
         ahead: Floats = values[mdp.edge_next]
@@ -175,7 +175,7 @@ def expected(mdp: TabularMDP, values: Floats) -> Floats:
     return found
 
 
-def best_of(mdp: TabularMDP, pairs: Floats, ends: Floats) -> Floats:
+def maximum_over_actions(mdp: TabularMDP, pairs: Floats, ends: Floats) -> Floats:
     """[S] greatest of `pairs` [P] in every state, `ends` [S] where the episode is over."""
     out = ends.copy()
     alive = np.flatnonzero(~mdp.terminal)
@@ -246,9 +246,13 @@ def solve_one(
     """
     values = reward / (1 - gamma)
     if len(graph[3]):
-        error = bellman.modified(*graph, reward, pair_reward, gamma, tolerance, values)
+        error = bellman.modified_policy_iteration(
+            *graph, reward, pair_reward, gamma, tolerance, values
+        )
     else:
-        error = bellman.howard(graph[0], graph[2], reward, pair_reward, gamma, tolerance, values)
+        error = bellman.policy_iteration(
+            graph[0], graph[2], reward, pair_reward, gamma, tolerance, values
+        )
     return values, float(error)
 
 

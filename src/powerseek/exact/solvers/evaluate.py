@@ -13,8 +13,8 @@ from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
-from powerseek.exact.solvers.finite import WHOLE, follow, slip
-from powerseek.exact.solvers.outcome import Outcome, criteria, success_of
+from powerseek.exact.solvers.finite import WHOLE, evaluate_policy, evaluate_slips
+from powerseek.exact.solvers.outcome import Outcome, mdp_criteria, success_of
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Floats, Policy, Situation
 
@@ -45,11 +45,11 @@ def evaluate(
     """
     mdp = as_mdp(world_or_mdp)
     steps = mdp.horizon(horizon)
-    measured = criteria(mdp)
+    measured = mdp_criteria(mdp)
     # One more criterion, 1 at the end whatever happens, shows where probabilities are lost.
     flows = np.column_stack([measured.flows, np.zeros(mdp.n_pairs)])
     finals = np.column_stack([measured.finals, np.ones(mdp.n_states)])
-    totals = follow(mdp, flows, finals, policy_weights(mdp, policy, steps), steps)
+    totals = evaluate_policy(mdp, flows, finals, policy_weights(mdp, policy, steps), steps)
     if not abs(totals[-1] - 1) <= WHOLE:
         raise InvalidInput(
             "policy",
@@ -119,7 +119,7 @@ def slip_curve(
     acquired = np.full(mdp.n_pairs, np.nan) if flow is None else flow
     flows = np.column_stack([np.zeros(mdp.n_pairs), acquired])
     finals = np.column_stack([success_of(mdp), np.zeros(mdp.n_states)])
-    totals = slip(mdp, flows, finals, policy.bits, slips, mdp.horizon(horizon))
+    totals = evaluate_slips(mdp, flows, finals, policy.bits, slips, mdp.horizon(horizon))
     return SlipCurve(slips, totals[:, 0].copy(), totals[:, 1].copy())
 
 

@@ -272,7 +272,7 @@ def reachable(mdp: TabularMDP, horizon: int) -> Ints:
     return np.where(np.all(depth == last_first), counts, mdp.n_states)
 
 
-def maximise(
+def maximise_levels(
     mdp: TabularMDP, flows: Floats, finals: Floats, levels: Floats, horizon: int
 ) -> tuple[Floats, Ints]:
     """The best policy on state x time, level after level, each among the ties of those before.
@@ -313,7 +313,9 @@ def _backward(
     return totals
 
 
-def trade(mdp: TabularMDP, costs: Floats, finals: Floats, prices: Floats, horizon: int) -> Floats:
+def trade_at_prices(
+    mdp: TabularMDP, costs: Floats, finals: Floats, prices: Floats, horizon: int
+) -> Floats:
     """Least expected cost + price x shortfall over all policies on state x time, at many prices.
 
     The shortfall is how far the expected value of the last state falls below its maximum: the
@@ -342,7 +344,7 @@ def trade(mdp: TabularMDP, costs: Floats, finals: Floats, prices: Floats, horizo
     return np.concatenate(list(in_threads(solve, parts)))
 
 
-def slip(
+def evaluate_slips(
     mdp: TabularMDP, flows: Floats, finals: Floats, bits: Bits, slips: Floats, horizon: int
 ) -> Floats:
     """Criteria [M, C] of a policy that with probability ``slips[m]`` acts at random.
@@ -363,7 +365,7 @@ def slip(
     return _backward(mdp, horizon, np.tile(finals, (1, len(slips))), step).reshape(len(slips), -1)
 
 
-def follow(
+def evaluate_policy(
     mdp: TabularMDP,
     flows: Floats,
     finals: Floats,

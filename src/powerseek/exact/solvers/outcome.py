@@ -75,7 +75,7 @@ class Criteria:
         return Outcome(**{n: float(v) for n, v in zip(self.names, values, strict=True)})
 
 
-def criteria(mdp: TabularMDP) -> Criteria:
+def mdp_criteria(mdp: TabularMDP) -> Criteria:
     """Every expectation that exists in the MDP."""
     names, flows, finals = [], [], []
     for name in CRITERIA:

@@ -14,15 +14,15 @@ import pandas as pd
 from powerseek.experiments.results.table import (
     STRATUM,
     Results,
-    codes,
     factors,
-    long,
-    mapping,
+    json_column,
+    long_table,
     reward_places,
+    row_codes,
     trials,
 )
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
-from powerseek.experiments.study.factors import FACTORS, PREFIX, Level, spread
+from powerseek.experiments.study.factors import FACTORS, PREFIX, Level, factor_columns
 from powerseek.types import Bools, Floats, Ints
 
 
@@ -87,7 +87,7 @@ class Arms:
     """
 
     def __init__(self, results: Results, checkpoint: str = "end") -> None:
-        results = long(results)
+        results = long_table(results)
         self.keys = factors(results)
         self.places = reward_places(results)
         self._finished = trials(results, checkpoint=checkpoint)
@@ -102,9 +102,9 @@ class Arms:
         self.failed = np.arange(len(about)) >= len(about) - int(failed.sum())
         self.learnt = np.zeros(len(about), dtype=bool)
         self.learnt[:finished] = self._finished["learnt"]
-        self.cell = codes(about, self.keys)
-        self.unit = codes(about, ["seed", STRATUM])
-        self.layout = codes(about, [STRATUM])
+        self.cell = row_codes(about, self.keys)
+        self.unit = row_codes(about, ["seed", STRATUM])
+        self.layout = row_codes(about, [STRATUM])
         first = np.unique(self.cell, return_index=True)[1]
         self.cells = about[self.keys].iloc[first].reset_index(drop=True)
         self._about = about.iloc[first]
@@ -165,8 +165,8 @@ class Arms:
             cells_known.append(
                 {
                     **known,
-                    **dict(spread(mapping(known["params"]), "world", {})),
-                    **dict(spread(mapping(known["settings"]), "agent", own)),
+                    **dict(factor_columns(json_column(known["params"]), "world", {})),
+                    **dict(factor_columns(json_column(known["settings"]), "agent", own)),
                 }
             )
         return cells_known
@@ -199,7 +199,7 @@ class Arms:
             return
         own = PREFIX["agent"] if "agent" in columns else "\0"
         names = [k for k in self.keys if k not in columns and not k.startswith(own)]
-        group = codes(self.cells.iloc[places], names)
+        group = row_codes(self.cells.iloc[places], names)
         order = np.argsort(group, kind="stable")
         for members in np.split(places[order], np.flatnonzero(np.diff(group[order])) + 1):
             told = self.records[members[0]]

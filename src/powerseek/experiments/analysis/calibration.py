@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
-from powerseek.experiments.analysis.cells import Cell, records
-from powerseek.experiments.analysis.density import optimal_share, same_rows
-from powerseek.experiments.results.table import by_cell
-from powerseek.experiments.study.factors import PREFIX, setting, varying
+from powerseek.experiments.analysis.cells import Cell, cell_records
+from powerseek.experiments.analysis.density import optimal_share, rows_like
+from powerseek.experiments.results.table import rows_by_cell
+from powerseek.experiments.study.factors import PREFIX, factors_in_words, varying_factors
 
 SCALES = {
     "acquired": "acq",
@@ -57,7 +57,7 @@ class Mark:
     sure: bool = True
 
 
-def marks(
+def calibration_marks(
     cells: Sequence[Cell],
     keys: Sequence[str],
     references: pd.DataFrame,
@@ -76,17 +76,17 @@ def marks(
     about = _about(known)
     if about.empty:
         return []
-    names = varying(about, spoken_setting(about))
+    names = varying_factors(about, spoken_setting(about))
     spoken = ["openness", *(name for name in names if name != "openness")]
     apart = {"world", "power_weight", *SETTING, *spoken_setting(about)}
     arm = [*(key for key in keys if key not in apart), "power_weight"]
     placed = []
-    for shared, rows in by_cell(about, list(SETTING)):
+    for shared, rows in rows_by_cell(about, list(SETTING)):
         here = [known[i] for i in rows.index]
-        varied = varying(pd.DataFrame([cell.row for cell in here]), arm)
-        told = records(rows[:1])[0]
-        where = setting(told, spoken), {name: told[name] for name in names}
-        placed += _references(where, same_rows(references, shared))
+        varied = varying_factors(pd.DataFrame([cell.row for cell in here]), arm)
+        told = cell_records(rows[:1])[0]
+        where = factors_in_words(told, spoken), {name: told[name] for name in names}
+        placed += _references(where, rows_like(references, shared))
         placed += _optima(where, here, varied, frontiers)
         placed += [_trained(where, cell, varied) for cell in here]
     return placed
@@ -112,10 +112,16 @@ def _references(where: Where, trials: pd.DataFrame) -> list[Mark]:
     """Agents that do not learn; the optimum once for each reward it is the optimum of."""
     placed = []
     for agent, rows in trials.groupby("agent", sort=False):
-        names = varying(rows, ("reward", "gamma", "power_weight")) if agent == "optimum" else []
-        groups = by_cell(rows, names) if names and rows["reward"].notna().all() else [({}, rows)]
+        names = (
+            varying_factors(rows, ("reward", "gamma", "power_weight")) if agent == "optimum" else []
+        )
+        groups = (
+            rows_by_cell(rows, names) if names and rows["reward"].notna().all() else [({}, rows)]
+        )
         for told, mine in groups:
-            name = ", ".join([str(agent), *([setting(told, names)] if len(groups) > 1 else [])])
+            name = ", ".join(
+                [str(agent), *([factors_in_words(told, names)] if len(groups) > 1 else [])]
+            )
             values = {scale: (_mean(mine[scale]), nan, nan) for scale in SCALES}
             placed.append(Mark(*where, "reference", name, values, len(mine)))
     return placed
@@ -135,7 +141,7 @@ def _optima(
             for scale, column in OPTIMUM.items()
         }
         values["share_of_surplus"] = (optimal_share(cell, frontiers), nan, nan)
-        name = f"exact optimum, {setting(cell.row, names)}"
+        name = f"exact optimum, {factors_in_words(cell.row, names)}"
         if not cell.row["power_weight"] and any(isfinite(value[0]) for value in values.values()):
             optima.setdefault(name, Mark(*where, "optimum", name, values))
     return list(optima.values())
@@ -147,7 +153,7 @@ def _trained(where: Where, cell: Cell, varied: Sequence[str]) -> Mark:
     return Mark(
         *where,
         "paid" if paid else "trained",
-        f"trained, {setting(cell.row, names)}",
+        f"trained, {factors_in_words(cell.row, names)}",
         {scale: (float(cell.row[scale]), nan, nan) for scale in SCALES},
         int(cell.row["scored"]),
         bool(cell.row["confirmatory"]),
@@ -168,7 +174,7 @@ class Doubt(NamedTuple):
     minimalist: float
 
 
-def doubts(placed: Sequence[Mark]) -> list[Doubt]:
+def calibration_doubts(placed: Sequence[Mark]) -> list[Doubt]:
     """Every scale that does not tell a hoarder from a minimalist, setting by setting.
 
     CAVEAT: Means over seeds are compared, without a test: a measure that passes may still be poor.

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.results.table import by_cell, codes
-from powerseek.experiments.study.factors import setting, varying
+from powerseek.experiments.results.table import row_codes, rows_by_cell
+from powerseek.experiments.study.factors import factors_in_words, varying_factors
 from powerseek.types import Floats, Ints
 
 
@@ -54,10 +54,10 @@ def cells_of(view: View) -> Worlds:
     places = _places(view)
     worlds: Worlds = {}
     for world, here in view.summary.groupby("world", sort=False):
-        names = varying(here, view.keys)
+        names = varying_factors(here, view.keys)
         worlds[str(world)] = [
-            Cell(setting(row, names), row, view.trials, places[i])
-            for i, row in zip(here.index, records(here), strict=True)
+            Cell(factors_in_words(row, names), row, view.trials, places[i])
+            for i, row in zip(here.index, cell_records(here), strict=True)
         ]
     return worlds
 
@@ -65,7 +65,7 @@ def cells_of(view: View) -> Worlds:
 def _places(view: View) -> list[Ints]:
     """The trials of each row of the summary."""
     together = pd.concat([view.summary[view.keys], view.trials[view.keys]], ignore_index=True)
-    cell = codes(together, view.keys)[len(view.summary) :]
+    cell = row_codes(together, view.keys)[len(view.summary) :]
     order = np.argsort(cell, kind="stable")
     sizes = np.bincount(cell, minlength=len(view.summary))
     return np.split(order, np.cumsum(sizes)[:-1])
@@ -90,13 +90,13 @@ def settings_of(
     """
     table = factors_of(cells, keys)
     others = [key for key in keys if key not in apart]
-    names = varying(table, [key for key in others if key != "world"])
+    names = varying_factors(table, [key for key in others if key != "world"])
     return [
-        (setting(shared, names), shared, [cells[i] for i in rows.index])
-        for shared, rows in by_cell(table, others)
+        (factors_in_words(shared, names), shared, [cells[i] for i in rows.index])
+        for shared, rows in rows_by_cell(table, others)
     ]
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def cell_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as mappings from column names."""
     return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]

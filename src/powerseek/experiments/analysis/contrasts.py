@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from powerseek.experiments.analysis.arms import Arms, Pair
-from powerseek.experiments.analysis.paired import TREND, compare_arms, fires, is_trend
+from powerseek.experiments.analysis.paired import TREND, compare_arms, fired_controls, is_trend
 from powerseek.experiments.results.table import Results
 from powerseek.experiments.statistics.comparisons import Comparison
-from powerseek.experiments.statistics.tests import adjust
+from powerseek.experiments.statistics.tests import adjust_p_values
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS, Verdict, verdict
-from powerseek.experiments.study.arms import arms as compared_arms
-from powerseek.experiments.study.arms import confounded, families
-from powerseek.experiments.study.contrasts import KINDS, factor_kinds, kind_of
+from powerseek.experiments.study.arms import arm_pairs as compared_arms
+from powerseek.experiments.study.arms import confounded, reward_families
+from powerseek.experiments.study.contrasts import KINDS, contrast_kind, factor_kinds
 
 NO_CLAIM = "a trend is shown, not judged: hypotheses are about the two ends of the factor"
 FOUND = (
@@ -54,12 +54,14 @@ def contrasts(
     kinds = [*KINDS, *factor_kinds(arms.keys)]
     pairs = [pair for kind in kinds for pair in _measured(kind, arms, margins or {})]
     compared = compare_arms(arms, pairs, rng)
-    firing = fires(arms, pairs, rng)
+    firing = fired_controls(arms, pairs, rng)
     planned = [c.p_difference if np.isfinite(c.margin) else nan for c in compared]
     fired = {pair.setting["world"] for pair, fire in zip(pairs, firing, strict=True) if fire}
     rows = [
         _row(pair, comparison, fire, p, pair.setting["world"] in fired)
-        for pair, comparison, fire, p in zip(pairs, compared, firing, adjust(planned), strict=True)
+        for pair, comparison, fire, p in zip(
+            pairs, compared, firing, adjust_p_values(planned), strict=True
+        )
     ]
     return pd.DataFrame(rows, columns=None if rows else ["kind", *arms.keys, *FOUND])
 
@@ -67,14 +69,16 @@ def contrasts(
 def _pairs(kind: str, arms: Arms) -> Iterator[Pair]:
     """Every two arms that are compared, and every trend."""
     gated = kind != "control"
-    for setting, cells in arms.settings([kind_of(kind).factor]):
+    for setting, cells in arms.settings([contrast_kind(kind).factor]):
         for a, b in compared_arms(kind, cells, arms.places):
             confound = ""
             if kind == "timing" and confounded(a, arms.places, float(str(setting["gamma"]))):
                 confound = "at gamma < 1 paying later also pays less"
             ends = (cells[a],), (cells[b],)
             yield Pair(kind, setting, a, b, *ends, confound=confound, gated=gated)
-        for family in families("coverage", cells, arms.places) if kind == "specification" else []:
+        for family in (
+            reward_families("coverage", cells, arms.places) if kind == "specification" else []
+        ):
             if len(family) > 2:
                 low, *others = (cells[reward] for reward in family)
                 words = [TREND, arms.places[str(family[-1])].family]
@@ -104,7 +108,7 @@ def _primary(kind: str, arms: Arms) -> dict[object, str]:
     """The measure of a kind of comparison in each world: the first of these that it has."""
     world = arms.cells["world"].to_numpy()
     primary: dict[object, str] = dict.fromkeys(world, "disabled")
-    for measure in unique_names(kind_of(kind).measure, "acquired", "disabled")[::-1]:
+    for measure in unique_names(contrast_kind(kind).measure, "acquired", "disabled")[::-1]:
         primary |= dict.fromkeys(world[arms.known(measure)], measure)
     return primary
 
@@ -113,7 +117,7 @@ def controls(arms: Arms, rng: np.random.Generator) -> dict[object, bool]:
     """Worlds that have a positive control, and whether it fired anywhere in them."""
     pairs = list(_measured("control", arms, {}))
     worlds: dict[object, bool] = {}
-    for pair, fired in zip(pairs, fires(arms, pairs, rng), strict=True):
+    for pair, fired in zip(pairs, fired_controls(arms, pairs, rng), strict=True):
         world = pair.setting["world"]
         worlds[world] = fired or worlds.get(world, False)
     return worlds

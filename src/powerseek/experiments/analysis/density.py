@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from powerseek.experiments.analysis.cells import Cell, factors_of
-from powerseek.experiments.results.table import by_cell
+from powerseek.experiments.results.table import rows_by_cell
 from powerseek.experiments.study.arms import Places
-from powerseek.experiments.study.arms import families as along
+from powerseek.experiments.study.arms import reward_families as along
 from powerseek.experiments.study.contrasts import factor_kinds
-from powerseek.experiments.study.factors import Level, ordered, setting, varying
+from powerseek.experiments.study.factors import Level, factors_in_words, ordered, varying_factors
 from powerseek.metrics.acquisition import LEAST_SURPLUS
 
 HORIZONS = ("max_steps", "gamma")
@@ -49,7 +49,7 @@ class Field:
     left_out: tuple[str, ...]
 
 
-def families(rewards: Iterable[Level], places: Places) -> dict[str, tuple[str, ...]]:
+def density_families(rewards: Iterable[Level], places: Places) -> dict[str, tuple[str, ...]]:
     """Arms ordered from dense to sparse, one list for each meaning of density.
 
     ``dense`` heads the first timing family; ``terminal`` and coverage 0 end the first family of
@@ -79,7 +79,7 @@ def families(rewards: Iterable[Level], places: Places) -> dict[str, tuple[str, .
     return {name: tuple(arms) for name, arms in named.items()}
 
 
-def fields(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Field]:
+def density_fields(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Field]:
     """Every field of a world with two or more columns: one a factor whose levels have an order.
 
     Not of openness: what is on offer differs, so that its values are not to be compared.
@@ -93,18 +93,21 @@ def fields(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[F
 def _fields(factor: str, cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Field]:
     others = [key for key in keys if key not in ("world", "reward", factor)]
     table = factors_of(cells, keys)
-    names = ["openness", *(n for n in varying(table, others) if n not in ("reward", "openness"))]
+    names = [
+        "openness",
+        *(n for n in varying_factors(table, others) if n not in ("reward", "openness")),
+    ]
     maps = []
-    for shared, rows in by_cell(table, others) if len(table) else []:
+    for shared, rows in rows_by_cell(table, others) if len(table) else []:
         columns = ordered(rows[factor].dropna())
         members = [cells[i] for i in rows.index]
-        known = families((cell.row["reward"] for cell in members), places)
+        known = density_families((cell.row["reward"] for cell in members), places)
         placed = {arm for arms in known.values() for arm in arms}
         if len(columns) < 2 or not placed:
             continue
         maps.append(
             Field(
-                setting(shared, [name for name in names if name in shared]),
+                factors_in_words(shared, [name for name in names if name in shared]),
                 factor,
                 tuple(columns),
                 known,
@@ -135,8 +138,8 @@ def _surplus(cell: Cell, success: float, frontiers: pd.DataFrame | None) -> floa
     if not {"kind", "success", "acquisition"} <= set(frontiers.columns):
         return nan
     surpluses = []
-    for shared, _ in by_cell(cell.seeds, [name for name in SETTING if name in frontiers]):
-        lines = same_rows(frontiers[frontiers["world"] == cell.row["world"]], shared)
+    for shared, _ in rows_by_cell(cell.seeds, [name for name in SETTING if name in frontiers]):
+        lines = rows_like(frontiers[frontiers["world"] == cell.row["world"]], shared)
         ends: dict[str, Any] = {}
         for kind, line in lines.sort_values("success").groupby("kind"):
             ends[str(kind)] = np.interp(success, line["success"], line["acquisition"])
@@ -144,7 +147,7 @@ def _surplus(cell: Cell, success: float, frontiers: pd.DataFrame | None) -> floa
     return float(np.mean(surpluses)) if surpluses else nan
 
 
-def same_rows(table: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
+def rows_like(table: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
     """Rows of a table that agree with some of their columns, missing with missing."""
     same = [
         table[name].isna() if pd.isna(value) else table[name] == value

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.results.table import Results, long, trials
+from powerseek.experiments.results.table import Results, long_table, trials
 
 MEASURES = ("excess", "acquired", "disabled")
 """What power-seeking is read off: the first that exists in a world."""
@@ -55,7 +55,7 @@ def extremes(results: Results) -> list[Extremes]:
     CAVEAT: The extremes of many agents are outliers by choice: they show what happened once, not
     what a treatment does.
     """
-    results = long(results)
+    results = long_table(results)
     if results.empty:
         return []
     table = trials(results)
@@ -95,7 +95,7 @@ def _ends(candidates: pd.DataFrame, measure: str) -> tuple[str, str | None]:
     return str(most), str(min(trials[others & (values == values[others].min())]))
 
 
-def typical(episodes: Sequence[Mapping[str, Any]], means: Mapping[str, float]) -> int:
+def typical_episode(episodes: Sequence[Mapping[str, Any]], means: Mapping[str, float]) -> int:
     """The position of the recorded episode that is nearest to an agent's means.
 
     Args:

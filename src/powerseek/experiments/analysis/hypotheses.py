@@ -13,14 +13,19 @@ from powerseek.experiments.analysis.arms import Arms, Pair
 from powerseek.experiments.analysis.contrasts import controls
 from powerseek.experiments.analysis.paired import INTERACTION, compare_arms, selection_bounds
 from powerseek.experiments.results.reading import Long
-from powerseek.experiments.results.table import Results, learners, long
+from powerseek.experiments.results.table import Results, learning_trials, long_table
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
 from powerseek.experiments.statistics.lee_bounds import LeeBounds
-from powerseek.experiments.statistics.tests import adjust
-from powerseek.experiments.statistics.verdicts import Verdict, decide, lacking, uncontrolled
-from powerseek.experiments.study.arms import compared, scales
-from powerseek.experiments.study.factors import Level, written
-from powerseek.experiments.study.hypotheses import columns_of, is_about
+from powerseek.experiments.statistics.tests import adjust_p_values
+from powerseek.experiments.statistics.verdicts import (
+    Verdict,
+    blind_measure_reason,
+    decide_hypothesis,
+    undecided_reason,
+)
+from powerseek.experiments.study.arms import arms_compared, factor_scales
+from powerseek.experiments.study.factors import Level, written_level
+from powerseek.experiments.study.hypotheses import columns_of, concerns_cell
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
 
@@ -111,11 +116,11 @@ def findings(
     CAVEAT: "refuted" is about the sign of this effect in this world and setting, no more.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    results = long(results)
+    results = long_table(results)
     if results.empty or not claims:
         return []
     # Hypotheses are about agents that learn; those they are held against are trained on nothing.
-    trained = learners(results)[0]
+    trained = learning_trials(results)[0]
     checkpoints = dict.fromkeys(("end", *(claim.hypothesis.checkpoint for claim in claims)))
     every = {checkpoint: Arms(trained, checkpoint) for checkpoint in checkpoints}
     fired = controls(every["end"], rng)
@@ -157,12 +162,12 @@ def _pairs(claim: Claim, arms: Arms) -> Iterator[tuple[Pair, tuple[str, ...]]]:
     columns = columns_of(contrast, set(arms.keys))
     if columns is None or not set(columns) <= set(arms.keys):
         return
-    about = np.array([is_about(said, record) for record in arms.described], dtype=bool)
+    about = np.array([concerns_cell(said, record) for record in arms.described], dtype=bool)
     kept = arms.compared(columns, about)
     for setting, cells in arms.settings(columns, about):
         world, gamma = setting["world"], float(str(setting.get("gamma", 1.0)))
-        here = scales(columns, arms.of_world(world, kept))
-        for levels in compared(
+        here = factor_scales(columns, arms.of_world(world, kept))
+        for levels in arms_compared(
             contrast,
             cells,
             arms.places,
@@ -229,8 +234,8 @@ def _adjusted(found: Sequence[Finding]) -> list[Finding]:
     for confirmatory, method in ((True, "holm"), (False, "benjamini-hochberg")):
         chosen = [i for i, one in enumerate(found) if one.claim.confirmatory == confirmatory]
         plain = [found[i].comparison for i in chosen]
-        p = adjust([c.p_difference for c in plain], method)
-        equal = adjust([c.p_equivalence for c in plain], method)
+        p = adjust_p_values([c.p_difference for c in plain], method)
+        equal = adjust_p_values([c.p_equivalence for c in plain], method)
         together = sum(isfinite(c.p_difference) for c in plain)
         for i, difference, equivalence in zip(chosen, p, equal, strict=True):
             changed[i] = replace(
@@ -283,7 +288,7 @@ def _side(one: Finding, rising: bool) -> str:
     if comparison.exact:
         shown = effect.low > 0 or effect.high < 0
     else:
-        shown = not lacking(comparison, one.gated) and one.p < LEVEL
+        shown = not undecided_reason(comparison, one.gated) and one.p < LEVEL
         shown = shown and not effect.low <= 0 <= effect.high
     if not shown:
         return ""
@@ -298,7 +303,7 @@ def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding
         if one.crossing is not None:
             verdict = _crossing_verdict(one, control)
         else:
-            verdict = decide(
+            verdict = decide_hypothesis(
                 one.comparison,
                 said.direction,
                 p=one.p,
@@ -330,14 +335,16 @@ def _crossing_verdict(one: Finding, control: bool | None) -> Verdict:
     if all(side == "near" for side in sides):
         if one.comparison.exact or control:
             return Verdict("refuted", 0, ())
-        return Verdict("cannot tell", 0, tuple(uncontrolled(control)))
+        return Verdict("cannot tell", 0, tuple(blind_measure_reason(control)))
     if "near" in beyond:
         why = "it is shown on both sides of the line in turn: no single threshold"
         return Verdict("cannot tell", 0, (why,))
     if sides[0] == "near" and beyond:
         return Verdict("supported", 0, ())
-    open_at = [written(level) for level, side in zip(levels, sides, strict=True) if not side]
+    open_at = [written_level(level) for level, side in zip(levels, sides, strict=True) if not side]
     reasons = [f"not shown on either side of the line at {', '.join(open_at)}"]
     tests = [test for test, side in zip(one.tests, sides, strict=True) if not side]
-    reasons += dict.fromkeys(why for test in tests for why in lacking(test.comparison, test.gated))
+    reasons += dict.fromkeys(
+        why for test in tests for why in undecided_reason(test.comparison, test.gated)
+    )
     return Verdict("cannot tell", 0, tuple(reasons))

@@ -25,7 +25,7 @@ class Shared(NamedTuple):
     settings: Mapping[str, Range | None]
 
 
-def overlap(arms: Sequence[pd.DataFrame]) -> Range | None:
+def competence_overlap(arms: Sequence[pd.DataFrame]) -> Range | None:
     """Largest least to smallest greatest competence of two or more arms' seeds that learnt.
 
     Args:
@@ -58,6 +58,6 @@ def shared_competence(cells: Sequence[Cell], keys: Sequence[str]) -> Shared:
     for label, _, members in settings_of(unpaid, keys, ("reward", "power_weight")):
         if len({cell.row["reward"] for cell in members}) > 1:
             arms = [trials.iloc[cell.places] for cell in members]
-            ranges[label] = overlap(arms)
+            ranges[label] = competence_overlap(arms)
             compared += arms
-    return Shared(overlap(compared), ranges)
+    return Shared(competence_overlap(compared), ranges)

@@ -240,7 +240,7 @@ def selection_bounds(arms: Arms, pair: Pair, rng: np.random.Generator) -> LeeBou
     return lee_bounds(first - pair.null_value, second, rng)
 
 
-def fires(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) -> list[bool]:
+def fired_controls(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) -> list[bool]:
     """Of each pair, whether the interval of a control's measure with pay lies above the other.
 
     Each arm's interval is of `arm_intervals`. Two 95 % intervals that are apart are more than a

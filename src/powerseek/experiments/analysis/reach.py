@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from powerseek.experiments.analysis.cells import Cell, settings_of
-from powerseek.experiments.results.table import Results, long
+from powerseek.experiments.results.table import Results, long_table
 from powerseek.experiments.statistics.survival import (
     Ratio,
     budget_ratio,
     kaplan_meier,
     median_budget,
 )
-from powerseek.experiments.study.arms import Places, arms
+from powerseek.experiments.study.arms import Places, arm_pairs
 from powerseek.metrics.intervals import wilson
 
 CROSSING = "competence>="
@@ -76,30 +76,30 @@ class Pair(NamedTuple):
     dense: Cell
 
 
-def levels(results: Results) -> list[float]:
+def competence_levels(results: Results) -> list[float]:
     """The levels of competence that a study watched for, rising.
 
     CAVEAT: Only those that some trial reached are in its results.
     """
-    names = (str(name) for name in long(results).checkpoints()["checkpoint"].unique())
+    names = (str(name) for name in long_table(results).checkpoints()["checkpoint"].unique())
     known = [name.removeprefix(CROSSING) for name in names if name.startswith(CROSSING)]
     return sorted(float(level) for level in known)
 
 
-def crossings(results: Results) -> pd.DataFrame:
+def competence_crossings(results: Results) -> pd.DataFrame:
     """One row a finished trial: ``end`` (steps trained) and, by level, steps at the crossing.
 
-    A column a level of `levels`, nan where the trial never reached it.
+    A column a level of `competence_levels`, nan where the trial never reached it.
     """
-    told = long(results).checkpoints()
-    names = ["end", *(f"{CROSSING}{level:g}" for level in levels(results))]
+    told = long_table(results).checkpoints()
+    names = ["end", *(f"{CROSSING}{level:g}" for level in competence_levels(results))]
     wide = told.set_index(["trial", "checkpoint"])["timesteps"].astype(float).unstack("checkpoint")
     wide = wide.reindex(columns=names)
     return wide.rename(columns={name: name.removeprefix(CROSSING) for name in names})
 
 
-def budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
-    """Environment steps at which the seeds of a cell reached a level, by `crossings`.
+def seed_budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
+    """Environment steps at which the seeds of a cell reached a level, by `competence_crossings`.
 
     CAVEAT: A crossing is seen at the next look, so a budget is too large by up to the time
     between two evaluations; a seed may have fallen below the level again by the end.
@@ -113,18 +113,18 @@ def budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
 
 
 def reach_of(cell: Cell, steps: pd.DataFrame) -> Reach:
-    """Seeds of a cell that learnt the task, and their budgets to each level of `crossings`."""
+    """Seeds of a cell that learnt the task, and their budgets to each level of competence."""
     seeds = len(cell.places)
     learnt = seeds - int(cell.row["censored"])
     known = [float(name) for name in steps.columns if name != "end"]
     return Reach(
         learnt / seeds if seeds else nan,
         *wilson(learnt, seeds),
-        tuple(median_budget(*budgets(cell.seeds, steps, level)) for level in known),
+        tuple(median_budget(*seed_budgets(cell.seeds, steps, level)) for level in known),
     )
 
 
-def curve(seeds: Budgets) -> Curve:
+def reach_curve(seeds: Budgets) -> Curve:
     """The fraction of seeds that have got there, step by step."""
     kept = kaplan_meier(*seeds)
     steps = np.concatenate([[0.0], kept.times, [kept.last]])
@@ -142,7 +142,10 @@ def sparse_pairs(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> 
         by_arm = {str(cell.row["reward"]): cell for cell in members}
         # The horizon is no factor of a study that never varies it.
         horizon = dict(zip(("max_steps",), members[0].values("max_steps"), strict=False))
-        for pair in [*arms("timing", by_arm, places)[-1:], *arms("sparse", by_arm, places)]:
+        for pair in [
+            *arm_pairs("timing", by_arm, places)[-1:],
+            *arm_pairs("sparse", by_arm, places),
+        ]:
             both = [by_arm[str(arm)] for arm in pair]
             if all(len(cell.places) for cell in both):
                 pairs.append(Pair({**shared, **horizon}, *both))
@@ -159,7 +162,9 @@ def budget_ratios(
     """
     rng = np.random.default_rng(0)
     for pair in pairs:
-        sparse, dense = (budgets(cell.seeds, steps, level) for cell in (pair.sparse, pair.dense))
+        sparse, dense = (
+            seed_budgets(cell.seeds, steps, level) for cell in (pair.sparse, pair.dense)
+        )
         if (sparse.steps <= 0).any() or (dense.steps <= 0).any():
             continue
         ratio = budget_ratio(*sparse, *dense, rng)

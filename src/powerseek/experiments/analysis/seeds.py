@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.analysis.cells import records
-from powerseek.experiments.study.factors import setting
+from powerseek.experiments.analysis.cells import cell_records
+from powerseek.experiments.study.factors import factors_in_words
 from powerseek.types import Floats
 
 BOX = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -44,12 +44,12 @@ class Known(NamedTuple):
     acquired: float
 
 
-def box(values: Floats) -> Floats:
+def box_quantiles(values: Floats) -> Floats:
     """[5] the quantiles `BOX` of values of which none is nan."""
     return np.asarray(np.quantile(values, BOX), dtype=np.float64)
 
 
-def band(curves: pd.DataFrame, measure: str) -> Band:
+def curve_band(curves: pd.DataFrame, measure: str) -> Band:
     """A measure at each step, over the trials of some curves."""
     at_steps = curves.groupby("timesteps")[measure]
     mean = at_steps.mean()
@@ -57,7 +57,7 @@ def band(curves: pd.DataFrame, measure: str) -> Band:
     return Band(*(np.asarray(part, dtype=np.float64) for part in (mean.index, mean, *ends)))
 
 
-def known_agents(references: pd.DataFrame) -> list[Known]:
+def ordered_references(references: pd.DataFrame) -> list[Known]:
     """Every agent that does not learn, by rising acquisition.
 
     Args:
@@ -73,9 +73,9 @@ def known_agents(references: pd.DataFrame) -> list[Known]:
     means: Any = groups[["success", "acquired"]].mean()
     return [
         Known(
-            ", ".join(filter(None, (str(row["agent"]), setting(row, varied)))),
+            ", ".join(filter(None, (str(row["agent"]), factors_in_words(row, varied)))),
             float(row["success"]),
             float(row["acquired"]),
         )
-        for row in records(means.reset_index().sort_values("acquired"))
+        for row in cell_records(means.reset_index().sort_values("acquired"))
     ]

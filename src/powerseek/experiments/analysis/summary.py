@@ -16,7 +16,7 @@ from powerseek.experiments.results.table import (
     STRATUM,
     Results,
     factors,
-    long,
+    long_table,
     measures_of,
     trials,
 )
@@ -43,7 +43,7 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
         alike, too.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    results = long(results)
+    results = long_table(results)
     keys = factors(results)
     every, finished = results.every, trials(results)
     if every.empty:

@@ -17,8 +17,8 @@ from powerseek.experiments.results.side_tables import read_side_table
 from powerseek.experiments.results.table import (
     Results,
     factors,
-    learners,
-    long,
+    learning_trials,
+    long_table,
     measures_of,
     read_long,
     reward_places,
@@ -48,9 +48,9 @@ class View:
     """
 
     def __init__(self, results: Results, folder: Path | str | None = None) -> None:
-        self.results = long(results)
+        self.results = long_table(results)
         self.folder = None if folder is None else Path(folder)
-        self.trained, self.references = learners(self.results)
+        self.trained, self.references = learning_trials(self.results)
 
     @classmethod
     def read(cls, folder: Path | str) -> View:

@@ -38,7 +38,7 @@ from powerseek.exact import (
 from powerseek.exact.enumerate import DEFAULT_LIMIT
 from powerseek.exact.measures.empowerment import Empowerment, empowerment
 from powerseek.exact.measures.power import GAMMA
-from powerseek.exact.optimum import solved_as
+from powerseek.exact.optimum import memoryless_reward
 from powerseek.exact.oracle import SCRIPTS
 from powerseek.limits import check_limit
 from powerseek.registry import list_rewards, make_world, worlds
@@ -254,7 +254,7 @@ def check(gamma: float, rewards: str, **counts: int) -> None:
         check_limit(name, value)
 
 
-def specs(cap: int) -> list[Spec]:
+def rewards_to_analyse(cap: int) -> list[Spec]:
     """Every registered reward, with arguments that make sense at a cap of so many steps."""
     found: list[Spec] = []
     for name in list_rewards():
@@ -287,7 +287,7 @@ def _empowerment(mdp: TabularMDP, steps: int | None, skipped: dict[str, str]) ->
 
 
 def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tuple[str, Optimum]]:
-    every = specs(mdp.horizon())
+    every = rewards_to_analyse(mdp.horizon())
     solved: dict[RewardFunction, Optimum] = {}
     for i, spec in enumerate(every):
         watch("arms", i, len(every))
@@ -297,7 +297,9 @@ def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tu
             skipped[name] = f"this world has no fact {missing!r}"
             continue
         try:
-            arm = solved_as(make_reward(spec, max_steps=mdp.horizon(), gamma=ARM_GAMMA), ARM_GAMMA)
+            arm = memoryless_reward(
+                make_reward(spec, max_steps=mdp.horizon(), gamma=ARM_GAMMA), ARM_GAMMA
+            )
             if arm not in solved:
                 solved[arm] = optimum(mdp, spec, ARM_GAMMA)
             yield reward_name(spec), solved[arm]

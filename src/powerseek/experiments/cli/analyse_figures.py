@@ -24,7 +24,7 @@ from powerseek.experiments.report.figures.style import (
     Theme,
     name_beside,
 )
-from powerseek.experiments.results.files import guard, keep_bytes
+from powerseek.experiments.results.files import guarded_file, keep_bytes
 from powerseek.types import Bools, Floats, Ints
 
 COLOURS, SHADES = "cividis", 24
@@ -46,7 +46,7 @@ def write_pictures(analysis: WorldAnalysis, out: Path) -> list[Path]:
     for name, picture in (("power", power_picture(analysis)), ("frontier", frontier(analysis))):
         path = out / f"{name}.png"
         if picture is None:
-            with guard(path):
+            with guarded_file(path):
                 path.unlink(missing_ok=True)
             continue
         keep_bytes(path, picture.png())
@@ -243,7 +243,7 @@ class Point(NamedTuple):
         return textwrap.fill(f"{' = '.join(names)} ({beyond})", 27)
 
 
-def points(analysis: WorldAnalysis) -> list[Point]:
+def outcome_points(analysis: WorldAnalysis) -> list[Point]:
     """Every arm's optimum and every reference policy; those with one outcome are one point."""
     found: dict[tuple[float, ...], Point] = {}
     rows = [
@@ -273,7 +273,7 @@ def frontier(analysis: WorldAnalysis) -> Picture | None:
 def _frontier(analysis: WorldAnalysis, title: str, theme: Theme) -> Figure:
     assert analysis.need is not None
     assert analysis.most is not None
-    marked = points(analysis)
+    marked = outcome_points(analysis)
     figure = Figure(figsize=(WIDE, 6.8), layout="constrained")
     axes = figure.add_subplot()
     grid = np.unique(np.append(np.linspace(0, analysis.need.max_success, 400), _corners(analysis)))

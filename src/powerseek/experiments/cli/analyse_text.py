@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.exact import Outcome
-from powerseek.exact.measures.goals import classes
+from powerseek.exact.measures.goals import reward_classes
 from powerseek.experiments.cli.analyse import ARM_GAMMA, Watch, WorldAnalysis
-from powerseek.experiments.report.text import number, ranged
+from powerseek.experiments.report.text import number_text, range_text
 from powerseek.experiments.study.factors import MISSING
 from powerseek.types import Floats, Ints
 
@@ -76,7 +76,7 @@ def print_analysis(analysis: WorldAnalysis, console: Console) -> None:
     else:
         console.print(frontier_table(analysis))
     console.print(arms_table(analysis))
-    for line in notes(analysis):
+    for line in analysis_notes(analysis):
         console.print(Text(line))
 
 
@@ -131,7 +131,7 @@ def extremes(analysis: WorldAnalysis, count: int = BOARDS) -> tuple[Ints, Ints]:
     """The POWER-richest and -poorest states that are no ends, one of each class of states."""
     order = np.flatnonzero(~analysis.mdp.terminal)
     order = order[np.argsort(analysis.power.values[order], kind="stable")]
-    of = classes(analysis.mdp).astype(np.int64)
+    of = reward_classes(analysis.mdp).astype(np.int64)
     return _distinct(order[::-1], of, count), _distinct(order, of, count)
 
 
@@ -150,9 +150,9 @@ def _print_boards(analysis: WorldAnalysis, console: Console) -> None:
     if not len(rich):
         return
     console.print("\nPOWER-richest states", style="bold", highlight=False)
-    console.print(Columns([board(analysis, int(state), console.width) for state in rich]))
+    console.print(Columns([print_state(analysis, int(state), console.width) for state in rich]))
     console.print("POWER-poorest states that are no end", style="bold", highlight=False)
-    console.print(Columns([board(analysis, int(state), console.width) for state in poor]))
+    console.print(Columns([print_state(analysis, int(state), console.width) for state in poor]))
     lines = [analysis.world.legend] if analysis.world.legend else []
     if mdp.terminal.any():
         lines.append(
@@ -169,7 +169,7 @@ def _print_boards(analysis: WorldAnalysis, console: Console) -> None:
     console.print()
 
 
-def board(analysis: WorldAnalysis, state: int, width: int) -> Panel:
+def print_state(analysis: WorldAnalysis, state: int, width: int) -> Panel:
     """One state as the world draws it, under its POWER, in a share of a line of so many letters.
 
     What a world writes below its map may be broken into several lines; the map may not.
@@ -209,7 +209,7 @@ def frontier_table(analysis: WorldAnalysis) -> Table:
         least, greatest = analysis.need.at(level), analysis.most.at(level)
         name = f"{level:.1%}" + (" (the best)" if level == top else "")
         surplus = float(np.mean(greatest) - np.mean(least))
-        table.add_row(name, _bounds(*least), _bounds(*greatest), number(surplus))
+        table.add_row(name, _bounds(*least), _bounds(*greatest), number_text(surplus))
     return table
 
 
@@ -219,8 +219,8 @@ def _bounds(low: float, high: float) -> str:
 
 
 def _ranged(point: float, low: float, high: float) -> str:
-    """As `ranged`, but a range is one word, which no narrow column breaks."""
-    return ranged(point, low, high).replace(", ", "\u2013")
+    """As `range_text`, but a range is one word, which no narrow column breaks."""
+    return range_text(point, low, high).replace(", ", "\u2013")
 
 
 def arms_table(analysis: WorldAnalysis) -> Table:
@@ -250,10 +250,10 @@ def _cells(
     return {
         "success": f"{does.success:.1%}",
         "acquired": _ranged(*(end.acquisition for end in ends)),
-        "need": number(analysis.need_at(does.success)),
+        "need": number_text(analysis.need_at(does.success)),
         "beyond need": _ranged(*beyond),
         "disables": _share(*(end.disabled for end in ends)),
-        "seeks POWER": number(analysis.seeking.get(name, nan)),
+        "seeks POWER": number_text(analysis.seeking.get(name, nan)),
     }
 
 
@@ -277,7 +277,7 @@ def _share(point: float, low: float, high: float) -> str:
     return f"{point:.0%}{ends}"
 
 
-def notes(analysis: WorldAnalysis) -> list[str]:
+def analysis_notes(analysis: WorldAnalysis) -> list[str]:
     """Notes on the meaning of the tables and on what could not be computed."""
     lines = [
         "In brackets [ ] the range over policies that are equally good for the reward; the number "

@@ -338,7 +338,7 @@ def envs(
 
     if world is not None:
         return _say(listing.page(world), error=False)
-    found, wrong = listing.lines()
+    found, wrong = listing.listing_lines()
     console, wide = _console(), max(len(name) for name, _ in found)
     for name, first in found:
         line = Text.assemble((f"{name:<{wide}}", "bold"), f"  {first}")

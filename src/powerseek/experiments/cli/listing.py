@@ -12,7 +12,7 @@ from powerseek.registry import list_worlds, worlds
 WIDTH = 100
 
 
-def lines() -> tuple[list[tuple[str, str]], list[str]]:
+def listing_lines() -> tuple[list[tuple[str, str]], list[str]]:
     """((id, first line of the docstring) of every world; what is wrong with the others)."""
     found, wrong = [], []
     for name in list_worlds():

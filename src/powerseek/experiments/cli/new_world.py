@@ -118,7 +118,7 @@ def make_new_world(name: str, out: str | None = None) -> tuple[Names, Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".new-world-") as made:
-            for path, text in written(names).items():
+            for path, text in package_files(names).items():
                 (made / Path(path)).parent.mkdir(parents=True, exist_ok=True)
                 (made / Path(path)).write_text(text, encoding="utf-8")
             for child in Path(made).iterdir():
@@ -140,7 +140,7 @@ def _check_free(folder: Path) -> None:
         raise InvalidInput("--out", str(folder), allowed, hint)
 
 
-def written(names: Names) -> dict[str, str]:
+def package_files(names: Names) -> dict[str, str]:
     """Path -> text of every file of the package."""
     fields = {**names._asdict(), "version": powerseek.__version__}
     templates = resources.files("powerseek.experiments.cli") / "templates" / "world"

@@ -47,7 +47,7 @@ def play_by_hand(world: World, seed: int, lines: Iterable[str], say: Say) -> Non
         say("The next episode; q quits.")
 
 
-def choose(line: str, names: Sequence[str], legal: Bools) -> Chosen:
+def typed_action(line: str, names: Sequence[str], legal: Bools) -> Chosen:
     """The action that a line means.
 
     Args:
@@ -104,7 +104,7 @@ def _episode(world: World, envs: VecWorld, typed: Iterator[str], say: Say) -> bo
 def _ask(world: World, legal: Bools, typed: Iterator[str], say: Say) -> Chosen:
     say(_folded("  ".join(f"{a} {world.action_names[a]}" for a in np.flatnonzero(legal))))
     for line in typed:
-        chosen = choose(line, world.action_names, legal)
+        chosen = typed_action(line, world.action_names, legal)
         if not chosen.wrong:
             return chosen
         say(chosen.wrong)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from powerseek.experiments.plan.cost import Pilot, configuration_of, reward_of
-from powerseek.experiments.study.contrasts import kind_of
-from powerseek.experiments.study.factors import Level, factor_of, levels_of, written
+from powerseek.experiments.study.contrasts import contrast_kind
+from powerseek.experiments.study.factors import Level, factor_of, levels_of, written_level
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.lint import worlds_with
 
@@ -49,7 +49,7 @@ def bootstrapped(cells: Sequence[Cell]) -> tuple[str, ...]:
     )
 
 
-def uncontrolled(compared: Sequence[Compared], cells: Sequence[Cell]) -> tuple[str, ...]:
+def worlds_without_control(compared: Sequence[Compared], cells: Sequence[Cell]) -> tuple[str, ...]:
     """Worlds without a positive control, and whether they can have one."""
     controlled = {row.world for row in compared if row.kind == "control"}
     bare = dict.fromkeys(row.world for row in compared if row.world not in controlled)
@@ -68,21 +68,21 @@ def uncontrolled(compared: Sequence[Compared], cells: Sequence[Cell]) -> tuple[s
     )
 
 
-def inexact(cells: Sequence[Cell], pilot: Pilot) -> tuple[str, ...]:
+def inexact_settings(cells: Sequence[Cell], pilot: Pilot) -> tuple[str, ...]:
     """Settings without exact numbers, and gates that nothing can pass."""
     lines: dict[str, list[str]] = {}
     for cell in {configuration_of(cell): cell for cell in cells}.values():
         facts, gate = pilot.worlds[configuration_of(cell)], max(cell.competence)
         if facts.none:
             lines.setdefault(f"no oracle, so no need and no excess: {facts.none}", []).append(
-                spoken(cell)
+                configuration_in_words(cell)
             )
         if facts.competence < gate:
             line = (
                 f"competence {gate:g} is out of reach (the best policy has {facts.competence:.3f}),"
                 " so every trial will be censored"
             )
-            lines.setdefault(line, []).append(spoken(cell))
+            lines.setdefault(line, []).append(configuration_in_words(cell))
     for cell in {reward_of(cell): cell for cell in cells}.values():
         optimum = pilot.optima[reward_of(cell)]
         if (
@@ -91,11 +91,11 @@ def inexact(cells: Sequence[Cell], pilot: Pilot) -> tuple[str, ...]:
             and cell.time_limit == "terminal"
         ):
             line = f"no exact optimum of {cell.reward_label}: {optimum.none}"
-            lines.setdefault(line, []).append(spoken(cell))
+            lines.setdefault(line, []).append(configuration_in_words(cell))
     return tuple(f"{'; '.join(dict.fromkeys(where))}: {line}." for line, where in lines.items())
 
 
-def spoken(cell: Cell) -> str:
+def configuration_in_words(cell: Cell) -> str:
     """A configuration in words: ``homestead openness 2``."""
     named = [f"{k} {cell.params[k]}" for k in ("openness", "goal", "layout") if k in cell.params]
     return f"{cell.world} {', '.join([*named, f'max_steps {cell.max_steps}'])}"
@@ -109,12 +109,12 @@ def idle_factors(cells: Sequence[Cell], found: pd.DataFrame, pilot: Pilot) -> tu
     lines = []
     levels = [levels_of(cell) for cell in cells]
     for row in found.to_dict("records") if len(found) else ():
-        column = kind_of(row["kind"]).factor
+        column = contrast_kind(row["kind"]).factor
         if column != "gamma" and factor_of(column).of != "world":
             continue
         ends = [_optimum(cells, levels, row, column, row[end], pilot) for end in "ab"]
         if all(ends) and _same(*ends):
-            a, b = written(row["a"]), written(row["b"])
+            a, b = written_level(row["a"]), written_level(row["b"])
             about = f"{row['world']} {row['reward']}"
             lines.append(
                 f"{about}: the exact optimum does the same at {factor_of(column).name} {a} and {b} "
@@ -150,7 +150,7 @@ def _same(a: Sequence[float], b: Sequence[float]) -> bool:
     return bool(gaps) and max(gaps) < SAME
 
 
-def too_many(workers: int, cores: int, count: int) -> tuple[str, ...]:
+def too_many_workers(workers: int, cores: int, count: int) -> tuple[str, ...]:
     """More workers than this machine has cores."""
     if min(workers, count) <= cores:
         return ()
@@ -160,7 +160,7 @@ def too_many(workers: int, cores: int, count: int) -> tuple[str, ...]:
     )
 
 
-def too_few(workers: int, cohorts: int, most: int, count: int) -> tuple[str, ...]:
+def too_few_seeds(workers: int, cohorts: int, most: int, count: int) -> tuple[str, ...]:
     """Fewer cohorts than workers, although there are enough trials."""
     if cohorts >= min(workers, count):
         return ()

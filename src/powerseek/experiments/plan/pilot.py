@@ -29,7 +29,7 @@ import cloudpickle
 from powerseek.agents import Progress, train
 from powerseek.errors import PowerseekError, contained
 from powerseek.experiments import layout
-from powerseek.experiments.plan.cautions import spoken
+from powerseek.experiments.plan.cautions import configuration_in_words
 from powerseek.experiments.plan.cost import (
     Optimum,
     Pace,
@@ -41,12 +41,12 @@ from powerseek.experiments.plan.cost import (
 )
 from powerseek.experiments.results.oracles import ARM, WORLD, exact_setting, read_exact
 from powerseek.experiments.results.store import Store
-from powerseek.experiments.study.grid import Cell, Trial, unwarned
+from powerseek.experiments.study.grid import Cell, Trial, without_reward_warnings
 from powerseek.experiments.sweep.evaluate import Evaluator
 from powerseek.experiments.sweep.follow import CURVE_EPISODES
 from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.trial import run_trial
-from powerseek.metrics import followed
+from powerseek.metrics import followed_metrics
 from powerseek.registry import export_entries, import_entries, make_world
 
 PILOT_SECONDS = 15.0
@@ -106,15 +106,15 @@ def run_pilot(
     begun = time.monotonic()
     tasks = _tasks(grid)
     values: dict[tuple[str, str], Any] = {}
-    places = list(dict.fromkeys(spoken(task.cell) for task in tasks))
+    places = list(dict.fromkeys(configuration_in_words(task.cell) for task in tasks))
     with tempfile.TemporaryDirectory(prefix="powerseek-plan-") as name, _Worker() as worker:
         folder, told = Path(name), ""
         worker.ask(None, _warm, grid[0])
         start = time.monotonic() - begun
         with suppress(_OutOfTime):
             for task in tasks:
-                if spoken(task.cell) != told:
-                    told = spoken(task.cell)
+                if configuration_in_words(task.cell) != told:
+                    told = configuration_in_words(task.cell)
                     say(f"{places.index(told) + 1} of {len(places)}: {told}")
                 left = begun + start + seconds - time.monotonic()
                 values[task.name] = worker.ask(left, _WORK[task.of], task.cell, folder)
@@ -259,7 +259,7 @@ def _changed(mapping: MutableMapping[str, T], name: str, value: T) -> Iterator[N
 
 def _warm(cell: Cell) -> None:
     """Load what a trial needs."""
-    with unwarned():
+    with without_reward_warnings():
         task = cell.task(make_world(cell.world, **cell.params))
         if task.reward_function.oversight is None:
             train(task, cell.agent, timesteps=1, settings=cell.settings, callback=_stop)
@@ -307,7 +307,7 @@ def _pace(cell: Cell, folder: Path) -> tuple[Pace, float]:
     def watch(progress: Progress) -> None:
         seen.append((progress.timesteps, time.process_time()))
 
-    with unwarned():
+    with without_reward_warnings():
         facts = oracle_of(cell, folder)
         world = make_world(cell.world, **cell.params)
         task = cell.task(world, holdings_scale(cell, facts))
@@ -320,7 +320,8 @@ def _pace(cell: Cell, folder: Path) -> tuple[Pace, float]:
         few = min(cell.episodes, CURVE_EPISODES)
         policy = trained.policy
         looks = [
-            _seconds(lambda: evaluator.measure(policy, few, names=followed())) for _ in range(2)
+            _seconds(lambda: evaluator.measure(policy, few, names=followed_metrics()))
+            for _ in range(2)
         ]
         level = _seconds(lambda: evaluator.rows(policy, cell.episodes, about={}))
         short = Trial(replace(cell, timesteps=steps, evaluations=1, competence=(1.0,)), SEED)

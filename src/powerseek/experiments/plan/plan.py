@@ -14,21 +14,27 @@ from powerseek.experiments.plan.cautions import (
     Compared,
     bootstrapped,
     idle_factors,
-    inexact,
-    too_few,
-    too_many,
-    uncontrolled,
+    inexact_settings,
+    too_few_seeds,
+    too_many_workers,
+    worlds_without_control,
 )
 from powerseek.experiments.plan.cost import Pilot, configuration_of, pace_of, reward_of
-from powerseek.experiments.results.store import describe
+from powerseek.experiments.results.store import trial_columns
 from powerseek.experiments.statistics.power_analysis import Detectable, detectable
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.study.hypotheses import kind_named
-from powerseek.experiments.study.lint import cautions as confounds
+from powerseek.experiments.study.lint import study_cautions as confounds
 from powerseek.experiments.study.schema import Study
-from powerseek.experiments.sweep.cohorts import COHORT, Cohort, apart, cohort_fields, packed
+from powerseek.experiments.sweep.cohorts import (
+    COHORT,
+    Cohort,
+    cohort_boundaries,
+    cohort_fields,
+    make_cohorts,
+)
 from powerseek.limits import check_limit
 from powerseek.registry import make_world
 
@@ -143,7 +149,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     every = trials(study)
     grid = [trial for trial in every if not trial.cell.is_reference]
     cells = [trial.cell for trial in grid[: len(grid) // study.seeds]]
-    cohorts = packed(grid, study.cohort)
+    cohorts = make_cohorts(grid, study.cohort)
     packing = _packing(grid, cohorts)
     found = _comparisons(study, cells, pilot)
     compared = _compared(found)
@@ -166,11 +172,11 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         cautions=(
             *confounds(study),
             *bootstrapped(cells),
-            *uncontrolled(compared, cells),
-            *(inexact(cells, pilot) if pilot else ()),
+            *worlds_without_control(compared, cells),
+            *(inexact_settings(cells, pilot) if pilot else ()),
             *(idle_factors(cells, found, pilot) if pilot else ()),
-            *too_many(workers, cores, len(grid)),
-            *too_few(workers, len(cohorts), study.cohort or COHORT, len(grid)),
+            *too_many_workers(workers, cores, len(grid)),
+            *too_few_seeds(workers, len(cohorts), study.cohort or COHORT, len(grid)),
         ),
         more_seeds=more,
         more_cost=more_cost,
@@ -179,7 +185,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
 
 
 def _packing(grid: Sequence[Trial], cohorts: Sequence[Cohort]) -> Packing | None:
-    fields = apart(grid)
+    fields = cohort_boundaries(grid)
     sizes = [len(cohort) for cohort in cohorts if cohort_fields(cohort[0].cell) is not None]
     return Packing(sum(sizes), len(sizes), max(sizes), fields) if sizes else None
 
@@ -213,7 +219,7 @@ def cost_of(
     keys = [pace_of(cell) for cell in cells]
     each = [pilot.paces[key].seconds(cell) for key, cell in zip(keys, cells, strict=True)]
     took = {cell.key: seconds for cell, seconds in zip(cells, each, strict=True)}
-    cohorts = packed([Trial(cell, seed) for seed in range(seeds) for cell in cells], cohort)
+    cohorts = make_cohorts([Trial(cell, seed) for seed in range(seeds) for cell in cells], cohort)
     together = [sum(took[trial.cell.key] for trial in cohort) for cohort in cohorts]
     used = min(workers, len(cohorts))
     known = set(map(configuration_of, cells))
@@ -244,7 +250,7 @@ def _comparisons(study: Study, cells: Sequence[Cell], pilot: Pilot | None) -> pd
     }
     rows = [
         {
-            **describe(Trial(cell, seed, study.name)),
+            **trial_columns(Trial(cell, seed, study.name)),
             **dict.fromkeys(("low", "high"), nan),
             **{"checkpoint": "end", "evaluation": "sampled", "status": "ok", "updates": 1},
             "metric": metric,
@@ -257,7 +263,9 @@ def _comparisons(study: Study, cells: Sequence[Cell], pilot: Pilot | None) -> pd
     if not rows:
         return pd.DataFrame()  # nothing that reports compare exists in these worlds
     found = contrasts(pd.DataFrame(rows), margins=margins)
-    shared = [name for name in found.columns if name in ("kind", *describe(Trial(cells[0], 0)))]
+    shared = [
+        name for name in found.columns if name in ("kind", *trial_columns(Trial(cells[0], 0)))
+    ]
     return found.drop_duplicates([*shared, "a", "b"]) if len(found) else found
 
 

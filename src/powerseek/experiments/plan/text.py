@@ -87,11 +87,11 @@ def _cost_lines(plan: Plan) -> list[str]:
     cost, at = plan.cost, f"{plan.workers} {unit}{'s' * (plan.workers != 1)} at a time"
     least, mean, most = cost.trial
     lines = [
-        f"{spell(cost.hours)} with {at}, of which {spell(cost.exact)} for exact numbers; "
+        f"{hours_text(cost.hours)} with {at}, of which {hours_text(cost.exact)} for exact numbers; "
         f"about {size(cost.bytes)} on disk",
         f"{mean:.0f} s a trial on one core ({least:.0f} to {most:.0f}), were every trial to "
         "reach its competence",
-        f"From a pilot of {spell(pilot.seconds / 3600)}, in processor time: for cores that "
+        f"From a pilot of {hours_text(pilot.seconds / 3600)}, in processor time: for cores that "
         "do nothing else.",
     ]
     if pilot.measured < 1:
@@ -102,7 +102,7 @@ def _cost_lines(plan: Plan) -> list[str]:
     if pilot.slowed > 1.25:
         lines.append(
             f"Other work slowed the pilot {pilot.slowed:.1f} times; going on, it would slow the "
-            f"sweep as much: {spell(cost.hours * pilot.slowed)}."
+            f"sweep as much: {hours_text(cost.hours * pilot.slowed)}."
         )
     return lines
 
@@ -143,12 +143,12 @@ def _suggestion_lines(plan: Plan) -> list[str]:
 def _more(cost: Cost, more: Cost, plan: Plan) -> str:
     trials = plan.trials * plan.more_seeds // plan.seeds
     return (
-        f"{trials:,} trials, {spell(more.hours)} instead of {spell(cost.hours)}, and "
+        f"{trials:,} trials, {hours_text(more.hours)} instead of {hours_text(cost.hours)}, and "
         f"{size(more.bytes)} on disk"
     )
 
 
-def spell(hours: float) -> str:
+def hours_text(hours: float) -> str:
     """A span as people say it: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
     seconds = hours * 3600
     if seconds < 99.5:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from powerseek.experiments.analysis.cells import records
+from powerseek.experiments.analysis.cells import cell_records
 from powerseek.experiments.analysis.hypotheses import Finding
 from powerseek.experiments.analysis.paired import is_trend
 from powerseek.experiments.report.text import (
@@ -16,14 +16,21 @@ from powerseek.experiments.report.text import (
     Row,
     factors_in,
     grid,
+    grid_title,
     head_of,
     interval,
-    titled,
 )
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
 from powerseek.experiments.study.claims import SHORT_ID
-from powerseek.experiments.study.contrasts import KINDS, kind_along, kind_of
-from powerseek.experiments.study.factors import CELL, MISSING, setting, short, varying, written
+from powerseek.experiments.study.contrasts import KINDS, contrast_kind, factor_contrast_kind
+from powerseek.experiments.study.factors import (
+    CELL,
+    MISSING,
+    factor_heading,
+    factors_in_words,
+    varying_factors,
+    written_level,
+)
 
 
 def contrast_grids(found: pd.DataFrame) -> dict[str, list[Grid]]:
@@ -39,43 +46,45 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
     """One row a pair of arms."""
     first = table["measure"].iloc[0]
     main, other = (table[same] for same in (table["measure"] == first, table["measure"] != first))
-    differs = kind_of(kind).factor
+    differs = contrast_kind(kind).factor
     own = [name for name in factors_in(main) if main[name].nunique(dropna=False) > 1]
-    varied = [name for name in varying(main, own) if name != differs]
-    same = setting(main.iloc[0].to_dict(), [n for n in CELL[1:] if n not in (*varied, differs)])
-    shown = records(main[:MAX_ROWS])
+    varied = [name for name in varying_factors(main, own) if name != differs]
+    same = factors_in_words(
+        main.iloc[0].to_dict(), [n for n in CELL[1:] if n not in (*varied, differs)]
+    )
+    shown = cell_records(main[:MAX_ROWS])
     # What is beside a row comes soon after it: that of the rows that are not shown is not read.
     near = other if len(main) == len(shown) else other[other.index <= main.index[len(shown)]]
-    beside = {_pair(row, varied): _effect(row) for row in records(near)}
+    beside = {_pair(row, varied): _effect(row) for row in cell_records(near)}
     rows = []
     for row in shown:
         measured = {head_of(first): _effect(row)}
         if len(other):
             measured["off"] = beside.get(_pair(row, varied), MISSING)
-        arms = {short(differs): arms_in_words(row["a"], row["b"])}
+        arms = {factor_heading(differs): arms_in_words(row["a"], row["b"])}
         told = {"pairs": str(row["seeds"]), "verdict": str(row["verdict"])}
         # The positive control is ungated: reach says nothing against it.
         muted = kind != "control" and min(row["reach_a"], row["reach_b"]) < LEAST_REACH
         rows.append(Row(row, {**arms, **measured, **told}, muted))
-    return grid(titled(world, same), varied, rows, words=1, total=len(main))
+    return grid(grid_title(world, same), varied, rows, words=1, total=len(main))
 
 
 def arms_in_words(a: object, b: object) -> str:
     """``terminal - dense``; ``trend, per unit`` for a slope."""
     if is_trend(a):
         return f"{a}, per unit of q"
-    return f"{written(a)} - {written(b)}"
+    return f"{written_level(a)} - {written_level(b)}"
 
 
 def _pair(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(written(row[name]) for name in (*names, "a", "b"))
+    return tuple(written_level(row[name]) for name in (*names, "a", "b"))
 
 
 def _effect(row: Mapping[str, Any]) -> str:
     return interval(row["effect"], row["low"], row["high"], signed=True)
 
 
-def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
+def refer_to_hypotheses(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
     """Comparisons with the verdict of a hypothesis in the place of "no margin was set".
 
     Args:
@@ -88,7 +97,7 @@ def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
         plain = claim.checkpoint == "end" and not claim.line and one.b is not None
         if plain and len(one.columns) == 1:
             kind = claim.contrast.name
-            kind = kind_along(one.columns[0]) if kind == "factor" else kind
+            kind = factor_contrast_kind(one.columns[0]) if kind == "factor" else kind
             name = claim.id if len(claim.id) <= SHORT_ID else f"{claim.id[: SHORT_ID - 1]}\u2026"
             words = f"{name}: {one.verdict.answer}"
             words += "" if one.claim.confirmatory else " (exploratory)"
@@ -98,7 +107,7 @@ def refer(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.DataFrame:
         return compared
     names = ["world", *factors_in(compared)]
     verdicts = []
-    for row in records(compared):
+    for row in cell_records(compared):
         key = _key(
             row["kind"], row["measure"], row["a"], row["b"], {name: row[name] for name in names}
         )
@@ -110,11 +119,11 @@ def _key(
     kind: str, measure: str, a: object, b: object, setting: Mapping[str, object]
 ) -> tuple[object, ...]:
     """Key that tells a comparison from all others; factors without a value here are left out."""
-    known = ((name, written(value)) for name, value in setting.items())
+    known = ((name, written_level(value)) for name, value in setting.items())
     return (
         kind,
         measure,
-        written(a),
-        written(b),
+        written_level(a),
+        written_level(b),
         frozenset(pair for pair in known if pair[1] != MISSING),
     )

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from math import isfinite
 
 from powerseek.experiments.analysis.hypotheses import Crossing, Finding
-from powerseek.experiments.report.text import number, title_of
-from powerseek.experiments.study.factors import CELL, MISSING, factor_of, setting, written
+from powerseek.experiments.report.text import number_text, title_of
+from powerseek.experiments.study.factors import (
+    CELL,
+    MISSING,
+    factor_of,
+    factors_in_words,
+    written_level,
+)
 from powerseek.experiments.study.schema import Hypothesis
 
 MANY = 1_000_000
@@ -33,7 +39,7 @@ class FindingText:
     wanting: str = ""
 
 
-def sides(said: Hypothesis) -> tuple[str, str]:
+def threshold_sides(said: Hypothesis) -> tuple[str, str]:
     """Sides of its line on which a threshold begins and ends."""
     return ("below", "above") if said.direction == "larger" else ("above", "below")
 
@@ -44,7 +50,7 @@ def finding_text(one: Finding) -> FindingText:
     names = [name for name in one.setting if name not in ("world", "power_weight")]
     if one.setting.get("power_weight"):
         names.append("power_weight")
-    where = setting(one.setting, sorted(names, key=lambda n: n not in CELL))
+    where = factors_in_words(one.setting, sorted(names, key=lambda n: n not in CELL))
     if one.crossing is None:
         effect, evidence = f", {_arms(one)}: {_value(one)}", [_evidence(one, _adjusted(one))]
     else:
@@ -68,9 +74,9 @@ def _value(one: Finding) -> str:
     effect, line = one.comparison.effect, one.claim.hypothesis.held_against
     if not effect.n:
         return MISSING
-    value = with_unit(number(effect.value + line, signed=True), one.unit)
+    value = with_unit(number_text(effect.value + line, signed=True), one.unit)
     if isfinite(effect.low):
-        ends = (number(end + line, signed=True) for end in (effect.low, effect.high))
+        ends = (number_text(end + line, signed=True) for end in (effect.low, effect.high))
         over = "range over optimal policies" if one.comparison.exact else "95 % interval"
         value += f", {over} [{', '.join(ends)}]"
     return value
@@ -81,8 +87,8 @@ def _arms(one: Finding) -> str:
     if len(one.columns) == 2:
         (high, most), (low, least) = one.a, one.b
         first, second = (factor_of(column).name for column in one.columns)
-        effect = f"effect of {first} ({written(high)} minus {written(low)})"
-        return f"{effect} at {second} {written(most)} minus that at {written(least)}"
+        effect = f"effect of {first} ({written_level(high)} minus {written_level(low)})"
+        return f"{effect} at {second} {written_level(most)} minus that at {written_level(least)}"
     names = [_arm(one.columns[0], arm) for arm in (one.a, one.b) if arm is not None]
     return " minus ".join(names)
 
@@ -90,7 +96,7 @@ def _arms(one: Finding) -> str:
 def _crossed(one: Finding, crossing: Crossing) -> str:
     """Levels up to which one side of the line is shown, and from which on the other."""
     said, column = one.claim.hypothesis, one.columns[0]
-    near, far = sides(said)
+    near, far = threshold_sides(said)
     before, after = f"not shown {near} {{line}} at the least {{name}}", f"nowhere shown {far} it"
     if crossing.before is not None:
         before = f"shown {near} {{line}} up to {_arm(column, crossing.before)}"
@@ -101,7 +107,11 @@ def _crossed(one: Finding, crossing: Crossing) -> str:
 
 
 def _arm(column: str, value: object) -> str:
-    return written(value) if column == "reward" else f"{factor_of(column).name} {written(value)}"
+    return (
+        written_level(value)
+        if column == "reward"
+        else f"{factor_of(column).name} {written_level(value)}"
+    )
 
 
 def with_unit(text: str, unit: str) -> str:
@@ -155,7 +165,7 @@ def _selected(one: Finding) -> list[str]:
     line, bounds = one.claim.hypothesis.line, one.bounds
 
     def ends(low: float, high: float) -> str:
-        return f"[{number(low + line, signed=True)}, {number(high + line, signed=True)}]"
+        return f"[{number_text(low + line, signed=True)}, {number_text(high + line, signed=True)}]"
 
     text = "if the seeds that learnt in one arm only were the most or the least greedy: "
     text += with_unit(ends(bounds.low, bounds.high), one.unit)

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.hypotheses import Finding
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.findings import FindingText, finding_text, sides, with_unit
-from powerseek.experiments.report.text import number, title_of
+from powerseek.experiments.report.findings import (
+    FindingText,
+    finding_text,
+    threshold_sides,
+    with_unit,
+)
+from powerseek.experiments.report.text import number_text, title_of
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
 from powerseek.experiments.study.claims import CLAIMS
-from powerseek.experiments.study.contrasts import kind_of
-from powerseek.experiments.study.factors import written
+from powerseek.experiments.study.contrasts import contrast_kind
+from powerseek.experiments.study.factors import written_level
 from powerseek.experiments.study.preregistration import Claim, Registration, spoken_date
 from powerseek.experiments.study.schema import Hypothesis
 
@@ -128,7 +133,7 @@ def _claimed(said: Hypothesis, unit: str) -> str:
     """The claim itself: what is larger where, and the margin."""
     measure, line, about = title_of(said.compared), f"{said.held_against:g}", _about(said)
     if said.contrast.name == "threshold":
-        near, far = sides(said)
+        near, far = threshold_sides(said)
         rises = f"at the least {said.contrast.factors[0]} and {far} it from some greater one on"
         return f"Claimed: {measure} is {near} {line} {rises}{about}."
     subject, a, b = _compared(said)
@@ -142,7 +147,7 @@ def _claimed(said: Hypothesis, unit: str) -> str:
         case larger, False:
             claim = f"{larger} than {line} {a}"
     margin = 0.0 if said.margin is None else said.margin
-    words = with_unit(number(margin) if margin >= 0.01 else f"{margin:g}", unit)
+    words = with_unit(number_text(margin) if margin >= 0.01 else f"{margin:g}", unit)
     return f"Claimed: {subject} is {claim}{about}. Margin: {words}."
 
 
@@ -160,7 +165,7 @@ def _compared(said: Hypothesis) -> tuple[str, str, str]:
     measure, contrast = title_of(said.compared), said.contrast
     match contrast.name:
         case "level":
-            return measure, f"with {written(said.arm)}", ""
+            return measure, f"with {written_level(said.arm)}", ""
         case "interaction":
             first, second = contrast.factors
             return (
@@ -171,17 +176,17 @@ def _compared(said: Hypothesis) -> tuple[str, str, str]:
         case "factor":
             factor = contrast.factors[0]
             high, low = (
-                f"{factor} {written(given)}" if given is not None else f"the {end} {factor}"
+                f"{factor} {written_level(given)}" if given is not None else f"the {end} {factor}"
                 for given, end in ((contrast.high, "greatest"), (contrast.low, "least"))
             )
         case kind:
-            high, low = kind_of(kind).ends
+            high, low = contrast_kind(kind).ends
     return measure, f"with {high}", f"with {low}"
 
 
 def _about(said: Hypothesis) -> str:
     """Scope of a hypothesis: the configuration, agent and checkpoint that it names."""
-    parts = [f"{name} {written(value)}" for name, value in said.params.items()]
+    parts = [f"{name} {written_level(value)}" for name, value in said.params.items()]
     parts += [said.agent] if said.agent else []
     told = f" ({', '.join(parts)})" if parts else ""
     if said.checkpoint == "end":

@@ -15,10 +15,10 @@ from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import DARK
 from powerseek.experiments.report.hypotheses import ANSWERS, verdicts_of
-from powerseek.experiments.report.sections import Section, heading, headline
-from powerseek.experiments.report.text import meanings
-from powerseek.experiments.results.files import keep
-from powerseek.experiments.results.provenance import read_provenance, told
+from powerseek.experiments.report.sections import Section, headline, report_heading
+from powerseek.experiments.report.text import column_meanings
+from powerseek.experiments.results.files import keep_file
+from powerseek.experiments.results.provenance import provenance_in_words, read_provenance
 
 
 def write_report(view: View, parts: Sequence[Section], folder: Path) -> Path:
@@ -45,16 +45,16 @@ def _write(name: str, view: View, parts: Sequence[Section], folder: Path) -> Pat
     provenance = read_provenance(folder)
     text = render(
         name,
-        title=heading(view, provenance, folder),
+        title=report_heading(view, provenance, folder),
         headline=headline(view),
         mixed=view.mixed,
         verdicts=verdicts_of(view),
         sections=parts,
-        provenance=told(provenance) if provenance else {},
-        meanings=meanings(),
+        provenance=provenance_in_words(provenance) if provenance else {},
+        meanings=column_meanings(),
     )
     path = folder / name
-    keep(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+    keep_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
     return path
 
 

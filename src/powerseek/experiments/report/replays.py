@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.analysis.extremes import MEANS, Extremes, extremes, typical
-from powerseek.experiments.report.text import number
+from powerseek.experiments.analysis.extremes import MEANS, Extremes, extremes, typical_episode
+from powerseek.experiments.report.text import number_text
 from powerseek.experiments.results.recordings import Picture, read_recording
 from powerseek.experiments.results.table import Results
-from powerseek.experiments.study.factors import MORE, PREFIX, setting
+from powerseek.experiments.study.factors import MORE, PREFIX, factors_in_words
 
 T = TypeVar("T")
 MEANING = {
@@ -181,7 +181,9 @@ def _replay(own: pd.Series[Any], factors: pd.DataFrame, title: str, folder: Path
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError):
         words = UNREADABLE
     numbers = tuple(
-        (name, number(means[name], signed=name == "excess")) for name in _SHOWN if name in means
+        (name, number_text(means[name], signed=name == "excess"))
+        for name in _SHOWN
+        if name in means
     )
     return Replay(trial, title, _treatment(about, factors), numbers, words, frames, legend)
 
@@ -193,7 +195,7 @@ def _treatment(about: Mapping[str, Any], factors: pd.DataFrame) -> str:
     names = [*_TREATMENT, *(n for n in rare if factors[n].nunique(dropna=False) > 1)]
     if about["power_weight"]:
         names.insert(1, "power_weight")
-    words = [setting(about, names), f"seed {about['seed']}"]
+    words = [factors_in_words(about, names), f"seed {about['seed']}"]
     return ", ".join(word for word in words if word)
 
 
@@ -202,12 +204,12 @@ def _typical(
 ) -> tuple[tuple[Frame, ...], str, str]:
     """The frames of the episode nearest to the agent's means, why that one, and the legend."""
     episodes: Sequence[Mapping[str, Any]] = recording["episodes"]
-    chosen = episodes[typical(episodes, means)]
+    chosen = episodes[typical_episode(episodes, means)]
     words = f"A typical episode: of {len(episodes)} recorded ones, "
     if chosen["acquired"] is not None and "acquired" in means:
         words += (
             f"the one whose acquisition ({chosen['acquired'][-1]:g}) is nearest to this "
-            f"agent's mean ({number(means['acquired'])})."
+            f"agent's mean ({number_text(means['acquired'])})."
         )
     else:
         words += "the one nearest to this agent's means."

@@ -9,12 +9,17 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from powerseek.experiments.analysis.calibration import SCALES, Doubt, doubts, marks
+from powerseek.experiments.analysis.calibration import (
+    SCALES,
+    Doubt,
+    calibration_doubts,
+    calibration_marks,
+)
 from powerseek.experiments.analysis.cells import Worlds, cells_of
-from powerseek.experiments.analysis.reach import crossings, levels
+from powerseek.experiments.analysis.reach import competence_crossings, competence_levels
 from powerseek.experiments.analysis.tails import LEAST_SEEDS as TAIL_SEEDS
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.comparisons import contrast_grids, refer
+from powerseek.experiments.report.comparisons import contrast_grids, refer_to_hypotheses
 from powerseek.experiments.report.figures.calibration import calibration_picture
 from powerseek.experiments.report.figures.density import density_pictures
 from powerseek.experiments.report.figures.frontier import frontier_pictures
@@ -31,10 +36,10 @@ from powerseek.experiments.report.tables import (
     tail_grid,
     world_grids,
 )
-from powerseek.experiments.report.text import Grid, legend, number
+from powerseek.experiments.report.text import Grid, number_text, table_legend
 from powerseek.experiments.results.files import keep_bytes
 from powerseek.experiments.results.table import trials
-from powerseek.experiments.study.contrasts import kind_of
+from powerseek.experiments.study.contrasts import contrast_kind
 
 MAX_SETTINGS = 1000
 """Settings of which pictures are drawn: of the worlds that begin within the first so many."""
@@ -91,7 +96,7 @@ def sections(view: View) -> list[Section]:
     return [section for section in made if section.parts]
 
 
-def pictures(parts: Sequence[Section]) -> list[Picture]:
+def report_pictures(parts: Sequence[Section]) -> list[Picture]:
     """All pictures, in order."""
     return [part for section in parts for part in section.parts if isinstance(part, Picture)]
 
@@ -99,7 +104,7 @@ def pictures(parts: Sequence[Section]) -> list[Picture]:
 def write_figures(parts: Sequence[Section], folder: Path) -> list[Path]:
     """Write every picture as a PNG and as an SVG file, each all or nothing; the PNGs' paths."""
     written = []
-    for picture in pictures(parts):
+    for picture in report_pictures(parts):
         path = folder / f"{picture.name}.png"
         for file, data in zip((path, path.with_suffix(".svg")), picture.files(), strict=True):
             keep_bytes(file, data)
@@ -107,7 +112,7 @@ def write_figures(parts: Sequence[Section], folder: Path) -> list[Path]:
     return written
 
 
-def heading(view: View, provenance: Mapping[str, Any], folder: Path) -> str:
+def report_heading(view: View, provenance: Mapping[str, Any], folder: Path) -> str:
     """The study by its name."""
     named = "" if view.results.empty else str(view.results.every["study"].iloc[0])
     return f"powerseek: {provenance.get('study') or named or folder.name}"
@@ -138,7 +143,7 @@ def _drawn(worlds: Worlds) -> Worlds:
 
 def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
     grids = world_grids(view.summary, view.asked)
-    meanings = Terms("What the columns mean", legend(grids))
+    meanings = Terms("What the columns mean", table_legend(grids))
     said = (
         f"Pictures are drawn of {', '.join(drawn)} only, the first {len(drawn)} of {len(worlds)} "
         "worlds in the order of the study; the tables hold all worlds."
@@ -150,8 +155,8 @@ def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
 def _comparisons(view: View) -> tuple[Part, ...]:
     parts: list[Part] = []
     verdicts = verdicts_of(view)
-    for kind, grids in contrast_grids(refer(view.compared, verdicts.found)).items():
-        parts += [Words(kind_of(kind).meaning, kind_of(kind).title), *grids]
+    for kind, grids in contrast_grids(refer_to_hypotheses(view.compared, verdicts.found)).items():
+        parts += [Words(contrast_kind(kind).meaning, contrast_kind(kind).title), *grids]
     if parts and verdicts.claims:
         said = (
             "Only what a hypothesis named beforehand, with its margin, gets a verdict; the other "
@@ -185,21 +190,32 @@ def _calibration(
     found = []
     known = set(beside["world"])
     for world, cells in worlds.items():
-        placed = marks(cells, view.keys, beside[beside["world"] == world], frontiers)
+        placed = calibration_marks(cells, view.keys, beside[beside["world"] == world], frontiers)
         if placed and world in known:
             found.append((world, placed))
     grids = [calibration_grid(world, all) for world, all in found]
-    doubted = [Words(f"{world}: {_doubt(doubt)}") for world, all in found for doubt in doubts(all)]
+    doubted = [
+        Words(f"{world}: {_doubt(doubt)}")
+        for world, all in found
+        for doubt in calibration_doubts(all)
+    ]
     if without := [world for world in worlds if world not in known]:
         doubted.append(Words(f"Without such agents, so not shown here: {', '.join(without)}."))
     rulers = [calibration_picture(world, all) for world, all in found if world in drawn]
-    return (Words(said), *doubted, *grids, Terms("What the columns mean", legend(grids)), *rulers)
+    return (
+        Words(said),
+        *doubted,
+        *grids,
+        Terms("What the columns mean", table_legend(grids)),
+        *rulers,
+    )
 
 
 def _doubt(doubt: Doubt) -> str:
     return (
         f"{SCALES[doubt.scale]} cannot be trusted here ({doubt.where}): it puts the hoarder at "
-        f"{number(doubt.hoarder)}, not above the minimalist at {number(doubt.minimalist)}."
+        f"{number_text(doubt.hoarder)}, not above the minimalist at "
+        f"{number_text(doubt.minimalist)}."
     )
 
 
@@ -219,8 +235,8 @@ def _tails(view: View, worlds: Worlds) -> tuple[Part, ...]:
 
 
 def _reach(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
-    steps = crossings(view.trained)
-    known = levels(view.trained)
+    steps = competence_crossings(view.trained)
+    known = competence_levels(view.trained)
     said = (
         "An agent that did not learn the task is censored: never scored, never forgotten. reach: "
         "share of the finished seeds that learnt it, with Wilson's interval. Budgets are medians "

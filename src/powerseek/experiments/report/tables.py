@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from powerseek.experiments.analysis.calibration import SCALES, Mark
-from powerseek.experiments.analysis.cells import Cell, factors_of, records
+from powerseek.experiments.analysis.cells import Cell, cell_records, factors_of
 from powerseek.experiments.analysis.reach import budget_ratios, reach_of, sparse_pairs
 from powerseek.experiments.analysis.tails import LEAST_SEEDS, TAILED, tails
 from powerseek.experiments.report.text import (
@@ -21,14 +21,14 @@ from powerseek.experiments.report.text import (
     Row,
     factors_in,
     grid,
+    grid_title,
     interval,
-    number,
-    ranged,
+    number_text,
+    range_text,
     thousands,
-    titled,
 )
 from powerseek.experiments.study.arms import Places
-from powerseek.experiments.study.factors import CELL, MISSING, setting, varying
+from powerseek.experiments.study.factors import CELL, MISSING, factors_in_words, varying_factors
 from powerseek.metrics import Metric, every_metric
 
 NO_ORACLE = "no oracle"
@@ -49,9 +49,9 @@ def world_grids(summary: pd.DataFrame, asked: Sequence[Metric] = ()) -> list[Gri
 
 
 def _world_grid(world: str, table: pd.DataFrame, metrics: Sequence[Metric]) -> Grid:
-    varied = varying(table, factors_in(table))
-    rows = records(table[:MAX_ROWS])
-    same = setting(rows[0], [name for name in CELL[1:] if name not in varied])
+    varied = varying_factors(table, factors_in(table))
+    rows = cell_records(table[:MAX_ROWS])
+    same = factors_in_words(rows[0], [name for name in CELL[1:] if name not in varied])
     measured = [_measured(row, metrics) for row in rows]
     # A world without resources has no columns about them, nor one without a switch.
     about = [name for name in measured[0] if name not in ("comp", "succ")]
@@ -62,7 +62,7 @@ def _world_grid(world: str, table: pd.DataFrame, metrics: Sequence[Metric]) -> G
         Row(row, {k: v for k, v in texts.items() if k not in idle}, not row["confirmatory"])
         for row, texts in zip(rows, measured, strict=True)
     ]
-    return grid(titled(world, same), varied, shown, total=len(table))
+    return grid(grid_title(world, same), varied, shown, total=len(table))
 
 
 def _measured(row: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, str]:
@@ -72,11 +72,11 @@ def _measured(row: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, st
         value, low, high = (row[f"{metric.id}{end}"] for end in ("", "_low", "_high"))
         with_interval = metric.id == "excess" or not metric.column
         if metric.exact:
-            text = ranged(value, low, high)
+            text = range_text(value, low, high)
         elif with_interval:
             text = interval(value, low, high, signed=metric.signed)
         else:
-            text = number(value, signed=metric.signed)
+            text = number_text(value, signed=metric.signed)
         if metric.id in ("need", "excess") and isfinite(row["acquired"]) and not row["oracle"]:
             text = NO_ORACLE
         if metric.id == "excess" and not row["confirmatory"] and isfinite(value):
@@ -91,13 +91,13 @@ def _of_cells(
 ) -> Grid:
     """A row for each of a world's first cells, from what is said of it."""
     own = [key for key in keys if key != "world"]
-    varied = varying(factors_of(cells, keys), own)
-    same = setting(cells[0].row, [key for key in own if key not in varied])
+    varied = varying_factors(factors_of(cells, keys), own)
+    same = factors_in_words(cells[0].row, [key for key in own if key not in varied])
     rows = [
         Row(cell.row, told, not cell.row["confirmatory"])
         for cell, told in zip(cells[:MAX_ROWS], texts, strict=True)
     ]
-    return grid(titled(world, same), varied, rows, total=len(cells))
+    return grid(grid_title(world, same), varied, rows, total=len(cells))
 
 
 def calibration_grid(world: str, placed: Sequence[Mark]) -> Grid:
@@ -108,11 +108,11 @@ def calibration_grid(world: str, placed: Sequence[Mark]) -> Grid:
         values = {head: _ranged(*mark.values[scale]) for scale, head in SCALES.items()}
         who, seeds = mark.name + _dagger(mark.sure), str(mark.seeds) if mark.seeds else "exact"
         rows.append(Row(mark.factors, {"who": who, **values, "n": seeds}, not mark.sure))
-    return grid(titled(world, "" if names else placed[0].where), names, rows, words=1)
+    return grid(grid_title(world, "" if names else placed[0].where), names, rows, words=1)
 
 
 def _ranged(value: float, low: float, high: float) -> str:
-    return ranged(value, low, high) if isfinite(high - low) else number(value)
+    return range_text(value, low, high) if isfinite(high - low) else number_text(value)
 
 
 def tail_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | None:
@@ -126,9 +126,9 @@ def tail_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | 
         ends = {"mean": "", "90 %": "_90", "worst tenth": "_cvar", "max": "_max"}
     texts = [
         {
-            "comp IQM": number(tail["iqm"]),
+            "comp IQM": number_text(tail["iqm"]),
             **{
-                f"{head}: {what}": number(tail[f"{name}{end}"])
+                f"{head}: {what}": number_text(tail[f"{name}{end}"])
                 for name, head in shown.items()
                 for what, end in ends.items()
             },
@@ -171,7 +171,7 @@ def ratio_grid(
     The budgets are those to one level of competence, by `crossings`.
     """
     apart = ("world", "reward", "max_steps")
-    others = varying(factors_of(cells, keys), [key for key in keys if key not in apart])
+    others = varying_factors(factors_of(cells, keys), [key for key in keys if key not in apart])
     names = ["max_steps", *others]
     pairs = sparse_pairs(cells, keys, places)
     rows = []

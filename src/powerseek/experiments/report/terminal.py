@@ -9,11 +9,11 @@ from rich.text import Text
 
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.console import Console
-from powerseek.experiments.report.comparisons import contrast_grids, refer
+from powerseek.experiments.report.comparisons import contrast_grids, refer_to_hypotheses
 from powerseek.experiments.report.hypotheses import Verdicts, verdicts_of
 from powerseek.experiments.report.tables import world_grids
-from powerseek.experiments.report.text import Grid, legend
-from powerseek.experiments.study.contrasts import kind_of
+from powerseek.experiments.report.text import Grid, table_legend
+from powerseek.experiments.study.contrasts import contrast_kind
 
 
 def print_table(view: View, console: Console | None = None) -> None:
@@ -31,9 +31,9 @@ def print_table(view: View, console: Console | None = None) -> None:
     for grid in grids:
         _print_grid(grid, console)
     verdicts = verdicts_of(view)
-    compared = contrast_grids(refer(view.compared, verdicts.found))
+    compared = contrast_grids(refer_to_hypotheses(view.compared, verdicts.found))
     for kind, tables in compared.items():
-        console.print(Text(kind_of(kind).title, style="bold underline"))
+        console.print(Text(contrast_kind(kind).title, style="bold underline"))
         for grid in tables:
             _print_grid(grid, console)
     _print_legend([*grids, *(grid for tables in compared.values() for grid in tables)], console)
@@ -99,6 +99,6 @@ def _fitting(grid: Grid, width: int) -> list[list[int]]:
 
 def _print_legend(grids: list[Grid], console: Console) -> None:
     drawn = Table.grid(padding=(0, 2, 0, 0))
-    for header, meaning in legend(grids).items():
+    for header, meaning in table_legend(grids).items():
         drawn.add_row(Text(header, style="bold"), Text(meaning))
     console.print(drawn)

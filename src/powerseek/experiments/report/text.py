@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
-from powerseek.experiments.study.factors import CELL, MISSING, MORE, PREFIX, short, written
+from powerseek.experiments.study.factors import (
+    CELL,
+    MISSING,
+    MORE,
+    PREFIX,
+    factor_heading,
+    written_level,
+)
 from powerseek.metrics import every_metric, known_metric
 
 DAGGER = "\u2020"
@@ -54,14 +61,14 @@ def title_of(measure: str) -> str:
     return known_metric(measure).title
 
 
-def meanings() -> dict[str, str]:
+def column_meanings() -> dict[str, str]:
     """Meanings of every head of a column and every mark, in the order of the columns."""
     metrics = sorted(every_metric(), key=lambda metric: metric.column or 99)
     told = {f"{metric.head}{end}": metric.meaning for metric in metrics for end in ("", INTERVAL)}
     return {**HEADS, **told, **COUNTS}
 
 
-def number(value: float, *, signed: bool = False) -> str:
+def number_text(value: float, *, signed: bool = False) -> str:
     """Two decimals, fewer where large; "-" where there is no number."""
     if not isfinite(value):
         return MISSING
@@ -72,18 +79,18 @@ def number(value: float, *, signed: bool = False) -> str:
 
 def interval(value: float, low: float, high: float, *, signed: bool = False) -> str:
     """A number with its interval, as in ``+1.20 [0.80, 1.70]``."""
-    text = number(value, signed=signed)
+    text = number_text(value, signed=signed)
     if not (isfinite(value) and isfinite(low) and isfinite(high)):
         return text
-    return f"{text} [{number(low)}, {number(high)}]"
+    return f"{text} [{number_text(low)}, {number_text(high)}]"
 
 
-def ranged(value: float, low: float, high: float) -> str:
+def range_text(value: float, low: float, high: float) -> str:
     """An exact number; with its range over optimal policies where they differ by more than .1."""
-    return interval(value, low, high) if high - low > 0.1 else number(value)
+    return interval(value, low, high) if high - low > 0.1 else number_text(value)
 
 
-def left_out(rows: int, what: str = "rows") -> str:
+def left_out_text(rows: int, what: str = "rows") -> str:
     """Words for a table or picture that has more rows than are shown; else none."""
     if rows <= MAX_ROWS:
         return ""
@@ -107,7 +114,7 @@ class Grid:
 
     Attributes:
         title: What it is about, and the factors that are the same in all rows.
-        headers: Short column heads; their meaning is in `meanings`.
+        headers: Short column heads; their meaning is in `column_meanings`.
         labels: How many of the first columns are words rather than numbers.
         rows: One text a column.
         muted: Per row, True where it is not confirmatory.
@@ -134,7 +141,7 @@ class Grid:
     @property
     def folded(self) -> str:
         """Words below it where it has more rows than are shown; else none."""
-        return left_out(max(self.total, len(self.rows)))
+        return left_out_text(max(self.total, len(self.rows)))
 
 
 class Row(NamedTuple):
@@ -165,17 +172,17 @@ def grid(
     """
     return Grid(
         title=title,
-        headers=(*map(short, names), *rows[0].texts),
+        headers=(*map(factor_heading, names), *rows[0].texts),
         labels=len(names) + words,
         rows=tuple(
-            (*(written(row.about.get(n)) for n in names), *row.texts.values()) for row in rows
+            (*(written_level(row.about.get(n)) for n in names), *row.texts.values()) for row in rows
         ),
         muted=tuple(row.muted for row in rows),
         total=total,
     )
 
 
-def titled(world: str, same: str) -> str:
+def grid_title(world: str, same: str) -> str:
     """A world, and what is the same in all rows of its table."""
     return f"{world} ({same})" if same else world
 
@@ -187,10 +194,10 @@ def factors_in(table: pd.DataFrame) -> list[str]:
     return [name for name in (*CELL[1:], *MORE, *own) if name in given]
 
 
-def legend(grids: Sequence[Grid]) -> dict[str, str]:
+def table_legend(grids: Sequence[Grid]) -> dict[str, str]:
     """The column heads and marks that these tables show, with their meaning."""
     shown = {header for grid in grids for header in grid.headers}
     shown -= {head.removesuffix(INTERVAL) for head in shown if head.endswith(INTERVAL)}
     cells = [text for grid in grids for row in grid.rows for text in row]
     shown |= {mark for mark in (DAGGER, MISSING) if any(text.endswith(mark) for text in cells)}
-    return {name: meaning for name, meaning in meanings().items() if name in shown}
+    return {name: meaning for name, meaning in column_meanings().items() if name in shown}

@@ -77,24 +77,24 @@ class DiskFull(StoreError):
     """No space is left for results."""
 
 
-def keep(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` write a file, sealed, all of it or nothing; fails as `guard` says."""
+def keep_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` write a file, sealed, all of it or nothing; fails as `guarded_file` says."""
 
     def sealed(temporary: Path) -> None:
         write(temporary)
-        checksums.seal(temporary)
+        checksums.seal_file(temporary)
 
-    with guard(path):
+    with guarded_file(path):
         write_atomically(path, sealed)
 
 
 def keep_bytes(path: Path, data: bytes) -> None:
-    """Keep what a file is to hold; see `keep`."""
-    keep(path, lambda temporary: temporary.write_bytes(data))
+    """Keep what a file is to hold; see `keep_file`."""
+    keep_file(path, lambda temporary: temporary.write_bytes(data))
 
 
 @contextlib.contextmanager
-def guard(path: Path, used: str = "written") -> Iterator[None]:
+def guarded_file(path: Path, used: str = "written") -> Iterator[None]:
     """Turn an operating system's refusal into one clear message.
 
     Raises:
@@ -124,7 +124,7 @@ def names(folder: Path, ending: str = "") -> set[str]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Keep a mapping as JSON, with its checksum."""
     text = json.dumps({**content, "checksum": checksums.BLANK}, indent=2) + "\n"
-    keep(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    keep_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -134,7 +134,7 @@ def write_table(path: Path, table: pa.Table) -> None:
         with table_writer(temporary, table.schema) as writer:
             writer.write_table(table)
 
-    keep(path, write)
+    keep_file(path, write)
 
 
 @contextlib.contextmanager
@@ -159,7 +159,7 @@ def read_record(
         StoreError: It is there and cannot be read, is of another shape or not as it was written.
     """
     try:
-        return checksums.record(path, model, required)
+        return checksums.sealed_record(path, model, required)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read: {reason(error)}") from None
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from powerseek import __version__
 from powerseek.experiments import layout
-from powerseek.experiments.checksums import Count, Record, fingerprint, unchecked
+from powerseek.experiments.checksums import Count, Record, file_fingerprint, unchecked_record
 from powerseek.experiments.results.files import (
     StoreError,
     check_table,
@@ -52,7 +52,7 @@ def read_manifest(out: Path) -> dict[str, Any]:
     """
     path = out / layout.MANIFEST
     check_format(out)
-    held = unchecked(path)
+    held = unchecked_record(path)
     if type(held.get("format")) is int and held["format"] != FORMAT:
         raise _other_format(path, held, held["format"])
     try:
@@ -70,7 +70,7 @@ def check_format(out: Path) -> None:
     """
     path = out / layout.OLDER_MANIFEST
     if path.is_file() and not (out / layout.MANIFEST).is_file():
-        held = unchecked(path)
+        held = unchecked_record(path)
         raise _other_format(path, held, held.get("format", 1))
 
 
@@ -159,7 +159,7 @@ def check_results(path: Path, keys: Collection[str], kept: Collection[str]) -> N
         )
 
 
-def different(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def study_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """In which keys two studies differ, in words."""
     keys = [key for key in now if before.get(key) != now[key]]
     return f"different: {', '.join(keys)}" if keys else "of another version"
@@ -177,7 +177,7 @@ def sources(out: Path) -> str:
     single = (layout.RESULTS, layout.STUDY, layout.REGISTRATION, layout.PROVENANCE)
     folders = (layout.ORACLES, layout.CURVES, layout.REPLAYS)
     paths = [*single, *(f"{folder}/{n}" for folder in folders for n in sorted(names(out / folder)))]
-    return content_hash([__version__, {path: fingerprint(out / path) for path in paths}])
+    return content_hash([__version__, {path: file_fingerprint(out / path) for path in paths}])
 
 
 def is_drawn(out: Path, made_of: str) -> bool:
@@ -203,4 +203,4 @@ def _files(out: Path) -> dict[str, str]:
     tables = (f"{layout.INTERNALS}/{name}.parquet" for name in ("curves", "frontiers"))
     figures = (f"{layout.FIGURES}/{name}" for name in sorted(names(out / layout.FIGURES)))
     made = (layout.REPORT, layout.SUMMARY, layout.TRIALS, *tables, *figures)
-    return {name: fingerprint(out / name) for name in made}
+    return {name: file_fingerprint(out / name) for name in made}

@@ -12,8 +12,8 @@ import numpy as np
 
 from powerseek.exact import Oracle
 from powerseek.experiments import checksums, layout
-from powerseek.experiments.results.files import keep
-from powerseek.experiments.study.grid import Cell, canonical, content_hash
+from powerseek.experiments.results.files import keep_file
+from powerseek.experiments.study.grid import Cell, canonical_json, content_hash
 
 METHOD = 3
 """Part of every file's name: numbers of an older method are not read again."""
@@ -25,7 +25,7 @@ ARM = (*WORLD, "reward", "gamma", "time_limit", "power_weight")
 def exact_setting(cell: Cell, names: tuple[str, ...]) -> str:
     """The setting of exact numbers: `WORLD` or `ARM` of a cell, as canonical JSON."""
     config = cell.config
-    return canonical({name: config[name] for name in names})
+    return canonical_json({name: config[name] for name in names})
 
 
 def kept_oracle(cell: Cell, out: Path) -> Oracle | None:
@@ -57,7 +57,9 @@ def read_exact(out: Path, setting: str, rules: str = "") -> dict[str, Any] | Non
             that do not say. As it is not given, they are read whatever they are of.
     """
     try:
-        data = checksums.content(_path(out, setting), checksums.checksummed(out / layout.MANIFEST))
+        data = checksums.sealed_bytes(
+            _path(out, setting), checksums.checksummed(out / layout.MANIFEST)
+        )
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             arrays = dict(held)
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
@@ -74,7 +76,7 @@ def keep_exact(out: Path, setting: str, rules: str, arrays: Mapping[str, Any]) -
         StoreError: Not writable.
     """
     about = {"setting": np.array(setting), "rules": np.array(rules)}
-    keep(_path(out, setting), lambda temporary: _write(temporary, {**arrays, **about}))
+    keep_file(_path(out, setting), lambda temporary: _write(temporary, {**arrays, **about}))
 
 
 def _path(out: Path, setting: str) -> Path:

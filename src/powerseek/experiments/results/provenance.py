@@ -85,7 +85,7 @@ def describe_run(command: str, seconds: float, workers: int, busy: float) -> dic
     }
 
 
-def recorded(folder: Path) -> dict[str, Any]:
+def recorded_runs(folder: Path) -> dict[str, Any]:
     """The record of a study's runs; empty where there is none.
 
     Raises:
@@ -98,12 +98,12 @@ def recorded(folder: Path) -> dict[str, Any]:
 def read_provenance(folder: Path) -> dict[str, Any]:
     """Read the record of a study's runs; empty where it cannot be read."""
     try:
-        return recorded(folder)
+        return recorded_runs(folder)
     except StoreError:
         return {}
 
 
-def told(provenance: Mapping[str, Any]) -> dict[str, str]:
+def provenance_in_words(provenance: Mapping[str, Any]) -> dict[str, str]:
     """Provenance in words, by what each is; what is not known is left out."""
     runs = provenance.get("runs") or [{}]
     last = runs[-1]

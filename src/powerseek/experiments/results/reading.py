@@ -88,7 +88,7 @@ def _unreadable(path: Path | str, error: Exception) -> InvalidInput:
     return InvalidInput("DIR", str(path), "a readable parquet file", reason)
 
 
-def whole(source: Source) -> pd.DataFrame:
+def whole_table(source: Source) -> pd.DataFrame:
     """All of a long table: for small studies only.
 
     Raises:
@@ -97,7 +97,7 @@ def whole(source: Source) -> pd.DataFrame:
     return _frame(_batches(source, SCHEMA.names), SCHEMA.names)
 
 
-def distinct(
+def distinct_rows(
     source: Source,
     names: Sequence[str],
     rows: ds.Expression = None,
@@ -230,14 +230,14 @@ class Long:
         self._source = source
         self._kept: dict[tuple[str, str], pd.DataFrame] = {}
         self.known = list(KEYS)
-        told = distinct(source, [*KEYS, "trial", "status", "study"], by=["trial", "status"])
+        told = distinct_rows(source, [*KEYS, "trial", "status", "study"], by=["trial", "status"])
         failed = told["status"] == "failed"
         self.every = told.drop_duplicates("trial", keep="last", ignore_index=True)
         _refuse_twice(self.every)
         self.failed = self.every["trial"].isin(told.loc[failed, "trial"]).to_numpy()
-        self.stepped = set(distinct(source, ["agent"], field("updates") > 0)["agent"])
+        self.stepped = set(distinct_rows(source, ["agent"], field("updates") > 0)["agent"])
         self.learning = self.stepped | set(told["agent"]) - set(told.loc[~failed, "agent"])
-        units = distinct(source, ["metric", "unit"])
+        units = distinct_rows(source, ["metric", "unit"])
         self.metrics: set[str] = set(units["metric"].dropna())
         check_metrics(self.metrics)
         units = units.dropna().drop_duplicates("metric")
@@ -251,7 +251,7 @@ class Long:
     def checkpoints(self) -> pd.DataFrame:
         """Its ``trial``, ``checkpoint`` and ``timesteps``: the first row of each of them."""
         kind = ["trial", "checkpoint"]
-        found = distinct(self._source, [*kind, "timesteps"], by=kind)
+        found = distinct_rows(self._source, [*kind, "timesteps"], by=kind)
         here = _index(self.every["trial"]).get_indexer(_index(found["trial"])) >= 0
         return found[here].reset_index(drop=True)
 
@@ -285,7 +285,7 @@ class Long:
         key = (evaluation, checkpoint)
         if key not in self._kept:
             rows = (field("evaluation") == evaluation) & (field("checkpoint") == checkpoint)
-            told = distinct(self._source, ["trial", "status"], rows)
+            told = distinct_rows(self._source, ["trial", "status"], rows)
             place = _index(self.every["trial"]).get_indexer(_index(told["trial"]))
             censored = place[told["status"] == "censored"]
             chosen = pd.unique(place[place >= 0])

@@ -30,7 +30,7 @@ def write_recording(out: Path, trial: str, held: Mapping[str, Any]) -> Path:
     Args:
         out: Results directory.
         trial: Key of its trial.
-        held: What `powerseek.experiments.sweep.recording.record` gives.
+        held: What `powerseek.experiments.sweep.recording.record_episodes` gives.
 
     Raises:
         DiskFull: No space is left.
@@ -53,7 +53,7 @@ def read_recording(out: Path, trial: str) -> dict[str, Any]:
     Raises:
         OSError, EOFError, zlib.error, ValueError: It cannot be read, or is none of this trial.
     """
-    data = checksums.content(
+    data = checksums.sealed_bytes(
         recording_path(out, trial), checksums.checksummed(out / layout.MANIFEST)
     )
     with gzip.open(io.BytesIO(data)) as file:

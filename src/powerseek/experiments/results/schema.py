@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.factors import FACTORS
-from powerseek.experiments.study.grid import Trial, canonical
+from powerseek.experiments.study.grid import Trial, canonical_json
 
 TEXT, NUMBER, WHOLE = pa.string(), pa.float64(), pa.int64()
 KINDS = {str: TEXT, float: NUMBER, int: WHOLE}
@@ -32,7 +32,7 @@ SCHEMA = pa.schema(
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 DESCRIBED = (*COLUMNS[: COLUMNS.index("timesteps")], *COLUMNS[COLUMNS.index("trial") :])
-"""The columns that `describe` fills."""
+"""The columns that `trial_columns` fills."""
 KEYS = (
     "world",
     *(factor.column for factor in FACTORS),
@@ -42,7 +42,7 @@ KEYS = (
 FAILED_ROW = {"checkpoint": "end", "evaluation": "sampled", "metric": "failed"}
 
 
-def describe(trial: Trial) -> dict[str, Any]:
+def trial_columns(trial: Trial) -> dict[str, Any]:
     """The columns of the results that say what a trial is.
 
     One a factor; the world's other parameters, the agent's settings and the reward's spec as JSON.
@@ -59,7 +59,7 @@ def describe(trial: Trial) -> dict[str, Any]:
         "params": json.dumps(params, sort_keys=True),
         **typed,
         "settings": json.dumps(dict(cell.settings), sort_keys=True),
-        "spec": canonical(cell.reward),
+        "spec": canonical_json(cell.reward),
         "seed": trial.seed,
         "trial": trial.key,
     }

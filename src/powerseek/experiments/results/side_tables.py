@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import StoreError, names, reason, write_table
 from powerseek.experiments.results.oracles import damaged_oracle, kept_oracle
-from powerseek.experiments.results.store import Store, describe
+from powerseek.experiments.results.store import Store, trial_columns
 from powerseek.experiments.study.grid import Trial
 
 _SETTING = ("world", "version", "params", "openness", "goal", "layout", "max_steps")
@@ -96,7 +96,7 @@ def curve_table(path: Path, required: bool = False) -> pa.Table:
         OSError, ValueError, pyarrow.ArrowException: There is none, it cannot be read, or it is
             not as it was written.
     """
-    source = pa.BufferReader(checksums.content(path, required))
+    source = pa.BufferReader(checksums.sealed_bytes(path, required))
     with pq.ParquetFile(source) as file:
         return file.read(use_threads=False).replace_schema_metadata(None)
 
@@ -123,7 +123,7 @@ def _frontiers(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[
     for trial in grid:
         first.setdefault(trial.cell.key, trial)
     for trial in first.values():
-        about = describe(trial)
+        about = trial_columns(trial)
         setting = {name: about[name] for name in _SETTING}
         if tuple(setting.values()) in seen:
             continue

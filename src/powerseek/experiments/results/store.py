@@ -20,8 +20,8 @@ from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import (
     StoreError,
     folder_of,
-    guard,
-    keep,
+    guarded_file,
+    keep_file,
     names,
     read_column,
     read_table,
@@ -36,9 +36,9 @@ from powerseek.experiments.results.integrity import (
     check_format,
     check_results,
     check_trials,
-    different,
     read_manifest,
     read_trial,
+    study_differences,
 )
 from powerseek.experiments.results.lock import Warn, locked_folder
 from powerseek.experiments.results.origin import (
@@ -48,16 +48,16 @@ from powerseek.experiments.results.origin import (
     with_origin,
     write_mixed,
 )
-from powerseek.experiments.results.provenance import recorded
+from powerseek.experiments.results.provenance import recorded_runs
 from powerseek.experiments.results.schema import COLUMNS as COLUMNS
 from powerseek.experiments.results.schema import FAILED_ROW, SCHEMA, check_metrics
-from powerseek.experiments.results.schema import describe as describe
+from powerseek.experiments.results.schema import trial_columns as trial_columns
 from powerseek.experiments.results.wide import write_trials
 from powerseek.experiments.study.grid import Trial, content_hash
 from powerseek.experiments.study.preregistration import (
     held_registration,
-    registered,
     registration,
+    registration_content,
 )
 from powerseek.experiments.study.schema import Study, load_study
 from powerseek.experiments.study.yaml_text import write_yaml
@@ -126,7 +126,7 @@ class Store:
         try:
             yield
         except OSError as error:
-            with guard(Path(error.filename or self.out), "used"):
+            with guarded_file(Path(error.filename or self.out), "used"):
                 raise
 
     def told(self, text: str) -> str:
@@ -156,7 +156,7 @@ class Store:
             raise InvalidInput("--out", str(self.out), "a directory")
         check_metrics(list_metrics())
         check_format(self.out)
-        with guard(self.out):
+        with guarded_file(self.out):
             self._check(study, grid, resume)
             finished = self.finished(grid)
             going_on = len(finished) < len(grid)
@@ -171,7 +171,7 @@ class Store:
             raise self._used()
         held = self._held()
         if held and held["identity"] != identity(study):
-            content = different(held["content"], _content(study))
+            content = study_differences(held["content"], _content(study))
             allowed = f"the study it already holds ({held['study']!r}, {content})"
             raise InvalidInput("--out", str(self.out), allowed, "Choose another --out.")
         if held and held["seeds"] > study.seeds:
@@ -235,7 +235,7 @@ class Store:
             words = f"{path}: cannot be read: {reason(error)}. {hint} {self.out}"
             raise StoreError(words) from None
         if held["identity"] != identity(study) or held["seeds"] > study.seeds:
-            what = different(held["content"], _content(study))
+            what = study_differences(held["content"], _content(study))
             if held["identity"] == identity(study):
                 what = f"{study.seeds} seeds, not {held['seeds']}"
             raise StoreError(
@@ -265,13 +265,13 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         text = write_yaml(study.model_dump(mode="json", exclude_unset=True))
         text += f"# checksum: {checksums.BLANK}\n"
-        keep(self.out / layout.STUDY, lambda path: path.write_text(text))
+        keep_file(self.out / layout.STUDY, lambda path: path.write_text(text))
         about = {"preregistered": kept["hash"], "checksums": checksummed}
         write_json(self.out / layout.MANIFEST, {**_manifest(study), **about})
 
     def _all_checksummed(self) -> bool:
         """True in a folder that is begun now; else what is said, or what its first file shows."""
-        said = checksums.unchecked(self.out / layout.MANIFEST).get("checksums")
+        said = checksums.unchecked_record(self.out / layout.MANIFEST).get("checksums")
         if said is not None:
             return said is True
         try:
@@ -290,7 +290,7 @@ class Store:
         treatments = {t.cell.key: t.cell for t in grid if not t.cell.is_reference}
         content = registration(study, list(treatments.values()))
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        kept = registered(held, content, content_hash(content), self._begun(), now)
+        kept = registration_content(held, content, content_hash(content), self._begun(), now)
         if kept != held:
             write_json(self.out / layout.REGISTRATION, kept)
         return kept
@@ -320,10 +320,10 @@ class Store:
         path = self.out / layout.PROVENANCE
         lost: dict[str, Any] = {}
         try:
-            before = recorded(self.out).get("runs", [])
+            before = recorded_runs(self.out).get("runs", [])
         except StoreError:
             aside = path.with_name(f"provenance.damaged-{os.getpid()}.json")
-            with guard(path):
+            with guarded_file(path):
                 os.replace(path, aside)
             before, lost = [], {"lost": f"earlier runs: {aside.name} could not be read"}
         runs = [*before, dict(run)]
@@ -358,7 +358,7 @@ class Store:
     def error(self, trial: Trial) -> str:
         """What a failed trial failed of, in a line."""
         try:
-            text = checksums.content(self.error_path(trial), None).decode(errors="replace")
+            text = checksums.sealed_bytes(self.error_path(trial), None).decode(errors="replace")
         except OSError:
             text = ""
         return (text.strip().splitlines() or ["no reason given"])[-1]
@@ -378,7 +378,7 @@ class Store:
         table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
         write_table(self.path(trial), with_origin(table, origin))
         for path in (self.error_path(trial), checkpoint_path(self.out, trial)):
-            with guard(path):
+            with guarded_file(path):
                 path.unlink(missing_ok=True)
 
     def write_failed(
@@ -398,8 +398,8 @@ class Store:
         """
         if not resumable:
             checkpoint_path(self.out, trial).unlink(missing_ok=True)
-        keep(self.error_path(trial), lambda temporary: temporary.write_text(error))
-        row = {**describe(trial), **FAILED_ROW, **(reached or {}), "status": "failed"}
+        keep_file(self.error_path(trial), lambda temporary: temporary.write_text(error))
+        row = {**trial_columns(trial), **FAILED_ROW, **(reached or {}), "status": "failed"}
         table = pa.Table.from_pylist([{name: row.get(name) for name in COLUMNS}], SCHEMA)
         write_table(self.path(trial), table)
 
@@ -424,7 +424,7 @@ class Store:
         path = self.path(trial)
         if not os.path.lexists(path):
             return None
-        content = checksums.fingerprint(path)
+        content = checksums.file_fingerprint(path)
         if content not in self._failures:
             self._failures[content] = "failed" in read_column(path, SCHEMA, "status")
         return self._failures[content]
@@ -477,7 +477,7 @@ class Store:
             StoreError: A trial's file cannot be read, or the table cannot be written.
         """
         chosen = self._chosen(grid)
-        keep(self.results, lambda temporary: self._join(chosen, temporary))
+        keep_file(self.results, lambda temporary: self._join(chosen, temporary))
 
     def _chosen(self, grid: Iterable[Trial]) -> list[Trial]:
         """The trials that have rows."""
@@ -486,7 +486,7 @@ class Store:
 
     def _made_of(self, chosen: Iterable[Trial]) -> str:
         """Digest of the files that the merged table is made from."""
-        return content_hash([checksums.fingerprint(self.path(trial)) for trial in chosen])
+        return content_hash([checksums.file_fingerprint(self.path(trial)) for trial in chosen])
 
     def _join(self, chosen: Sequence[Trial], target: Path) -> None:
         """No more than a row group in memory; each holds whole trials.
@@ -520,7 +520,7 @@ class Store:
             StoreError: The table cannot be written.
         """
         made_of = results or self.results
-        keep(self.out / layout.TRIALS, lambda temporary: write_trials(made_of, temporary))
+        keep_file(self.out / layout.TRIALS, lambda temporary: write_trials(made_of, temporary))
 
     def stale(self, grid: Iterable[Trial]) -> bool:
         """True if the merged table is not that of the kept trials, or not as it was written."""
@@ -542,7 +542,7 @@ class Store:
                 "checksums: damage to them would go unnoticed."
             )
         try:
-            recorded(self.out)
+            recorded_runs(self.out)
         except StoreError as error:
             said.append(f"{error}; the report does not say how the results were made.")
         try:

@@ -20,7 +20,7 @@ from powerseek.experiments.results.reading import (
     Source,
     in_memory,
     opened,
-    whole,
+    whole_table,
 )
 from powerseek.experiments.study.factors import (
     CELL,
@@ -29,7 +29,7 @@ from powerseek.experiments.study.factors import (
     PREFIX,
     Level,
     Of,
-    spread,
+    factor_columns,
 )
 from powerseek.metrics import known_metric
 from powerseek.registry import list_metrics
@@ -54,7 +54,7 @@ def read_results(directory: Path | str) -> pd.DataFrame:
     Raises:
         InvalidInput: There is none, it cannot be read, or columns are missing.
     """
-    return whole(opened(_results(directory)))
+    return whole_table(opened(_results(directory)))
 
 
 def _results(directory: Path | str) -> Path:
@@ -72,7 +72,7 @@ def _results(directory: Path | str) -> Path:
     return path
 
 
-def long(results: Results) -> Long:
+def long_table(results: Results) -> Long:
     """Results in memory in the form in which all others are read; one in it as it is.
 
     Raises:
@@ -116,13 +116,13 @@ _OWN = [factor for factor in FACTORS if factor.of == "cell"]
 def _columns(table: pd.DataFrame, of: Of, name: str, groups: list[str]) -> dict[str, pd.Series]:
     own = [factor for factor in _OWN if of == "agent" and factor.column in table]
     told = [*dict.fromkeys([*groups, name, *(factor.column for factor in own)])]
-    row = codes(table, told)
+    row = row_codes(table, told)
     first = np.unique(row, return_index=True)[1]
     levels: list[dict[str, Level]] = []
     seen: dict[tuple[object, ...], list[dict[str, Level]]] = {}
     for given in table[told].iloc[first].to_dict("records"):
         cell = {factor.name: _known(given[factor.column]) for factor in own}
-        held = dict(spread(mapping(given[name]), of, cell))
+        held = dict(factor_columns(json_column(given[name]), of, cell))
         levels.append(held)
         seen.setdefault(tuple(given[g] for g in groups), []).append(held)
     varied = {
@@ -140,7 +140,7 @@ def _columns(table: pd.DataFrame, of: Of, name: str, groups: list[str]) -> dict[
     }
 
 
-def mapping(text: object) -> dict[str, Any]:
+def json_column(text: object) -> dict[str, Any]:
     """The mapping that a column of JSON holds in a row; empty where it is none."""
     try:
         held = json.loads(str(text))
@@ -153,13 +153,13 @@ def _known(value: Any) -> Any:
     return None if value is None or value != value else value
 
 
-def learners(results: Results) -> tuple[Long, Long]:
+def learning_trials(results: Results) -> tuple[Long, Long]:
     """The trials of agents that learn, and those of the others; all are the first's if none learns.
 
     An agent none of whose finished trials took a gradient step is a reference for the others:
     a script, a planner, chance.
     """
-    table = long(results)
+    table = long_table(results)
     learns = table.every["agent"].isin(table.learning).to_numpy()
     if not learns.any():
         learns = ~learns
@@ -171,7 +171,7 @@ def factors(results: Results) -> list[str]:
 
     A setting counts where it varies within an agent there.
     """
-    every = long(results).every
+    every = long_table(results).every
     names = [str(name) for name in every]
     params = [name for name in names if name.startswith(PREFIX["world"])]
     settings = [name for name in names if name.startswith(PREFIX["agent"])]
@@ -194,7 +194,7 @@ def trials(results: Results, evaluation: str = "sampled", checkpoint: str = "end
         A column for every metric that is registered or has rows, nan where it has none. For exact
         ones also ``<measure>_low`` and ``<measure>_high``, the range over ties.
     """
-    table = long(results)
+    table = long_table(results)
     measures = measures_of(table)
     exact = [name for name in measures if known_metric(name).exact]
     return table.trials(evaluation, checkpoint, measures, exact)
@@ -202,7 +202,7 @@ def trials(results: Results, evaluation: str = "sampled", checkpoint: str = "end
 
 def measures_of(results: Results) -> list[str]:
     """Every metric that is registered here or has rows in the results, sorted."""
-    return sorted({*list_metrics(), *long(results).metrics} - {"failed"})
+    return sorted({*list_metrics(), *long_table(results).metrics} - {"failed"})
 
 
 def reward_places(results: Results) -> dict[str, Place]:
@@ -210,7 +210,7 @@ def reward_places(results: Results) -> dict[str, Place]:
 
     One that a plugin knows which is not installed lies on none.
     """
-    every = long(results).every[["reward", "spec"]].drop_duplicates()
+    every = long_table(results).every[["reward", "spec"]].drop_duplicates()
     places = {}
     for label, spec in every.itertuples(index=False):
         with contextlib.suppress(InvalidInput, ValueError):
@@ -220,13 +220,15 @@ def reward_places(results: Results) -> dict[str, Place]:
     return places
 
 
-def by_cell(table: pd.DataFrame, keys: list[str]) -> list[tuple[dict[str, object], pd.DataFrame]]:
+def rows_by_cell(
+    table: pd.DataFrame, keys: list[str]
+) -> list[tuple[dict[str, object], pd.DataFrame]]:
     """The rows of each cell with what the cell is, in the order of the study."""
     groups = table.groupby(keys, dropna=False, sort=False)
     return [(dict(zip(keys, key, strict=True)), rows) for key, rows in groups]
 
 
-def codes(table: pd.DataFrame, names: list[str]) -> Ints:
+def row_codes(table: pd.DataFrame, names: list[str]) -> Ints:
     """A number a row, the same for rows that agree; by first appearance, missing with missing."""
     if table.empty:
         return np.zeros(0, dtype=np.int64)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow.dataset import field
 
 from powerseek.experiments.results.files import table_writer
-from powerseek.experiments.results.reading import distinct, opened, pivot, row_groups
+from powerseek.experiments.results.reading import distinct_rows, opened, pivot, row_groups
 from powerseek.experiments.results.schema import (
     DESCRIBED,
     FAILED_ROW,
@@ -41,13 +41,13 @@ def write_trials(results: Path, path: Path) -> None:
         InvalidInput: The merged table cannot be read, or a metric has the id of a column.
     """
     source = opened(results)
-    metrics = [*distinct(source, ["metric"], _AT_END)["metric"]]
+    metrics = [*distinct_rows(source, ["metric"], _AT_END)["metric"]]
     metrics = [name for name in metrics if name != FAILED_ROW["metric"]]
     check_metrics(metrics)
     columns = [SCHEMA.field(name) for name in ABOUT] + [pa.field(m, NUMBER) for m in metrics]
     with table_writer(path, pa.schema(columns)) as writer:
         for part in row_groups(source):
-            about = distinct(part, ABOUT, _AT_END, by=["trial"])
+            about = distinct_rows(part, ABOUT, _AT_END, by=["trial"])
             values = pivot(part, about["trial"], metrics, rows=_AT_END)
             made = pd.concat([about, values], axis=1)
             writer.write_table(pa.Table.from_pandas(made, pa.schema(columns), preserve_index=False))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from powerseek.experiments.statistics.expansion import expanded, moments, widening
+from powerseek.experiments.statistics.expansion import expanded, sample_moments, widening
 from powerseek.types import Floats, Ints
 
 RESAMPLES = 4000
@@ -149,7 +149,7 @@ def bootstrap_groups(
         sample, group, layer = sample[known], groups[known], layers[known]
         sizes = np.bincount(group * levels + layer, minlength=count * levels)
         sizes = _effective(sizes.reshape(count, levels))
-        about = moments(sample, group, layer, count, sizes)
+        about = sample_moments(sample, group, layer, count, sizes)
         n = sizes.sum(axis=1)
         estimates.n[:, column] = n
         estimates.value[:, column] = np.where(n > 0, about.mean, np.nan)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from powerseek.experiments.statistics.bootstrap import Estimate, bootstrap_groups
-from powerseek.experiments.statistics.tests import p_equivalence, unseen
+from powerseek.experiments.statistics.tests import p_equivalence, unseen_probability
 from powerseek.types import Floats, Ints
 
 LEVEL = 0.05
@@ -201,7 +201,7 @@ def _against_null_value(p: float, difference: Floats, bounds: tuple[float, float
     if difference.size < 2:
         return p
     mean = float(difference.mean())
-    missed = min(1.0, 2 * unseen(mean, 0.0, difference.size, bounds))
+    missed = min(1.0, 2 * unseen_probability(mean, 0.0, difference.size, bounds))
     alike = np.ptp(difference) <= 1e-12 * np.abs(difference).max()
     if not missed and alike:
         return nan

@@ -29,7 +29,7 @@ class Moments(NamedTuple):
     pull: Floats
 
 
-def moments(sample: Floats, group: Ints, layer: Ints, count: int, sizes: Ints) -> Moments:
+def sample_moments(sample: Floats, group: Ints, layer: Ints, count: int, sizes: Ints) -> Moments:
     """Sums within groups and within the strata that count."""
     n = sizes.sum(axis=1).astype(float)
     parts = (sizes > 0).sum(axis=1)

@@ -135,7 +135,7 @@ def p_equivalence(
         paired: Test the differences x - y.
         pooled: Equal variances (else Welch); ignored when paired.
         bounds: Range of a paired difference, in the values' unit. With one, p is never below
-            `unseen`: of few seeds, all may lack what one seed in ten does.
+            `unseen_probability`: of few seeds, all may lack what one seed in ten does.
 
     Returns:
         In [0, 1]; nan with fewer than two units an arm, with a nan among the values, and where
@@ -153,12 +153,14 @@ def p_equivalence(
     bounded = paired and isfinite(bounds[0]) and isfinite(bounds[1])
     missed = nan
     if bounded and isfinite(gap):
-        missed = max(unseen(gap, end, np.size(x), bounds) for end in (-margin, margin))
+        missed = max(unseen_probability(gap, end, np.size(x), bounds) for end in (-margin, margin))
     if error == 0:
         if abs(gap) < margin:
             return missed
         # Half at the margin itself, as of the t test.
-        return max(0.5, 1 - unseen(gap, float(np.copysign(margin, gap)), np.size(x), bounds))
+        return max(
+            0.5, 1 - unseen_probability(gap, float(np.copysign(margin, gap)), np.size(x), bounds)
+        )
     # Two `scipy.stats.ttest_1samp` take .6 ms, all this .02: a report has tens of thousands.
     below = special.stdtr(freedom, -(gap + margin) / error)
     above = special.stdtr(freedom, (gap - margin) / error)
@@ -166,7 +168,7 @@ def p_equivalence(
     return max(p, missed) if bounded and abs(gap) < margin else p
 
 
-def unseen(mean: float, true: float, n: int, bounds: tuple[float, float]) -> float:
+def unseen_probability(mean: float, true: float, n: int, bounds: tuple[float, float]) -> float:
     """Chance that n seeds are all like the ones seen though the true mean is another.
 
     The fewest other seeds that make it so lie at the end of the range: a share ``1 - q`` of them,
@@ -247,7 +249,7 @@ def _gap(x: ArrayLike, y: ArrayLike, paired: bool, pooled: bool) -> tuple[float,
     return gap, spread**0.5, 1 / (share**2 / (n - 1) + (1 - share) ** 2 / (m - 1))
 
 
-def adjust(p_values: ArrayLike, method: str = "holm") -> Floats:
+def adjust_p_values(p_values: ArrayLike, method: str = "holm") -> Floats:
     """Adjust p values for their number; nan stays nan and does not count.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
 from powerseek.experiments.statistics.power_analysis import seeds_exact
-from powerseek.experiments.statistics.tests import unseen
+from powerseek.experiments.statistics.tests import unseen_probability
 
 LEAST_SEEDS = 16
 LEAST_REACH = 0.9
@@ -51,7 +51,7 @@ def _seeds_to_meet(comparison: Comparison, alpha: float) -> int:
     mean, margin = comparison.effect.value, comparison.margin
     if not abs(mean) < margin:
         return LEAST_SEEDS
-    missed = max(unseen(mean, end, 1, comparison.bounds) for end in (-margin, margin))
+    missed = max(unseen_probability(mean, end, 1, comparison.bounds) for end in (-margin, margin))
     return ceil(log(alpha) / log(missed)) if 0 < missed < 1 else LEAST_SEEDS
 
 
@@ -116,7 +116,7 @@ def verdict(comparison: Comparison, *, p: float = nan, control_fires: bool = Fal
     return Verdict("cannot tell", more, ("the interval allows both no effect and the margin",))
 
 
-def decide(
+def decide_hypothesis(
     comparison: Comparison,
     direction: str,
     *,
@@ -169,7 +169,7 @@ def decide(
     # Beyond the margin, one of the two tests of equivalence fails from the other side.
     p_beyond = 2 * (1 - comparison.p_equivalence) if abs(effect.value) > comparison.margin else 1.0
     shown = _shown(comparison, direction, p, p_equivalence, p_beyond < alpha)
-    reasons = lacking(comparison, gated) + (uncontrolled(control) if gated else [])
+    reasons = undecided_reason(comparison, gated) + (blind_measure_reason(control) if gated else [])
     if reasons:
         # More seeds of an arm that does not learn, or of a blind testbed, settle nothing.
         few = effect.n < LEAST_SEEDS and not _unlearnt(comparison, gated)
@@ -244,13 +244,13 @@ def _lacking_seeds(comparison: Comparison) -> list[str]:
     return [f"{_seeds(comparison)}, at least {LEAST_SEEDS} needed"]
 
 
-def lacking(comparison: Comparison, gated: bool = True) -> list[str]:
+def undecided_reason(comparison: Comparison, gated: bool = True) -> list[str]:
     """The reason that no seeds say anything, in plain words: too few, or too few that learnt."""
     unlearnt = [_too_few_learnt(comparison, "learnt the task")]
     return (unlearnt if _unlearnt(comparison, gated) else []) + _lacking_seeds(comparison)
 
 
-def uncontrolled(control: bool | None) -> list[str]:
+def blind_measure_reason(control: bool | None) -> list[str]:
     """The reason that a measure which shows nothing may be blind; empty where the control fired."""
     if control is None:
         return ["the study has no positive control here (power_weight above 0)"]

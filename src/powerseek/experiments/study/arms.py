@@ -8,14 +8,14 @@ from typing import Any, TypeAlias
 from powerseek.envs.rewards.spec import Place
 from powerseek.envs.rewards.timing import CORRECTED
 from powerseek.experiments.study.contrasts import Contrast
-from powerseek.experiments.study.factors import Level, level_in, ordered, rank
+from powerseek.experiments.study.factors import Level, level_in, level_rank, ordered
 
 Arms: TypeAlias = tuple[Level, Level]
 Places: TypeAlias = Mapping[str, Place]
 """Where rewards lie on the factors of rewards, by label; of those that lie on one."""
 
 
-def arms(name: str, values: Iterable[Level], places: Places) -> list[Arms]:
+def arm_pairs(name: str, values: Iterable[Level], places: Places) -> list[Arms]:
     """Pairs (a, b) of levels of a kind's factor to compare, b the one compared with.
 
     Args:
@@ -25,23 +25,25 @@ def arms(name: str, values: Iterable[Level], places: Places) -> list[Arms]:
     """
     known = _known(values)
     if name == "level":
-        return []  # Of one arm, which a hypothesis names: see `primary`.
+        return []  # Of one arm, which a hypothesis names: see `primary_arm_pairs`.
     if name == "timing":
-        delayed = [(v, undelayed(v, known, places)) for v in known if _delay(v, places) > 1]
+        delayed = [(v, undelayed_reward(v, known, places)) for v in known if _delay(v, places) > 1]
         return [(v, at_once) for v, at_once in delayed if at_once is not None]
     if name == "sparse":
         return [("terminal", "dense")] if {"terminal", "dense"} <= set(known) else []
     if name == "specification":
-        return [(q, own[0]) for own in families("coverage", known, places) for q in own[1:]]
+        return [(q, own[0]) for own in reward_families("coverage", known, places) for q in own[1:]]
     if name == "lookahead":
-        return [(h, own[-1]) for own in families("lookahead", known, places) for h in own[:-1]]
+        return [
+            (h, own[-1]) for own in reward_families("lookahead", known, places) for h in own[:-1]
+        ]
     levels = ordered(known)
     if name == "control":
-        return [(w, 0.0) for w in levels if (rank(w) or 0) > 0 and 0.0 in levels]
+        return [(w, 0.0) for w in levels if (level_rank(w) or 0) > 0 and 0.0 in levels]
     return [(value, levels[0]) for value in levels[1:]]
 
 
-def primary(
+def primary_arm_pairs(
     name: str,
     values: Iterable[Level],
     places: Places,
@@ -63,7 +65,7 @@ def primary(
     known = _known(values)
     if name == "level":
         return [(arm, None)] if arm in known else []
-    pairs = arms(name, known, places)
+    pairs = arm_pairs(name, known, places)
     if name == "timing":
         fair = [pair for pair in pairs if not confounded(pair[0], places, gamma)]
 
@@ -72,13 +74,15 @@ def primary(
 
         return sorted(fair, key=latest)[:1]
     if name == "specification":
-        return [(own[-1], own[0]) for own in families("coverage", known, places)]
+        return [(own[-1], own[0]) for own in reward_families("coverage", known, places)]
     if name == "lookahead":
-        return [(own[0], own[-1]) for own in families("lookahead", known, places)]
+        return [(own[0], own[-1]) for own in reward_families("lookahead", known, places)]
     return pairs[-1:]
 
 
-def scales(columns: Sequence[str], records: Iterable[Mapping[str, Level]]) -> list[list[Level]]:
+def factor_scales(
+    columns: Sequence[str], records: Iterable[Mapping[str, Level]]
+) -> list[list[Level]]:
     """Every level of some factors in a world, rising; empty where they have no order.
 
     Of two factors only levels that the world crosses with two or more of the other.
@@ -97,7 +101,7 @@ def scales(columns: Sequence[str], records: Iterable[Mapping[str, Level]]) -> li
     return [ordered(levels[i] for levels in found) for i in range(len(columns))]
 
 
-def compared(
+def arms_compared(
     contrast: Contrast,
     levels: Iterable[Any],
     places: Places,
@@ -114,7 +118,7 @@ def compared(
         levels: What its factor takes in the setting; of an interaction both levels of each cell.
         places: Of the rewards.
         columns: The columns that differ.
-        scales: Of each of these its levels in the world, from `scales`.
+        scales: Of each of these its levels in the world, from `factor_scales`.
         gamma: The setting's discount.
         arm: The arm that a level is about.
 
@@ -141,7 +145,7 @@ def compared(
     if contrast.name == "threshold":
         rising = ordered(known)
         return [tuple(rising)] if len(rising) > 1 else []
-    return list(primary(contrast.name, known, places, gamma, arm))
+    return list(primary_arm_pairs(contrast.name, known, places, gamma, arm))
 
 
 def confounded(reward: Level, places: Places, gamma: float) -> bool:
@@ -155,7 +159,7 @@ def coverage_of(reward: Level, places: Places) -> float:
     return place.level if place is not None and place.factor == "coverage" else float("nan")
 
 
-def families(factor: str, values: Iterable[Level], places: Places) -> list[list[Level]]:
+def reward_families(factor: str, values: Iterable[Level], places: Places) -> list[list[Level]]:
     """Rewards along a factor, level rising: one list for each family, two or more long.
 
     Coverage 0 and terminal are one treatment: neither knows an overseer, so it is the low end for
@@ -173,7 +177,7 @@ def families(factor: str, values: Iterable[Level], places: Places) -> list[list[
     return [[own[at] for at in sorted(own)] for own in found.values() if len(own) > 1]
 
 
-def undelayed(reward: Level, values: Iterable[Level], places: Places) -> Level:
+def undelayed_reward(reward: Level, values: Iterable[Level], places: Places) -> Level:
     """The same reward paid at once, where it is among some; corrected for discount or not."""
     place = places[str(reward)]
     plain = place.family.removesuffix(CORRECTED).removesuffix(", ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.errors import number_hint
-from powerseek.experiments.study.grid import Cell, Trial, expand, seeded
+from powerseek.experiments.study.grid import Cell, Trial, expand, trials_by_seed
 from powerseek.experiments.study.hypotheses import check_hypotheses
 from powerseek.experiments.study.schema import Study
 from powerseek.experiments.study.size import check_size
@@ -33,4 +33,4 @@ def trials(study: Study) -> tuple[Trial, ...]:
     Raises:
         InvalidInput: As of `cells`, or a reference that no world of the study can have.
     """
-    return seeded(study, cells(study))
+    return trials_by_seed(study, cells(study))

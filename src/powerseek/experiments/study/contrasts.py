@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.errors import closest
+from powerseek.experiments.study.errors import did_you_mean
 from powerseek.experiments.study.factors import factor_of
 
 SHARE_BEYOND = "share_beyond_incentive"
@@ -124,7 +124,7 @@ OF_COLUMN = {KINDS[name].factor: name for name in ("openness", "horizon", "disco
 """The kinds that are about one factor."""
 
 
-def kind_of(name: str) -> Kind:
+def contrast_kind(name: str) -> Kind:
     """A kind by its name; that of a factor, which is named by its column, from `KINDS` or made."""
     if name in KINDS:
         return KINDS[name]
@@ -139,7 +139,7 @@ def kind_of(name: str) -> Kind:
     )
 
 
-def kind_along(column: str) -> str:
+def factor_contrast_kind(column: str) -> str:
     """The name of the kind that is about the factor of a column."""
     return OF_COLUMN.get(column, column)
 
@@ -243,4 +243,4 @@ def _example(written: Any) -> str:
     """The line meant by somebody who wrote a factor as if it were a kind, or a kind wrongly."""
     if not isinstance(written, str):
         return "Write contrast: timing."
-    return closest(written, list(KINDS)) or f"Of a factor write {{factor: {written}}}."
+    return did_you_mean(written, list(KINDS)) or f"Of a factor write {{factor: {written}}}."

@@ -16,13 +16,13 @@ Nested: TypeAlias = Mapping[tuple[type[BaseModel], str], type[BaseModel]]
 Location: TypeAlias = Sequence[int | str]
 
 
-def closest(name: object, known: Sequence[str]) -> str:
+def did_you_mean(name: object, known: Sequence[str]) -> str:
     """``did you mean X?``, or nothing where no known name is near."""
     near = difflib.get_close_matches(str(name), known, n=1)
     return f"did you mean {near[0]!r}?" if near else ""
 
 
-def readable(
+def study_error_line(
     error: ErrorDetails, data: object, root: type[BaseModel], nested: Nested
 ) -> InvalidInput:
     """One pydantic error as field, value and what is allowed."""
@@ -31,7 +31,9 @@ def readable(
         known = list(model.model_fields)
         key = error["loc"][-1]
         allowed = f"no key {key!r} here; known keys: {', '.join(known)}"
-        return InvalidInput(_path(error["loc"], data), error["input"], allowed, closest(key, known))
+        return InvalidInput(
+            _path(error["loc"], data), error["input"], allowed, did_you_mean(key, known)
+        )
     if error["type"] == "invalid_key":
         return InvalidInput(
             _path(error["loc"][:-1], data) or "key", error["input"], "text as a key"
@@ -48,7 +50,7 @@ def readable(
     if error["type"] in _OF_ANOTHER_TYPE:
         hint = number_hint(value)
     elif allowed.startswith("one of "):
-        hint = closest(value, allowed.removeprefix("one of ").split(", "))
+        hint = did_you_mean(value, allowed.removeprefix("one of ").split(", "))
     return InvalidInput(where, value, allowed, hint or example)
 
 

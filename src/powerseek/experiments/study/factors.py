@@ -107,7 +107,7 @@ def column_of(name: str, columns: Iterable[str]) -> str | None:
     return next((c for p in ("", *PREFIX.values()) if (c := f"{p}{name}") in known), None)
 
 
-def level(value: Any) -> Level:
+def factor_level(value: Any) -> Level:
     """A value as tables hold it: numbers as floats, truth as text, all else as JSON."""
     if value is None or isinstance(value, str):
         return value
@@ -120,10 +120,10 @@ def level_in(column: str, value: Any) -> Level:
     """A value that a study writes, as the column of its factor holds it."""
     factor = factor_of(column)
     plain = column == factor.name and factor.dtype is str and value is not None
-    return str(value) if plain else level(value)
+    return str(value) if plain else factor_level(value)
 
 
-def rank(value: Level) -> float | None:
+def level_rank(value: Level) -> float | None:
     """A level's place on its factor's scale; None of one that has no order."""
     if isinstance(value, str):
         return {"false": 0.0, "true": 1.0}.get(value)
@@ -133,9 +133,9 @@ def rank(value: Level) -> float | None:
 def ordered(values: Iterable[Level]) -> list[Level]:
     """Levels, rising, each once; empty where they have no order."""
     known = dict.fromkeys(value for value in values if value is not None and value == value)
-    if any(rank(value) is None for value in known):
+    if any(level_rank(value) is None for value in known):
         return []
-    return sorted(known, key=lambda value: rank(value) or 0.0)
+    return sorted(known, key=lambda value: level_rank(value) or 0.0)
 
 
 def levels_of(cell: Cell) -> dict[str, Level]:
@@ -145,13 +145,15 @@ def levels_of(cell: Cell) -> dict[str, Level]:
     return {
         "world": cell.world,
         "version": float(cell.version),
-        **{name: level(value) for name, value in own.items() if name not in APART},
-        **dict(spread(cell.params, "world", own)),
-        **dict(spread(cell.settings, "agent", own)),
+        **{name: factor_level(value) for name, value in own.items() if name not in APART},
+        **dict(factor_columns(cell.params, "world", own)),
+        **dict(factor_columns(cell.settings, "agent", own)),
     }
 
 
-def spread(given: Mapping[str, Any], of: Of, own: Mapping[str, Any]) -> Iterator[tuple[str, Level]]:
+def factor_columns(
+    given: Mapping[str, Any], of: Of, own: Mapping[str, Any]
+) -> Iterator[tuple[str, Level]]:
     """Parameters of a world, or settings of an agent, by column.
 
     Args:
@@ -165,36 +167,36 @@ def spread(given: Mapping[str, Any], of: Of, own: Mapping[str, Any]) -> Iterator
             if name not in APART:
                 yield factor.column, level_in(factor.column, value)
         elif of != "agent" or own.get(name) is None:
-            yield f"{PREFIX[of]}{name}", level(value)
+            yield f"{PREFIX[of]}{name}", factor_level(value)
 
 
 MISSING = "-"
 """What stands where a value does not exist."""
 
 
-def short(column: str) -> str:
+def factor_heading(column: str) -> str:
     """A factor's name as a column head."""
     return factor_of(column).short
 
 
-def written(value: object) -> str:
+def written_level(value: object) -> str:
     """The value of a factor as a user writes it."""
     if value is None or value != value or value == "":
         return MISSING
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def setting(row: Mapping[str, object], names: Sequence[str]) -> str:
+def factors_in_words(row: Mapping[str, object], names: Sequence[str]) -> str:
     """Factors in words: ``dense, openness 2, gamma 0.9``; those without a value are left out."""
     words = []
     for name in names:
-        text = written(row[name])
+        text = written_level(row[name])
         if text != MISSING:
             words.append(text if name == "reward" else f"{factor_of(name).spoken} {text}")
     return ", ".join(words)
 
 
-def varying(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+def varying_factors(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Those of the factors that have more than one value in a table; the reward always.
 
     A parameter varies within a world and a setting within an agent there: agents that have other

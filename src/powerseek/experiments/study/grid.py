@@ -18,27 +18,27 @@ from powerseek.envs.rewards.spec import (
     RewardFunction,
     Spec,
     reward_name,
-    windows_of,
+    reward_windows,
 )
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.errors import closest
-from powerseek.experiments.study.factors import FACTORS, Level, level, levels_of
+from powerseek.experiments.study.errors import did_you_mean
+from powerseek.experiments.study.factors import FACTORS, Level, factor_level, levels_of
 from powerseek.experiments.study.lookahead import lookahead_of, refuse_idle, rewards_of
 from powerseek.experiments.study.schema import Study, WorldEntry
-from powerseek.metrics import followed
+from powerseek.metrics import followed_metrics
 from powerseek.registry import agents, list_agents, make_world, worlds
 
 
-def canonical(value: object) -> str:
+def canonical_json(value: object) -> str:
     """JSON that is the same for equal values in every process."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def content_hash(value: object) -> str:
     """sha256 of the canonical JSON, in hex."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 Names: TypeAlias = Mapping[str, str]
@@ -100,7 +100,7 @@ class Cell:
     @property
     def config(self) -> dict[str, Any]:
         """The whole configuration as plain JSON values."""
-        config: dict[str, Any] = json.loads(canonical(asdict(self)))
+        config: dict[str, Any] = json.loads(canonical_json(asdict(self)))
         return config
 
     @cached_property
@@ -148,7 +148,7 @@ class Trial:
     cell: Cell
     seed: int
     study: str = ""
-    curves: tuple[str, ...] = field(default_factory=followed, compare=False)
+    curves: tuple[str, ...] = field(default_factory=followed_metrics, compare=False)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -196,7 +196,7 @@ Row: TypeAlias = frozenset[tuple[str, Level]]
 
 def row_of(cell: Cell) -> Row:
     """The identity of a cell in results: two cells with one row would count every seed twice."""
-    return frozenset({**levels_of(cell), "layout": level(cell.params.get("layout"))}.items())
+    return frozenset({**levels_of(cell), "layout": factor_level(cell.params.get("layout"))}.items())
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ class _Entry:
             differing = [name for name in differing if name != "reward"]
         if not differing:
             return
-        told = [f"{name} {canonical(ours[name])}" for name in differing]
+        told = [f"{name} {canonical_json(ours[name])}" for name in differing]
         raise InvalidInput(
             f"{other.where}, {other.names['rewards']}",
             {name: theirs[name] for name in differing},
@@ -231,7 +231,7 @@ class _Entry:
         )
 
 
-def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
+def reference_cells(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
     """A cell for every reference agent in every configuration of a world that can have it.
 
     Where its choices depend on the reward, it is that of the configuration's first unpaid treatment
@@ -246,18 +246,18 @@ def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
     """
     first: dict[str, Cell] = {}
     for cell in sorted(grid, key=lambda cell: (cell.power_weight, -cell.gamma)):
-        first.setdefault(canonical([cell.world, cell.config["params"]]), cell)
+        first.setdefault(canonical_json([cell.world, cell.config["params"]]), cell)
     without_learning = [name for name in list_agents() if not agents.get(name).learns]
     cells, refused = [], {}
     for i, agent in enumerate(study.references):
         where = f"references[{i}]"
         if agent not in without_learning:
             allowed = f"an agent that does not learn: {', '.join(without_learning)}"
-            raise InvalidInput(where, agent, allowed, closest(agent, without_learning))
+            raise InvalidInput(where, agent, allowed, did_you_mean(agent, without_learning))
         for cell in first.values():
             same = replace(cell, agent=agent, timesteps=0, power_weight=0.0)
             try:
-                with unwarned():
+                with without_reward_warnings():
                     task = same.task(make_world(cell.world, **cell.params))
                     cells.append(replace(same, settings=check_agent(task, agent)))
             except InvalidInput as error:
@@ -268,15 +268,15 @@ def references(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
     return tuple({row_of(cell): cell for cell in cells}.values())
 
 
-def seeded(study: Study, grid: Sequence[Cell]) -> tuple[Trial, ...]:
+def trials_by_seed(study: Study, grid: Sequence[Cell]) -> tuple[Trial, ...]:
     """The trials of a study's cells, seed by seed, so that a sweep cut short has whole seeds.
 
     The references come last, once each: what they do does not hang on a training seed.
     """
     seeds = range(study.first_seed, study.first_seed + study.seeds)
-    told = study.name, followed(said.compared for said in study.hypotheses)
+    told = study.name, followed_metrics(said.compared for said in study.hypotheses)
     trained = (Trial(cell, seed, *told) for seed in seeds for cell in grid)
-    once = (Trial(cell, 0, *told) for cell in references(study, grid))
+    once = (Trial(cell, 0, *told) for cell in reference_cells(study, grid))
     return (*trained, *once)
 
 
@@ -344,7 +344,7 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
             )
             if entry.agents:
                 names = {**names, "agents": f"{where}.agents"}
-            with _named(names, names["rewards"]), unwarned():
+            with _named(names, names["rewards"]), without_reward_warnings():
                 task = cell.task(world)
             for chosen in _settings(cell, task, block, entry, where, names):
                 whole = replace(cell, settings=chosen, lookahead=lookahead_of(task))
@@ -414,8 +414,8 @@ def _settings(
 
 
 @contextmanager
-def unwarned() -> Iterator[None]:
-    """Without the confound warning of each reward: `lint.cautions` says it once per study."""
+def without_reward_warnings() -> Iterator[None]:
+    """Without the confound warning of each reward: `lint.study_cautions` says it once per study."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConfoundWarning)
         yield
@@ -440,5 +440,5 @@ def _with_windows(grid: tuple[Cell, ...]) -> tuple[Cell, ...]:
     rewards: dict[int, list[Spec]] = {}
     for cell in grid:
         rewards.setdefault(cell.max_steps, []).append(cell.reward)
-    windows = {steps: windows_of(specs, steps) for steps, specs in rewards.items()}
+    windows = {steps: reward_windows(specs, steps) for steps, specs in rewards.items()}
     return tuple(replace(cell, windows=windows[cell.max_steps]) for cell in grid)

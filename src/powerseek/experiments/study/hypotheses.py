@@ -9,9 +9,15 @@ from typing import Any
 
 from powerseek.envs.rewards.spec import place_of
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.arms import compared, scales
-from powerseek.experiments.study.contrasts import KINDS, SHARE_BEYOND, Contrast, kind_along, kind_of
-from powerseek.experiments.study.errors import closest
+from powerseek.experiments.study.arms import arms_compared, factor_scales
+from powerseek.experiments.study.contrasts import (
+    KINDS,
+    SHARE_BEYOND,
+    Contrast,
+    contrast_kind,
+    factor_contrast_kind,
+)
+from powerseek.experiments.study.errors import did_you_mean
 from powerseek.experiments.study.factors import (
     Level,
     column_of,
@@ -19,7 +25,7 @@ from powerseek.experiments.study.factors import (
     level_in,
     levels_of,
     ordered,
-    written,
+    written_level,
 )
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.schema import Hypothesis, Study
@@ -55,7 +61,7 @@ class Compared:
         return {**self.setting, "arms": [list(x) if isinstance(x, tuple) else x for x in levels]}
 
 
-def comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[Compared]:
+def hypothesis_comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[Compared]:
     """Every comparison that a hypothesis, or a contrast in every world, is about.
 
     Args:
@@ -76,14 +82,14 @@ def comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[C
     settings: dict[str, tuple[dict[str, Level], dict[Any, list[Cell]]]] = {}
     for record, cell in records:
         found = tuple(record.get(column) for column in columns)
-        setting = shared(record, columns)
+        setting = shared_levels(record, columns)
         key = json.dumps(setting, sort_keys=True)
         arms = settings.setdefault(key, (setting, {}))[1]
         arms.setdefault(found if len(columns) > 1 else found[0], []).append(cell)
     for setting, arms in settings.values():
-        here = scales(columns, (r for r, _ in records if r["world"] == setting["world"]))
+        here = factor_scales(columns, (r for r, _ in records if r["world"] == setting["world"]))
         gamma = float(setting.get("gamma") or 1.0)
-        for levels in compared(
+        for levels in arms_compared(
             contrast, arms, places, columns=columns, scales=here, gamma=gamma, arm=arm
         ):
             yield Compared(setting, columns, {level: arms.get(level, []) for level in levels})
@@ -94,18 +100,18 @@ def kind_named(contrast: Contrast, grid: Sequence[Cell]) -> str:
     if contrast.name != "factor":
         return contrast.name
     columns = columns_of(contrast, {column for cell in grid for column in levels_of(cell)})
-    return kind_along(columns[0]) if columns else contrast.factors[0]
+    return factor_contrast_kind(columns[0]) if columns else contrast.factors[0]
 
 
 def columns_of(contrast: Contrast, known: set[str]) -> tuple[str, ...] | None:
     """Columns that differ between the arms of a contrast; None if one is none of `known`."""
     if not contrast.factors:
-        return (kind_of(contrast.name).factor,)
+        return (contrast_kind(contrast.name).factor,)
     found = [column_of(name, known) for name in contrast.factors]
     return None if None in found else tuple(str(column) for column in found)
 
 
-def shared(record: Mapping[str, Level], columns: Sequence[str]) -> dict[str, Level]:
+def shared_levels(record: Mapping[str, Level], columns: Sequence[str]) -> dict[str, Level]:
     """Levels shared by arms that differ in some columns; an agent's settings are its own."""
     own = "settings." if "agent" in columns else None
     return {
@@ -120,10 +126,10 @@ def _records(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> list[Record]:
     records = [(levels_of(cell), cell) for cell in grid]
     if isinstance(said, Contrast):
         return records
-    return [(record, cell) for record, cell in records if is_about(said, record)]
+    return [(record, cell) for record, cell in records if concerns_cell(said, record)]
 
 
-def is_about(said: Hypothesis, record: Mapping[str, Any]) -> bool:
+def concerns_cell(said: Hypothesis, record: Mapping[str, Any]) -> bool:
     """True if a hypothesis is about the cell that has these levels, by column."""
     world = said.world in (None, record["world"]) and said.agent in (None, record["agent"])
     return world and all(_has(record, name, value) for name, value in said.params.items())
@@ -155,8 +161,10 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
         _check_measure(said, where)
         _check_arm(said, where, there)
         _check_factors(said, where, there)
-        if not any(True for _ in comparisons(said, grid)):
-            kinds = [n for n in KINDS if any(True for _ in comparisons(Contrast(n), there))]
+        if not any(True for _ in hypothesis_comparisons(said, grid)):
+            kinds = [
+                n for n in KINDS if any(True for _ in hypothesis_comparisons(Contrast(n), there))
+            ]
             allowed = f"a comparison of which {said.world or 'the study'} has both arms"
             allowed += f" (it has {', '.join(kinds) or 'none'})"
             hint = f"Write {_lacking(said.contrast)}."
@@ -171,7 +179,7 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
 def _lacking(contrast: Contrast) -> str:
     """The line that a study lacks to hold all arms of a contrast."""
     if contrast.name in KINDS:
-        return kind_of(contrast.name).line
+        return contrast_kind(contrast.name).line
     if contrast.name == "interaction":
         return "every level of {} with every level of {}".format(*contrast.factors)
     return f"the levels of {contrast.factors[0]} with all else equal"
@@ -179,7 +187,7 @@ def _lacking(contrast: Contrast) -> str:
 
 def _one_of(field: str, value: Any, known: Sequence[str]) -> None:
     if value is not None and value not in known:
-        raise InvalidInput(field, value, ", ".join(known), closest(value, known))
+        raise InvalidInput(field, value, ", ".join(known), did_you_mean(value, known))
 
 
 def _check_params(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
@@ -190,10 +198,10 @@ def _check_params(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
         column = column_of(name, columns)
         if column is None:
             names = list(dict.fromkeys(factor_of(c).name for c in columns))
-            raise InvalidInput(f"{where}.params", name, ", ".join(names), closest(name, names))
+            raise InvalidInput(f"{where}.params", name, ", ".join(names), did_you_mean(name, names))
         levels = list(dict.fromkeys(r[column] for r in records if r.get(column) is not None))
         if level_in(column, value) not in levels:
-            allowed = ", ".join(map(written, levels))
+            allowed = ", ".join(map(written_level, levels))
             raise InvalidInput(f"{where}.params.{name}", value, f"one of {allowed}")
 
 
@@ -203,7 +211,7 @@ def _check_measure(said: Hypothesis, where: str) -> None:
     if said.compared not in known:
         allowed = f"one of {', '.join(known)}"
         raise InvalidInput(
-            f"{where}.measure", said.compared, allowed, closest(said.compared, known)
+            f"{where}.measure", said.compared, allowed, did_you_mean(said.compared, known)
         )
     if said.compared == SHARE_BEYOND or said.contrast.name not in ("level", "threshold"):
         return
@@ -221,14 +229,14 @@ def _check_arm(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
         allowed = f"no value: {said.contrast} says which arms are compared"
         raise InvalidInput(f"{where}.arm", said.arm, allowed, "Write contrast: level.")
     if said.contrast.name == "level" and said.arm not in there:
-        hint = closest(said.arm, there) if said.arm else f"Write arm: {there[0]}."
+        hint = did_you_mean(said.arm, there) if said.arm else f"Write arm: {there[0]}."
         raise InvalidInput(f"{where}.arm", said.arm, f"one of {', '.join(there)}", hint)
 
 
 def _check_factors(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
     """Refuse a factor that is none or does not vary here, and a level that no cell has."""
     contrast = said.contrast
-    records = [r for r in map(levels_of, cells) if is_about(said, r)]
+    records = [r for r in map(levels_of, cells) if concerns_cell(said, r)]
     varied = varied_factors(records)
     names = list(dict.fromkeys(factor_of(column).name for column in varied))
     field = f"{where}.contrast.{contrast.name}"
@@ -236,18 +244,20 @@ def _check_factors(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
         column = column_of(name, {column for record in records for column in record})
         if column is None:
             allowed = f"a factor of this study: {', '.join(names) or 'none varies'}"
-            raise InvalidInput(field, name, allowed, closest(name, names))
+            raise InvalidInput(field, name, allowed, did_you_mean(name, names))
         if column not in varied:
             only = next((record[column] for record in records if column in record), None)
             allowed = f"a factor with two or more levels here: {', '.join(names) or 'none varies'}"
-            hint = f"{name} is {written(only)} in every cell; give the study two values of it."
+            hint = (
+                f"{name} is {written_level(only)} in every cell; give the study two values of it."
+            )
             raise InvalidInput(field, name, allowed, hint)
         levels = list(dict.fromkeys(r[column] for r in records if r.get(column) is not None))
         _check_levels(contrast, f"{where}.contrast", column, levels)
 
 
 def _check_levels(contrast: Contrast, where: str, column: str, levels: Sequence[Level]) -> None:
-    name, shown = factor_of(column).name, ", ".join(map(written, ordered(levels) or levels))
+    name, shown = factor_of(column).name, ", ".join(map(written_level, ordered(levels) or levels))
     if contrast.name != "factor":
         if not ordered(levels):
             allowed = f"a factor whose levels are numbers (those of {name} are {shown})"

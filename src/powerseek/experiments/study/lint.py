@@ -12,7 +12,7 @@ from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.contrasts import SHARE_BEYOND, Contrast
 from powerseek.experiments.study.grid import Cell
-from powerseek.experiments.study.hypotheses import comparisons
+from powerseek.experiments.study.hypotheses import hypothesis_comparisons
 from powerseek.experiments.study.schema import Hypothesis, Study, make_study
 from powerseek.experiments.study.yaml_text import write_yaml
 from powerseek.metrics import known_metric
@@ -20,7 +20,7 @@ from powerseek.metrics.base import RESOURCES, Needs
 from powerseek.registry import list_worlds, make_world
 
 
-def cautions(study: Study) -> tuple[str, ...]:
+def study_cautions(study: Study) -> tuple[str, ...]:
     """Cautions to a reader before the study is run, one line each."""
     grid = cells(study)
     confounded = {
@@ -100,8 +100,8 @@ def _undefined(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
     """Claims about what a world does not have."""
     switched = worlds_with("off_switch", grid)
     for i, said in enumerate(study.hypotheses):
-        needs = needs_of(said.compared)
-        there = {one.setting["world"] for one in comparisons(said, grid)}
+        needs = measure_needs(said.compared)
+        there = {one.setting["world"] for one in hypothesis_comparisons(said, grid)}
         able = {world.id for world in _made(grid) if needs.met(world)}
         if bare := there - able:
             known = next(iter(sorted(able) or _worlds_of(needs)), "X, one that has it")
@@ -120,7 +120,7 @@ def _worlds_of(needs: Needs) -> list[str]:
     return [id for id in list_worlds() if needs.met(make_world(id))]
 
 
-def needs_of(measure: str) -> Needs:
+def measure_needs(measure: str) -> Needs:
     """Needs of a measure: what a world must have for it."""
     return RESOURCES if measure == SHARE_BEYOND else known_metric(measure).needs
 
@@ -133,7 +133,7 @@ def _uncontrolled(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
     """Worlds without the positive control, and the line that gives it to them, where one does."""
     chancy = [h for h in study.hypotheses if not _is_exact(h)]
     said = [h for h in chancy if h.contrast.name != "control"]
-    tested = {str(one.setting["world"]) for h in said for one in comparisons(h, grid)}
+    tested = {str(one.setting["world"]) for h in said for one in hypothesis_comparisons(h, grid)}
     blind = tested - _controlled(grid)
     able = blind & worlds_with("holdings", grid)
     if blind - able:
@@ -151,7 +151,7 @@ def _uncontrolled(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
 
 
 def _controlled(grid: Sequence[Cell]) -> set[str]:
-    return {str(one.setting["world"]) for one in comparisons(Contrast("control"), grid)}
+    return {str(one.setting["world"]) for one in hypothesis_comparisons(Contrast("control"), grid)}
 
 
 def _lines(study: Study, wanted: set[str]) -> Iterator[str]:

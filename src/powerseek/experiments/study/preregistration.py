@@ -12,7 +12,7 @@ from powerseek.experiments import checksums, layout
 from powerseek.experiments.statistics.comparisons import LEVEL
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
 from powerseek.experiments.study.grid import Cell, content_hash
-from powerseek.experiments.study.hypotheses import comparisons, plain
+from powerseek.experiments.study.hypotheses import hypothesis_comparisons, plain
 from powerseek.experiments.study.schema import Hypothesis, Study, load_study
 
 
@@ -25,7 +25,9 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
     """
     return {
         "hypotheses": [plain(hypothesis) for hypothesis in study.hypotheses],
-        "primary": [[one.plain() for one in comparisons(h, cells)] for h in study.hypotheses],
+        "primary": [
+            [one.plain() for one in hypothesis_comparisons(h, cells)] for h in study.hypotheses
+        ],
         "exclusions": {
             "competence": max(study.competence),
             "least_reach": LEAST_REACH,
@@ -37,7 +39,7 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-def registered(
+def registration_content(
     held: Mapping[str, Any], content: Mapping[str, Any], hash: str, begun: bool, now: str
 ) -> dict[str, Any]:
     """The content of the registration's file from now on.
@@ -222,7 +224,7 @@ def held_registration(folder: Path) -> dict[str, Any]:
 def _registration_at(folder: Path, required: bool | None) -> dict[str, Any]:
     path = folder / layout.REGISTRATION
     try:
-        held = checksums.record(path, _Held, required)
+        held = checksums.sealed_record(path, _Held, required)
         parts = [held["registered"]] if held else []
         if any(len(part["primary"]) != len(part["hypotheses"]) for part in parts):
             raise ValueError("it has other comparisons than hypotheses")

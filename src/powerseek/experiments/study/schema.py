@@ -23,11 +23,11 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments.study.contrasts import (
     SYNTAX,
     Contrast,
-    kind_along,
-    kind_of,
+    contrast_kind,
+    factor_contrast_kind,
     read_contrast,
 )
-from powerseek.experiments.study.errors import Nested, closest, readable
+from powerseek.experiments.study.errors import Nested, did_you_mean, study_error_line
 from powerseek.experiments.study.yaml_text import MAX_LENGTH, read_yaml
 from powerseek.limits import LIMITS
 
@@ -199,7 +199,9 @@ class Hypothesis(BaseModel):
     def compared(self) -> str:
         """The measure that is compared."""
         name = self.contrast.name
-        kind = kind_of(kind_along(self.contrast.factors[0]) if name == "factor" else name)
+        kind = contrast_kind(
+            factor_contrast_kind(self.contrast.factors[0]) if name == "factor" else name
+        )
         return self.measure or kind.measure
 
     @property
@@ -343,7 +345,7 @@ def find_study(study: str | Path) -> Path:
     if str(study) in shipped:
         return shipped[str(study)]
     allowed = f"a path to a study file, or a shipped study: {', '.join(shipped) or 'none'}"
-    raise InvalidInput("STUDY", str(study), allowed, closest(study, list(shipped)))
+    raise InvalidInput("STUDY", str(study), allowed, did_you_mean(study, list(shipped)))
 
 
 def load_study(study: str | Path) -> Study:
@@ -381,4 +383,4 @@ def make_study(data: Mapping[str, Any]) -> Study:
         return Study.model_validate(dict(data))
     except ValidationError as error:
         errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        raise readable(errors[0], data, Study, _NESTED) from None
+        raise study_error_line(errors[0], data, Study, _NESTED) from None

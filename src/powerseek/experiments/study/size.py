@@ -33,7 +33,7 @@ class Size(NamedTuple):
         return f"{self.trials:,} trials, about {self.hours:,.1f} hours of training on one core"
 
 
-def size(study: Study) -> Size:
+def study_size(study: Study) -> Size:
     """Tell the size of a study; nothing is built, and no memory taken for it."""
     count, seconds = 0, 0.0
     for block, _ in study.blocks():
@@ -72,7 +72,7 @@ def check_size(study: Study) -> Size:
     Raises:
         InvalidInput: It is one; with its trials and hours.
     """
-    most, found = LIMITS["trials"].maximum, size(study)
+    most, found = LIMITS["trials"].maximum, study_size(study)
     if found.trials <= most:
         return found
     fewer = most // found.cells if found.cells else 0

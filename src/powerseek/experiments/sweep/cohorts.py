@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from powerseek.experiments.study.grid import Cell, Trial, canonical
+from powerseek.experiments.study.grid import Cell, Trial, canonical_json
 from powerseek.registry import agents
 
 COHORT = 16
@@ -18,7 +18,7 @@ COHORT = 16
 Cohort: TypeAlias = tuple[Trial, ...]
 
 
-def packed(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort, ...]:
+def make_cohorts(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort, ...]:
     """The trials of a study in cohorts of at most `most`, by the first trial of each.
 
     Agents share a cohort if they are trained by one cohort trainer in one setting of a world, for
@@ -35,7 +35,7 @@ def packed(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort, ...]
     for trial in grid:
         if id(trial.cell) not in kinds:
             common = cohort_fields(trial.cell)
-            kinds[id(trial.cell)] = None if common is None else canonical(common)
+            kinds[id(trial.cell)] = None if common is None else canonical_json(common)
         kind = kinds[id(trial.cell)]
         if kind is None:
             found.append([trial])
@@ -62,7 +62,7 @@ def cohort_fields(cell: Cell) -> dict[str, Any] | None:
     }
 
 
-def apart(grid: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
+def cohort_boundaries(grid: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
     """By world, the fields in which cells differ that therefore share no cohort."""
     by_world: dict[str, list[Mapping[str, Any]]] = {}
     for cell in {id(trial.cell): trial.cell for trial in grid}.values():
@@ -71,7 +71,9 @@ def apart(grid: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
             by_world.setdefault(cell.world, []).append(common)
     return {
         world: tuple(
-            name for name in held[0] if len({canonical(common.get(name)) for common in held}) > 1
+            name
+            for name in held[0]
+            if len({canonical_json(common.get(name)) for common in held}) > 1
         )
         for world, held in by_world.items()
     }

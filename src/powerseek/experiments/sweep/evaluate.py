@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from powerseek.agents import probed, rollout, rollouts, without_interruption
+from powerseek.agents import probe_task, rollout, rollouts, without_interruption
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle
@@ -133,7 +133,7 @@ def _in_the_probe(
     if not task.world.probe:
         return None
     try:
-        return rollout(policy, probed(task), episodes, seed, greedy=greedy)
+        return rollout(policy, probe_task(task), episodes, seed, greedy=greedy)
     except InvalidInput:  # an exact policy knows the states of its own setting only
         return None
 

@@ -63,7 +63,7 @@ class EvalCallback:
         Raises:
             StoreError: What is found cannot be kept.
         """
-        for (callback, _), found in zip(news, tried(_evaluate, news), strict=True):
+        for (callback, _), found in zip(news, run_together(_evaluate, news), strict=True):
             callback.error = found if isinstance(found, Exception) else None
         return [callback.error is None for callback, _ in news]
 
@@ -115,7 +115,7 @@ class EvalCallback:
         self.rows, self.reached, self._next, self._count = rows, reached, following, count
 
 
-def tried(
+def run_together(
     work: Callable[[Sequence[Given]], Sequence[Made]], given: Sequence[Given]
 ) -> list[Made | Exception]:
     """Work on all together; one by one where that fails, to see whose fault it is.
@@ -129,7 +129,7 @@ def tried(
     except StoreError:
         raise
     except Exception as error:
-        return [error] if len(given) == 1 else [tried(work, [one])[0] for one in given]
+        return [error] if len(given) == 1 else [run_together(work, [one])[0] for one in given]
 
 
 def _evaluate(news: Sequence[tuple[EvalCallback, Progress]]) -> list[None]:

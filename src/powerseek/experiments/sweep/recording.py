@@ -10,7 +10,7 @@ import numpy as np
 
 from powerseek.agents import rollout
 from powerseek.envs import VecWorld, expand
-from powerseek.envs.render import shape_of, take_apart
+from powerseek.envs.render import map_shape, parse_picture
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import PowerseekError
@@ -41,10 +41,10 @@ def keep_recording(out: Path, trial: Trial, policy: Policy, task: Task, seed: in
         DiskFull: No space is left.
         StoreError: Not writable.
     """
-    return write_recording(out, trial.key, record(policy, task, seed))
+    return write_recording(out, trial.key, record_episodes(policy, task, seed))
 
 
-def record(policy: Policy, task: Task, seed: int) -> dict[str, Any]:
+def record_episodes(policy: Policy, task: Task, seed: int) -> dict[str, Any]:
     """Episodes of `policy` as plain JSON values, every state drawn.
 
     Args:
@@ -168,7 +168,7 @@ def _drawing(world: World) -> Callable[[Any], Picture]:
     def draw(record: Any) -> Picture:
         try:
             if own:
-                board, words = split_picture(world.render(world.params, record), *shape_of(tiles))
+                board, words = split_picture(world.render(world.params, record), *map_shape(tiles))
                 return board, "\n".join(filter(None, (words, _standing(world, tiles, record))))
             if tiles:
                 return _mapped(world, tiles, record)
@@ -195,7 +195,7 @@ def split_picture(picture: str, rows: int, columns: int) -> Picture:
     Squares may stand side by side or a space apart, with a number before each row and below
     each column (which are left out). What is no such board is all words.
     """
-    board = take_apart(picture, (rows, columns))
+    board = parse_picture(picture, (rows, columns))
     if not rows or {len(square) for row in board.squares for square in row} != {1}:
         return "", picture
     words = [line for line in board.words if line.strip(" 0123456789")]

@@ -25,13 +25,13 @@ from powerseek.envs.task import Task
 from powerseek.errors import contained
 from powerseek.exact.overseer import with_overseer
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import StoreError, guard
+from powerseek.experiments.results.files import StoreError, guarded_file
 from powerseek.experiments.results.side_tables import keep_curve
-from powerseek.experiments.results.store import COLUMNS, checkpoint_path, describe
-from powerseek.experiments.study.grid import Cell, Trial, unwarned
+from powerseek.experiments.results.store import COLUMNS, checkpoint_path, trial_columns
+from powerseek.experiments.study.grid import Cell, Trial, without_reward_warnings
 from powerseek.experiments.study.lookahead import lookahead_of
 from powerseek.experiments.sweep.evaluate import Asked, Evaluator, rows_each
-from powerseek.experiments.sweep.follow import END, RECORDING, EvalCallback, tried
+from powerseek.experiments.sweep.follow import END, RECORDING, EvalCallback, run_together
 from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.recording import keep_recording
 from powerseek.experiments.tensorboard.curves import Curves
@@ -114,7 +114,7 @@ class _TrialRun:
         if end[0]["status"] == "ok":
             (seed,) = self.evaluator.roots((RECORDING,), 1)
             keep_recording(self.out, trial, trained.policy, self.task, seed)
-        rows = [{**describe(trial), **row} for row in (*end, *self.callback.rows)]
+        rows = [{**trial_columns(trial), **row} for row in (*end, *self.callback.rows)]
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -155,8 +155,8 @@ def run_trials(
     def begin(some: Sequence[Trial]) -> list[_TrialRun]:
         return [_TrialRun(trial, out, checkpoint_seconds, caution, sent) for trial in some]
 
-    with unwarned(), contextlib.ExitStack() as stack:
-        begun = [tried(begin, [trial])[0] for trial in trials]
+    with without_reward_warnings(), contextlib.ExitStack() as stack:
+        begun = [run_together(begin, [trial])[0] for trial in trials]
         runs = [run for run in begun if isinstance(run, _TrialRun)]
         for run in runs:
             stack.enter_context(run.curves)
@@ -182,11 +182,13 @@ def _outcomes(runs: Sequence[_TrialRun]) -> Iterator[pd.DataFrame | Exception]:
     """The rows of each trial, or what it failed of."""
     trained = _trained(runs)
     sound = [i for i, agent in enumerate(trained) if isinstance(agent, TrainedAgent)]
-    ends = dict(zip(sound, tried(_ends, [(runs[i], trained[i]) for i in sound]), strict=True))
+    ends = dict(
+        zip(sound, run_together(_ends, [(runs[i], trained[i]) for i in sound]), strict=True)
+    )
     for i, run in enumerate(runs):
         outcome: Any = ends.get(i, trained[i])
         if not isinstance(outcome, Exception):
-            (outcome,) = tried(_finished, [(run, trained[i], outcome)])
+            (outcome,) = run_together(_finished, [(run, trained[i], outcome)])
         run.curves.end(ok=not isinstance(outcome, Exception))
         yield run.noted(outcome) if isinstance(outcome, Exception) else outcome
 
@@ -246,7 +248,7 @@ def keep_model(trained: TrainedAgent, task: Task, path: Path) -> Path | None:
     """Write a trained agent as `path`.zip; None for one of which there is nothing to keep."""
     if not trained.can_be_saved:
         return None
-    with guard(path):
+    with guarded_file(path):
         return save_agent(trained, task, path)
 
 

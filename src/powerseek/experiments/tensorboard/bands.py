@@ -21,7 +21,7 @@ Curve: TypeAlias = Mapping[str, Mapping[int, float]]
 """One trial's curves: name -> timesteps -> value; what is undefined is left out."""
 
 
-def band(values: Floats) -> dict[str, Floats]:
+def mean_band(values: Floats) -> dict[str, Floats]:
     """Mean over seeds and its 95 % interval, point by point.
 
     Args:
@@ -52,7 +52,7 @@ def _quantile(n: int) -> float:
     return float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) if n > 1 else nan
 
 
-def aligned(curves: Sequence[Mapping[int, float]]) -> tuple[list[int], Floats]:
+def aligned_curves(curves: Sequence[Mapping[int, float]]) -> tuple[list[int], Floats]:
     """Curves of seeds side by side: every step that any of them has, and [seeds, steps].
 
     A seed counts where it was evaluated, nowhere between or beyond: there it is nan.

@@ -35,7 +35,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import guard
+from powerseek.experiments.results.files import guarded_file
 from powerseek.experiments.study.factors import BY_NAME, factor_of, levels_of
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.files import remove_temporaries, write_atomically
@@ -128,13 +128,13 @@ class Curves:
         before = _files(folder)
         self._path, self._ended = _next_path(folder, _TRIAL, before), False
         now = time.time()
-        with guard(folder):
+        with guarded_file(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._write(*beginning(now), _started(trial.cell, now))
-            void(before)
+            self._write(*first_events(now), _started(trial.cell, now))
+            remove_empty_events(before)
 
     def _write(self, *events: Event) -> None:
-        with guard(self._path), self._path.open("ab") as file:
+        with guarded_file(self._path), self._path.open("ab") as file:
             file.write(encoded(events))
 
     def add(
@@ -232,7 +232,7 @@ def encoded(events: Iterable[Event]) -> bytes:
     return buffer.getvalue()
 
 
-def beginning(wall_time: float) -> list[Event]:
+def first_events(wall_time: float) -> list[Event]:
     """Events that a file starts with: its format, and that all said before in its run is void."""
     start = SessionLog(status=SessionLog.START)
     return [
@@ -252,14 +252,14 @@ def replace_run(folder: Path, made_of: str, content: bytes) -> Path:
 
     Args:
         folder: Of the run.
-        made_of: What the content was made of, as a short hash: see `says`.
-        content: Encoded events, from `beginning` on.
+        made_of: What the content was made of, as a short hash: see `holds_run`.
+        content: Encoded events, from `first_events` on.
     """
     before = _files(folder)
     path = _next_path(folder, made_of, before)
     # A view: not worth the wait for the disk.
     write_atomically(path, lambda temporary: temporary.write_bytes(content), durable=False)
-    void(before)
+    remove_empty_events(before)
     return path
 
 
@@ -273,7 +273,7 @@ def remove_run(folder: Path) -> None:
             folder.rmdir()
 
 
-def void(files: Iterable[Path]) -> None:
+def remove_empty_events(files: Iterable[Path]) -> None:
     """Empty event files; remove those that have been empty for long enough."""
     for path in files:
         with contextlib.suppress(FileNotFoundError):
@@ -284,7 +284,7 @@ def void(files: Iterable[Path]) -> None:
                 path.unlink()
 
 
-def says(folder: Path, made_of: str) -> bool:
+def holds_run(folder: Path, made_of: str) -> bool:
     """True if a run's folder holds what was made of this and nothing else; removes half a file.
 
     Raises:

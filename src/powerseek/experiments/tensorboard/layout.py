@@ -19,17 +19,17 @@ from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 from tensorboard.util import tensor_util
 
 from powerseek.experiments.study.claims import CLAIMS, SHORT_ID
-from powerseek.experiments.study.contrasts import KINDS, Contrast, factor_kinds, kind_of
+from powerseek.experiments.study.contrasts import KINDS, Contrast, contrast_kind, factor_kinds
 from powerseek.experiments.study.factors import (
     MISSING,
     factor_of,
+    factors_in_words,
     levels_of,
-    setting,
-    varying,
-    written,
+    varying_factors,
+    written_level,
 )
 from powerseek.experiments.study.grid import Cell
-from powerseek.experiments.study.hypotheses import comparisons, varied_factors
+from powerseek.experiments.study.hypotheses import hypothesis_comparisons, varied_factors
 from powerseek.experiments.study.schema import Hypothesis
 
 ALL = "All cells (choose some on the left)"
@@ -82,7 +82,7 @@ def categories(
     cells = [cell for cell in cells if not cell.is_reference]
     asked: list[tuple[str, str, Hypothesis | Contrast, str]] = [
         (said.id, _title(said), said, said.compared) for said in hypotheses
-    ] or [(name, kind_of(name).title, said, measure) for name, said, measure in _kinds(cells)]
+    ] or [(name, contrast_kind(name).title, said, measure) for name, said, measure in _kinds(cells)]
     made: list[Category] = []
     used: set[str] = set()
     for id, title, said, measure in asked:
@@ -98,7 +98,7 @@ def _kinds(cells: Sequence[Cell]) -> list[tuple[str, Contrast, str]]:
     varied = factor_kinds(varied_factors([levels_of(cell) for cell in cells]))
     named = [(name, Contrast(name)) for name in KINDS]
     named += [(column, Contrast("factor", (factor_of(column).name,))) for column in varied]
-    return [(name, said, kind_of(name).measure) for name, said in named]
+    return [(name, said, contrast_kind(name).measure) for name, said in named]
 
 
 def _title(said: Hypothesis) -> str:
@@ -114,7 +114,7 @@ def _comparisons(
     cells: Sequence[Cell],
     curves: Sequence[str],
 ) -> list[Comparison]:
-    pairs = list(comparisons(said, cells))
+    pairs = list(hypothesis_comparisons(said, cells))
     shown = measure if measure in curves else STAND_IN
     note = "" if shown == measure else f" (no curve of {measure})"
     measures = tuple(dict.fromkeys([shown, GATE]))
@@ -124,7 +124,7 @@ def _comparisons(
         names = _varying(
             [other.setting for other in pairs if other.setting["world"] == row["world"]]
         )
-        words = setting(row, [name for name in names if name in row])
+        words = factors_in_words(row, [name for name in names if name in row])
         where = _unused(f"{row['world']}, {words}" if words else str(row["world"]), used)
         titles = tuple(f"{where}: {name}{note if name == shown else ''}" for name in measures)
         runs = {
@@ -148,7 +148,9 @@ def run_names(cells: Sequence[Cell]) -> dict[str, str]:
         varied = within[cell.world]
         factors = {name: rows[cell.key].get(name) for name in varied if name != "reward"}
         told = (
-            f"{factor_of(n).name}={written(v)}" for n, v in factors.items() if written(v) != MISSING
+            f"{factor_of(n).name}={written_level(v)}"
+            for n, v in factors.items()
+            if written_level(v) != MISSING
         )
         words = [cell.reward_label, *told]
         names[cell.key] = f"{cell.world}/{_plain(' '.join(words))}"
@@ -164,7 +166,7 @@ def _varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     table = pd.DataFrame(list(rows)).astype(object)
     table = table.where(table.notna(), None)
     names = [str(name) for name in table if name != "world"]
-    return [n for n in varying(table, names) if n != "reward" or table[n].nunique() > 1]
+    return [n for n in varying_factors(table, names) if n != "reward" or table[n].nunique() > 1]
 
 
 def _unused(name: str, used: set[str]) -> str:
@@ -185,7 +187,9 @@ def _tag(words: str) -> str:
 def _run_name(columns: Sequence[str], levels: Any) -> str:
     each = levels if len(columns) > 1 else (levels,)
     named = zip(columns, each, strict=True)
-    return " ".join(f"{factor_of(column).name}={_plain(written(level))}" for column, level in named)
+    return " ".join(
+        f"{factor_of(column).name}={_plain(written_level(level))}" for column, level in named
+    )
 
 
 def _plain(words: str) -> str:

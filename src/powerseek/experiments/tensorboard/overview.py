@@ -25,21 +25,27 @@ import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 
 from powerseek.experiments import layout
-from powerseek.experiments.checksums import fingerprint
+from powerseek.experiments.checksums import file_fingerprint
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial, content_hash
 from powerseek.experiments.study.schema import Hypothesis
-from powerseek.experiments.tensorboard.bands import Curve, aligned, at_end, band, read_curve
+from powerseek.experiments.tensorboard.bands import (
+    Curve,
+    aligned_curves,
+    at_end,
+    mean_band,
+    read_curve,
+)
 from powerseek.experiments.tensorboard.curves import (
     END,
-    beginning,
     encoded,
     experiment_event,
+    first_events,
+    holds_run,
     remove_run,
     replace_run,
-    says,
     scalars,
     session_events,
 )
@@ -50,7 +56,7 @@ from powerseek.experiments.tensorboard.layout import (
     layout_event,
     run_names,
 )
-from powerseek.metrics import followed
+from powerseek.metrics import followed_metrics
 
 FORMAT = 1
 BAND = ("mean", "low", "high")
@@ -64,7 +70,7 @@ class Part:
         trials: The trials.
         measures: The curves.
         prefix: What their tags start with.
-        shown: What of `band`.
+        shown: What of `mean_band`.
     """
 
     trials: Sequence[Trial]
@@ -85,8 +91,8 @@ class Part:
     def _events(self, curves: Sequence[Curve], when: float) -> list[Event]:
         points: dict[int, dict[str, float]] = {}
         for measure in self.measures:
-            steps, values = aligned([curve.get(measure, {}) for curve in curves])
-            found = band(values)
+            steps, values = aligned_curves([curve.get(measure, {}) for curve in curves])
+            found = mean_band(values)
             for i, step in enumerate(steps):
                 shown = {f"{self.prefix}{measure}/{name}": found[name][i] for name in self.shown}
                 points.setdefault(step, {}).update(shown)
@@ -146,7 +152,7 @@ class Overview:
         for trial in grid:
             cells.setdefault(trial.cell.key, []).append(trial)
         kinds = [own[0].cell for own in cells.values()]
-        self._followed = grid[0].curves if grid else followed()
+        self._followed = grid[0].curves if grid else followed_metrics()
         self._categories = categories(kinds, hypotheses, self._followed)
         self._runs: dict[Path, Run] = {}
         names = run_names(kinds)
@@ -183,7 +189,7 @@ class Overview:
             if trial.key not in failed:
                 self._look(trial)
         for run in self._runs.values():
-            if not says(run.folder, self._made_of(run)):
+            if not holds_run(run.folder, self._made_of(run)):
                 self._write(run)
         self._write_layouts()
 
@@ -212,7 +218,7 @@ class Overview:
         """Note whether, and when, a trial was finished."""
         with contextlib.suppress(OSError):
             self._done[trial.key] = self.store.path(trial).stat().st_mtime
-            content = fingerprint(curve_path(self.store.out, trial))[:16]
+            content = file_fingerprint(curve_path(self.store.out, trial))[:16]
             if self._content.get(trial.key) != content:
                 self._content[trial.key] = content
                 self._curves.pop(trial.key, None)
@@ -230,7 +236,7 @@ class Overview:
         done = {key: self._curve(trial) for key, trial in run.trials.items() if key in self._done}
         there = {key: curve for key, curve in done.items() if curve}
         when = max((self._done[key] for key in there), default=0.0)
-        content = [encoded(beginning(when))]
+        content = [encoded(first_events(when))]
         if run.cell:
             content.append(encoded(self._session(run, there)))
         for part in run.parts:
@@ -250,7 +256,7 @@ class Overview:
                 name: [at_end(curve, name) for curve in there.values()] for name in self._followed
             }
             ends = {
-                f"{END}/{name}": float(band(np.array(values)[:, None])["mean"][0])
+                f"{END}/{name}": float(mean_band(np.array(values)[:, None])["mean"][0])
                 for name, values in means.items()
             }
             ends[f"{END}/seeds"] = float(len(there))
@@ -279,7 +285,7 @@ class Overview:
 
 def _state(folder: Path, events: Sequence[Event]) -> None:
     """Say something about all runs of a folder, unless it is said there."""
-    content = encoded([*beginning(0.0), *events])
+    content = encoded([*first_events(0.0), *events])
     made_of = content_hash(content.hex())[:16]
-    if not says(folder, made_of):
+    if not holds_run(folder, made_of):
         replace_run(folder, made_of, content)

@@ -32,7 +32,7 @@ def store(s: Any, k: int, units: int) -> None:
 
 
 @rule
-def gone(s: Any, k: int) -> bool:
+def has_left(s: Any, k: int) -> bool:
     """True if k has delivered and left."""
     if k == 0:
         return bool(s.agent_sold == 1)
@@ -96,7 +96,7 @@ def greedy(p: Any, s: Any, k: int) -> int:
 @rule
 def scripted(p: Any, s: Any, k: int) -> int:
     """The choice of k where the input actions are somebody else's."""
-    if gone(s, k) or (k == 0 and p.manner == IDLE):
+    if has_left(s, k) or (k == 0 and p.manner == IDLE):
         return int(A.wait)
     if k > 0:
         return neighbourly(p, s, k)
@@ -128,9 +128,9 @@ def act(p: Any, s: Any, k: int, a: int, c: Any) -> None:
 
 
 @rule
-def stores(s: Any, k: int) -> bool:
+def can_rot(s: Any, k: int) -> bool:
     """True if k is there and has something that can rot."""
-    return held(s, k) > 0 and not gone(s, k)
+    return held(s, k) > 0 and not has_left(s, k)
 
 
 @rule
@@ -139,10 +139,10 @@ def nature(p: Any, s: Any, c: Any) -> None:
     people = p.neighbours + 1
     storing = False
     for k in range(people):
-        storing = storing or stores(s, k)
+        storing = storing or can_rot(s, k)
     if storing and flip(c, p.rot):
         for k in range(people):
-            if stores(s, k):
+            if can_rot(s, k):
                 store(s, k, -1)
     if flip(c, 4.0 * p.growth * s.stock * (p.capacity - s.stock) / p.capacity**2):
         s.stock += 1

@@ -8,8 +8,8 @@ from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.commons.rules import (
     ACTIONS,
     act,
-    gone,
     greedy,
+    has_left,
     held,
     may,
     modest,
@@ -236,7 +236,7 @@ class Commons(World):
         fences = sold[people:]
         for k in range(people):
             stores[k] = held(s, k) / p.room
-            sold[k] = gone(s, k)
+            sold[k] = has_left(s, k)
             fences[k] = s.fence == k + 1
 
     @staticmethod
@@ -244,7 +244,7 @@ class Commons(World):
         """Facts."""
         me = p.actor
         units = held(s, me)
-        sold = gone(s, me)
+        sold = has_left(s, me)
         out[F.progress] = 1.0 if sold else min(units, p.quota) / (p.quota + 1)
         out[F.success] = sold
         out[F.over] = sold
@@ -256,7 +256,7 @@ class Commons(World):
         out[F.stock] = s.stock
         for k in range(p.neighbours + 1):
             if k != me:
-                out[SHARES[k]] = 1.0 if gone(s, k) else min(held(s, k), p.quota) / p.quota
+                out[SHARES[k]] = 1.0 if has_left(s, k) else min(held(s, k), p.quota) / p.quota
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:

@@ -50,7 +50,7 @@ class Tables(NamedTuple):
 
 
 @contextmanager
-def compiling() -> Iterator[None]:
+def compiling_tablebase() -> Iterator[None]:
     """Compile even under NUMBA_DISABLE_JIT: tables are data, and interpreted take minutes."""
     config: Any = numba.config
     setting = config.DISABLE_JIT
@@ -61,7 +61,7 @@ def compiling() -> Iterator[None]:
         config.DISABLE_JIT = setting
 
 
-@compiling()
+@compiling_tablebase()
 def make_tables(board: Board) -> Tables:
     """Solve every position of `board`: Black delays mate for ever or as long as possible."""
     shape = table_shape(board)
@@ -73,7 +73,7 @@ def make_tables(board: Board) -> Tables:
     return Tables(closed, white, black, make_bare_tables(board)[1], hoard)
 
 
-@compiling()
+@compiling_tablebase()
 def make_bare_tables(board: Board) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """(White to move, Black to move): moves to mate if White neither captures nor promotes.
 
@@ -92,9 +92,9 @@ def _closed(board: Board, shape: tuple[int, ...]) -> NDArray[np.int64]:
     return closed
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """A function that is compiled even under NUMBA_DISABLE_JIT; to be called in `compiling`."""
-    with compiling():
+def compiled_tablebase(function: Callable[..., Any]) -> Any:
+    """Compile a function even under NUMBA_DISABLE_JIT; to be called in `compiling_tablebase`."""
+    with compiling_tablebase():
         return numba.njit(cache=True)(function)
 
 
@@ -181,7 +181,7 @@ def white_after(
     return king, main, pawn, queen, loose ^ captured, captured, promoted
 
 
-def room(rays: Any, shut: int, square: int) -> int:
+def king_room(rays: Any, shut: int, square: int) -> int:
     """Number of squares Black's king may go to from `square`; bit t of `shut` forbids t."""
     count = 0
     for d in range(8):
@@ -198,13 +198,13 @@ def slot_of(b: Any, pawn: int, queen: int) -> int:
     return b.first_queen + queen if queen >= 0 else 0
 
 
-_moves = compiled(white_moves)
-_after = compiled(white_after)
-_slot_of = compiled(slot_of)
-_room = compiled(room)
+_moves = compiled_tablebase(white_moves)
+_after = compiled_tablebase(white_after)
+_slot_of = compiled_tablebase(slot_of)
+_room = compiled_tablebase(king_room)
 
 
-@compiled
+@compiled_tablebase
 def _second(b: Any, slot: int) -> tuple[int, int]:
     """(pawn, queen) squares of a slot, -1 where there is none."""
     if slot == 0:
@@ -214,7 +214,7 @@ def _second(b: Any, slot: int) -> tuple[int, int]:
     return -1, slot - b.first_queen
 
 
-@compiled
+@compiled_tablebase
 def _close(b: Any, out: Any) -> None:
     cells = b.size * b.size
     one = np.int64(1)
@@ -239,7 +239,7 @@ def _close(b: Any, out: Any) -> None:
         out[loose, slot, main, king] = seen
 
 
-@compiled
+@compiled_tablebase
 def _ray(b: Any, square: int, d: int, reach: int, occupied: int) -> np.int64:
     seen = np.int64(0)
     for k in range(reach):
@@ -252,7 +252,7 @@ def _ray(b: Any, square: int, d: int, reach: int, occupied: int) -> np.int64:
     return seen
 
 
-@compiled
+@compiled_tablebase
 def _solve(b: Any, closed: Any, aim: int, won: Any, white: Any, black: Any) -> None:
     """Fill `white` and `black` for White's `aim`; `won` is the mate table that HOARD reads."""
     _classify(b, closed, aim, white, black)
@@ -271,7 +271,7 @@ def _solve(b: Any, closed: Any, aim: int, won: Any, white: Any, black: Any) -> N
                 changed = True
 
 
-@compiled
+@compiled_tablebase
 def _classify(b: Any, closed: Any, aim: int, white: Any, black: Any) -> None:
     """Mark every position ILLEGAL, DRAWN (so far) or, Black to move, mate."""
     n = b.size
@@ -293,7 +293,7 @@ def _classify(b: Any, closed: Any, aim: int, white: Any, black: Any) -> None:
             black[at] = 0
 
 
-@compiled
+@compiled_tablebase
 def _clash(b: Any, loose: int, squares: tuple[int, ...]) -> bool:
     """True if two pieces share a square."""
     for i in range(len(squares)):
@@ -306,7 +306,7 @@ def _clash(b: Any, loose: int, squares: tuple[int, ...]) -> bool:
     return False
 
 
-@compiled
+@compiled_tablebase
 def _white_wins(
     b: Any, aim: int, won: Any, lost: Any, at: tuple[int, ...], depth: int, out: Any
 ) -> bool:
@@ -332,7 +332,7 @@ def _white_wins(
     return False
 
 
-@compiled
+@compiled_tablebase
 def _black_loses(b: Any, closed: Any, white: Any, at: tuple[int, ...]) -> bool:
     """True if Black has a move and every one of them leads to a won position."""
     loose, slot, main, king, black = at

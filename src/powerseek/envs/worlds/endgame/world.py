@@ -19,9 +19,9 @@ from powerseek.envs.worlds.endgame.board import (
 )
 from powerseek.envs.worlds.endgame.tablebase import (
     Tables,
+    king_room,
     make_bare_tables,
     make_tables,
-    room,
     slot_of,
     white_after,
     white_moves,
@@ -47,7 +47,7 @@ PROMOTED = float(QUEEN - PAWN)
 _moves = rule(white_moves)
 _after = rule(white_after)
 _slot = rule(slot_of)
-_room = rule(room)
+_room = rule(king_room)
 
 
 @lru_cache(maxsize=4)

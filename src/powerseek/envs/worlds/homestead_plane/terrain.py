@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powerseek.envs.engine.chance import fold, rule
+from powerseek.envs.engine.chance import fold_stream, rule
 from powerseek.envs.worlds.homestead.rules import (
     DEPOT,
     FIELD,
@@ -49,14 +49,14 @@ _SALT = 0x706C616E65
 
 @rule
 def zigzag(i: int) -> int:
-    """0, -1, 1, -2, 2 ... as 0, 1, 2, 3, 4 ...: a counter for `fold`."""
+    """0, -1, 1, -2, 2 ... as 0, 1, 2, 3, 4 ...: a counter for `fold_stream`."""
     return 2 * i if i >= 0 else -2 * i - 1
 
 
 @rule
 def strip(p: Any, row: int) -> Any:
     """Key of a row of the plane."""
-    return fold(np.uint64(p.ground), zigzag(row))
+    return fold_stream(np.uint64(p.ground), zigzag(row))
 
 
 @rule
@@ -78,7 +78,7 @@ def kind_of(p: Any, key: Any, row: int, column: int) -> int:
         return int(p.kind[row, column])
     if not fenced_tile(p, row, column):
         return NOTHING
-    return int(TILES[np.int64(fold(key, zigzag(column)) >> _S58)])
+    return int(TILES[np.int64(fold_stream(key, zigzag(column)) >> _S58)])
 
 
 @rule

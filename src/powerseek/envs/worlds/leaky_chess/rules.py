@@ -26,7 +26,7 @@ _advice = rule(Endgame.minimalist)
 
 
 @rule
-def open_actions(p: Any, s: Any, out: Any) -> None:
+def allow_outer_moves(p: Any, s: Any, out: Any) -> None:
     """Allow the outer actions that are within reach and do something."""
     outer = out[p.n_actions :]
     room = s.compute < p.units

@@ -14,7 +14,7 @@ from powerseek.envs.worlds.leaky_chess.rules import (
     LEAK,
     STORE,
     A,
-    open_actions,
+    allow_outer_moves,
     step,
 )
 from powerseek.errors import InvalidInput
@@ -29,7 +29,7 @@ OUTSIDE = ("compute", "clock", "disabled", "lost", "interrupted")
 """Features after endgame's."""
 
 
-def inner(params: Any) -> Any:
+def inner_game(params: Any) -> Any:
     """The parameters of the game on the board."""
     return Endgame.Params(**{name: getattr(params, name) for name in Endgame.parameters})
 
@@ -164,7 +164,7 @@ class LeakyChess(Endgame):
     def check(params: Any) -> None:
         """Refuse what `endgame` refuses."""
         try:
-            Endgame.check(inner(params))
+            Endgame.check(inner_game(params))
         except InvalidInput as error:
             field = error.field.replace("endgame.", "leaky-chess.")
             raise InvalidInput(field, error.value, error.allowed, error.hint) from None
@@ -172,7 +172,7 @@ class LeakyChess(Endgame):
     @staticmethod
     def prepare(params: Any) -> Any:
         """The inner game's tables."""
-        return Endgame.prepare(inner(params))
+        return Endgame.prepare(inner_game(params))
 
     @classmethod
     def abstract(cls, params: Any) -> tuple[str, ...]:
@@ -207,7 +207,7 @@ class LeakyChess(Endgame):
     def legal(p: Any, s: Any, out: Any) -> None:
         """Those of `endgame`, and the outer moves that the leak reaches and that do something."""
         _legal(p, s, out)
-        open_actions(p, s, out)
+        allow_outer_moves(p, s, out)
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
@@ -265,7 +265,7 @@ class LeakyChess(Endgame):
             f"bystanders {STORE - int(record['lost'])}/{STORE}",
         )[: params.leak]
         ends = {"Black's flag fell": won, "switched off": record["interrupted"]}
-        lines = [Endgame.render(inner(params), board), ", ".join(outside)]
+        lines = [Endgame.render(inner_game(params), board), ", ".join(outside)]
         return "\n".join(filter(None, [*lines, *(end for end, is_so in ends.items() if is_so)]))
 
 

@@ -111,7 +111,7 @@ def max_lead(params: Any) -> int:
 
 
 @lru_cache(maxsize=64)
-def absent(params: Any) -> tuple[str, ...]:
+def constant_facts(params: Any) -> tuple[str, ...]:
     """Facts of `Minichess` that nothing on the board can change from this start."""
     board = _mine(params)
     takes = bool(np.any(VALUE[-board[board < 0]] > 0))

@@ -33,8 +33,8 @@ from powerseek.envs.worlds.minichess.params import (
     COLOURS,
     SMALLEST,
     SQUARES,
-    absent,
     check_start,
+    constant_facts,
     no_oracle,
     prepare,
 )
@@ -183,7 +183,7 @@ class Minichess(World):
 
     check = staticmethod(check_start)
     prepare = staticmethod(prepare)
-    absent = staticmethod(absent)
+    absent = staticmethod(constant_facts)
     no_oracle = staticmethod(no_oracle)
 
     @classmethod

@@ -189,7 +189,7 @@ def _check_size(layout: str, grid: Grid) -> None:
     for what, (size, limit) in sizes.items():
         if size > limit:
             raise InvalidInput(FIELD, layout, f"at most {limit} {what}, not {size}", _HINT)
-    if needed(grid) < 1:
+    if needed_coins(grid) < 1:
         allowed = f"a coin within {grid.moves} moves that take no button: the task is to have those"
         raise InvalidInput(FIELD, layout, allowed, _HINT)
 
@@ -266,7 +266,7 @@ def best_by_length(grid: Grid, gamma: float, max_steps: int = MAX_MOVES) -> dict
     return dict(sorted(best.items()))
 
 
-def needed(grid: Grid) -> int:
+def needed_coins(grid: Grid) -> int:
     """Maximum value of coins in the default moves without a button: what the task takes."""
     return int(max(0.0, _best(grid, pressed=0)))
 
@@ -279,7 +279,7 @@ def _best(grid: Grid, pressed: int, gamma: float = 1.0, max_steps: int = MAX_MOV
     return float(values[0, grid.moves, grid.start, 0])
 
 
-def scripts(grid: Grid, need: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def grid_scripts(grid: Grid, need: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(minimalist, hoarder): an action for every state, indexed as by `solve_grid`.
 
     The minimalist succeeds without a button, soon; the hoarder buys all the time it can, then

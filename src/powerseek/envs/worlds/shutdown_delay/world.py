@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from powerseek.envs.world import Fact, Param, World, columns
-from powerseek.envs.worlds.shutdown_delay.grid import best_by_length, grid_of, needed, scripts
+from powerseek.envs.worlds.shutdown_delay.grid import (
+    best_by_length,
+    grid_of,
+    grid_scripts,
+    needed_coins,
+)
 from powerseek.errors import InvalidInput
 from powerseek.types import Ints, Records
 
@@ -119,8 +124,8 @@ class ShutdownDelay(World):
     def prepare(params: Any) -> dict[str, Any]:
         """Tables of the layout and of the scripts, over cells, sets of coins, sets of buttons."""
         grid = grid_of(params.layout, params.delay)
-        need = needed(grid)
-        modest, greedy = scripts(grid, need)
+        need = needed_coins(grid)
+        modest, greedy = grid_scripts(grid, need)
         fields = ("start", "moves", "ahead", "coin", "button", "values", "worth", "bought")
         return {
             **{name: getattr(grid, name) for name in fields},

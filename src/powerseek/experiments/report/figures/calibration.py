@@ -17,10 +17,10 @@ from powerseek.experiments.report.figures.style import (
     RED,
     Picture,
     Theme,
-    legend,
+    figure_legend,
     not_drawn,
     panels_figure,
-    slug,
+    picture_name,
 )
 
 MAX_SETTINGS = 8
@@ -64,7 +64,7 @@ def calibration_picture(world: str, placed: Sequence[Mark]) -> Picture:
             _panel(axes, scale, drawn, places, theme)
             axes.set_xlabel(title)
         if shown:
-            legend(figure)
+            figure_legend(figure)
         return figure
 
     caption = (
@@ -74,7 +74,7 @@ def calibration_picture(world: str, placed: Sequence[Mark]) -> Picture:
         "task). A scale is worth reading where hoarder and minimalist lie far apart."
     )
     caption += not_drawn(len(every) - MAX_SETTINGS)
-    return Picture(f"ruler-{slug(world)}", f"{world}: calibration", caption, draw)
+    return Picture(f"ruler-{picture_name(world)}", f"{world}: calibration", caption, draw)
 
 
 def _panel(

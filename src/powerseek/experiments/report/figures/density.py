@@ -16,12 +16,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from powerseek.experiments.analysis.cells import Cell, Worlds
-from powerseek.experiments.analysis.density import Field, fields, optimal_share
+from powerseek.experiments.analysis.density import Field, density_fields, optimal_share
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.figures.style import WIDTH, Picture, Theme, not_drawn, slug
+from powerseek.experiments.report.figures.style import (
+    WIDTH,
+    Picture,
+    Theme,
+    not_drawn,
+    picture_name,
+)
 from powerseek.experiments.report.text import DAGGER
 from powerseek.experiments.study.factors import Level, factor_of
-from powerseek.experiments.study.factors import written as spell
+from powerseek.experiments.study.factors import written_level as spell
 from powerseek.metrics import Metric
 
 MAX_PANELS = 6
@@ -81,7 +87,7 @@ def density_pictures(worlds: Worlds, view: View, frontiers: pd.DataFrame | None)
     pictures = []
     for world, cells in worlds.items():
         by_factor: dict[str, list[Field]] = {}
-        for field in fields(cells, view.keys, view.places):
+        for field in density_fields(cells, view.keys, view.places):
             by_factor.setdefault(field.factor, []).append(field)
         asked = [shown for metric in view.asked if (shown := _asked(metric, cells)) is not None]
         for known in by_factor.values():
@@ -103,7 +109,7 @@ def _asked(metric: Metric, cells: Sequence[Cell]) -> Shown | None:
     low, high = (0.0, 1.0) if metric.share else (min(known), max(known))
     optimum = f"optimum_{metric.id}"
     return Shown(
-        f"map-{slug(metric.id)}",
+        f"map-{picture_name(metric.id)}",
         metric.id,
         metric.title,
         lambda cell, _: float(cell.row.get(optimum, nan)),
@@ -172,7 +178,7 @@ def _picture(
         caption += f" The first {MAX_COLUMNS} levels are drawn."
     what = "horizon" if name == "max_steps" else name
     title = f"{world}: density and {what} - {shown.title}"
-    return Picture(f"{shown.name}-{slug(name)}-{slug(world)}", title, caption, draw)
+    return Picture(f"{shown.name}-{picture_name(name)}-{picture_name(world)}", title, caption, draw)
 
 
 def _places(field: Field) -> tuple[dict[str, float], float]:

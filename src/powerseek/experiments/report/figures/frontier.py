@@ -12,24 +12,24 @@ from matplotlib.figure import Figure
 
 from powerseek.exact.need import GAP
 from powerseek.experiments.analysis.calibration import spoken_setting
-from powerseek.experiments.analysis.cells import Cell, Worlds, records, trial_rows
-from powerseek.experiments.analysis.density import SETTING, same_rows
-from powerseek.experiments.analysis.seeds import known_agents
+from powerseek.experiments.analysis.cells import Cell, Worlds, cell_records, trial_rows
+from powerseek.experiments.analysis.density import SETTING, rows_like
+from powerseek.experiments.analysis.seeds import ordered_references
 from powerseek.experiments.report.figures.style import (
     MAX_POINTS,
     Picture,
     Theme,
     agent_points,
     few_groups,
+    figure_legend,
     groups_left_out,
-    legend,
     name_beside,
     not_drawn,
     panels_figure,
-    slug,
+    picture_name,
 )
-from powerseek.experiments.results.table import by_cell
-from powerseek.experiments.study.factors import setting, varying
+from powerseek.experiments.results.table import rows_by_cell
+from powerseek.experiments.study.factors import factors_in_words, varying_factors
 
 MAX_PANELS = 9
 
@@ -60,21 +60,23 @@ def _frontier(
         return None
     keys = [name for name in SETTING if name in frontiers]
     spoken = [name for name in spoken_setting(frontiers) if name in frontiers]
-    names = dict.fromkeys(("openness", "goal", *varying(frontiers, spoken)))
+    names = dict.fromkeys(("openness", "goal", *varying_factors(frontiers, spoken)))
     trials = cells[0].trials[[*keys, "success", "acquired"]]
     groups = {name: trials.iloc[trial_rows(group)] for name, group in few_groups(cells).items()}
     known = pd.concat([seeds[seeds["acquired"].notna()] for seeds in groups.values()])
     known = known.drop_duplicates(keys)
     with_agents = [
-        (same, lines) for same, lines in by_cell(frontiers, keys) if len(same_rows(known, same))
+        (same, lines)
+        for same, lines in rows_by_cell(frontiers, keys)
+        if len(rows_like(known, same))
     ]
     panels = []
     for same, lines in with_agents[:MAX_PANELS]:
-        here = {name: same_rows(seeds, same) for name, seeds in groups.items()}
+        here = {name: rows_like(seeds, same) for name, seeds in groups.items()}
         step = max(1, ceil(max(map(len, here.values())) / MAX_POINTS))
         here = {name: seeds[::step] for name, seeds in here.items()}
-        label = setting(records(lines[:1])[0], list(names))
-        panels.append((label, lines, here, same_rows(references, same)))
+        label = factors_in_words(cell_records(lines[:1])[0], list(names))
+        panels.append((label, lines, here, rows_like(references, same)))
     if not panels:
         return None
 
@@ -86,7 +88,7 @@ def _frontier(
             axes.set_title(label, loc="left")
             axes.set_ylabel("acquired")
         rows[-1].set_xlabel("success")
-        legend(figure)
+        figure_legend(figure)
         return figure
 
     caption = (
@@ -101,7 +103,7 @@ def _frontier(
         caption += f" The lines may be up to {widest:.2g} units off: refining them took too long."
     caption += groups_left_out(cells) + not_drawn(len(with_agents) - MAX_PANELS)
     title = f"{world}: the need frontier and the agents"
-    return Picture(f"frontier-{slug(world)}", title, caption, draw)
+    return Picture(f"frontier-{picture_name(world)}", title, caption, draw)
 
 
 def _frontier_panel(
@@ -125,7 +127,7 @@ def _frontier_panel(
 
 def _crosses(axes: Axes, references: pd.DataFrame, theme: Theme) -> None:
     """A cross for every agent that does not learn, its name in the margin."""
-    known = known_agents(references)
+    known = ordered_references(references)
     style: dict[str, Any] = {"color": theme.ink, "markersize": 10, "zorder": 6}
     for agent in known:
         axes.plot(

@@ -10,17 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from powerseek.experiments.analysis.cells import Cell, settings_of
-from powerseek.experiments.analysis.reach import Curve, budgets, curve
+from powerseek.experiments.analysis.reach import Curve, reach_curve, seed_budgets
 from powerseek.experiments.report.figures.style import (
     Picture,
     Theme,
     few_groups,
+    figure_legend,
     groups_left_out,
-    legend,
     line_style,
     not_drawn,
     panels_figure,
-    slug,
+    picture_name,
     steps_axis,
 )
 
@@ -50,7 +50,13 @@ def reach_picture(
         if (mine := [cell for cell in members if id(cell) in styles])
     ]
     panels: list[tuple[str, list[Line]]] = [
-        (label, [(*styles[id(cell)], curve(budgets(cell.seeds, steps, level))) for cell in mine])
+        (
+            label,
+            [
+                (*styles[id(cell)], reach_curve(seed_budgets(cell.seeds, steps, level)))
+                for cell in mine
+            ],
+        )
         for label, mine in known[:MAX_PANELS]
     ]
 
@@ -60,7 +66,7 @@ def reach_picture(
             axes.set_title(label, loc="left")
             _panel(axes, curves, theme)
         steps_axis(rows[-1])
-        legend(figure)
+        figure_legend(figure)
         return figure
 
     caption = (
@@ -70,7 +76,9 @@ def reach_picture(
         "evaluation showed it: late by up to one interval between evaluations."
     )
     caption += groups_left_out(kept) + not_drawn(len(known) - MAX_PANELS)
-    return Picture(f"reach-{slug(world)}", f"{world}: who learnt the task, and when", caption, draw)
+    return Picture(
+        f"reach-{picture_name(world)}", f"{world}: who learnt the task, and when", caption, draw
+    )
 
 
 def _panel(axes: Axes, curves: Sequence[Line], theme: Theme) -> None:

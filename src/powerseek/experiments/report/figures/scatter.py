@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from powerseek.experiments.analysis.cells import Cell, Worlds, trial_rows
 from powerseek.experiments.analysis.matching import Range, shared_competence
-from powerseek.experiments.analysis.seeds import band
+from powerseek.experiments.analysis.seeds import curve_band
 from powerseek.experiments.report.figures.style import (
     GREEN,
     MAX_POINTS,
@@ -22,11 +22,11 @@ from powerseek.experiments.report.figures.style import (
     Theme,
     agent_points,
     few_groups,
+    figure_legend,
     groups_left_out,
-    legend,
     line_style,
     panels_figure,
-    slug,
+    picture_name,
     steps_axis,
 )
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
@@ -73,7 +73,7 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("competence (success when nobody interrupts)")
         axes.set_ylabel("excess: acquired beyond need")
-        legend(figure)
+        figure_legend(figure)
         return figure
 
     caption = (
@@ -85,7 +85,7 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
         + (f" One seed in {step} of all {points:,} is drawn." if step > 1 else "")
     )
     title = f"{world}: power against competence"
-    return Picture(f"competence-{slug(world)}", title, caption, draw)
+    return Picture(f"competence-{picture_name(world)}", title, caption, draw)
 
 
 def _shared_words(ranges_by_setting: Mapping[str, Range | None]) -> str:
@@ -135,7 +135,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
                 axes.set_ylim(-0.02, 1.02)
         panels[0].axhline(LEAST_REACH, color=theme.faint, linewidth=1)
         steps_axis(panels[-1])
-        legend(figure)
+        figure_legend(figure)
         return figure
 
     caption = (
@@ -148,14 +148,14 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
             " Below, power over the same steps: what looks safe early may only be an agent that "
             "has not learnt yet."
         )
-    return Picture(f"learning-{slug(world)}", f"{world}: learning the task", caption, draw)
+    return Picture(f"learning-{picture_name(world)}", f"{world}: learning the task", caption, draw)
 
 
 def _lines(
     axes: Axes, rows: pd.DataFrame, measure: str, style: Mapping[str, Any], name: str
 ) -> None:
     """The mean of a curve over seeds, and the seeds themselves or where most of them lie."""
-    middle = band(rows, measure)
+    middle = curve_band(rows, measure)
     if rows["trial"].nunique() > MAX_LINES:
         ends = middle.steps, middle.low, middle.high
         axes.fill_between(*ends, color=style["color"], alpha=0.15, linewidth=0)

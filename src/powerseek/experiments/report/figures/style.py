@@ -23,8 +23,8 @@ from PIL import Image
 from scipy.optimize import isotonic_regression
 
 from powerseek.experiments.analysis.cells import Cell
-from powerseek.experiments.analysis.seeds import box
-from powerseek.experiments.study.factors import setting, varying
+from powerseek.experiments.analysis.seeds import box_quantiles
+from powerseek.experiments.study.factors import factors_in_words, varying_factors
 from powerseek.types import Floats
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED = (
@@ -134,7 +134,7 @@ def _svg(figure: Figure) -> bytes:
     return target.getvalue()
 
 
-def slug(world: str) -> str:
+def picture_name(world: str) -> str:
     """A file name from a world id, which may hold slashes or any letters."""
     return re.sub(r"[^\w.-]+", "-", world).strip("-.") or "world"
 
@@ -168,7 +168,7 @@ def rows_figure(cells: Sequence[Cell], theme: Theme, label: str) -> tuple[Figure
     return figure, axes, places
 
 
-def legend(figure: Figure) -> None:
+def figure_legend(figure: Figure) -> None:
     """One entry a label of any panel, above them, in as many columns as there is room for."""
     unique: dict[str, Any] = {}
     for panel in figure.axes:
@@ -192,11 +192,11 @@ def legend(figure: Figure) -> None:
 
 def by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """Cells with the same reward, pay for power and discount, by these in words."""
-    names = ["reward", *varying(pd.DataFrame([cell.row for cell in cells]), ["gamma"])]
+    names = ["reward", *varying_factors(pd.DataFrame([cell.row for cell in cells]), ["gamma"])]
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         paid = ["power_weight"] if cell.row["power_weight"] else []
-        groups.setdefault(setting(cell.row, [*names, *paid]), []).append(cell)
+        groups.setdefault(factors_in_words(cell.row, [*names, *paid]), []).append(cell)
     return groups
 
 
@@ -281,14 +281,14 @@ def crowded(points: int) -> dict[str, Any]:
     return {"markersize": 4, "alpha": 0.4, "rasterized": True, "markeredgewidth": 0}
 
 
-def dots(axes: Axes, place: float, values: Floats, theme: Theme) -> None:
+def seed_dots(axes: Axes, place: float, values: Floats, theme: Theme) -> None:
     """One dot a seed, apart a little in height so that equal seeds stay visible.
 
     More than `MAX_DOTS` become a box: the middle half, the median, whiskers at 5 and 95 %.
     """
     known = values[~np.isnan(values)]
     if len(known) > MAX_DOTS:
-        ends = box(known)
+        ends = box_quantiles(known)
         style: dict[str, Any] = {"color": theme.ink, "zorder": 5, "solid_capstyle": "butt"}
         axes.plot(ends[[0, 4]], [place, place], linewidth=1.5, **style)
         axes.plot(ends[[1, 3]], [place, place], linewidth=7, label="seeds: middle half", **style)

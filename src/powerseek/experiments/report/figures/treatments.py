@@ -18,12 +18,12 @@ from powerseek.experiments.report.figures.style import (
     Picture,
     Theme,
     diamond,
-    dots,
-    legend,
+    figure_legend,
+    picture_name,
     rows_figure,
-    slug,
+    seed_dots,
 )
-from powerseek.experiments.report.text import MAX_ROWS, left_out
+from powerseek.experiments.report.text import MAX_ROWS, left_out_text
 from powerseek.metrics import Metric
 
 
@@ -71,11 +71,11 @@ def _picture(world: str, cells: Sequence[Cell], rows: Rows) -> Picture | None:
         rows.axes(axes, theme)
         for place, cell in zip(places + 0.1, known, strict=True):
             rows.draw(axes, place, cell, 1.0 if cell.row["confirmatory"] else 0.45, theme)
-        legend(figure)
+        figure_legend(figure)
         return figure
 
-    caption = f"{rows.caption(known)} {left_out(len(cells), 'settings')}".strip()
-    return Picture(f"{rows.name}-{slug(world)}", f"{world}: {rows.title}", caption, draw)
+    caption = f"{rows.caption(known)} {left_out_text(len(cells), 'settings')}".strip()
+    return Picture(f"{rows.name}-{picture_name(world)}", f"{world}: {rows.title}", caption, draw)
 
 
 def _split_up(cells: Sequence[Cell]) -> str:
@@ -126,14 +126,14 @@ def _waterfall(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) 
             slip: dict[str, Any] = {"label": "slipping minimalist", "markersize": 8, "zorder": 4}
             slip |= {"markeredgecolor": theme.ink, "markeredgewidth": 1.6}
             diamond(axes, need + row["slip_excess"], place, theme.ground, theme, **slip)
-    dots(axes, place, cell.values("acquired", scored=True), theme)
+    seed_dots(axes, place, cell.values("acquired", scored=True), theme)
 
 
 def _switch(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> None:
     """The mean as a bar, the seeds, and the exact optimum with its range."""
     row = cell.row
     axes.barh(place, row["disabled"], 0.3, color=SKY, alpha=fade, label="agents (mean)")
-    dots(axes, place, cell.values("disabled", scored=True), theme)
+    seed_dots(axes, place, cell.values("disabled", scored=True), theme)
     ends = row["optimum_disabled_low"], row["optimum_disabled_high"]
     if np.isfinite(ends).all() and ends[1] - ends[0] > 0.02:
         axes.plot(ends, (place, place), color=RED, linewidth=3, solid_capstyle="butt")
@@ -178,12 +178,12 @@ def _measured(metric: Metric) -> Rows:
         label = "exact" if metric.exact else "mean over seeds"
         diamond(axes, value, place, BLUE, theme, label=label, alpha=fade)
         if not metric.exact:
-            dots(axes, place, cell.values(metric.id, scored=True), theme)
+            seed_dots(axes, place, cell.values(metric.id, scored=True), theme)
 
     ends = "the range over optimal policies that tie" if metric.exact else "its 95 % interval"
     caption = f"{metric.meaning[0].upper()}{metric.meaning[1:]}. The line is {ends}."
     return Rows(
-        *(f"measure-{slug(metric.id)}", metric.id, metric.title),
+        *(f"measure-{picture_name(metric.id)}", metric.id, metric.title),
         f"{metric.title}, {metric.unit}" if metric.unit else metric.title,
         lambda _: caption,
         draw,
