@@ -218,7 +218,8 @@ def _idle(
         names = [world.action_names[a] for a in action[first][idle & (source[first] == i)]]
         raise Failed(
             f"in ({record_text(world, records[i])}) legal allows "
-            f"{' and '.join(map(repr, names))}, and none of them does anything: no field, no flow, no chance",
+            f"{' and '.join(map(repr, names))}, and none of them does anything: "
+            "no field, no flow, no chance",
             "In legal: forbid actions that do nothing; one may stay, to wait with.",
         )
 
@@ -242,7 +243,8 @@ def _wasted(case: Case) -> int:
         if len(wrong):
             raise Failed(
                 "a forbidden action in "
-                f"({record_text(world, record_of(world, before[wrong[0]]))}) does more than tick the clock",
+                f"({record_text(world, record_of(world, before[wrong[0]]))}) does "
+                "more than tick the clock",
                 "Let legal, observe and measure leave the record as it is.",
             )
         count += int(kept.sum())
