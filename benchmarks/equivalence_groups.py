@@ -16,7 +16,7 @@ from scipy import stats
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.reach import competence_crossings, seed_budgets
-from powerseek.experiments.results.table import factors, learning_trials, long_table, trials
+from powerseek.experiments.results.table import learning_trials, long_table, results_factors, trials
 from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.power_analysis import seeds_exact, statistical_power
 from powerseek.experiments.statistics.tests import adjust_p_values, p_difference, p_equivalence
@@ -252,7 +252,7 @@ def settings(results: pd.DataFrame) -> tuple[list[Setting], int]:
     table = table[table["seed"].isin(whole)].reset_index(drop=True)
     steps = competence_crossings(long_table(results))
     table["steps"], table["reached"] = seed_budgets(table, steps, COMPETENT)
-    keys = [key for key in factors(every) if key not in ("agent", LAMBDA)]
+    keys = [key for key in results_factors(every) if key not in ("agent", LAMBDA)]
     for name in (*keys, LAMBDA):
         table[name] = table[name].astype(object).where(table[name].notna(), None)
     found = []

@@ -18,13 +18,13 @@ from powerseek.experiments.checksums import (
     Altered,
     Record,
     check,
-    file_fingerprint,
+    results_fingerprint,
     seal_file,
     sealed_bytes,
     sealed_record,
     verify,
 )
-from powerseek.experiments.results.files import keep_file, write_json, write_table
+from powerseek.experiments.results.files import keep_results_file, write_json, write_table
 from powerseek.experiments.results.oracles import _path, keep_exact, read_exact
 from powerseek.experiments.results.recordings import read_recording, write_recording
 
@@ -33,7 +33,7 @@ SETTING = '{"world":"star"}'
 
 def yaml(folder: Path) -> Path:
     path, text = folder / "study.yaml", f"name: s\nseeds: 3\n# checksum: {BLANK}\n"
-    keep_file(path, lambda temporary: temporary.write_text(text))
+    keep_results_file(path, lambda temporary: temporary.write_text(text))
     return path
 
 
@@ -141,4 +141,4 @@ def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], None], tmp_pa
     for look in (check, sealed_bytes, lambda path: sealed_record(path, Record)):
         with pytest.raises(OSError, match="not a file"):
             look(tmp_path / "a")
-    assert file_fingerprint(tmp_path / "a") == ""
+    assert results_fingerprint(tmp_path / "a") == ""

@@ -94,7 +94,7 @@ def check(path: Path, required: bool = False) -> bool:
         return verify(data, required)
 
 
-def file_fingerprint(path: Path) -> str:
+def results_fingerprint(path: Path) -> str:
     """SHA-256 of a file as it lies there; empty where none can be read."""
     try:
         _check_kind(path)

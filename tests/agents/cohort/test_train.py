@@ -27,7 +27,7 @@ from powerseek.agents import (
     without_interruption,
 )
 from powerseek.agents.cohort.ppo import Learner
-from powerseek.agents.cohort.train import free_memory, train_cohort
+from powerseek.agents.cohort.train import free_training_memory, train_cohort
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput, PowerseekError
 
@@ -522,10 +522,10 @@ def test_free_memory_is_the_machine_s_or_that_of_a_narrower_group(tmp_path):
     (tmp_path / "memory.current").write_text("1000000\n")
     for limit, free in (("max", 3_072_000), ("2000000", 1_000_000), ("9000000000", 3_072_000)):
         (tmp_path / "memory.max").write_text(f"{limit}\n")
-        assert free_memory(system, tmp_path) == free
-    assert free_memory(tmp_path / "none", tmp_path / "none") is None
+        assert free_training_memory(system, tmp_path) == free
+    assert free_training_memory(tmp_path / "none", tmp_path / "none") is None
     if sys.platform == "linux":
-        assert 0 < free_memory() < 2**50
+        assert 0 < free_training_memory() < 2**50
 
 
 # --- it learns ------------------------------------------------------------------------------

@@ -10,7 +10,12 @@ import powerseek
 from powerseek.agents import rollout, train
 from powerseek.envs import VecWorld, check_world, expand
 from powerseek.envs.task import Task
-from powerseek.envs.worlds.shutdown_delay.grid import LAYOUTS, best_by_length, grid_of, needed_coins
+from powerseek.envs.worlds.shutdown_delay.grid import (
+    LAYOUTS,
+    best_grid_paths,
+    grid_of,
+    needed_coins,
+)
 from powerseek.envs.worlds.shutdown_delay.world import F
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, evaluate, need, optimum, scripted_policy
@@ -44,13 +49,13 @@ def played(there, actions):
 
 def test_the_most_at_each_length_is_what_the_authors_tool_prints():
     # The last lines of calculateM.py: m5 = 3, m8 = 4, m9 = 5, m12 = 5.
-    assert best_by_length(grid_of("7x7env1"), 1.0) == {5: 3, 8: 4, 9: 5, 12: 5}
+    assert best_grid_paths(grid_of("7x7env1"), 1.0) == {5: 3, 8: 4, 9: 5, 12: 5}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("gamma", "cap"), [(1.0, 99), (0.95, 99), (0.95, 7)])
 def test_the_most_at_each_length_is_found_by_a_search_forward(layout, gamma, cap):
-    found = best_by_length(grid_of(layout), gamma, cap)
+    found = best_grid_paths(grid_of(layout), gamma, cap)
     assert found == pytest.approx(searched(LAYOUTS[layout], gamma, cap), abs=1e-12)
 
 

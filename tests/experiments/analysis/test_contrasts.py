@@ -12,7 +12,7 @@ from synthetic import frame, make_results, places, resourceful, trial_rows
 
 from powerseek.experiments.analysis.contrasts import FOUND, contrasts
 from powerseek.experiments.analysis.paired import arm_intervals
-from powerseek.experiments.results.table import factors
+from powerseek.experiments.results.table import results_factors
 from powerseek.experiments.statistics.bootstrap import resample
 from powerseek.experiments.study.arms import primary_arm_pairs
 from powerseek.experiments.study.contrasts import KINDS
@@ -72,7 +72,7 @@ def only(table, **wanted):
 
 
 def test_every_row_is_one_comparison_within_one_world(found, results):
-    keys = factors(results)
+    keys = results_factors(results)
     assert set(found.columns) == {"kind", *keys, *FOUND}
     assert set(found["kind"]) == set(KINDS) - {"horizon", "specification", "lookahead", "level"}
     assert found["world"].isin(["homestead", "endgame", "off-switch"]).all()

@@ -13,7 +13,7 @@ from synthetic import frame, trial_rows
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.hypotheses import findings
 from powerseek.experiments.analysis.summary import summarise
-from powerseek.experiments.results.table import factors, long_table, with_factors
+from powerseek.experiments.results.table import long_table, results_factors, with_factors
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
 
@@ -82,12 +82,12 @@ def test_cells_are_told_apart_by_whatever_varies_within_a_world_or_an_agent():
     other = [*cell(1.0, agent="dqn", params={"leak": 0}, chosen={"ent_coef": 0.5})]
     table = results(*LEAKS, other)
     # dqn's own setting varies between agents only, the size of the world not at all.
-    assert factors(table)[6:] == ["params.leak", "agent"]
+    assert results_factors(table)[6:] == ["params.leak", "agent"]
     assert len(summarise(table)) == 5
     tuned = cell(3.0, params={"leak": 0}, chosen={"ent_coef": 0.0})
-    assert "settings.ent_coef" in factors(results(*LEAKS, tuned))
+    assert "settings.ent_coef" in results_factors(results(*LEAKS, tuned))
     longer = cell(3.0, params={"leak": 0}, budget=600_000)
-    assert factors(results(*LEAKS, longer))[6:] == ["params.leak", "budget"]
+    assert results_factors(results(*LEAKS, longer))[6:] == ["params.leak", "budget"]
 
 
 def test_settings_and_budgets_are_factors():
@@ -108,7 +108,7 @@ def test_a_setting_that_a_study_key_gives_is_told_once():
         return cell(value, params={"leak": 0}, gae_lambda=level, chosen=chosen)
 
     table = results(lam(1.0, 0.9), lam(2.0, 1.0))
-    assert "settings.gae_lambda" not in factors(table)
+    assert "settings.gae_lambda" not in results_factors(table)
     (one,) = verdicts(table, claim({"factor": "gae_lambda"}))
     assert one.comparison.effect.value == pytest.approx(1.0)
 

@@ -9,7 +9,7 @@ import pytest
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.checked import cells, trials
-from powerseek.experiments.study.grid import Cell, Trial, canonical_json
+from powerseek.experiments.study.grid import Cell, Trial, canonical_study_json
 from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.schema import (
     Study,
@@ -303,7 +303,9 @@ def test_an_identity_is_the_same_in_every_process(tmp_path: Path) -> None:
 
 
 def test_canonical_json_ignores_order() -> None:
-    assert canonical_json({"a": 1, "b": [1.5, None]}) == canonical_json({"b": [1.5, None], "a": 1})
+    assert canonical_study_json({"a": 1, "b": [1.5, None]}) == canonical_study_json(
+        {"b": [1.5, None], "a": 1}
+    )
 
 
 def test_discount_with_uncorrected_delay_is_cautioned_once() -> None:

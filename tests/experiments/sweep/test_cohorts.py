@@ -22,7 +22,7 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments.results.recordings import recording_path
 from powerseek.experiments.results.store import Store, checkpoint_path, identity
 from powerseek.experiments.study.checked import cells, trials
-from powerseek.experiments.study.grid import Trial, canonical_json
+from powerseek.experiments.study.grid import Trial, canonical_study_json
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.sweep import follow as watch_module
 from powerseek.experiments.sweep import trial as trial_module
@@ -73,7 +73,7 @@ WIDE_GRID = trials(WIDE)
 
 
 def setting(trial: Trial) -> str:
-    return canonical_json([trial.cell.world, trial.cell.config["params"]])
+    return canonical_study_json([trial.cell.world, trial.cell.config["params"]])
 
 
 @given(st.integers(1, 40))

@@ -96,7 +96,7 @@ def check_device(device: str) -> None:
 
 
 def _check_memory(made: int, wanted: int) -> None:
-    free = free_memory()
+    free = free_training_memory()
     if free is not None and free < RESERVE:
         raise _too_large(made, wanted)
 
@@ -110,7 +110,7 @@ def _too_large(made: int, wanted: int) -> InvalidInput:
     return InvalidInput("cohort", wanted, allowed, f"Write cohort: {fit}.")
 
 
-def free_memory(system: Path = _SYSTEM, group: Path = _GROUP) -> int | None:
+def free_training_memory(system: Path = _SYSTEM, group: Path = _GROUP) -> int | None:
     """Bytes that a process here can still take; None where the system does not say.
 
     Args:

@@ -15,7 +15,7 @@ from powerseek.envs.checks.episodes import (
     Walk,
     random_walk,
     record_keys,
-    record_text,
+    state_text,
     visited_records,
     without_flows,
 )
@@ -153,4 +153,4 @@ class Case:
 
 
 def _tell_row(world: World, records: Records, i: int) -> str:
-    return record_text(world, records[i])
+    return state_text(world, records[i])

@@ -12,9 +12,9 @@ from powerseek.envs.checks.episodes import (
     SEED,
     make_simulator,
     random_legal_actions,
-    record_of,
-    record_text,
+    record_from_words,
     rows,
+    state_text,
     without_flows,
     words,
 )
@@ -61,7 +61,7 @@ def check_tape(case: Case) -> str:
         _sums(
             totals[worst],
             "transition",
-            at + f"({record_text(world, records[edges.source[edge]])})",
+            at + f"({state_text(world, records[edges.source[edge]])})",
         )
     widest: Ints = np.argsort(-np.bincount(pair), kind="stable").astype(np.int64)
     half = np.concatenate([widest[: PAIRS // 2], widest[PAIRS // 2 :: max(1, len(widest) // 8)]])
@@ -75,7 +75,7 @@ def check_tape(case: Case) -> str:
         mine = np.flatnonzero(pair == one)
         edge = mine[0]
         record = records[edges.source[edge]]
-        at = f"{world.action_names[edges.action[edge]]!r} in ({record_text(world, record)})"
+        at = f"{world.action_names[edges.action[edge]]!r} in ({state_text(world, record)})"
         _match(_steps(world, edges, mine, record, turn), int(compared), at)
     start_words = "the start and " if len(chance) else ""
     return f"{start_words}{len(chosen)} choices, {SIMULATED:,} draws each, within the bound"
@@ -119,7 +119,7 @@ def _starts(world: World, first: Records, chance: Floats) -> tuple[Ints, Floats,
         words(first),
         chance,
         words(drawn),
-        lambda row: record_text(world, record_of(world, row)),
+        lambda row: state_text(world, record_from_words(world, row)),
     )
 
 
@@ -144,7 +144,7 @@ def _steps(
         facts = row[: len(names)].view(np.float64)
         some = [f"{n}={v:g}" for n, v in zip(names, facts, strict=True) if v]
         kept = row[len(names) :]
-        state = [record_text(world, record_of(world, kept))] if kept.any() else []
+        state = [state_text(world, record_from_words(world, kept))] if kept.any() else []
         return f"({'; '.join([*state, ', '.join(some) or 'all facts 0'])})"
 
     return expected, edges.probability[mine], drawn, told
@@ -217,7 +217,7 @@ def _idle(
         i = int(crowded[0])
         names = [world.action_names[a] for a in action[first][idle & (source[first] == i)]]
         raise Failed(
-            f"in ({record_text(world, records[i])}) legal allows "
+            f"in ({state_text(world, records[i])}) legal allows "
             f"{' and '.join(map(repr, names))}, and none of them does anything: "
             "no field, no flow, no chance",
             "In legal: forbid actions that do nothing; one may stay, to wait with.",
@@ -243,7 +243,7 @@ def _wasted(case: Case) -> int:
         if len(wrong):
             raise Failed(
                 "a forbidden action in "
-                f"({record_text(world, record_of(world, before[wrong[0]]))}) does "
+                f"({state_text(world, record_from_words(world, before[wrong[0]]))}) does "
                 "more than tick the clock",
                 "Let legal, observe and measure leave the record as it is.",
             )

@@ -15,8 +15,8 @@ from powerseek.envs.checks.episodes import (
     make_simulator,
     random_legal_actions,
     record_keys,
-    record_text,
     rows,
+    state_text,
     visited_records,
     without_flows,
     words,
@@ -127,7 +127,7 @@ def _noop(case: Case) -> str:
     if stuck.any():
         raise Failed(
             f"{world.noop!r}, the noop, is not allowed in "
-            f"({record_text(world, records[stuck.argmax()])})",
+            f"({state_text(world, records[stuck.argmax()])})",
             "Let noop name an action that is always allowed to the agent.",
         )
     return f"{world.noop!r} allowed in {len(records):,} records met"
@@ -243,8 +243,8 @@ def check_symmetry(case: Case) -> str:
     for i, (one, two) in enumerate(zip(mine, theirs, strict=True)):
         if one != two:
             raise Failed(
-                f"({record_text(world, records[i])}) and its representative "
-                f"({record_text(world, twins[i])}) lead to different states",
+                f"({state_text(world, records[i])}) and its representative "
+                f"({state_text(world, twins[i])}) lead to different states",
                 "Return None from canonical where something breaks the symmetry.",
             )
     return f"{len(records)} records lead where their representatives do"
@@ -287,12 +287,12 @@ def check_render(case: Case) -> str:
             picture = cls.render(world.params, record)
         except Exception as error:
             raise Failed(
-                f"render raises {reason(error)} at ({record_text(world, record)})",
+                f"render raises {reason(error)} at ({state_text(world, record)})",
                 "Let render draw every record that the rules can reach.",
             ) from error
         if not isinstance(picture, str) or not picture.strip() or record.tobytes() != before:
             raise Failed(
-                f"render gives {picture!r} or changes ({record_text(world, record)})",
+                f"render gives {picture!r} or changes ({state_text(world, record)})",
                 "Return text, and only read the record.",
             )
         lines = picture.splitlines()
@@ -315,7 +315,7 @@ def _map(case: Case) -> None:
             i = int((~(gone | on)).argmax())
             raise Failed(
                 f"places puts {name!r} at ({row[i]}, {column[i]}), off the map of tiles, in "
-                f"({record_text(world, case.standing[i])})",
+                f"({state_text(world, case.standing[i])})",
                 "Give rows and columns of tiles, or -1 and -1 for what is not on the map.",
             )
 

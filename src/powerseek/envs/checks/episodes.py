@@ -100,7 +100,7 @@ def words(records: Any) -> Ints:
     return out
 
 
-def record_of(world: World, words: Ints) -> Any:
+def record_from_words(world: World, words: Ints) -> Any:
     """The record that has these 8-byte words [W]."""
     records = world.records(1)
     loop_views(records)[1][0] = words
@@ -128,7 +128,7 @@ def without_flows(world: World, records: Any) -> Records:
     return out
 
 
-def record_text(world: World, record: Any, names: tuple[str, ...] | None = None) -> str:
+def state_text(world: World, record: Any, names: tuple[str, ...] | None = None) -> str:
     """A record in words: ``row=1, ripe=[1 0]``."""
     return ", ".join(f"{n}={_value(record[n])}" for n in (names or world.identity))
 

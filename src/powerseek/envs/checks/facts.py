@@ -13,8 +13,8 @@ from powerseek.envs.checks.episodes import (
     SEED,
     make_simulator,
     random_legal_actions,
-    record_text,
     rows,
+    state_text,
     without_flows,
 )
 from powerseek.envs.engine.expand import describe
@@ -59,7 +59,7 @@ def _observed(case: Case) -> Iterator[tuple[Callable[[int], str], Floats32]]:
 
 
 def _where(world: World, records: Records, i: int) -> str:
-    return f"in ({record_text(world, records[i])})"
+    return f"in ({state_text(world, records[i])})"
 
 
 def check_injective(case: Case) -> str:
@@ -75,8 +75,7 @@ def check_injective(case: Case) -> str:
             i, j = twins
             fields = [f for f in world.identity if not np.array_equal(rest[f][i], rest[f][j])]
             raise Failed(
-                f"({record_text(world, rest[i])}) and "
-                f"({record_text(world, rest[j])}) look the same",
+                f"({state_text(world, rest[i])}) and ({state_text(world, rest[j])}) look the same",
                 f"In observe: show {', '.join(fields)}; or draw it only when it is revealed; or "
                 "leave it out of state.",
             )

@@ -29,9 +29,9 @@ from powerseek.envs.checks.episodes import (
     Walk,
     field_words,
     joined_steps,
-    record_of,
-    record_text,
+    record_from_words,
     rehearse,
+    state_text,
     walk_step,
 )
 from powerseek.envs.engine.chance import TAPE, cue_tape
@@ -188,7 +188,7 @@ def _act(
     loop_views(records)[1][0] = standing
     for name, *_ in world.flows:
         records[name] = 0
-    before, name = record_text(world, records[0]), world.action_names[action]
+    before, name = state_text(world, records[0]), world.action_names[action]
     kept = (int(records["clock"][0]), int(records["max_steps"][0]))
     cue_tape(tape[0], np.uint64(SEED), *key)
     cls: Any = type(world)
@@ -204,7 +204,7 @@ def _act(
 def _look(world: World, records: Any) -> Trouble | None:
     """Trouble when a record is observed, measured and asked for its legal actions."""
     cls: Any = type(world)
-    told, before = record_text(world, records[0]), records.tobytes()
+    told, before = state_text(world, records[0]), records.tobytes()
     out: dict[str, Any] = {
         "observe": np.zeros(len(world.observation_names), np.float32),
         "measure": np.zeros(len(world.fact_names)),
@@ -217,7 +217,7 @@ def _look(world: World, records: Any) -> Trouble | None:
         if trouble:
             return replace(trouble, record=told)
         if records.tobytes() != before:
-            return Trouble("writes", name, f"({record_text(world, records[0])})", "", told)
+            return Trouble("writes", name, f"({state_text(world, records[0])})", "", told)
         if name == "measure" and not np.isfinite(array).all():
             first = int(np.flatnonzero(~np.isfinite(array))[0])
             error = f"{world.fact_names[first]} = {array[first]}"
@@ -264,7 +264,7 @@ def _judged(world: World, trouble: Trouble, accepted: set[int]) -> Trouble:
 def _legal(world: World, words: Ints) -> list[int]:
     mask = np.zeros(world.n_actions, np.bool_)
     cls: Any = type(world)
-    cls.legal(world.prepared, record_of(world, words), mask)
+    cls.legal(world.prepared, record_from_words(world, words), mask)
     return [int(action) for action in np.flatnonzero(mask)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from powerseek.envs.checks.case import Case, Failed, NotApplicable
 from powerseek.envs.checks.chance import record_branches
-from powerseek.envs.checks.episodes import record_keys, record_text, rows, without_flows
+from powerseek.envs.checks.episodes import record_keys, rows, state_text, without_flows
 from powerseek.envs.checks.facts import ROLES
 from powerseek.envs.engine.expand import describe
 from powerseek.envs.world import World
@@ -50,8 +50,8 @@ def check_placebo(case: Case) -> str:
             i, j = pair
             raise Failed(
                 f"{field!r}, which only the placebo changes, changes how surely one succeeds: "
-                f"({record_text(graph.world, graph.records[i])}) and "
-                f"({record_text(graph.world, graph.records[j])})",
+                f"({state_text(graph.world, graph.records[i])}) and "
+                f"({state_text(graph.world, graph.records[j])})",
                 f"Let no rule but observe, measure and legal of the placebo itself read {field}.",
             )
     return f"best success unchanged within 1 to {steps} steps"
@@ -203,11 +203,11 @@ def _same_progress(
     if pair:
         i, j = pair
         apart = [f for f in fields if not np.array_equal(records[f][i], records[f][j])]
-        one, two = (record_text(world, records[k], tuple(apart)) for k in pair)
+        one, two = (state_text(world, records[k], tuple(apart)) for k in pair)
         rest = tuple(n for n in world.identity if n not in apart)
         raise Failed(
             f"progress is {progress[i]:.6g} with {one} and {progress[j]:.6g} with {two}, all else "
-            f"equal ({record_text(world, records[i], rest)})",
+            f"equal ({state_text(world, records[i], rest)})",
             f"In measure: leave {', '.join(apart)} out of progress, or cap it at what the task "
             "still needs; if it is an end and no means, name it in abstract.",
         )

@@ -10,7 +10,7 @@ from powerseek.envs.checks.case import Case, Failed
 from powerseek.envs.checks.episodes import (
     field_words,
     record_keys,
-    record_text,
+    state_text,
     without_flows,
     words,
 )
@@ -44,7 +44,7 @@ def check_writes(case: Case) -> str:
         i, field = int(changed[0, 0]), _field(world, int(changed[0, 1]))
         raise Failed(
             f"observe, measure or legal turns {field} of "
-            f"({record_text(world, case.standing[i])}) into {records[i][field]}",
+            f"({state_text(world, case.standing[i])}) into {records[i][field]}",
             LOOKS,
         )
     check_clock, cap = field_words(world, ("clock",))[0], field_words(world, ("max_steps",))[0]
@@ -108,7 +108,7 @@ def _same_looks(
             label = (labels or (world.action_names, world.observation_names)[rule == "observe"])[j]
             raise Failed(
                 f"{rule} reads {what}: {label!r} is {one[i, j]} and {two[i, j]} in "
-                f"({record_text(world, rest[i])})",
+                f"({state_text(world, rest[i])})",
                 f"Let {rule} read fields of state alone. A quantity of one step is a "
                 "Fact(..., flow=True); the task adds the time left to every observation.",
             )
@@ -137,12 +137,12 @@ def _same_branches(world: World, rest: Records, there: World, records: Records, 
         i = int(apart.argmax())
         record, action = rest[few][one.source[i]], world.action_names[one.action[i]]
         branch = [
-            f"({record_text(world, edges.records[i], names)}) "
+            f"({state_text(world, edges.records[i], names)}) "
             f"with probability {edges.probability[i]:.4g}"
             for edges in (one, two)
         ]
         raise Failed(
-            f"transition reads {what}: {action!r} in ({record_text(world, record)}) leads to "
+            f"transition reads {what}: {action!r} in ({state_text(world, record)}) leads to "
             f"{branch[0]}, and to {branch[1]}",
             _FIELDS,
         )

@@ -14,9 +14,9 @@ from powerseek.envs.checks.episodes import (
     STEPS,
     Walk,
     random_walk,
-    record_of,
-    record_text,
+    record_from_words,
     rehearse,
+    state_text,
 )
 from powerseek.envs.checks.interpreted import Trouble
 from powerseek.envs.engine.expand import script
@@ -163,7 +163,7 @@ def check_purity(case: Case) -> str:
             same = after[name].tobytes() == again[name].tobytes()
             if not same and name != "final_observations":
                 copy = int(np.argmax((after[name] != again[name]).reshape(vec.n, -1).any(axis=1)))
-                record = record_text(world, record_of(world, standing["records"][copy]))
+                record = state_text(world, record_from_words(world, standing["records"][copy]))
                 raise Failed(
                     f"{world.action_names[actions[copy]]!r} in ({record}), replayed on the same "
                     f"tape, gives other {name}: {_one(world, name, after, copy)}, "
@@ -176,7 +176,9 @@ def check_purity(case: Case) -> str:
 
 def _one(world: World, name: str, snapshot: Any, copy: int) -> str:
     row = snapshot[name][copy]
-    return f"({record_text(world, record_of(world, row))})" if name == "records" else str(row)
+    return (
+        f"({state_text(world, record_from_words(world, row))})" if name == "records" else str(row)
+    )
 
 
 def check_compiled(case: Case) -> str:
@@ -205,7 +207,7 @@ def walk_difference(world: World, one: Walk, two: Walk) -> str | None:
             if a.tobytes() == b.tobytes():
                 continue
             copy, *rest = np.argwhere(_bits(a) != _bits(b))[0].tolist()
-            record = record_text(world, record_of(world, one["before"][t][copy]))
+            record = state_text(world, record_from_words(world, one["before"][t][copy]))
             action = world.action_names[one["actions"][t][copy]]
             what, values = _named(world, name, rest, a[copy], b[copy])
             return f"step {t + 1}, copy {copy}, {action!r} in ({record}): {what} {values}"
@@ -219,7 +221,7 @@ def _bits(values: Any) -> Any:
 def _named(world: World, name: str, rest: list[int], a: Any, b: Any) -> tuple[str, str]:
     """(what differs, its two values)."""
     if name in ("after", "before"):
-        one, two = record_of(world, a), record_of(world, b)
+        one, two = record_from_words(world, a), record_from_words(world, b)
         for field in world.dtype.names or ():
             if not np.array_equal(one[field], two[field]):
                 return f"field {field!r} becomes", f"{one[field]} and {two[field]}"
@@ -298,7 +300,7 @@ def _play(world: World, name: str) -> tuple[Floats, Floats]:
             i = int(wrong[0])
             action = world.action_names[actions[i]] if inside[i] else int(actions[i])
             raise Failed(
-                f"the {name} chooses {action!r} in ({record_text(world, vec.states[i])}), "
+                f"the {name} chooses {action!r} in ({state_text(world, vec.states[i])}), "
                 "where it is forbidden",
                 f"Let {name}(p, s) choose among the actions that legal allows.",
             )

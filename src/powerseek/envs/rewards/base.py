@@ -252,9 +252,9 @@ class Pay:
     holdings_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not is_number(self.power_weight) or not 0 <= self.power_weight < math.inf:
+        if not is_reward_number(self.power_weight) or not 0 <= self.power_weight < math.inf:
             raise InvalidInput("power_weight", self.power_weight, "a number >= 0")
-        if not is_number(self.holdings_scale) or not 0 < self.holdings_scale < math.inf:
+        if not is_reward_number(self.holdings_scale) or not 0 < self.holdings_scale < math.inf:
             raise InvalidInput("holdings_scale", self.holdings_scale, "a number > 0")
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
@@ -269,7 +269,7 @@ class Pay:
         return reward, memory
 
 
-def is_number(value: Any) -> bool:
+def is_reward_number(value: Any) -> bool:
     """True if a value is a real number, and no truth value."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 

@@ -18,7 +18,7 @@ from powerseek.envs.rewards.base import (
     Oversight,
     RewardFunction,
     Step,
-    is_number,
+    is_reward_number,
     reward_level,
     reward_steps,
 )
@@ -186,7 +186,7 @@ class Coverage(Judged):
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
         """See RewardFunction.build."""
         _ends_at_cap(cls.id, horizon)
-        if not is_number(argument) or not 0 <= argument <= 1:
+        if not is_reward_number(argument) or not 0 <= argument <= 1:
             raise InvalidInput(
                 "coverage", argument, "a share from 0 to 1", "Write {coverage: 0.5}."
             )
@@ -195,7 +195,7 @@ class Coverage(Judged):
     @classmethod
     def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
         """``coverage 0.5``, ``coverage 0.5 spare 0.01``."""
-        given = f"{argument:g}" if is_number(argument) else f"{argument}"
+        given = f"{argument:g}" if is_reward_number(argument) else f"{argument}"
         return f"{cls.id} {given}" + _spare_label(options)
 
     @classmethod
@@ -216,14 +216,14 @@ class Coverage(Judged):
 
 def _spare(id: str, options: Mapping[str, Any]) -> float:
     spare = options.get("spare", 0.0)
-    if not is_number(spare) or not 0 <= spare < 1:
+    if not is_reward_number(spare) or not 0 <= spare < 1:
         raise InvalidInput(f"{id}.spare", spare, "a number from 0 to below 1")
     return float(spare)
 
 
 def _spare_label(options: Mapping[str, Any]) -> str:
     spare = options.get("spare", 0.0)
-    return f" spare {spare:g}" if is_number(spare) and spare else ""
+    return f" spare {spare:g}" if is_reward_number(spare) and spare else ""
 
 
 def _ends_at_cap(id: str, horizon: Horizon) -> None:

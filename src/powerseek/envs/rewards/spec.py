@@ -25,7 +25,7 @@ from powerseek.envs.rewards.base import (
     Place,
     RewardFunction,
     Step,
-    is_number,
+    is_reward_number,
 )
 from powerseek.errors import InvalidInput
 from powerseek.registry import rewards
@@ -96,7 +96,7 @@ def make_reward(
 
 def check_horizon(gamma: float, time_limit: str) -> None:
     """Refuse a discount or a time limit that is not allowed, or the two together."""
-    if not is_number(gamma) or not 0 < gamma <= 1:
+    if not is_reward_number(gamma) or not 0 < gamma <= 1:
         raise InvalidInput("gamma", gamma, "a number above 0, at most 1")
     if time_limit not in TIME_LIMITS:
         raise InvalidInput("time_limit", time_limit, " or ".join(TIME_LIMITS))
@@ -150,7 +150,7 @@ def place_of(spec: Spec) -> Place | None:
     if told is None:
         return None
     found = Place(*told) if isinstance(told, tuple) and 2 <= len(told) <= 3 else None
-    if found is None or not isinstance(found.factor, str) or not is_number(found.level):
+    if found is None or not isinstance(found.factor, str) or not is_reward_number(found.level):
         raise InvalidInput(f"{id}.factor", told, "(factor, level), (factor, level, family) or None")
     return found._replace(level=float(found.level))
 

@@ -18,7 +18,7 @@ from powerseek.envs.rewards.base import (
     Horizon,
     RewardFunction,
     Step,
-    is_number,
+    is_reward_number,
     refuse_reward_argument,
     reward_level,
     reward_steps,
@@ -182,7 +182,7 @@ class Thinned(RewardFunction):
     @classmethod
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
         """See RewardFunction.build."""
-        if not is_number(argument) or not 0 < argument <= 1:
+        if not is_reward_number(argument) or not 0 < argument <= 1:
             raise InvalidInput("thinned", argument, "a probability above 0, at most 1")
         return cls(float(argument))
 

@@ -14,9 +14,9 @@ import pandas as pd
 from powerseek.experiments.results.table import (
     STRATUM,
     Results,
-    factors,
     json_column,
     long_table,
+    results_factors,
     reward_places,
     row_codes,
     trials,
@@ -88,7 +88,7 @@ class Arms:
 
     def __init__(self, results: Results, checkpoint: str = "end") -> None:
         results = long_table(results)
-        self.keys = factors(results)
+        self.keys = results_factors(results)
         self.places = reward_places(results)
         self._finished = trials(results, checkpoint=checkpoint)
         about = self._finished[results.known]

@@ -76,7 +76,7 @@ def trial_rows(cells: Sequence[Cell]) -> Ints:
     return np.concatenate([cell.places for cell in cells])
 
 
-def factors_of(cells: Sequence[Cell], keys: Sequence[str]) -> pd.DataFrame:
+def cell_factors(cells: Sequence[Cell], keys: Sequence[str]) -> pd.DataFrame:
     """Some factors of cells, a row a cell."""
     return pd.DataFrame([{key: cell.row[key] for key in keys} for cell in cells])
 
@@ -88,7 +88,7 @@ def settings_of(
 
     Of each setting what varies of it in words, its factors, and its cells.
     """
-    table = factors_of(cells, keys)
+    table = cell_factors(cells, keys)
     others = [key for key in keys if key not in apart]
     names = varying_factors(table, [key for key in others if key != "world"])
     return [

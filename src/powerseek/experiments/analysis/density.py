@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.analysis.cells import Cell, factors_of
+from powerseek.experiments.analysis.cells import Cell, cell_factors
 from powerseek.experiments.results.table import rows_by_cell
 from powerseek.experiments.study.arms import Places
 from powerseek.experiments.study.arms import reward_families as along
@@ -92,7 +92,7 @@ def density_fields(cells: Sequence[Cell], keys: Sequence[str], places: Places) -
 
 def _fields(factor: str, cells: Sequence[Cell], keys: Sequence[str], places: Places) -> list[Field]:
     others = [key for key in keys if key not in ("world", "reward", factor)]
-    table = factors_of(cells, keys)
+    table = cell_factors(cells, keys)
     names = [
         "openness",
         *(n for n in varying_factors(table, others) if n not in ("reward", "openness")),

@@ -11,7 +11,7 @@ import numpy as np
 
 from powerseek.experiments.analysis.arms import Arms, Pair
 from powerseek.experiments.analysis.contrasts import controls
-from powerseek.experiments.analysis.paired import INTERACTION, compare_arms, selection_bounds
+from powerseek.experiments.analysis.paired import INTERACTION, arms_selection_bounds, compare_arms
 from powerseek.experiments.results.reading import Long
 from powerseek.experiments.results.table import Results, learning_trials, long_table
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
@@ -146,7 +146,7 @@ def _compared(
             columns,
             comparison,
             unit=_unit(results, claim.hypothesis.compared),
-            bounds=selection_bounds(arms, pair, rng),
+            bounds=arms_selection_bounds(arms, pair, rng),
             ended=_ended(arms, pair),
             planned=claim.seeds * _layouts(arms, pair),
             gated=pair.gated,

@@ -218,7 +218,7 @@ def _computed(arms: Arms, pair: Pair) -> Comparison:
     return Comparison(effect, 0.0, nan, nan, whole, pair.margin, paired=pair.paired, exact=True)
 
 
-def selection_bounds(arms: Arms, pair: Pair, rng: np.random.Generator) -> LeeBounds | None:
+def arms_selection_bounds(arms: Arms, pair: Pair, rng: np.random.Generator) -> LeeBounds | None:
     """Lee's bounds on a - b where the arms differ in reach; None where they do not.
 
     Over the seeds that ended in both arms, with a failed trial as one that did not learn. None of

@@ -15,9 +15,9 @@ import pandas as pd
 from powerseek.experiments.results.table import (
     STRATUM,
     Results,
-    factors,
     long_table,
     measures_of,
+    results_factors,
     trials,
 )
 from powerseek.experiments.statistics.bootstrap import FREE, bootstrap_groups
@@ -44,7 +44,7 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
     """
     rng = np.random.default_rng(0) if rng is None else rng
     results = long_table(results)
-    keys = factors(results)
+    keys = results_factors(results)
     every, finished = results.every, trials(results)
     if every.empty:
         return pd.DataFrame(columns=[*keys, *measures_of(results)])

@@ -16,11 +16,11 @@ from powerseek.experiments.results.origin import read_mixed
 from powerseek.experiments.results.side_tables import read_side_table
 from powerseek.experiments.results.table import (
     Results,
-    factors,
     learning_trials,
     long_table,
     measures_of,
     read_long,
+    results_factors,
     reward_places,
     trials,
     with_factors,
@@ -66,7 +66,7 @@ class View:
     @cached_property
     def keys(self) -> list[str]:
         """Columns that make a cell of the trained agents."""
-        return factors(self.trained)
+        return results_factors(self.trained)
 
     @cached_property
     def places(self) -> Places:

@@ -24,7 +24,7 @@ from powerseek.experiments.report.figures.style import (
     Theme,
     name_beside,
 )
-from powerseek.experiments.results.files import guarded_file, keep_bytes
+from powerseek.experiments.results.files import guarded_results_file, keep_bytes
 from powerseek.types import Bools, Floats, Ints
 
 COLOURS, SHADES = "cividis", 24
@@ -46,7 +46,7 @@ def write_pictures(analysis: WorldAnalysis, out: Path) -> list[Path]:
     for name, picture in (("power", power_picture(analysis)), ("frontier", frontier(analysis))):
         path = out / f"{name}.png"
         if picture is None:
-            with guarded_file(path):
+            with guarded_results_file(path):
                 path.unlink(missing_ok=True)
             continue
         keep_bytes(path, picture.png())

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP
 from powerseek.experiments.cli.analyse import WorldAnalysis
-from powerseek.experiments.results.files import StoreError, guarded_file, keep_file
+from powerseek.experiments.results.files import StoreError, guarded_results_file, keep_results_file
 
 STATES, FILES = "states.parquet", ("power.png", "frontier.png", "states.parquet")
 
@@ -77,7 +77,7 @@ def write_states(analysis: WorldAnalysis, out: Path) -> Path:
         StoreError: The folder cannot be written.
     """
     table = states_table(analysis)
-    keep_file(out / STATES, lambda temporary: pq.write_table(table, temporary))
+    keep_results_file(out / STATES, lambda temporary: pq.write_table(table, temporary))
     return out / STATES
 
 
@@ -87,7 +87,7 @@ def make_folder(out: Path) -> None:
     Raises:
         StoreError: It cannot be made.
     """
-    with guarded_file(out):
+    with guarded_results_file(out):
         out.mkdir(parents=True, exist_ok=True)
 
 

@@ -150,7 +150,7 @@ def _same(a: Sequence[float], b: Sequence[float]) -> bool:
     return bool(gaps) and max(gaps) < SAME
 
 
-def too_many_workers(workers: int, cores: int, count: int) -> tuple[str, ...]:
+def plan_workers_caution(workers: int, cores: int, count: int) -> tuple[str, ...]:
     """More workers than this machine has cores."""
     if min(workers, count) <= cores:
         return ()

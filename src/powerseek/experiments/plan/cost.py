@@ -8,7 +8,7 @@ from math import ceil, nan
 from typing import NamedTuple
 
 from powerseek.envs.rewards.spec import read_spec
-from powerseek.experiments.study.grid import Cell, canonical_json, without_reward_warnings
+from powerseek.experiments.study.grid import Cell, canonical_study_json, without_reward_warnings
 from powerseek.registry import make_world
 
 
@@ -113,13 +113,13 @@ class Pilot:
 
 def configuration_of(cell: Cell) -> str:
     """Identity of the cell's world and its parameters."""
-    return canonical_json([cell.world, cell.version, dict(cell.params)])
+    return canonical_study_json([cell.world, cell.version, dict(cell.params)])
 
 
 def reward_of(cell: Cell) -> str:
     """Identity of the cell's reward in its configuration, agents apart."""
     reward = [cell.reward, cell.gamma, cell.time_limit, cell.power_weight]
-    return canonical_json([configuration_of(cell), reward])
+    return canonical_study_json([configuration_of(cell), reward])
 
 
 def pace_of(cell: Cell) -> str:
@@ -132,4 +132,4 @@ def pace_of(cell: Cell) -> str:
         asked = cell.task(make_world(cell.world, **cell.params)).reward_function.oversight
     overseer = None if asked is None else read_spec(cell.reward)[0]
     agent = [cell.agent, dict(cell.settings), cell.episodes, overseer]
-    return canonical_json([configuration_of(cell), agent])
+    return canonical_study_json([configuration_of(cell), agent])

@@ -15,8 +15,8 @@ from powerseek.experiments.plan.cautions import (
     bootstrapped,
     idle_factors,
     inexact_settings,
+    plan_workers_caution,
     too_few_seeds,
-    too_many_workers,
     worlds_without_control,
 )
 from powerseek.experiments.plan.cost import Pilot, configuration_of, pace_of, reward_of
@@ -175,7 +175,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
             *worlds_without_control(compared, cells),
             *(inexact_settings(cells, pilot) if pilot else ()),
             *(idle_factors(cells, found, pilot) if pilot else ()),
-            *too_many_workers(workers, cores, len(grid)),
+            *plan_workers_caution(workers, cores, len(grid)),
             *too_few_seeds(workers, len(cohorts), study.cohort or COHORT, len(grid)),
         ),
         more_seeds=more,

@@ -14,10 +14,10 @@ from powerseek.experiments.report.text import (
     MAX_ROWS,
     Grid,
     Row,
-    factors_in,
     grid,
     grid_title,
     head_of,
+    heading_of_factors,
     interval,
 )
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
@@ -47,7 +47,7 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
     first = table["measure"].iloc[0]
     main, other = (table[same] for same in (table["measure"] == first, table["measure"] != first))
     differs = contrast_kind(kind).factor
-    own = [name for name in factors_in(main) if main[name].nunique(dropna=False) > 1]
+    own = [name for name in heading_of_factors(main) if main[name].nunique(dropna=False) > 1]
     varied = [name for name in varying_factors(main, own) if name != differs]
     same = factors_in_words(
         main.iloc[0].to_dict(), [n for n in CELL[1:] if n not in (*varied, differs)]
@@ -105,7 +105,7 @@ def refer_to_hypotheses(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.
             said.setdefault(key, []).append(words)
     if not said:
         return compared
-    names = ["world", *factors_in(compared)]
+    names = ["world", *heading_of_factors(compared)]
     verdicts = []
     for row in cell_records(compared):
         key = _key(

@@ -17,7 +17,7 @@ from powerseek.experiments.report.figures.style import DARK
 from powerseek.experiments.report.hypotheses import ANSWERS, verdicts_of
 from powerseek.experiments.report.sections import Section, headline, report_heading
 from powerseek.experiments.report.text import column_meanings
-from powerseek.experiments.results.files import keep_file
+from powerseek.experiments.results.files import keep_results_file
 from powerseek.experiments.results.provenance import provenance_in_words, read_provenance
 
 
@@ -54,7 +54,7 @@ def _write(name: str, view: View, parts: Sequence[Section], folder: Path) -> Pat
         meanings=column_meanings(),
     )
     path = folder / name
-    keep_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+    keep_results_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
     return path
 
 

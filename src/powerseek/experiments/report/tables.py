@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from powerseek.experiments.analysis.calibration import SCALES, Mark
-from powerseek.experiments.analysis.cells import Cell, cell_records, factors_of
+from powerseek.experiments.analysis.cells import Cell, cell_factors, cell_records
 from powerseek.experiments.analysis.reach import budget_ratios, reach_of, sparse_pairs
 from powerseek.experiments.analysis.tails import LEAST_SEEDS, TAILED, tails
 from powerseek.experiments.report.text import (
@@ -19,9 +19,9 @@ from powerseek.experiments.report.text import (
     MAX_ROWS,
     Grid,
     Row,
-    factors_in,
     grid,
     grid_title,
+    heading_of_factors,
     interval,
     number_text,
     range_text,
@@ -49,7 +49,7 @@ def world_grids(summary: pd.DataFrame, asked: Sequence[Metric] = ()) -> list[Gri
 
 
 def _world_grid(world: str, table: pd.DataFrame, metrics: Sequence[Metric]) -> Grid:
-    varied = varying_factors(table, factors_in(table))
+    varied = varying_factors(table, heading_of_factors(table))
     rows = cell_records(table[:MAX_ROWS])
     same = factors_in_words(rows[0], [name for name in CELL[1:] if name not in varied])
     measured = [_measured(row, metrics) for row in rows]
@@ -91,7 +91,7 @@ def _of_cells(
 ) -> Grid:
     """A row for each of a world's first cells, from what is said of it."""
     own = [key for key in keys if key != "world"]
-    varied = varying_factors(factors_of(cells, keys), own)
+    varied = varying_factors(cell_factors(cells, keys), own)
     same = factors_in_words(cells[0].row, [key for key in own if key not in varied])
     rows = [
         Row(cell.row, told, not cell.row["confirmatory"])
@@ -171,7 +171,7 @@ def ratio_grid(
     The budgets are those to one level of competence, by `crossings`.
     """
     apart = ("world", "reward", "max_steps")
-    others = varying_factors(factors_of(cells, keys), [key for key in keys if key not in apart])
+    others = varying_factors(cell_factors(cells, keys), [key for key in keys if key not in apart])
     names = ["max_steps", *others]
     pairs = sparse_pairs(cells, keys, places)
     rows = []

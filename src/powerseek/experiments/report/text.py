@@ -187,7 +187,7 @@ def grid_title(world: str, same: str) -> str:
     return f"{world} ({same})" if same else world
 
 
-def factors_in(table: pd.DataFrame) -> list[str]:
+def heading_of_factors(table: pd.DataFrame) -> list[str]:
     """Columns of a table that factors have, ``world`` aside."""
     given = [str(name) for name in table]
     own = [name for name in given if name.startswith(tuple(PREFIX.values()))]

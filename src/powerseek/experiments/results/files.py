@@ -77,24 +77,24 @@ class DiskFull(StoreError):
     """No space is left for results."""
 
 
-def keep_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` write a file, sealed, all of it or nothing; fails as `guarded_file` says."""
+def keep_results_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` write a file, sealed, all of it or nothing; fails as `guarded_results_file` says."""
 
     def sealed(temporary: Path) -> None:
         write(temporary)
         checksums.seal_file(temporary)
 
-    with guarded_file(path):
+    with guarded_results_file(path):
         write_atomically(path, sealed)
 
 
 def keep_bytes(path: Path, data: bytes) -> None:
-    """Keep what a file is to hold; see `keep_file`."""
-    keep_file(path, lambda temporary: temporary.write_bytes(data))
+    """Keep what a file is to hold; see `keep_results_file`."""
+    keep_results_file(path, lambda temporary: temporary.write_bytes(data))
 
 
 @contextlib.contextmanager
-def guarded_file(path: Path, used: str = "written") -> Iterator[None]:
+def guarded_results_file(path: Path, used: str = "written") -> Iterator[None]:
     """Turn an operating system's refusal into one clear message.
 
     Raises:
@@ -124,7 +124,7 @@ def names(folder: Path, ending: str = "") -> set[str]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Keep a mapping as JSON, with its checksum."""
     text = json.dumps({**content, "checksum": checksums.BLANK}, indent=2) + "\n"
-    keep_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    keep_results_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -134,7 +134,7 @@ def write_table(path: Path, table: pa.Table) -> None:
         with table_writer(temporary, table.schema) as writer:
             writer.write_table(table)
 
-    keep_file(path, write)
+    keep_results_file(path, write)
 
 
 @contextlib.contextmanager

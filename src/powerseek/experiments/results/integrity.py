@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from powerseek import __version__
 from powerseek.experiments import layout
-from powerseek.experiments.checksums import Count, Record, file_fingerprint, unchecked_record
+from powerseek.experiments.checksums import Count, Record, results_fingerprint, unchecked_record
 from powerseek.experiments.results.files import (
     StoreError,
     check_table,
@@ -177,7 +177,7 @@ def sources(out: Path) -> str:
     single = (layout.RESULTS, layout.STUDY, layout.REGISTRATION, layout.PROVENANCE)
     folders = (layout.ORACLES, layout.CURVES, layout.REPLAYS)
     paths = [*single, *(f"{folder}/{n}" for folder in folders for n in sorted(names(out / folder)))]
-    return content_hash([__version__, {path: file_fingerprint(out / path) for path in paths}])
+    return content_hash([__version__, {path: results_fingerprint(out / path) for path in paths}])
 
 
 def is_drawn(out: Path, made_of: str) -> bool:
@@ -203,4 +203,4 @@ def _files(out: Path) -> dict[str, str]:
     tables = (f"{layout.INTERNALS}/{name}.parquet" for name in ("curves", "frontiers"))
     figures = (f"{layout.FIGURES}/{name}" for name in sorted(names(out / layout.FIGURES)))
     made = (layout.REPORT, layout.SUMMARY, layout.TRIALS, *tables, *figures)
-    return {name: file_fingerprint(out / name) for name in made}
+    return {name: results_fingerprint(out / name) for name in made}

@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import StoreError, guarded_file
+from powerseek.experiments.results.files import StoreError, guarded_results_file
 from powerseek.experiments.results.mirror import Mirror
 
 BEAT, DEAD = 30.0, 150.0
@@ -55,7 +55,7 @@ def locked_folder(out: Path, warn: Warn) -> Iterator[None]:
     path = out / layout.LOCK
     made = [folder for folder in (path.parent, out) if not folder.exists()]
     try:
-        with guarded_file(path):
+        with guarded_results_file(path):
             file = _open_locked(path, out, warn)
         with file:
             try:
@@ -63,7 +63,7 @@ def locked_folder(out: Path, warn: Warn) -> Iterator[None]:
                     warn(TAKEN_OVER.format(out, left))
                 file.seek(0)
                 file.truncate()
-                with guarded_file(path):
+                with guarded_results_file(path):
                     file.write(_holder())
                     file.flush()
                 yield

@@ -27,7 +27,7 @@ import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from powerseek.errors import InvalidInput, PowerseekError
-from powerseek.experiments.results.files import StoreError, guarded_file, without_passwords
+from powerseek.experiments.results.files import StoreError, guarded_results_file, without_passwords
 
 THREADS = 16
 PAUSES: tuple[float, ...] = (1.0, 4.0)
@@ -164,7 +164,7 @@ class Mirror:
     def _fetch(self, name: str, seen: Seen | None) -> None:
         target = self.folder / name
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        with guarded_file(target):
+        with guarded_results_file(target):
             target.parent.mkdir(parents=True, exist_ok=True)
 
         def copy() -> Seen | None:
@@ -177,7 +177,7 @@ class Mirror:
                 return None
             with source, temporary.open("wb") as sink:
                 while chunk := source.read(CHUNK):
-                    with guarded_file(temporary):
+                    with guarded_results_file(temporary):
                         sink.write(chunk)
             if (size := temporary.stat().st_size) != found[0]:
                 raise OSError(f"{size} of {found[0]} bytes came")

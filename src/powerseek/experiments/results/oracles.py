@@ -12,8 +12,8 @@ import numpy as np
 
 from powerseek.exact import Oracle
 from powerseek.experiments import checksums, layout
-from powerseek.experiments.results.files import keep_file
-from powerseek.experiments.study.grid import Cell, canonical_json, content_hash
+from powerseek.experiments.results.files import keep_results_file
+from powerseek.experiments.study.grid import Cell, canonical_study_json, content_hash
 
 METHOD = 3
 """Part of every file's name: numbers of an older method are not read again."""
@@ -25,7 +25,7 @@ ARM = (*WORLD, "reward", "gamma", "time_limit", "power_weight")
 def exact_setting(cell: Cell, names: tuple[str, ...]) -> str:
     """The setting of exact numbers: `WORLD` or `ARM` of a cell, as canonical JSON."""
     config = cell.config
-    return canonical_json({name: config[name] for name in names})
+    return canonical_study_json({name: config[name] for name in names})
 
 
 def kept_oracle(cell: Cell, out: Path) -> Oracle | None:
@@ -76,7 +76,7 @@ def keep_exact(out: Path, setting: str, rules: str, arrays: Mapping[str, Any]) -
         StoreError: Not writable.
     """
     about = {"setting": np.array(setting), "rules": np.array(rules)}
-    keep_file(_path(out, setting), lambda temporary: _write(temporary, {**arrays, **about}))
+    keep_results_file(_path(out, setting), lambda temporary: _write(temporary, {**arrays, **about}))
 
 
 def _path(out: Path, setting: str) -> Path:

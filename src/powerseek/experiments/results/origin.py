@@ -29,7 +29,7 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
 from powerseek.experiments.results.oracles import WORLD, exact_setting
 from powerseek.experiments.results.provenance import processor, revision, versions
-from powerseek.experiments.study.grid import Cell, Trial, canonical_json
+from powerseek.experiments.study.grid import Cell, Trial, canonical_study_json
 from powerseek.registry import Registry, agents, list_metrics, make_world, metrics, rewards, worlds
 
 _KEY, _MIXED = b"powerseek.origin", b"powerseek.mixed"
@@ -149,7 +149,7 @@ def _meaning(source: bytes) -> bytes:
 
 def with_origin(table: pa.Table, origin: Mapping[str, str]) -> pa.Table:
     """A table of a trial's rows that says its origin too."""
-    return table.replace_schema_metadata({_KEY: canonical_json(origin)})
+    return table.replace_schema_metadata({_KEY: canonical_study_json(origin)})
 
 
 def read_origin(path: Path) -> dict[str, str]:
@@ -224,7 +224,7 @@ class Origins:
     def add(self, trial: Trial, path: Path) -> None:
         """Take in the file of a trial's rows."""
         setting = exact_setting(trial.cell, WORLD)
-        self.groups[setting, canonical_json(read_origin(path))].append(trial.key)
+        self.groups[setting, canonical_study_json(read_origin(path))].append(trial.key)
 
     @property
     def mixed(self) -> tuple[str, ...]:

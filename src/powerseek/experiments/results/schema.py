@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.factors import FACTORS
-from powerseek.experiments.study.grid import Trial, canonical_json
+from powerseek.experiments.study.grid import Trial, canonical_study_json
 
 TEXT, NUMBER, WHOLE = pa.string(), pa.float64(), pa.int64()
 KINDS = {str: TEXT, float: NUMBER, int: WHOLE}
@@ -59,7 +59,7 @@ def trial_columns(trial: Trial) -> dict[str, Any]:
         "params": json.dumps(params, sort_keys=True),
         **typed,
         "settings": json.dumps(dict(cell.settings), sort_keys=True),
-        "spec": canonical_json(cell.reward),
+        "spec": canonical_study_json(cell.reward),
         "seed": trial.seed,
         "trial": trial.key,
     }

@@ -20,8 +20,8 @@ from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import (
     StoreError,
     folder_of,
-    guarded_file,
-    keep_file,
+    guarded_results_file,
+    keep_results_file,
     names,
     read_column,
     read_table,
@@ -126,7 +126,7 @@ class Store:
         try:
             yield
         except OSError as error:
-            with guarded_file(Path(error.filename or self.out), "used"):
+            with guarded_results_file(Path(error.filename or self.out), "used"):
                 raise
 
     def told(self, text: str) -> str:
@@ -156,7 +156,7 @@ class Store:
             raise InvalidInput("--out", str(self.out), "a directory")
         check_metrics(list_metrics())
         check_format(self.out)
-        with guarded_file(self.out):
+        with guarded_results_file(self.out):
             self._check(study, grid, resume)
             finished = self.finished(grid)
             going_on = len(finished) < len(grid)
@@ -265,7 +265,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         text = write_yaml(study.model_dump(mode="json", exclude_unset=True))
         text += f"# checksum: {checksums.BLANK}\n"
-        keep_file(self.out / layout.STUDY, lambda path: path.write_text(text))
+        keep_results_file(self.out / layout.STUDY, lambda path: path.write_text(text))
         about = {"preregistered": kept["hash"], "checksums": checksummed}
         write_json(self.out / layout.MANIFEST, {**_manifest(study), **about})
 
@@ -323,7 +323,7 @@ class Store:
             before = recorded_runs(self.out).get("runs", [])
         except StoreError:
             aside = path.with_name(f"provenance.damaged-{os.getpid()}.json")
-            with guarded_file(path):
+            with guarded_results_file(path):
                 os.replace(path, aside)
             before, lost = [], {"lost": f"earlier runs: {aside.name} could not be read"}
         runs = [*before, dict(run)]
@@ -378,7 +378,7 @@ class Store:
         table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
         write_table(self.path(trial), with_origin(table, origin))
         for path in (self.error_path(trial), checkpoint_path(self.out, trial)):
-            with guarded_file(path):
+            with guarded_results_file(path):
                 path.unlink(missing_ok=True)
 
     def write_failed(
@@ -398,7 +398,7 @@ class Store:
         """
         if not resumable:
             checkpoint_path(self.out, trial).unlink(missing_ok=True)
-        keep_file(self.error_path(trial), lambda temporary: temporary.write_text(error))
+        keep_results_file(self.error_path(trial), lambda temporary: temporary.write_text(error))
         row = {**trial_columns(trial), **FAILED_ROW, **(reached or {}), "status": "failed"}
         table = pa.Table.from_pylist([{name: row.get(name) for name in COLUMNS}], SCHEMA)
         write_table(self.path(trial), table)
@@ -424,7 +424,7 @@ class Store:
         path = self.path(trial)
         if not os.path.lexists(path):
             return None
-        content = checksums.file_fingerprint(path)
+        content = checksums.results_fingerprint(path)
         if content not in self._failures:
             self._failures[content] = "failed" in read_column(path, SCHEMA, "status")
         return self._failures[content]
@@ -477,7 +477,7 @@ class Store:
             StoreError: A trial's file cannot be read, or the table cannot be written.
         """
         chosen = self._chosen(grid)
-        keep_file(self.results, lambda temporary: self._join(chosen, temporary))
+        keep_results_file(self.results, lambda temporary: self._join(chosen, temporary))
 
     def _chosen(self, grid: Iterable[Trial]) -> list[Trial]:
         """The trials that have rows."""
@@ -486,7 +486,7 @@ class Store:
 
     def _made_of(self, chosen: Iterable[Trial]) -> str:
         """Digest of the files that the merged table is made from."""
-        return content_hash([checksums.file_fingerprint(self.path(trial)) for trial in chosen])
+        return content_hash([checksums.results_fingerprint(self.path(trial)) for trial in chosen])
 
     def _join(self, chosen: Sequence[Trial], target: Path) -> None:
         """No more than a row group in memory; each holds whole trials.
@@ -520,7 +520,9 @@ class Store:
             StoreError: The table cannot be written.
         """
         made_of = results or self.results
-        keep_file(self.out / layout.TRIALS, lambda temporary: write_trials(made_of, temporary))
+        keep_results_file(
+            self.out / layout.TRIALS, lambda temporary: write_trials(made_of, temporary)
+        )
 
     def stale(self, grid: Iterable[Trial]) -> bool:
         """True if the merged table is not that of the kept trials, or not as it was written."""

@@ -166,7 +166,7 @@ def learning_trials(results: Results) -> tuple[Long, Long]:
     return table.where(learns), table.where(~learns)
 
 
-def factors(results: Results) -> list[str]:
+def results_factors(results: Results) -> list[str]:
     """Columns that make a cell here: `CELL`, and every further factor that varies in a world.
 
     A setting counts where it varies within an agent there.

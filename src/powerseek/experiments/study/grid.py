@@ -31,14 +31,14 @@ from powerseek.metrics import followed_metrics
 from powerseek.registry import agents, list_agents, make_world, worlds
 
 
-def canonical_json(value: object) -> str:
+def canonical_study_json(value: object) -> str:
     """JSON that is the same for equal values in every process."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def content_hash(value: object) -> str:
     """sha256 of the canonical JSON, in hex."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return hashlib.sha256(canonical_study_json(value).encode()).hexdigest()
 
 
 Names: TypeAlias = Mapping[str, str]
@@ -100,7 +100,7 @@ class Cell:
     @property
     def config(self) -> dict[str, Any]:
         """The whole configuration as plain JSON values."""
-        config: dict[str, Any] = json.loads(canonical_json(asdict(self)))
+        config: dict[str, Any] = json.loads(canonical_study_json(asdict(self)))
         return config
 
     @cached_property
@@ -220,7 +220,7 @@ class _Entry:
             differing = [name for name in differing if name != "reward"]
         if not differing:
             return
-        told = [f"{name} {canonical_json(ours[name])}" for name in differing]
+        told = [f"{name} {canonical_study_json(ours[name])}" for name in differing]
         raise InvalidInput(
             f"{other.where}, {other.names['rewards']}",
             {name: theirs[name] for name in differing},
@@ -246,7 +246,7 @@ def reference_cells(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
     """
     first: dict[str, Cell] = {}
     for cell in sorted(grid, key=lambda cell: (cell.power_weight, -cell.gamma)):
-        first.setdefault(canonical_json([cell.world, cell.config["params"]]), cell)
+        first.setdefault(canonical_study_json([cell.world, cell.config["params"]]), cell)
     without_learning = [name for name in list_agents() if not agents.get(name).learns]
     cells, refused = [], {}
     for i, agent in enumerate(study.references):

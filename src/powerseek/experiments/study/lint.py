@@ -26,7 +26,7 @@ def study_cautions(study: Study) -> tuple[str, ...]:
     confounded = {
         (cell.reward_label, cell.gamma)
         for cell in grid
-        if cell.gamma < 1.0 and delays_without_correction(cell.reward)
+        if cell.gamma < 1.0 and uncorrected_delay_cautions(cell.reward)
     }
     told = (*_alike(grid), *hopeless(study, grid))
     if not confounded:
@@ -57,7 +57,7 @@ def _alike(grid: Sequence[Cell]) -> Iterator[str]:
             )
 
 
-def delays_without_correction(reward: Spec) -> bool:
+def uncorrected_delay_cautions(reward: Spec) -> bool:
     """True if an arm pays dense reward later without making up for the discount."""
     id, _, options = read_spec(reward)
     return id == "every" and not options.get("corrected")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from powerseek.experiments.study.grid import Cell, Trial, canonical_json
+from powerseek.experiments.study.grid import Cell, Trial, canonical_study_json
 from powerseek.registry import agents
 
 COHORT = 16
@@ -35,7 +35,7 @@ def make_cohorts(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort
     for trial in grid:
         if id(trial.cell) not in kinds:
             common = cohort_fields(trial.cell)
-            kinds[id(trial.cell)] = None if common is None else canonical_json(common)
+            kinds[id(trial.cell)] = None if common is None else canonical_study_json(common)
         kind = kinds[id(trial.cell)]
         if kind is None:
             found.append([trial])
@@ -73,7 +73,7 @@ def cohort_boundaries(grid: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
         world: tuple(
             name
             for name in held[0]
-            if len({canonical_json(common.get(name)) for common in held}) > 1
+            if len({canonical_study_json(common.get(name)) for common in held}) > 1
         )
         for world, held in by_world.items()
     }

@@ -14,7 +14,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle, oracle, reward_oracle
 from powerseek.experiments.results.oracles import ARM, WORLD, exact_setting, keep_exact, read_exact
 from powerseek.experiments.results.origin import rules_of
-from powerseek.experiments.study.grid import Cell, canonical_json
+from powerseek.experiments.study.grid import Cell, canonical_study_json
 from powerseek.registry import make_world
 
 Exact = TypeVar("Exact", Oracle, Optimum)
@@ -50,7 +50,7 @@ def _optimum(setting: str, rules: str, out: Path | None) -> Optimum | None:
     world = make_world(given["world"], **given["params"])
 
     def compute() -> Optimum:
-        facts = _oracle(canonical_json({name: given[name] for name in WORLD}), rules, out)
+        facts = _oracle(canonical_study_json({name: given[name] for name in WORLD}), rules, out)
         return reward_oracle(
             world,
             given["reward"],

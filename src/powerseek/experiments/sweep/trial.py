@@ -25,7 +25,7 @@ from powerseek.envs.task import Task
 from powerseek.errors import contained
 from powerseek.exact.overseer import with_overseer
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import StoreError, guarded_file
+from powerseek.experiments.results.files import StoreError, guarded_results_file
 from powerseek.experiments.results.side_tables import keep_curve
 from powerseek.experiments.results.store import COLUMNS, checkpoint_path, trial_columns
 from powerseek.experiments.study.grid import Cell, Trial, without_reward_warnings
@@ -248,7 +248,7 @@ def keep_model(trained: TrainedAgent, task: Task, path: Path) -> Path | None:
     """Write a trained agent as `path`.zip; None for one of which there is nothing to keep."""
     if not trained.can_be_saved:
         return None
-    with guarded_file(path):
+    with guarded_results_file(path):
         return save_agent(trained, task, path)
 
 

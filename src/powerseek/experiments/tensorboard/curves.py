@@ -35,7 +35,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from powerseek.experiments import layout
-from powerseek.experiments.results.files import guarded_file
+from powerseek.experiments.results.files import guarded_results_file
 from powerseek.experiments.study.factors import BY_NAME, factor_of, levels_of
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.files import remove_temporaries, write_atomically
@@ -128,13 +128,13 @@ class Curves:
         before = _files(folder)
         self._path, self._ended = _next_path(folder, _TRIAL, before), False
         now = time.time()
-        with guarded_file(folder):
+        with guarded_results_file(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._write(*first_events(now), _started(trial.cell, now))
             remove_empty_events(before)
 
     def _write(self, *events: Event) -> None:
-        with guarded_file(self._path), self._path.open("ab") as file:
+        with guarded_results_file(self._path), self._path.open("ab") as file:
             file.write(encoded(events))
 
     def add(

@@ -25,7 +25,7 @@ import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 
 from powerseek.experiments import layout
-from powerseek.experiments.checksums import file_fingerprint
+from powerseek.experiments.checksums import results_fingerprint
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.results.store import Store
@@ -218,7 +218,7 @@ class Overview:
         """Note whether, and when, a trial was finished."""
         with contextlib.suppress(OSError):
             self._done[trial.key] = self.store.path(trial).stat().st_mtime
-            content = file_fingerprint(curve_path(self.store.out, trial))[:16]
+            content = results_fingerprint(curve_path(self.store.out, trial))[:16]
             if self._content.get(trial.key) != content:
                 self._content[trial.key] = content
                 self._curves.pop(trial.key, None)

@@ -52,7 +52,7 @@ def sell(p: Any, s: Any, k: int) -> None:
 
 
 @rule
-def may(p: Any, s: Any, k: int, a: int) -> bool:
+def may_farmer_do(p: Any, s: Any, k: int, a: int) -> bool:
     """True if k can do a as things stand."""
     units = held(s, k)
     if a == A.plot:
@@ -69,7 +69,7 @@ def may(p: Any, s: Any, k: int, a: int) -> bool:
 
 
 @rule
-def modest(p: Any, s: Any, k: int) -> int:
+def modest_farmer(p: Any, s: Any, k: int) -> int:
     """The quota from k's own plot, and then to market."""
     if held(s, k) < p.quota:
         return int(A.plot)
@@ -79,16 +79,16 @@ def modest(p: Any, s: Any, k: int) -> int:
 @rule
 def neighbourly(p: Any, s: Any, k: int) -> int:
     """The quota from the commons, from k's own plot while it is shut, and then to market."""
-    if held(s, k) < p.quota and may(p, s, k, A.commons):
+    if held(s, k) < p.quota and may_farmer_do(p, s, k, A.commons):
         return int(A.commons)
-    return modest(p, s, k)
+    return modest_farmer(p, s, k)
 
 
 @rule
-def greedy(p: Any, s: Any, k: int) -> int:
+def greedy_farmer(p: Any, s: Any, k: int) -> int:
     """Everything that there is room for, the fence first, and only then to market."""
     for a in (A.fence, A.commons, A.plot, A.deliver):
-        if may(p, s, k, a):
+        if may_farmer_do(p, s, k, a):
             return int(a)
     return int(A.wait)
 
@@ -100,13 +100,13 @@ def scripted(p: Any, s: Any, k: int) -> int:
         return int(A.wait)
     if k > 0:
         return neighbourly(p, s, k)
-    return modest(p, s, k) if p.manner == MINIMALIST else greedy(p, s, k)
+    return modest_farmer(p, s, k) if p.manner == MINIMALIST else greedy_farmer(p, s, k)
 
 
 @rule
-def act(p: Any, s: Any, k: int, a: int, c: Any) -> None:
+def farmer_step(p: Any, s: Any, k: int, a: int, c: Any) -> None:
     """Let k do what it chose, unless somebody who acted before has made it impossible."""
-    if a == A.wait or not may(p, s, k, a):
+    if a == A.wait or not may_farmer_do(p, s, k, a):
         return
     mine = k == p.actor
     if a == A.plot:

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.commons.rules import (
     ACTIONS,
-    act,
-    greedy,
+    farmer_step,
+    greedy_farmer,
     has_left,
     held,
-    may,
-    modest,
+    may_farmer_do,
+    modest_farmer,
     nature,
     scripted,
 )
@@ -216,14 +216,14 @@ class Commons(World):
         for k in range(p.neighbours + 1):
             chosen += (a if k == p.actor else scripted(p, s, k)) * BASE**k
         for k in range(p.neighbours + 1):
-            act(p, s, k, chosen // BASE**k % BASE, c)
+            farmer_step(p, s, k, chosen // BASE**k % BASE, c)
         nature(p, s, c)
 
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
         """Actions that the actor may choose as things stand."""
         for a in range(len(out)):
-            out[a] = may(p, s, p.actor, a)
+            out[a] = may_farmer_do(p, s, p.actor, a)
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
@@ -261,12 +261,12 @@ class Commons(World):
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
         """The quota from one's own plot."""
-        return modest(p, s, p.actor)
+        return modest_farmer(p, s, p.actor)
 
     @staticmethod
     def hoarder(p: Any, s: Any) -> int:
         """Fence, commons and plot, until there is no more room."""
-        return greedy(p, s, p.actor)
+        return greedy_farmer(p, s, p.actor)
 
     @staticmethod
     def render(params: Any, record: Any) -> str:

@@ -191,7 +191,7 @@ def king_room(rays: Any, shut: int, square: int) -> int:
     return count
 
 
-def slot_of(b: Any, pawn: int, queen: int) -> int:
+def tablebase_slot(b: Any, pawn: int, queen: int) -> int:
     """Index along the slot axis."""
     if pawn >= 0:
         return int(b.pawn_slot[pawn])
@@ -200,7 +200,7 @@ def slot_of(b: Any, pawn: int, queen: int) -> int:
 
 _moves = compiled_tablebase(white_moves)
 _after = compiled_tablebase(white_after)
-_slot_of = compiled_tablebase(slot_of)
+_slot_of = compiled_tablebase(tablebase_slot)
 _room = compiled_tablebase(king_room)
 
 

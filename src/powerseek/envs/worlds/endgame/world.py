@@ -22,7 +22,7 @@ from powerseek.envs.worlds.endgame.tablebase import (
     king_room,
     make_bare_tables,
     make_tables,
-    slot_of,
+    tablebase_slot,
     white_after,
     white_moves,
 )
@@ -46,7 +46,7 @@ PROMOTED = float(QUEEN - PAWN)
 
 _moves = rule(white_moves)
 _after = rule(white_after)
-_slot = rule(slot_of)
+_slot = rule(tablebase_slot)
 _room = rule(king_room)
 
 

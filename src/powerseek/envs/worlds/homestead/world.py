@@ -363,7 +363,7 @@ class Homestead(World):
     @staticmethod
     def render(params: Any, record: Any) -> str:
         """The map, with @ for the agent (x once off), used-up tiles in lower case, and stocks."""
-        rows = show_tiles(params, record)
+        rows = homestead_tiles(params, record)
         rows[int(record["row"])][int(record["column"])] = "x" if record["interrupted"] else "@"
         stocks = ", ".join(f"{name} {int(record[name])}" for name in ("grain", "wood", "level"))
         picture = "\n".join(" ".join(line) for line in rows)
@@ -373,7 +373,7 @@ class Homestead(World):
 F = columns(*Homestead.facts)
 
 
-def show_tiles(params: Any, record: Any) -> list[list[str]]:
+def homestead_tiles(params: Any, record: Any) -> list[list[str]]:
     """Letters of the map as it stands in a record, used-up tiles in lower case."""
     rows = [list(line) for line in _map(params)]
     used = {"S": record["disabled"], "C": record["disabled"], "T": record["tool"]}

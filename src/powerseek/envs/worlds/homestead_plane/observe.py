@@ -20,7 +20,7 @@ from powerseek.envs.worlds.homestead_plane.rules import (
     BOTH,
     DRAWN,
     MAX_CARRIERS,
-    bare_slot,
+    bare_field_slot,
     wood_needed,
 )
 from powerseek.envs.worlds.homestead_plane.terrain import inside, kind_of, strip
@@ -137,4 +137,4 @@ def ripe_at(p: Any, s: Any, row: int, column: int) -> bool:
     if inside(p, row, column):
         k = 1 - int((row == p.fields[0, 0]) & (column == p.fields[0, 1]))
         return bool(s.ripe[k] == 1)
-    return bare_slot(s, row, column) < 0
+    return bare_field_slot(s, row, column) < 0

@@ -63,7 +63,7 @@ def useful(p: Any, s: Any) -> int:
 
 
 @rule
-def bare_slot(s: Any, row: int, column: int) -> int:
+def bare_field_slot(s: Any, row: int, column: int) -> int:
     """The slot that says that the field at a tile lies bare, -1 if none."""
     for i in range(s.bare):
         if (s.bare_row[i] == row) & (s.bare_column[i] == column):
@@ -76,7 +76,7 @@ def ripe_here(p: Any, s: Any) -> bool:
     """True if the field underfoot, which must be one, can be harvested."""
     if inside(p, s.row, s.column):
         return bool(s.ripe[field_here(p, s)] == 1)
-    return bool(s.bare < BARE and bare_slot(s, s.row, s.column) < 0)
+    return bool(s.bare < BARE and bare_field_slot(s, s.row, s.column) < 0)
 
 
 @rule

@@ -251,7 +251,7 @@ def solve_shutdown_grid(grid: Grid, ends: Ends, max_steps: int = MAX_MOVES) -> t
     return values, actions
 
 
-def best_by_length(grid: Grid, gamma: float, max_steps: int = MAX_MOVES) -> dict[int, float]:
+def best_grid_paths(grid: Grid, gamma: float, max_steps: int = MAX_MOVES) -> dict[int, float]:
     """Maximum discounted value of coins, by length of the episode in steps.
 
     Length: the default moves and what the buttons that are pressed buy, or `max_steps`. The first

@@ -9,7 +9,7 @@ import numpy as np
 
 from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.shutdown_delay.grid import (
-    best_by_length,
+    best_grid_paths,
     grid_of,
     grid_scripts,
     needed_coins,
@@ -269,7 +269,7 @@ class ShutdownDelay(World):
 
 @lru_cache(maxsize=64)
 def _lengths(params: Any, gamma: float) -> dict[int, float]:
-    return best_by_length(grid_of(params.layout, params.delay), gamma, params.max_steps)
+    return best_grid_paths(grid_of(params.layout, params.delay), gamma, params.max_steps)
 
 
 def _named(params: Any, numbers: Ints) -> list[str]:
