@@ -510,7 +510,7 @@ def test_no_jobs_and_no_threads_are_refused():
 @pytest.mark.parametrize(("room", "advice"), [(5, "cohort: 3"), (1, ""), (0, "")])
 def test_a_cohort_too_large_for_memory_is_told_what_fits(room, advice, monkeypatch):
     left = iter([*[2**32] * room, 2**20])
-    monkeypatch.setattr("powerseek.agents.cohort.train.free_memory", lambda: next(left))
+    monkeypatch.setattr("powerseek.agents.cohort.train.free_training_memory", lambda: next(left))
     with pytest.raises(InvalidInput, match="memory") as caught:
         cohort_of([Task(ladder())] * 8, range(8), 1, [SMALL] * 8)
     assert caught.value.hint == (f"Write {advice}." if advice else "")
