@@ -159,9 +159,8 @@ def test_workers_find_installed_worlds_and_outlive_broken_ones(elsewhere):
     text = """
         name: theirs
         worlds: [{id: lab.meadow}, {id: lab.orchard}, {id: lab.lies}, {id: lab.nan}]
-        agents: [cohort-ppo]
-        settings: {cohort-ppo: {n_envs: 16, n_steps: 16, batch_size: 64, n_epochs: 1, net: [8]}}
-        timesteps: 2048
+        agents: [random]
+        timesteps: 1
         episodes: 20
         evaluations: 1
     """
