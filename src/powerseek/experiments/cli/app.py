@@ -97,7 +97,13 @@ def sweep(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")] = False,
     workers: Workers = None,
-    address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a running Ray cluster. Whoever reaches its ports can run code as you: "
+            "use one in a network that you trust."
+        ),
+    ] = None,
     yes: Yes = False,
 ) -> None:
     """Run a study and report what it found."""

@@ -49,6 +49,7 @@ DIED = (
 )
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 _RESOLVE, _NODE, _TOKEN = "resolve_ip_for_localhost", "_global_node", "RAY_AUTH_TOKEN"
+TRUSTED = "whoever reaches the ports of this Ray cluster can run code as you; trust its network"
 OPEN = (
     "this version of Ray ({0}) cannot be kept to this machine: other machines may reach its ports "
     "while the sweep runs"
@@ -60,7 +61,8 @@ def cluster(workers: int, address: str | None) -> Iterator[str]:
     """A running Ray, stopped at the end unless it was running before.
 
     Without an address it is started here, listens on 127.0.0.1 alone, and takes orders only from
-    who has its token, which is in no file. A cluster that was there before is trusted.
+    who has its token, which is in no file. A cluster that was there before is trusted, which is
+    said of an address.
 
     Args:
         workers: Cores that a Ray of our own has.
@@ -83,7 +85,7 @@ def cluster(workers: int, address: str | None) -> Iterator[str]:
             # Ray would print pages of its own log where one of its processes dies.
             ray._private.worker._worker_logs_enabled = False
         warn_of_cache()
-        warning = ""
+        warning = TRUSTED if address else ""
         try:
             with unchanged():
                 if address:
