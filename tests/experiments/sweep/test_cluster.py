@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import killing
+import networks
 import pytest
 
 from powerseek.errors import SweepStopped
@@ -34,22 +37,21 @@ LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "0000000000000000000
 LISTENS = "0A"
 
 
-def listeners(pids: list[int]) -> list[str]:
-    """Addresses, as the kernel writes them, that TCP sockets of these processes listen on."""
+def listeners(pids: list[int]) -> dict[int, str]:
+    """Ports that TCP sockets of these processes listen on, and at which address (the kernel's)."""
     sockets = {}
     for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+        for line in Path(f"/proc/{pids[0]}/net/{table}").read_text().splitlines()[1:]:
             _, local, _, state, *rest = line.split()
             if state == LISTENS:
-                sockets[f"socket:[{rest[5]}]"] = local.partition(":")[0]
-    found = []
+                sockets[f"socket:[{rest[5]}]"] = local.split(":")
+    found = {}
     for pid in pids:
         for link in Path(f"/proc/{pid}/fd").glob("*"):
-            try:
-                found.append(sockets.get(os.readlink(link), ""))
-            except OSError:
-                continue
-    return [address for address in found if address]
+            with contextlib.suppress(OSError, KeyError):
+                address, port = sockets[os.readlink(link)]
+                found[int(port, 16)] = address
+    return found
 
 
 def at_work(process: subprocess.Popen[str], folder: Path) -> list[int]:
@@ -68,13 +70,35 @@ def said(folder: Path) -> str:
     return " ".join((folder / "said.txt").read_text().split())
 
 
-def test_nobody_else_hears_it_and_sigterm_ends_it_like_ctrl_c(tmp_path: Path) -> None:
+@pytest.fixture(params=["in a network of its own", "in this one"])
+def ends(request: pytest.FixtureRequest) -> Iterator[list[networks.Within]]:
+    """The network that a sweep runs in, and another one at the other end of its cable, if any."""
+    reason = networks.unavailable()
+    if request.param == "in this one":
+        if not reason:
+            pytest.skip("it runs in a network of its own")
+        yield [()]
+        return
+    if reason:
+        pytest.skip(reason)
+    with networks.joined() as both:
+        yield list(both)
+
+
+def test_nobody_else_hears_it_and_sigterm_ends_it_like_ctrl_c(
+    ends: list[networks.Within], tmp_path: Path
+) -> None:
+    here, *elsewhere = ends
     (tmp_path / "study.yaml").write_text(STUDY)
-    with killing.started(SCRIPT, tmp_path) as process:
+    with killing.started(SCRIPT, tmp_path, within=here) as process:
         pids = at_work(process, tmp_path)
         heard = listeners(pids)
         assert len(heard) >= 4
-        assert set(heard) <= LOOPBACK
+        assert set(heard.values()) <= LOOPBACK
+        assert set(networks.knock(here, "127.0.0.1", list(heard)).values()) == {"answered"}
+        for other in elsewhere:  # which reaches the machine, as the refusals say
+            answers = networks.knock(other, networks.INSIDE, list(heard))
+            assert set(answers.values()) == {"ConnectionRefusedError"}
         second = tmp_path / "second"
         second.mkdir()
         with killing.started(SCRIPT.replace('"out"', '"../out"'), second, "--resume") as other:
@@ -147,6 +171,16 @@ def test_ray_finds_a_folder_where_its_own_is_another_users(
     with cluster.cluster(1, None):
         assert given[0].is_dir()
     assert not given[0].exists()
+
+
+def test_of_a_cluster_that_was_there_it_is_said_whom_it_trusts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    joined: list[str] = []
+    monkeypatch.setattr(cluster.ray, "init", lambda address, **options: joined.append(address))
+    with cluster.cluster(1, "10.0.0.1:6379") as warning:
+        assert "can run code as you" in warning
+    assert joined == ["10.0.0.1:6379"]
 
 
 @pytest.mark.slow
