@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -66,6 +67,21 @@ def at_work(process: subprocess.Popen[str], folder: Path) -> list[int]:
     return [process.pid, *(pid for pid, _ in killing.descendants(process.pid))]
 
 
+def private_folder(driver: int) -> Path:
+    """The folder that Ray's own lies in, which no other user may enter."""
+    commands = " ".join(command for _, command in killing.descendants(driver))
+    (session,) = set(re.findall(r"/\S+/session_[\w-]+", commands))
+    folder = Path(session).parents[1]
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert folder.name.startswith("ray-")
+    return folder
+
+
+def environment(pid: int) -> dict[str, str]:
+    given = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(variable.split("=", 1) for variable in given if variable)
+
+
 def said(folder: Path) -> str:
     return " ".join((folder / "said.txt").read_text().split())
 
@@ -99,6 +115,11 @@ def test_nobody_else_hears_it_and_sigterm_ends_it_like_ctrl_c(
         for other in elsewhere:  # which reaches the machine, as the refusals say
             answers = networks.knock(other, networks.INSIDE, list(heard))
             assert set(answers.values()) == {"ConnectionRefusedError"}
+        folder = private_folder(process.pid)
+        token = environment(pids[-1])["RAY_AUTH_TOKEN"].encode()
+        written = [path for path in folder.rglob("*") if path.is_file()]
+        assert len(written) > 5
+        assert not [path for path in written if token in path.read_bytes()]
         second = tmp_path / "second"
         second.mkdir()
         with killing.started(SCRIPT.replace('"out"', '"../out"'), second, "--resume") as other:
@@ -113,6 +134,7 @@ def test_nobody_else_hears_it_and_sigterm_ends_it_like_ctrl_c(
     assert "Go on with: powerseek sweep study.yaml --out out --resume --workers 1" in said(tmp_path)
     assert "Traceback" not in said(tmp_path)
     assert not (tmp_path / "out/internals/lock").exists()
+    assert not folder.exists()
 
 
 def test_sigterm_before_ray_is_up_ends_it_too(tmp_path: Path) -> None:
@@ -154,23 +176,52 @@ def test_a_signal_to_the_whole_group_ends_it(sent: signal.Signals, tmp_path: Pat
     assert "Traceback" not in said(tmp_path)
 
 
-def test_ray_finds_a_folder_where_its_own_is_another_users(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("usual", ["a file", "x" * 99])
+def test_ray_has_a_folder_of_its_own_where_the_usual_place_will_not_do(
+    usual: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-
-    (tmp_path / "ray").write_text("a file where a folder should be")
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "a file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_TMPDIR", usual)
     given: list[Path] = []
 
     def init(*_: object, _temp_dir: str, **options: object) -> None:
         given.append(Path(_temp_dir))
-        assert given[0].stat().st_mode & 0o777 == 0o700
+        assert given[0].parent.stat().st_mode & 0o777 == 0o700
 
     monkeypatch.setattr(cluster.ray, "init", init)
     monkeypatch.setattr(cluster.services, "get_node_ip_address", lambda: cluster.LOOPBACK)
     with cluster.cluster(1, None):
-        assert given[0].is_dir()
-    assert not given[0].exists()
+        assert given[0].parent.is_dir()
+    assert not given[0].parent.exists()
+
+
+def test_every_sweep_of_a_process_has_a_token_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    tokens = []
+    for _ in range(2):
+        with cluster._token():
+            assert "RAY_AUTH_MODE" not in os.environ  # Ray asks for the token that it finds
+            loader = cluster.AuthenticationTokenLoader.instance()
+            tokens.append(loader.get_raw_token(ignore_auth_mode=True))
+            assert tokens[-1] == os.environ["RAY_AUTH_TOKEN"]
+        assert os.environ["RAY_AUTH_MODE"] == "disabled"
+    assert len(set(tokens)) == 2
+
+
+@pytest.mark.slow
+def test_a_process_may_sweep_twice(tmp_path: Path) -> None:
+    study = {"name": "s", "worlds": [{"id": "star"}], "agents": ["random"], "timesteps": 1}
+    script = f"""
+from powerseek.experiments import run_study
+if __name__ == "__main__":
+    for out in ("first", "second"):
+        assert not run_study({study!r}, out, workers=1).failed
+"""
+    with killing.started(script, tmp_path) as process:
+        assert process.wait(100) == 0, said(tmp_path)
 
 
 def test_of_a_cluster_that_was_there_it_is_said_whom_it_trusts(
