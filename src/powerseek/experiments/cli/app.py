@@ -377,7 +377,7 @@ def new_world(
 
 
 def main() -> None:
-    """Run the command line; a PowerseekError is one message and no traceback."""
+    """Run the command line; a PowerseekError, or a path's refusal, is one line."""
     with lasting_streams():
         try:
             with _plain_warnings(), asked(last=True):
@@ -386,6 +386,11 @@ def main() -> None:
         except PowerseekError as error:
             _say(f"error: {error}")
             sys.exit(FAILED_TRIALS if isinstance(error, SweepStopped) else BAD_INPUT)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            _say(f"error: {error.filename}: {error.strerror}")
+            sys.exit(BAD_INPUT)
         except MemoryError as error:
             _say(f"error: memory is full{f': {error}' if str(error) else ''}")
             sys.exit(FAILED_TRIALS)
