@@ -57,11 +57,11 @@ def as_nobody() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
-    os.seteuid(NOBODY)
+    os.setresuid(NOBODY, NOBODY, 0)
     try:
         yield
     finally:
-        os.seteuid(0)
+        os.setresuid(0, 0, 0)
 
 
 def answer(*words: str) -> Said:
@@ -204,6 +204,14 @@ def test_so_is_one_in_which_a_command_writes_unasked(words: tuple[str, ...], her
     with allowed(here, READ_ONLY):
         refused(answer(*words[:-1]), str(here))
     assert sorted(here.iterdir()) == before
+
+
+def test_in_a_folder_that_may_not_be_read_the_rest_goes_on(here: Path) -> None:
+    with allowed(here, NOTHING):
+        refused(answer("report", "out"), "out")
+        refused(answer("sweep", "s.yaml"), "s.yaml")
+        refused(answer("new-world", "lab.pear"), "pear")
+        assert answer("envs", "star").code == 0
 
 
 @pytest.mark.parametrize("mode", [NOTHING, READ_ONLY], ids=["closed", "shut"])

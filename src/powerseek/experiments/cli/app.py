@@ -212,7 +212,8 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A model that train or sweep kept.")
+        Path,
+        typer.Argument(metavar="MODEL", readable=False, help="A model that train or sweep kept."),
     ],
     world: World,
     set_: Set = None,
