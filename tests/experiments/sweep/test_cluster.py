@@ -147,6 +147,12 @@ def test_sigterm_before_ray_is_up_ends_it_too(tmp_path: Path) -> None:
     assert "Traceback" not in said(tmp_path)
 
 
+def wait(seconds: float) -> None:
+    """In steps: one long sleep would be slept to its end."""
+    for _ in range(int(seconds * 100)):
+        time.sleep(0.01)
+
+
 def test_a_death_is_heard_where_ctrl_c_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     node = SimpleNamespace(
         dead_processes=lambda: [("raylet", None)],
@@ -158,7 +164,7 @@ def test_a_death_is_heard_where_ctrl_c_is_ignored(monkeypatch: pytest.MonkeyPatc
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the background of a script
     try:
         with pytest.raises(SweepStopped, match="raylet died"), cluster._watched():
-            time.sleep(20)
+            wait(20)
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -200,15 +206,20 @@ def test_every_sweep_of_a_process_has_a_token_whatever_the_environment_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    tokens = []
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "1" * 64)
+    loader = cluster.AuthenticationTokenLoader.instance()
+    loader.reset_cache()
+    tokens = [loader.get_raw_token(ignore_auth_mode=True)]
     for _ in range(2):
         with cluster._token():
             assert "RAY_AUTH_MODE" not in os.environ  # Ray asks for the token that it finds
-            loader = cluster.AuthenticationTokenLoader.instance()
             tokens.append(loader.get_raw_token(ignore_auth_mode=True))
             assert tokens[-1] == os.environ["RAY_AUTH_TOKEN"]
         assert os.environ["RAY_AUTH_MODE"] == "disabled"
-    assert len(set(tokens)) == 2
+    assert len(set(tokens)) == 3
+    assert loader.get_raw_token(ignore_auth_mode=True) == tokens[0]
+    monkeypatch.undo()
+    loader.reset_cache()
 
 
 @pytest.mark.slow
