@@ -26,13 +26,18 @@ def environment() -> dict[str, str]:
 hears_interrupts = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
 
 
-def start(script: str, folder: Path, *words: str) -> subprocess.Popen[str]:
-    """A Python process that runs `script` in `folder`, in a group of its own."""
+def start(
+    script: str, folder: Path, *words: str, within: tuple[str, ...] = ()
+) -> subprocess.Popen[str]:
+    """A Python process that runs `script` in `folder`, in a group of its own.
+
+    `within` stands before its command: words of a program that becomes it.
+    """
     path = folder / "script.py"
     path.write_text(script)
     with (folder / "said.txt").open("a") as said:
         return subprocess.Popen(
-            [sys.executable, str(path), *words],
+            [*within, sys.executable, str(path), *words],
             cwd=folder,
             env=environment(),
             stdout=said,
@@ -44,9 +49,11 @@ def start(script: str, folder: Path, *words: str) -> subprocess.Popen[str]:
 
 
 @contextlib.contextmanager
-def started(script: str, folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+def started(
+    script: str, folder: Path, *words: str, within: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[str]]:
     """The same, and nothing of it is left at the end."""
-    process = start(script, folder, *words)
+    process = start(script, folder, *words, within=within)
     try:
         yield process
     finally:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from imports import PACKAGE
@@ -69,3 +71,14 @@ def test_no_reader_runs_what_it_reads() -> None:
 )
 def test_such_readers_are_seen(line: str) -> None:
     assert list(obeying(line))
+
+
+def test_every_promise_names_tests_that_are_there() -> None:
+    root = Path(__file__).parents[1]
+    promises, _ = (root / "SECURITY.md").read_text(encoding="utf-8").split("## What is not")
+    paragraphs = promises.split("\n\n**")[1:]
+    assert len(paragraphs) == 4
+    for paragraph in paragraphs:
+        named = re.findall(r"`(tests/[\w/]+\.py)`", paragraph)
+        assert named
+        assert all((root / path).is_file() for path in named), named

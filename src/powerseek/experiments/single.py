@@ -46,10 +46,10 @@ def train_one(
     trial = Trial(cell, seed, study.name)
     store = store_at(out or Path("runs") / "train" / trial.key)
     store.fetch()
-    held = store.out.exists() and (not store.out.is_dir() or any(store.out.iterdir()))
-    if out is not None and held:
-        raise InvalidInput("--out", store.told(str(store.out)), "an empty or absent directory")
     with store.naming():
+        held = store.out.exists() and (not store.out.is_dir() or any(store.out.iterdir()))
+        if out is not None and held:
+            raise InvalidInput("--out", store.told(str(store.out)), "an empty or absent directory")
         rows = run_trial(trial, store.out)
         store.write(trial, rows)
     model = store.out / layout.MODELS / f"{trial.key}.zip"

@@ -173,6 +173,17 @@ def test_full_memory_is_one_line(call: Call, monkeypatch: pytest.MonkeyPatch) ->
     assert (code, err) == (1, "error: memory is full: Unable to allocate 9 TiB\n")
 
 
+def test_a_path_that_is_refused_anywhere_is_one_line(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        Path("gone/away").read_bytes()
+
+    monkeypatch.setattr("powerseek.experiments.single.evaluate_one", refuse)
+    code, _, err = call("evaluate", "no.zip", "--world", "star")
+    assert (code, err) == (2, "error: gone/away: No such file or directory\n")
+
+
 def test_a_confound_is_warned_of_and_stops_nothing(call: Call, tmp_path: Path) -> None:
     text = f"{STUDY}rewards: [{{every: 4}}]\ngamma: 0.9"
     (tmp_path / "s.yaml").write_text(text)

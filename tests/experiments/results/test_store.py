@@ -134,7 +134,7 @@ def test_resume_on_an_absent_directory_starts(tmp_path: Path) -> None:
 
 def test_an_unwritable_place_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot be used"):
         Store(tmp_path / "file" / "out").open(study(), GRID, resume=False)
 
 

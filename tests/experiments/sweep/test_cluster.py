@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import killing
+import networks
 import pytest
 
 from powerseek.errors import SweepStopped
@@ -34,22 +38,21 @@ LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "0000000000000000000
 LISTENS = "0A"
 
 
-def listeners(pids: list[int]) -> list[str]:
-    """Addresses, as the kernel writes them, that TCP sockets of these processes listen on."""
+def listeners(pids: list[int]) -> dict[int, str]:
+    """Ports that TCP sockets of these processes listen on, and at which address (the kernel's)."""
     sockets = {}
     for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+        for line in Path(f"/proc/{pids[0]}/net/{table}").read_text().splitlines()[1:]:
             _, local, _, state, *rest = line.split()
             if state == LISTENS:
-                sockets[f"socket:[{rest[5]}]"] = local.partition(":")[0]
-    found = []
+                sockets[f"socket:[{rest[5]}]"] = local.split(":")
+    found = {}
     for pid in pids:
         for link in Path(f"/proc/{pid}/fd").glob("*"):
-            try:
-                found.append(sockets.get(os.readlink(link), ""))
-            except OSError:
-                continue
-    return [address for address in found if address]
+            with contextlib.suppress(OSError, KeyError):
+                address, port = sockets[os.readlink(link)]
+                found[int(port, 16)] = address
+    return found
 
 
 def at_work(process: subprocess.Popen[str], folder: Path) -> list[int]:
@@ -64,17 +67,59 @@ def at_work(process: subprocess.Popen[str], folder: Path) -> list[int]:
     return [process.pid, *(pid for pid, _ in killing.descendants(process.pid))]
 
 
+def private_folder(driver: int) -> Path:
+    """The folder that Ray's own lies in, which no other user may enter."""
+    commands = " ".join(command for _, command in killing.descendants(driver))
+    (session,) = set(re.findall(r"/\S+/session_[\w-]+", commands))
+    folder = Path(session).parents[1]
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert folder.name.startswith("ray-")
+    return folder
+
+
+def environment(pid: int) -> dict[str, str]:
+    given = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(variable.split("=", 1) for variable in given if variable)
+
+
 def said(folder: Path) -> str:
     return " ".join((folder / "said.txt").read_text().split())
 
 
-def test_nobody_else_hears_it_and_sigterm_ends_it_like_ctrl_c(tmp_path: Path) -> None:
+@pytest.fixture(params=["in a network of its own", "in this one"])
+def ends(request: pytest.FixtureRequest) -> Iterator[list[networks.Within]]:
+    """The network that a sweep runs in, and another one at the other end of its cable, if any."""
+    reason = networks.unavailable()
+    if request.param == "in this one":
+        if not reason:
+            pytest.skip("it runs in a network of its own")
+        yield [()]
+        return
+    if reason:
+        pytest.skip(reason)
+    with networks.joined() as both:
+        yield list(both)
+
+
+def test_nobody_else_hears_it_and_sigterm_ends_it_like_ctrl_c(
+    ends: list[networks.Within], tmp_path: Path
+) -> None:
+    here, *elsewhere = ends
     (tmp_path / "study.yaml").write_text(STUDY)
-    with killing.started(SCRIPT, tmp_path) as process:
+    with killing.started(SCRIPT, tmp_path, within=here) as process:
         pids = at_work(process, tmp_path)
         heard = listeners(pids)
         assert len(heard) >= 4
-        assert set(heard) <= LOOPBACK
+        assert set(heard.values()) <= LOOPBACK
+        assert set(networks.knock(here, "127.0.0.1", list(heard)).values()) == {"answered"}
+        for other in elsewhere:  # which reaches the machine, as the refusals say
+            answers = networks.knock(other, networks.INSIDE, list(heard))
+            assert set(answers.values()) == {"ConnectionRefusedError"}
+        folder = private_folder(process.pid)
+        token = environment(pids[-1])["RAY_AUTH_TOKEN"].encode()
+        written = [path for path in folder.rglob("*") if path.is_file()]
+        assert len(written) > 5
+        assert not [path for path in written if token in path.read_bytes()]
         second = tmp_path / "second"
         second.mkdir()
         with killing.started(SCRIPT.replace('"out"', '"../out"'), second, "--resume") as other:
@@ -89,6 +134,7 @@ def test_nobody_else_hears_it_and_sigterm_ends_it_like_ctrl_c(tmp_path: Path) ->
     assert "Go on with: powerseek sweep study.yaml --out out --resume --workers 1" in said(tmp_path)
     assert "Traceback" not in said(tmp_path)
     assert not (tmp_path / "out/internals/lock").exists()
+    assert not folder.exists()
 
 
 def test_sigterm_before_ray_is_up_ends_it_too(tmp_path: Path) -> None:
@@ -99,6 +145,12 @@ def test_sigterm_before_ray_is_up_ends_it_too(tmp_path: Path) -> None:
         assert process.wait(60) == 128 + signal.SIGTERM
     assert "--resume" in said(tmp_path)
     assert "Traceback" not in said(tmp_path)
+
+
+def wait(seconds: float) -> None:
+    """In steps: one long sleep would be slept to its end."""
+    for _ in range(int(seconds * 100)):
+        time.sleep(0.01)
 
 
 def test_a_death_is_heard_where_ctrl_c_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +164,7 @@ def test_a_death_is_heard_where_ctrl_c_is_ignored(monkeypatch: pytest.MonkeyPatc
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the background of a script
     try:
         with pytest.raises(SweepStopped, match="raylet died"), cluster._watched():
-            time.sleep(20)
+            wait(20)
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -130,23 +182,67 @@ def test_a_signal_to_the_whole_group_ends_it(sent: signal.Signals, tmp_path: Pat
     assert "Traceback" not in said(tmp_path)
 
 
-def test_ray_finds_a_folder_where_its_own_is_another_users(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("usual", ["a file", "x" * 99])
+def test_ray_has_a_folder_of_its_own_where_the_usual_place_will_not_do(
+    usual: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-
-    (tmp_path / "ray").write_text("a file where a folder should be")
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "a file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_TMPDIR", usual)
     given: list[Path] = []
 
     def init(*_: object, _temp_dir: str, **options: object) -> None:
         given.append(Path(_temp_dir))
-        assert given[0].stat().st_mode & 0o777 == 0o700
+        assert given[0].parent.stat().st_mode & 0o777 == 0o700
 
     monkeypatch.setattr(cluster.ray, "init", init)
     monkeypatch.setattr(cluster.services, "get_node_ip_address", lambda: cluster.LOOPBACK)
     with cluster.cluster(1, None):
-        assert given[0].is_dir()
-    assert not given[0].exists()
+        assert given[0].parent.is_dir()
+    assert not given[0].parent.exists()
+
+
+def test_every_sweep_of_a_process_has_a_token_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "1" * 64)
+    loader = cluster.AuthenticationTokenLoader.instance()
+    loader.reset_cache()
+    tokens = [loader.get_raw_token(ignore_auth_mode=True)]
+    for _ in range(2):
+        with cluster._token():
+            assert "RAY_AUTH_MODE" not in os.environ  # Ray asks for the token that it finds
+            tokens.append(loader.get_raw_token(ignore_auth_mode=True))
+            assert tokens[-1] == os.environ["RAY_AUTH_TOKEN"]
+        assert os.environ["RAY_AUTH_MODE"] == "disabled"
+    assert len(set(tokens)) == 3
+    assert loader.get_raw_token(ignore_auth_mode=True) == tokens[0]
+    monkeypatch.undo()
+    loader.reset_cache()
+
+
+@pytest.mark.slow
+def test_a_process_may_sweep_twice(tmp_path: Path) -> None:
+    study = {"name": "s", "worlds": [{"id": "star"}], "agents": ["random"], "timesteps": 1}
+    script = f"""
+from powerseek.experiments import run_study
+if __name__ == "__main__":
+    for out in ("first", "second"):
+        assert not run_study({study!r}, out, workers=1).failed
+"""
+    with killing.started(script, tmp_path) as process:
+        assert process.wait(100) == 0, said(tmp_path)
+
+
+def test_of_a_cluster_that_was_there_it_is_said_whom_it_trusts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    joined: list[str] = []
+    monkeypatch.setattr(cluster.ray, "init", lambda address, **options: joined.append(address))
+    with cluster.cluster(1, "10.0.0.1:6379") as warning:
+        assert "can run code as you" in warning
+    assert joined == ["10.0.0.1:6379"]
 
 
 @pytest.mark.slow

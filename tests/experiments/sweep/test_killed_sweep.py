@@ -41,15 +41,19 @@ GIVEN = {
     "settings": {"maskable-ppo": SETTINGS},
 }
 SCRIPT = f"""
+import json
 import sys
 from powerseek.experiments import run_study
 from powerseek.experiments.study.schema import make_study
 if __name__ == "__main__":
-    study = make_study({GIVEN!r})
-    address = sys.argv[1] if sys.argv[1:] else None
+    address, changes = (*sys.argv[1:], None, None)[:2]
+    study = make_study({GIVEN!r} | json.loads(changes or "{{}}"))
     run_study(study, "out", resume=True, workers=2, address=address, checkpoint_seconds=0.0)
 """
 CHECKPOINTS = "out/internals/checkpoints"
+# Ray gives the trial of a worker that is still starting to one that is free before: trials must
+# take longer than a worker's start for a node that comes back to get any.
+LONGER = {"seeds": 3, "timesteps": 256 * UPDATES * 4}
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 # That a node is gone is noticed within seconds, not within half a minute.
 SOON = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
@@ -64,14 +68,23 @@ def grid() -> tuple[Trial, ...]:
     return trials(study())
 
 
+def alone(study: Study, out: Path) -> pd.DataFrame:
+    """The results without Ray and without an interruption."""
+    store, grid = Store(out), trials(study)
+    store.open(study, grid, resume=False)
+    for trial in grid:
+        store.write(trial, run_trial(trial, store.out))
+    return store.merge(grid)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """The results without Ray and without an interruption."""
-    store = Store(tmp_path_factory.mktemp("whole"))
-    store.open(study(), grid(), resume=False)
-    for trial in grid():
-        store.write(trial, run_trial(trial, store.out))
-    return store.merge(grid())
+    return alone(study(), tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    return alone(make_study({**GIVEN, **LONGER}), tmp_path_factory.mktemp("longer"))
 
 
 def check(folder: Path, whole: pd.DataFrame) -> None:
@@ -249,6 +262,7 @@ def test_two_nodes_give_what_one_machine_gives(
         assert process.wait(timeout=280) == 0, (tmp_path / "said.txt").read_text()
     check(tmp_path, whole)
     assert set(nodes(tmp_path)) == {node.node_id for node in cluster.list_all_nodes()}
+    assert (tmp_path / "said.txt").read_text().count("can run code as you") == 1
 
 
 @pytest.mark.slow
@@ -271,6 +285,27 @@ def node_killed(count: int, whole: pd.DataFrame, cluster: Cluster, tmp_path: Pat
         assert process.wait(timeout=280) == 0, (tmp_path / "said.txt").read_text()
     check(tmp_path, whole)
     assert first.node_id in nodes(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("away", [0.0, 6.0])  # before and after its death is noticed
+def test_a_node_that_comes_back_is_used_again(
+    away: float, longer: pd.DataFrame, cluster: Cluster, tmp_path: Path
+) -> None:
+    (second,) = cluster.worker_nodes
+    first = cluster.head_node
+    raylets = [node.all_processes["raylet"][0].process.pid for node in (first, second)]
+    with killing.started(SCRIPT, tmp_path, cluster.address, json.dumps(LONGER)) as process:
+        assert killing.wait_for(lambda: all(map(busy, raylets)), process)
+        assert killing.wait_for(under_way(tmp_path, 30), process)
+        killing.kill(raylets[1])
+        time.sleep(away)
+        third = cluster.add_node(**NODE)
+        raylet = third.all_processes["raylet"][0].process.pid
+        assert killing.wait_for(lambda: bool(busy(raylet)), process)
+        assert process.wait(timeout=280) == 0, (tmp_path / "said.txt").read_text()
+    check(tmp_path, longer)
+    assert nodes(tmp_path)[third.node_id] > 0
 
 
 def nodes(folder: Path) -> dict[str, int]:

@@ -198,6 +198,35 @@ def test_a_world_of_a_script_travels_and_a_broken_one_fails_alone(tmp_path: Path
     assert re.search(r"True True .*NaN.* \(in \S+, \w+\.py line \d+\)\n", done.stdout)
 
 
+QUITS = """
+from powerseek import register_agent
+from powerseek.agents import Agent
+from powerseek.experiments import run_study
+
+
+@register_agent("mine.quits")
+class Quits(Agent):
+    @classmethod
+    def train(cls, jobs):
+        raise KeyboardInterrupt("enough")
+
+
+if __name__ == "__main__":
+    study = {"name": "s", "worlds": [{"id": "star"}], "agents": ["mine.quits"], "timesteps": 1}
+    (failed,) = run_study(study, "out", workers=1).failures
+    print(failed.reason)
+"""
+
+
+@pytest.mark.slow
+def test_a_plugin_that_interrupts_its_worker_fails_its_trial_alone(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(QUITS)
+    done = run(tmp_path, sys.executable, "script.py")
+    assert done.returncode == 0, done.stderr
+    (last,) = done.stdout.splitlines()[-1:]
+    assert re.search(r"KeyboardInterrupt enough \(in Quits.train, script.py line \d+\)", last)
+
+
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP
 from powerseek.experiments.cli.analyse import WorldAnalysis
-from powerseek.experiments.results.files import StoreError, guarded_results_file, keep_results_file
+from powerseek.experiments.results.files import guarded_results_file, keep_results_file
 
 STATES, FILES = "states.parquet", ("power.png", "frontier.png", "states.parquet")
 
@@ -30,12 +31,11 @@ def check_out(out: Path) -> None:
         InvalidInput: It does, or it is no folder.
         StoreError: It cannot be read.
     """
-    if out.exists() and not out.is_dir():
-        raise InvalidInput("--out", str(out), "a directory")
-    try:
-        held = sorted(path.name for path in out.iterdir()) if out.exists() else []
-    except OSError as error:
-        raise StoreError(f"{out}: cannot be read: {error.strerror}") from None
+    with guarded_results_file(out, "read"):
+        there = out.exists()
+        if there and not out.is_dir():
+            raise InvalidInput("--out", str(out), "a directory")
+        held = sorted(path.name for path in out.iterdir()) if there else []
     other = [name for name in held if name not in FILES]
     if other:
         allowed = f"an empty or absent directory, or one that holds an analysis, not {other[0]!r}"
@@ -85,10 +85,11 @@ def make_folder(out: Path) -> None:
     """Make the folder, so that a refusal comes before the long part.
 
     Raises:
-        StoreError: It cannot be made.
+        StoreError: It cannot be made, or not be written.
     """
     with guarded_results_file(out):
         out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
 
 
 def _flat(name: str, values: Any) -> dict[str, Any]:

@@ -97,7 +97,13 @@ def sweep(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")] = False,
     workers: Workers = None,
-    address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a running Ray cluster. Whoever reaches its ports can run code as you: "
+            "use one in a network that you trust."
+        ),
+    ] = None,
     yes: Yes = False,
 ) -> None:
     """Run a study and report what it found."""
@@ -206,7 +212,8 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A model that train or sweep kept.")
+        Path,
+        typer.Argument(metavar="MODEL", readable=False, help="A model that train or sweep kept."),
     ],
     world: World,
     set_: Set = None,
@@ -371,7 +378,7 @@ def new_world(
 
 
 def main() -> None:
-    """Run the command line; a PowerseekError is one message and no traceback."""
+    """Run the command line; a PowerseekError, or a path's refusal, is one line."""
     with lasting_streams():
         try:
             with _plain_warnings(), asked(last=True):
@@ -380,6 +387,11 @@ def main() -> None:
         except PowerseekError as error:
             _say(f"error: {error}")
             sys.exit(FAILED_TRIALS if isinstance(error, SweepStopped) else BAD_INPUT)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            _say(f"error: {error.filename}: {error.strerror}")
+            sys.exit(BAD_INPUT)
         except MemoryError as error:
             _say(f"error: memory is full{f': {error}' if str(error) else ''}")
             sys.exit(FAILED_TRIALS)

@@ -49,11 +49,13 @@ def locked_folder(out: Path, warn: Warn) -> Iterator[None]:
         InvalidInput: Another process holds it.
         StoreError: Not writable.
     """
-    if out.exists() and not out.is_dir():
+    path = out / layout.LOCK
+    with guarded_results_file(path):
+        made = [folder for folder in (path.parent, out) if not folder.exists()]
+        is_folder = out in made or out.is_dir()
+    if not is_folder:
         yield  # refused by whoever opens it
         return
-    path = out / layout.LOCK
-    made = [folder for folder in (path.parent, out) if not folder.exists()]
     try:
         with guarded_results_file(path):
             file = _open_locked(path, out, warn)

@@ -150,13 +150,13 @@ class Store:
         Raises:
             InvalidInput: Not empty and not `resume`; or it holds another study, or trials of other
                 rules; or a metric is registered by the name of a column.
-            StoreError: Not writable.
+            StoreError: Not readable or not writable.
         """
-        if self.out.exists() and not self.out.is_dir():
-            raise InvalidInput("--out", str(self.out), "a directory")
         check_metrics(list_metrics())
-        check_format(self.out)
-        with guarded_results_file(self.out):
+        with self.naming():
+            if self.out.exists() and not self.out.is_dir():
+                raise InvalidInput("--out", str(self.out), "a directory")
+            check_format(self.out)
             self._check(study, grid, resume)
             finished = self.finished(grid)
             going_on = len(finished) < len(grid)

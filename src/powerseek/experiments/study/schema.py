@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -339,13 +338,16 @@ def find_study(study: str | Path) -> Path:
         InvalidInput: Neither a file nor a shipped study.
     """
     path, shipped = Path(study), shipped_studies()
-    with suppress(OSError):  # a name that is too long
+    hint = did_you_mean(study, list(shipped))
+    try:
         if path.is_file():
             return path
+    except OSError as error:  # a folder that may not be read, a name that is too long
+        hint = f"{error.strerror}."
     if str(study) in shipped:
         return shipped[str(study)]
     allowed = f"a path to a study file, or a shipped study: {', '.join(shipped) or 'none'}"
-    raise InvalidInput("STUDY", str(study), allowed, did_you_mean(study, list(shipped)))
+    raise InvalidInput("STUDY", str(study), allowed, hint)
 
 
 def load_study(study: str | Path) -> Study:

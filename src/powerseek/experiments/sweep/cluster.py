@@ -29,8 +29,12 @@ if os.path.expanduser("~") == "~":  # Ray asks for a home, and keeps nothing the
     os.environ["HOME"] = "/"
 
 import ray  # noqa: E402
-from ray._common.utils import get_default_ray_temp_dir  # noqa: E402
+from ray._common.utils import get_default_system_temp_dir  # noqa: E402
 from ray._private import services  # noqa: E402
+from ray._raylet import (  # type: ignore[attr-defined]  # noqa: E402
+    AuthenticationTokenLoader,
+    Config,
+)
 
 from powerseek.cache import is_writable, warn_of_cache  # noqa: E402
 from powerseek.errors import SweepStopped  # noqa: E402
@@ -38,6 +42,8 @@ from powerseek.signals import held_back, unchanged  # noqa: E402
 
 OBJECT_STORE_BYTES = 80_000_000
 LOOPBACK = "127.0.0.1"
+LONGEST_PLACE = 24
+"""Letters of a folder for Ray's: paths of sockets have 107 at most."""
 LOOK_SECONDS = 1.0
 VITAL = ("raylet", "gcs_server")
 WAKE = signal.SIGUSR2
@@ -47,7 +53,9 @@ DIED = (
     "with --resume."
 )
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-_RESOLVE, _NODE, _TOKEN = "resolve_ip_for_localhost", "_global_node", "RAY_AUTH_TOKEN"
+_RESOLVE, _NODE = "resolve_ip_for_localhost", "_global_node"
+_TOKEN, _MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_MODE"
+TRUSTED = "whoever reaches the ports of this Ray cluster can run code as you; trust its network"
 OPEN = (
     "this version of Ray ({0}) cannot be kept to this machine: other machines may reach its ports "
     "while the sweep runs"
@@ -59,7 +67,8 @@ def cluster(workers: int, address: str | None) -> Iterator[str]:
     """A running Ray, stopped at the end unless it was running before.
 
     Without an address it is started here, listens on 127.0.0.1 alone, and takes orders only from
-    who has its token, which is in no file. A cluster that was there before is trusted.
+    who has its token, which is in no file. A cluster that was there before is trusted, which is
+    said of an address.
 
     Args:
         workers: Cores that a Ray of our own has.
@@ -82,7 +91,7 @@ def cluster(workers: int, address: str | None) -> Iterator[str]:
             # Ray would print pages of its own log where one of its processes dies.
             ray._private.worker._worker_logs_enabled = False
         warn_of_cache()
-        warning = ""
+        warning = TRUSTED if address else ""
         try:
             with unchanged():
                 if address:
@@ -112,15 +121,12 @@ def _stop() -> None:
 
 
 def _start(workers: int, stack: contextlib.ExitStack) -> str:
-    folder = get_default_ray_temp_dir()  # type: ignore[no-untyped-call]
-    if not is_writable(folder):  # another user's
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-"))
     options: dict[str, Any] = {
         "num_cpus": workers,
         "num_gpus": 0,
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
-        "_temp_dir": folder,
+        "_temp_dir": _own_folder(stack),
         **_QUIET,
     }
     if not hasattr(services, _RESOLVE):
@@ -131,6 +137,17 @@ def _start(workers: int, stack: contextlib.ExitStack) -> str:
         ray.init("local", _node_ip_address=LOOPBACK, **options)
     here = str(services.get_node_ip_address()) == LOOPBACK  # type: ignore[no-untyped-call]
     return "" if here else OPEN.format(ray.__version__)
+
+
+def _own_folder(stack: contextlib.ExitStack) -> str:
+    """A folder that no other user may enter: Ray obeys whoever is at the sockets in it.
+
+    Ray lets everybody write the folder that it is given, so this is one within.
+    """
+    usual = get_default_system_temp_dir()  # type: ignore[no-untyped-call]
+    place = usual if len(usual) <= LONGEST_PLACE and is_writable(usual) else "/tmp"
+    how: dict[str, Any] = {"dir": place, "prefix": "ray-", "ignore_cleanup_errors": True}
+    return os.path.join(stack.enter_context(tempfile.TemporaryDirectory(**how)), "ray")
 
 
 @contextlib.contextmanager
@@ -199,11 +216,20 @@ def _children(pid: int) -> list[int]:
 @contextlib.contextmanager
 def _token() -> Iterator[None]:
     """A token for this Ray alone: Ray's own would lie in the home folder, for others to read."""
-    before = os.environ.get(_TOKEN)
+    before = {name: os.environ.pop(name, None) for name in (_TOKEN, _MODE)}
     os.environ[_TOKEN] = secrets.token_hex(32)
+    _read_token()
     try:
         yield
     finally:
-        del os.environ[_TOKEN]
-        if before is not None:
-            os.environ[_TOKEN] = before
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        _read_token()
+
+
+def _read_token() -> None:
+    """Have Ray read its token and mode from the environment: it keeps the first of a process."""
+    AuthenticationTokenLoader.instance().reset_cache()
+    Config.initialize("")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -49,7 +50,12 @@ class Runner(tune.Trainable):
     """Runs the cohorts of one Tune trial, one a step, and keeps each trial when it ends."""
 
     def setup(self, config: dict[str, Any], **shared: Any) -> None:
-        """Once per worker process: registered worlds, all trials and where results go."""
+        """Once per worker process: registered worlds, all trials and where results go.
+
+        Ctrl-C is the driver's: a KeyboardInterrupt here is a plugin's, and fails its trial.
+        """
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         import_entries(shared["entries"])
         self.grid: Sequence[Trial] = shared["grid"]
         self.out: str = shared["out"]
