@@ -78,7 +78,7 @@ class DiskFull(StoreError):
 
 
 def keep_results_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` write a file, sealed, all of it or nothing; fails as `guarded_results_file` says."""
+    """Let `write` write a sealed file, all of it or nothing; fails as `guarded_results_file`."""
 
     def sealed(temporary: Path) -> None:
         write(temporary)
