@@ -28,7 +28,7 @@ class InvalidInput(PowerseekError, ValueError):
 
     def __init__(self, field: str, value: object, allowed: str, hint: str = "") -> None:
         self.field, self.value, self.allowed, self.hint = field, value, allowed, hint
-        text = f"{cut(field)}: got {shown(value)}; allowed: {allowed}"
+        text = f"{cut_text(field)}: got {shown(value)}; allowed: {allowed}"
         super().__init__(f"{text}. {hint}" if hint else text)
 
     def __reduce__(self) -> tuple[type[InvalidInput], tuple[str, object, str, str]]:
@@ -56,10 +56,10 @@ class _Short(reprlib.Repr):
 
 def shown(value: object) -> str:
     """A value as Python writes it, in one line of at most `LONGEST` letters."""
-    return cut(_Short().repr(value).replace("\n", " "))
+    return cut_text(_Short().repr(value).replace("\n", " "))
 
 
-def cut(text: str) -> str:
+def cut_text(text: str) -> str:
     """The beginning of a text, at most `LONGEST` letters."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 

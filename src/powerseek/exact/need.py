@@ -17,7 +17,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.solvers.finite import TIE, Bits, as_bits, maximise_levels, trade_at_prices
-from powerseek.exact.solvers.outcome import success_of
+from powerseek.exact.solvers.outcome import mdp_success
 from powerseek.types import Floats
 
 GAP = 1e-3
@@ -235,7 +235,7 @@ def _two_criteria(mdp: TabularMDP, role: str, needed: bool = True) -> tuple[Floa
     if flow is None:
         raise InvalidInput("role", role, f"one of {', '.join(sorted(mdp.roles))}")
     flows = np.stack([np.zeros(mdp.n_pairs), flow], axis=1)
-    finals = np.stack([success_of(mdp), np.zeros(mdp.n_states)], axis=1)
+    finals = np.stack([mdp_success(mdp), np.zeros(mdp.n_states)], axis=1)
     return np.ascontiguousarray(flows), np.ascontiguousarray(finals)
 
 

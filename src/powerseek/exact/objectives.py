@@ -18,7 +18,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import need
 from powerseek.exact.solvers.finite import advantages, maximise_levels
-from powerseek.exact.solvers.outcome import success_of
+from powerseek.exact.solvers.outcome import mdp_success
 from powerseek.types import Floats
 
 SLACK = 1e-9
@@ -99,7 +99,7 @@ def objective_of(mdp: TabularMDP, name: str, horizon: int, slack: float = 0.0) -
     """
     nothing = np.zeros(mdp.n_pairs)
     if name == "success":
-        return Objective(name, nothing, success_of(mdp))
+        return Objective(name, nothing, mdp_success(mdp))
     if name == "progress":
         progress = mdp.final("progress")
         if progress is None:
@@ -113,7 +113,7 @@ def objective_of(mdp: TabularMDP, name: str, horizon: int, slack: float = 0.0) -
         raise InvalidInput("approval.aim", name, ", ".join(AIMS))
     found = certified(mdp, horizon, slack)
     flow = mdp.flow("resource")
-    return Objective(name, nothing if flow is None else -found.eps * flow, success_of(mdp), found)
+    return Objective(name, nothing if flow is None else -found.eps * flow, mdp_success(mdp), found)
 
 
 def _flow_named(mdp: TabularMDP, fact: str) -> Floats:
@@ -165,7 +165,7 @@ class _Problem:
         self.mdp, self.horizon, self.barren = mdp, horizon, flow is None
         acquired = np.zeros(mdp.n_pairs) if flow is None else flow
         self.flows = np.stack([np.zeros(mdp.n_pairs), acquired], axis=1)
-        self.finals = np.stack([success_of(mdp), np.zeros(mdp.n_states)], axis=1)
+        self.finals = np.stack([mdp_success(mdp), np.zeros(mdp.n_states)], axis=1)
 
     def ends(self) -> list[tuple[float, float]]:
         """(success, acquisition) of least acquisition, of greatest success, of most acquisition.

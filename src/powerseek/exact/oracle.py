@@ -20,7 +20,7 @@ from powerseek.exact.measures.seeking import seeking
 from powerseek.exact.need import Frontier, attainable_holdings, max_final, most, need
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.solvers.evaluate import SLIPS, SlipCurve, evaluate, slip_curve
-from powerseek.exact.solvers.outcome import Outcome, success_of
+from powerseek.exact.solvers.outcome import Outcome, mdp_success
 from powerseek.exact.solvers.policy import (
     TabularPolicy,
     minimal_need_policy,
@@ -151,7 +151,7 @@ def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
         "random": evaluate(mdp, random_policy(mdp)),
     }
     competence = {
-        "max": max_final(calm, success_of(calm), calm.horizon()),
+        "max": max_final(calm, mdp_success(calm), calm.horizon()),
         "minimal need": _competence(calm, minimal),
     }
     script_slips = None

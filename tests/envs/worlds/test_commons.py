@@ -26,7 +26,7 @@ from powerseek.exact import (
     scripted_policy,
     utility_changes,
 )
-from powerseek.exact.measures.goals import reward_classes
+from powerseek.exact.measures.goals import state_classes
 
 AGENTS = ("idle", "minimalist", "hoarder")
 
@@ -163,7 +163,7 @@ def test_the_joint_graph_and_the_actor_form_give_one_power(together, agent):
     own = np.array([(day.units[1], 1 in day.sold) for day in mdp.labels], int)
     kinds, class_of = np.unique(own, axis=0, return_inverse=True)
     for each in (beside, alone):
-        assert len(np.unique(reward_classes(each))) == len(kinds)
+        assert len(np.unique(state_classes(each))) == len(kinds)
 
     def by_class(generator, shape):
         return generator.random((shape[0], len(kinds)))[:, class_of.reshape(-1)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from plain_endgame import BISHOP, ROOK, Position, guarded, solve, touching
 
-from powerseek.envs.worlds.endgame.board import make_board, surplus, table_shape
+from powerseek.envs.worlds.endgame.board import board_table_shape, make_board, surplus
 from powerseek.envs.worlds.endgame.tablebase import DRAWN, ILLEGAL, make_bare_tables, make_tables
 
 
@@ -148,7 +148,7 @@ def test_geometry(size):
         (size - 3, size - 1),
         (size - 2, size - 1),
     ]
-    assert table_shape(board) == (4, 3 + size**2, size**2 + 1, size**2, size**2)
+    assert board_table_shape(board) == (4, 3 + size**2, size**2 + 1, size**2, size**2)
     assert board.near.sum() == (3 * size - 2) ** 2
     assert [surplus(size, o)[0] for o in range(4)] == [(), (0,), (0,), loose]
     assert [surplus(size, o)[1] for o in range(4)] == [-1, -1, pawn, pawn]

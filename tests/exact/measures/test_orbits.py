@@ -15,7 +15,7 @@ from worlds import Ladder
 
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP, enumerated
-from powerseek.exact.measures.goals import draw_rewards, goal_rewards, reward_classes
+from powerseek.exact.measures.goals import draw_rewards, goal_rewards, state_classes
 from powerseek.exact.measures.orbits import (
     arrangements,
     clopper_pearson,
@@ -201,7 +201,7 @@ class Heights(Ladder):
 def test_goals_are_drawn_over_what_the_world_says_they_are_about():
     mdp = enumerated(Heights(rungs=2))
     reward = np.array([0.0, 0.3, 1.0])
-    height = reward_classes(mdp)
+    height = state_classes(mdp)
     assert np.array_equal(height, mdp.records["height"])
     found = orbit_count(mdp, reward, 0, (0, 2), 0.9)
     gains = []
@@ -226,7 +226,7 @@ def test_goals_are_drawn_over_what_the_world_says_they_are_about():
 def test_a_world_rearranges_its_classes_and_asks_its_own_goals():
     world = Ladder(rungs=1, slip=0.0)
     mdp = enumerated(world)
-    width = reward_classes(mdp).max() + 1
+    width = state_classes(mdp).max() + 1
     reward = np.zeros(width)
     reward[0] = 1
     found = orbit_count(mdp, reward, 0, (0, 2), 0.9)

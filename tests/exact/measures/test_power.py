@@ -20,7 +20,7 @@ from powerseek.exact import (
     power_limit,
     random_policy,
 )
-from powerseek.exact.measures.goals import draw_rewards, reward_classes
+from powerseek.exact.measures.goals import draw_rewards, state_classes
 from powerseek.exact.measures.seeking import lookahead
 
 MANY = 120_000  # iid uniform rewards have a standard deviation of .29: an error below 1e-3
@@ -332,7 +332,7 @@ def test_abstract_fields_are_fields_of_every_world(world):
     made = make_world(world)
     assert set(made.abstract(made.params)) <= set(made.identity)
     mdp = enumerate_world(made)
-    kinds = reward_classes(mdp)
+    kinds = state_classes(mdp)
     assert kinds.min() == 0
     assert len(np.unique(kinds)) == kinds.max() + 1
     measured = power(mdp, 0.9, 8)

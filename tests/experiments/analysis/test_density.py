@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from synthetic import ARMS, frame, made_dense, make_frontiers, places, trial_rows
 
 from powerseek.experiments.analysis.cells import cells_of
-from powerseek.experiments.analysis.density import density_families, density_fields, optimal_share
+from powerseek.experiments.analysis.density import (
+    arm_optimum_share,
+    density_families,
+    density_fields,
+)
 from powerseek.experiments.analysis.view import View
 
 
@@ -75,8 +79,8 @@ def test_the_optimum_takes_its_incentive_of_what_is_on_offer_at_its_success():
     (cell,) = cells_of(View(results))["homestead"]
     # At success .5 the made-up frontiers hold 2.6 / 8 and 6.5.
     frontiers = make_frontiers()
-    assert optimal_share(cell, frontiers) == pytest.approx(1 / (6.5 - 2.6 / 8))
-    assert np.isnan(optimal_share(cell, None))
-    assert np.isnan(optimal_share(cell, frontiers[frontiers["kind"] == "need"]))
-    assert np.isnan(optimal_share(cell, frontiers.assign(world="endgame")))
-    assert np.isnan(optimal_share(cell, frontiers.assign(acquisition=1.0)))
+    assert arm_optimum_share(cell, frontiers) == pytest.approx(1 / (6.5 - 2.6 / 8))
+    assert np.isnan(arm_optimum_share(cell, None))
+    assert np.isnan(arm_optimum_share(cell, frontiers[frontiers["kind"] == "need"]))
+    assert np.isnan(arm_optimum_share(cell, frontiers.assign(world="endgame")))
+    assert np.isnan(arm_optimum_share(cell, frontiers.assign(acquisition=1.0)))

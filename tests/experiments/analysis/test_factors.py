@@ -13,7 +13,7 @@ from synthetic import frame, trial_rows
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.hypotheses import findings
 from powerseek.experiments.analysis.summary import summarise
-from powerseek.experiments.results.table import long_table, results_factors, with_factors
+from powerseek.experiments.results.table import long_table, results_factors, results_with_factors
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
 
@@ -277,10 +277,10 @@ def test_a_checkpoint_counts_who_never_came_there_as_unlearnt():
 
 def test_what_is_no_json_has_no_factors():
     table = long_table(results(*LEAKS)).every
-    assert "params.leak" in with_factors(table)
+    assert "params.leak" in results_with_factors(table)
     broken = table.assign(params="not json")
     broken = broken[[name for name in broken if not name.startswith("params.")]]
-    assert not [name for name in with_factors(broken) if name.startswith("params.")]
+    assert not [name for name in results_with_factors(broken) if name.startswith("params.")]
 
 
 def test_missing_is_a_level_that_is_told_and_never_an_end():

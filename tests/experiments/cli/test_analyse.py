@@ -32,7 +32,7 @@ from powerseek.exact import (
     reward_oracle,
 )
 from powerseek.exact.measures.empowerment import empowerment
-from powerseek.exact.measures.goals import reward_classes
+from powerseek.exact.measures.goals import state_classes
 from powerseek.experiments.cli import app as cli
 from powerseek.experiments.cli.analyse import (
     WorldAnalysis,
@@ -376,7 +376,7 @@ def test_boards_stand_side_by_side_at_80_columns() -> None:
 
 
 def test_extremes_are_no_ends_and_sorted_one_of_each_class(board: WorldAnalysis) -> None:
-    of, values = reward_classes(board.mdp), board.power.values
+    of, values = state_classes(board.mdp), board.power.values
     alive = np.flatnonzero(~board.mdp.terminal)
     for states, sign in zip(extremes(board, 5), (-1, 1), strict=True):
         assert not board.mdp.terminal[states].any()

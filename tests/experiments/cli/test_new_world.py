@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.cli import app as cli
-from powerseek.experiments.cli.new_world import FILES, make_new_world, names_of, package_files
+from powerseek.experiments.cli.new_world import (
+    FILES,
+    make_new_world,
+    new_world_names,
+    package_files,
+)
 from powerseek.registry import worlds
 
 
@@ -115,7 +120,7 @@ def test_a_taken_name_is_refused(name, taken, call, tmp_path, monkeypatch):
     assert code == 2
     assert f"a name that is free (there is a {taken} already)" in err
     hint = err.rstrip().rpartition(" ")[2]
-    assert names_of(hint).id == hint
+    assert new_world_names(hint).id == hint
     assert [path.name for path in tmp_path.iterdir()] == ["on-the-path"]
 
 
@@ -139,7 +144,7 @@ PARTS = st.from_regex(r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4}){0,3}", fullmatch=True
 @given(PARTS, PARTS)
 def test_every_name_that_is_taken_gives_code_that_parses_and_keeps_to_the_line(namespace, own):
     try:
-        names = names_of(f"{namespace}.{own}")
+        names = new_world_names(f"{namespace}.{own}")
     except InvalidInput:
         return
     assert names.package.isidentifier()
@@ -155,7 +160,7 @@ def test_every_name_that_is_taken_gives_code_that_parses_and_keeps_to_the_line(n
 
 def test_the_longest_name_keeps_to_the_line():
     part = f"{'a' * 9}-{'b' * 10}"
-    for path, text in package_files(names_of(f"{part}.{part}")).items():
+    for path, text in package_files(new_world_names(f"{part}.{part}")).items():
         assert not path.endswith(".py") or max(map(len, text.split("\n"))) <= 100
 
 

@@ -32,7 +32,7 @@ def best_rank(p: Any, s: Any) -> int:
 
 
 @rule
-def far_best(p: Any, s: Any) -> int:
+def fork_far_best(p: Any, s: Any) -> int:
     """The action that takes the best outcome of the hall."""
     slot = 1
     for other in range(2, p.outcomes + 1):
@@ -197,12 +197,12 @@ class ShutdownProbe(World):
         """To the best outcome there is, shutdown or not."""
         if s.at == 0 and s.rank[0] == best_rank(p, s):
             return NEAR
-        return ON if s.at < p.corridor else int(far_best(p, s))
+        return ON if s.at < p.corridor else int(fork_far_best(p, s))
 
     @staticmethod
     def hoarder(p: Any, s: Any) -> int:
         """Never shut down; to the best outcome of the hall."""
-        return ON if s.at < p.corridor else int(far_best(p, s))
+        return ON if s.at < p.corridor else int(fork_far_best(p, s))
 
     @staticmethod
     def render(params: Any, record: Any) -> str:

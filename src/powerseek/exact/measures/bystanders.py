@@ -25,7 +25,7 @@ from powerseek.exact.solvers.discounted import (
 )
 from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import WHOLE, occupancies
-from powerseek.exact.solvers.outcome import success_of
+from powerseek.exact.solvers.outcome import mdp_success
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Floats, Ints, Policy, Records
 
@@ -343,7 +343,7 @@ def _attainable(mdp: TabularMDP, other: World, limit: int) -> Iterator[Floats]:
     _, records = mdp.origin
     theirs = enumerate_world(other, limit, start=records)
     here = theirs.find(records)
-    success = success_of(theirs)
+    success = mdp_success(theirs)
     values = success
     yield values[here]
     for _ in range(mdp.horizon()):

@@ -24,7 +24,7 @@ Block = tuple[Floats, Floats, float]
 """Mean [S] and sum of squared deviations [S] over some reward functions; certified error."""
 
 
-def reward_classes(mdp: TabularMDP) -> Ints32:
+def state_classes(mdp: TabularMDP) -> Ints32:
     """[S] class of every state; rewards are drawn a class.
 
     Ordered by the values of the fields that `World.abstract` names, not by enumeration: what
@@ -51,7 +51,7 @@ def draw_rewards(
     if isinstance(rewards, str) and rewards == "goals":
         raise InvalidInput("rewards", rewards, "what is drawn", "Write goal_rewards(mdp).")
     mdp.check_unreduced("iid rewards on orbits are other goals")
-    width = int(reward_classes(mdp).max(initial=-1)) + 1
+    width = int(state_classes(mdp).max(initial=-1)) + 1
     for block, first in enumerate(range(0, samples, BLOCK)):
         generator = np.random.default_rng([seed, block])
         if isinstance(rewards, str):

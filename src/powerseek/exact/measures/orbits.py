@@ -22,7 +22,7 @@ from powerseek.exact.measures.goals import (
     Sampler,
     draw_rewards,
     goal_rewards,
-    reward_classes,
+    state_classes,
 )
 from powerseek.exact.solvers.discounted import (
     TOLERANCE,
@@ -149,7 +149,7 @@ def optimality_probability(
         drawn: Iterator[Floats] = iter([np.ascontiguousarray(goal_rewards(mdp).T)])
         class_of = slice(None)
     else:
-        drawn, class_of = draw_rewards(mdp, rewards, samples, seed), reward_classes(mdp)
+        drawn, class_of = draw_rewards(mdp, rewards, samples, seed), state_classes(mdp)
 
     def block(rows: Floats) -> tuple[int, Ints, float]:
         counts, widest = np.zeros(mdp.n_pairs, np.int64), 0.0
@@ -189,7 +189,7 @@ def orbit_count(
     Args:
         mdp: Where.
         reward: [classes] reward of each class of states
-            (`powerseek.exact.measures.goals.reward_classes`; on a graph typed in, of each state).
+            (`powerseek.exact.measures.goals.state_classes`; on a graph typed in, of each state).
         state: Label, record or number of the state in which to compare.
         actions: (a, b), each the index of an action, or several of which the best counts.
         gamma: Discount of the goals, in (0, 1).
@@ -206,7 +206,7 @@ def orbit_count(
     check_tolerance(tolerance)
     number = mdp.index(state)
     a, b = (_pairs(mdp, number, chosen) for chosen in actions)
-    class_of = reward_classes(mdp)
+    class_of = state_classes(mdp)
     values = _class_rewards(mdp, reward, int(class_of.max(initial=-1)) + 1)
     if samples is not None and samples < 1:
         raise InvalidInput("samples", samples, "a number of rearrangements >= 1, or None")

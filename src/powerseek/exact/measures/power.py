@@ -17,7 +17,7 @@ from powerseek.exact.measures.goals import (
     draw_rewards,
     goal_rewards,
     merge_samples,
-    reward_classes,
+    state_classes,
 )
 from powerseek.exact.solvers.cycles import best_cycle
 from powerseek.exact.solvers.discounted import (
@@ -191,7 +191,7 @@ def average_power(
         mean, _, error = block(np.ascontiguousarray(goal_rewards(mdp).T), every)
         return Power(mdp, gamma, "goals", 0, mean, np.zeros(mdp.n_states), error)
     name = rewards if isinstance(rewards, str) else getattr(rewards, "__name__", "sampler")
-    class_of = reward_classes(mdp)
+    class_of = state_classes(mdp)
 
     def work(rows: Floats) -> tuple[int, Block]:
         return len(rows), block(rows, class_of)

@@ -14,7 +14,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
 from powerseek.exact.solvers.finite import WHOLE, evaluate_policy, evaluate_slips
-from powerseek.exact.solvers.outcome import Outcome, mdp_criteria, success_of
+from powerseek.exact.solvers.outcome import Outcome, mdp_criteria, mdp_success
 from powerseek.exact.solvers.policy import TabularPolicy
 from powerseek.types import Floats, Policy, Situation
 
@@ -118,7 +118,7 @@ def slip_curve(
     flow = mdp.flow("resource")
     acquired = np.full(mdp.n_pairs, np.nan) if flow is None else flow
     flows = np.column_stack([np.zeros(mdp.n_pairs), acquired])
-    finals = np.column_stack([success_of(mdp), np.zeros(mdp.n_states)])
+    finals = np.column_stack([mdp_success(mdp), np.zeros(mdp.n_states)])
     totals = evaluate_slips(mdp, flows, finals, policy.bits, slips, mdp.horizon(horizon))
     return SlipCurve(slips, totals[:, 0].copy(), totals[:, 1].copy())
 

@@ -101,7 +101,7 @@ def _columns(mdp: TabularMDP, name: str) -> tuple[Floats | None, Floats | None]:
     return None, None if fact in mdp.absent else mdp.final(fact)
 
 
-def success_of(mdp: TabularMDP) -> Floats:
+def mdp_success(mdp: TabularMDP) -> Floats:
     """[S] the fact ``success``.
 
     Raises:

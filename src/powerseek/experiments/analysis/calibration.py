@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import pandas as pd
 
 from powerseek.experiments.analysis.cells import Cell, cell_records
-from powerseek.experiments.analysis.density import optimal_share, rows_like
+from powerseek.experiments.analysis.density import arm_optimum_share, rows_like
 from powerseek.experiments.results.table import rows_by_cell
 from powerseek.experiments.study.factors import PREFIX, factors_in_words, varying_factors
 
@@ -140,7 +140,7 @@ def _optima(
             )
             for scale, column in OPTIMUM.items()
         }
-        values["share_of_surplus"] = (optimal_share(cell, frontiers), nan, nan)
+        values["share_of_surplus"] = (arm_optimum_share(cell, frontiers), nan, nan)
         name = f"exact optimum, {factors_in_words(cell.row, names)}"
         if not cell.row["power_weight"] and any(isfinite(value[0]) for value in values.values()):
             optima.setdefault(name, Mark(*where, "optimum", name, values))

@@ -118,7 +118,7 @@ def _fields(factor: str, cells: Sequence[Cell], keys: Sequence[str], places: Pla
     return maps
 
 
-def optimal_share(cell: Cell, frontiers: pd.DataFrame | None) -> float:
+def arm_optimum_share(cell: Cell, frontiers: pd.DataFrame | None) -> float:
     """Fraction of the attainable surplus that the arm's own exact optimum takes.
 
     Incentive over what is on offer beyond need at the optimum's success, the mean over layouts;

@@ -21,9 +21,9 @@ from powerseek.experiments.results.table import (
     measures_of,
     read_long,
     results_factors,
+    results_with_factors,
     reward_places,
     trials,
-    with_factors,
 )
 from powerseek.experiments.study.arms import Places
 from powerseek.experiments.study.preregistration import Registration, read_registration
@@ -128,4 +128,4 @@ class View:
     def table(self, name: str) -> pd.DataFrame | None:
         """A table beside the results (``frontiers``, ``curves``), None where there is none."""
         table = None if self.folder is None else read_side_table(self.folder, name)
-        return None if table is None else with_factors(table)
+        return None if table is None else results_with_factors(table)

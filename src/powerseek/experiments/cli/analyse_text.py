@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.exact import Outcome
-from powerseek.exact.measures.goals import reward_classes
+from powerseek.exact.measures.goals import state_classes
 from powerseek.experiments.cli.analyse import ARM_GAMMA, Watch, WorldAnalysis
 from powerseek.experiments.report.text import number_text, range_text
 from powerseek.experiments.study.factors import MISSING
@@ -131,7 +131,7 @@ def extremes(analysis: WorldAnalysis, count: int = BOARDS) -> tuple[Ints, Ints]:
     """The POWER-richest and -poorest states that are no ends, one of each class of states."""
     order = np.flatnonzero(~analysis.mdp.terminal)
     order = order[np.argsort(analysis.power.values[order], kind="stable")]
-    of = reward_classes(analysis.mdp).astype(np.int64)
+    of = state_classes(analysis.mdp).astype(np.int64)
     return _distinct(order[::-1], of, count), _distinct(order, of, count)
 
 

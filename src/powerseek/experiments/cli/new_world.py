@@ -54,7 +54,7 @@ class Names(NamedTuple):
     title: str
 
 
-def names_of(name: str) -> Names:
+def new_world_names(name: str) -> Names:
     """Names of a world by the one that a user gives: ``lab.orchard``, or ``orchard``.
 
     Raises:
@@ -112,7 +112,7 @@ def make_new_world(name: str, out: str | None = None) -> tuple[Names, Path]:
     Raises:
         InvalidInput: A bad or taken name, or a folder that is not empty or cannot be written.
     """
-    names = names_of(name)
+    names = new_world_names(name)
     folder = folder_of(out if out is not None else names.id.rpartition(".")[2])
     _check_free(folder)
     try:

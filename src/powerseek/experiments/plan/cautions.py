@@ -39,7 +39,7 @@ class Compared(NamedTuple):
     lacks: tuple[str, ...]
 
 
-def bootstrapped(cells: Sequence[Cell]) -> tuple[str, ...]:
+def bootstrapped_limit_caution(cells: Sequence[Cell]) -> tuple[str, ...]:
     """Arms whose optimum is not defined."""
     if not any(cell.time_limit == "bootstrap" for cell in cells):
         return ()

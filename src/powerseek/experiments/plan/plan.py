@@ -12,7 +12,7 @@ import pandas as pd
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.plan.cautions import (
     Compared,
-    bootstrapped,
+    bootstrapped_limit_caution,
     idle_factors,
     inexact_settings,
     plan_workers_caution,
@@ -171,7 +171,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         compared=compared,
         cautions=(
             *confounds(study),
-            *bootstrapped(cells),
+            *bootstrapped_limit_caution(cells),
             *worlds_without_control(compared, cells),
             *(inexact_settings(cells, pilot) if pilot else ()),
             *(idle_factors(cells, found, pilot) if pilot else ()),

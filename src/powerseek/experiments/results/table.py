@@ -84,12 +84,12 @@ def long_table(results: Results) -> Long:
 def _with_factors(source: Source) -> Long:
     table = Long(source)
     known = set(table.every)
-    table.every = with_factors(table.every)
+    table.every = results_with_factors(table.every)
     table.known += [str(name) for name in table.every if name not in known]
     return table
 
 
-def with_factors(table: pd.DataFrame) -> pd.DataFrame:
+def results_with_factors(table: pd.DataFrame) -> pd.DataFrame:
     """A table with a column for every parameter and setting that its rows do not all share.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from powerseek.errors import InvalidInput, cut
+from powerseek.errors import InvalidInput, cut_text
 
 MAX_LENGTH = 256 * 1024
 """Letters of a text."""
@@ -51,7 +51,7 @@ def read_yaml(text: str, field: str, source: object, allowed: str = "a YAML file
         _check_node(node, {})
         return loader.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidInput(field, source, allowed, cut(_reason(error))) from None
+        raise InvalidInput(field, source, allowed, cut_text(_reason(error))) from None
 
 
 def write_yaml(value: Any, *, flow: bool = False) -> str:
@@ -125,7 +125,8 @@ def _alternatives(text: str) -> str:
         octal = [] if set(digits) & {"8", "9"} else [int(match["sign"] + digits, 8)]
         values = [*decimal, *octal]
     ways = " or ".join(f"{value:g}" for value in dict.fromkeys(values))
-    return f'{cut(text)} has no one meaning: write {ways}{ways and ", or "}"{cut(text)}" for text'
+    said = cut_text(text)
+    return f'{said} has no one meaning: write {ways}{ways and ", or "}"{said}" for text'
 
 
 def _check_events(text: str) -> None:
@@ -137,7 +138,7 @@ def _check_events(text: str) -> None:
         if depth > MAX_DEPTH:
             raise _Refused(f"more than {MAX_DEPTH} levels of nesting", event.start_mark)
         if tag := getattr(event, "tag", None):
-            told = cut(str(tag).replace("tag:yaml.org,2002:", "!!"))
+            told = cut_text(str(tag).replace("tag:yaml.org,2002:", "!!"))
             problem = f"the tag {told}: write the value without it, text in quotes"
             raise _Refused(problem, event.start_mark)
 
@@ -174,8 +175,9 @@ def _check_keys(node: Any) -> None:
         if not isinstance(key, yaml.ScalarNode):
             raise _Refused("a list or mapping as a key: keys are text", key.start_mark)
         if key.tag != _TEXT:
-            told = f'the key {cut(key.value)} is no text: write "{cut(key.value)}", in quotes'
+            said = cut_text(key.value)
+            told = f'the key {said} is no text: write "{said}", in quotes'
             raise _Refused(told, key.start_mark)
         if key.value in seen:
-            raise _Refused(f"the key {cut(repr(key.value))} is written twice", key.start_mark)
+            raise _Refused(f"the key {cut_text(repr(key.value))} is written twice", key.start_mark)
         seen.add(key.value)

@@ -83,7 +83,7 @@ def read_curve(path: Path) -> dict[str, dict[int, float]]:
     }
 
 
-def at_end(curve: Curve, name: str) -> float:
+def curve_end_value(curve: Curve, name: str) -> float:
     """Value at the trial's last evaluation, nan where it is undefined there."""
     last = max((step for points in curve.values() for step in points), default=0)
     return curve.get(name, {}).get(last, nan)

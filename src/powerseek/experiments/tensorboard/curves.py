@@ -130,7 +130,7 @@ class Curves:
         now = time.time()
         with guarded_results_file(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._write(*first_events(now), _started(trial.cell, now))
+            self._write(*event_file_start(now), _started(trial.cell, now))
             remove_empty_events(before)
 
     def _write(self, *events: Event) -> None:
@@ -157,7 +157,7 @@ class Curves:
         self.points.append((timesteps, values))
         self._times.append(wall_time)
         shown = {tag: value for tag, value in values.items() if value == value}
-        self._write(scalars(timesteps, shown, wall_time))
+        self._write(event_scalars(timesteps, shown, wall_time))
 
     def snapshot(self) -> list[Any]:
         """All points so far as plain JSON values, for `restore`."""
@@ -232,7 +232,7 @@ def encoded(events: Iterable[Event]) -> bytes:
     return buffer.getvalue()
 
 
-def first_events(wall_time: float) -> list[Event]:
+def event_file_start(wall_time: float) -> list[Event]:
     """Events that a file starts with: its format, and that all said before in its run is void."""
     start = SessionLog(status=SessionLog.START)
     return [
@@ -241,7 +241,7 @@ def first_events(wall_time: float) -> list[Event]:
     ]
 
 
-def scalars(step: int, values: Mapping[str, float], wall_time: float) -> Event:
+def event_scalars(step: int, values: Mapping[str, float], wall_time: float) -> Event:
     """One point of each curve."""
     shown = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
     return Event(wall_time=wall_time, step=step, summary=Summary(value=shown))
@@ -253,7 +253,7 @@ def replace_run(folder: Path, made_of: str, content: bytes) -> Path:
     Args:
         folder: Of the run.
         made_of: What the content was made of, as a short hash: see `holds_run`.
-        content: Encoded events, from `first_events` on.
+        content: Encoded events, from `event_file_start` on.
     """
     before = _files(folder)
     path = _next_path(folder, made_of, before)

@@ -34,19 +34,19 @@ from powerseek.experiments.study.schema import Hypothesis
 from powerseek.experiments.tensorboard.bands import (
     Curve,
     aligned_curves,
-    at_end,
+    curve_end_value,
     mean_band,
     read_curve,
 )
 from powerseek.experiments.tensorboard.curves import (
     END,
     encoded,
+    event_file_start,
+    event_scalars,
     experiment_event,
-    first_events,
     holds_run,
     remove_run,
     replace_run,
-    scalars,
     session_events,
 )
 from powerseek.experiments.tensorboard.layout import (
@@ -96,7 +96,7 @@ class Part:
             for i, step in enumerate(steps):
                 shown = {f"{self.prefix}{measure}/{name}": found[name][i] for name in self.shown}
                 points.setdefault(step, {}).update(shown)
-        return [scalars(step, points[step], when) for step in sorted(points)]
+        return [event_scalars(step, points[step], when) for step in sorted(points)]
 
 
 @dataclass
@@ -236,7 +236,7 @@ class Overview:
         done = {key: self._curve(trial) for key, trial in run.trials.items() if key in self._done}
         there = {key: curve for key, curve in done.items() if curve}
         when = max((self._done[key] for key in there), default=0.0)
-        content = [encoded(first_events(when))]
+        content = [encoded(event_file_start(when))]
         if run.cell:
             content.append(encoded(self._session(run, there)))
         for part in run.parts:
@@ -253,7 +253,8 @@ class Overview:
         events = session_events(trials[0].cell, times, complete)
         if there:
             means = {
-                name: [at_end(curve, name) for curve in there.values()] for name in self._followed
+                name: [curve_end_value(curve, name) for curve in there.values()]
+                for name in self._followed
             }
             ends = {
                 f"{END}/{name}": float(mean_band(np.array(values)[:, None])["mean"][0])
@@ -262,7 +263,7 @@ class Overview:
             ends[f"{END}/seeds"] = float(len(there))
             ends = {tag: value for tag, value in ends.items() if value == value}
             # Always the same step, so that a later mean takes the place of an earlier one.
-            events.append(scalars(trials[0].cell.timesteps, ends, max(times)))
+            events.append(event_scalars(trials[0].cell.timesteps, ends, max(times)))
         return events
 
     def _curve(self, trial: Trial) -> Curve:
@@ -285,7 +286,7 @@ class Overview:
 
 def _state(folder: Path, events: Sequence[Event]) -> None:
     """Say something about all runs of a folder, unless it is said there."""
-    content = encoded([*first_events(0.0), *events])
+    content = encoded([*event_file_start(0.0), *events])
     made_of = content_hash(content.hex())[:16]
     if not holds_run(folder, made_of):
         replace_run(folder, made_of, content)

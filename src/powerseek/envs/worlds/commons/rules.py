@@ -77,7 +77,7 @@ def modest_farmer(p: Any, s: Any, k: int) -> int:
 
 
 @rule
-def neighbourly(p: Any, s: Any, k: int) -> int:
+def neighbourly_farmer(p: Any, s: Any, k: int) -> int:
     """The quota from the commons, from k's own plot while it is shut, and then to market."""
     if held(s, k) < p.quota and may_farmer_do(p, s, k, A.commons):
         return int(A.commons)
@@ -99,7 +99,7 @@ def scripted(p: Any, s: Any, k: int) -> int:
     if has_left(s, k) or (k == 0 and p.manner == IDLE):
         return int(A.wait)
     if k > 0:
-        return neighbourly(p, s, k)
+        return neighbourly_farmer(p, s, k)
     return modest_farmer(p, s, k) if p.manner == MINIMALIST else greedy_farmer(p, s, k)
 
 

@@ -114,7 +114,7 @@ def board_places(
     return np.where(gone, -1, size - 1 - row), np.where(gone, -1, column)
 
 
-def table_shape(board: Board) -> tuple[int, int, int, int, int]:
+def board_table_shape(board: Board) -> tuple[int, int, int, int, int]:
     """Shape of a table of positions: [loose, slot, main, king, black]."""
     cells = board.size**2
     slots = board.first_queen + cells if len(board.pawn_squares) else 1

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from powerseek.envs.worlds.endgame.board import Board, table_shape
+from powerseek.envs.worlds.endgame.board import Board, board_table_shape
 
 DRAWN, ILLEGAL = -1, -2
 """Values of positions without a forced mate, and of those that cannot occur."""
@@ -64,7 +64,7 @@ def compiling_tablebase() -> Iterator[None]:
 @compiling_tablebase()
 def make_tables(board: Board) -> Tables:
     """Solve every position of `board`: Black delays mate for ever or as long as possible."""
-    shape = table_shape(board)
+    shape = board_table_shape(board)
     closed = _closed(board, shape)
     white, black = np.empty(shape, np.int8), np.empty(shape, np.int8)
     _solve(board, closed, MATE, black, white, black)
@@ -79,7 +79,7 @@ def make_bare_tables(board: Board) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
 
     The slot axis ends before ``first_queen``.
     """
-    masks, slots, *squares = table_shape(board)
+    masks, slots, *squares = board_table_shape(board)
     shape = (masks, min(slots, board.first_queen), *squares)
     white, black = np.empty(shape, np.int8), np.empty(shape, np.int8)
     _solve(board, _closed(board, shape), BARE, black, white, black)

@@ -12,10 +12,10 @@ from powerseek.envs.worlds.endgame.board import (
     DIRECTIONS,
     Board,
     board_places,
+    board_table_shape,
     make_board,
     surplus,
     symmetries,
-    table_shape,
 )
 from powerseek.envs.worlds.endgame.tablebase import (
     Tables,
@@ -58,7 +58,9 @@ def _solved(size: int, queen: bool, openness: int) -> tuple[Board, Tables]:
 
 def _positions(size: int, openness: int) -> int:
     """Positions to tabulate; the same for both main pieces."""
-    return int(np.prod(table_shape(make_board(size, False, *surplus(size, openness))), dtype=int))
+    return int(
+        np.prod(board_table_shape(make_board(size, False, *surplus(size, openness))), dtype=int)
+    )
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,7 @@ HOMES = np.array([[1, 2], [2, 1], [1, 0]])
 
 
 @rule
-def sought(p: Any, s: Any, i: int) -> int:
+def bystander_field(p: Any, s: Any, i: int) -> int:
     """The field that bystander i goes to: the nearest ripe one, else the nearest; -1 if none.
 
     A field that is claimed is left alone.
@@ -33,7 +33,7 @@ def sought(p: Any, s: Any, i: int) -> int:
 
 
 @rule
-def walk(s: Any, i: int, row: int, column: int) -> bool:
+def bystander_walk(s: Any, i: int, row: int, column: int) -> bool:
     """Let bystander i take one step to a tile; False if it is there."""
     a = toward(s.their_row[i], s.their_column[i], row, column)
     if a == A.stay:
@@ -44,20 +44,20 @@ def walk(s: Any, i: int, row: int, column: int) -> bool:
 
 
 @rule
-def act(p: Any, s: Any, i: int) -> None:
+def bystander_step(p: Any, s: Any, i: int) -> None:
     """One step of bystander i: harvest one unit, bring it home, until its demand is met."""
-    field = sought(p, s, i)
+    field = bystander_field(p, s, i)
     if s.their_load[i] == 1 or s.their_share[i] >= p.demand or field < 0:
-        if not walk(s, i, HOMES[i, 0], HOMES[i, 1]) and s.their_load[i] == 1:
+        if not bystander_walk(s, i, HOMES[i, 0], HOMES[i, 1]) and s.their_load[i] == 1:
             s.their_load[i] = 0
             s.their_share[i] += 1
-    elif not walk(s, i, p.fields[field, 0], p.fields[field, 1]) and s.ripe[field] == 1:
+    elif not bystander_walk(s, i, p.fields[field, 0], p.fields[field, 1]) and s.ripe[field] == 1:
         s.ripe[field] = 0
         s.their_load[i] = 1
 
 
 @rule
-def start(p: Any, s: Any) -> None:
+def bystanders_start(p: Any, s: Any) -> None:
     """Every bystander at home, empty-handed."""
     for i in range(p.bystanders):
         s.their_row[i] = HOMES[i, 0]
@@ -65,7 +65,7 @@ def start(p: Any, s: Any) -> None:
 
 
 @rule
-def served(p: Any, s: Any) -> tuple[float, float]:
+def bystanders_served(p: Any, s: Any) -> tuple[float, float]:
     """(mean, minimum) fraction of their demand that bystanders have brought home; 0 without any."""
     if p.bystanders == 0:
         return 0.0, 0.0

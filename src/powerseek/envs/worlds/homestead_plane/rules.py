@@ -126,7 +126,7 @@ def use(p: Any, s: Any, c: Any) -> None:
     if kind == DEPOT:
         deliver(p, s)
     elif kind == FIELD:
-        reap(p, s, c)
+        reap_field(p, s, c)
     elif kind == GROVE and not inside(p, s.row, s.column):
         s.wood += 1
         s.beyond[1] = 1.0
@@ -160,7 +160,7 @@ def deliver(p: Any, s: Any) -> None:
 
 
 @rule
-def reap(p: Any, s: Any, c: Any) -> None:
+def reap_field(p: Any, s: Any, c: Any) -> None:
     """Harvest the field underfoot, which lies bare from then on."""
     room = s.grain + 1 < p.stock_cap + s.carriers
     extra = s.tool == 1 and room and flip(c, p.tool_yield)

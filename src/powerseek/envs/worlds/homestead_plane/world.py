@@ -208,7 +208,7 @@ class HomesteadPlane(World):
         s.goal = p.goal
         if p.goal == DRAWN and p.reveal == 0:
             s.goal = pick(c, 2)
-        others.start(p, s)
+        others.bystanders_start(p, s)
 
     @staticmethod
     def transition(p: Any, s: Any, a: int, c: Any) -> None:
@@ -236,7 +236,7 @@ class HomesteadPlane(World):
                 s.ripe[i] = 1
         regrow(p, s, c)
         for i in range(p.bystanders):
-            others.act(p, s, i)
+            others.bystander_step(p, s, i)
         if s.disabled == 1 and flip(c, p.repair):
             s.disabled = 0
             s.repaired = 1.0
@@ -292,7 +292,7 @@ class HomesteadPlane(World):
         out[F.traded] = s.traded
         out[F.claiming] = s.claiming
         out[F.repaired] = s.repaired
-        out[F.others], out[F.worst_off] = others.served(p, s)
+        out[F.others], out[F.worst_off] = others.bystanders_served(p, s)
         out[F.wanted] = s.goal
         out[F.away] = abs(s.row - DEPOT_AT[0]) + abs(s.column - DEPOT_AT[1])
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from powerseek.experiments.analysis.cells import Cell, Worlds
-from powerseek.experiments.analysis.density import Field, density_fields, optimal_share
+from powerseek.experiments.analysis.density import Field, arm_optimum_share, density_fields
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import (
     WIDTH,
@@ -65,7 +65,7 @@ _SHARES = "Dark is 0, bright is 1."
 SHOWN = (
     Shown(
         *("map-surplus", "share_of_surplus", "share of what is on offer beyond need that is taken"),
-        *(optimal_share, ("cividis", 0.0, 1.0), _SHARES),
+        *(arm_optimum_share, ("cividis", 0.0, 1.0), _SHARES),
     ),
     Shown(
         *("map-off-switch", "disabled", "share of episodes with the off-switch disabled"),
