@@ -171,7 +171,8 @@ def _outlived(token: str | None) -> Iterator[None]:
         yield
     finally:
         with held_back():
-            os.write(write, b".")
+            with contextlib.suppress(BrokenPipeError):  # somebody ended it
+                os.write(write, b".")
             os.close(write)
             os.waitpid(pid, 0)
 
