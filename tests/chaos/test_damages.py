@@ -106,15 +106,15 @@ def suffer(
     words: Sequence[str], name: str, before: dict[str, int], whole: Path, held: dict[str, object]
 ) -> faults.Tally:
     """Give a command where a file is damaged, and do as it says; what came of it."""
-    out, found = Path("out"), faults.Tally(faults=1)
+    out, found, fault = Path("out"), faults.Tally(faults=1), f"{name}, {words[0]}"
     said = faults.answer(*words)
     found["refused" if said.code else "survived"] += 1
     if said.code:
         (line,) = said.errors
         assert said.code == 2, line
-        assert name in line, line
+        assert name in line, (fault, line)
     else:
-        assert right(out, whole), name
+        assert right(out, whole), fault
     moved, shown = list[str](), [said.out, said.err]
     while (away := advised(said)) or said.code or words != faults.WORDS:
         for path in away:
@@ -127,7 +127,7 @@ def suffer(
     if name.startswith(COMPANIONS) and seen(name, out, whole):
         expected = {name}
     found.harmed(
-        f"{name}, {words[0]}",
+        fault,
         lost=sorted({*faults.lost(out, before)} - {*moved}),
         changed=sorted({*faults.differences(out, held)} - expected),
         torn=sorted({*faults.torn(out)} - expected),

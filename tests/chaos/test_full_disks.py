@@ -83,9 +83,7 @@ def test_a_full_disk_costs_no_result(
         assert "free some space and give the same command again" in line, line
         tally.harmed(
             line,
-            torn=[
-                bad for out in (full, room) for bad in faults.torn(out) + faults.temporaries(out)
-            ],
+            torn=faults.torn(full) + faults.torn(room),
             temporaries=faults.temporaries(full) + faults.temporaries(room),
             lost=faults.lost(room, faults.finished(full)),
             changed=faults.differences(room, held),
