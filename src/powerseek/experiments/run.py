@@ -170,8 +170,8 @@ def _filled(
         most = workers or cores()
         _run(study, grid, missing, store, overview, most, address, console, checkpoint_seconds)
         store.fetch()
-        store.tidy(grid)
         overview.refresh()
+    store.tidy(grid)  # a sweep may have been killed while it merged or drew
     return finish(store, grid)
 
 

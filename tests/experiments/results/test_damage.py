@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from powerseek.errors import PowerseekError
-from powerseek.experiments import layout
+from powerseek.experiments import layout, run
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.results.integrity import is_drawn, note_drawn, sources
 from powerseek.experiments.results.oracles import kept_oracle
@@ -33,6 +33,7 @@ from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.preregistration import read_registration
 from powerseek.experiments.study.schema import make_study
+from powerseek.experiments.sweep import oracles
 from powerseek.experiments.sweep.trial import run_trial
 from powerseek.experiments.tensorboard.bands import read_curve
 
@@ -389,6 +390,32 @@ def test_a_table_edited_by_hand_is_said_and_merged_anew(out: Path, whole: Path) 
     assert store.stale(GRID)
     store.join(GRID)
     assert path.read_bytes() == (whole / layout.RESULTS).read_bytes()
+
+
+@pytest.mark.parametrize("folder", [layout.CURVES, layout.ORACLES])
+def test_what_a_report_lacks_is_named_with_what_to_do(folder: str, out: Path) -> None:
+    store = Store(out)
+    for path in (out / folder).iterdir():
+        path.write_bytes(b"damaged")
+    lines = write_tables(store, GRID)
+    assert lines
+    assert all(str(out / folder) in line for line in lines)
+    for line in lines:
+        Path(line.partition("again, move ")[2].partition(" away and run")[0]).unlink()
+    for trial in store.missing(GRID):
+        oracles._oracle.cache_clear()
+        store.write(trial, run_trial(trial, store.out))
+    assert write_tables(store, GRID) == ()
+
+
+def test_what_a_killed_merge_left_half_written_goes(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "finish", lambda store, grid: None)  # nothing is to be run or drawn
+    half = out / ".abcd1234.powerseek-part"
+    half.touch()
+    run.run_study(STUDY, out, resume=True)
+    assert not half.exists()
 
 
 def test_a_table_that_was_not_merged_yet_is_no_damage(out: Path) -> None:

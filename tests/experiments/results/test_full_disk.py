@@ -6,7 +6,6 @@ import errno
 import itertools
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,6 @@ STUDY = make_study(
         "evaluations": 1,
     }
 )
-ENDS = {".png": b"IEND", ".svg": b"</svg>", ".html": b"</html>"}
 PAGES = (layout.REPORT, layout.SUMMARY)
 
 
@@ -104,34 +102,3 @@ def test_a_report_that_fails_at_any_file_is_one_line_and_tears_none(
         assert "No space left on device" in line
         assert "give the same command again" in line
         assert "Traceback" not in said
-
-
-MOUNTED = (
-    'mount -t tmpfs -o size="$1" tmpfs "$2" && cp -r "$3/." "$2/" && echo FILLED; '
-    'powerseek report "$2"; echo "exit $?"; cp -r "$2/." "$4/"'
-)
-
-
-def test_a_disk_that_is_really_full_tears_no_file(whole: Path, tmp_path: Path) -> None:
-    place, after = tmp_path / "full", tmp_path / "after"
-    place.mkdir()
-    after.mkdir()
-    pages = sum(-(-p.stat().st_size // 4096) for p in whole.rglob("*") if p.is_file())
-    size = f"{4 * pages + 60}k"
-    words = ["unshare", "-m", "bash", "-c", MOUNTED, "bash", size, place, whole, after]
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    try:
-        done = subprocess.run(
-            words, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        pytest.skip("unshare is not installed")
-    if "FILLED" not in done.stdout:
-        pytest.skip(f"no disk of a given size can be mounted here: {done.stderr.strip()}")
-    assert done.stdout.splitlines()[-1] == "exit 2"
-    (line,) = [line for line in done.stderr.splitlines() if line]
-    assert "No space left on device" in line
-    for name, data in contents(after).items():
-        assert ENDS.get(Path(name).suffix, b"") in data[-200:], name
-        assert not Path(name).name.startswith("."), name
-    assert not (after / layout.REPORT).exists()

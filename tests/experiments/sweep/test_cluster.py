@@ -137,14 +137,28 @@ def test_nobody_else_hears_it_and_sigterm_ends_it_like_ctrl_c(
     assert not folder.exists()
 
 
-def test_sigterm_before_ray_is_up_ends_it_too(tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_text(STUDY)
-    with killing.started(SCRIPT, tmp_path) as process:
-        assert killing.wait_for((tmp_path / "out/internals/lock").exists, process)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
-    assert "--resume" in said(tmp_path)
-    assert "Traceback" not in said(tmp_path)
+LEFT = """
+import os, subprocess, sys
+from powerseek.experiments.sweep.cluster import _outlived
+if __name__ == "__main__":
+    token, how = "of a test", sys.argv[1]
+    with _outlived(token if how == "ours" else None):
+        rays = subprocess.Popen(["sleep", "60"], env={"RAY_AUTH_TOKEN": token})
+        print(rays.pid, flush=True)
+        os._exit(1)  # as Ray's compiled code does where its raylet is gone
+"""
+
+
+@pytest.mark.parametrize("whose", ["ours", "another's"])
+def test_a_process_that_ends_without_a_word_leaves_one_and_nothing_of_its_ray(
+    whose: str, tmp_path: Path
+) -> None:
+    with killing.started(LEFT, tmp_path, whose) as process:
+        assert process.wait(60) == 1
+    time.sleep(1)
+    pid, *words = (tmp_path / "said.txt").read_text().split()
+    assert " ".join(words).startswith("error: this sweep's process was ended")
+    assert killing.gone([int(pid)], 0) == (whose == "ours")
 
 
 def wait(seconds: float) -> None:

@@ -143,10 +143,6 @@ def test_a_killed_worker_s_trial_is_tried_again(whole: pd.DataFrame, tmp_path: P
     worker_killed(8, whole, tmp_path)
 
 
-def test_a_sweep_whose_driver_was_killed_goes_on(whole: pd.DataFrame, tmp_path: Path) -> None:
-    stopped(kill_driver, 8, whole, tmp_path)
-
-
 def test_a_trial_that_takes_two_workers_down_fails_and_those_behind_it_do_not(
     whole: pd.DataFrame, tmp_path: Path
 ) -> None:

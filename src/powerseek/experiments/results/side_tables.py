@@ -49,13 +49,18 @@ def write_tables(store: Store, grid: Sequence[Trial]) -> tuple[str, ...]:
     _write(layout.table(store.out, "curves"), curves)
     frontiers, damaged = _frontiers(store, grid)
     _write(layout.table(store.out, "frontiers"), frontiers)
-    said = [f"{path}: cannot be read; the learning curves lack that trial." for path in unread]
-    said += [f"{path}: damaged; its frontier is left out of the pictures." for path in damaged]
-    return tuple(said)
+    wrong = [(curve_path(store.out, trial), UNREAD, trial) for trial in unread]
+    wrong += [(path, DAMAGED, trial) for trial, path in damaged]
+    return tuple(f"{path}: {what} {ANEW.format(store.path(t))}" for path, what, t in wrong)
 
 
-def _curves(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[Path]]:
-    """The curves of trials that have rows, and files that cannot be read."""
+UNREAD = "cannot be read; the learning curves lack that trial."
+DAMAGED = "damaged; its frontier is left out of the pictures."
+ANEW = "To have it made again, move {} away and run the sweep again with --resume."
+
+
+def _curves(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[Trial]]:
+    """The curves of trials that have rows, and those of which they cannot be read."""
     kept, tables, unread = store.kept(), [], []
     required = store.checksummed
     there = names(store.out / layout.CURVES, ".parquet") & kept
@@ -66,7 +71,7 @@ def _curves(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[Pat
         try:
             tables.append(_curve(path, trial, required))
         except (OSError, ValueError, pa.ArrowException):
-            unread.append(path)
+            unread.append(trial)
     if not tables:
         return pd.DataFrame(), unread
     return pa.concat_tables(tables, promote_options="default").to_pandas(), unread
@@ -114,11 +119,13 @@ def _curve(path: Path, trial: Trial, required: bool) -> pa.Table:
     return pa.table(columns)
 
 
-def _frontiers(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[Path]]:
-    """The frontiers of all settings, and files that are there and damaged."""
+def _frontiers(
+    store: Store, grid: Sequence[Trial]
+) -> tuple[pd.DataFrame, list[tuple[Trial, Path]]]:
+    """The frontiers of all settings, and files that are there and damaged, with a trial of each."""
     rows: list[dict[str, Any]] = []
     seen: set[tuple[object, ...]] = set()
-    damaged: list[Path] = []
+    damaged: list[tuple[Trial, Path]] = []
     first: dict[str, Trial] = {}
     for trial in grid:
         first.setdefault(trial.cell.key, trial)
@@ -130,7 +137,7 @@ def _frontiers(store: Store, grid: Sequence[Trial]) -> tuple[pd.DataFrame, list[
         seen.add(tuple(setting.values()))
         exact = kept_oracle(trial.cell, store.out)
         if exact is None:
-            damaged += damaged_oracle(trial.cell, store.out)
+            damaged += [(trial, path) for path in damaged_oracle(trial.cell, store.out)]
         for kind in ("need", "most") if exact is not None else ():
             frontier = getattr(exact, kind)
             if frontier is not None:

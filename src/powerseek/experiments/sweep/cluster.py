@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -52,6 +52,10 @@ DIED = (
     "Ray's {0} died (killed, or memory ran out). Finished trials are kept; run the same command "
     "with --resume."
 )
+ENDED = (
+    "error: this sweep's process was ended (killed, or by Ray as its raylet died). Finished trials "
+    "are kept; run the same command with --resume.\n"
+)
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 _RESOLVE, _NODE = "resolve_ip_for_localhost", "_global_node"
 _TOKEN, _MODE = "RAY_AUTH_TOKEN", "RAY_AUTH_MODE"
@@ -91,18 +95,20 @@ def cluster(workers: int, address: str | None) -> Iterator[str]:
             # Ray would print pages of its own log where one of its processes dies.
             ray._private.worker._worker_logs_enabled = False
         warn_of_cache()
+        stack.enter_context(_outlived(None if address else os.environ[_TOKEN]))
         warning = TRUSTED if address else ""
         try:
-            with unchanged():
-                if address:
-                    ray.init(address, **_QUIET)
-                else:
-                    warning = _start(workers, stack)
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            where = address or "this machine"
-            raise SweepStopped(f"Ray could not be started on {where}: {error}") from None
-        try:
             with contextlib.nullcontext() if address else _watched():
+                try:
+                    with unchanged():
+                        if address:
+                            ray.init(address, **_QUIET)
+                        else:
+                            warning = _start(workers, stack)
+                except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+                    where = address or "this machine"
+                    words = f"Ray could not be started on {where}: {error}"
+                    raise SweepStopped(words) from None
                 yield warning
         finally:
             _stop()
@@ -162,23 +168,80 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _outlived(token: str | None) -> Iterator[None]:
+    """Have another process see to what this one leaves, however it ends.
+
+    Ray's compiled code ends this process where its raylet is gone, and no Python runs after. What
+    it leaves of Ray may stay for minutes, and workers would go on writing.
+
+    Args:
+        token: Of the Ray that is to end with this process; None where it is another's.
+    """
+    read, write = os.pipe()
+    with held_back():
+        pid = os.fork()
+        if not pid:
+            _see_to(read, token)
+    os.close(read)
+    try:
+        yield
+    finally:
+        with held_back():
+            with contextlib.suppress(BrokenPipeError):  # somebody ended it
+                os.write(write, b".")
+            os.close(write)
+            os.waitpid(pid, 0)
+
+
+def _see_to(read: int, token: str | None) -> NoReturn:
+    """Wait for the parent's end, end its Ray, and tell its user unless it has done so itself.
+
+    Holds nothing of its parent: not the lock, nor the pipe's other end.
+    """
+    try:
+        os.dup2(read, 0)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        told = os.read(0, 1)
+        for pid in _of_ray(token) if token else ():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not told:
+            os.write(2, ENDED.encode())
+    finally:
+        os._exit(0)
+
+
+def _of_ray(token: str) -> Iterator[int]:
+    """Processes of the Ray that has this token, whoever their parent is (Linux)."""
+    ours = f"{_TOKEN}={token}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if ours in path.read_bytes().split(b"\0"):
+                yield int(path.parent.name)
+
+
+@contextlib.contextmanager
 def _watched() -> Iterator[None]:
     """Stop within seconds where a process of this Ray dies: Ray itself takes a minute to say so.
 
     Raises:
         SweepStopped: One died.
     """
-    node = getattr(ray._private.worker, _NODE, None)
     main = threading.main_thread()
-    if node is None or threading.current_thread() is not main:
+    if threading.current_thread() is not main:
         yield  # an interrupt would reach another thread
         return
     over, died = threading.Event(), list[str]()
 
+    def node() -> Any:
+        """Ray's processes of this machine, as soon as there are some."""
+        return getattr(ray._private.worker, _NODE, None)
+
     def watch() -> None:
         while not over.wait(LOOK_SECONDS):
-            if dead := [name for name, _ in node.dead_processes() if name in VITAL]:
-                died.extend(dead)
+            dead = node().dead_processes() if node() else ()
+            if names := [name for name, _ in dead if name in VITAL]:
+                died.extend(names)
                 # Really sent: one that is only noted would wait for the end of a sleep.
                 signal.pthread_kill(main.ident or 0, WAKE)
                 return
@@ -192,8 +255,8 @@ def _watched() -> Iterator[None]:
         if not died:
             raise
         with held_back():
-            below = [pid for _, part in node.live_processes() for pid in _children(part.pid)]
-            node.kill_all_processes(check_alive=False, allow_graceful=False)
+            below = [pid for _, part in node().live_processes() for pid in _children(part.pid)]
+            node().kill_all_processes(check_alive=False, allow_graceful=False)
             for pid in below:  # without a GCS they would wait for it
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
