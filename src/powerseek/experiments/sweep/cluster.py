@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
 import signal
 import tempfile
@@ -48,6 +49,7 @@ LOOK_SECONDS = 1.0
 VITAL = ("raylet", "gcs_server")
 WAKE = signal.SIGUSR2
 """Interrupts the main thread: Ctrl-C may be ignored (in the background), and Tune has SIGUSR1."""
+AGAIN = "Finished trials are kept; run the same command with --resume."
 DIED = (
     "Ray's {0} died (killed, or memory ran out). Finished trials are kept; run the same command "
     "with --resume."
@@ -105,9 +107,9 @@ def cluster(workers: int, address: str | None) -> Iterator[str]:
                             ray.init(address, **_QUIET)
                         else:
                             warning = _start(workers, stack)
-                except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-                    where = address or "this machine"
-                    words = f"Ray could not be started on {where}: {error}"
+                except Exception as error:  # Ray raises bare ones where its raylet dies meanwhile
+                    where, why = address or "this machine", " ".join(str(error).split())
+                    words = f"Ray could not be started on {where}: {why.rstrip('.')}. {AGAIN}"
                     raise SweepStopped(words) from None
                 yield warning
         finally:
@@ -179,9 +181,9 @@ def _outlived(token: str | None) -> Iterator[None]:
     """
     read, write = os.pipe()
     with held_back():
-        pid = os.fork()
+        driver, pid = os.getpid(), os.fork()
         if not pid:
-            _see_to(read, token)
+            _see_to(read, token, driver)
     os.close(read)
     try:
         yield
@@ -193,7 +195,7 @@ def _outlived(token: str | None) -> Iterator[None]:
             os.waitpid(pid, 0)
 
 
-def _see_to(read: int, token: str | None) -> NoReturn:
+def _see_to(read: int, token: str | None, driver: int) -> NoReturn:
     """Wait for the parent's end, end its Ray, and tell its user unless it has done so itself.
 
     Holds nothing of its parent: not the lock, nor the pipe's other end.
@@ -202,7 +204,7 @@ def _see_to(read: int, token: str | None) -> NoReturn:
         os.dup2(read, 0)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         told = os.read(0, 1)
-        for pid in _of_ray(token) if token else ():
+        for pid in {*_of_ray(token, driver)} - {os.getpid(), driver} if token else ():
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         if not told:
@@ -211,13 +213,18 @@ def _see_to(read: int, token: str | None) -> NoReturn:
         os._exit(0)
 
 
-def _of_ray(token: str) -> Iterator[int]:
-    """Processes of the Ray that has this token, whoever their parent is (Linux)."""
-    ours = f"{_TOKEN}={token}".encode()
-    for path in Path("/proc").glob("[0-9]*/environ"):
+def _of_ray(token: str, driver: int) -> Iterator[int]:
+    """Processes of the Ray that a driver started, whoever their parent is now (Linux).
+
+    They have its token in their environment, unless they wrote their title over that; then they
+    have logs open in its session's folder, which is named after the driver.
+    """
+    ours, session = f"{_TOKEN}={token}".encode(), re.compile(rf"/session_[^/]*_{driver}/")
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if ours in path.read_bytes().split(b"\0"):
-                yield int(path.parent.name)
+            told = ours in (process / "environ").read_bytes().split(b"\0")
+            if told or any(session.search(os.readlink(fd)) for fd in (process / "fd").iterdir()):
+                yield int(process.name)
 
 
 @contextlib.contextmanager
