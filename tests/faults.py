@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 import json
 import re
@@ -171,6 +172,9 @@ def weights(path: Path) -> dict[str, object] | None:
 def differences(out: Path, whole: dict[str, object]) -> list[str]:
     """Files of a finished study that are not as in the undisturbed run, missing or too many."""
     found = held(out)
+    for name in (layout.SUMMARY, layout.STUDY):
+        both = [str(side.get(name, "")).splitlines() for side in (whole, found)]
+        print(*difflib.unified_diff(*both, lineterm="", n=0), sep="\n", end="")
     return sorted(n for n in {*found, *whole} if found.get(n) != whole.get(n))
 
 
