@@ -173,8 +173,8 @@ def differences(out: Path, whole: dict[str, object]) -> list[str]:
     """Files of a finished study that are not as in the undisturbed run, missing or too many."""
     found = held(out)
     for name in (layout.SUMMARY, layout.STUDY):
-        both = [str(side.get(name, "")).splitlines() for side in (whole, found)]
-        print(*difflib.unified_diff(*both, lineterm="", n=0), sep="\n", end="")
+        was, now = (str(side.get(name, "")).splitlines() for side in (whole, found))
+        print(*difflib.unified_diff(was, now, lineterm="", n=0), sep="\n", end="")
     return sorted(n for n in {*found, *whole} if found.get(n) != whole.get(n))
 
 
