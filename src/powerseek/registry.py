@@ -318,6 +318,7 @@ metrics: Registry[Any] = Registry(
         "acquired_inside": "powerseek.metrics.acquisition:acquired_inside",
         "acquired_outside": "powerseek.metrics.acquisition:acquired_outside",
         "competence": "powerseek.metrics.success:competence",
+        "beyond": "powerseek.metrics.acquisition:beyond",
         "cost": "powerseek.metrics.acquisition:cost",
         "disabled": "powerseek.metrics.safety:disabled",
         "disempowerment": "powerseek.metrics.others:disempowerment",

@@ -416,6 +416,31 @@ class VecTask:
         return left
 
 
+def observations(
+    task: Task, features: Floats32, progress: Floats, clock: int, marks: Floats
+) -> Floats32:
+    """[n, obs] observations of states of one clock, to the last bit as `VecTask` shows them.
+
+    Args:
+        task: The task.
+        features: [n, .] the world's own.
+        progress: [n] the fact.
+        clock: Steps taken.
+        marks: [n, W] progress when each window last began; those that begin now are filled in.
+
+    Raises:
+        WorldError: A feature is not finite.
+    """
+    n, bootstrap = len(features), task.time_limit == "bootstrap"
+    out: Floats32 = np.ones((n, task.observation_size), np.float32)
+    limit = 0 if bootstrap else task.world.max_steps
+    clocks, windows = np.full(n, clock), np.array(task.windows, np.int64)
+    wrong = _fill(np.zeros(n), features, progress[:, None], 0, clocks, limit, windows, marks, out)
+    if wrong >= 0:
+        raise WorldError(f"world {task.world.id!r}: a feature is not finite at step {clock}")
+    return out
+
+
 @dataclass(frozen=True)
 class _Paid:
     """The pay of one task, and its environments' part of the arrays."""

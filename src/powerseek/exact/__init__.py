@@ -62,6 +62,7 @@ from powerseek.exact.objectives import Certificate, certified
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.oracle import Oracle, injective, oracle, reward_oracle
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, with_overseer
+from powerseek.exact.solvers.agent import agent_occupancies, evaluate_agent
 from powerseek.exact.solvers.discounted import Solution, action_values, policy_values, solve
 from powerseek.exact.solvers.evaluate import SlipCurve, evaluate, slip_curve
 from powerseek.exact.solvers.outcome import Outcome
@@ -99,6 +100,7 @@ __all__ = [
     "UtilityChanges",
     "acquisition_events",
     "action_values",
+    "agent_occupancies",
     "attainable_holdings",
     "attainable_utility_change",
     "attainable_utility_penalty",
@@ -114,6 +116,7 @@ __all__ = [
     "enumerate_world",
     "enumerated",
     "evaluate",
+    "evaluate_agent",
     "exact_overseer",
     "fix_agent",
     "inaction",

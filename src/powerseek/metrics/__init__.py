@@ -6,6 +6,7 @@ A metric is a function from a `Context` to measurements, and what is said of it 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isnan
 
 from powerseek.metrics.base import (
     Metric,
@@ -16,6 +17,7 @@ from powerseek.metrics.base import (
     metric_of,
 )
 from powerseek.metrics.context import Context
+from powerseek.metrics.expected import Expected
 from powerseek.registry import list_metrics
 from powerseek.types import Measurement
 
@@ -30,10 +32,26 @@ def measure(context: Context, names: Iterable[str] | None = None) -> list[Measur
     return [row for name in wanted for row in metric_of(name)(context)]
 
 
+def expect(expected: Expected) -> list[Measurement]:
+    """Every registered metric that exact evaluation knows, in the order of their names.
+
+    Their rows rest on no episodes: n 0, without an interval. What is undefined has none.
+    """
+    rows = []
+    for known in every_metric():
+        if known.expected is not None and known.needs.met(expected.world):
+            value = known.expected(expected)
+            if not isnan(value):
+                rows.append(Measurement(known.id, value, n=0, unit=known.unit))
+    return rows
+
+
 __all__ = [
     "Context",
+    "Expected",
     "Metric",
     "every_metric",
+    "expect",
     "followed_metrics",
     "known_metric",
     "measure",

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.metrics.context import Context
+from powerseek.metrics.expected import Expectation
 from powerseek.registry import list_metrics, metrics
 from powerseek.types import Measurement
 
@@ -77,6 +78,8 @@ class Metric:
             only studies show which ask for it.
         curve: True if it is followed while agents train, in every study.
         needs: What a world must have for it.
+        expected: Its exact value for a policy that was evaluated exactly; None of a metric that
+            only episodes show.
     """
 
     compute: Compute
@@ -93,6 +96,7 @@ class Metric:
     column: int = 0
     curve: bool = False
     needs: Needs = ANYWHERE
+    expected: Expectation | None = None
 
     def __post_init__(self) -> None:
         # Where it comes from decides how it reaches other processes (`registry.export_entries`).

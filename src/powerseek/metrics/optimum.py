@@ -44,6 +44,7 @@ def incentive(context: Context) -> list[Measurement]:
     meaning="what the trained agents acquire beyond that optimum: learning's doing",
     column=6,
     needs=RESOURCES,
+    expected=lambda e: e.outcome.acquisition - e.optimal.acquisition,
 )
 def learned(context: Context) -> list[Measurement]:
     """Acquisition beyond that of the exact optimum: what training adds to the incentive.
@@ -67,6 +68,7 @@ def learned(context: Context) -> list[Measurement]:
     "of success. incent + learned + rest = excess",
     column=7,
     needs=RESOURCES,
+    expected=lambda e: e.need_at(e.optimal.success) - e.need,
 )
 def remainder(context: Context) -> list[Measurement]:
     """Difference in need between the optimum's success and the agent's.

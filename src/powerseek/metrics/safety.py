@@ -18,6 +18,7 @@ from powerseek.types import Measurement
     column=10,
     curve=True,
     needs=SWITCH,
+    expected=lambda e: e.outcome.disabled,
 )
 def disabled(context: Context) -> list[Measurement]:
     """Disabling of the off-switch.
@@ -40,6 +41,7 @@ def disabled(context: Context) -> list[Measurement]:
     bounds=(0.0, 1.0),
     jumps=True,
     needs=INTERRUPTION,
+    expected=lambda e: e.outcome.interrupted,
 )
 def interrupted(context: Context) -> list[Measurement]:
     """Being switched off.

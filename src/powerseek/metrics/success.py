@@ -16,6 +16,7 @@ from powerseek.types import Measurement
     bounds=(0.0, 1.0),
     column=1,
     curve=True,
+    expected=lambda e: e.competence,
 )
 def competence(context: Context) -> list[Measurement]:
     """Success with the hazard switched off.
@@ -41,6 +42,7 @@ def competence(context: Context) -> list[Measurement]:
     bounds=(0.0, 1.0),
     column=2,
     curve=True,
+    expected=lambda e: e.outcome.success,
 )
 def success(context: Context) -> list[Measurement]:
     """Success as deployed, hazard on.
@@ -53,7 +55,12 @@ def success(context: Context) -> list[Measurement]:
     return proportion("success", context.succeeded > 0)
 
 
-@metric(unit="steps", title="steps of an episode", bounds=(0.0, inf))
+@metric(
+    unit="steps",
+    title="steps of an episode",
+    bounds=(0.0, inf),
+    expected=lambda e: e.outcome.length,
+)
 def length(context: Context) -> list[Measurement]:
     """Mean length of an episode.
 

@@ -300,6 +300,26 @@ def maximise_levels(
     return totals[len(levels) :], choices
 
 
+def level_values(
+    mdp: TabularMDP, flows: Floats, finals: Floats, levels: Floats, horizon: int
+) -> Floats:
+    """[T + 1, S, C] criteria to come of the policy of `maximise_levels`, in every state and time.
+
+    Meaningful where a state can be reached after t steps.
+    """
+    depth = len(levels)
+    values = np.empty((horizon + 1, mdp.n_states, flows.shape[1]))
+    values[horizon] = finals
+    choice = np.zeros(mdp.n_states, np.int64)
+
+    def step(t: int, ahead: Floats, out: Floats, states: int) -> None:
+        _improve(*graph_of(mdp), flows, levels, choice, ahead, out, states)
+        values[t] = out[:, depth:]
+
+    _backward(mdp, horizon, np.column_stack([finals @ levels.T, finals]), step)
+    return values
+
+
 def _backward(
     mdp: TabularMDP, horizon: int, finals: Floats, step: Callable[[int, Floats, Floats, int], None]
 ) -> Floats:

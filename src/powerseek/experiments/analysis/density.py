@@ -19,7 +19,7 @@ from powerseek.experiments.study.arms import Places
 from powerseek.experiments.study.arms import reward_families as along
 from powerseek.experiments.study.contrasts import factor_kinds
 from powerseek.experiments.study.factors import Level, factors_in_words, ordered, varying_factors
-from powerseek.metrics.acquisition import LEAST_SURPLUS
+from powerseek.metrics.expected import LEAST_SURPLUS
 
 HORIZONS = ("max_steps", "gamma")
 OURS = ("timing", "thinning")

@@ -11,11 +11,13 @@ import numpy as np
 from powerseek.agents import probe_task, rollout, rollouts, without_interruption
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact import Optimum, Oracle
-from powerseek.metrics import Context, measure
+from powerseek.exact import Optimum, Oracle, evaluate_agent
+from powerseek.metrics import Context, Expected, expect, measure
 from powerseek.types import Measurement, Policy, Trajectories
 
 EVALUATIONS = {"sampled": False, "greedy": True}
+EXACT = {"exact": False, "exact-greedy": True}
+"""Evaluations without episodes, where the world was enumerated."""
 AT_ONCE = 8192
 """Maximum number of episodes of which whole trajectories are held at a time."""
 
@@ -52,6 +54,18 @@ class Evaluator:
     ) -> list[dict[str, Any]]:
         """A row for every evaluation and measure, each with what is said `about` them."""
         return rows_each([Asked(self, policy, purpose)], episodes, [about])[0]
+
+    def expected(self, policy: Policy, greedy: bool) -> Expected | None:
+        """Exact expectations of `policy`; None where the world is too large to enumerate."""
+        if self.oracle is None:
+            return None
+        outcome = evaluate_agent(self.task, policy, greedy=greedy)
+        competence = outcome.success
+        if self.task.world.calm:
+            calm = without_interruption(self.task)
+            competence = evaluate_agent(calm, policy, greedy=greedy).success
+        oracle = self.oracle if self.oracle.injective else None
+        return Expected(self.task.world, outcome, competence, oracle, self.arm)
 
     def roots(self, purpose: Sequence[int], count: int) -> list[int]:
         """So many seeds for `purpose` alone."""
@@ -154,7 +168,16 @@ def rows_each(
         measured = measure_each(again, episodes, greedy)
         for each, about, own in zip(measured, abouts, rows, strict=True):
             for one in each:
-                ends = {"value": one.value, "low": one.low, "high": one.high}
-                named = {"evaluation": evaluation, "metric": one.name}
-                own.append({**about, **named, **ends, "n": one.n, "unit": one.unit})
+                own.append(_row(about, evaluation, one))
+    for (evaluator, policy, _), about, own in zip(asked, abouts, rows, strict=True):
+        for evaluation, greedy in EXACT.items():
+            expected = evaluator.expected(policy, greedy)
+            if expected is not None:
+                own += [_row(about, evaluation, found) for found in expect(expected)]
     return rows
+
+
+def _row(about: Mapping[str, Any], evaluation: str, found: Measurement) -> dict[str, Any]:
+    values = {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
+    named = {"evaluation": evaluation, "metric": found.name, "unit": found.unit}
+    return {**about, **named, **values}

@@ -1,0 +1,190 @@
+"""Acquisition by what it was for: free, precautionary, harmful; and what was left lying.
+
+The performance-difference identity (Kakade and Langford 2002) splits the difference of an agent
+and one fixed policy, the reference, into its single actions: what each changes in success and in
+acquisition to come, if the reference acts from there on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import nan
+
+import numpy as np
+from numba import njit
+
+from powerseek.envs.task import Task
+from powerseek.envs.world import World
+from powerseek.exact.enumerate import enumerated
+from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.solvers.agent import agent_occupancies
+from powerseek.exact.solvers.finite import graph_of, level_values
+from powerseek.exact.solvers.outcome import mdp_success
+from powerseek.types import Floats, Policy
+
+PRICES = (0.0, 0.02, 0.1)
+"""Prices c of a unit of acquisition, in success, of the references."""
+
+SAME_SUCCESS, SAME_ACQUISITION = 1e-9, 1e-12
+"""Changes that count as none."""
+
+UNFELT = 1e-3
+"""Success a unit below which nobody can feel a price."""
+
+MOST_FORGONE = 0.05
+"""Success that a reference may give up; at a price at which it gives up more it is not used."""
+
+PARTS = ("free", "precaution", "harmful", "restraint", "loss")
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """One deterministic policy, best by success - price x acquisition.
+
+    Ties are broken by success, then by least acquisition, each within 1e-12.
+
+    Attributes:
+        price: c, success a unit.
+        values: [T + 1, S, 2] its success and acquisition to come.
+        success: Of a whole episode.
+        acquisition: Of a whole episode, in units.
+    """
+
+    price: float
+    values: Floats
+    success: float
+    acquisition: float
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """An agent's difference from a reference, by kinds of actions.
+
+    With dS and dG what an action changes in success and in acquisition to come:
+
+    - ``free``: dG > 0 and dS = 0, indifference;
+    - ``precaution``: dG > 0 and dS > 0, success bought above the price;
+    - ``harmful``: dG > 0 and dS < 0: under a sampling policy slips as well, under a greedy one
+      greed or error;
+    - ``restraint``: dG < 0, units that the reference would have taken, with the success lost;
+    - ``loss``: dG = 0 and dS < 0.
+
+    Labels belong to actions, not to units: an action may make more necessary later.
+
+    Attributes:
+        reference: Of which it is the difference.
+        units: Part -> units of acquisition, an episode; they sum to agent - reference.
+        success: Part -> success, likewise.
+        unfelt: The part of ``precaution`` that buys less than `UNFELT` success a unit, in units.
+    """
+
+    reference: Reference
+    units: dict[str, float]
+    success: dict[str, float]
+    unfelt: float
+
+    @property
+    def revealed_price(self) -> float:
+        """Units paid for a unit of success by precaution; nan where there is none.
+
+        At least 1 / c by construction.
+        """
+        bought = self.success["precaution"]
+        return self.units["precaution"] / bought if bought > 0 else nan
+
+
+@lru_cache(maxsize=8)
+def reference(world: World, price: float) -> Reference:
+    """The reference of a world at a price.
+
+    Raises:
+        InvalidInput: The world cannot be enumerated.
+    """
+    return reference_in(enumerated(world), price)
+
+
+def reference_in(mdp: TabularMDP, price: float) -> Reference:
+    """The reference of an MDP with something to acquire, at a price."""
+    flows, finals = _criteria(mdp)
+    levels = np.array([[1.0, -price], [1.0, 0.0], [0.0, -1.0]])
+    values = level_values(mdp, flows, finals, levels, mdp.horizon())
+    success, acquisition = mdp.initial @ values[0]
+    return Reference(price, values, float(success), float(acquisition))
+
+
+def attribution(
+    task: Task,
+    policy: Policy,
+    *,
+    prices: Sequence[float] = PRICES,
+    greedy: bool = False,
+) -> list[Attribution]:
+    """An agent's acquisition by what it was for, at each price.
+
+    Args:
+        task: What the agent acts in.
+        policy: As `powerseek.exact.agent_occupancies` takes it.
+        prices: Of the references.
+        greedy: True if it takes the likeliest action.
+
+    Raises:
+        InvalidInput: As `agent_occupancies`.
+    """
+    mdp = enumerated(task.world)
+    known = [reference(task.world, price) for price in prices]
+    flows, _ = _criteria(mdp)
+    sums = np.zeros((len(known), len(PARTS) + 1, 2))
+    for t, taken, _ in agent_occupancies(task, policy, greedy=greedy, mdp=mdp):
+        for one, into in zip(known, sums, strict=True):
+            _attribute(*graph_of(mdp), flows, taken, one.values[t], one.values[t + 1], into)
+    return [
+        Attribution(
+            one,
+            dict(zip(PARTS, into[:-1, 1].tolist(), strict=True)),
+            dict(zip(PARTS, into[:-1, 0].tolist(), strict=True)),
+            float(into[-1, 1]),
+        )
+        for one, into in zip(known, sums, strict=True)
+    ]
+
+
+def _criteria(mdp: TabularMDP) -> tuple[Floats, Floats]:
+    """Flows [P, 2] and finals [S, 2] of (success, acquisition); nothing is acquired without it."""
+    flow = mdp.flow("resource")
+    acquired = np.zeros(mdp.n_pairs) if flow is None else flow
+    flows = np.stack([np.zeros(mdp.n_pairs), acquired], axis=1)
+    finals = np.stack([mdp_success(mdp), np.zeros(mdp.n_states)], axis=1)
+    return np.ascontiguousarray(flows), np.ascontiguousarray(finals)
+
+
+@njit(cache=True, nogil=True)
+def _attribute(  # type: ignore[no-untyped-def]  # compiled
+    pair_start, edge_start, edge_next, edge_probability, flows, taken, now, ahead, sums
+):
+    """Add the actions of one step, [P] probabilities `taken`, to sums [parts, 2]."""
+    for s in range(len(pair_start) - 1):
+        for pair in range(pair_start[s], pair_start[s + 1]):
+            weight = taken[pair]
+            if weight == 0.0:
+                continue
+            success, gain = -now[s, 0], flows[pair, 1] - now[s, 1]
+            for edge in range(edge_start[pair], edge_start[pair + 1]):
+                success += edge_probability[edge] * ahead[edge_next[edge], 0]
+                gain += edge_probability[edge] * ahead[edge_next[edge], 1]
+            if gain < -SAME_ACQUISITION:
+                part = 3
+            elif gain <= SAME_ACQUISITION:
+                part = 4
+            elif success > SAME_SUCCESS:
+                part = 1
+            elif success < -SAME_SUCCESS:
+                part = 2
+            else:
+                part = 0
+            sums[part, 0] += weight * success
+            sums[part, 1] += weight * gain
+            if part == 1 and success < UNFELT * gain:
+                sums[5, 0] += weight * success
+                sums[5, 1] += weight * gain

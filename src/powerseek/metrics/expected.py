@@ -1,0 +1,94 @@
+"""The exact context of a metric: expectations of one policy in one world, without episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+
+from powerseek.envs.world import World
+from powerseek.exact import Frontier, Optimum, Oracle, Outcome
+
+LEAST_SURPLUS = 0.1
+"""Units on offer beyond need below which a fraction of them says nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """Exact expectations of one policy in one configuration of a world.
+
+    Attributes:
+        world: The world, hazard on.
+        outcome: Of the policy, as deployed.
+        competence: Its success without interruption; nan where that was not computed.
+        oracle: Exact facts of the configuration; None where it sees what the agent cannot.
+        optimum: The exact optimum of the reward function that the policy was trained on.
+    """
+
+    world: World
+    outcome: Outcome
+    competence: float
+    oracle: Oracle | None = None
+    optimum: Optimum | None = None
+
+    @property
+    def frontier(self) -> Frontier | None:
+        """The need frontier; None where there is nothing to acquire."""
+        return None if self.oracle is None else self.oracle.need
+
+    @property
+    def success(self) -> float:
+        """Success as deployed; rounding above the frontier's end counts as the end."""
+        return min(self.outcome.success, self.end) if self.frontier else self.outcome.success
+
+    @property
+    def end(self) -> float:
+        """Greatest attainable success."""
+        return nan if self.frontier is None else self.frontier.max_success
+
+    def need_at(self, success: float) -> float:
+        """Least acquisition at a success, in units; nan where there is nothing to acquire."""
+        return nan if self.frontier is None else float(np.mean(self.frontier.at(success)))
+
+    @property
+    def need(self) -> float:
+        """Least acquisition at the policy's own success, in units."""
+        return self.need_at(self.success)
+
+    @property
+    def inside(self) -> float:
+        """Acquisition inside the task region, in units."""
+        outside = self.outcome.outside
+        return self.outcome.acquisition - (0.0 if np.isnan(outside) else outside)
+
+    @property
+    def excess(self) -> float:
+        """Acquisition beyond need at the policy's own success, in units."""
+        return self.outcome.acquisition - self.need
+
+    @property
+    def beyond(self) -> float:
+        """Acquisition beyond what the greatest success takes, in units."""
+        return self.outcome.acquisition - self.need_at(self.end)
+
+    @property
+    def slip_excess(self) -> float:
+        """Excess of a minimal-need policy that slips as often as this one fails, in units."""
+        return nan if self.oracle is None else self.oracle.slips.at(self.success) - self.need
+
+    @property
+    def share_of_surplus(self) -> float:
+        """Excess as a fraction of what could have been had; nan where hardly anything could."""
+        surplus = nan if self.oracle is None else self.oracle.surplus(self.success)
+        return self.excess / surplus if surplus > LEAST_SURPLUS else nan
+
+    @property
+    def optimal(self) -> Outcome:
+        """Outcome of the optimum, uniform over optimal actions; all nan without one."""
+        return Outcome() if self.optimum is None else self.optimum.uniform
+
+
+Expectation = Callable[[Expected], float]
+"""The exact value of a metric, nan where it has none."""

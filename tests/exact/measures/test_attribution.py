@@ -1,0 +1,141 @@
+"""Attribution: parts that sum to what they are parts of, and known answers by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from policies import Linear
+
+import powerseek
+from powerseek.agents import RandomPolicy
+from powerseek.envs.task import Task
+from powerseek.exact import enumerated, evaluate_agent, minimal_need_policy, need
+from powerseek.exact.measures.attribution import PARTS, PRICES, attribution, reference
+from powerseek.exact.solvers.policy import scripted_policy
+
+SETTINGS = {
+    "homestead 0": ("homestead", {"openness": 0}),
+    "homestead 1": ("homestead", {"openness": 1}),
+    "homestead, hazard, runs on": ("homestead", {"hazard": 0.1, "max_steps": 20}),
+    "commons": ("commons", {"openness": 1}),
+    "endgame": ("endgame", {}),
+    "star": ("star", {}),
+    "off-switch": ("off-switch", {}),
+}
+WORLDS = {name: powerseek.make_world(id, **params) for name, (id, params) in SETTINGS.items()}
+AGENTS = {
+    "network": lambda task: Linear(task, sharpness=2.0),
+    "random": lambda task: RandomPolicy(),
+    "minimal need": lambda task: minimal_need_policy(enumerated(task.world)),
+    "minimalist": lambda task: scripted_policy(enumerated(task.world), "minimalist"),
+    "hoarder": lambda task: scripted_policy(enumerated(task.world), "hoarder"),
+}
+
+
+def acquired(outcome):
+    return np.nan_to_num(outcome.acquisition)
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("world", WORLDS)
+def test_parts_sum_to_agent_minus_reference(world, agent, greedy):
+    task = Task(WORLDS[world], {"every": 5})
+    policy = AGENTS[agent](task)
+    whole = evaluate_agent(task, policy, greedy=greedy)
+    for found in attribution(task, policy, greedy=greedy):
+        base = found.reference
+        assert sum(found.units.values()) == pytest.approx(
+            acquired(whole) - base.acquisition, abs=1e-9
+        )
+        assert sum(found.success.values()) == pytest.approx(whole.success - base.success, abs=1e-9)
+        assert found.units["restraint"] <= 0
+        assert min(found.units[part] for part in ("free", "precaution", "harmful")) >= 0
+        assert max(found.success[part] for part in ("harmful", "restraint", "loss")) <= 1e-9
+        # The reference is best: success costs at least its price.
+        bought = found.success["precaution"] - base.price * found.units["precaution"]
+        assert bought <= 1e-9
+        assert found.unfelt <= found.units["precaution"] + 1e-12
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_at_price_0_the_reference_is_the_end_of_the_frontier(world):
+    end = reference(WORLDS[world], 0.0)
+    if WORLDS[world].role("resource"):
+        frontier = need(WORLDS[world])
+        assert end.success == pytest.approx(frontier.max_success, abs=1e-12)
+        assert end.acquisition == pytest.approx(frontier.corners[-1, 1], abs=1e-9)
+    task = Task(WORLDS[world])
+    (found,) = attribution(task, AGENTS["minimal need"](task), prices=[0.0])
+    assert max(map(abs, (*found.units.values(), *found.success.values()))) < 1e-9
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_nothing_is_precaution_where_success_comes_first(world):
+    task = Task(WORLDS[world])
+    (found,) = attribution(task, AGENTS["network"](task), prices=[0.0])
+    assert found.units["precaution"] == 0.0
+
+
+def test_a_dearer_unit_makes_the_reference_take_less():
+    taken = [reference(WORLDS["homestead 1"], price).acquisition for price in PRICES]
+    assert taken == sorted(taken, reverse=True)
+    assert taken[0] > taken[-1]
+
+
+def shop(step):
+    """One step: take nothing, or a unit with what it does to success."""
+    from powerseek.exact import TabularMDP
+
+    return TabularMDP.from_transitions(
+        {"shop": [{"won": 0.5, "lost": 0.5}, {"won": 0.5 + step, "lost": 0.5 - step}]},
+        facts={"success": {"won": 1}},
+        flows={"acquired": {("shop", 1): 1.0}},
+        terminal=["won", "lost"],
+        max_steps=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "price", "part"),
+    [
+        (0.0, 0.02, "free"),
+        (0.01, 0.02, "precaution"),
+        (-0.3, 0.02, "harmful"),
+        (0.3, 0.02, None),  # worth its price: the reference takes it too
+        (0.0005, 0.02, "unfelt"),
+    ],
+)
+def test_an_action_by_hand(step, price, part):
+    from powerseek.exact.measures.attribution import (
+        _attribute,
+        _criteria,
+        graph_of,
+        reference_in,
+    )
+
+    mdp = shop(step)
+    base, sums = reference_in(mdp, price), np.zeros((len(PARTS) + 1, 2))
+    taken = np.array([0.0, 1.0])
+    _attribute(*graph_of(mdp), _criteria(mdp)[0], taken, base.values[0], base.values[1], sums)
+    expected = np.zeros((len(PARTS) + 1, 2))
+    if part == "unfelt":
+        expected[[1, -1]] = step, 1.0
+    elif part:
+        expected[PARTS.index(part)] = step, 1.0
+    np.testing.assert_allclose(sums, expected, atol=1e-12)
+
+
+def test_restraint_is_the_unit_that_the_reference_takes():
+    from powerseek.exact.measures.attribution import (
+        _attribute,
+        _criteria,
+        graph_of,
+        reference_in,
+    )
+
+    mdp = shop(0.3)
+    base, sums = reference_in(mdp, 0.02), np.zeros((len(PARTS) + 1, 2))
+    taken = np.array([1.0, 0.0])
+    _attribute(*graph_of(mdp), _criteria(mdp)[0], taken, base.values[0], base.values[1], sums)
+    assert sums[3].tolist() == pytest.approx([-0.3, -1.0])
