@@ -2,6 +2,7 @@
 
 from powerseek.exact.enumerate import enumerate_world, enumerated
 from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.measures.attribution import Attribution, Reference, attribution, reference
 from powerseek.exact.measures.bystanders import (
     Disempowerment,
     UtilityChanges,
@@ -76,6 +77,7 @@ from powerseek.exact.state_index import RecordIndex
 
 __all__ = [
     "AcquisitionEvents",
+    "Attribution",
     "Certificate",
     "ConvergenceIndex",
     "Disempowerment",
@@ -91,6 +93,7 @@ __all__ = [
     "Power",
     "Probe",
     "RecordIndex",
+    "Reference",
     "Seeking",
     "SlipCurve",
     "Solution",
@@ -104,6 +107,7 @@ __all__ = [
     "attainable_holdings",
     "attainable_utility_change",
     "attainable_utility_penalty",
+    "attribution",
     "capacity",
     "certified",
     "convergence_index",
@@ -141,6 +145,7 @@ __all__ = [
     "probe",
     "random_policy",
     "reachability",
+    "reference",
     "relative_reachability",
     "reward_oracle",
     "scripted_policy",
