@@ -9,7 +9,7 @@ import pytest
 
 import powerseek
 
-GOLDEN = "a62fc59c6a80cb3a1bba85bd4e6bbd824e6853b11ac00e99af626d832f2d72b2"
+GOLDEN = "1327add1e2dbdb006a9055506a8334baf82bdebaa80c280bcc4d16cae4c3f8b7"
 
 
 @pytest.fixture(scope="module")

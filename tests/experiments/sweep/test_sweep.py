@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from powerseek.experiments.layout import cells_folder
 from powerseek.experiments.results.store import COLUMNS
+from powerseek.experiments.sweep.evaluate import EVALUATIONS, EXACT
 
 STUDY = """
 name: tiny
@@ -92,7 +93,7 @@ def check_results(out: Path) -> None:
     results = pd.read_parquet(out / "results.parquet")
     assert tuple(results.columns) == COLUMNS
     assert results["trial"].nunique() == 6
-    assert set(results["evaluation"]) == {"sampled", "greedy"}
+    assert set(results["evaluation"]) == {*EVALUATIONS, *EXACT}
     end = results[results["checkpoint"] == "end"]
     per_trial = end[end["evaluation"] == "sampled"].groupby("trial")["metric"]
     assert per_trial.apply(lambda names: {"success", "competence", "need"} <= set(names)).all()
