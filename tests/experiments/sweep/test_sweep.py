@@ -12,6 +12,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import faults
 import pandas as pd
 import pytest
 from killing import hears_interrupts
@@ -45,7 +46,9 @@ def times(folder: Path) -> dict[str, int]:
     }
 
 
-def test_a_sweep_is_stopped_resumed_and_finished(tmp_path: Path) -> None:
+def test_a_sweep_is_stopped_resumed_and_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "tiny.yaml").write_text(STUDY)
     pipe = subprocess.PIPE
     with subprocess.Popen(
@@ -78,15 +81,17 @@ def test_a_sweep_is_stopped_resumed_and_finished(tmp_path: Path) -> None:
         assert word in again.stdout
 
     finished = times(tmp_path)
-    shown = run(tmp_path, *SWEEP, "--resume")
-    assert shown.returncode == 0
-    assert "dense" in shown.stdout
-    assert "running" not in shown.stderr
+    monkeypatch.chdir(tmp_path)
+    words = SWEEP[len(POWERSEEK) :]
+    shown = faults.answer(*words, "--resume")
+    assert shown.code == 0
+    assert "dense" in shown.out
+    assert "running" not in shown.err
     assert times(tmp_path) == finished
 
-    refused = run(tmp_path, *SWEEP)
-    assert refused.returncode == 2
-    assert "--resume" in refused.stderr
+    refused = faults.answer(*words)
+    assert refused.code == 2
+    assert "--resume" in refused.err
 
 
 def check_results(out: Path) -> None:
