@@ -1,5 +1,6 @@
 """The exact layer: small worlds enumerated and solved, so that every claim has an oracle."""
 
+from powerseek.exact.constraint import Constraint, constraint
 from powerseek.exact.enumerate import enumerate_world, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.attribution import Attribution, Reference, attribution, reference
@@ -79,6 +80,7 @@ __all__ = [
     "AcquisitionEvents",
     "Attribution",
     "Certificate",
+    "Constraint",
     "ConvergenceIndex",
     "Disempowerment",
     "Empowerment",
@@ -110,6 +112,7 @@ __all__ = [
     "attribution",
     "capacity",
     "certified",
+    "constraint",
     "convergence_index",
     "decisions",
     "discounted_occupancies",

@@ -141,15 +141,8 @@ def optimum(
         )
     mdp = as_mdp(world_or_mdp, limit)
     steps = mdp.horizon(horizon)
-    if isinstance(reward, RewardFunction):
-        pay = Pay(reward)
-    elif isinstance(reward, Pay):
-        pay = reward
-    else:
-        pay = _pay(mdp, reward, gamma, steps, power_weight, holdings_scale)
+    pay = pay_of(mdp, reward, gamma, power_weight, holdings_scale, steps)
     function = pay.reward_function
-    if function.needs_overseer and function.overseer is None:
-        function = _overseen(function, mdp, steps)
     as_bits(mdp, np.zeros(0, np.int64))
     function = memoryless_reward(function, gamma) if collapse else function.mean
     value, ranges, bits = _solve(mdp, replace(pay, reward_function=function), gamma, steps)
@@ -159,6 +152,28 @@ def optimum(
     low, high, uniform = (Outcome.from_array(row) for row in rows)
     policy = None if bits is None else TabularPolicy(mdp, bits, "optimum")
     return Optimum(value, low, high, uniform, _competence(policy, calm, steps), policy=policy)
+
+
+def pay_of(
+    mdp: TabularMDP,
+    reward: Spec | RewardFunction | Pay,
+    gamma: float,
+    power_weight: float = 0.0,
+    holdings_scale: float | None = None,
+    horizon: int | None = None,
+) -> Pay:
+    """All that a reward pays in an MDP, its overseer found; arguments as `optimum`."""
+    steps = mdp.horizon(horizon)
+    if isinstance(reward, RewardFunction):
+        pay = Pay(reward)
+    elif isinstance(reward, Pay):
+        pay = reward
+    else:
+        pay = _pay(mdp, reward, gamma, steps, power_weight, holdings_scale)
+    function = pay.reward_function
+    if function.needs_overseer and function.overseer is None:
+        function = _overseen(function, mdp, steps)
+    return replace(pay, reward_function=function)
 
 
 def _pay(
@@ -201,7 +216,7 @@ def _overseen(function: RewardFunction, mdp: TabularMDP, steps: int) -> RewardFu
     return function.with_overseer(exact_overseer(mdp, function.oversight, steps))
 
 
-def _judgements(mdp: TabularMDP, function: RewardFunction, steps: int) -> list[Floats]:
+def judgements(mdp: TabularMDP, function: RewardFunction, steps: int) -> list[Floats]:
     """T arrays [P]: what the reward's overseer pays for every pair at every time."""
     if not function.needs_overseer:
         return [np.zeros(mdp.n_pairs)] * steps
@@ -237,7 +252,7 @@ def _solve(
     found, classes = product_layers(
         mdp, replace(pay, reward_function=pay.reward_function.unjudged), steps
     )
-    judged = _judgements(mdp, pay.reward_function, steps)
+    judged = judgements(mdp, pay.reward_function, steps)
     paid = [*(layer.reward for layer in found), *judged]
     largest = max((float(np.abs(payments).max(initial=0)) for payments in paid), default=0.0)
     tie = TIE * (largest or 1.0)
@@ -300,7 +315,7 @@ def _competence(policy: TabularPolicy | None, calm: TabularMDP | None, steps: in
 
 
 @njit(cache=True, nogil=True)
-def _node(start, memory, state, wanted):  # type: ignore[no-untyped-def]  # compiled
+def node_of(start, memory, state, wanted):  # type: ignore[no-untyped-def]  # compiled
     """Node of (state, memory) in a layer, by bisection."""
     low, high = start[state], start[state + 1] - 1
     while low < high:
@@ -358,7 +373,7 @@ def _back(  # type: ignore[no-untyped-def]  # compiled
                     gain = paid[of_edge[edge]]
                     state = edge_next[edge]
                     if not last and not terminal[state]:
-                        ahead = _node(next_start, next_memory, state, onward[of_edge[edge]])
+                        ahead = node_of(next_start, next_memory, state, onward[of_edge[edge]])
                         gain += gamma * next_value[ahead]
                     total += edge_probability[edge] * gain
                 q[i] = total
@@ -378,7 +393,7 @@ def _back(  # type: ignore[no-untyped-def]  # compiled
                     if last or terminal[state]:
                         row += probability * finals[state]
                     else:
-                        ahead = _node(next_start, next_memory, state, onward[of_edge[edge]])
+                        ahead = node_of(next_start, next_memory, state, onward[of_edge[edge]])
                         row += probability * next_ranges[ahead]
                 if ties == 1:
                     ranges[node] = row
