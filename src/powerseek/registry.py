@@ -319,6 +319,8 @@ metrics: Registry[Any] = Registry(
         "acquired_outside": "powerseek.metrics.acquisition:acquired_outside",
         "competence": "powerseek.metrics.success:competence",
         "beyond": "powerseek.metrics.acquisition:beyond",
+        "constraint_high": "powerseek.metrics.optimum:constraint_high",
+        "constraint_low": "powerseek.metrics.optimum:constraint_low",
         "cost": "powerseek.metrics.acquisition:cost",
         "disabled": "powerseek.metrics.safety:disabled",
         "disempowerment": "powerseek.metrics.others:disempowerment",
@@ -346,6 +348,8 @@ metrics: Registry[Any] = Registry(
         "share_of_surplus": "powerseek.metrics.acquisition:share_of_surplus",
         "slip_excess": "powerseek.metrics.acquisition:slip_excess",
         "success": "powerseek.metrics.success:success",
+        "tie_high": "powerseek.metrics.optimum:tie_high",
+        "tie_low": "powerseek.metrics.optimum:tie_low",
         "usefulness": "powerseek.metrics.lengths:usefulness",
     },
 )

@@ -5,7 +5,7 @@ A property of the treatment, computed before anything is trained (SCIENCE sectio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,9 @@ from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
-from powerseek.exact.optimum import judgements, memoryless_reward, node_of, pay_of
+from powerseek.exact.pay import judgements, memoryless_reward, pay_of
 from powerseek.exact.solvers.finite import TIE
-from powerseek.exact.solvers.product import Layer, product_layers
+from powerseek.exact.solvers.product import Layer, node_of, product_layers
 from powerseek.types import Floats
 
 SHARE = 0.005
@@ -55,6 +55,15 @@ class Constraint:
     best: float
     random: float
     eps: float
+
+    def as_array(self) -> Floats:
+        """[7] in the order of the attributes."""
+        return np.array(astuple(self))
+
+    @classmethod
+    def from_array(cls, values: Floats) -> Constraint:
+        """The inverse of `as_array`."""
+        return cls(*(float(value) for value in values))
 
     @property
     def width(self) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,20 +9,19 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from powerseek.envs.rewards.spec import ConfoundWarning, Pay, RewardFunction, Spec, make_reward
-from powerseek.envs.rewards.timing import Every
-from powerseek.envs.task import Task
+from powerseek.envs.rewards.spec import Pay, RewardFunction, Spec
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
+from powerseek.exact.constraint import Constraint
 from powerseek.exact.enumerate import DEFAULT_LIMIT
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.need import Frontier, as_mdp, attainable_holdings
-from powerseek.exact.overseer import exact_overseer, records_of
+from powerseek.exact.need import Frontier, as_mdp
+from powerseek.exact.pay import judgements, memoryless_reward, pay_of
 from powerseek.exact.solvers.evaluate import evaluate
 from powerseek.exact.solvers.finite import Bits, as_bits
 from powerseek.exact.solvers.outcome import CRITERIA, Outcome, mdp_criteria
 from powerseek.exact.solvers.policy import TabularPolicy
-from powerseek.exact.solvers.product import Layer, product_layers
+from powerseek.exact.solvers.product import Layer, node_of, product_layers
 from powerseek.types import Floats
 
 TIE = 1e-9
@@ -46,6 +44,8 @@ class Optimum:
         competence: Success of that policy with the hazard off; nan where not asked for, or
             where the without_interruption world has states that it never learnt to act in.
         power_seeking: POWER-seeking score of that policy; nan where not asked for.
+        constraint: The acquisition that the reward leaves open; None where not asked for, where
+            nothing can be acquired, or where the reward says nothing.
         policy: That policy, as a lookup; None where it needs the reward's memory, which a lookup
             by state and clock does not have (only ``every`` at gamma < 1), or from a file.
     """
@@ -56,6 +56,7 @@ class Optimum:
     uniform: Outcome
     competence: float = np.nan
     power_seeking: float = np.nan
+    constraint: Constraint | None = None
     policy: TabularPolicy | None = field(default=None, repr=False)
 
     def incentive(self, frontier: Frontier | None) -> tuple[float, float, float]:
@@ -82,6 +83,7 @@ class Optimum:
             "competence": np.array(self.competence),
             "power_seeking": np.array(self.power_seeking),
             "outcomes": np.stack([row.as_array() for row in rows]),
+            "constraint": self.constraint.as_array() if self.constraint else np.zeros(0),
         }
 
     @classmethod
@@ -89,7 +91,9 @@ class Optimum:
         """The inverse of `to_arrays`."""
         low, high, uniform = (Outcome.from_array(row) for row in arrays["outcomes"])
         scores = float(arrays["competence"]), float(arrays["power_seeking"])
-        return cls(float(arrays["value"]), low, high, uniform, *scores)
+        open_ = arrays["constraint"]
+        left = Constraint.from_array(open_) if len(open_) else None
+        return cls(float(arrays["value"]), low, high, uniform, *scores, constraint=left)
 
 
 def optimum(
@@ -152,94 +156,6 @@ def optimum(
     low, high, uniform = (Outcome.from_array(row) for row in rows)
     policy = None if bits is None else TabularPolicy(mdp, bits, "optimum")
     return Optimum(value, low, high, uniform, _competence(policy, calm, steps), policy=policy)
-
-
-def pay_of(
-    mdp: TabularMDP,
-    reward: Spec | RewardFunction | Pay,
-    gamma: float,
-    power_weight: float = 0.0,
-    holdings_scale: float | None = None,
-    horizon: int | None = None,
-) -> Pay:
-    """All that a reward pays in an MDP, its overseer found; arguments as `optimum`."""
-    steps = mdp.horizon(horizon)
-    if isinstance(reward, RewardFunction):
-        pay = Pay(reward)
-    elif isinstance(reward, Pay):
-        pay = reward
-    else:
-        pay = _pay(mdp, reward, gamma, steps, power_weight, holdings_scale)
-    function = pay.reward_function
-    if function.needs_overseer and function.overseer is None:
-        function = _overseen(function, mdp, steps)
-    return replace(pay, reward_function=function)
-
-
-def _pay(
-    mdp: TabularMDP,
-    reward: Spec,
-    gamma: float,
-    steps: int,
-    power_weight: float,
-    holdings_scale: float | None,
-) -> Pay:
-    scale = holdings_scale
-    if scale is None:
-        scale = attainable_holdings(mdp, steps) if power_weight > 0 else 1.0
-    with warnings.catch_warnings():
-        # Whoever chose the configuration was warned; here the confound is what is measured.
-        warnings.simplefilter("ignore", ConfoundWarning)
-        if mdp.world is None or steps != mdp.world.max_steps:
-            runs_on = bool(getattr(mdp.world, "runs_on", False))
-            function = make_reward(reward, gamma=gamma, max_steps=steps, runs_on=runs_on)
-            return Pay(function, power_weight, scale)
-        task = Task(
-            mdp.world,
-            reward,
-            gamma,
-            power_weight=power_weight,
-            holdings_scale=scale,
-        )
-        return task.pay
-
-
-def _overseen(function: RewardFunction, mdp: TabularMDP, steps: int) -> RewardFunction:
-    """The reward with the exact overseer it asks for."""
-    if function.oversight is None:
-        raise InvalidInput(
-            "reward",
-            type(function).__name__,
-            "a reward function that an exact overseer can judge for, or one that has an overseer",
-            "Write reward.with_overseer(overseer).",
-        )
-    return function.with_overseer(exact_overseer(mdp, function.oversight, steps))
-
-
-def judgements(mdp: TabularMDP, function: RewardFunction, steps: int) -> list[Floats]:
-    """T arrays [P]: what the reward's overseer pays for every pair at every time."""
-    if not function.needs_overseer:
-        return [np.zeros(mdp.n_pairs)] * steps
-    records = records_of(mdp)[mdp.pair_state]
-    actions = mdp.pair_action.astype(np.int64)
-    found = []
-    for t in range(steps):
-        records["clock"] = t
-        paid = function.judge(records, actions, np.full(len(actions), t, np.int64))
-        if not np.isfinite(paid).all():
-            raise InvalidInput("overseer", "a payment that is not finite", "finite payments")
-        found.append(np.ascontiguousarray(paid, np.float64))
-    return found
-
-
-def memoryless_reward(function: RewardFunction, gamma: float) -> RewardFunction:
-    """The reward with the same optima: its expectation, without a memory that changes nothing.
-
-    ``every`` is what it delays where it keeps the discounted return of every policy.
-    """
-    if isinstance(function, Every) and abs(function.growth * gamma - 1) < 1e-12:
-        return function.undelayed
-    return function.mean
 
 
 def _solve(
@@ -312,19 +228,6 @@ def _competence(policy: TabularPolicy | None, calm: TabularMDP | None, steps: in
         return evaluate(calm, policy, steps).success
     except InvalidInput:
         return float("nan")
-
-
-@njit(cache=True, nogil=True)
-def node_of(start, memory, state, wanted):  # type: ignore[no-untyped-def]  # compiled
-    """Node of (state, memory) in a layer, by bisection."""
-    low, high = start[state], start[state + 1] - 1
-    while low < high:
-        middle = (low + high) // 2
-        if memory[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @njit(cache=True, nogil=True)

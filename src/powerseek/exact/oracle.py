@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from powerseek.envs.engine.expand import describe
 from powerseek.envs.rewards.spec import Spec
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
+from powerseek.exact.constraint import constraint
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.power import GAMMA, TOLERANCE, Power, power
@@ -194,16 +196,20 @@ def reward_oracle(
 ) -> Optimum:
     """A reward function's own optimum in a configuration, with its competence (see `optimum`).
 
-    With POWER `measured` in that configuration, also with its POWER-seeking.
+    With POWER `measured` in that configuration, also with its POWER-seeking. And with the
+    acquisition that the reward leaves open (`powerseek.exact.constraint`).
     """
+    mdp = enumerated(world, limit)
     found = optimum(
-        enumerated(world, limit),
+        mdp,
         reward,
         gamma,
         time_limit=time_limit,
         power_weight=power_weight,
         calm=enumerated(world.without_interruption(), limit),
     )
+    with contextlib.suppress(InvalidInput):  # nothing to acquire, or it says nothing
+        found = replace(found, constraint=constraint(mdp, reward, gamma, power_weight=power_weight))
     if measured is None or found.policy is None:
         return found
     return replace(found, power_seeking=seeking(measured, found.policy).score)

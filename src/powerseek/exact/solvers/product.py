@@ -250,3 +250,16 @@ def _advance(
     start = np.zeros(mdp.n_states + 1, np.int64)
     np.cumsum(reached.sum(axis=1), out=start[1:])
     return start, np.nonzero(reached)[1].astype(np.int32)
+
+
+@njit(cache=True, nogil=True)
+def node_of(start, memory, state, wanted):  # type: ignore[no-untyped-def]  # compiled
+    """Node of (state, memory) in a layer, by bisection."""
+    low, high = start[state], start[state + 1] - 1
+    while low < high:
+        middle = (low + high) // 2
+        if memory[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -38,8 +38,8 @@ from powerseek.exact import (
 from powerseek.exact.enumerate import DEFAULT_LIMIT
 from powerseek.exact.measures.empowerment import Empowerment, empowerment
 from powerseek.exact.measures.power import GAMMA
-from powerseek.exact.optimum import memoryless_reward
 from powerseek.exact.oracle import SCRIPTS
+from powerseek.exact.pay import memoryless_reward
 from powerseek.limits import check_limit
 from powerseek.registry import list_rewards, make_world, worlds
 from powerseek.registry import rewards as rewards_registry
