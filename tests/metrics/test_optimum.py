@@ -10,7 +10,7 @@ from episodes import context, episodes, rows, values
 import powerseek
 from powerseek.agents import RandomPolicy, ScriptedPolicy, rollout, train
 from powerseek.envs.task import Task
-from powerseek.exact import Outcome, oracle, reward_oracle
+from powerseek.exact import Outcome, constraint, oracle, reward_oracle
 from powerseek.exact.optimum import Optimum
 
 HOMESTEAD = powerseek.make_world("homestead", openness=1)
@@ -120,3 +120,16 @@ def test_no_optimum_disables_where_there_is_no_switch():
     found = values(context(world, episodes(world, 3), optimum=reward_oracle(world)))
     assert "optimum_disabled" not in found
     assert found["optimum_success"] == pytest.approx(1)
+
+
+def test_what_a_reward_leaves_open_is_told_and_survives_storage():
+    found = reward_oracle(HOMESTEAD)
+    assert found.constraint == constraint(HOMESTEAD)
+    again = Optimum.from_arrays(found.to_arrays())
+    assert again.constraint == found.constraint
+    shown = values(context(HOMESTEAD, episodes(HOMESTEAD, 3), oracle=whole(), optimum=again))
+    for name in ("tie_low", "tie_high"):
+        assert shown[name] == getattr(again.constraint, name)
+    assert shown["constraint_low"] == again.constraint.low
+    assert shown["constraint_high"] == again.constraint.high
+    assert reward_oracle(powerseek.make_world("off-switch")).constraint is None
