@@ -26,13 +26,13 @@ setup: .venv/.setup ## make .venv and install powerseek into it
 study: .venv/.setup ## run the quick study; again: resume it, or show the finished table
 	@$(BIN)/powerseek sweep quick --out runs/quick --resume
 
-# A file of tests at a time: what is slow to make is shared within one. Three processes on two cores: a third of them
-# waits for processes that it started.
+# A file of tests at a time: what is slow to make is shared within one. Four processes on two cores: many wait for
+# processes that they started.
 test: .venv/.test ## lint, format, types and tests (the wheel's included)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 4 --dist loadfile
 
 bench: .venv/.bench ## measure speed against peers and against the physical limit
 	@$(BIN)/python -m benchmarks

@@ -16,7 +16,9 @@ PYTHON = [text for language, text in BLOCKS if language == "python"]
 PYTHON += re.findall(r"```python\n(.*?)```", EXACT, re.DOTALL)
 
 
-@pytest.mark.parametrize("code", PYTHON, ids=["ten lines", "a world", "a graph", "exact"])
+@pytest.mark.parametrize(
+    "code", PYTHON, ids=["ten lines", "a world", "a graph", "exact", "a reward", "an agent"]
+)
 def test_python_runs(code, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(code)

@@ -36,8 +36,9 @@ def acquired(outcome):
     return np.nan_to_num(outcome.acquisition)
 
 
-@pytest.mark.parametrize("greedy", [False, True])
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize(
+    ("agent", "greedy"), [*((agent, False) for agent in AGENTS), ("network", True)]
+)
 @pytest.mark.parametrize("world", WORLDS)
 def test_parts_sum_to_agent_minus_reference(world, agent, greedy):
     task = Task(WORLDS[world], {"every": 5})

@@ -29,6 +29,13 @@ WORLDS = {
 }
 
 
+SMALL = (
+    powerseek.make_world("star"),
+    powerseek.make_world("off-switch", max_steps=8),
+    Ladder(rungs=2, slip=0.4, hazard=0.1, max_steps=6),
+)
+
+
 def plain_occupancies(task: Task, policy: Linear) -> list[Floats]:
     """[T] of [P]: the same by a dictionary of (state, past progress of each window)."""
     mdp = enumerated(task.world)
@@ -61,10 +68,9 @@ def plain_occupancies(task: Task, policy: Linear) -> list[Floats]:
 
 @pytest.mark.parametrize("limit", ["terminal", "bootstrap"])
 @pytest.mark.parametrize("windows", [(), (3,), (2, 3, 4)])
-@pytest.mark.parametrize("world", ["star", "off-switch", "ladder"])
+@pytest.mark.parametrize("world", SMALL, ids=lambda world: world.id)
 def test_what_is_taken_is_what_plain_recursion_finds(world, windows, limit):
-    made = Ladder(rungs=2, slip=0.4, hazard=0.1, max_steps=6) if world == "ladder" else None
-    task = Task(made or powerseek.make_world(world), gamma=0.9, windows=windows, time_limit=limit)
+    task = Task(world, gamma=0.9, windows=windows, time_limit=limit)
     policy = Linear(task)
     expected = plain_occupancies(task, policy)
     for t, taken, ended in agent_occupancies(task, policy):
