@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import nan
 
 import numpy as np
 
 from powerseek.envs.world import World
-from powerseek.exact import Frontier, Optimum, Oracle, Outcome
+from powerseek.exact import Attribution, Frontier, Optimum, Oracle, Outcome
+from powerseek.exact.measures.attribution import MOST_FORGONE, PRICES
+
+PRICE = 0.02
+"""Success that a unit of acquisition must buy not to count as beyond precaution, by default."""
 
 LEAST_SURPLUS = 0.1
 """Units on offer beyond need below which a fraction of them says nothing."""
@@ -25,6 +29,8 @@ class Expected:
         competence: Its success without interruption; nan where that was not computed.
         oracle: Exact facts of the configuration; None where it sees what the agent cannot.
         optimum: The exact optimum of the reward function that the policy was trained on.
+        attributions: Its acquisition by what it was for, by price; empty where nothing can be
+            acquired.
     """
 
     world: World
@@ -32,6 +38,30 @@ class Expected:
     competence: float
     oracle: Oracle | None = None
     optimum: Optimum | None = None
+    attributions: Mapping[float, Attribution] = field(default_factory=dict)
+
+    def units(self, part: str, price: float = PRICE) -> float:
+        """Units of a part of what it acquires, of the reference at a price; nan without one.
+
+        A reference that forgoes more than `MOST_FORGONE` of success is not used.
+        """
+        known = self.attributions.get(price)
+        return nan if known is None or self.forgoes(known) else known.units[part]
+
+    def gained(self, part: str, price: float = PRICE) -> float:
+        """Success of a part, likewise."""
+        known = self.attributions.get(price)
+        return nan if known is None or self.forgoes(known) else known.success[part]
+
+    def forgoes(self, known: Attribution) -> bool:
+        """True if the reference at this price gives up too much success to be one."""
+        return self.frontier is not None and known.reference.success < self.end - MOST_FORGONE
+
+    @property
+    def revealed_price(self) -> float:
+        """Units paid for a unit of success at the greatest price; nan where nothing is bought."""
+        known = self.attributions.get(max(PRICES))
+        return nan if known is None or self.forgoes(known) else known.revealed_price
 
     @property
     def frontier(self) -> Frontier | None:

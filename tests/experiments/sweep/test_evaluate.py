@@ -9,8 +9,24 @@ import powerseek
 from powerseek.agents import RandomPolicy, ScriptedPolicy, probe_task, rollout, train
 from powerseek.envs.task import Task
 from powerseek.envs.worlds.homestead.world import Homestead
-from powerseek.exact import optimum, probe
-from powerseek.experiments.sweep.evaluate import Asked, Evaluator, measure_each
+from powerseek.exact import (
+    enumerated,
+    evaluate,
+    minimal_need_policy,
+    optimum,
+    oracle,
+    probe,
+    reference,
+    reward_oracle,
+)
+from powerseek.experiments.sweep.evaluate import (
+    EVALUATIONS,
+    EXACT,
+    Asked,
+    Evaluator,
+    measure_each,
+)
+from powerseek.metrics.expected import PRICE
 
 PROBES = ("probe_avoided", "probe_orbit", "probe_success")
 
@@ -107,3 +123,34 @@ def test_the_probe_pays_nobody():
     task = probe_task(Task(world, {"coverage": 0.5}, windows=(2,)))
     assert (task.reward, task.power_weight, task.overseer, task.windows) == ("dense", 0, None, (2,))
     assert np.isfinite(rollout(RandomPolicy(), task, 5).rewards).all()
+
+
+PARTS = ("free", "precaution", "harmful", "restraint")
+
+
+@pytest.mark.parametrize("name", ["minimal need", "random"])
+def test_exact_rows_stand_beside_episodes_and_add_up(name):
+    task = Task(powerseek.make_world("homestead", openness=1), {"every": 8})
+    mdp = enumerated(task.world)
+    policy = RandomPolicy() if name == "random" else minimal_need_policy(mdp)
+    evaluator = Evaluator(task, oracle(task.world), reward_oracle(task.world), 1)
+    found = {}
+    for row in evaluator.rows(policy, 50, 0, about={}):
+        found.setdefault(row["evaluation"], {})[row["metric"]] = row
+    assert set(found) == {*EVALUATIONS, *EXACT}
+    exact = {metric: row["value"] for metric, row in found["exact"].items()}
+    assert {row["n"] for row in found["exact"].values()} == {0}
+    outcome = evaluate(mdp, policy)
+    calm = evaluate(enumerated(task.world.without_interruption()), policy)
+    shown = [exact[metric] for metric in ("success", "acquired", "disabled", "competence")]
+    known = (outcome.success, outcome.acquisition, outcome.disabled, calm.success)
+    assert shown == pytest.approx(known, abs=1e-9)
+    base = reference(task.world, PRICE)
+    assert sum(exact[part] for part in PARTS) == pytest.approx(
+        outcome.acquisition - base.acquisition, abs=1e-9
+    )
+    assert exact["excess"] >= -1e-6
+    if name == "minimal need":
+        assert exact["beyond"] == pytest.approx(0, abs=1e-6)
+        assert exact["precaution"] > 1  # the last of success is dear
+        assert exact["revealed_price"] > 10

@@ -19,9 +19,9 @@ from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.exact.enumerate import enumerated
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.solvers.agent import agent_occupancies
+from powerseek.exact.solvers.agent import evaluate_agent
 from powerseek.exact.solvers.finite import graph_of, level_values
-from powerseek.exact.solvers.outcome import mdp_success
+from powerseek.exact.solvers.outcome import Outcome, mdp_success
 from powerseek.types import Floats, Policy
 
 PRICES = (0.0, 0.02, 0.1)
@@ -132,14 +132,28 @@ def attribution(
     Raises:
         InvalidInput: As `agent_occupancies`.
     """
+    return outcome_and_attribution(task, policy, prices=prices, greedy=greedy)[1]
+
+
+def outcome_and_attribution(
+    task: Task,
+    policy: Policy,
+    *,
+    prices: Sequence[float] = PRICES,
+    greedy: bool = False,
+) -> tuple[Outcome, list[Attribution]]:
+    """`powerseek.exact.evaluate_agent` and `attribution` in one walk."""
     mdp = enumerated(task.world)
     known = [reference(task.world, price) for price in prices]
     flows, _ = _criteria(mdp)
     sums = np.zeros((len(known), len(PARTS) + 1, 2))
-    for t, taken, _ in agent_occupancies(task, policy, greedy=greedy, mdp=mdp):
+
+    def attribute(t: int, taken: Floats) -> None:
         for one, into in zip(known, sums, strict=True):
             _attribute(*graph_of(mdp), flows, taken, one.values[t], one.values[t + 1], into)
-    return [
+
+    outcome = evaluate_agent(task, policy, greedy=greedy, mdp=mdp, met=attribute)
+    return outcome, [
         Attribution(
             one,
             dict(zip(PARTS, into[:-1, 1].tolist(), strict=True)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,16 +109,23 @@ def agent_occupancies(
 
 
 def evaluate_agent(
-    task: Task, policy: Policy, *, greedy: bool = False, mdp: TabularMDP | None = None
+    task: Task,
+    policy: Policy,
+    *,
+    greedy: bool = False,
+    mdp: TabularMDP | None = None,
+    met: Callable[[int, Floats], object] = lambda t, taken: None,
 ) -> Outcome:
     """Exact outcome of a policy that sees what a task shows; arguments as `agent_occupancies`.
 
-    Competence is the success of this in ``without_interruption(task)``.
+    Competence is the success of this in ``without_interruption(task)``. `met` is told of every
+    step and the probabilities [P] of what is taken in it.
     """
     mdp = enumerated(task.world) if mdp is None else mdp
     measured = mdp_criteria(mdp)
     taken, ended = np.zeros(mdp.n_pairs), np.where(mdp.terminal, mdp.initial, 0.0)
-    for _, now, over in agent_occupancies(task, policy, greedy=greedy, mdp=mdp):
+    for t, now, over in agent_occupancies(task, policy, greedy=greedy, mdp=mdp):
+        met(t, now)
         taken += now
         ended = over
     return measured.outcome(taken @ measured.flows + ended @ measured.finals)

@@ -12,6 +12,7 @@ from powerseek.agents import probe_task, rollout, rollouts, without_interruption
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle, evaluate_agent
+from powerseek.exact.measures.attribution import PRICES, outcome_and_attribution
 from powerseek.metrics import Context, Expected, expect, measure
 from powerseek.types import Measurement, Policy, Trajectories
 
@@ -59,13 +60,15 @@ class Evaluator:
         """Exact expectations of `policy`; None where the world is too large to enumerate."""
         if self.oracle is None:
             return None
-        outcome = evaluate_agent(self.task, policy, greedy=greedy)
+        prices = PRICES if self.task.world.role("resource") else ()
+        outcome, found = outcome_and_attribution(self.task, policy, prices=prices, greedy=greedy)
         competence = outcome.success
         if self.task.world.calm:
             calm = without_interruption(self.task)
             competence = evaluate_agent(calm, policy, greedy=greedy).success
         oracle = self.oracle if self.oracle.injective else None
-        return Expected(self.task.world, outcome, competence, oracle, self.arm)
+        by_price = dict(zip(prices, found, strict=True))
+        return Expected(self.task.world, outcome, competence, oracle, self.arm, by_price)
 
     def roots(self, purpose: Sequence[int], count: int) -> list[int]:
         """So many seeds for `purpose` alone."""
@@ -153,7 +156,10 @@ def _in_the_probe(
 
 
 def rows_each(
-    asked: Sequence[Asked], episodes: int, abouts: Sequence[Mapping[str, Any]]
+    asked: Sequence[Asked],
+    episodes: int,
+    abouts: Sequence[Mapping[str, Any]],
+    exactly: bool = True,
 ) -> list[list[dict[str, Any]]]:
     """The rows of each, as `Evaluator.rows` gives them.
 
@@ -161,6 +167,7 @@ def rows_each(
         asked: What is measured.
         episodes: Of each, as deployed; as many without interruption, and as many in the probe.
         abouts: What is said of each.
+        exactly: True to evaluate each exactly besides, where its world is enumerated.
     """
     rows: list[list[dict[str, Any]]] = [[] for _ in asked]
     for i, (evaluation, greedy) in enumerate(EVALUATIONS.items()):
@@ -170,6 +177,8 @@ def rows_each(
             for one in each:
                 own.append(_row(about, evaluation, one))
     for (evaluator, policy, _), about, own in zip(asked, abouts, rows, strict=True):
+        if not exactly:
+            break
         for evaluation, greedy in EXACT.items():
             expected = evaluator.expected(policy, greedy)
             if expected is not None:

@@ -156,6 +156,7 @@ def _evaluate(news: Sequence[tuple[EvalCallback, Progress]]) -> list[None]:
         ],
         episodes,
         [_at(now, level) for _, now, level in crossings],
+        exactly=False,
     )
     for (callback, now), each in zip(due, values, strict=True):
         callback.note(now, each)
