@@ -145,10 +145,13 @@ def _kept(task: Task, marks: Floats, t: int) -> Floats:
 
 def _distinct(marks: Floats) -> tuple[Floats, Ints]:
     """The different rows of [n, W], and which of them each is."""
-    if not marks.shape[1]:
-        return np.zeros((1, 0)), np.zeros(len(marks), np.int64)
-    kinds, kind = np.unique(marks, axis=0, return_inverse=True)
-    return kinds, kind.reshape(-1).astype(np.int64)
+    kinds, kind = np.zeros((1, 0)), np.zeros(len(marks), np.int64)
+    for column in marks.T:  # one by one: rows as a whole are far slower to sort
+        values, place = np.unique(column, return_inverse=True)
+        pairs, kind = np.unique(kind * len(values) + place, return_inverse=True)
+        old, new = np.divmod(pairs, len(values))
+        kinds = np.column_stack([kinds[old], values[new]])
+    return kinds, kind
 
 
 def _chosen(
