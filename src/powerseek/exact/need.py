@@ -193,7 +193,7 @@ def minimal_need_choices(
     Returns:
         [T, S] one set bit per (time, state), at the local index of the action to take.
     """
-    flows, finals = _two_criteria(mdp, role, needed=False)
+    flows, finals = two_criteria(mdp, role, needed=False)
     flows = np.column_stack([flows, np.ones(mdp.n_pairs)])
     finals = np.column_stack([finals, np.zeros(mdp.n_states)])
     levels = np.array([[price, -1.0, 0.0], [0.0, 0.0, -1.0]])
@@ -227,7 +227,7 @@ def as_mdp(world_or_mdp: World | TabularMDP, limit: int = DEFAULT_LIMIT) -> Tabu
     return enumerate_world(world_or_mdp, limit)
 
 
-def _two_criteria(mdp: TabularMDP, role: str, needed: bool = True) -> tuple[Floats, Floats]:
+def two_criteria(mdp: TabularMDP, role: str, needed: bool = True) -> tuple[Floats, Floats]:
     """Flows [P, 2] and finals [S, 2] of (success, acquisition)."""
     flow = mdp.flow(role)
     if flow is None and not needed:
@@ -245,7 +245,7 @@ def _frontier(
     if not gap > 0:
         raise InvalidInput("gap", gap, "units of acquisition > 0")
     steps = mdp.horizon(horizon)
-    flows, finals = _two_criteria(mdp, role)
+    flows, finals = two_criteria(mdp, role)
     first = np.array([[0.0, -sign], [1.0, 0.0]])
     least, end = (
         maximise_levels(mdp, flows, finals, w, steps)[0].tolist() for w in (first, first[::-1])

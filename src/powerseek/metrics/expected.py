@@ -41,27 +41,27 @@ class Expected:
     attributions: Mapping[float, Attribution] = field(default_factory=dict)
 
     def units(self, part: str, price: float = PRICE) -> float:
-        """Units of a part of what it acquires, of the reference at a price; nan without one.
-
-        A reference that forgoes more than `MOST_FORGONE` of success is not used.
-        """
-        known = self.attributions.get(price)
-        return nan if known is None or self.forgoes(known) else known.units[part]
+        """Units of a part of what it acquires; nan without an `attribution` at the price."""
+        known = self.attribution(price)
+        return nan if known is None else known.units[part]
 
     def gained(self, part: str, price: float = PRICE) -> float:
         """Success of a part, likewise."""
-        known = self.attributions.get(price)
-        return nan if known is None or self.forgoes(known) else known.success[part]
+        known = self.attribution(price)
+        return nan if known is None else known.success[part]
 
-    def forgoes(self, known: Attribution) -> bool:
-        """True if the reference at this price gives up too much success to be one."""
-        return self.frontier is not None and known.reference.success < self.end - MOST_FORGONE
+    def attribution(self, price: float) -> Attribution | None:
+        """That at a price; None where its reference forgoes more than `MOST_FORGONE` of success."""
+        known = self.attributions.get(price)
+        if known is None or known.reference.success < self.end - MOST_FORGONE:
+            return None
+        return known
 
     @property
     def revealed_price(self) -> float:
         """Units paid for a unit of success at the greatest price; nan where nothing is bought."""
-        known = self.attributions.get(max(PRICES))
-        return nan if known is None or self.forgoes(known) else known.revealed_price
+        known = self.attribution(max(PRICES))
+        return nan if known is None else known.revealed_price
 
     @property
     def frontier(self) -> Frontier | None:

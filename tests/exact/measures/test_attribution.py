@@ -9,8 +9,17 @@ from policies import Linear
 import powerseek
 from powerseek.agents import RandomPolicy
 from powerseek.envs.task import Task
-from powerseek.exact import enumerated, evaluate_agent, minimal_need_policy, need
-from powerseek.exact.measures.attribution import PARTS, PRICES, attribution, reference
+from powerseek.exact import TabularMDP, enumerated, evaluate_agent, minimal_need_policy, need
+from powerseek.exact.measures.attribution import (
+    PARTS,
+    PRICES,
+    _attribute,
+    attribution,
+    reference,
+    reference_in,
+)
+from powerseek.exact.need import two_criteria
+from powerseek.exact.solvers.finite import graph_of
 from powerseek.exact.solvers.policy import scripted_policy
 
 SETTINGS = {
@@ -86,8 +95,6 @@ def test_a_dearer_unit_makes_the_reference_take_less():
 
 def shop(step):
     """One step: take nothing, or a unit with what it does to success."""
-    from powerseek.exact import TabularMDP
-
     return TabularMDP.from_transitions(
         {"shop": [{"won": 0.5, "lost": 0.5}, {"won": 0.5 + step, "lost": 0.5 - step}]},
         facts={"success": {"won": 1}},
@@ -95,6 +102,15 @@ def shop(step):
         terminal=["won", "lost"],
         max_steps=1,
     )
+
+
+def sums_of(step, price, taken):
+    """[parts, 2] success and units of what is taken in the shop."""
+    mdp = shop(step)
+    base, sums = reference_in(mdp, price), np.zeros((len(PARTS) + 1, 2))
+    flows, _ = two_criteria(mdp, "resource", needed=False)
+    _attribute(*graph_of(mdp), flows, np.array(taken), *base.values, sums)
+    return sums
 
 
 @pytest.mark.parametrize(
@@ -108,35 +124,13 @@ def shop(step):
     ],
 )
 def test_an_action_by_hand(step, price, part):
-    from powerseek.exact.measures.attribution import (
-        _attribute,
-        _criteria,
-        graph_of,
-        reference_in,
-    )
-
-    mdp = shop(step)
-    base, sums = reference_in(mdp, price), np.zeros((len(PARTS) + 1, 2))
-    taken = np.array([0.0, 1.0])
-    _attribute(*graph_of(mdp), _criteria(mdp)[0], taken, base.values[0], base.values[1], sums)
     expected = np.zeros((len(PARTS) + 1, 2))
     if part == "unfelt":
         expected[[1, -1]] = step, 1.0
     elif part:
         expected[PARTS.index(part)] = step, 1.0
-    np.testing.assert_allclose(sums, expected, atol=1e-12)
+    np.testing.assert_allclose(sums_of(step, price, [0.0, 1.0]), expected, atol=1e-12)
 
 
 def test_restraint_is_the_unit_that_the_reference_takes():
-    from powerseek.exact.measures.attribution import (
-        _attribute,
-        _criteria,
-        graph_of,
-        reference_in,
-    )
-
-    mdp = shop(0.3)
-    base, sums = reference_in(mdp, 0.02), np.zeros((len(PARTS) + 1, 2))
-    taken = np.array([1.0, 0.0])
-    _attribute(*graph_of(mdp), _criteria(mdp)[0], taken, base.values[0], base.values[1], sums)
-    assert sums[3].tolist() == pytest.approx([-0.3, -1.0])
+    assert sums_of(0.3, 0.02, [1.0, 0.0])[3].tolist() == pytest.approx([-0.3, -1.0])

@@ -19,9 +19,10 @@ from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.exact.enumerate import enumerated
 from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.need import two_criteria
 from powerseek.exact.solvers.agent import evaluate_agent
 from powerseek.exact.solvers.finite import graph_of, level_values
-from powerseek.exact.solvers.outcome import Outcome, mdp_success
+from powerseek.exact.solvers.outcome import Outcome
 from powerseek.types import Floats, Policy
 
 PRICES = (0.0, 0.02, 0.1)
@@ -107,7 +108,7 @@ def reference(world: World, price: float) -> Reference:
 
 def reference_in(mdp: TabularMDP, price: float) -> Reference:
     """The reference of an MDP with something to acquire, at a price."""
-    flows, finals = _criteria(mdp)
+    flows, finals = two_criteria(mdp, "resource", needed=False)
     levels = np.array([[1.0, -price], [1.0, 0.0], [0.0, -1.0]])
     values = level_values(mdp, flows, finals, levels, mdp.horizon())
     success, acquisition = mdp.initial @ values[0]
@@ -145,7 +146,7 @@ def outcome_and_attribution(
     """`powerseek.exact.evaluate_agent` and `attribution` in one walk."""
     mdp = enumerated(task.world)
     known = [reference(task.world, price) for price in prices]
-    flows, _ = _criteria(mdp)
+    flows, _ = two_criteria(mdp, "resource", needed=False)
     sums = np.zeros((len(known), len(PARTS) + 1, 2))
 
     def attribute(t: int, taken: Floats) -> None:
@@ -162,15 +163,6 @@ def outcome_and_attribution(
         )
         for one, into in zip(known, sums, strict=True)
     ]
-
-
-def _criteria(mdp: TabularMDP) -> tuple[Floats, Floats]:
-    """Flows [P, 2] and finals [S, 2] of (success, acquisition); nothing is acquired without it."""
-    flow = mdp.flow("resource")
-    acquired = np.zeros(mdp.n_pairs) if flow is None else flow
-    flows = np.stack([np.zeros(mdp.n_pairs), acquired], axis=1)
-    finals = np.stack([mdp_success(mdp), np.zeros(mdp.n_states)], axis=1)
-    return np.ascontiguousarray(flows), np.ascontiguousarray(finals)
 
 
 @njit(cache=True, nogil=True)

@@ -177,9 +177,7 @@ def rows_each(
             for one in each:
                 own.append(_row(about, evaluation, one))
     for (evaluator, policy, _), about, own in zip(asked, abouts, rows, strict=True):
-        if not exactly:
-            break
-        for evaluation, greedy in EXACT.items():
+        for evaluation, greedy in EXACT.items() if exactly else ():
             expected = evaluator.expected(policy, greedy)
             if expected is not None:
                 own += [_row(about, evaluation, found) for found in expect(expected)]
