@@ -74,8 +74,11 @@ class Metric:
             that differ.
         of_power: True if it must be higher for a hoarder than for a minimalist.
         signed: True if a table shows the sign of what is above 0.
-        column: Its place among the columns of every table of treatments, from 1; 0 of one that
-            only studies show which ask for it.
+        column: Its place among the columns of tables of treatments, from 1, the most important
+            first; 0 of one that only studies show which ask for it.
+        upper: The metric whose value is the upper end of an interval that begins at this one's:
+            tables show both in one column. Empty where it stands alone.
+        interval: True if tables show its 95 % interval.
         curve: True if it is followed while agents train, in every study.
         needs: What a world must have for it.
         expected: Its exact value for a policy that was evaluated exactly; None of a metric that
@@ -94,6 +97,8 @@ class Metric:
     of_power: bool = False
     signed: bool = False
     column: int = 0
+    upper: str = ""
+    interval: bool = False
     curve: bool = False
     needs: Needs = ANYWHERE
     expected: Expectation | None = None
