@@ -113,7 +113,8 @@ class _TrialRun:
         keep_model(trained, self.task, self.out / layout.MODELS / trial.key)
         if end[0]["status"] == "ok":
             (seed,) = self.evaluator.roots((RECORDING,), 1)
-            keep_recording(self.out, trial, trained.policy, self.task, seed)
+            exactly = self.evaluator.oracle is not None
+            keep_recording(self.out, trial, trained.policy, self.task, seed, exactly=exactly)
         rows = [{**trial_columns(trial), **row} for row in (*end, *self.callback.rows)]
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
