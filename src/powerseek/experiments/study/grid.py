@@ -85,7 +85,7 @@ class Cell:
     windows: tuple[int, ...] = ()
     competence: tuple[float, ...] = (0.9,)
     episodes: int = 1000
-    evaluations: int = 10
+    evaluations: int = 15
 
     @property
     def max_steps(self) -> int:
