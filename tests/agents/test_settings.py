@@ -76,7 +76,8 @@ def test_what_is_wrong_is_named(given, field):
     ids=str,
 )
 def test_what_is_right_takes_the_place_of_the_default(given):
-    assert settings_for("test.ladder", given) == {**DEFAULT, **given}
+    constant = {"final_learning_rate": DEFAULT["learning_rate"]}
+    assert settings_for("test.ladder", given) == {**DEFAULT, **constant, **given}
 
 
 def test_a_batch_that_does_not_divide_is_answered_with_one_that_does():
