@@ -138,9 +138,9 @@ def agent_occupancies(
             raise InvalidInput("policy", "probability of a forbidden action", "0 there")
         ended += np.where(mdp.terminal, standing.sum(axis=0), 0.0)
         standing[:, mdp.terminal] = 0.0
+        _forget(standing, FORGOTTEN / world.max_steps, ended)
         if t + 1 == world.max_steps:
             ended += standing.sum(axis=0)
-        _forget(standing, FORGOTTEN / world.max_steps, ended)
         row, state = np.nonzero(standing)
         nodes = Nodes(state, kinds[row], standing[row, state])
         yield t, taken, ended
