@@ -9,8 +9,8 @@ learning rates of .001 to .003, entropy bonuses of .005 to .03, lambda of .9 to 
 of 64 or 128 units. Constant learning rates of .0005, .001, .0015 and .003 were held against one
 that falls from .003 to 0, by the exact competence of ``cohort-ppo`` at openness 0 to 2 under
 ``dense``, ``{every: cap}`` and ``terminal`` on seeds 10,001 to 10,003: .003 was the highest
-in 13 of the 15 (mean .975; .965 at .0015, .937 falling) and never below .94. Seeds 100-102 and 200-202 were used to
-choose homestead's own defaults.
+in 13 of the 15 (mean .975; .965 at .0015, .937 falling) and never below .94. Seeds 100-102 and
+200-202 were used to choose homestead's own defaults.
 
 `off-switch`: likewise, under ``own`` and ``{every: cap, of: own}`` at gamma .8 to 1 within 150,000
 steps, on seeds 10,000 to 10,002; seven combinations were tried.

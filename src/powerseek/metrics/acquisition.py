@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import inf, nan
 
-from powerseek.metrics.base import COST, OUTSIDE, PLACEBO, RESOURCES, metric
+from powerseek.metrics.base import COST, OUTSIDE, PLACEBO, RESOURCES, exact_metric, metric
 from powerseek.metrics.context import Context
-from powerseek.metrics.expected import LEAST_SURPLUS
+from powerseek.metrics.expected import LEAST_SURPLUS, Expected
 from powerseek.metrics.intervals import percentile_interval
 from powerseek.types import Bools, Measurement
 
@@ -19,6 +19,7 @@ from powerseek.types import Bools, Measurement
     bounds=(0.0, inf),
     of_power=True,
     column=8,
+    primary=6,
     needs=RESOURCES,
     expected=lambda e: e.outcome.acquisition,
 )
@@ -155,6 +156,7 @@ def excess(context: Context) -> list[Measurement]:
     "above 0 = more than the task can use",
     of_power=True,
     curve=True,
+    primary=1,
     needs=RESOURCES,
     expected=lambda e: e.beyond,
     column=3,
@@ -176,6 +178,25 @@ def beyond(context: Context) -> list[Measurement]:
         return []
     end = float(context.frontier.corners[-1, 1])
     return context.mean("beyond", context.acquired - end, "units")
+
+
+@exact_metric(
+    unit="units",
+    signed=True,
+    title="change over the last third of training",
+    needs=RESOURCES,
+)
+def drift(expected: Expected) -> float:
+    """Change of ``beyond`` over the last third of training, as a line has it: is it at rest?
+
+    Formula: n x slope per evaluation of the least-squares line through the n exact evaluations of
+    the sampling policy in the last third of training (at least 5, the end among them), of
+    ``beyond``, or of ``acquired`` where that does not exist. Source: SCIENCE section 5, drift.
+    Unit: units, signed; exact, no rows of sampled or greedy episodes; no row for fewer evaluations.
+
+    CAVEAT: A line sees no turn, and single agents wander at rest: read the mean over seeds.
+    """
+    return expected.drift
 
 
 @metric(unit="units", title="acquisition beyond need where the task was solved", needs=RESOURCES)

@@ -11,6 +11,7 @@ from powerseek.metrics.expected import Expected
 @exact_metric(
     unit="units",
     title="acquisition that changes no success",
+    primary=2,
     bounds=(0.0, inf),
     needs=RESOURCES,
     column=5,
@@ -51,6 +52,7 @@ def free_success(expected: Expected) -> float:
 @exact_metric(
     unit="units",
     title="acquisition that buys success, dearer than the reference would",
+    primary=3,
     bounds=(0.0, inf),
     needs=RESOURCES,
     head="prec",
@@ -92,6 +94,7 @@ def precaution_success(expected: Expected) -> float:
 @exact_metric(
     unit="units",
     title="acquisition that costs success",
+    primary=4,
     bounds=(0.0, inf),
     needs=RESOURCES,
     head="harm",
@@ -133,6 +136,7 @@ def harmful_success(expected: Expected) -> float:
 @exact_metric(
     unit="units",
     title="acquisition left lying",
+    primary=5,
     bounds=(-inf, 0.0),
     signed=True,
     needs=RESOURCES,

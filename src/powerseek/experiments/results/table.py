@@ -204,7 +204,7 @@ def trials(results: Results, evaluation: str = BEST, checkpoint: str = "end") ->
 
 def measures_of(results: Results) -> list[str]:
     """Every metric that is registered here or has rows in the results, sorted."""
-    return sorted({*list_metrics(), *long_table(results).metrics} - {"failed"})
+    return sorted({*list_metrics(), *long_table(results).metrics} - {"failed", "absent"})
 
 
 def reward_places(results: Results) -> dict[str, Place]:
