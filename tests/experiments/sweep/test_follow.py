@@ -13,11 +13,12 @@ import pytest
 
 from powerseek.agents import Progress, RandomPolicy, ScriptedPolicy
 from powerseek.exact import Outcome, attribution, enumerated, evaluate, evaluate_agent, oracle
+from powerseek.experiments.results.schema import ABSENT_ROW
 from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import make_study
-from powerseek.experiments.sweep.evaluate import ABSENT, Asked, Evaluator, rows_each
+from powerseek.experiments.sweep.evaluate import Asked, Evaluator, rows_each
 from powerseek.experiments.sweep.follow import EvalCallback, first_exact
 from powerseek.experiments.sweep.trial import run_trial
 from powerseek.metrics import Expected, exactly_followed, followed_metrics
@@ -125,7 +126,7 @@ def why(evaluator: Evaluator, policy: Any) -> str:
     (rows,) = rows_each([Asked(evaluator, policy, (0,))], 4, [about])
     exact = [row for row in rows if row["evaluation"].startswith("exact")]
     assert len(exact) == 1
-    assert {name: exact[0][name] for name in ABSENT} == ABSENT
+    assert {name: exact[0][name] for name in ABSENT_ROW} == ABSENT_ROW
     assert isnan(exact[0]["value"])
     assert evaluator.exact_curves(policy, ["success"]) == {}
     return str(exact[0]["unit"])

@@ -175,7 +175,8 @@ def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
         "worlds in the order of the study; the tables hold all worlds."
     )
     few = [Words(said)] if len(drawn) < len(worlds) else []
-    return (*grids, meanings, *more, *few, *treatment_pictures(drawn, view.asked))
+    foot = [Words(f"{words}.") for words in view.inexact]
+    return (*grids, *foot, meanings, *more, *few, *treatment_pictures(drawn, view.asked))
 
 
 def _comparisons(view: View) -> tuple[Part, ...]:

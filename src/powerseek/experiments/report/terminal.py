@@ -31,6 +31,8 @@ def print_table(view: View, console: Console | None = None, *, every: bool = Fal
     grids = world_grids(view.summary, view.asked, every=every)
     for grid in grids:
         _print_grid(grid, console)
+    for words in view.inexact:
+        console.print(Text(words, style="dim"))
     verdicts = verdicts_of(view)
     compared = contrast_grids(refer_to_hypotheses(view.compared, verdicts.found))
     for kind, tables in compared.items():

@@ -14,6 +14,7 @@ from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle, evaluate_agent
 from powerseek.exact.measures.attribution import PRICES, outcome_and_attribution
+from powerseek.experiments.results.schema import ABSENT_ROW
 from powerseek.metrics import EXACT as EXACT_CURVE
 from powerseek.metrics import Context, Expected, expect, measure
 from powerseek.metrics.expected import PRICE
@@ -22,8 +23,6 @@ from powerseek.types import Measurement, Policy, Trajectories
 EVALUATIONS = {"sampled": False, "greedy": True}
 EXACT = {"exact": False, "exact-greedy": True}
 """Evaluations without episodes, where the world was enumerated."""
-ABSENT = {"evaluation": "exact", "metric": "absent"}
-"""The row that stands where there are no exact ones: its unit says why, in a sentence."""
 AT_ONCE = 8192
 """Maximum number of episodes of which whole trajectories are held at a time."""
 
@@ -235,8 +234,8 @@ def _exact_rows(asked: Asked, about: Mapping[str, Any]) -> list[dict[str, Any]]:
             expected = evaluator.expected(policy, greedy, followed=past)
             rows += [_row(about, evaluation, found) for found in expect(expected)]
     except Inexact as error:
-        nothing = Measurement(ABSENT["metric"], nan, unit=str(error))
-        return [_row(about, ABSENT["evaluation"], nothing)]
+        nothing = Measurement(ABSENT_ROW["metric"], nan, unit=str(error))
+        return [_row(about, ABSENT_ROW["evaluation"], nothing)]
     return rows
 
 
