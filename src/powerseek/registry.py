@@ -290,6 +290,7 @@ rewards: Registry[Any] = Registry(
         "dense": "powerseek.envs.rewards.timing:Dense",
         "every": "powerseek.envs.rewards.timing:Every",
         "own": "powerseek.envs.rewards.timing:Own",
+        "priced": "powerseek.envs.rewards.priced:Priced",
         "shaped": "powerseek.envs.rewards.timing:Shaped",
         "terminal": "powerseek.envs.rewards.timing:Terminal",
         "thinned": "powerseek.envs.rewards.timing:Thinned",

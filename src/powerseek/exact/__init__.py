@@ -60,7 +60,6 @@ from powerseek.exact.measures.side_effects import (
     unreachability,
 )
 from powerseek.exact.need import Frontier, attainable_holdings, most, need
-from powerseek.exact.objectives import Certificate, certified
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.oracle import Oracle, injective, oracle, reward_oracle
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, with_overseer
@@ -79,7 +78,6 @@ from powerseek.exact.state_index import RecordIndex
 __all__ = [
     "AcquisitionEvents",
     "Attribution",
-    "Certificate",
     "Constraint",
     "ConvergenceIndex",
     "Disempowerment",
@@ -111,7 +109,6 @@ __all__ = [
     "attainable_utility_penalty",
     "attribution",
     "capacity",
-    "certified",
     "constraint",
     "convergence_index",
     "decisions",
