@@ -34,7 +34,10 @@ def program(world, reward, gamma):
     gained = mdp.flow("resource")
     units = mdp.flow_table @ mdp.roles["resource"]
     priced = reward["priced"] if isinstance(reward, dict) and "priced" in reward else None
-    nodes = {(0, int(s), progress[s] if priced is None else 0.0): mdp.initial[s] for s in np.flatnonzero(mdp.initial)}
+    nodes = {
+        (0, int(s), progress[s] if priced is None else 0.0): mdp.initial[s]
+        for s in np.flatnonzero(mdp.initial)
+    }
     numbers, waiting = {node: i for i, node in enumerate(nodes)}, list(nodes)
     flows, returns, entries = [], [], []
     starts = list(nodes.values())

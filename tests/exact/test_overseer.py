@@ -15,7 +15,7 @@ from powerseek.envs.rewards.oversight import Judged
 from powerseek.envs.rewards.spec import Oversight, make_reward
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
-from powerseek.exact import TabularMDP, enumerate_world, enumerated, evaluate, need, optimum
+from powerseek.exact import enumerate_world, enumerated, evaluate, need, optimum
 from powerseek.exact.objectives import objective_of
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, records_of, with_overseer
 

@@ -129,8 +129,10 @@ class Task:
 
     @property
     def observation_names(self) -> tuple[str, ...]:
-        """The world's features, ``time_left``, ``progress_since_k`` per window; last, where it is
-        observed, ``acquired_so_far`` in units."""
+        """The world's features, then ``time_left``, then ``progress_since_k`` per window.
+
+        Last, where it is observed, ``acquired_so_far``, in units.
+        """
         since = (f"progress_since_{k}" for k in self.windows)
         acquired = ("acquired_so_far",) * self.acquired_so_far
         return (*self.world.observation_names, "time_left", *since, *acquired)

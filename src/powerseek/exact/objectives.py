@@ -1,6 +1,4 @@
-"""Objectives of an exact overseer: success, success less a price of acquisition, progress, or what
-is meant.
-"""
+"""Objectives of an exact overseer: success, or less a price; progress; or what is meant."""
 
 from __future__ import annotations
 

@@ -127,15 +127,19 @@ def test_what_is_asked_of_an_exact_overseer():
             {},
             "coverage.unfelt: got 1; allowed: true or false",
         ),
-        ({"coverage": 0.5, "aim": "meant"}, {}, "coverage.aim: got 'meant'; allowed: success, need"),
+        (
+            {"coverage": 0.5, "aim": "meant"},
+            {},
+            "coverage.aim: got 'meant'; allowed: success, need",
+        ),
         ({"coverage": 0.5, "spare": 0.1}, {}, "coverage option: got 'spare'; allowed: aim, price"),
         ("priced", {}, r"priced: got None; .*Write \{priced: 0.02, of: terminal\}"),
         ({"priced": 0.02}, {}, r"priced.of: got None; .*Write \{priced: 0.02, of: terminal\}"),
         (
             {"priced": 9e-4, "of": "terminal"},
             {},
-            r"priced: got 0.0009; allowed: at least 0.001 .*Write \{priced: 0.02, of: terminal\}, or "
-            "add unfelt: true.",
+            r"priced: got 0.0009; allowed: at least 0.001 .*"
+            r"Write \{priced: 0.02, of: terminal\}, or add unfelt: true.",
         ),
         ({"priced": float("inf"), "of": "terminal"}, {}, "priced: got inf"),
         ({"priced": 0.1, "of": "nothing"}, {}, "reward: got 'nothing'"),

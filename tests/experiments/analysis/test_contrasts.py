@@ -74,7 +74,9 @@ def only(table, **wanted):
 def test_every_row_is_one_comparison_within_one_world(found, results):
     keys = results_factors(results)
     assert set(found.columns) == {"kind", *keys, *FOUND}
-    assert set(found["kind"]) == set(KINDS) - {"horizon", "specification", "lookahead", "level"}
+    assert set(found["kind"]) == set(KINDS) - {
+        *("horizon", "specification", "lookahead", "aim", "price", "level")
+    }
     assert found["world"].isin(["homestead", "endgame", "off-switch"]).all()
     for kind, rows in found.groupby("kind"):
         shared = [key for key in keys if key != KINDS[kind].factor]
@@ -329,20 +331,48 @@ def test_a_trend_rests_on_seeds_that_learnt_at_every_coverage():
 
 def test_coverage_of_different_overseers_is_never_mixed():
     values = np.zeros(3)
-    names = ["coverage 0", "coverage 1", "coverage 1 spare 0.01", "coverage 0.5 spare 0.01"]
+    dear = "need price 0.02"
+    names = ["coverage 0", "coverage 1", f"coverage 1 {dear}", f"coverage 0.5 {dear}"]
+    names += ["terminal price 0.02", "coverage 1 need price 0.1"]
     found = contrasts(frame(*(rows for name in names for rows in arm(name, values))))
     rows = found[found["kind"] == "specification"]
     pairs = set(zip(rows["a"], rows["b"].fillna(""), strict=True))
     assert pairs == {
         ("coverage 1", "coverage 0"),
-        ("coverage 0.5 spare 0.01", "coverage 0"),
-        ("coverage 1 spare 0.01", "coverage 0"),
-        ("trend spare 0.01", ""),
+        (f"coverage 0.5 {dear}", "terminal price 0.02"),
+        (f"coverage 1 {dear}", "terminal price 0.02"),
+        (f"trend {dear}", ""),
+    }
+
+
+def test_aims_and_prices_are_compared_all_else_equal():
+    names = ["terminal", "coverage 1", "coverage 1 progress", "coverage 1 need price 0.02"]
+    names += ["terminal price 0.02", "shaped"]
+    trials = [rows for i, name in enumerate(names) for rows in arm(name, np.full(16, float(i)))]
+    found = contrasts(frame(*trials))
+    told = {
+        kind: {(row.a, row.b, row.effect) for row in found[found["kind"] == kind].itertuples()}
+        for kind in ("aim", "price", "specification")
+    }
+    assert told == {
+        "aim": {
+            ("coverage 1 progress", "coverage 1", 1.0),
+            ("coverage 1 need price 0.02", "coverage 1", 2.0),
+        },
+        "price": {
+            ("coverage 1 need price 0.02", "coverage 1", 2.0),
+            ("terminal price 0.02", "terminal", 4.0),
+        },
+        "specification": {
+            ("coverage 1", "terminal", 1.0),
+            ("coverage 1 progress", "terminal", 2.0),
+            ("coverage 1 need price 0.02", "terminal price 0.02", -1.0),
+        },
     }
 
 
 def test_each_lookahead_is_compared_with_the_longest_of_its_aim():
-    names = ["approval 8", "approval cap", "approval 16", "approval 1 success"]
+    names = ["approval 8", "approval cap", "approval 16", "approval 1 progress"]
     trials = [rows for i, name in enumerate(names) for rows in arm(name, np.full(16, float(i)))]
     rows = contrasts(frame(*trials))
     rows = rows[rows["kind"] == "lookahead"]

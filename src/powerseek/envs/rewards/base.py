@@ -187,8 +187,8 @@ class RewardFunction:
         memory_size: 1 where `step` reads its memory, else 0 (the exact layer can drop it).
         uses_draw: Whether `step` reads its uniform draws.
         needs_overseer: Whether it pays what an overseer says about (state, time, action).
-        reads_acquired: Whether it pays for the units acquired in an episode: they are observed then,
-            under every reward of its study.
+        reads_acquired: Whether it pays for the units acquired in an episode: they are observed
+            then, under every reward of its study.
         looks_ahead: Whether a spec's argument is the overseer's look-ahead, which a study may
             give by its key ``lookahead`` instead.
         overseer: The overseer, where there is one.

@@ -46,8 +46,8 @@ UNFELT = 1e-3
 """Below such a price no learner can feel it: refused unless asked for."""
 
 PERMISSIONS = ("unfelt", "paid_to_fail")
-"""Options that let a price pass: one too small to be felt, and one that pays for doing nothing. They
-change nothing that is paid."""
+"""Options that let a price pass: one too small to be felt, and one that pays for doing nothing.
+They change nothing that is paid."""
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,10 @@ class Coverage(Judged):
     pays its advantage (<= 0) for the aim, looking to the cap; others pay nothing. q = 0 is
     `Terminal`, whatever the aim; q = 1 judges every step.
 
-    CAVEAT: success is paid besides, so under ``need`` the price that an optimum heeds grows with q,
-    from 0 to half of `price` (at gamma 1 and q = 1 the return is 2 success - price x acquisition, less
-    a constant). ``{priced: c, of: {coverage: q, aim: need, price: c}}`` holds it at c for every q.
+    CAVEAT: success is paid besides, so under ``need`` the price that an optimum heeds grows with
+    q, from 0 to half of `price` (at gamma 1 and q = 1 the return is 2 success - price x
+    acquisition, less a constant). ``{priced: c, of: {coverage: q, aim: need, price: c}}`` holds it
+    at c for every q.
 
     Attributes:
         q: Share of (state, time) pairs judged, in [0, 1].

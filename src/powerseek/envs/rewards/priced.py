@@ -97,48 +97,59 @@ class Priced(RewardFunction):
 
     @property
     def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # as the other reward
-        """See RewardFunction; as are all below."""
+        """See RewardFunction."""
         return self.of.requires
 
     @property
     def memory_size(self) -> int:  # type: ignore[override]  # as the other reward
+        """See RewardFunction.memory_size."""
         return self.of.memory_size
 
     @property
     def uses_draw(self) -> bool:  # type: ignore[override]  # as the other reward
+        """See RewardFunction.uses_draw."""
         return self.of.uses_draw
 
     @property
     def needs_overseer(self) -> bool:  # type: ignore[override]  # as the other reward
+        """See RewardFunction.needs_overseer."""
         return self.of.needs_overseer
 
     @property
     def overseer(self) -> Overseer | None:  # type: ignore[override]  # as the other reward
+        """See RewardFunction.overseer."""
         return self.of.overseer
 
     @property
     def oversight(self) -> Oversight | None:  # type: ignore[override]  # as the other reward
+        """See RewardFunction.oversight."""
         return self.of.oversight
 
     @property
     def scale(self) -> float:
+        """See RewardFunction.scale."""
         return self.of.scale
 
     @property
     def mean(self) -> RewardFunction:
+        """See RewardFunction.mean."""
         return replace(self, of=self.of.mean)
 
     @property
     def unjudged(self) -> RewardFunction:
+        """See RewardFunction.unjudged."""
         return replace(self, of=self.of.unjudged)
 
     def with_overseer(self, overseer: Overseer | None) -> RewardFunction:
+        """See RewardFunction.with_overseer."""
         return replace(self, of=self.of.with_overseer(overseer))
 
     def start(self, facts: Facts) -> Floats:
+        """See RewardFunction.start."""
         return self.of.start(facts)
 
     def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
+        """See RewardFunction.judge."""
         return self.of.judge(records, actions, clock)
 
     def step(self, step: Step) -> tuple[Floats, Floats]:

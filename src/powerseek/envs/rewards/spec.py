@@ -7,7 +7,8 @@ it by data, never by text to parse: ``dense``, ``{every: 8}``, ``{every: 8, corr
 ``own`` (timing: `powerseek.envs.rewards.timing`), ``{approval: 8}``,
 ``{approval: cap, aim: progress}``,
 ``{coverage: 0.5}``, ``{coverage: 1, aim: need, price: 0.02}`` (specification:
-`powerseek.envs.rewards.oversight`), ``{priced: 0.02, of: terminal}`` (`powerseek.envs.rewards.priced`).
+`powerseek.envs.rewards.oversight`), ``{priced: 0.02, of: terminal}``
+(`powerseek.envs.rewards.priced`).
 """
 
 from __future__ import annotations

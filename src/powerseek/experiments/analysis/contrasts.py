@@ -81,7 +81,7 @@ def _pairs(kind: str, arms: Arms) -> Iterator[Pair]:
         ):
             if len(family) > 2:
                 low, *others = (cells[reward] for reward in family)
-                words = [TREND, arms.places[str(family[-1])].family]
+                words = [TREND, arms.places[str(family[-1])].words]
                 trend = " ".join(word for word in words if word)
                 yield Pair(kind, setting, trend, nan, tuple(others), (low,))
 

@@ -90,6 +90,22 @@ KINDS: dict[str, Kind] = {
         ("the shortest look-ahead of the overseer", "the longest"),
         places="lookahead",
     ),
+    "aim": Kind(
+        "reward",
+        "Aim: what the overseer wants",
+        "The same moments are judged, for another aim; success is what each is compared with. The "
+        "aim need brings its price: what that does is also the contrast price.",
+        "rewards: [{coverage: 1}, {coverage: 1, aim: progress}]",
+        ("another aim of the overseer", "success"),
+    ),
+    "price": Kind(
+        "reward",
+        "Price: what a unit of acquisition costs",
+        "Success less a price of every unit acquired is another objective, however densely it is "
+        "judged: every price is compared with the lowest, all else equal.",
+        "rewards: [terminal, {priced: 0.02, of: terminal}]",
+        ("the highest price of a unit", "the lowest"),
+    ),
     "openness": Kind(
         "openness",
         "Openness: more to gain beyond the task",
@@ -229,6 +245,9 @@ def read_contrast(written: Any) -> Contrast:
     factor = written[name]
     if not isinstance(factor, str) or not factor:
         raise InvalidInput(name, factor, "the name of a factor", f"Write {{{name}: gamma}}.")
+    if factor in KINDS and KINDS[factor].factor == "reward":
+        allowed = f"a factor that is no part of a reward: {factor} is a contrast of its own"
+        raise InvalidInput(name, factor, allowed, f"Write contrast: {factor}.")
     if name == "factor":
         return Contrast(name, (factor,), written.get("low"), written.get("high"))
     line = written.get("line")
