@@ -166,6 +166,8 @@ def test_the_line_to_write_makes_the_comparison(kind: Any) -> None:
     lines: dict[str, dict[str, Any]] = {
         "control": {"power_weight": [0, 1]},
         "specification": {"rewards": ["terminal", {"coverage": 1}]},
+        "aim": yaml.safe_load("{" + KINDS["aim"].line + "}"),
+        "price": yaml.safe_load("{" + KINDS["price"].line + "}"),
         "lookahead": {"rewards": ["approval"], "lookahead": [8, "cap"]},
         "horizon": {"max_steps": [16, 32]},
         "discount": {"gamma": [1, 0.8]},

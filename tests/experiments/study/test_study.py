@@ -197,7 +197,7 @@ def test_cells_are_the_product_of_the_dials() -> None:
 
 
 def test_lookaheads_are_those_of_the_arms_that_look_ahead() -> None:
-    far = {"approval": None, "aim": "success"}
+    far = {"approval": None, "aim": "progress"}
     grid = cells(study(rewards=["dense", "approval", far], lookahead=[1, 8, "cap"]))
     shown = [(cell.reward_label, cell.lookahead) for cell in grid]
     cap = grid[0].max_steps
@@ -206,9 +206,9 @@ def test_lookaheads_are_those_of_the_arms_that_look_ahead() -> None:
         ("approval 1", 1),
         ("approval 8", 8),
         ("approval cap", cap),
-        ("approval 1 success", 1),
-        ("approval 8 success", 8),
-        ("approval cap success", cap),
+        ("approval 1 progress", 1),
+        ("approval 8 progress", 8),
+        ("approval cap progress", cap),
     ]
 
 

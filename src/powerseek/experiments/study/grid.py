@@ -118,6 +118,8 @@ class Cell:
         config: dict[str, Any] = json.loads(canonical_study_json(asdict(self)))
         if not self.acquired_so_far:  # so that trials without prices stay what they are
             del config["acquired_so_far"]
+        if self.aim is not None:  # a judge's aim was another one where nothing is said
+            config["aim"] = self.aim
         return config
 
     @cached_property
@@ -185,6 +187,7 @@ class Trial:
             key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
         }
         seed = int(values.pop("seed"))
+        values.pop("aim", None)  # it stands in the reward
         return cls(Cell(**values), seed, study)
 
 
