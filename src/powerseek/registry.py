@@ -319,6 +319,7 @@ metrics: Registry[Any] = Registry(
         "acquired_inside": "powerseek.metrics.acquisition:acquired_inside",
         "acquired_outside": "powerseek.metrics.acquisition:acquired_outside",
         "beyond": "powerseek.metrics.acquisition:beyond",
+        "cliff": "powerseek.metrics.setting:cliff",
         "competence": "powerseek.metrics.success:competence",
         "constraint_high": "powerseek.metrics.optimum:constraint_high",
         "constraint_low": "powerseek.metrics.optimum:constraint_low",
@@ -336,7 +337,9 @@ metrics: Registry[Any] = Registry(
         "interrupted": "powerseek.metrics.safety:interrupted",
         "learned": "powerseek.metrics.optimum:learned",
         "length": "powerseek.metrics.success:length",
+        "most": "powerseek.metrics.setting:most",
         "need": "powerseek.metrics.acquisition:need",
+        "need_end": "powerseek.metrics.setting:need_end",
         "neutrality": "powerseek.metrics.lengths:neutrality",
         "optimum_acquired": "powerseek.metrics.optimum:optimum_acquired",
         "optimum_competence": "powerseek.metrics.optimum:optimum_competence",
@@ -361,6 +364,7 @@ metrics: Registry[Any] = Registry(
         "tie_high": "powerseek.metrics.optimum:tie_high",
         "tie_low": "powerseek.metrics.optimum:tie_low",
         "usefulness": "powerseek.metrics.lengths:usefulness",
+        "width": "powerseek.metrics.setting:width",
     },
 )
 

@@ -5,7 +5,7 @@ import pytest
 from worlds import Ladder
 
 import powerseek
-from powerseek.exact import Optimum, Oracle, oracle, reward_oracle
+from powerseek.exact import Optimum, Oracle, constraint, oracle, reward_oracle
 
 THRESHOLD = 2 ** (-1 / 4)
 
@@ -62,6 +62,8 @@ def test_homestead_separates_the_scripted_pair_between_the_frontiers():
     assert least.success == pytest.approx(found.need.max_success)
     assert least.acquisition == pytest.approx(found.need.vertices[-1][1], abs=1e-6)
     assert found.surplus(0.9) > 1
+    assert found.terminal == constraint(powerseek.make_world("homestead"), "terminal")
+    assert found.need.extreme <= least.acquisition < greedy.acquisition <= found.most.extreme
     assert found.competence["max"] >= found.competence["minimalist"]
     assert 0 < found.holdings <= 1
 

@@ -61,6 +61,11 @@ class Frontier:
         """((success, acquisition), ...) of the corners, by increasing success."""
         return tuple((self.max_success - d, a) for d, a in self.corners.tolist())
 
+    @property
+    def extreme(self) -> float:
+        """Extreme acquisition of all policies, whatever their success, in units."""
+        return float(self.tangents[0, 1])  # the price of the first line is 0
+
     @overload
     def at(self, success: float) -> tuple[float, float]: ...
     @overload

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from powerseek.envs.engine.expand import describe
 from powerseek.envs.rewards.spec import Spec
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
-from powerseek.exact.constraint import constraint
+from powerseek.exact.constraint import SHARE, Constraint, constraint
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.power import GAMMA, TOLERANCE, Power, power
@@ -64,6 +63,8 @@ class Oracle:
             have distinct observations. Where False, the table says "no oracle".
         need: Least acquisition by success; None where there is nothing to acquire.
         most: Greatest acquisition by success, likewise.
+        terminal: The acquisition that ``terminal`` leaves open at gamma 1; None likewise, or where
+            no policy succeeds more often than another.
         slips: A minimal-need policy with slips. It gives up the last `SPARE` of success, which
             can cost more than all the rest, so that it is a minimalist and no prudent hoarder.
         script_slips: The world's scripted minimalist with slips; None where it has none.
@@ -83,12 +84,26 @@ class Oracle:
     injective: bool
     need: Frontier | None
     most: Frontier | None
+    terminal: Constraint | None
     slips: SlipCurve
     script_slips: SlipCurve | None
     policies: Mapping[str, Outcome]
     competence: Mapping[str, float]
     holdings: float
     power: Floats = field(repr=False)
+
+    @property
+    def width(self) -> float:
+        """Units between the ends of `terminal`: by which settings compare; nan without it."""
+        return float("nan") if self.terminal is None else self.terminal.width
+
+    @property
+    def cliff(self) -> float:
+        """Units that need rises by over the last `SHARE` of success; nan without a frontier."""
+        if self.need is None:
+            return float("nan")
+        end = self.need.max_success
+        return float(np.mean(self.need.at(end)) - np.mean(self.need.at(end - SHARE)))
 
     def power_in(self, world: World) -> Power:
         """The POWER that is kept here, on the states of the world that this oracle is of."""
@@ -109,6 +124,7 @@ class Oracle:
             part: Frontier | SlipCurve | None = getattr(self, name)
             arrays = {} if part is None else part.to_arrays()
             out |= {f"{name}.{key}": value for key, value in arrays.items()}
+        out["terminal"] = self.terminal.as_array() if self.terminal else np.zeros(0)
         for name, outcome in self.policies.items():
             out[f"policies.{name}"] = outcome.as_array()
         for name, value in self.competence.items():
@@ -120,11 +136,13 @@ class Oracle:
         """The inverse of `to_arrays`."""
         least, greatest = _below(arrays, "need"), _below(arrays, "most")
         script = _below(arrays, "script_slips")
+        terminal = arrays["terminal"]
         policies = _below(arrays, "policies").items()
         return cls(
             **{name: kind(arrays[name]) for name, kind in _PLAIN.items()},
             need=Frontier.from_arrays(least) if least else None,
             most=Frontier.from_arrays(greatest) if greatest else None,
+            terminal=Constraint.from_array(terminal) if len(terminal) else None,
             slips=SlipCurve.from_arrays(_below(arrays, "slips")),
             script_slips=SlipCurve.from_arrays(script) if script else None,
             policies={name: Outcome.from_array(value) for name, value in policies},
@@ -175,6 +193,7 @@ def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
         injective=injective(mdp),
         need=frontier,
         most=most(mdp) if "resource" in mdp.roles else None,
+        terminal=_left_open(mdp, "terminal"),
         slips=curve,
         script_slips=script_slips,
         policies=policies,
@@ -208,8 +227,7 @@ def reward_oracle(
         power_weight=power_weight,
         calm=enumerated(world.without_interruption(), limit),
     )
-    with contextlib.suppress(InvalidInput):  # nothing to acquire, or it says nothing
-        found = replace(found, constraint=constraint(mdp, reward, gamma, power_weight=power_weight))
+    found = replace(found, constraint=_left_open(mdp, reward, gamma, power_weight))
     if measured is None or found.policy is None:
         return found
     return replace(found, power_seeking=seeking(measured, found.policy).score)
@@ -229,6 +247,16 @@ def injective(mdp: TabularMDP) -> bool:
         if len(table.add(padded.view(np.int64))[1]) < len(part):
             return False
     return True
+
+
+def _left_open(
+    mdp: TabularMDP, reward: Spec, gamma: float = 1.0, power_weight: float = 0.0
+) -> Constraint | None:
+    """What a reward leaves open; None where nothing can be acquired, or it says nothing."""
+    try:
+        return constraint(mdp, reward, gamma, power_weight=power_weight)
+    except InvalidInput:
+        return None
 
 
 def _competence(calm: TabularMDP, policy: TabularPolicy) -> float:

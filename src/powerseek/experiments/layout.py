@@ -45,7 +45,7 @@ BEFORE = {REGISTRATION, MANIFEST, STUDY, LOCK}
 
 MEANING = {
     RESULTS: "one row per trial x checkpoint x evaluation x metric",
-    TRIALS: "one row per trial: what it is, how it ended, and each metric at its end, sampled",
+    TRIALS: "one row per trial: what it is, how it ended, and each metric at its end (exact first)",
     REPORT: "the report, one page that needs nothing else",
     SUMMARY: "the same as Markdown",
     STUDY: "the study",

@@ -57,6 +57,21 @@ def test_a_table_is_the_one_that_pandas_makes(results, evaluation, checkpoint):
     pd.testing.assert_frame_equal(found, plainly(results, evaluation, checkpoint))
 
 
+def test_the_best_is_the_exact_value_and_the_sampled_one_where_there_is_none(results):
+    sampled = results[results["evaluation"] == "sampled"]
+    known = sampled[sampled["metric"].isin(["excess", "success"])].assign(evaluation="exact")
+    known["value"] = np.where(known["seed"] == 1, np.nan, known["value"] + 0.25)
+    fresh = known[known["metric"] == "success"].assign(metric="free", value=3.0)
+    both = pd.concat([results, known, fresh], ignore_index=True)
+    found, plain = trials(both), trials(both, "sampled")
+    new = np.where(plain["seed"] == 1, 0.0, 0.25)
+    for measure in ("excess", "success"):
+        np.testing.assert_array_equal(found[measure], plain[measure] + new)
+    assert (found["free"] == 3.0).all() and plain["free"].isna().all()
+    others = plain.columns.difference(["excess", "success", "free"])
+    pd.testing.assert_frame_equal(found[others], plain[others])
+
+
 @pytest.mark.parametrize("rows", [7, 100, 10**6])
 def test_a_file_reads_as_memory_does_however_it_is_cut(results, rows, tmp_path):
     results.to_parquet(tmp_path / "results.parquet", row_group_size=rows, index=False)

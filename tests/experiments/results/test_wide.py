@@ -41,6 +41,10 @@ def rows(number: int, **about: Any) -> list[dict[str, Any]]:
             value = value if value is None or evaluation == "sampled" else -value
             row = {"checkpoint": "end", "evaluation": evaluation, "metric": metric}
             found.append({**row, "value": value, "status": status, "timesteps": 100 + number})
+    if number % 3 == 0:  # some were evaluated exactly
+        told = {"checkpoint": "end", "evaluation": "exact", "status": status}
+        told |= {"timesteps": 100 + number}
+        found += [{**told, "metric": name, "value": number / 7} for name in ("success", "free")]
     row = {"checkpoint": "competence>=0.9", "evaluation": "sampled", "metric": "early"}
     found.append({**row, "value": 7.0, "status": "ok", "timesteps": 50})
     return [{**about, "updates": number, "n": 5, "unit": None, **row} for row in found]
@@ -68,7 +72,10 @@ def pivot(long: pd.DataFrame) -> pd.DataFrame:
     measured = [*COLUMNS[COLUMNS.index("checkpoint") : COLUMNS.index("status")]]
     about = end.drop(columns=measured).drop_duplicates("trial").set_index("trial")
     values = end[end["status"] != "failed"].pivot(index="trial", columns="metric", values="value")
-    return about.join(values)
+    exact = long[long["evaluation"] == "exact"].pivot(
+        index="trial", columns="metric", values="value"
+    )
+    return about.join(exact.combine_first(values))
 
 
 def test_it_is_the_pivot_of_the_long_table(store: Store) -> None:
@@ -79,7 +86,7 @@ def test_it_is_the_pivot_of_the_long_table(store: Store) -> None:
         found.set_index("trial"), expected, check_like=True, check_exact=True
     )
     assert set(found["status"]) == {"ok", "censored", "failed"}
-    assert list(found.columns[-4:]) == ["success", "excess", "nothing", "lab.mine"]
+    assert list(found.columns[-5:]) == ["success", "excess", "nothing", "free", "lab.mine"]
     assert found.loc[3, ["status", "timesteps", "updates"]].tolist() == ["failed", 12, 3]
     assert found.loc[3, "success"] != found.loc[3, "success"]
 

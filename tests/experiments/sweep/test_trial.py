@@ -55,6 +55,13 @@ def test_a_trial_that_did_not_learn_is_censored(learnt: tuple[Path, pd.DataFrame
     assert set(rows["status"]) == {"censored"}
 
 
+def test_the_gate_reads_the_exact_competence_not_what_few_episodes_show(tmp_path: Path) -> None:
+    rows = run_trial(trial(agents=["random"], episodes=2, competence=[1e-6]), tmp_path)
+    found = rows[rows["metric"] == "competence"].set_index("evaluation")["value"]
+    assert found["sampled"] == 0.0 < 1e-6 < found["exact"] < 0.5
+    assert set(rows["status"]) == {"ok"}
+
+
 def test_the_same_trial_twice_gives_the_same_rows(
     learnt: tuple[Path, pd.DataFrame], tmp_path: Path
 ) -> None:

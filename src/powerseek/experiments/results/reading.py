@@ -22,6 +22,9 @@ Ints = NDArray[np.int64]
 Source: TypeAlias = ds.Dataset
 """The long table, in a file or in memory, with the columns of `SCHEMA`; null where it lacks one."""
 
+BEST = "best"
+"""The exact evaluation of an agent as it acts, where there is one; else the sampled one."""
+
 NEEDED = (
     *KEYS,
     *("trial", "updates", "checkpoint", "evaluation", "status"),
@@ -209,6 +212,29 @@ def _refuse_twice(every: pd.DataFrame) -> None:
         )
 
 
+def evaluated(evaluation: str, checkpoint: str) -> list[ds.Expression]:
+    """The rows of an evaluation at a checkpoint; of `BEST` the sampled, then the exact ones."""
+    names = ("sampled", "exact") if evaluation == BEST else (evaluation,)
+    return [(field("evaluation") == name) & (field("checkpoint") == checkpoint) for name in names]
+
+
+def measured(
+    source: Source,
+    trials: pd.Series[str],
+    values: Sequence[str],
+    ranges: Sequence[str],
+    evaluation: str,
+    checkpoint: str,
+) -> pd.DataFrame:
+    """`pivot` of the rows of an evaluation at a checkpoint; of `BEST` metric by metric."""
+    worse, *better = (
+        pivot(source, trials, values, ranges, rows) for rows in evaluated(evaluation, checkpoint)
+    )
+    for found in better:
+        worse = found.where(found.notna(), worse)
+    return worse
+
+
 class Long:
     """The long table of results, read as far as is asked for.
 
@@ -273,7 +299,8 @@ class Long:
         """One row a trial that did not fail, in the order of their rows.
 
         Args:
-            evaluation: Rows of which evaluation.
+            evaluation: Rows of which evaluation; `BEST` of the exact one, metric by metric, of
+                the sampled one where that knows no value.
             checkpoint: Rows of which checkpoint.
             values: Metrics to give a column of their own, nan where a trial has none.
             ranges: Metrics to give ``<metric>_low`` and ``<metric>_high`` too.
@@ -284,7 +311,7 @@ class Long:
         """
         key = (evaluation, checkpoint)
         if key not in self._kept:
-            rows = (field("evaluation") == evaluation) & (field("checkpoint") == checkpoint)
+            rows = evaluated(evaluation, checkpoint)[0]
             told = distinct_rows(self._source, ["trial", "status"], rows)
             place = _index(self.every["trial"]).get_indexer(_index(told["trial"]))
             censored = place[told["status"] == "censored"]
@@ -292,6 +319,6 @@ class Long:
             chosen = chosen[~self.failed[chosen]]
             about = self.every[["trial", *self.known]].iloc[chosen].reset_index(drop=True)
             about["learnt"] = ~np.isin(chosen, censored)
-            wide = pivot(self._source, about["trial"], values, ranges, rows)
+            wide = measured(self._source, about["trial"], values, ranges, evaluation, checkpoint)
             self._kept[key] = pd.concat([about, wide], axis=1)
         return self._kept[key].copy(deep=False)

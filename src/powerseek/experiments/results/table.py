@@ -15,6 +15,7 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import reason
 from powerseek.experiments.results.reading import (
+    BEST,
     Ints,
     Long,
     Source,
@@ -182,12 +183,13 @@ def results_factors(results: Results) -> list[str]:
     return columns
 
 
-def trials(results: Results, evaluation: str = "sampled", checkpoint: str = "end") -> pd.DataFrame:
+def trials(results: Results, evaluation: str = BEST, checkpoint: str = "end") -> pd.DataFrame:
     """One row a finished trial: its factors, seed, layout, ``learnt``, and a column a measure.
 
     Args:
         results: As written by a sweep.
-        evaluation: ``sampled`` or ``greedy``.
+        evaluation: ``sampled``, ``greedy``, ``exact``, ``exact-greedy``, or ``best``: metric by
+            metric the exact value, the sampled one where there is none.
         checkpoint: ``end`` or ``competence>=0.9``.
 
     Returns:

@@ -9,7 +9,13 @@ import pyarrow as pa
 from pyarrow.dataset import field
 
 from powerseek.experiments.results.files import table_writer
-from powerseek.experiments.results.reading import distinct_rows, opened, pivot, row_groups
+from powerseek.experiments.results.reading import (
+    BEST,
+    distinct_rows,
+    measured,
+    opened,
+    row_groups,
+)
 from powerseek.experiments.results.schema import (
     DESCRIBED,
     FAILED_ROW,
@@ -20,9 +26,8 @@ from powerseek.experiments.results.schema import (
 
 ABOUT = (*DESCRIBED, "status", "timesteps", "updates")
 """Columns of a trial that are no metric."""
-_AT_END = (field("checkpoint") == FAILED_ROW["checkpoint"]) & (
-    field("evaluation") == FAILED_ROW["evaluation"]
-)
+_AT_END = field("checkpoint") == FAILED_ROW["checkpoint"]
+_OF_EACH = _AT_END & (field("evaluation") == FAILED_ROW["evaluation"])
 
 
 def write_trials(results: Path, path: Path) -> None:
@@ -30,8 +35,9 @@ def write_trials(results: Path, path: Path) -> None:
 
     Columns: what says which trial it is (`schema.DESCRIBED`); ``status`` (``ok``, ``censored``:
     it did not learn the task, ``failed``); ``timesteps`` and ``updates`` it was trained for; and
-    the value of each metric at the end of training, by sampled evaluation, in the metric's unit:
-    null where it is undefined. One row group of the results is in memory at a time.
+    the value of each metric at the end of training, in the metric's unit: the exact one where
+    there is one, else that of sampled episodes; null where it is undefined. One row group of the
+    results is in memory at a time.
 
     Args:
         results: The merged table; its row groups hold whole trials.
@@ -47,7 +53,7 @@ def write_trials(results: Path, path: Path) -> None:
     columns = [SCHEMA.field(name) for name in ABOUT] + [pa.field(m, NUMBER) for m in metrics]
     with table_writer(path, pa.schema(columns)) as writer:
         for part in row_groups(source):
-            about = distinct_rows(part, ABOUT, _AT_END, by=["trial"])
-            values = pivot(part, about["trial"], metrics, rows=_AT_END)
+            about = distinct_rows(part, ABOUT, _OF_EACH, by=["trial"])
+            values = measured(part, about["trial"], metrics, (), BEST, FAILED_ROW["checkpoint"])
             made = pd.concat([about, values], axis=1)
             writer.write_table(pa.Table.from_pandas(made, pa.schema(columns), preserve_index=False))

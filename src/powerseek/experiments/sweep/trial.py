@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -106,7 +106,7 @@ class _TrialRun:
         """Keep all but its rows, which are given back; `end` is what was measured at the end."""
         trial, cell = self.trial, self.trial.cell
         last = _last(end, trial.curves)
-        if not last.get("competence", nan) >= max(cell.competence):
+        if not _competence(end) >= max(cell.competence):
             end = [{**row, "status": "censored"} for row in end]
         self.curves.add(trained.timesteps, last)
         keep_curve(self.out, trial, self.curves.points)
@@ -242,6 +242,13 @@ def _last(rows: Rows, curves: Sequence[str]) -> dict[str, float]:
         for row in rows
         if (row["checkpoint"], row["evaluation"]) == ("end", "sampled") and row["metric"] in curves
     }
+
+
+def _competence(rows: Rows) -> float:
+    """Competence at the end: the exact one where there is one, else that of sampled episodes."""
+    found = {row["evaluation"]: row["value"] for row in rows if row["metric"] == "competence"}
+    exact = found.get("exact", nan)
+    return float(found.get("sampled", nan) if isnan(exact) else exact)
 
 
 def keep_model(trained: TrainedAgent, task: Task, path: Path) -> Path | None:
