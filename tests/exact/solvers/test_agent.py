@@ -14,7 +14,7 @@ from powerseek.agents import rollout
 from powerseek.envs import describe
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact import enumerated, evaluate, minimal_need_policy, random_policy
+from powerseek.exact import enumerated, evaluate, minimal_need_policy, most, random_policy
 from powerseek.exact.solvers import agent
 from powerseek.exact.solvers.agent import agent_occupancies, evaluate_agent
 from powerseek.exact.solvers.policy import scripted_policy
@@ -122,6 +122,49 @@ def test_parts_of_any_size_give_the_same(monkeypatch):
     expected = evaluate_agent(task, Linear(task)).as_array()
     monkeypatch.setattr(agent, "CHUNK", 101)
     np.testing.assert_allclose(evaluate_agent(task, Linear(task)).as_array(), expected, atol=1e-13)
+
+
+@pytest.mark.parametrize("forgotten", [1e-12, 1e-6, 0.01])
+def test_no_more_is_forgotten_than_is_said(forgotten, monkeypatch):
+    """Every expectation is off by at most that probability times what can still come of it."""
+    task = Task(powerseek.make_world("homestead", openness=1), {"every": 8})
+    policy, greatest = Linear(task, sharpness=3.0), most(task.world).extreme
+    monkeypatch.setattr(agent, "FORGOTTEN", 0.0)
+    whole, asked = evaluate_agent(task, policy), asked_about(task, policy)
+    monkeypatch.setattr(agent, "FORGOTTEN", forgotten)
+    found, fewer = evaluate_agent(task, policy), asked_about(task, policy)
+    assert fewer < asked
+    assert -1e-13 <= whole.success - found.success <= forgotten + 1e-13
+    assert -1e-13 <= whole.acquisition - found.acquisition <= forgotten * greatest + 1e-13
+    assert whole.length - found.length <= forgotten * task.world.max_steps + 1e-13
+    for _, _, ended in agent_occupancies(task, policy):
+        last = ended.sum()
+    assert last == pytest.approx(1, abs=1e-12)  # what is forgotten has ended
+
+
+def asked_about(task, policy):
+    """How many situations it is asked about."""
+    asked = []
+    change = Gives(lambda w: w)
+    change.probabilities = lambda shown: (
+        asked.append(len(shown.masks)) or policy.probabilities(shown)
+    )
+    evaluate_agent(task, change)
+    return sum(asked)
+
+
+def test_what_is_least_probable_is_forgotten_first():
+    standing = np.array([[0.5, 1e-3, 0.0, 3e-5], [2e-5, 0.25, 1e-9, 0.0]])
+    ended = np.zeros(4)
+    agent._forget(standing, 1e-4, ended)
+    # 1e-3 does not fit; of what does, nothing is left.
+    assert standing.tolist() == [[0.5, 1e-3, 0, 0], [0, 0.25, 0, 0]]
+    assert ended.tolist() == [2e-5, 0, 1e-9, 3e-5]
+    before = standing.copy()
+    agent._forget(standing, 9e-4, ended)
+    assert np.array_equal(standing, before)
+    agent._forget(np.array([[5e-324, 0.0]]), 0.0, ended)
+    assert ended[0] == 2e-5
 
 
 class Gives:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, ClassVar
 
 from powerseek.agents.job import Failure, Job, TrainedAgent
 from powerseek.agents.sb3.agents import ActorCritic
 from powerseek.agents.settings import COHORT_SHARED
+from powerseek.types import Policy
 
 
 class CohortPPO(ActorCritic):
@@ -24,3 +27,14 @@ class CohortPPO(ActorCritic):
         from powerseek.agents.cohort.train import train_cohort
 
         return train_cohort(jobs)
+
+    @classmethod
+    def load_model(cls, path: Path, card: Mapping[str, Any], device: str) -> Policy:
+        """See Agent.load_model."""
+        from powerseek.agents.cohort.network import Networks
+        from powerseek.agents.cohort.policy import CohortPolicy
+        from powerseek.agents.sb3.learner import load_network
+
+        network = load_network(path, card, device).network
+        # A copy: weights laid out otherwise would round otherwise in PyTorch.
+        return CohortPolicy(network, Networks(deepcopy(network), device))

@@ -70,6 +70,11 @@ class Networks:
         self.policy = [self._layer(*p) for p in zip(policy, self.policy_layout, strict=True)]
         self.value = [self._layer(*p) for p in zip(value, self.value_layout, strict=True)]
 
+    @property
+    def policy_widths(self) -> list[int]:
+        """Widths of the policy's layers: inputs, hidden ones, actions."""
+        return [int(self.policy_layout[0, 1]), *self.policy_layout[:, 2].tolist()]
+
     def _layer(self, module: Any, place: Any) -> Layer:
         start, inputs, outputs = place.tolist()
         end = start + padded_width(inputs) * padded_width(outputs)

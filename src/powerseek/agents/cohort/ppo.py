@@ -19,9 +19,9 @@ from powerseek.agents.cohort.backend import network_passes
 from powerseek.agents.cohort.export import library_model, untrained_network
 from powerseek.agents.cohort.loss import draw_actions, estimate_advantages
 from powerseek.agents.cohort.network import Adam, Networks
+from powerseek.agents.cohort.policy import CohortPolicy
 from powerseek.agents.job import Job, Settings, TrainedAgent
 from powerseek.agents.sb3.learner import check_tensors, learning_rates
-from powerseek.agents.sb3.policy import NetworkPolicy
 from powerseek.envs.task import VecTask
 from powerseek.errors import PowerseekError
 from powerseek.types import Ints
@@ -127,8 +127,8 @@ class Learner(Agent):
         settings = job.settings
         if network is None:
             network = untrained_network(job.task, job.seed, settings)
-        self.policy: NetworkPolicy = NetworkPolicy(network, masked=True)
         self.networks = Networks(network, job.device)
+        self.policy: CohortPolicy = CohortPolicy(network, self.networks)
         self.adam = Adam(len(self.networks.weights), job.device)
         self.envs = VecTask(job.task, settings["n_envs"], job.seed)
         self._rates = learning_rates(settings)
@@ -239,5 +239,5 @@ class Learner(Agent):
         self.envs.close()
         model = library_model(self.job, self.timesteps, self.updates, self.policy.network)
         model.policy.set_training_mode(False)
-        policy = NetworkPolicy(model.policy, masked=True)
+        policy = CohortPolicy(model.policy, self.networks)
         return replace(super().trained(), policy=policy, model=model)

@@ -35,14 +35,20 @@ class NetworkPolicy:
         double precision, of what the policy's layers give. Environments that look the same are
         computed once: side by side in a small world, most do.
         """
-        network, observations = self.network, situation.observations
-        first, which = distinct_observations(observations)
+        first, which = distinct_observations(situation.observations)
+        logits = self.logits(situation.observations.take(first, axis=0))
+        return softmax(logits, which, situation.masks, self.masked)
+
+    def logits(self, observations: Floats32) -> Floats32:
+        """[n, A] of observations [n, obs], by PyTorch where the network lives."""
+        network = self.network
         # A copy: BLAS may add in another order where an array starts at another address.
-        seen = torch.tensor(observations.take(first, axis=0), device=network.device)
+        seen = torch.tensor(observations, device=network.device)
         with torch.inference_mode():
             features = network.pi_features_extractor(seen)
             logits = network.action_net(network.mlp_extractor.policy_net(features))
-        return softmax(logits.cpu().numpy(), which, situation.masks, self.masked)
+        given: Floats32 = logits.cpu().numpy()
+        return given
 
 
 def distinct_observations(observations: Floats32) -> tuple[Ints, Ints]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,13 +16,21 @@ from powerseek.exact.enumerate import enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.solvers.finite import WHOLE, graph_of
 from powerseek.exact.solvers.outcome import Outcome, mdp_criteria
-from powerseek.types import Floats, Ints, Policy, Situation
+from powerseek.types import Bools, Floats, Floats32, Ints, Policy, Situation
 
-CHUNK = 16_384
-"""Nodes of which a policy is asked at once."""
+CHUNK = 4_096
+"""Nodes of which a policy is asked at once: what is said of them stays in a processor's cache."""
 
 MAX_STANDING = 100_000_000
 """Most numbers in a table of states x accumulators."""
+
+FORGOTTEN = 1e-12
+"""Probability of an episode that is followed no further, over all its steps at most.
+
+A policy that samples may stand nearly anywhere, however improbably: two in five nodes of homestead
+at openness 2 hold less than this together. What is forgotten counts as ended where it stands, so
+that no expectation is off by more than this times what can still come of it.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +39,43 @@ class Nodes:
 
     Attributes:
         state: [n] numbers of states.
-        marks: [n, W] progress when each accumulator of the task last began anew.
+        kept: [n, K] what each accumulator of the task keeps of the past: of progress since a
+            multiple of k, the progress there.
         probability: [n] > 0.
     """
 
     state: Ints
-    marks: Floats
+    kept: Floats
     probability: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """All that is shown of states whatever the time, which rules do not read.
+
+    Attributes:
+        features: [S, .] the world's own; of states that are over, 0.
+        masks: [S, A] legal actions, likewise.
+        words: [S, .] records, as words.
+        progress: [S] the fact.
+    """
+
+    features: Floats32
+    masks: Bools
+    words: Ints
+    progress: Floats
+
+    @classmethod
+    def of(cls, mdp: TabularMDP) -> _Shown:
+        """Of every state of an enumerated world."""
+        world, records = mdp.origin
+        alive = np.flatnonzero(~mdp.terminal)
+        features = np.zeros((mdp.n_states, len(world.observation_names)), np.float32)
+        masks = np.zeros((mdp.n_states, world.n_actions), np.bool_)
+        _, masks[alive], features[alive] = describe(world, records[alive])
+        words = np.ascontiguousarray(records).view(np.int64).reshape(mdp.n_states, -1)
+        progress = mdp.state_facts[:, world.columns("progress").start]
+        return cls(features, masks, words, progress)
 
 
 def agent_occupancies(
@@ -67,14 +106,14 @@ def agent_occupancies(
     world, _ = mdp.origin
     if world != task.world or mdp.symmetric:
         raise InvalidInput("mdp", mdp.world, f"{task.world}, enumerated state by state")
-    progress = mdp.state_facts[:, world.columns("progress").start]
+    shown = _Shown.of(mdp)
     begins = np.flatnonzero((mdp.initial > 0) & ~mdp.terminal)
     nodes = Nodes(begins, np.zeros((len(begins), len(task.windows))), mdp.initial[begins])
     ended = np.where(mdp.terminal, mdp.initial, 0.0)
     for t in range(world.max_steps):
         taken = np.zeros(mdp.n_pairs)
-        _restart(task, nodes, progress, t)
-        kinds, kind = _distinct(_kept(task, nodes.marks, t + 1))
+        _restart(task, nodes, shown.progress, t)
+        kinds, kind = _distinct(_needed(task, nodes.kept, t + 1))
         if len(kinds) * mdp.n_states > MAX_STANDING:
             raise InvalidInput(
                 "task.windows",
@@ -84,7 +123,7 @@ def agent_occupancies(
         standing = np.zeros((len(kinds), mdp.n_states))
         for start in range(0, len(nodes.state), CHUNK):
             part = slice(start, start + CHUNK)
-            chosen = _chosen(task, mdp, policy, greedy, nodes, progress, t, part)
+            chosen = _chosen(task, policy, greedy, nodes, shown, t, part)
             _advance(
                 *graph_of(mdp),
                 mdp.pair_action,
@@ -99,10 +138,11 @@ def agent_occupancies(
             raise InvalidInput("policy", "probability of a forbidden action", "0 there")
         ended += np.where(mdp.terminal, standing.sum(axis=0), 0.0)
         standing[:, mdp.terminal] = 0.0
-        row, state = np.nonzero(standing)
-        nodes = Nodes(state, kinds[row], standing[row, state])
+        _forget(standing, FORGOTTEN / world.max_steps, ended)
         if t + 1 == world.max_steps:
             ended += standing.sum(axis=0)
+        row, state = np.nonzero(standing)
+        nodes = Nodes(state, kinds[row], standing[row, state])
         yield t, taken, ended
         if not len(nodes.state):
             return
@@ -135,18 +175,18 @@ def _restart(task: Task, nodes: Nodes, progress: Floats, t: int) -> None:
     """Begin the accumulators anew whose multiple it is."""
     for k, window in enumerate(task.windows):
         if t % window == 0:
-            nodes.marks[:, k] = progress[nodes.state]
+            nodes.kept[:, k] = progress[nodes.state]
 
 
-def _kept(task: Task, marks: Floats, t: int) -> Floats:
-    """The marks that still matter at clock t: those that begin anew there do not."""
-    return np.where([t % window == 0 for window in task.windows], 0.0, marks)
+def _needed(task: Task, kept: Floats, t: int) -> Floats:
+    """What still matters at clock t of what was kept: that of one which begins anew does not."""
+    return np.where([t % window == 0 for window in task.windows], 0.0, kept)
 
 
-def _distinct(marks: Floats) -> tuple[Floats, Ints]:
+def _distinct(kept: Floats) -> tuple[Floats, Ints]:
     """The different rows of [n, W], and which of them each is."""
-    kinds, kind = np.zeros((1, 0)), np.zeros(len(marks), np.int64)
-    for column in marks.T:  # one by one: rows as a whole are far slower to sort
+    kinds, kind = np.zeros((1, 0)), np.zeros(len(kept), np.int64)
+    for column in kept.T:  # one by one: rows as a whole are far slower to sort
         values, place = np.unique(column, return_inverse=True)
         pairs, kind = np.unique(kind * len(values) + place, return_inverse=True)
         old, new = np.divmod(pairs, len(values))
@@ -156,21 +196,21 @@ def _distinct(marks: Floats) -> tuple[Floats, Ints]:
 
 def _chosen(
     task: Task,
-    mdp: TabularMDP,
     policy: Policy,
     greedy: bool,
     nodes: Nodes,
-    progress: Floats,
+    shown: _Shown,
     t: int,
     part: slice,
 ) -> Floats:
     """[n, A] probabilities of actions in some of the nodes."""
-    world, known = mdp.origin
-    state = nodes.state[part]
-    records = known[state].copy()
+    world, state = task.world, nodes.state[part]
+    records = shown.words.take(state, axis=0).view(world.dtype).reshape(-1).view(np.recarray)
     records["clock"] = t
-    _, masks, features = describe(world, records)
-    seen = observations(task, features, progress[state], t, nodes.marks[part])
+    masks = shown.masks.take(state, axis=0)
+    seen = observations(
+        task, shown.features.take(state, axis=0), shown.progress[state], t, nodes.kept[part]
+    )
     (actor,) = world.acting
     chosen = policy.probabilities(Situation(seen, masks, records, actor))
     if chosen.shape != masks.shape:
@@ -183,6 +223,29 @@ def _chosen(
         raise InvalidInput("policy", "no probabilities", "rows >= 0 that sum to 1")
     weights: Floats = chosen / total  # as actions are drawn; float32 misses 1 by what adds up
     return weights
+
+
+@njit(cache=True, nogil=True)
+def _forget(standing, allowed, ended):  # type: ignore[no-untyped-def]  # compiled
+    """End the least probable of standing [kinds, S], `allowed` of it at most, where it stands.
+
+    By powers of two: every node is dropped that holds less than the greatest one that fits.
+    """
+    mass = np.zeros(1100)  # of doubles, by exponent
+    for row in standing:
+        for probability in row:
+            if probability > 0.0:
+                mass[math.frexp(probability)[1] + 1074] += probability
+    total, last = 0.0, 0
+    while last < len(mass) and total + mass[last] <= allowed:
+        total += mass[last]
+        last += 1
+    least = math.ldexp(0.5, last - 1074)
+    for row in standing:
+        for s in range(len(row)):
+            if 0.0 < row[s] < least:
+                ended[s] += row[s]
+                row[s] = 0.0
 
 
 @njit(cache=True, nogil=True)
