@@ -1,4 +1,4 @@
-"""Exact evaluation of agents: of all that they can see, accumulators of past progress included."""
+"""Exact evaluation of agents: of all that they can see, accumulators of the past included."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from powerseek.envs.engine.expand import describe
+from powerseek.envs.rewards.spec import acquired_in
 from powerseek.envs.task import Task, observations
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import enumerated
@@ -40,7 +41,7 @@ class Nodes:
     Attributes:
         state: [n] numbers of states.
         kept: [n, K] what each accumulator of the task keeps of the past: of progress since a
-            multiple of k, the progress there.
+            multiple of k, the progress there; last, where they are shown, units acquired.
         probability: [n] > 0.
     """
 
@@ -83,9 +84,10 @@ def agent_occupancies(
 ) -> Iterator[tuple[int, Floats, Floats]]:
     """Probability of every pair, step by step, under a policy that sees what a task shows.
 
-    That is the world's features, the time left and the progress since the last multiple of each
-    k of `Task.windows`, to the last bit as `powerseek.envs.task.VecTask` shows them. The layers
-    hold what the policy can reach, and nothing is kept of them.
+    That is the world's features, the time left, the progress since the last multiple of each
+    k of `Task.windows` and, where the task shows them, the units acquired so far, to the last bit
+    as `powerseek.envs.task.VecTask` shows them. The layers hold what the policy can reach, and
+    nothing is kept of them.
 
     Args:
         task: What the policy acts in, its time limit included.
@@ -108,12 +110,15 @@ def agent_occupancies(
         raise InvalidInput("mdp", mdp.world, f"{task.world}, enumerated state by state")
     shown = _Shown.of(mdp)
     begins = np.flatnonzero((mdp.initial > 0) & ~mdp.terminal)
-    nodes = Nodes(begins, np.zeros((len(begins), len(task.windows))), mdp.initial[begins])
+    accumulators = len(task.windows) + task.acquired_so_far
+    nodes = Nodes(begins, np.zeros((len(begins), accumulators)), mdp.initial[begins])
+    gains, gain = _gains(task, mdp)
     ended = np.where(mdp.terminal, mdp.initial, 0.0)
     for t in range(world.max_steps):
         taken = np.zeros(mdp.n_pairs)
         _restart(task, nodes, shown.progress, t)
-        kinds, kind = _distinct(_needed(task, nodes.kept, t + 1))
+        before, kind = _distinct(_needed(task, nodes.kept, t + 1))
+        kinds, following = _distinct(_gained(before, gains))
         if len(kinds) * mdp.n_states > MAX_STANDING:
             raise InvalidInput(
                 "task.windows",
@@ -127,8 +132,9 @@ def agent_occupancies(
             _advance(
                 *graph_of(mdp),
                 mdp.pair_action,
+                gain,
                 nodes.state[part],
-                kind[part],
+                following.reshape(len(before), len(gains))[kind[part]],
                 nodes.probability[part],
                 chosen,
                 taken,
@@ -180,7 +186,28 @@ def _restart(task: Task, nodes: Nodes, progress: Floats, t: int) -> None:
 
 def _needed(task: Task, kept: Floats, t: int) -> Floats:
     """What still matters at clock t of what was kept: that of one which begins anew does not."""
-    return np.where([t % window == 0 for window in task.windows], 0.0, kept)
+    anew = [t % window == 0 for window in task.windows]
+    return np.where([*anew, *[False] * task.acquired_so_far], 0.0, kept)
+
+
+def _gains(task: Task, mdp: TabularMDP) -> tuple[Floats, Ints]:
+    """The different numbers of units that edges acquire, and which of them each edge does.
+
+    A single 0 where the task does not show what was acquired: there it does not matter.
+    """
+    if not task.acquired_so_far:
+        return np.zeros(1), np.zeros(mdp.n_edges, np.int64)
+    units = acquired_in(mdp.flow_table, task.world)
+    gains, which = np.unique(units, return_inverse=True)
+    return gains, which[mdp.edge_flow]
+
+
+def _gained(kept: Floats, gains: Floats) -> Floats:
+    """[n x G, K] what [n, K] become by each of the gains, those of one after each other."""
+    after = np.repeat(kept, len(gains), axis=0)
+    if after.shape[1]:  # where units are not shown, the only gain is 0
+        after[:, -1] += np.tile(gains, len(kept))
+    return after
 
 
 def _distinct(kept: Floats) -> tuple[Floats, Ints]:
@@ -209,7 +236,12 @@ def _chosen(
     records["clock"] = t
     masks = shown.masks.take(state, axis=0)
     seen = observations(
-        task, shown.features.take(state, axis=0), shown.progress[state], t, nodes.kept[part]
+        task,
+        shown.features.take(state, axis=0),
+        shown.progress[state],
+        t,
+        nodes.kept[part, : len(task.windows)],
+        nodes.kept[part, -1] if task.acquired_so_far else None,
     )
     (actor,) = world.acting
     chosen = policy.probabilities(Situation(seen, masks, records, actor))
@@ -255,20 +287,24 @@ def _advance(  # type: ignore[no-untyped-def]  # compiled
     edge_next,
     edge_probability,
     pair_action,
+    gain,
     state,
-    kind,
+    following,
     probability,
     chosen,
     taken,
     standing,
 ):
-    """Add what nodes do: taken [P], and where it leads, standing [kinds, S]."""
+    """Add what nodes do: taken [P], and where it leads, standing [kinds, S].
+
+    gain [E] and following [n, G] say which kind a node becomes by an edge.
+    """
     for i in range(len(state)):
-        row = standing[kind[i]]
         for pair in range(pair_start[state[i]], pair_start[state[i] + 1]):
             weight = probability[i] * chosen[i, pair_action[pair]]
             if weight == 0.0:
                 continue
             taken[pair] += weight
             for edge in range(edge_start[pair], edge_start[pair + 1]):
-                row[edge_next[edge]] += weight * edge_probability[edge]
+                kind = following[i, gain[edge]]
+                standing[kind, edge_next[edge]] += weight * edge_probability[edge]
