@@ -55,10 +55,12 @@ __all__ = [
     "read_spec",
     "reads_acquired",
     "reward_name",
+    "reward_permits",
     "reward_windows",
     "takes_lookahead",
     "unpriced",
     "with_lookahead",
+    "with_price",
 ]
 
 Spec = str | Mapping[str, Any]
@@ -192,6 +194,20 @@ def unpriced(spec: Spec) -> Spec:
     """The reward that is paid besides a price at the end; the spec itself where there is none."""
     id, _, options = read_spec(spec)
     return options["of"] if id == "priced" and options.get("of") is not None else spec
+
+
+def with_price(spec: Spec, price: float) -> Spec:
+    """A spec that has a price, with another one, wherever it says so."""
+    id, argument, options = read_spec(spec)
+    if id != "priced":
+        return {id: argument, **options, "price": price}
+    of = options["of"]
+    return {id: price, **options, "of": with_price(of, price) if price_of(of) else of}
+
+
+def reward_permits(spec: Spec, permission: str) -> bool:
+    """True if a spec lets its price pass: ``unfelt`` or ``paid_to_fail``."""
+    return bool(read_spec(spec)[2].get(permission, False))
 
 
 def reads_acquired(specs: Iterable[Spec]) -> bool:

@@ -75,14 +75,14 @@ def inexact_settings(cells: Sequence[Cell], pilot: Pilot) -> tuple[str, ...]:
         facts, gate = pilot.worlds[configuration_of(cell)], max(cell.competence)
         if facts.none:
             lines.setdefault(f"no oracle, so no need and no excess: {facts.none}", []).append(
-                configuration_in_words(cell)
+                cell.place
             )
         if facts.competence < gate:
             line = (
                 f"competence {gate:g} is out of reach (the best policy has {facts.competence:.3f}),"
                 " so every trial will be censored"
             )
-            lines.setdefault(line, []).append(configuration_in_words(cell))
+            lines.setdefault(line, []).append(cell.place)
     for cell in {reward_of(cell): cell for cell in cells}.values():
         optimum = pilot.optima[reward_of(cell)]
         if (
@@ -91,14 +91,8 @@ def inexact_settings(cells: Sequence[Cell], pilot: Pilot) -> tuple[str, ...]:
             and cell.time_limit == "terminal"
         ):
             line = f"no exact optimum of {cell.reward_label}: {optimum.none}"
-            lines.setdefault(line, []).append(configuration_in_words(cell))
+            lines.setdefault(line, []).append(cell.place)
     return tuple(f"{'; '.join(dict.fromkeys(where))}: {line}." for line, where in lines.items())
-
-
-def configuration_in_words(cell: Cell) -> str:
-    """A configuration in words: ``homestead openness 2``."""
-    named = [f"{k} {cell.params[k]}" for k in ("openness", "goal", "layout") if k in cell.params]
-    return f"{cell.world} {', '.join([*named, f'max_steps {cell.max_steps}'])}"
 
 
 def idle_factors(cells: Sequence[Cell], found: pd.DataFrame, pilot: Pilot) -> tuple[str, ...]:

@@ -29,7 +29,6 @@ import cloudpickle
 from powerseek.agents import Progress, train
 from powerseek.errors import PowerseekError, contained
 from powerseek.experiments import layout
-from powerseek.experiments.plan.cautions import configuration_in_words
 from powerseek.experiments.plan.cost import (
     Optimum,
     Pace,
@@ -106,15 +105,15 @@ def run_pilot(
     begun = time.monotonic()
     tasks = _tasks(grid)
     values: dict[tuple[str, str], Any] = {}
-    places = list(dict.fromkeys(configuration_in_words(task.cell) for task in tasks))
+    places = list(dict.fromkeys(task.cell.place for task in tasks))
     with tempfile.TemporaryDirectory(prefix="powerseek-plan-") as name, _Worker() as worker:
         folder, told = Path(name), ""
         worker.ask(None, _warm, grid[0])
         start = time.monotonic() - begun
         with suppress(_OutOfTime):
             for task in tasks:
-                if configuration_in_words(task.cell) != told:
-                    told = configuration_in_words(task.cell)
+                if task.cell.place != told:
+                    told = task.cell.place
                     say(f"{places.index(told) + 1} of {len(places)}: {told}")
                 left = begun + start + seconds - time.monotonic()
                 values[task.name] = worker.ask(left, _WORK[task.of], task.cell, folder)

@@ -35,6 +35,7 @@ from powerseek.experiments.sweep.cohorts import (
     cohort_fields,
     make_cohorts,
 )
+from powerseek.experiments.sweep.prices import Price, prices, unchecked_price
 from powerseek.limits import check_limit
 from powerseek.registry import make_world
 
@@ -99,6 +100,7 @@ class Plan:
         cost: What it takes; None without a pilot.
         pilot: What the cost is from; None without one.
         detectable: What seeds can find, the study's own number first.
+        prices: What the prices of its rewards come to.
         compared: The comparisons that its report would hold.
         cautions: What a reader should know first, one line each.
         more_seeds: Seeds per cell that a verdict needs; the study's own where it has enough.
@@ -115,6 +117,7 @@ class Plan:
     cost: Cost | None
     pilot: Pilot | None
     detectable: tuple[Detectable, ...]
+    prices: tuple[Price, ...]
     compared: tuple[Compared, ...]
     cautions: tuple[str, ...]
     more_seeds: int
@@ -138,17 +141,19 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     Args:
         study: The study.
         pilot: Measured beforehand; without one there are no times, no sizes, and nothing is said
-            that only exact numbers tell.
+            that only exact numbers tell, but for prices: they are always checked.
         workers: Trials at a time, >= 1.
         cores: Of this machine.
 
     Raises:
-        InvalidInput: Something in the study cannot be built, or `workers` is out of range.
+        InvalidInput: Something in the study cannot be built, a reward pays for doing nothing, or
+            `workers` is out of range.
     """
     check_limit("workers", workers, "--workers")
     every = trials(study)
     grid = [trial for trial in every if not trial.cell.is_reference]
     cells = [trial.cell for trial in grid[: len(grid) // study.seeds]]
+    priced = tuple(prices(cells))
     cohorts = make_cohorts(grid, study.cohort)
     packing = _packing(grid, cohorts)
     found = _comparisons(study, cells, pilot)
@@ -168,9 +173,11 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         cost=cost,
         pilot=pilot,
         detectable=tuple(map(detectable, dict.fromkeys((study.seeds, *SEED_COUNTS)))),
+        prices=priced,
         compared=compared,
         cautions=(
             *confounds(study),
+            *filter(None, map(unchecked_price, priced)),
             *bootstrapped_limit_caution(cells),
             *worlds_without_control(compared, cells),
             *(inexact_settings(cells, pilot) if pilot else ()),

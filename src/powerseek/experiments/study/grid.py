@@ -103,6 +103,14 @@ class Cell:
         return reward_name(self.reward)
 
     @property
+    def place(self) -> str:
+        """The configuration of its world in words: ``homestead openness 2, max_steps 28``."""
+        named = [
+            f"{k} {self.params[k]}" for k in ("openness", "goal", "layout") if k in self.params
+        ]
+        return f"{self.world} {', '.join([*named, f'max_steps {self.max_steps}'])}"
+
+    @property
     def aim(self) -> str | None:
         """What the reward's overseer wants; None where nobody judges."""
         return aim_of(self.reward) or None
