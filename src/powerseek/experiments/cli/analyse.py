@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from powerseek.envs.rewards.spec import RewardFunction, Spec, make_reward, reward_name
+from powerseek.envs.rewards.spec import RewardFunction, Spec, make_reward, read_spec, reward_name
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -56,7 +56,7 @@ SHOWN: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "every": ({"every": 8}, {"every": "cap"}),
     "thinned": ({"thinned": 0.25},),
     "approval": ({"approval": 8}, {"approval": "cap"}),
-    "coverage": ({"coverage": 0.5}, {"coverage": 1.0}, {"coverage": 1.0, "aim": "need"}),
+    "coverage": ({"coverage": 0.5}, {"coverage": 1.0}),
     "priced": ({"priced": 0.02, "of": "terminal"},),
 }
 """The specs with which an arm is shown that takes an argument; any other by its name alone."""
@@ -292,8 +292,8 @@ def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tu
     solved: dict[RewardFunction, Optimum] = {}
     for i, spec in enumerate(every):
         watch("arms", i, len(every))
-        name = spec if isinstance(spec, str) else " ".join(map(str, *spec.items()))
-        missing = _missing(mdp, name.split()[0])
+        name = reward_name(spec)
+        missing = _missing(mdp, read_spec(spec)[0])
         if missing:
             skipped[name] = f"this world has no fact {missing!r}"
             continue
@@ -303,7 +303,7 @@ def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tu
             )
             if arm not in solved:
                 solved[arm] = optimum(mdp, spec, ARM_GAMMA)
-            yield reward_name(spec), solved[arm]
+            yield name, solved[arm]
         except InvalidInput as error:
             skipped[name] = str(error)
 
