@@ -230,7 +230,7 @@ def arms_table(analysis: WorldAnalysis) -> Table:
     table = Table(title="What each reward's exact optimum does", title_justify="left")
     # Long names break between words: no other column has any.
     words = [word for name in names for word in name.split()]
-    table.add_column("reward", min_width=max(map(len, words)))
+    table.add_column("reward", width=max(map(len, words)))
     for head in shown:
         table.add_column(head, justify="right")
     for name, arm in analysis.arms.items():
