@@ -208,8 +208,15 @@ def test_units_acquired_are_seen_under_every_arm_and_priced_at_the_end(name, of)
         assert not last[:, -1].any()
     assert most > 1
     assert blind.episodes.min() > 0
+    while not together.observations[:, -1].any():
+        together.step(random_actions(together, generator))
     together.skip(np.zeros(2 * n, np.int64))
-    assert not together.observations[:, -1].any()
+    fresh = VecTask([priced, plain], n, [4, 4])
+    actions = random_actions(fresh, generator)
+    for vec in (together, fresh):
+        assert not vec.observations[:, -1].any()
+        vec.step(actions)
+    assert np.array_equal(together.observations, fresh.observations)
 
 
 def test_what_was_acquired_is_part_of_a_snapshot():

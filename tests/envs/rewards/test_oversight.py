@@ -244,6 +244,12 @@ def test_overseers_are_no_part_of_what_makes_arms_and_tasks_equal():
     assert Approval(3) != Approval(3, "need", 0.1) != Approval(3, "need", 0.2)
 
 
+def test_where_nothing_is_judged_there_is_one_treatment():
+    none = make_reward({"coverage": 0}, max_steps=9)
+    for aim in ("success", "need", "progress"):
+        assert make_reward({"coverage": 0, "aim": aim}, max_steps=9) == none
+
+
 def test_permissions_change_no_reward():
     small = {"coverage": 0.5, "aim": "need", "price": 1e-4, "unfelt": True}
     assert make_reward(small, max_steps=9) == Coverage(0.5, 9, "need", 1e-4)

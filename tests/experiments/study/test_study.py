@@ -196,6 +196,11 @@ def test_cells_are_the_product_of_the_dials() -> None:
     assert len({cell.key for cell in grid}) == len(grid)
 
 
+def test_a_price_on_an_overseer_s_reward_leaves_its_look_ahead() -> None:
+    (cell,) = cells(study(rewards=[{"priced": 0.02, "of": {"approval": 8}}]))
+    assert (cell.reward_label, cell.lookahead) == ("approval 8 price 0.02", 8)
+
+
 def test_lookaheads_are_those_of_the_arms_that_look_ahead() -> None:
     far = {"approval": None, "aim": "progress"}
     grid = cells(study(rewards=["dense", "approval", far], lookahead=[1, 8, "cap"]))
