@@ -8,7 +8,16 @@ from worlds import Ladder, random_actions
 import powerseek
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.rewards.oversight import Approval, Coverage
-from powerseek.envs.rewards.spec import Oversight, Step, make_reward, place_of, reward_name
+from powerseek.envs.rewards.spec import (
+    Oversight,
+    Step,
+    make_reward,
+    place_of,
+    price_of,
+    reward_name,
+    with_price,
+    without_price,
+)
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
@@ -248,6 +257,39 @@ def test_where_nothing_is_judged_there_is_one_treatment():
     none = make_reward({"coverage": 0}, max_steps=9)
     for aim in ("success", "need", "progress"):
         assert make_reward({"coverage": 0, "aim": aim}, max_steps=9) == none
+
+
+@pytest.mark.parametrize(
+    ("spec", "bare", "dearer"),
+    [
+        ({"priced": 0.1, "of": "dense"}, "dense", {"priced": 0.2, "of": "dense"}),
+        (
+            {"coverage": 1, "aim": "need", "unfelt": True},
+            {"coverage": 1},
+            {"coverage": 1, "aim": "need", "unfelt": True, "price": 0.2},
+        ),
+        (
+            {"priced": 0.1, "of": {"approval": 8, "aim": "need", "price": 0.1}},
+            {"approval": 8},
+            {"priced": 0.2, "of": {"approval": 8, "aim": "need", "price": 0.2}},
+        ),
+        (
+            {"priced": 0.1, "of": {"terminal": {"pay": "cap"}}, "paid_to_fail": True},
+            {"terminal": None, "pay": "cap"},
+            {"priced": 0.2, "of": {"terminal": {"pay": "cap"}}, "paid_to_fail": True},
+        ),
+        (
+            {"priced": 0.1, "of": {"approval": 8, "aim": "progress"}},
+            {"approval": 8, "aim": "progress"},
+            {"priced": 0.2, "of": {"approval": 8, "aim": "progress"}},
+        ),
+    ],
+)
+def test_a_spec_without_its_price_and_with_another(spec, bare, dearer):
+    assert without_price(spec) == bare
+    assert with_price(spec, 0.2) == dearer
+    assert price_of(bare) == 0
+    assert price_of(dearer) == 0.2
 
 
 def test_permissions_change_no_reward():

@@ -61,12 +61,16 @@ __all__ = [
     "unpriced",
     "with_lookahead",
     "with_price",
+    "without_price",
 ]
 
 Spec = str | Mapping[str, Any]
 """A reward function as a study writes it: its id, or ``{id: argument, option: value}``."""
 
 TIME_LIMITS = ("terminal", "bootstrap")
+
+PRICE_OPTIONS = ("price", "unfelt", "paid_to_fail")
+"""Options of a reward that its price alone is about."""
 
 
 def make_reward(
@@ -203,6 +207,15 @@ def with_price(spec: Spec, price: float) -> Spec:
         return {id: argument, **options, "price": price}
     of = options["of"]
     return {id: price, **options, "of": with_price(of, price) if price_of(of) else of}
+
+
+def without_price(spec: Spec) -> Spec:
+    """A spec without its price: not paid at the end, and no overseer weighs it."""
+    id, argument, options = read_spec(unpriced(spec))
+    kept = {name: value for name, value in options.items() if name not in PRICE_OPTIONS}
+    if kept.get("aim") == "need":
+        del kept["aim"]
+    return {id: argument, **kept} if argument is not None or kept else id
 
 
 def reward_permits(spec: Spec, permission: str) -> bool:

@@ -7,7 +7,13 @@ from functools import lru_cache
 from math import nan
 from typing import NamedTuple
 
-from powerseek.envs.rewards.spec import reward_name, reward_permits, with_price
+from powerseek.envs.rewards.spec import (
+    Spec,
+    reward_name,
+    reward_permits,
+    with_price,
+    without_price,
+)
 from powerseek.errors import InvalidInput
 from powerseek.exact import constraint, enumerated, need, optimum
 from powerseek.exact.mdp import TabularMDP
@@ -70,7 +76,7 @@ def prices(cells: Iterable[Cell]) -> Iterator[Price]:
 def _price(cell: Cell) -> Price:
     try:
         mdp = enumerated(make_world(cell.world, **cell.params))
-        success = _success(mdp, cell, cell.price)
+        success = _success(mdp, cell, cell.reward)
     except InvalidInput as error:
         return Price(cell, cell.price, unknown=str(error))
     greatest, width = _setting(mdp)
@@ -79,16 +85,18 @@ def _price(cell: Cell) -> Price:
             "rewards",
             reward_name(cell.reward),
             f"a price whose optimum succeeds in at least {FEWEST:g} of what any policy can "
-            f"(in {cell.place} at gamma {cell.gamma:g} it succeeds in {success:.3f}, the best in "
-            f"{greatest:.3f}: it pays for doing nothing)",
+            f"(in {cell.place} at gamma {cell.gamma:g} it succeeds in {success:.3f}, without the "
+            f"price in {_success(mdp, cell, without_price(cell.reward)):.3f}, the best in "
+            f"{greatest:.3f})",
             _instead(mdp, cell, greatest),
         )
     return Price(cell, cell.price, width, success, greatest)
 
 
-def _success(mdp: TabularMDP, cell: Cell, price: float) -> float:
+def _success(mdp: TabularMDP, cell: Cell, reward: Spec) -> float:
+    """Success of a reward's optimum where a cell has it, uniform over optimal actions."""
     with without_reward_warnings():
-        return optimum(mdp, with_price(cell.reward, price), cell.gamma).uniform.success
+        return optimum(mdp, reward, cell.gamma).uniform.success
 
 
 @lru_cache(maxsize=4)
@@ -107,7 +115,7 @@ def _instead(mdp: TabularMDP, cell: Cell, greatest: float) -> str:
     for halved in range(1, HALVINGS):
         price = float(f"{cell.price / 2**halved:.1g}")
         try:
-            passes = _success(mdp, cell, price) >= FEWEST * greatest
+            passes = _success(mdp, cell, with_price(cell.reward, price)) >= FEWEST * greatest
         except InvalidInput:  # nobody could feel it
             break
         if passes:
