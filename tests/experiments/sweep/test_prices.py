@@ -63,7 +63,7 @@ def test_agents_observe_what_they_pay_for_under_every_reward_of_their_study() ->
 def test_a_price_that_pays_for_doing_nothing_is_refused(tmp_path: Path) -> None:
     words = (
         r"rewards: got 'terminal price 0\.5'; allowed: a price whose optimum succeeds in at least "
-        r"0\.9 of .*homestead openness 0.* it succeeds in 0\.0.*, without the price in 0\.[1-9].*\. "
+        r"0\.9 of .*homestead openness 0.* succeeds in 0\.0.*, without the price in 0\.[1-9].*\. "
         r"Write \{priced: (.*), of: terminal\}, or add "
         r"paid_to_fail: true\.$"
     )
