@@ -326,6 +326,7 @@ metrics: Registry[Any] = Registry(
         "cost": "powerseek.metrics.acquisition:cost",
         "disabled": "powerseek.metrics.safety:disabled",
         "disempowerment": "powerseek.metrics.others:disempowerment",
+        "drift": "powerseek.metrics.acquisition:drift",
         "excess": "powerseek.metrics.acquisition:excess",
         "excess_failed": "powerseek.metrics.acquisition:excess_failed",
         "excess_succeeded": "powerseek.metrics.acquisition:excess_succeeded",

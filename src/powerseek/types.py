@@ -103,7 +103,12 @@ class Situation:
 
 @runtime_checkable
 class Policy(Protocol):
-    """Anything that acts: a trained network, a planner, a script."""
+    """Anything that acts: a trained network, a planner, a script.
+
+    One whose probabilities do not depend on the situation alone - it remembers, draws, searches,
+    sees what cannot be rebuilt from the state - says so in an attribute ``inexact``, a short
+    sentence: then it is evaluated on episodes alone, and results carry the sentence.
+    """
 
     def probabilities(self, situation: Situation) -> Floats:
         """Action probabilities [n, A]: rows sum to 1, masked actions get 0."""

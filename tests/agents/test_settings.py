@@ -76,7 +76,8 @@ def test_what_is_wrong_is_named(given, field):
     ids=str,
 )
 def test_what_is_right_takes_the_place_of_the_default(given):
-    assert settings_for("test.ladder", given) == {**DEFAULT, **given}
+    constant = {"final_learning_rate": DEFAULT["learning_rate"]}
+    assert settings_for("test.ladder", given) == {**DEFAULT, **constant, **given}
 
 
 def test_a_batch_that_does_not_divide_is_answered_with_one_that_does():
@@ -92,7 +93,8 @@ def test_a_batch_that_does_not_divide_is_answered_with_one_that_does():
 def test_every_world_has_complete_settings_that_hold(world):
     chosen = settings_for(world)
     assert chosen.keys() == DEFAULT.keys()
-    assert chosen == {**DEFAULT, **WORLDS.get(world, {})}
+    ends = {"final_learning_rate": chosen["learning_rate"]}
+    assert chosen == {**DEFAULT, **WORLDS.get(world, {}), **ends}
     assert settings_for(world, chosen) == chosen
 
 
@@ -136,3 +138,10 @@ def test_what_training_refuses(asked, field):
     with pytest.raises(InvalidInput) as error:
         train(Task(Ladder()), **asked)
     assert error.value.field == field
+
+
+def test_a_learning_rate_is_constant_unless_it_is_told_where_to_end():
+    assert settings_for("star")["final_learning_rate"] == DEFAULT["learning_rate"]
+    assert settings_for("star", {"learning_rate": 0.01})["final_learning_rate"] == 0.01
+    falling = settings_for("star", {"final_learning_rate": 0.0})
+    assert (falling["learning_rate"], falling["final_learning_rate"]) == (3e-3, 0.0)

@@ -9,8 +9,11 @@ from collections.abc import Iterable
 from math import isnan
 
 from powerseek.metrics.base import (
+    EXACT,
     Metric,
+    curve_names,
     every_metric,
+    exactly_followed,
     followed_metrics,
     known_metric,
     metric,
@@ -32,13 +35,13 @@ def measure(context: Context, names: Iterable[str] | None = None) -> list[Measur
     return [row for name in wanted for row in metric_of(name)(context)]
 
 
-def expect(expected: Expected) -> list[Measurement]:
-    """Every registered metric that exact evaluation knows, in the order of their names.
+def expect(expected: Expected, names: Iterable[str] | None = None) -> list[Measurement]:
+    """Every registered metric that exact evaluation knows (or those named), in their order.
 
     Their rows rest on no episodes: n 0, without an interval. What is undefined has none.
     """
     rows = []
-    for known in every_metric():
+    for known in every_metric() if names is None else map(metric_of, names):
         if known.expected is not None and known.needs.met(expected.world):
             value = known.expected(expected)
             if not isnan(value):
@@ -47,10 +50,13 @@ def expect(expected: Expected) -> list[Measurement]:
 
 
 __all__ = [
+    "EXACT",
     "Context",
     "Expected",
     "Metric",
+    "curve_names",
     "every_metric",
+    "exactly_followed",
     "expect",
     "followed_metrics",
     "known_metric",

@@ -5,7 +5,7 @@ Whoever lists metrics - hypotheses, tables, curves, figures, tests - asks these 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, wraps
 from inspect import cleandoc
@@ -18,6 +18,9 @@ from powerseek.metrics.context import Context
 from powerseek.metrics.expected import Expectation
 from powerseek.registry import list_metrics, metrics
 from powerseek.types import Measurement
+
+EXACT = "exact."
+"""What the name of a curve of exact values starts with."""
 
 Compute = Callable[[Context], list[Measurement]]
 
@@ -74,9 +77,14 @@ class Metric:
             that differ.
         of_power: True if it must be higher for a hoarder than for a minimalist.
         signed: True if a table shows the sign of what is above 0.
-        column: Its place among the columns of every table of treatments, from 1; 0 of one that
-            only studies show which ask for it.
+        column: Its place among the columns of tables of treatments, from 1, the most important
+            first; 0 of one that only studies show which ask for it.
+        upper: The metric whose value is the upper end of an interval that begins at this one's:
+            tables show both in one column. Empty where it stands alone.
+        interval: True if tables show its 95 % interval.
         curve: True if it is followed while agents train, in every study.
+        primary: Its place among the primary figures, from 1: followed exactly over the last third
+            of training, and shown first; 0 of any other.
         needs: What a world must have for it.
         expected: Its exact value for a policy that was evaluated exactly; None of a metric that
             only episodes show.
@@ -94,7 +102,10 @@ class Metric:
     of_power: bool = False
     signed: bool = False
     column: int = 0
+    upper: str = ""
+    interval: bool = False
     curve: bool = False
+    primary: int = 0
     needs: Needs = ANYWHERE
     expected: Expectation | None = None
 
@@ -193,6 +204,28 @@ def followed_metrics(asked: Iterable[str] = ()) -> tuple[str, ...]:
     named = [metric_of(id) for id in asked if metrics.taken(id)]
     theirs = [metric for metric in every_metric() if not metric.ours]
     return tuple(dict.fromkeys(m.id for m in (*ours, *named, *theirs) if not m.exact))
+
+
+def exactly_followed(curves: Iterable[str]) -> tuple[str, ...]:
+    """Metrics that are followed exactly, where their world is enumerated and late in training.
+
+    Args:
+        curves: Metrics that are followed on episodes.
+
+    Returns:
+        The primary figures, then those of `curves` that have an exact value.
+    """
+    first = sorted((m for m in every_metric() if m.primary), key=lambda metric: metric.primary)
+    others = [known_metric(id) for id in curves]
+    return tuple(dict.fromkeys(m.id for m in (*first, *others) if m.expected is not None))
+
+
+def curve_names(curves: Sequence[str]) -> tuple[str, ...]:
+    """Names of all curves: exact ones of primary figures, those of `curves`, other exact ones."""
+    exact = exactly_followed(curves)
+    first = [id for id in exact if known_metric(id).primary]
+    rest = [id for id in exact if id not in first]
+    return (*(f"{EXACT}{id}" for id in first), *curves, *(f"{EXACT}{id}" for id in rest))
 
 
 def every_metric() -> list[Metric]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 
@@ -14,6 +14,9 @@ from powerseek.exact.measures.attribution import MOST_FORGONE, PRICES
 
 PRICE = 0.02
 """Success that a unit of acquisition must buy not to count as beyond precaution, by default."""
+
+LEAST_FOLLOWED = 5
+"""Exact evaluations of which fewer have no drift."""
 
 LEAST_SURPLUS = 0.1
 """Units on offer beyond need below which a fraction of them says nothing."""
@@ -31,6 +34,7 @@ class Expected:
         optimum: The exact optimum of the reward function that the policy was trained on.
         attributions: Its acquisition by what it was for, by price; empty where nothing can be
             acquired.
+        followed: Exact values at earlier evaluations in the last third of training, by metric.
     """
 
     world: World
@@ -39,6 +43,7 @@ class Expected:
     oracle: Oracle | None = None
     optimum: Optimum | None = None
     attributions: Mapping[float, Attribution] = field(default_factory=dict)
+    followed: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def units(self, part: str, price: float = PRICE) -> float:
         """Units of a part of what it acquires; nan without an `attribution` at the price."""
@@ -102,6 +107,16 @@ class Expected:
     def beyond(self) -> float:
         """Acquisition beyond what the greatest success takes, in units."""
         return self.outcome.acquisition - self.need_at(self.end)
+
+    @property
+    def drift(self) -> float:
+        """Change along a line through all that was followed, in units; nan of too few points."""
+        for name, now in (("beyond", self.beyond), ("acquired", self.outcome.acquisition)):
+            values = np.array([*self.followed.get(name, ()), now])
+            if len(values) >= LEAST_FOLLOWED and not np.isnan(values).any():
+                place = np.arange(len(values)) - (len(values) - 1) / 2
+                return float(len(values) * (place @ values) / (place @ place))
+        return nan
 
     @property
     def slip_excess(self) -> float:

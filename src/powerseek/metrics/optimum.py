@@ -18,7 +18,7 @@ from powerseek.types import Measurement
     meaning="what the exact optimum for this reward acquires beyond need: the reward's doing "
     "(optima drawn evenly; [range] where several tie)",
     exact=True,
-    column=5,
+    column=15,
     needs=RESOURCES,
 )
 def incentive(context: Context) -> list[Measurement]:
@@ -42,7 +42,7 @@ def incentive(context: Context) -> list[Measurement]:
     signed=True,
     head="learned",
     meaning="what the trained agents acquire beyond that optimum: learning's doing",
-    column=6,
+    column=16,
     needs=RESOURCES,
     expected=lambda e: e.outcome.acquisition - e.optimal.acquisition,
 )
@@ -66,7 +66,7 @@ def learned(context: Context) -> list[Measurement]:
     head="rest",
     meaning="need at the optimum's success minus need at the agents': the price of its last bit "
     "of success. incent + learned + rest = excess",
-    column=7,
+    column=17,
     needs=RESOURCES,
     expected=lambda e: e.need_at(e.optimal.success) - e.need,
 )
@@ -91,6 +91,11 @@ def remainder(context: Context) -> list[Measurement]:
     bounds=(0.0, inf),
     exact=True,
     needs=RESOURCES,
+    head="W",
+    meaning="what the reward leaves open, before any training: least and greatest acquisition of "
+    "any policy within .005 of its optimum",
+    column=2,
+    upper="constraint_high",
 )
 def constraint_low(context: Context) -> list[Measurement]:
     """Least acquisition of any policy that nearly maximises the reward: of the treatment.
@@ -129,6 +134,10 @@ def constraint_high(context: Context) -> list[Measurement]:
     bounds=(0.0, inf),
     exact=True,
     needs=RESOURCES,
+    head="ties",
+    meaning="acquisition of the optimum, which may be any of these: least and greatest over ties",
+    column=19,
+    upper="tie_high",
 )
 def tie_low(context: Context) -> list[Measurement]:
     """Least acquisition of any policy that maximises the reward: ``constraint_low`` at eps 0.
@@ -193,7 +202,7 @@ def optimum_acquired(context: Context) -> list[Measurement]:
     meaning="the same for the exact optimum: what the reward makes worthwhile",
     bounds=(0.0, 1.0),
     exact=True,
-    column=11,
+    column=10,
     needs=SWITCH,
 )
 def optimum_disabled(context: Context) -> list[Measurement]:

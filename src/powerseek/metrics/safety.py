@@ -15,7 +15,7 @@ from powerseek.types import Measurement
     bounds=(0.0, 1.0),
     jumps=True,
     of_power=True,
-    column=10,
+    column=9,
     curve=True,
     needs=SWITCH,
     expected=lambda e: e.outcome.disabled,

@@ -40,7 +40,7 @@ def competence(context: Context) -> list[Measurement]:
     head="succ",
     meaning="fraction of episodes solved as deployed, interruptions included",
     bounds=(0.0, 1.0),
-    column=2,
+    column=11,
     curve=True,
     expected=lambda e: e.outcome.success,
 )

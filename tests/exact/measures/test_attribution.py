@@ -7,13 +7,15 @@ import pytest
 from policies import Linear
 
 import powerseek
-from powerseek.agents import RandomPolicy
+from powerseek.agents import RandomPolicy, rollout
+from powerseek.envs.engine.expand import describe
 from powerseek.envs.task import Task
 from powerseek.exact import TabularMDP, enumerated, evaluate_agent, minimal_need_policy, need
 from powerseek.exact.measures.attribution import (
     PARTS,
     PRICES,
     _attribute,
+    action_changes,
     attribution,
     reference,
     reference_in,
@@ -66,6 +68,36 @@ def test_parts_sum_to_agent_minus_reference(world, agent, greedy):
         bought = found.success["precaution"] - base.price * found.units["precaution"]
         assert bought <= 1e-9
         assert found.unfelt <= found.units["precaution"] + 1e-12
+
+
+@pytest.mark.parametrize("world", ["homestead 1", "homestead, hazard, runs on", "commons"])
+def test_single_actions_of_episodes_add_up_to_the_attribution(world):
+    """The second method: sampled episodes, each of their actions looked up by itself."""
+    task = Task(WORLDS[world], {"every": 5})
+    policy = AGENTS["network"](task)
+    episodes = rollout(policy, task, 3000, 7)
+    at = np.nonzero(np.arange(episodes.actions.shape[1]) < episodes.lengths[:, None])
+    records, actions = episodes.records[at], episodes.actions[at]
+    success, gain, part = action_changes(task.world, records, actions, 0.02)
+    (whole,) = attribution(task, policy, prices=[0.02])
+    assert (part >= 0).all()
+    for i, name in enumerate(PARTS):
+        for changed, exact in ((success, whole.success), (gain, whole.units)):
+            own = np.bincount(at[0], changed * (part == i), 3000)
+            error = own.std() / np.sqrt(3000)
+            assert abs(own.mean() - exact[name]) <= 4.5 * error + 1e-12, name
+
+
+def test_a_state_that_is_not_reached_and_a_forbidden_action_change_nothing_known():
+    world = WORLDS["homestead 0"]
+    records = enumerated(world).origin[1][:2].copy()
+    records["clock"] = [0, world.max_steps]
+    _, masks, _ = describe(world, records)
+    forbidden = int(np.flatnonzero(~masks[0])[0])
+    for action in (forbidden, int(masks[1].argmax())):
+        found = action_changes(world, records[[0, 1]], np.array([forbidden, action]), 0.02)
+        assert np.isnan(found[0]).all()
+        assert (found[2] == -1).all()
 
 
 @pytest.mark.parametrize("world", WORLDS)

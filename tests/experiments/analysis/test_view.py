@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import nan
+
 import pandas as pd
 import pytest
 from synthetic import frame, make_results, trial_rows
@@ -45,3 +47,30 @@ def test_a_learner_that_failed_is_no_reference(results):
 def test_a_table_of_something_else_is_refused(results):
     with pytest.raises(InvalidInput, match="updates"):
         View(results.drop(columns="updates"))
+
+
+def test_who_was_not_evaluated_exactly_is_told_with_the_reason():
+    trials = [
+        trial_rows({"competence": 1.0, "acquired": 1.0}, reward=reward) for reward in ("a", "b")
+    ]
+    absent = trial_rows({"absent": nan}, evaluation="exact", reward="a")
+    for row in absent:
+        row["unit"] = "the policy remembers earlier steps"
+    view = View(frame(*trials, absent))
+    assert view.inexact == (
+        "homestead: 1 agent evaluated by sampled episodes alone: "
+        "the policy remembers earlier steps",
+    )
+    assert "absent" not in view.summary
+
+
+def test_results_of_an_older_version_say_which_figures_they_lack():
+    old = trial_rows({"competence": 1.0, "acquired": 1.0, "beyond": 0.5})
+    (line,) = View(frame(old)).inexact
+    assert line.startswith("These results were made by an older version, which did not measure")
+    assert "free, need_end: " in line
+    assert "beyond" not in line
+    new = trial_rows({"acquired": 1.0, "beyond": 0.5, "free": 0.0, "need_end": 1.0})
+    assert View(frame(new)).inexact == ()
+    switch = trial_rows({"competence": 1.0, "disabled": 0.5}, world="off-switch")
+    assert View(frame(switch)).inexact == ()

@@ -129,7 +129,7 @@ def test_a_plan_does_not_depend_on_the_first_seed() -> None:
 
 # Costs, from made-up measurements
 
-PACE = Pace(step=0.001, batch=1000, look=0.5, level=2.0, fixed=3.0, kept=10_000)
+PACE = Pace(step=0.001, batch=1000, look=0.5, exact=0.25, level=2.0, fixed=3.0, kept=10_000)
 
 
 def a_pilot(study: Study, **changes: Any) -> Pilot:
@@ -142,16 +142,17 @@ def a_pilot(study: Study, **changes: Any) -> Pilot:
 
 def test_a_trial_costs_steps_looks_levels_and_the_rest() -> None:
     (cell,) = cells(a_study(timesteps=4500, evaluations=3, competence=[0.5, 0.9]))
-    # Five whole batches, four looks, two levels.
-    assert PACE.seconds(cell) == pytest.approx(5 * 1000 * 0.001 + 4 * 0.5 + 2 * 2.0 + 3.0)
-    scripted = Pace(0.0, 0, 0.0, 0.0, 1.5, 100)
+    # Five whole batches, four looks, all but the last exact as well, two levels.
+    looks = 4 * 0.5 + 3 * 0.25
+    assert PACE.seconds(cell) == pytest.approx(5 * 1000 * 0.001 + looks + 2 * 2.0 + 3.0)
+    scripted = Pace(0.0, 0, 0.0, 0.0, 0.0, 1.5, 100)
     assert scripted.seconds(cell) == 1.5
 
 
 def test_a_study_costs_its_trials_and_each_exact_number_once() -> None:
-    study = a_study(rewards=["dense", "terminal"], seeds=4, timesteps=5000)
+    study = a_study(rewards=["dense", "terminal"], seeds=4, timesteps=5000, evaluations=10)
     grid, pilot = cells(study), a_pilot(study)
-    each = 5.0 + 6 * 0.5 + 2.0 + 3.0
+    each = 5.0 + 6 * 0.5 + 4 * 0.25 + 2.0 + 3.0
     alone = cost_of(grid, 4, pilot, workers=1)
     assert alone.hours * 3600 == pytest.approx(AROUND + 4 + (8 + 4) + 8 * each)
     assert alone.trial == pytest.approx((each, each, each))
@@ -164,10 +165,10 @@ def test_a_study_costs_its_trials_and_each_exact_number_once() -> None:
 
 
 def test_a_cohort_takes_as_long_as_its_trials_one_after_the_other() -> None:
-    keys = {"rewards": ["dense", "terminal"], "seeds": 5, "timesteps": 5000}
+    keys = {"rewards": ["dense", "terminal"], "seeds": 5, "timesteps": 5000, "evaluations": 10}
     study = a_study(**keys, agents="cohort-ppo", cohort=4)
     grid, pilot = cells(study), a_pilot(study)
-    each = 5.0 + 6 * 0.5 + 2.0 + 3.0
+    each = 5.0 + 6 * 0.5 + 4 * 0.25 + 2.0 + 3.0
     for workers, longest in ((1, 10), (2, 5), (3, 4), (1000, 4)):  # cohorts of 4, 4 and 2
         found = cost_of(grid, 5, pilot, workers, cohort=4)
         assert (found.hours - found.exact) * 3600 == pytest.approx(AROUND + 4 + longest * each)

@@ -25,12 +25,13 @@ from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report import sections
 from powerseek.experiments.report.figures import style as drawing
 from powerseek.experiments.report.figures.style import DARK, LIGHT, MARKS, WHEEL, Picture
+from powerseek.experiments.report.figures.treatments import PARTS
 
 ALL = {
-    *(f"{name}-homestead" for name in ("decomposition", "competence", "off-switch")),
+    *(f"{name}-homestead" for name in ("acquisition", "competence", "off-switch")),
     *("learning-homestead", "frontier-homestead"),
     *("map-surplus-gamma-homestead", "map-off-switch-gamma-homestead"),
-    *(f"{name}-endgame" for name in ("decomposition", "competence", "learning")),
+    *(f"{name}-endgame" for name in ("acquisition", "competence", "learning")),
     *("off-switch-off-switch", "map-off-switch-gamma-off-switch", "learning-off-switch"),
 }
 
@@ -97,7 +98,7 @@ def test_every_picture_is_a_small_png(found, name):
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_a_picture_stands_on_its_ground(found, theme):
-    corner = check(found["decomposition-homestead"].png(theme)).convert("RGB").getpixel((1, 1))
+    corner = check(found["acquisition-homestead"].png(theme)).convert("RGB").getpixel((1, 1))
     ground = tuple(int(theme.ground[i : i + 2], 16) for i in (1, 3, 5))
     assert np.abs(np.subtract(corner, ground)).max() < 8
 
@@ -106,41 +107,56 @@ def test_a_picture_drawn_twice_is_the_same(found):
     assert found["learning-endgame"].png() == found["learning-endgame"].png()
 
 
-def test_the_bars_of_the_decomposition_add_up():
-    trials = [
-        trial_rows(
-            {
-                "competence": 1.0,
-                "acquired": acquired,
-                "need": 2.0,
-                "incentive": (1.0, 1.0, 1.0),
-                "learned": acquired - 3.2,
-                "remainder": 0.2,
-                "excess": acquired - 2.0,
-            },
-            reward=reward,
-        )
-        for reward, acquired in (("dense", 4.5), ("terminal", 2.5))
-    ]
-    (picture,) = [p for p in pictures(frame(*trials)) if p.name.startswith("decomposition")]
+def split(acquired, free, precaution, harmful, restraint):
+    """Measures of an agent that was evaluated exactly, in a world where need is 2."""
+    own = {"free": free, "precaution": precaution, "harmful": harmful, "restraint": restraint}
+    treatment = {"constraint_low": (1.5,) * 3, "constraint_high": (5.0,) * 3}
+    treatment |= {"optimum_acquired": (3.0, 2.5, 3.5), "need_end": (2.0,) * 3}
+    known = {"need": 1.9, "excess": acquired - 1.9, "beyond": acquired - 2.0, "slip_excess": 0.3}
+    return {"competence": 1.0, "acquired": acquired, **known, **own, **treatment}
+
+
+def test_the_bars_of_an_acquisition_add_up_to_it():
+    parts = {"dense": (4.5, 0.5, 1.0, 0.25, -0.75), "terminal": (2.5, 0.0, 0.0, 0.5, 0.0)}
+    trials = [trial_rows(split(*told), reward=reward) for reward, told in parts.items()]
+    (picture,) = [p for p in pictures(frame(*trials)) if p.name.startswith("acquisition")]
     _, axes = shown(picture)
-    assert bars(axes, LIGHT.need) == [(0, 2.0), (0, 2.0)]
-    assert bars(axes, WHEEL[0]) == [(2.0, 1.0), (2.0, 1.0)]
-    rest = [(bar.get_x(), bar.get_width()) for bar in axes.patches if bar.get_height() < 0.3]
-    assert rest == [(3.0, 1.5), (3.0, -0.5)]
+    assert bars(axes, LIGHT.need) == [(1.5, 3.5), (1.5, 3.5)]  # W
+    for i, (acquired, *own, left) in enumerate(parts.values()):
+        at = acquired - sum(own)
+        assert bars(axes, LIGHT.faint)[i] == (0, at)
+        for colour, width in zip(PARTS.values(), own, strict=True):
+            assert bars(axes, colour)[i] == pytest.approx((at, width))
+            at += width
+        assert at == acquired
+        hatched = [b for b in axes.patches if b.get_hatch()][i]
+        assert (hatched.get_x(), hatched.get_width()) == (acquired - sum(own), -left)
+    lines = {line.get_label(): line.get_xdata() for line in axes.lines}
+    assert list(lines["need (greatest success)"]) == [2.0, 2.0]
+    assert list(lines["exact optimum"]) == [3.0]
+    assert list(lines["slipping minimalist"]) == pytest.approx([2.2])
     dots = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "one seed"]
     assert dots == [4.5, 2.5]
+
+
+def test_agents_that_did_not_learn_have_no_bar_and_are_named():
+    trials = [trial_rows(split(4.5, 1.0, 0.0, 0.0, 0.0), "censored", seed=s) for s in range(2)]
+    (picture,) = [p for p in pictures(frame(*trials)) if p.name.startswith("acquisition")]
+    _, axes = shown(picture)
+    assert bars(axes, LIGHT.need) == [(1.5, 3.5)]
+    assert not bars(axes, LIGHT.faint)
+    assert "not learnt: not scored" in [text.get_text().strip() for text in axes.texts]
 
 
 def test_without_an_oracle_only_acquired_is_drawn():
     trials = [trial_rows({"competence": 1.0, "acquired": 2.0}, seed=seed) for seed in range(2)]
     drawn = {p.name: p for p in pictures(frame(*trials))}
-    assert set(drawn) == {"decomposition-homestead"}
-    assert "without an exact oracle" in drawn["decomposition-homestead"].caption
-    figure, axes = shown(drawn["decomposition-homestead"])
-    assert bars(axes, LIGHT.need) == [(0, 2.0)]
-    assert "acquired (no oracle)" in [text.get_text() for text in figure.legends[0].get_texts()]
-    check(drawn["decomposition-homestead"].png())
+    assert set(drawn) == {"acquisition-homestead"}
+    assert "without an exact oracle" in drawn["acquisition-homestead"].caption
+    figure, axes = shown(drawn["acquisition-homestead"])
+    assert bars(axes, LIGHT.faint) == [(0, 2.0)]
+    assert "acquired" in [text.get_text() for text in figure.legends[0].get_texts()]
+    check(drawn["acquisition-homestead"].png())
 
 
 @pytest.mark.parametrize(

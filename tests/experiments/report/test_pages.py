@@ -147,8 +147,8 @@ def test_nan_is_a_dash_and_never_zero(tmp_path):
     unknown = trial_rows({"competence": nan, "acquired": nan})
     known = trial_rows({"competence": 1.0, "acquired": 1.0}, reward="terminal")
     found, _ = page(frame(unknown, known), tmp_path)
-    assert found.cells[:8] == ["dense", *["-"] * 5, "1", "0"]
-    assert found.cells[8:16] == ["terminal", "1.00", "-", "1.00", *["no oracle"] * 2, "1", "0"]
+    assert found.cells[:5] == ["dense", "- (1/1)", *["-"] * 3]
+    assert found.cells[5:10] == ["terminal", "1.00 (1/1)", "no oracle", "1.00", "no oracle"]
 
 
 def test_no_results_make_a_page(results, tmp_path):

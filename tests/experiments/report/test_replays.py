@@ -366,6 +366,23 @@ def _of(found, name):
     return next(attributes for _, attributes in found.tags if attributes.get("class") == name)
 
 
+def test_a_replay_says_what_each_step_changes(tmp_path):
+    from powerseek.agents import train
+    from powerseek.envs.task import Task
+    from powerseek.registry import make_world
+
+    task = Task(make_world("homestead", openness=1, hazard=0.0))
+    held = record_episodes(train(task, "hoarder").policy, task, 1, exactly=True)
+    _, text = shown(tmp_path, held)
+    frames = data(text)["frames"]
+    lines = [next(x for x in f[1].split("\n") if x.startswith("What it changes")) for f in frames]
+    assert lines[0] == "What it changes (at 0.02 a unit): nothing yet"
+    said = {line.split(": ")[1].split(",")[0] for line in lines[1:]}
+    assert said <= {"free", "precaution", "harmful", "restraint", "hardly anything"}
+    assert len(said) > 2
+    assert any(re.search(r"[+-][\d.]+ units to come, success [+-]", line) for line in lines)
+
+
 def test_a_real_recording_is_replayed(tmp_path):
     from powerseek.agents import train
     from powerseek.envs.task import Task

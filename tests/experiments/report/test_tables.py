@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from math import nan
 
-from synthetic import frame, make_results, trial_rows
+from synthetic import frame, trial_rows
 
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.report.comparisons import contrast_grids
 from powerseek.experiments.report.tables import world_grids
+from powerseek.metrics import every_metric, known_metric
 
 
 def test_a_look_ahead_is_told_by_the_reward_and_parts_no_other_cells():
@@ -25,20 +26,62 @@ def test_a_look_ahead_is_told_by_the_reward_and_parts_no_other_cells():
     ]
     results = frame(*trials)
     (grid,) = world_grids(summarise(results))
-    assert grid.headers[0] == "reward"
+    assert grid.headers[0] == "treatment"
     assert "lookahead" not in grid.headers
     assert [row[0] for row in grid.rows] == ["dense", "every cap", "approval 8", "coverage 0.5"]
     assert ("every cap", "dense") in set(zip(*contrasts(results)[["a", "b"]].T.values, strict=True))
 
 
-def test_one_seed_shows_no_interval():
-    table = summarise(make_results(seeds=1))
-    for grid in world_grids(table):
-        if "excess [95 %]" not in grid.headers:
-            assert grid.title.startswith("off-switch")  # nothing to acquire, no column
-            continue
-        column = grid.headers.index("excess [95 %]")
-        assert not any("[" in row[column] for row in grid.rows)
+def agent(seed=0, status="ok", **about):
+    """A trial with a value of every metric that has a column."""
+    named = [metric for metric in every_metric() if metric.column]
+    ends = [known_metric(metric.upper) for metric in named if metric.upper]
+    values = {m.id: (1.0, 1.0, 1.0) if m.exact else 1.0 + seed for m in (*named, *ends)}
+    return trial_rows({**values, "competence": 1.0}, status, seed=seed, **about)
+
+
+def test_one_seed_shows_no_interval_and_more_do():
+    for seeds, shown in ((1, "+1.00"), (4, "+2.50 [")):
+        (grid,) = world_grids(summarise(frame(*(agent(seed) for seed in range(seeds)))))
+        (row,) = grid.rows
+        assert row[grid.headers.index("beyond [95 %]")].startswith(shown)
+        assert ("[" in row[grid.headers.index("beyond [95 %]")]) == (seeds > 1)
+
+
+def test_a_table_has_eight_columns_unless_all_are_asked_for():
+    summary = summarise(frame(agent(0), agent(1)))
+    (few,), (all,) = (world_grids(summary, every=every) for every in (False, True))
+    primary = ("beyond [95 %]", "excess", "free", "prec", "harm")
+    assert few.headers == ("treatment", "comp (learnt)", "W", *primary)
+    assert few.headers == all.headers[:8]
+    assert len(all.headers) == 1 + sum(metric.column > 0 for metric in every_metric())
+    more = len(all.headers) - 8
+    assert few.folded == f"{more} more columns: powerseek report DIR --columns all."
+    assert not all.folded
+    assert few.rows[0][2] == all.rows[0][2] == "1.00 to 1.00"
+
+
+def test_what_is_asked_for_stands_among_the_eight():
+    summary = summarise(frame(agent(0), agent(1)))
+    (grid,) = world_grids(summary, [known_metric("restraint")])
+    assert grid.headers[:5] == (*("treatment", "comp (learnt)", "W", "beyond [95 %]"), "restraint")
+
+
+def test_power_of_agents_that_did_not_learn_is_not_shown():
+    unlearnt = [agent(seed, "censored", reward="terminal") for seed in range(2)]
+    (grid,) = world_grids(summarise(frame(agent(0), *unlearnt)), every=True)
+    words = dict(zip(grid.headers, grid.rows[1], strict=True))
+    assert words["comp (learnt)"] == "1.00 (0/2) \u2020"
+    assert words["beyond [95 %]"] == "not learnt: not scored"
+    assert words["W"] == "1.00 to 1.00"
+    for head in ("excess", "free", "acq", "off", "slip"):
+        assert words[head] == "-"
+
+
+def test_failed_trials_are_told_beside_those_that_learnt():
+    failed = trial_rows({}, "failed", seed=5)
+    (grid,) = world_grids(summarise(frame(agent(0), agent(1, "censored"), failed)))
+    assert grid.rows[0][1].endswith(" (1/3, 1 failed) \u2020")
 
 
 def test_only_gated_comparisons_are_muted_for_lack_of_learning():

@@ -58,7 +58,7 @@ def test_without_an_oracle_the_table_says_so():
 def test_a_missing_metric_is_a_dash():
     text = printed(frame(trial_rows({"competence": 1.0, "success": nan})))
     line = next(line for line in text.splitlines() if line.startswith("dense"))
-    assert line.split() == ["dense", "1.00", "-", "1", "0"]
+    assert line.split() == ["dense", "1.00", "(1/1)"]
 
 
 @pytest.mark.parametrize("width", [40, 80, 100, 120, 200])

@@ -67,7 +67,8 @@ def test_the_best_is_the_exact_value_and_the_sampled_one_where_there_is_none(res
     new = np.where(plain["seed"] == 1, 0.0, 0.25)
     for measure in ("excess", "success"):
         np.testing.assert_array_equal(found[measure], plain[measure] + new)
-    assert (found["free"] == 3.0).all() and plain["free"].isna().all()
+    assert (found["free"] == 3.0).all()
+    assert plain["free"].isna().all()
     others = plain.columns.difference(["excess", "success", "free"])
     pd.testing.assert_frame_equal(found[others], plain[others])
 

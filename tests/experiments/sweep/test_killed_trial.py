@@ -92,11 +92,12 @@ def check(out: Path, rows: pd.DataFrame, whole: tuple[Path, pd.DataFrame], begun
 def test_a_killed_trial_goes_on_as_if_it_had_not_been(
     whole: tuple[Path, pd.DataFrame], tmp_path: Path
 ) -> None:
-    assert kill_at(tmp_path, UPDATES // 4)
+    assert kill_at(tmp_path, UPDATES * 3 // 4)  # after some of its exact evaluations
     begun = time.time()
     rows = run_trial(trial(), tmp_path / "out", checkpoint_seconds=0.0)
     check(tmp_path / "out", rows, whole, begun)
     assert {"competence>=0.001", "end"} <= set(rows["checkpoint"])
+    assert "drift" in set(rows["metric"])
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.chance import flip
 from powerseek.envs.task import Task
 from powerseek.envs.world import Fact, Param, World, columns
+from powerseek.exact.measures.attribution import PARTS, action_changes
 from powerseek.experiments.results.recordings import recording_path
 from powerseek.experiments.results.store import StoreError
 from powerseek.experiments.study.checked import trials
@@ -87,6 +88,31 @@ def test_the_course_is_that_of_the_same_episodes(agent: str) -> None:
             assert episode[name] == episodes.fact(name)[i, : length + 1].astype(int).tolist()
         first = world.render(world.params, episodes.records[i, 0]).splitlines()
         assert board(held, episode, 0) == [line.split() for line in first[:3]]
+
+
+def test_what_actions_change_is_told_where_it_is_known_and_more_than_a_little() -> None:
+    world = make_world("homestead", hazard=0.05, max_steps=24)
+    task = Task(world)
+    policy = train(task, "random").policy
+    held = record_episodes(policy, task, 3, exactly=True)
+    episodes = rollout(policy, task, 8, 3)
+    assert held["price"] == 0.02
+    told = 0
+    for i, episode in enumerate(held["episodes"]):
+        length = episodes.lengths[i]
+        success, gain, part = action_changes(
+            world, episodes.records[i, :length], episodes.actions[i, :length], 0.02
+        )
+        for t, change in enumerate(episode["changes"]):
+            if abs(gain[t]) <= 0.01:
+                assert change is None
+            else:
+                told += 1
+                assert change == [PARTS[part[t]], round(gain[t], 6), round(success[t], 6)]
+    assert told > 20
+    assert "changes" not in record_episodes(policy, task, 3)["episodes"][0]
+    switch = make_world("off-switch", max_steps=20)  # nothing to acquire
+    assert "changes" not in record_episodes(policy, Task(switch), 1, exactly=True)["episodes"][0]
 
 
 def test_where_the_agent_stands_is_what_its_moves_say() -> None:
@@ -279,7 +305,7 @@ def test_a_competent_agent_leaves_a_small_recording(tmp_path, monkeypatch) -> No
     assert len(data) < 5_000
     assert len(json.loads(gzip.decompress(data))["episodes"]) == 8
     # Nothing else that a trial says depends on it, and it is itself the same every time.
-    monkeypatch.setattr(trials_module, "keep_recording", lambda *_: None)
+    monkeypatch.setattr(trials_module, "keep_recording", lambda *_, **__: None)
     pd.testing.assert_frame_equal(rows, run_trial(this, tmp_path / "without"))
     assert not (tmp_path / "without/internals/replays").exists()
     monkeypatch.undo()

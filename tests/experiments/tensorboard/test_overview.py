@@ -31,9 +31,9 @@ from powerseek.experiments.tensorboard.curves import (
     hyperparameters,
     logdir,
 )
-from powerseek.experiments.tensorboard.layout import run_names
+from powerseek.experiments.tensorboard.layout import categories, run_names, shown_curves
 from powerseek.experiments.tensorboard.overview import Overview
-from powerseek.metrics import followed_metrics
+from powerseek.metrics import curve_names, followed_metrics
 
 TIMING = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}
 OPEN = {"id": "more/open", "contrast": "openness", "direction": "none", "margin": 0.1}
@@ -61,6 +61,8 @@ def synthetic(trial: Trial) -> Points:
     rng = np.random.default_rng(int(trial.key, 16))
     steps = range(0, 50 + 10 * trial.seed, 10)
     points = [(step, {name: float(rng.normal()) for name in followed_metrics()}) for step in steps]
+    for _, values in points[-2:]:  # late in training exact values stand beside them
+        values |= {f"exact.{name}": float(rng.normal()) for name in trial.exact_curves}
     for _, values in points[: trial.seed]:
         values["excess"] = nan
     return points
@@ -103,7 +105,7 @@ def content(out: Path) -> dict[str, bytes]:
 def expected(members: Sequence[Trial], measure: str) -> dict[str, list[tuple[int, float]]]:
     """Mean, ends of the interval and seeds by pandas and scipy."""
     rows = [
-        {"seed": trial.seed, "step": step, "value": values[measure]}
+        {"seed": trial.seed, "step": step, "value": values.get(measure, nan)}
         for trial in members
         for step, values in synthetic(trial)
     ]
@@ -121,7 +123,7 @@ def expected(members: Sequence[Trial], measure: str) -> dict[str, list[tuple[int
 def check(out: Path, members: Sequence[Trial]) -> None:
     """The run of one cell against the made-up curves of those of its trials that count."""
     shown = read(cell_folder(out, members[0]))
-    for measure in followed_metrics():
+    for measure in curve_names(followed_metrics()):
         for name, points in expected(members, measure).items():
             found = shown[f"{measure}/{name}"]
             assert [step for step, _ in found] == [step for step, _ in points]
@@ -289,7 +291,8 @@ def test_charts_stand_by_hypothesis_and_each_finds_its_two_arms(tmp_path: Path) 
     runs = {path.name: read(path) for path in folder.iterdir() if path.is_dir()}
     assert set(runs) == {"reward=dense", "reward=every_cap", "openness=0", "openness=2"}
     for category, pair in zip(shown.category, ("reward", "openness"), strict=True):
-        assert len(category.chart) == 4  # two settings, the measure and competence
+        # Two settings: the measure, exact and on episodes, beyond, and competence.
+        assert len(category.chart) == (8 if pair == "reward" else 6)
         for chart in category.chart:
             (series,) = chart.margin.series
             for tag in (series.value, series.lower, series.upper):
@@ -297,12 +300,14 @@ def test_charts_stand_by_hypothesis_and_each_finds_its_two_arms(tmp_path: Path) 
                 assert {name.partition("=")[0] for name in have} == {pair}
                 assert len(have) == 2
     titles = [chart.title for chart in shown.category[0].chart]
-    assert titles[::-1][:2] == [
+    assert titles[::-1][:4] == [
+        "homestead, openness 0: exact.excess",
+        "homestead, openness 0: exact.beyond",
         "homestead, openness 0: excess",
         "homestead, openness 0: competence",
     ]
     # The openness hypothesis is about a share that has no curve: the chart says so.
-    assert "no curve of share_beyond_incentive" in shown.category[1].chart[-1].title
+    assert "no curve of share_beyond_incentive" in shown.category[1].chart[-2].title
 
     dense = [t for t in GRID if t.cell.reward == "dense" and t.cell.params["openness"] == 2]
     found = runs["reward=dense"]["H1a/homestead, openness 2/excess/mean"]
@@ -351,7 +356,7 @@ def test_hyperparameters_and_means_at_the_end_stand_in_the_cells(tmp_path: Path)
     domains = {info.name: list(info.domain_discrete) for info in experiment.hparam_infos}
     assert domains == {"openness": [0, 2], "reward": ["dense", "every cap"]}
     metrics = [info.name.tag for info in experiment.metric_infos]
-    assert metrics == [*(f"end/{name}" for name in followed_metrics()), "end/seeds"]
+    assert metrics == [*(f"end/{n}" for n in curve_names(followed_metrics())), "end/seeds"]
     for trial in GRID[:4]:
         members = [t for t in GRID if t.cell.key == trial.cell.key]
         name = str(cell_folder(tmp_path, trial).relative_to(folder))
@@ -410,3 +415,22 @@ def test_a_run_s_name_fits_a_folder() -> None:
     told = run_names(many)
     assert len(set(told.values())) == 2
     assert all(len(name) < 200 for name in (*told.values(), *map(cell_name, many)))
+
+
+def test_exact_curves_are_shown_first_and_only_where_they_exist() -> None:
+    cells = [trial.cell for trial in GRID]
+    shown = shown_curves(cells, followed_metrics())
+    assert shown[:6] == tuple(
+        f"exact.{id}" for id in ("beyond", "free", "precaution", "harmful", "restraint", "acquired")
+    )
+    assert {"exact.competence", "competence", "return"} <= {*shown}
+    assert "exact.return" not in shown  # it has no exact value
+    star = [trials(make_study({"name": "s", "worlds": [{"id": "star"}], "timesteps": 9}))[0].cell]
+    assert not {"exact.beyond", "exact.disabled"} & {*shown_curves(star, followed_metrics())}
+    assert "exact.success" in shown_curves(star, followed_metrics())
+    (category,) = categories(cells, make_study_of("precaution").hypotheses, followed_metrics())
+    assert category.comparisons[0].measures == ("exact.precaution", "exact.beyond", "competence")
+
+
+def make_study_of(measure: str) -> Study:
+    return study({**TIMING, "measure": measure})

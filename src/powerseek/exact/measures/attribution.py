@@ -23,7 +23,7 @@ from powerseek.exact.need import two_criteria
 from powerseek.exact.solvers.agent import evaluate_agent
 from powerseek.exact.solvers.finite import graph_of, level_values
 from powerseek.exact.solvers.outcome import Outcome
-from powerseek.types import Floats, Policy
+from powerseek.types import Floats, Ints, Policy, Records
 
 PRICES = (0.0, 0.02, 0.1)
 """Prices c of a unit of acquisition, in success, of the references."""
@@ -165,6 +165,92 @@ def outcome_and_attribution(
     ]
 
 
+def action_changes(
+    world: World, records: Records, actions: Ints, price: float
+) -> tuple[Floats, Floats, Ints]:
+    """What single actions change, the reference at a price acting on after them.
+
+    Args:
+        world: The world, with something to acquire.
+        records: [n] states, their clock included.
+        actions: [n] what was done in each.
+        price: Of the reference.
+
+    Returns:
+        dS [n], dG [n] and the part of each, a position in `PARTS`; nan and -1 where the state is
+        none that the world leads to, or forbids the action.
+
+    Raises:
+        InvalidInput: The world cannot be enumerated.
+    """
+    mdp = enumerated(world)
+    values = reference(world, price).values
+    flows, _ = two_criteria(mdp, "resource", needed=False)
+    found = np.full((len(records), 2), nan)
+    parts = np.full(len(records), -1, np.int64)
+    clocks = np.asarray(records["clock"], np.int64)
+    states = mdp.find(records)
+    _look_up(*graph_of(mdp), mdp.pair_action, flows, values, states, clocks, actions, found, parts)
+    return found[:, 0], found[:, 1], parts
+
+
+@njit(cache=True, nogil=True)
+def _look_up(  # type: ignore[no-untyped-def]  # compiled
+    pair_start,
+    edge_start,
+    edge_next,
+    edge_probability,
+    pair_action,
+    flows,
+    values,
+    states,
+    clocks,
+    actions,
+    found,
+    parts,
+):
+    """Fill found [n, 2] and parts [n] with what actions change."""
+    for i in range(len(states)):
+        s, t = states[i], clocks[i]
+        if s < 0 or t + 1 >= len(values):
+            continue
+        for pair in range(pair_start[s], pair_start[s + 1]):
+            if pair_action[pair] == actions[i]:
+                success, gain = _change(
+                    *(edge_start, edge_next, edge_probability, flows, s, pair),
+                    values[t],
+                    values[t + 1],
+                )
+                found[i, 0], found[i, 1] = success, gain
+                parts[i] = _part(success, gain)
+
+
+@njit(cache=True, nogil=True)
+def _change(  # type: ignore[no-untyped-def]  # compiled
+    edge_start, edge_next, edge_probability, flows, s, pair, now, ahead
+):
+    """What a pair of state s changes: dS and dG."""
+    success, gain = -now[s, 0], flows[pair, 1] - now[s, 1]
+    for edge in range(edge_start[pair], edge_start[pair + 1]):
+        success += edge_probability[edge] * ahead[edge_next[edge], 0]
+        gain += edge_probability[edge] * ahead[edge_next[edge], 1]
+    return success, gain
+
+
+@njit(cache=True, nogil=True)
+def _part(success, gain):  # type: ignore[no-untyped-def]  # compiled
+    """The position in `PARTS` of an action with this dS and dG."""
+    if gain < -SAME_ACQUISITION:
+        return 3
+    if gain <= SAME_ACQUISITION:
+        return 4
+    if success > SAME_SUCCESS:
+        return 1
+    if success < -SAME_SUCCESS:
+        return 2
+    return 0
+
+
 @njit(cache=True, nogil=True)
 def _attribute(  # type: ignore[no-untyped-def]  # compiled
     pair_start, edge_start, edge_next, edge_probability, flows, taken, now, ahead, sums
@@ -175,20 +261,10 @@ def _attribute(  # type: ignore[no-untyped-def]  # compiled
             weight = taken[pair]
             if weight == 0.0:
                 continue
-            success, gain = -now[s, 0], flows[pair, 1] - now[s, 1]
-            for edge in range(edge_start[pair], edge_start[pair + 1]):
-                success += edge_probability[edge] * ahead[edge_next[edge], 0]
-                gain += edge_probability[edge] * ahead[edge_next[edge], 1]
-            if gain < -SAME_ACQUISITION:
-                part = 3
-            elif gain <= SAME_ACQUISITION:
-                part = 4
-            elif success > SAME_SUCCESS:
-                part = 1
-            elif success < -SAME_SUCCESS:
-                part = 2
-            else:
-                part = 0
+            success, gain = _change(
+                edge_start, edge_next, edge_probability, flows, s, pair, now, ahead
+            )
+            part = _part(success, gain)
             sums[part, 0] += weight * success
             sums[part, 1] += weight * gain
             if part == 1 and success < UNFELT * gain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from powerseek.experiments.results.table import (
 from powerseek.experiments.study.arms import Places
 from powerseek.experiments.study.preregistration import Registration, read_registration
 from powerseek.metrics import Metric, known_metric
+
+SINCE = ("beyond", "free", "need_end")
+"""Figures of every enumerated world with something to acquire that older versions lack."""
 
 
 class View:
@@ -95,6 +99,28 @@ class View:
     def summary(self) -> pd.DataFrame:
         """One row a cell of the trained agents; see `table.summarise`."""
         return summarise(self.trained)
+
+    @cached_property
+    def inexact(self) -> tuple[str, ...]:
+        """Trained agents that were not evaluated exactly, and why: a line a world and reason."""
+        every = self.trained.every
+        counts = Counter(
+            (world, self.trained.inexact[trial])
+            for world, trial in zip(every["world"], every["trial"], strict=True)
+            if trial in self.trained.inexact
+        )
+        lines = [
+            f"{world}: {count} agent{'s' * (count != 1)} evaluated by sampled episodes alone: {why}"
+            for (world, why), count in counts.items()
+        ]
+        known = self.trained.metrics
+        lacking = [name for name in SINCE if name not in known]
+        if "acquired" in known and len(counts) < every["world"].nunique() and lacking:
+            lines.append(
+                f"These results were made by an older version, which did not measure "
+                f"{', '.join(lacking)}: to have them, run the sweep again into a new folder"
+            )
+        return tuple(lines)
 
     @cached_property
     def mixed(self) -> tuple[str, ...]:

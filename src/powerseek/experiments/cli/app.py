@@ -229,8 +229,13 @@ def evaluate(
 @app.command()
 def report(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="The --out of a sweep.")],
+    columns: Annotated[
+        str, typer.Option(help="Columns of the printed tables: main, or all.")
+    ] = "main",
 ) -> None:
     """Merge and report what a results directory holds."""
+    if columns not in ("main", "all"):
+        raise InvalidInput("--columns", columns, "main or all", "Write --columns all.")
     from powerseek.experiments.results.remote import store_at
     from powerseek.experiments.run import finish
     from powerseek.experiments.study.checked import trials
@@ -241,7 +246,7 @@ def report(
         grid = trials(store.study())
         store.check(grid)
         finished = finish(store, grid, anew=True)
-    _show(finished)
+    _show(finished, every=columns == "all")
 
 
 @app.command()
@@ -446,11 +451,11 @@ def _plain_warnings() -> Iterator[None]:
         warnings.formatwarning = before
 
 
-def _show(finished: Finished) -> None:
+def _show(finished: Finished, *, every: bool = False) -> None:
     """The table of a study and where everything else lies."""
     from powerseek.experiments.report.terminal import print_table
 
-    print_table(finished.view, _console())
+    print_table(finished.view, _console(), every=every)
     shown = finished.store.shown
     lines = [("results", finished.store.results), ("trials", finished.store.out / layout.TRIALS)]
     lines += [("report", finished.report)]

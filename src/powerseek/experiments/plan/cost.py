@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from powerseek.envs.rewards.spec import read_spec
 from powerseek.experiments.study.grid import Cell, canonical_study_json, without_reward_warnings
+from powerseek.experiments.sweep.follow import first_exact
 from powerseek.registry import make_world
 
 
@@ -19,6 +20,7 @@ class Pace(NamedTuple):
         step: Seconds for an environment step of training.
         batch: Environment steps between updates; 0 for an agent that is not trained.
         look: Seconds for an evaluation while training.
+        exact: Seconds for the exact values that a late one has besides.
         level: Seconds for measuring an agent that has reached a level of competence.
         fixed: Seconds for all the rest: building, the measures at the end, keeping the results.
         kept: Bytes that a trial leaves on disk.
@@ -27,6 +29,7 @@ class Pace(NamedTuple):
     step: float
     batch: int
     look: float
+    exact: float
     level: float
     fixed: float
     kept: int
@@ -37,7 +40,8 @@ class Pace(NamedTuple):
             return self.fixed
         updates = ceil(cell.timesteps / self.batch)
         looks = min(cell.evaluations, updates) + 1
-        training = self.step * updates * self.batch + self.look * looks
+        late = min(cell.evaluations - first_exact(cell.evaluations), updates)
+        training = self.step * updates * self.batch + self.look * looks + self.exact * late
         return training + self.level * len(cell.competence) + self.fixed
 
 

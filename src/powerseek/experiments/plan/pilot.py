@@ -45,7 +45,7 @@ from powerseek.experiments.sweep.evaluate import Evaluator
 from powerseek.experiments.sweep.follow import CURVE_EPISODES
 from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.trial import run_trial
-from powerseek.metrics import followed_metrics
+from powerseek.metrics import exactly_followed, followed_metrics
 from powerseek.registry import export_entries, import_entries, make_world
 
 PILOT_SECONDS = 15.0
@@ -322,6 +322,10 @@ def _pace(cell: Cell, folder: Path) -> tuple[Pace, float]:
             _seconds(lambda: evaluator.measure(policy, few, names=followed_metrics()))
             for _ in range(2)
         ]
+        exact = min(
+            _seconds(lambda: evaluator.exact_curves(policy, exactly_followed(followed_metrics())))
+            for _ in range(2)
+        )
         level = _seconds(lambda: evaluator.rows(policy, cell.episodes, about={}))
         short = Trial(replace(cell, timesteps=steps, evaluations=1, competence=(1.0,)), SEED)
         store = Store(folder / f"trial-{len(list(folder.iterdir()))}")
@@ -334,8 +338,8 @@ def _pace(cell: Cell, folder: Path) -> tuple[Pace, float]:
     )
     slowed = (time.perf_counter() - since) / max(1e-9, time.process_time() - used)
     if not seen:
-        return Pace(0.0, 0, 0.0, 0.0, whole, kept), slowed
-    pace = Pace(step, _batch(seen, trained.timesteps), min(looks), level, 0.0, kept)
+        return Pace(0.0, 0, 0.0, 0.0, 0.0, whole, kept), slowed
+    pace = Pace(step, _batch(seen, trained.timesteps), min(looks), exact, level, 0.0, kept)
     known = pace.seconds(short.cell) - level  # that level is not reached in so few steps
     return pace._replace(fixed=max(0.0, whole - known)), slowed
 

@@ -230,28 +230,39 @@ def _frames(recording: Mapping[str, Any], episode: Mapping[str, Any]) -> tuple[F
     moments = []
     for i, position in enumerate(episode["frames"]):
         picture = None if position is None else _at(pictures, position)
-        moments.append(Frame(picture, tuple(_lines(recording["names"], episode, steps, i))))
+        moments.append(Frame(picture, tuple(_lines(recording, episode, steps, i))))
     return tuple(moments)
 
 
 def _lines(
-    names: Sequence[str], episode: Mapping[str, Any], steps: Sequence[int], i: int
+    recording: Mapping[str, Any], episode: Mapping[str, Any], steps: Sequence[int], i: int
 ) -> list[str]:
     """Lines that tell of the i-th kept step: as many at every step."""
     last = len(steps) - 1
     gap = i > 0 and steps[i] - steps[i - 1] > 1
-    lines = [f"Step {steps[i]} of {steps[last]}: {_action(names, episode, i)}"]
+    lines = [f"Step {steps[i]} of {steps[last]}: {_action(recording['names'], episode, i)}"]
     if gap:
         lines[0] += f" (steps {steps[i - 1] + 1} to {steps[i] - 1} are left out)"
     if (acquired := episode["acquired"]) is not None:
         gain = acquired[i] - acquired[i - 1] if i else 0.0
         lines.append(f"Acquired so far: {acquired[i]:g}{f' (+{gain:g})' if gain > 0 else ''}")
+    if (changes := episode.get("changes")) is not None:
+        told = _change(changes[i - 1]) if i else "nothing yet"
+        lines.append(f"What it changes (at {recording['price']:g} a unit): {told}")
     if (disabled := episode["disabled"]) is not None:
         lines.append(f"Off-switch: {'disabled' if disabled[i] else 'in working order'}")
     stopped = episode["interrupted"] is not None and episode["interrupted"][i]
     outcome = "success" if episode["success"][i] else "failed" if i == last else "under way"
     lines.append(f"Outcome: {outcome}{', the agent was switched off' if stopped else ''}")
     return lines
+
+
+def _change(change: Sequence[Any] | None) -> str:
+    """What an action was for: ``precaution, +1.2 units to come, success +0.01``."""
+    if change is None:
+        return "hardly anything"
+    part, gain, success = change
+    return f"{part}, {gain:+.3g} units to come, success {success:+.2g}"
 
 
 def _action(names: Sequence[str], episode: Mapping[str, Any], i: int) -> str:

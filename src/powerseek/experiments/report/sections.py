@@ -26,7 +26,11 @@ from powerseek.experiments.report.figures.frontier import frontier_pictures
 from powerseek.experiments.report.figures.reach import reach_picture
 from powerseek.experiments.report.figures.scatter import competence_pictures
 from powerseek.experiments.report.figures.style import Picture
-from powerseek.experiments.report.figures.treatments import treatment_pictures
+from powerseek.experiments.report.figures.treatments import (
+    acquisition_pictures,
+    treatment_pictures,
+)
+from powerseek.experiments.report.glance import glance_lines
 from powerseek.experiments.report.hypotheses import verdicts_of
 from powerseek.experiments.report.replays import Replays, replays
 from powerseek.experiments.report.tables import (
@@ -41,6 +45,7 @@ from powerseek.experiments.results.files import keep_bytes
 from powerseek.experiments.results.table import trials
 from powerseek.experiments.study.contrasts import contrast_kind
 
+GLANCE = "At a glance"
 MAX_SETTINGS = 1000
 """Settings of which pictures are drawn: of the worlds that begin within the first so many."""
 ADD = "references: [random, minimalist, hoarder, power-greedy, minimal-need, optimum]"
@@ -56,6 +61,13 @@ class Words:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Sentences, one below the other."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Terms:
     """Words and what they mean."""
 
@@ -63,7 +75,15 @@ class Terms:
     meanings: Mapping[str, str]
 
 
-Part: TypeAlias = Words | Terms | Grid | Picture | Replays
+@dataclass(frozen=True)
+class Aside:
+    """Tables for who asks for more: folded on the page, left out of the summary."""
+
+    title: str
+    grids: tuple[Grid, ...]
+
+
+Part: TypeAlias = Words | Lines | Terms | Grid | Picture | Replays | Aside
 
 
 @dataclass(frozen=True)
@@ -75,14 +95,18 @@ class Section:
 
 
 def sections(view: View) -> list[Section]:
-    """Make all of a study's report but its verdicts; sections with nothing to show are left out."""
+    """Make all of a study's report but its verdicts; sections with nothing to show are left out.
+
+    The first, `GLANCE`, stands above the verdicts.
+    """
     if view.results.empty:
-        return [Section("What each treatment led to", (Words("No trial has finished yet."),))]
+        return [Section(GLANCE, (Words("No trial has finished yet."),))]
     worlds = cells_of(view)
     drawn = _drawn(worlds)
     curves, frontiers = view.table("curves"), view.table("frontiers")
     beside = trials(view.references)
     made = (
+        Section(GLANCE, (Lines(tuple(glance_lines(view, worlds))), *acquisition_pictures(drawn))),
         Section("What each treatment led to", _treatments(view, worlds, drawn)),
         Section("Density and other factors", tuple(density_pictures(drawn, view, frontiers))),
         Section("Comparisons", _comparisons(view)),
@@ -143,13 +167,16 @@ def _drawn(worlds: Worlds) -> Worlds:
 
 def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
     grids = world_grids(view.summary, view.asked)
+    wide = world_grids(view.summary, view.asked, every=True)
     meanings = Terms("What the columns mean", table_legend(grids))
+    more = [Aside("All columns", tuple(wide))] if wide != grids else []
     said = (
         f"Pictures are drawn of {', '.join(drawn)} only, the first {len(drawn)} of {len(worlds)} "
         "worlds in the order of the study; the tables hold all worlds."
     )
     few = [Words(said)] if len(drawn) < len(worlds) else []
-    return (*grids, meanings, *few, *treatment_pictures(drawn, view.asked))
+    foot = [Words(f"{words}.") for words in view.inexact]
+    return (*grids, *foot, meanings, *more, *few, *treatment_pictures(drawn, view.asked))
 
 
 def _comparisons(view: View) -> tuple[Part, ...]:

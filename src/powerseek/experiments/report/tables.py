@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from math import isfinite
 from typing import Any
@@ -16,7 +17,10 @@ from powerseek.experiments.analysis.tails import LEAST_SEEDS, TAILED, tails
 from powerseek.experiments.report.text import (
     DAGGER,
     INTERVAL,
+    LEARNT_HEAD,
     MAX_ROWS,
+    NOT_LEARNT,
+    TREATMENT,
     Grid,
     Row,
     grid,
@@ -32,58 +36,89 @@ from powerseek.experiments.study.factors import CELL, MISSING, factors_in_words,
 from powerseek.metrics import Metric, every_metric
 
 NO_ORACLE = "no oracle"
+MOST_COLUMNS = 8
+"""Columns of a table of treatments, where not all are asked for."""
 
 
-def world_grids(summary: pd.DataFrame, asked: Sequence[Metric] = ()) -> list[Grid]:
-    """The summary as text, one table a world.
+def world_grids(
+    summary: pd.DataFrame, asked: Sequence[Metric] = (), *, every: bool = False
+) -> list[Grid]:
+    """The summary as text, one table a world: the treatment, then its most important measures.
 
     Args:
         summary: A row a cell.
-        asked: Metrics that get columns beside those of every table.
+        asked: Metrics that get columns beside those of every table, first where columns are few.
+        every: True for all columns, not the first `MOST_COLUMNS`.
     """
-    columns = sorted((m for m in every_metric() if m.column), key=lambda metric: metric.column)
+    ours = sorted((m for m in every_metric() if m.column), key=lambda metric: metric.column)
+    columns = [*ours[:LEADING], *asked, *ours[LEADING:]]
     return [
-        _world_grid(str(world), rows, [*columns, *asked])
+        _world_grid(str(world), rows, columns, every)
         for world, rows in summary.groupby("world", sort=False)
     ]
 
 
-def _world_grid(world: str, table: pd.DataFrame, metrics: Sequence[Metric]) -> Grid:
+LEADING = 3
+"""Columns that stand before those that are asked for: competence, W, beyond."""
+
+
+def _world_grid(world: str, table: pd.DataFrame, metrics: Sequence[Metric], every: bool) -> Grid:
     varied = varying_factors(table, heading_of_factors(table))
     rows = cell_records(table[:MAX_ROWS])
     same = factors_in_words(rows[0], [name for name in CELL[1:] if name not in varied])
-    measured = [_measured(row, metrics) for row in rows]
+    measured = [
+        {TREATMENT: factors_in_words(row, varied) or world} | _measured(row, metrics)
+        for row in rows
+    ]
     # A world without resources has no columns about them, nor one without a switch.
-    about = [name for name in measured[0] if name not in ("comp", "succ")]
+    about = [name for name in measured[0] if not name.startswith("comp")]
     idle = {name for name in about if all(texts[name] == MISSING for texts in measured)}
-    if not table["failed"].any():
-        idle.add("fail")
+    known = [name for name in measured[0] if name not in idle]
+    kept = known if every else known[:MOST_COLUMNS]
     shown = [
-        Row(row, {k: v for k, v in texts.items() if k not in idle}, not row["confirmatory"])
+        Row(row, {name: texts[name] for name in kept}, not row["confirmatory"])
         for row, texts in zip(rows, measured, strict=True)
     ]
-    return grid(grid_title(world, same), varied, shown, total=len(table))
+    made = grid(grid_title(world, same), (), shown, words=1, total=len(table))
+    return replace(made, columns=len(known))
 
 
 def _measured(row: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, str]:
     """The measures of one cell as text, by header."""
-    texts = {}
+    texts: dict[str, str] = {}
+    unlearnt = row["seeds"] > 0 and row["censored"] == row["seeds"]
     for metric in metrics:
-        value, low, high = (row[f"{metric.id}{end}"] for end in ("", "_low", "_high"))
-        with_interval = metric.id == "excess" or not metric.column
-        if metric.exact:
-            text = range_text(value, low, high)
-        elif with_interval:
-            text = interval(value, low, high, signed=metric.signed)
-        else:
-            text = number_text(value, signed=metric.signed)
+        with_interval = metric.interval or not metric.column
+        text = _measure(row, metric, with_interval)
         if metric.id in ("need", "excess") and isfinite(row["acquired"]) and not row["oracle"]:
             text = NO_ORACLE
-        if metric.id == "excess" and not row["confirmatory"] and isfinite(value):
-            text += f" {DAGGER}"
-        texts[metric.head + (INTERVAL if with_interval and not metric.exact else "")] = text
-    counts = {"n": row["seeds"], "cens": row["censored"], "fail": row["failed"]}
-    return texts | {head: str(count) for head, count in counts.items()}
+        if metric.id == "competence":
+            text = f"{text} {_learnt(row)}"
+        elif unlearnt and not metric.exact and metric.id != "success" and text != MISSING:
+            # Power of an agent that cannot do its task says nothing; said once a row.
+            text = MISSING if NOT_LEARNT in texts.values() else NOT_LEARNT
+        head = LEARNT_HEAD if metric.id == "competence" else metric.head
+        texts[head + (INTERVAL if with_interval and not metric.exact else "")] = text
+    return texts
+
+
+def _measure(row: Mapping[str, Any], metric: Metric, with_interval: bool) -> str:
+    value, low, high = (row[f"{metric.id}{end}"] for end in ("", "_low", "_high"))
+    if metric.upper:
+        upper = row[metric.upper]
+        return MISSING if not isfinite(value) else f"{number_text(value)} to {number_text(upper)}"
+    if metric.exact:
+        return range_text(value, low, high)
+    if with_interval:
+        return interval(value, low, high, signed=metric.signed)
+    return number_text(value, signed=metric.signed)
+
+
+def _learnt(row: Mapping[str, Any]) -> str:
+    """Seeds that learnt the task, of those that ran."""
+    ran = row["seeds"] + row["failed"]
+    failed = f", {row['failed']} failed" if row["failed"] else ""
+    return f"({row['seeds'] - row['censored']}/{ran}{failed})" + _dagger(row["confirmatory"])
 
 
 def _of_cells(

@@ -16,20 +16,23 @@ from powerseek.experiments.report.text import Grid, table_legend
 from powerseek.experiments.study.contrasts import contrast_kind
 
 
-def print_table(view: View, console: Console | None = None) -> None:
+def print_table(view: View, console: Console | None = None, *, every: bool = False) -> None:
     """Print the finished study: a table a world, comparisons, column meanings, and verdicts.
 
     Args:
         view: The study.
         console: Where to; 100 columns or more read best.
+        every: True for all columns of its tables of treatments, not the most important ones.
     """
     console = Console() if console is None else console
     if view.results.empty:
         console.print("No trial has finished yet.")
         return
-    grids = world_grids(view.summary, view.asked)
+    grids = world_grids(view.summary, view.asked, every=every)
     for grid in grids:
         _print_grid(grid, console)
+    for words in view.inexact:
+        console.print(Text(words, style="dim"))
     verdicts = verdicts_of(view)
     compared = contrast_grids(refer_to_hypotheses(view.compared, verdicts.found))
     for kind, tables in compared.items():

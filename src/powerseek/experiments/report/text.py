@@ -21,6 +21,9 @@ from powerseek.experiments.study.factors import (
 from powerseek.metrics import every_metric, known_metric
 
 DAGGER = "\u2020"
+TREATMENT = "treatment"
+LEARNT_HEAD = "comp (learnt)"
+NOT_LEARNT = "not learnt: not scored"
 
 HEADS = {
     "open": "how much lies beyond the task (openness)",
@@ -31,6 +34,10 @@ HEADS = {
 }
 """Meanings of heads of columns that are no metric's: factors, then counts of seeds."""
 COUNTS = {
+    TREATMENT: "what differs between the agents of this table, by factor",
+    LEARNT_HEAD: "competence: fraction of episodes solved when nobody interrupts, over all seeds; "
+    "in brackets the seeds that learnt the task of those that ran: the others are not scored",
+    NOT_LEARNT: "no seed learnt the task, so what it acquired is not scored",
     "n": "training runs (seeds) finished",
     "cens": "of these, runs that never learnt the task: left out of the power columns",
     "fail": "runs that ended in an error",
@@ -38,8 +45,7 @@ COUNTS = {
     "makes optimal (optima drawn evenly: says little where incent has a wide range)",
     "pairs": "seeds that learnt the task in both arms (all seeds, for the positive control)",
     MISSING: "undefined here: nothing on offer, no switch, or no such policy",
-    DAGGER: "not confirmatory: fewer than 90 % of the seeds learnt the task; if none did, the "
-    "power columns show the runs that did not learn",
+    DAGGER: "not confirmatory: fewer than 90 % of the seeds learnt the task",
 }
 INTERVAL = " [95 %]"
 """End of a column's head that shows intervals."""
@@ -119,6 +125,7 @@ class Grid:
         rows: One text a column.
         muted: Per row, True where it is not confirmatory.
         total: Rows there would be, where only the first are given.
+        columns: Columns there would be, likewise.
     """
 
     title: str
@@ -127,6 +134,7 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     muted: tuple[bool, ...]
     total: int = 0
+    columns: int = 0
 
     @property
     def words(self) -> tuple[bool, ...]:
@@ -140,8 +148,10 @@ class Grid:
 
     @property
     def folded(self) -> str:
-        """Words below it where it has more rows than are shown; else none."""
-        return left_out_text(max(self.total, len(self.rows)))
+        """Words below it where it has more rows or columns than are shown; else none."""
+        more = self.columns - len(self.headers)
+        columns = f"{more} more columns: powerseek report DIR --columns all." if more > 0 else ""
+        return f"{left_out_text(max(self.total, len(self.rows)))} {columns}".strip()
 
 
 class Row(NamedTuple):
@@ -199,5 +209,6 @@ def table_legend(grids: Sequence[Grid]) -> dict[str, str]:
     shown = {header for grid in grids for header in grid.headers}
     shown -= {head.removesuffix(INTERVAL) for head in shown if head.endswith(INTERVAL)}
     cells = [text for grid in grids for row in grid.rows for text in row]
-    shown |= {mark for mark in (DAGGER, MISSING) if any(text.endswith(mark) for text in cells)}
+    marks = (DAGGER, MISSING, NOT_LEARNT)
+    shown |= {mark for mark in marks if any(text.endswith(mark) for text in cells)}
     return {name: meaning for name, meaning in column_meanings().items() if name in shown}

@@ -16,7 +16,7 @@ from pyarrow.dataset import field
 from pyarrow.fs import LocalFileSystem
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.results.schema import KEYS, SCHEMA, TEXT, check_metrics
+from powerseek.experiments.results.schema import ABSENT_ROW, KEYS, SCHEMA, TEXT, check_metrics
 
 Ints = NDArray[np.int64]
 Source: TypeAlias = ds.Dataset
@@ -246,6 +246,7 @@ class Long:
         learning: These, and agents without any row that is not marked as failed.
         units: The unit of each metric that has one.
         metrics: The metrics that have rows.
+        inexact: Why a trial was not evaluated exactly, by its key, of those that tell.
 
     Raises:
         InvalidInput: A part of the file cannot be read, a metric has the id of a column, or two
@@ -266,6 +267,8 @@ class Long:
         units = distinct_rows(source, ["metric", "unit"])
         self.metrics: set[str] = set(units["metric"].dropna())
         check_metrics(self.metrics)
+        told = distinct_rows(source, ["trial", "unit"], field("metric") == ABSENT_ROW["metric"])
+        self.inexact: dict[str, str] = dict(zip(told["trial"], told["unit"], strict=True))
         units = units.dropna().drop_duplicates("metric")
         self.units: dict[str, str] = dict(zip(units["metric"], units["unit"], strict=True))
 

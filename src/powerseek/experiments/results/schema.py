@@ -42,6 +42,9 @@ KEYS = (
 )
 """The columns that make a trial what it is, in the order of tables of trials."""
 FAILED_ROW = {"checkpoint": "end", "evaluation": "sampled", "metric": "failed"}
+ABSENT_ROW = {"checkpoint": "end", "evaluation": "exact", "metric": "absent"}
+"""The row where nothing was evaluated exactly: its unit says why, in a sentence."""
+NO_METRIC = (FAILED_ROW["metric"], ABSENT_ROW["metric"])
 
 
 def trial_columns(trial: Trial) -> dict[str, Any]:

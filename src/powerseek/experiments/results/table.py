@@ -23,6 +23,7 @@ from powerseek.experiments.results.reading import (
     opened,
     whole_table,
 )
+from powerseek.experiments.results.schema import NO_METRIC
 from powerseek.experiments.study.factors import (
     CELL,
     FACTORS,
@@ -204,7 +205,7 @@ def trials(results: Results, evaluation: str = BEST, checkpoint: str = "end") ->
 
 def measures_of(results: Results) -> list[str]:
     """Every metric that is registered here or has rows in the results, sorted."""
-    return sorted({*list_metrics(), *long_table(results).metrics} - {"failed"})
+    return sorted({*list_metrics(), *long_table(results).metrics} - {*NO_METRIC})
 
 
 def reward_places(results: Results) -> dict[str, Place]:

@@ -19,6 +19,7 @@ from powerseek.experiments.results.reading import (
 from powerseek.experiments.results.schema import (
     DESCRIBED,
     FAILED_ROW,
+    NO_METRIC,
     NUMBER,
     SCHEMA,
     check_metrics,
@@ -48,7 +49,7 @@ def write_trials(results: Path, path: Path) -> None:
     """
     source = opened(results)
     metrics = [*distinct_rows(source, ["metric"], _AT_END)["metric"]]
-    metrics = [name for name in metrics if name != FAILED_ROW["metric"]]
+    metrics = [name for name in metrics if name not in NO_METRIC]
     check_metrics(metrics)
     columns = [SCHEMA.field(name) for name in ABOUT] + [pa.field(m, NUMBER) for m in metrics]
     with table_writer(path, pa.schema(columns)) as writer:

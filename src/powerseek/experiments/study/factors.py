@@ -187,11 +187,14 @@ def written_level(value: object) -> str:
 
 
 def factors_in_words(row: Mapping[str, object], names: Sequence[str]) -> str:
-    """Factors in words: ``dense, openness 2, gamma 0.9``; those without a value are left out."""
+    """Factors in words: ``dense, openness 2, gamma 0.9``.
+
+    Those without a value are left out, and pay for power where there is none.
+    """
     words = []
     for name in names:
         text = written_level(row[name])
-        if text != MISSING:
+        if text != MISSING and (name != "power_weight" or row[name]):
             words.append(text if name == "reward" else f"{factor_of(name).spoken} {text}")
     return ", ".join(words)
 

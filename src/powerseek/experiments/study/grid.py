@@ -30,7 +30,7 @@ from powerseek.experiments.study.errors import did_you_mean
 from powerseek.experiments.study.factors import FACTORS, Level, factor_level, levels_of
 from powerseek.experiments.study.lookahead import lookahead_of, refuse_idle, rewards_of
 from powerseek.experiments.study.schema import Study, WorldEntry
-from powerseek.metrics import followed_metrics
+from powerseek.metrics import exactly_followed, followed_metrics
 from powerseek.registry import agents, list_agents, make_world, worlds
 
 
@@ -90,7 +90,7 @@ class Cell:
     acquired_so_far: bool = False
     competence: tuple[float, ...] = (0.9,)
     episodes: int = 1000
-    evaluations: int = 10
+    evaluations: int = 15
 
     @property
     def max_steps(self) -> int:
@@ -177,6 +177,11 @@ class Trial:
     seed: int
     study: str = ""
     curves: tuple[str, ...] = field(default_factory=followed_metrics, compare=False)
+
+    @property
+    def exact_curves(self) -> tuple[str, ...]:
+        """Metrics of which exact values are followed too, late in training."""
+        return exactly_followed(self.curves)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -287,7 +287,7 @@ class Study(Factors):
         [0.9], description="a number in (0, 1], or a list of them", min_length=1
     )
     episodes: Annotated[int, _within("episodes")] = _limited("episodes", 1000)
-    evaluations: Annotated[int, _within("evaluations")] = _limited("evaluations", 10)
+    evaluations: Annotated[int, _within("evaluations")] = _limited("evaluations", 15)
     hypotheses: list[Hypothesis] = Field(
         [], description="a list of {id, contrast, direction, margin}"
     )

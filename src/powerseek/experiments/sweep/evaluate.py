@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,10 @@ from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle, evaluate_agent
 from powerseek.exact.measures.attribution import PRICES, outcome_and_attribution
+from powerseek.experiments.results.schema import ABSENT_ROW
+from powerseek.metrics import EXACT as EXACT_CURVE
 from powerseek.metrics import Context, Expected, expect, measure
+from powerseek.metrics.expected import PRICE
 from powerseek.types import Measurement, Policy, Trajectories
 
 EVALUATIONS = {"sampled": False, "greedy": True}
@@ -21,6 +25,10 @@ EXACT = {"exact": False, "exact-greedy": True}
 """Evaluations without episodes, where the world was enumerated."""
 AT_ONCE = 8192
 """Maximum number of episodes of which whole trajectories are held at a time."""
+
+
+class Inexact(Exception):
+    """A policy cannot be evaluated exactly; the message says why, in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +64,51 @@ class Evaluator:
         """A row for every evaluation and measure, each with what is said `about` them."""
         return rows_each([Asked(self, policy, purpose)], episodes, [about])[0]
 
-    def expected(self, policy: Policy, greedy: bool) -> Expected | None:
-        """Exact expectations of `policy`; None where the world is too large to enumerate."""
+    def expected(
+        self,
+        policy: Policy,
+        greedy: bool,
+        prices: Sequence[float] = PRICES,
+        followed: Mapping[str, Sequence[float]] = {},  # nobody changes it
+    ) -> Expected:
+        """Exact expectations of `policy`.
+
+        Args:
+            policy: The policy.
+            greedy: True if it takes the likeliest action.
+            prices: Of the references that its acquisition is attributed beside.
+            followed: As `Expected` takes it.
+
+        Raises:
+            Inexact: There are none, and why.
+        """
+        world = self.task.world
         if self.oracle is None:
-            return None
-        prices = PRICES if self.task.world.role("resource") else ()
-        outcome, found = outcome_and_attribution(self.task, policy, prices=prices, greedy=greedy)
-        competence = outcome.success
-        if self.task.world.calm:
-            calm = without_interruption(self.task)
-            competence = evaluate_agent(calm, policy, greedy=greedy).success
+            raise Inexact(world.not_enumerable or "the world has too many states to enumerate")
+        if reason := getattr(policy, "inexact", ""):
+            raise Inexact(reason)
+        prices = prices if world.role("resource") else ()
+        try:
+            outcome, found = outcome_and_attribution(
+                self.task, policy, prices=prices, greedy=greedy
+            )
+            competence = outcome.success
+            if world.calm:
+                calm = without_interruption(self.task)
+                competence = evaluate_agent(calm, policy, greedy=greedy).success
+        except InvalidInput as error:
+            raise Inexact(str(error)) from error
         oracle = self.oracle if self.oracle.injective else None
         by_price = dict(zip(prices, found, strict=True))
-        return Expected(self.task.world, outcome, competence, oracle, self.arm, by_price)
+        return Expected(world, outcome, competence, oracle, self.arm, by_price, followed)
+
+    def exact_curves(self, policy: Policy, names: Iterable[str]) -> dict[str, float]:
+        """Values of some metrics as curves name them; none where there is no exact evaluation."""
+        try:
+            expected = self.expected(policy, False, (PRICE,))
+        except Inexact:  # the rows of the end say why
+            return {}
+        return {f"{EXACT_CURVE}{one.name}": one.value for one in expect(expected, names)}
 
     def roots(self, purpose: Sequence[int], count: int) -> list[int]:
         """So many seeds for `purpose` alone."""
@@ -83,11 +123,13 @@ class Asked(NamedTuple):
         evaluator: By whom.
         policy: What acts.
         purpose: What for: no two share chance.
+        followed: Its exact values at earlier evaluations late in training, by metric.
     """
 
     evaluator: Evaluator
     policy: Policy
     purpose: tuple[int, ...]
+    followed: Mapping[str, Sequence[float]] = {}  # nobody changes it
 
 
 def measure_each(
@@ -176,11 +218,24 @@ def rows_each(
         for each, about, own in zip(measured, abouts, rows, strict=True):
             for one in each:
                 own.append(_row(about, evaluation, one))
-    for (evaluator, policy, _), about, own in zip(asked, abouts, rows, strict=True):
-        for evaluation, greedy in EXACT.items() if exactly else ():
-            expected = evaluator.expected(policy, greedy)
-            if expected is not None:
-                own += [_row(about, evaluation, found) for found in expect(expected)]
+    for each_asked, about, own in zip(asked, abouts, rows, strict=True):
+        if exactly:
+            own += _exact_rows(each_asked, about)
+    return rows
+
+
+def _exact_rows(asked: Asked, about: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The exact rows of one; where there are none, the one that says why."""
+    evaluator, policy, _, followed = asked
+    rows = []
+    try:
+        for evaluation, greedy in EXACT.items():
+            past = {} if greedy else followed
+            expected = evaluator.expected(policy, greedy, followed=past)
+            rows += [_row(about, evaluation, found) for found in expect(expected)]
+    except Inexact as error:
+        nothing = Measurement(ABSENT_ROW["metric"], nan, unit=str(error))
+        return [_row(about, ABSENT_ROW["evaluation"], nothing)]
     return rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, nan
+from math import ceil, inf, nan
 from typing import Any, TypeVar
 
 from powerseek.agents import Progress
@@ -13,6 +13,8 @@ from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.sweep.evaluate import Asked, Evaluator, measure_each, rows_each
 from powerseek.experiments.tensorboard.curves import Curves
+from powerseek.metrics import EXACT
+from powerseek.metrics.expected import LEAST_FOLLOWED
 
 CURVE_EPISODES = 256
 """Most episodes of an evaluation while training."""
@@ -75,6 +77,26 @@ class EvalCallback:
         """The next evaluation."""
         return Asked(self.evaluator, progress.policy, (CURVE, self._count + 1))
 
+    def exact_values(self, progress: Progress) -> dict[str, float]:
+        """Exact values at this evaluation, as curves name them, if it is late enough.
+
+        Those of the end are in its rows.
+        """
+        cell = self.cell
+        first = first_exact(cell.evaluations) * cell.timesteps / cell.evaluations
+        if not first <= progress.timesteps < cell.timesteps:
+            return {}
+        return self.evaluator.exact_curves(progress.policy, self.trial.exact_curves)
+
+    @property
+    def followed(self) -> dict[str, list[float]]:
+        """Exact values so far, by metric."""
+        found = {
+            id: [values.get(f"{EXACT}{id}", nan) for _, values in self.curves.points]
+            for id in self.trial.exact_curves
+        }
+        return {id: [x for x in values if x == x] for id, values in found.items()}
+
     def crossed(self, values: Mapping[str, float]) -> list[float]:
         """Levels of competence that these values of the curves reach for the first time."""
         found = values.get("competence", nan)
@@ -115,6 +137,14 @@ class EvalCallback:
         self.rows, self.reached, self._next, self._count = rows, reached, following, count
 
 
+def first_exact(evaluations: int) -> int:
+    """Number of the first evaluation that is exact, of 0 to `evaluations`, the end.
+
+    The last third of training, and five at least.
+    """
+    return max(0, min(ceil(evaluations * 2 / 3), evaluations + 1 - LEAST_FOLLOWED))
+
+
 def run_together(
     work: Callable[[Sequence[Given]], Sequence[Made]], given: Sequence[Given]
 ) -> list[Made | Exception]:
@@ -142,7 +172,10 @@ def _evaluate(news: Sequence[tuple[EvalCallback, Progress]]) -> list[None]:
     asked = [callback.asked(now) for callback, now in due]
     names = due[0][0].trial.curves
     shown = measure_each(asked, min(episodes, CURVE_EPISODES), names=names)
-    values = [{found.name: found.value for found in each} for each in shown]
+    values = [
+        {found.name: found.value for found in each} | callback.exact_values(now)
+        for each, (callback, now) in zip(shown, due, strict=True)
+    ]
     crossings = [
         (callback, now, level)
         for (callback, now), each in zip(due, values, strict=True)

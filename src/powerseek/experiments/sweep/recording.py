@@ -14,20 +14,26 @@ from powerseek.envs.render import map_shape, parse_picture
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import PowerseekError
+from powerseek.exact.measures.attribution import PARTS, action_changes
 from powerseek.experiments.results.recordings import FORM, Picture, write_recording
 from powerseek.experiments.study.grid import Trial
+from powerseek.metrics.expected import PRICE
 from powerseek.types import Floats, Policy, Records, Trajectories
 
 EPISODES, LEAST_EPISODES = 8, 2
 STEPS = 512
 """Steps that all the episodes of a recording may hold together, about."""
+LEAST_CHANGE = 0.01
+"""Units of acquisition to come that an action must change to be told as it happens."""
 LONGEST = 240
 """Steps of one episode that are kept; of a longer one the first, and its end."""
 
 _WALL, _FLOOR, _AGENT = "#", ".", "@"
 
 
-def keep_recording(out: Path, trial: Trial, policy: Policy, task: Task, seed: int) -> Path:
+def keep_recording(
+    out: Path, trial: Trial, policy: Policy, task: Task, seed: int, *, exactly: bool = False
+) -> Path:
     """Record a trial's agent and keep that at `recording_path`, all or nothing.
 
     Args:
@@ -36,28 +42,34 @@ def keep_recording(out: Path, trial: Trial, policy: Policy, task: Task, seed: in
         policy: Its agent, drawing its actions.
         task: What it acts in, hazard as deployed.
         seed: Seed of the episodes.
+        exactly: True where the world was enumerated.
 
     Raises:
         DiskFull: No space is left.
         StoreError: Not writable.
     """
-    return write_recording(out, trial.key, record_episodes(policy, task, seed))
+    return write_recording(out, trial.key, record_episodes(policy, task, seed, exactly=exactly))
 
 
-def record_episodes(policy: Policy, task: Task, seed: int) -> dict[str, Any]:
+def record_episodes(
+    policy: Policy, task: Task, seed: int, *, exactly: bool = False
+) -> dict[str, Any]:
     """Episodes of `policy` as plain JSON values, every state drawn.
 
     Args:
         policy: What acts; its actions are drawn from its probabilities.
         task: In what.
         seed: Seed of the world's chance and of the policy's draws, >= 0.
+        exactly: True where the world was enumerated, to say what each action was for.
 
     Returns:
         ``pictures``, each once: the rows of a board (empty where the world has none) and the
         words below it. ``episodes``: per kept step its number, its picture (null where the state
         is not known), what was ``acquired`` so far in units, and whether by then ``success``,
         ``disabled`` and ``interrupted`` held; null where the world has no such fact. ``actions``
-        [steps] led from the one to the next, as positions in ``names``. Where episodes are long,
+        [steps] led from the one to the next, as positions in ``names``; ``changes`` [steps] what
+        they change at ``price`` (`powerseek.exact.attribution`): the part, dG in units and dS; null
+        where that is at most `LEAST_CHANGE` units, or not known. Where episodes are long,
         steps between the first `LONGEST` and the last are left out.
 
     CAVEAT: A handful of episodes shows how an agent acts, not how often.
@@ -65,6 +77,7 @@ def record_episodes(policy: Policy, task: Task, seed: int) -> dict[str, Any]:
     world = task.world
     count = int(np.clip(STEPS // world.max_steps, LEAST_EPISODES, EPISODES))
     episodes = rollout(policy, task, count, seed)
+    changes = _changes(world, episodes) if exactly and world.role("resource") else None
     draw, pictures = _drawing(world), dict[Picture, int]()
     ends = [None] * count if episodes.records is None else _ends(world, episodes, seed, draw)
     found = []
@@ -79,15 +92,37 @@ def record_episodes(policy: Policy, task: Task, seed: int) -> dict[str, Any]:
             None if picture is None else pictures.setdefault(picture, len(pictures))
             for picture in shown
         ]
-        found.append({"steps": steps, "frames": frames, **_course(world, episodes, i, steps)})
+        course = _course(world, episodes, i, steps)
+        if changes is not None:
+            course["changes"] = [changes[i][t - 1] for t in steps[1:]]
+        found.append({"steps": steps, "frames": frames, **course})
     return {
         "form": FORM,
         "world": world.id,
         "legend": _legend(world),
         "names": list(world.action_names),
+        "price": PRICE,
         "pictures": [list(picture) for picture in pictures],
         "episodes": found,
     }
+
+
+def _changes(world: World, episodes: Trajectories) -> list[list[Any]] | None:
+    """[episodes][steps] what each action changes: (part, dG, dS), None where hardly anything."""
+    if episodes.records is None:
+        return None
+    steps = [range(length) for length in episodes.lengths.tolist()]
+    rows = np.array([(i, t) for i, each in enumerate(steps) for t in each]).T
+    records, actions = episodes.records[*rows], episodes.actions[*rows]
+    success, gain, parts = action_changes(world, records, actions, PRICE)
+    told = iter(zip(parts.tolist(), gain.tolist(), success.tolist(), strict=True))
+    return [[_change(*next(told)) for _ in each] for each in steps]
+
+
+def _change(part: int, gain: float, success: float) -> list[Any] | None:
+    if not abs(gain) > LEAST_CHANGE:
+        return None
+    return [PARTS[part], round(gain, 6), round(success, 6)]
 
 
 def _course(world: World, episodes: Trajectories, i: int, steps: list[int]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from powerseek.experiments.sweep.follow import END, RECORDING, EvalCallback, run
 from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.recording import keep_recording
 from powerseek.experiments.tensorboard.curves import Curves
+from powerseek.metrics import EXACT
 from powerseek.registry import make_world
 
 CHECKPOINT_SECONDS = 30.0
@@ -105,7 +106,7 @@ class _TrialRun:
     def finished(self, trained: TrainedAgent, end: Rows) -> pd.DataFrame:
         """Keep all but its rows, which are given back; `end` is what was measured at the end."""
         trial, cell = self.trial, self.trial.cell
-        last = _last(end, trial.curves)
+        last = _last(end, trial)
         if not _competence(end) >= max(cell.competence):
             end = [{**row, "status": "censored"} for row in end]
         self.curves.add(trained.timesteps, last)
@@ -113,7 +114,8 @@ class _TrialRun:
         keep_model(trained, self.task, self.out / layout.MODELS / trial.key)
         if end[0]["status"] == "ok":
             (seed,) = self.evaluator.roots((RECORDING,), 1)
-            keep_recording(self.out, trial, trained.policy, self.task, seed)
+            exactly = self.evaluator.oracle is not None
+            keep_recording(self.out, trial, trained.policy, self.task, seed, exactly=exactly)
         rows = [{**trial_columns(trial), **row} for row in (*end, *self.callback.rows)]
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -217,7 +219,10 @@ def _ends(trained: Sequence[tuple[_TrialRun, TrainedAgent]]) -> list[Rows]:
     if not trained:
         return []
     return rows_each(
-        [Asked(run.evaluator, agent.policy, (END,)) for run, agent in trained],
+        [
+            Asked(run.evaluator, agent.policy, (END,), run.callback.followed)
+            for run, agent in trained
+        ],
         trained[0][0].trial.cell.episodes,
         [
             {
@@ -235,13 +240,15 @@ def _finished(ended: Sequence[tuple[_TrialRun, TrainedAgent, Rows]]) -> list[pd.
     return [run.finished(agent, end) for run, agent, end in ended]
 
 
-def _last(rows: Rows, curves: Sequence[str]) -> dict[str, float]:
-    """Values of the curves at the end, sampled."""
-    return {
-        row["metric"]: row["value"]
-        for row in rows
-        if (row["checkpoint"], row["evaluation"]) == ("end", "sampled") and row["metric"] in curves
-    }
+def _last(rows: Rows, trial: Trial) -> dict[str, float]:
+    """Values of the curves at the end, of the sampling policy."""
+    kinds = {"sampled": ("", trial.curves), "exact": (EXACT, trial.exact_curves)}
+    last = {}
+    for row in rows:
+        prefix, curves = kinds.get(row["evaluation"], ("", ()))
+        if row["checkpoint"] == "end" and row["metric"] in curves:
+            last[f"{prefix}{row['metric']}"] = row["value"]
+    return last
 
 
 def _competence(rows: Rows) -> float:

@@ -18,6 +18,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 from tensorboard.util import tensor_util
 
+from powerseek.envs.world import World
 from powerseek.experiments.study.claims import CLAIMS, SHORT_ID
 from powerseek.experiments.study.contrasts import KINDS, Contrast, contrast_kind, factor_kinds
 from powerseek.experiments.study.factors import (
@@ -31,10 +32,14 @@ from powerseek.experiments.study.factors import (
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.hypotheses import hypothesis_comparisons, varied_factors
 from powerseek.experiments.study.schema import Hypothesis
+from powerseek.metrics import EXACT, curve_names, known_metric
+from powerseek.registry import make_world
 
 ALL = "All cells (choose some on the left)"
 GATE = "competence"
 STAND_IN = "excess"
+LEADING = f"{EXACT}beyond"
+"""The first of the primary figures, shown beside whatever is compared."""
 LONGEST = 150
 """Most characters of a run's name: folders have at most 255, and the user's are above them."""
 
@@ -45,7 +50,8 @@ class Comparison:
 
     Attributes:
         prefix: What the tags of its curves start with.
-        measures: Its curves: what is compared, and the competence it must be read with.
+        measures: Its curves: what is compared, its exact values first, and the competence it
+            must be read with.
         titles: A title for each.
         arms: Name of a run -> cells.
     """
@@ -62,6 +68,29 @@ class Category:
 
     title: str
     comparisons: tuple[Comparison, ...]
+
+
+def shown_curves(cells: Sequence[Cell], curves: Sequence[str]) -> tuple[str, ...]:
+    """Names of the curves of a study's cells, the primary figures first.
+
+    Args:
+        cells: The study's cells; exact curves exist where some world of theirs has what they are
+            of and may be enumerated.
+        curves: The metrics that are followed on episodes.
+    """
+    worlds = [make_world(id, **params) for id, params in _worlds(cells)]
+    return tuple(name for name in curve_names(curves) if name in curves or _exists(name, worlds))
+
+
+def _worlds(cells: Sequence[Cell]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Id and parameters of one cell of each world."""
+    return list({cell.world: (cell.world, cell.params) for cell in cells}.values())
+
+
+def _exists(name: str, worlds: Sequence[World]) -> bool:
+    """True if one of the worlds may have an exact curve."""
+    needs = known_metric(name.removeprefix(EXACT)).needs
+    return any(needs.met(world) and not world.not_enumerable for world in worlds)
 
 
 def all_cells(curves: Sequence[str]) -> Category:
@@ -115,9 +144,6 @@ def _comparisons(
     curves: Sequence[str],
 ) -> list[Comparison]:
     pairs = list(hypothesis_comparisons(said, cells))
-    shown = measure if measure in curves else STAND_IN
-    note = "" if shown == measure else f" (no curve of {measure})"
-    measures = tuple(dict.fromkeys([shown, GATE]))
     made, used = [], set[str]()
     for one in pairs:
         row = one.setting
@@ -126,7 +152,11 @@ def _comparisons(
         )
         words = factors_in_words(row, [name for name in names if name in row])
         where = _unused(f"{row['world']}, {words}" if words else str(row["world"]), used)
-        titles = tuple(f"{where}: {name}{note if name == shown else ''}" for name in measures)
+        members = [cell for arm in one.arms.values() for cell in arm]
+        measures = _compared_curves(measure, members, curves)
+        known = {measure, f"{EXACT}{measure}"} & {*measures}
+        note = "" if known else f" (no curve of {measure})"
+        titles = tuple(f"{where}: {m}{note if m == STAND_IN else ''}" for m in measures)
         runs = {
             _run_name(one.columns, levels): members
             for levels, members in one.arms.items()
@@ -134,6 +164,16 @@ def _comparisons(
         }
         made.append(Comparison(f"{id}/{_tag(where)}/", measures, titles, runs))
     return made
+
+
+def _compared_curves(measure: str, cells: Sequence[Cell], curves: Sequence[str]) -> tuple[str, ...]:
+    """Curves of a comparison of cells: exact ones of the measure and of what leads, and others."""
+    there = shown_curves(cells, curves)
+    exact = [name for name in (f"{EXACT}{measure}", LEADING) if name in there]
+    seen = [name for name in (measure, STAND_IN) if name in curves][:1]
+    if exact and exact[0] == f"{EXACT}{measure}" and measure not in curves:
+        seen = []
+    return tuple(dict.fromkeys([*exact, *seen, GATE]))
 
 
 def run_names(cells: Sequence[Cell]) -> dict[str, str]:

@@ -55,6 +55,7 @@ from powerseek.experiments.tensorboard.layout import (
     categories,
     layout_event,
     run_names,
+    shown_curves,
 )
 from powerseek.metrics import followed_metrics
 
@@ -152,8 +153,9 @@ class Overview:
         for trial in grid:
             cells.setdefault(trial.cell.key, []).append(trial)
         kinds = [own[0].cell for own in cells.values()]
-        self._followed = grid[0].curves if grid else followed_metrics()
-        self._categories = categories(kinds, hypotheses, self._followed)
+        sampled = grid[0].curves if grid else followed_metrics()
+        self._followed = shown_curves(kinds, sampled)
+        self._categories = categories(kinds, hypotheses, sampled)
         self._runs: dict[Path, Run] = {}
         names = run_names(kinds)
         for key, own in cells.items():

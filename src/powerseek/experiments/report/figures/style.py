@@ -174,6 +174,8 @@ def figure_legend(figure: Figure) -> None:
     for panel in figure.axes:
         handles, labels = panel.get_legend_handles_labels()
         unique |= {k: v for k, v in zip(labels, handles, strict=True) if k not in unique}
+    if not unique:
+        return
     columns = min(3, max(1, LINE // (max(len(label) for label in unique) + 5)))
     # Up to three lines fit above the axes as drawn; more must not squeeze them.
     more = max(0, -(-len(unique) // columns) - 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from powerseek.experiments.analysis.cells import Cell, Worlds
 from powerseek.experiments.report.figures.style import (
     BLUE,
-    ORANGE,
+    PINK,
     RED,
     SKY,
     Picture,
@@ -23,7 +23,7 @@ from powerseek.experiments.report.figures.style import (
     rows_figure,
     seed_dots,
 )
-from powerseek.experiments.report.text import MAX_ROWS, left_out_text
+from powerseek.experiments.report.text import MAX_ROWS, NOT_LEARNT, left_out_text
 from powerseek.metrics import Metric
 
 
@@ -49,14 +49,22 @@ class Rows(NamedTuple):
     axes: Callable[[Axes, Theme], object]
 
 
+def acquisition_pictures(worlds: Worlds) -> list[Picture]:
+    """What each reward leaves open, and what agents took of it and why: a picture a world."""
+    return _pictures(worlds, [ACQUISITION])
+
+
 def treatment_pictures(worlds: Worlds, asked: Sequence[Metric] = ()) -> list[Picture]:
-    """Pictures of what treatments led to: acquisition split up, the off-switch, what is asked for.
+    """Pictures of what treatments led to besides: the off-switch, what is asked for.
 
     Args:
         worlds: The cells of each world.
         asked: Metrics that get a picture of their own.
     """
-    shown = [DECOMPOSITION, OFF_SWITCH, *map(_measured, asked)]
+    return _pictures(worlds, [OFF_SWITCH, *map(_measured, asked)])
+
+
+def _pictures(worlds: Worlds, shown: Sequence[Rows]) -> list[Picture]:
     drawn = (_picture(world, cells, rows) for world, cells in worlds.items() for rows in shown)
     return [picture for picture in drawn if picture is not None]
 
@@ -78,55 +86,75 @@ def _picture(world: str, cells: Sequence[Cell], rows: Rows) -> Picture | None:
     return Picture(f"{rows.name}-{picture_name(world)}", f"{world}: {rows.title}", caption, draw)
 
 
-def _split_up(cells: Sequence[Cell]) -> str:
+PARTS = {"free": SKY, "precaution": BLUE, "harmful": PINK}
+"""Parts of an acquisition beyond the reference's, as metrics, in the order of their bars."""
+
+
+def _taken(cells: Sequence[Cell]) -> str:
+    """The caption of `ACQUISITION`."""
     if not any(cell.row["oracle"] for cell in cells):
         return (
             "What the agents acquired; without an exact oracle nobody can say how much of it the "
             "task needed. Each dot is one training seed."
         )
     return (
-        "One bar per setting. Grey is what any equally successful policy must acquire; blue is "
-        "what the exact optimum for this reward takes beyond that; the thin orange part is what "
-        "the trained agents add, learned + rest in the table (hatched and reaching back where they "
-        "take less). Each dot is one "
-        "training seed, the diamond a minimalist that slips until it is only as successful: a dot "
-        "near the diamond may be mere clumsiness."
+        "The pale band is what the reward leaves open: any acquisition in it costs less than .005 "
+        "of the best return. The line is need: what the greatest success takes at least; the "
+        "diamond is the exact optimum of this reward (a line: optima that tie). The bar is what "
+        "the trained agents took: grey what pays at .02 of success a unit, then what changed no "
+        "success (free), bought success more dearly (precaution) or cost some (harmful); hatched "
+        "what they left lying. Each dot is one training seed. The hollow diamond is a minimalist "
+        "that slips until it is only as successful: a dot near it may be mere clumsiness."
     )
 
 
-def _waterfall(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> None:
-    """Need, then incentive, then the rest up to what was acquired."""
+def _acquisition(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> None:
+    """What the reward leaves open, need and optimum, and over it what agents took, by parts."""
     row = cell.row
-    acquired, need, incentive = row["acquired"], row["need"], row["incentive"]
-
-    def bar(width: float, start: float, height: float, label: str, **style: Any) -> None:
-        axes.barh(place, width, height, left=start, alpha=fade, label=label, **style)
-
-    if not np.isfinite(need):
-        bar(acquired, 0, 0.36, "acquired (no oracle)", color=theme.need)
-    else:
-        bar(need, 0, 0.36, "need", color=theme.need)
-        start = need
-        if np.isfinite(incentive):
-            bar(incentive, need, 0.36, "incentive (of the reward)", color=BLUE)
-            start = need + incentive
-        if acquired < start:
-            less = {"facecolor": "none", "edgecolor": ORANGE, "hatch": "////"}
-            bar(acquired - start, start, 0.17, "taken less", **less)
-        else:
-            bar(
-                acquired - start,
-                start,
-                0.17,
-                "added (learned + rest)",
-                facecolor=ORANGE,
-                edgecolor=ORANGE,
-            )
-        if np.isfinite(row["slip_excess"]):
-            slip: dict[str, Any] = {"label": "slipping minimalist", "markersize": 8, "zorder": 4}
-            slip |= {"markeredgecolor": theme.ink, "markeredgewidth": 1.6}
-            diamond(axes, need + row["slip_excess"], place, theme.ground, theme, **slip)
+    low, high = row["constraint_low"], row["constraint_high"]
+    if np.isfinite(low):
+        band: dict[str, Any] = {"color": theme.need, "alpha": 0.45, "linewidth": 0}
+        axes.barh(place, high - low, 0.46, left=low, label="left open by reward (W)", **band)
+    if np.isfinite(row["need_end"]):
+        line: dict[str, Any] = {"color": theme.ink, "linewidth": 2, "zorder": 4}
+        ends = (place - 0.23, place + 0.23)
+        axes.plot([row["need_end"]] * 2, ends, label="need (greatest success)", **line)
+    if np.isfinite(row["optimum_acquired"]):
+        _optimum(axes, place, row, "acquired", theme)
+    if row["censored"] == row["seeds"]:  # what an agent took that cannot do its task says nothing
+        axes.text(0, place, f" {NOT_LEARNT}", color=theme.faint, fontsize=12, va="center")
+        return
+    _agents(axes, place, row, fade, theme)
+    if np.isfinite(row["slip_excess"]):
+        slip: dict[str, Any] = {"label": "slipping minimalist", "markersize": 8, "zorder": 4}
+        slip |= {"markeredgecolor": theme.ink, "markeredgewidth": 1.6}
+        diamond(axes, row["need"] + row["slip_excess"], place, theme.ground, theme, **slip)
     seed_dots(axes, place, cell.values("acquired", scored=True), theme)
+
+
+def _agents(axes: Axes, place: float, row: Mapping[str, Any], fade: float, theme: Theme) -> None:
+    """The bar of what agents took, by parts where these are known."""
+    acquired, left = row["acquired"], row["restraint"]
+    parts = {name: row[name] for name in PARTS}
+
+    def bar(width: float, start: float, label: str, **style: Any) -> None:
+        axes.barh(place, width, 0.2, left=start, alpha=fade, label=label, zorder=3, **style)
+
+    if not np.isfinite([*parts.values(), left]).all():
+        bar(acquired, 0, "acquired", color=theme.faint)
+        return
+    start = acquired - sum(parts.values())
+    bar(start, 0, "pays: .02 success a unit", color=theme.faint)
+    hatched: dict[str, Any] = {
+        "facecolor": "none",
+        "edgecolor": theme.ink,
+        "hatch": "////",
+        "linewidth": 0.6,
+    }
+    axes.barh(place + 0.17, -left, 0.1, left=start, label="left lying", zorder=3, **hatched)
+    for name, width in parts.items():
+        bar(width, start, name, color=PARTS[name])
+        start += width
 
 
 def _switch(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> None:
@@ -134,12 +162,17 @@ def _switch(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> 
     row = cell.row
     axes.barh(place, row["disabled"], 0.3, color=SKY, alpha=fade, label="agents (mean)")
     seed_dots(axes, place, cell.values("disabled", scored=True), theme)
-    ends = row["optimum_disabled_low"], row["optimum_disabled_high"]
-    if np.isfinite(ends).all() and ends[1] - ends[0] > 0.02:
-        axes.plot(ends, (place, place), color=RED, linewidth=3, solid_capstyle="butt")
     if np.isfinite(row["optimum_disabled"]):
-        label = "exact optimum"
-        diamond(axes, row["optimum_disabled"], place, RED, theme, label=label, clip_on=False)
+        _optimum(axes, place, row, "disabled", theme)
+
+
+def _optimum(axes: Axes, place: float, row: Mapping[str, Any], what: str, theme: Theme) -> None:
+    """The exact optimum, and a line over optimal policies that tie."""
+    ends = row[f"optimum_{what}_low"], row[f"optimum_{what}_high"]
+    if np.isfinite(ends).all() and ends[1] - ends[0] > 0.02:
+        axes.plot(ends, (place, place), color=RED, linewidth=3, solid_capstyle="butt", zorder=5)
+    label = "exact optimum"
+    diamond(axes, row[f"optimum_{what}"], place, RED, theme, label=label, clip_on=False)
 
 
 def _percent(axes: Axes, _: Theme) -> None:
@@ -147,12 +180,12 @@ def _percent(axes: Axes, _: Theme) -> None:
     axes.xaxis.set_major_formatter("{x:.0%}")
 
 
-DECOMPOSITION = Rows(
-    *("decomposition", "acquired"),
-    "what was needed, what the reward makes worthwhile, what learning added",
+ACQUISITION = Rows(
+    *("acquisition", "acquired"),
+    "what rewards leave open and agents take",
     "resources acquired per episode",
-    _split_up,
-    _waterfall,
+    _taken,
+    _acquisition,
     lambda axes, theme: axes.axvline(0, color=theme.ink, linewidth=1),
 )
 OFF_SWITCH = Rows(

@@ -1,0 +1,89 @@
+"""A study at a glance: what was found in each world, how sure that is, and what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import isfinite
+
+from powerseek.experiments.analysis.cells import Cell, Worlds
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.report.figures.treatments import PARTS
+from powerseek.experiments.report.hypotheses import verdicts_of
+from powerseek.experiments.report.text import number_text
+
+TINY = 0.005
+"""Units that count as none."""
+
+
+def glance_lines(view: View, worlds: Worlds) -> list[str]:
+    """The study in a few sentences: one or two a world, then the verdicts, then what is next."""
+    lines = [line for world, cells in worlds.items() for line in _world(world, cells)]
+    return [*lines, _verdicts(view)]
+
+
+def _world(world: str, cells: Sequence[Cell]) -> list[str]:
+    """What agents took in one world, beside what their rewards left open."""
+    unpaid = [cell for cell in cells if not cell.row["power_weight"]] or list(cells)
+    scored = [cell for cell in unpaid if cell.row["censored"] < cell.row["seeds"]]
+    if not scored:
+        return [f"{world}: no agent learnt the task, so nothing is said of what it acquired."]
+    known = [cell for cell in scored if isfinite(cell.row["beyond"])]
+    if not known:
+        return []
+    least, most = (end(known, key=lambda cell: cell.row["beyond"]) for end in (min, max))
+    ends = f"{_units(least, 'beyond')} ({least.label})"
+    if most is not least:
+        ends = f"from {ends} to {_units(most, 'beyond')} ({most.label})"
+    text = f"{world}: agents took {ends} beyond what the greatest success needs"
+    if most.row["beyond"] <= TINY:
+        text += ": none took more than the task can use"
+    return [f"{text}. {_own(known)}{_parts(known)}{_open(known)}"]
+
+
+def _units(cell: Cell, measure: str) -> str:
+    return f"{number_text(cell.row[measure], signed=True)} units"
+
+
+def _own(cells: Sequence[Cell]) -> str:
+    """The other end of the bracket."""
+    values = [cell.row["excess"] for cell in cells]
+    low, high = (number_text(end(values), signed=True) for end in (min, max))
+    return f"Beyond what their own success needs: {low if low == high else f'{low} to {high}'}. "
+
+
+def _parts(cells: Sequence[Cell]) -> str:
+    """The share of each kind in what was taken beyond what pays."""
+    units = {name: sum(cell.row[name] for cell in cells) for name in PARTS}
+    whole = sum(units.values())
+    if not isfinite(whole) or whole < TINY * len(cells):
+        return ""
+    shares = [f"{100 * amount / whole:.0f} % {name}" for name, amount in units.items()]
+    return f"Of what bought under .02 of success a unit, {', '.join(shares)}. "
+
+
+def _open(cells: Sequence[Cell]) -> str:
+    """Units that the rewards leave open, from the least to the most."""
+    rows = [cell.row for cell in cells if isfinite(cell.row["constraint_low"])]
+    if not rows:
+        return ""
+    widths = [row["constraint_high"] - row["constraint_low"] for row in rows]
+    low, high = number_text(min(widths)), number_text(max(widths))
+    return f"Their rewards leave {low if low == high else f'{low} to {high}'} units open (W)."
+
+
+def _verdicts(view: View) -> str:
+    """The answers, counted, and the next step."""
+    verdicts = verdicts_of(view)
+    answers = Counter(one.verdict.answer for one in verdicts.found)
+    if not answers:
+        seeds = view.trained.every["seed"].nunique()
+        return (
+            f"How sure: {seeds} seeds a setting, effects with intervals, no verdict, for no "
+            "hypothesis was named before it ran. Next: name one under hypotheses: in the study's "
+            "file; powerseek plan FILE says how many seeds can answer it."
+        )
+    counted = ", ".join(f"{count} {answer}" for answer, count in answers.items())
+    if set(answers) == {"cannot tell"} or "cannot tell" in answers:
+        return f"Verdicts: {counted}. Next: what each 'cannot tell' lacks stands beside it."
+    return f"Verdicts: {counted}."

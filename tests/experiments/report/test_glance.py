@@ -1,0 +1,51 @@
+"""A study in a few sentences: numbers as in the table, and never more than is known."""
+
+from __future__ import annotations
+
+from synthetic import frame, trial_rows
+
+from powerseek.experiments.analysis.cells import cells_of
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.report.glance import glance_lines
+
+
+def lines(*trials):
+    view = View(frame(*trials))
+    return glance_lines(view, cells_of(view))
+
+
+def agent(beyond, *parts, low=1.0, high=4.0, **about):
+    units = dict(zip(("free", "precaution", "harmful"), parts, strict=True))
+    known = {"competence": 1.0, "acquired": 5 + beyond, "beyond": beyond, "excess": beyond + 0.5}
+    ends = {"constraint_low": (low,) * 3, "constraint_high": (high,) * 3}
+    return trial_rows({**known, **units, **ends}, **about)
+
+
+def test_a_world_in_a_line():
+    first, last = lines(
+        *(agent(1.0, 0.1, 0.3, 0.0, reward="dense", seed=seed) for seed in range(2)),
+        *(agent(-2.0, 0.3, 0.3, 0.0, high=9.0, reward="terminal", seed=seed) for seed in range(2)),
+        agent(9.0, 9.0, 9.0, 9.0, reward="dense", power_weight=1.0),
+    )
+    assert first == (
+        "homestead: agents took from -2.00 units (terminal) to +1.00 units (dense) beyond what the "
+        "greatest success needs. Beyond what their own success needs: -1.50 to +1.50. Of what "
+        "bought under .02 of success a unit, 40 % free, 60 % precaution, 0 % harmful. Their "
+        "rewards leave 3.00 to 8.00 units open (W)."
+    )
+    assert last.startswith("How sure: 2 seeds a setting")
+    assert "powerseek plan FILE" in last
+
+
+def test_who_took_nothing_beyond_need_is_said_to():
+    assert "none took more than the task can use. " in lines(agent(-0.5, 0, 0, 0))[0]
+
+
+def test_of_agents_that_did_not_learn_nothing_is_said():
+    found = lines(trial_rows({"competence": 0.2, "beyond": 3.0}, "censored"))[0]
+    assert found == ("homestead: no agent learnt the task, so nothing is said of what it acquired.")
+
+
+def test_without_an_oracle_there_is_no_line():
+    (only,) = lines(trial_rows({"competence": 1.0, "acquired": 2.0}))
+    assert only.startswith("How sure")
