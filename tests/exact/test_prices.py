@@ -89,7 +89,7 @@ def test_below_gamma_1_an_optimum_remembers_what_it_has_acquired():
 
 
 def test_a_higher_price_never_buys_more():
-    mdp = enumerated(LADDER)
+    mdp = enumerated(powerseek.make_world("homestead", openness=0, max_steps=16))
     found = [optimum(mdp, priced("terminal", c)) for c in (0.001, 0.02, 0.1, 0.5, 2)]
     assert (np.diff([one.high.acquisition for one in found]) <= 1e-9).all()
     assert (np.diff([one.high.success for one in found]) <= 1e-9).all()
