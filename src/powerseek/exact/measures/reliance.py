@@ -57,16 +57,14 @@ class _Without:
     world: World
 
     def probabilities(self, situation: Situation) -> Floats:
-        """[n, A], of the actions that are left."""
+        """[n, A] weights of the actions that are left; the walk brings rows to a sum of 1."""
         masks = situation.masks & ~self._withheld(situation)
         if not masks.any(axis=1).all():
             raise _NothingLeft
         shown = Situation(situation.observations, masks, situation.states, situation.actor)
         left: Floats = np.where(masks, self.policy.probabilities(shown), 0.0)
-        total = left.sum(axis=1, keepdims=True)
-        if not (total > 0).all():
+        if not left.any(axis=1).all():
             raise _NothingLeft
-        left /= total
         return left
 
     def _withheld(self, situation: Situation) -> Bools:
