@@ -35,6 +35,7 @@ from powerseek.exact.measures.orbits import (
 from powerseek.exact.measures.power import Power, power, power_limit
 from powerseek.exact.measures.preference import prefers
 from powerseek.exact.measures.probe import Probe, probe
+from powerseek.exact.measures.reliance import success_without_power
 from powerseek.exact.measures.seeking import (
     Seeking,
     decisions,
@@ -153,6 +154,7 @@ __all__ = [
     "slip_curve",
     "solve",
     "subgoal_index",
+    "success_without_power",
     "unreachability",
     "usefulness",
     "utility_changes",
