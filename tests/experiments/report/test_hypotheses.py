@@ -124,6 +124,17 @@ def test_a_level_in_words(tmp_path, more, claimed):
     assert "H1b (level)" in page(table, out)[0]
 
 
+def test_seeds_that_were_not_planned_make_it_exploratory(tmp_path):
+    registered(tmp_path, CLAIM, begun=True, seeds=16, looks=[16, 32])
+    table = frame(*planted(1.0, seeds=32))
+    for seeds, looks, label in ((32, [16, 32], "supported"), (48, [48], "supported (exploratory)")):
+        out = registered(tmp_path, CLAIM, seeds=seeds, looks=looks)
+        said = verdicts_of(View(table, out))
+        assert "Looks were planned at 16, 32 seeds." in said.registered
+        assert said.claims[0].label == label
+    assert said.claims[0].note.startswith("exploratory: seeds were added after a look")
+
+
 def test_an_exact_effect_in_words(tmp_path):
     claim = {**CLAIM, "id": "H3a", "contrast": "level", "arm": "dense", "measure": "incentive"}
     measures = {"competence": 1.0, "acquired": 3.0, "incentive": (2.0, 1.5, 2.25)}

@@ -91,9 +91,11 @@ def verdicts_of(view: View) -> Verdicts:
 def _registered(known: Registration) -> str:
     if not known.date:
         return ""
+    looks = ", ".join(map(str, known.looks))
+    planned = f" Looks were planned at {looks} seeds." if len(known.looks) > 1 else ""
     return (
         f"Registered on {spoken_date(known.date)}, before the first trial: hypotheses, margins, "
-        f"exclusions and cells, sha256 {known.hash[:16]}. A seed that stays below "
+        f"exclusions and cells, sha256 {known.hash[:16]}.{planned} A seed that stays below "
         f"competence {known.gate:g} is left out. Nothing is concluded from fewer than "
         f"{LEAST_SEEDS} seeds an arm, where less than {100 * LEAST_REACH:.0f} % of an arm's seeds "
         "learnt, without a positive control that fires, or while what is compared still moves."

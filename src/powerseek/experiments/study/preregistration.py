@@ -103,6 +103,7 @@ class Registration:
         claims: Registered claims in their order, then those changed or added since.
         gate: Competence below which a trial is not scored.
         notes: What changed since, in plain words.
+        looks: Numbers of seeds at which verdicts were planned to be read, rising.
     """
 
     hash: str
@@ -110,6 +111,7 @@ class Registration:
     claims: tuple[Claim, ...]
     gate: float
     notes: tuple[str, ...]
+    looks: tuple[int, ...] = ()
 
 
 CHANGED = "changed after the first trial, so exploratory"
@@ -159,9 +161,8 @@ def read_registration(out: Path | str) -> Registration | None:
         *([f"The registration is not to be trusted: {flaw}."] if flaw else []),
         *_notes(changes, content, changed, planned),
     )
-    return Registration(
-        held["hash"], held["date"], tuple(claims), content["exclusions"]["competence"], notes
-    )
+    gate = content["exclusions"]["competence"]
+    return Registration(held["hash"], held["date"], tuple(claims), gate, notes, tuple(levels))
 
 
 def _notes(
