@@ -222,7 +222,7 @@ def planted(
         unlearnt: So many seeds of the second arm do not learn the task.
         gain: What an agent that is paid for power acquires more; None for no positive control.
         rewards: The two arms.
-        measure: What differs.
+        measure: What differs; of excess what is beyond need at the greatest success does too.
         identity: What trials share.
     """
     rng = np.random.default_rng(3)
@@ -234,10 +234,12 @@ def planted(
         for seed, value in enumerate(values):
             status = "censored" if i and seed < unlearnt else "ok"
             measures = {"competence": 0.95, "acquired": 3 + rng.normal(0, 0.1), "excess": 1.0}
+            measures |= {"beyond": value} if measure == "excess" else {}
             measures |= {measure: value}
             found.append(trial_rows(measures, status, reward=reward, seed=seed, **identity))
     for seed in range(0 if gain is None else seeds):
         measures = {"competence": 0.95, "acquired": 3 + gain + rng.normal(0, 0.1), "excess": 1.0}
+        measures |= {"beyond": 1.0}
         paid = {"reward": rewards[0], "power_weight": 1.0, "seed": seed, **identity}
         found.append(trial_rows(measures, **paid))
     return found

@@ -17,12 +17,13 @@ from powerseek.experiments.study.arms import (
 from powerseek.experiments.study.contrasts import KINDS, Contrast, contrast_kind, read_contrast
 
 WRITTEN = [
-    *KINDS,
+    *(kind for kind in KINDS if kind != "tail"),
     {"factor": "leak"},
     {"factor": "leak", "low": 0, "high": 2},
     {"factor": "useful", "high": True},
     {"interaction": ["leak", "timesteps"]},
     {"threshold": "power_weight", "line": 0.5},
+    {"tail": 1.5, "share": 0.05},
 ]
 
 

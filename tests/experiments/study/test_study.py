@@ -314,14 +314,14 @@ def test_canonical_json_ignores_order() -> None:
 
 
 def test_discount_with_uncorrected_delay_is_cautioned_once() -> None:
-    assert study_cautions(study(rewards=["dense", {"every": 4}])) == ()
+    assert study_cautions(study(rewards=["dense", {"every": 4}], gae_lambda=1)) == ()
     assert study_cautions(study(rewards=[{"every": 4, "corrected": True}], gamma=0.9)) == ()
     (words,) = study_cautions(study(rewards=[{"every": 4}, {"every": 8}], gamma=[0.9, 1.0]))
     assert "confounded" in words
 
 
 def test_one_treatment_under_two_labels_is_cautioned() -> None:
-    given = {"worlds": [{"id": "star", "max_steps": [6, 12]}], "agents": ["ppo"]}
+    given = {"worlds": [{"id": "star", "max_steps": [6, 12]}], "agents": ["ppo"], "gae_lambda": 1}
     (words,) = study_cautions(study(**given, rewards=["dense", {"every": 6}, {"every": "cap"}]))
     assert words.startswith("every 6 and every cap are both timing 6 in star at 6 steps: ")
     words, _ = study_cautions(study(**given, rewards=["dense", {"every": 1}]))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
+from math import nan
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -277,7 +278,8 @@ def _world(cell: Cell, folder: Path) -> World:
     most = facts.competence["max"]
     if not facts.injective:
         return World(seconds, "agents cannot see all that exact numbers would know", most)
-    return World(seconds, "", most, facts.need is not None)
+    greatest = nan if facts.most is None else facts.most.extreme
+    return World(seconds, "", most, facts.need is not None, greatest, facts.width)
 
 
 def _optimum(cell: Cell, folder: Path) -> Optimum:

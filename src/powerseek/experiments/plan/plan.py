@@ -17,12 +17,17 @@ from powerseek.experiments.plan.cautions import (
     inexact_settings,
     plan_workers_caution,
     too_few_seeds,
+    unsupportable_claims,
     worlds_without_control,
 )
 from powerseek.experiments.plan.cost import Pilot, configuration_of, pace_of, reward_of
 from powerseek.experiments.results.store import trial_columns
 from powerseek.experiments.statistics.power_analysis import Detectable, detectable
-from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
+from powerseek.experiments.statistics.verdicts import (
+    LEAST_SEEDS,
+    SEEDS_OF_CONTRAST,
+    SEEDS_OF_NONE,
+)
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.study.hypotheses import kind_named
@@ -39,7 +44,7 @@ from powerseek.experiments.sweep.prices import Price, prices, unchecked_price
 from powerseek.limits import check_limit
 from powerseek.registry import make_world
 
-SEED_COUNTS = (LEAST_SEEDS, 32, 64)
+SEED_COUNTS = (LEAST_SEEDS, SEEDS_OF_CONTRAST, SEEDS_OF_NONE)
 """Shown beside the study's own number of seeds."""
 AROUND = 12.0
 """Seconds around the trials that no pilot sees: starting Ray, merging, drawing the report."""
@@ -180,6 +185,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
             *filter(None, map(unchecked_price, priced)),
             *bootstrapped_limit_caution(cells),
             *worlds_without_control(compared, cells),
+            *unsupportable_claims(study, cells, pilot),
             *(inexact_settings(cells, pilot) if pilot else ()),
             *(idle_factors(cells, found, pilot) if pilot else ()),
             *plan_workers_caution(workers, cores, len(grid)),
@@ -251,9 +257,10 @@ def _comparisons(study: Study, cells: Sequence[Cell], pilot: Pilot | None) -> pd
     every cell: what it then still calls undecided is undecided by design.
     """
     margins: dict[str, float] = {
-        kind_named(hypothesis.contrast, cells): hypothesis.margin
+        # Of a margin in widths the size is not known here; any will do where effects are clear.
+        kind_named(hypothesis.contrast, cells): 0.5 if margin.widths else margin.value
         for hypothesis in study.hypotheses
-        if hypothesis.margin is not None
+        if (margin := hypothesis.smallest) is not None
     }
     rows = [
         {
@@ -288,6 +295,7 @@ def synthetic_values(cell: Cell, i: int, pilot: Pilot | None) -> dict[str, float
     if resource and (pilot is None or pilot.worlds[configuration_of(cell)].resource):
         excess = 1.0 + i
         made |= {"excess": excess, "share_of_surplus": 0.5, "incentive": excess / (2 + i)}
+        made |= {"beyond": excess}
     return made
 
 
@@ -336,7 +344,7 @@ def _suggestions(
             f"seeds: {seeds} - fewer never give a verdict, only effects with intervals. After a "
             "sweep, the same study with more seeds and --resume runs the new ones only."
         )
-    asked = {kind_named(said.contrast, cells) for said in study.hypotheses if said.margin}
+    asked = {kind_named(said.contrast, cells) for said in study.hypotheses if said.smallest}
     bare = dict.fromkeys(row.kind for row in compared if row.kind not in {*asked, "control"})
     if bare:
         measure = next(row.measure for row in compared if row.kind in bare)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from powerseek.experiments.plan.plan import Cost, Packing, Plan
 from powerseek.experiments.statistics.power_analysis import Detectable
+from powerseek.experiments.statistics.verdicts import SEEDS_OF_CONTRAST, SEEDS_OF_NONE
 from powerseek.experiments.sweep.prices import Price
 
 
@@ -55,8 +56,10 @@ def print_plan(plan: Plan, console: Console) -> None:
     _table(console, headers, [_detectable_row(row, plan.seeds) for row in plan.detectable])
     _say(
         console,
-        "80 % power at level .05, paired t test over seeds, one comparison; Holm over several "
-        "needs more. Equivalence: no true effect, shown to be smaller than the margin.",
+        "80 % power at level .05, t test of groups of seeds, one comparison; Holm over several "
+        "needs more. Equivalence: no true effect, shown to be smaller than the margin. Begin with "
+        f"{SEEDS_OF_CONTRAST} seeds for contrasts, {SEEDS_OF_NONE} for claims of none about one "
+        "arm.",
     )
     if plan.prices:
         _heading(console, "Prices of a unit acquired, in success")

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from powerseek.envs.rewards.priced import TOO
 from powerseek.envs.rewards.spec import Place
 from powerseek.envs.rewards.timing import CORRECTED
-from powerseek.experiments.study.contrasts import Contrast
+from powerseek.experiments.study.contrasts import ONE_ARM, Contrast
 from powerseek.experiments.study.factors import Level, level_in, level_rank, ordered
 
 Arms: TypeAlias = tuple[Level, Level]
@@ -25,7 +25,7 @@ def arm_pairs(name: str, values: Iterable[Level], places: Places) -> list[Arms]:
         places: Of the rewards.
     """
     known = _known(values)
-    if name == "level":
+    if name in ONE_ARM:
         return []  # Of one arm, which a hypothesis names: see `primary_arm_pairs`.
     if name == "timing":
         delayed = [(v, undelayed_reward(v, known, places)) for v in known if _delay(v, places) > 1]
@@ -69,7 +69,7 @@ def primary_arm_pairs(
         arm: The arm that a level is about; its pair is (arm, None).
     """
     known = _known(values)
-    if name == "level":
+    if name in ONE_ARM:
         return [(arm, None)] if arm in known else []
     pairs = arm_pairs(name, known, places)
     if name == "timing":

@@ -167,7 +167,7 @@ class Trial:
 
     Attributes:
         cell: The treatment.
-        seed: Training seed, paired across cells.
+        seed: Training seed, of the same integers in every cell.
         study: Name of the study (a label: not part of the identity).
         curves: Metrics that are followed while it trains; no part of the identity either, as they
             change no row.
