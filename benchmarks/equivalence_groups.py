@@ -18,8 +18,9 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.reach import competence_crossings, seed_budgets
 from powerseek.experiments.results.table import learning_trials, long_table, results_factors, trials
 from powerseek.experiments.statistics.bootstrap import Estimate
+from powerseek.experiments.statistics.families import adjust_p_values
 from powerseek.experiments.statistics.power_analysis import seeds_exact, statistical_power
-from powerseek.experiments.statistics.tests import adjust_p_values, p_difference, p_equivalence
+from powerseek.experiments.statistics.tests import p_difference, p_equivalence
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
 from powerseek.types import Floats
 

@@ -36,7 +36,18 @@ IDENTITY = {
 
 def spec_of(label):
     """The spec that results hold beside a reward's label, as JSON."""
-    match str(label).split():
+    return json.dumps(_spec(str(label).split()))
+
+
+def _spec(words):
+    match words:
+        case [*of, "and", "at", "the", "end"]:
+            spec = {"priced": float(of[-1]), "of": _spec(of)}
+        case ["coverage" | "approval" as id, level, "need", "price", price]:
+            spec = {id: level if level == "cap" else float(level), "aim": "need"}
+            spec["price"] = float(price)
+        case [*of, "price", price]:
+            spec = {"priced": float(price), "of": _spec(of)}
         case ["every", k, *rest]:
             spec = {"every": k if k == "cap" else int(k)}
             spec |= {"corrected": True} if "corrected" in rest else {}
@@ -44,14 +55,13 @@ def spec_of(label):
         case ["terminal", "at", "cap"]:
             spec = {"terminal": {"pay": "cap"}}
         case ["coverage" | "thinned" as id, level, *rest]:
-            spec = {id: float(level)} | ({"spare": float(rest[1])} if rest else {})
+            spec = {id: float(level)} | ({"aim": rest[0]} if rest else {})
         case ["approval", h, *rest]:
             spec = {"approval": h if h == "cap" else int(h)}
-            spec |= {"aim": rest[0]} if rest and rest[0] != "spare" else {}
-            spec |= {"spare": float(rest[-1])} if "spare" in rest else {}
+            spec |= {"aim": rest[0]} if rest else {}
         case _:
-            spec = str(label)
-    return json.dumps(spec)
+            spec = " ".join(words)
+    return spec
 
 
 def places(labels):
@@ -212,7 +222,7 @@ def planted(
         unlearnt: So many seeds of the second arm do not learn the task.
         gain: What an agent that is paid for power acquires more; None for no positive control.
         rewards: The two arms.
-        measure: What differs.
+        measure: What differs; of excess what is beyond need at the greatest success does too.
         identity: What trials share.
     """
     rng = np.random.default_rng(3)
@@ -224,10 +234,12 @@ def planted(
         for seed, value in enumerate(values):
             status = "censored" if i and seed < unlearnt else "ok"
             measures = {"competence": 0.95, "acquired": 3 + rng.normal(0, 0.1), "excess": 1.0}
+            measures |= {"beyond": value} if measure == "excess" else {}
             measures |= {measure: value}
             found.append(trial_rows(measures, status, reward=reward, seed=seed, **identity))
     for seed in range(0 if gain is None else seeds):
         measures = {"competence": 0.95, "acquired": 3 + gain + rng.normal(0, 0.1), "excess": 1.0}
+        measures |= {"beyond": 1.0}
         paid = {"reward": rewards[0], "power_weight": 1.0, "seed": seed, **identity}
         found.append(trial_rows(measures, **paid))
     return found

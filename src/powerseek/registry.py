@@ -30,8 +30,11 @@ T = TypeVar("T")
 IMPORT_SECONDS = 60.0
 """Time for importing one plugin."""
 LONGEST_ID = 60
-_ID = re.compile(r"\w+([.-]\w+)*")
-ID = f"at most {LONGEST_ID} letters, digits and underscores, single dots and hyphens between them"
+_ID = re.compile(r"\w+([.-]\w+)*(@\d+(\.\d+)?)?")
+ID = (
+    f"at most {LONGEST_ID} letters, digits and underscores, single dots and hyphens between them, "
+    "at its end @ and a number"
+)
 
 
 class PluginWarning(UserWarning):
@@ -290,6 +293,7 @@ rewards: Registry[Any] = Registry(
         "dense": "powerseek.envs.rewards.timing:Dense",
         "every": "powerseek.envs.rewards.timing:Every",
         "own": "powerseek.envs.rewards.timing:Own",
+        "priced": "powerseek.envs.rewards.priced:Priced",
         "shaped": "powerseek.envs.rewards.timing:Shaped",
         "terminal": "powerseek.envs.rewards.timing:Terminal",
         "thinned": "powerseek.envs.rewards.timing:Thinned",
@@ -330,8 +334,12 @@ metrics: Registry[Any] = Registry(
         "excess_failed": "powerseek.metrics.acquisition:excess_failed",
         "excess_succeeded": "powerseek.metrics.acquisition:excess_succeeded",
         "free": "powerseek.metrics.attribution:free",
+        "free@0": "powerseek.metrics.attribution:free_at_0",
+        "free@0.1": "powerseek.metrics.attribution:free_at_0_1",
         "free_success": "powerseek.metrics.attribution:free_success",
         "harmful": "powerseek.metrics.attribution:harmful",
+        "harmful@0": "powerseek.metrics.attribution:harmful_at_0",
+        "harmful@0.1": "powerseek.metrics.attribution:harmful_at_0_1",
         "harmful_success": "powerseek.metrics.attribution:harmful_success",
         "incentive": "powerseek.metrics.optimum:incentive",
         "interrupted": "powerseek.metrics.safety:interrupted",
@@ -349,12 +357,17 @@ metrics: Registry[Any] = Registry(
         "placebo": "powerseek.metrics.acquisition:placebo",
         "power_seeking": "powerseek.metrics.power:power_seeking",
         "precaution": "powerseek.metrics.attribution:precaution",
+        "precaution@0": "powerseek.metrics.attribution:precaution_at_0",
+        "precaution@0.1": "powerseek.metrics.attribution:precaution_at_0_1",
         "precaution_success": "powerseek.metrics.attribution:precaution_success",
         "probe_avoided": "powerseek.metrics.probe:probe_avoided",
         "probe_orbit": "powerseek.metrics.probe:probe_orbit",
         "probe_success": "powerseek.metrics.probe:probe_success",
+        "reliance": "powerseek.metrics.success:reliance",
         "remainder": "powerseek.metrics.optimum:remainder",
         "restraint": "powerseek.metrics.attribution:restraint",
+        "restraint@0": "powerseek.metrics.attribution:restraint_at_0",
+        "restraint@0.1": "powerseek.metrics.attribution:restraint_at_0_1",
         "restraint_success": "powerseek.metrics.attribution:restraint_success",
         "return": "powerseek.metrics.success:undiscounted_return",
         "revealed_price": "powerseek.metrics.attribution:revealed_price",

@@ -176,6 +176,61 @@ def test_returns_over_whole_episodes(world):
     assert shaped == pytest.approx(terminal - starts, abs=1e-9)
 
 
+ACQUISITIVE = ["ladder", "homestead", "commons", "endgame"]
+
+
+@pytest.mark.parametrize("of", ["terminal", {"every": 3}], ids=str)
+@pytest.mark.parametrize("name", ACQUISITIVE)
+def test_units_acquired_are_seen_under_every_arm_and_priced_at_the_end(name, of):
+    world, n = make(name), 6
+    priced = Task(world, {"priced": 0.1, "of": of}, windows=(2, 3))
+    plain = Task(world, of, windows=(2, 3), acquired_so_far=True)
+    together = VecTask([priced, plain], n, [4, 4])
+    blind, generator = VecTask(Task(world, of, windows=(2, 3)), n, 4), np.random.default_rng(0)
+    assert priced.observation_names == plain.observation_names
+    assert priced.observation_names[-1] == "acquired_so_far"
+    weights, so_far, most = world.weights("resource"), np.zeros(n), 0.0
+    for _ in range(3 * world.max_steps):
+        actions = random_actions(blind, generator)
+        blind.step(actions)
+        together.step(np.tile(actions, 2))
+        so_far += blind.facts @ weights
+        paid = blind.rewards - np.where(blind.ended, 0.1 * so_far, 0.0)
+        assert together.rewards[:n] == pytest.approx(paid, abs=1e-12)
+        assert np.array_equal(together.rewards[n:], blind.rewards)
+        most = max(most, so_far.max())
+        so_far[blind.ended] = 0
+        for half in (slice(n), slice(n, None)):
+            assert np.array_equal(together.observations[half, :-1], blind.observations)
+            assert together.observations[half, -1] == pytest.approx(so_far, abs=1e-6)
+        last = together.final_observations[:n][blind.ended]
+        assert np.array_equal(last[:, :-1], blind.final_observations[blind.ended])
+        assert not last[:, -1].any()
+    assert most > 1
+    assert blind.episodes.min() > 0
+    while not together.observations[:, -1].any():
+        together.step(random_actions(together, generator))
+    together.skip(np.zeros(2 * n, np.int64))
+    fresh = VecTask([priced, plain], n, [4, 4])
+    actions = random_actions(fresh, generator)
+    for vec in (together, fresh):
+        assert not vec.observations[:, -1].any()
+        vec.step(actions)
+    assert np.array_equal(together.observations, fresh.observations)
+
+
+def test_what_was_acquired_is_part_of_a_snapshot():
+    task = Task(make("homestead"), "terminal", acquired_so_far=True)
+    vec, other = VecTask(task, 4, 1), VecTask(task, 4, 2)
+    generator = np.random.default_rng(0)
+    while not vec.observations[:, -1].any():
+        vec.step(random_actions(vec, generator))
+    other.restore(vec.snapshot())
+    vec.step(actions := random_actions(vec, generator))
+    other.step(actions)
+    assert np.array_equal(other.observations, vec.observations)
+
+
 def first_progress(world, n, steps):
     """Progress at the start of every episode that ended, copy by copy."""
     column = world.columns("progress").start
@@ -417,6 +472,7 @@ def test_tasks_side_by_side_are_each_as_alone(name, time_limit):
     [
         (Task(Ladder(rungs=2)), r"task\[1\]: .*allowed: one with the world"),
         (Task(Ladder(), windows=(2,)), r"task\[1\]"),
+        (Task(Ladder(), acquired_so_far=True), r"task\[1\]"),
         (Task(Ladder(), gamma=0.5, time_limit="bootstrap"), r"task\[1\]"),
     ],
 )

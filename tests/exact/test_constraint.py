@@ -26,13 +26,18 @@ def program(world, reward, gamma):
     """(flow of every variable, return of every variable, equalities) over (t, state, mark, pair).
 
     A policy's probability of taking each pair in each situation; the mark of ``every: k`` is
-    progress when it last paid.
+    progress when it last paid, that of ``priced`` the units acquired.
     """
     mdp = enumerate_world(world)
     progress = mdp.state_facts[:, mdp.fact_names.index("progress")]
     success = mdp.state_facts[:, mdp.fact_names.index("success")]
     gained = mdp.flow("resource")
-    nodes = {(0, int(s), progress[s]): mdp.initial[s] for s in np.flatnonzero(mdp.initial)}
+    units = mdp.flow_table @ mdp.roles["resource"]
+    priced = reward["priced"] if isinstance(reward, dict) and "priced" in reward else None
+    nodes = {
+        (0, int(s), progress[s] if priced is None else 0.0): mdp.initial[s]
+        for s in np.flatnonzero(mdp.initial)
+    }
     numbers, waiting = {node: i for i, node in enumerate(nodes)}, list(nodes)
     flows, returns, entries = [], [], []
     starts = list(nodes.values())
@@ -44,7 +49,10 @@ def program(world, reward, gamma):
                 chance, after = mdp.edge_probability[edge], int(mdp.edge_next[edge])
                 last = t + 1 == world.max_steps or mdp.terminal[after]
                 now, kept = 0.0, progress[s]
-                if reward == "dense":
+                if priced is not None:
+                    kept = mark + units[mdp.edge_flow[edge]]
+                    now = success[after] - priced * kept if last else 0.0
+                elif reward == "dense":
                     now = progress[after] - progress[s]
                 elif reward == "terminal":
                     now = success[after] if last else 0.0
@@ -67,7 +75,9 @@ def program(world, reward, gamma):
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.8])
-@pytest.mark.parametrize("reward", ["dense", "terminal", {"every": 3}], ids=str)
+@pytest.mark.parametrize(
+    "reward", ["dense", "terminal", {"every": 3}, {"priced": 0.03, "of": "terminal"}], ids=str
+)
 @pytest.mark.parametrize("world", [LADDER, SMALL], ids=["ladder", "homestead"])
 def test_a_linear_program_finds_the_same(world, reward, gamma):
     flows, returns, equal, starts = program(world, reward, gamma)

@@ -15,9 +15,8 @@ from powerseek.envs.rewards.oversight import Judged
 from powerseek.envs.rewards.spec import Oversight, make_reward
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
-from powerseek.exact import TabularMDP, enumerate_world, enumerated, evaluate, need, optimum
-from powerseek.exact import objectives as aims
-from powerseek.exact.objectives import SLACK, certified, objective_of
+from powerseek.exact import enumerate_world, enumerated, evaluate, need, optimum
+from powerseek.exact.objectives import objective_of
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, records_of, with_overseer
 
 LADDER = Ladder(rungs=2, slip=0.4, hazard=0.1, max_steps=6)
@@ -35,9 +34,13 @@ GRAPHS = {
 }
 
 
-def overseer(mdp, lookahead=None, aim="need", share=1.0, spare=0.0, horizon=None):
+PRICE = 0.05
+
+
+def overseer(mdp, lookahead=None, aim="need", share=1.0, price=PRICE, horizon=None):
     steps = mdp.horizon(horizon)
-    return exact_overseer(mdp, Oversight(lookahead or steps, aim, share, spare), steps)
+    price = price if aim == "need" else 0.0
+    return exact_overseer(mdp, Oversight(lookahead or steps, aim, share, price), steps)
 
 
 def plain_advantage(mdp, score, final, steps):
@@ -72,7 +75,7 @@ def plain_advantage(mdp, score, final, steps):
 def test_payments_equal_a_plain_recursion(seed, aim, lookahead):
     mdp = drawn(seed, steps=4)
     found = overseer(mdp, lookahead, aim)
-    score = -found.eps * mdp.flow("resource") if aim == "need" else np.zeros(mdp.n_pairs)
+    score = -PRICE * mdp.flow("resource") if aim == "need" else np.zeros(mdp.n_pairs)
     final = mdp.final("progress" if aim == "progress" else "success")
     table = found.table()
     assert table.shape == (4, mdp.n_pairs)
@@ -101,7 +104,6 @@ def test_the_sum_of_advantages_is_what_a_policy_falls_short_of_the_aim():
     mdp = drawn(3, steps=5)
     judge = overseer(mdp)
     table = judge.table()
-    j = certified(mdp, 5)
     weights = np.random.default_rng(0).random((5, mdp.n_pairs))
     for t in range(5):
         total = np.add.reduceat(weights[t], mdp.pair_start[:-1][~mdp.terminal])
@@ -114,143 +116,67 @@ def test_the_sum_of_advantages_is_what_a_policy_falls_short_of_the_aim():
         standing = np.zeros(mdp.n_states)
         flow = np.repeat(taken, np.diff(mdp.edge_start)) * mdp.edge_probability
         np.add.at(standing, mdp.edge_next, flow)
-    best = j.success - j.eps * j.acquisition
-    assert paid == pytest.approx(found.success - j.eps * found.acquisition - best, abs=1e-12)
-
-
-# --- the price of acquisition ------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_eps_puts_success_first_by_brute_force(seed):
-    mdp = drawn(seed, states=2, actions=3, steps=3)
-    outcomes = [evaluate(mdp, weights) for weights in deterministic_policies(mdp)]
-    success = np.array([outcome.success for outcome in outcomes])
-    acquired = np.array([outcome.acquisition for outcome in outcomes])
-    greatest = success.max()
-    least = acquired[success > greatest - 1e-12].min()
-    found = certified(mdp, 3)
-    assert found.max_success == pytest.approx(greatest, abs=1e-12)
-    assert found.need == pytest.approx(least, abs=1e-9)
-    j = success - found.eps * acquired
-    optimal = j > j.max() - 1e-12
-    assert success[optimal] == pytest.approx(greatest, abs=SLACK)
-    assert acquired[optimal] == pytest.approx(least, abs=1e-9)
-    assert found.forgone <= SLACK
-
-
-@pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("spare", [0.05, 0.3])
-def test_no_more_is_forgone_than_may_be_spared(seed, spare):
-    mdp = drawn(seed, states=2, actions=3, steps=3)
-    outcomes = [evaluate(mdp, weights) for weights in deterministic_policies(mdp)]
-    found = certified(mdp, 3, spare)
-    j = [o.success - found.eps * o.acquisition for o in outcomes]
-    best = [o for o, value in zip(outcomes, j, strict=True) if value > max(j) - 1e-12]
-    greatest = max(o.success for o in outcomes)
-    assert all(o.success >= greatest - spare - SLACK for o in best)
-    assert found.success == pytest.approx(min(o.success for o in best), abs=1e-12)
-    assert found.forgone <= spare + SLACK
-    assert found.eps >= certified(mdp, 3).eps
-    frontier = need(mdp, gap=1e-9)
-    assert found.acquisition == pytest.approx(frontier.at(found.success)[1], abs=1e-6)
-
-
-@pytest.mark.parametrize("spare", [0.0, 0.05])
-def test_an_eps_that_starts_too_high_is_halved_until_it_is_certified(monkeypatch, spare):
-    monkeypatch.setattr(aims, "_starting_eps", lambda *given: np.inf)
-    tried = [certified(drawn(seed, steps=4), 4, spare) for seed in range(12)]
-    for seed, found in enumerate(tried):
-        mdp = drawn(seed, steps=4)
-        assert found.forgone <= spare + SLACK
-        assert found.max_success == pytest.approx(need(mdp).max_success, abs=1e-12)
-        frontier = need(mdp, gap=1e-9)
-        assert found.acquisition == pytest.approx(frontier.at(found.success)[1], abs=1e-6)
-    assert len({found.eps for found in tried}) > 1
-
-
-def test_an_eps_at_which_success_and_thrift_tie_is_not_certified(monkeypatch):
-    mdp = TabularMDP.from_transitions(
-        {"shop": [{"won": 0.5, "lost": 0.5}, {"won": 1.0}]},
-        facts={"success": {"won": 1}},
-        flows={"acquired": {("shop", 1): 4.0}},
-        terminal=["won", "lost"],
-        max_steps=1,
-    )
-    monkeypatch.setattr(aims, "_starting_eps", lambda *given: 0.125)  # half a success for 4 units
-    assert certified(mdp, 1).eps == 0.0625
-
-
-def test_no_eps_is_certified_where_rounding_would_decide(monkeypatch):
-    monkeypatch.setattr(aims, "MIN_EPS", 10.0)
-    with pytest.raises(InvalidInput, match=r"Write spare: 0.001"):
-        certified(drawn(0, steps=4), 4)
-
-
-def test_sparing_success_saves_acquisition_where_the_last_bit_is_dear():
-    mdp = enumerated(WORLDS["homestead, closed"])
-    found = certified(mdp, mdp.horizon(), 0.01)
-    assert 0 < found.forgone <= 0.01
-    assert found.saved > 0.3
-    assert found.eps > 1000 * certified(mdp, mdp.horizon()).eps
-
-
-def test_a_trap_for_eps_that_is_merely_small():
-    """The last billionth of a chance of success is bought with many units: eps must be tiny."""
-    rare = 1e-6
-    mdp = TabularMDP.from_transitions(
-        {
-            "shop": [{"poor": 1.0}, {"rich": 1.0}],
-            "poor": [{"won": 1 - rare, "lost": rare}],
-            "rich": [{"won": 1.0}],
-        },
-        facts={"success": {"won": 1}},
-        flows={"acquired": {("shop", 0): 1.0, ("shop", 1): 101.0}},
-        terminal=["won", "lost"],
-        max_steps=2,
-    )
-    found = certified(mdp, 2)
-    assert found.eps < rare / 100
-    assert (found.success, found.acquisition) == (1.0, 101.0)
-    assert optimum(mdp, {"approval": "cap"}).uniform.acquisition == 101.0
-    thrifty = optimum(mdp, {"approval": "cap", "spare": 1e-5}).uniform
-    assert thrifty.acquisition == 1.0
-
-
-def test_nothing_to_acquire_has_no_price():
-    mdp = enumerated(WORLDS["off-switch"])
-    found = certified(mdp, mdp.horizon())
-    assert (found.eps, found.max_success) == (0.0, 1.0)
-    assert np.isnan(found.need)
+    best = optimum(mdp, {"priced": PRICE, "of": "terminal"}).value
+    assert paid == pytest.approx(found.success - PRICE * found.acquisition - best, abs=1e-12)
 
 
 # --- optima of the arms ------------------------------------------------------------------
 
+AT = {"aim": "need", "price": PRICE}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("price", [0.01, 0.3])
+def test_success_is_bought_at_the_price_by_brute_force(seed, price):
+    mdp = drawn(seed, states=2, actions=3, steps=3)
+    outcomes = [evaluate(mdp, weights) for weights in deterministic_policies(mdp)]
+
+    def best(price):
+        j = [o.success - price * o.acquisition for o in outcomes]
+        kept = [o for o, value in zip(outcomes, j, strict=True) if value > max(j) - 1e-12]
+        return max(j), min(o.success for o in kept), max(o.acquisition for o in kept)
+
+    need = {"aim": "need", "price": price}
+    for spec, felt in (
+        ({"approval": "cap", **need}, price),
+        ({"priced": price, "of": "terminal"}, price),
+        ({"priced": price, "of": {"coverage": 0.5, **need}}, price),
+        ({"priced": price, "of": {"coverage": 1.0, **need}}, price),
+        # Success is judged, and paid besides: it weighs twice.
+        ({"coverage": 1.0, **need}, price / 2),
+    ):
+        found = optimum(mdp, spec)
+        assert found.low.success == pytest.approx(best(felt)[1], abs=1e-9)
+        assert found.high.acquisition == pytest.approx(best(felt)[2], abs=1e-9)
+    paid = optimum(mdp, {"priced": price, "of": "terminal"})
+    assert paid.value == pytest.approx(best(price)[0], abs=1e-12)
+
 
 @pytest.mark.parametrize("gamma", [1.0, 0.8])
+@pytest.mark.parametrize("aim", ["success", "need"])
 @pytest.mark.parametrize("name", [*WORLDS, *GRAPHS])
-def test_looking_to_the_cap_has_the_minimal_need_optimum_at_any_discount(name, gamma):
+def test_looking_to_the_cap_has_the_optimum_of_the_aim_at_any_discount(name, aim, gamma):
     mdp = GRAPHS[name] if name in GRAPHS else enumerated(WORLDS[name])
-    found = optimum(mdp, {"approval": "cap"}, gamma)
-    assert found.value == pytest.approx(0, abs=1e-12)
-    if "resource" not in mdp.roles:
-        assert found.low.success == found.high.success == 1
+    if aim == "need" and "resource" not in mdp.roles:
+        with pytest.raises(InvalidInput, match=r"reward: got 'approval cap need price 0.05'"):
+            optimum(mdp, {"approval": "cap", **AT}, gamma)
         return
-    success, acquisition = need(mdp).vertices[-1]
-    for outcome in (found.low, found.high, found.uniform):
-        assert outcome.success == pytest.approx(success, abs=1e-8)
-        assert outcome.acquisition == pytest.approx(acquisition, abs=1e-5)
+    spec = {"approval": "cap", **(AT if aim == "need" else {})}
+    found = optimum(mdp, spec, gamma)
+    wanted = optimum(mdp, {"priced": PRICE, "of": "terminal"} if aim == "need" else "terminal")
+    assert found.value == pytest.approx(0, abs=1e-12)
+    for one, other in ((found.low, wanted.low), (found.high, wanted.high)):
+        assert one.success == pytest.approx(other.success, abs=1e-8)
+        assert one.acquisition == pytest.approx(other.acquisition, abs=1e-5, nan_ok=True)
 
 
 @pytest.mark.parametrize("name", ["ladder", "homestead, closed", *GRAPHS])
-def test_full_coverage_has_the_minimal_need_optimum_at_gamma_1(name):
+def test_judging_every_step_for_success_changes_no_optimum_at_gamma_1(name):
     mdp = GRAPHS[name] if name in GRAPHS else enumerated(WORLDS[name])
-    success, acquisition = need(mdp).vertices[-1]
-    found = optimum(mdp, {"coverage": 1.0})
-    for outcome in (found.low, found.high):
-        assert outcome.success == pytest.approx(success, abs=1e-8)
-        assert outcome.acquisition == pytest.approx(acquisition, abs=1e-5)
-    assert found.value == pytest.approx(success, abs=1e-8)
+    found, plain = optimum(mdp, {"coverage": 1.0}), optimum(mdp, "terminal")
+    assert found.value == pytest.approx(plain.value, abs=1e-12)
+    for one, other in ((found.low, plain.low), (found.high, plain.high)):
+        assert one.as_array() == pytest.approx(other.as_array(), abs=1e-8, nan_ok=True)
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.8])
@@ -265,15 +191,13 @@ def test_no_coverage_is_terminal(name, gamma):
 
 
 @pytest.mark.parametrize("name", ["ladder", "endgame", "homestead, closed"])
-def test_more_coverage_never_lets_an_optimum_acquire_more(name):
-    """At gamma 1 every coverage keeps the greatest success, and fewer policies stay optimal."""
+def test_more_coverage_at_a_price_never_lets_an_optimum_acquire_more(name):
+    """At gamma 1 the judge adds a shortfall of J, the more of it the more is judged."""
     mdp = enumerated(WORLDS[name])
-    found = [optimum(mdp, {"coverage": share}) for share in (0.0, 0.3, 0.7, 0.9, 1.0)]
+    found = [optimum(mdp, {"coverage": share, **AT}) for share in (0.0, 0.3, 0.7, 0.9, 1.0)]
     most = np.array([one.high.acquisition for one in found])
     assert (np.diff(most) <= 1e-9).all()
     assert most[0] > most[-1] + 1e-3
-    for one in found:
-        assert one.low.success == pytest.approx(found[0].high.success, abs=1e-8)
 
 
 def test_a_short_look_ahead_sees_less():
@@ -359,7 +283,7 @@ def test_what_is_judged_does_not_hang_on_the_order_of_enumeration():
         {"approval": "cap"},
         {"approval": 3, "aim": "progress"},
         {"coverage": 0.5},
-        {"coverage": 1.0, "spare": 0.1},
+        {"coverage": 1.0, "aim": "need", "price": 0.1},
     ],
     ids=str,
 )
@@ -486,7 +410,7 @@ def test_an_overseer_refuses_what_it_cannot_know():
     [
         (Oversight(0), "lookahead: got 0; allowed: 1 to the time limit"),
         (Oversight(9), r"lookahead: got 9; allowed: 1 to the time limit \(4 steps\)"),
-        (Oversight(2, "power"), "approval.aim: got 'power'"),
+        (Oversight(2, "power"), "aim: got 'power'"),
     ],
 )
 def test_bad_oversight_is_named(oversight, words):
@@ -510,9 +434,9 @@ def test_states_merged_by_symmetry_are_refused():
 
 def test_an_aim_without_its_fact_is_refused():
     mdp = one_at_a_time(max_steps=3)
-    with pytest.raises(InvalidInput, match=r"approval.aim: got 'progress'"):
+    with pytest.raises(InvalidInput, match=r"aim: got 'progress'"):
         objective_of(mdp, "progress", 3)
-    with pytest.raises(InvalidInput, match=r"approval.aim: got 'meant'.*no fact 'own'"):
+    with pytest.raises(InvalidInput, match=r"aim: got 'meant'.*no fact 'own'"):
         objective_of(mdp, "meant", 3)
     with pytest.raises(InvalidInput, match="meant"):
         Task(WORLDS["off-switch"], {"approval": 1, "aim": "meant"})

@@ -20,7 +20,10 @@ from powerseek.envs.rewards.spec import (
     RewardFunction,
     Spec,
     Step,
+    acquired_in,
     make_reward,
+    price_of,
+    reads_acquired,
     reward_name,
     reward_windows,
 )
@@ -35,7 +38,9 @@ _BELOW = "world."
 
 @dataclass(frozen=True)
 class Task:
-    """A world, a reward and a horizon. All rewards of one study must be given the same `windows`.
+    """A world, a reward and a horizon.
+
+    All rewards of one study must be given the same `windows` and `acquired_so_far`.
 
     Attributes:
         world: The world.
@@ -49,6 +54,8 @@ class Task:
         holdings_scale: Attainable maximum of the holdings (role ``holdings``), > 0.
         overseer: Evaluator for rewards that need one (``approval``, ``coverage``); no part of what
             makes two tasks equal. `powerseek.exact.with_overseer` puts the exact one here.
+        acquired_so_far: Whether the units acquired in the episode are observed; made True where
+            the reward pays for them.
 
     Raises:
         InvalidInput: a value is not allowed, or the world lacks a fact that the reward reads.
@@ -62,12 +69,23 @@ class Task:
     windows: tuple[int, ...] = ()
     holdings_scale: float = 1.0
     overseer: Overseer | None = field(default=None, compare=False, repr=False)
+    acquired_so_far: bool = False
 
     def __post_init__(self) -> None:
         limit = self.world.max_steps
         own = reward_windows([self.reward], limit)
         given = reward_windows([{"every": k} for k in self.windows], limit)
         object.__setattr__(self, "windows", tuple(sorted({*own, *given})))
+        counts = self.acquired_so_far or reads_acquired([self.reward])
+        object.__setattr__(self, "acquired_so_far", counts)
+        if (price_of(self.reward) or counts) and not self.world.role("resource"):
+            raise InvalidInput(
+                "reward",
+                reward_name(self.reward),
+                f"a reward without a price in world {self.world.id!r}, which has no fact with role "
+                "'resource'",
+                "Write terminal, or {coverage: 1}.",
+            )
         for fact in self.pay.reward_function.requires:
             if not self.world.has(fact):
                 raise InvalidInput(
@@ -111,14 +129,18 @@ class Task:
 
     @property
     def observation_names(self) -> tuple[str, ...]:
-        """The world's features, then ``time_left``, then ``progress_since_k`` per window."""
+        """The world's features, then ``time_left``, then ``progress_since_k`` per window.
+
+        Last, where it is observed, ``acquired_so_far``, in units.
+        """
         since = (f"progress_since_{k}" for k in self.windows)
-        return (*self.world.observation_names, "time_left", *since)
+        acquired = ("acquired_so_far",) * self.acquired_so_far
+        return (*self.world.observation_names, "time_left", *since, *acquired)
 
     @property
     def observation_size(self) -> int:
         """Number of features."""
-        return len(self.world.observation_names) + 1 + len(self.windows)
+        return len(self.world.observation_names) + 1 + len(self.windows) + self.acquired_so_far
 
     @property
     def n_actions(self) -> int:
@@ -140,6 +162,7 @@ class Task:
                 "power_weight": self.power_weight,
                 "windows": list(self.windows),
                 "holdings_scale": self.holdings_scale,
+                "acquired_so_far": self.acquired_so_far,
             },
             "observations": list(self.observation_names),
             "actions": list(world.action_names),
@@ -148,7 +171,7 @@ class Task:
     @property
     def beside(self) -> tuple[Any, ...]:
         """All that tasks stepped side by side have in common: everything but their pay."""
-        return self.world, self.windows, self.time_limit
+        return self.world, self.windows, self.acquired_so_far, self.time_limit
 
 
 class VecTask:
@@ -160,7 +183,8 @@ class VecTask:
       time limit is no part of the task, and a learner that saw it would bootstrap from states
       (time left 0) whose value it never learns (Pardo et al. 2018).
     - per window k, the progress since the last multiple of k or the start; 0 in a final
-      observation, because everything owed is paid when an episode ends.
+      observation, because everything owed is paid when an episode ends;
+    - where a reward of the study pays for them, the units acquired in the episode; 0 likewise.
 
     Draws are keyed by (seed, copy, episode, step): copy i behaves the same whatever n is, and
     whatever other tasks have copies beside those of its own. Arrays are reused; copy to keep.
@@ -202,6 +226,7 @@ class VecTask:
         self.ended: Bools = np.zeros(n, np.bool_)
         self._clock: Ints = np.zeros(n, np.int64)
         self._marks: Floats = np.zeros((n, len(first.windows)))
+        self._acquired: Floats = np.zeros(n)
         self._draw: Floats = np.zeros(n)
         self._memory: Floats = np.zeros(n)
         self._before: Floats = np.zeros_like(self.world.fresh_facts)
@@ -233,6 +258,7 @@ class VecTask:
                 self._draw[own],
                 self._records[own] if function.needs_overseer else None,
                 self._actions[own] if function.needs_overseer else None,
+                self._acquired[own] if function.reads_acquired else None,
             ),
         )
 
@@ -315,7 +341,7 @@ class VecTask:
         return self.world
 
     def _standing(self) -> dict[str, Any]:
-        return {
+        return ({"acquired": self._acquired} if self.task.acquired_so_far else {}) | {
             "clock": self._clock,
             "marks": self._marks,
             "memory": self._memory,
@@ -329,6 +355,7 @@ class VecTask:
 
     def _start(self) -> None:
         self._clock[:] = 0
+        self._acquired[:] = 0
         for paid in self._paid:
             paid.start()
         self._marks[:] = self.fresh_facts[:, self._progress, None]
@@ -365,6 +392,8 @@ class VecTask:
             self.truncated[:] = world.truncated
         else:
             self.terminated[:] = self.ended
+        if self.task.acquired_so_far:
+            self._acquired += acquired_in(world.facts, self.task.world)
         for paid in self._paid:
             paid.step()
         if self.ended.any():
@@ -377,6 +406,7 @@ class VecTask:
         self.final_observations[:, :m] = self.world.final_observations
         self.final_observations[:, m] = 1.0 if self._bootstrap else self._time_left()
         self._clock[ended] = 0
+        self._acquired[ended] = 0
         for paid in self._paid:
             paid.restart()
 
@@ -392,6 +422,8 @@ class VecTask:
             self._marks,
             self.observations,
         )
+        if self.task.acquired_so_far:
+            self.observations[:, -1] = self._acquired
         if wrong >= 0:
             self._complain(wrong)
 
@@ -417,7 +449,12 @@ class VecTask:
 
 
 def observations(
-    task: Task, features: Floats32, progress: Floats, clock: int, marks: Floats
+    task: Task,
+    features: Floats32,
+    progress: Floats,
+    clock: int,
+    marks: Floats,
+    acquired: Floats | None = None,
 ) -> Floats32:
     """[n, obs] observations of states of one clock, to the last bit as `VecTask` shows them.
 
@@ -427,6 +464,7 @@ def observations(
         progress: [n] the fact.
         clock: Steps taken.
         marks: [n, W] progress when each window last began; those that begin now are filled in.
+        acquired: [n] units acquired so far, where the task shows them.
 
     Raises:
         WorldError: A feature is not finite.
@@ -438,6 +476,8 @@ def observations(
     wrong = _fill(np.zeros(n), features, progress[:, None], 0, clocks, limit, windows, marks, out)
     if wrong >= 0:
         raise WorldError(f"world {task.world.id!r}: a feature is not finite at step {clock}")
+    if task.acquired_so_far:
+        out[:, -1] = acquired
     return out
 
 
@@ -476,7 +516,7 @@ def _copies(tasks: Sequence[Task], n: int, seed: int | Sequence[int]) -> VecWorl
     for i, task in enumerate(tasks):
         if task.beside != first.beside:
             raise InvalidInput(
-                f"task[{i}]", task, f"one with the world, windows and time limit of {first}"
+                f"task[{i}]", task, f"one with the world, accumulators and time limit of {first}"
             )
     count = 1 if isinstance(seed, int | np.integer) else len(seed)
     if count != len(tasks):

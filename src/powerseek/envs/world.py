@@ -18,7 +18,7 @@ from powerseek.envs.engine.chance import rule
 from powerseek.envs.engine.compile import check_rules, loops_of
 from powerseek.errors import InvalidInput, WorldError
 from powerseek.registry import worlds
-from powerseek.types import Ints, Records
+from powerseek.types import Bools, Ints, Records
 
 __all__ = ["Fact", "Param", "World", "WorldError", "columns", "rule"]
 
@@ -243,6 +243,24 @@ class World:
         Returns:
             The representative of each record [n], or None where the rules have no symmetry at
             these parameters (also for n = 0: it is how callers ask).
+        """
+        return None
+
+    @staticmethod
+    def withheld(params: Any, records: Records) -> Bools | None:
+        """Actions [n, A] by which the power on offer is taken, and only that.
+
+        Those that are legal here and not at openness 0, where openness is what offers power; where
+        they are illegal anyway, it does not matter. `powerseek.exact.success_without_power`
+        withholds them.
+
+        Args:
+            params: The world's parameters.
+            records: [n] records; not to be changed.
+
+        Returns:
+            True for each such action; or None where nothing is on offer at these parameters (also
+            for n = 0: it is how callers ask).
         """
         return None
 

@@ -35,6 +35,7 @@ from powerseek.exact.measures.orbits import (
 from powerseek.exact.measures.power import Power, power, power_limit
 from powerseek.exact.measures.preference import prefers
 from powerseek.exact.measures.probe import Probe, probe
+from powerseek.exact.measures.reliance import success_without_power
 from powerseek.exact.measures.seeking import (
     Seeking,
     decisions,
@@ -60,7 +61,6 @@ from powerseek.exact.measures.side_effects import (
     unreachability,
 )
 from powerseek.exact.need import Frontier, attainable_holdings, most, need
-from powerseek.exact.objectives import Certificate, certified
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.oracle import Oracle, injective, oracle, reward_oracle
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, with_overseer
@@ -79,7 +79,6 @@ from powerseek.exact.state_index import RecordIndex
 __all__ = [
     "AcquisitionEvents",
     "Attribution",
-    "Certificate",
     "Constraint",
     "ConvergenceIndex",
     "Disempowerment",
@@ -111,7 +110,6 @@ __all__ = [
     "attainable_utility_penalty",
     "attribution",
     "capacity",
-    "certified",
     "constraint",
     "convergence_index",
     "decisions",
@@ -156,6 +154,7 @@ __all__ = [
     "slip_curve",
     "solve",
     "subgoal_index",
+    "success_without_power",
     "unreachability",
     "usefulness",
     "utility_changes",

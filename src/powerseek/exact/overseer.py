@@ -22,7 +22,7 @@ from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.objectives import Certificate, Objective, objective_of
+from powerseek.exact.objectives import Objective, objective_of
 from powerseek.exact.solvers.finite import advantages
 from powerseek.exact.state_index import words
 from powerseek.types import Bools, Floats, Ints, Records
@@ -90,16 +90,6 @@ class ExactOverseer:
         """Steps h looked ahead, at most."""
         return self.advantages.lookahead
 
-    @property
-    def certificate(self) -> Certificate | None:
-        """That success comes first; None for an aim other than ``need``."""
-        return self.advantages.objective.certificate
-
-    @property
-    def eps(self) -> float:
-        """Success that a unit of acquisition costs; 0 for an aim other than ``need``."""
-        return 0.0 if self.certificate is None else self.certificate.eps
-
     def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
         """Payment [n], each <= 0, for `actions` [n] in `records` [n] after `clock` [n] steps.
 
@@ -159,14 +149,14 @@ def exact_overseer(mdp: TabularMDP, oversight: Oversight, horizon: int) -> Exact
 
     Args:
         mdp: Where.
-        oversight: Look-ahead, aim, fraction of pairs judged, and success that may be spared.
+        oversight: Look-ahead, aim, fraction of pairs judged, and price.
         horizon: The time limit T, in steps.
 
     Raises:
         InvalidInput: A look-ahead out of range, an aim that the MDP has no facts for, a table
-            that would be too large, states merged by symmetry, or no certified eps.
+            that would be too large, or states merged by symmetry.
     """
-    shared = _advantages(mdp, oversight.aim, oversight.lookahead, horizon, oversight.spare)
+    shared = _advantages(mdp, oversight.aim, oversight.lookahead, horizon, oversight.price)
     return ExactOverseer(shared, oversight.share)
 
 
@@ -214,7 +204,7 @@ def records_of(mdp: TabularMDP) -> Records:
 
 @lru_cache(maxsize=4)
 def _advantages(
-    mdp: TabularMDP, aim: str, lookahead: int, horizon: int, spare: float
+    mdp: TabularMDP, aim: str, lookahead: int, horizon: int, price: float
 ) -> Advantages:
     mdp.check_unreduced("an overseer judges records as they are met")
     if not 1 <= lookahead <= max(horizon, 1):
@@ -229,7 +219,7 @@ def _advantages(
             f"a table of at most {MAX_BYTES / 1e9:.1f} GB; this one takes {size / 1e9:.1f} GB",
             "Write a shorter look-ahead, or a smaller world.",
         )
-    wanted = _objective(mdp, aim, horizon, spare)
+    wanted = _objective(mdp, aim, horizon, price)
     if wanted.beyond is None:
         table, values = advantages(mdp, wanted.flows, wanted.finals, steps)
         wasted = values[:-1] - values[1:]
@@ -260,8 +250,8 @@ def _by_steps_left(
 
 
 @lru_cache(maxsize=4)
-def _objective(mdp: TabularMDP, name: str, horizon: int, spare: float) -> Objective:
-    return objective_of(mdp, name, horizon, spare)
+def _objective(mdp: TabularMDP, name: str, horizon: int, price: float) -> Objective:
+    return objective_of(mdp, name, horizon, price)
 
 
 def _keys(mdp: TabularMDP) -> NDArray[np.uint64]:

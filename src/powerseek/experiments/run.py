@@ -29,6 +29,7 @@ from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.schema import Study, load_study, make_study
 from powerseek.experiments.sweep.cohorts import make_cohorts
+from powerseek.experiments.sweep.prices import prices, unchecked_price
 from powerseek.experiments.sweep.progress import Display, Tally
 from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS
 from powerseek.experiments.tensorboard.curves import logdir
@@ -140,6 +141,9 @@ def run_study(
     say = partial(warn, console)
     for caution in study_cautions(study):
         say(caution)
+    for price in prices(trial.cell for trial in grid if not trial.cell.is_reference):
+        if caution := unchecked_price(price):
+            say(caution)
     store = store_at(out or Path("runs") / study.name)
     with store.locked(say):
         for difference in store.open(study, grid, resume):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
+from powerseek.exact.measures.reliance import offers_power
 from powerseek.metrics.context import Context
 from powerseek.metrics.expected import Expectation
 from powerseek.registry import list_metrics, metrics
@@ -52,6 +53,7 @@ INTERRUPTION = Needs(lambda world: world.has("interrupted"), "nobody is ever int
 BYSTANDERS = Needs(
     lambda world: bool(world.bystanders()), "nobody beside the agent can act in its place"
 )
+POWER = Needs(offers_power, "no power is on offer that could be withheld")
 PROBE = Needs(lambda world: bool(world.probe), "there is no probe")
 LENGTHS = Needs(
     lambda world: len(world.lengths(world.params, 1.0)) > 1, "the length is nothing to choose"

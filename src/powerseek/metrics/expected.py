@@ -34,6 +34,8 @@ class Expected:
         optimum: The exact optimum of the reward function that the policy was trained on.
         attributions: Its acquisition by what it was for, by price; empty where nothing can be
             acquired.
+        without_power: Success where the power on offer is withheld; nan where that is undefined or
+            was not computed.
         followed: Exact values at earlier evaluations in the last third of training, by metric.
     """
 
@@ -43,6 +45,7 @@ class Expected:
     oracle: Oracle | None = None
     optimum: Optimum | None = None
     attributions: Mapping[float, Attribution] = field(default_factory=dict)
+    without_power: float = nan
     followed: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def units(self, part: str, price: float = PRICE) -> float:

@@ -5,9 +5,19 @@ import numpy as np
 import pytest
 from worlds import Ladder, random_actions
 
+import powerseek
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.rewards.oversight import Approval, Coverage
-from powerseek.envs.rewards.spec import Step, make_reward, reward_name
+from powerseek.envs.rewards.spec import (
+    Oversight,
+    Step,
+    make_reward,
+    place_of,
+    price_of,
+    reward_name,
+    with_price,
+    without_price,
+)
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
@@ -46,16 +56,23 @@ class Watching:
     [
         ({"approval": 8}, "approval 8"),
         ({"approval": "cap"}, "approval cap"),
-        ({"approval": 8, "aim": "need"}, "approval 8"),
-        ({"approval": 8, "aim": "success"}, "approval 8 success"),
+        ({"approval": 8, "aim": "need"}, "approval 8 need price 0.02"),
+        ({"approval": 8, "aim": "success"}, "approval 8"),
         ({"approval": 8, "aim": "progress"}, "approval 8 progress"),
         ({"approval": 1, "aim": "meant"}, "approval 1 meant"),
-        ({"approval": 8, "spare": 0.01}, "approval 8 spare 0.01"),
-        ({"approval": 8, "spare": 0}, "approval 8"),
+        ({"approval": 8, "aim": "need", "price": 0.1}, "approval 8 need price 0.1"),
         ("approval", "approval"),
         ({"coverage": 0.5}, "coverage 0.5"),
         ({"coverage": 1}, "coverage 1"),
-        ({"coverage": 1.0, "spare": 0.01}, "coverage 1 spare 0.01"),
+        ({"coverage": 1.0, "aim": "need"}, "coverage 1 need price 0.02"),
+        ({"coverage": 1.0, "aim": "progress"}, "coverage 1 progress"),
+        ({"coverage": 0, "aim": "need", "price": 0.1}, "coverage 0"),
+        ({"priced": 0.1, "of": "terminal"}, "terminal price 0.1"),
+        ({"priced": 0.1, "of": {"every": "cap"}}, "every cap price 0.1"),
+        (
+            {"priced": 0.1, "of": {"coverage": 1, "aim": "need", "price": 0.1}},
+            "coverage 1 need price 0.1 and at the end",
+        ),
     ],
 )
 def test_canonical_names(spec, name):
@@ -70,8 +87,11 @@ def test_what_is_asked_of_an_exact_overseer():
         ("progress",),
     )
     assert make_reward({"approval": 1, "aim": "meant"}, max_steps=9).requires == ("own", "meant")
-    half = make_reward({"coverage": 0.5, "spare": 0.1}, max_steps=9)
-    assert (half.oversight.lookahead, half.oversight.share, half.oversight.spare) == (9, 0.5, 0.1)
+    half = make_reward({"coverage": 0.5, "aim": "need", "price": 0.1}, max_steps=9)
+    assert half.oversight == Oversight(9, "need", 0.5, 0.1)
+    assert make_reward({"priced": 0.1, "of": {"coverage": 0.5}}, max_steps=9).oversight == (
+        Oversight(9, "success", 0.5)
+    )
     assert make_reward("dense", max_steps=9).oversight is None
 
 
@@ -82,17 +102,71 @@ def test_what_is_asked_of_an_exact_overseer():
         ({"approval": 0}, {}, "approval: got 0; allowed: an integer from 1"),
         ({"approval": 29}, {}, r"approval: got 29; .*the cap \(28 steps\)"),
         ({"approval": True}, {}, "approval: got True"),
-        ({"approval": 8, "aim": "power"}, {}, "approval.aim: got 'power'; allowed: need, success"),
+        ({"approval": 8, "aim": "power"}, {}, "approval.aim: got 'power'; allowed: success, need"),
         ({"approval": 8, "aim": ["need"]}, {}, "approval.aim"),
-        ({"approval": 8, "spare": 1}, {}, "approval.spare: got 1"),
-        ({"approval": 8, "spare": "some"}, {}, "approval.spare: got 'some'"),
-        ({"approval": 8, "aim": "success", "spare": 0.1}, {}, "approval.spare: got 0.1"),
+        (
+            {"approval": 8, "aim": "progress", "price": 0.1},
+            {},
+            r"approval.price: got 0.1; allowed: no value with the aim 'progress': only the aim "
+            r"need has a price. Write \{approval: 8, aim: need, price: 0.02\}, or .*"
+            r"\{priced: 0.02, of: \{approval: 8\}\}",
+        ),
+        ({"approval": 8, "aim": "need", "price": "some"}, {}, "approval.price: got 'some'"),
         ("coverage", {}, r"coverage: got None; .*Write \{coverage: 0.5\}"),
         ({"coverage": 1.5}, {}, "coverage: got 1.5; allowed: a share from 0 to 1"),
         ({"coverage": float("nan")}, {}, "coverage: got nan"),
         ({"coverage": True}, {}, "coverage: got True"),
-        ({"coverage": 0.5, "spare": -0.1}, {}, "coverage.spare: got -0.1"),
-        ({"coverage": 0.5, "aim": "success"}, {}, "coverage option: got 'aim'; allowed: spare"),
+        (
+            {"coverage": 0.5, "price": 0.1},
+            {},
+            r"coverage.price: got 0.1; allowed: no value with the aim 'success'.*"
+            r"Write \{coverage: 0.5, aim: need, price: 0.02\}",
+        ),
+        ({"coverage": 0, "price": 0.1}, {}, "coverage.price: got 0.1"),
+        ({"coverage": 0.5, "unfelt": True}, {}, "coverage.unfelt: got True; allowed: no value"),
+        ({"coverage": 0.5, "aim": "need", "price": 0}, {}, "coverage.price: got 0; .* above 0"),
+        (
+            {"coverage": 0.5, "aim": "need", "price": 9e-4},
+            {},
+            r"coverage.price: got 0.0009; allowed: at least 0.001 .*"
+            r"Write \{coverage: 0.5, aim: need, price: 0.02\}, or add unfelt: true.",
+        ),
+        (
+            {"coverage": 0.5, "aim": "need", "price": 9e-4, "unfelt": 1},
+            {},
+            "coverage.unfelt: got 1; allowed: true or false",
+        ),
+        (
+            {"coverage": 0.5, "aim": "meant"},
+            {},
+            "coverage.aim: got 'meant'; allowed: success, need",
+        ),
+        ({"coverage": 0.5, "spare": 0.1}, {}, "coverage option: got 'spare'; allowed: aim, price"),
+        ("priced", {}, r"priced: got None; .*Write \{priced: 0.02, of: terminal\}"),
+        ({"priced": 0.02}, {}, r"priced.of: got None; .*Write \{priced: 0.02, of: terminal\}"),
+        (
+            {"priced": 9e-4, "of": "terminal"},
+            {},
+            r"priced: got 0.0009; allowed: at least 0.001 .*"
+            r"Write \{priced: 0.02, of: terminal\}, or add unfelt: true.",
+        ),
+        ({"priced": float("inf"), "of": "terminal"}, {}, "priced: got inf"),
+        ({"priced": 0.1, "of": "nothing"}, {}, "reward: got 'nothing'"),
+        (
+            {"priced": 0.1, "of": {"priced": 0.1, "of": "dense"}},
+            {},
+            "priced.of: .*not priced at its end already",
+        ),
+        (
+            {"priced": 0.1, "of": {"coverage": 1, "aim": "need"}},
+            {},
+            r"priced.of: .*or with the same one \(0.1\). Write price: 0.1 in both.",
+        ),
+        (
+            {"priced": 0.1, "of": "terminal"},
+            {"gamma": 0.9, "time_limit": "bootstrap"},
+            "time_limit: got 'bootstrap'; .*Write time_limit: terminal",
+        ),
         (
             {"approval": 8},
             {"gamma": 0.9, "time_limit": "bootstrap"},
@@ -176,7 +250,82 @@ def test_overseers_are_no_part_of_what_makes_arms_and_tasks_equal():
     assert Approval(3, overseer=Watching()) == Approval(3)
     assert Coverage(0.5, 8, overseer=Watching()) == Coverage(0.5, 8)
     assert Task(Ladder(), "dense", overseer=Watching()) == Task(Ladder(), "dense")
-    assert Approval(3) != Approval(3, "success")
+    assert Approval(3) != Approval(3, "need", 0.1) != Approval(3, "need", 0.2)
+
+
+def test_where_nothing_is_judged_there_is_one_treatment():
+    none = make_reward({"coverage": 0}, max_steps=9)
+    for aim in ("success", "need", "progress"):
+        assert make_reward({"coverage": 0, "aim": aim}, max_steps=9) == none
+
+
+@pytest.mark.parametrize(
+    ("spec", "bare", "dearer"),
+    [
+        ({"priced": 0.1, "of": "dense"}, "dense", {"priced": 0.2, "of": "dense"}),
+        (
+            {"coverage": 1, "aim": "need", "unfelt": True},
+            {"coverage": 1},
+            {"coverage": 1, "aim": "need", "unfelt": True, "price": 0.2},
+        ),
+        (
+            {"priced": 0.1, "of": {"approval": 8, "aim": "need", "price": 0.1}},
+            {"approval": 8},
+            {"priced": 0.2, "of": {"approval": 8, "aim": "need", "price": 0.2}},
+        ),
+        (
+            {"priced": 0.1, "of": {"terminal": {"pay": "cap"}}, "paid_to_fail": True},
+            {"terminal": None, "pay": "cap"},
+            {"priced": 0.2, "of": {"terminal": {"pay": "cap"}}, "paid_to_fail": True},
+        ),
+        (
+            {"priced": 0.1, "of": {"approval": 8, "aim": "progress"}},
+            {"approval": 8, "aim": "progress"},
+            {"priced": 0.2, "of": {"approval": 8, "aim": "progress"}},
+        ),
+    ],
+)
+def test_a_spec_without_its_price_and_with_another(spec, bare, dearer):
+    assert without_price(spec) == bare
+    assert with_price(spec, 0.2) == dearer
+    assert price_of(bare) == 0
+    assert price_of(dearer) == 0.2
+
+
+def test_permissions_change_no_reward():
+    small = {"coverage": 0.5, "aim": "need", "price": 1e-4, "unfelt": True}
+    assert make_reward(small, max_steps=9) == Coverage(0.5, 9, "need", 1e-4)
+    bought = {"priced": 0.5, "of": "terminal"}
+    allowed = {**bought, "paid_to_fail": True}
+    assert make_reward(bought, max_steps=9) == make_reward(allowed, max_steps=9)
+    assert reward_name(bought) == reward_name(allowed)
+
+
+@pytest.mark.parametrize("spec", [{"coverage": 1, "aim": "need"}, {"priced": 0.1, "of": "dense"}])
+def test_a_price_is_refused_where_nothing_can_be_acquired(spec):
+    with pytest.raises(InvalidInput, match=r"reward: got .*role 'resource'\. Write terminal"):
+        Task(powerseek.make_world("off-switch"), spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "place"),
+    [
+        ("terminal", ("coverage", 0, "", "", 0)),
+        ({"coverage": 0, "aim": "need"}, ("coverage", 0, "", "", 0)),
+        ({"coverage": 0.5}, ("coverage", 0.5, "", "success", 0)),
+        ({"coverage": 0.5, "aim": "need"}, ("coverage", 0.5, "", "need", 0.02)),
+        ({"priced": 0.1, "of": "terminal"}, ("coverage", 0, "", "", 0.1)),
+        (
+            {"priced": 0.1, "of": {"coverage": 1, "aim": "need", "price": 0.1}},
+            ("coverage", 1, "and at the end", "need", 0.1),
+        ),
+        ({"priced": 0.1, "of": {"every": 4, "of": "own"}}, ("timing", 4, "own reward", "", 0.1)),
+        ({"approval": 8, "aim": "progress"}, ("lookahead", 8, "", "progress", 0)),
+        ({"priced": 0.1, "of": "shaped"}, None),
+    ],
+)
+def test_aim_and_price_are_factors_of_their_own(spec, place):
+    assert place_of(spec) == place
 
 
 def test_an_arm_keeps_its_overseer_beside_a_power_weight():

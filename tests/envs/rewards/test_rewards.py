@@ -27,6 +27,7 @@ SPECS = {
     "thinned": {"thinned": 0.25},
     "approval": {"approval": 3},
     "coverage": {"coverage": 0.5},
+    "priced": {"priced": 0.1, "of": {"coverage": 0.5}},
 }
 
 
@@ -313,7 +314,7 @@ def test_every_registered_arm_is_pure_and_treats_copies_alone(name):
     draw = generator.random(n)
     records = np.zeros(n, [("place", "f8")])
     records["place"] = generator.random(n)
-    seen = (draw, records, generator.integers(0, 3, n))
+    seen = (draw, records, generator.integers(0, 3, n), generator.random(n))
     memory = arm.start(before)
     given_ = [memory, before.array, after.array, *rest, *seen]
     kept = [array.copy() for array in given_]
@@ -335,7 +336,7 @@ def test_every_registered_arm_is_pure_and_treats_copies_alone(name):
     assert arm.mean.mean == arm.mean
     assert arm.needs_overseer == (arm.unjudged != arm)
     paid, _ = arm.unjudged.step(Step(memory, before, after, *rest, *seen))
-    assert reward == pytest.approx(paid + arm.judge(*seen[1:], rest[0] - 1), abs=1e-15)
+    assert reward == pytest.approx(paid + arm.judge(*seen[1:3], rest[0] - 1), abs=1e-15)
     assert arm.scale >= 1
 
 

@@ -141,7 +141,8 @@ def sums_of(step, price, taken):
     mdp = shop(step)
     base, sums = reference_in(mdp, price), np.zeros((len(PARTS) + 1, 2))
     flows, _ = two_criteria(mdp, "resource", needed=False)
-    _attribute(*graph_of(mdp), flows, np.array(taken), *base.values, sums)
+    wasted = np.zeros(mdp.n_states)
+    _attribute(*graph_of(mdp), flows, np.array(taken), wasted, *base.values, sums)
     return sums
 
 

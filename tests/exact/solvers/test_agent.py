@@ -7,12 +7,12 @@ from collections import defaultdict
 import numpy as np
 import pytest
 from policies import Linear
-from worlds import Ladder
+from worlds import Ladder, random_actions
 
 import powerseek
 from powerseek.agents import rollout
 from powerseek.envs import describe
-from powerseek.envs.task import Task
+from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerated, evaluate, minimal_need_policy, most, random_policy
 from powerseek.exact.solvers import agent
@@ -37,29 +37,32 @@ SMALL = (
 
 
 def plain_occupancies(task: Task, policy: Linear) -> list[Floats]:
-    """[T] of [P]: the same by a dictionary of (state, past progress of each window)."""
+    """[T] of [P]: the same by a dictionary of (state, past progress of each window, units)."""
     mdp = enumerated(task.world)
     world, records = mdp.origin
     progress = mdp.state_facts[:, mdp.fact_names.index("progress")]
     starts = [s for s in np.flatnonzero(mdp.initial) if not mdp.terminal[s]]
-    standing = {(int(s), (0.0,) * len(task.windows)): mdp.initial[s] for s in starts}
+    standing = {(int(s), (0.0,) * len(task.windows), 0.0): mdp.initial[s] for s in starts}
+    units = mdp.flow_table @ mdp.roles.get("resource", np.zeros(len(mdp.fact_names)))
     found = []
     for t in range(world.max_steps):
         taken, after = np.zeros(mdp.n_pairs), defaultdict(float)
-        for (s, old), chance in standing.items():
+        for (s, old, had), chance in standing.items():
             marks = [
                 progress[s] if t % k == 0 else m for k, m in zip(task.windows, old, strict=True)
             ]
             _, mask, features = describe(world, records[[s]])
             left = 1.0 if task.time_limit == "bootstrap" else 1 - t / world.max_steps
-            seen = np.array([[*features[0], left, *(progress[s] - m for m in marks)]], np.float32)
+            since, so_far = (progress[s] - m for m in marks), [had] * task.acquired_so_far
+            seen = np.array([[*features[0], left, *since, *so_far]], np.float32)
             (given,) = policy.probabilities(Situation(seen, mask, records[[s]], 0))
             for pair in range(mdp.pair_start[s], mdp.pair_start[s + 1]):
                 weight = chance * given[mdp.pair_action[pair]] / given.sum(dtype=np.float64)
                 taken[pair] += weight
                 for edge in range(mdp.edge_start[pair], mdp.edge_start[pair + 1]):
                     if not mdp.terminal[mdp.edge_next[edge]]:
-                        key = (int(mdp.edge_next[edge]), tuple(marks))
+                        gained = had + units[mdp.edge_flow[edge]] * task.acquired_so_far
+                        key = (int(mdp.edge_next[edge]), tuple(marks), gained)
                         after[key] += weight * mdp.edge_probability[edge]
         standing = after
         found.append(taken)
@@ -71,9 +74,20 @@ def plain_occupancies(task: Task, policy: Linear) -> list[Floats]:
 @pytest.mark.parametrize("world", SMALL, ids=lambda world: world.id)
 def test_what_is_taken_is_what_plain_recursion_finds(world, windows, limit):
     task = Task(world, gamma=0.9, windows=windows, time_limit=limit)
+    check_against_plain_recursion(task)
+
+
+@pytest.mark.parametrize("windows", [(), (2, 3)])
+def test_what_was_acquired_is_part_of_the_recursion(windows):
+    world = Ladder(rungs=2, slip=0.4, hazard=0.1, max_steps=6)
+    check_against_plain_recursion(Task(world, windows=windows, acquired_so_far=True))
+
+
+def check_against_plain_recursion(task):
     policy = Linear(task)
     expected = plain_occupancies(task, policy)
-    for t, taken, ended in agent_occupancies(task, policy):
+    for t, taken, wasted, ended in agent_occupancies(task, policy):
+        assert not wasted.any()
         np.testing.assert_allclose(taken, expected[t], rtol=0, atol=1e-14)
         going = expected[t + 1].sum() if t + 1 < len(expected) else 0.0
         assert ended.sum() + going == pytest.approx(1, abs=1e-12)
@@ -94,7 +108,8 @@ def test_exact_policies_have_the_outcome_that_they_have_without_a_task(world):
 @pytest.mark.parametrize("greedy", [False, True])
 @pytest.mark.parametrize("world", WORLDS)
 def test_episodes_show_the_exact_outcome(world, greedy):
-    task = Task(powerseek.make_world(world, **WORLDS[world]), {"every": 5})
+    made = powerseek.make_world(world, **WORLDS[world])
+    task = Task(made, {"every": 5}, acquired_so_far=world == "homestead")
     policy = Linear(task, sharpness=2.0)
     exact = evaluate_agent(task, policy, greedy=greedy)
     episodes = rollout(policy, task, 4000, 3, greedy=greedy)
@@ -112,6 +127,33 @@ def test_episodes_show_the_exact_outcome(world, greedy):
 def test_the_accumulator_is_seen():
     """A policy that hurries only where a window is empty differs from one that never does."""
     task = Task(powerseek.make_world("homestead"), {"every": 7})
+    blind = Linear(task)
+    blind.matrix[-1] = 0.0
+    assert evaluate_agent(task, Linear(task)) != evaluate_agent(task, blind)
+
+
+@pytest.mark.parametrize("world", ["homestead", "commons"])
+def test_what_was_acquired_is_seen_to_the_last_bit_as_episodes_show_it(world, monkeypatch):
+    """Every observation that episodes show is one that the walk asks about, bit for bit."""
+    made = powerseek.make_world(world, **{**WORLDS[world], "max_steps": 12})
+    task, asked, watching = Task(made, {"priced": 0.05, "of": {"every": 5}}), set(), Gives(None)
+    watching.probabilities = lambda shown: (
+        asked.update(row.tobytes() for row in shown.observations) or np.where(shown.masks, 1.0, 0.0)
+    )
+    monkeypatch.setattr(agent, "FORGOTTEN", 0.0)
+    evaluate_agent(task, watching)
+    vec, generator = VecTask(task, 200, 3), np.random.default_rng(0)
+    column, most_seen = task.observation_names.index("acquired_so_far"), 0.0
+    for _ in range(2 * task.world.max_steps):
+        assert {row.tobytes() for row in vec.observations} <= asked
+        most_seen = max(most_seen, vec.observations[:, column].max())
+        vec.step(random_actions(vec, generator))
+    assert most_seen >= 2
+
+
+def test_what_was_acquired_decides():
+    """A policy that looks at it differs from one that does not, and so do their outcomes."""
+    task = Task(powerseek.make_world("homestead"), {"priced": 0.05, "of": "terminal"})
     blind = Linear(task)
     blind.matrix[-1] = 0.0
     assert evaluate_agent(task, Linear(task)) != evaluate_agent(task, blind)
@@ -137,8 +179,8 @@ def test_no_more_is_forgotten_than_is_said(forgotten, monkeypatch):
     assert -1e-13 <= whole.success - found.success <= forgotten + 1e-13
     assert -1e-13 <= whole.acquisition - found.acquisition <= forgotten * greatest + 1e-13
     assert whole.length - found.length <= forgotten * task.world.max_steps + 1e-13
-    for _, _, ended in agent_occupancies(task, policy):
-        last = ended.sum()
+    for step in agent_occupancies(task, policy):
+        last = step.ended.sum()
     assert last == pytest.approx(1, abs=1e-12)  # what is forgotten has ended
 
 
@@ -181,7 +223,6 @@ class Gives:
         (lambda w: w[:, :1], "allowed: probabilities"),
         (lambda w: -w, "rows >= 0 that sum to 1"),
         (lambda w: w * 0, "rows >= 0 that sum to 1"),
-        (lambda w: np.ones_like(w), "forbidden action"),
     ],
 )
 def test_what_is_no_policy_is_refused(change, words):

@@ -11,7 +11,7 @@ from scipy import stats
 from synthetic import frame, make_results, places, resourceful, trial_rows
 
 from powerseek.experiments.analysis.contrasts import FOUND, contrasts
-from powerseek.experiments.analysis.paired import arm_intervals
+from powerseek.experiments.analysis.groups import arm_intervals
 from powerseek.experiments.results.table import results_factors
 from powerseek.experiments.statistics.bootstrap import resample
 from powerseek.experiments.study.arms import primary_arm_pairs
@@ -74,7 +74,9 @@ def only(table, **wanted):
 def test_every_row_is_one_comparison_within_one_world(found, results):
     keys = results_factors(results)
     assert set(found.columns) == {"kind", *keys, *FOUND}
-    assert set(found["kind"]) == set(KINDS) - {"horizon", "specification", "lookahead", "level"}
+    assert set(found["kind"]) == set(KINDS) - {
+        *("horizon", "specification", "lookahead", "aim", "price", "level", "tail")
+    }
     assert found["world"].isin(["homestead", "endgame", "off-switch"]).all()
     for kind, rows in found.groupby("kind"):
         shared = [key for key in keys if key != KINDS[kind].factor]
@@ -82,7 +84,7 @@ def test_every_row_is_one_comparison_within_one_world(found, results):
         assert not rows.duplicated([*shared, "measure", "a", "b"]).any()
 
 
-def test_an_effect_is_the_mean_of_the_paired_differences(found, results):
+def test_an_effect_is_the_difference_of_the_means(found, results):
     row = only(found, kind="timing", world="homestead", openness=2.0, gamma=1.0, measure="excess")
     table = results[
         (results["world"] == "homestead")
@@ -154,7 +156,7 @@ def test_weak_evidence_is_cannot_tell(trials, margins):
     assert row["reasons"]
 
 
-def test_power_is_compared_over_pairs_that_learnt():
+def test_power_is_compared_over_seeds_that_learnt():
     trials = world(shift=1.0, seeds=17)
     lost = trial_rows(
         {"competence": 0.1, "acquired": 99.0, "excess": 99.0},
@@ -318,31 +320,61 @@ def test_coverage_is_compared_with_terminal_and_along_its_dial():
     assert (rows.loc["trend", "more_seeds"], rows.loc["trend", "answer"]) == (0, "cannot tell")
 
 
-def test_a_trend_rests_on_seeds_that_learnt_at_every_coverage():
+def test_a_trend_rests_on_the_seeds_that_learnt_at_each_coverage():
     lost = {"terminal": {0}, "coverage 0.5": {1}, "coverage 1": {1, 2}}
     wild = [99.0, 99.0, 99.0, *[1.0] * 13]
     trials = [rows for name, seeds in lost.items() for rows in arm(name, wild, unlearnt=seeds)]
     row = only(contrasts(frame(*trials)), kind="specification", a="trend")
-    assert (row["seeds"], row["effect"]) == (13, 0.0)
+    means = [np.mean([v for i, v in enumerate(wild) if i not in out]) for out in lost.values()]
+    slope = np.polyfit([0, 0.5, 1], means, 1)[0]
+    assert (row["seeds"], row["effect"]) == (14, pytest.approx(slope))
     assert (row["reach_a"], row["reach_b"]) == pytest.approx((14 / 16, 15 / 16))
 
 
 def test_coverage_of_different_overseers_is_never_mixed():
     values = np.zeros(3)
-    names = ["coverage 0", "coverage 1", "coverage 1 spare 0.01", "coverage 0.5 spare 0.01"]
+    dear = "need price 0.02"
+    names = ["coverage 0", "coverage 1", f"coverage 1 {dear}", f"coverage 0.5 {dear}"]
+    names += ["terminal price 0.02", "coverage 1 need price 0.1"]
     found = contrasts(frame(*(rows for name in names for rows in arm(name, values))))
     rows = found[found["kind"] == "specification"]
     pairs = set(zip(rows["a"], rows["b"].fillna(""), strict=True))
     assert pairs == {
         ("coverage 1", "coverage 0"),
-        ("coverage 0.5 spare 0.01", "coverage 0"),
-        ("coverage 1 spare 0.01", "coverage 0"),
-        ("trend spare 0.01", ""),
+        (f"coverage 0.5 {dear}", "terminal price 0.02"),
+        (f"coverage 1 {dear}", "terminal price 0.02"),
+        (f"trend {dear}", ""),
+    }
+
+
+def test_aims_and_prices_are_compared_all_else_equal():
+    names = ["terminal", "coverage 1", "coverage 1 progress", "coverage 1 need price 0.02"]
+    names += ["terminal price 0.02", "shaped"]
+    trials = [rows for i, name in enumerate(names) for rows in arm(name, np.full(16, float(i)))]
+    found = contrasts(frame(*trials))
+    told = {
+        kind: {(row.a, row.b, row.effect) for row in found[found["kind"] == kind].itertuples()}
+        for kind in ("aim", "price", "specification")
+    }
+    assert told == {
+        "aim": {
+            ("coverage 1 progress", "coverage 1", 1.0),
+            ("coverage 1 need price 0.02", "coverage 1", 2.0),
+        },
+        "price": {
+            ("coverage 1 need price 0.02", "coverage 1", 2.0),
+            ("terminal price 0.02", "terminal", 4.0),
+        },
+        "specification": {
+            ("coverage 1", "terminal", 1.0),
+            ("coverage 1 progress", "terminal", 2.0),
+            ("coverage 1 need price 0.02", "terminal price 0.02", -1.0),
+        },
     }
 
 
 def test_each_lookahead_is_compared_with_the_longest_of_its_aim():
-    names = ["approval 8", "approval cap", "approval 16", "approval 1 success"]
+    names = ["approval 8", "approval cap", "approval 16", "approval 1 progress"]
     trials = [rows for i, name in enumerate(names) for rows in arm(name, np.full(16, float(i)))]
     rows = contrasts(frame(*trials))
     rows = rows[rows["kind"] == "lookahead"]

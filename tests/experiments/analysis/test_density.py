@@ -35,7 +35,10 @@ def test_arms_are_ordered_by_density_within_their_meaning():
         "every 8 corrected",
         "thinned 0.1",
         "thinned 0.5",
-        "coverage 1 spare 1",
+        "coverage 1 need price 0.1",
+        "terminal price 0.1",
+        "coverage 1 need price 0.2",
+        "dense price 0.1",
     ]
     assert density_families(known, places(known)) == {
         "timing": ("dense", "every 2", "every 16", "every cap"),
@@ -43,7 +46,9 @@ def test_arms_are_ordered_by_density_within_their_meaning():
         "timing, own reward": ("own", "every cap of own"),
         "thinning": ("thinned 0.5", "thinned 0.1"),
         "specification": ("coverage 1", "coverage 0.25", "terminal"),
-        "specification spare 1": ("coverage 1 spare 1",),
+        "specification need price 0.1": ("coverage 1 need price 0.1", "terminal price 0.1"),
+        "specification need price 0.2": ("coverage 1 need price 0.2",),
+        "timing, price 0.1": ("dense price 0.1",),
     }
 
 

@@ -222,7 +222,7 @@ def test_every_level_of_a_threshold_is_one_test_of_the_family():
     one = threshold([0.0, 0.2, 1.0, 2.0])
     assert {test.together for test in one.tests} == {4}
     plain = min(test.comparison.p_difference for test in one.tests)
-    assert min(test.p for test in one.tests) == pytest.approx(4 * plain)
+    assert min(test.p.difference for test in one.tests) == pytest.approx(4 * plain)
 
 
 def test_few_seeds_settle_no_level():
@@ -271,7 +271,8 @@ def test_a_checkpoint_counts_who_never_came_there_as_unlearnt():
     (one,) = verdicts(table, claim("sparse", checkpoint="competence>=0.9"))
     assert one.comparison.reach == (0.75, 1.0)
     assert one.comparison.effect.n == 12
-    assert one.comparison.effect.value == pytest.approx(1.0, abs=1e-9)
+    # All that came there count, in either arm: no seed is left out for another arm's sake.
+    assert one.comparison.effect.value == pytest.approx(1 + NOISE[:12].mean() - NOISE.mean())
     assert one.verdict.answer == "cannot tell"
 
 

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from synthetic import frame, planted, trial_rows
 
 from powerseek.experiments.analysis.hypotheses import findings
 from powerseek.experiments.statistics.bootstrap import Estimate
+from powerseek.experiments.statistics.bounded import seeds_that_could
 from powerseek.experiments.statistics.comparisons import Comparison
-from powerseek.experiments.statistics.verdicts import decide_hypothesis
+from powerseek.experiments.statistics.verdicts import Question, decide_hypothesis
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
 
@@ -46,8 +48,8 @@ def one(trials, **more):
         (planted(0.0, noise=3.0), {"direction": "none"}, "cannot tell", "both sides"),
         (planted(1.0, seeds=20, unlearnt=3), {}, "cannot tell", "85 % of an arm learnt"),
         (planted(0.0, seeds=20, unlearnt=20), {}, "cannot tell", "0 % of an arm learnt"),
-        (planted(1.0, seeds=15), {}, "cannot tell", "15 paired seeds"),
-        (planted(1.0, seeds=1), {}, "cannot tell", "1 paired seed,"),
+        (planted(1.0, seeds=15), {}, "cannot tell", "15 seeds an arm"),
+        (planted(1.0, seeds=1), {}, "cannot tell", "1 seed an arm,"),
         (planted(1.0, gain=None), {}, "cannot tell", "no positive control"),
         (planted(1.0, gain=0.0), {}, "cannot tell", "did not fire"),
         (planted(0.0, gain=0.0), {}, "cannot tell", "did not fire"),
@@ -72,16 +74,20 @@ def test_the_numbers_are_those_of_scipy():
     a, b = wide["every cap"], wide["dense"]
     assert found.comparison.effect.value == pytest.approx(0.4)
     assert found.comparison.effect.n == 20
-    assert found.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
-    lower = stats.ttest_1samp(a - b, -0.5, alternative="greater").pvalue
-    upper = stats.ttest_1samp(a - b, 0.5, alternative="less").pvalue
-    assert found.p_equivalence == pytest.approx(max(lower, upper))
+    p = stats.ttest_ind(a, b, equal_var=False).pvalue
+    lower = stats.ttest_ind(a + 0.5, b, equal_var=False, alternative="greater").pvalue
+    upper = stats.ttest_ind(a - 0.5, b, equal_var=False, alternative="less").pvalue
+    assert found.asked.tests() == pytest.approx((p, max(lower, upper)))
+    # Both could have decided, so Holm adjusts for two.
+    small, large = sorted(found.asked.tests())
+    assert sorted(found.p) == pytest.approx([2 * small, max(2 * small, large)])
+    assert found.together == 2
     assert (found.a, found.b, found.setting["world"]) == ("every cap", "dense", "homestead")
 
 
 def test_a_small_effect_that_is_certain_is_still_none():
     found = one(planted(0.1, noise=0.05))
-    assert found.p < 1e-3
+    assert found.p.difference < 1e-2
     assert found.verdict.answer == "equivalent to none"
 
 
@@ -90,24 +96,26 @@ def test_the_verdict_waits_for_the_seeds_it_asks_for():
     short = one(planted(0.55, noise=0.8))
     assert short.verdict.answer == "cannot tell"
     more = short.verdict.more_seeds
-    spread = short.comparison.deviation
-    # By the normal approximation; the t test needs one or two more.
-    z = stats.norm.ppf([0.975, 0.8]).sum()
-    equivalence = stats.norm.ppf([0.95, 0.9]).sum()
-    wanted = ceil(max(z, equivalence) ** 2 * spread**2 / 0.5**2)
+    sd = short.comparison.deviation / 2**0.5
+    # By the normal approximation, at half the level: two p-values share it.
+    z = stats.norm.ppf([1 - 0.0125, 0.8]).sum()
+    equivalence = stats.norm.ppf([1 - 0.025, 0.9]).sum()
+    wanted = ceil(2 * max(z, equivalence) ** 2 * sd**2 / 0.5**2)
     assert wanted <= more + 16 <= wanted + 2
     assert one(planted(0.55, noise=0.8, seeds=16 + more)).verdict.answer == "supported"
 
 
 def test_a_claim_of_none_is_refuted_only_beyond_its_margin():
     """The test is the one-sided t test against the margin, both sides at risk."""
-    for effect in np.arange(0.5, 1.0, 0.05):
+    for effect in np.arange(0.5, 1.2, 0.05):
         trials = planted(effect, noise=0.4)
         found = one(trials, direction="none")
         wide = frame(*trials).query("metric == 'excess' and power_weight == 0")
         wide = wide.pivot_table(index="seed", columns="reward", values="value")
-        p = stats.ttest_1samp(wide["every cap"] - wide["dense"], 0.5, alternative="greater").pvalue
-        assert found.verdict.answer == ("refuted" if 2 * p < 0.05 else "cannot tell")
+        a, b = wide["every cap"] - 0.5, wide["dense"]
+        p = stats.ttest_ind(a, b, equal_var=False, alternative="greater").pvalue
+        # Twice for both sides, twice for the equivalence that could have been found.
+        assert found.verdict.answer == ("refuted" if 2 * 2 * p < 0.05 else "cannot tell")
 
 
 @pytest.mark.parametrize("margin", [1e-200, 1e-9, 1e300])
@@ -124,13 +132,13 @@ def test_holm_over_the_confirmatory_ones_only():
     alone = findings(frame(*up), [claim()])[0]
     both = findings(table, [claim()])
     assert [f.setting["world"] for f in both] == ["up", "other"]
-    assert [f.together for f in both] == [2, 2]
-    smaller, larger = sorted(f.comparison.p_difference for f in both)
-    holm = sorted(f.p for f in both)
-    assert holm == pytest.approx([min(1, 2 * smaller), max(2 * smaller, larger)])
+    assert [f.together for f in both] == [4, 4]
+    plain = [p for f in both for p in f.asked.tests()]
+    wanted = multipletests(plain, method="holm")[1]
+    assert [p for f in both for p in f.p] == pytest.approx(list(wanted))
     apart = findings(table, [claim(world="up"), claim(False, world="other")])
     assert apart[0].p == pytest.approx(alone.p)
-    assert [f.together for f in apart] == [1, 1]
+    assert [f.together for f in apart] == [2, 2]
 
 
 def test_timing_and_specification_are_never_pooled():
@@ -241,7 +249,8 @@ def level(**more: Any):
         (planted(0.0, noise=0.3), {}, "refuted"),
         (planted(0.0, noise=0.3), {"direction": "larger"}, "supported"),
         (planted(0.0, noise=0.3), {"direction": "smaller"}, "refuted"),
-        (planted(0.0, noise=0.3), {"direction": "larger", "line": 1.0}, "equivalent to none"),
+        (planted(0.0, noise=0.3), {"direction": "larger", "line": 1.0}, "refuted"),
+        (planted(0.0, noise=0.3), {"line": 4.0}, "supported"),
         (planted(1.0, noise=0.3), {"line": 2.0, "arm": "every cap"}, "supported"),
         (planted(0.0, noise=3.0), {"line": 1.0}, "cannot tell"),
         (planted(0.0, seeds=15), {"line": 1.0}, "cannot tell"),
@@ -256,29 +265,29 @@ def test_a_claim_about_one_arm(trials, more, answer):
 
 
 def test_a_level_is_tested_by_one_sample():
-    """Student's t and, by hand, both one-sided tests: t = (mean - line +- margin) sqrt(n) / s."""
+    """By hand: t = (mean - line - margin) sqrt(n) / s."""
     trials = planted(0.4, noise=0.5, seeds=20)
     found = one(trials, **level(line=0.8, arm="every cap", margin=0.7))
     table = frame(*trials).query("metric == 'excess' and power_weight == 0")
     values = table.query("reward == 'every cap'")["value"].to_numpy()
-    assert found.p == pytest.approx(stats.ttest_1samp(values, 0.8).pvalue)
     error = values.std(ddof=1) / 20**0.5
-    upper = stats.t.cdf((values.mean() - 0.8 - 0.7) / error, 19)
-    lower = stats.t.sf((values.mean() - 0.8 + 0.7) / error, 19)
-    assert found.p_equivalence == pytest.approx(max(upper, lower))
+    above = stats.t.sf((values.mean() - 0.8 - 0.7) / error, 19)
+    assert found.asked.tests() == pytest.approx((above, 1 - above))
     assert found.comparison.effect.value == pytest.approx(1.4 - 0.8)
     assert found.comparison.reach == (1.0, 1.0)
     assert (found.a, found.b, found.bounds) == ("every cap", None, None)
 
 
 def test_a_level_of_seeds_that_never_disable():
-    """16 seeds of 0 allow up to .171: none by a margin of .2, unknown by one of .1."""
-    trials = switched(0.0, 0.0, 1.0)
+    """So many seeds of 0 as betting asks for, of which two p-values share the level."""
+    could = int(seeds_that_could(0.2, 1.0, 0.025))
     answers = [
-        one(trials, **level(measure="disabled", margin=margin)).verdict for margin in (0.2, 0.1)
+        one(switched(0.0, 0.0, 1.0, seeds), **level(measure="disabled", margin=0.2)).verdict
+        for seeds in (16, could)
     ]
-    assert [said.answer for said in answers] == ["supported", "cannot tell"]
-    assert answers[1].more_seeds == 29 - 16
+    assert [said.answer for said in answers] == ["cannot tell", "supported"]
+    assert answers[0].more_seeds == could - 16
+    assert "no data could show none" in answers[0].reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -289,10 +298,11 @@ def test_a_level_of_seeds_that_never_disable():
         ((0.4, 0.2, 0.9), {}, "cannot tell"),
         ((3.0, 2.0, 3.5), {"direction": "larger"}, "supported"),
         ((3.0, 2.0, 3.5), {"direction": "smaller"}, "refuted"),
-        ((3.0, 2.0, 3.5), {"direction": "smaller", "line": 4.0}, "supported"),
+        ((3.0, 2.0, 3.5), {"direction": "smaller", "line": 4.1}, "supported"),
         ((3.0, nan, nan), {"direction": "none", "line": 3.1}, "supported"),
         ((0.4, -0.2, 0.9), {"direction": "larger"}, "cannot tell"),
-        ((0.1, 0.0, 0.3), {"direction": "larger"}, "equivalent to none"),
+        ((0.1, 0.0, 0.3), {"direction": "larger"}, "refuted"),
+        ((-4.0, -5.0, -3.0), {"direction": "none"}, "supported"),
     ],
 )
 def test_what_is_exact_needs_no_seeds_no_control_and_no_test(incentive, more, answer):
@@ -303,7 +313,7 @@ def test_what_is_exact_needs_no_seeds_no_control_and_no_test(incentive, more, an
     exact = level(measure="incentive", world="homestead", **more)
     found, other = findings(frame(*trials, *chancy), [claim(**exact), claim(world="other")])
     assert found.verdict.answer == answer
-    assert (other.together, found.verdict.more_seeds) == (1, 0)
+    assert (other.together, found.verdict.more_seeds) == (2, 0)
     assert found.comparison.effect.value == incentive[0] - more.get("line", 0.0)
 
 
@@ -406,14 +416,24 @@ def test_a_page_made_twice_says_the_same():
 
 FOUND = st.builds(
     lambda value, width, n, spread, reach, p, equal, margin: Comparison(
-        Estimate(value, value - width, value + width, n), spread, p, equal, (1.0, reach), margin
+        Estimate(value, value - width, value + width, n),
+        spread,
+        p,
+        equal,
+        (1.0, reach),
+        margin,
+        (value - width, value + width),
+        p_above=p,
+        p_below=1 - p,
+        p_at_most=1 - p,
+        p_at_least=p,
     ),
     st.floats(-3, 3),
     st.floats(0, 3),
     st.integers(0, 40),
     st.one_of(st.just(nan), st.floats(0, 5)),
-    st.one_of(st.just(nan), st.floats(0, 1)),
     st.floats(0, 1),
+    st.one_of(st.just(nan), st.floats(0, 1)),
     st.floats(0, 1),
     st.floats(1e-6, 3),
 )
@@ -424,26 +444,33 @@ FOUND = st.builds(
     FOUND,
     st.sampled_from(["larger", "smaller", "none"]),
     st.sampled_from([True, False, None]),
+    st.booleans(),
     st.floats(1e-4, 0.05),
 )
-def test_no_verdict_is_stronger_than_its_evidence(found, direction, control, alpha):
-    said = decide_hypothesis(
-        found,
-        direction,
-        p=found.p_difference,
-        p_equivalence=found.p_equivalence,
-        control=control,
-        alpha=alpha,
-    )
+def test_no_verdict_is_stronger_than_its_evidence(found, direction, control, one_sided, alpha):
+    asked = Question(direction, (found,), one_sided=one_sided)
+    tests = asked.tests()
+    said = decide_hypothesis(asked, tests, control=control, level=alpha)
     learnt = float(np.nan_to_num(min(found.reach, key=np.nan_to_num))) >= 0.9 - 1e-9
     if found.effect.n < 16 or not learnt or not control:
         assert said.answer == "cannot tell"
     assert bool(said.reasons) == (said.answer == "cannot tell")
     assert said.more_seeds >= 0
     effect = found.effect.value
+    if said.answer != "cannot tell":
+        assert min(tests) < alpha
     if said.answer == "equivalent to none":
         assert direction != "none"
-        assert found.p_equivalence < 0.05
+        assert not one_sided
+        assert found.p_equivalence < alpha
+    if one_sided:
+        high = direction in ("larger", "none")
+        past = effect > found.margin if high else effect < -found.margin
+        if said.answer == "supported":
+            assert past == (direction != "none")
+        if said.answer == "refuted":
+            assert past == (direction == "none")
+        return
     if said.answer == "refuted" and direction == "none":
         assert abs(effect) > found.margin
     if said.answer == "supported" and direction != "none":

@@ -29,6 +29,7 @@ from powerseek.experiments.plan.cost import (
 from powerseek.experiments.plan.pilot import PilotFailed, run_pilot
 from powerseek.experiments.plan.plan import AROUND, Packing, Plan, cost_of, make_plan
 from powerseek.experiments.plan.text import hours_text, print_plan, size
+from powerseek.experiments.statistics.bounded import seeds_that_could
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.schema import Study, load_study, make_study
 from powerseek.registry import make_world, worlds
@@ -83,7 +84,7 @@ def test_a_verdict_needs_seeds_and_a_margin(seeds: int) -> None:
 
 def test_nothing_lacks_with_seeds_margin_and_control() -> None:
     claim = {"id": "H2", "contrast": "horizon", "direction": "larger", "margin": 0.5}
-    plan = make_plan(a_study(**HORIZON, seeds=20, hypotheses=[claim]))
+    plan = make_plan(a_study(**HORIZON, seeds=20, evaluations=15, hypotheses=[claim]))
     assert {row.lacks for row in plan.compared} == {()}
     assert plan.suggestions == ()
     assert plan.cautions == ()
@@ -392,7 +393,7 @@ def test_a_plan_fits_the_terminal(width: int) -> None:
     shown = text(make_plan(study, a_pilot(study), workers=4, cores=2), width)
     assert max(map(len, shown.splitlines())) <= width
     assert "…" not in shown
-    for words in ("10,530,000", "3 (this study)", "4.62", "instead of"):
+    for words in ("10,530,000", "3 (this study)", "3.07", "instead of"):
         assert words in shown
 
 
@@ -451,3 +452,60 @@ def test_plan_by_name_without_a_pilot(
     assert "Not measured (--no-pilot" in shown.out
     assert "10,530,000" in shown.out
     assert not any(tmp_path.iterdir())
+
+
+# Claims that no data could support
+
+NONE = {"id": "H1b", "contrast": "level", "arm": "dense", "direction": "none"}
+HOME: dict[str, Any] = {
+    "worlds": [{"id": "homestead"}],
+    "rewards": ["dense"],
+    "power_weight": [0, 1],
+    "evaluations": 15,
+}
+
+
+def cautions_of(claim: dict[str, Any], seeds: int, known: dict[str, float], **keys: Any) -> str:
+    study = a_study(**{**HOME, "seeds": seeds, "hypotheses": [claim], **keys})
+    plan = a_pilot(study)
+    facts = {key: world._replace(**known) for key, world in plan.worlds.items()}
+    made = make_plan(study, replace(plan, worlds=facts))
+    return "\n".join(line for line in made.cautions if line.startswith("hypotheses["))
+
+
+@pytest.mark.parametrize(
+    ("claim", "seeds", "known", "words"),
+    [
+        # .1 of a width of 5 is .5, of a range up to 9: Holm leaves .025.
+        (NONE, 60, {"most": 9.0, "width": 5.0}, f"{seeds_that_could(0.5, 9.0, 0.025):.0f} seeds"),
+        (NONE, 200, {"most": 9.0, "width": 5.0}, ""),
+        (NONE, 60, {"most": 9.0, "width": 0.05}, "Write margin: a number of units"),
+        ({**NONE, "margin": 5.0}, 60, {"most": 9.0, "width": 0.05}, ""),
+        ({**NONE, "direction": "larger"}, 16, {"most": 9.0, "width": 5.0}, ""),
+        (NONE, 60, {}, ""),  # not known
+        (
+            {**NONE, "contrast": {"tail": 1, "share": 0.05}, "direction": "smaller"},
+            60,
+            {},
+            "72 seeds could",  # .95^72 = .0249
+        ),
+        ({**NONE, "measure": "disabled", "margin": 0.1}, 20, {}, ""),
+    ],
+)
+def test_a_claim_that_no_data_could_support_is_cautioned(
+    claim: dict[str, Any], seeds: int, known: dict[str, float], words: str
+) -> None:
+    if claim.get("measure") == "disabled":
+        worlds = [{"id": "off-switch"}]
+        said = cautions_of(claim, seeds, known, worlds=worlds)
+        assert f"{seeds_that_could(0.1, 1.0, 0.025):.0f} seeds could" in said
+        return
+    said = cautions_of(claim, seeds, known)
+    assert words in said
+    assert bool(words) == bool(said)
+
+
+def test_an_early_look_has_less_to_show_none_with() -> None:
+    tail = {**NONE, "contrast": {"tail": 1, "share": 0.05}, "direction": "smaller"}
+    said = cautions_of(tail, 80, {}, looks=[80, 120])
+    assert "104 seeds could" in said  # .95^104 = .0048, and .01 / 2 is left

@@ -70,7 +70,7 @@ def test_verdicts_come_first_on_the_page_and_last_in_the_terminal(tmp_path):
     for said in (words, flat):
         assert "H1a (timing): acquisition beyond need falls as feedback gets denser" in said
         assert "every cap minus dense: +1.00, 95 % interval [" in said
-        assert "16 paired seeds; learnt the task: 100 % and 100 %" in said
+        assert "16 seeds an arm; learnt the task: 100 % and 100 %" in said
         assert "Margin: 0.50" in said
         assert "before the first trial" in said
     assert "SUPPORTED homestead" in flat
@@ -99,10 +99,11 @@ def test_every_answer_is_said_with_what_is_wanting(tmp_path, trials, answer, wor
 @pytest.mark.parametrize(
     ("more", "claimed"),
     [
-        ({"direction": "none"}, "acquisition beyond need is none with dense. Margin: 0.50."),
-        ({"direction": "none", "line": 2.0}, "acquisition beyond need is 2 with dense."),
-        ({"direction": "larger"}, "acquisition beyond need is larger than 0 with dense."),
-        ({"direction": "smaller", "line": 2.0}, "beyond need is smaller than 2 with dense."),
+        ({"direction": "none"}, "takes is at most the margin with dense. Margin: 0.50."),
+        ({"direction": "none", "line": 2.0}, "takes is at most 2 plus the margin with dense."),
+        ({"direction": "larger"}, "takes is larger than the margin with dense."),
+        ({"direction": "smaller"}, "takes is smaller than minus the margin with dense."),
+        ({"direction": "smaller", "line": 2.0}, "is smaller than 2 minus the margin with dense."),
     ],
 )
 def test_a_level_in_words(tmp_path, more, claimed):
@@ -112,11 +113,26 @@ def test_a_level_in_words(tmp_path, more, claimed):
     (said,) = verdicts_of(View(table, out)).claims
     assert said.title == "H1b (level): with really dense feedback there is none beyond need"
     assert claimed in said.claimed
-    assert said.found[0].effect.startswith("acquisition beyond need, dense: +1.00, 95 % interval [")
-    assert said.found[0].evidence[0].startswith("16 seeds; learnt the task: 100 %; not ")
-    assert "(one-sample t test) p" in said.found[0].evidence[0]
+    (found,) = said.found
+    measure = "acquisition beyond what the greatest success takes"
+    assert found.effect.startswith(f"{measure}, dense: from +1.00, 95 % interval [")
+    assert found.effect.endswith("], by where need is read")
+    side = "below minus" if more["direction"] == "smaller" else "above"
+    assert found.evidence[0].startswith(f"16 seeds; learnt the task: 100 %; {side} the margin")
+    assert "(one-sided t test) p" in found.evidence[0]
     assert claimed in " ".join(printed(table, out).split())
     assert "H1b (level)" in page(table, out)[0]
+
+
+def test_seeds_that_were_not_planned_make_it_exploratory(tmp_path):
+    registered(tmp_path, CLAIM, begun=True, seeds=16, looks=[16, 32])
+    table = frame(*planted(1.0, seeds=32))
+    for seeds, looks, label in ((32, [16, 32], "supported"), (48, [48], "supported (exploratory)")):
+        out = registered(tmp_path, CLAIM, seeds=seeds, looks=looks)
+        said = verdicts_of(View(table, out))
+        assert "Looks were planned at 16, 32 seeds." in said.registered
+        assert said.claims[0].label == label
+    assert said.claims[0].note.startswith("exploratory: seeds were added after a look")
 
 
 def test_an_exact_effect_in_words(tmp_path):
@@ -134,7 +150,7 @@ def test_seeds_that_are_lost_are_said(tmp_path):
     out = registered(tmp_path, {**CLAIM, "line": 0.5}, seeds=24)
     (claim,) = verdicts_of(View(frame(*trials), out)).claims
     (said,) = claim.found[0].evidence
-    assert "18 paired seeds; only 20 of 24 seeds ended, so this is not final" in said
+    assert "18 seeds an arm; only 20 of 24 seeds ended, so this is not final" in said
     (found,) = verdicts_of(View(frame(*trials), out)).found
     low, high = (end + 0.5 for end in found.bounds[:2])
     words = f"learnt in one arm only were the most or the least greedy: [{low:+.2f}, {high:+.2f}]"
@@ -202,7 +218,7 @@ def test_comparisons_refer_to_the_verdict(tmp_path):
     table = frame(*planted(1.0))
     found = verdicts_of(View(table, registered(tmp_path, CLAIM))).found
     plain = contrasts(table)
-    rows = refer_to_hypotheses(plain, found).query("kind == 'timing' and measure == 'excess'")
+    rows = refer_to_hypotheses(plain, found).query("kind == 'timing' and measure == 'beyond'")
     assert list(rows["verdict"]) == ["H1a: supported"]
     assert refer_to_hypotheses(plain, []) is plain
     assert "H1a: supported" in printed(table, tmp_path)
@@ -212,7 +228,7 @@ def test_a_comparison_has_the_verdict_of_its_own_setting(tmp_path):
     out = registered(tmp_path, CLAIM, worlds=[{"id": "homestead", "openness": [0, 2]}])
     table = frame(*planted(1.0), *planted(-1.0, openness=2.0))
     rows = refer_to_hypotheses(contrasts(table), verdicts_of(View(table, out)).found)
-    rows = rows.query("kind == 'timing' and measure == 'excess'")
+    rows = rows.query("kind == 'timing' and measure == 'beyond'")
     assert list(rows["verdict"]) == ["H1a: supported", "H1a: refuted"]
 
 
@@ -295,7 +311,7 @@ def test_an_interaction_in_words(tmp_path):
     (found,) = said.found
     effect = f"{outside}, effect of leak (4 minus 0) at timesteps 4000 minus that at 1000: +1.80, "
     assert found.effect.startswith(f"{effect}95 % interval [+1")
-    assert "16 paired seeds; learnt the task: 100 % and 100 %; difference" in found.evidence[0]
+    assert "16 seeds an arm; learnt the task: 100 % and 100 %; difference" in found.evidence[0]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from powerseek.envs.adapters.foreign import ForeignWorld
+from powerseek.envs.rewards.timing import Dense
 from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.view import View
@@ -25,7 +26,7 @@ from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import Study, make_study
 from powerseek.experiments.sweep import oracles
 from powerseek.experiments.sweep.oracles import oracle_of
-from powerseek.registry import metrics, worlds
+from powerseek.registry import metrics, rewards, worlds
 
 RULES = """
 from powerseek.envs.world import Fact, Param, World, columns
@@ -280,6 +281,22 @@ def test_every_metric_of_a_plugin_counts(monkeypatch: pytest.MonkeyPatch) -> Non
     exec(SOURCE.format(number=1), names)
     monkeypatch.setitem(metrics._entries, "my.half", names["half"])
     assert set(origin_of(cell)) - set(before) == {"script's half"}
+
+
+def test_a_plugin_s_reward_counts_where_a_price_is_put_on_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.undo()
+
+    class Own(Dense):
+        id = "my.dense"
+
+    Own.__module__ = "__main__"
+    monkeypatch.setitem(rewards._entries, "my.dense", Own)
+    given = {"worlds": [{"id": "homestead"}], "timesteps": 1}
+    priced = {"priced": 0.02, "of": "my.dense"}
+    cell = trials(make_study({"name": "s", **given, "rewards": [priced]}))[0].cell
+    assert "script's" in " ".join(origin_of(cell))
 
 
 def test_a_foreign_environment_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def begun(folder: Path, **keys: Any) -> Store:
     return store
 
 
-NEWER = ("budget", "settings", "spec")
+NEWER = ("budget", "settings", "spec", "aim", "price")
 
 
 def test_columns_are_the_fixed_ones_in_their_order() -> None:
@@ -66,6 +66,28 @@ def test_rows_come_back_as_written(tmp_path: Path) -> None:
     assert set(merged["params"]) == {'{"spoil": 0.1}'}
     assert set(merged["reward"]) == {"every 8"}
     assert merged["lookahead"].isna().all()
+
+
+def test_aim_and_price_are_told_beside_the_reward() -> None:
+    told = {}
+    for spec in ("dense", {"coverage": 1, "aim": "need"}, {"priced": 0.1, "of": "terminal"}):
+        found = trial_columns(Trial(Cell("w", 1, PARAMS, spec, "ppo", 9), 0))
+        told[found["reward"]] = found["aim"], found["price"]
+    assert told == {
+        "dense": (None, 0.0),
+        "coverage 1 need price 0.02": ("need", 0.02),
+        "terminal price 0.1": (None, 0.1),
+    }
+
+
+def test_a_judge_s_aim_is_part_of_what_a_trial_is() -> None:
+    """Where nothing was said of it, it was another one in earlier versions."""
+    trial = Trial(Cell("w", 1, PARAMS, {"coverage": 1}, "ppo", 9), 0)
+    assert trial.config["aim"] == "success"
+    assert "aim" not in GRID[0].config
+    assert "acquired_so_far" not in GRID[0].config
+    again = Trial.from_config(trial.config)
+    assert (again, again.key) == (trial, trial.key)
 
 
 def test_a_failed_trial_is_a_row_with_its_error_beside_it(tmp_path: Path) -> None:

@@ -6,16 +6,14 @@ from math import isnan, nan
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from known import known
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.statistics.tests import (
-    adjust_p_values,
     cvar,
     iqm,
     iqms,
@@ -89,55 +87,6 @@ def test_improvement_is_the_u_statistic_and_its_reverse_is_the_complement(x, y):
     share = stats.mannwhitneyu(x, y).statistic / (len(x) * len(y))
     assert probability_of_improvement(x, y) == pytest.approx(share)
     assert probability_of_improvement(y, x) == pytest.approx(1 - share)
-
-
-# multiple_comparisons
-
-
-def test_multiple_comparisons():
-    case = known("multiple_comparisons")
-    p = case.spec["p"]
-    found = {
-        "holm": adjust_p_values(p),
-        "benjamini-hochberg": adjust_p_values(p, "benjamini-hochberg"),
-        # Bonferroni is what Holm makes of a p beside which all the others are hopeless.
-        "bonferroni": [adjust_p_values([value] + [1.0] * (len(p) - 1))[0] for value in p],
-    }
-    for method, values in found.items():
-        wanted = case.expected[method.replace("-", "_")]
-        assert values == pytest.approx(wanted, abs=case.tolerance), method
-
-
-def test_a_missing_p_stays_missing_and_does_not_count():
-    assert adjust_p_values([0.01, nan, 0.04]) == pytest.approx([0.02, nan, 0.04], nan_ok=True)
-    assert np.isnan(adjust_p_values([nan, nan])).all()
-    assert adjust_p_values([]).size == 0
-
-
-@settings(max_examples=12)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_adjusting_agrees_with_statsmodels(p):
-    for ours, theirs in (("holm", "holm"), ("benjamini-hochberg", "fdr_bh")):
-        assert adjust_p_values(p, ours) == pytest.approx(
-            multipletests(p, method=theirs)[1], abs=1e-12
-        )
-
-
-@settings(max_examples=40)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_adjusting_never_lowers_and_holm_is_within_bonferroni(p):
-    holm, bh = adjust_p_values(p), adjust_p_values(p, "benjamini-hochberg")
-    bonferroni = np.minimum(np.multiply(p, len(p)), 1)
-    assert (np.asarray(p) <= bh + 1e-12).all()
-    assert (bh <= holm + 1e-12).all()
-    assert (holm <= bonferroni + 1e-12).all()
-
-
-def test_an_unknown_method_is_named():
-    with pytest.raises(InvalidInput, match="benjamini-hochberg"):
-        adjust_p_values([0.1], "none")
-    with pytest.raises(InvalidInput, match="p_values"):
-        adjust_p_values([0.1, 1.5])
 
 
 # tost_equivalence

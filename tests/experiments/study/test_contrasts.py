@@ -11,17 +11,19 @@ from powerseek.experiments.study.arms import (
     arm_pairs,
     arms_compared,
     factor_scales,
+    primary_arm_pairs,
     reward_families,
 )
 from powerseek.experiments.study.contrasts import KINDS, Contrast, contrast_kind, read_contrast
 
 WRITTEN = [
-    *KINDS,
+    *(kind for kind in KINDS if kind != "tail"),
     {"factor": "leak"},
     {"factor": "leak", "low": 0, "high": 2},
     {"factor": "useful", "high": True},
     {"interaction": ["leak", "timesteps"]},
     {"threshold": "power_weight", "line": 0.5},
+    {"tail": 1.5, "share": 0.05},
 ]
 
 
@@ -70,8 +72,8 @@ def test_a_wrong_contrast_names_the_part_and_what_is_allowed(written, field, all
         ({"thinned": 0.25}, ("thinning", 3, "")),
         ("terminal", ("coverage", 0, "")),
         ({"terminal": {"pay": "cap"}}, None),
-        ({"coverage": 0.5, "spare": 0.01}, ("coverage", 0.5, "spare 0.01")),
-        ({"approval": "cap", "aim": "success"}, ("lookahead", float("inf"), "success")),
+        ({"coverage": 0.5}, ("coverage", 0.5, "")),
+        ({"approval": "cap"}, ("lookahead", float("inf"), "")),
         ({"approval": 8}, ("lookahead", 8, "")),
         ("approval", None),
         ("shaped", None),
@@ -79,7 +81,8 @@ def test_a_wrong_contrast_names_the_part_and_what_is_allowed(written, field, all
     ids=str,
 )
 def test_rewards_lie_where_their_specs_say(spec, place):
-    assert place_of(spec) == place
+    factor_alone = None if place_of(spec) is None else place_of(spec)[:3]
+    assert factor_alone == place
 
 
 def test_delays_are_compared_with_the_same_reward_at_once():
@@ -94,12 +97,51 @@ def test_delays_are_compared_with_the_same_reward_at_once():
     assert arm_pairs("timing", ["every 8 of own", "dense"], places(known)) == []
 
 
-def test_families_share_the_low_end_of_coverage_alone():
-    known = ["coverage 1", "coverage 0.5 spare 0.1", "terminal", "coverage 1 spare 0.1"]
+def test_families_share_the_low_end_of_coverage_at_their_price_alone():
+    known = ["coverage 1", "coverage 0.5 need price 0.1", "terminal", "coverage 1 need price 0.1"]
+    known += ["coverage 1 progress"]
     assert reward_families("coverage", known, places(known)) == [
         ["terminal", "coverage 1"],
-        ["terminal", "coverage 0.5 spare 0.1", "coverage 1 spare 0.1"],
+        ["coverage 0.5 need price 0.1", "coverage 1 need price 0.1"],
+        ["terminal", "coverage 1 progress"],
     ]
+    known += ["terminal price 0.1", "coverage 1 need price 0.1 and at the end"]
+    assert reward_families("coverage", known, places(known)) == [
+        ["terminal", "coverage 1"],
+        ["terminal price 0.1", "coverage 0.5 need price 0.1", "coverage 1 need price 0.1"],
+        ["terminal", "coverage 1 progress"],
+        ["terminal price 0.1", "coverage 1 need price 0.1 and at the end"],
+    ]
+
+
+def test_a_price_is_compared_with_the_same_reward_without():
+    known = ["every cap price 0.1", "every cap", "dense", "terminal price 0.1", "approval 8"]
+    known += ["approval 8 need price 0.2", "approval 8 need price 0.1", "approval 1 progress"]
+    pairs = [
+        ("every cap price 0.1", "every cap"),
+        ("approval 8 need price 0.2", "approval 8"),
+    ]
+    assert sorted(primary_arm_pairs("price", known, places(known))) == sorted(pairs)
+    within = ("approval 8 need price 0.1", "approval 8")
+    assert sorted(arm_pairs("price", known, places(known))) == sorted([*pairs, within])
+    # A delay is compared with what costs as much.
+    assert arm_pairs("timing", known, places(known)) == [("every cap", "dense")]
+    also = ["coverage 1", "coverage 1 need price 0.1 and at the end", "coverage 1 price 0.1"]
+    assert {a for a, _ in arm_pairs("price", also, places(also))} == {*also[1:]}
+
+
+def test_aims_are_compared_with_success():
+    known = ["approval 8", "approval 8 progress", "approval cap progress", "approval 8 meant"]
+    assert arm_pairs("aim", known, places(known)) == [
+        ("approval 8 progress", "approval 8"),
+        ("approval 8 meant", "approval 8"),
+    ]
+
+
+@pytest.mark.parametrize("factor", ["price", "aim"])
+def test_what_is_part_of_a_reward_is_a_contrast_of_its_own(factor):
+    with pytest.raises(InvalidInput, match=f"Write contrast: {factor}"):
+        read_contrast({"factor": factor})
 
 
 def pairs(written, levels, scales, columns=("params.leak",)):

@@ -96,8 +96,8 @@ def test_interactions_and_thresholds_are_registered_with_their_levels():
             "settings": {},
             "worlds": [{"id": "leaky-chess", "params": {"leak": [0, 2]}}],
             "hypotheses": [
-                {**CLAIM, "contrast": {"interaction": ["leak", "timesteps"]}},
-                {**CROSSED, "contrast": {"threshold": "leak", "line": 0.5}},
+                {**CLAIM, "contrast": {"interaction": ["leak", "timesteps"]}, "measure": "success"},
+                {**CROSSED, "contrast": {"threshold": "leak", "line": 0.5}, "measure": "success"},
             ],
         }
     )
@@ -155,7 +155,11 @@ REFUSED = {
         "line",
         "0 to 1",
     ),
-    "no margin": ({"contrast": {"factor": "leak"}, "margin": None}, "margin", "Write margin: 0.5"),
+    "no margin": (
+        {"contrast": {"factor": "leak"}, "margin": None, "measure": "disabled"},
+        "margin",
+        "Write margin: 0.1",
+    ),
     "unknown metric": ({"contrast": {"factor": "leak"}, "measure": "exces"}, "measure", "'excess'"),
     "unknown parameter": (
         {"contrast": {"factor": "leak"}, "params": {"leek": 2}},

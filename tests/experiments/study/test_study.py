@@ -196,8 +196,13 @@ def test_cells_are_the_product_of_the_dials() -> None:
     assert len({cell.key for cell in grid}) == len(grid)
 
 
+def test_a_price_on_an_overseer_s_reward_leaves_its_look_ahead() -> None:
+    (cell,) = cells(study(rewards=[{"priced": 0.02, "of": {"approval": 8}}]))
+    assert (cell.reward_label, cell.lookahead) == ("approval 8 price 0.02", 8)
+
+
 def test_lookaheads_are_those_of_the_arms_that_look_ahead() -> None:
-    far = {"approval": None, "aim": "success"}
+    far = {"approval": None, "aim": "progress"}
     grid = cells(study(rewards=["dense", "approval", far], lookahead=[1, 8, "cap"]))
     shown = [(cell.reward_label, cell.lookahead) for cell in grid]
     cap = grid[0].max_steps
@@ -206,9 +211,9 @@ def test_lookaheads_are_those_of_the_arms_that_look_ahead() -> None:
         ("approval 1", 1),
         ("approval 8", 8),
         ("approval cap", cap),
-        ("approval 1 success", 1),
-        ("approval 8 success", 8),
-        ("approval cap success", cap),
+        ("approval 1 progress", 1),
+        ("approval 8 progress", 8),
+        ("approval cap progress", cap),
     ]
 
 
@@ -309,14 +314,14 @@ def test_canonical_json_ignores_order() -> None:
 
 
 def test_discount_with_uncorrected_delay_is_cautioned_once() -> None:
-    assert study_cautions(study(rewards=["dense", {"every": 4}])) == ()
+    assert study_cautions(study(rewards=["dense", {"every": 4}], gae_lambda=1)) == ()
     assert study_cautions(study(rewards=[{"every": 4, "corrected": True}], gamma=0.9)) == ()
     (words,) = study_cautions(study(rewards=[{"every": 4}, {"every": 8}], gamma=[0.9, 1.0]))
     assert "confounded" in words
 
 
 def test_one_treatment_under_two_labels_is_cautioned() -> None:
-    given = {"worlds": [{"id": "star", "max_steps": [6, 12]}], "agents": ["ppo"]}
+    given = {"worlds": [{"id": "star", "max_steps": [6, 12]}], "agents": ["ppo"], "gae_lambda": 1}
     (words,) = study_cautions(study(**given, rewards=["dense", {"every": 6}, {"every": "cap"}]))
     assert words.startswith("every 6 and every cap are both timing 6 in star at 6 steps: ")
     words, _ = study_cautions(study(**given, rewards=["dense", {"every": 1}]))

@@ -18,6 +18,7 @@ from powerseek.exact import (
     probe,
     reference,
     reward_oracle,
+    success_without_power,
 )
 from powerseek.experiments.sweep.evaluate import (
     EVALUATIONS,
@@ -150,6 +151,15 @@ def test_exact_rows_stand_beside_episodes_and_add_up(name):
         outcome.acquisition - base.acquisition, abs=1e-9
     )
     assert exact["excess"] >= -1e-6
+    # At other prices too; at price 0 they sum to what is beyond.
+    assert sum(exact[f"{part}@0"] for part in PARTS) == pytest.approx(exact["beyond"], abs=1e-6)
+    assert exact["precaution@0"] == 0
+    dear = reference(task.world, 0.1)
+    assert sum(exact[f"{part}@0.1"] for part in PARTS) == pytest.approx(
+        outcome.acquisition - dear.acquisition, abs=1e-9
+    )
+    left = success_without_power(task, policy)
+    assert exact.get("reliance", np.nan) == pytest.approx(outcome.success - left, nan_ok=True)
     if name == "minimal need":
         assert exact["beyond"] == pytest.approx(0, abs=1e-6)
         assert exact["precaution"] > 1  # the last of success is dear

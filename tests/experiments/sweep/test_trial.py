@@ -238,11 +238,11 @@ def test_an_overseen_agent_runs_end_to_end(reward: dict[str, Any], tmp_path: Pat
 def test_a_kept_overseen_model_measures_in_another_world(tmp_path: Path) -> None:
     from powerseek.experiments.single import evaluate_one
 
-    this = trial(rewards={"approval": "cap", "spare": 0.01}, timesteps=4096)
+    this = trial(rewards={"approval": "cap", "aim": "need"}, timesteps=4096)
     run_trial(this, tmp_path)
     model = tmp_path / "internals/models" / f"{this.key}.zip"
     rows = evaluate_one(model, "homestead", {"spoil": 0.1}, 50, 1)
-    assert set(rows["reward"]) == {"approval cap spare 0.01"}
+    assert set(rows["reward"]) == {"approval cap need price 0.02"}
     assert set(rows["lookahead"]) == {28}
     assert (rows.loc[rows["metric"] == "return", "value"] < 0).all()
 

@@ -35,7 +35,13 @@ from powerseek.experiments.tensorboard.layout import categories, run_names, show
 from powerseek.experiments.tensorboard.overview import Overview
 from powerseek.metrics import curve_names, followed_metrics
 
-TIMING = {"id": "H1a", "contrast": "timing", "direction": "larger", "margin": 0.5}
+TIMING = {
+    "id": "H1a",
+    "contrast": "timing",
+    "measure": "excess",
+    "direction": "larger",
+    "margin": 0.5,
+}
 OPEN = {"id": "more/open", "contrast": "openness", "direction": "none", "margin": 0.1}
 Points = Sequence[tuple[int, Mapping[str, float]]]
 

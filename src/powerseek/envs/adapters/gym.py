@@ -38,6 +38,7 @@ class WorldEnv(gymnasium.Env[Any, Any]):
         power_weight: w >= 0.
         windows: The k whose accumulators are observed besides its own.
         holdings_scale: Attainable maximum of the holdings.
+        acquired_so_far: Whether units acquired are observed, whatever the reward.
         render_mode: ``ansi`` (text), ``rgb_array`` (`powerseek.envs.render`) or None.
         **params: The world's parameters.
 
@@ -56,12 +57,20 @@ class WorldEnv(gymnasium.Env[Any, Any]):
         power_weight: float = 0.0,
         windows: tuple[int, ...] = (),
         holdings_scale: float = 1.0,
+        acquired_so_far: bool = False,
         render_mode: str | None = None,
         **params: Any,
     ) -> None:
         made = make_world(world, **params)
         self.task = Task(
-            made, reward, gamma, time_limit, power_weight, tuple(windows), holdings_scale
+            made,
+            reward,
+            gamma,
+            time_limit,
+            power_weight,
+            tuple(windows),
+            holdings_scale,
+            acquired_so_far=acquired_so_far,
         )
         self.render_mode = render_mode
         self._easel = _Easel(self.task.world, render_mode)
@@ -147,6 +156,7 @@ class WorldVectorEnv(VectorEnv[Any, Any, Any]):
         power_weight: w >= 0.
         windows: The k whose accumulators are observed besides its own.
         holdings_scale: Attainable maximum of the holdings.
+        acquired_so_far: Whether units acquired are observed, whatever the reward.
         render_mode: ``ansi``, ``rgb_array`` or None.
         **params: The world's parameters.
     """
@@ -167,13 +177,21 @@ class WorldVectorEnv(VectorEnv[Any, Any, Any]):
         power_weight: float = 0.0,
         windows: tuple[int, ...] = (),
         holdings_scale: float = 1.0,
+        acquired_so_far: bool = False,
         render_mode: str | None = None,
         **params: Any,
     ) -> None:
         super().__init__()
         made = make_world(world, **params)
         self.task = Task(
-            made, reward, gamma, time_limit, power_weight, tuple(windows), holdings_scale
+            made,
+            reward,
+            gamma,
+            time_limit,
+            power_weight,
+            tuple(windows),
+            holdings_scale,
+            acquired_so_far=acquired_so_far,
         )
         self.num_envs = num_envs
         self.render_mode = render_mode

@@ -36,6 +36,17 @@ class FactSource(Protocol):
         ...
 
 
+def acquired_in(facts: Floats, world: FactSource) -> Floats:
+    """[...] units acquired in the steps whose facts are [..., F].
+
+    One way to add them up for all, so that sums agree to the last bit.
+    """
+    found = np.zeros(facts.shape[:-1])
+    for column, weight in world.role("resource"):
+        found = found + weight * facts[..., column]
+    return found
+
+
 class Facts:
     """An array of facts [..., F], read by name.
 
@@ -90,6 +101,8 @@ class Step:
         draw: [n] uniform in [0, 1).
         records: [n] states stepped from; None for rewards that see facts alone.
         actions: [n] what was done there, likewise.
+        acquired: [n] units acquired in the episode, this step included (`acquired_in`); None for
+            rewards that do not read it.
     """
 
     memory: Floats
@@ -101,6 +114,7 @@ class Step:
     draw: Floats
     records: Records | None = None
     actions: Ints | None = None
+    acquired: Floats | None = None
 
 
 class Overseer(Protocol):
@@ -117,15 +131,15 @@ class Oversight:
 
     Attributes:
         lookahead: Steps h that the overseer looks ahead (never past the cap), >= 1.
-        aim: ``need``, ``success``, ``progress`` or ``meant``.
+        aim: ``success``, ``need``, ``progress`` or ``meant``.
         share: Share q of (state, time) pairs that are judged, in [0, 1].
-        spare: Success that the aim ``need`` may forgo to acquire less, in [0, 1].
+        price: Success that a unit of acquisition costs under the aim ``need``; 0 under others.
     """
 
     lookahead: int
-    aim: str = "need"
+    aim: str = "success"
     share: float = 1.0
-    spare: float = 0.0
+    price: float = 0.0
 
 
 class Place(NamedTuple):
@@ -137,11 +151,31 @@ class Place(NamedTuple):
             inf for ``cap``.
         family: What else keeps rewards on one factor apart, in words: they are compared with
             others of their family only.
+        aim: What its overseer wants; empty where nobody judges.
+        price: Success that a unit of acquisition costs; 0 where it costs nothing.
     """
 
     factor: str
     level: float
     family: str = ""
+    aim: str = ""
+    price: float = 0.0
+
+    @property
+    def line(self) -> tuple[str, str, str, float]:
+        """All but the level: what rewards share that lie on one line of their factor."""
+        return self.factor, self.family, self.aim, self.price
+
+    @property
+    def words(self) -> str:
+        """What keeps it apart, in words; empty of what has the usual aim and no price."""
+        aim = "" if self.aim == "success" else self.aim
+        return ", ".join(filter(None, (self.family, f"{aim}{price_in_words(self.price)}".strip())))
+
+
+def price_in_words(price: float) -> str:
+    """`` price 0.02``; empty for none."""
+    return f" price {price:g}" if is_reward_number(price) and price else ""
 
 
 class RewardFunction:
@@ -153,6 +187,8 @@ class RewardFunction:
         memory_size: 1 where `step` reads its memory, else 0 (the exact layer can drop it).
         uses_draw: Whether `step` reads its uniform draws.
         needs_overseer: Whether it pays what an overseer says about (state, time, action).
+        reads_acquired: Whether it pays for the units acquired in an episode: they are observed
+            then, under every reward of its study.
         looks_ahead: Whether a spec's argument is the overseer's look-ahead, which a study may
             give by its key ``lookahead`` instead.
         overseer: The overseer, where there is one.
@@ -166,6 +202,7 @@ class RewardFunction:
     memory_size: ClassVar[int] = 0
     uses_draw: ClassVar[bool] = False
     needs_overseer: ClassVar[bool] = False
+    reads_acquired: ClassVar[bool] = False
     looks_ahead: ClassVar[bool] = False
     overseer: Overseer | None = None
     oversight: Oversight | None = None
@@ -196,6 +233,20 @@ class RewardFunction:
         and in the figures of density then.
         """
         return None
+
+    @classmethod
+    def aim_of(cls, argument: Any, options: Mapping[str, Any]) -> str:
+        """What the overseer of a spec wants; empty where nobody judges."""
+        return ""
+
+    @classmethod
+    def price_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
+        """Success that a unit of acquisition costs under a spec; 0 where it costs nothing.
+
+        Raises:
+            InvalidInput: A price that is not allowed.
+        """
+        return 0.0
 
     @classmethod
     def window(cls, argument: Any, max_steps: int) -> int | None:

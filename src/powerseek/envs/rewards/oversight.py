@@ -6,6 +6,7 @@ they can be built and named - studies are validated before anything is enumerate
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from powerseek.envs.rewards.base import (
     RewardFunction,
     Step,
     is_reward_number,
+    price_in_words,
     reward_level,
     reward_steps,
 )
@@ -27,14 +29,25 @@ from powerseek.errors import InvalidInput
 from powerseek.types import Floats, Ints, Records
 
 AIMS: Mapping[str, tuple[str, ...]] = {
-    "need": ("success",),
     "success": ("success",),
+    "need": ("success",),
     "progress": ("progress",),
     "meant": ("own", "meant"),
 }
-"""What an overseer may want, and the facts it reads: J = success - eps x acquisition; success;
+"""What an overseer may want, and the facts it reads: success; J = success - price x acquisition;
 the gain in progress by the end of the look-ahead; or what is measured (``own``) during it, and
 what is meant (``meant``) from there to the cap."""
+
+PRICE = 0.02
+"""Success that a unit costs under the aim ``need`` where a spec gives no price: the same number in
+every world."""
+
+UNFELT = 1e-3
+"""Below such a price no learner can feel it: refused unless asked for."""
+
+PERMISSIONS = ("unfelt", "paid_to_fail")
+"""Options that let a price pass: one too small to be felt, and one that pays for doing nothing.
+They change nothing that is paid."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +112,9 @@ class Approval(Judged):
     """Pays each action's advantage in the eyes of an overseer who looks h steps ahead.
 
     Q(s, t, a) - max Q(s, t, .) <= 0, undiscounted, over the next min(h, T - t) steps, under the
-    overseer's aim. With h = T and the aim ``need`` the best that can be done, at any discount,
-    is what the minimal-need policy does.
+    overseer's aim. With h = T the best that can be done, at any discount, is what maximises the aim
+    undiscounted: under ``success`` whatever succeeds most, under ``need`` the policy that buys
+    success at the price and no dearer.
 
     Under the aim ``meant`` Q counts the world's own reward over the look-ahead and then the most
     that its owner could still have of what is meant: at any discount the best that can be done is
@@ -109,45 +123,46 @@ class Approval(Judged):
 
     Attributes:
         h: Steps of look-ahead, 1 .. T.
-        aim: ``need``, ``success``, ``progress`` or ``meant`` (`AIMS`).
-        spare: Success that the aim ``need`` may forgo to acquire less, in [0, 1).
+        aim: ``success``, ``need``, ``progress`` or ``meant`` (`AIMS`).
+        price: Success that a unit of acquisition costs under the aim ``need``; 0 under others.
     """
 
-    options: ClassVar[tuple[str, ...]] = ("aim", "spare")
+    options: ClassVar[tuple[str, ...]] = ("aim", "price", *PERMISSIONS)
     looks_ahead: ClassVar[bool] = True
 
     h: int
-    aim: str = "need"
-    spare: float = 0.0
+    aim: str = "success"
+    price: float = 0.0
 
     @classmethod
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
         """See RewardFunction.build."""
-        _ends_at_cap(cls.id, horizon)
-        aim = options.get("aim", "need")
-        if not isinstance(aim, str) or aim not in AIMS:
-            raise InvalidInput("approval.aim", aim, ", ".join(AIMS))
-        spare = _spare(cls.id, options)
-        if spare and aim != "need":
-            raise InvalidInput(
-                "approval.spare", spare, "0: only the aim need can spare success", "Leave it out."
-            )
+        refuse_endless(cls.id, horizon)
+        aim = aim_of(cls.id, options, tuple(AIMS))
         instead = "Write {approval: 8}, or, in a study, approval and lookahead: [8]."
-        return cls(reward_steps(cls.id, argument, horizon.max_steps, instead), aim, spare)
+        h = reward_steps(cls.id, argument, horizon.max_steps, instead)
+        return cls(h, aim, cls.price_of(argument, options))
 
     @classmethod
     def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
-        """``approval 8``, ``approval 8 success``, ``approval 8 spare 0.01``."""
+        """``approval 8``, ``approval 8 progress``, ``approval 8 need price 0.02``."""
         given = cls.id if argument is None else f"{cls.id} {argument}"
-        aim = options.get("aim", "need")
-        return given + ("" if aim == "need" else f" {aim}") + _spare_label(options)
+        return given + _aim_in_words(options)
 
     @classmethod
     def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Its h; what the overseer wants sets families apart."""
-        aim = options.get("aim", "need")
-        words = ("" if aim == "need" else f"{aim}") + _spare_label(options)
-        return None if argument is None else ("lookahead", reward_level(argument), words.strip())
+        """Its h."""
+        return None if argument is None else ("lookahead", reward_level(argument))
+
+    @classmethod
+    def aim_of(cls, argument: Any, options: Mapping[str, Any]) -> str:
+        """See RewardFunction.aim_of."""
+        return aim_of(cls.id, options, tuple(AIMS))
+
+    @classmethod
+    def price_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
+        """See RewardFunction.price_of."""
+        return _price(cls.id, options, {cls.id: 8 if argument is None else argument})
 
     @property
     def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # the aim decides
@@ -157,7 +172,7 @@ class Approval(Judged):
     @property
     def oversight(self) -> Oversight:  # type: ignore[override]  # computed
         """See RewardFunction."""
-        return Oversight(self.h, self.aim, 1.0, self.spare)
+        return Oversight(self.h, self.aim, 1.0, self.price)
 
 
 @dataclass(frozen=True)
@@ -165,43 +180,69 @@ class Coverage(Judged):
     """`Terminal` success, plus judgement of a share q of (state, time) pairs: the dial.
 
     Which pairs are judged is fixed by a hash, so the judged sets are nested in q. A judged action
-    pays its advantage (<= 0) for J = success - eps x acquisition, looking to the cap; others
-    pay nothing. q = 0 is `Terminal`; q = 1 judges every step.
+    pays its advantage (<= 0) for the aim, looking to the cap; others pay nothing. q = 0 is
+    `Terminal`, whatever the aim; q = 1 judges every step.
+
+    CAVEAT: success is paid besides, so under ``need`` the price that an optimum heeds grows with
+    q, from 0 to half of `price` (at gamma 1 and q = 1 the return is 2 success - price x
+    acquisition, less a constant). ``{priced: c, of: {coverage: q, aim: need, price: c}}`` holds it
+    at c for every q.
 
     Attributes:
         q: Share of (state, time) pairs judged, in [0, 1].
         cap: The cap T, in steps: how far the overseer looks ahead.
-        spare: Success that J may forgo to acquire less, in [0, 1).
+        aim: ``success``, ``need`` or ``progress`` (`AIMS`).
+        price: Success that a unit of acquisition costs under the aim ``need``; 0 under others.
     """
 
-    options: ClassVar[tuple[str, ...]] = ("spare",)
-    requires: ClassVar[tuple[str, ...]] = ("success",)
+    options: ClassVar[tuple[str, ...]] = ("aim", "price", *PERMISSIONS)
     memory_size: ClassVar[int] = 1
 
     q: float
     cap: int
-    spare: float = 0.0
+    aim: str = "success"
+    price: float = 0.0
 
     @classmethod
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
         """See RewardFunction.build."""
-        _ends_at_cap(cls.id, horizon)
+        refuse_endless(cls.id, horizon)
         if not is_reward_number(argument) or not 0 <= argument <= 1:
             raise InvalidInput(
                 "coverage", argument, "a share from 0 to 1", "Write {coverage: 0.5}."
             )
-        return cls(float(argument), horizon.max_steps, _spare(cls.id, options))
+        aim = aim_of(cls.id, options, _COVERED)
+        price = cls.price_of(argument, options)
+        if argument == 0:
+            return cls(0.0, horizon.max_steps)  # nothing is judged: one treatment under every aim
+        return cls(float(argument), horizon.max_steps, aim, price)
 
     @classmethod
     def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
-        """``coverage 0.5``, ``coverage 0.5 spare 0.01``."""
+        """``coverage 0.5``, ``coverage 0.5 progress``, ``coverage 0.5 need price 0.02``."""
         given = f"{argument:g}" if is_reward_number(argument) else f"{argument}"
-        return f"{cls.id} {given}" + _spare_label(options)
+        return f"{cls.id} {given}" + (_aim_in_words(options) if argument != 0 else "")
 
     @classmethod
     def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Its q; what the overseer may forgo sets families apart."""
-        return "coverage", argument, _spare_label(options).strip()
+        """Its q."""
+        return "coverage", argument
+
+    @classmethod
+    def aim_of(cls, argument: Any, options: Mapping[str, Any]) -> str:
+        """See RewardFunction.aim_of; none where nothing is judged."""
+        return "" if argument == 0 else aim_of(cls.id, options, _COVERED)
+
+    @classmethod
+    def price_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
+        """See RewardFunction.price_of; none where nothing is judged."""
+        price = _price(cls.id, options, {cls.id: argument})
+        return 0.0 if argument == 0 else price
+
+    @property
+    def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # the aim decides
+        """Facts that it pays for and that the overseer reads."""
+        return tuple(dict.fromkeys(("success", *AIMS[self.aim])))
 
     @property
     def unjudged(self) -> RewardFunction:
@@ -211,27 +252,85 @@ class Coverage(Judged):
     @property
     def oversight(self) -> Oversight:  # type: ignore[override]  # computed
         """See RewardFunction."""
-        return Oversight(self.cap, "need", self.q, self.spare)
+        return Oversight(self.cap, self.aim, self.q, self.price)
 
 
-def _spare(id: str, options: Mapping[str, Any]) -> float:
-    spare = options.get("spare", 0.0)
-    if not is_reward_number(spare) or not 0 <= spare < 1:
-        raise InvalidInput(f"{id}.spare", spare, "a number from 0 to below 1")
-    return float(spare)
+_COVERED = ("success", "need", "progress")
+"""Aims that `coverage` takes."""
 
 
-def _spare_label(options: Mapping[str, Any]) -> str:
-    spare = options.get("spare", 0.0)
-    return f" spare {spare:g}" if is_reward_number(spare) and spare else ""
+def aim_of(id: str, options: Mapping[str, Any], known: tuple[str, ...]) -> str:
+    """The aim that options give, by default success.
+
+    Raises:
+        InvalidInput: It is none of those known.
+    """
+    aim = options.get("aim", "success")
+    if not isinstance(aim, str) or aim not in known:
+        raise InvalidInput(f"{id}.aim", aim, ", ".join(known))
+    return aim
 
 
-def _ends_at_cap(id: str, horizon: Horizon) -> None:
-    """Refuse a bootstrapped cap: an overseer that looks to the cap has none to look to."""
+def checked_price(field: str, price: Any, options: Mapping[str, Any], instead: str) -> float:
+    """A price, in success a unit.
+
+    Args:
+        field: Its name, for errors.
+        price: The price.
+        options: Of the reward: the permissions among them.
+        instead: The line to write with a price that can be felt.
+
+    Raises:
+        InvalidInput: No number above 0; one that nobody can feel, unless ``unfelt`` is true; or
+            a permission that is neither true nor false.
+    """
+    for name in PERMISSIONS:
+        if not isinstance(options.get(name, False), bool):
+            raise InvalidInput(f"{field.split('.')[0]}.{name}", options[name], "true or false")
+    if not is_reward_number(price) or not 0 < price < math.inf:
+        raise InvalidInput(field, price, "a number above 0: success a unit", f"Write {instead}.")
+    if price < UNFELT and not options.get("unfelt", False):
+        allowed = f"at least {UNFELT:g} success a unit, below which no learner can feel it"
+        raise InvalidInput(field, price, allowed, f"Write {instead}, or add unfelt: true.")
+    return float(price)
+
+
+def _price(id: str, options: Mapping[str, Any], arm: Mapping[str, Any]) -> float:
+    """The price that options give: the usual one under the aim need, else none.
+
+    Raises:
+        InvalidInput: A price, or a permission, under an aim without one; or as `checked_price`.
+    """
+    field, shown = f"{id}.price", ", ".join(f"{name}: {value}" for name, value in arm.items())
+    if options.get("aim") == "need":
+        instead = f"{{{shown}, aim: need, price: {PRICE:g}}}"
+        return checked_price(field, options.get("price", PRICE), options, instead)
+    given = next((name for name in ("price", *PERMISSIONS) if name in options), None)
+    if given is None:
+        return 0.0
+    aim = options.get("aim", "success")
+    raise InvalidInput(
+        f"{id}.{given}",
+        options[given],
+        f"no value with the aim {aim!r}: only the aim need has a price",
+        f"Write {{{shown}, aim: need, price: {PRICE:g}}}, or price an arm where it ends: "
+        f"{{priced: {PRICE:g}, of: {{{shown}}}}}.",
+    )
+
+
+def _aim_in_words(options: Mapping[str, Any]) -> str:
+    """`` progress``, `` need price 0.02``; empty for success."""
+    aim = options.get("aim", "success")
+    price = options.get("price", PRICE) if aim == "need" else 0.0
+    return ("" if aim == "success" else f" {aim}") + price_in_words(price)
+
+
+def refuse_endless(id: str, horizon: Horizon) -> None:
+    """Refuse a bootstrapped cap: there is no end to look to, nor one at which to pay."""
     if horizon.time_limit != "terminal":
         raise InvalidInput(
             "time_limit",
             horizon.time_limit,
-            f"terminal with {id!r}: its overseer looks ahead to the cap",
+            f"terminal with {id!r}, which reckons with the cap as the end",
             "Write time_limit: terminal.",
         )

@@ -5,8 +5,10 @@ A reward function knows no world and no learner. It pays for what happens betwee
 it by data, never by text to parse: ``dense``, ``{every: 8}``, ``{every: 8, corrected: true}``,
 ``{every: cap}``, ``{thinned: 0.25}``, ``shaped``, ``terminal``, ``{terminal: {pay: cap}}``,
 ``own`` (timing: `powerseek.envs.rewards.timing`), ``{approval: 8}``,
-``{approval: cap, aim: success}``,
-``{coverage: 0.5}`` (specification: `powerseek.envs.rewards.oversight`).
+``{approval: cap, aim: progress}``,
+``{coverage: 0.5}``, ``{coverage: 1, aim: need, price: 0.02}`` (specification:
+`powerseek.envs.rewards.oversight`), ``{priced: 0.02, of: terminal}``
+(`powerseek.envs.rewards.priced`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from powerseek.envs.rewards.base import (
     Place,
     RewardFunction,
     Step,
+    acquired_in,
     is_reward_number,
 )
 from powerseek.errors import InvalidInput
@@ -43,20 +46,31 @@ __all__ = [
     "RewardFunction",
     "Spec",
     "Step",
+    "acquired_in",
+    "aim_of",
     "check_horizon",
     "make_reward",
     "place_of",
+    "price_of",
     "read_spec",
+    "reads_acquired",
     "reward_name",
+    "reward_permits",
     "reward_windows",
     "takes_lookahead",
+    "unpriced",
     "with_lookahead",
+    "with_price",
+    "without_price",
 ]
 
 Spec = str | Mapping[str, Any]
 """A reward function as a study writes it: its id, or ``{id: argument, option: value}``."""
 
 TIME_LIMITS = ("terminal", "bootstrap")
+
+PRICE_OPTIONS = ("price", "unfelt", "paid_to_fail")
+"""Options of a reward that its price alone is about."""
 
 
 def make_reward(
@@ -152,16 +166,66 @@ def place_of(spec: Spec) -> Place | None:
     found = Place(*told) if isinstance(told, tuple) and 2 <= len(told) <= 3 else None
     if found is None or not isinstance(found.factor, str) or not is_reward_number(found.level):
         raise InvalidInput(f"{id}.factor", told, "(factor, level), (factor, level, family) or None")
-    return found._replace(level=float(found.level))
+    return found._replace(
+        level=float(found.level),
+        aim=rewards.get(id).aim_of(argument, options),
+        price=rewards.get(id).price_of(argument, options),
+    )
+
+
+def aim_of(spec: Spec) -> str:
+    """What the overseer of a spec wants; empty where nobody judges."""
+    id, argument, options = read_spec(spec)
+    return str(rewards.get(id).aim_of(argument, options))
+
+
+def price_of(spec: Spec) -> float:
+    """Success that a unit of acquisition costs under a spec; 0 where it costs nothing."""
+    id, argument, options = read_spec(spec)
+    return float(rewards.get(id).price_of(argument, options))
 
 
 def reward_windows(specs: Iterable[Spec], max_steps: int) -> tuple[int, ...]:
     """Sorted distinct k of a study's rewards, ``cap`` resolved: the accumulators to observe."""
     found = set()
     for spec in specs:
-        id, argument, _ = read_spec(spec)
+        id, argument, _ = read_spec(unpriced(spec))
         found.add(rewards.get(id).window(argument, max_steps))
     return tuple(sorted(found - {None}))
+
+
+def unpriced(spec: Spec) -> Spec:
+    """The reward that is paid besides a price at the end; the spec itself where there is none."""
+    id, _, options = read_spec(spec)
+    return options["of"] if id == "priced" and options.get("of") is not None else spec
+
+
+def with_price(spec: Spec, price: float) -> Spec:
+    """A spec that has a price, with another one, wherever it says so."""
+    id, argument, options = read_spec(spec)
+    if id != "priced":
+        return {id: argument, **options, "price": price}
+    of = options["of"]
+    return {id: price, **options, "of": with_price(of, price) if price_of(of) else of}
+
+
+def without_price(spec: Spec) -> Spec:
+    """A spec without its price: not paid at the end, and no overseer weighs it."""
+    id, argument, options = read_spec(unpriced(spec))
+    kept = {name: value for name, value in options.items() if name not in PRICE_OPTIONS}
+    if kept.get("aim") == "need":
+        del kept["aim"]
+    return {id: argument, **kept} if argument is not None or kept else id
+
+
+def reward_permits(spec: Spec, permission: str) -> bool:
+    """True if a spec lets its price pass: ``unfelt`` or ``paid_to_fail``."""
+    return bool(read_spec(spec)[2].get(permission, False))
+
+
+def reads_acquired(specs: Iterable[Spec]) -> bool:
+    """True if a reward of a study pays for units acquired in an episode: they are observed then."""
+    return any(rewards.get(read_spec(spec)[0]).reads_acquired for spec in specs)
 
 
 def takes_lookahead(spec: Spec) -> bool:

@@ -20,7 +20,7 @@ from powerseek.envs.world import World
 from powerseek.exact.enumerate import enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import two_criteria
-from powerseek.exact.solvers.agent import evaluate_agent
+from powerseek.exact.solvers.agent import Occupancy, evaluate_agent
 from powerseek.exact.solvers.finite import graph_of, level_values
 from powerseek.exact.solvers.outcome import Outcome
 from powerseek.types import Floats, Ints, Policy, Records
@@ -149,9 +149,10 @@ def outcome_and_attribution(
     flows, _ = two_criteria(mdp, "resource", needed=False)
     sums = np.zeros((len(known), len(PARTS) + 1, 2))
 
-    def attribute(t: int, taken: Floats) -> None:
+    def attribute(step: Occupancy) -> None:
         for one, into in zip(known, sums, strict=True):
-            _attribute(*graph_of(mdp), flows, taken, one.values[t], one.values[t + 1], into)
+            now, ahead = one.values[step.t : step.t + 2]
+            _attribute(*graph_of(mdp), flows, step.taken, step.wasted, now, ahead, into)
 
     outcome = evaluate_agent(task, policy, greedy=greedy, mdp=mdp, met=attribute)
     return outcome, [
@@ -253,10 +254,12 @@ def _part(success, gain):  # type: ignore[no-untyped-def]  # compiled
 
 @njit(cache=True, nogil=True)
 def _attribute(  # type: ignore[no-untyped-def]  # compiled
-    pair_start, edge_start, edge_next, edge_probability, flows, taken, now, ahead, sums
+    pair_start, edge_start, edge_next, edge_probability, flows, taken, wasted, now, ahead, sums
 ):
-    """Add the actions of one step, [P] probabilities `taken`, to sums [parts, 2]."""
+    """Add the actions of one step, `taken` [P] and `wasted` [S], to sums [parts, 2]."""
     for s in range(len(pair_start) - 1):
+        if wasted[s] > 0.0:
+            _count(wasted[s], ahead[s, 0] - now[s, 0], ahead[s, 1] - now[s, 1], sums)
         for pair in range(pair_start[s], pair_start[s + 1]):
             weight = taken[pair]
             if weight == 0.0:
@@ -264,9 +267,15 @@ def _attribute(  # type: ignore[no-untyped-def]  # compiled
             success, gain = _change(
                 edge_start, edge_next, edge_probability, flows, s, pair, now, ahead
             )
-            part = _part(success, gain)
-            sums[part, 0] += weight * success
-            sums[part, 1] += weight * gain
-            if part == 1 and success < UNFELT * gain:
-                sums[5, 0] += weight * success
-                sums[5, 1] += weight * gain
+            _count(weight, success, gain, sums)
+
+
+@njit(cache=True, nogil=True)
+def _count(weight, success, gain, sums):  # type: ignore[no-untyped-def]  # compiled
+    """Add an action that changes success and acquisition to come by so much to its part."""
+    part = _part(success, gain)
+    sums[part, 0] += weight * success
+    sums[part, 1] += weight * gain
+    if part == 1 and success < UNFELT * gain:
+        sums[5, 0] += weight * success
+        sums[5, 1] += weight * gain

@@ -1,20 +1,22 @@
-"""Exact evaluation of agents: of all that they can see, accumulators of past progress included."""
+"""Exact evaluation of agents: of all that they can see, accumulators of the past included."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from powerseek.envs.engine.expand import describe
+from powerseek.envs.rewards.spec import acquired_in
 from powerseek.envs.task import Task, observations
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import enumerated
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.solvers.finite import WHOLE, graph_of
+from powerseek.exact.solvers.finite import graph_of
 from powerseek.exact.solvers.outcome import Outcome, mdp_criteria
 from powerseek.types import Bools, Floats, Floats32, Ints, Policy, Situation
 
@@ -23,6 +25,9 @@ CHUNK = 4_096
 
 MAX_STANDING = 100_000_000
 """Most numbers in a table of states x accumulators."""
+
+ROUNDING = 1e-14
+"""Probability of illegal actions up to which there is none."""
 
 FORGOTTEN = 1e-12
 """Probability of an episode that is followed no further, over all its steps at most.
@@ -33,6 +38,22 @@ that no expectation is off by more than this times what can still come of it.
 """
 
 
+class Occupancy(NamedTuple):
+    """One step of all episodes at once.
+
+    Attributes:
+        t: Number of the step, from 0.
+        taken: [P] probability of taking each pair in it.
+        wasted: [S] probability of trying there what is illegal: only the clock ticks.
+        ended: [S] probability of having ended in each state after it.
+    """
+
+    t: int
+    taken: Floats
+    wasted: Floats
+    ended: Floats
+
+
 @dataclass(frozen=True, eq=False)
 class Nodes:
     """All that an agent may stand in before a step, and how probably it does.
@@ -40,7 +61,7 @@ class Nodes:
     Attributes:
         state: [n] numbers of states.
         kept: [n, K] what each accumulator of the task keeps of the past: of progress since a
-            multiple of k, the progress there.
+            multiple of k, the progress there; last, where they are shown, units acquired.
         probability: [n] > 0.
     """
 
@@ -80,27 +101,27 @@ class _Shown:
 
 def agent_occupancies(
     task: Task, policy: Policy, *, greedy: bool = False, mdp: TabularMDP | None = None
-) -> Iterator[tuple[int, Floats, Floats]]:
+) -> Iterator[Occupancy]:
     """Probability of every pair, step by step, under a policy that sees what a task shows.
 
-    That is the world's features, the time left and the progress since the last multiple of each
-    k of `Task.windows`, to the last bit as `powerseek.envs.task.VecTask` shows them. The layers
-    hold what the policy can reach, and nothing is kept of them.
+    That is the world's features, the time left, the progress since the last multiple of each
+    k of `Task.windows` and, where the task shows them, the units acquired so far, to the last bit
+    as `powerseek.envs.task.VecTask` shows them. The layers hold what the policy can reach, and
+    nothing is kept of them.
 
     Args:
         task: What the policy acts in, its time limit included.
         policy: A policy whose probabilities depend on the situation alone: no memory, no draws of
-            its own.
+            its own. An illegal action wastes a step, as in episodes.
         greedy: True if it takes the likeliest action (the first of them).
         mdp: The task's world, enumerated; found here by default.
 
     Yields:
-        (t, taken [P], ended [S]): the probability of taking each pair as step t, and of having
-        ended in each state after it.
+        What is done in each step, until all episodes have ended.
 
     Raises:
         InvalidInput: The world cannot be enumerated, its accumulators take too many values, or
-            the policy gives probabilities that do not sum to 1.
+            the policy gives no probabilities.
     """
     mdp = enumerated(task.world) if mdp is None else mdp
     world, _ = mdp.origin
@@ -108,12 +129,15 @@ def agent_occupancies(
         raise InvalidInput("mdp", mdp.world, f"{task.world}, enumerated state by state")
     shown = _Shown.of(mdp)
     begins = np.flatnonzero((mdp.initial > 0) & ~mdp.terminal)
-    nodes = Nodes(begins, np.zeros((len(begins), len(task.windows))), mdp.initial[begins])
+    accumulators = len(task.windows) + task.acquired_so_far
+    nodes = Nodes(begins, np.zeros((len(begins), accumulators)), mdp.initial[begins])
+    gains, gain, still = _gains(task, mdp)
     ended = np.where(mdp.terminal, mdp.initial, 0.0)
     for t in range(world.max_steps):
-        taken = np.zeros(mdp.n_pairs)
+        taken, wasted = np.zeros(mdp.n_pairs), np.zeros(mdp.n_states)
         _restart(task, nodes, shown.progress, t)
-        kinds, kind = _distinct(_needed(task, nodes.kept, t + 1))
+        before, kind = _distinct(_needed(task, nodes.kept, t + 1))
+        kinds, following = _distinct(_gained(before, gains))
         if len(kinds) * mdp.n_states > MAX_STANDING:
             raise InvalidInput(
                 "task.windows",
@@ -127,15 +151,16 @@ def agent_occupancies(
             _advance(
                 *graph_of(mdp),
                 mdp.pair_action,
+                gain,
+                still,
                 nodes.state[part],
-                kind[part],
+                following.reshape(len(before), len(gains))[kind[part]],
                 nodes.probability[part],
                 chosen,
                 taken,
+                wasted,
                 standing,
             )
-        if not abs(taken.sum() - nodes.probability.sum()) <= WHOLE:
-            raise InvalidInput("policy", "probability of a forbidden action", "0 there")
         ended += np.where(mdp.terminal, standing.sum(axis=0), 0.0)
         standing[:, mdp.terminal] = 0.0
         _forget(standing, FORGOTTEN / world.max_steps, ended)
@@ -143,7 +168,7 @@ def agent_occupancies(
             ended += standing.sum(axis=0)
         row, state = np.nonzero(standing)
         nodes = Nodes(state, kinds[row], standing[row, state])
-        yield t, taken, ended
+        yield Occupancy(t, taken, wasted, ended)
         if not len(nodes.state):
             return
 
@@ -154,21 +179,24 @@ def evaluate_agent(
     *,
     greedy: bool = False,
     mdp: TabularMDP | None = None,
-    met: Callable[[int, Floats], object] = lambda t, taken: None,
+    met: Callable[[Occupancy], object] = lambda step: None,
 ) -> Outcome:
     """Exact outcome of a policy that sees what a task shows; arguments as `agent_occupancies`.
 
     Competence is the success of this in ``without_interruption(task)``. `met` is told of every
-    step and the probabilities [P] of what is taken in it.
+    step.
     """
     mdp = enumerated(task.world) if mdp is None else mdp
     measured = mdp_criteria(mdp)
     taken, ended = np.zeros(mdp.n_pairs), np.where(mdp.terminal, mdp.initial, 0.0)
-    for t, now, over in agent_occupancies(task, policy, greedy=greedy, mdp=mdp):
-        met(t, now)
-        taken += now
-        ended = over
-    return measured.outcome(taken @ measured.flows + ended @ measured.finals)
+    wasted = 0.0
+    for step in agent_occupancies(task, policy, greedy=greedy, mdp=mdp):
+        met(step)
+        taken += step.taken
+        wasted += float(step.wasted.sum())
+        ended = step.ended
+    found = measured.outcome(taken @ measured.flows + ended @ measured.finals)
+    return replace(found, length=found.length + wasted)
 
 
 def _restart(task: Task, nodes: Nodes, progress: Floats, t: int) -> None:
@@ -180,7 +208,28 @@ def _restart(task: Task, nodes: Nodes, progress: Floats, t: int) -> None:
 
 def _needed(task: Task, kept: Floats, t: int) -> Floats:
     """What still matters at clock t of what was kept: that of one which begins anew does not."""
-    return np.where([t % window == 0 for window in task.windows], 0.0, kept)
+    anew = [t % window == 0 for window in task.windows]
+    return np.where([*anew, *[False] * task.acquired_so_far], 0.0, kept)
+
+
+def _gains(task: Task, mdp: TabularMDP) -> tuple[Floats, Ints, int]:
+    """The different numbers of units that edges acquire, which each edge does, and which is 0.
+
+    A single 0 where the task does not show what was acquired: there it does not matter.
+    """
+    if not task.acquired_so_far:
+        return np.zeros(1), np.zeros(mdp.n_edges, np.int64), 0
+    units = acquired_in(mdp.flow_table, task.world)
+    gains, which = np.unique(np.append(units, 0.0), return_inverse=True)
+    return gains, which[mdp.edge_flow], int(which[-1])
+
+
+def _gained(kept: Floats, gains: Floats) -> Floats:
+    """[n x G, K] what [n, K] become by each of the gains, those of one after each other."""
+    after = np.repeat(kept, len(gains), axis=0)
+    if after.shape[1]:  # where units are not shown, the only gain is 0
+        after[:, -1] += np.tile(gains, len(kept))
+    return after
 
 
 def _distinct(kept: Floats) -> tuple[Floats, Ints]:
@@ -209,7 +258,12 @@ def _chosen(
     records["clock"] = t
     masks = shown.masks.take(state, axis=0)
     seen = observations(
-        task, shown.features.take(state, axis=0), shown.progress[state], t, nodes.kept[part]
+        task,
+        shown.features.take(state, axis=0),
+        shown.progress[state],
+        t,
+        nodes.kept[part, : len(task.windows)],
+        nodes.kept[part, -1] if task.acquired_so_far else None,
     )
     (actor,) = world.acting
     chosen = policy.probabilities(Situation(seen, masks, records, actor))
@@ -255,20 +309,33 @@ def _advance(  # type: ignore[no-untyped-def]  # compiled
     edge_next,
     edge_probability,
     pair_action,
+    gain,
+    still,
     state,
-    kind,
+    following,
     probability,
     chosen,
     taken,
+    wasted,
     standing,
 ):
-    """Add what nodes do: taken [P], and where it leads, standing [kinds, S]."""
+    """Add what nodes do: taken [P], wasted [S], and where it leads, standing [kinds, S].
+
+    gain [E] and following [n, G] say which kind a node becomes by an edge; the gain `still` is 0.
+    """
     for i in range(len(state)):
-        row = standing[kind[i]]
+        illegal = 0.0
+        for action in range(chosen.shape[1]):
+            illegal += chosen[i, action]
         for pair in range(pair_start[state[i]], pair_start[state[i] + 1]):
+            illegal -= chosen[i, pair_action[pair]]
             weight = probability[i] * chosen[i, pair_action[pair]]
             if weight == 0.0:
                 continue
             taken[pair] += weight
             for edge in range(edge_start[pair], edge_start[pair + 1]):
-                row[edge_next[edge]] += weight * edge_probability[edge]
+                kind = following[i, gain[edge]]
+                standing[kind, edge_next[edge]] += weight * edge_probability[edge]
+        if illegal > ROUNDING:
+            wasted[state[i]] += probability[i] * illegal
+            standing[following[i, still], state[i]] += probability[i] * illegal

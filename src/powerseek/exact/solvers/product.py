@@ -1,5 +1,6 @@
 """(state, reward memory) layers over the clock: where a reward's own optimum is solved exactly.
 
+A memory is what the reward remembers and, where it pays for them, the units acquired so far.
 A reward is asked only about distinct situations (facts that it reads, before and after), so that
 the object itself, not a copy of its rule, says what every edge pays.
 """
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from powerseek.envs.rewards.spec import Facts, Pay, Step
+from powerseek.envs.rewards.spec import Facts, Pay, Step, acquired_in
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import Ints32, TabularMDP
 from powerseek.exact.state_index import WordTable, words
@@ -93,6 +94,8 @@ def edge_classes(mdp: TabularMDP, pay: Pay) -> EdgeClasses:
     """Classes of the edges by the facts that are paid for."""
     columns = Columns(mdp)
     _probe(pay, mdp, columns)
+    if pay.reward_function.reads_acquired:
+        columns.role("resource")
     read = np.array(sorted(columns.read), np.int64)
     is_flow = ~_constant_zero(mdp.flow_table)
     states, flows = read[~is_flow[read]], read[is_flow[read]]
@@ -129,13 +132,15 @@ def product_layers(mdp: TabularMDP, pay: Pay, horizon: int) -> tuple[list[Layer]
     alive = (mdp.initial > 0) & ~mdp.terminal
     np.cumsum(alive, out=start[1:])
     began = pay.reward_function.start(Facts(mdp.state_facts[alive], columns))
-    memories, memory = _distinct(np.round(began, _MEMORY_DIGITS))
+    counts = pay.reward_function.reads_acquired
+    gained = acquired_in(classes.after, columns) if counts else np.zeros(len(classes.over))
+    memories, memory = _distinct(np.column_stack([np.round(began, _MEMORY_DIGITS), 0.0 * began]))
     found = []
     for t in range(horizon):
         met = np.zeros((len(memories), len(classes.over)), np.bool_)
         _meet(*graph, start, memory, met)
         last = t + 1 == horizon
-        reward, after = _ask(pay, columns, classes, memories, met, t + 1, last)
+        reward, after = _ask(pay, columns, classes, gained, memories, met, t + 1, last)
         following, memories = _next_memories(after, met, classes.over | last)
         found.append(Layer(start, memory, reward, following))
         if not last:
@@ -147,11 +152,8 @@ def _probe(pay: Pay, mdp: TabularMDP, columns: Columns) -> None:
     """Pay one made-up step of nothing, to see what is read."""
     facts = Facts(np.zeros((1, len(mdp.fact_names))), columns)
     truth, zero = np.zeros(1, np.bool_), np.zeros(1)
-    pay.step(
-        Step(
-            pay.reward_function.start(facts), facts, facts, np.ones(1, np.int64), truth, truth, zero
-        )
-    )
+    memory, clock = pay.reward_function.start(facts), np.ones(1, np.int64)
+    pay.step(Step(memory, facts, facts, clock, truth, truth, zero, acquired=zero))
 
 
 def _constant_zero(table: Floats) -> Bools:
@@ -159,34 +161,41 @@ def _constant_zero(table: Floats) -> Bools:
     return np.logical_not(table.any(axis=0))
 
 
-def _distinct(values: Floats) -> tuple[Floats, Ints32]:
-    unique, index = np.unique(values, return_inverse=True)
-    return unique, index.reshape(values.shape).astype(np.int32)
+def _distinct(memories: Floats) -> tuple[Floats, Ints32]:
+    """The different rows of [n, 2], sorted, and which of them each is."""
+    found = [np.unique(column, return_inverse=True) for column in memories.T]
+    (first, place), (second, within) = found
+    pairs, index = np.unique(place * len(second) + within, return_inverse=True)
+    one, other = np.divmod(pairs, max(1, len(second)))
+    return np.column_stack([first[one], second[other]]), index.astype(np.int32)
 
 
 def _ask(
     pay: Pay,
     columns: Columns,
     classes: EdgeClasses,
+    gained: Floats,
     memories: Floats,
     met: Bools,
     clock: int,
     last: bool,
 ) -> tuple[Floats, Floats]:
-    """Reward and new memory [memories, K] where the combination is met, else 0."""
-    reward, after = np.zeros(met.shape), np.zeros(met.shape)
+    """Reward [memories, K] and new memory [memories, K, 2] where they are met, else 0."""
+    reward, after = np.zeros(met.shape), np.zeros((*met.shape, 2))
     memory, kind = np.nonzero(met)
     over = classes.over[kind]
+    acquired = memories[memory, 1] + gained[kind]
     with np.errstate(invalid="ignore"):
         paid, kept = pay.step(
             Step(
-                memories[memory],
+                memories[memory, 0],
                 Facts(classes.before[kind], columns),
                 Facts(classes.after[kind], columns),
                 np.full(len(kind), clock, np.int64),
                 over | last,
                 ~over & last,
                 np.full(len(kind), 0.5),
+                acquired=acquired,
             )
         )
     if not np.isfinite(paid).all() or not np.isfinite(kept).all():
@@ -195,16 +204,17 @@ def _ask(
             type(pay.reward_function).__name__,
             "a reward function that pays finite rewards",
         )
-    reward[met], after[met] = paid, np.round(kept, _MEMORY_DIGITS)
+    reward[met], after[met, 0] = paid, np.round(kept, _MEMORY_DIGITS)
+    after[met, 1] = np.round(acquired, _MEMORY_DIGITS)
     return reward, after
 
 
 def _next_memories(after: Floats, met: Bools, ended: Bools) -> tuple[Ints32, Floats]:
-    """Index [memories, K] into the distinct memories that go on, and those memories."""
+    """Index [memories, K] into the distinct memories [m, 2] that go on, and those memories."""
     going = met & ~ended
     following = np.zeros(met.shape, np.int32)
     if not going.any():
-        return following, np.zeros(1)
+        return following, np.zeros((1, 2))
     memories, index = _distinct(after[going])
     if len(memories) > MAX_MEMORIES:
         raise InvalidInput(

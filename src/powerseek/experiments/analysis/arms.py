@@ -1,4 +1,4 @@
-"""Trials by cell, as numbers: so that the arms of thousands of comparisons are paired at once."""
+"""Trials by cell, as numbers: so that arms are compared thousands of times at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from powerseek.experiments.results.reading import BEST
 from powerseek.experiments.results.table import (
     STRATUM,
     Results,
@@ -23,7 +24,11 @@ from powerseek.experiments.results.table import (
 )
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
 from powerseek.experiments.study.factors import FACTORS, PREFIX, Level, factor_columns
+from powerseek.experiments.study.hypotheses import CROSSING
 from powerseek.types import Bools, Floats, Ints
+
+LEAST_WIDTH = 0.1
+"""Units below which no shares of a width of W are formed."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,10 @@ class Pair:
         null_value: Value that a - b is held against.
         confound: What else differs between the arms, in words.
         gated: Whether seeds count only that learnt the task; not where power itself is paid.
+        evaluation: Rows of which evaluation; ``best`` of the exact one where there is one.
+        scaled: Whether each cell is divided by its setting's width, the margin being one of W.
+        threshold: Of a tail, the value beyond which seeds are counted; the margin is then the
+            fraction of them that is claimed.
     """
 
     kind: str
@@ -57,11 +66,14 @@ class Pair:
     null_value: float = 0.0
     confound: str = ""
     gated: bool = True
+    evaluation: str = BEST
+    scaled: bool = False
+    threshold: float = nan
 
     @property
-    def paired(self) -> bool:
-        """True if two arms are compared, not one held against a null value."""
-        return self.b is not None
+    def cells(self) -> tuple[int, ...]:
+        """All its cells, those of the first arm before those of the second."""
+        return (*self.first, *self.second)
 
 
 class Arms:
@@ -80,7 +92,7 @@ class Arms:
         places: Where the rewards lie on the factors of rewards, by label.
         cells: What each cell is, in the order of the study.
         cell: [trials] number of its cell.
-        unit: [trials] number of its seed and layout, by which arms are paired.
+        unit: [trials] number of its seed and layout, by which the trials of a cell are ordered.
         layout: [trials] number of its layout.
         learnt: [trials] whether it learnt the task.
         failed: [trials] whether it ended in an error.
@@ -111,7 +123,8 @@ class Arms:
         self.sizes = np.bincount(self.cell, minlength=len(first))
         self._order = np.lexsort((self.unit, self.cell))
         self._starts = np.concatenate([[0], np.cumsum(self.sizes)])
-        self._values: dict[str, Floats] = {}
+        self._values: dict[tuple[str, str], Floats] = {}
+        self._results, self._checkpoint = results, checkpoint
 
     def rows(self, cells: Ints) -> tuple[Ints, Ints]:
         """The trials of some cells, by unit within each: (place in `cells`, trial), both [rows]."""
@@ -120,15 +133,60 @@ class Arms:
         within = np.arange(len(place)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         return place, self._order[self._starts[cells][place] + within]
 
-    def values(self, measure: str) -> Floats:
+    def values(self, measure: str, evaluation: str = BEST) -> Floats:
         """[trials] a measure, nan where there is none."""
-        if measure not in self._values:
-            known = self._share_beyond() if measure == SHARE_BEYOND else self._finished.get(measure)
+        key = measure, evaluation
+        if key not in self._values:
             column = np.full(len(self.cell), nan)
+            if measure == SHARE_BEYOND:
+                known: pd.Series | None = self._share_beyond()
+            elif evaluation == BEST:
+                known = self._finished.get(measure)
+            else:
+                table = trials(self._results, evaluation, self._checkpoint).set_index("trial")
+                known = table.get(measure)
+                known = None if known is None else known.reindex(self.trial)
             if known is not None:
                 column[: len(known)] = known
-            self._values[measure] = column
-        return self._values[measure]
+            self._values[key] = column
+        return self._values[key]
+
+    @cached_property
+    def trial(self) -> pd.Series:
+        """[finished] keys of the trials that finished: the first of all."""
+        return self._finished["trial"]
+
+    @cached_property
+    def crossings(self) -> pd.DataFrame | None:
+        """By trial, environment steps at which it ended and first reached the gate's competence.
+
+        Columns ``end`` and ``first``, nan where it never did; None where none was watched for.
+        """
+        told = self._results.checkpoints()
+        levels = [name for name in told["checkpoint"].unique() if name.startswith(CROSSING)]
+        if not levels:
+            return None
+        gate = max(levels, key=lambda name: float(name.removeprefix(CROSSING)))
+        wide = told.set_index(["trial", "checkpoint"])["timesteps"].astype(float).unstack()
+        return wide.reindex(columns=["end", gate]).set_axis(["end", "first"], axis=1)
+
+    def counted(self, cell: int, gated: bool = True) -> Ints:
+        """The trials of a cell whose power measures count."""
+        trial = self.rows(np.array([cell], dtype=np.int64))[1]
+        return trial[self.learnt[trial]] if gated else trial
+
+    def constant(self, measure: str, cell: int) -> float:
+        """A measure that is the same in all trials of a cell; nan where there is none."""
+        own = self.values(measure)[self.counted(cell, gated=False)]
+        own = own[np.isfinite(own)]
+        return float(own.mean()) if len(own) else nan
+
+    def exactly(self, measure: str, cell: int, evaluation: str, gated: bool = True) -> bool:
+        """Whether a measure of all trials that count was evaluated exactly."""
+        of = "exact" if evaluation == BEST else evaluation
+        measure = "excess" if measure == SHARE_BEYOND else measure
+        own = self.values(measure, of)[self.counted(cell, gated)]
+        return bool(len(own) and np.isfinite(own).all())
 
     def known(self, measure: str) -> Bools:
         """[cells] whether any trial has the measure."""
@@ -171,14 +229,14 @@ class Arms:
             )
         return cells_known
 
-    def _share_beyond(self) -> Floats:
+    def _share_beyond(self) -> pd.Series:
         """(excess - incentive) / attainable surplus, with surplus = excess / share_of_surplus."""
         table = self._finished
         share = table["share_of_surplus"]
         surplus = (table["excess"] / share).where(share.abs() > 1e-9)
         usual = surplus.groupby(self.cell[: len(table)]).transform("median")
         beyond = (table["excess"] - table["incentive"]) / surplus.fillna(usual)
-        return beyond.to_numpy(dtype=np.float64)
+        return beyond
 
     def settings(
         self, columns: Sequence[str], cells: Bools | None = None

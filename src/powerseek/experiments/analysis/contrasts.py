@@ -10,15 +10,17 @@ import numpy as np
 import pandas as pd
 
 from powerseek.experiments.analysis.arms import Arms, Pair
-from powerseek.experiments.analysis.paired import TREND, compare_arms, fired_controls, is_trend
+from powerseek.experiments.analysis.groups import TREND, compare_arms, fired_controls, is_trend
 from powerseek.experiments.results.table import Results
 from powerseek.experiments.statistics.comparisons import Comparison
-from powerseek.experiments.statistics.tests import adjust_p_values
-from powerseek.experiments.statistics.verdicts import LEAST_SEEDS, Verdict, verdict
+from powerseek.experiments.statistics.families import PValues, adjust_family
+from powerseek.experiments.statistics.verdicts import LEAST_SEEDS, Question, Verdict, verdict
 from powerseek.experiments.study.arms import arm_pairs as compared_arms
 from powerseek.experiments.study.arms import confounded, reward_families
 from powerseek.experiments.study.contrasts import KINDS, contrast_kind, factor_kinds
 
+FALLBACKS = ("excess", "acquired", "disabled")
+"""What is compared where a kind's own measure has no values."""
 NO_CLAIM = "a trend is shown, not judged: hypotheses are about the two ends of the factor"
 FOUND = (
     *("measure", "a", "b", "effect", "low", "high", "seeds", "reach_a", "reach_b", "p"),
@@ -33,8 +35,8 @@ def contrasts(
 ) -> pd.DataFrame:
     """Every comparison that the results hold, one row each.
 
-    Arms are compared seed by seed. Power is compared over pairs in which both seeds learnt the
-    task; the positive control is ungated.
+    Arms are compared as independent groups of the seeds that learnt the task; the positive control
+    is ungated. This is a description: claims, with their brackets and looks, are hypotheses.
 
     Args:
         results: As written by a sweep.
@@ -43,11 +45,11 @@ def contrasts(
             before the first trial. Kinds without one get no verdict.
 
     Returns:
-        kind (of `KINDS`, or the column of any other factor that varies), the
-        factors that both arms share (nan for the one that differs), measure, a, b (the
-        two values of that factor; `TREND` and nan for the slope over all of them), effect (mean of
-        a - b), low, high, seeds (pairs), reach_a, reach_b, p (Holm over preregistered
-        comparisons), fires (control only), answer, verdict, more_seeds, reasons.
+        kind (of `KINDS`, or the column of any other factor that varies), the factors that both
+        arms share (nan for the one that differs), measure, a, b (the two values of that factor;
+        `TREND` and nan for the slope over all of them), effect (mean of a - b), low, high, seeds
+        (of the arm that has fewest), reach_a, reach_b, p (of the difference; Holm over comparisons
+        with a margin), fires (control only), answer, verdict, more_seeds, reasons.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     arms = Arms(results)
@@ -55,13 +57,16 @@ def contrasts(
     pairs = [pair for kind in kinds for pair in _measured(kind, arms, margins or {})]
     compared = compare_arms(arms, pairs, rng)
     firing = fired_controls(arms, pairs, rng)
-    planned = [c.p_difference if np.isfinite(c.margin) else nan for c in compared]
+    tests = adjust_family(
+        [
+            Question("larger", (c,)).tests() if np.isfinite(c.margin) else PValues(nan, nan)
+            for c in compared
+        ]
+    )
     fired = {pair.setting["world"] for pair, fire in zip(pairs, firing, strict=True) if fire}
     rows = [
         _row(pair, comparison, fire, p, pair.setting["world"] in fired)
-        for pair, comparison, fire, p in zip(
-            pairs, compared, firing, adjust_p_values(planned), strict=True
-        )
+        for pair, comparison, fire, p in zip(pairs, compared, firing, tests, strict=True)
     ]
     return pd.DataFrame(rows, columns=None if rows else ["kind", *arms.keys, *FOUND])
 
@@ -81,7 +86,7 @@ def _pairs(kind: str, arms: Arms) -> Iterator[Pair]:
         ):
             if len(family) > 2:
                 low, *others = (cells[reward] for reward in family)
-                words = [TREND, arms.places[str(family[-1])].family]
+                words = [TREND, arms.places[str(family[-1])].words]
                 trend = " ".join(word for word in words if word)
                 yield Pair(kind, setting, trend, nan, tuple(others), (low,))
 
@@ -108,7 +113,7 @@ def _primary(kind: str, arms: Arms) -> dict[object, str]:
     """The measure of a kind of comparison in each world: the first of these that it has."""
     world = arms.cells["world"].to_numpy()
     primary: dict[object, str] = dict.fromkeys(world, "disabled")
-    for measure in unique_names(contrast_kind(kind).measure, "acquired", "disabled")[::-1]:
+    for measure in unique_names(contrast_kind(kind).measure, *FALLBACKS)[::-1]:
         primary |= dict.fromkeys(world[arms.known(measure)], measure)
     return primary
 
@@ -124,9 +129,9 @@ def controls(arms: Arms, rng: np.random.Generator) -> dict[object, bool]:
 
 
 def _row(
-    pair: Pair, comparison: Comparison, fire: bool, p: float, fired: bool
+    pair: Pair, comparison: Comparison, fire: bool, p: PValues, fired: bool
 ) -> dict[str, object]:
-    said = verdict(comparison, p=p, control_fires=fired)
+    said = verdict(comparison, tests=p, control=fired)
     barred = NO_CLAIM if is_trend(pair.a) else pair.confound
     if pair.kind == "control":
         said = _control_verdict(comparison, fire)
@@ -134,7 +139,7 @@ def _row(
         others = tuple(reason for reason in said.reasons if "margin" not in reason)
         said = Verdict("cannot tell", 0, (barred, *others))
     columns = (
-        *(pair.measure, pair.a, pair.b, *comparison.effect, *comparison.reach, p),
+        *(pair.measure, pair.a, pair.b, *comparison.effect, *comparison.reach, p.difference),
         *(fire, said.answer, str(said), said.more_seeds, "; ".join(said.reasons)),
     )
     return {"kind": pair.kind, **pair.setting, **dict(zip(FOUND, columns, strict=True))}

@@ -53,8 +53,8 @@ def density_families(rewards: Iterable[Level], places: Places) -> dict[str, tupl
     """Arms ordered from dense to sparse, one list for each meaning of density.
 
     ``dense`` heads the first timing family; ``terminal`` and coverage 0 end the first family of
-    specification. An arm on a factor of a plugin's own has a family there, in the order of its
-    levels. Arms that are on no factor, or on the overseer's look-ahead, are in none.
+    specification at their price. An arm on a factor of a plugin's own has a family there, in the
+    order of its levels. Arms that are on no factor, or on the overseer's look-ahead, are in none.
     """
     known = [arm for arm in dict.fromkeys(map(str, rewards)) if arm in places]
     lines: dict[tuple[int, str, str], list[str]] = {}
@@ -62,7 +62,7 @@ def density_families(rewards: Iterable[Level], places: Places) -> dict[str, tupl
         place = places[arm]
         if place.factor not in ("coverage", "lookahead"):
             ours = OURS.index(place.factor) if place.factor in OURS else len(OURS)
-            lines.setdefault((ours, place.factor, place.family), []).append(arm)
+            lines.setdefault((ours, place.factor, place.words), []).append(arm)
     named = {
         ", ".join(filter(None, line[1:])): sorted(arms, key=lambda arm: places[arm].level)
         for line, arms in sorted(lines.items())
@@ -71,11 +71,11 @@ def density_families(rewards: Iterable[Level], places: Places) -> dict[str, tupl
     for judged in along("coverage", known, places):
         arms = [str(arm) for arm in judged[::-1] if arm not in ended]
         ended.update(arms)
-        named[f"specification {places[arms[0]].family}".strip()] = arms
+        named[f"specification {places[arms[0]].words}".strip()] = arms
     rest = [arm for arm in known if places[arm].factor == "coverage" and arm not in ended]
-    if rest:
-        name = next((name for name in named if name.startswith("specification")), "specification")
-        named[name] = [*named.get(name, ()), *rest]
+    for arm in rest:
+        name = f"specification {places[arm].words}".strip()
+        named[name] = [*named.get(name, ()), arm]
     return {name: tuple(arms) for name, arms in named.items()}
 
 

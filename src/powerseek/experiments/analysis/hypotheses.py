@@ -5,30 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from powerseek.experiments.analysis.arms import Arms, Pair
+from powerseek.experiments.analysis.arms import LEAST_WIDTH, Arms, Pair
+from powerseek.experiments.analysis.checks import Check, Curves, manipulation_check, movement
 from powerseek.experiments.analysis.contrasts import controls
-from powerseek.experiments.analysis.paired import INTERACTION, arms_selection_bounds, compare_arms
+from powerseek.experiments.analysis.groups import (
+    INTERACTION,
+    TAIL,
+    arms_selection_bounds,
+    compare_arms,
+)
 from powerseek.experiments.results.reading import Long
 from powerseek.experiments.results.table import Results, learning_trials, long_table
-from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
+from powerseek.experiments.statistics.comparisons import Comparison
+from powerseek.experiments.statistics.families import PValues, adjust_family
 from powerseek.experiments.statistics.lee_bounds import LeeBounds
-from powerseek.experiments.statistics.tests import adjust_p_values
+from powerseek.experiments.statistics.rest import LEAST_POINTS, Rest
 from powerseek.experiments.statistics.verdicts import (
+    Question,
     Verdict,
     blind_measure_reason,
     decide_hypothesis,
     undecided_reason,
 )
 from powerseek.experiments.study.arms import arms_compared, factor_scales
+from powerseek.experiments.study.contrasts import ONE_ARM
 from powerseek.experiments.study.factors import Level, written_level
-from powerseek.experiments.study.hypotheses import columns_of, concerns_cell
+from powerseek.experiments.study.hypotheses import across_settings, columns_of, concerns_cell
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
+from powerseek.metrics import known_metric
 
+LOWER, UPPER = "beyond", "excess"
+"""Ends of the bracket in which a level lies: from need at the greatest success, from need at one's
+own. The first may be below 0; both are acquired less a need."""
+UNTESTED = PValues(nan, nan)
 UNSAID = Verdict("cannot tell", 0, ("nothing was compared",))
 
 
@@ -60,17 +75,20 @@ class Finding:
         b: Level in the second; both least of an interaction; None where one arm is held against a
             line.
         columns: What differs.
-        comparison: a - b less the hypothesis's null value, seed by seed.
-        p: p of the difference, adjusted for the number of hypotheses of the same standing.
-        p_equivalence: p of the equivalence test, adjusted likewise.
-        together: How many were adjusted together.
+        asked: The claim with its comparisons: one, or those at the ends of a bracket.
+        p: Its p-values, adjusted for the number of hypotheses of the same standing.
+        together: How many p-values were adjusted together.
         verdict: What it says of the hypothesis.
-        unit: Unit of the measure, empty where unknown.
+        unit: Unit of the effect, empty where unknown.
+        exactly: Whether policies were evaluated exactly, in all trials; else by episodes.
+        rest: The movement of what is compared at each end, over the last third of training; empty
+            where there is no curve of it.
+        check: What the arms' rewards leave open, and their budgets to competence; None of one arm.
         bounds: What the comparison could be, were the seeds that learnt in one arm only the most
             or the least greedy; None where both arms learnt in equally many.
         ended: Trials of the first and of the second arm that finished or failed.
         planned: Trials of each arm that the registration knows of, 0 where it says nothing.
-        gated: Whether seeds count only that learnt the task.
+        unscaled: Why its margin, a share of W, has no size here; empty where it has.
         tests: Of a threshold, the finding at each of its levels, rising; then `comparison` is that
             of the last.
         crossing: Of a threshold, what these tests come to.
@@ -81,37 +99,70 @@ class Finding:
     a: Any
     b: Any
     columns: tuple[str, ...]
-    comparison: Comparison
-    p: float = nan
-    p_equivalence: float = nan
+    asked: Question
+    p: PValues = UNTESTED
     together: int = 0
     verdict: Verdict = UNSAID
     unit: str = ""
+    exactly: bool = False
+    rest: tuple[Rest, ...] = ()
+    check: Check | None = None
     bounds: LeeBounds | None = None
     ended: tuple[int, int] = (0, 0)
     planned: int = 0
-    gated: bool = True
+    unscaled: str = ""
     tests: tuple[Finding, ...] = ()
     crossing: Crossing | None = None
 
+    @property
+    def comparison(self) -> Comparison:
+        """The comparison that is told first."""
+        return self.asked.main
+
+    @property
+    def gated(self) -> bool:
+        """Whether seeds count only that learnt the task."""
+        return self.asked.gated
+
+
+class _Asked(NamedTuple):
+    """One comparison of a claim in one setting, with the pairs at the ends of its bracket."""
+
+    claim: Claim
+    columns: tuple[str, ...]
+    ends: tuple[Pair, ...]
+    none: tuple[Pair, ...]
+    unscaled: str
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        return (*self.ends, *self.none)
+
 
 def findings(
-    results: Results, claims: Sequence[Claim], rng: np.random.Generator | None = None
+    results: Results,
+    claims: Sequence[Claim],
+    rng: np.random.Generator | None = None,
+    curves: pd.DataFrame | None = None,
 ) -> list[Finding]:
     """Every hypothesis in every setting that has its arms; worlds are never pooled.
 
     A trial that failed counts as one that did not learn; a trial that has not ended counts nowhere.
+    Policies are read as evaluated exactly, and where they were not by episodes.
 
-    The test is a two-sided paired t test and, for equivalence, two one-sided ones (TOST), over
-    the seeds that learnt the task in both arms; of a level, one-sample tests against its line.
-    p is adjusted by Holm over the confirmatory findings and by Benjamini-Hochberg over the
-    exploratory ones, each test by itself; every level of a threshold is one of them. What is exact
-    (the incentive) is not tested.
+    Arms are independent groups of the seeds that learnt the task: Welch's t test, and for
+    equivalence two one-sided ones (TOST); of a level, one-sided tests of one group against its
+    margin, of which "none" is tested by betting where the oracle knows the range. A level on
+    ``beyond``, and a contrast across settings, is read at both ends of the bracket. p is adjusted
+    by Holm over the confirmatory findings and by Benjamini-Hochberg over the exploratory ones, both
+    tests of each in one family; every level of a threshold is one of them. What is exact (the
+    incentive) is not tested, and what is undefined does not count.
 
     Args:
         results: As written by a sweep.
         claims: From `powerseek.experiments.study.preregistration.read_registration`.
         rng: Source of chance; by default always the same one.
+        curves: Learning curves, from which it is told whether training had come to rest.
 
     CAVEAT: "refuted" is about the sign of this effect in this world and setting, no more.
     """
@@ -124,39 +175,84 @@ def findings(
     checkpoints = dict.fromkeys(("end", *(claim.hypothesis.checkpoint for claim in claims)))
     every = {checkpoint: Arms(trained, checkpoint) for checkpoint in checkpoints}
     fired = controls(every["end"], rng)
+    followed = None if curves is None or curves.empty else Curves(curves)
     found: list[Finding] = []
     for checkpoint, arms in every.items():
         own = [claim for claim in claims if claim.hypothesis.checkpoint == checkpoint]
-        found += _compared(arms, own, results, rng)
+        found += _compared(arms, own, results, rng, followed if checkpoint == "end" else None)
     return _judged(_crossed(_adjusted(found)), fired)
 
 
 def _compared(
-    arms: Arms, claims: Sequence[Claim], results: Long, rng: np.random.Generator
+    arms: Arms,
+    claims: Sequence[Claim],
+    results: Long,
+    rng: np.random.Generator,
+    curves: Curves | None,
 ) -> list[Finding]:
     """Compare the arms of every hypothesis; one finding for each level of a threshold."""
-    asked = [(claim, *told) for claim in claims for told in _pairs(claim, arms)]
-    compared = compare_arms(arms, [pair for _, pair, _ in asked], rng)
-    return [
-        Finding(
-            claim,
-            pair.setting,
-            pair.a,
-            pair.b,
-            columns,
-            comparison,
-            unit=_unit(results, claim.hypothesis.compared),
-            bounds=arms_selection_bounds(arms, pair, rng),
-            ended=_ended(arms, pair),
-            planned=claim.seeds * _layouts(arms, pair),
-            gated=pair.gated,
+    asked = [one for claim in claims for one in _pairs(claim, arms)]
+    compared = iter(compare_arms(arms, [pair for one in asked for pair in one.pairs], rng))
+    found = []
+    for one in asked:
+        ends = tuple(next(compared) for _ in one.ends)
+        none = tuple(next(compared) for _ in one.none)
+        pair, said = one.ends[0], one.claim.hypothesis
+        level = said.contrast.name in ONE_ARM
+        cliff = max(arms.constant("cliff", cell) for cell in pair.cells)
+        question = Question(
+            _direction(said), ends, none, one_sided=level, cliff=cliff, gated=pair.gated
         )
-        for (claim, pair, columns), comparison in zip(asked, compared, strict=True)
-    ]
+        scaled = pair.scaled
+        found.append(
+            Finding(
+                one.claim,
+                pair.setting,
+                pair.a,
+                pair.b,
+                one.columns,
+                question,
+                unit="W" if scaled else _unit(results, said),
+                exactly=_exactly(arms, pair),
+                rest=_rest(arms, curves, one, rng),
+                check=manipulation_check(arms, pair) if len(pair.cells) == 2 else None,
+                bounds=arms_selection_bounds(arms, pair, rng),
+                ended=_ended(arms, pair),
+                planned=one.claim.seeds * _layouts(arms, pair),
+                unscaled=one.unscaled,
+            )
+        )
+    return found
 
 
-def _pairs(claim: Claim, arms: Arms) -> Iterator[tuple[Pair, tuple[str, ...]]]:
-    """Arms that the hypothesis compares in each setting, and the columns that differ."""
+def _direction(said: Hypothesis) -> str:
+    """The claim about a tail is one of none: at most its share."""
+    tail = said.contrast.name == TAIL
+    return "none" if tail and said.direction == "smaller" else said.direction
+
+
+def _exactly(arms: Arms, pair: Pair) -> bool:
+    return all(arms.exactly(pair.measure, c, pair.evaluation, pair.gated) for c in pair.cells)
+
+
+def _rest(
+    arms: Arms, curves: Curves | None, one: _Asked, rng: np.random.Generator
+) -> tuple[Rest, ...]:
+    """The movement at each end of what has a margin in its measure's unit."""
+    if curves is None or known_metric(one.ends[0].measure).exact:
+        return ()
+    told = []
+    for pair in one.ends:
+        # A fraction of seeds moves with the measure that they are counted by.
+        margin = nan if pair.kind == TAIL else pair.margin
+        plain = replace(pair, null_value=0.0)
+        moved = movement(arms, curves, plain, rng, margin)
+        told += [] if moved is None else [moved]
+    return tuple(told)
+
+
+def _pairs(claim: Claim, arms: Arms) -> Iterator[_Asked]:
+    """What the hypothesis compares in each setting, with the columns that differ."""
     said = claim.hypothesis
     contrast = said.contrast
     columns = columns_of(contrast, set(arms.keys))
@@ -177,9 +273,47 @@ def _pairs(claim: Claim, arms: Arms) -> Iterator[tuple[Pair, tuple[str, ...]]]:
             arm=said.arm,
         ):
             for pair in _asked(said, setting, levels, cells, columns):
-                ends = [*pair.first, *pair.second]
-                if not (arms.failures[ends] == arms.sizes[ends]).all():
-                    yield pair, columns
+                own = list(pair.cells)
+                if not (arms.failures[own] == arms.sizes[own]).all():
+                    yield _bracketed(claim, arms, pair, columns)
+
+
+def _bracketed(claim: Claim, arms: Arms, pair: Pair, columns: tuple[str, ...]) -> _Asked:
+    """The pair with its margin in a unit, and its other end where a level is what it is about."""
+    said = claim.hypothesis
+    across, level = across_settings(columns), said.contrast.name in (*ONE_ARM, "threshold")
+    pair, unscaled = _with_margin(said, arms, pair, across)
+    known = arms.known(UPPER)[list(pair.cells)].all()
+    if said.compared != LOWER or not (across or level) or not known:
+        return _Asked(claim, columns, (pair,), (), unscaled)
+    upper = replace(pair, measure=UPPER)
+    greedy = replace(upper, evaluation="exact-greedy")
+    none: tuple[Pair, ...] = ()
+    if (level and said.direction != "smaller") or pair.kind == TAIL:
+        none = (pair, greedy if _exactly(arms, greedy) else upper)
+    return _Asked(claim, columns, (pair, upper), none, unscaled)
+
+
+def _with_margin(said: Hypothesis, arms: Arms, pair: Pair, across: bool) -> tuple[Pair, str]:
+    """The margin in units, or across settings in widths; and why it has no size here."""
+    margin = said.smallest
+    if margin is None or not margin.widths:
+        return pair if margin is None else replace(pair, margin=margin.value), ""
+    sizes = [arms.constant("width", cell) for cell in pair.cells]
+    if not min(sizes) >= LEAST_WIDTH:
+        size = min(sizes)
+        what = (
+            f"is {size:.2g} units here, below {LEAST_WIDTH:g}"
+            if isfinite(size)
+            else ("is not known here")
+        )
+        return pair, (
+            f"the margin is a share of the width of W, which {what}: write margin: a number of "
+            "units"
+        )
+    if across:
+        return replace(pair, margin=margin.value, scaled=True), ""
+    return replace(pair, margin=margin.value * sizes[0]), ""
 
 
 def _asked(
@@ -191,8 +325,7 @@ def _asked(
 ) -> Iterator[Pair]:
     """One comparison, or of a threshold one a level."""
     kind = said.contrast.name
-    margin = nan if said.margin is None else said.margin
-    told: dict[str, Any] = {"measure": said.compared, "margin": margin}
+    told: dict[str, Any] = {"measure": said.compared}
     told |= {"null_value": said.held_against, "gated": kind != "control"}
     places = tuple(cells.get(level, -1) for level in levels)
     if kind == "threshold":
@@ -204,6 +337,9 @@ def _asked(
     elif kind == INTERACTION:
         (both, _, _, neither), (most, less, more, least) = levels, places
         yield Pair(kind, setting, both, neither, (most, least), (less, more), **told)
+    elif kind == TAIL:
+        told |= {"threshold": said.held_against, "null_value": 0.0, "margin": said.contrast.share}
+        yield Pair(kind, setting, levels[0], None, places[:1], (), **told)
     else:
         a, b = levels
         second = () if b is None else places[1:]
@@ -224,8 +360,10 @@ def _layouts(arms: Arms, pair: Pair) -> int:
     return len(np.unique(arms.layout[arms.rows(cells)[1]]))
 
 
-def _unit(results: Long, measure: str) -> str:
-    return results.units.get(measure, "share" if measure.startswith("share") else "")
+def _unit(results: Long, said: Hypothesis) -> str:
+    if said.contrast.name == TAIL or said.compared.startswith("share"):
+        return "share"
+    return results.units.get(said.compared, "")
 
 
 def _adjusted(found: Sequence[Finding]) -> list[Finding]:
@@ -233,18 +371,18 @@ def _adjusted(found: Sequence[Finding]) -> list[Finding]:
     changed = list(found)
     for confirmatory, method in ((True, "holm"), (False, "benjamini-hochberg")):
         chosen = [i for i, one in enumerate(found) if one.claim.confirmatory == confirmatory]
-        plain = [found[i].comparison for i in chosen]
-        p = adjust_p_values([c.p_difference for c in plain], method)
-        equal = adjust_p_values([c.p_equivalence for c in plain], method)
-        together = sum(isfinite(c.p_difference) for c in plain)
-        for i, difference, equivalence in zip(chosen, p, equal, strict=True):
-            changed[i] = replace(
-                found[i],
-                p=float(difference),
-                p_equivalence=float(equivalence),
-                together=together,
-            )
+        tests = [_tests(found[i]) for i in chosen]
+        together = sum(isfinite(p) for one in tests for p in one)
+        for i, p in zip(chosen, adjust_family(tests, method), strict=True):
+            changed[i] = replace(found[i], p=p, together=together)
     return changed
+
+
+def _tests(one: Finding) -> PValues:
+    """The p-values of a finding; a threshold's level is held against its line alone."""
+    tests = one.asked.tests()
+    threshold = one.claim.hypothesis.contrast.name == "threshold"
+    return tests._replace(none=nan) if threshold else tests
 
 
 def _crossed(found: Sequence[Finding]) -> list[Finding]:
@@ -288,7 +426,7 @@ def _side(one: Finding, rising: bool) -> str:
     if comparison.exact:
         shown = effect.low > 0 or effect.high < 0
     else:
-        shown = not undecided_reason(comparison, one.gated) and one.p < LEVEL
+        shown = not undecided_reason(comparison, one.gated) and one.p.difference < one.claim.level
         shown = shown and not effect.low <= 0 <= effect.high
     if not shown:
         return ""
@@ -298,26 +436,58 @@ def _side(one: Finding, rising: bool) -> str:
 def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding]:
     judged = []
     for one in found:
-        said = one.claim.hypothesis
         control = fired.get(one.setting["world"])
+        effect = one.comparison.effect
         if one.crossing is not None:
             verdict = _crossing_verdict(one, control)
+        elif effect.n == 0 and min(one.comparison.reach) > 0:
+            measure = one.claim.hypothesis.compared
+            verdict = Verdict("cannot tell", 0, (f"{measure} is undefined here in every seed",))
+        elif one.unscaled:
+            verdict = Verdict("cannot tell", 0, (one.unscaled,))
         else:
             verdict = decide_hypothesis(
-                one.comparison,
-                said.direction,
-                p=one.p,
-                p_equivalence=one.p_equivalence,
+                one.asked,
+                one.p,
                 control=control,
-                alpha=LEVEL / max(1, one.together),
-                gated=said.contrast.name != "control",
+                level=one.claim.level,
+                together=one.together,
+                moving=moving_reasons(one),
             )
-        if one.crossing is None and one.comparison.effect.n == 0 and min(one.comparison.reach) > 0:
-            among = "pair of seeds" if one.comparison.paired else "seed"
-            why = f"{said.compared} is undefined here in every {among}"
-            verdict = Verdict("cannot tell", 0, (why,))
         judged.append(replace(one, verdict=verdict))
     return judged
+
+
+def moving_reasons(one: Finding) -> tuple[str, ...]:
+    """Reasons that what is compared had not come to rest, in plain words; empty where it had."""
+    for moved in one.rest:
+        margin = _margin_of_rest(one)
+        if moved.points < LEAST_POINTS:
+            return (
+                f"{moved.points} evaluations in the last third of training, at least "
+                f"{LEAST_POINTS} needed to see whether it came to rest: write evaluations: 15",
+            )
+        if isfinite(margin) and not moved.settled(margin):
+            return (
+                f"still moving: {_moved(moved, one.unit)} over the last third of training, the "
+                f"margin is {margin:.2g}; timesteps: {moved.enough(margin):.0f} would probably do",
+            )
+    return ()
+
+
+def _margin_of_rest(one: Finding) -> float:
+    """What counts as rest; of a tail nothing does, as it has no margin in its measure's unit."""
+    return nan if one.comparison.binomial else one.comparison.margin
+
+
+def _moved(moved: Rest, unit: str) -> str:
+    drift, units = moved.drift, f" {unit}" if unit and unit != "share" else ""
+    if isfinite(drift.low):
+        return (
+            f"{drift.value:+.2g}{units}, 90 % interval [{drift.low:+.2g}, {drift.high:+.2g}], and "
+            f"its running mean by {moved.swing:.2g}"
+        )
+    return f"{drift.value:+.2g}{units}, and its running mean by {moved.swing:.2g}"
 
 
 def _crossing_verdict(one: Finding, control: bool | None) -> Verdict:

@@ -144,7 +144,9 @@ class View:
             InvalidInput: The registration cannot be read.
         """
         claims = () if self.registration is None else self.registration.claims
-        return tuple(findings(self.trained, claims)) if claims else ()
+        if not claims:
+            return ()
+        return tuple(findings(self.trained, claims, curves=self.table("curves")))
 
     @cached_property
     def compared(self) -> pd.DataFrame:

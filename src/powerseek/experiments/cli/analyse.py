@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from powerseek.envs.rewards.spec import RewardFunction, Spec, make_reward, reward_name
+from powerseek.envs.rewards.spec import RewardFunction, Spec, make_reward, read_spec, reward_name
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -52,13 +52,14 @@ ARM_GAMMA = 1.0
 
 SLACK = 1e-9  # rounding, in units of acquisition
 
-ARGUMENTS: Mapping[str, tuple[Any, ...]] = {
-    "every": (8, "cap"),
-    "thinned": (0.25,),
-    "approval": (8, "cap"),
-    "coverage": (0.5, 1.0),
+SHOWN: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "every": ({"every": 8}, {"every": "cap"}),
+    "thinned": ({"thinned": 0.25},),
+    "approval": ({"approval": 8}, {"approval": "cap"}),
+    "coverage": ({"coverage": 0.5}, {"coverage": 1.0}),
+    "priced": ({"priced": 0.02, "of": "terminal"},),
 }
-"""What an arm that takes an argument is shown with; any other is shown by its name alone."""
+"""The specs with which an arm is shown that takes an argument; any other by its name alone."""
 
 SURE_STEPS, CHANCY_STEPS = 3, 1
 """Default steps of empowerment without and with chance, where it is a channel per state."""
@@ -258,11 +259,11 @@ def rewards_to_analyse(cap: int) -> list[Spec]:
     """Every registered reward, with arguments that make sense at a cap of so many steps."""
     found: list[Spec] = []
     for name in list_rewards():
-        if name not in ARGUMENTS:
+        if name not in SHOWN:
             found.append(name)
-        for argument in ARGUMENTS.get(name, ()):
-            if not isinstance(argument, int) or argument < cap:
-                found.append({name: argument})
+        for spec in SHOWN.get(name, ()):
+            if not isinstance(spec[name], int) or spec[name] < cap:
+                found.append(spec)
     return found
 
 
@@ -291,8 +292,8 @@ def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tu
     solved: dict[RewardFunction, Optimum] = {}
     for i, spec in enumerate(every):
         watch("arms", i, len(every))
-        name = spec if isinstance(spec, str) else " ".join(map(str, *spec.items()))
-        missing = _missing(mdp, name.split()[0])
+        name = reward_name(spec)
+        missing = _missing(mdp, read_spec(spec)[0])
         if missing:
             skipped[name] = f"this world has no fact {missing!r}"
             continue
@@ -302,7 +303,7 @@ def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tu
             )
             if arm not in solved:
                 solved[arm] = optimum(mdp, spec, ARM_GAMMA)
-            yield reward_name(spec), solved[arm]
+            yield name, solved[arm]
         except InvalidInput as error:
             skipped[name] = str(error)
 

@@ -226,8 +226,11 @@ def _ranged(point: float, low: float, high: float) -> str:
 def arms_table(analysis: WorldAnalysis) -> Table:
     """Every arm's exact optimum, then the policies to compare them with."""
     shown = [head for head, exists in _columns(analysis).items() if exists]
+    names = [*analysis.arms, *(f"({name})" for name in analysis.policies)]
     table = Table(title="What each reward's exact optimum does", title_justify="left")
-    table.add_column("reward", no_wrap=True)
+    # Long names break between words: no other column has any.
+    words = [word for name in names for word in name.split()]
+    table.add_column("reward", width=max(map(len, words)))
     for head in shown:
         table.add_column(head, justify="right")
     for name, arm in analysis.arms.items():

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from math import ceil, isfinite, log, nan
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from powerseek.experiments.analysis.arms import LEAST_WIDTH
 from powerseek.experiments.plan.cost import Pilot, configuration_of, reward_of
+from powerseek.experiments.statistics.bounded import seeds_that_could
+from powerseek.experiments.statistics.families import look_levels
+from powerseek.experiments.statistics.verdicts import level_of_none
 from powerseek.experiments.study.contrasts import contrast_kind
 from powerseek.experiments.study.factors import Level, factor_of, levels_of, written_level
 from powerseek.experiments.study.grid import Cell
-from powerseek.experiments.study.lint import worlds_with
+from powerseek.experiments.study.lint import defined_comparisons, worlds_with
+from powerseek.experiments.study.schema import Hypothesis, Study
+from powerseek.metrics import known_metric
 
 SAME = 0.05
 """Optima that differ by less, in units and in probability, do the same."""
@@ -37,6 +43,84 @@ class Compared(NamedTuple):
     pairs: tuple[str, ...]
     configurations: int
     lacks: tuple[str, ...]
+
+
+def unsupportable_claims(
+    study: Study, cells: Sequence[Cell], pilot: Pilot | None
+) -> tuple[str, ...]:
+    """Claims of none that no data of so many seeds could support, and margins without a size.
+
+    Args:
+        study: The study.
+        cells: Its cells.
+        pilot: What is known of its configurations; without one only of shares.
+    """
+    claims = [list(defined_comparisons(said, cells)) for said in study.hypotheses]
+    counted = [own for said, own in zip(study.hypotheses, claims, strict=True) if not _exact(said)]
+    level = look_levels(study.planned_looks)[study.seeds]
+    alpha = level_of_none(level, sum(map(len, counted)))
+    lines = []
+    for i, (said, own) in enumerate(zip(study.hypotheses, claims, strict=True)):
+        for cell in (cell for one in own for arm in one.arms.values() for cell in arm):
+            margin, high = _margin_and_bound(said, cell, pilot)
+            where = f"hypotheses[{i}]: in {configuration_in_words(cell)}"
+            if margin is None:
+                lines.append(
+                    f"{where} the width of W is {high:.2g} units, below {LEAST_WIDTH:g}: no margin "
+                    "is a share of it. Write margin: a number of units."
+                )
+                continue
+            could = _seeds_that_could(said, margin, high, alpha)
+            if could > study.seeds and said.contrast.name == "tail":
+                lines.append(
+                    f"{where} no data of {study.seeds} seeds could show that at most {margin:g} of "
+                    f"the seeds lie beyond it. {could:.0f} seeds could."
+                )
+            elif could > study.seeds:
+                lines.append(
+                    f"{where} no data of {study.seeds} seeds could support none: seekers too rare "
+                    f"to be among them could lift the mean past the margin ({margin:.2g} of a "
+                    f"range up to {high:.3g}). {could:.0f} seeds could; or claim the tail: "
+                    "{tail: 1, share: 0.1}."
+                )
+    return tuple(dict.fromkeys(lines))
+
+
+def _exact(said: Hypothesis) -> bool:
+    return known_metric(said.compared).exact
+
+
+def _margin_and_bound(
+    said: Hypothesis, cell: Cell, pilot: Pilot | None
+) -> tuple[float | None, float]:
+    """The margin in its measure's unit and the greatest value of a seed, nan where unknown.
+
+    A width too small for a margin in widths stands in the second place, with None before it.
+    """
+    if said.smallest is None:
+        return said.contrast.share or nan, 1.0
+    facts = None if pilot is None else pilot.worlds.get(configuration_of(cell))
+    margin = said.smallest.value
+    if said.smallest.widths:
+        width = nan if facts is None else facts.width
+        if width < LEAST_WIDTH:
+            return None, width
+        margin *= width
+    if known_metric(said.compared).jumps:
+        return margin, 1.0
+    # At the upper end of a level's bracket, need is read at any success.
+    bounded = said.compared in ("acquired", "beyond", "excess") and facts is not None
+    return margin, facts.most if bounded and facts is not None else nan
+
+
+def _seeds_that_could(said: Hypothesis, margin: float, high: float, alpha: float) -> float:
+    """Fewest seeds that could support a claim of none about one arm; 0 of any other."""
+    if said.contrast.name == "tail" and said.direction == "smaller":
+        return float(ceil(log(alpha) / log(1 - margin)))
+    none = (said.contrast.name, said.direction) == ("level", "none") and not _exact(said)
+    if not none or not isfinite(margin) or not isfinite(high):
+        return 0.0
+    return seeds_that_could(margin, high - said.line, alpha)
 
 
 def bootstrapped_limit_caution(cells: Sequence[Cell]) -> tuple[str, ...]:
@@ -75,14 +159,14 @@ def inexact_settings(cells: Sequence[Cell], pilot: Pilot) -> tuple[str, ...]:
         facts, gate = pilot.worlds[configuration_of(cell)], max(cell.competence)
         if facts.none:
             lines.setdefault(f"no oracle, so no need and no excess: {facts.none}", []).append(
-                configuration_in_words(cell)
+                cell.place
             )
         if facts.competence < gate:
             line = (
                 f"competence {gate:g} is out of reach (the best policy has {facts.competence:.3f}),"
                 " so every trial will be censored"
             )
-            lines.setdefault(line, []).append(configuration_in_words(cell))
+            lines.setdefault(line, []).append(cell.place)
     for cell in {reward_of(cell): cell for cell in cells}.values():
         optimum = pilot.optima[reward_of(cell)]
         if (
@@ -91,14 +175,8 @@ def inexact_settings(cells: Sequence[Cell], pilot: Pilot) -> tuple[str, ...]:
             and cell.time_limit == "terminal"
         ):
             line = f"no exact optimum of {cell.reward_label}: {optimum.none}"
-            lines.setdefault(line, []).append(configuration_in_words(cell))
+            lines.setdefault(line, []).append(cell.place)
     return tuple(f"{'; '.join(dict.fromkeys(where))}: {line}." for line, where in lines.items())
-
-
-def configuration_in_words(cell: Cell) -> str:
-    """A configuration in words: ``homestead openness 2``."""
-    named = [f"{k} {cell.params[k]}" for k in ("openness", "goal", "layout") if k in cell.params]
-    return f"{cell.world} {', '.join([*named, f'max_steps {cell.max_steps}'])}"
 
 
 def idle_factors(cells: Sequence[Cell], found: pd.DataFrame, pilot: Pilot) -> tuple[str, ...]:

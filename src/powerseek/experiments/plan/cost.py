@@ -53,12 +53,16 @@ class World(NamedTuple):
         none: Why there are none; empty where there are.
         competence: Greatest attainable success with the hazard off; nan if not known.
         resource: Whether there is something to acquire, so that need and excess exist.
+        most: Greatest acquisition of any policy, in units; nan if not known.
+        width: Width of W of ``terminal``, in units; nan if not known.
     """
 
     seconds: float
     none: str = ""
     competence: float = nan
     resource: bool = False
+    most: float = nan
+    width: float = nan
 
     @property
     def unknown(self) -> World:

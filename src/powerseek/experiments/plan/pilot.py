@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
+from math import nan
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,7 +30,6 @@ import cloudpickle
 from powerseek.agents import Progress, train
 from powerseek.errors import PowerseekError, contained
 from powerseek.experiments import layout
-from powerseek.experiments.plan.cautions import configuration_in_words
 from powerseek.experiments.plan.cost import (
     Optimum,
     Pace,
@@ -106,15 +106,15 @@ def run_pilot(
     begun = time.monotonic()
     tasks = _tasks(grid)
     values: dict[tuple[str, str], Any] = {}
-    places = list(dict.fromkeys(configuration_in_words(task.cell) for task in tasks))
+    places = list(dict.fromkeys(task.cell.place for task in tasks))
     with tempfile.TemporaryDirectory(prefix="powerseek-plan-") as name, _Worker() as worker:
         folder, told = Path(name), ""
         worker.ask(None, _warm, grid[0])
         start = time.monotonic() - begun
         with suppress(_OutOfTime):
             for task in tasks:
-                if configuration_in_words(task.cell) != told:
-                    told = configuration_in_words(task.cell)
+                if task.cell.place != told:
+                    told = task.cell.place
                     say(f"{places.index(told) + 1} of {len(places)}: {told}")
                 left = begun + start + seconds - time.monotonic()
                 values[task.name] = worker.ask(left, _WORK[task.of], task.cell, folder)
@@ -278,7 +278,8 @@ def _world(cell: Cell, folder: Path) -> World:
     most = facts.competence["max"]
     if not facts.injective:
         return World(seconds, "agents cannot see all that exact numbers would know", most)
-    return World(seconds, "", most, facts.need is not None)
+    greatest = nan if facts.most is None else facts.most.extreme
+    return World(seconds, "", most, facts.need is not None, greatest, facts.width)
 
 
 def _optimum(cell: Cell, folder: Path) -> Optimum:

@@ -17,12 +17,17 @@ from powerseek.experiments.plan.cautions import (
     inexact_settings,
     plan_workers_caution,
     too_few_seeds,
+    unsupportable_claims,
     worlds_without_control,
 )
 from powerseek.experiments.plan.cost import Pilot, configuration_of, pace_of, reward_of
 from powerseek.experiments.results.store import trial_columns
 from powerseek.experiments.statistics.power_analysis import Detectable, detectable
-from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
+from powerseek.experiments.statistics.verdicts import (
+    LEAST_SEEDS,
+    SEEDS_OF_CONTRAST,
+    SEEDS_OF_NONE,
+)
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.study.hypotheses import kind_named
@@ -35,10 +40,11 @@ from powerseek.experiments.sweep.cohorts import (
     cohort_fields,
     make_cohorts,
 )
+from powerseek.experiments.sweep.prices import Price, prices, unchecked_price
 from powerseek.limits import check_limit
 from powerseek.registry import make_world
 
-SEED_COUNTS = (LEAST_SEEDS, 32, 64)
+SEED_COUNTS = (LEAST_SEEDS, SEEDS_OF_CONTRAST, SEEDS_OF_NONE)
 """Shown beside the study's own number of seeds."""
 AROUND = 12.0
 """Seconds around the trials that no pilot sees: starting Ray, merging, drawing the report."""
@@ -99,6 +105,7 @@ class Plan:
         cost: What it takes; None without a pilot.
         pilot: What the cost is from; None without one.
         detectable: What seeds can find, the study's own number first.
+        prices: What the prices of its rewards come to.
         compared: The comparisons that its report would hold.
         cautions: What a reader should know first, one line each.
         more_seeds: Seeds per cell that a verdict needs; the study's own where it has enough.
@@ -115,6 +122,7 @@ class Plan:
     cost: Cost | None
     pilot: Pilot | None
     detectable: tuple[Detectable, ...]
+    prices: tuple[Price, ...]
     compared: tuple[Compared, ...]
     cautions: tuple[str, ...]
     more_seeds: int
@@ -138,17 +146,19 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     Args:
         study: The study.
         pilot: Measured beforehand; without one there are no times, no sizes, and nothing is said
-            that only exact numbers tell.
+            that only exact numbers tell, but for prices: they are always checked.
         workers: Trials at a time, >= 1.
         cores: Of this machine.
 
     Raises:
-        InvalidInput: Something in the study cannot be built, or `workers` is out of range.
+        InvalidInput: Something in the study cannot be built, a reward pays for doing nothing, or
+            `workers` is out of range.
     """
     check_limit("workers", workers, "--workers")
     every = trials(study)
     grid = [trial for trial in every if not trial.cell.is_reference]
     cells = [trial.cell for trial in grid[: len(grid) // study.seeds]]
+    priced = tuple(prices(cells))
     cohorts = make_cohorts(grid, study.cohort)
     packing = _packing(grid, cohorts)
     found = _comparisons(study, cells, pilot)
@@ -168,11 +178,14 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         cost=cost,
         pilot=pilot,
         detectable=tuple(map(detectable, dict.fromkeys((study.seeds, *SEED_COUNTS)))),
+        prices=priced,
         compared=compared,
         cautions=(
             *confounds(study),
+            *filter(None, map(unchecked_price, priced)),
             *bootstrapped_limit_caution(cells),
             *worlds_without_control(compared, cells),
+            *unsupportable_claims(study, cells, pilot),
             *(inexact_settings(cells, pilot) if pilot else ()),
             *(idle_factors(cells, found, pilot) if pilot else ()),
             *plan_workers_caution(workers, cores, len(grid)),
@@ -244,9 +257,10 @@ def _comparisons(study: Study, cells: Sequence[Cell], pilot: Pilot | None) -> pd
     every cell: what it then still calls undecided is undecided by design.
     """
     margins: dict[str, float] = {
-        kind_named(hypothesis.contrast, cells): hypothesis.margin
+        # Of a margin in widths the size is not known here; any will do where effects are clear.
+        kind_named(hypothesis.contrast, cells): 0.5 if margin.widths else margin.value
         for hypothesis in study.hypotheses
-        if hypothesis.margin is not None
+        if (margin := hypothesis.smallest) is not None
     }
     rows = [
         {
@@ -281,6 +295,7 @@ def synthetic_values(cell: Cell, i: int, pilot: Pilot | None) -> dict[str, float
     if resource and (pilot is None or pilot.worlds[configuration_of(cell)].resource):
         excess = 1.0 + i
         made |= {"excess": excess, "share_of_surplus": 0.5, "incentive": excess / (2 + i)}
+        made |= {"beyond": excess}
     return made
 
 
@@ -329,7 +344,7 @@ def _suggestions(
             f"seeds: {seeds} - fewer never give a verdict, only effects with intervals. After a "
             "sweep, the same study with more seeds and --resume runs the new ones only."
         )
-    asked = {kind_named(said.contrast, cells) for said in study.hypotheses if said.margin}
+    asked = {kind_named(said.contrast, cells) for said in study.hypotheses if said.smallest}
     bare = dict.fromkeys(row.kind for row in compared if row.kind not in {*asked, "control"})
     if bare:
         measure = next(row.measure for row in compared if row.kind in bare)

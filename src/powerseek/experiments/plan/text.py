@@ -13,6 +13,8 @@ from rich.text import Text
 
 from powerseek.experiments.plan.plan import Cost, Packing, Plan
 from powerseek.experiments.statistics.power_analysis import Detectable
+from powerseek.experiments.statistics.verdicts import SEEDS_OF_CONTRAST, SEEDS_OF_NONE
+from powerseek.experiments.sweep.prices import Price
 
 
 @contextmanager
@@ -54,9 +56,21 @@ def print_plan(plan: Plan, console: Console) -> None:
     _table(console, headers, [_detectable_row(row, plan.seeds) for row in plan.detectable])
     _say(
         console,
-        "80 % power at level .05, paired t test over seeds, one comparison; Holm over several "
-        "needs more. Equivalence: no true effect, shown to be smaller than the margin.",
+        "80 % power at level .05, t test of groups of seeds, one comparison; Holm over several "
+        "needs more. Equivalence: no true effect, shown to be smaller than the margin. Begin with "
+        f"{SEEDS_OF_CONTRAST} seeds for contrasts, {SEEDS_OF_NONE} for claims of none about one "
+        "arm.",
     )
+    if plan.prices:
+        _heading(console, "Prices of a unit acquired, in success")
+        columns = ("reward", "price", "x width", "optimum", "of at most", "in")
+        _table(console, columns, [_price_row(price) for price in plan.prices], words=5)
+        _say(
+            console,
+            "x width: what is at stake in the units that success alone leaves open (the width of "
+            "W(.005) of terminal at gamma 1). Optimum: success of the reward's own; of at most: "
+            "the greatest that any policy has.",
+        )
     _heading(console, "Comparisons its report will hold")
     _print_compared(plan, console)
     if plan.cautions:
@@ -105,6 +119,13 @@ def _cost_lines(plan: Plan) -> list[str]:
             f"sweep as much: {hours_text(cost.hours * pilot.slowed)}."
         )
     return lines
+
+
+def _price_row(price: Price) -> tuple[str, ...]:
+    cell, known = price.cell, (price.felt, price.success, price.greatest)
+    told = (f"{value:.3f}" if isfinite(value) else "-" for value in known)
+    where = f"{cell.place}, gamma {cell.gamma:g}"
+    return (cell.reward_label, f"{price.price:g}", *told, where)
 
 
 def _detectable_row(row: Detectable, own: int) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from powerseek.experiments.analysis.cells import cell_records
+from powerseek.experiments.analysis.groups import is_trend
 from powerseek.experiments.analysis.hypotheses import Finding
-from powerseek.experiments.analysis.paired import is_trend
 from powerseek.experiments.report.text import (
     MAX_ROWS,
     Grid,
@@ -62,7 +62,7 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
         if len(other):
             measured["off"] = beside.get(_pair(row, varied), MISSING)
         arms = {factor_heading(differs): arms_in_words(row["a"], row["b"])}
-        told = {"pairs": str(row["seeds"]), "verdict": str(row["verdict"])}
+        told = {"seeds": str(row["seeds"]), "verdict": str(row["verdict"])}
         # The positive control is ungated: reach says nothing against it.
         muted = kind != "control" and min(row["reach_a"], row["reach_b"]) < LEAST_REACH
         rows.append(Row(row, {**arms, **measured, **told}, muted))

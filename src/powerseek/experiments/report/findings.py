@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from powerseek.experiments.analysis.hypotheses import Crossing, Finding
+from powerseek.experiments.analysis.hypotheses import Crossing, Finding, moving_reasons
 from powerseek.experiments.report.text import number_text, title_of
+from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
+from powerseek.experiments.statistics.verdicts import seeds_in_words
 from powerseek.experiments.study.factors import (
     CELL,
     MISSING,
@@ -18,6 +20,36 @@ from powerseek.experiments.study.factors import (
 from powerseek.experiments.study.schema import Hypothesis
 
 MANY = 1_000_000
+
+
+def check_text(one: Finding) -> str:
+    """The manipulation check of a comparison of two arms in words; empty without one."""
+    check = one.check
+    if check is None:
+        return ""
+    names = [_arm(one.columns[0], arm) for arm in (one.a, one.b)]
+    opened = [
+        f"{name} [{number_text(low)}, {number_text(high)}]"
+        for name, (low, high) in zip(names, check.left_open, strict=True)
+        if isfinite(low)
+    ]
+    parts = [f"the rewards leave open, in units: {' and '.join(opened)}"] if opened else []
+    if isfinite(check.ratio):
+        steps = " and ".join(f"{budget:,.0f}" for budget in check.budgets)
+        parts.append(f"steps to competence: {steps}, ratio {check.ratio:.2g}")
+    if not parts:
+        parts.append("neither W nor budgets to competence are known")
+    if check.bites is False:
+        parts.append("the factor hardly bites, so a null here answers little")
+    return f"{_where(one)}, {' against '.join(names)}: {'; '.join(parts)}."
+
+
+def _where(one: Finding) -> str:
+    names = [name for name in one.setting if name not in ("world", "power_weight")]
+    if one.setting.get("power_weight"):
+        names.append("power_weight")
+    where = factors_in_words(one.setting, sorted(names, key=lambda n: n not in CELL))
+    return f"{one.setting['world']} ({where})" if where else str(one.setting["world"])
 
 
 @dataclass(frozen=True)
@@ -47,12 +79,10 @@ def threshold_sides(said: Hypothesis) -> tuple[str, str]:
 def finding_text(one: Finding) -> FindingText:
     """What was found of a hypothesis in one setting, in words."""
     said = one.claim.hypothesis
-    names = [name for name in one.setting if name not in ("world", "power_weight")]
-    if one.setting.get("power_weight"):
-        names.append("power_weight")
-    where = factors_in_words(one.setting, sorted(names, key=lambda n: n not in CELL))
     if one.crossing is None:
-        effect, evidence = f", {_arms(one)}: {_value(one)}", [_evidence(one, _adjusted(one))]
+        beyond = f" above {said.held_against:g}" if one.comparison.binomial else ""
+        effect = f"{beyond}, {_arms(one)}: {_value(one)}"
+        evidence = [_evidence(one, _adjusted(one))]
     else:
         effect = f": {_crossed(one, one.crossing)}"
         levels = (f"{_arm(test.columns[0], test.a)}: {_value(test)}" for test in one.tests)
@@ -62,7 +92,7 @@ def finding_text(one: Finding) -> FindingText:
         ]
     return FindingText(
         one.verdict.answer,
-        f"{one.setting['world']} ({where})" if where else str(one.setting["world"]),
+        _where(one),
         f"{title_of(said.compared)}{effect}",
         tuple(evidence),
         _wanting(one),
@@ -70,14 +100,27 @@ def finding_text(one: Finding) -> FindingText:
 
 
 def _value(one: Finding) -> str:
-    """Effect, with its interval and unit."""
-    effect, line = one.comparison.effect, one.claim.hypothesis.held_against
+    """Effect, with its interval and unit; of a bracket both ends."""
+    ends = [_end(end, one) for end in one.asked.ends]
+    if len(set(ends)) == 1:
+        return ends[0]
+    return f"from {ends[0]} to {ends[1]}, by where need is read"
+
+
+def _end(comparison: Comparison, one: Finding) -> str:
+    effect = comparison.effect
+    said = one.claim.hypothesis
+    line = 0.0 if comparison.binomial else said.held_against
     if not effect.n:
         return MISSING
-    value = with_unit(number_text(effect.value + line, signed=True), one.unit)
+    if comparison.binomial:
+        value = f"{comparison.tail[0]} of {effect.n} seeds"
+    else:
+        value = with_unit(number_text(effect.value + line, signed=True), one.unit)
     if isfinite(effect.low):
-        ends = (number_text(end + line, signed=True) for end in (effect.low, effect.high))
-        over = "range over optimal policies" if one.comparison.exact else "95 % interval"
+        signed = not comparison.binomial
+        ends = (number_text(end + line, signed=signed) for end in (effect.low, effect.high))
+        over = "range over optimal policies" if comparison.exact else "95 % interval"
         value += f", {over} [{', '.join(ends)}]"
     return value
 
@@ -124,30 +167,76 @@ def _evidence(one: Finding, more: Sequence[str] = ()) -> str:
     comparison = one.comparison
     if comparison.exact:
         return "exact: computed, the same for every seed, so there is nothing to test"
-    seeds = comparison.effect.n
     alone = one.b is None
-    parts = [f"{seeds} {'' if alone else 'paired '}seed{'s' * (seeds != 1)}"]
+    parts = [seeds_in_words(comparison)]
     parts += _unfinished(one)
     failed = [f" ({count} failed)" if count else "" for count in comparison.failed]
     learnt = [f"{_percent(r)}{f}" for r, f in zip(comparison.reach, failed, strict=True)]
     parts.append("learnt the task: " + " and ".join(learnt[:1] if alone else learnt))
-    if isfinite(one.p):
-        test = (
-            f"not {one.claim.hypothesis.held_against:g} (one-sample"
-            if alone
-            else "difference (paired"
-        )
-        parts.append(f"{test} t test) {_p(one.p)}")
-    if isfinite(one.p_equivalence):
-        what = "within the margin of it" if alone else "no effect as large as the margin"
-        parts.append(f"{what} (TOST) {_p(one.p_equivalence)}")
+    parts += [f"{what} {_p(p)}" for what, p in zip(_tested(one), one.p, strict=True) if isfinite(p)]
+    if comparison.effect.n:
+        how = "exactly" if one.exactly else "by sampled episodes alone"
+        parts += [f"evaluated {how}", *_tail_count(one), *_at_rest(one)]
     return "; ".join([*parts, *more, *_selected(one)])
 
 
+def _tested(one: Finding) -> tuple[str, str]:
+    """What the two tests are of, in words."""
+    said, comparison = one.claim.hypothesis, one.comparison
+    if comparison.binomial:
+        share = f"{comparison.margin:g} of the seeds"
+        return f"more than {share} (exact binomial)", f"fewer than {share} (exact binomial)"
+    if said.contrast.name == "threshold":
+        return f"not {said.held_against:g} (one-sample t test)", ""
+    if one.asked.one_sided:
+        sides = ("below", "above") if said.direction == "smaller" else ("above", "below")
+        last = one.asked.for_none[-1]
+        betting = isfinite(last.bounds[0 if said.direction == "smaller" else 1])
+        how = "betting, as the range is known" if betting else "one-sided t test"
+        line = "minus the margin" if said.direction == "smaller" else "the margin"
+        line += f" from {said.line:g}" if said.line else ""
+        return f"{sides[0]} {line} (one-sided t test)", f"{sides[1]} {line} ({how})"
+    if said.direction == "none":
+        return "larger than the margin (Welch's t test)", "smaller than the margin (TOST)"
+    return "difference (Welch's t test)", "no effect as large as the margin (TOST)"
+
+
+def _tail_count(one: Finding) -> list[str]:
+    """Seeds far out in either arm of a contrast, which a mean hides."""
+    comparison = one.comparison
+    if comparison.binomial or not comparison.tail:
+        return []
+    counts = " and ".join(str(count) for count in comparison.tail)
+    return [f"seeds more than a margin above the median: {counts}"]
+
+
+def _at_rest(one: Finding) -> list[str]:
+    """Whether what is compared had come to rest, and by what that is known."""
+    said = one.claim.hypothesis
+    if said.checkpoint != "end" or said.contrast.name in ("threshold", "tail"):
+        return []
+    if not one.rest:
+        return ["no learning curve tells whether it was at rest"]
+    if one.verdict.answer == "cannot tell" and moving_reasons(one):
+        return []
+    if not isfinite(one.rest[0].drift.low):
+        return []
+    drifts = (
+        f"[{number_text(moved.drift.low, signed=True)}, "
+        f"{number_text(moved.drift.high, signed=True)}]"
+        for moved in one.rest
+    )
+    by = "" if all(moved.exact for moved in one.rest) else ", by sampled evaluations"
+    return [f"drift over the last third of training {' and '.join(drifts)} (90 % interval{by})"]
+
+
 def _adjusted(one: Finding) -> list[str]:
-    """Number of tests that p is adjusted for, where there are several."""
+    """Number of tests that p is adjusted for, where there are several, and the level of a look."""
     method = "Holm" if one.claim.confirmatory else "Benjamini-Hochberg"
-    return [f"p adjusted for {one.together} tests ({method})"] if one.together > 1 else []
+    told = [f"p adjusted for {one.together} tests ({method})"] if one.together > 1 else []
+    if one.claim.level < LEVEL - 1e-12:
+        told.append(f"tested at {one.claim.level:g}, this look's part of {LEVEL:g}")
+    return told
 
 
 def _unfinished(one: Finding) -> list[str]:

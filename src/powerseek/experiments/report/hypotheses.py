@@ -11,6 +11,7 @@ from powerseek.experiments.analysis.hypotheses import Finding
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.findings import (
     FindingText,
+    check_text,
     finding_text,
     threshold_sides,
     with_unit,
@@ -19,7 +20,7 @@ from powerseek.experiments.report.text import number_text, title_of
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
 from powerseek.experiments.study.claims import CLAIMS
 from powerseek.experiments.study.contrasts import contrast_kind
-from powerseek.experiments.study.factors import written_level
+from powerseek.experiments.study.factors import MISSING, written_level
 from powerseek.experiments.study.preregistration import Claim, Registration, spoken_date
 from powerseek.experiments.study.schema import Hypothesis
 
@@ -60,12 +61,14 @@ class Verdicts:
     Attributes:
         registered: When and as what they were registered, in words; empty without hypotheses.
         notes: What changed since.
+        checks: Manipulation checks, to be read before any verdict: one line two arms.
         claims: One text a hypothesis.
         found: The findings themselves.
     """
 
     registered: str = ""
     notes: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
     claims: tuple[ClaimText, ...] = ()
     found: tuple[Finding, ...] = ()
 
@@ -81,18 +84,21 @@ def verdicts_of(view: View) -> Verdicts:
     if known is None or not known.claims:
         return Verdicts()
     claims = tuple(_claim(c, [f for f in found if f.claim is c]) for c in known.claims)
-    return Verdicts(_registered(known), known.notes, claims, found)
+    checks = tuple(dict.fromkeys(line for one in found if (line := check_text(one))))
+    return Verdicts(_registered(known), known.notes, checks, claims, found)
 
 
 def _registered(known: Registration) -> str:
     if not known.date:
         return ""
+    looks = ", ".join(map(str, known.looks))
+    planned = f" Looks were planned at {looks} seeds." if len(known.looks) > 1 else ""
     return (
         f"Registered on {spoken_date(known.date)}, before the first trial: hypotheses, margins, "
-        f"exclusions and cells, sha256 {known.hash[:16]}. A seed that stays below "
+        f"exclusions and cells, sha256 {known.hash[:16]}.{planned} A seed that stays below "
         f"competence {known.gate:g} is left out. Nothing is concluded from fewer than "
-        f"{LEAST_SEEDS} paired seeds, where less than {100 * LEAST_REACH:.0f} % of an arm's seeds "
-        "learnt, or without a positive control that fires."
+        f"{LEAST_SEEDS} seeds an arm, where less than {100 * LEAST_REACH:.0f} % of an arm's seeds "
+        "learnt, without a positive control that fires, or while what is compared still moves."
     )
 
 
@@ -136,19 +142,35 @@ def _claimed(said: Hypothesis, unit: str) -> str:
         near, far = threshold_sides(said)
         rises = f"at the least {said.contrast.factors[0]} and {far} it from some greater one on"
         return f"Claimed: {measure} is {near} {line} {rises}{about}."
+    if said.contrast.name == "tail":
+        most = "at most" if said.direction == "smaller" else "more than"
+        seeds = f"{100 * float(said.contrast.share or 0):g} % of the seeds with"
+        beyond = f"{written_level(said.arm)} have {measure} above {line}"
+        return f"Claimed: {most} {seeds} {beyond}{about}."
     subject, a, b = _compared(said)
     match said.direction, bool(b):
         case "none", True:
             claim = f"the same {a} as {b}{_shift(said)}"
         case "none", False:
-            claim = f"{line if said.line else 'none'} {a}"
+            claim = f"at most {f'{line} plus ' if said.line else ''}the margin {a}"
         case larger, True:
             claim = f"{larger} {a} than {b}{_shift(said)}"
         case larger, False:
-            claim = f"{larger} than {line} {a}"
-    margin = 0.0 if said.margin is None else said.margin
-    words = with_unit(number_text(margin) if margin >= 0.01 else f"{margin:g}", unit)
-    return f"Claimed: {subject} is {claim}{about}. Margin: {words}."
+            sign = {"larger": "plus ", "smaller": "minus "}[larger]
+            past = f"{line} {sign}" if said.line else sign.replace("plus ", "")
+            claim = f"{larger} than {past}the margin {a}"
+    return f"Claimed: {subject} is {claim}{about}. Margin: {_margin(said, unit)}."
+
+
+def _margin(said: Hypothesis, unit: str) -> str:
+    """The smallest effect of interest, in words."""
+    if said.smallest is None:
+        return MISSING
+    value = said.smallest.value
+    number = number_text(value) if value >= 0.01 else f"{value:g}"
+    if said.smallest.widths:
+        return f"{number} of the width of W, what success alone leaves open"
+    return with_unit(number, unit)
 
 
 def _shift(said: Hypothesis) -> str:

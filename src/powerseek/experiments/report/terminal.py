@@ -51,6 +51,10 @@ def _print_verdicts(verdicts: Verdicts, console: Console) -> None:
     for words in (verdicts.registered, *verdicts.notes):
         if words:
             console.print(Text(words))
+    if verdicts.checks:
+        console.print(Text("Manipulation checks", style="bold"))
+    for words in verdicts.checks:
+        console.print(_indented(words))
     for claim in verdicts.claims:
         console.print()
         console.print(Text.assemble((claim.title, "bold"), f"  [{claim.label}]"))

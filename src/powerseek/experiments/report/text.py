@@ -43,7 +43,8 @@ COUNTS = {
     "fail": "runs that ended in an error",
     "share beyond incent": "share of the surplus on offer that was taken, beyond what the reward "
     "makes optimal (optima drawn evenly: says little where incent has a wide range)",
-    "pairs": "seeds that learnt the task in both arms (all seeds, for the positive control)",
+    "seeds": "seeds that learnt the task, of the arm that has fewest (all seeds, for the positive "
+    "control)",
     MISSING: "undefined here: nothing on offer, no switch, or no such policy",
     DAGGER: "not confirmatory: fewer than 90 % of the seeds learnt the task",
 }

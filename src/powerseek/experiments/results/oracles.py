@@ -15,7 +15,7 @@ from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import keep_results_file
 from powerseek.experiments.study.grid import Cell, canonical_study_json, content_hash
 
-METHOD = 5
+METHOD = 6
 """Part of every file's name: numbers of an older method are not read again."""
 
 WORLD = ("world", "version", "params")

@@ -28,6 +28,8 @@ SCHEMA = pa.schema(
         # Scripts elsewhere know the columns so far by their order: what is newer comes last.
         *[(f.column, KINDS[f.dtype]) for f in FACTORS if f.column != f.name],
         *[(name, TEXT) for name in ("settings", "spec")],
+        # Parts of the reward, beside its label.
+        *[("aim", TEXT), ("price", NUMBER)],
     ]
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
@@ -63,6 +65,8 @@ def trial_columns(trial: Trial) -> dict[str, Any]:
         **typed,
         "settings": json.dumps(dict(cell.settings), sort_keys=True),
         "spec": canonical_study_json(cell.reward),
+        "aim": cell.aim,
+        "price": cell.price,
         "seed": trial.seed,
         "trial": trial.key,
     }

@@ -582,7 +582,7 @@ def _content(study: Study) -> dict[str, Any]:
     content = study.model_dump(mode="json")
     # More seeds, other claims about the same trials, what they are held against and what is
     # trained side by side leave the trials what they are.
-    for name in ("seeds", "hypotheses", "references"):
+    for name in ("seeds", "looks", "hypotheses", "references"):
         content.pop(name)
     if content["first_seed"] == 0:  # a study kept its identity when the key was added
         content.pop("first_seed")

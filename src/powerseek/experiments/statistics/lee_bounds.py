@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.statistics.bootstrap import RESAMPLES, resample
+from powerseek.experiments.statistics.bootstrap import RESAMPLES
 from powerseek.types import Floats
 
 
@@ -42,7 +42,6 @@ def lee_bounds(
     b: ArrayLike,
     rng: np.random.Generator,
     *,
-    paired: bool = True,
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> LeeBounds:
@@ -55,9 +54,8 @@ def lee_bounds(
 
     Args:
         a: [n], one value a seed, nan = the seed did not reach the competence.
-        b: [m], the same seeds in the same order when paired.
+        b: [m], likewise.
         rng: Source of chance.
-        paired: Resample seeds with both arms; else each arm by itself.
         confidence: Coverage of the interval for the effect, in (0, 1).
         resamples: How many resamples.
 
@@ -72,8 +70,6 @@ def lee_bounds(
     if not 0 < confidence < 1:
         raise InvalidInput("confidence", confidence, "a number in (0, 1)", "confidence=0.95")
     first, second = (np.asarray(values, dtype=np.float64) for values in (a, b))
-    if paired and first.shape != second.shape:
-        raise InvalidInput("b", second.shape, f"as many values as a, {first.shape}, when paired")
     count = tuple(int((~np.isnan(arm)).sum()) for arm in (first, second))
     reach = tuple(
         found / arm.size if arm.size else nan
@@ -86,11 +82,8 @@ def lee_bounds(
     trimmed = 1 - min(shares) / max(shares)
     ends = nan, nan
     if min(count) > 1:
-        rows = resample(first.size, rng, None, resamples)
-        other = rows
-        if not paired:
-            rows = rng.integers(first.size, size=(resamples, first.size))
-            other = rng.integers(second.size, size=(resamples, second.size))
+        rows = rng.integers(first.size, size=(resamples, first.size))
+        other = rng.integers(second.size, size=(resamples, second.size))
         ends = _interval(low, high, _bounds(first[rows], second[other]), min(count), confidence)
     return LeeBounds(low, high, *ends, shares, trimmed, (count[0], count[1]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from math import ceil, inf, isnan, nan, sqrt
+from math import ceil, inf, isnan, nan
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +14,12 @@ from powerseek.errors import InvalidInput
 from powerseek.types import Floats
 
 # How many times the variance of one cell mean enters the contrast, per seed in a cell; a
-# difference paired by seed is a single sample of differences.
+# one group alone, or differences that share their draws, are a single sample (``paired``).
 DESIGNS = {"simple": 2.0, "two-way": 4.0, "three-way": 8.0, "paired": 1.0}
 # Designs of a test of equivalence -> the design of the contrast it is about.
 EQUIVALENCE = {"equivalence": "simple", "paired equivalence": "paired"}
 
-# What a study is told about: effects and margins of arms paired by seed.
+# What a study is told about: effects and margins of independent groups of seeds.
 EFFECTS = ("simple", "two-way", "three-way", "equivalence")
 
 # Above this the t test and its normal approximation need the same number of seeds to 1e-5.
@@ -34,7 +34,7 @@ def seeds_needed(
     """Seeds per cell for a wanted power, by the normal approximation.
 
     ``c (z[1 - alpha/2] + z[power])^2 / D^2`` with c = 2, 4, 8 for a simple effect, a two-way and
-    a three-way interaction, 1 for differences paired by seed; ``c (z[1 - alpha] +
+    a three-way interaction, 1 for one sample (``paired``); ``c (z[1 - alpha] +
     z[(1 + power)/2])^2 / D^2`` for equivalence (TOST, true difference 0, margin D).
 
     Args:
@@ -211,7 +211,7 @@ class Detectable(NamedTuple):
 def detectable_effect(seeds: int, design: str = "simple") -> float:
     """Smallest effect that a number of seeds finds with 80 % power at level .05.
 
-    The exact power of the tests that the report makes: a paired t test over seeds, two-sided, or
+    The exact power of the t test of groups of seeds, two-sided, or
     two one-sided ones (``equivalence``: the smallest margin, true difference 0). With more seeds
     it comes close to what `seeds_needed` inverts, a normal approximation that promises too much
     below about 16.
@@ -224,16 +224,14 @@ def detectable_effect(seeds: int, design: str = "simple") -> float:
         D, in standard deviations between seeds within a cell; nan below two seeds.
 
     Source: power of the t test, Cohen 1988, chapter 2; TOST: Schuirmann 1987.
-    CAVEAT: for one comparison alone, seeds independent between arms: Holm over several needs
-    larger effects, arms that share a seed's luck smaller ones.
+    CAVEAT: for one comparison alone, of groups that vary equally: Holm over several needs larger
+    effects; Welch's test, which the report makes, has slightly less power.
     """
     if design not in EFFECTS:
         raise InvalidInput("design", design, ", ".join(EFFECTS))
     if seeds < 2:
         return nan
-    test = "paired equivalence" if design == "equivalence" else "paired"
-    # A contrast of n cells varies from seed to seed with n times the variance within a cell.
-    return smallest_effect(seeds, test) * sqrt(DESIGNS.get(design, 2.0))
+    return smallest_effect(seeds, design)
 
 
 def detectable(seeds: int) -> Detectable:

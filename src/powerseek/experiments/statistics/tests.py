@@ -1,11 +1,15 @@
 """Statistics over training seeds: arrays in, numbers out, chance from an explicit Generator.
 
-The unit is the training seed, paired across arms. Averages, tails and tests are here; beside it
+The unit is the training seed; arms are independent groups of them. Averages and tails are here;
+beside it
 
 - `powerseek.experiments.statistics.bootstrap`: bootstrap intervals, of many groups at once,
-- `powerseek.experiments.statistics.comparisons`: paired comparisons of two arms, many at once,
+- `powerseek.experiments.statistics.comparisons`: comparisons of groups, many at once,
+- `powerseek.experiments.statistics.bounded`: tests of a mean whose range is known,
+- `powerseek.experiments.statistics.families`: hypotheses tested together, and looks at them,
+- `powerseek.experiments.statistics.rest`: whether training had come to rest,
 - `powerseek.experiments.statistics.factorial`: differences of differences,
-- `powerseek.experiments.statistics.proportions`: fractions, paired fractions,
+- `powerseek.experiments.statistics.proportions`: fractions,
 - `powerseek.experiments.statistics.lee_bounds`: bounds where only some seeds learnt the task,
 - `powerseek.experiments.statistics.survival`: budgets to a competence, censored,
 - `powerseek.experiments.statistics.power_analysis`: seeds for an effect, effects for seeds.
@@ -15,7 +19,7 @@ What a comparison allows one to say is in `powerseek.experiments.statistics.verd
 
 from __future__ import annotations
 
-from math import comb, inf, isfinite, nan
+from math import comb, nan
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,8 +27,6 @@ from scipy import special, stats
 
 from powerseek.errors import InvalidInput
 from powerseek.types import Floats
-
-METHODS = ("holm", "benjamini-hochberg")
 
 
 def iqm(values: ArrayLike, *, exact: bool = True) -> float:
@@ -124,7 +126,6 @@ def p_equivalence(
     *,
     paired: bool = False,
     pooled: bool = True,
-    bounds: tuple[float, float] = (-inf, inf),
 ) -> float:
     """Two one-sided t tests of "the means differ by less than the margin": the larger p.
 
@@ -134,14 +135,11 @@ def p_equivalence(
         margin: Smallest difference of interest, in the values' unit, > 0.
         paired: Test the differences x - y.
         pooled: Equal variances (else Welch); ignored when paired.
-        bounds: Range of a paired difference, in the values' unit. With one, p is never below
-            `unseen_probability`: of few seeds, all may lack what one seed in ten does.
 
     Returns:
         In [0, 1]; nan with fewer than two units an arm, with a nan among the values, and where
         all units are equal and within the margin: seeds without any spread say nothing about
-        how much other seeds would differ, unless bounds do. 1 where they are equal and beyond it;
-        with bounds, 1 less the chance of that.
+        how much other seeds would differ. 1 where they are equal and beyond it.
 
     Source: Schuirmann 1987 (TOST).
     CAVEAT: assumes roughly normal means. Outcomes that are nearly always 0 look equivalent with
@@ -150,50 +148,12 @@ def p_equivalence(
     if not margin > 0:
         raise InvalidInput("margin", margin, "a number > 0, in the unit of the metric")
     gap, error, freedom = _gap(x, y, paired, pooled)
-    bounded = paired and isfinite(bounds[0]) and isfinite(bounds[1])
-    missed = nan
-    if bounded and isfinite(gap):
-        missed = max(unseen_probability(gap, end, np.size(x), bounds) for end in (-margin, margin))
     if error == 0:
-        if abs(gap) < margin:
-            return missed
-        # Half at the margin itself, as of the t test.
-        return max(
-            0.5, 1 - unseen_probability(gap, float(np.copysign(margin, gap)), np.size(x), bounds)
-        )
+        return nan if abs(gap) < margin else max(0.5, float(abs(gap) > margin))
     # Two `scipy.stats.ttest_1samp` take .6 ms, all this .02: a report has tens of thousands.
     below = special.stdtr(freedom, -(gap + margin) / error)
     above = special.stdtr(freedom, (gap - margin) / error)
-    p = float(max(below, above))
-    return max(p, missed) if bounded and abs(gap) < margin else p
-
-
-def unseen_probability(mean: float, true: float, n: int, bounds: tuple[float, float]) -> float:
-    """Chance that n seeds are all like the ones seen though the true mean is another.
-
-    The fewest other seeds that make it so lie at the end of the range: a share ``1 - q`` of them,
-    with ``q mean + (1 - q) end = true``, and n seeds miss them all with chance ``q^n``.
-
-    Args:
-        mean: Mean of the seeds seen, in the values' unit.
-        true: The true mean supposed.
-        n: Seeds.
-        bounds: Range of the values; an infinite end is missed for certain only by a true mean
-            that is the one seen: 0 else.
-
-    Returns:
-        In [0, 1], 1 where `true` equals `mean`. For n seeds of 0 and 0/1 outcomes it is
-        ``(1 - true)^n``, the exact binomial chance.
-
-    CAVEAT: a test by itself only where all seeds are equal; else a floor for the p of one.
-    """
-    low, high = bounds
-    if true == mean:
-        return 1.0
-    end = high if true > mean else low
-    if not isfinite(end):
-        return 0.0
-    return float(max(0.0, min(1.0, (end - true) / (end - mean))) ** n) if end != mean else 0.0
+    return float(max(below, above))
 
 
 def p_difference(x: ArrayLike, y: ArrayLike, *, paired: bool = True, pooled: bool = True) -> float:
@@ -247,33 +207,3 @@ def _gap(x: ArrayLike, y: ArrayLike, paired: bool, pooled: bool) -> tuple[float,
         return gap, 0.0, float(n + m - 2)
     share = per_x / spread
     return gap, spread**0.5, 1 / (share**2 / (n - 1) + (1 - share) ** 2 / (m - 1))
-
-
-def adjust_p_values(p_values: ArrayLike, method: str = "holm") -> Floats:
-    """Adjust p values for their number; nan stays nan and does not count.
-
-    Args:
-        p_values: [k] in [0, 1].
-        method: ``holm`` (confirmatory, family-wise) or ``benjamini-hochberg`` (exploratory).
-
-    Source: Holm 1979; Benjamini and Hochberg 1995.
-    CAVEAT: Benjamini-Hochberg bounds the share of false findings on average only, and under
-    independence or positive dependence of the tests.
-    """
-    if method not in METHODS:
-        raise InvalidInput("method", method, ", ".join(METHODS), 'method="holm"')
-    p = np.asarray(p_values, dtype=np.float64)
-    adjusted, known = np.full(p.shape, nan), np.isfinite(p)
-    kept = p[known]
-    if kept.size and not (kept.min() >= 0 and kept.max() <= 1):
-        raise InvalidInput("p_values", kept.tolist(), "numbers in [0, 1]")
-    adjusted[known] = _holm(kept) if method == "holm" else stats.false_discovery_control(kept)
-    return adjusted
-
-
-def _holm(p: Floats) -> Floats:
-    """Holm's adjustment: statsmodels' own is the same but collects garbage, for 90 ms a call."""
-    order = np.argsort(p)
-    raised = np.empty_like(p)
-    raised[order] = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
-    return np.minimum(raised, 1)

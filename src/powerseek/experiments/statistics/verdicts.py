@@ -1,28 +1,31 @@
-"""Verdicts on a paired comparison of two arms - and when it is "cannot tell"."""
+"""Verdicts on comparisons of groups of seeds - and when it is "cannot tell"."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, isfinite, log, nan
 
 import numpy as np
 
-from powerseek.experiments.statistics.bootstrap import Estimate
+from powerseek.experiments.statistics.bounded import seeds_that_could, unseen_probability
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
+from powerseek.experiments.statistics.families import PValues
 from powerseek.experiments.statistics.power_analysis import seeds_exact
-from powerseek.experiments.statistics.tests import unseen_probability
 
 LEAST_SEEDS = 16
 LEAST_REACH = 0.9
+SEEDS_OF_CONTRAST, SEEDS_OF_NONE = 40, 60
+"""Seeds to begin with: of a contrast, and of a claim of none about one arm."""
 
 
 def seeds_to_settle(comparison: Comparison, alpha: float = LEVEL) -> int:
     """Seeds per arm that would settle a comparison, at 80 % power; at least 16.
 
-    With a margin M and s the observed standard deviation of the paired differences, the larger
-    count of "an effect of M is found" (paired t test) and "no effect is shown to be smaller than
-    M" (TOST), exactly; of a bounded measure also so many that seeds which jump would be seen.
-    Without a margin 16: seeds alone settle nothing then.
+    With a margin M and the observed standard deviation between seeds, the larger count of "an
+    effect of M is found" (t test) and "no effect is shown to be smaller than M" (TOST), exactly;
+    of a bounded measure also so many that seeds which jump would be seen. Without a margin 16:
+    seeds alone settle nothing then.
 
     Args:
         comparison: From `comparisons.compare_groups`.
@@ -33,25 +36,40 @@ def seeds_to_settle(comparison: Comparison, alpha: float = LEVEL) -> int:
     """
     if not isfinite(comparison.margin):
         return LEAST_SEEDS
-    wanted = _seeds_to_see(comparison.margin, comparison.deviation, alpha)
+    wanted = _seeds_to_see(comparison.margin, comparison, alpha)
     return max(LEAST_SEEDS, wanted, _seeds_to_meet(comparison, alpha))
 
 
-def _seeds_to_see(size: float, deviation: float, alpha: float) -> int:
+def _seeds_to_see(size: float, comparison: Comparison, alpha: float) -> int:
     """Seeds to find an effect of a size, or to show that there is none of it."""
-    if not deviation > 0:
+    if not comparison.deviation > 0:
         return LEAST_SEEDS
+    if comparison.arms == 1:
+        designs, cells = ("paired", "paired equivalence"), 1
+    else:
+        designs, cells = ("simple", "equivalence"), 2
     # Beyond these bounds nothing changes for a reader, and squares would leave a float's range.
-    effect = min(1e3, max(1e-6, size / deviation))
-    return int(max(seeds_exact(effect, d, alpha=alpha) for d in ("paired", "paired equivalence")))
+    effect = min(1e3, max(1e-6, size / comparison.deviation * cells**0.5))
+    return int(max(seeds_exact(effect, design, alpha=alpha) for design in designs))
 
 
 def _seeds_to_meet(comparison: Comparison, alpha: float) -> int:
     """Seeds of which some would show the jump that moves a bounded mean to the margin."""
-    mean, margin = comparison.effect.value, comparison.margin
-    if not abs(mean) < margin:
+    mean, margin, bounds = comparison.effect.value, comparison.margin, comparison.bounds
+    if not abs(mean) < margin or not all(map(isfinite, bounds)):
         return LEAST_SEEDS
-    missed = max(unseen_probability(mean, end, 1, comparison.bounds) for end in (-margin, margin))
+    # As many cells, each with its part of the range: the chance of one seed in each.
+    cells = np.ones(comparison.arms)
+    missed = max(
+        unseen_probability(
+            cells * mean / comparison.arms,
+            cells,
+            cells,
+            end - mean,
+            (bounds[0] / comparison.arms, bounds[1] / comparison.arms),
+        )
+        for end in (-margin, margin)
+    )
     return ceil(log(alpha) / log(missed)) if 0 < missed < 1 else LEAST_SEEDS
 
 
@@ -79,132 +97,286 @@ class Verdict:
         return f"cannot tell: {self.reasons[0]}" if self.reasons else self.answer
 
 
-def verdict(comparison: Comparison, *, p: float = nan, control_fires: bool = False) -> Verdict:
-    """The strongest statement a comparison supports.
+@dataclass(frozen=True)
+class Question:
+    """A claim, and the comparisons that can answer it.
 
-    "cannot tell" unless at least 16 seeds are paired, at least 90 % of the seeds of both arms
-    learnt the task, and a margin was set beforehand. Equivalence also needs a positive control
-    that fired.
+    Attributes:
+        direction: ``larger``, ``smaller`` or ``none``: what the effect is claimed to be.
+        ends: The comparison; at both ends of a bracket two, the lower one first.
+        none: Those by which "none" is shown, where they are others.
+        one_sided: Whether it is about a level: past its margin or not, never the other side.
+        cliff: Units by which need rises over the last .005 of success, nan where not known.
+        gated: False for the positive control itself, which needs neither learning nor a control.
+    """
+
+    direction: str
+    ends: tuple[Comparison, ...]
+    none: tuple[Comparison, ...] = ()
+    one_sided: bool = False
+    cliff: float = nan
+    gated: bool = True
+
+    @property
+    def main(self) -> Comparison:
+        """The comparison that is told first: at the lower end."""
+        return self.ends[0]
+
+    @property
+    def for_none(self) -> tuple[Comparison, ...]:
+        """The comparisons by which "none" is shown."""
+        return self.none or self.ends
+
+    def tests(self) -> PValues:
+        """Its two p-values, each the larger of those at both ends; nan where it is undefined."""
+        if self.main.exact or not min(one.effect.n for one in (*self.ends, *self.none)):
+            return PValues(nan, nan)
+        different = [_p_difference(one, self) for one in self.ends]
+        signs = {one.effect.value > 0 for one in self.ends}
+        p = 1.0 if len(signs) > 1 and not self.one_sided else max(different)
+        return PValues(p, max(_p_none(one, self) for one in self.for_none))
+
+
+def _p_difference(one: Comparison, asked: Question) -> float:
+    """P of an effect; 1 where nothing measures chance, for it could produce an answer."""
+    if asked.one_sided:
+        p = one.p_below if asked.direction == "smaller" else one.p_above
+    elif asked.direction == "none":
+        p = one.p_beyond
+    else:
+        p = one.p_difference
+    return 1.0 if np.isnan(p) else p
+
+
+def _p_none(one: Comparison, asked: Question) -> float:
+    if asked.one_sided:
+        p = one.p_at_least if asked.direction == "smaller" else one.p_at_most
+    else:
+        p = one.p_equivalence
+    return 1.0 if np.isnan(p) else p
+
+
+def verdict(
+    comparison: Comparison, *, tests: PValues | None = None, control: bool = False
+) -> Verdict:
+    """The strongest statement a comparison supports: `decide_hypothesis`, of no claim.
 
     Args:
         comparison: From `comparisons.compare_groups`.
-        p: p of the difference after adjusting for the number of comparisons; nan = unadjusted.
-        control_fires: Whether the study's positive control was detected.
+        tests: Its p-values adjusted for the number of comparisons; by default unadjusted.
+        control: Whether the study's positive control was detected: needed for equivalence alone.
     """
-    seeds = comparison.effect.n
-    more = max(0, seeds_to_settle(comparison) - seeds)
-    reasons = []
-    reach = float(np.nan_to_num(np.min(comparison.reach)))
-    if reach < LEAST_REACH - 1e-9:
-        # More seeds of an arm that does not learn settle nothing.
-        more = 0
-        reasons.append(_too_few_learnt(comparison, "learnt"))
-    if seeds < LEAST_SEEDS:
-        reasons.append(f"{_seeds(comparison)}, at least {LEAST_SEEDS} needed")
     if not isfinite(comparison.margin):
-        reasons.append("no margin was set beforehand")
-    if reasons:
-        return Verdict("cannot tell", more, tuple(reasons))
-    p = comparison.p_difference if np.isnan(p) else p
-    equivalent = comparison.p_equivalence < LEVEL and comparison.inside
-    if equivalent and control_fires:
-        return Verdict("equivalent to none", 0, ())
-    if p < LEVEL and not (comparison.effect.low <= 0 <= comparison.effect.high):
-        return Verdict("larger" if comparison.effect.value > 0 else "smaller", 0, ())
-    if equivalent:
+        more = max(0, LEAST_SEEDS - comparison.effect.n)
+        reasons = undecided_reason(comparison)
+        more *= not _unlearnt(comparison)
+        return Verdict("cannot tell", more, (*reasons, "no margin was set beforehand"))
+    asked = Question("larger", (comparison,))
+    said = decide_hypothesis(asked, tests or asked.tests(), control=True)
+    if said.answer == "equivalent to none" and not control:
         return Verdict("cannot tell", 0, ("the positive control did not fire",))
-    return Verdict("cannot tell", more, ("the interval allows both no effect and the margin",))
+    answer = {"supported": "larger", "refuted": "smaller"}.get(said.answer, said.answer)
+    return Verdict(answer, said.more_seeds, said.reasons)
 
 
 def decide_hypothesis(
-    comparison: Comparison,
-    direction: str,
+    asked: Question,
+    tests: PValues,
     *,
-    p: float,
-    p_equivalence: float,
     control: bool | None,
-    alpha: float = LEVEL,
-    gated: bool = True,
+    level: float = LEVEL,
+    together: int = 2,
+    moving: Sequence[str] = (),
 ) -> Verdict:
-    """Decide a hypothesis that was set beforehand, with its margin, by a comparison.
+    """Decide a hypothesis that was set beforehand, with its margin: every answer comes from here.
 
     An exact effect is judged by its range alone. Any other is "cannot tell" unless at least 16
-    seeds are paired, at least 90 % of the seeds of both arms learnt the task, and the world's
-    positive control fired. Then: an effect shown to be smaller
-    than the margin is ``equivalent to none`` - which supports a claim of ``none`` - even where it
-    is also shown not to be 0; any other effect shown not to be 0 supports the hypothesis or refutes
-    it by its sign. A claim of ``none`` is refuted by an effect shown to be larger than the margin.
+    seeds of each arm count, at least 90 % of the seeds of every arm learnt the task, the world's
+    positive control fired, and what is compared had come to rest. Then
 
-    Shown means p < .05 (t test, TOST) and an interval that does not contradict it: the 95 %
-    interval excludes 0 (or the margin), the 90 % interval lies within the margin. p decides; the
-    interval only ever takes a verdict away. Simulated with 16 seeds an arm, 1500 studies each:
+    - *of a contrast*, an effect shown to be smaller than the margin is ``equivalent to none`` -
+      which supports a claim of ``none`` - even where it is also shown not to be 0; any other effect
+      shown not to be 0 supports the hypothesis or refutes it by its sign. A claim of ``none`` is
+      refuted by an effect shown to be larger than the margin.
+    - *of a level* the claim is one-sided: ``none`` is at most the margin and ``larger`` above it
+      (``smaller``: below minus the margin). What shows one refutes the other.
+    - *at both ends of a bracket* a claim is supported where it holds at both, the larger of the two
+      p deciding, refuted where it holds at neither, and else "cannot tell".
+
+    Shown means p < level, adjusted over one family (`families.adjust_family`), and an interval
+    that does not contradict it: the 95 % interval excludes 0, the 90 % interval lies within the
+    margin or beyond it. p decides; the interval only ever takes a verdict away. A claim of none
+    about one arm whose range is known is decided by betting alone (`bounded.p_at_most`).
+
+    Simulated by ``benchmarks.verdicts``, 1500 studies each, one hypothesis a study (Monte Carlo
+    error .006 and less), 16 seeds an arm but where said:
 
     | truth | wrong |
     |---|---|
-    | no difference; normal, 0/1 with chance .5, .2, .05 | .05, .05, .05, .00 find one |
-    | as large as the margin; normal | .04 find none (TOST alone .05) |
-    | margin .2: 0/1 with chance .2 against always 0, with noise | .02 find none (TOST alone .14) |
-    | margin .3: 0/1 with chance .5 against .2 | .02 find none (TOST alone .03) |
+    | no effect: normal; SD 1 against 3; 0/1 with chance .5, .2, .05 | .02, .03, .02, .02, .00 |
+    | an effect as large as the margin; normal: called none | .05 |
+    | margin .2: 0/1 with chance .2 against always 0, with noise: called none | .00 |
+    | margin .3: 0/1 with chance .5 against .2: called none | .00 |
+    | margin .5: one seed in ten of one arm at +5: called none, 16 / 40 seeds | .18 / .02 |
+    | a level, margin .5, one seed in ten at +5: t test, 16 / 20 / 40 / 60 seeds | .18 .13 .02 .03 |
+    | a level, margin .5, one in twenty at +10: t test, likewise | .41 .37 .13 .05 |
+    | both of these levels by betting, 16 to 60 seeds | .00 |
+    | no effect, looked at with 16 and with 32 seeds: .05 each; .01 and .04 | .07; .04 |
 
-    An effect of one standard deviation of the differences is found in .97 (t test alone .97),
-    0/1 with chance .9 against .1 in 1.00, .7 against .2 in .78; none of a standard deviation in
-    .97 (TOST alone .97).
+    An effect of 1.5 seed SDs is found in .97, one of 1 in .66, 0/1 with chance .9 against .1 in
+    1.00, none of 1.2 SDs in .83. Betting supports none of a level whose range is ten margins with
+    60 seeds and not with 40.
 
     Args:
-        comparison: From `comparisons.compare_groups`, with the hypothesis's margin.
-        direction: ``larger``, ``smaller`` or ``none``: what the effect is claimed to be.
-        p: p of the difference, adjusted for the number of hypotheses.
-        p_equivalence: p of the equivalence test, adjusted likewise.
+        asked: The claim and its comparisons.
+        tests: Its two p-values, adjusted.
         control: Whether the positive control fired; None where the study has none here.
-        alpha: Error rate left to this hypothesis, where p is not adjusted.
-        gated: False for the positive control itself, which needs neither learning nor a control.
+        level: Of the family: .05, or what this look at the data has of it.
+        together: How many p-values are adjusted together, for the seeds that would settle it.
+        moving: Reasons that it had not come to rest.
 
-    CAVEAT: the effect among seeds that learnt the task in both arms; an arm that changes which
-    seeds learn can shift it. An unbounded measure that is skewed from seed to seed (exponential)
-    is called equivalent at the margin in .08 of studies with 16 seeds.
+    CAVEAT: the effect among seeds that learnt the task; an arm that changes which seeds learn can
+    shift it. Contrasts know no bound: a seeker so rare that no seed shows it goes unseen (the count
+    of the tail stands beside them).
     """
-    if comparison.exact:
-        return _exact(comparison, direction)
-    effect = comparison.effect
-    # Beyond the margin, one of the two tests of equivalence fails from the other side.
-    p_beyond = 2 * (1 - comparison.p_equivalence) if abs(effect.value) > comparison.margin else 1.0
-    shown = _shown(comparison, direction, p, p_equivalence, p_beyond < alpha)
-    reasons = undecided_reason(comparison, gated) + (blind_measure_reason(control) if gated else [])
+    if asked.main.exact:
+        return _exact(asked)
+    comparison = asked.main
+    shown = _shown(asked, tests, level)
+    alpha = level / max(1, together)
+    reasons = undecided_reason(comparison, asked.gated)
+    reasons += blind_measure_reason(control) if asked.gated else []
+    reasons += moving
     if reasons:
         # More seeds of an arm that does not learn, or of a blind testbed, settle nothing.
-        few = effect.n < LEAST_SEEDS and not _unlearnt(comparison, gated)
+        few = comparison.effect.n < LEAST_SEEDS and not _unlearnt(comparison, asked.gated)
         wanted = LEAST_SEEDS if shown else seeds_to_settle(comparison, alpha)
-        return Verdict("cannot tell", max(0, wanted - effect.n) if few else 0, tuple(reasons))
+        more = max(0, wanted - comparison.effect.n) if few else 0
+        return Verdict("cannot tell", more, tuple(reasons))
     if shown:
         return Verdict(shown, 0, ())
+    return _undecided(asked, level, together)
+
+
+def level_of_none(level: float, hypotheses: float) -> float:
+    """The largest level at which "none" can be shown of one of several hypotheses, all so.
+
+    Of 2 m p-values those of the m effects are near 1 then, so that Holm's last step is this.
+    """
+    return level / (hypotheses + 1)
+
+
+def _undecided(asked: Question, level: float, together: int) -> Verdict:
+    """Why neither test decides, and the seeds that would help."""
+    alpha = level / max(1, together)
+    if _ends_disagree(asked, level):
+        rise = f"need rises by {asked.cliff:.2g} units over the last .005 of success"
+        rise = rise if isfinite(asked.cliff) else "need is not known near the greatest success"
+        return Verdict("cannot tell", 0, (f"{rise}, and the claim holds at one end of it only",))
     why = "the interval allows both no effect and one as large as the margin"
-    if direction == "none":
+    if asked.one_sided:
+        why = "the interval reaches across the margin"
+    elif asked.direction == "none":
         why = "the interval allows effects on both sides of the margin"
-    other = p_beyond if direction == "none" else comparison.p_difference
-    if min(other, comparison.p_equivalence) < LEVEL:
+    if min(asked.tests()) < level:
         why = "not clear enough for one of several hypotheses tested together"
-    if np.isnan(comparison.p_difference):
+    more = _still_wanted(asked, alpha)
+    if asked.one_sided and asked.direction != "smaller":
+        worst = asked.for_none[-1]
+        could = seeds_for_none(worst, level_of_none(level, together / 2))
+        if isfinite(worst.bounds[1]) and could > worst.effect.n:
+            why = (
+                f"with {worst.effect.n} seeds no data could show none: seekers too rare to be "
+                f"among them could still reach past the margin; {could:.0f} seeds could"
+            )
+            more = max(more, int(could) - worst.effect.n) if isfinite(could) else 0
+    elif all(np.isnan(one.p_difference) for one in asked.ends):
         why = "all seeds are alike, so nothing here measures chance"
-    return Verdict("cannot tell", _still_wanted(comparison, direction, alpha), (why,))
+    return Verdict("cannot tell", more, (why,))
 
 
-def _shown(
-    comparison: Comparison, direction: str, p: float, p_equivalence: float, beyond: bool
-) -> str:
+def seeds_for_none(one: Comparison, alpha: float) -> float:
+    """Fewest seeds with which any data could show "none" of one bounded arm."""
+    if one.binomial:
+        return float(ceil(log(alpha) / log(1 - one.margin)))
+    return seeds_that_could(one.margin, one.bounds[1], alpha)
+
+
+def _shown(asked: Question, tests: PValues, level: float) -> str:
     """The answer that the tests give, whatever gates it; empty where they give none."""
-    effect = comparison.effect
-    if p_equivalence < LEVEL and comparison.inside:
-        return "supported" if direction == "none" else "equivalent to none"
-    if direction == "none":
-        return "refuted" if beyond and not _reaches(effect, comparison.margin) else ""
-    if p < LEVEL and not effect.low <= 0 <= effect.high:
-        return "supported" if (effect.value > 0) == (direction == "larger") else "refuted"
-    return ""
+    if tests.none < level and all(_within(one, asked) for one in asked.for_none):
+        if asked.direction == "none":
+            return "supported"
+        return "refuted" if asked.one_sided else "equivalent to none"
+    if not tests.difference < level or not all(_past(one, asked) for one in asked.ends):
+        return ""
+    if asked.one_sided:
+        return "refuted" if asked.direction == "none" else "supported"
+    if asked.direction == "none":
+        return "refuted"
+    larger = asked.main.effect.value > 0
+    return "supported" if larger == (asked.direction == "larger") else "refuted"
 
 
-def _exact(comparison: Comparison, direction: str) -> Verdict:
+def _within(one: Comparison, asked: Question) -> bool:
+    """Whether the 90 % interval does not contradict "none"; betting needs no interval."""
+    low, high = one.narrow
+    if not asked.one_sided:
+        return not (low <= -one.margin or high >= one.margin)
+    if asked.direction == "smaller":
+        return isfinite(one.bounds[0]) or not low <= -one.margin
+    return isfinite(one.bounds[1]) or not high >= one.margin
+
+
+def _past(one: Comparison, asked: Question) -> bool:
+    """Whether the interval does not contradict an effect."""
+    effect, (low, high) = one.effect, one.narrow
+    if asked.one_sided:
+        return not (high >= -one.margin if asked.direction == "smaller" else low <= one.margin)
+    if asked.direction == "none":
+        return not _reaches(one)
+    return not effect.low <= 0 <= effect.high
+
+
+def _reaches(one: Comparison) -> bool:
+    """True if the 95 % interval of an effect beyond the margin reaches back to it."""
+    effect, margin = one.effect, one.margin
+    return effect.low <= margin if effect.value > 0 else effect.high >= -margin
+
+
+def _ends_disagree(asked: Question, level: float) -> bool:
+    """Whether one end of a bracket would be answered, and the other lies on another side."""
+    if len(asked.ends) < 2:
+        return False
+    said, sides = [], []
+    for end, none in zip(asked.ends, asked.for_none, strict=True):
+        alone = Question(asked.direction, (end,), (none,), asked.one_sided)
+        said.append(_shown(alone, alone.tests(), level))
+        sides.append((_side(end, asked), _side(none, asked)))
+    return any(said) and len(set(sides)) > 1
+
+
+def _side(one: Comparison, asked: Question) -> int:
+    """Where an effect lies: within the margin, or beyond it on which side that counts."""
+    value, margin = one.effect.value, one.margin
+    above, below = value > margin, value < -margin
+    if asked.one_sided:
+        return int(below) if asked.direction == "smaller" else int(above)
+    return int(above) - int(below)
+
+
+def _exact(asked: Question) -> Verdict:
     """The verdict on a computed effect: no seeds, no learners and no control come into it."""
-    effect, margin = comparison.effect, comparison.margin
+    effect, margin, direction = asked.main.effect, asked.main.margin, asked.direction
+    if asked.one_sided:
+        sign = -1.0 if direction == "smaller" else 1.0
+        low, high = sorted((sign * effect.low, sign * effect.high))
+        if high <= margin:
+            return Verdict("supported" if direction == "none" else "refuted", 0, ())
+        if low > margin:
+            return Verdict("refuted" if direction == "none" else "supported", 0, ())
+        why = "optimal policies that tie lie on both sides of the margin"
+        return Verdict("cannot tell", 0, (why,))
     if -margin < effect.low and effect.high < margin:
         return Verdict("supported" if direction == "none" else "equivalent to none", 0, ())
     least = margin if direction == "none" else 0.0
@@ -213,11 +385,6 @@ def _exact(comparison: Comparison, direction: str) -> Verdict:
         return Verdict("supported" if direction == found else "refuted", 0, ())
     why = f"optimal policies that tie lie on both sides of {'the margin' if least else 'it'}"
     return Verdict("cannot tell", 0, (why,))
-
-
-def _reaches(effect: Estimate, margin: float) -> bool:
-    """True if the interval of an effect beyond the margin reaches back to it."""
-    return effect.low <= margin if effect.value > 0 else effect.high >= -margin
 
 
 def _unlearnt(comparison: Comparison, gated: bool = True) -> bool:
@@ -231,23 +398,18 @@ def _too_few_learnt(comparison: Comparison, what: str) -> str:
     return f"only {int(100 * reach.min())} % of an arm {what}{failures}"
 
 
-def _seeds(comparison: Comparison) -> str:
-    """``15 paired seeds``, or ``15 seeds`` of one arm."""
+def seeds_in_words(comparison: Comparison) -> str:
+    """``15 seeds an arm``, or ``15 seeds`` of one arm."""
     count = comparison.effect.n
-    return f"{count} {'paired ' * comparison.paired}seed{'s' * (count != 1)}"
-
-
-def _lacking_seeds(comparison: Comparison) -> list[str]:
-    seeds = comparison.effect.n
-    if seeds >= LEAST_SEEDS:
-        return []
-    return [f"{_seeds(comparison)}, at least {LEAST_SEEDS} needed"]
+    return f"{count} seed{'s' * (count != 1)}{' an arm' * (comparison.arms > 1)}"
 
 
 def undecided_reason(comparison: Comparison, gated: bool = True) -> list[str]:
     """The reason that no seeds say anything, in plain words: too few, or too few that learnt."""
-    unlearnt = [_too_few_learnt(comparison, "learnt the task")]
-    return (unlearnt if _unlearnt(comparison, gated) else []) + _lacking_seeds(comparison)
+    reasons = [_too_few_learnt(comparison, "learnt the task")] * _unlearnt(comparison, gated)
+    if comparison.effect.n < LEAST_SEEDS:
+        reasons.append(f"{seeds_in_words(comparison)}, at least {LEAST_SEEDS} needed")
+    return reasons
 
 
 def blind_measure_reason(control: bool | None) -> list[str]:
@@ -257,16 +419,21 @@ def blind_measure_reason(control: bool | None) -> list[str]:
     return [] if control else ["the positive control did not fire"]
 
 
-def _still_wanted(comparison: Comparison, direction: str, alpha: float) -> int:
+def _still_wanted(asked: Question, alpha: float) -> int:
     """Further seeds, from the effect found where those for the margin are there already.
 
     A claim of an effect is settled once it is told from 0 or from the margin, whichever is
-    farther; a claim of none only once it is told from the margin.
+    farther; a claim of none, or about a level, only once it is told from the margin.
     """
+    comparison = asked.main
     seeds = comparison.effect.n
     wanted = seeds_to_settle(comparison, alpha)
     if wanted <= seeds:
-        effect, margin = abs(comparison.effect.value), comparison.margin
-        gap = abs(margin - effect) if direction == "none" else max(effect, margin - effect)
-        wanted = _seeds_to_see(gap, comparison.deviation, alpha)
+        effect, margin = comparison.effect.value, comparison.margin
+        if asked.one_sided:
+            gap = abs(margin - effect) if asked.direction != "smaller" else abs(margin + effect)
+        else:
+            gap = abs(margin - abs(effect))
+            gap = gap if asked.direction == "none" else max(abs(effect), margin - abs(effect))
+        wanted = _seeds_to_see(gap, comparison, alpha)
     return max(1, wanted - seeds)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from powerseek.envs.rewards.priced import TOO
 from powerseek.envs.rewards.spec import Place
 from powerseek.envs.rewards.timing import CORRECTED
-from powerseek.experiments.study.contrasts import Contrast
+from powerseek.experiments.study.contrasts import ONE_ARM, Contrast
 from powerseek.experiments.study.factors import Level, level_in, level_rank, ordered
 
 Arms: TypeAlias = tuple[Level, Level]
@@ -24,7 +25,7 @@ def arm_pairs(name: str, values: Iterable[Level], places: Places) -> list[Arms]:
         places: Of the rewards.
     """
     known = _known(values)
-    if name == "level":
+    if name in ONE_ARM:
         return []  # Of one arm, which a hypothesis names: see `primary_arm_pairs`.
     if name == "timing":
         delayed = [(v, undelayed_reward(v, known, places)) for v in known if _delay(v, places) > 1]
@@ -37,6 +38,10 @@ def arm_pairs(name: str, values: Iterable[Level], places: Places) -> list[Arms]:
         return [
             (h, own[-1]) for own in reward_families("lookahead", known, places) for h in own[:-1]
         ]
+    if name == "aim":
+        return _aim_pairs(known, places)
+    if name == "price":
+        return [(c, own[0]) for own in price_families(known, places) for c in own[1:]]
     levels = ordered(known)
     if name == "control":
         return [(w, 0.0) for w in levels if (level_rank(w) or 0) > 0 and 0.0 in levels]
@@ -53,7 +58,8 @@ def primary_arm_pairs(
     """The pairs that a hypothesis is about: the two ends of the factor.
 
     For timing the longest delay, at gamma 1 or discount-corrected: else paying later also pays
-    less. Several only where a setting holds several overseers (aim, spare).
+    less. Several only where a setting holds several overseers (aim, price), or rewards that a
+    price is put on.
 
     Args:
         name: Kind of comparison.
@@ -63,7 +69,7 @@ def primary_arm_pairs(
         arm: The arm that a level is about; its pair is (arm, None).
     """
     known = _known(values)
-    if name == "level":
+    if name in ONE_ARM:
         return [(arm, None)] if arm in known else []
     pairs = arm_pairs(name, known, places)
     if name == "timing":
@@ -77,7 +83,9 @@ def primary_arm_pairs(
         return [(own[-1], own[0]) for own in reward_families("coverage", known, places)]
     if name == "lookahead":
         return [(own[0], own[-1]) for own in reward_families("lookahead", known, places)]
-    return pairs[-1:]
+    if name == "price":
+        return [(own[-1], own[0]) for own in price_families(known, places)]
+    return pairs if name == "aim" else pairs[-1:]
 
 
 def factor_scales(
@@ -163,18 +171,60 @@ def reward_families(factor: str, values: Iterable[Level], places: Places) -> lis
     """Rewards along a factor, level rising: one list for each family, two or more long.
 
     Coverage 0 and terminal are one treatment: neither knows an overseer, so it is the low end for
-    all families of coverage.
+    all families of coverage at its own price; a price differs within no family.
     """
     known = [v for v in _known(values) if (p := _place(v, places)) and p.factor == factor]
-    none = [v for v in known if factor == "coverage" and places[str(v)].level == 0]
-    none = sorted(none, key=lambda v: str(v) == "terminal")[:1]
-    found: dict[str, dict[float, Level]] = {}
+    bare = [v for v in known if factor == "coverage" and places[str(v)].level == 0]
+    none = {places[str(v)].price: v for v in sorted(bare, key=_is_terminal, reverse=True)}
+    found: dict[tuple[str, str, str, float], dict[float, Level]] = {}
     for value in known:
         place = places[str(value)]
-        if not (factor == "coverage" and place.level == 0):
-            found.setdefault(place.family, dict.fromkeys((0.0,), none[0]) if none else {})
-            found[place.family][place.level] = value
+        if value not in bare:
+            low = none.get(place.price)
+            found.setdefault(place.line, {} if low is None else {0.0: low})[place.level] = value
     return [[own[at] for at in sorted(own)] for own in found.values() if len(own) > 1]
+
+
+def price_families(values: Iterable[Level], places: Places) -> list[list[Level]]:
+    """Rewards that differ in price alone, price rising: one list a family, two or more long.
+
+    The aim ``need`` without a price is ``success``, the low end for it.
+    """
+    known = [v for v in _known(values) if _place(v, places)]
+    found: dict[Place, dict[float, Level]] = {}
+    for value in sorted(known, key=lambda v: places[str(v)].price):
+        place = places[str(value)]
+        found.setdefault(place._replace(price=0.0), {})[place.price] = value
+    for place, own in found.items():
+        free = found.get(_success(place), {}).get(0.0)
+        if 0.0 not in own and free is not None:
+            own[0.0] = free
+    return [[own[at] for at in sorted(own)] for own in found.values() if len(own) > 1]
+
+
+def _aim_pairs(values: Iterable[Level], places: Places) -> list[Arms]:
+    """Every reward of another aim, and the same with the aim ``success``.
+
+    ``need`` brings its price: what it is compared with has none.
+    """
+    by_place = {place: v for v in _known(values) if (place := _place(v, places))}
+    found = []
+    for place, value in by_place.items():
+        free = place._replace(price=0.0) if place.aim == "need" else place
+        if place.aim not in ("", "success") and (base := free._replace(aim="success")) in by_place:
+            found.append((value, by_place[base]))
+    return found
+
+
+def _success(place: Place) -> Place:
+    """What a place is without a price: an overseer who weighs it wants success alone."""
+    family = place.family.removeprefix(TOO).removeprefix(", ")
+    aim = "success" if place.aim == "need" else place.aim
+    return place._replace(family=family, aim=aim, price=0.0)
+
+
+def _is_terminal(value: Level) -> bool:
+    return str(value).startswith("terminal")
 
 
 def undelayed_reward(reward: Level, values: Iterable[Level], places: Places) -> Level:
@@ -184,7 +234,9 @@ def undelayed_reward(reward: Level, values: Iterable[Level], places: Places) -> 
     for family in dict.fromkeys((place.family, plain)):
         for value in values:
             other = _place(value, places)
-            if other is not None and other == ("timing", other.level, family) and other.level <= 1:
+            if other is None or other.level > 1:
+                continue
+            if other == place._replace(level=other.level, family=family):
                 return value
     return None
 

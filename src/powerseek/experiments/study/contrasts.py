@@ -1,7 +1,8 @@
 """Contrasts: what a comparison varies, which levels make a pair, and what it tells.
 
 A contrast is one of the kinds that the field argues about (`KINDS`), or is about any factor: its
-two ends, the interaction of two, or the level past which a measure crosses a line.
+two ends, the interaction of two, or the level past which a measure crosses a line. A level or a
+tail is about one arm alone.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Kind:
     meaning: str
     line: str
     ends: tuple[str, str] = ("", "")
-    measure: str = "excess"
+    measure: str = "beyond"
     places: str = ""
 
 
@@ -90,6 +91,22 @@ KINDS: dict[str, Kind] = {
         ("the shortest look-ahead of the overseer", "the longest"),
         places="lookahead",
     ),
+    "aim": Kind(
+        "reward",
+        "Aim: what the overseer wants",
+        "The same moments are judged, for another aim; success is what each is compared with. The "
+        "aim need brings its price: what that does is also the contrast price.",
+        "rewards: [{coverage: 1}, {coverage: 1, aim: progress}]",
+        ("another aim of the overseer", "success"),
+    ),
+    "price": Kind(
+        "reward",
+        "Price: what a unit of acquisition costs",
+        "Success less a price of every unit acquired is another objective, however densely it is "
+        "judged: every price is compared with the lowest, all else equal.",
+        "rewards: [terminal, {priced: 0.02, of: terminal}]",
+        ("the highest price of a unit", "the lowest"),
+    ),
     "openness": Kind(
         "openness",
         "Openness: more to gain beyond the task",
@@ -119,7 +136,16 @@ KINDS: dict[str, Kind] = {
         "One arm held against a line set beforehand, not against another arm.",
         "arm: dense",
     ),
+    "tail": Kind(
+        "reward",
+        "Tail: the seeds of one arm that lie far out",
+        "The fraction of an arm's seeds beyond a value, held against a fraction set beforehand: "
+        "what a mean hides.",
+        "arm: dense",
+    ),
 }
+ONE_ARM = ("level", "tail")
+"""The kinds that are about one arm, which a hypothesis names."""
 OF_COLUMN = {KINDS[name].factor: name for name in ("openness", "horizon", "discount")}
 """The kinds that are about one factor."""
 
@@ -163,7 +189,9 @@ class Contrast:
         factors: The factors that the last three are about, as the study calls them.
         low: The level of the second arm of a factor; the least where absent.
         high: That of the first; the greatest where absent.
-        line: What a measure is held against at every level of a threshold's factor.
+        line: What a measure is held against at every level of a threshold's factor; of a tail the
+            value beyond which seeds are counted.
+        share: Of a tail, the fraction of seeds that is claimed, in (0, 1).
     """
 
     name: str
@@ -171,6 +199,7 @@ class Contrast:
     low: Any = None
     high: Any = None
     line: float | None = None
+    share: float | None = None
 
     @property
     def written(self) -> Any:
@@ -184,6 +213,8 @@ class Contrast:
                 return {"interaction": list(self.factors)}
             case "threshold":
                 return {"threshold": self.factors[0], "line": self.line}
+            case "tail":
+                return {"tail": self.line, "share": self.share}
         return self.name
 
     def __str__(self) -> str:
@@ -194,13 +225,15 @@ class Contrast:
 
 
 SYNTAX = (
-    f"one of {', '.join(KINDS)}, or {{factor: NAME, low: LEVEL, high: LEVEL}}, "
-    "{interaction: [NAME, NAME]}, {threshold: NAME, line: NUMBER}"
+    f"one of {', '.join(name for name in KINDS if name != 'tail')}, or {{factor: NAME, low: LEVEL, "
+    "high: LEVEL}, {interaction: [NAME, NAME]}, {threshold: NAME, line: NUMBER}, {tail: NUMBER, "
+    "share: FRACTION}"
 )
 _FIELDS = {
     "factor": ("factor", "low", "high"),
     "interaction": ("interaction",),
     "threshold": ("threshold", "line"),
+    "tail": ("tail", "share"),
 }
 
 
@@ -212,7 +245,7 @@ def read_contrast(written: Any) -> Contrast:
     """
     if isinstance(written, Contrast):
         return written
-    if isinstance(written, str) and written in KINDS:
+    if isinstance(written, str) and written in KINDS and written != "tail":
         return Contrast(written)
     name = next((n for n in _FIELDS if n in written), "") if isinstance(written, Mapping) else ""
     if not name:
@@ -226,21 +259,41 @@ def read_contrast(written: Any) -> Contrast:
             allowed = "two different factors"
             raise InvalidInput(name, pair, allowed, "Write {interaction: [leak, timesteps]}.")
         return Contrast(name, tuple(map(str, pair)))
+    if name == "tail":
+        return _read_tail(written)
     factor = written[name]
     if not isinstance(factor, str) or not factor:
         raise InvalidInput(name, factor, "the name of a factor", f"Write {{{name}: gamma}}.")
+    if factor in KINDS and KINDS[factor].factor == "reward":
+        allowed = f"a factor that is no part of a reward: {factor} is a contrast of its own"
+        raise InvalidInput(name, factor, allowed, f"Write contrast: {factor}.")
     if name == "factor":
         return Contrast(name, (factor,), written.get("low"), written.get("high"))
     line = written.get("line")
-    number = isinstance(line, int | float) and not isinstance(line, bool) and isfinite(line)
-    if not number:
+    if not _is_number(line):
         hint = f"Write {{threshold: {factor}, line: 0.5}}."
         raise InvalidInput("line", line, "a number in the measure's unit", hint)
     return Contrast(name, (factor,), line=float(line))
+
+
+def _read_tail(written: Mapping[str, Any]) -> Contrast:
+    line, share = written["tail"], written.get("share")
+    hint = "Write {tail: 1, share: 0.05}: the fraction of seeds above 1 is held against .05."
+    if not _is_number(line):
+        raise InvalidInput("tail", line, "a number in the measure's unit", hint)
+    if not (_is_number(share) and 0 < share < 1):  # type: ignore[operator]  # a number by now
+        raise InvalidInput("share", share, "a fraction of seeds in (0, 1)", hint)
+    return Contrast("tail", line=float(line), share=float(share))  # type: ignore[arg-type]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _example(written: Any) -> str:
     """The line meant by somebody who wrote a factor as if it were a kind, or a kind wrongly."""
     if not isinstance(written, str):
         return "Write contrast: timing."
+    if written == "tail":
+        return "Write contrast: {tail: 1, share: 0.05}."
     return did_you_mean(written, list(KINDS)) or f"Of a factor write {{factor: {written}}}."

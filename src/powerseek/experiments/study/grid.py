@@ -17,6 +17,9 @@ from powerseek.envs.rewards.spec import (
     ConfoundWarning,
     RewardFunction,
     Spec,
+    aim_of,
+    price_of,
+    reads_acquired,
     reward_name,
     reward_windows,
 )
@@ -64,6 +67,7 @@ class Cell:
         settings: All of the agent's settings.
         timesteps: Environment steps of training; 0 of a reference, which is not trained.
         windows: k of each accumulator that is observed.
+        acquired_so_far: Whether the units acquired in an episode are observed.
         competence: Levels at which the trial is also measured.
         episodes: Episodes of each evaluation.
         evaluations: Evaluations while training.
@@ -83,6 +87,7 @@ class Cell:
     lookahead: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     windows: tuple[int, ...] = ()
+    acquired_so_far: bool = False
     competence: tuple[float, ...] = (0.9,)
     episodes: int = 1000
     evaluations: int = 15
@@ -98,9 +103,31 @@ class Cell:
         return reward_name(self.reward)
 
     @property
+    def place(self) -> str:
+        """The configuration of its world in words: ``homestead openness 2, max_steps 28``."""
+        named = [
+            f"{k} {self.params[k]}" for k in ("openness", "goal", "layout") if k in self.params
+        ]
+        return f"{self.world} {', '.join([*named, f'max_steps {self.max_steps}'])}"
+
+    @property
+    def aim(self) -> str | None:
+        """What the reward's overseer wants; None where nobody judges."""
+        return aim_of(self.reward) or None
+
+    @property
+    def price(self) -> float:
+        """Success that a unit of acquisition costs under the reward; 0 where it costs nothing."""
+        return price_of(self.reward)
+
+    @property
     def config(self) -> dict[str, Any]:
         """The whole configuration as plain JSON values."""
         config: dict[str, Any] = json.loads(canonical_study_json(asdict(self)))
+        if not self.acquired_so_far:  # so that trials without prices stay what they are
+            del config["acquired_so_far"]
+        if self.aim is not None:  # a judge's aim was another one where nothing is said
+            config["aim"] = self.aim
         return config
 
     @cached_property
@@ -130,6 +157,7 @@ class Cell:
             power_weight=self.power_weight,
             windows=self.windows,
             holdings_scale=holdings_scale,
+            acquired_so_far=self.acquired_so_far,
         )
 
 
@@ -139,7 +167,7 @@ class Trial:
 
     Attributes:
         cell: The treatment.
-        seed: Training seed, paired across cells.
+        seed: Training seed, of the same integers in every cell.
         study: Name of the study (a label: not part of the identity).
         curves: Metrics that are followed while it trains; no part of the identity either, as they
             change no row.
@@ -172,6 +200,7 @@ class Trial:
             key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
         }
         seed = int(values.pop("seed"))
+        values.pop("aim", None)  # it stands in the reward
         return cls(Cell(**values), seed, study)
 
 
@@ -193,7 +222,7 @@ def expand(study: Study) -> tuple[Cell, ...]:
                 entries.setdefault(row_of(entry.cell), entry).refuse_other(entry)
     grid = tuple(entry.cell for entry in entries.values())
     _refuse_idle_cohort(study, grid)
-    return _with_windows(grid)
+    return _with_accumulators(grid)
 
 
 Row: TypeAlias = frozenset[tuple[str, Level]]
@@ -440,10 +469,25 @@ def _named(written: Mapping[str, str], otherwise: str, strip: str = "") -> Itera
         raise InvalidInput(otherwise, error.value, error.allowed, error.hint) from None
 
 
-def _with_windows(grid: tuple[Cell, ...]) -> tuple[Cell, ...]:
-    """Every agent observes one accumulator for each distinct k of the study at its time limit."""
+def _with_accumulators(grid: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Every agent observes one accumulator for each distinct k of the study at its time limit.
+
+    Where a reward of the study pays for what is acquired in an episode, it observes that too, in
+    every world that has it.
+    """
     rewards: dict[int, list[Spec]] = {}
     for cell in grid:
         rewards.setdefault(cell.max_steps, []).append(cell.reward)
     windows = {steps: reward_windows(specs, steps) for steps, specs in rewards.items()}
-    return tuple(replace(cell, windows=windows[cell.max_steps]) for cell in grid)
+    counts = {
+        cell.world: bool(make_world(cell.world, **cell.params).role("resource"))
+        for cell in (grid if reads_acquired(cell.reward for cell in grid) else ())
+    }
+    return tuple(
+        replace(
+            cell,
+            windows=windows[cell.max_steps],
+            acquired_so_far=counts.get(cell.world, False),
+        )
+        for cell in grid
+    )

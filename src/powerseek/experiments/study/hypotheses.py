@@ -12,6 +12,7 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments.study.arms import arms_compared, factor_scales
 from powerseek.experiments.study.contrasts import (
     KINDS,
+    ONE_ARM,
     SHARE_BEYOND,
     Contrast,
     contrast_kind,
@@ -159,6 +160,7 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
         _one_of(f"{where}.checkpoint", said.checkpoint, watched)
         _check_params(said, where, there)
         _check_measure(said, where)
+        _check_margin(said, where)
         _check_arm(said, where, there)
         _check_factors(said, where, there)
         if not any(True for _ in hypothesis_comparisons(said, grid)):
@@ -213,22 +215,43 @@ def _check_measure(said: Hypothesis, where: str) -> None:
         raise InvalidInput(
             f"{where}.measure", said.compared, allowed, did_you_mean(said.compared, known)
         )
-    if said.compared == SHARE_BEYOND or said.contrast.name not in ("level", "threshold"):
+    if said.compared == SHARE_BEYOND or said.contrast.name not in (*ONE_ARM, "threshold"):
         return
     low, high = metric_of(said.compared).bounds
     if not low <= said.held_against <= high:
-        field = "contrast.line" if said.contrast.line is not None else "line"
+        field = {"tail": "contrast.tail", "threshold": "contrast.line"}.get(
+            said.contrast.name, "line"
+        )
         allowed = f"{low:g} to {high:g}, between which {said.compared} lies"
         raise InvalidInput(f"{where}.{field}", said.held_against, allowed)
+
+
+def in_units(measure: str) -> bool:
+    """True if a measure is in units of acquisition, so that a width of W is its scale."""
+    return measure != SHARE_BEYOND and metric_of(measure).unit == "units"
+
+
+def _check_margin(said: Hypothesis, where: str) -> None:
+    """Refuse a margin in widths of W, written or by default, of what is not in units."""
+    margin = said.smallest
+    if margin is None or not margin.widths or in_units(said.compared):
+        return
+    unit = "" if said.compared == SHARE_BEYOND else metric_of(said.compared).unit
+    allowed = (
+        f"a number > 0, the smallest effect of interest{f' in {unit}' if unit else ''}: "
+        f"{said.compared} is not in units of acquisition, so no width of W is its scale"
+    )
+    written = None if said.margin is None else margin.written
+    raise InvalidInput(f"{where}.margin", written, allowed, "Write margin: 0.1.")
 
 
 def _check_arm(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
     """Refuse a level without its arm, an arm that is not there, and an arm without a level."""
     there = list(dict.fromkeys(cell.reward_label for cell in cells))
-    if said.contrast.name != "level" and said.arm is not None:
+    if said.contrast.name not in ONE_ARM and said.arm is not None:
         allowed = f"no value: {said.contrast} says which arms are compared"
         raise InvalidInput(f"{where}.arm", said.arm, allowed, "Write contrast: level.")
-    if said.contrast.name == "level" and said.arm not in there:
+    if said.contrast.name in ONE_ARM and said.arm not in there:
         hint = did_you_mean(said.arm, there) if said.arm else f"Write arm: {there[0]}."
         raise InvalidInput(f"{where}.arm", said.arm, f"one of {', '.join(there)}", hint)
 
@@ -287,4 +310,13 @@ def varied_factors(records: Sequence[Mapping[str, Level]]) -> list[str]:
 
 def plain(said: Hypothesis) -> dict[str, Any]:
     """A hypothesis with nothing left to defaults that may change, as plain JSON values."""
-    return said.model_dump(mode="json") | {"measure": said.compared}
+    margin = None if said.smallest is None else said.smallest.written
+    return said.model_dump(mode="json") | {"measure": said.compared, "margin": margin}
+
+
+def across_settings(columns: Sequence[str]) -> bool:
+    """True if arms that differ in these columns lie in different settings of a world.
+
+    Then what need is differs between them, and no constant cancels.
+    """
+    return any(factor_of(column).of == "world" for column in columns)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from powerseek.envs.rewards.spec import Place, Spec, place_of, read_spec
+from powerseek.envs.rewards.spec import Place, Spec, place_of, read_spec, unpriced
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
-from powerseek.experiments.statistics.verdicts import LEAST_SEEDS
+from powerseek.experiments.statistics.rest import LEAST_POINTS
+from powerseek.experiments.statistics.verdicts import (
+    LEAST_SEEDS,
+    SEEDS_OF_CONTRAST,
+    SEEDS_OF_NONE,
+)
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.contrasts import SHARE_BEYOND, Contrast
 from powerseek.experiments.study.grid import Cell
-from powerseek.experiments.study.hypotheses import hypothesis_comparisons
+from powerseek.experiments.study.hypotheses import Compared, hypothesis_comparisons
 from powerseek.experiments.study.schema import Hypothesis, Study, make_study
 from powerseek.experiments.study.yaml_text import write_yaml
 from powerseek.metrics import known_metric
@@ -28,7 +33,7 @@ def study_cautions(study: Study) -> tuple[str, ...]:
         for cell in grid
         if cell.gamma < 1.0 and uncorrected_delay_cautions(cell.reward)
     }
-    told = (*_alike(grid), *hopeless(study, grid))
+    told = (*_alike(grid), *_hidden_discounts(grid), *hopeless(study, grid))
     if not confounded:
         return told
     shown = ", ".join(f"{reward!r} at gamma {gamma:g}" for reward, gamma in sorted(confounded))
@@ -57,9 +62,27 @@ def _alike(grid: Sequence[Cell]) -> Iterator[str]:
             )
 
 
+def _hidden_discounts(grid: Sequence[Cell]) -> Iterator[str]:
+    """Timing contrasts of learners whose value targets discount when pay comes."""
+    found: dict[str, set[float]] = {}
+    for one in hypothesis_comparisons(Contrast("timing"), grid):
+        for cell in (cell for own in one.arms.values() for cell in own):
+            known = cell.settings.get("gae_lambda")
+            if known is not None:
+                found.setdefault(cell.world, set()).add(float(known))
+    levels = {world: known for world, known in found.items() if len(known) == 1 and known != {1.0}}
+    if levels:
+        shown = ", ".join(f"{min(known):g} in {world}" for world, known in sorted(levels.items()))
+        yield (
+            f"gae_lambda is {shown}, where timing is contrasted: below 1 it discounts when pay "
+            "comes, whatever gamma is (every cap - dense in endgame: .61 units at .9, .11 at 1). "
+            "Write gae_lambda: 1, or vary it: gae_lambda: [0.95, 1]."
+        )
+
+
 def uncorrected_delay_cautions(reward: Spec) -> bool:
     """True if an arm pays dense reward later without making up for the discount."""
-    id, _, options = read_spec(reward)
+    id, _, options = read_spec(unpriced(reward))
     return id == "every" and not options.get("corrected")
 
 
@@ -77,12 +100,48 @@ def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
     if not study.hypotheses:
         return ()
     lines = [*_undefined(study, grid), *_uncontrolled(study, grid)]
-    if study.seeds < LEAST_SEEDS and not all(map(_is_exact, study.hypotheses)):
+    drawn = [said for said in study.hypotheses if not _is_exact(said)]
+    if drawn and study.seeds < LEAST_SEEDS:
         lines.append(
-            f"{study.seeds} seeds: no hypothesis gets a verdict below {LEAST_SEEDS}. Write seeds: "
-            f"{LEAST_SEEDS}."
+            f"{study.seeds} seeds: no hypothesis gets a verdict below {LEAST_SEEDS}. Begin with "
+            f"{SEEDS_OF_CONTRAST} for contrasts and {SEEDS_OF_NONE} for claims of none about one "
+            f"arm. Write seeds: {seeds_to_begin_with(drawn)}."
+        )
+    points = study.evaluations - 2 * study.evaluations // 3
+    if points < LEAST_POINTS and any(said.checkpoint == "end" for said in drawn):
+        lines.append(
+            f"evaluations: {study.evaluations} leave {points} in the last third of training, and "
+            f"{LEAST_POINTS} are needed to see whether it came to rest: every verdict will be "
+            '"cannot tell". Write evaluations: 15.'
         )
     return tuple(lines)
+
+
+def seeds_to_begin_with(hypotheses: Sequence[Hypothesis]) -> int:
+    """Seeds that a study's claims want to begin with: most for a claim of none about one arm."""
+    none = any(
+        said.contrast.name == "tail" or (said.contrast.name, said.direction) == ("level", "none")
+        for said in hypotheses
+    )
+    return SEEDS_OF_NONE if none else SEEDS_OF_CONTRAST
+
+
+def defined_comparisons(said: Hypothesis, grid: Sequence[Cell]) -> Iterator[Compared]:
+    """The comparisons of a hypothesis whose measure exists in every cell, by construction.
+
+    Args:
+        said: The hypothesis.
+        grid: Cells of the study.
+    """
+    needs, known = measure_needs(said.compared), dict[str, bool]()
+    for one in hypothesis_comparisons(said, grid):
+        cells = [cell for own in one.arms.values() for cell in own]
+        for cell in cells:
+            key = f"{cell.world} {cell.params}"
+            if key not in known:
+                known[key] = needs.met(make_world(cell.world, **cell.params))
+        if all(known[f"{cell.world} {cell.params}"] for cell in cells):
+            yield one
 
 
 def worlds_with(role: str, grid: Sequence[Cell]) -> set[str]:

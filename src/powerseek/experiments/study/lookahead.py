@@ -9,6 +9,7 @@ from powerseek.envs.rewards.spec import (
     Spec,
     read_spec,
     takes_lookahead,
+    unpriced,
     with_lookahead,
 )
 from powerseek.envs.task import Task
@@ -19,7 +20,8 @@ from powerseek.experiments.study.schema import Study
 def lookahead_of(task: Task) -> int | None:
     """Overseer's h in steps, None where the arm has none: what the results' column holds."""
     asked = task.reward_function.oversight
-    return asked.lookahead if asked is not None and takes_lookahead(task.reward) else None
+    looks = asked is not None and takes_lookahead(unpriced(task.reward))
+    return asked.lookahead if asked is not None and looks else None
 
 
 def refuse_idle(study: Study) -> None:

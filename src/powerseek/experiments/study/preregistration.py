@@ -10,9 +10,11 @@ from typing import Any
 from powerseek.errors import InvalidInput
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.statistics.comparisons import LEVEL
+from powerseek.experiments.statistics.families import look_levels
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
 from powerseek.experiments.study.grid import Cell, content_hash
-from powerseek.experiments.study.hypotheses import hypothesis_comparisons, plain
+from powerseek.experiments.study.hypotheses import plain
+from powerseek.experiments.study.lint import defined_comparisons
 from powerseek.experiments.study.schema import Hypothesis, Study, load_study
 
 
@@ -26,7 +28,7 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
     return {
         "hypotheses": [plain(hypothesis) for hypothesis in study.hypotheses],
         "primary": [
-            [one.plain() for one in hypothesis_comparisons(h, cells)] for h in study.hypotheses
+            [one.plain() for one in defined_comparisons(h, cells)] for h in study.hypotheses
         ],
         "exclusions": {
             "competence": max(study.competence),
@@ -35,6 +37,7 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
         },
         "level": LEVEL,
         "seeds": study.seeds,
+        "looks": study.planned_looks,
         "cells": sorted(cell.key for cell in cells),
     }
 
@@ -63,6 +66,7 @@ def registration_content(
     if hash == (changes[-1] if changes else held).get("hash"):
         return dict(held)
     before = held.get("registered", {}) if not changes else changes[-1]["content"]
+    before = {"looks": [before.get("seeds")], **before}  # one look, before looks were registered
     what = [name for name in content if before.get(name) != content[name]]
     changes.append({"hash": hash, "date": now, "changed": what, "content": dict(content)})
     return {**held, "changes": changes}
@@ -78,6 +82,7 @@ class Claim:
         confirmatory: Whether it was registered before the first trial.
         note: What a reader must know of its standing; empty where all is well.
         seeds: Seeds of every cell by the latest registration, 0 where that is not known.
+        level: The error rate of all confirmatory claims at this look.
     """
 
     hypothesis: Hypothesis
@@ -85,6 +90,7 @@ class Claim:
     confirmatory: bool = True
     note: str = ""
     seeds: int = 0
+    level: float = LEVEL
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ class Registration:
         claims: Registered claims in their order, then those changed or added since.
         gate: Competence below which a trial is not scored.
         notes: What changed since, in plain words.
+        looks: Numbers of seeds at which verdicts were planned to be read, rising.
     """
 
     hash: str
@@ -104,11 +111,13 @@ class Registration:
     claims: tuple[Claim, ...]
     gate: float
     notes: tuple[str, ...]
+    looks: tuple[int, ...] = ()
 
 
 CHANGED = "changed after the first trial, so exploratory"
 DROPPED = "as registered; it has since been changed or taken out of the study"
 LATE = "registered after the first trial, so exploratory"
+ADDED = "exploratory: seeds were added after a look"
 BROKEN = "its registration does not match its own hash, so exploratory"
 
 
@@ -133,35 +142,45 @@ def read_registration(out: Path | str) -> Registration | None:
         now = [Hypothesis.model_validate(h) for h in latest["hypotheses"]]
     kept = [plain(hypothesis) for hypothesis in now]
     seeds = int((changes[-1]["content"] if changes else content)["seeds"])
+    levels = look_levels(content.get("looks") or [content["seeds"]], LEVEL)
     broken = content_hash(content) != held["hash"] or not _as_written(folder)
     flaw = BROKEN if broken else LATE if held["late"] else ""
+    standing = flaw or (ADDED if seeds not in levels else "")
+    level = levels.get(seeds, LEVEL)
     claims = [
-        Claim(h, count, not flaw, flaw or ("" if plain(h) in kept else DROPPED), seeds)
+        Claim(
+            h, count, not standing, standing or ("" if plain(h) in kept else DROPPED), seeds, level
+        )
         for h, count in zip(first, counts, strict=True)
     ]
     added = [h for h in now if plain(h) not in [plain(known) for known in first]]
     claims += [Claim(h, 0, False, CHANGED, seeds) for h in added]
     changed = bool(added) or len(kept) < len(first)
+    planned = {"seeds"} if seeds in levels else set()
     notes = (
         *([f"The registration is not to be trusted: {flaw}."] if flaw else []),
-        *_notes(changes, content, changed),
+        *_notes(changes, content, changed, planned),
     )
-    return Registration(
-        held["hash"], held["date"], tuple(claims), content["exclusions"]["competence"], notes
-    )
+    gate = content["exclusions"]["competence"]
+    return Registration(held["hash"], held["date"], tuple(claims), gate, notes, tuple(levels))
 
 
 def _notes(
-    changes: Sequence[Mapping[str, Any]], content: Mapping[str, Any], changed: bool
+    changes: Sequence[Mapping[str, Any]],
+    content: Mapping[str, Any],
+    changed: bool,
+    planned: set[str],
 ) -> Iterator[str]:
     told = False
     for change in changes:
         when, seeds = spoken_date(change["date"]), change["content"]["seeds"]
-        what = [name for name in change["changed"] if name not in ("seeds", "primary")]
+        # Looks that follow the number of seeds change with it.
+        apart = {"seeds", "primary"} | ({"looks"} if "seeds" in change["changed"] else set())
+        what = [name for name in change["changed"] if name not in apart]
         if what:
             told = told or "hypotheses" in what
             yield f"Changed after the first trial, on {when}: {', '.join(what)}."
-        if "seeds" in change["changed"]:
+        if "seeds" in change["changed"] and not planned:
             yield (
                 f"Seeds were set to {seeds} on {when}, after the first trial "
                 f"({content['seeds']} were registered): adding seeds until a verdict is reached "
@@ -193,6 +212,7 @@ class _Content(checksums.Record):
     primary: list[list[Any]]
     exclusions: _Exclusions
     seeds: checksums.Count
+    looks: list[checksums.Count] = []
 
 
 class _Change(checksums.Record):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -26,7 +28,7 @@ from powerseek.experiments.study.contrasts import (
     factor_contrast_kind,
     read_contrast,
 )
-from powerseek.experiments.study.errors import Nested, did_you_mean, study_error_line
+from powerseek.experiments.study.errors import Nested, did_you_mean, number_hint, study_error_line
 from powerseek.experiments.study.yaml_text import MAX_LENGTH, read_yaml
 from powerseek.limits import LIMITS
 
@@ -65,6 +67,7 @@ Weight = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
 TimeLimit = Literal["terminal", "bootstrap"]
 Settings = dict[str, dict[str, Any]]
 
+MOST_LOOKS = 5
 LONGEST_NAME = 100
 _STEERS = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 """Letters, as a class of a pattern, that steer a terminal or a page."""
@@ -107,7 +110,48 @@ class WorldEntry(BaseModel):
     settings: Settings = Field({}, description="agent: {setting: value}")
 
 
-_MARGIN = "a number > 0, the smallest effect of interest in the measure's unit"
+_MARGIN = (
+    "a number > 0, the smallest effect of interest in the measure's unit, or {w: SHARE} of the "
+    "width of W"
+)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The smallest effect of interest.
+
+    Attributes:
+        value: In the measure's unit, or as a share of the width of W, > 0.
+        widths: Whether it is such a share: of the width (high - low) of W(.005) of ``terminal`` at
+            gamma 1 in the same setting; across settings each cell is divided by its own.
+    """
+
+    value: float
+    widths: bool = False
+
+    @property
+    def written(self) -> Any:
+        """As a study writes it."""
+        return {"w": self.value} if self.widths else self.value
+
+
+DEFAULT_MARGIN = Margin(0.1, widths=True)
+"""Of measures in units. Nuisance settings moved them by up to .085 widths."""
+
+
+def _read_margin(written: Any) -> Margin | None:
+    """A margin from how a study writes it."""
+    if written is None or isinstance(written, Margin):
+        return written
+    widths = isinstance(written, Mapping) and set(written) == {"w"}
+    value = written["w"] if widths else written
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 < value < inf):
+        field = "w" if widths else ""
+        hint = number_hint(value) if isinstance(value, str) else ""
+        hint = hint or "Write margin: 0.5, or margin: {w: 0.1}."
+        raise InvalidInput(field, value, _MARGIN, hint)
+    return Margin(float(value), widths)
 
 
 class Hypothesis(BaseModel):
@@ -116,15 +160,20 @@ class Hypothesis(BaseModel):
     Of the contrast ``level`` it is a claim about one arm, and a - b is that arm's value. Of an
     ``interaction`` a - b is the effect of the first factor at the second's greatest level less
     that at its least. Of a ``threshold`` it says that the measure crosses the line as the factor
-    rises: upwards (``larger``) or downwards (``smaller``).
+    rises: upwards (``larger``) or downwards (``smaller``). Of a ``tail`` a - b is the fraction of
+    one arm's seeds beyond a value: at most its share (``smaller``) or more (``larger``).
+
+    A claim about a level is one-sided: ``none`` is at most the margin, ``larger`` above it. On
+    ``beyond`` it is judged at both ends of the bracket from ``beyond`` to ``excess``.
 
     Attributes:
         id: ``H1a``, or the claim in words.
         contrast: Kind of comparison; it says which arms a and b are.
         direction: What a - b is claimed to be: ``larger`` or ``smaller`` than `line`, or ``none``
             where they are claimed to differ by less than `margin`.
-        margin: Smallest effect of interest, > 0, in the measure's unit; none of a threshold,
-            whose levels are held against its line.
+        margin: Smallest effect of interest, > 0, in the measure's unit or in widths of W, by
+            default .1 of them where the measure is in units; none of a threshold, whose levels are
+            held against its line, nor of a tail.
         measure: What is compared, any metric's id; the kind's own where absent.
         line: Value that a - b is held against, in the measure's unit.
         world: The world it is about; every world that has both arms where absent.
@@ -154,11 +203,11 @@ class Hypothesis(BaseModel):
         "second (every: cap against dense, more coverage against less, longer against shorter)",
         examples=["direction: larger"],
     )
-    margin: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = Field(
-        None,
-        description=_MARGIN,
-        examples=["margin: 0.5"],
-    )
+    margin: Annotated[
+        Margin | None,
+        BeforeValidator(_read_margin),
+        PlainSerializer(lambda margin: margin and margin.written),
+    ] = Field(None, description=_MARGIN, examples=["margin: 0.5"])
     measure: str | None = Field(
         None, description="the id of a metric", examples=["measure: excess"], strict=True
     )
@@ -179,14 +228,17 @@ class Hypothesis(BaseModel):
 
     @model_validator(mode="after")
     def _checked(self) -> Hypothesis:
-        threshold = self.contrast.name == "threshold"
-        if threshold and self.margin is not None:
-            allowed = "no value: the levels of a threshold are held against its line"
-            raise InvalidInput("margin", self.margin, allowed, "Leave it out.")
-        if not threshold and self.margin is None:
-            raise InvalidInput(
-                "margin", None, f"{_MARGIN} (this key is required)", "Write margin: 0.5."
-            )
+        name = self.contrast.name
+        threshold = name == "threshold"
+        if name in ("threshold", "tail") and self.margin is not None:
+            allowed = "no value: a threshold is held against its line, a tail against its share"
+            raise InvalidInput("margin", self.margin.written, allowed, "Leave it out.")
+        if name == "tail" and self.line:
+            hint = f"Write {{tail: {self.line:g}, share: {self.contrast.share:g}}}."
+            raise InvalidInput("line", self.line, "no value: a tail has its own", hint)
+        if name == "tail" and self.direction == "none":
+            allowed = "smaller (at most so many seeds lie beyond it) or larger (more do)"
+            raise InvalidInput("direction", "none", allowed)
         if threshold and self.line:
             hint = f"Write {{threshold: {self.contrast.factors[0]}, line: {self.line:g}}}."
             raise InvalidInput("line", self.line, "no value: a threshold has its own", hint)
@@ -202,6 +254,12 @@ class Hypothesis(BaseModel):
             factor_contrast_kind(self.contrast.factors[0]) if name == "factor" else name
         )
         return self.measure or kind.measure
+
+    @property
+    def smallest(self) -> Margin | None:
+        """The margin, by default of measures in units; None of a threshold and a tail."""
+        bare = self.contrast.name in ("threshold", "tail")
+        return None if bare else self.margin or DEFAULT_MARGIN
 
     @property
     def held_against(self) -> float:
@@ -265,6 +323,8 @@ class Study(Factors):
             highest is the gate for `censored`.
         episodes: Episodes of each evaluation.
         evaluations: How often a trial is evaluated while it trains.
+        looks: Numbers of seeds at which verdicts may be read, rising, the last the greatest: each
+            has its part of the error rate. By default one, at `seeds`.
         hypotheses: Claims with their margins, fixed before the first trial.
         settings: Per agent, settings that replace the agent's own defaults.
         references: Agents that do not learn, run once in every setting of a world: the scale that
@@ -288,6 +348,9 @@ class Study(Factors):
     )
     episodes: Annotated[int, _within("episodes")] = _limited("episodes", 1000)
     evaluations: Annotated[int, _within("evaluations")] = _limited("evaluations", 15)
+    looks: OptionalLevels[Annotated[int, _within("seeds")]] = Field(
+        None, description=f"numbers of seeds, rising, at most {MOST_LOOKS}", min_length=1
+    )
     hypotheses: list[Hypothesis] = Field(
         [], description="a list of {id, contrast, direction, margin}"
     )
@@ -302,6 +365,25 @@ class Study(Factors):
             allowed = f"a first seed whose {seeds} seeds end at {last:,} at most"
             raise InvalidInput("first_seed", self.first_seed, allowed, f"Write {last - seeds + 1}.")
         return self
+
+    @model_validator(mode="after")
+    def _looks_are_planned(self) -> Study:
+        looks = self.looks or [self.seeds]
+        rising = sorted(set(looks))
+        if looks != rising or len(looks) > MOST_LOOKS:
+            allowed = f"numbers of seeds, rising, at most {MOST_LOOKS}"
+            hint = f"Write looks: {rising[:MOST_LOOKS]}."
+            raise InvalidInput("looks", looks, allowed, hint)
+        if self.seeds not in looks:
+            nearest = min(looks, key=lambda look: abs(look - self.seeds))
+            allowed = f"a number of seeds at which a look is planned: {', '.join(map(str, looks))}"
+            raise InvalidInput("seeds", self.seeds, allowed, f"Write seeds: {nearest}.")
+        return self
+
+    @property
+    def planned_looks(self) -> list[int]:
+        """Numbers of seeds at which verdicts may be read."""
+        return self.looks or [self.seeds]
 
     def blocks(self) -> list[tuple[Study, dict[str, str]]]:
         """The study itself and each extra block as a study, each with how its keys are written.

@@ -14,6 +14,7 @@ from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle, evaluate_agent
 from powerseek.exact.measures.attribution import PRICES, outcome_and_attribution
+from powerseek.exact.measures.reliance import success_without_power
 from powerseek.experiments.results.schema import ABSENT_ROW
 from powerseek.metrics import EXACT as EXACT_CURVE
 from powerseek.metrics import Context, Expected, expect, measure
@@ -68,7 +69,7 @@ class Evaluator:
         self,
         policy: Policy,
         greedy: bool,
-        prices: Sequence[float] = PRICES,
+        whole: bool = True,
         followed: Mapping[str, Sequence[float]] = {},  # nobody changes it
     ) -> Expected:
         """Exact expectations of `policy`.
@@ -76,7 +77,8 @@ class Evaluator:
         Args:
             policy: The policy.
             greedy: True if it takes the likeliest action.
-            prices: Of the references that its acquisition is attributed beside.
+            whole: False for what is followed while it trains: attributed at the default price
+                alone, and without what takes a walk of its own.
             followed: As `Expected` takes it.
 
         Raises:
@@ -87,7 +89,10 @@ class Evaluator:
             raise Inexact(world.not_enumerable or "the world has too many states to enumerate")
         if reason := getattr(policy, "inexact", ""):
             raise Inexact(reason)
-        prices = prices if world.role("resource") else ()
+        prices: tuple[float, ...] = ()
+        if world.role("resource"):
+            prices = PRICES if whole else (PRICE,)
+        without = nan
         try:
             outcome, found = outcome_and_attribution(
                 self.task, policy, prices=prices, greedy=greedy
@@ -96,16 +101,18 @@ class Evaluator:
             if world.calm:
                 calm = without_interruption(self.task)
                 competence = evaluate_agent(calm, policy, greedy=greedy).success
+            if whole:
+                without = success_without_power(self.task, policy, greedy=greedy)
         except InvalidInput as error:
             raise Inexact(str(error)) from error
         oracle = self.oracle if self.oracle.injective else None
         by_price = dict(zip(prices, found, strict=True))
-        return Expected(world, outcome, competence, oracle, self.arm, by_price, followed)
+        return Expected(world, outcome, competence, oracle, self.arm, by_price, without, followed)
 
     def exact_curves(self, policy: Policy, names: Iterable[str]) -> dict[str, float]:
         """Values of some metrics as curves name them; none where there is no exact evaluation."""
         try:
-            expected = self.expected(policy, False, (PRICE,))
+            expected = self.expected(policy, False, whole=False)
         except Inexact:  # the rows of the end say why
             return {}
         return {f"{EXACT_CURVE}{one.name}": one.value for one in expect(expected, names)}

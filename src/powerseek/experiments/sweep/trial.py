@@ -281,6 +281,7 @@ def trial_of_card(card: Mapping[str, Any], task: Task, seed: int, episodes: int)
         settings=card["settings"],
         timesteps=card["timesteps"],
         windows=task.windows,
+        acquired_so_far=task.acquired_so_far,
         episodes=episodes,
     )
     plain = json.loads(json.dumps(cell.config))

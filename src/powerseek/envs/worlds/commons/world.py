@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.commons.rules import (
     ACTIONS,
+    A,
     farmer_step,
     greedy_farmer,
     has_left,
@@ -17,6 +20,7 @@ from powerseek.envs.worlds.commons.rules import (
     scripted,
 )
 from powerseek.errors import InvalidInput
+from powerseek.types import Bools, Records
 
 DAY = ("stock", "market")
 """Features that are about nobody; those about each person follow."""
@@ -218,6 +222,15 @@ class Commons(World):
         for k in range(p.neighbours + 1):
             farmer_step(p, s, k, chosen // BASE**k % BASE, c)
         nature(p, s, c)
+
+    @staticmethod
+    def withheld(params: Any, records: Records) -> Bools | None:
+        """The commons and the fence, which the agent reaches from openness 1 and 2 on."""
+        if params.openness == 0 or params.actor != 0:
+            return None
+        out = np.zeros((len(records), len(ACTIONS)), np.bool_)
+        out[:, [A.commons, A.fence]] = True
+        return out
 
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:

@@ -27,7 +27,7 @@ from powerseek.envs.worlds.endgame.tablebase import (
     white_moves,
 )
 from powerseek.errors import InvalidInput
-from powerseek.types import Ints, Records
+from powerseek.types import Bools, Ints, Records
 
 LIMIT = 8_000_000
 """Maximum number of positions that are tabulated: about 10 s and 60 MB."""
@@ -317,6 +317,21 @@ class Endgame(World):
         material = s.main >= 0 or s.pawn >= 0 or s.queen >= 0
         if not material or _mobility(p, s) == 0:
             s.outcome = DRAW
+
+    @staticmethod
+    def withheld(params: Any, records: Records) -> Bools | None:
+        """Captures, and every move of the pawn and of what it becomes."""
+        if params.openness == 0:
+            return None
+        n, loose = params.size, records["loose"][:, None]
+        board = _solved(n, params.piece == "queen", params.openness)[0]
+        out = np.zeros((len(records), len(Endgame.actions(params))), np.bool_)
+        out[:, 8 * n :] = True
+        for first, far, square in ((0, 1, records["king"]), (8, n - 1, records["main"])):
+            to = board.rays[square, :, :far].reshape(len(records), 8 * far)
+            taken = (to >= 0) & (square >= 0)[:, None] & (loose & board.loose_at[to] != 0)
+            out[:, first : first + 8 * far] = taken
+        return out
 
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:

@@ -36,7 +36,7 @@ from powerseek.envs.worlds.homestead.rules import (
     use,
 )
 from powerseek.errors import InvalidInput
-from powerseek.types import Ints, Records
+from powerseek.types import Bools, Ints, Records
 
 NAMES = {
     **{"D": "depot", "F": "field", "S": "switch", "C": "switch", "o": "trinket"},
@@ -277,6 +277,15 @@ class Homestead(World):
         for i in range(len(p.fields)):
             if s.ripe[i] == 0 and flip(c, p.regrowth):
                 s.ripe[i] = 1
+
+    @staticmethod
+    def withheld(params: Any, records: Records) -> Bools | None:
+        """The step out of the plot: all capital lies beyond it."""
+        if params.openness == 0:
+            return None
+        out = np.zeros((len(records), len(ACTIONS)), np.bool_)
+        out[:, A.east] = records["column"] == PLOT - 1
+        return out
 
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:

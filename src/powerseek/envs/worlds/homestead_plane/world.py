@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from powerseek.envs.engine.chance import flip, pick
 from powerseek.envs.world import Fact, World, columns
-from powerseek.envs.worlds.homestead.rules import DEPOT_AT, GRAIN, LEVEL_UNITS, TOOL_UNITS, WOOD
+from powerseek.envs.worlds.homestead.rules import (
+    DEPOT_AT,
+    GRAIN,
+    LEVEL_UNITS,
+    PLOT,
+    TOOL_UNITS,
+    WOOD,
+)
 from powerseek.envs.worlds.homestead.world import Homestead
 from powerseek.envs.worlds.homestead_plane import bystanders as others
 from powerseek.envs.worlds.homestead_plane.bystanders import OTHERS
@@ -36,7 +45,7 @@ from powerseek.envs.worlds.homestead_plane.rules import (
 )
 from powerseek.envs.worlds.homestead_plane.scripts import hoard, modest
 from powerseek.envs.worlds.homestead_plane.terrain import inside
-from powerseek.types import Ints, Records
+from powerseek.types import Bools, Ints, Records
 
 
 class HomesteadPlane(World):
@@ -244,6 +253,19 @@ class HomesteadPlane(World):
             s.wait -= 1
             if s.wait == 0:
                 s.goal = pick(c, 2)
+
+    @staticmethod
+    def withheld(params: Any, records: Records) -> Bools | None:
+        """Steps out of the plot: all capital lies beyond it."""
+        if params.openness == 0:
+            return None
+        row, column = records["row"], records["column"]
+        out = np.zeros((len(records), len(HomesteadPlane.actions(params))), np.bool_)
+        out[:, A.north] = row == 0
+        out[:, A.south] = row == PLOT - 1
+        out[:, A.west] = column == 0
+        out[:, A.east] = column == PLOT - 1
+        return out
 
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from powerseek.envs.engine.chance import rule
 from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.endgame.world import MARKS, PLAYING, Endgame
@@ -18,6 +20,7 @@ from powerseek.envs.worlds.leaky_chess.rules import (
     step,
 )
 from powerseek.errors import InvalidInput
+from powerseek.types import Bools, Records
 
 _observe = rule(Endgame.observe)
 _legal = rule(Endgame.legal)
@@ -202,6 +205,18 @@ class LeakyChess(Endgame):
     def transition(p: Any, s: Any, a: int, c: Any) -> None:
         """A move on the board and Black's reply, or a move beyond it."""
         step(p, s, a, c)
+
+    @staticmethod
+    def withheld(params: Any, records: Records) -> Bools | None:
+        """All moves beyond the board, and what `endgame` withholds on it."""
+        board = Endgame.withheld(params, records)
+        if board is None and params.leak == 0:
+            return None
+        out = np.zeros((len(records), len(LeakyChess.actions(params))), np.bool_)
+        out[:, -len(ACTIONS) :] = True
+        if board is not None:
+            out[:, : -len(ACTIONS)] = board
+        return out
 
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
