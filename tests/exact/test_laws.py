@@ -240,7 +240,8 @@ def test_what_a_hoarder_takes_is_beyond_and_a_minimalist_takes_none_of_it(name, 
         more = sum(greedy[part] - modest[part] for part in ("free", "precaution", "harmful"))
         assert more >= 0.1 * width
     else:
-        assert (name, params["openness"]) == ("homestead", 0)  # its difference is restraint
+        assert name.startswith("homestead")  # its difference is restraint
+        assert params["openness"] == 0
 
 
 def test_where_a_hoarder_takes_less_than_need_its_difference_is_restraint():

@@ -63,7 +63,7 @@ def unsupportable_claims(
     for i, (said, own) in enumerate(zip(study.hypotheses, claims, strict=True)):
         for cell in (cell for one in own for arm in one.arms.values() for cell in arm):
             margin, high = _margin_and_bound(said, cell, pilot)
-            where = f"hypotheses[{i}]: in {configuration_in_words(cell)}"
+            where = f"hypotheses[{i}]: in {cell.place}"
             if margin is None:
                 lines.append(
                     f"{where} the width of W is {high:.2g} units, below {LEAST_WIDTH:g}: no margin "

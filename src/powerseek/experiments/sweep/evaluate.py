@@ -78,7 +78,8 @@ class Evaluator:
             policy: The policy.
             greedy: True if it takes the likeliest action.
             whole: False for what is followed while it trains: attributed at the default price
-                alone, and without what takes a walk of its own.
+                alone, and without what takes a walk of its own (competence where there is a
+                hazard, reliance).
             followed: As `Expected` takes it.
 
         Raises:
@@ -98,7 +99,9 @@ class Evaluator:
                 self.task, policy, prices=prices, greedy=greedy
             )
             competence = outcome.success
-            if world.calm:
+            if world.calm and not whole:
+                competence = nan
+            elif world.calm:
                 calm = without_interruption(self.task)
                 competence = evaluate_agent(calm, policy, greedy=greedy).success
             if whole:
