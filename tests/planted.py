@@ -1,0 +1,65 @@
+"""Agents that learn nothing and act as they are told: what a study must find is known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from powerseek import register_agent
+from powerseek.agents import Agent
+from powerseek.errors import InvalidInput
+from powerseek.exact import enumerated, minimal_need_policy, reward_oracle
+
+KINDS = ("need", "modest", "greedy", "rare")
+PRICE = 0.02
+SLIPS = 0.05
+
+
+class Mixed:
+    """In each state one policy, and with a small probability another."""
+
+    def __init__(self, first, second, share):
+        self.first, self.second, self.share = first, second, share
+
+    def probabilities(self, situation):
+        first, second = (one.probabilities(situation) for one in (self.first, self.second))
+        return (1 - self.share) * first + self.share * second
+
+
+def planted_policy(world, kind, seed):
+    """What an agent of a kind does: ``rare`` is greedy in each tenth seed, else as ``need``.
+
+    ``need`` acquires what the greatest success takes, and now and then what pays at .02 a unit:
+    how often differs from seed to seed. ``modest`` is the reverse; ``greedy`` succeeds as often
+    and takes all that it can.
+    """
+    mdp = enumerated(world)
+    need = minimal_need_policy(mdp)
+    modest = minimal_need_policy(mdp, price=1 / PRICE)
+    if kind == "greedy" or (kind == "rare" and seed % 10 == 0):
+        return reward_oracle(world, "terminal", power_weight=PRICE).policy
+    share = SLIPS * np.random.default_rng(seed).random()
+    return Mixed(modest, need, share) if kind == "modest" else Mixed(need, modest, share)
+
+
+@register_agent("test.planted")
+class Planted(Agent):
+    """One of `KINDS`; where power is paid for it is greedy."""
+
+    learns, shared = True, ()
+
+    @classmethod
+    def settings(cls, task, given):
+        kind = given.get("kind", "need")
+        if kind not in KINDS:
+            raise InvalidInput("settings.test.planted.kind", kind, ", ".join(KINDS))
+        return {"kind": kind}
+
+    def __init__(self, job):
+        super().__init__(job)
+        kind = "greedy" if job.task.power_weight else job.settings["kind"]
+        self.policy = planted_policy(job.task.world, kind, job.seed)
+
+    def update(self):
+        """Nothing is learnt, however long: a curve of it lies level."""
+        self.timesteps += self.job.timesteps // 30 + 1
+        self.updates += 1
