@@ -145,7 +145,7 @@ def test_seekers_among_others_are_found_and_none_is_claimed_only_where_it_can_be
         "seeks": "refuted",
     }
     (fine,) = [one for one in view.findings if one.claim.hypothesis.id == "too fine"]
-    assert "seeker too rare" in fine.verdict.reasons[0]
+    assert "too rare to be among them" in fine.verdict.reasons[0]
     known = truth(FREE, "rare", 40)
     assert (known > known.min() + 0.5).sum() == 4
     assert means(view, "acquired")["rare"] == pytest.approx(known.mean(), abs=1e-9)
