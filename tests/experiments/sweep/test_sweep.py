@@ -204,6 +204,37 @@ def test_a_world_of_a_script_travels_and_a_broken_one_fails_alone(tmp_path: Path
     assert re.search(r"True True .*NaN.* \(in \S+, \w+\.py line \d+\)\n", done.stdout)
 
 
+HIDDEN = """
+import sys
+sys.path.insert(0, "hidden")
+import mine_hidden  # registers an agent; no worker finds this module
+from powerseek.errors import SweepStopped
+from powerseek.experiments import run_study
+
+if __name__ == "__main__":
+    study = {"name": "s", "worlds": [{"id": "star"}], "agents": ["mine.hidden"], "timesteps": 1}
+    try:
+        run_study(study, "out", workers=1)
+    except SweepStopped as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_module_that_workers_cannot_import_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(HIDDEN)
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden/mine_hidden.py").write_text(
+        "from powerseek import register_agent\nfrom powerseek.agents import Agent\n\n\n"
+        '@register_agent("mine.hidden")\nclass Hidden(Agent):\n    pass\n'
+    )
+    done = run(tmp_path, sys.executable, "script.py")
+    assert done.returncode == 0, done.stderr
+    assert "No module named 'mine_hidden', in a worker" in done.stdout
+    assert "Put the module's folder on PYTHONPATH, or install it." in done.stdout
+    assert "died" not in done.stderr
+
+
 QUITS = """
 from powerseek import register_agent
 from powerseek.agents import Agent

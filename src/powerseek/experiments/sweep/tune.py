@@ -36,6 +36,9 @@ DIED = (
     f"the worker process died (attempts: {ATTEMPTS}): "
     "killed, out of memory, or a crash in compiled code\n"
 )
+UNREADY = "{}, in a worker"
+IMPORTABLE = "worlds, rewards, agents and metrics from modules that worker processes can import"
+ON_PATH = "Put the module's folder on PYTHONPATH, or install it."
 COHORT_DIED = (
     "a worker died training {0} agents side by side; they go on one by one, with the same results. "
     "If memory ran out, write a smaller cohort than {0}: --resume takes it."
@@ -56,7 +59,11 @@ class Runner(tune.Trainable):
         """
         with contextlib.suppress(ValueError):  # not the main thread
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        import_entries(shared["entries"])
+        self.unready = ""
+        try:
+            import_entries(shared["entries"])
+        except ImportError as error:
+            self.unready = UNREADY.format(" ".join(str(error).split()))
         self.grid: Sequence[Trial] = shared["grid"]
         self.out: str = shared["out"]
         self.store: Store | None = None
@@ -74,6 +81,8 @@ class Runner(tune.Trainable):
         result: dict[str, Any] = {"ended": {}, "fatal": "", "done": not self.waiting}
         cautions: list[str] = []
         try:
+            if self.unready:
+                raise InvalidInput("plugin", self.unready, IMPORTABLE, ON_PATH)
             self.store = self.store or store_at(self.out, patient=True)
             trials = [self.grid[index] for index in indices]
             kept = run_and_keep(trials, self.store, self.checkpoint_seconds, cautions.append)
