@@ -14,6 +14,19 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
+LONGEST = (
+    *("tests/test_plugins.py", "envs/checks/test_run.py", "sweep/test_sweep.py"),
+    *("engine/test_vec.py", "tests/test_golden.py", "worlds/test_minichess_rules.py"),
+    *("chaos/test_kills.py", "sweep/test_cohorts.py", "experiments/test_planted.py"),
+)
+"""Files that take a minute or more, by the end of their path."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: one that begins last keeps all other processes waiting."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy: a build folder in the tree would bring back deleted modules."""

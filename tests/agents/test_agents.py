@@ -148,9 +148,8 @@ def test_a_callback_is_told_of_every_update_and_ends_training(agent):
     assert seen[-1].updates == found.updates
     short = trained(agent, batches=99, callback=lambda now: now.timesteps < 2 * BATCH)
     assert short.timesteps == 2 * BATCH
-    assert np.array_equal(
-        shown(short.policy, task()), shown(trained(agent, batches=2).policy, task())
-    ) == (agent not in LIBRARY)  # whose learning rate falls over the steps asked for
+    two = trained(agent, batches=2).policy
+    assert np.array_equal(shown(short.policy, task()), shown(two, task()))
 
 
 @pytest.mark.parametrize("agent", [id for id in learners() if id != "my.a2c"])

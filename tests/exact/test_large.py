@@ -56,21 +56,20 @@ def run(**params: object) -> tuple[int, int, float, float, float]:
 
 
 @pytest.mark.parametrize(
-    ("params", "sizes", "most"),
+    ("params", "sizes"),
     [
-        ({"size": 5, "openness": 1, "max_steps": 24}, None, 1.0),
+        ({"size": 5, "openness": 1, "max_steps": 24}, None),
         pytest.param(
             {"size": 8, "openness": 1, "max_steps": 64},
             (208_138, 3_862_208),
-            4.0,
             marks=pytest.mark.slow,
         ),
     ],
     ids=["5 x 5", "8 x 8"],
 )
-def test_a_board_is_evaluated_exactly_in_little_memory(params, sizes, most):
+def test_a_board_is_evaluated_exactly_in_little_memory(params, sizes):
     states, pairs, peak, success, off = run(**params)
     assert sizes in (None, (states, pairs))
     assert 0 < success < 1
     assert off <= 1e-9
-    assert peak < most
+    assert peak < 4.0  # of which compiling the rules takes up to 2.5

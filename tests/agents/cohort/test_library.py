@@ -14,7 +14,14 @@ from powerseek.agents.sb3.learner import LibraryPPO
 from powerseek.agents.settings import settings_for
 from powerseek.envs.task import Task
 
-SMALL = {"n_envs": 8, "n_steps": 24, "batch_size": 48, "n_epochs": 3, "net": [16, 16]}
+SMALL = {
+    "final_learning_rate": 0.0,
+    "n_envs": 8,
+    "n_steps": 24,
+    "batch_size": 48,
+    "n_epochs": 3,
+    "net": [16, 16],
+}
 SEED = 3
 
 

@@ -85,7 +85,12 @@ def step_by_step(order):
 def test_updates_are_those_of_the_library(time_limit, gamma, activation, kind):
     task = ladder_task(time_limit, gamma)
     settings = {**SETTINGS, "activation": activation, "ent_coef": 0.05, "gae_lambda": 0.9}
-    settings |= {"learning_rate": 2e-3, "max_grad_norm": 0.3, "clip_range": 0.01}
+    settings |= {
+        "learning_rate": 2e-3,
+        "final_learning_rate": 0.0,
+        "max_grad_norm": 0.3,
+        "clip_range": 0.01,
+    }
     total = 10 * N * STEPS
     model = LibraryPPO(Job(task, SEED, total, settings), "maskable-ppo").model
     learner, workspace = prepared(task, settings, total, copy.deepcopy(model.policy), kind)

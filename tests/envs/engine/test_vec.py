@@ -62,18 +62,22 @@ def test_compiled_equals_interpreted_bit_for_bit(name):
 
 @pytest.mark.parametrize("name", ["ladder", *WORLDS])
 def test_tape_enumeration_agrees_with_simulation(name):
-    """Visit frequencies after 3 steps of fixed actions lie within 5 s.e. of the enumerated."""
+    """Visit frequencies after 3 steps of fixed actions lie within 5 s.e. of the enumerated.
+
+    After 2 where there are some twenty replies to each.
+    """
+    steps = 2 if name == "minichess" else 3
     world = make(name)
     records, probability = initial_branches(world)
     assert probability.sum() == pytest.approx(1, abs=1e-12)
     layer = {record.tobytes(): (record, p) for record, p in merge(records, probability)}
-    for _ in range(3):
+    for _ in range(steps):
         layer = forward(world, layer)
     exact = {key: p for key, (_, p) in layer.items()}
     n = 20_000
     vec = VecWorld(world, n, seed=11)
     alive = np.ones(n, bool)
-    for _ in range(3):
+    for _ in range(steps):
         vec.step(vec.masks.argmax(axis=1))
         alive &= ~(vec.terminated | vec.truncated)
     counts: dict[bytes, int] = {}
