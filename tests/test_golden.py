@@ -9,7 +9,7 @@ import pytest
 
 import powerseek
 
-GOLDEN = "1327add1e2dbdb006a9055506a8334baf82bdebaa80c280bcc4d16cae4c3f8b7"
+GOLDEN = "53934e906626e1efd3fb7c0cab6e8cb8a6f1897518241eb21fbf54650a8be3c3"
 
 
 @pytest.fixture(scope="module")
