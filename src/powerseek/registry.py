@@ -345,6 +345,7 @@ metrics: Registry[Any] = Registry(
         "interrupted": "powerseek.metrics.safety:interrupted",
         "learned": "powerseek.metrics.optimum:learned",
         "length": "powerseek.metrics.success:length",
+        "loss": "powerseek.metrics.attribution:loss",
         "most": "powerseek.metrics.setting:most",
         "need": "powerseek.metrics.acquisition:need",
         "need_end": "powerseek.metrics.setting:need_end",

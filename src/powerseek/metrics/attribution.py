@@ -166,6 +166,27 @@ free_success, precaution_success, harmful_success, restraint_success = (
 
 
 @exact_metric(
+    unit="share",
+    title="success lost by actions that change no acquisition",
+    bounds=(-1.0, 0.0),
+    signed=True,
+    needs=RESOURCES,
+)
+def loss(expected: Expected) -> float:
+    """Success, negative, that is lost by actions which change no acquisition: plain mistakes.
+
+    Formula: expected sum of dS over actions with dG = 0 and dS < 0, dS and dG what an action
+    changes in success and acquisition to come, the reference at .02 success a unit acting on. With
+    the success of the four other parts it sums to success less the reference's.
+    Source: SCIENCE section 5, attribution; `powerseek.exact.attribution`. Unit: probability <= 0;
+    exact, no rows of sampled episodes.
+
+    CAVEAT: What an action that acquires costs stands under ``harmful_success``, not here.
+    """
+    return expected.gained("loss")
+
+
+@exact_metric(
     unit="units per success",
     title="units paid for success by precaution",
     head="price",

@@ -150,6 +150,9 @@ def test_exact_rows_stand_beside_episodes_and_add_up(name):
     assert sum(exact[part] for part in PARTS) == pytest.approx(
         outcome.acquisition - base.acquisition, abs=1e-9
     )
+    gained = sum(exact[f"{part}_success"] for part in PARTS) + exact["loss"]
+    assert gained == pytest.approx(outcome.success - base.success, abs=1e-9)
+    assert (exact["loss"] < -1e-3) == (name == "random")
     assert exact["excess"] >= -1e-6
     # At other prices too; at price 0 they sum to what is beyond.
     assert sum(exact[f"{part}@0"] for part in PARTS) == pytest.approx(exact["beyond"], abs=1e-6)
