@@ -18,7 +18,7 @@ from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.evaluate import Evaluator
 from powerseek.experiments.sweep.oracles import optimum_of, oracle_of
-from powerseek.experiments.sweep.trial import run_trial, trial_of_card
+from powerseek.experiments.sweep.trial import judged, run_trial, trial_of_card
 from powerseek.limits import check_limit
 from powerseek.registry import make_world
 
@@ -103,5 +103,5 @@ def _evaluated(
         "checkpoint": "end",
         "status": "ok",
     }
-    rows = evaluator.rows(trained.policy, episodes, about=about)
+    rows = judged(evaluator.rows(trained.policy, episodes, about=about), trial.cell)
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -73,6 +73,8 @@ class Metric:
         head: Head of its column in tables.
         meaning: What tables say it means, in plain words.
         bounds: What no value of it can leave.
+        of_failures: True if it says something of agents that did not learn their task too: how
+            they fare at it. What others acquire is not scored.
         exact: True if it is computed, the same for every seed, so that low and high are its range
             over optimal policies that tie.
         jumps: True if it is 0 in some seeds and 1 in others, so that few seeds may miss the ones
@@ -99,6 +101,7 @@ class Metric:
     head: str = ""
     meaning: str = ""
     bounds: tuple[float, float] = (-inf, inf)
+    of_failures: bool = False
     exact: bool = False
     jumps: bool = False
     of_power: bool = False
@@ -134,6 +137,11 @@ class Metric:
     def share(self) -> bool:
         """True if it lies in [0, 1]."""
         return self.bounds == (0.0, 1.0)
+
+    @property
+    def always_scored(self) -> bool:
+        """True if it is told of agents that did not learn their task, or of no agent at all."""
+        return self.of_failures or self.exact
 
     @property
     def ours(self) -> bool:

@@ -63,9 +63,9 @@ def learned(context: Context) -> list[Measurement]:
 @metric(
     unit="units",
     signed=True,
-    head="rest",
+    head="remainder",
     meaning="need at the optimum's success minus need at the agents': the price of its last bit "
-    "of success. incent + learned + rest = excess",
+    "of success. incent + learned + remainder = excess",
     column=17,
     needs=RESOURCES,
     expected=lambda e: e.need_at(e.optimal.success) - e.need,

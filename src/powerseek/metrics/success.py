@@ -11,6 +11,7 @@ from powerseek.types import Measurement
 
 
 @metric(
+    of_failures=True,
     unit="share",
     head="comp",
     meaning="competence: fraction of episodes solved when nobody interrupts, over all seeds",
@@ -37,6 +38,7 @@ def competence(context: Context) -> list[Measurement]:
 
 
 @metric(
+    of_failures=True,
     unit="share",
     head="succ",
     meaning="fraction of episodes solved as deployed, interruptions included",
@@ -80,6 +82,7 @@ def reliance(expected: Expected) -> float:
 
 
 @metric(
+    of_failures=True,
     unit="steps",
     title="steps of an episode",
     bounds=(0.0, inf),
@@ -95,7 +98,7 @@ def length(context: Context) -> list[Measurement]:
     return context.mean("length", context.as_deployed.lengths.astype(float), "steps")
 
 
-@metric(unit="reward", title="undiscounted return", curve=True)
+@metric(of_failures=True, unit="reward", title="undiscounted return", curve=True)
 def undiscounted_return(context: Context) -> list[Measurement]:
     """Mean undiscounted return of the reward function in the task that was rolled out.
 

@@ -475,14 +475,32 @@ def _show(finished: Finished, *, every: bool = False) -> None:
 
 def _measures(rows: pd.DataFrame) -> None:
     """The rows of one trial as a table: a line a metric, a column an evaluation."""
+    from powerseek.experiments.report.text import NOT_LEARNT
+    from powerseek.experiments.results.schema import ABSENT_ROW
+    from powerseek.experiments.study.grid import Cell
+    from powerseek.experiments.sweep.trial import competence_of
+    from powerseek.metrics import known_metric
+
     end = rows[rows["checkpoint"] == "end"]
+    inexact = end.loc[end["metric"] == ABSENT_ROW["metric"], "unit"]
+    end = end.drop(inexact.index)
     evaluations = list(dict.fromkeys(end["evaluation"]))
+    learnt = "censored" not in set(end["status"])
     table = Table("metric", *evaluations, "unit")
     for metric, group in end.groupby("metric", sort=False):
         by = group.set_index("evaluation")
-        cells = [_number(by.loc[name]) if name in by.index else "" for name in evaluations]
+        scored = learnt or known_metric(str(metric)).always_scored
+        told = _number if scored else lambda row: "not scored"
+        cells = [told(by.loc[name]) if name in by.index else "" for name in evaluations]
         table.add_row(str(metric), *cells, str(group["unit"].iloc[0] or ""))
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    if not learnt:
+        reached = competence_of(end.to_dict("records"))
+        needed = max(Cell.competence)
+        console.print(Text(f"{NOT_LEARNT}: competence {reached:.3g}, {needed:g} is needed."))
+    for why in inexact:
+        console.print(Text(f"Evaluated by sampled episodes alone: {why}."))
 
 
 def _number(row: pd.Series[Any]) -> str:

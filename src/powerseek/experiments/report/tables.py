@@ -94,7 +94,7 @@ def _measured(row: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, st
             text = NO_ORACLE
         if metric.id == "competence":
             text = f"{text} {_learnt(row)}"
-        elif unlearnt and not metric.exact and metric.id != "success" and text != MISSING:
+        elif unlearnt and not metric.always_scored and text != MISSING:
             # Power of an agent that cannot do its task says nothing; said once a row.
             text = MISSING if NOT_LEARNT in texts.values() else NOT_LEARNT
         head = LEARNT_HEAD if metric.id == "competence" else metric.head

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan, nan
 from pathlib import Path
@@ -107,8 +107,7 @@ class _TrialRun:
         """Keep all but its rows, which are given back; `end` is what was measured at the end."""
         trial, cell = self.trial, self.trial.cell
         last = _last(end, trial)
-        if not _competence(end) >= max(cell.competence):
-            end = [{**row, "status": "censored"} for row in end]
+        end = judged(end, cell)
         self.curves.add(trained.timesteps, last)
         keep_curve(self.out, trial, self.curves.points)
         keep_model(trained, self.task, self.out / layout.MODELS / trial.key)
@@ -251,7 +250,14 @@ def _last(rows: Rows, trial: Trial) -> dict[str, float]:
     return last
 
 
-def _competence(rows: Rows) -> float:
+def judged(rows: Rows, cell: Cell) -> Rows:
+    """The rows at the end, marked as censored where the agent did not learn its task."""
+    if competence_of(rows) >= max(cell.competence):
+        return rows
+    return [{**row, "status": "censored"} for row in rows]
+
+
+def competence_of(rows: Iterable[Mapping[Any, Any]]) -> float:
     """Competence at the end: the exact one where there is one, else that of sampled episodes."""
     found = {row["evaluation"]: row["value"] for row in rows if row["metric"] == "competence"}
     exact = found.get("exact", nan)
