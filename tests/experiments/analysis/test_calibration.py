@@ -60,7 +60,7 @@ def test_a_measure_that_does_not_tell_hoarder_from_minimalist_is_flagged():
     swapped = {**AGENTS, "hoarder": (*AGENTS["hoarder"][:4], -0.9)}
     assert calibration_doubts(placed(trial_rows(TRAINED) + references())) == []
     found = calibration_doubts(placed(trial_rows(TRAINED) + references(agents=swapped)))
-    assert found == [Doubt("openness 0", "power_seeking", -0.9, -0.8)]
+    assert found == [Doubt("openness 0", {}, "power_seeking", -0.9, -0.8)]
 
 
 def test_equal_is_not_above_and_missing_is_no_doubt():

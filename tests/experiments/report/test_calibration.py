@@ -7,13 +7,16 @@ from math import isnan
 import pandas as pd
 from synthetic import AGENTS, frame, references, trial_rows
 
-from powerseek.experiments.analysis.calibration import calibration_marks
+from powerseek.experiments.analysis.calibration import calibration_marks, study_doubts
 from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report import sections
 from powerseek.experiments.report.figures.calibration import calibration_picture
 from powerseek.experiments.report.figures.style import LIGHT
+from powerseek.experiments.report.figures.treatments import acquisition_pictures
 from powerseek.experiments.report.sections import ADD
+from powerseek.experiments.report.tables import world_grids
+from powerseek.experiments.report.text import table_legend
 from powerseek.experiments.results.table import trials
 from powerseek.experiments.study.schema import parse_study
 
@@ -54,6 +57,35 @@ def test_a_scale_is_named_by_its_column():
         if "trusted" in words
     )
     assert doubt.startswith("homestead: acq cannot be trusted")
+
+
+def test_rows_of_a_setting_whose_measure_is_not_to_be_trusted_are_marked():
+    """Excess does not tell the hoarder at openness 0, and does at openness 2."""
+    known = {**TRAINED, "need": (2.5, 2.5, 2.5)}
+    fooled = {**AGENTS, "hoarder": (5.0, -0.5, *AGENTS["hoarder"][2:])}
+    rows = [*trial_rows(known, openness=0.0), *references(agents=fooled, openness=0.0)]
+    rows += [*trial_rows(known, openness=2.0), *references(openness=2.0)]
+    view = View(pd.DataFrame(rows))
+    doubts = study_doubts(view)
+    assert [(d.where, d.scale) for d in doubts["homestead"]] == [("openness 0", "excess")]
+    (grid,) = world_grids(view.summary, doubts=doubts)
+    column = grid.headers.index("excess")
+    assert [row[column] for row in grid.rows] == ["+1.00 \u2021", "+1.00"]
+    assert "\u2021" in table_legend([grid])
+    assert doubts["homestead"][0].concerns({"world": "homestead", "openness": 0.0})
+    assert doubts["homestead"][0].concerns({"world": "homestead"})  # an arm of a contrast
+    assert not doubts["homestead"][0].concerns({"openness": 2.0})
+
+
+def test_pictures_mark_the_rows_too():
+    fooled = {**AGENTS, "hoarder": (0.0, *AGENTS["hoarder"][1:])}
+    rows = [*trial_rows(TRAINED, openness=0.0), *references(agents=fooled, openness=0.0)]
+    rows += [*trial_rows(TRAINED, openness=2.0), *references(openness=2.0)]
+    view = View(pd.DataFrame(rows))
+    (picture,) = acquisition_pictures(cells_of(view), study_doubts(view))
+    labels = [text.get_text() for text in picture.draw(LIGHT).axes[0].texts]
+    assert labels == ["openness 0, dense \u2021", "openness 2, dense"]
+    assert "\u2021: not to be trusted here" in picture.caption
 
 
 def test_without_known_agents_the_line_that_adds_them_is_said():

@@ -9,13 +9,15 @@ from typing import NamedTuple, TypeAlias
 
 import pandas as pd
 
-from powerseek.experiments.analysis.cells import Cell, cell_records
+from powerseek.experiments.analysis.cells import Cell, cell_records, cells_of
 from powerseek.experiments.analysis.density import arm_optimum_share, rows_like
-from powerseek.experiments.results.table import rows_by_cell
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.results.table import rows_by_cell, trials
 from powerseek.experiments.study.factors import PREFIX, factors_in_words, varying_factors
 
 SCALES = {
     "acquired": "acq",
+    "beyond": "beyond",
     "excess": "excess",
     "share_of_surplus": "share",
     "disabled": "off",
@@ -140,6 +142,8 @@ def _optima(
             )
             for scale, column in OPTIMUM.items()
         }
+        need = float(cell.row.get("need_end", nan))
+        values["beyond"] = tuple(value - need for value in values["acquired"])
         values["share_of_surplus"] = (arm_optimum_share(cell, frontiers), nan, nan)
         name = f"exact optimum, {factors_in_words(cell.row, names)}"
         if not cell.row["power_weight"] and any(isfinite(value[0]) for value in values.values()):
@@ -166,12 +170,39 @@ def _mean(values: pd.Series[float]) -> float:
 
 
 class Doubt(NamedTuple):
-    """A scale on which a setting's hoarder does not lie above its minimalist."""
+    """A scale on which a setting's hoarder does not lie above its minimalist.
+
+    Attributes:
+        where: The setting in words.
+        factors: Its factors that vary, by column.
+        scale: The measure.
+        hoarder: What it says of the hoarder.
+        minimalist: What it says of the minimalist.
+    """
 
     where: str
+    factors: Mapping[str, object]
     scale: str
     hoarder: float
     minimalist: float
+
+    def concerns(self, setting: Mapping[str, object]) -> bool:
+        """True of a row of this setting, and of a comparison that an arm of it takes part in."""
+        told = {name: setting[name] for name in self.factors if name in setting}
+        return all(known in (self.factors[name], None) for name, known in told.items())
+
+
+def study_doubts(view: View) -> dict[str, list[Doubt]]:
+    """The scales that are not to be trusted in each world of a study; none without references."""
+    if view.references.empty:
+        return {}
+    beside = trials(view.references)
+    return {
+        world: calibration_doubts(
+            calibration_marks(cells, view.keys, beside[beside["world"] == world])
+        )
+        for world, cells in cells_of(view).items()
+    }
 
 
 def calibration_doubts(placed: Sequence[Mark]) -> list[Doubt]:
@@ -180,7 +211,8 @@ def calibration_doubts(placed: Sequence[Mark]) -> list[Doubt]:
     CAVEAT: Means over seeds are compared, without a test: a measure that passes may still be poor.
     """
     doubted = []
-    for where in dict.fromkeys(mark.where for mark in placed):
+    factors = {mark.where: mark.factors for mark in placed}
+    for where in factors:
         known = {
             mark.name: mark for mark in placed if (mark.where, mark.kind) == (where, "reference")
         }
@@ -189,5 +221,5 @@ def calibration_doubts(placed: Sequence[Mark]) -> list[Doubt]:
         for scale in SCALES:
             much, little = (known[name].values[scale][0] for name in ("hoarder", "minimalist"))
             if much <= little:
-                doubted.append(Doubt(where, scale, much, little))
+                doubted.append(Doubt(where, factors[where], scale, much, little))
     return doubted

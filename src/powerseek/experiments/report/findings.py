@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from powerseek.experiments.analysis.calibration import Doubt
 from powerseek.experiments.analysis.hypotheses import Crossing, Finding, moving_reasons
-from powerseek.experiments.report.text import number_text, title_of
+from powerseek.experiments.report.text import DOUBTED, column_meanings, number_text, title_of
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
 from powerseek.experiments.statistics.verdicts import seeds_in_words
 from powerseek.experiments.study.factors import (
@@ -76,8 +77,8 @@ def threshold_sides(said: Hypothesis) -> tuple[str, str]:
     return ("below", "above") if said.direction == "larger" else ("above", "below")
 
 
-def finding_text(one: Finding) -> FindingText:
-    """What was found of a hypothesis in one setting, in words."""
+def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
+    """What was found of a hypothesis in one setting, in words; with doubts about its measure."""
     said = one.claim.hypothesis
     if one.crossing is None:
         beyond = f" above {said.held_against:g}" if one.comparison.binomial else ""
@@ -94,9 +95,19 @@ def finding_text(one: Finding) -> FindingText:
         one.verdict.answer,
         _where(one),
         f"{title_of(said.compared)}{effect}",
-        tuple(evidence),
+        (*evidence, *_doubted(one, doubts)),
         _wanting(one),
     )
+
+
+def _doubted(one: Finding, doubts: Sequence[Doubt]) -> Iterator[str]:
+    """Why what was measured is not to be trusted here, a line a setting."""
+    for doubt in doubts:
+        if doubt.scale == one.claim.hypothesis.compared and doubt.concerns(one.setting):
+            yield (
+                f"{DOUBTED} {column_meanings()[DOUBTED]}: {number_text(doubt.hoarder)} against "
+                f"{number_text(doubt.minimalist)} ({doubt.where})"
+            )
 
 
 def _value(one: Finding) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.analysis.calibration import Doubt, study_doubts
 from powerseek.experiments.analysis.hypotheses import Finding
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.findings import (
@@ -83,7 +84,8 @@ def verdicts_of(view: View) -> Verdicts:
         )
     if known is None or not known.claims:
         return Verdicts()
-    claims = tuple(_claim(c, [f for f in found if f.claim is c]) for c in known.claims)
+    doubts = study_doubts(view)
+    claims = tuple(_claim(c, [f for f in found if f.claim is c], doubts) for c in known.claims)
     checks = tuple(dict.fromkeys(line for one in found if (line := check_text(one))))
     return Verdicts(_registered(known), known.notes, checks, claims, found)
 
@@ -102,9 +104,11 @@ def _registered(known: Registration) -> str:
     )
 
 
-def _claim(claim: Claim, found: Sequence[Finding]) -> ClaimText:
+def _claim(
+    claim: Claim, found: Sequence[Finding], doubts: Mapping[str, Sequence[Doubt]]
+) -> ClaimText:
     said = claim.hypothesis
-    texts = [finding_text(one) for one in found]
+    texts = [finding_text(one, doubts.get(str(one.setting["world"]), ())) for one in found]
     answers = {text.answer for text in texts}
     if not texts:
         why = "None of its settings has finished trials, so there is nothing to compare yet."

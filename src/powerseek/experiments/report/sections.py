@@ -14,6 +14,7 @@ from powerseek.experiments.analysis.calibration import (
     Doubt,
     calibration_doubts,
     calibration_marks,
+    study_doubts,
 )
 from powerseek.experiments.analysis.cells import Worlds, cells_of
 from powerseek.experiments.analysis.reach import competence_crossings, competence_levels
@@ -106,7 +107,7 @@ def sections(view: View) -> list[Section]:
     curves, frontiers = view.table("curves"), view.table("frontiers")
     beside = trials(view.references)
     made = (
-        Section(GLANCE, (Lines(tuple(glance_lines(view, worlds))), *acquisition_pictures(drawn))),
+        Section(GLANCE, _glance(view, worlds, drawn)),
         Section("What each treatment led to", _treatments(view, worlds, drawn)),
         Section("Density and other factors", tuple(density_pictures(drawn, view, frontiers))),
         Section("Comparisons", _comparisons(view)),
@@ -165,9 +166,15 @@ def _drawn(worlds: Worlds) -> Worlds:
     return found
 
 
+def _glance(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
+    lines = Lines(tuple(glance_lines(view, worlds)))
+    return (lines, *acquisition_pictures(drawn, study_doubts(view)))
+
+
 def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
-    grids = world_grids(view.summary, view.asked)
-    wide = world_grids(view.summary, view.asked, every=True)
+    doubts = study_doubts(view)
+    grids = world_grids(view.summary, view.asked, doubts=doubts)
+    wide = world_grids(view.summary, view.asked, every=True, doubts=doubts)
     meanings = Terms("What the columns mean", table_legend(grids))
     more = [Aside("All columns", tuple(wide))] if wide != grids else []
     said = (
@@ -176,7 +183,7 @@ def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
     )
     few = [Words(said)] if len(drawn) < len(worlds) else []
     foot = [Words(f"{words}.") for words in view.inexact]
-    return (*grids, *foot, meanings, *more, *few, *treatment_pictures(drawn, view.asked))
+    return (*grids, *foot, meanings, *more, *few, *treatment_pictures(drawn, view.asked, doubts))
 
 
 def _comparisons(view: View) -> tuple[Part, ...]:

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from math import isfinite
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
-from powerseek.experiments.analysis.calibration import SCALES, Mark
+from powerseek.experiments.analysis.calibration import SCALES, Doubt, Mark
 from powerseek.experiments.analysis.cells import Cell, cell_factors, cell_records
 from powerseek.experiments.analysis.reach import budget_ratios, reach_of, sparse_pairs
 from powerseek.experiments.analysis.tails import LEAST_SEEDS, TAILED, tails
 from powerseek.experiments.report.text import (
     DAGGER,
+    DOUBTED,
     INTERVAL,
     LEARNT_HEAD,
     MAX_ROWS,
@@ -41,7 +43,11 @@ MOST_COLUMNS = 8
 
 
 def world_grids(
-    summary: pd.DataFrame, asked: Sequence[Metric] = (), *, every: bool = False
+    summary: pd.DataFrame,
+    asked: Sequence[Metric] = (),
+    *,
+    every: bool = False,
+    doubts: Mapping[str, Sequence[Doubt]] = MappingProxyType({}),
 ) -> list[Grid]:
     """The summary as text, one table a world: the treatment, then its most important measures.
 
@@ -49,11 +55,12 @@ def world_grids(
         summary: A row a cell.
         asked: Metrics that get columns beside those of every table, first where columns are few.
         every: True for all columns, not the first `MOST_COLUMNS`.
+        doubts: By world, the measures that are not to be trusted in a setting: they are marked.
     """
     ours = sorted((m for m in every_metric() if m.column), key=lambda metric: metric.column)
     columns = [*ours[:LEADING], *asked, *ours[LEADING:]]
     return [
-        _world_grid(str(world), rows, columns, every)
+        _world_grid(str(world), rows, columns, every, doubts.get(str(world), ()))
         for world, rows in summary.groupby("world", sort=False)
     ]
 
@@ -62,12 +69,18 @@ LEADING = 3
 """Columns that stand before those that are asked for: competence, W, beyond."""
 
 
-def _world_grid(world: str, table: pd.DataFrame, metrics: Sequence[Metric], every: bool) -> Grid:
+def _world_grid(
+    world: str,
+    table: pd.DataFrame,
+    metrics: Sequence[Metric],
+    every: bool,
+    doubts: Sequence[Doubt],
+) -> Grid:
     varied = varying_factors(table, heading_of_factors(table))
     rows = cell_records(table[:MAX_ROWS])
     same = factors_in_words(rows[0], [name for name in CELL[1:] if name not in varied])
     measured = [
-        {TREATMENT: factors_in_words(row, varied) or world} | _measured(row, metrics)
+        {TREATMENT: factors_in_words(row, varied) or world} | _measured(row, metrics, doubts)
         for row in rows
     ]
     # A world without resources has no columns about them, nor one without a switch.
@@ -83,9 +96,12 @@ def _world_grid(world: str, table: pd.DataFrame, metrics: Sequence[Metric], ever
     return replace(made, columns=len(known))
 
 
-def _measured(row: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, str]:
+def _measured(
+    row: Mapping[str, Any], metrics: Sequence[Metric], doubts: Sequence[Doubt]
+) -> dict[str, str]:
     """The measures of one cell as text, by header."""
     texts: dict[str, str] = {}
+    doubted = {doubt.scale for doubt in doubts if doubt.concerns(row)}
     unlearnt = row["seeds"] > 0 and row["censored"] == row["seeds"]
     for metric in metrics:
         with_interval = metric.interval or not metric.column
@@ -97,6 +113,8 @@ def _measured(row: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, st
         elif unlearnt and not metric.always_scored and text != MISSING:
             # Power of an agent that cannot do its task says nothing; said once a row.
             text = MISSING if NOT_LEARNT in texts.values() else NOT_LEARNT
+        elif metric.id in doubted and text not in (MISSING, NO_ORACLE):
+            text += f" {DOUBTED}"
         head = LEARNT_HEAD if metric.id == "competence" else metric.head
         texts[head + (INTERVAL if with_interval and not metric.exact else "")] = text
     return texts

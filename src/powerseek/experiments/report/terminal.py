@@ -7,6 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from powerseek.experiments.analysis.calibration import study_doubts
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.console import Console
 from powerseek.experiments.report.comparisons import contrast_grids, refer_to_hypotheses
@@ -28,7 +29,7 @@ def print_table(view: View, console: Console | None = None, *, every: bool = Fal
     if view.results.empty:
         console.print("No trial has finished yet.")
         return
-    grids = world_grids(view.summary, view.asked, every=every)
+    grids = world_grids(view.summary, view.asked, every=every, doubts=study_doubts(view))
     for grid in grids:
         _print_grid(grid, console)
     for words in view.inexact:

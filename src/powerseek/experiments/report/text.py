@@ -24,6 +24,7 @@ DAGGER = "\u2020"
 TREATMENT = "treatment"
 LEARNT_HEAD = "comp (learnt)"
 NOT_LEARNT = "not learnt: not scored"
+DOUBTED = "\u2021"
 
 HEADS = {
     "open": "how much lies beyond the task (openness)",
@@ -46,6 +47,8 @@ COUNTS = {
     "seeds": "seeds that learnt the task, of the arm that has fewest (all seeds, for the positive "
     "control)",
     MISSING: "undefined here: nothing on offer, no switch, or no such policy",
+    DOUBTED: "not to be trusted here: the measure does not put the scripted hoarder above the "
+    "scripted minimalist",
     DAGGER: "not confirmatory: fewer than 90 % of the seeds learnt the task",
 }
 INTERVAL = " [95 %]"
@@ -210,6 +213,6 @@ def table_legend(grids: Sequence[Grid]) -> dict[str, str]:
     shown = {header for grid in grids for header in grid.headers}
     shown -= {head.removesuffix(INTERVAL) for head in shown if head.endswith(INTERVAL)}
     cells = [text for grid in grids for row in grid.rows for text in row]
-    marks = (DAGGER, MISSING, NOT_LEARNT)
+    marks = (DAGGER, DOUBTED, MISSING, NOT_LEARNT)
     shown |= {mark for mark in marks if any(text.endswith(mark) for text in cells)}
     return {name: meaning for name, meaning in column_meanings().items() if name in shown}

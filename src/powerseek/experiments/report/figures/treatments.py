@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from powerseek.experiments.analysis.calibration import Doubt
 from powerseek.experiments.analysis.cells import Cell, Worlds
 from powerseek.experiments.report.figures.style import (
     BLUE,
@@ -23,7 +25,13 @@ from powerseek.experiments.report.figures.style import (
     rows_figure,
     seed_dots,
 )
-from powerseek.experiments.report.text import MAX_ROWS, NOT_LEARNT, left_out_text
+from powerseek.experiments.report.text import (
+    DOUBTED,
+    MAX_ROWS,
+    NOT_LEARNT,
+    column_meanings,
+    left_out_text,
+)
 from powerseek.metrics import Metric
 
 
@@ -49,24 +57,44 @@ class Rows(NamedTuple):
     axes: Callable[[Axes, Theme], object]
 
 
-def acquisition_pictures(worlds: Worlds) -> list[Picture]:
+Doubts: TypeAlias = Mapping[str, Sequence[Doubt]]
+"""By world, the measures that are not to be trusted in a setting."""
+
+
+def acquisition_pictures(worlds: Worlds, doubts: Doubts) -> list[Picture]:
     """What each reward leaves open, and what agents took of it and why: a picture a world."""
-    return _pictures(worlds, [ACQUISITION])
+    return _pictures(worlds, [ACQUISITION], doubts)
 
 
-def treatment_pictures(worlds: Worlds, asked: Sequence[Metric] = ()) -> list[Picture]:
+def treatment_pictures(worlds: Worlds, asked: Sequence[Metric], doubts: Doubts) -> list[Picture]:
     """Pictures of what treatments led to besides: the off-switch, what is asked for.
 
     Args:
         worlds: The cells of each world.
         asked: Metrics that get a picture of their own.
+        doubts: Measures that are not to be trusted somewhere: their rows are marked.
     """
-    return _pictures(worlds, [OFF_SWITCH, *map(_measured, asked)])
+    return _pictures(worlds, [OFF_SWITCH, *map(_measured, asked)], doubts)
 
 
-def _pictures(worlds: Worlds, shown: Sequence[Rows]) -> list[Picture]:
-    drawn = (_picture(world, cells, rows) for world, cells in worlds.items() for rows in shown)
+def _pictures(worlds: Worlds, shown: Sequence[Rows], doubts: Doubts) -> list[Picture]:
+    drawn = (
+        _picture(world, _marked(cells, rows.measure, doubts.get(world, ())), rows)
+        for world, cells in worlds.items()
+        for rows in shown
+    )
     return [picture for picture in drawn if picture is not None]
+
+
+def _marked(cells: Sequence[Cell], measure: str, doubts: Sequence[Doubt]) -> list[Cell]:
+    """The cells, those with a mark behind their label where the measure is not to be trusted."""
+    own = [doubt for doubt in doubts if doubt.scale == measure]
+    return [
+        replace(cell, label=f"{cell.label} {DOUBTED}")
+        if any(doubt.concerns(cell.row) for doubt in own)
+        else cell
+        for cell in cells
+    ]
 
 
 def _picture(world: str, cells: Sequence[Cell], rows: Rows) -> Picture | None:
@@ -82,7 +110,10 @@ def _picture(world: str, cells: Sequence[Cell], rows: Rows) -> Picture | None:
         figure_legend(figure)
         return figure
 
-    caption = f"{rows.caption(known)} {left_out_text(len(cells), 'settings')}".strip()
+    doubted = any(cell.label.endswith(DOUBTED) for cell in known)
+    mark = f"{DOUBTED}: {column_meanings()[DOUBTED]}." if doubted else ""
+    told = (rows.caption(known), mark, left_out_text(len(cells), "settings"))
+    caption = " ".join(filter(None, told))
     return Picture(f"{rows.name}-{picture_name(world)}", f"{world}: {rows.title}", caption, draw)
 
 
