@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from powerseek import register_agent
-from powerseek.agents import Agent
-from powerseek.errors import InvalidInput
 from powerseek.exact import enumerated, minimal_need_policy, reward_oracle
 
 KINDS = ("need", "modest", "greedy", "rare")
@@ -39,27 +36,3 @@ def planted_policy(world, kind, seed):
         return reward_oracle(world, "terminal", power_weight=PRICE).policy
     share = SLIPS * np.random.default_rng(seed).random()
     return Mixed(modest, need, share) if kind == "modest" else Mixed(need, modest, share)
-
-
-@register_agent("test.planted")
-class Planted(Agent):
-    """One of `KINDS`; where power is paid for it is greedy."""
-
-    learns, shared = True, ()
-
-    @classmethod
-    def settings(cls, task, given):
-        kind = given.get("kind", "need")
-        if kind not in KINDS:
-            raise InvalidInput("settings.test.planted.kind", kind, ", ".join(KINDS))
-        return {"kind": kind}
-
-    def __init__(self, job):
-        super().__init__(job)
-        kind = "greedy" if job.task.power_weight else job.settings["kind"]
-        self.policy = planted_policy(job.task.world, kind, job.seed)
-
-    def update(self):
-        """Nothing is learnt, however long: a curve of it lies level."""
-        self.timesteps += self.job.timesteps // 30 + 1
-        self.updates += 1

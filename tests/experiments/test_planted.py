@@ -5,6 +5,9 @@ Agents with a known acquisition go through sweep, exact evaluation, table, verdi
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,6 @@ import pytest
 
 from powerseek.exact import enumerated, evaluate, need
 from powerseek.exact.measures.attribution import reference
-from powerseek.experiments import run_study
 from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.glance import glance_lines
@@ -25,11 +27,6 @@ FREE = {"openness": 0, "max_steps": 20, "params": {"spoil": 0.0}}
 """Nothing above the quota buys success: what is taken beyond need is taken for nothing."""
 DEAR = {"openness": 0, "max_steps": 24}
 """The last bit of success is dear: need itself is precaution, at .02 a unit."""
-
-
-@pytest.fixture(autouse=True)
-def workers_find_the_agents(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", killing.environment()["PYTHONPATH"])
 
 
 def block(world: dict[str, Any], kinds: tuple[str, ...], weight: float = 0.0) -> dict[str, Any]:
@@ -56,8 +53,17 @@ def study(seeds: int, blocks: list[dict[str, Any]], claims: list[dict[str, Any]]
 
 
 def made(tmp_path: Path, given: dict[str, Any]) -> View:
-    finished = run_study(given, tmp_path / "out", workers=2)
-    assert finished.failures == ()
+    """The study, run by a process of its own: other tests registered what workers cannot import."""
+    script = "import sys, json, planted_agents; from powerseek.experiments import run_study; "
+    script += "sys.exit(len(run_study(json.loads(sys.argv[1]), sys.argv[2], workers=2).failures))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(given), str(tmp_path / "out")],
+        env=killing.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/report.html").exists()
     return View.read(tmp_path / "out")
 

@@ -33,7 +33,7 @@ from powerseek.experiments.tensorboard.curves import (
 )
 from powerseek.experiments.tensorboard.layout import categories, run_names, shown_curves
 from powerseek.experiments.tensorboard.overview import Overview
-from powerseek.metrics import curve_names, followed_metrics
+from powerseek.metrics import curve_names, followed_metrics, known_metric
 
 TIMING = {
     "id": "H1a",
@@ -121,6 +121,8 @@ def expected(members: Sequence[Trial], measure: str) -> dict[str, list[tuple[int
         low, high = nan, nan
         if n > 1:
             low, high = stats.t.interval(0.95, n - 1, values.mean(), stats.sem(values))
+            least, most = known_metric(measure.removeprefix("exact.")).bounds
+            low, high = max(low, least), min(high, most)
         for name, value in zip(lines, (values.mean(), low, high, n), strict=True):
             lines[name].append((int(str(step)), float(value)))
     return lines
@@ -144,6 +146,12 @@ def test_band_of_three_seeds_by_hand() -> None:
     assert found["seeds"].tolist() == [3.0, 1.0]
     assert isnan(found["low"][1])
     assert isnan(found["high"][1])
+
+
+def test_a_band_of_a_share_stays_a_share() -> None:
+    found = mean_band(np.array([[0.0], [1.0], [1.0]]), (0.0, 1.0))
+    assert (found["low"][0], found["high"][0]) == (0.0, 1.0)
+    assert mean_band(np.array([[0.0], [1.0], [1.0]]))["high"][0] > 1.5
 
 
 @given(arrays.arrays(np.float64, (4, 3), elements=st.one_of(st.just(nan), st.floats(-9, 9))))

@@ -476,9 +476,8 @@ def _show(finished: Finished, *, every: bool = False) -> None:
 def _measures(rows: pd.DataFrame) -> None:
     """The rows of one trial as a table: a line a metric, a column an evaluation."""
     from powerseek.experiments.report.text import NOT_LEARNT
-    from powerseek.experiments.results.schema import ABSENT_ROW
+    from powerseek.experiments.results.schema import ABSENT_ROW, competence_of
     from powerseek.experiments.study.grid import Cell
-    from powerseek.experiments.sweep.trial import competence_of
     from powerseek.metrics import known_metric
 
     end = rows[rows["checkpoint"] == "end"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from math import isnan, nan
 from typing import Any
 
 import pyarrow as pa
@@ -70,6 +71,13 @@ def trial_columns(trial: Trial) -> dict[str, Any]:
         "seed": trial.seed,
         "trial": trial.key,
     }
+
+
+def competence_of(rows: Iterable[Mapping[Any, Any]]) -> float:
+    """Competence at the end: the exact one where there is one, else that of sampled episodes."""
+    found = {row["evaluation"]: row["value"] for row in rows if row["metric"] == "competence"}
+    exact = found.get("exact", nan)
+    return float(found.get("sampled", nan) if isnan(exact) else exact)
 
 
 def check_metrics(ids: Iterable[str]) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isnan, nan
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +25,7 @@ from powerseek.errors import contained
 from powerseek.exact.overseer import with_overseer
 from powerseek.experiments import layout
 from powerseek.experiments.results.files import StoreError, guarded_results_file
+from powerseek.experiments.results.schema import competence_of
 from powerseek.experiments.results.side_tables import keep_curve
 from powerseek.experiments.results.store import COLUMNS, checkpoint_path, trial_columns
 from powerseek.experiments.study.grid import Cell, Trial, without_reward_warnings
@@ -255,13 +255,6 @@ def judged(rows: Rows, cell: Cell) -> Rows:
     if competence_of(rows) >= max(cell.competence):
         return rows
     return [{**row, "status": "censored"} for row in rows]
-
-
-def competence_of(rows: Iterable[Mapping[Any, Any]]) -> float:
-    """Competence at the end: the exact one where there is one, else that of sampled episodes."""
-    found = {row["evaluation"]: row["value"] for row in rows if row["metric"] == "competence"}
-    exact = found.get("exact", nan)
-    return float(found.get("sampled", nan) if isnan(exact) else exact)
 
 
 def keep_model(trained: TrainedAgent, task: Task, path: Path) -> Path | None:

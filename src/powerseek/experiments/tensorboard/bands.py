@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from math import nan
+from math import inf, nan
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,16 +16,18 @@ from scipy import stats
 from powerseek.experiments.results.side_tables import curve_table
 
 LEVEL = 0.95
+FREE = (-inf, inf)
 Floats: TypeAlias = NDArray[np.float64]
 Curve: TypeAlias = Mapping[str, Mapping[int, float]]
 """One trial's curves: name -> timesteps -> value; what is undefined is left out."""
 
 
-def mean_band(values: Floats) -> dict[str, Floats]:
+def mean_band(values: Floats, bounds: tuple[float, float] = FREE) -> dict[str, Floats]:
     """Mean over seeds and its 95 % interval, point by point.
 
     Args:
         values: [seeds, points], nan where a seed has no value.
+        bounds: What no value can leave: the interval ends there.
 
     Returns:
         ``mean``, ``low``, ``high`` and ``seeds`` (how many have a value), each [points]. The
@@ -33,8 +35,8 @@ def mean_band(values: Floats) -> dict[str, Floats]:
         in the curve's unit; nan for fewer than two seeds, as is the mean for none.
 
     CAVEAT: it is the uncertainty of the mean, not the spread of seeds; it takes seeds to be about
-    normal, so that it may pass the ends of a share's range and says little where seeds fall into
-    two camps. Each point stands for itself: many points make chance excursions likely.
+    normal, and so says little where seeds fall into two camps. Each point stands for itself: many
+    points make chance excursions likely.
     """
     there = ~np.isnan(values)
     n = there.sum(axis=0)
@@ -43,7 +45,8 @@ def mean_band(values: Floats) -> dict[str, Floats]:
         squares = np.where(there, values - mean, 0.0) ** 2
         deviation = np.sqrt(squares.sum(axis=0) / (n - 1))
         half = np.array([_quantile(int(count)) for count in n]) * deviation / np.sqrt(n)
-    return {"mean": mean, "low": mean - half, "high": mean + half, "seeds": n.astype(np.float64)}
+    low, high = np.maximum(mean - half, bounds[0]), np.minimum(mean + half, bounds[1])
+    return {"mean": mean, "low": low, "high": high, "seeds": n.astype(np.float64)}
 
 
 @cache

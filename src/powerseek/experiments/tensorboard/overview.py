@@ -57,7 +57,7 @@ from powerseek.experiments.tensorboard.layout import (
     run_names,
     shown_curves,
 )
-from powerseek.metrics import followed_metrics
+from powerseek.metrics import EXACT, followed_metrics, known_metric
 
 FORMAT = 1
 BAND = ("mean", "low", "high")
@@ -93,7 +93,7 @@ class Part:
         points: dict[int, dict[str, float]] = {}
         for measure in self.measures:
             steps, values = aligned_curves([curve.get(measure, {}) for curve in curves])
-            found = mean_band(values)
+            found = mean_band(values, known_metric(measure.removeprefix(EXACT)).bounds)
             for i, step in enumerate(steps):
                 shown = {f"{self.prefix}{measure}/{name}": found[name][i] for name in self.shown}
                 points.setdefault(step, {}).update(shown)
