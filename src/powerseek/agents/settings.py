@@ -13,7 +13,9 @@ in 13 of the 15 (mean .975; .965 at .0015, .937 falling) and never below .94. Se
 200-202 were used to choose homestead's own defaults.
 
 `off-switch`: likewise, under ``own`` and ``{every: cap, of: own}`` at gamma .8 to 1 within 150,000
-steps, on seeds 10,000 to 10,002; seven combinations were tried.
+steps, on seeds 10,000 to 10,002; seven combinations were tried. Constant rates of .0005 to .003 at
+lambda .98 and 1, by exact competence after 200,000 steps on seeds 10,001 to 10,004: at .001 every
+agent solves it; at .003 some lose it again, at .0005 some are too slow.
 
 `minichess` (Gardner, random opponent): by the success that ``cohort-ppo``, the algorithm of
 ``maskable-ppo``, reached under ``dense`` on seed 10,001; entropy bonuses of .005 and .02 were tried
@@ -60,7 +62,10 @@ WORLDS: dict[str, dict[str, Any]] = {
     "endgame": {"gae_lambda": 0.9, "net": [128, 128]},
     "homestead": {"gae_lambda": 0.97, "ent_coef": 0.005},
     "minichess": {"ent_coef": 0.005, "net": [128, 128]},
-    "off-switch": {"n_envs": 32, "n_steps": 64, "batch_size": 512, "gae_lambda": 0.98},
+    "off-switch": {
+        **{"n_envs": 32, "n_steps": 64, "batch_size": 512, "gae_lambda": 0.98},
+        "learning_rate": 1e-3,
+    },
 }
 
 COHORT_SHARED = ("n_envs", "n_steps", "batch_size", "n_epochs", "net", "activation")
