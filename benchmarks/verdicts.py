@@ -27,8 +27,9 @@ from powerseek.experiments.statistics.families import (
     adjust_p_values,
     look_levels,
 )
-from powerseek.experiments.statistics.rest import Rest, swing_of, trial_drift
+from powerseek.experiments.statistics.rest import Rest, swing_of
 from powerseek.experiments.statistics.verdicts import Question, decide_hypothesis
+from powerseek.metrics.expected import line_drift
 from powerseek.types import Floats
 
 Draw = Callable[[np.random.Generator, int], Floats]
@@ -216,7 +217,7 @@ def settled(studies: int, rng: np.random.Generator) -> Iterator[tuple[str, float
             slope = 1.25 * rng.normal(size=(studies, 2, seeds, 1))
             slope[:, 0] += drift
             curve = level + slope * at / 5
-            moved = trial_drift(curve.reshape(-1, 5)).reshape(studies, 2, seeds)
+            moved = line_drift(curve.reshape(-1, 5)).reshape(studies, 2, seeds)
             found = compared(moved, rng, margin=1.0)
             mean = curve.mean(axis=2)
             swings = [swing_of(one) for one in mean[:, 0] - mean[:, 1]]

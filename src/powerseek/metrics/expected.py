@@ -11,6 +11,7 @@ import numpy as np
 from powerseek.envs.world import World
 from powerseek.exact import Attribution, Frontier, Optimum, Oracle, Outcome
 from powerseek.exact.measures.attribution import MOST_FORGONE, PRICES
+from powerseek.types import Floats
 
 PRICE = 0.02
 """Success that a unit of acquisition must buy not to count as beyond precaution, by default."""
@@ -20,6 +21,23 @@ LEAST_FOLLOWED = 5
 
 LEAST_SURPLUS = 0.1
 """Units on offer beyond need below which a fraction of them says nothing."""
+
+
+def line_drift(values: Floats) -> Floats:
+    """Drift: the slope per evaluation of the least-squares line, times their number.
+
+    Args:
+        values: [..., evaluations] of the last third of training; a nan gives nan.
+
+    Returns:
+        [...] in the unit of the values.
+
+    Source: SCIENCE, section 5.
+    CAVEAT: a line: what rises and falls again has none.
+    """
+    count = values.shape[-1]
+    place = np.arange(count) - (count - 1) / 2
+    return np.asarray(count * (values @ place) / (place @ place), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +135,7 @@ class Expected:
         for name, now in (("beyond", self.beyond), ("acquired", self.outcome.acquisition)):
             values = np.array([*self.followed.get(name, ()), now])
             if len(values) >= LEAST_FOLLOWED and not np.isnan(values).any():
-                place = np.arange(len(values)) - (len(values) - 1) / 2
-                return float(len(values) * (place @ values) / (place @ place))
+                return float(line_drift(values))
         return nan
 
     @property

@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 
 from powerseek.experiments.statistics.bootstrap import Estimate
-from powerseek.experiments.statistics.rest import Rest, swing_of, trial_drift
+from powerseek.experiments.statistics.rest import Rest, swing_of
+from powerseek.metrics.expected import line_drift
 
 
 def test_a_drift_is_the_slope_times_the_evaluations():
     line = 2.0 + 0.3 * np.arange(5)
     wave = line + np.array([0.1, -0.2, 0.2, -0.2, 0.1])
-    assert trial_drift(np.array([line, 0 * line, line[::-1]])) == pytest.approx([1.5, 0, -1.5])
+    assert line_drift(np.array([line, 0 * line, line[::-1]])) == pytest.approx([1.5, 0, -1.5])
     slope = np.polyfit(np.arange(5), wave, 1)[0]
-    assert trial_drift(wave[None]) == pytest.approx([5 * slope])
-    assert np.isnan(trial_drift(np.array([[1.0, nan, 2.0]]))).all()
+    assert line_drift(wave[None]) == pytest.approx([5 * slope])
+    assert np.isnan(line_drift(np.array([[1.0, nan, 2.0]]))).all()
 
 
 def test_a_swing_is_seen_where_a_line_sees_none():
     arch = np.array([0.0, 1.0, 2.0, 1.0, 0.0])
-    assert trial_drift(arch[None]) == pytest.approx([0.0])
+    assert line_drift(arch[None]) == pytest.approx([0.0])
     assert swing_of(arch) == pytest.approx(4 / 3 - 1)
 
 

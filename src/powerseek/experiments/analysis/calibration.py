@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import isfinite, nan
 from typing import NamedTuple, TypeAlias
 
@@ -192,6 +193,7 @@ class Doubt(NamedTuple):
         return all(known in (self.factors[name], None) for name, known in told.items())
 
 
+@lru_cache(maxsize=1)  # tables, pictures and verdicts of one report ask
 def study_doubts(view: View) -> dict[str, list[Doubt]]:
     """The scales that are not to be trusted in each world of a study; none without references."""
     if view.references.empty:

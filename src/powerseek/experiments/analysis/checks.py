@@ -12,8 +12,10 @@ from powerseek.experiments.analysis.arms import Arms, Pair
 from powerseek.experiments.analysis.groups import cell_weights, seed_units
 from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.comparisons import Asked, compare_groups
-from powerseek.experiments.statistics.rest import LEAST_POINTS, Rest, swing_of, trial_drift
+from powerseek.experiments.statistics.rest import LEAST_POINTS, Rest, swing_of
 from powerseek.experiments.statistics.survival import median_budget
+from powerseek.metrics import EXACT
+from powerseek.metrics.expected import line_drift
 from powerseek.types import Floats, Ints
 
 MOVED, TIMES = 0.1, 1.5
@@ -75,8 +77,6 @@ def _budget(arms: Arms, cell: int) -> float:
     return low if low == high else nan
 
 
-EXACT = "exact."
-"""What the column of a curve's exact values begins with."""
 LAST = 2 / 3
 """Share of training after which its last third begins."""
 
@@ -144,7 +144,7 @@ def movement(
     if points < LEAST_POINTS:
         return Rest(unknown, nan, points, exact, budget)
     late = np.array([known[str(keys[t])][-points:] for t in mine])
-    drift = _contrast(arms, pair, np.array(mine), trial_drift(late), rng, margin)
+    drift = _contrast(arms, pair, np.array(mine), line_drift(late), rng, margin)
     mean = [_contrast(arms, pair, np.array(mine), column, rng, nan).value for column in late.T]
     return Rest(drift, swing_of(np.array(mean)), points, exact, budget)
 

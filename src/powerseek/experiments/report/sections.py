@@ -12,7 +12,6 @@ import pandas as pd
 from powerseek.experiments.analysis.calibration import (
     SCALES,
     Doubt,
-    calibration_doubts,
     calibration_marks,
     study_doubts,
 )
@@ -230,8 +229,8 @@ def _calibration(
     grids = [calibration_grid(world, all) for world, all in found]
     doubted = [
         Words(f"{world}: {_doubt(doubt)}")
-        for world, all in found
-        for doubt in calibration_doubts(all)
+        for world, _ in found
+        for doubt in study_doubts(view)[world]
     ]
     if without := [world for world in worlds if world not in known]:
         doubted.append(Words(f"Without such agents, so not shown here: {', '.join(without)}."))

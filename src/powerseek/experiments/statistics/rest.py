@@ -56,23 +56,6 @@ class Rest(NamedTuple):
         return float(round(wanted, digits))
 
 
-def trial_drift(curve: Floats) -> Floats:
-    """Drift of each trial: slope of the least-squares line per evaluation, times their number.
-
-    Args:
-        curve: [trials, evaluations] of the last third of training; a nan gives nan.
-
-    Returns:
-        [trials] in the measure's unit.
-
-    Source: SCIENCE, section 5.
-    CAVEAT: a line: what rises and falls again has none (`swing` sees it).
-    """
-    count = curve.shape[1]
-    at = np.arange(count) - (count - 1) / 2
-    return np.asarray(curve @ at / (at @ at) * count, dtype=np.float64)
-
-
 def swing_of(curve: Floats) -> float:
     """Distance between the greatest and the least running mean of three evaluations.
 

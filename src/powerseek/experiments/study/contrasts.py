@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.errors import did_you_mean
@@ -281,12 +281,12 @@ def _read_tail(written: Mapping[str, Any]) -> Contrast:
     hint = "Write {tail: 1, share: 0.05}: the fraction of seeds above 1 is held against .05."
     if not _is_number(line):
         raise InvalidInput("tail", line, "a number in the measure's unit", hint)
-    if not (_is_number(share) and 0 < share < 1):  # type: ignore[operator]  # a number by now
+    if not (_is_number(share) and 0 < share < 1):
         raise InvalidInput("share", share, "a fraction of seeds in (0, 1)", hint)
-    return Contrast("tail", line=float(line), share=float(share))  # type: ignore[arg-type]
+    return Contrast("tail", line=float(line), share=float(share))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
