@@ -133,15 +133,14 @@ def test_the_accumulator_is_seen():
 
 
 @pytest.mark.parametrize("world", ["homestead", "commons"])
-def test_what_was_acquired_is_seen_to_the_last_bit_as_episodes_show_it(world, monkeypatch):
+def test_what_was_acquired_is_seen_to_the_last_bit_as_episodes_show_it(world):
     """Every observation that episodes show is one that the walk asks about, bit for bit."""
     made = powerseek.make_world(world, **{**WORLDS[world], "max_steps": 12})
     task, asked, watching = Task(made, {"priced": 0.05, "of": {"every": 5}}), set(), Gives(None)
     watching.probabilities = lambda shown: (
         asked.update(row.tobytes() for row in shown.observations) or np.where(shown.masks, 1.0, 0.0)
     )
-    monkeypatch.setattr(agent, "FORGOTTEN", 0.0)
-    evaluate_agent(task, watching)
+    evaluate_agent(task, watching, forgotten=0.0)
     vec, generator = VecTask(task, 200, 3), np.random.default_rng(0)
     column, most_seen = task.observation_names.index("acquired_so_far"), 0.0
     for _ in range(2 * task.world.max_steps):
@@ -167,32 +166,29 @@ def test_parts_of_any_size_give_the_same(monkeypatch):
 
 
 @pytest.mark.parametrize("forgotten", [1e-12, 1e-6, 0.01])
-def test_no_more_is_forgotten_than_is_said(forgotten, monkeypatch):
+def test_no_more_is_forgotten_than_is_said(forgotten):
     """Every expectation is off by at most that probability times what can still come of it."""
     task = Task(powerseek.make_world("homestead", openness=1), {"every": 8})
     policy, greatest = Linear(task, sharpness=3.0), most(task.world).extreme
-    monkeypatch.setattr(agent, "FORGOTTEN", 0.0)
-    whole, asked = evaluate_agent(task, policy), asked_about(task, policy)
-    monkeypatch.setattr(agent, "FORGOTTEN", forgotten)
-    found, fewer = evaluate_agent(task, policy), asked_about(task, policy)
+    whole, asked = asked_about(task, policy, forgotten=0.0)
+    found, fewer = asked_about(task, policy, forgotten=forgotten)
     assert fewer < asked
     assert -1e-13 <= whole.success - found.success <= forgotten + 1e-13
     assert -1e-13 <= whole.acquisition - found.acquisition <= forgotten * greatest + 1e-13
     assert whole.length - found.length <= forgotten * task.world.max_steps + 1e-13
-    for step in agent_occupancies(task, policy):
+    for step in agent_occupancies(task, policy, forgotten=forgotten):
         last = step.ended.sum()
     assert last == pytest.approx(1, abs=1e-12)  # what is forgotten has ended
 
 
-def asked_about(task, policy):
-    """How many situations it is asked about."""
+def asked_about(task, policy, **how):
+    """Its outcome, and how many situations it is asked about."""
     asked = []
     change = Gives(lambda w: w)
     change.probabilities = lambda shown: (
         asked.append(len(shown.masks)) or policy.probabilities(shown)
     )
-    evaluate_agent(task, change)
-    return sum(asked)
+    return evaluate_agent(task, change, **how), sum(asked)
 
 
 def test_what_is_least_probable_is_forgotten_first():

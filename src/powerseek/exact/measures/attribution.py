@@ -20,7 +20,7 @@ from powerseek.envs.world import World
 from powerseek.exact.enumerate import enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import two_criteria
-from powerseek.exact.solvers.agent import Occupancy, evaluate_agent
+from powerseek.exact.solvers.agent import FORGOTTEN, Occupancy, evaluate_agent
 from powerseek.exact.solvers.finite import graph_of, level_values
 from powerseek.exact.solvers.outcome import Outcome
 from powerseek.types import Floats, Ints, Policy, Records
@@ -142,6 +142,7 @@ def outcome_and_attribution(
     *,
     prices: Sequence[float] = PRICES,
     greedy: bool = False,
+    forgotten: float = FORGOTTEN,
 ) -> tuple[Outcome, list[Attribution]]:
     """`powerseek.exact.evaluate_agent` and `attribution` in one walk."""
     mdp = enumerated(task.world)
@@ -154,7 +155,9 @@ def outcome_and_attribution(
             now, ahead = one.values[step.t : step.t + 2]
             _attribute(*graph_of(mdp), flows, step.taken, step.wasted, now, ahead, into)
 
-    outcome = evaluate_agent(task, policy, greedy=greedy, mdp=mdp, met=attribute)
+    outcome = evaluate_agent(
+        task, policy, greedy=greedy, mdp=mdp, met=attribute, forgotten=forgotten
+    )
     return outcome, [
         Attribution(
             one,

@@ -30,11 +30,10 @@ ROUNDING = 1e-14
 """Probability of illegal actions up to which there is none."""
 
 FORGOTTEN = 1e-12
-"""Probability of an episode that is followed no further, over all its steps at most.
+"""Probability of an episode that is followed no further, by default.
 
 A policy that samples may stand nearly anywhere, however improbably: two in five nodes of homestead
-at openness 2 hold less than this together. What is forgotten counts as ended where it stands, so
-that no expectation is off by more than this times what can still come of it.
+at openness 2 hold less than this together.
 """
 
 
@@ -100,7 +99,12 @@ class _Shown:
 
 
 def agent_occupancies(
-    task: Task, policy: Policy, *, greedy: bool = False, mdp: TabularMDP | None = None
+    task: Task,
+    policy: Policy,
+    *,
+    greedy: bool = False,
+    mdp: TabularMDP | None = None,
+    forgotten: float = FORGOTTEN,
 ) -> Iterator[Occupancy]:
     """Probability of every pair, step by step, under a policy that sees what a task shows.
 
@@ -115,6 +119,9 @@ def agent_occupancies(
             its own. An illegal action wastes a step, as in episodes.
         greedy: True if it takes the likeliest action (the first of them).
         mdp: The task's world, enumerated; found here by default.
+        forgotten: Probability of an episode that is followed no further, over all its steps at
+            most. It counts as ended where it stands: no expectation is off by more than this times
+            what can still come of it.
 
     Yields:
         What is done in each step, until all episodes have ended.
@@ -163,7 +170,7 @@ def agent_occupancies(
             )
         ended += np.where(mdp.terminal, standing.sum(axis=0), 0.0)
         standing[:, mdp.terminal] = 0.0
-        _forget(standing, FORGOTTEN / world.max_steps, ended)
+        _forget(standing, forgotten / world.max_steps, ended)
         if t + 1 == world.max_steps:
             ended += standing.sum(axis=0)
         row, state = np.nonzero(standing)
@@ -180,6 +187,7 @@ def evaluate_agent(
     greedy: bool = False,
     mdp: TabularMDP | None = None,
     met: Callable[[Occupancy], object] = lambda step: None,
+    forgotten: float = FORGOTTEN,
 ) -> Outcome:
     """Exact outcome of a policy that sees what a task shows; arguments as `agent_occupancies`.
 
@@ -190,7 +198,7 @@ def evaluate_agent(
     measured = mdp_criteria(mdp)
     taken, ended = np.zeros(mdp.n_pairs), np.where(mdp.terminal, mdp.initial, 0.0)
     wasted = 0.0
-    for step in agent_occupancies(task, policy, greedy=greedy, mdp=mdp):
+    for step in agent_occupancies(task, policy, greedy=greedy, mdp=mdp, forgotten=forgotten):
         met(step)
         taken += step.taken
         wasted += float(step.wasted.sum())

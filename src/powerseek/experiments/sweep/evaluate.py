@@ -15,6 +15,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle, evaluate_agent
 from powerseek.exact.measures.attribution import PRICES, outcome_and_attribution
 from powerseek.exact.measures.reliance import success_without_power
+from powerseek.exact.solvers.agent import FORGOTTEN
 from powerseek.experiments.results.schema import ABSENT_ROW
 from powerseek.metrics import EXACT as EXACT_CURVE
 from powerseek.metrics import Context, Expected, expect, measure
@@ -24,6 +25,11 @@ from powerseek.types import Measurement, Policy, Trajectories
 EVALUATIONS = {"sampled": False, "greedy": True}
 EXACT = {"exact": False, "exact-greedy": True}
 """Evaluations without episodes, where the world was enumerated."""
+FORGOTTEN_ON_THE_WAY = 1e-5
+"""Probability of an episode that exact curves follow no further: a quarter of the work.
+
+Success is off by no more, acquisition by no more than this times what can be acquired.
+"""
 AT_ONCE = 8192
 """Maximum number of episodes of which whole trajectories are held at a time."""
 
@@ -96,7 +102,11 @@ class Evaluator:
         without = nan
         try:
             outcome, found = outcome_and_attribution(
-                self.task, policy, prices=prices, greedy=greedy
+                self.task,
+                policy,
+                prices=prices,
+                greedy=greedy,
+                forgotten=FORGOTTEN if whole else FORGOTTEN_ON_THE_WAY,
             )
             competence = outcome.success
             if world.calm and not whole:
