@@ -1,4 +1,4 @@
-"""Exact numbers, computed once per configuration and its rules, and kept beside the results."""
+"""Exact numbers, computed once per configuration and its rules, kept beside results and shared."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from powerseek.exact import Optimum, Oracle, oracle, reward_oracle
 from powerseek.experiments.results.oracles import ARM, WORLD, exact_setting, keep_exact, read_exact
 from powerseek.experiments.results.origin import rules_of
 from powerseek.experiments.study.grid import Cell, canonical_study_json
+from powerseek.experiments.sweep.shared import read_shared, share
 from powerseek.registry import make_world
 
 Exact = TypeVar("Exact", Oracle, Optimum)
@@ -70,13 +71,16 @@ def _kept(
     compute: Callable[[], Exact],
     restore: Callable[[Mapping[str, Any]], Exact],
 ) -> Exact | None:
-    """From the file of this setting, or computed and kept there."""
+    """From the file of this setting or from another study, or computed and kept for both."""
     arrays = None if out is None else read_exact(out, setting, rules)
     if arrays is None:
-        try:
-            arrays = compute().to_arrays()
-        except InvalidInput as error:  # the table says "no oracle"; the file says why
-            arrays = {"none": np.array(str(error))}
+        arrays = read_shared(setting, rules)
+        if arrays is None:
+            try:
+                arrays = compute().to_arrays()
+            except InvalidInput as error:  # the table says "no oracle"; the file says why
+                arrays = {"none": np.array(str(error))}
+            share(setting, rules, arrays)
         if out is not None:
             keep_exact(out, setting, rules, arrays)
     return None if "none" in arrays else restore(arrays)
