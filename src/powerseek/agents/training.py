@@ -27,7 +27,7 @@ def check_agent(task: Task, agent: str, settings: Settings | None = None) -> dic
 
 def train(
     task: Task,
-    agent: str = "maskable-ppo",
+    agent: str = "cohort-ppo",
     *,
     seed: int = 0,
     timesteps: int = 0,

@@ -138,7 +138,7 @@ def test_years_of_work_are_asked_about_on_a_terminal(
     (tmp_path / "s.yaml").write_text(YEARS)
     code, _, err = call("sweep", "s.yaml", "--out", ".")
     assert (code, "--out" in err) == (2, answer)
-    assert "1 trials, about 27,777.8 hours" in asked[0]
+    assert "1 trials, about 2,777.8 hours" in asked[0]
 
 
 LIMITED = {

@@ -25,7 +25,7 @@ FACTORS: dict[str, dict[str, Any]] = {
     "study": {"gamma": [1, 0.9, 0.8], "rewards": ["dense", "terminal"], "power_weight": [0, 1]},
     "world": {"worlds": [{"id": "homestead", "openness": [0, 1], "max_steps": [20, 30, 40]}]},
     "parameter": {"worlds": [{"id": "homestead", "params": {"quota": [2, 3, 4]}}]},
-    "setting": {"settings": {"maskable-ppo": {"ent_coef": [0, 0.01], "learning_rate": [0.1, 0.2]}}},
+    "setting": {"settings": {"cohort-ppo": {"ent_coef": [0, 0.01], "learning_rate": [0.1, 0.2]}}},
     "budget": {"timesteps": [100, 200, 300]},
     "look-ahead": {"rewards": "approval", "lookahead": [1, 2, 3]},
     "block": {"also": [{"gamma": [0.9, 0.8]}, {"rewards": "terminal"}]},
@@ -51,7 +51,7 @@ def test_more_trials_than_can_be_meant_are_refused_with_trials_and_hours() -> No
     with pytest.raises(InvalidInput) as caught:
         cells(make_study({**TINY, "gamma": [1, 0.9], "seeds": 10**9}))
     assert caught.value.field == "seeds"
-    assert "2,000,000,000 trials, about 200,000.0 hours" in str(caught.value)
+    assert "2,000,000,000 trials, about 20,000.0 hours" in str(caught.value)
     assert f"Write seeds: {most // 2}, or fewer." in str(caught.value)
     levels = [i / 1000 for i in range(1, 1001)]
     wide = {"gamma": levels, "power_weight": levels, "gae_lambda": levels, "max_steps": [2, 3]}

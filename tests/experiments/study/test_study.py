@@ -127,17 +127,17 @@ BAD_CELLS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown agent in settings": ({"settings": {"pppo": {"ent_coef": 0.1}}}, "settings"),
     "unknown setting": (
-        {"settings": {"maskable-ppo": {"entropy": 0.1}}},
-        "settings.maskable-ppo.entropy",
+        {"settings": {"cohort-ppo": {"entropy": 0.1}}},
+        "settings.cohort-ppo.entropy",
     ),
     "bad setting of a world": (
-        {"worlds": [{"id": "homestead", "settings": {"maskable-ppo": {"n_envs": 0}}}]},
-        "worlds[0].settings.maskable-ppo.n_envs",
+        {"worlds": [{"id": "homestead", "settings": {"cohort-ppo": {"n_envs": 0}}}]},
+        "worlds[0].settings.cohort-ppo.n_envs",
     ),
     "value-target length the agent does not have": ({"n_step": 5}, "n_step"),
     "value-target length twice": (
-        {"gae_lambda": 0.9, "settings": {"maskable-ppo": {"gae_lambda": 0.8}}},
-        "settings.maskable-ppo.gae_lambda",
+        {"gae_lambda": 0.9, "settings": {"cohort-ppo": {"gae_lambda": 0.8}}},
+        "settings.cohort-ppo.gae_lambda",
     ),
     "lookahead without overseer": ({"lookahead": 3}, "lookahead"),
     "lookahead without an arm that looks ahead": (
@@ -171,7 +171,7 @@ BAD_CELLS: dict[str, tuple[dict[str, Any], str]] = {
         {"rewards": ["approval", "denser"], "lookahead": 3},
         "rewards[1]",
     ),
-    "cohort without a cohort agent": ({"cohort": 3}, "cohort"),
+    "cohort without a cohort agent": ({"agents": "maskable-ppo", "cohort": 3}, "cohort"),
 }
 
 
@@ -285,7 +285,7 @@ def test_an_identity_changes_with_anything_in_the_configuration() -> None:
 
 
 def test_a_trial_survives_the_way_through_json() -> None:
-    trial = trials(study(rewards={"every": 4}, settings={"maskable-ppo": {"ent_coef": 0.02}}))[0]
+    trial = trials(study(rewards={"every": 4}, settings={"cohort-ppo": {"ent_coef": 0.02}}))[0]
     again = Trial.from_config(trial.config, trial.study)
     assert (again, again.key) == (trial, trial.key)
 

@@ -65,7 +65,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor("gae_lambda", "cell", spoken="lambda"),
     Factor("n_step", "cell", int),
     Factor("lookahead", "cell", int),
-    Factor("agent", "cell", str, "maskable-ppo"),
+    Factor("agent", "cell", str, "cohort-ppo"),
     Factor("timesteps", "cell", int, column="budget", short="budget"),
 )
 """What makes a cell, beside its world, in the order of the results' columns. ``layout`` is a

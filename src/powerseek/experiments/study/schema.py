@@ -298,7 +298,7 @@ class Factors(BaseModel):
         None, description=f"{WHOLE}, cap, or a list of them", min_length=1
     )
     timesteps: Levels[Steps] = Field([], description=STEPS)
-    agents: Levels[str] = Field(["maskable-ppo"], description="a list of agent names", min_length=1)
+    agents: Levels[str] = Field(["cohort-ppo"], description="a list of agent names", min_length=1)
 
 
 class Block(Factors):
