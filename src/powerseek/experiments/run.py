@@ -6,6 +6,7 @@ import os
 import shlex
 import socket
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,7 @@ from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.schema import Study, load_study, make_study
-from powerseek.experiments.sweep.cohorts import make_cohorts
+from powerseek.experiments.sweep.cohorts import kind_of, make_cohorts
 from powerseek.experiments.sweep.prices import prices, unchecked_price
 from powerseek.experiments.sweep.progress import Display, Tally
 from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS
@@ -238,7 +239,6 @@ def _run(
     from powerseek.experiments.sweep.tune import sweep
 
     begun = time.monotonic()
-    work = sum(trial.cell.timesteps for trial in missing)
     lacking = {trial.key for trial in missing}
     whole = make_cohorts(grid, study.cohort)
     cohorts = [left for cohort in whole if (left := [t for t in cohort if t.key in lacking])]
@@ -246,7 +246,8 @@ def _run(
     curves = min(str(logdir(store.out)), os.path.relpath(logdir(store.out)), key=len)
     watch = f"curves while it runs: tensorboard --logdir {shlex.quote(curves)}"
     console.print(watch, highlight=False, markup=False, soft_wrap=True)
-    tally = Tally(len(grid), before=len(grid) - len(missing), work=work)
+    kinds = Counter(kind_of(trial.cell) for trial in missing)
+    tally = Tally(len(grid), len(grid) - len(missing), kinds, workers)
     try:
         with Display(tally, console) as display, store.following(overview.ended) as ended:
             sweep(cohorts, store, display, workers, address, checkpoint_seconds, ended)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -150,7 +151,7 @@ def test_a_trial_that_takes_two_workers_down_fails_and_those_behind_it_do_not(
 
     store = Store(tmp_path)
     store.open(study(), grid(), resume=False)
-    callback = SweepCallback(grid(), store, Display(Tally(4, 0, 1), Console(quiet=True)))
+    callback = SweepCallback(grid(), store, Display(Tally(4, 0, Counter()), Console(quiet=True)))
     path = checkpoint_path(store.out, grid()[1])
     path.parent.mkdir(parents=True)
     path.touch()

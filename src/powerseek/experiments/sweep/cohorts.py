@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from powerseek.experiments.study.grid import Cell, Trial, canonical_study_json
+from powerseek.experiments.sweep.progress import Kind
 from powerseek.registry import agents
 
 COHORT = 16
@@ -60,6 +61,11 @@ def cohort_fields(cell: Cell) -> dict[str, Any] | None:
         "timesteps": cell.timesteps,
         **{name: cell.config["settings"][name] for name in shared},
     }
+
+
+def kind_of(cell: Cell) -> Kind:
+    """What decides about how long a trial of a cell takes."""
+    return Kind(f"{cell.agent} {canonical_study_json([cell.world, cell.params])}", cell.timesteps)
 
 
 def cohort_boundaries(grid: Sequence[Trial]) -> dict[str, tuple[str, ...]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +22,26 @@ from powerseek.experiments.sweep.shared import read_shared, share
 from powerseek.registry import make_world
 
 Exact = TypeVar("Exact", Oracle, Optimum)
+
+
+@dataclass
+class _Stopwatch:
+    """Seconds of a kind of work."""
+
+    seconds: float = 0.0
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Count these."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += time.monotonic() - begun
+
+
+computing = _Stopwatch()
+"""How long this process has computed exact numbers."""
 
 
 def oracle_of(cell: Cell, out: Path | None) -> Oracle | None:
@@ -77,7 +100,8 @@ def _kept(
         arrays = read_shared(setting, rules)
         if arrays is None:
             try:
-                arrays = compute().to_arrays()
+                with computing.running():
+                    arrays = compute().to_arrays()
             except InvalidInput as error:  # the table says "no oracle"; the file says why
                 arrays = {"none": np.array(str(error))}
             share(setting, rules, arrays)

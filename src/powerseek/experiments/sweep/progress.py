@@ -4,11 +4,40 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
+from statistics import fmean
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+
+class Kind(NamedTuple):
+    """Trials that take about as long as each other.
+
+    Attributes:
+        name: Agent and configuration of a world.
+        timesteps: Environment steps of each.
+    """
+
+    name: str
+    timesteps: int
+
+
+class Piece(NamedTuple):
+    """Trials under way, side by side.
+
+    Attributes:
+        kind: Of each.
+        trials: How many.
+        begun: When, on the clock of the display.
+    """
+
+    kind: Kind
+    trials: int
+    begun: float
 
 
 @dataclass
@@ -18,37 +47,75 @@ class Tally:
     Attributes:
         total: Trials in the study.
         before: Trials finished by earlier runs.
-        work: Environment steps this run has to train, over all its trials.
+        left: Trials of this run that have not ended, by their kind.
+        workers: Pieces of work at a time.
         done: Trials finished by this run, failed ones included.
         failed: Trials of this run that failed.
-        running: Trials under way.
-        worked: Environment steps of this run's finished trials.
+        running: What is under way.
         busy: Seconds that the trials themselves took, all workers together.
         nodes: Trials finished by this run on each node of the cluster, by the node's id.
+        pace: Seconds that a trial of a kind takes.
+        exact: Seconds that the exact numbers of a kind took, which its trials share.
     """
 
     total: int
     before: int
-    work: int
+    left: Counter[Kind]
+    workers: int = 1
     done: int = 0
     failed: int = 0
-    running: int = 0
-    worked: int = 0
+    running: Sequence[Piece] = ()
     busy: float = 0.0
     nodes: Counter[str] = field(default_factory=Counter)
+    pace: dict[Kind, float] = field(default_factory=dict)
+    exact: dict[Kind, float] = field(default_factory=dict)
 
-    def seconds_left(self, elapsed: float) -> float | None:
-        """Time left at the pace so far; None while nothing is finished."""
-        if not self.worked or elapsed <= 0:
+    def ended(self, kind: Kind, failed: bool) -> None:
+        """One trial has ended."""
+        self.left[kind] -= 1
+        self.done += 1
+        self.failed += failed
+
+    def took(self, kind: Kind, trials: int, seconds: float, exact: float = 0.0) -> None:
+        """So many trials of a kind, side by side, took so long, exact numbers included."""
+        self.busy += seconds
+        self.pace[kind] = min(self.pace.get(kind, inf), (seconds - exact) / trials)
+        self.exact[kind] = self.exact.get(kind, 0.0) + exact
+
+    def seconds_left(self, now: float) -> float | None:
+        """Time left at the pace so far; None while no training is finished.
+
+        A kind that is not known yet is taken to cost what the known ones do, step by step, and its
+        exact numbers what theirs do; or what its piece under way has taken already.
+        """
+        known = {kind: pace for kind, pace in self.pace.items() if kind.timesteps}
+        if not known:
             return None
-        return elapsed * (self.work - self.worked) / self.worked
+        a_step = fmean(pace / kind.timesteps for kind, pace in known.items())
+        ready = [pace for kind, pace in self.pace.items() if not kind.timesteps]
+        expected = {
+            kind: self.pace.get(kind, kind.timesteps * a_step or (fmean(ready) if ready else 0.0))
+            for kind in self.left
+        }
+        new = [kind for kind, trials in self.left.items() if trials and kind not in self.pace]
+        exact = fmean(self.exact.values())
+        for kind, trials, begun in self.running:
+            if kind in new:
+                expected[kind] = max(expected[kind], (now - begun - exact) / trials)
+        going = [
+            max(trials * expected[kind] + exact * (kind in new) - (now - begun), 0.0)
+            for kind, trials, begun in self.running
+        ]
+        work = sum(trials * expected[kind] for kind, trials in self.left.items())
+        work += exact * len({*new} - {piece.kind for piece in self.running})
+        work -= sum(trials * expected[kind] for kind, trials, _ in self.running)
+        return max([(work + sum(going)) / self.workers, *going])
 
-    def line(self, elapsed: float) -> str:
-        """``12 of 40 done · 2 running · 0 failed · 3:20 left``."""
-        left = self.seconds_left(elapsed)
+    def line(self, left: float | None) -> str:
+        """``12 of 40 done · 2 running · 0 failed · 3:20 left``; `left`: seconds, if known."""
         parts = [
             f"{self.before + self.done} of {self.total} done",
-            f"{self.running} running",
+            f"{sum(piece.trials for piece in self.running)} running",
             f"{self.failed} failed",
             "time left: not known yet" if left is None else f"{clock(left)} left",
         ]
@@ -77,14 +144,14 @@ class Display:
     console: Console
     every: float = 20.0
     now: Callable[[], float] = time.monotonic
-    _begun: float = 0.0
+    _ended: int = -1
+    _expected: float | None = None
     _said: float = field(default=float("-inf"))
     _live: Progress | None = None
     _task: TaskID | None = None
 
     def __enter__(self) -> Display:
-        """Start the clock and the live line."""
-        self._begun = self.now()
+        """Start the live line."""
         if self.console.is_terminal:
             columns = (BarColumn(bar_width=30), TextColumn("{task.description}"))
             self._live = Progress(*columns, console=self.console, transient=True)
@@ -109,4 +176,12 @@ class Display:
             self.console.print(self._line(), highlight=False)
 
     def _line(self) -> str:
-        return self.tally.line(self.now() - self._begun)
+        """The tally; between ends of trials, the time left is what it was less what has passed."""
+        if self._ended != self.tally.done:
+            left = self.tally.seconds_left(self.now())
+            self._ended, self._expected = (
+                self.tally.done,
+                None if left is None else self.now() + left,
+            )
+        left = None if self._expected is None else max(0.0, self._expected - self.now())
+        return self.tally.line(left)

@@ -23,7 +23,9 @@ from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial
-from powerseek.experiments.sweep.progress import Display
+from powerseek.experiments.sweep.cohorts import kind_of
+from powerseek.experiments.sweep.oracles import computing
+from powerseek.experiments.sweep.progress import Display, Piece
 from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS
 from powerseek.experiments.sweep.worker import run_and_keep
 from powerseek.registry import export_entries, import_entries
@@ -77,7 +79,7 @@ class Runner(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Run one cohort; a trial's failure is a result, a full disk stops the sweep."""
-        indices, begun = self.waiting.pop(0), time.monotonic()
+        indices, begun, exact = self.waiting.pop(0), time.monotonic(), computing.seconds
         result: dict[str, Any] = {"ended": {}, "fatal": "", "done": not self.waiting}
         cautions: list[str] = []
         try:
@@ -91,7 +93,8 @@ class Runner(tune.Trainable):
         except (StoreError, InvalidInput) as error:
             result["fatal"] = str(error)
         node = ray.get_runtime_context().get_node_id()
-        return {**result, "cautions": cautions, "busy": time.monotonic() - begun, "node": node}
+        took = {"busy": time.monotonic() - begun, "exact": computing.seconds - exact}
+        return {**result, **took, "cautions": cautions, "node": node}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: results are kept by the store."""
@@ -116,6 +119,7 @@ class SweepCallback(_Here, tune.Callback):
     Attributes:
         again: Cohorts that waited behind one whose worker died, and its trials, each alone.
         deaths: How many workers died running each trial.
+        begun: When each cohort under way began, on the display's clock.
     """
 
     def __init__(
@@ -130,13 +134,16 @@ class SweepCallback(_Here, tune.Callback):
         self.finished: set[int] = set()
         self.again: Cohorts = []
         self.deaths: Counter[int] = Counter()
+        self.begun: dict[tuple[int, ...], float] = {}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """One of our cohorts ended."""
         self.fatal = self.fatal or result["fatal"]
-        self.display.tally.busy += result["busy"]
+        if ended := list(result["ended"]):
+            kind = kind_of(self.grid[ended[0]].cell)
+            self.display.tally.took(kind, len(ended), result["busy"], result["exact"])
         self.display.tally.nodes[result["node"]] += len(result["ended"])
         for caution in result["cautions"]:
             self.warn(caution)
@@ -180,16 +187,18 @@ class SweepCallback(_Here, tune.Callback):
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Show how far the sweep is."""
-        at_work = (self._left(trial) for trial in trials if trial.status == "RUNNING")
-        self.display.tally.running = sum(len(left[0]) for left in at_work if left)
+        running = [trial for trial in trials if trial.status == "RUNNING"]
+        cohorts = {tuple(left[0]) for trial in running if (left := self._left(trial))}
+        self.begun = {cohort: self.begun.get(cohort, self.display.now()) for cohort in cohorts}
+        self.display.tally.running = [
+            Piece(kind_of(self.grid[cohort[0]].cell), len(cohort), begun)
+            for cohort, begun in self.begun.items()
+        ]
         self.display.update()
 
     def _count(self, index: int, failed: bool) -> None:
-        tally = self.display.tally
         self.finished.add(index)
-        tally.done += 1
-        tally.failed += failed
-        tally.worked += self.grid[index].cell.timesteps
+        self.display.tally.ended(kind_of(self.grid[index].cell), failed)
         self.ended(self.grid[index])
 
 
