@@ -54,6 +54,8 @@ clean: ## remove .venv, builds and caches (never runs/)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing powerseek into .venv (a few minutes the first time)"
 	@$(PIP_INSTALL) -e .
+	@echo "compiling worlds and learners (a minute, once)"
+	@$(BIN)/powerseek compile
 	@touch $@
 
 .venv/.test: .venv/.setup

@@ -360,6 +360,22 @@ def envs(
     _say("\nMore about one, and its parameters: powerseek envs WORLD", error=False)
 
 
+@app.command("compile")
+def compile_(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[WORLD]...", help="These [default: all shipped].")
+    ] = None,
+) -> None:
+    """Compile the loops of worlds and learners now, so that no first trial waits for them."""
+    from powerseek.experiments.cli.compile import compile_worlds
+    from powerseek.registry import worlds
+
+    for id in ids or ():
+        worlds.get(id)
+    if compile_worlds(ids or list(worlds.builtin), lambda line: _say(line, error=False)):
+        raise typer.Exit(FAILED_TRIALS)
+
+
 @app.command("new-world")
 def new_world(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Id of the world: lab.orchard.")],
