@@ -225,6 +225,25 @@ def test_arms_that_differ_between_runs_stand_in_each_row(tmp_path: Path) -> None
     ]
 
 
+def test_competence_is_that_of_each_arm_in_its_setting(tmp_path: Path) -> None:
+    competence = {("dense", 0): 0.91, ("every cap", 0): 0.93, ("dense", 2): 0.97}
+    competence[("every cap", 2)] = 0.99
+    paths = []
+    for agent in ("ppo", "dqn"):
+        rows = [
+            trial_rows(
+                {"competence": value, "beyond": 1.0},
+                **{"reward": reward, "openness": float(openness), "agent": agent, "seed": seed},
+            )
+            for (reward, openness), value in competence.items()
+            for seed in range(2)
+        ]
+        paths.append(finished(tmp_path / agent, rows, seeds=2))
+    (match,) = side_by_side(paths).matches
+    found = np.array([one.competence for one in match.effects])
+    assert found == pytest.approx(np.array([[0.93, 0.91]] * 2 + [[0.99, 0.97]] * 2))
+
+
 def printed(found: SideBySide, width: int = 120) -> str:
     target = io.StringIO()
     print_side_by_side(found, Console(file=target, width=width, force_terminal=False))

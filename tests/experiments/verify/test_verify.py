@@ -236,7 +236,13 @@ def test_registration_that_was_rewritten_is_found(out: Path) -> None:
     held["registered"]["hypotheses"][0]["margin"] = 0.1
     held["hash"] = content_hash(held["registered"])
     write_json(path, held)
-    assert checked(out)["registration"].word == DIFFERS
+    assert f"{layout.MANIFEST} names another" in checked(out)["registration"].found
+    manifest = checksums.unchecked_record(out / layout.MANIFEST)
+    manifest |= {"preregistered": held["hash"]}
+    write_json(out / layout.MANIFEST, manifest)
+    found = checked(out)["registration"]
+    assert found.word == DIFFERS
+    assert found.found == "it is not that of study.yaml by this version"
 
 
 def test_exact_numbers_that_were_changed_are_found(out: Path) -> None:
