@@ -23,7 +23,7 @@ from powerseek.experiments.cli.compare import print_side_by_side
 from powerseek.experiments.compare.files import check_files, csv_table, panels, write_files
 from powerseek.experiments.compare.runs import run_names
 from powerseek.experiments.compare.side_by_side import SideBySide, side_by_side
-from powerseek.experiments.compare.text import match_grid
+from powerseek.experiments.compare.text import match_grid, reasons_in_words
 from powerseek.experiments.console import Console
 from powerseek.experiments.report.figures.forest import ForestPanel, ForestRow, forest_picture
 from powerseek.experiments.results.files import StoreError, write_json
@@ -129,6 +129,24 @@ def test_without_hypotheses_the_standard_contrasts_are_compared(runs: dict[str, 
     assert timing.effects[0].verdict == "H1a: supported"
     control = next(match for match in found.matches if match.effects[0].kind == "control")
     assert [one.verdict for one in control.effects] == ["fires", "fires"]
+    assert match_grid(control).muted == (False, False)
+
+
+def test_rows_that_are_not_shown_are_counted(tmp_path: Path) -> None:
+    paths = []
+    for agent in ("ppo", "dqn"):
+        rows = [
+            trial_rows(
+                {"competence": 0.95, "beyond": 1.0}, reward=reward, openness=float(o), agent=agent
+            )
+            for reward in ("dense", "every cap")
+            for o in range(31)
+        ]
+        paths.append(finished(tmp_path / agent, rows, seeds=1))
+    (match,) = side_by_side(paths).matches
+    assert len(match.effects) == 62
+    assert len(match_grid(match).rows) == 60
+    assert reasons_in_words(match)[-1] == "The first 60 of 62 rows; all are in compare.csv."
 
 
 def test_factor_that_varies_in_one_run_is_matched_with_its_one_value_in_the_other(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -20,6 +21,7 @@ import pytest
 from powerseek.errors import InvalidInput
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import (
+    DiskFull,
     StoreError,
     keep_bytes,
     keep_results_file,
@@ -227,6 +229,29 @@ def test_damage_ends_what_needs_the_file_and_is_said(out: Path) -> None:
     assert path.name in found["checksums"].found
     assert found["study"].word == DIFFERS
     assert "all else" in found[SKIPPED].found
+
+
+def test_failed_and_missing_trials_are_told(out: Path) -> None:
+    store = Store(out)
+    store.write_failed(TRIAL, "it broke")
+    store.path(GRID[1]).unlink()
+    (out / layout.RESULTS).unlink()
+    redraw(out)
+    found = checked(out, ALL)
+    assert {check.word for check in found.values()} == {OK, NOTE, SKIPPED}
+    assert f"{ALL - 1} of {ALL} trials" in found["study"].found
+    assert "1 of them failed" in found["study"].found
+    assert "2 trials have no result or failed" in found[SKIPPED].found
+    assert sum(name.startswith("again: ") for name in found) == ALL - 2
+
+
+def test_full_disk_is_no_difference(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **how: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("powerseek.experiments.results.files.write_atomically", full)
+    with pytest.raises(DiskFull):
+        checked(out)
 
 
 def test_registration_that_was_rewritten_is_found(out: Path) -> None:

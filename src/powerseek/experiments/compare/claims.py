@@ -51,6 +51,7 @@ class Effect:
         margin: Smallest effect of interest, nan where none was set.
         unit: Of all these, empty where unknown.
         exact: Whether it is computed, the same for every seed.
+        gated: Whether seeds count only that learnt the task; those of the positive control all do.
         seeds: Seeds that count, of the arm that has fewest.
         reach: Fraction of the seeds of each arm that learnt the task.
         competence: Mean competence of each arm, in [0, 1].
@@ -75,6 +76,7 @@ class Effect:
     margin: float
     unit: str
     exact: bool
+    gated: bool
     seeds: int
     reach: tuple[float, ...]
     competence: tuple[float, ...]
@@ -133,6 +135,7 @@ def _of_finding(run: Run, one: Finding) -> Iterator[Effect]:
                 nan if end.binomial else end.margin,
                 "share" if end.binomial else one.unit or known_metric(measure).unit,
                 end.exact,
+                test.gated,
                 end.effect.n,
                 end.reach if test.b is not None else end.reach[:1],
                 _competence(run, test.setting, test.columns, (test.a, test.b)),
@@ -146,7 +149,9 @@ def contrast_effects(run: Run) -> list[Effect]:
     compared = run.view.compared
     if compared.empty:
         return []
-    compared = refer_to_hypotheses(compared, run.view.findings)
+    referred = refer_to_hypotheses(compared, run.view.findings)
+    said = referred["verdict"].where(referred["verdict"] != compared["verdict"], compared["answer"])
+    compared = compared.assign(verdict=said)
     names = ["world", *heading_of_factors(compared)]
     effects = []
     for row in cell_records(compared):
@@ -154,6 +159,7 @@ def contrast_effects(run: Run) -> list[Effect]:
         column = contrast_kind(kind).factor
         setting = {name: row[name] for name in names if name != column}
         arms = arms_in_words(a, b)
+        arms = arms if column == "reward" else f"{factor_of(column).spoken} {arms}"
         effects.append(
             Effect(
                 run.name,
@@ -173,6 +179,7 @@ def contrast_effects(run: Run) -> list[Effect]:
                 nan,
                 run.view.results.units.get(measure) or known_metric(measure).unit,
                 known_metric(measure).exact,
+                kind != "control",
                 int(row["seeds"]),
                 (row["reach_a"], row["reach_b"]),
                 _competence(run, setting, (column,), (a, b)),

@@ -89,7 +89,7 @@ def panels(found: SideBySide) -> Iterator[ForestPanel]:
 
 
 def _told(one: Effect) -> str:
-    seeds = "exact" if one.exact else f"{one.seeds} seeds"
+    seeds = "exact" if one.exact else f"{one.seeds} seed{'s' * (one.seeds != 1)}"
     return f"{verdict_text(one)} \u00b7 {seeds} \u00b7 competence {per_arm_text(one.competence)}"
 
 

@@ -16,7 +16,7 @@ LONGEST = 30
 MEANINGS = {
     "effect [95 %]": "mean of the first arm less that of the second (of one arm its mean), with "
     "the 95 % interval over seeds; of what is computed, the range over optimal policies",
-    "seeds": "seeds that count, of the arm that has fewest",
+    "seeds": "seeds that count, of the arm that has fewest (all, for the positive control)",
     "learnt": "seeds of each arm that learnt the task, in per cent: the others are not scored",
     "comp": "mean competence of each arm: episodes solved when nobody interrupts",
     "verdict": "of the hypothesis, by its own study's margin and family of tests",
@@ -40,9 +40,7 @@ def match_grid(match: Match) -> Grid:
         row += [_learnt(one), per_arm_text(one.competence), verdict_text(one)]
         rows.append(tuple(row))
     muted = tuple(is_muted(one) for one in effects)
-    return Grid(
-        match_title(match), tuple(headers), labels, tuple(rows), muted, total=len(match.effects)
-    )
+    return Grid(match_title(match), tuple(headers), labels, tuple(rows), muted)
 
 
 def match_title(match: Match) -> str:
@@ -89,7 +87,7 @@ def verdict_text(one: Effect) -> str:
 
 def is_muted(one: Effect) -> bool:
     """True where too few of an arm's seeds learnt the task."""
-    return not one.exact and not min(one.reach, default=0.0) >= LEAST_REACH - 1e-9
+    return one.gated and not one.exact and not min(one.reach, default=0.0) >= LEAST_REACH - 1e-9
 
 
 def claims_in_words(match: Match) -> list[str]:
@@ -105,13 +103,16 @@ def claims_in_words(match: Match) -> list[str]:
 
 
 def reasons_in_words(match: Match) -> list[str]:
-    """Why verdicts are "cannot tell", a line a run and reason."""
+    """Why verdicts are "cannot tell", a line a run and reason; and how many rows are not shown."""
     said: dict[str, int] = {}
     for one in match.effects:
         if one.claim and one.verdict == "cannot tell" and one.reasons:
             line = f"{one.run} cannot tell: {one.reasons}"
             said[line] = said.get(line, 0) + 1
-    return [f"{line}{f' ({count} settings)' if count > 1 else ''}" for line, count in said.items()]
+    lines = [f"{line}{f' ({count} settings)' if count > 1 else ''}" for line, count in said.items()]
+    if len(match.effects) > MAX_ROWS:
+        lines.append(f"The first {MAX_ROWS} of {len(match.effects)} rows; all are in compare.csv.")
+    return lines
 
 
 def alone_in_words(alone: Sequence[Effect]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from powerseek.experiments.results.files import StoreError, read_table, reason
+from powerseek.experiments.results.files import DiskFull, StoreError, read_table, reason
 from powerseek.experiments.results.oracles import oracle_names
 from powerseek.experiments.results.origin import origin_of, read_origin
 from powerseek.experiments.results.schema import COLUMNS, SCHEMA
@@ -83,6 +83,8 @@ def _again(store: Store, trial: Trial, folder: Path, name: str) -> Check:
         # It is never gone on with.
         rows = run_trial(trial, folder, checkpoint_seconds=NEVER)
         curve = _curve(store, trial, folder)
+    except DiskFull:
+        raise
     except StoreError as error:
         return Check(name, DIFFERS, str(error))
     except Exception as error:  # a plugin may raise anything

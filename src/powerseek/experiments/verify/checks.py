@@ -18,7 +18,7 @@ from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import Picture, undrawn
 from powerseek.experiments.report.pages import write_report, write_summary
 from powerseek.experiments.report.sections import Part, Section, sections
-from powerseek.experiments.results.files import names, reason
+from powerseek.experiments.results.files import DiskFull, names, reason
 from powerseek.experiments.results.integrity import drawn_differences
 from powerseek.experiments.results.origin import (
     PYTHON,
@@ -181,6 +181,8 @@ def check_pages(store: Store, grid: Sequence[Trial], folder: Path) -> Iterator[C
         parts = _undrawn(sections(view))
         write_summary(view, parts, again.out)
         write_report(view, parts, again.out)
+    except DiskFull:
+        raise
     except PowerseekError as error:
         yield Check("tables", DIFFERS, f"they cannot be made again: {error}")
         return
@@ -227,7 +229,9 @@ def _text(name: str, kept: Sequence[str], made: Sequence[str]) -> Check:
     found = lines_differ(kept, made)
     if found is None:
         return Check(name, OK, f"{len(made)} lines are as made again from the results")
-    return Check(name, DIFFERS, f"{found.lines} lines; first: {found.first}")
+    return Check(
+        name, DIFFERS, f"{found.lines} line{'s' * (found.lines != 1)}; first: {found.first}"
+    )
 
 
 def _lines(path: Path) -> list[str]:

@@ -56,7 +56,7 @@ def verify_run(
 
     Raises:
         InvalidInput: No results directory of a sweep, or not finished.
-        StoreError: Of another format.
+        StoreError: Of another format, or the disk with temporary folders is full.
     """
     check_limit("sample", sample, "--sample")
     check_limit("seed", seed, "--seed")
