@@ -6,6 +6,7 @@ import functools
 import io
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from powerseek.experiments.cli.compare import print_side_by_side
 from powerseek.experiments.compare.files import check_files, csv_table, panels, write_files
 from powerseek.experiments.compare.runs import run_names
 from powerseek.experiments.compare.side_by_side import SideBySide, side_by_side
-from powerseek.experiments.compare.text import match_grid, reasons_in_words
+from powerseek.experiments.compare.text import is_muted, match_grid, reasons_in_words
 from powerseek.experiments.console import Console
 from powerseek.experiments.report.figures.forest import ForestPanel, ForestRow, forest_picture
 from powerseek.experiments.results.files import StoreError, write_json
@@ -320,6 +321,8 @@ def test_panels_hold_each_effect_with_its_margin(runs: dict[str, Path]) -> None:
     assert [row.run for row in panel.rows] == ["ppo", "endgame"]
     assert [row.margin for row in panel.rows] == [0.5, 0.5]
     assert [row.muted for row in panel.rows] == [False, True]
+    (match,) = compared(runs["ppo"], runs["endgame"]).matches
+    assert not is_muted(replace(match.effects[1], gated=False))  # as of the positive control
     assert np.isfinite([[row.low, row.high] for row in panel.rows]).all()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -153,6 +154,15 @@ def test_sound_study_passes_and_stays_as_it_is(out: Path) -> None:
 def test_every_trial_is_the_same_alone_as_in_its_cohort(out: Path) -> None:
     assert len(again(out)) == ALL
     assert {check.word for check in again(out)} == {OK}
+
+
+def test_results_elsewhere_are_verified_there(out: Path) -> None:
+    store = fsspec.filesystem("memory")
+    Store(out).path(TRIAL).write_bytes(b"PAR1")
+    store.put(str(out), "/verified/out", recursive=True)
+    found = {check.name: check for check in verify_run("memory://verified/out", 0)}
+    assert found["checksums"].word == DIFFERS
+    assert found["study"].found.startswith("memory://verified/out/internals/trials/")
 
 
 def test_value_of_the_merged_table_is_found(out: Path) -> None:

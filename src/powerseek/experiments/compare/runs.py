@@ -162,7 +162,12 @@ def open_runs(given: Sequence[str | Path]) -> list[Run]:
 
 
 def _opened(name: str, store: Store, given: str) -> Run:
-    store.fetch()
+    with store.naming():
+        store.fetch()
+        return _read(name, store, given)
+
+
+def _read(name: str, store: Store, given: str) -> Run:
     if not store.manifest():
         allowed = f"a results directory of a sweep (it would hold {layout.MANIFEST})"
         raise InvalidInput("RUN", given, allowed)

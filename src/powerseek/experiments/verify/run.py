@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from powerseek.errors import InvalidInput
@@ -61,7 +62,15 @@ def verify_run(
     check_limit("sample", sample, "--sample")
     check_limit("seed", seed, "--seed")
     store = store_at(run, "RUN")
-    store.fetch()
+    with store.naming():
+        store.fetch()
+        for check in _checks(store, str(run), sample, seed, watch):
+            yield replace(check, found=store.told(check.found))
+
+
+def _checks(
+    store: Store, given: str, sample: int, seed: int, watch: Callable[[str], None]
+) -> Iterator[Check]:
     try:
         held = store.manifest()
     except Damaged as error:
@@ -71,7 +80,7 @@ def verify_run(
     if not held or not store.results.is_file():
         lacking = layout.RESULTS if held else layout.MANIFEST
         allowed = f"the --out of a sweep that has ended (it would hold {lacking})"
-        raise InvalidInput("RUN", str(run), allowed)
+        raise InvalidInput("RUN", given, allowed)
     yield check_files(store)
     try:
         study = store.study()
