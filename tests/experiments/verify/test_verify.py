@@ -241,6 +241,12 @@ def test_damage_ends_what_needs_the_file_and_is_said(out: Path) -> None:
     assert "all else" in found[SKIPPED].found
 
 
+def test_years_of_training_are_not_begun_unasked(out: Path) -> None:
+    with pytest.raises(InvalidInput, match="--sample"):
+        list(verify_run(out, 2, hours=1e-9))
+    assert list(verify_run(out, 0, hours=0))
+
+
 def test_failed_and_missing_trials_are_told(out: Path) -> None:
     store = Store(out)
     store.write_failed(TRIAL, "it broke")

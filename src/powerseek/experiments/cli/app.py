@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -274,6 +275,7 @@ def verify(
     seed: Annotated[
         int, typer.Option(help="Seed of the draw of these trials.", callback=_limited)
     ] = 0,
+    yes: Yes = False,
 ) -> None:
     """Check a finished study: checksums, verdicts, and some trials made again."""
     # As in a sweep's workers, before torch is loaded: sums of threads are rounded otherwise.
@@ -281,7 +283,7 @@ def verify(
     from powerseek.experiments.cli.verify import print_checks
     from powerseek.experiments.verify.run import verify_run
 
-    checks = verify_run(run, sample, seed, lambda line: _say(line))
+    checks = verify_run(run, sample, seed, lambda line: _say(line), inf if yes else WEEK)
     if not print_checks(checks, _console()):
         raise typer.Exit(DIFFERS)
 

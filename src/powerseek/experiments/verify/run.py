@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 from powerseek.errors import InvalidInput
@@ -15,6 +16,7 @@ from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
+from powerseek.experiments.study.size import PACE
 from powerseek.experiments.verify.again import check_again, sample_trials
 from powerseek.experiments.verify.checks import (
     DIFFERS,
@@ -36,6 +38,7 @@ def verify_run(
     sample: int = 2,
     seed: int = 0,
     watch: Callable[[str], None] = lambda line: None,
+    hours: float = inf,
 ) -> Iterator[Check]:
     """Check a finished results directory; nothing is written there.
 
@@ -50,13 +53,14 @@ def verify_run(
         sample: How many trials are made again, spread over cells.
         seed: Of the draw of these trials.
         watch: Is told what begins and takes long, in a line.
+        hours: Of training, roughly, that these trials may take.
 
     Returns:
         One check after the other, the last of what was not checked. Checks that need what was
         found damaged are left out, which is said.
 
     Raises:
-        InvalidInput: No results directory of a sweep, or not finished.
+        InvalidInput: No results directory of a sweep, not finished, or longer training than may be.
         StoreError: Of another format, or the disk with temporary folders is full.
     """
     check_limit("sample", sample, "--sample")
@@ -64,12 +68,17 @@ def verify_run(
     store = store_at(run, "RUN")
     with store.naming():
         store.fetch()
-        for check in _checks(store, str(run), sample, seed, watch):
+        for check in _checks(store, str(run), sample, seed, watch, hours):
             yield replace(check, found=store.told(check.found))
 
 
 def _checks(
-    store: Store, given: str, sample: int, seed: int, watch: Callable[[str], None]
+    store: Store,
+    given: str,
+    sample: int,
+    seed: int,
+    watch: Callable[[str], None],
+    hours: float,
 ) -> Iterator[Check]:
     try:
         held = store.manifest()
@@ -92,10 +101,15 @@ def _checks(
         return
     yield _check_study(store, grid)
     done = [trial for trial, _ in store.finished(grid)]
+    chosen = sample_trials(done, sample, seed)
+    work = sum(trial.cell.timesteps for trial in chosen) / PACE / 3600
+    if work > hours:
+        allowed = f"trials of at most {hours:.0f} hours of training unasked, not about {work:,.0f}"
+        hint = "Write a smaller --sample, or --yes if they are meant."
+        raise InvalidInput("--sample", sample, allowed, hint)
     yield check_drawn(store)
     yield check_registration(store, study, [trial.cell for trial in grid])
     yield from check_origins(store, done)
-    chosen = sample_trials(done, sample, seed)
     with tempfile.TemporaryDirectory(prefix="powerseek-verify-") as folder:
         watch("tables, verdicts and pages are made again")
         (Path(folder) / "pages").mkdir()
