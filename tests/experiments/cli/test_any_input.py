@@ -23,6 +23,8 @@ USUAL = {
     "train": ["--world", "star", "--agent", "random", "--timesteps", "1", "--out", "."],
     "evaluate": ["no.zip", "--world", "star"],
     "report": ["."],
+    "compare": [".", "s.yaml"],
+    "verify": ["."],
     "analyse": ["star", "--samples", "2", "--out", "s.yaml"],
     "analyze": ["star", "--samples", "2", "--out", "s.yaml"],
     "check": ["star", "--set", "nothing=1"],

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 BAD_INPUT, FAILED_TRIALS = 2, 1
 DOES_NOT_CONFORM = 1
+DIFFERS = 1
 WIDTH = 120
 
 
@@ -247,6 +249,43 @@ def report(
         store.check(grid)
         finished = finish(store, grid, anew=True)
     _show(finished, every=columns == "all")
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="The --out of two sweeps or more.")
+    ],
+    out: Annotated[
+        str | None, typer.Option(help="Where the files go [default: runs/compare/NAMES].")
+    ] = None,
+) -> None:
+    """Show the same claims of several finished studies side by side, with what differs."""
+    from powerseek.experiments.cli.compare import compare_runs
+
+    compare_runs(runs, out, _console(), lambda line: _say(line, error=False), _shown)
+
+
+@app.command()
+def verify(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The --out of a finished sweep.")],
+    sample: Annotated[
+        int, typer.Option(help="Trials to train and evaluate again.", callback=_limited)
+    ] = 2,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the draw of these trials.", callback=_limited)
+    ] = 0,
+    yes: Yes = False,
+) -> None:
+    """Check a finished study: checksums, verdicts, and some trials made again."""
+    # As in a sweep's workers, before torch is loaded: sums of threads are rounded otherwise.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from powerseek.experiments.cli.verify import print_checks
+    from powerseek.experiments.verify.run import verify_run
+
+    checks = verify_run(run, sample, seed, lambda line: _say(line), inf if yes else WEEK)
+    if not print_checks(checks, _console()):
+        raise typer.Exit(DIFFERS)
 
 
 @app.command()

@@ -82,7 +82,7 @@ def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
     said = one.claim.hypothesis
     if one.crossing is None:
         beyond = f" above {said.held_against:g}" if one.comparison.binomial else ""
-        effect = f"{beyond}, {_arms(one)}: {_value(one)}"
+        effect = f"{beyond}, {finding_arms(one)}: {_value(one)}"
         evidence = [_evidence(one, _adjusted(one))]
     else:
         effect = f": {_crossed(one, one.crossing)}"
@@ -136,7 +136,7 @@ def _end(comparison: Comparison, one: Finding) -> str:
     return value
 
 
-def _arms(one: Finding) -> str:
+def finding_arms(one: Finding) -> str:
     """``dense minus terminal``; of an interaction the effects whose difference it is."""
     if len(one.columns) == 2:
         (high, most), (low, least) = one.a, one.b

@@ -123,7 +123,7 @@ def _claim(
         f"{said.id} ({said.contrast}): {meaning}" if meaning else said.id,
         answers.pop() if len(answers) == 1 else MIXED,
         _label(texts, claim.confirmatory),
-        _claimed(said, found[0].unit if found else ""),
+        claim_text(said, found[0].unit if found else ""),
         note,
         tuple(texts),
     )
@@ -139,7 +139,7 @@ def _label(texts: Sequence[FindingText], confirmatory: bool) -> str:
     return label if confirmatory else f"{label} (exploratory)"
 
 
-def _claimed(said: Hypothesis, unit: str) -> str:
+def claim_text(said: Hypothesis, unit: str) -> str:
     """The claim itself: what is larger where, and the margin."""
     measure, line, about = title_of(said.compared), f"{said.held_against:g}", _about(said)
     if said.contrast.name == "threshold":

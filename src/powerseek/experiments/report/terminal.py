@@ -31,7 +31,7 @@ def print_table(view: View, console: Console | None = None, *, every: bool = Fal
         return
     grids = world_grids(view.summary, view.asked, every=every, doubts=study_doubts(view))
     for grid in grids:
-        _print_grid(grid, console)
+        print_grid(grid, console)
     for words in view.inexact:
         console.print(Text(words, style="dim"))
     verdicts = verdicts_of(view)
@@ -39,7 +39,7 @@ def print_table(view: View, console: Console | None = None, *, every: bool = Fal
     for kind, tables in compared.items():
         console.print(Text(contrast_kind(kind).title, style="bold underline"))
         for grid in tables:
-            _print_grid(grid, console)
+            print_grid(grid, console)
     _print_legend([*grids, *(grid for tables in compared.values() for grid in tables)], console)
     _print_verdicts(verdicts, console)
 
@@ -74,7 +74,8 @@ def _indented(words: str, by: int = 2) -> Padding:
     return Padding(Text(words), (0, 0, 0, by))
 
 
-def _print_grid(grid: Grid, console: Console) -> None:
+def print_grid(grid: Grid, console: Console) -> None:
+    """Print a table, in parts where it is wider than the console: no word is cut."""
     console.print(Text(grid.title, style="bold"))
     for columns in _fitting(grid, console.width):
         drawn = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
