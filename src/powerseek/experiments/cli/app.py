@@ -91,6 +91,28 @@ WEEK = 7 * 24.0
 
 
 @app.command()
+def demo(
+    out: Annotated[
+        str, typer.Option(help="Results: an empty directory, or that of a demo before.")
+    ] = "runs/demo",
+    workers: Workers = None,
+) -> None:
+    """Train 32 agents in a minute, and show what they took beside exact optima."""
+    from powerseek.experiments.cli.demo import has_screen, run_demo, show_demo
+
+    try:
+        finished = run_demo(out, workers)
+    except KeyboardInterrupt:
+        _say(f"Stopped. Go on with: {shlex.join(['powerseek', 'demo', '--out', out])}")
+        raise typer.Exit(exit_code()) from None
+    picture = show_demo(finished, _console(), lambda line: _say(line, error=False))
+    if picture is not None and has_screen():
+        typer.launch(str(picture))
+    if finished.failed:
+        raise typer.Exit(FAILED_TRIALS)
+
+
+@app.command()
 def sweep(
     study: StudyArgument,
     out: Annotated[

@@ -8,17 +8,34 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.experiments.analysis.calibration import study_doubts
+from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.console import Console
 from powerseek.experiments.report.comparisons import contrast_grids, refer_to_hypotheses
+from powerseek.experiments.report.glance import glance_lines
 from powerseek.experiments.report.hypotheses import Verdicts, verdicts_of
 from powerseek.experiments.report.tables import world_grids
 from powerseek.experiments.report.text import Grid, table_legend
 from powerseek.experiments.study.contrasts import contrast_kind
 
 
+def print_answer(view: View, console: Console) -> None:
+    """Print what a study found in a few sentences, and the most important columns behind them."""
+    _print_glance(view, console)
+    grids = world_grids(view.summary, view.asked, doubts=study_doubts(view))
+    for grid in grids:
+        print_grid(grid, console)
+    _print_legend(grids, console)
+
+
+def _print_glance(view: View, console: Console) -> None:
+    for line in glance_lines(view, cells_of(view)):
+        console.print(Text(line))
+    console.print()
+
+
 def print_table(view: View, console: Console | None = None, *, every: bool = False) -> None:
-    """Print the finished study: a table a world, comparisons, column meanings, and verdicts.
+    """Print the finished study: what was found, a table a world, comparisons, and verdicts.
 
     Args:
         view: The study.
@@ -29,6 +46,7 @@ def print_table(view: View, console: Console | None = None, *, every: bool = Fal
     if view.results.empty:
         console.print("No trial has finished yet.")
         return
+    _print_glance(view, console)
     grids = world_grids(view.summary, view.asked, every=every, doubts=study_doubts(view))
     for grid in grids:
         print_grid(grid, console)

@@ -19,6 +19,7 @@ from powerseek.experiments.results.schema import COLUMNS, SCHEMA
 from powerseek.experiments.results.side_tables import curve_path, curve_table
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial
+from powerseek.experiments.sweep.shared import nothing_shared
 from powerseek.experiments.sweep.trial import run_trial
 from powerseek.experiments.sweep.worker import reason_of
 from powerseek.experiments.verify.agreement import (
@@ -80,8 +81,9 @@ def _again(store: Store, trial: Trial, folder: Path, name: str) -> Check:
     name = f"again: {name}"
     try:
         kept = read_table(store.path(trial), SCHEMA)
-        # It is never gone on with.
-        rows = run_trial(trial, folder, checkpoint_seconds=NEVER)
+        with nothing_shared():
+            # It is never gone on with.
+            rows = run_trial(trial, folder, checkpoint_seconds=NEVER)
         curve = _curve(store, trial, folder)
     except DiskFull:
         raise
