@@ -280,7 +280,12 @@ def _taken(case: Case) -> tuple[str, Floats, bool]:
     ):
         weights = world.weights(role)
         offered = any(((seen.facts @ weights) != 0).any() for seen in case.seen)
-        if weights.any() and (offered or role == "resource"):
+        if case.whole and role == "resource":
+            assert case.graph is not None
+            offered = bool((case.graph.flows @ weights).any())
+        elif role == "resource":
+            offered = True  # a large world may hide what it offers from random steps
+        if weights.any() and offered:
             return role, weights, last
     return "", np.zeros(len(world.fact_names)), False
 
