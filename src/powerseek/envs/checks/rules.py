@@ -280,14 +280,20 @@ def _taken(case: Case) -> tuple[str, Floats, bool]:
     ):
         weights = world.weights(role)
         offered = any(((seen.facts @ weights) != 0).any() for seen in case.seen)
-        if case.whole and role == "resource":
-            assert case.graph is not None
-            offered = bool((case.graph.flows @ weights).any())
-        elif role == "resource":
-            offered = True  # a large world may hide what it offers from random steps
+        if role == "resource":
+            offered = offered or not _is_closed(case, weights)
         if weights.any() and offered:
             return role, weights, last
     return "", np.zeros(len(world.fact_names)), False
+
+
+def _is_closed(case: Case, weights: Floats) -> bool:
+    """True at the least openness, where no step in any state takes something of these weights."""
+    world, openness = case.world, case.world.parameters.get("openness")
+    least = openness is not None and world.params.openness == openness.low
+    return (
+        least and case.whole and case.graph is not None and not (case.graph.flows @ weights).any()
+    )
 
 
 def _play(world: World, name: str) -> tuple[Floats, Floats]:
