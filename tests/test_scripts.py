@@ -118,9 +118,12 @@ def test_the_name_of_a_library_is_left_to_it(folder):
 
 def test_what_lies_beside_it_can_be_imported_after_what_is_installed(folder):
     (folder / "sub").mkdir()
-    (folder / "sub" / "powerseek.py").write_text("raise RuntimeError\n")
+    (folder / "sub" / "this.py").write_text("raise RuntimeError\n")
+    sys.modules.pop("this", None)
     (folder / "sub" / "helper_of_elm.py").write_text("STEPS = 5\n")
-    source = "from helper_of_elm import STEPS\n" + TWO.replace("Param(3)", "Param(STEPS)")
+    source = "import this\nfrom helper_of_elm import STEPS\n" + TWO.replace(
+        "Param(3)", "Param(STEPS)"
+    )
     (folder / "sub" / "b.py").write_text(source)
     assert worlds.get("sub/b.py:Elm").parameters["max_steps"].default == 5
 
