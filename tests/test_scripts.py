@@ -14,9 +14,10 @@ import pytest
 from powerseek.envs.checks.interpreted import interpret
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results.origin import origin_of
+from powerseek.experiments.results.store import _refuse_files
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.hypotheses import concerns_cell
-from powerseek.experiments.study.schema import load_study, make_study
+from powerseek.experiments.study.schema import load_study, make_study, parse_study
 from powerseek.registry import Worlds, export_entries, import_entries, worlds
 from powerseek.scripts import FILES, import_file, module_of, parse_reference
 
@@ -171,6 +172,22 @@ def test_a_study_keeps_what_was_written_and_knows_the_source(folder):
     assert concerns_cell(study.hypotheses[0], {"world": "my.orchard", "agent": "random"})
     digest = origin_of(grid[0])["plugin grove_d"]
     assert re.fullmatch(r"[0-9a-f]{16}", digest)
+
+
+def test_a_results_folder_has_no_file_run(folder):
+    """Whoever reads a stranger's results runs nothing that their study names."""
+    (folder / "evil.py").write_text(f"open('ran', 'w').close()\n{ORCHARD}")
+    study = parse_study(STUDY.replace("grove_d", "evil"))
+    plain = parse_study(STUDY.replace("grove_d.py:Orchard", "star").replace("[0, 1]", "0"))
+    assert not (folder / "ran").exists()
+    with pytest.raises(InvalidInput, match=r"evil.py:Orchard'; allowed: worlds whose code .* --wo"):
+        _refuse_files(study, folder / "study.yaml")
+    _refuse_files(plain, folder / "study.yaml")
+    assert not concerns_cell(study.hypotheses[0], {"world": "my.orchard", "agent": "random"})
+    assert not (folder / "ran").exists()
+    worlds.resolve("evil.py:Orchard")  # the user's own word
+    _refuse_files(study, folder / "study.yaml")
+    assert concerns_cell(study.hypotheses[0], {"world": "my.orchard", "agent": "random"})
 
 
 def ran(folder: Path, *words: str) -> str:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from powerseek.errors import InvalidInput, NotInstalled, ProcessLeft, contained
 from powerseek.ids import GROUP, WORLDS, gymnasium_id, register_id
-from powerseek.scripts import FILES, import_file, module_of, parse_reference
+from powerseek.scripts import FILES, import_file, is_imported, module_of, parse_reference
 
 if TYPE_CHECKING:
     from powerseek.envs.world import World
@@ -314,6 +314,15 @@ class Worlds(Registry["type[World]"]):
         if not self._is_registered(cls):
             self.register(f"{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}.{cls.__name__}", cls)
         return cls.id
+
+    def resolve_imported(self, id: str) -> str:
+        """As `resolve`, but no file is imported for it: what names another stays as it is."""
+        return self.resolve(id) if self.runs_no_file(id) else id
+
+    def runs_no_file(self, id: str) -> bool:
+        """True if `resolve` would import no file that was not imported before."""
+        reference = None if id in self._entries else parse_reference(id)
+        return reference is None or is_imported(reference[0])
 
     def _is_registered(self, cls: type[World]) -> bool:
         return self._entries.get(cls.id) is cls

@@ -40,6 +40,11 @@ def module_of(path: Path) -> str:
     return f"{name}_{digest}" if _is_taken(name, path) else name
 
 
+def is_imported(path: Path) -> bool:
+    """True if a file has been imported, or is the script that runs."""
+    return module_of(path) in {*FILES, "__main__"}
+
+
 def _is_taken(name: str, path: Path) -> bool:
     """True if importing `name` would find something else than the file at `path`."""
     known: ModuleSpec | None

@@ -231,6 +231,10 @@ def report(
     columns: Annotated[
         str, typer.Option(help="Columns of the printed tables: main, or all.")
     ] = "main",
+    world: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH.py:NAME", help="A world in a file, which is run: it is yours."),
+    ] = None,
 ) -> None:
     """Merge and report what a results directory holds."""
     if columns not in ("main", "all"):
@@ -239,6 +243,8 @@ def report(
     from powerseek.experiments.run import finish
     from powerseek.experiments.study.checked import trials
 
+    for one in world or ():
+        _resolved(one)
     store = store_at(folder, "DIR")
     with store.naming():
         store.fetch()

@@ -138,7 +138,7 @@ def concerns_cell(said: Hypothesis, record: Mapping[str, Any]) -> bool:
 
 def _world_of(said: Hypothesis) -> str | None:
     """The id of the world that it names, by its id or as PATH.py:NAME."""
-    return said.world and worlds.resolve(said.world)
+    return said.world and worlds.resolve_imported(said.world)
 
 
 def _has(record: Mapping[str, Any], name: str, value: Any) -> bool:
