@@ -34,6 +34,22 @@ def test_python_runs(code, tmp_path):
     assert done.stdout
 
 
+CHECKED = """
+from powerseek.envs import assert_conforms
+for openness in (0, 1, 2):
+    assert_conforms("orchard.py:Orchard", openness=openness)
+"""
+
+
+def test_the_world_keeps_every_law(tmp_path):
+    (code,) = [text for text in PYTHON if "class Orchard" in text]
+    (tmp_path / "orchard.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-c", CHECKED], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr[-3000:]
+
+
 def test_study_is_valid(tmp_path):
     from powerseek.experiments.study.checked import cells, trials
     from powerseek.experiments.study.schema import load_study, make_study

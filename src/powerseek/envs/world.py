@@ -307,7 +307,10 @@ class World:
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
-        """ASCII picture of a record; `powerseek.envs.render.rgb` draws it with colours."""
+        """ASCII picture of a record, whose fields are read by name: ``record["clock"]``.
+
+        `powerseek.envs.render.rgb` draws it with colours.
+        """
         return str(record)
 
     @property

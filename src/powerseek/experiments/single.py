@@ -20,7 +20,7 @@ from powerseek.experiments.sweep.evaluate import Evaluator
 from powerseek.experiments.sweep.oracles import optimum_of, oracle_of
 from powerseek.experiments.sweep.trial import judged, run_trial, trial_of_card
 from powerseek.limits import check_limit
-from powerseek.registry import make_world
+from powerseek.registry import make_world, worlds
 
 
 def train_one(
@@ -91,6 +91,7 @@ def _evaluated(
 ) -> pd.DataFrame:
     from powerseek.agents import load_agent, task_of
 
+    world = worlds.resolve(world)
     known = card["params"] if card["world"] == world else {}
     task = task_of(card, make_world(world, **{**known, **params}))
     trained = load_agent(model, task)

@@ -63,15 +63,14 @@ app = typer.Typer(
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")
 ]
-World = Annotated[str, typer.Option("--world", help="World id; see `powerseek envs`.")]
+WORLD_HELP = "World id (see `powerseek envs`), or PATH.py:NAME for a world in a file of yours."
+World = Annotated[str, typer.Option("--world", help=WORLD_HELP)]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the world.")
 ]
 Reward = Annotated[str, typer.Option(help="Reward, as in a study: dense, 'every: 8', ...")]
 Gamma = Annotated[float, typer.Option(help="Discount in (0, 1].")]
-WorldArgument = Annotated[
-    str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")
-]
+WorldArgument = Annotated[str, typer.Argument(metavar="WORLD", help=WORLD_HELP)]
 
 
 def _limited(option: typer.CallbackParam, value: int | None) -> int | None:
@@ -256,6 +255,10 @@ def report(
     columns: Annotated[
         str, typer.Option(help="Columns of the printed tables: main, or all.")
     ] = "main",
+    world: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH.py:NAME", help="A world in a file, which is run: it is yours."),
+    ] = None,
 ) -> None:
     """Merge and report what a results directory holds."""
     if columns not in ("main", "all"):
@@ -264,6 +267,8 @@ def report(
     from powerseek.experiments.run import finish
     from powerseek.experiments.study.checked import trials
 
+    for one in world or ():
+        _resolved(one)
     store = store_at(folder, "DIR")
     with store.naming():
         store.fetch()
@@ -345,6 +350,7 @@ def analyse(
     from powerseek.experiments.cli.analyse_text import print_analysis, watching
     from powerseek.experiments.results.files import folder_of
 
+    world = _resolved(world)
     folder = folder_of(out or Path("runs") / "analyse" / world)
     with _named(partial(_analysed, world=world, goal=goal is not None)):
         check_out(folder)
@@ -380,6 +386,7 @@ def check(
     from powerseek.envs.checks.run import check_world
     from powerseek.experiments.cli.check import print_report
 
+    world = _resolved(world)
     with _named(partial(_analysed, world=world)):
         report = check_world(world, **_pairs(set_ or []))
     print_report(report, _console())
@@ -397,6 +404,7 @@ def play(
     from powerseek.experiments.cli.play import play_by_hand
     from powerseek.registry import make_world
 
+    world = _resolved(world)
     with _named(partial(_analysed, world=world)):
         made = make_world(world, **_pairs(set_ or []))
     play_by_hand(made, seed, sys.stdin, lambda line: _say(line, error=False))
@@ -410,7 +418,7 @@ def envs(
     from powerseek.experiments.cli import listing
 
     if world is not None:
-        return _say(listing.page(world), error=False)
+        return _say(listing.page(_resolved(world)), error=False)
     found, wrong = listing.listing_lines()
     console, wide = _console(), max(len(name) for name, _ in found)
     for name, first in found:
@@ -602,6 +610,14 @@ def _named(name: Callable[[str], str]) -> Iterator[None]:
         yield
     except InvalidInput as error:
         raise InvalidInput(name(error.field), error.value, error.allowed, error.hint) from None
+
+
+def _resolved(world: str) -> str:
+    """The id of a world that an argument names, by its id or as PATH.py:NAME."""
+    from powerseek.registry import worlds
+
+    with _named(lambda _: "WORLD"):
+        return worlds.resolve(world)
 
 
 def _analysed(field: str, world: str, goal: bool = False) -> str:

@@ -62,7 +62,7 @@ from powerseek.experiments.study.preregistration import (
 from powerseek.experiments.study.schema import Study, load_study
 from powerseek.experiments.study.yaml_text import write_yaml
 from powerseek.files import remove_temporaries
-from powerseek.registry import list_metrics
+from powerseek.registry import list_metrics, worlds
 
 ROW_GROUP = 1 << 20
 Ended: TypeAlias = Callable[[Trial], None]
@@ -220,7 +220,7 @@ class Store:
         """The study that the directory holds.
 
         Raises:
-            InvalidInput: It holds none.
+            InvalidInput: It holds none, or one with a world in a file that was not imported.
             StoreError: Damaged, of another version, or of two studies.
         """
         held = self.manifest()
@@ -246,6 +246,7 @@ class Store:
             checksums.check(path, self.checksummed)
         except checksums.Altered as error:
             raise StoreError(f"{path}: {error}. {hint} {self.out}") from None
+        _refuse_files(study, path)
         return study
 
     def check(self, grid: Sequence[Trial]) -> None:
@@ -576,6 +577,20 @@ def checkpoint_path(out: Path, trial: Trial) -> Path:
 def identity(study: Study) -> str:
     """Hash of what makes a study another one: all but seeds, hypotheses and references."""
     return content_hash(_content(study))
+
+
+def _refuse_files(study: Study, path: Path) -> None:
+    """Refuse to run files that a results directory names: it may be a stranger's.
+
+    Raises:
+        InvalidInput: A world of the study is in a file that nobody had imported here.
+    """
+    for block, _ in study.blocks():
+        for id in (entry.id for entry in block.worlds):
+            if not worlds.runs_no_file(id):
+                allowed = f"worlds whose code is not run because {path} says so"
+                hint = f"If that file is yours, write: powerseek report {path.parent} --world {id}"
+                raise InvalidInput("world", id, allowed, hint)
 
 
 def _content(study: Study) -> dict[str, Any]:

@@ -96,7 +96,10 @@ class WorldEntry(BaseModel):
 
     model_config = _MODEL
 
-    id: str = Field(description="a world id (`powerseek envs` lists them)", strict=True)
+    id: str = Field(
+        description="a world id (`powerseek envs` lists them), or PATH.py:NAME of a file's world",
+        strict=True,
+    )
     params: dict[str, Any] = Field({}, description="a mapping from parameter names to values")
     openness: OptionalLevels[Number | int] = Field(
         None, description="a number or a list of numbers", min_length=1
