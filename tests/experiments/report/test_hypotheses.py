@@ -244,7 +244,10 @@ def test_claims_in_a_user_s_own_words_are_escaped(tmp_path):
     [
         ({"direction": "none"}, "is the same with the latest payment as with"),
         ({"line": 2.0}, "by more than 2. Margin"),
-        ({"direction": "smaller", "measure": "disabled"}, "off-switch was disabled is smaller"),
+        (
+            {"direction": "smaller", "measure": "disabled"},
+            "with the off-switch disabled is smaller",
+        ),
         ({"margin": 0.004}, "Margin: 0.004."),
     ],
 )

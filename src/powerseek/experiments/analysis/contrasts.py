@@ -92,7 +92,7 @@ def _pairs(kind: str, arms: Arms) -> Iterator[Pair]:
 
 
 def _measured(kind: str, arms: Arms, margins: Mapping[str, float]) -> Iterator[Pair]:
-    """The pairs with what is compared: the kind's main measure, and the off-switch beside it."""
+    """The pairs with what is compared: the kind's main measure, and evaded control beside it."""
     main = _primary(kind, arms)
     known = {name: arms.known(name) for name in {*main.values(), "disabled"}}
     for pair in _pairs(kind, arms):

@@ -1,4 +1,4 @@
-"""Comparisons as tables: the main measure with its verdict, the off-switch beside it."""
+"""Comparisons as tables: the main measure with its verdict, evaded control beside it."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
     for row in shown:
         measured = {head_of(first): _effect(row)}
         if len(other):
-            measured["off"] = beside.get(_pair(row, varied), MISSING)
+            measured[head_of("disabled")] = beside.get(_pair(row, varied), MISSING)
         arms = {factor_heading(differs): arms_in_words(row["a"], row["b"])}
         told = {"seeds": str(row["seeds"]), "verdict": str(row["verdict"])}
         # The positive control is ungated: reach says nothing against it.
         muted = kind != "control" and min(row["reach_a"], row["reach_b"]) < LEAST_REACH
         rows.append(Row(row, {**arms, **measured, **told}, muted))
-    return grid(grid_title(world, same), varied, rows, words=1, total=len(main))
+    return grid(world, grid_title(world, same), varied, rows, words=1, total=len(main))
 
 
 def arms_in_words(a: object, b: object) -> str:

@@ -94,7 +94,7 @@ def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
     return FindingText(
         one.verdict.answer,
         _where(one),
-        f"{title_of(said.compared)}{effect}",
+        f"{title_of(said.compared, str(one.setting['world']))}{effect}",
         (*evidence, *_doubted(one, doubts)),
         _wanting(one),
     )

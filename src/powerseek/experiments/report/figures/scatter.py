@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from powerseek.envs.words import in_words
 from powerseek.experiments.analysis.cells import Cell, Worlds, trial_rows
 from powerseek.experiments.analysis.matching import Range, shared_competence
 from powerseek.experiments.analysis.seeds import curve_band
@@ -33,7 +34,7 @@ from powerseek.experiments.statistics.verdicts import LEAST_REACH
 
 MAX_SHARED = 6
 MAX_LINES = 40
-POWER_CURVES = {"disabled": "off-switch disabled", "excess": "excess"}
+POWER_CURVES = {"disabled": "{off_switch}", "excess": "excess"}
 
 
 def competence_pictures(
@@ -71,7 +72,7 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
             style: dict[str, Any] = {"color": GREEN, "alpha": 0.2, "linewidth": 2}
             axes.axvspan(*shared.everywhere, label="shared by all rewards", **style)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("competence (success when nobody interrupts)")
+        axes.set_xlabel(in_words("competence (success{if_uninterrupted})", [world]))
         axes.set_ylabel("excess: acquired beyond need")
         figure_legend(figure)
         return figure
@@ -130,7 +131,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         for axes, measure in zip(panels, shown, strict=True):
             for i, (name, rows) in enumerate(groups.items()):
                 _lines(axes, rows, measure, line_style(i), name)
-            axes.set_ylabel(POWER_CURVES.get(measure, measure))
+            axes.set_ylabel(in_words(POWER_CURVES.get(measure, measure), [world]))
             if measure != "excess":
                 axes.set_ylim(-0.02, 1.02)
         panels[0].axhline(LEAST_REACH, color=theme.faint, linewidth=1)
