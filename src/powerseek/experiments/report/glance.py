@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from powerseek.experiments.analysis.cells import Cell, Worlds
+from powerseek.experiments.analysis.hypotheses import Finding
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.treatments import PARTS
 from powerseek.experiments.report.hypotheses import verdicts_of
@@ -84,6 +85,14 @@ def _verdicts(view: View) -> str:
             "file; powerseek plan FILE says how many seeds can answer it."
         )
     counted = ", ".join(f"{count} {answer}" for answer, count in answers.items())
-    if set(answers) == {"cannot tell"} or "cannot tell" in answers:
-        return f"Verdicts: {counted}. Next: what each 'cannot tell' lacks stands beside it."
-    return f"Verdicts: {counted}."
+    return f"Verdicts: {counted}.{_next(verdicts.found)}"
+
+
+def _next(found: Sequence[Finding]) -> str:
+    """What would change most of the verdicts that cannot tell; none where all can."""
+    advice = Counter(words for one in found for words in one.verdict.advice)
+    if not advice:
+        return ""
+    words, count = advice.most_common(1)[0]
+    more = "; what others lack stands beside them" if len(advice) > 1 else ""
+    return f" Next, for {count} of those that cannot tell: {words}{more}."

@@ -15,9 +15,11 @@ from powerseek.experiments.report.findings import (
     check_text,
     finding_text,
     threshold_sides,
+    wanting_text,
     with_unit,
 )
 from powerseek.experiments.report.text import number_text, title_of
+from powerseek.experiments.statistics.reasons import Cause
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
 from powerseek.experiments.study.claims import CLAIMS
 from powerseek.experiments.study.contrasts import contrast_kind
@@ -32,6 +34,8 @@ ANSWERS = {
     "cannot tell": "the evidence allows more than one of these; the reasons are given",
 }
 MIXED = "mixed"
+NOTHING = wanting_text([Cause.UNCOMPARED.because()])
+"""What is said of a hypothesis of which no setting has finished trials."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,7 @@ def _claim(
     texts = [finding_text(one, doubts.get(str(one.setting["world"]), ())) for one in found]
     answers = {text.answer for text in texts}
     if not texts:
-        why = "None of its settings has finished trials, so there is nothing to compare yet."
-        texts = [FindingText("cannot tell", said.world or "", why)]
+        texts = [FindingText("cannot tell", said.world or "", "", wanting=NOTHING)]
         answers = {"cannot tell"}
     note = claim.note
     if claim.settings > len(found):

@@ -83,8 +83,8 @@ def _print_grid(grid: Grid, console: Console) -> None:
         for row, muted in grid.shown:
             drawn.add_row(*(Text(row[i]) for i in columns), style="dim" if muted else "")
         console.print(drawn)
-    if grid.folded:
-        console.print(Text(grid.folded, style="dim"))
+    for words in filter(None, (grid.folded, *grid.notes)):
+        console.print(Text(words, style="dim"))
     console.print()
 
 

@@ -132,6 +132,7 @@ class Grid:
         muted: Per row, True where it is not confirmatory.
         total: Rows there would be, where only the first are given.
         columns: Columns there would be, likewise.
+        notes: Sentences below it.
     """
 
     world: str
@@ -142,6 +143,7 @@ class Grid:
     muted: tuple[bool, ...]
     total: int = 0
     columns: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[bool, ...]:

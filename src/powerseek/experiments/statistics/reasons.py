@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
+from enum import Enum, unique
 from math import isfinite, nan
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ MANY = 1_000_000
 """Seeds beyond which no number is told: the margin is too small for any study."""
 
 
+@unique
 class Cause(Enum):
     """A cause of "cannot tell": templates of why, and of the advice on what would change it.
 
@@ -21,7 +22,7 @@ class Cause(Enum):
     UNLEARNT = ("only {percent} % of an arm learnt the task", "{learning}")
     FAILED = (
         "only {percent} % of an arm learnt the task ({failed} of its trials failed)",
-        "mend what made trials fail (internals/errors says it), then the same command with --resume",
+        "mend what made trials fail (see internals/errors), then the same command with --resume",
     )
     UNFINISHED = (
         "only {ended} of {planned} seeds ended",
@@ -68,7 +69,7 @@ class Cause(Enum):
     TOO_RARE = (
         "with {n} seeds no data could show none: seekers too rare to be among them could still "
         "reach past the margin; {could:.0f} seeds could",
-        "{more}; or a larger margin; or a claim about the tail (contrast: {{tail: ..., share: ...}})",
+        "{more}; or a larger margin; or a claim of the tail (contrast: {{tail: ..., share: ...}})",
     )
     ALIKE = (
         "all seeds are alike, so nothing here measures chance",
@@ -81,14 +82,14 @@ class Cause(Enum):
     )
     UNDEFINED = (
         "{measure} is undefined here in every seed",
-        "nothing would here: another measure (powerseek envs {world} lists them), or world: another",
+        "nothing would here: another measure (powerseek envs {world} lists them)",
     )
     UNSCALED = (
         "the margin is a share of the width of W, which {width}",
         "write margin: a number of units",
     )
     UNCOMPARED = (
-        "nothing was compared",
+        "none of its settings has finished trials, so there is nothing to compare yet",
         "let its trials end: the same command with --resume",
     )
     OPEN_LEVELS = ("not shown on either side of the line at {levels}", "{more}")
@@ -156,6 +157,9 @@ class Learning(NamedTuple):
         return f"{longer}; or {lower}"
 
 
+UNKNOWN = Learning()
+
+
 def more_seeds(more: int, wanted: int) -> str:
     """The advice on seeds.
 
@@ -166,7 +170,7 @@ def more_seeds(more: int, wanted: int) -> str:
     if more > MANY:
         return "over a million seeds, so rather a larger margin"
     if not more:
-        return "more seeds, once agents learn"
+        return f"at least {wanted} seeds an arm that learn the task"
     return (
         f"about {more} more seed{'s' * (more != 1)} in each arm (seeds: {wanted}, in a study of "
         "its own, for seeds added after a look are exploratory)"
