@@ -492,10 +492,11 @@ def moving_reasons(one: Finding) -> tuple[Reason, ...]:
     for moved in one.rest:
         margin = _margin_of_rest(one)
         if moved.points < LEAST_POINTS:
-            return (Cause.FEW_EVALUATIONS.because(points=moved.points, least=LEAST_POINTS),)
+            enough = moved.budget * LEAST_POINTS / max(1, moved.points)
+            counts = {"points": moved.points, "least": LEAST_POINTS}
+            return (Cause.FEW_EVALUATIONS.because(**counts, timesteps=enough),)
         if isfinite(margin) and not moved.settled(margin):
-            told = _moved(moved, one.unit)
-            enough = moved.enough(margin)
+            enough, told = moved.enough(margin), _moved(moved, one.unit)
             return (Cause.MOVING.because(moved=told, margin=margin, timesteps=enough),)
     return ()
 
@@ -539,10 +540,13 @@ def _crossing_verdict(one: Finding, control: bool | None) -> Verdict:
     tests = [test for test, side in zip(one.tests, sides, strict=True) if not side]
     wanted = max(seeds_to_tell(test.comparison, one.claim.level) for test in tests)
     more = wanted - min(test.comparison.effect.n for test in tests)
-    told = {"levels": ", ".join(open_at), "more": more_seeds(max(1, more), wanted)}
+    least = min((test.learning for test in tests), key=lambda known: np.nan_to_num(known.reached))
     reasons = dict.fromkeys(
         why
         for test in tests
-        for why in undecided_reason(test.comparison, test.gated, wanted, test.learning)
+        for why in undecided_reason(test.comparison, test.gated, wanted, least)
     )
+    unlearnt = any(reason.cause in (Cause.UNLEARNT, Cause.FAILED) for reason in reasons)
+    advice = more_seeds(0 if unlearnt else max(1, more), wanted)
+    told = {"levels": ", ".join(open_at), "more": advice}
     return Verdict("cannot tell", 0, (Cause.OPEN_LEVELS.because(**told), *reasons))

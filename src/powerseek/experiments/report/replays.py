@@ -170,7 +170,7 @@ def _among(found: Extremes) -> str:
     held, measure = found.among, found.measure
     left_out = [LEFT_OUT[who] for who in found.left_out]
     count = len(held)
-    words = f"By {measure} ({in_words(MEANING[measure], [found.world])}), "
+    words = f"By {in_words(MEANING[measure], [found.world])}, "
     if count == 1:
         words = "There is only one competent agent here"
     elif held[measure].nunique() == 1:

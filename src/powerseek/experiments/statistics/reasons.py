@@ -46,7 +46,8 @@ class Cause(Enum):
     FEW_EVALUATIONS = (
         "{points} evaluations in the last third of training, at least {least} needed to see "
         "whether it came to rest",
-        "write evaluations: 15",
+        "write evaluations: 15; where it stands there already, training has too few updates: "
+        "timesteps: {timesteps:.0f}",
     )
     MOVING = (
         "still moving: {moved} over the last third of training, the margin is {margin:.2g}",

@@ -15,7 +15,9 @@ from matplotlib.ticker import MaxNLocator
 from powerseek.envs.words import in_words
 from powerseek.experiments.analysis.cells import Cell, Worlds, trial_rows
 from powerseek.experiments.analysis.matching import Range, shared_competence
+from powerseek.experiments.analysis.reach import gating_level
 from powerseek.experiments.analysis.seeds import curve_band
+from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import (
     GREEN,
     MAX_POINTS,
@@ -30,26 +32,27 @@ from powerseek.experiments.report.figures.style import (
     picture_name,
     steps_axis,
 )
-from powerseek.experiments.statistics.verdicts import LEAST_REACH
 
 MAX_SHARED = 6
 MAX_LINES = 40
 POWER_CURVES = {"disabled": "{off_switch}", "excess": "excess"}
 
 
-def competence_pictures(
-    worlds: Worlds, keys: Sequence[str], curves: pd.DataFrame | None
-) -> list[Picture]:
+def competence_pictures(worlds: Worlds, view: View, curves: pd.DataFrame | None) -> list[Picture]:
     """Power against competence, and competence while training, world by world."""
     drawn: list[Picture | None] = []
+    gate = gating_level(view)
     for world, cells in worlds.items():
-        drawn.append(_against_competence(world, cells, keys))
+        drawn.append(_against_competence(world, cells, view.keys, gate))
         if curves is not None and "world" in curves:
-            drawn.append(_learning(world, cells, curves[curves["world"] == world]))
+            own = curves[curves["world"] == world]
+            drawn.append(_learning(world, cells, own, gate))
     return [picture for picture in drawn if picture is not None]
 
 
-def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Picture | None:
+def _against_competence(
+    world: str, cells: Sequence[Cell], keys: Sequence[str], gate: float
+) -> Picture | None:
     cells = [c for c in cells if np.isfinite(c.values("competence") + c.values("excess")).any()]
     if not cells:
         return None
@@ -64,9 +67,9 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
             places = trial_rows(group)[::step]
             agent_points(axes, i, competence[places], excess[places], name, theme, clip_on=False)
         axes.axhline(0, color=theme.ink, linewidth=1)
-        low = min(axes.get_xlim()[0], 0.88)
+        low = min(axes.get_xlim()[0], gate - 0.02)
         axes.set_xlim(low, 1.0)
-        axes.axvspan(low, LEAST_REACH, color=theme.faint, alpha=0.15, linewidth=0)
+        axes.axvspan(low, gate, color=theme.faint, alpha=0.15, linewidth=0)
         axes.text(0.0, 1.01, "not learnt", transform=axes.transAxes, color=theme.faint, va="bottom")
         if shared.everywhere is not None:
             style: dict[str, Any] = {"color": GREEN, "alpha": 0.2, "linewidth": 2}
@@ -112,7 +115,9 @@ def _listed(words: Sequence[str]) -> str:
     return "; ".join(words[:MAX_SHARED]) + (f"; {more} more" if more > 0 else "")
 
 
-def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Picture | None:
+def _learning(
+    world: str, cells: Sequence[Cell], curves: pd.DataFrame, gate: float
+) -> Picture | None:
     if curves.empty or not {"timesteps", "competence", "trial"} <= set(curves.columns):
         return None
     trials = cells[0].trials["trial"]
@@ -134,7 +139,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
             axes.set_ylabel(in_words(POWER_CURVES.get(measure, measure), [world]))
             if measure != "excess":
                 axes.set_ylim(-0.02, 1.02)
-        panels[0].axhline(LEAST_REACH, color=theme.faint, linewidth=1)
+        panels[0].axhline(gate, color=theme.faint, linewidth=1)
         steps_axis(panels[-1])
         figure_legend(figure)
         return figure
@@ -142,7 +147,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
     caption = (
         "Competence while training: thick lines are means, thin lines single seeds "
         f"(bands: the middle 90 % of more than {MAX_LINES} seeds). Power is read "
-        "only from seeds that end above the grey line (.9)."
+        f"only from seeds that end above the grey line ({gate:g})."
     )
     if known:
         caption += (
@@ -162,5 +167,5 @@ def _lines(
         axes.fill_between(*ends, color=style["color"], alpha=0.15, linewidth=0)
     else:
         for _, run in rows.groupby("trial"):
-            axes.plot(run["timesteps"], run[measure], **style, alpha=0.25, linewidth=1)
+            axes.plot(run["timesteps"], run[measure], **style, alpha=0.4, linewidth=1)
     axes.plot(middle.steps, middle.mean, **style, linewidth=3, label=name)

@@ -64,7 +64,14 @@ Doubts: TypeAlias = Mapping[str, Sequence[Doubt]]
 
 def acquisition_pictures(worlds: Worlds, doubts: Doubts) -> list[Picture]:
     """What each reward leaves open, and what agents took of it and why: a picture a world."""
-    return _pictures(worlds, [ACQUISITION], doubts)
+    labelled = {world: [_with_unlearnt(cell) for cell in cells] for world, cells in worlds.items()}
+    return _pictures(labelled, [ACQUISITION], doubts)
+
+
+def _with_unlearnt(cell: Cell) -> Cell:
+    """The cell, labelled as not scored where no seed learnt: there is no bar to say it in."""
+    unlearnt = cell.row["seeds"] > 0 and cell.row["censored"] == cell.row["seeds"]
+    return replace(cell, label=f"{cell.label}, {NOT_LEARNT}") if unlearnt else cell
 
 
 def treatment_pictures(worlds: Worlds, asked: Sequence[Metric], doubts: Doubts) -> list[Picture]:
@@ -156,7 +163,7 @@ def _acquisition(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme
     if np.isfinite(row["optimum_acquired"]):
         _optimum(axes, place, row, "acquired", theme)
     if row["censored"] == row["seeds"]:  # what an agent took that cannot do its task says nothing
-        axes.text(0, place, f" {NOT_LEARNT}", color=theme.faint, fontsize=12, va="center")
+        axes.barh(place, 0, 0.2)  # so that the axis begins at 0 all the same
         return
     _agents(axes, place, row, fade, theme)
     if np.isfinite(row["slip_excess"]):
