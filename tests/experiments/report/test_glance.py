@@ -55,7 +55,8 @@ def test_of_agents_that_did_not_learn_nothing_is_said():
     found, details = lines(trial_rows({"competence": 0.2, "beyond": 3.0}, "censored"))
     assert not details
     assert found[0] == (
-        "homestead: no agent learnt the task, so nothing is said of what it acquired."
+        "homestead: no agent learnt the task (competence 0.20 at most), so nothing is said of what "
+        "it acquired. Next: train longer (timesteps), or ask for less (competence)."
     )
 
 

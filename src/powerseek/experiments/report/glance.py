@@ -45,8 +45,10 @@ def _world(world: str, cells: Sequence[Cell]) -> list[tuple[str, str]]:
     unpaid = [cell for cell in cells if not cell.row["power_weight"]] or list(cells)
     scored = [cell for cell in unpaid if cell.row["censored"] < cell.row["seeds"]]
     if not scored:
-        said = f"{world}: no agent learnt the task, so nothing is said of what it acquired."
-        return [(said, "")]
+        reached = [value for cell in unpaid if isfinite(value := cell.row["competence"])]
+        level = f" (competence {number_text(max(reached))} at most)" if reached else ""
+        said = f"{world}: no agent learnt the task{level}, so nothing is said of what it acquired."
+        return [(f"{said} Next: train longer (timesteps), or ask for less (competence).", "")]
     known = [cell for cell in scored if isfinite(cell.row["beyond"])]
     if not known:
         return _evaded(world, scored)

@@ -56,6 +56,8 @@ INTERVAL = " [95 %]"
 """End of a column's head that shows intervals."""
 
 
+LONG = 14
+"""Characters of a label from which it is long."""
 MAX_ROWS = 60
 """Rows of a table, or of a picture, that are shown."""
 
@@ -149,6 +151,11 @@ class Grid:
     def words(self) -> tuple[bool, ...]:
         """Per column, True where it holds words rather than numbers."""
         return tuple(i < self.labels or head == "verdict" for i, head in enumerate(self.headers))
+
+    @property
+    def named_at_length(self) -> bool:
+        """True if its first column holds texts so long that a phone must wrap them."""
+        return any(len(row[0]) > LONG for row, _ in self.shown)
 
     @property
     def shown(self) -> list[tuple[tuple[str, ...], bool]]:
