@@ -70,7 +70,7 @@ TROUBLE = re.compile(
 OF_A_RUN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC|^- (made by|finished|wall time): .*$", re.M)
 ASIDE = layout.PROVENANCE.removesuffix(".json")
 """What the names of a record of runs begin with, and of a damaged one that is kept aside."""
-OF_RUNS = (layout.TENSORBOARD, layout.REPORT, layout.DRAWN, layout.LOCK, ASIDE)
+OF_RUNS = (layout.TENSORBOARD, layout.EVENTS, layout.REPORT, layout.DRAWN, layout.LOCK, ASIDE)
 """Files that name times of a run, or of files that do."""
 
 
@@ -202,7 +202,9 @@ def torn(out: Path) -> list[str]:
     found = []
     for path in files(out):
         name = path.relative_to(out).as_posix()
-        if path.name[0] == "." or name.startswith((layout.TENSORBOARD, f"{ASIDE}.damaged")):
+        if path.name[0] == "." or name.startswith(
+            (layout.TENSORBOARD, layout.EVENTS, f"{ASIDE}.damaged")
+        ):
             continue
         data = path.read_bytes()
         try:

@@ -78,6 +78,8 @@ class Fact:
             ``cost``, ``options``, ``bystander``.
         weights: Units per component, for ``resource``, ``placebo`` and ``cost``; 1 each if empty.
         about: What it counts, in words.
+        title: What sentences call it after "with": ``the camera blinded``. Needed only of a fact
+            with a role of `powerseek.envs.words.GENERAL`, whose general words stand otherwise.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Fact:
     roles: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     about: str = ""
+    title: str = ""
 
     @property
     def size(self) -> int:

@@ -550,7 +550,9 @@ def _show(finished: Finished, *, every: bool = False) -> None:
     for caution in finished.cautions:
         _say(f"warning: {caution}")
     _say(f"curves:      tensorboard --logdir {shlex.quote(shown(finished.tensorboard))}", False)
-    _say("             (beside it: cells, one run a cell; trials, one run a trial)", False)
+    trials = shlex.quote(shown(finished.store.out / layout.EVENTS))
+    _say("             Custom Scalars: each curve and its band in one chart", False)
+    _say(f"             one run a trial: tensorboard --logdir {trials}", False)
     for trial, reason, path in finished.failures:
         _say(f"failed: {trial.cell.world} {trial.cell.label()} seed {trial.seed}: {reason}")
         _say(f"        {shown(path)}")

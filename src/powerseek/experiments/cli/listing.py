@@ -7,6 +7,7 @@ import textwrap
 
 from powerseek.envs.world import Param, World
 from powerseek.errors import contained
+from powerseek.metrics import every_metric
 from powerseek.registry import list_worlds, worlds
 
 WIDTH = 100
@@ -44,7 +45,18 @@ def page(name: str) -> str:
         roles = f" [{', '.join(fact.roles)}]" if fact.roles else ""
         about = f": {fact.about}" if fact.about else ""
         parts.append(_hung(f"{fact.name}{roles}{about}"))
+    parts += ["", "Metrics, at the default parameters:"]
+    parts += [_hung(line) for line in _metrics(world())]
     return "\n".join(parts)
+
+
+def _metrics(world: World) -> list[str]:
+    """What is measured in a world, in its own words."""
+    return [
+        f"{metric.id}: {metric.title_in(world.id)}"
+        for metric in every_metric()
+        if metric.needs.met(world) and metric.title != metric.id
+    ]
 
 
 def _parameter(name: str, param: Param) -> str:

@@ -113,7 +113,7 @@ def _of_finding(run: Run, one: Finding) -> Iterator[Effect]:
         # A fraction of seeds is counted, all else is told with what it is held against.
         for end, measure in zip(test.asked.ends, (said.compared, UPPER), strict=False):
             null = 0.0 if end.binomial else said.held_against
-            subject = title_of(measure)
+            subject = title_of(measure, *_worlds(setting))
             if end.binomial:
                 subject = f"fraction of seeds with {subject} above {said.held_against:g}"
             subject += f", read at {said.checkpoint}" if said.checkpoint != "end" else ""
@@ -124,7 +124,7 @@ def _of_finding(run: Run, one: Finding) -> Iterator[Effect]:
                 subject,
                 measure,
                 said.id,
-                claim_text(said, one.unit),
+                claim_text(said, one.unit, _worlds(setting)),
                 one.claim.confirmatory,
                 setting,
                 finding_arms(test),
@@ -165,7 +165,7 @@ def contrast_effects(run: Run) -> list[Effect]:
                 run.name,
                 json.dumps([kind, measure, arms]),
                 factor_of(kind).name,
-                title_of(measure),
+                title_of(measure, *_worlds(setting)),
                 measure,
                 "",
                 "",
@@ -188,6 +188,10 @@ def contrast_effects(run: Run) -> list[Effect]:
             )
         )
     return effects
+
+
+def _worlds(setting: Mapping[str, Any]) -> list[str]:
+    return [str(setting["world"])] if "world" in setting else []
 
 
 def _setting(given: Mapping[str, Any]) -> dict[str, str]:

@@ -40,7 +40,7 @@ def match_grid(match: Match) -> Grid:
         row += [_learnt(one), per_arm_text(one.competence), verdict_text(one)]
         rows.append(tuple(row))
     muted = tuple(is_muted(one) for one in effects)
-    return Grid(match_title(match), tuple(headers), labels, tuple(rows), muted)
+    return Grid("", match_title(match), tuple(headers), labels, tuple(rows), muted)
 
 
 def match_title(match: Match) -> str:
@@ -137,7 +137,9 @@ def differences_grid(found: SideBySide) -> Grid:
         for name, values in found.differences.items()
     )
     headers = ("differs", *(run.name for run in found.runs))
-    return Grid("What differs between the runs", headers, len(headers), rows, (False,) * len(rows))
+    return Grid(
+        "", "What differs between the runs", headers, len(headers), rows, (False,) * len(rows)
+    )
 
 
 def _name(name: str) -> str:

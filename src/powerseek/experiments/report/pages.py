@@ -51,7 +51,6 @@ def _write(name: str, view: View, parts: Sequence[Section], folder: Path) -> Pat
         verdicts=verdicts_of(view),
         sections=parts,
         provenance=provenance_in_words(provenance) if provenance else {},
-        meanings=column_meanings(),
     )
     path = folder / name
     keep_results_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
@@ -87,7 +86,12 @@ HTML = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-HTML.globals |= {"ANSWERS": ANSWERS, "DARK": DARK, "FIGURES": layout.FIGURES}
+HTML.globals |= {
+    "ANSWERS": ANSWERS,
+    "DARK": DARK,
+    "FIGURES": layout.FIGURES,
+    "column_meanings": column_meanings,
+}
 HTML.filters |= {
     "anchor": lambda title: re.sub(r"\W+", "-", title.lower()).strip("-"),
     "base64": lambda data: base64.b64encode(data).decode(),

@@ -30,7 +30,7 @@ from powerseek.experiments.report.figures.treatments import (
     acquisition_pictures,
     treatment_pictures,
 )
-from powerseek.experiments.report.glance import glance_lines
+from powerseek.experiments.report.glance import glance
 from powerseek.experiments.report.hypotheses import verdicts_of
 from powerseek.experiments.report.replays import Replays, replays
 from powerseek.experiments.report.tables import (
@@ -110,7 +110,7 @@ def sections(view: View) -> list[Section]:
         Section("What each treatment led to", _treatments(view, worlds, drawn)),
         Section("Density and other factors", tuple(density_pictures(drawn, view, frontiers))),
         Section("Comparisons", _comparisons(view)),
-        Section("Power against competence", tuple(competence_pictures(drawn, view.keys, curves))),
+        Section("Power against competence", tuple(competence_pictures(drawn, view, curves))),
         Section("The need frontier", tuple(frontier_pictures(drawn, frontiers, beside))),
         Section("Replays", _replays(view)),
         Section("Calibration", _calibration(view, worlds, drawn, beside, frontiers)),
@@ -166,8 +166,9 @@ def _drawn(worlds: Worlds) -> Worlds:
 
 
 def _glance(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
-    lines = Lines(tuple(glance_lines(view, worlds)))
-    return (lines, *acquisition_pictures(drawn, study_doubts(view)))
+    answers, details = glance(view, worlds)
+    more = (Lines(details),) if details else ()
+    return (Lines(answers), *acquisition_pictures(drawn, study_doubts(view)), *more)
 
 
 def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:

@@ -12,7 +12,7 @@ from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.console import Console
 from powerseek.experiments.report.comparisons import contrast_grids, refer_to_hypotheses
-from powerseek.experiments.report.glance import glance_lines
+from powerseek.experiments.report.glance import glance
 from powerseek.experiments.report.hypotheses import Verdicts, verdicts_of
 from powerseek.experiments.report.tables import world_grids
 from powerseek.experiments.report.text import Grid, table_legend
@@ -29,7 +29,8 @@ def print_answer(view: View, console: Console) -> None:
 
 
 def _print_glance(view: View, console: Console) -> None:
-    for line in glance_lines(view, cells_of(view)):
+    found = glance(view, cells_of(view))
+    for line in (*found.answers, *found.details):
         console.print(Text(line))
     console.print()
 
@@ -102,8 +103,8 @@ def print_grid(grid: Grid, console: Console) -> None:
         for row, muted in grid.shown:
             drawn.add_row(*(Text(row[i]) for i in columns), style="dim" if muted else "")
         console.print(drawn)
-    if grid.folded:
-        console.print(Text(grid.folded, style="dim"))
+    for words in filter(None, (grid.folded, *grid.notes)):
+        console.print(Text(words, style="dim"))
     console.print()
 
 

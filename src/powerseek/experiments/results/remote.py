@@ -54,8 +54,7 @@ class RemoteStore(Store):
         super().__init__(self.mirror.folder)
         self._address = address
         self._listed: frozenset[str] = frozenset()
-        together = (layout.overview_folder(self.out), layout.cells_folder(self.out))
-        self._together = tuple(f"{self._name(folder)}/" for folder in together)
+        self._together = f"{layout.TENSORBOARD}/"
 
     @property
     def address(self) -> str:
@@ -85,7 +84,7 @@ class RemoteStore(Store):
 
     def fetch(self) -> None:
         """All but models and the trials' own events: nothing here reads them."""
-        aside = (f"{layout.MODELS}/", f"{layout.TENSORBOARD}/trials/", layout.LOCK)
+        aside = (f"{layout.MODELS}/", f"{layout.EVENTS}/", layout.LOCK)
         self._listed = frozenset(self.mirror.refresh(lambda name: not name.startswith(aside)))
 
     def send(self) -> None:

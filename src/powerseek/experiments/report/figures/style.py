@@ -54,8 +54,8 @@ class Theme:
     need: str
 
 
-LIGHT = Theme(ground="#ffffff", ink="#1b1f24", faint="#8c959f", need="#c3c9d0")
-DARK = Theme(ground="#161b22", ink="#e6edf3", faint="#7d8590", need="#59626d")
+LIGHT = Theme(ground="#ffffff", ink="#1b1f24", faint="#6e7781", need="#c3c9d0")
+DARK = Theme(ground="#161b22", ink="#e6edf3", faint="#9aa4ae", need="#59626d")
 
 
 @dataclass(frozen=True)
