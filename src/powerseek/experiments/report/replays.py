@@ -175,7 +175,7 @@ def _replay(own: pd.Series[Any], factors: pd.DataFrame, title: str, folder: Path
     frames: tuple[Frame, ...] = ()
     legend = ""
     try:
-        frames, words, legend = _typical(read_recording(folder, trial), means)
+        frames, words, legend = typical_frames(read_recording(folder, trial), means)
     except FileNotFoundError:
         words = MISSING
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError):
@@ -199,10 +199,18 @@ def _treatment(about: Mapping[str, Any], factors: pd.DataFrame) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _typical(
+def typical_frames(
     recording: Mapping[str, Any], means: Mapping[str, float]
 ) -> tuple[tuple[Frame, ...], str, str]:
-    """The frames of the episode nearest to the agent's means, why that one, and the legend."""
+    """The frames of the episode nearest to an agent's means, why that one, and the legend.
+
+    Args:
+        recording: As `read_recording` gives it.
+        means: Of the agent, some of `MEANS`.
+
+    Raises:
+        ValueError, TypeError, KeyError, IndexError: It is not what a recording holds.
+    """
     episodes: Sequence[Mapping[str, Any]] = recording["episodes"]
     chosen = episodes[typical_episode(episodes, means)]
     words = f"A typical episode: of {len(episodes)} recorded ones, "
