@@ -13,13 +13,8 @@ import pandas as pd
 
 from powerseek.agents import load_agent, read_card, task_of
 from powerseek.agents.foreign.files import is_foreign, load_foreign
-from powerseek.agents.foreign.policies import (
-    ILLEGAL,
-    WASTE,
-    acting,
-    illegal_fraction,
-    policy_of,
-)
+from powerseek.agents.foreign.illegal import ILLEGAL, WASTE, acting, illegal_fraction
+from powerseek.agents.foreign.policies import policy_of
 from powerseek.envs.rewards.spec import Spec
 from powerseek.envs.task import Task
 from powerseek.envs.world import World

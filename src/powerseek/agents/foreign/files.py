@@ -18,17 +18,23 @@ from powerseek.types import Policy
 
 _CODE = re.compile(r"(?P<path>.+\.py):(?P<name>[^\W\d]\w*)", re.DOTALL)
 _KINDS = {
-    "a model that powerseek saved": CARD,
-    "a model that Stable-Baselines3 saved": "policy.pth",
-    "a network that torch.save wrote": "data.pkl",
+    "a model that powerseek saved": {CARD},
+    "a model that Stable-Baselines3 saved": {"policy.pth"},
+    "TorchScript, or an exported program": {"constants.pkl", "archive_format"},
+    "a network that torch.save wrote": {"data.pkl"},
 }
 """Kinds of zips, each with a part that it alone has; the first that fits."""
-OURS, LIBRARY, NETWORK = _KINDS
+OURS, LIBRARY, PROGRAM, NETWORK = _KINDS
+
+_TRUSTED = (
+    "It is code. If you trust it, write net = torch.jit.load(path), or "
+    "torch.export.load(path).module(), into a file and name that: powerseek evaluate file.py:net"
+)
 
 
 def is_foreign(model: str | Path) -> bool:
     """True of a model that powerseek did not save: a function in a file, another library's zip."""
-    return bool(_CODE.fullmatch(str(model))) or _kind(model) in (LIBRARY, NETWORK)
+    return bool(_CODE.fullmatch(str(model))) or _kind(model) in (LIBRARY, PROGRAM, NETWORK)
 
 
 def _kind(path: str | Path) -> str:
@@ -40,7 +46,7 @@ def _kind(path: str | Path) -> str:
             parts = {name.rpartition("/")[2] for name in archive.namelist()}
     except (OSError, ValueError, zipfile.BadZipFile):
         return ""
-    return next((kind for kind, part in _KINDS.items() if part in parts), "")
+    return next((kind for kind, own in _KINDS.items() if own & parts), "")
 
 
 def load_foreign(model: str | Path, task: Task) -> Policy:
@@ -58,6 +64,8 @@ def load_foreign(model: str | Path, task: Task) -> Policy:
     if code := _CODE.fullmatch(str(model)):
         return policy_of(_named(code["path"], code["name"]), task, str(model))
     kind = _kind(model)
+    if kind == PROGRAM:
+        raise InvalidInput("model", str(model), NETWORK, _TRUSTED)
     with refusing(model, "its weights are damaged, or are not what it says", kind):
         if kind == LIBRARY:
             from powerseek.agents.foreign.library import read_library_model

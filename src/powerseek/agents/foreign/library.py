@@ -15,8 +15,8 @@ from torch import nn
 
 from powerseek.agents.archive import opened
 from powerseek.agents.foreign.fit import check_sizes
+from powerseek.agents.foreign.illegal import WASTE
 from powerseek.agents.foreign.networks import ACTIVATIONS, ModulePolicy, linear_layer, sequential
-from powerseek.agents.foreign.policies import WASTE
 from powerseek.agents.sb3.learner import read_tensors
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,8 @@ from torch import nn
 
 from powerseek.agents.archive import opened
 from powerseek.agents.foreign.fit import check_sizes
-from powerseek.agents.foreign.policies import RENORMALISE, TOLERANCE, situations
+from powerseek.agents.foreign.functions import TOLERANCE, situations
+from powerseek.agents.foreign.illegal import RENORMALISE
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Floats, Policy, Situation
@@ -85,10 +87,14 @@ def outputs(module: nn.Module, observations: Any) -> Floats:
     parameter = next(iter(module.parameters()), None)
     device = None if parameter is None else parameter.device
     was_training = module.training
-    module.eval()
-    with torch.inference_mode():
-        given = module(torch.tensor(observations, device=device))
-    module.train(was_training)
+    with contextlib.suppress(NotImplementedError):  # an exported program stays what it is
+        module.eval()
+    try:
+        with torch.inference_mode():
+            given = module(torch.tensor(observations, device=device))
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            module.train(was_training)
     return np.asarray(given.cpu().numpy(), np.float64)
 
 
@@ -143,13 +149,7 @@ def read_network(path: str | Path) -> nn.Sequential:
     Raises:
         ValueError: It is no such file; says what to write instead.
     """
-    with opened(path) as archive:
-        names = archive.namelist()
-    if any("/code/" in name for name in names):
-        raise ValueError(
-            "TorchScript is code. If you trust it, write net = torch.jit.load(path) into a file "
-            "and name that: powerseek evaluate file.py:net"
-        )
+    opened(path).close()
     content = Path(path).read_bytes()
     try:
         with torch.serialization.safe_globals([nn.Sequential, *_PLAIN, *_IDLE, *_COUNTS]):

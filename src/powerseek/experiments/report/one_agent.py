@@ -95,7 +95,7 @@ def agent_sections(result: AgentResult, recording: Mapping[str, Any]) -> list[Se
     unscored = [] if result.learnt else [Words(f"{NOT_LEARNT}: figures of power are left out.")]
     made = (
         Section("At a glance", (Lines(tuple(glance(result))), *_pictures(result))),
-        Section("Read this besides", tuple(map(Words, result.cautions))),
+        Section("Notes", tuple(map(Words, result.cautions))),
         Section("What it took, and what for", (*unscored, *grids, terms)),
         Section("Replay", (Replays((_pair(result, recording),)),)),
         Section("Everything that was measured", (_everything(result),)),
@@ -116,7 +116,7 @@ def _pictures(result: AgentResult) -> list[Picture]:
         replace(picture, title="What it took, beside what it needed", caption=_caption(result))
         for picture in acquisition_pictures(one, {})
     ]
-    return [*taken, *treatment_pictures(one, (), {})]
+    return [*taken, *treatment_pictures(one, (), {})] if result.learnt else taken
 
 
 def _caption(result: AgentResult) -> str:
@@ -319,7 +319,7 @@ def _everything(result: AgentResult) -> Aside:
 
 def _pair(result: AgentResult, recording: Mapping[str, Any]) -> Pair:
     """The one replay of the page."""
-    means = {n: v for n in MEANS if isfinite(v := result.figure(n).value)}
+    means = {n: v for n in MEANS if _told(result, n) and isfinite(v := result.figure(n).value)}
     frames, words, legend = typical_frames(recording, means)
     figures = (
         ("success", "acquired", "beyond", "excess", "disabled") if result.learnt else ("success",)
