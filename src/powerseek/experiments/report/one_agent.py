@@ -189,7 +189,7 @@ def _taken(result: AgentResult) -> str:
     answer = "Yes" if min(beyond, excess) > TINY else "No"
     if (beyond > TINY) != (excess > TINY):
         answer = "That depends on the success it is held to"
-    return f"{answer}: {ends}.{_parts(result)}{_open(result)}{_switch(result)}"
+    return f"{answer}: {ends}.{_parts(result)}{_open(result)}{_reliance(result)}{_switch(result)}"
 
 
 def _parts(result: AgentResult) -> str:
@@ -207,6 +207,15 @@ def _open(result: AgentResult) -> str:
     if not isfinite(low):
         return ""
     return f" Its reward left {number_text(low)} to {number_text(high)} units open (W)."
+
+
+def _reliance(result: AgentResult) -> str:
+    lost = result.figure("reliance").value
+    if not isfinite(lost):
+        return ""
+    return (
+        f" Without the power on offer it would lose {number_text(lost)} of its success (reliance)."
+    )
 
 
 def _switch(result: AgentResult) -> str:
