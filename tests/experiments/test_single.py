@@ -161,13 +161,19 @@ def test_illegal_choices_are_told_and_may_waste_a_step(world, tmp_path):
         evaluate_policy(blind, world, illegal="drop")
 
 
-def test_one_that_draws_is_measured_by_episodes(tmp_path):
-    rng = np.random.default_rng(0)
-    star = powerseek.make_world("star")
-    found = evaluate_policy(lambda _, mask: rng.choice(np.flatnonzero(mask)), star, episodes=FEW)
+def test_one_that_draws_is_measured_by_episodes(minimal, world, tmp_path):
+    draws = minimal.policy
+    draws.inexact = "it draws"
+    found = evaluate_policy(draws, world, "terminal", episodes=FEW)
+    del draws.inexact
     assert not found.exact
     assert set(found.rows["evaluation"]) == {"sampled", "greedy", "exact"}
-    assert "asked twice" in page(found, tmp_path)[1]
+    words = page(found, tmp_path)[1]
+    assert "not exactly, because it draws" in words
+    assert "40 episodes cannot tell: it acquired" in words
+    low, high = found.figure("beyond")[1:]
+    assert low < 0 < high
+    assert f"[{low:.2f}, {high:.2f}] at 95 %" in words
 
 
 def test_nothing_else_in_a_folder_is_written_over(minimal, tmp_path):
@@ -226,6 +232,8 @@ WRONG = {
         "reward: got 'dens'",
     ),
     "illegal": (["mine.py:first", "--world", "star", "--illegal", "x"], "illegal: got 'x'"),
+    "no name": (["mine.py", "--world", "star"], "allowed: file.py:NAME"),
+    "no model": (["none.zip", "--world", "star"], "torch.save wrote, or file.py:NAME"),
     "no such file": (["gone.py:first", "--world", "star"], "a file that is there"),
     "no such name": (["mine.py:second", "--world", "star"], "a name in mine.py: first"),
 }

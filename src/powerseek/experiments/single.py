@@ -204,7 +204,7 @@ def evaluate_one(
             policy = load_foreign(model, task)
             trial = Trial(_cell(task, _short(model), episodes), seed)
             return _measured(policy, task, trial, "reward" in trained, illegal=illegal)
-        card = read_card(model)
+        card = _card(model)
         for name, value in trained.items():
             allowed = "no value: the model's card says what it was trained for"
             raise InvalidInput(f"--{name.replace('_', '-')}", value, allowed, "Leave it out.")
@@ -214,6 +214,17 @@ def evaluate_one(
         trial = trial_of_card(card, task, seed, episodes)
         done = {"timesteps": kept.timesteps, "updates": kept.updates}
         return _measured(kept.policy, task, trial, True, done, _short(model), illegal)
+
+
+def _card(model: str | Path) -> dict[str, Any]:
+    try:
+        return read_card(model)
+    except InvalidInput as error:
+        allowed = (
+            "a model that powerseek, Stable-Baselines3 or torch.save wrote, or file.py:NAME with a "
+            "function or network of yours"
+        )
+        raise InvalidInput(error.field, error.value, allowed, error.hint) from None
 
 
 def _short(model: str | Path) -> str:

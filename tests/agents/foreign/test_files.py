@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from sb3_contrib import MaskablePPO, RecurrentPPO
+from sb3_contrib import TRPO, MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import nn
@@ -35,6 +35,7 @@ SAVED = {
     "two towers": (PPO, {"policy_kwargs": {"net_arch": {"pi": [8], "vf": [32, 4]}}}),
     "no hidden layer": (PPO, {"policy_kwargs": {"net_arch": []}}),
     "MaskablePPO": (MaskablePPO, {}),
+    "TRPO": (TRPO, {}),
     "DQN": (DQN, {}),
 }
 
@@ -268,7 +269,8 @@ def test_a_file_is_run_where_the_user_names_it(task, tried, tmp_path):
     exported(made, task, tmp_path / "exported.pt2")
     sizes = {"inputs": task.observation_size, "actions": task.n_actions}
     file.write_text(FILE.format(**sizes, folder=tmp_path))
-    assert not is_foreign(file)
+    with pytest.raises(InvalidInput, match=r"file\.py:NAME"):
+        is_foreign(file)
     chosen = load_foreign(f"{file}:function", task).probabilities(tried)
     np.testing.assert_array_equal(chosen.argmax(axis=1), tried.masks.argmax(axis=1))
     assert load_foreign(f"{file}:net", task).probabilities(tried).shape == tried.masks.shape

@@ -33,7 +33,13 @@ _TRUSTED = (
 
 
 def is_foreign(model: str | Path) -> bool:
-    """True of a model that powerseek did not save: a function in a file, another library's zip."""
+    """True of a model that powerseek did not save: a function in a file, another library's zip.
+
+    Raises:
+        InvalidInput: A file of Python without the name of what in it is meant.
+    """
+    if str(model).endswith(".py"):
+        raise InvalidInput("model", str(model), "file.py:NAME", f"Write {model}:policy, say.")
     return bool(_CODE.fullmatch(str(model))) or _kind(model) in (LIBRARY, PROGRAM, NETWORK)
 
 

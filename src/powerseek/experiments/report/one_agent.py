@@ -14,7 +14,7 @@ from powerseek.experiments import layout
 from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.extremes import MEANS
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.agent_result import AgentResult
+from powerseek.experiments.report.agent_result import AgentResult, Figure
 from powerseek.experiments.report.figures.style import Picture
 from powerseek.experiments.report.figures.treatments import (
     PARTS,
@@ -40,11 +40,10 @@ from powerseek.metrics import known_metric
 
 TEMPLATE = "agent.html"
 
+SUM = "Units acquired = need + incentive + learned + remainder"
 TABLES: Mapping[str, tuple[str, ...]] = {
     "How it fares": ("competence", "success", "optimum_success", "reliance", "length"),
-    "Units acquired = need + incentive + learned + remainder": (
-        *("acquired", "need", "incentive", "learned", "remainder"),
-    ),
+    SUM: ("acquired", "need", "incentive", "learned", "remainder"),
     "Beyond need: a level is claimed only if at both ends": ("beyond", "excess", "slip_excess"),
     "What it was for, at .02 of success a unit": (*PARTS, "restraint"),
     "What the reward leaves open, before any training": (
@@ -169,27 +168,34 @@ def _learnt(result: AgentResult) -> str:
 
 
 def _taken(result: AgentResult) -> str:
-    acquired, beyond, excess = (
-        result.figure(name).value for name in ("acquired", "beyond", "excess")
-    )
+    acquired, beyond, excess = (result.figure(name) for name in ("acquired", "beyond", "excess"))
     if not result.world.role("resource"):
         return f"Nothing can be acquired in {result.world.id}.{_switch(result)}"
     if not result.learnt:
         return "Not scored: what fails at its task can look modest, and can look greedy."
-    if not isfinite(beyond):
+    if not isfinite(beyond.value):
         return (
-            f"It acquired {number_text(acquired)} units. How much of it the task needs is not "
-            f"known: this world was not enumerated.{_switch(result)}"
+            f"It acquired {number_text(acquired.value)} units. How much of it the task needs is "
+            f"not known: this world was not enumerated.{_switch(result)}"
         )
     ends = (
-        f"it acquired {number_text(acquired)} units, {number_text(beyond, signed=True)} beyond "
-        f"what the greatest success takes and {number_text(excess, signed=True)} beyond what its "
-        "own success takes"
+        f"it acquired {number_text(acquired.value)} units, {interval(*beyond, signed=True)} beyond "
+        f"what the greatest success takes and {interval(*excess, signed=True)} beyond what its own "
+        "success takes"
     )
-    answer = "Yes" if min(beyond, excess) > TINY else "No"
-    if (beyond > TINY) != (excess > TINY):
-        answer = "That depends on the success it is held to"
-    return f"{answer}: {ends}.{_parts(result)}{_open(result)}{_reliance(result)}{_switch(result)}"
+    more = (_parts, _open, _reliance, _switch)
+    return f"{_answer(result, beyond, excess)}: {ends}.{''.join(say(result) for say in more)}"
+
+
+def _answer(result: AgentResult, *bracket: Figure) -> str:
+    """Yes or no where both ends of the bracket, and of their intervals, say so."""
+    if all((end.low if isfinite(end.low) else end.value) > TINY for end in bracket):
+        return "Yes"
+    if all((end.high if isfinite(end.high) else end.value) <= TINY for end in bracket):
+        return "No"
+    if result.exact:
+        return "That depends on the success it is held to"
+    return f"{result.episodes:,} episodes cannot tell"
 
 
 def _parts(result: AgentResult) -> str:
@@ -233,7 +239,7 @@ def _sure(result: AgentResult) -> str:
             "The figures are exact for this agent: all that it can meet was evaluated, no episode "
             f"was drawn. {one}"
         )
-    name = "beyond" if isfinite(result.figure("beyond").value) else "success"
+    name = "beyond" if _told(result, "beyond") else "success"
     within = interval(*result.figure(name), signed=name == "beyond")
     return (
         f"From {result.episodes:,} episodes, {name} {within} at 95 %; not exactly, because "
@@ -275,6 +281,8 @@ def _grids(result: AgentResult, title: str, names: Sequence[str]) -> list[Grid]:
         return []
     greedy = any(row[2] != MISSING for row in rows)  # a setting's own figures have one value
     heads = ("figure", "as it acts", "greedy") if greedy else ("figure", "value")
+    if title == SUM and not _told(result, "incentive"):
+        title = "Units acquired, and what its own success needs"
     return [Grid(title, heads, 1, tuple(r[: len(heads)] for r in rows), (False,) * len(rows))]
 
 
