@@ -226,6 +226,21 @@ def test_networks_that_are_code_are_refused_with_the_line_to_write(task, tmp_pat
     assert "no linear layer" in refusal(path, task)
 
 
+def test_networks_that_would_fill_the_memory_or_never_end_are_refused(task, tmp_path):
+    path = tmp_path / "net.pt"
+    large = nn.Sequential(nn.Linear(1, 1))
+    large[0].weight = nn.Parameter(torch.zeros(1, 1).expand(10**6, 10**6))
+    torch.save(large, path)
+    assert "fewer weights than it says" in refusal(path, task)
+    itself = nn.Sequential(nn.Linear(2, 2))
+    for i in range(50):
+        itself._modules[f"again{i}"] = itself
+    torch.save(itself, path)
+    assert "twice" in refusal(path, task)
+    torch.save(nn.Sequential(nn.Linear(2, 2), nn.Softmax(-1), nn.Linear(2, 2)), path)
+    assert "a layer Softmax" in refusal(path, task)
+
+
 def test_of_a_saved_network_nothing_but_weights_is_used(task, tried, tmp_path):
     made = network(task)
     plain = tmp_path / "plain.pt"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +34,18 @@ _PLAIN: dict[type[nn.Module], tuple[str, ...]] = {
     **dict.fromkeys(ACTIVATIONS.values(), ()),
 }
 """Layers that are read from files, and of what each is made anew."""
-_IDLE = (nn.Dropout, nn.Flatten, nn.Softmax, nn.LogSoftmax)
-"""Layers that change nothing of a policy: actions are drawn by the softmax of what it gives."""
+_IDLE = (nn.Dropout, nn.Flatten)
+_LAST = (nn.Softmax, nn.LogSoftmax)
+"""Layers that change nothing after training; and at the end of a policy, which is a softmax."""
 _COUNTS: list[Any] = [np.dtype, type(np.dtype(np.int64)), np.int64(0).__reduce__()[0]]
 """Makers of one whole number of NumPy, as `action_space.n` is, which layers keep as their size."""
 
+WIDEST = 1_000_000
+"""Numbers that a layer norm may be over: it is made before its weights are seen to fit."""
 OWN_CODE = (
     "A network of your own class is code: write it into a file that builds it and loads its "
     "weights, net = Net(); net.load_state_dict(torch.load('weights.pt', weights_only=True)), and "
     "name that: powerseek evaluate file.py:net"
-)
-PLAIN_FILE = (
-    f"an nn.Sequential of {', '.join(one.__name__ for one in (*_PLAIN, *_IDLE))}, whole, as "
-    "torch.save(network, path) writes it"
 )
 
 
@@ -143,8 +142,8 @@ def module_policy(given: Any, task: Task, name: str) -> Policy | None:
 def read_network(path: str | Path) -> nn.Sequential:
     """Read a network that `torch.save` wrote whole, made anew of its layers and weights.
 
-    Nothing in the file is executed: only `PLAIN_FILE` is let in, and nothing but the kinds of its
-    layers, their settings and their weights is used.
+    Nothing in the file is executed: only an ``nn.Sequential`` of known layers is let in, and nothing
+    but their kinds, settings and weights is used.
 
     Raises:
         ValueError: It is no such file; says what to write instead.
@@ -152,13 +151,19 @@ def read_network(path: str | Path) -> nn.Sequential:
     opened(path).close()
     content = Path(path).read_bytes()
     try:
-        with torch.serialization.safe_globals([nn.Sequential, *_PLAIN, *_IDLE, *_COUNTS]):
+        with torch.serialization.safe_globals([nn.Sequential, *_PLAIN, *_IDLE, *_LAST, *_COUNTS]):
             found = torch.load(io.BytesIO(content), "cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"It holds more than plain layers. {OWN_CODE}") from error
     if type(found) is not nn.Sequential:
         raise ValueError(f"It holds no nn.Sequential, whole ({type(found).__name__}). {OWN_CODE}")
-    return sequential([_anew(layer) for layer in _layers(found)])
+    layers = list(_layers(found, set()))
+    if layers and type(layers[-1]) in _LAST:
+        layers.pop()
+    for layer in layers:
+        if type(layer) not in _PLAIN:
+            raise ValueError(f"It has a layer {type(layer).__name__}. {OWN_CODE}")
+    return sequential([_anew(layer) for layer in layers])
 
 
 def sequential(layers: Sequence[nn.Module]) -> nn.Sequential:
@@ -176,33 +181,44 @@ def sequential(layers: Sequence[nn.Module]) -> nn.Sequential:
     return nn.Sequential(*layers).requires_grad_(False).eval()
 
 
-def _layers(network: nn.Module, depth: int = 0) -> Iterator[nn.Module]:
-    """The layers of nested sequences, in order."""
+def _layers(network: nn.Module, seen: set[int]) -> Iterator[nn.Module]:
+    """The layers of nested sequences, in order, but for those that do nothing after training."""
+    if id(network) in seen:
+        raise ValueError("It has a sequence of layers twice.")
+    seen.add(id(network))
     for layer in network._modules.values():
-        if type(layer) is nn.Sequential and depth < 8:
-            yield from _layers(layer, depth + 1)
-        elif layer is not None and type(layer) in _PLAIN:
+        if type(layer) is nn.Sequential:
+            yield from _layers(layer, seen)
+        elif layer is not None and type(layer) not in _IDLE:
             yield layer
-        elif type(layer) not in _IDLE:
-            raise ValueError(f"It has a layer {type(layer).__name__}. {OWN_CODE}")
 
 
 def _anew(layer: nn.Module) -> nn.Module:
     """The same layer, made of its settings and numbers alone."""
-    kind = type(layer)
-    if any(
-        type(each) not in (nn.Parameter, torch.Tensor)
-        for each in layer._parameters.values()
-        if each is not None
-    ):
-        raise ValueError("Its weights are no tensors.")
+    kind, held = type(layer), {k: v for k, v in layer._parameters.items() if v is not None}
     settings = {name: _plain(layer.__dict__[name]) for name in _PLAIN[kind]}
     if kind is nn.Linear:
-        return linear_layer(layer._parameters["weight"], layer._parameters["bias"])
+        return linear_layer(held.get("weight"), held.get("bias"))
+    _check(held.values())
     make: Callable[..., nn.Module] = kind
     made = make(**settings)
-    made.load_state_dict({k: v for k, v in layer._parameters.items() if v is not None})
+    made.load_state_dict(held)
     return made
+
+
+def _check(tensors: Iterable[Any]) -> None:
+    """Refuse what are no numbers, or fewer than they say.
+
+    Raises:
+        ValueError: Some are.
+    """
+    for each in tensors:
+        if type(each) not in (nn.Parameter, torch.Tensor) or not each.is_floating_point():
+            raise ValueError("Its weights are no tensors of numbers.")
+        if each.numel() * each.element_size() > each.untyped_storage().nbytes():
+            raise ValueError("It holds fewer weights than it says.")
+        if not torch.isfinite(each).all():
+            raise ValueError("Its weights are not all numbers.")
 
 
 def _plain(setting: Any) -> Any:
@@ -210,7 +226,7 @@ def _plain(setting: Any) -> Any:
     if isinstance(setting, tuple):
         return tuple(map(_plain, setting))
     for kind, accepted in ((int, int | np.integer), (float, float), (str, str)):
-        if isinstance(setting, accepted):
+        if isinstance(setting, accepted) and not (kind is int and setting > WIDEST):
             return kind(setting)
     raise ValueError("Its layers have settings of another kind.")
 
@@ -221,11 +237,10 @@ def linear_layer(weight: Any, bias: Any) -> nn.Linear:
     Raises:
         ValueError: They are no such numbers.
     """
-    if not isinstance(weight, torch.Tensor) or weight.ndim != 2:
+    held = {"weight": weight} | ({} if bias is None else {"bias": bias})
+    _check(held.values())
+    if weight.ndim != 2:
         raise ValueError("Its weights are no matrix.")
     made = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
-    held = {"weight": weight} | ({} if bias is None else {"bias": bias})
-    if not all(each.is_floating_point() and torch.isfinite(each).all() for each in held.values()):
-        raise ValueError("Its weights are not all numbers.")
     made.load_state_dict(held)
     return made

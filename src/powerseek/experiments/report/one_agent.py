@@ -205,7 +205,7 @@ def _parts(result: AgentResult) -> str:
     if not isfinite(whole) or whole < TINY:
         return ""
     told = ", ".join(f"{number_text(amount)} {name}" for name, amount in units.items())
-    return f" Of it, {told}."
+    return f" Of what bought under .02 of success a unit: {told}."
 
 
 def _open(result: AgentResult) -> str:
