@@ -142,8 +142,8 @@ def module_policy(given: Any, task: Task, name: str) -> Policy | None:
 def read_network(path: str | Path) -> nn.Sequential:
     """Read a network that `torch.save` wrote whole, made anew of its layers and weights.
 
-    Nothing in the file is executed: only an ``nn.Sequential`` of known layers is let in, and nothing
-    but their kinds, settings and weights is used.
+    Nothing in the file is executed: only an ``nn.Sequential`` of known layers is let in, and
+    nothing but their kinds, settings and weights is used.
 
     Raises:
         ValueError: It is no such file; says what to write instead.
@@ -225,9 +225,10 @@ def _plain(setting: Any) -> Any:
     """A setting of a layer: a number, a word, or a shape."""
     if isinstance(setting, tuple):
         return tuple(map(_plain, setting))
-    for kind, accepted in ((int, int | np.integer), (float, float), (str, str)):
-        if isinstance(setting, accepted) and not (kind is int and setting > WIDEST):
-            return kind(setting)
+    if isinstance(setting, int | np.integer) and setting <= WIDEST:
+        return int(setting)
+    if isinstance(setting, float | str):
+        return setting
     raise ValueError("Its layers have settings of another kind.")
 
 
