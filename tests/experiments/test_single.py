@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from math import isnan
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -20,6 +21,8 @@ from powerseek.errors import InvalidInput
 from powerseek.exact import attribution, constraint, evaluate_agent, minimal_need_policy
 from powerseek.exact.enumerate import enumerated
 from powerseek.experiments.cli import app as cli
+from powerseek.experiments.report.agent_result import Figure
+from powerseek.experiments.report.one_agent import _answer
 from powerseek.experiments.single import evaluate_policy
 
 FEW = 40
@@ -176,6 +179,25 @@ def test_one_that_draws_is_measured_by_episodes(minimal, world, tmp_path):
     low, high = found.figure("beyond")[1:]
     assert low < 0 < high
     assert f"[{low:.2f}, {high:.2f}] at 95 %" in words
+
+
+UP, ZERO, WIDE_UP, WIDE_ZERO = (1.0,), (0.0,), (1.0, -0.5, 2.0), (0.0, -1.0, 0.5)
+NARROW = (1.0, 0.5, 1.5), (-1.0, -1.5, -0.5)
+ANSWERS = [
+    ((UP, UP), True, "Yes"),
+    ((ZERO, ZERO), True, "No"),
+    ((ZERO, UP), True, "That depends on the success it is held to"),
+    ((NARROW[0], NARROW[0]), False, "Yes"),
+    ((NARROW[1], NARROW[1]), False, "No"),
+    ((WIDE_UP, NARROW[0]), False, "40 episodes cannot tell"),
+    ((WIDE_ZERO, NARROW[1]), False, "40 episodes cannot tell"),
+]
+
+
+@pytest.mark.parametrize(("bracket", "exact", "answer"), ANSWERS)
+def test_the_answer_is_that_of_both_ends_and_of_their_intervals(bracket, exact, answer):
+    result = SimpleNamespace(exact=exact, episodes=FEW)
+    assert _answer(result, *(Figure(*end) for end in bracket)) == answer
 
 
 def test_nothing_else_in_a_folder_is_written_over(minimal, tmp_path):
