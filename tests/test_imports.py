@@ -52,6 +52,7 @@ WITHIN = {
         "agents": set(),
         "sb3": {"agents"},
         "cohort": {"agents", "sb3"},
+        "foreign": {"agents", "sb3"},
     },
     "envs": {
         "engine": {"envs"},

@@ -14,10 +14,14 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 EXACT = (Path(__file__).parents[1] / "docs/exact.md").read_text(encoding="utf-8")
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 PYTHON += re.findall(r"```python\n(.*?)```", EXACT, re.DOTALL)
+AGENTS = (Path(__file__).parents[1] / "docs/agents.md").read_text(encoding="utf-8")
+PYTHON += re.findall(r"```python\n((?:(?!```).)*write_report.*?)```", AGENTS, re.DOTALL)
 
 
 @pytest.mark.parametrize(
-    "code", PYTHON, ids=["ten lines", "a world", "a graph", "exact", "a reward", "an agent"]
+    "code",
+    PYTHON,
+    ids=["ten lines", "a world", "a graph", "exact", "a reward", "an agent", "one of elsewhere"],
 )
 def test_python_runs(code, tmp_path):
     script = tmp_path / "script.py"

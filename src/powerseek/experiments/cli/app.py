@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from powerseek.cache import CacheWarning
 from powerseek.errors import InvalidInput, PowerseekError, SweepStopped, contained, printable
@@ -232,21 +232,68 @@ def train(
         _say(f"model: {model}", error=False)
 
 
-@app.command()
+class WithReport(TyperCommand):
+    """A command whose ``--report`` may stand without a folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Write out the empty folder that ``--report`` has where none follows."""
+        following = [*args[1:], "-"]
+        bare = [
+            f"{word}=" if word == "--report" and after.startswith("-") else word
+            for word, after in zip(args, following, strict=True)
+        ]
+        return super().parse_args(ctx, bare)
+
+
+@app.command(cls=WithReport)
 def evaluate(
     model: Annotated[
-        Path,
-        typer.Argument(metavar="MODEL", readable=False, help="A model that train or sweep kept."),
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model that train, sweep or Stable-Baselines3 kept, an nn.Sequential that "
+            "torch.save wrote, or file.py:NAME, which is run: a function or network of yours.",
+        ),
     ],
     world: World,
     set_: Set = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(help="What a model made elsewhere was trained for: terminal, 'every: 8', ..."),
+    ] = None,
+    gamma: Annotated[float | None, typer.Option(help="Its discount [default: 1].")] = None,
+    power_weight: Annotated[
+        float | None, typer.Option(help="Its reward for holdings [default: 0].")
+    ] = None,
+    illegal: Annotated[
+        str | None,
+        typer.Option(
+            help="What its illegal choices become: waste (a step) or renormalise (over legal "
+            "actions) [default: waste for Stable-Baselines3, else renormalise]."
+        ),
+    ] = None,
     episodes: Episodes = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the evaluation.", callback=_limited)] = 0,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[DIR]", help="Write a page about it [DIR: runs/evaluate/MODEL by default]."
+        ),
+    ] = None,
 ) -> None:
-    """Measure a kept model in a world."""
+    """Measure one model in a world."""
+    from powerseek.experiments.report.agent_result import page_folder
     from powerseek.experiments.single import evaluate_one
 
-    _measures(evaluate_one(model, world, _pairs(set_ or []), episodes, seed))
+    folder = None if report is None else page_folder(report, model)
+    told = {"reward": reward and _value(reward), "gamma": gamma, "power_weight": power_weight}
+    trained = {name: value for name, value in told.items() if value is not None}
+    found = evaluate_one(model, world, _pairs(set_ or []), episodes, seed, trained, illegal)
+    _measures(found.rows)
+    for words in found.cautions:
+        _say(words, error=False)
+    if folder is not None:
+        _say(f"report: {_shown(found.write_report(folder))}", error=False)
 
 
 @app.command()

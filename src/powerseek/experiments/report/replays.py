@@ -191,7 +191,7 @@ def _replay(
     frames: tuple[Frame, ...] = ()
     legend = ""
     try:
-        frames, words, legend = _typical(world, read_recording(folder, trial), means)
+        frames, words, legend = typical_frames(world, read_recording(folder, trial), means)
     except FileNotFoundError:
         words = MISSING
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError):
@@ -218,10 +218,19 @@ def _treatment(about: Mapping[str, Any], factors: pd.DataFrame) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _typical(
+def typical_frames(
     world: str, recording: Mapping[str, Any], means: Mapping[str, float]
 ) -> tuple[tuple[Frame, ...], str, str]:
-    """The frames of the episode nearest to the agent's means, why that one, and the legend."""
+    """The frames of the episode nearest to an agent's means, why that one, and the legend.
+
+    Args:
+        world: World id, by whose words the means are called.
+        recording: As `read_recording` gives it.
+        means: Of the agent, some of `MEANS`.
+
+    Raises:
+        ValueError, TypeError, KeyError, IndexError: It is not what a recording holds.
+    """
     episodes: Sequence[Mapping[str, Any]] = recording["episodes"]
     chosen = episodes[typical_episode(episodes, means)]
     words = f"A typical episode: of {len(episodes)} recorded ones, the one nearest to this agent's "
