@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
+from powerseek import __version__
 from powerseek.cache import CacheWarning
 from powerseek.errors import InvalidInput, PowerseekError, SweepStopped, contained, printable
 from powerseek.experiments import layout
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 BAD_INPUT, FAILED_TRIALS, TIME_UP = 2, 1, 3
 DOES_NOT_CONFORM = 1
 WIDTH = 120
+"""Columns of tables that go to a file or a pipe."""
 
 
 class Commands(TyperGroup):
@@ -58,6 +60,29 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(asked: bool) -> None:
+    """Print the version and, where it is known, the revision of the code."""
+    if asked:
+        from powerseek.experiments.results.provenance import revision
+
+        known = revision()
+        _say(f"powerseek {__version__}{f' (revision {known})' if known else ''}", error=False)
+        raise typer.Exit
+
+
+@app.callback()
+def powerseek(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """What all commands share."""
+
 
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")
@@ -278,6 +303,30 @@ def report(
         store.check(grid)
         finished = finish(store, grid, anew=True)
     _show(finished, every=columns == "all")
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The --out of a sweep.")],
+    csv: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="All results, a row a measure, as CSV."),
+    ] = None,
+    wide: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A row a trial, as .csv or .parquet."),
+    ] = None,
+    latex: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The tables of the report, for LaTeX with booktabs."),
+    ] = None,
+) -> None:
+    """Write results for other programs; FILE may be a folder, or - for standard output."""
+    from powerseek.experiments.cli.export import export
+
+    asked = {"--csv": csv, "--wide": wide, "--latex": latex}
+    for path in export(run, asked, lambda text: _say(f"warning: {text}")):
+        _say(f"written: {_shown(path)}")
 
 
 @app.command()

@@ -10,6 +10,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heapreplace
 from itertools import accumulate, chain
 from typing import TypeAlias
 
@@ -55,8 +56,10 @@ def steps_of(trials: Sequence[Trial]) -> int:
 
 def span(cohorts: Sequence[Cohort], workers: int) -> float:
     """Steps of training that pass one after the other, so many cohorts at a time."""
-    steps = [steps_of(cohort) for cohort in cohorts]
-    return max(max(steps, default=0), sum(steps) / workers)
+    free = [0.0] * workers
+    for cohort in cohorts:  # each goes to the worker that is free first
+        heapreplace(free, free[0] + steps_of(cohort))
+    return max(free)
 
 
 def rounds(trials: Sequence[Trial]) -> list[Round]:
