@@ -102,7 +102,7 @@ def _target(option: str, given: str, store: Store) -> Path | None:
         return None
     name, ends = NAMES[option]
     path = folder_of(given, option)
-    if path.is_dir() or given.endswith("/"):
+    if given and (path.is_dir() or given.endswith("/")):
         path = path / name
     if path.suffix.lower() not in ends:
         allowed = f"a file that ends in {' or '.join(ends)}, a folder, or - for standard output"

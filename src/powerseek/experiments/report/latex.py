@@ -18,7 +18,6 @@ from powerseek.experiments.report.text import (
     COUNTS,
     DAGGER,
     DOUBTED,
-    INTERVAL,
     NOT_LEARNT,
     Grid,
     table_legend,
@@ -28,10 +27,11 @@ from powerseek.experiments.study.contrasts import contrast_kind
 
 MARKS = (DAGGER, DOUBTED, NOT_LEARNT)
 """What a caption explains where its table shows it; heads of columns are in the comments."""
-INTERVALS = (
+MEANS = (
     "Means of the seeds that learnt the task; in brackets 95 % intervals, by bootstrap over seeds, "
     "or the range over optimal policies of what is exact."
 )
+EFFECTS = "Differences between groups of seeds that learnt the task; in brackets 95 % intervals."
 _TEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -114,8 +114,8 @@ def _table(title: str, grid: Grid, made_of: str, label: str) -> str:
     marks = [
         f"{mark}: {COUNTS[mark]}." for mark in MARKS if any(text.endswith(mark) for text in cells)
     ]
-    intervals = [INTERVALS] if any(head.endswith(INTERVAL) for head in grid.headers) else []
-    titles = [f"{text.rstrip('.')}." for text in (grid.title, title) if text]
+    intervals = [EFFECTS if title else MEANS] if any(" [" in text for text in cells) else []
+    titles = [f"{text.rstrip('.')}." for text in (title, grid.title) if text]
     caption = " ".join([*titles, *intervals, *marks, grid.left_out, made_of]).replace("  ", " ")
     lines = [
         r"\begin{table}[htbp]",
