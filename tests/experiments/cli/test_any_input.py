@@ -23,6 +23,7 @@ USUAL = {
     "train": ["--world", "star", "--agent", "random", "--timesteps", "1", "--out", "."],
     "evaluate": ["no.zip", "--world", "star"],
     "report": ["."],
+    "export": [".", "--csv", "-"],
     "analyse": ["star", "--samples", "2", "--out", "s.yaml"],
     "analyze": ["star", "--samples", "2", "--out", "s.yaml"],
     "check": ["star", "--set", "nothing=1"],

@@ -179,7 +179,7 @@ def sweep(
             raise typer.Exit(exit_code()) from None
     _show(finished)
     if finished.left:
-        _say(f"Time is up; {len(finished.left):,} trials are left. {go_on}")
+        _say(f"Stopped in time; trials left: {len(finished.left):,}. {go_on}")
         raise typer.Exit(TIME_UP)
     if finished.failed:
         raise typer.Exit(FAILED_TRIALS)

@@ -81,8 +81,8 @@ def lines_of(found: DryRun, hours: float | None) -> list[str]:
     if missing:
         many = [cohort for cohort in found.cohorts if len(cohort) > 1]
         together = f", {_together(many)}" if many else ""
-        at_once = "cohorts" if many else "trials"
-        lines.append(f"at a time: {found.workers} {at_once}{together}")
+        at_once = _counted(found.workers, "cohort" if many else "trial")
+        lines.append(f"at a time: {at_once}{together}")
     else:
         lines.append("It would only report on what is finished.")
     if references := [trial for trial in found.grid if trial.cell.is_reference]:
@@ -107,4 +107,9 @@ def _in_brackets(found: DryRun) -> str:
 
 def _together(cohorts: Sequence[Sequence[Trial]]) -> str:
     sizes = [len(cohort) for cohort in cohorts]
-    return f"{sum(sizes):,} trials side by side in {len(sizes):,} cohorts of at most {max(sizes)}"
+    cohorts = _counted(len(sizes), "cohort")
+    return f"{sum(sizes):,} trials side by side in {cohorts} of at most {max(sizes)}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"

@@ -18,20 +18,21 @@ from powerseek.experiments.report.text import (
     COUNTS,
     DAGGER,
     DOUBTED,
-    NOT_LEARNT,
     Grid,
     table_legend,
 )
 from powerseek.experiments.results.integrity import read_manifest
 from powerseek.experiments.study.contrasts import contrast_kind
 
-MARKS = (DAGGER, DOUBTED, NOT_LEARNT)
+MARKS = (DAGGER, DOUBTED)
 """What a caption explains where its table shows it; heads of columns are in the comments."""
 MEANS = (
     "Means of the seeds that learnt the task; in brackets 95 % intervals, by bootstrap over seeds, "
     "or the range over optimal policies of what is exact."
 )
 EFFECTS = "Differences between groups of seeds that learnt the task; in brackets 95 % intervals."
+LATIN = 0xFF
+"""The last letter that every LaTeX knows."""
 _TEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -39,9 +40,10 @@ _TEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\char34{}",
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
+    "\ufffd": "?",
     DAGGER: r"$\dagger$",
     DOUBTED: r"$\ddagger$",
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
@@ -71,7 +73,9 @@ def latex_tables(view: View, about: Mapping[str, Any]) -> str:
         _table(title, grid, made_of, f"{about['study']}-{number}")
         for number, (title, grid) in enumerate(named, 1)
     ]
-    comments = _comments(view, about, [grid for _, grid in named])
+    comments = [*_comments(view, about, [grid for _, grid in named])]
+    if any(ord(letter) > LATIN for text in body for letter in text):
+        comments.append("% pdflatex lacks letters of theirs: use lualatex or xelatex.")
     return "\n".join([*comments, "", *body])
 
 
