@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
+from math import inf
+from pathlib import Path
 from typing import Any
 
+import killing
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from powerseek.experiments.console import Console
+from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.cohorts import Cohort, make_cohorts
+from powerseek.experiments.sweep.progress import Display, Tally
 from powerseek.experiments.sweep.rounds import Pace, rounds, rounds_in_time, span
 
 GIVEN: dict[str, Any] = {
@@ -156,3 +164,36 @@ def test_pace_foretells_what_it_was_measured_on() -> None:
     assert span(cohorts[:3], 2) == 2000
     assert span(cohorts, 1) == 3 * ROUND
     assert span(cohorts, 1000) == 3000
+
+
+@pytest.mark.parametrize(("until", "ends"), [(inf, False), (0.0, True)])
+def test_a_sweep_ends_as_by_ctrl_c_once_its_time_is_up(until: float, ends: bool) -> None:
+    from powerseek.experiments.sweep.tune import SweepCallback
+
+    display = Display(Tally(1, 0, 1), Console(file=io.StringIO()))
+    callback = SweepCallback([], Store("nowhere"), display, until=until)
+    with pytest.raises(KeyboardInterrupt) if ends else nullcontext():
+        callback.on_step_end(0, [])
+
+
+SCRIPT = f"""
+from powerseek.experiments import run_study
+if __name__ == "__main__":
+    given = {GIVEN!r} | dict(agents="maskable-ppo", worlds=[dict(id="off-switch", max_steps=12)])
+    given |= dict(settings={{"maskable-ppo": dict(n_envs=16, n_steps=16, batch_size=128, net=[8])}})
+    found = run_study(given | dict(timesteps=10**8, seeds=2), "out", workers=2, hours=60 / 3600)
+    print("LEFT", len(found.left), len(found.results))
+"""
+
+
+@pytest.mark.slow  # a minute; what ends it is Ctrl-C's way out, which CI walks elsewhere
+def test_trials_that_are_under_way_keep_a_checkpoint_and_nothing_runs_on(tmp_path: Path) -> None:
+    with killing.started(SCRIPT, tmp_path) as process:
+        assert killing.wait_for(lambda: bool(killing.descendants(process.pid)), process)
+        below = [pid for pid, _ in killing.descendants(process.pid)]
+        assert process.wait(300) == 0, (tmp_path / "said.txt").read_text()
+    assert killing.gone(below, 5)
+    said = (tmp_path / "said.txt").read_text()
+    assert "LEFT 4" in said
+    assert "Traceback" not in said
+    assert len(list((tmp_path / "out/internals/checkpoints").glob("*.zip"))) == 2
