@@ -72,6 +72,8 @@ def test_changes_are_made_in_order_and_say_what_was_there() -> None:
     )
     assert data["worlds"][0] == {"id": "star", "openness": 1}
     assert first == Change(("worlds", "0"), {"id": "star"}, STUDY["worlds"][0])
+    _, (whole, _) = change_study(STUDY, ["settings={a: {b: 1}}", "settings.a.b=2"])
+    assert whole.value == {"a": {"b": 1}}
     assert str(second) == "worlds.0.openness = 1 (was not written)"
     assert str(third) == "gamma = 0.9 (was 1.0)"
 
