@@ -107,8 +107,8 @@ def _in_brackets(found: DryRun) -> str:
 
 def _together(cohorts: Sequence[Sequence[Trial]]) -> str:
     sizes = [len(cohort) for cohort in cohorts]
-    cohorts = _counted(len(sizes), "cohort")
-    return f"{sum(sizes):,} trials side by side in {cohorts} of at most {max(sizes)}"
+    packed = _counted(len(sizes), "cohort")
+    return f"{sum(sizes):,} trials side by side in {packed} of at most {max(sizes)}"
 
 
 def _counted(count: int, what: str) -> str:
