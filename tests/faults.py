@@ -9,7 +9,8 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,14 +105,15 @@ def answer(*words: str) -> Said:
 
 
 def without_ray(
-    cohorts: Sequence[Sequence[Trial]],
+    parts: Iterable[Sequence[Sequence[Trial]]],
+    grid: Sequence[Trial],
     store: Store,
     display: Display,
     *how: Any,
 ) -> None:
     """Run every cohort here, as a worker would."""
     *_, told = how
-    for cohort in cohorts:
+    for cohort in chain.from_iterable(parts):
         run_and_keep(cohort, store, 0.0, lambda text: warn(display.console, text))
         for trial in cohort:
             told(trial)

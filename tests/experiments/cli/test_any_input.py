@@ -25,6 +25,7 @@ USUAL = {
     "report": ["."],
     "compare": [".", "s.yaml"],
     "verify": ["."],
+    "export": [".", "--csv", "-"],
     "analyse": ["star", "--samples", "2", "--out", "s.yaml"],
     "analyze": ["star", "--samples", "2", "--out", "s.yaml"],
     "check": ["star", "--set", "nothing=1"],

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
+from powerseek import __version__
 from powerseek.cache import CacheWarning
 from powerseek.errors import InvalidInput, PowerseekError, SweepStopped, contained, printable
 from powerseek.experiments import layout
@@ -31,13 +32,15 @@ from powerseek.signals import asked, exit_code
 if TYPE_CHECKING:
     import pandas as pd
 
-    from powerseek.experiments.run import Finished
+    from powerseek.experiments.run import DryRun, Finished
+    from powerseek.experiments.study.changes import Change
     from powerseek.experiments.study.schema import Study
 
-BAD_INPUT, FAILED_TRIALS = 2, 1
+BAD_INPUT, FAILED_TRIALS, TIME_UP = 2, 1, 3
 DOES_NOT_CONFORM = 1
 DIFFERS = 1
 WIDTH = 120
+"""Columns of tables that go to a file or a pipe."""
 
 
 class Commands(TyperGroup):
@@ -60,6 +63,29 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+def _version(asked: bool) -> None:
+    """Print the version and, where it is known, the revision of the code."""
+    if asked:
+        from powerseek.experiments.results.provenance import revision
+
+        known = revision()
+        _say(f"powerseek {__version__}{f' (revision {known})' if known else ''}", error=False)
+        raise typer.Exit
+
+
+@app.callback()
+def powerseek(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """What all commands share."""
+
+
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")
 ]
@@ -67,6 +93,14 @@ WORLD_HELP = "World id (see `powerseek envs`), or PATH.py:NAME for a world in a 
 World = Annotated[str, typer.Option("--world", help=WORLD_HELP)]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the world.")
+]
+StudySet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change the study: seeds=32, worlds.0.openness=[0,2]. May be given several times.",
+    ),
 ]
 Reward = Annotated[str, typer.Option(help="Reward, as in a study: dense, 'every: 8', ...")]
 Gamma = Annotated[float, typer.Option(help="Discount in (0, 1].")]
@@ -127,30 +161,49 @@ def sweep(
             "use one in a network that you trust."
         ),
     ] = None,
+    set_: StudySet = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop after so many hours, with equally many seeds in every cell where the pace "
+            f"allows, and report on these; the exit code is then {TIME_UP} if trials are left."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be run; run and write nothing.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
-    """Run a study and report what it found."""
-    from powerseek.experiments.study.schema import load_study
+    """Run a study and report what it found.
 
-    loaded = load_study(study)
-    _ask(loaded, yes or resume)
-    from powerseek.experiments.results.files import without_passwords
-    from powerseek.experiments.results.store import InUse
-    from powerseek.experiments.run import run_study
+    Exit codes: 0 finished; 1 finished, but trials failed; 2 bad input, nothing is written; 3 the
+    time of --hours is up; 128 and the number of a signal that stopped it.
+    """
+    from powerseek.experiments.study.changes import naming_changes
 
-    out = out or str(Path("runs") / loaded.name)
-    words = ["powerseek", "sweep", study, "--out", out, "--resume"]
-    for name, value in (("--workers", workers), ("--address", address)):
-        words += [name, str(value)] if value is not None else []
-    go_on = f"Go on with: {without_passwords(shlex.join(words))}"
-    try:
-        finished = run_study(loaded, out, resume=resume, workers=workers, address=address)
-    except InUse as error:
-        raise InvalidInput(error.field, error.value, error.allowed, go_on) from None
-    except KeyboardInterrupt:
-        _say(f"Stopped; finished trials are kept. {go_on}")
-        raise typer.Exit(exit_code()) from None
+    loaded, changes = _changed(study, set_ or [])
+    with naming_changes(changes):
+        _ask(loaded, yes or resume or (dry_run and _on_a_terminal()))
+        from powerseek.experiments import run
+        from powerseek.experiments.results.store import InUse
+
+        out = out or str(Path("runs") / loaded.name)
+        options = {"--workers": workers, "--address": address, "--hours": hours}
+        go_on = f"Go on with: {_go_on(study, out, set_ or [], options)}"
+        how: dict[str, Any] = {"workers": workers, "address": address, "hours": hours}
+        try:
+            if dry_run:
+                return _show_dry_run(run.dry_run(loaded, out, resume=resume, **how), hours)
+            finished = run.run_study(loaded, out, resume=resume, changes=changes, **how)
+        except InUse as error:
+            raise InvalidInput(error.field, error.value, error.allowed, go_on) from None
+        except KeyboardInterrupt:
+            _say(f"Stopped; finished trials are kept. {go_on}")
+            raise typer.Exit(exit_code()) from None
     _show(finished)
+    if finished.left:
+        _say(f"Stopped in time; trials left: {len(finished.left):,}. {go_on}")
+        raise typer.Exit(TIME_UP)
     if finished.failed:
         raise typer.Exit(FAILED_TRIALS)
 
@@ -158,6 +211,7 @@ def sweep(
 @app.command()
 def plan(
     study: StudyArgument,
+    set_: StudySet = None,
     workers: Workers = None,
     no_pilot: Annotated[
         bool, typer.Option("--no-pilot", help="Measure nothing: no hours and no exact numbers.")
@@ -167,28 +221,30 @@ def plan(
     ] = 15.0,
 ) -> None:
     """Say what a study would cost and could show; nothing is run or written."""
-    from powerseek.experiments.study.schema import load_study
+    from powerseek.experiments.study.changes import naming_changes
     from powerseek.experiments.study.size import check_size
 
     if not pilot_seconds >= 0:
         raise InvalidInput("--pilot-seconds", pilot_seconds, "a number of seconds >= 0")
-    loaded = load_study(study)
-    check_size(loaded)
-    from powerseek.experiments.plan.plan import make_plan
-    from powerseek.experiments.plan.text import print_plan, say_pilot
-    from powerseek.experiments.results.provenance import cores
-    from powerseek.experiments.study.checked import cells, trials
+    loaded, changes = _changed(study, set_ or [])
+    with naming_changes(changes):
+        check_size(loaded)
+        from powerseek.experiments.plan.plan import make_plan
+        from powerseek.experiments.plan.text import print_plan, say_pilot
+        from powerseek.experiments.results.provenance import cores
+        from powerseek.experiments.study.checked import cells, trials
 
-    machine = cores()
-    workers = machine if workers is None else workers
-    trials(loaded)  # what it refuses needs no pilot
-    measured = None
-    if pilot_seconds and not no_pilot:
-        from powerseek.experiments.plan.pilot import run_pilot
+        machine = cores()
+        workers = machine if workers is None else workers
+        trials(loaded)  # what it refuses needs no pilot
+        measured = None
+        if pilot_seconds and not no_pilot:
+            from powerseek.experiments.plan.pilot import run_pilot
 
-        with say_pilot(Console(stderr=True)) as say:
-            measured = run_pilot(cells(loaded), say, pilot_seconds)
-    print_plan(make_plan(loaded, measured, workers, machine), _console())
+            with say_pilot(Console(stderr=True)) as say:
+                measured = run_pilot(cells(loaded), say, pilot_seconds)
+        made = make_plan(loaded, measured, workers, machine)
+    print_plan(made, _console())
 
 
 @app.command()
@@ -360,6 +416,30 @@ def verify(
     checks = verify_run(run, sample, seed, lambda line: _say(line), inf if yes else WEEK)
     if not print_checks(checks, _console()):
         raise typer.Exit(DIFFERS)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The --out of a sweep.")],
+    csv: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="All results, a row a measure, as CSV."),
+    ] = None,
+    wide: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A row a trial, as .csv or .parquet."),
+    ] = None,
+    latex: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The tables of the report, for LaTeX with booktabs."),
+    ] = None,
+) -> None:
+    """Write results for other programs; FILE may be a folder, or - for standard output."""
+    from powerseek.experiments.cli.export import export
+
+    asked = {"--csv": csv, "--wide": wide, "--latex": latex}
+    for path in export(run, asked, lambda text: _say(f"warning: {text}")):
+        _say(f"written: {_shown(path)}")
 
 
 @app.command()
@@ -545,6 +625,33 @@ def _check_here() -> None:
         here = os.environ.get("PWD", "")
         allowed = f"a folder that exists ({error.strerror})"
         raise InvalidInput("working directory", here, allowed, "Write: cd ~") from None
+
+
+def _changed(study: str, given: list[str]) -> tuple[Study, tuple[Change, ...]]:
+    """The study with its changes, which are shown."""
+    from powerseek.experiments.study.changes import load_changed_study
+
+    loaded, changes = load_changed_study(study, given)
+    for change in changes:
+        _say(f"set: {change}")
+    return loaded, changes
+
+
+def _go_on(study: str, out: str, given: list[str], options: dict[str, Any]) -> str:
+    """The command that goes on with a sweep."""
+    from powerseek.experiments.results.files import without_passwords
+
+    words = ["powerseek", "sweep", study, "--out", out, "--resume"]
+    words += [word for text in given for word in ("--set", text)]
+    for name, value in options.items():
+        words += [name, str(value)] if value is not None else []
+    return without_passwords(shlex.join(words))
+
+
+def _show_dry_run(found: DryRun, hours: float | None) -> None:
+    from powerseek.experiments.cli.dry_run import print_dry_run
+
+    print_dry_run(found, hours, _console())
 
 
 def _ask(study: Study, yes: bool) -> None:

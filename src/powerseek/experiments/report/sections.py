@@ -156,6 +156,25 @@ def headline(view: View) -> str:
     return "; ".join(words) + "."
 
 
+def seeds_in_words(view: View, planned: int) -> str:
+    """Seeds that the shown cells have, of those planned: ``1 to 3 of 16 seeds a cell``."""
+    ran = view.summary["seeds"] + view.summary["failed"]
+    least, most = (0, 0) if ran.empty else (int(ran.min()), int(ran.max()))
+    counts = f"{least}" if least == most else f"{least} to {most}"
+    of = "" if least == most == planned else f"{counts} of "
+    return f"{of}{planned} seed{'s' * (planned != 1)} a cell"
+
+
+def unfinished(view: View, provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    """A line on what a sweep has left to do, where it was stopped; else none."""
+    trials = int(provenance.get("trials", 0))
+    lacking = trials - len(view.results.every)
+    if lacking <= 0 or view.results.empty:
+        return ()
+    seeds = seeds_in_words(view, int(provenance.get("seeds", 1)))
+    return (f"Not finished: {lacking} of {trials} trials have no result yet; {seeds} so far.",)
+
+
 def _drawn(worlds: Worlds) -> Worlds:
     """The worlds of which pictures are drawn."""
     found: Worlds = {}

@@ -167,7 +167,12 @@ class Grid:
         """Words below it where it has more rows or columns than are shown; else none."""
         more = self.columns - len(self.headers)
         columns = f"{more} more columns: powerseek report DIR --columns all." if more > 0 else ""
-        return f"{left_out_text(max(self.total, len(self.rows)))} {columns}".strip()
+        return f"{self.left_out} {columns}".strip()
+
+    @property
+    def left_out(self) -> str:
+        """Words below it where it has more rows than are shown; else none."""
+        return left_out_text(max(self.total, len(self.rows)))
 
 
 class Row(NamedTuple):

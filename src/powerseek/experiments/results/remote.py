@@ -68,12 +68,23 @@ class RemoteStore(Store):
         """Hold these results; see `Store.locked`."""
         return locked_mirror(self.mirror, warn)
 
-    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
-        """Begin or take up a study; see `Store.open`."""
+    def inspect(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
+        """See whether a study can be begun or taken up; see `Store.inspect`."""
         with self.naming():
             if not resume and self.mirror.listing().keys() - {layout.LOCK}:
                 raise self._used()
             self.fetch()
+            return super().inspect(study, grid, resume)
+
+    def check_usable(self) -> None:
+        """Let pass whatever can be reached: only writing would show more."""
+
+    def _go_on(self) -> str:
+        return f"To go on with the study it holds, copy its {layout.STUDY} here and sweep that."
+
+    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
+        """Begin or take up a study; see `Store.open`."""
+        with self.naming():
             said = super().open(study, grid, resume)
             for name in self.mirror.changed():  # one after the other, as they were written
                 self.mirror.send([name])
