@@ -39,7 +39,7 @@ ONLY_IN = {
     "experiments/report/figures/frontier.py": {"matplotlib"},
     "experiments/report/figures/style.py": {"matplotlib", "PIL"},
     "experiments/report/figures/treatments.py": {"matplotlib"},
-    "experiments/cli/analyse_figures.py": {"matplotlib"},
+    "experiments/cli/analyse/figures.py": {"matplotlib"},
     "experiments/report/figures/reach.py": {"matplotlib"},
     "experiments/report/figures/calibration.py": {"matplotlib"},
     "experiments/report/figures/scatter.py": {"matplotlib"},

@@ -472,9 +472,9 @@ def analyse(
     ] = None,
 ) -> None:
     """Enumerate a world: POWER, empowerment, the need frontier, every reward's exact optimum."""
-    from powerseek.experiments.cli.analyse import analyse, world_of
-    from powerseek.experiments.cli.analyse_files import check_out, make_folder, write_states
-    from powerseek.experiments.cli.analyse_text import print_analysis, watching
+    from powerseek.experiments.cli.analyse.analysis import analyse, world_of
+    from powerseek.experiments.cli.analyse.files import check_out, make_folder, write_states
+    from powerseek.experiments.cli.analyse.text import print_analysis, watching
     from powerseek.experiments.results.files import folder_of
 
     world = _resolved(world)
@@ -495,7 +495,7 @@ def analyse(
                 begin=lambda: make_folder(folder),
             )
     print_analysis(found, _console())
-    from powerseek.experiments.cli.analyse_figures import write_pictures
+    from powerseek.experiments.cli.analyse.figures import write_pictures
 
     for path in (*write_pictures(found, folder), write_states(found, folder)):
         _say(f"{path.stem + ':':<10}{_shown(path)}", error=False)

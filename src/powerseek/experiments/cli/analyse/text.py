@@ -17,7 +17,7 @@ from rich.text import Text
 from powerseek.envs.words import in_words
 from powerseek.exact import Outcome
 from powerseek.exact.measures.goals import state_classes
-from powerseek.experiments.cli.analyse import ARM_GAMMA, Watch, WorldAnalysis
+from powerseek.experiments.cli.analyse.analysis import ARM_GAMMA, Watch, WorldAnalysis
 from powerseek.experiments.report.text import number_text, range_text
 from powerseek.experiments.study.factors import MISSING
 from powerseek.types import Floats, Ints
