@@ -39,6 +39,7 @@ ONLY_IN = {
     "experiments/report/figures/frontier.py": {"matplotlib"},
     "experiments/report/figures/style.py": {"matplotlib", "PIL"},
     "experiments/report/figures/treatments.py": {"matplotlib"},
+    "experiments/report/figures/processes.py": {"cloudpickle"},
     "experiments/cli/analyse/figures.py": {"matplotlib"},
     "experiments/report/figures/reach.py": {"matplotlib"},
     "experiments/report/figures/calibration.py": {"matplotlib"},

@@ -23,6 +23,7 @@ from powerseek.experiments.report.comparisons import contrast_grids, refer_to_hy
 from powerseek.experiments.report.figures.calibration import calibration_picture
 from powerseek.experiments.report.figures.density import density_pictures
 from powerseek.experiments.report.figures.frontier import frontier_pictures
+from powerseek.experiments.report.figures.processes import draw_in_processes
 from powerseek.experiments.report.figures.reach import reach_picture
 from powerseek.experiments.report.figures.scatter import competence_pictures
 from powerseek.experiments.report.figures.style import Picture
@@ -42,6 +43,7 @@ from powerseek.experiments.report.tables import (
 )
 from powerseek.experiments.report.text import Grid, number_text, table_legend
 from powerseek.experiments.results.files import keep_bytes
+from powerseek.experiments.results.provenance import cores
 from powerseek.experiments.results.table import trials
 from powerseek.experiments.study.contrasts import contrast_kind
 
@@ -127,8 +129,9 @@ def report_pictures(parts: Sequence[Section]) -> list[Picture]:
 
 def write_figures(parts: Sequence[Section], folder: Path) -> list[Path]:
     """Write every picture as a PNG and as an SVG file, each all or nothing; the PNGs' paths."""
-    written = []
-    for picture in report_pictures(parts):
+    pictures, written = report_pictures(parts), []
+    draw_in_processes(pictures, cores())
+    for picture in pictures:
         path = folder / f"{picture.name}.png"
         for file, data in zip((path, path.with_suffix(".svg")), picture.files(), strict=True):
             keep_bytes(file, data)
