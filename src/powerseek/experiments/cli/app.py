@@ -102,6 +102,12 @@ StudySet = Annotated[
         help="Change the study: seeds=32, worlds.0.openness=[0,2]. May be given several times.",
     ),
 ]
+OwnWorlds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--world", metavar="PATH.py:NAME", help="A world in a file, which is run: it is yours."
+    ),
+]
 Reward = Annotated[str, typer.Option(help="Reward, as in a study: dense, 'every: 8', ...")]
 Gamma = Annotated[float, typer.Option(help="Discount in (0, 1].")]
 WorldArgument = Annotated[str, typer.Argument(metavar="WORLD", help=WORLD_HELP)]
@@ -358,10 +364,7 @@ def report(
     columns: Annotated[
         str, typer.Option(help="Columns of the printed tables: main, or all.")
     ] = "main",
-    world: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH.py:NAME", help="A world in a file, which is run: it is yours."),
-    ] = None,
+    world: OwnWorlds = None,
 ) -> None:
     """Merge and report what a results directory holds."""
     if columns not in ("main", "all"):
@@ -370,8 +373,7 @@ def report(
     from powerseek.experiments.run import finish
     from powerseek.experiments.study.checked import trials
 
-    for one in world or ():
-        _resolved(one)
+    _import_worlds(world)
     store = store_at(folder, "DIR")
     with store.naming():
         store.fetch()
@@ -389,10 +391,12 @@ def compare(
     out: Annotated[
         str | None, typer.Option(help="Where the files go [default: runs/compare/NAMES].")
     ] = None,
+    world: OwnWorlds = None,
 ) -> None:
     """Show the same claims of several finished studies side by side, with what differs."""
     from powerseek.experiments.cli.compare import compare_runs
 
+    _import_worlds(world)
     compare_runs(runs, out, _console(), lambda line: _say(line, error=False), _shown)
 
 
@@ -406,6 +410,7 @@ def verify(
         int, typer.Option(help="Seed of the draw of these trials.", callback=_limited)
     ] = 0,
     yes: Yes = False,
+    world: OwnWorlds = None,
 ) -> None:
     """Check a finished study: checksums, verdicts, and some trials made again."""
     # As in a sweep's workers, before torch is loaded: sums of threads are rounded otherwise.
@@ -413,6 +418,7 @@ def verify(
     from powerseek.experiments.cli.verify import print_checks
     from powerseek.experiments.verify.run import verify_run
 
+    _import_worlds(world)
     checks = verify_run(run, sample, seed, lambda line: _say(line), inf if yes else WEEK)
     if not print_checks(checks, _console()):
         raise typer.Exit(DIFFERS)
@@ -433,10 +439,12 @@ def export(
         str | None,
         typer.Option(metavar="FILE", help="The tables of the report, for LaTeX with booktabs."),
     ] = None,
+    world: OwnWorlds = None,
 ) -> None:
     """Write results for other programs; FILE may be a folder, or - for standard output."""
     from powerseek.experiments.cli.export import export
 
+    _import_worlds(world)
     asked = {"--csv": csv, "--wide": wide, "--latex": latex}
     for path in export(run, asked, lambda text: _say(f"warning: {text}")):
         _say(f"written: {_shown(path)}")
@@ -774,6 +782,12 @@ def _resolved(world: str) -> str:
 
     with _named(lambda _: "WORLD"):
         return worlds.resolve(world)
+
+
+def _import_worlds(named: list[str] | None) -> None:
+    """Run the files of worlds that a user calls their own: no results directory runs any."""
+    for one in named or ():
+        _resolved(one)
 
 
 def _analysed(field: str, world: str, goal: bool = False) -> str:
