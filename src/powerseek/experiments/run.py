@@ -7,7 +7,7 @@ import shlex
 import socket
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -168,20 +168,26 @@ def _filled(
     """Run the trials that the store lacks, and report."""
     from powerseek.experiments.tensorboard.overview import Overview
 
-    missing = store.missing(grid)
+    missing, told = store.missing(grid), set[str]()
     overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
     overview.refresh()
     if missing:
         most = workers or cores()
-        _run(study, grid, missing, store, overview, most, address, console, checkpoint_seconds)
+        how = (store, overview, most, address, console, checkpoint_seconds)
+        told = _run(study, grid, missing, *how)
         store.fetch()
         overview.refresh()
     store.tidy(grid)  # a sweep may have been killed while it merged or drew
-    return finish(store, grid)
+    return finish(store, grid, told=told)
 
 
-def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
-    """Merge and draw what has changed since the last time, or draw everything `anew`."""
+def finish(
+    store: Store, grid: Sequence[Trial], anew: bool = False, told: Container[str] = ()
+) -> Finished:
+    """Merge and draw what has changed since the last time, or draw everything `anew`.
+
+    Of metrics that failed there is a caution each, but for those that were `told` of before.
+    """
     from powerseek.experiments.report.pages import write_report, write_summary
     from powerseek.experiments.report.sections import sections, write_figures
 
@@ -192,6 +198,7 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
         store.join(grid)
     view = View.read(store.out)
     cautions += view.mixed
+    cautions += [words for metric, words in view.broken.items() if metric not in told]
     made_of = sources(store.out)
     if anew or not is_drawn(store.out, made_of):
         if not stale:
@@ -234,8 +241,8 @@ def _run(
     address: str | None,
     console: Console,
     checkpoint_seconds: float,
-) -> None:
-    """Run the missing trials, and record the run however it ends."""
+) -> set[str]:
+    """Run the missing trials, and record the run however it ends; metrics that failed."""
     from powerseek.experiments.sweep.tune import sweep
 
     begun = time.monotonic()
@@ -250,7 +257,7 @@ def _run(
     tally = Tally(len(grid), len(grid) - len(missing), kinds, workers)
     try:
         with Display(tally, console) as display, store.following(overview.ended) as ended:
-            sweep(cohorts, store, display, workers, address, checkpoint_seconds, ended)
+            return sweep(cohorts, store, display, workers, address, checkpoint_seconds, ended)
     finally:
         seconds = time.monotonic() - begun
         run = describe_run(command_line(), seconds, workers, tally.busy)

@@ -494,11 +494,12 @@ def _measures(rows: pd.DataFrame) -> None:
     from powerseek.experiments.report.text import NOT_LEARNT
     from powerseek.experiments.results.schema import ABSENT_ROW, competence_of
     from powerseek.experiments.study.grid import Cell
-    from powerseek.metrics import known_metric
+    from powerseek.metrics import failure_of, known_metric
 
     end = rows[rows["checkpoint"] == "end"]
     inexact = end.loc[end["metric"] == ABSENT_ROW["metric"], "unit"]
     end = end.drop(inexact.index)
+    broken = end[end["unit"].map(failure_of) != ""].drop_duplicates("metric")
     evaluations = list(dict.fromkeys(end["evaluation"]))
     learnt = "censored" not in set(end["status"])
     table = Table("metric", *evaluations, "unit")
@@ -507,7 +508,8 @@ def _measures(rows: pd.DataFrame) -> None:
         scored = learnt or known_metric(str(metric)).always_scored
         told = _number if scored else lambda row: "not scored"
         cells = [told(by.loc[name]) if name in by.index else "" for name in evaluations]
-        table.add_row(str(metric), *cells, str(group["unit"].iloc[0] or ""))
+        unit = str(group["unit"].iloc[0] or "")
+        table.add_row(str(metric), *cells, "failed" if failure_of(unit) else unit)
     console = _console()
     console.print(table)
     if not learnt:
@@ -516,6 +518,8 @@ def _measures(rows: pd.DataFrame) -> None:
         console.print(Text(f"{NOT_LEARNT}: competence {reached:.3g}, {needed:g} is needed."))
     for why in inexact:
         console.print(Text(f"Evaluated by sampled episodes alone: {why}."))
+    for metric, unit in zip(broken["metric"], broken["unit"], strict=True):
+        _say(f"warning: metric {metric!r} failed: {failure_of(unit)}")
 
 
 def _number(row: pd.Series[Any]) -> str:

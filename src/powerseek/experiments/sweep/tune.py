@@ -21,6 +21,7 @@ from powerseek.errors import InvalidInput, SweepStopped
 from powerseek.experiments.console import warn
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.remote import store_at
+from powerseek.experiments.results.schema import broken_words
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.sweep.cohorts import kind_of
@@ -80,14 +81,15 @@ class Runner(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Run one cohort; a trial's failure is a result, a full disk stops the sweep."""
         indices, begun, exact = self.waiting.pop(0), time.monotonic(), computing.seconds
-        result: dict[str, Any] = {"ended": {}, "fatal": "", "done": not self.waiting}
+        result: dict[str, Any] = {"ended": {}, "fatal": "", "done": not self.waiting, "broken": {}}
         cautions: list[str] = []
         try:
             if self.unready:
                 raise InvalidInput("plugin", self.unready, IMPORTABLE, ON_PATH)
             self.store = self.store or store_at(self.out, patient=True)
             trials = [self.grid[index] for index in indices]
-            kept = run_and_keep(trials, self.store, self.checkpoint_seconds, cautions.append)
+            told = (cautions.append, result["broken"].setdefault)
+            kept = run_and_keep(trials, self.store, self.checkpoint_seconds, *told)
             result["ended"] = dict(zip(indices, kept, strict=True))
             cautions = [self.store.told(caution) for caution in cautions]
         except (StoreError, InvalidInput) as error:
@@ -120,6 +122,7 @@ class SweepCallback(_Here, tune.Callback):
         again: Cohorts that waited behind one whose worker died, and its trials, each alone.
         deaths: How many workers died running each trial.
         begun: When each cohort under way began, on the display's clock.
+        broken: Metrics that failed, and why; each is told once.
     """
 
     def __init__(
@@ -135,6 +138,7 @@ class SweepCallback(_Here, tune.Callback):
         self.again: Cohorts = []
         self.deaths: Counter[int] = Counter()
         self.begun: dict[tuple[int, ...], float] = {}
+        self.broken: dict[str, str] = {}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -147,6 +151,10 @@ class SweepCallback(_Here, tune.Callback):
         self.display.tally.nodes[result["node"]] += len(result["ended"])
         for caution in result["cautions"]:
             self.warn(caution)
+        for metric, why in result["broken"].items():
+            if metric not in self.broken:
+                self.broken[metric] = why
+                self.warn(broken_words(metric, why))
         for index, kept in result["ended"].items():
             self._count(index, failed=not kept)
 
@@ -223,7 +231,7 @@ def sweep(
     address: str | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ended: Callable[[Trial], None] = lambda trial: None,
-) -> None:
+) -> set[str]:
     """Run every cohort, `workers` at a time; each trial is kept in `store` as it ends.
 
     A trial whose worker dies is tried again from its last checkpoint, alone, `ATTEMPTS` times in
@@ -237,6 +245,9 @@ def sweep(
         address: A running Ray cluster; by default Ray is started here and stopped at the end.
         checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
         ended: Is told of every trial that has ended, here, once it is kept.
+
+    Returns:
+        The metrics that failed; each has been told of.
 
     Raises:
         SweepStopped: Results can no longer be written, or Ray could not be started.
@@ -262,6 +273,7 @@ def sweep(
             todo = callback.again
     if callback.fatal:
         raise SweepStopped(callback.fatal)
+    return set(callback.broken)
 
 
 def _batches(todo: Cohorts, deaths: Mapping[int, int]) -> list[Cohorts]:
