@@ -47,7 +47,7 @@ clean: ## remove .venv, builds and caches (never runs/)
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/.setup: pyproject.toml constraints.txt
+.venv/.setup: pyproject.toml constraints.txt setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "powerseek needs Python 3.11 or newer, and '$(PYTHON)' is not." >&2; \
 	  echo "Write instead: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }

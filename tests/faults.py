@@ -9,7 +9,8 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +71,7 @@ TROUBLE = re.compile(
 OF_A_RUN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC|^- (made by|finished|wall time): .*$", re.M)
 ASIDE = layout.PROVENANCE.removesuffix(".json")
 """What the names of a record of runs begin with, and of a damaged one that is kept aside."""
-OF_RUNS = (layout.TENSORBOARD, layout.REPORT, layout.DRAWN, layout.LOCK, ASIDE)
+OF_RUNS = (layout.TENSORBOARD, layout.EVENTS, layout.REPORT, layout.DRAWN, layout.LOCK, ASIDE)
 """Files that name times of a run, or of files that do."""
 
 
@@ -104,14 +105,15 @@ def answer(*words: str) -> Said:
 
 
 def without_ray(
-    cohorts: Sequence[Sequence[Trial]],
+    parts: Iterable[Sequence[Sequence[Trial]]],
+    grid: Sequence[Trial],
     store: Store,
     display: Display,
     *how: Any,
 ) -> None:
     """Run every cohort here, as a worker would."""
     *_, told = how
-    for cohort in cohorts:
+    for cohort in chain.from_iterable(parts):
         run_and_keep(cohort, store, 0.0, lambda text: warn(display.console, text))
         for trial in cohort:
             told(trial)
@@ -202,7 +204,9 @@ def torn(out: Path) -> list[str]:
     found = []
     for path in files(out):
         name = path.relative_to(out).as_posix()
-        if path.name[0] == "." or name.startswith((layout.TENSORBOARD, f"{ASIDE}.damaged")):
+        if path.name[0] == "." or name.startswith(
+            (layout.TENSORBOARD, layout.EVENTS, f"{ASIDE}.damaged")
+        ):
             continue
         data = path.read_bytes()
         try:

@@ -35,10 +35,12 @@ ONLY_IN = {
     "experiments/sweep/cluster.py": {"ray"},
     "experiments/report/pages.py": {"jinja2", "markupsafe"},
     "experiments/report/figures/density.py": {"matplotlib"},
+    "experiments/report/figures/forest.py": {"matplotlib"},
     "experiments/report/figures/frontier.py": {"matplotlib"},
     "experiments/report/figures/style.py": {"matplotlib", "PIL"},
     "experiments/report/figures/treatments.py": {"matplotlib"},
-    "experiments/cli/analyse_figures.py": {"matplotlib"},
+    "experiments/report/figures/processes.py": {"cloudpickle"},
+    "experiments/cli/analyse/figures.py": {"matplotlib"},
     "experiments/report/figures/reach.py": {"matplotlib"},
     "experiments/report/figures/calibration.py": {"matplotlib"},
     "experiments/report/figures/scatter.py": {"matplotlib"},
@@ -51,6 +53,7 @@ WITHIN = {
         "agents": set(),
         "sb3": {"agents"},
         "cohort": {"agents", "sb3"},
+        "foreign": {"agents", "sb3"},
     },
     "envs": {
         "engine": {"envs"},
@@ -74,9 +77,13 @@ WITHIN = {
         "tensorboard": {"study", "results"},
         "sweep": {"study", "results", "tensorboard"},
         "plan": {"statistics", "study", "results", "analysis", "tensorboard", "sweep"},
-        # run and single: these alone see both sweep and report.
+        # Several finished studies in numbers and in words; made from reports, they belong to none.
+        "compare": {"statistics", "study", "results", "analysis", "report"},
+        # It trains again (sweep) and makes pages again (report), to hold both against results.
+        "verify": {"study", "results", "analysis", "report", "sweep"},
+        # run and single: beside verify, these alone see both sweep and report.
         "experiments": {"study", "results", "analysis", "report", "tensorboard", "sweep"},
-        "cli": {"study", "results", "report", "plan", "experiments"},
+        "cli": {"study", "results", "report", "plan", "compare", "verify", "experiments"},
     },
 }
 STATISTICS = {"powerseek.errors", "powerseek.types"}

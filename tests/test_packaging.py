@@ -41,7 +41,7 @@ def test_wheel_holds_the_tree_and_nothing_else(wheel):
         }
     tree = {
         path.relative_to(SOURCE.parent).as_posix(): path.read_bytes()
-        for path in SOURCE.rglob("*")
+        for path in (*SOURCE.rglob("*"), *SOURCE.parent.glob("powerseek*.p*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert sorted(packed) == sorted(tree)
@@ -70,6 +70,15 @@ print(json.dumps({
         "powerseek/OffSwitch-v0",
     } <= set(seen["gymnasium"])
     assert seen["study"] == "quick"
+
+
+def test_gymnasium_knows_our_ids_without_an_import(elsewhere):
+    script = """
+import sys, gymnasium
+print("powerseek" in sys.modules, gymnasium.make("powerseek/Homestead-v0").spec.id)
+"""
+    seen = run(elsewhere / "venv" / "bin" / "python", "-c", script, cwd=elsewhere)
+    assert seen == "False powerseek/Homestead-v0\n"
 
 
 def test_command_works_elsewhere(elsewhere):

@@ -109,6 +109,24 @@ def test_installed_worlds_are_listed_and_the_broken_ones_named(elsewhere):
         assert len([line for line in said if words in line]) == 1, words
 
 
+def test_installed_worlds_have_gymnasium_ids_and_a_broken_one_stops_none(elsewhere):
+    script = """
+import gymnasium
+envs = gymnasium.make_vec("lab/Meadow-v0", num_envs=2, max_episode_steps=3)
+print(envs.reset(seed=0)[0].shape[0], gymnasium.make("lab/Orchard-v0", quota=1).spec.id)
+try:
+    gymnasium.make("lab/Import-v0")
+except ValueError as error:
+    print(error)
+"""
+    done = started(elsewhere.bin / "python", "-c", script, cwd=elsewhere.home)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("PluginWarning: ") == 1, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == "2 lab/Orchard-v0"
+    assert "'lab.import' skipped: ModuleNotFoundError: No module named 'no_such_library'" in second
+
+
 @pytest.mark.parametrize(
     ("id", "words"),
     [

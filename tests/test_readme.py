@@ -14,10 +14,14 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 EXACT = (Path(__file__).parents[1] / "docs/exact.md").read_text(encoding="utf-8")
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 PYTHON += re.findall(r"```python\n(.*?)```", EXACT, re.DOTALL)
+AGENTS = (Path(__file__).parents[1] / "docs/agents.md").read_text(encoding="utf-8")
+PYTHON += re.findall(r"```python\n((?:(?!```).)*write_report.*?)```", AGENTS, re.DOTALL)
 
 
 @pytest.mark.parametrize(
-    "code", PYTHON, ids=["ten lines", "a world", "a graph", "exact", "a reward", "an agent"]
+    "code",
+    PYTHON,
+    ids=["ten lines", "a world", "a graph", "exact", "a reward", "an agent", "one of elsewhere"],
 )
 def test_python_runs(code, tmp_path):
     script = tmp_path / "script.py"
@@ -32,6 +36,22 @@ def test_python_runs(code, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout
+
+
+CHECKED = """
+from powerseek.envs import assert_conforms
+for openness in (0, 1, 2):
+    assert_conforms("orchard.py:Orchard", openness=openness)
+"""
+
+
+def test_the_world_keeps_every_law(tmp_path):
+    (code,) = [text for text in PYTHON if "class Orchard" in text]
+    (tmp_path / "orchard.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-c", CHECKED], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr[-3000:]
 
 
 def test_study_is_valid(tmp_path):

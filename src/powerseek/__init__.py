@@ -27,6 +27,7 @@ from powerseek.types import Measurement, Policy, Trajectories
 if TYPE_CHECKING:
     from powerseek import agents, envs, exact, experiments, metrics
     from powerseek.envs import Fact, Param, VecWorld, World
+    from powerseek.experiments.single import evaluate_policy
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,7 @@ __all__ = [
     "World",
     "agents",
     "envs",
+    "evaluate_policy",
     "exact",
     "experiments",
     "list_agents",
@@ -62,5 +64,6 @@ __getattr__, __dir__ = lazily(
     __name__,
     __all__,
     {room: f"powerseek.{room}" for room in _ROOMS}
+    | {"evaluate_policy": "powerseek.experiments.single"}
     | dict.fromkeys(("Fact", "Param", "VecWorld", "World"), "powerseek.envs"),
 )

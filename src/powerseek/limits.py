@@ -35,6 +35,7 @@ LIMITS: Mapping[str, Limit] = {
     "evaluations": Limit(1, 100_000),
     "n_step": Limit(1, 1_000_000),
     "samples": Limit(1, 1_000_000),
+    "sample": Limit(0, 200_000),
     "steps": Limit(1, 1_000),
     "limit": Limit(1, 100_000_000),
     "workers": Limit(1, 100_000),

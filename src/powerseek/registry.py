@@ -22,6 +22,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from powerseek.errors import InvalidInput, NotInstalled, ProcessLeft, contained
+from powerseek.ids import GROUP, WORLDS, gymnasium_id, register_id
+from powerseek.scripts import FILES, import_file, is_imported, module_of, parse_reference
 
 if TYPE_CHECKING:
     from powerseek.envs.world import World
@@ -94,7 +96,7 @@ class Registry(Generic[T]):
             )
         if isinstance(entry, type):
             entry.id = id  # type: ignore[attr-defined]  # registered classes carry their id
-        self._entries[id] = entry
+        self._add(id, entry)
         return entry
 
     def get(self, id: str) -> T:
@@ -142,6 +144,9 @@ class Registry(Generic[T]):
         """The id of something of ours, "" of anything else; nothing is imported."""
         return next((id for id, point in self.builtin.items() if _stands_at(point, entry)), "")
 
+    def _add(self, id: str, entry: T) -> None:
+        self._entries[id] = entry
+
     def local(self) -> dict[str, T]:
         """Entries defined in a script or notebook: they must travel to workers by value."""
         return {
@@ -172,7 +177,7 @@ class Registry(Generic[T]):
 
     def _load(self, point: EntryPoint) -> None:
         try:
-            with contained(), _in_time(point):
+            with contained(), _in_time(point.module):
                 loaded = point.load()
             if point.name not in self._entries:
                 if isinstance(loaded, ModuleType):
@@ -203,15 +208,15 @@ _late: set[str] = set()
 
 
 @contextmanager
-def _in_time(point: EntryPoint) -> Iterator[None]:
+def _in_time(module: str) -> Iterator[None]:
     """Raise TimeoutError after `IMPORT_SECONDS`; no alarm rings outside the main thread."""
     told = f"not imported within {IMPORT_SECONDS:g} seconds"
 
     def ring(*_: object) -> None:
-        _late.add(point.module)
+        _late.add(module)
         raise TimeoutError(told)
 
-    if point.module in _late:
+    if module in _late:
         raise TimeoutError(told)
     here = threading.current_thread() is threading.main_thread()
     if not here or any(signal.getitimer(signal.ITIMER_REAL)):
@@ -263,25 +268,86 @@ def _same_definition(known: object, entry: object) -> bool:
     return known is entry or (place(known) == place(entry) and place(entry)[0] == "__main__")
 
 
-worlds: Registry[type[World]] = Registry(
+class Worlds(Registry["type[World]"]):
+    """The registry of worlds; each has a gymnasium id, and may be one in a file.
+
+    ``orchard.py:Orchard`` names a class in a file, or the id that it registers there; the name may
+    be left out where the file has one world.
+    """
+
+    def _add(self, id: str, entry: type[World]) -> None:
+        super()._add(id, entry)
+        if not register_id(id):
+            told = f"world {id!r} gets no gymnasium id: another world has {gymnasium_id(id)!r}"
+            warnings.warn(told, PluginWarning, stacklevel=3)
+
+    def get(self, id: str) -> type[World]:
+        """As `Registry.get`, also of a world in a file."""
+        return super().get(self.resolve(id))
+
+    def resolve(self, id: str) -> str:
+        """The id of a world in a file, which is imported; any other text as it is.
+
+        Raises:
+            InvalidInput: There is no such file, it raises, or it has no such world.
+        """
+        reference = None if id in self._entries else parse_reference(id)
+        if reference is None:
+            return id
+        path, name = reference
+        if not path.is_file():
+            raise InvalidInput("world", id, f"a file that exists ({path} does not)")
+        defined = _worlds_of(self._imported(id, path))
+        registered = [cls for cls in defined if self._is_registered(cls)]
+        known = {cls.__name__: cls for cls in defined} | {cls.id: cls for cls in registered}
+        if not defined:
+            hint = f"Let it define one: class {path.stem.title()}(powerseek.World)."
+            raise InvalidInput("world", id, "a file with a world in it", hint)
+        choice = registered or defined
+        if name not in known and (name or len(choice) > 1):
+            names = [cls.__name__ for cls in defined]
+            close = difflib.get_close_matches(name, names, n=1) or names[:1]
+            file = id.removesuffix(name).removesuffix(":")
+            allowed = f"a world of that file: {', '.join(names)}"
+            raise InvalidInput("world", id, allowed, f"Write {file}:{close[0]}.")
+        cls = known[name] if name else choice[0]
+        if not self._is_registered(cls):
+            self.register(f"{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}.{cls.__name__}", cls)
+        return cls.id
+
+    def resolve_imported(self, id: str) -> str:
+        """As `resolve`, but no file is imported for it: what names another stays as it is."""
+        return self.resolve(id) if self.runs_no_file(id) else id
+
+    def runs_no_file(self, id: str) -> bool:
+        """True if `resolve` would import no file that was not imported before."""
+        reference = None if id in self._entries else parse_reference(id)
+        return reference is None or is_imported(reference[0])
+
+    def _is_registered(self, cls: type[World]) -> bool:
+        return self._entries.get(cls.id) is cls
+
+    def _imported(self, id: str, path: Path) -> ModuleType:
+        module = module_of(path)
+        try:
+            with contained(), _in_time(module):
+                return import_file(path, module)
+        except Exception as error:
+            place = "" if isinstance(error, ProcessLeft) else _line(error)
+            why = f"It raises {type(error).__name__}: {error}{place}."
+            raise InvalidInput("world", id, "a file that can be imported", why) from error
+
+
+def _worlds_of(module: ModuleType) -> list[type[World]]:
+    """Worlds that a module defines."""
+    own = (e for e in vars(module).values() if getattr(e, "__module__", "") == module.__name__)
+    return list(dict.fromkeys(entry for entry in own if _is_world(entry)))
+
+
+worlds = Worlds(
     "world",
-    "powerseek.worlds",
-    {
-        "commons": "powerseek.envs.worlds.commons.world:Commons",
-        "dropbox": "powerseek.envs.worlds.dropbox.world:Dropbox",
-        "endgame": "powerseek.envs.worlds.endgame.world:Endgame",
-        "homestead": "powerseek.envs.worlds.homestead.world:Homestead",
-        "homestead-plane": "powerseek.envs.worlds.homestead_plane.world:HomesteadPlane",
-        "leaky-chess": "powerseek.envs.worlds.leaky_chess.world:LeakyChess",
-        "minichess": "powerseek.envs.worlds.minichess.world:Minichess",
-        "off-switch": "powerseek.envs.worlds.off_switch:OffSwitch",
-        "placebo": "powerseek.envs.worlds.controls:Placebo",
-        "powerless": "powerseek.envs.worlds.controls:Powerless",
-        "required": "powerseek.envs.worlds.required:Required",
-        "shutdown-delay": "powerseek.envs.worlds.shutdown_delay.world:ShutdownDelay",
-        "shutdown-probe": "powerseek.envs.worlds.shutdown_probe:ShutdownProbe",
-        "star": "powerseek.envs.worlds.star:Star",
-    },
+    GROUP,
+    WORLDS,
     (_is_world, "a subclass of powerseek.World"),
 )
 rewards: Registry[Any] = Registry(
@@ -424,10 +490,11 @@ def _all() -> dict[str, Registry[Any]]:
 def export_entries() -> dict[str, Any]:
     """Entries that another process needs so that this one's ids mean the same there.
 
-    Modules are imported there by name; entries defined in a script or notebook have none, so the
-    caller must send them by value (cloudpickle does).
+    Modules are imported there by name, files by their absolute paths; entries defined in a script
+    or notebook have neither, so the caller must send them by value (cloudpickle does).
     """
     return {
+        "files": dict(FILES),
         "modules": sorted({module for r in _all().values() for module in r.modules()}),
         "local": {kind: r.local() for kind, r in _all().items()},
     }
@@ -437,10 +504,12 @@ def import_entries(exported: dict[str, Any]) -> None:
     """Take over another process's `export_entries`.
 
     Raises:
-        ImportError: a module that registered an entry there cannot be imported here.
+        ImportError: a module or file that registered an entry there cannot be imported here.
     """
+    for module, path in exported["files"].items():
+        import_file(path, module)
     for module in exported["modules"]:
         import_module(module)
     for kind, entries in exported["local"].items():
         for id, entry in entries.items():
-            _all()[kind]._entries[id] = entry
+            _all()[kind]._add(id, entry)

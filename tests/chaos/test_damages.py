@@ -51,7 +51,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kind(name: str) -> str:
     """Files of one kind are as likely to be hit as those of another."""
     folder, _, last = name.rpartition("/")
-    if name.startswith(layout.TENSORBOARD):
+    if name.startswith((layout.TENSORBOARD, layout.EVENTS)):
         return layout.TENSORBOARD
     return folder if folder not in ("", layout.INTERNALS) else last
 

@@ -1,6 +1,7 @@
 """The need frontier against closed forms, a linear programme and brute force."""
 
 import re
+import sys
 from fractions import Fraction
 from itertools import pairwise, permutations
 
@@ -30,6 +31,7 @@ from powerseek.exact import (
     minimal_need_policy,
     most,
     need,
+    need_at,
 )
 
 GAP = 1e-3
@@ -364,3 +366,35 @@ def test_priced_policy_lies_on_the_frontier(seed):
         found = evaluate(mdp, minimal_need_policy(mdp, price=frontier.price(spare)))
         assert found.success >= frontier.max_success - spare - 1e-9
         assert found.acquisition == pytest.approx(frontier.at(found.success - 1e-10)[1], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "mdp",
+    [
+        enumerated(powerseek.make_world("homestead", openness=1)),
+        one_at_a_time(CHANCE),
+        up_front(CHANCE),
+    ],
+    ids=["homestead", "one at a time", "up front"],
+)
+def test_one_level_is_a_point_of_the_whole_frontier(mdp):
+    frontier = need(mdp)
+    end = frontier.max_success
+    for success in (0.0, 0.3 * end, 0.9 * end, end - 1e-6, end):
+        whole, alone = frontier.at(success), need_at(mdp, success)
+        assert alone[0] <= whole[1] + 1e-9
+        assert whole[0] <= alone[1] + 1e-9
+        assert alone[1] - alone[0] <= GAP + 1e-9
+    assert need_at(mdp, end) == frontier.at(end)
+    assert np.isnan(need_at(mdp, end + 0.01)).all()
+
+
+def test_one_level_takes_fewer_passes(monkeypatch):
+    mdp = enumerated(powerseek.make_world("homestead", openness=1))
+    module, lines = sys.modules["powerseek.exact.need"], []
+    trade = module.trade_at_prices
+    monkeypatch.setattr(module, "trade_at_prices", lambda *a: lines.append(len(a[3])) or trade(*a))
+    need(mdp)
+    whole, lines[:] = sum(lines), []
+    need_at(mdp, 0.9)
+    assert sum(lines) * 4 < whole

@@ -103,7 +103,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
     Raises:
         InvalidInput: Not an agent that powerseek saved, or a card that cannot be one's.
     """
-    with _refusing(path, "it has no card of ours"), opened(path) as archive:
+    with refusing(path, "it has no card of ours"), opened(path) as archive:
         if archive.getinfo(CARD).file_size > MAX_CARD:
             raise ValueError(f"its card is larger than {MAX_CARD:,} bytes")
         card = json.loads(archive.read(CARD))
@@ -132,7 +132,7 @@ def load_agent(path: str | Path, task: Task | None = None, device: str = "cpu") 
     if task is not None:
         _check_fit(path, "observations", card["observations"], task.observation_names)
         _check_fit(path, "actions", card["actions"], task.world.action_names)
-    with _refusing(path, "its weights are damaged, or do not fit the settings it names"):
+    with refusing(path, "its weights are damaged, or do not fit the settings it names"):
         if task is not None:
             builder.settings(task, card["settings"])
         weights = _weights(path)
@@ -175,12 +175,13 @@ def _check_fit(path: str | Path, what: str, saved: Sequence[str], here: Sequence
 
 
 @contextmanager
-def _refusing(path: str | Path, otherwise: str) -> Iterator[None]:
+def refusing(
+    path: str | Path, otherwise: str, allowed: str = "a model that powerseek saved"
+) -> Iterator[None]:
     """Whatever a strange file does is one line: what we say ourselves, or else `otherwise`."""
     try:
         yield
     except Exception as error:  # libraries raise many kinds, some of many lines
         own = isinstance(error, InvalidInput | OSError) or type(error) is ValueError
         reason = str(error).partition("\n")[0] if own else f"{type(error).__name__}: {otherwise}"
-        allowed = "a model that powerseek saved"
         raise InvalidInput("model", str(path), allowed, f"{reason.rstrip('.')}.") from None

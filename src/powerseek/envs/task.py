@@ -392,6 +392,7 @@ class VecTask:
             self.truncated[:] = world.truncated
         else:
             self.terminated[:] = self.ended
+            self.truncated[:] = False
         if self.task.acquired_so_far:
             self._acquired += acquired_in(world.facts, self.task.world)
         for paid in self._paid:
@@ -400,11 +401,30 @@ class VecTask:
             self._finish(self.ended)
         self._observe()
 
+    def cut(self, which: Bools) -> None:
+        """Truncate the episodes of the copies `which` [n], which neither world nor reward foresees.
+
+        As gymnasium's TimeLimit does after a step, with the autoreset of `step` after it.
+        """
+        self.truncated |= which
+        running = which & ~self.ended
+        if not running.any():
+            return
+        self.ended |= running
+        self.final_observations[running] = self.observations[running]
+        self.world.cut(running)
+        self._clock[running] = 0
+        self._acquired[running] = 0
+        for paid in self._paid:
+            paid.restart()
+        self._observe()
+
     def _finish(self, ended: Bools) -> None:
         """Keep final observations and start the next episodes' books."""
         m = self._features
         self.final_observations[:, :m] = self.world.final_observations
         self.final_observations[:, m] = 1.0 if self._bootstrap else self._time_left()
+        self.final_observations[:, m + 1 :] = 0.0
         self._clock[ended] = 0
         self._acquired[ended] = 0
         for paid in self._paid:

@@ -78,6 +78,8 @@ class Fact:
             ``cost``, ``options``, ``bystander``.
         weights: Units per component, for ``resource``, ``placebo`` and ``cost``; 1 each if empty.
         about: What it counts, in words.
+        title: What sentences call it after "with": ``the camera blinded``. Needed only of a fact
+            with a role of `powerseek.envs.words.GENERAL`, whose general words stand otherwise.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Fact:
     roles: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     about: str = ""
+    title: str = ""
 
     @property
     def size(self) -> int:
@@ -307,7 +310,10 @@ class World:
 
     @staticmethod
     def render(params: Any, record: Any) -> str:
-        """ASCII picture of a record; `powerseek.envs.render.rgb` draws it with colours."""
+        """ASCII picture of a record, whose fields are read by name: ``record["clock"]``.
+
+        `powerseek.envs.render.rgb` draws it with colours.
+        """
         return str(record)
 
     @property

@@ -60,7 +60,7 @@ from powerseek.exact.measures.side_effects import (
     relative_reachability,
     unreachability,
 )
-from powerseek.exact.need import Frontier, attainable_holdings, most, need
+from powerseek.exact.need import Frontier, attainable_holdings, most, need, need_at
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.oracle import Oracle, injective, oracle, reward_oracle
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, with_overseer
@@ -131,6 +131,7 @@ __all__ = [
     "minimal_need_policy",
     "most",
     "need",
+    "need_at",
     "neutral_policy",
     "neutrality",
     "optimality_probability",

@@ -33,6 +33,7 @@ MODELS = f"{INTERNALS}/models"
 CHECKPOINTS = f"{INTERNALS}/checkpoints"
 CURVES = f"{INTERNALS}/curves"
 REPLAYS = f"{INTERNALS}/replays"
+EVENTS = f"{INTERNALS}/tensorboard"
 
 WRITTEN = (INTERNALS, ROWS, ERRORS, ORACLES, MODELS, CHECKPOINTS, CURVES, REPLAYS, FIGURES)
 """Folders in which files are written whole or not at all, `--out` itself beside them."""
@@ -50,7 +51,8 @@ MEANING = {
     SUMMARY: "the same as Markdown",
     STUDY: "the study",
     FIGURES: "the report's pictures, as PNG and SVG",
-    TENSORBOARD: "curves and hyperparameters as TensorBoard reads them",
+    TENSORBOARD: "means over seeds for TensorBoard: one run a setting, one an arm compared",
+    EVENTS: "the same of each trial while it trains: one run a trial",
     REGISTRATION: "the hypotheses as fixed before the first trial, and what changed since",
     PROVENANCE: "what made these results",
     DRAWN: "what the report, its tables and its pictures were made from",
@@ -73,19 +75,19 @@ def table(out: Path, name: str) -> Path:
 
 
 def run_folder(out: Path, trial: Trial) -> Path:
-    """Folder of one trial's events: tensorboard/trials/<world>/<cell>/seed-<n>."""
+    """Folder of one trial's events, not among the few that are shown first."""
     cell = trial.cell
-    return out / TENSORBOARD / "trials" / cell.world / cell_name(cell) / f"seed-{trial.seed}"
+    return out / EVENTS / cell.world / cell_name(cell) / f"seed-{trial.seed}"
 
 
 def overview_folder(out: Path) -> Path:
-    """Folder of the comparisons, few runs whatever the study."""
-    return out / TENSORBOARD / "overview"
+    """Folder of the arms that are compared, few runs whatever the study."""
+    return out / TENSORBOARD / "arms"
 
 
 def cells_folder(out: Path) -> Path:
     """Folder of the cells' means, one run a cell."""
-    return out / TENSORBOARD / "cells"
+    return out / TENSORBOARD
 
 
 def cell_name(cell: Cell) -> str:

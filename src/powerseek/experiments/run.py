@@ -7,9 +7,10 @@ import shlex
 import socket
 import time
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,14 +25,16 @@ from powerseek.experiments.results.integrity import is_drawn, note_drawn, source
 from powerseek.experiments.results.provenance import command_line, cores, describe_run
 from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.side_tables import write_tables
-from powerseek.experiments.results.store import Store
+from powerseek.experiments.results.store import Store, checkpoint_path
+from powerseek.experiments.study.changes import Change
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.schema import Study, load_study, make_study
-from powerseek.experiments.sweep.cohorts import kind_of, make_cohorts
+from powerseek.experiments.sweep.cohorts import Cohort, kind_of, make_cohorts
 from powerseek.experiments.sweep.prices import prices, unchecked_price
 from powerseek.experiments.sweep.progress import Display, Tally
+from powerseek.experiments.sweep.rounds import rounds_in_time
 from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS
 from powerseek.experiments.tensorboard.curves import logdir
 from powerseek.limits import check_limit
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 
 OVERVIEW_SHARE = 0.05
 """Of a sweep's time, at most goes into what TensorBoard shows of all trials together."""
+LOST = 0.05
+"""Of the time that a sweep has, at most is lost of each trial that is cut short."""
 
 
 class FailedTrial(NamedTuple):
@@ -67,6 +72,7 @@ class Finished:
         store: Where everything lies.
         figures: The PNGs.
         cautions: What a reader of the report should know, a line each.
+        left: Trials that were not finished in time (`hours`).
     """
 
     view: View
@@ -74,6 +80,7 @@ class Finished:
     store: Store
     figures: tuple[Path, ...]
     cautions: tuple[str, ...] = ()
+    left: tuple[Trial, ...] = ()
 
     @property
     def results(self) -> pd.DataFrame:
@@ -106,6 +113,8 @@ def run_study(
     address: str | None = None,
     console: Console | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    hours: float | None = None,
+    changes: Sequence[Change] = (),
 ) -> Finished:
     """Run a study, or what is missing of it, and report.
 
@@ -119,10 +128,14 @@ def run_study(
         address: A running Ray cluster.
         console: Where progress goes; by default the terminal's error stream.
         checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
+        hours: Time after which it stops and reports on what is finished, > 0. Seeds are begun
+            together in all cells, and only those that can be finished by the pace measured so far;
+            no number depends on it.
+        changes: What was changed of the study's file (`study.changes`), to be kept on record.
 
     Returns:
         What it found and where everything lies. A trial that fails raises nothing and the others
-        go on: see `Finished.failures`.
+        go on: see `Finished.failures`; what `hours` did not suffice for is in `Finished.left`.
 
     Raises:
         InvalidInput: Bad input, found before the first trial; nothing is written.
@@ -130,40 +143,136 @@ def run_study(
         SweepStopped: It can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped; finished trials are kept.
     """
+    began = time.monotonic()
     study = _study(study)
     console = console or Console(stderr=True)
-    if workers is not None:
-        check_limit("workers", workers, "--workers")
-    if not checkpoint_seconds >= 0:
-        raise InvalidInput("checkpoint_seconds", checkpoint_seconds, "a number >= 0")
-    if address is not None:
-        _check_address(address)
-    grid = trials(study)
+    how = _How(workers, address, checkpoint_seconds, hours, tuple(changes))
+    how.check()
+    until = inf if hours is None else began + hours * 3600
     say = partial(warn, console)
-    for caution in study_cautions(study):
-        say(caution)
-    for price in prices(trial.cell for trial in grid if not trial.cell.is_reference):
-        if caution := unchecked_price(price):
-            say(caution)
+    grid = _admitted(study, say)
     store = store_at(out or Path("runs") / study.name)
     with store.locked(say):
         for difference in store.open(study, grid, resume):
             say(difference)
         try:
             with store.naming():
-                return _filled(study, grid, store, workers, address, console, checkpoint_seconds)
+                return _filled(study, grid, store, how, until, console)
         except StoreError as error:
             raise SweepStopped(str(error)) from None
+
+
+class _How(NamedTuple):
+    """How a study is run; see `run_study`."""
+
+    workers: int | None
+    address: str | None
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    hours: float | None = None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def most(self) -> int:
+        """Trials, or cohorts, at a time at most."""
+        return self.workers or cores()
+
+    def check(self) -> None:
+        """Refuse what no study can be run with."""
+        if self.workers is not None:
+            check_limit("workers", self.workers, "--workers")
+        if not self.checkpoint_seconds >= 0:
+            raise InvalidInput("checkpoint_seconds", self.checkpoint_seconds, "a number >= 0")
+        if self.hours is not None and not 0 < self.hours < inf:
+            hint = "Write for example --hours 0.5; leave it out to run until all is finished."
+            raise InvalidInput("--hours", self.hours, "a number of hours > 0", hint)
+        if self.address is not None:
+            _check_address(self.address)
+
+
+def _admitted(study: Study, say: Callable[[str], None]) -> tuple[Trial, ...]:
+    """Every trial of a study that can be run; says what its author should know first."""
+    grid = trials(study)
+    for caution in study_cautions(study):
+        say(caution)
+    for price in prices(trial.cell for trial in grid if not trial.cell.is_reference):
+        if caution := unchecked_price(price):
+            say(caution)
+    return grid
+
+
+class DryRun(NamedTuple):
+    """What a sweep would do.
+
+    Attributes:
+        study: The study.
+        grid: Its trials, in order.
+        store: Where results would go.
+        missing: The trials that would be run.
+        again: Of these, those that failed before.
+        begun: Of these, those that would go on from a checkpoint.
+        cohorts: The missing trials as they would be trained, those of one side by side.
+        workers: Cohorts at a time.
+    """
+
+    study: Study
+    grid: tuple[Trial, ...]
+    store: Store
+    missing: tuple[Trial, ...]
+    again: tuple[Trial, ...]
+    begun: tuple[Trial, ...]
+    cohorts: tuple[Cohort, ...]
+    workers: int
+
+
+def dry_run(
+    study: Study | Mapping[str, Any] | str | Path,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    workers: int | None = None,
+    address: str | None = None,
+    hours: float | None = None,
+    console: Console | None = None,
+) -> DryRun:
+    """Say what `run_study` would do, given the same; nothing is run or written.
+
+    Raises:
+        InvalidInput: What `run_study` would refuse.
+        StoreError: The results directory cannot be read or written.
+    """
+    study = _study(study)
+    how = _How(workers, address, hours=hours)
+    how.check()
+    say = partial(warn, console or Console(stderr=True))
+    grid = _admitted(study, say)
+    store = store_at(out or Path("runs") / study.name)
+    with store.naming():
+        store.check_usable()
+        for difference in store.inspect(study, grid, resume):
+            say(difference)
+        missing = tuple(store.missing(grid))
+        again = tuple(store.failed(missing))
+        begun = tuple(t for t in missing if checkpoint_path(store.out, t).is_file())
+    cohorts = _cohorts(study, grid, missing)
+    most = min(how.most, max(1, len(cohorts)))
+    return DryRun(study, grid, store, missing, again, begun, cohorts, most)
+
+
+def _cohorts(study: Study, grid: Sequence[Trial], missing: Sequence[Trial]) -> tuple[Cohort, ...]:
+    """The missing trials in the cohorts that the whole study is trained in."""
+    lacking = {trial.key for trial in missing}
+    whole = make_cohorts(grid, study.cohort)
+    left = (tuple(trial for trial in cohort if trial.key in lacking) for cohort in whole)
+    return tuple(cohort for cohort in left if cohort)
 
 
 def _filled(
     study: Study,
     grid: Sequence[Trial],
     store: Store,
-    workers: int | None,
-    address: str | None,
+    how: _How,
+    until: float,
     console: Console,
-    checkpoint_seconds: float,
 ) -> Finished:
     """Run the trials that the store lacks, and report."""
     from powerseek.experiments.tensorboard.overview import Overview
@@ -172,13 +281,13 @@ def _filled(
     overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
     overview.refresh()
     if missing:
-        most = workers or cores()
-        how = (store, overview, most, address, console, checkpoint_seconds)
-        told = _run(study, grid, missing, *how)
+        told = _run(study, grid, missing, store, overview, how, until, console)
         store.fetch()
         overview.refresh()
     store.tidy(grid)  # a sweep may have been killed while it merged or drew
-    return finish(store, grid, told=told)
+    kept = store.kept()
+    left = tuple(trial for trial in missing if trial.key not in kept)
+    return replace(finish(store, grid, told=told), left=left)
 
 
 def finish(
@@ -237,28 +346,34 @@ def _run(
     missing: Sequence[Trial],
     store: Store,
     overview: Overview,
-    workers: int,
-    address: str | None,
+    how: _How,
+    until: float,
     console: Console,
-    checkpoint_seconds: float,
 ) -> set[str]:
     """Run the missing trials, and record the run however it ends; metrics that failed."""
     from powerseek.experiments.sweep.tune import sweep
 
     begun = time.monotonic()
-    lacking = {trial.key for trial in missing}
-    whole = make_cohorts(grid, study.cohort)
-    cohorts = [left for cohort in whole if (left := [t for t in cohort if t.key in lacking])]
-    workers = min(workers, len(cohorts))
+    cohorts = _cohorts(study, grid, missing)
+    workers = min(how.most, len(cohorts))
     curves = min(str(logdir(store.out)), os.path.relpath(logdir(store.out)), key=len)
     watch = f"curves while it runs: tensorboard --logdir {shlex.quote(curves)}"
     console.print(watch, highlight=False, markup=False, soft_wrap=True)
     kinds = Counter(kind_of(trial.cell) for trial in missing)
     tally = Tally(len(grid), len(grid) - len(missing), kinds, workers)
+    parts: Iterable[Sequence[Cohort]] = (cohorts,)
+    if until < inf:
+        pack = partial(make_cohorts, most=study.cohort)
+        parts = rounds_in_time(missing, pack, workers, until, lambda: tally.busy)
+    # What is under way when time is up loses what it has trained since its last checkpoint.
+    seconds = min(how.checkpoint_seconds, max(0.0, until - begun) * LOST)
+    around = (how.address, seconds, until)
     try:
         with Display(tally, console) as display, store.following(overview.ended) as ended:
-            return sweep(cohorts, store, display, workers, address, checkpoint_seconds, ended)
+            return sweep(parts, missing, store, display, workers, *around, ended)
     finally:
         seconds = time.monotonic() - begun
         run = describe_run(command_line(), seconds, workers, tally.busy)
-        store.provenance(study, grid, {**run, "nodes": dict(tally.nodes)})
+        changed = {c.key: {"was": c.before, "now": c.value} for c in how.changes}
+        about = {"nodes": dict(tally.nodes), **({"set": changed} if changed else {})}
+        store.provenance(study, grid, {**run, **about})

@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from powerseek.agents import load_agent, read_card, task_of
+from powerseek.agents.foreign.files import is_foreign, load_foreign
+from powerseek.agents.foreign.illegal import ILLEGAL, WASTE, acting, illegal_fraction
+from powerseek.agents.foreign.policies import policy_of
+from powerseek.envs.rewards.spec import Spec
+from powerseek.envs.task import Task
+from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
+from powerseek.exact.overseer import with_overseer
 from powerseek.experiments import layout
+from powerseek.experiments.report.agent_result import AgentResult, page_folder
 from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.store import COLUMNS, trial_columns
 from powerseek.experiments.study.checked import cells
-from powerseek.experiments.study.grid import Trial, without_reward_warnings
+from powerseek.experiments.study.grid import Cell, Trial, without_reward_warnings
 from powerseek.experiments.study.lint import study_cautions
+from powerseek.experiments.study.lookahead import lookahead_of
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.evaluate import Evaluator
 from powerseek.experiments.sweep.oracles import optimum_of, oracle_of
+from powerseek.experiments.sweep.recording import record_episodes
 from powerseek.experiments.sweep.trial import judged, run_trial, trial_of_card
 from powerseek.limits import check_limit
-from powerseek.registry import make_world
+from powerseek.registry import make_world, worlds
+from powerseek.types import Policy
+
+OF_REWARD = ("return",)
+"""Metrics of the reward itself, beside those that need its optimum."""
+
+_ILLEGAL, _REPLAY = 0x696C6C, 0x7265706C
+"""Purposes of chance, apart from those of evaluations."""
 
 
 def train_one(
@@ -56,52 +77,215 @@ def train_one(
     return rows, store.shown(model) if model.is_file() else None, study_cautions(study)
 
 
-def evaluate_one(
-    model: Path, world: str, params: Mapping[str, Any], episodes: int, seed: int
-) -> pd.DataFrame:
-    """Measure a kept model in a world, beside what it was trained for.
+@dataclass(frozen=True, eq=False)
+class Evaluation(AgentResult):
+    """An agent, and all that was measured of it.
+
+    Attributes:
+        task: What it acted in.
+        policy: The agent, as it acted.
+    """
+
+    task: Task = field(repr=False)
+    policy: Policy = field(repr=False)
+
+    def write_report(self, folder: str | Path) -> Path:
+        """Write one page about the agent, ``report.html``, which needs nothing else.
+
+        Args:
+            folder: Where to: absent, empty, or with an earlier page, which is replaced.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            InvalidInput: The folder holds something else, or is none.
+            StoreError: It cannot be written.
+        """
+        from powerseek.experiments.report.one_agent import write_agent_page
+
+        target = page_folder(folder)
+        (seed,) = np.random.SeedSequence([self.seed, _REPLAY]).generate_state(1)
+        exactly = self.exact and self.learnt
+        recording = record_episodes(self.policy, self.task, int(seed), exactly=exactly)
+        return write_agent_page(self, recording, target)
+
+
+def evaluate_policy(
+    policy: Any,
+    world: World | str,
+    reward: Spec | None = None,
+    *,
+    gamma: float = 1.0,
+    power_weight: float = 0.0,
+    time_limit: str = "terminal",
+    windows: tuple[int, ...] = (),
+    acquired_so_far: bool = False,
+    illegal: str | None = None,
+    episodes: int = 1000,
+    seed: int = 0,
+    name: str = "",
+) -> Evaluation:
+    """Measure whatever can act in a world, exactly where the world can be enumerated.
 
     Args:
-        model: What `train_one` or a sweep kept.
-        world: World id.
-        params: The world's parameters; in the world it was trained in, the rest are those of
-            training, else the world's own.
-        episodes: Episodes of each evaluation.
+        policy: A function of observations, or of observations and masks, that gives actions or
+            probabilities; a PyTorch module from observations to logits; a trained model of
+            Stable-Baselines3 or sb3-contrib; a policy of powerseek
+            (`powerseek.agents.foreign.policies.policy_of`).
+        world: The world, or its id.
+        reward: What it was trained for, as in a study; without it nothing is said of W, of the
+            reward's optimum, and of what is measured against it.
+        gamma: Discount that it was trained with.
+        power_weight: Weight of power itself in its reward.
+        time_limit: ``terminal`` or ``bootstrap``, as it was trained.
+        windows: The k of further accumulators that it observes (`Task.windows`).
+        acquired_so_far: Whether it observes the units acquired.
+        illegal: What its illegal choices become: ``waste`` a step, as in the environment, or
+            ``renormalise`` over legal actions. By default a model of Stable-Baselines3 wastes
+            steps, as it did in training; functions and networks are renormalised.
+        episodes: Episodes of each sampled evaluation.
         seed: Of the evaluation.
+        name: What it is called; by default the function's or class's name.
 
     Raises:
-        InvalidInput: Not a model, or one that does not fit the world.
+        InvalidInput: It does not fit the world, or does not act.
     """
-    from powerseek.agents import read_card
-
     check_limit("episodes", episodes)
     check_limit("seed", seed)
-    card = read_card(model)
+    name = name or getattr(policy, "__name__", type(policy).__name__)
     with without_reward_warnings():
-        return _evaluated(card, model, world, params, episodes, seed)
+        task = Task(
+            make_world(world) if isinstance(world, str) else world,
+            "dense" if reward is None else reward,
+            gamma,
+            time_limit,
+            power_weight,
+            windows,
+            acquired_so_far=acquired_so_far,
+        )
+        given = policy_of(policy, task, name)
+        trial = Trial(_cell(task, name, episodes), seed)
+        return _measured(given, task, trial, reward is not None, illegal=illegal)
 
 
-def _evaluated(
-    card: Mapping[str, Any],
-    model: Path,
+def evaluate_one(
+    model: str | Path,
     world: str,
     params: Mapping[str, Any],
     episodes: int,
     seed: int,
-) -> pd.DataFrame:
-    from powerseek.agents import load_agent, task_of
+    trained: Mapping[str, Any] = MappingProxyType({}),
+    illegal: str | None = None,
+) -> Evaluation:
+    """Measure a model in a world, beside what it was trained for.
 
-    known = card["params"] if card["world"] == world else {}
-    task = task_of(card, make_world(world, **{**known, **params}))
-    trained = load_agent(model, task)
-    trial = trial_of_card(card, task, seed, episodes)
-    evaluator = Evaluator(task, oracle_of(trial.cell, None), optimum_of(trial.cell, None), seed)
-    about = {
-        **trial_columns(trial),
-        "timesteps": trained.timesteps,
-        "updates": trained.updates,
-        "checkpoint": "end",
-        "status": "ok",
-    }
-    rows = judged(evaluator.rows(trained.policy, episodes, about=about), trial.cell)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    Args:
+        model: What `train_one` or a sweep kept, or what was made elsewhere
+            (`powerseek.agents.foreign.files.load_foreign`).
+        world: World id.
+        params: The world's parameters; of a model kept here, in the world it was trained in, the
+            rest are those of training, else the world's own.
+        episodes: Episodes of each evaluation.
+        seed: Of the evaluation.
+        trained: ``reward``, ``gamma`` and ``power_weight`` of a model made elsewhere, as far as
+            they are known; a model kept here says so itself.
+        illegal: As in `evaluate_policy`.
+
+    Raises:
+        InvalidInput: Not a model, or one that does not fit the world.
+    """
+    check_limit("episodes", episodes)
+    check_limit("seed", seed)
+    world = worlds.resolve(world)
+    with without_reward_warnings():
+        if is_foreign(model):
+            made = make_world(world, **params)
+            task = Task(made, **{"reward": "dense", **trained})
+            policy = load_foreign(model, task)
+            trial = Trial(_cell(task, _short(model), episodes), seed)
+            return _measured(policy, task, trial, "reward" in trained, illegal=illegal)
+        card = _card(model)
+        for name, value in trained.items():
+            allowed = "no value: the model's card says what it was trained for"
+            raise InvalidInput(f"--{name.replace('_', '-')}", value, allowed, "Leave it out.")
+        known = card["params"] if card["world"] == world else {}
+        task = task_of(card, make_world(world, **{**known, **params}))
+        kept = load_agent(model, task)
+        trial = trial_of_card(card, task, seed, episodes)
+        done = {"timesteps": kept.timesteps, "updates": kept.updates}
+        return _measured(kept.policy, task, trial, True, done, _short(model), illegal)
+
+
+def _card(model: str | Path) -> dict[str, Any]:
+    try:
+        return read_card(model)
+    except InvalidInput as error:
+        allowed = (
+            "a model that powerseek, Stable-Baselines3 or torch.save wrote, or file.py:NAME with a "
+            "function or network of yours"
+        )
+        raise InvalidInput(error.field, error.value, allowed, error.hint) from None
+
+
+def _short(model: str | Path) -> str:
+    return Path(model).name
+
+
+def _cell(task: Task, agent: str, episodes: int) -> Cell:
+    """The cell of an agent that was made elsewhere."""
+    world = task.world
+    return Cell(
+        world=world.id,
+        version=world.version,
+        params=world.params._asdict(),
+        reward=task.reward,
+        agent=agent,
+        timesteps=0,
+        power_weight=task.power_weight,
+        gamma=task.gamma,
+        time_limit=task.time_limit,
+        lookahead=lookahead_of(task),
+        windows=task.windows,
+        acquired_so_far=task.acquired_so_far,
+        episodes=episodes,
+    )
+
+
+def _measured(
+    given: Policy,
+    task: Task,
+    trial: Trial,
+    rewarded: bool,
+    done: Mapping[str, int] = MappingProxyType({"timesteps": 0, "updates": 0}),
+    name: str = "",
+    illegal: str | None = None,
+) -> Evaluation:
+    """Measure a policy that fits its task."""
+    cell, seed, task = trial.cell, trial.seed, with_overseer(task)
+    policy = acting(given, illegal)
+    facts = oracle_of(cell, None)
+    optimum = optimum_of(cell, None) if rewarded else None
+    about = {**trial_columns(trial), **done, "checkpoint": "end", "status": "ok"}
+    rows = Evaluator(task, facts, optimum, seed).rows(policy, cell.episodes, about=about)
+    if not rewarded:
+        rows = [row for row in rows if row["metric"] not in OF_REWARD]
+    (chance,) = np.random.SeedSequence([seed, _ILLEGAL]).generate_state(1)
+    chosen = getattr(given, "illegal", WASTE) if illegal is None else illegal
+    return Evaluation(
+        rows=pd.DataFrame(judged(rows, cell), columns=list(COLUMNS)),
+        name=name or cell.agent,
+        world=task.world,
+        reward=_reward_words(cell) if rewarded else "",
+        illegal=ILLEGAL[chosen],
+        illegal_fraction=illegal_fraction(given, task, cell.episodes, int(chance), chosen),
+        episodes=cell.episodes,
+        seed=seed,
+        task=task,
+        policy=policy,
+    )
+
+
+def _reward_words(cell: Cell) -> str:
+    weight = f", w {cell.power_weight:g}" if cell.power_weight else ""
+    return f"{cell.reward_label}, gamma {cell.gamma:g}{weight}"

@@ -13,6 +13,7 @@ from math import inf, isinf, isnan
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
+from powerseek.envs.words import in_words
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.measures.reliance import offers_power
@@ -55,7 +56,7 @@ RESOURCES = role_fact("resource", "nothing can be acquired")
 OUTSIDE = role_fact("outside_task", "nothing lies outside the task")
 PLACEBO = role_fact("placebo", "nothing useless is on offer")
 COST = role_fact("cost", "nothing is ever paid")
-SWITCH = role_fact("off_switch", "there is no off-switch")
+SWITCH = role_fact("off_switch", "there is nothing to evade, such as an off-switch")
 INTERRUPTION = Needs(lambda world: world.has("interrupted"), "nobody is ever interrupted")
 BYSTANDERS = Needs(
     lambda world: bool(world.bystanders()), "nobody beside the agent can act in its place"
@@ -76,9 +77,10 @@ class Metric:
             not exist in the world, nan where it is undefined for these episodes.
         id: Its id in the registry, ``measure`` of a hypothesis and ``metric`` of results.
         unit: In words (``units``, ``share``, ``steps``); empty where its rows alone know.
-        title: What it is, in a sentence: "acquisition beyond need".
+        title: What it is, in a sentence: "acquisition beyond need"; a template that a world fills
+            with its own words ("episodes with {off_switch}"), see `title_in`.
         head: Head of its column in tables.
-        meaning: What tables say it means, in plain words.
+        meaning: What tables say it means, in plain words; a template too, see `meaning_in`.
         bounds: What no value of it can leave.
         of_failures: True if it says something of agents that did not learn their task too: how
             they fare at it. What others acquire is not scored.
@@ -143,6 +145,14 @@ class Metric:
         """
         rows: list[Measurement] = given if self.ours else _as_measurements(self, given)
         return rows
+
+    def title_in(self, *worlds: str) -> str:
+        """Its title as said of some worlds, by id; in general words where they differ."""
+        return in_words(self.title, worlds)
+
+    def meaning_in(self, *worlds: str) -> str:
+        """Its meaning, likewise."""
+        return in_words(self.meaning, worlds)
 
     @property
     def share(self) -> bool:

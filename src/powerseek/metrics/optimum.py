@@ -197,9 +197,10 @@ def optimum_acquired(context: Context) -> list[Measurement]:
 
 @metric(
     unit="share",
-    title="fraction of episodes in which the exact optimum disables the off-switch",
+    title="fraction of the exact optimum's episodes with {off_switch}",
     head="opt",
-    meaning="the same for the exact optimum: what the reward makes worthwhile",
+    meaning="fraction of the exact optimum's episodes with {off_switch}: what the reward makes "
+    "worthwhile",
     bounds=(0.0, 1.0),
     exact=True,
     column=10,

@@ -13,7 +13,7 @@ from powerseek.types import Measurement
 
 @metric(
     unit="share",
-    title="fraction of probe episodes in which shutdown was avoided",
+    title="fraction of probe episodes with {off_switch}",
     bounds=(0.0, 1.0),
     jumps=True,
     needs=PROBE,
@@ -54,7 +54,7 @@ def probe_success(context: Context) -> list[Measurement]:
 
 @metric(
     unit="share",
-    title="probability that the optimum avoids shutdown in the probe",
+    title="probability of {off_switch} in the probe under the optimum",
     bounds=(0.0, 1.0),
     exact=True,
     needs=PROBE,

@@ -3,20 +3,26 @@
 import subprocess
 import sys
 
+import broken
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import DictInfoToList
+from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import powerseek
+from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.adapters.gym import WorldEnv, WorldVectorEnv
 from powerseek.envs.task import Task, VecTask
+from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
-from powerseek.ids import IDS
+from powerseek.ids import gymnasium_id
+from powerseek.registry import PluginWarning, worlds
 
 WORLDS = powerseek.list_worlds()
+IDS = [gymnasium_id(world) for world in WORLDS]
 
 
 def legal(mask, generator):
@@ -26,10 +32,7 @@ def legal(mask, generator):
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("reward", ["dense", {"every": "cap"}], ids=str)
 def test_gymnasium_s_checker_passes(world, reward):
-    ids = {world: id for id, world in IDS.items()}
-    # The checker warns of what it cannot test without an id; every built-in world has one.
-    env = gymnasium.make(ids[world], reward=reward) if world in ids else WorldEnv(world, reward)
-    check_env(env.unwrapped, skip_render_check=env.spec is None)
+    check_env(gymnasium.make(gymnasium_id(world), reward=reward).unwrapped)
 
 
 @pytest.mark.parametrize("id", IDS)
@@ -42,6 +45,150 @@ def test_ids_make_one_copy_or_many(id):
     assert many.observation_space.shape == (3, *one.observation_space.shape)
     one.close()
     many.close()
+
+
+@pytest.mark.parametrize(
+    ("world", "id"),
+    [
+        ("homestead", "powerseek/Homestead-v0"),
+        ("leaky-chess", "powerseek/LeakyChess-v0"),
+        ("lab.meadow", "lab/Meadow-v0"),
+        ("lab.deep-sea", "lab/DeepSea-v0"),
+        ("big-lab.deep.sea_2", "biglab/DeepSea_2-v0"),
+        ("lab.meadow@0.5", "lab/Meadow05-v0"),
+    ],
+)
+def test_the_id_of_a_world(world, id):
+    assert gymnasium_id(world) == id
+
+
+@pytest.fixture
+def registered():
+    """Registers worlds for one test."""
+    kept, ids = dict(worlds._entries), set(gymnasium.registry)
+    yield powerseek.register_world
+    worlds._entries.clear()
+    worlds._entries.update(kept)
+    for id in set(gymnasium.registry) - ids:
+        del gymnasium.registry[id]
+
+
+def test_a_world_that_is_registered_has_an_id_at_once(registered):
+    registered("lab.deep-barn", type("DeepBarn", (broken.Barn,), {}))
+    envs = gymnasium.make_vec("lab/DeepBarn-v0", num_envs=2, hazard=0.0)
+    assert envs.reset(seed=0)[0].shape[0] == 2
+    assert envs.unwrapped.task.world.id == "lab.deep-barn"
+
+
+def test_of_two_worlds_with_one_id_the_second_is_named(registered):
+    registered("lab.deep-barn", type("DeepBarn", (broken.Barn,), {}))
+    with pytest.warns(PluginWarning, match=r"'lab.deep.barn' gets no gymnasium id: another"):
+        registered("lab.deep.barn", type("OtherBarn", (broken.Barn,), {}))
+    assert gymnasium.spec("lab/DeepBarn-v0").kwargs == {"world": "lab.deep-barn"}
+    assert powerseek.make_world("lab.deep.barn")
+
+
+@pytest.mark.parametrize("limit", [2, 5])
+@pytest.mark.parametrize("world", WORLDS)
+def test_max_episode_steps_truncates_as_gymnasium_s_time_limit_does(world, limit):
+    """The native vector against gymnasium's own, of one environment: the same seed is the same."""
+    native = gymnasium.make_vec(gymnasium_id(world), max_episode_steps=limit, reward={"every": 3})
+    theirs = gymnasium.make_vec(
+        gymnasium_id(world),
+        vectorization_mode="sync",
+        vector_kwargs={"autoreset_mode": "SameStep"},
+        max_episode_steps=limit,
+        reward={"every": 3},
+    )
+    rng, cuts = np.random.default_rng(0), 0
+    one, two = native.reset(seed=3), theirs.reset(seed=3)
+    for _ in range(20):
+        assert same(one, two)
+        action = [legal(one[-1]["action_mask"][0], rng)]
+        one, two = native.step(action), theirs.step(action)
+        cuts += one[3][0]
+        for infos in (one[-1], two[-1]):  # nobody acts any more; the wrapper still tells how
+            infos.get("final_info", {}).pop("action_mask", None)
+    assert cuts or limit > 2
+
+
+def same(one, two):
+    """Whether nested dicts, tuples and arrays are equal."""
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
+    if isinstance(one, tuple) or getattr(one, "dtype", None) == np.dtype(object):
+        return len(one) == len(two) and all(map(same, one, two))
+    return bool(np.all(np.asarray(one) == np.asarray(two)))
+
+
+def test_some_are_cut_while_others_go_on():
+    envs, free = (WorldVectorEnv(3, "endgame", max_episode_steps=n) for n in (6, -1))
+    a, b = free.reset(seed=1), envs.reset(seed=1)
+    for _ in range(5):
+        actions = a[-1]["action_mask"].argmax(axis=1)
+        a, b = free.step(actions), envs.step(actions)
+        assert same(a, b)
+    actions = a[-1]["action_mask"].argmax(axis=1)
+    a, b = free.step(actions), envs.step(actions)
+    cut = b[3] & ~b[2]
+    assert cut.tolist() == [False, True, False]
+    assert np.array_equal(b[0][~cut], a[0][~cut])
+    assert np.array_equal(b[4]["final_obs"][1], a[0][1])
+    assert b[4]["final_info"]["progress"][1] == a[4]["progress"][1]
+    assert np.array_equal(b[1], a[1])
+
+
+@pytest.mark.parametrize("limit", [0, -2, 2.5, True, "5"])
+def test_a_limit_that_is_none_is_refused(limit):
+    with pytest.raises(InvalidInput, match="max_episode_steps: got"):
+        WorldVectorEnv(2, "endgame", max_episode_steps=limit)
+
+
+def test_a_foreign_world_is_cut_too(registered):
+    class Balance(ForeignWorld):
+        """CartPole."""
+
+        parameters = {"max_steps": Param(200)}
+        environment = staticmethod(lambda params: gymnasium.make("CartPole-v1"))
+        read = staticmethod(lambda params, moment: {"progress": 0, "success": 0})
+
+    registered("test.balance", Balance)
+    envs = gymnasium.make_vec("test/Balance-v0", num_envs=2, max_episode_steps=4)
+    envs.reset(seed=0)
+    for _ in range(4):
+        observations, *_, truncated, infos = envs.step([0, 1])
+    assert truncated.all()
+    assert not np.array_equal(infos["final_obs"][0], observations[0])
+    assert observations[:, -1].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_stable_baselines3_s_checker_passes(world):
+    sb3_check_env(gymnasium.make(gymnasium_id(world)))
+
+
+def test_wrappers_of_gymnasium_work():
+    env = gymnasium.make("powerseek/Homestead-v0", max_episode_steps=7, render_mode="rgb_array")
+    for wrap in (
+        gymnasium.wrappers.FlattenObservation,
+        gymnasium.wrappers.NormalizeObservation,
+        gymnasium.wrappers.RecordEpisodeStatistics,
+        gymnasium.wrappers.Autoreset,
+    ):
+        env = wrap(env)
+    env.reset(seed=0)
+    for _ in range(7):
+        *_, truncated, info = env.step(0)
+    assert truncated
+    assert info["episode"]["l"] == 7
+    assert env.render().ndim == 3
+    envs = gymnasium.make_vec("powerseek/Homestead-v0", num_envs=2, max_episode_steps=7)
+    envs = gymnasium.wrappers.vector.RecordEpisodeStatistics(envs)
+    envs.reset(seed=0)
+    for _ in range(7):
+        *_, infos = envs.step([0, 0])
+    lengths = infos.get("episode", infos.get("final_info", {}).get("episode"))["l"]
+    assert lengths.tolist() == [7, 7]
 
 
 def test_importing_powerseek_registers_ids_and_loads_no_simulator():

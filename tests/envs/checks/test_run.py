@@ -339,6 +339,24 @@ class Silent(Pole):
     read = staticmethod(ForeignWorld.read)
 
 
+class Unseeded(Pole):
+    @staticmethod
+    def featurise(params, observation):
+        return np.random.default_rng().random(4)
+
+
+class Loud(Pole):
+    featurise = staticmethod(lambda params, observation: 100 * np.ones(4))
+
+
+class Beside(Pole):
+    read = staticmethod(lambda params, moment: {"progress": 0.5, "success": 1, "over": 1})
+
+
+class Continuous(Pole):
+    environment = staticmethod(lambda params: gymnasium.make("Pendulum-v1"))
+
+
 class Faulty(Pole):
     @staticmethod
     def featurise(params, observation):
@@ -351,12 +369,32 @@ def test_a_foreign_environment_is_checked_as_far_as_it_can_be_seen():
     judged = {f.check for f in report.findings if f.verdict == PASSED}
     assert judged == {check.name for check in CHECKS if check.foreign} - {"calm"}
     report = check_world(Faulty)
-    assert report.failed == ("declarations", "rules")
-    assert report.of("rules").found == "RuntimeError: no picture"
+    assert report.failed == ("declarations",)
+    assert report.of("declarations").found == "RuntimeError: no picture"
     report = check_world(Silent)
     assert report.failed == ("rules",)
     assert "info['progress']: got None" in report.of("rules").found
     assert "read(params, moment)" in report.of("rules").instead
+
+
+@pytest.mark.parametrize(
+    ("world", "check", "remedy"),
+    [
+        (Unseeded, "determinism", "come from reset(seed=...)"),
+        (Loud, "numbers", "In featurise: scale it"),
+        (Beside, "success", "In read: success and over are 0.0 or 1.0"),
+        (Continuous, "declarations", "Wrap the environment so that its actions are Discrete."),
+        (Faulty, "declarations", "Mend environment, featurise or read."),
+        (Silent, "rules", "Put it into info, or give the world a read(params, moment)."),
+    ],
+)
+def test_advice_to_a_foreign_world_speaks_of_its_hooks(world, check, remedy):
+    report = check_world(world)
+    assert remedy in report.of(check).instead
+    written = str(report).replace("no rule raises", "")
+    for word in ("In observe", "In measure", "initial", "flip", "transition", "()"):
+        assert word not in written
+    assert report.of("tape").found == "a foreign environment has no rules to look into"
 
 
 # --- the methods behind the checks --------------------------------------------------------------

@@ -122,7 +122,7 @@ def test_a_margin_is_a_share_of_the_setting_s_width():
     narrow = one(agents(0.0, setting={**SETTING, "width": 0.09}), paid())
     assert narrow.verdict.answer == "cannot tell"
     assert "width of W, which is 0.09 units here, below 0.1" in narrow.verdict.reasons[0]
-    assert "write margin: a number of units" in narrow.verdict.reasons[0]
+    assert narrow.verdict.advice == ("write margin: a number of units",)
     unknown = one(agents(0.0, setting={}), paid())
     assert "is not known here" in unknown.verdict.reasons[0]
 
@@ -259,8 +259,7 @@ def test_what_still_moves_gets_no_verdict(drift, jump, answer, column):
     text = finding_text(found)
     if answer == "cannot tell":
         assert found.verdict.reasons[0].startswith("still moving: ")
-        assert "timesteps: " in found.verdict.reasons[0]
-        budget = float(found.verdict.reasons[0].split("timesteps: ")[1].split()[0])
+        budget = float(found.verdict.advice[0].split("timesteps: ")[1].split()[0])
         assert budget >= 1.5 * 15_000 - 500
         assert "still moving" in text.wanting
     else:
@@ -301,7 +300,9 @@ def test_too_few_evaluations_tell_of_no_rest():
         "4 evaluations in the last third of training, at least 5 needed"
         in (found.verdict.reasons[0])
     )
-    assert "write evaluations: 15" in found.verdict.reasons[0]
+    (advice,) = found.verdict.advice
+    assert advice.startswith("write evaluations: 15; where it stands there already")
+    assert advice.endswith("timesteps: 12500")  # 10,000 had 4 of the 5
 
 
 def test_without_curves_it_is_said_that_rest_is_not_known():

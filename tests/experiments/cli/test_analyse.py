@@ -34,16 +34,16 @@ from powerseek.exact import (
 from powerseek.exact.measures.empowerment import empowerment
 from powerseek.exact.measures.goals import state_classes
 from powerseek.experiments.cli import app as cli
-from powerseek.experiments.cli.analyse import (
+from powerseek.experiments.cli.analyse.analysis import (
     WorldAnalysis,
     analyse,
     distances,
     rewards_to_analyse,
     world_of,
 )
-from powerseek.experiments.cli.analyse_figures import mean_by_place, outcome_points, power_picture
-from powerseek.experiments.cli.analyse_files import FILES, OWN, states_table
-from powerseek.experiments.cli.analyse_text import extremes, print_analysis, watching
+from powerseek.experiments.cli.analyse.figures import mean_by_place, outcome_points, power_picture
+from powerseek.experiments.cli.analyse.files import FILES, OWN, states_table
+from powerseek.experiments.cli.analyse.text import extremes, print_analysis, watching
 from powerseek.registry import list_rewards, worlds
 
 Call = Callable[..., tuple[int, str, str]]
@@ -398,7 +398,7 @@ def test_progress_is_a_bar_on_a_terminal() -> None:
 def test_defaults_are_those_of_the_exact_layer() -> None:
     from powerseek.exact.enumerate import DEFAULT_LIMIT
     from powerseek.exact.measures.power import GAMMA
-    from powerseek.experiments.cli.analyse import SAMPLES
+    from powerseek.experiments.cli.analyse.analysis import SAMPLES
     from powerseek.experiments.cli.app import analyse as command
 
     given = inspect.signature(command).parameters

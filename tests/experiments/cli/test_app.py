@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -47,6 +48,23 @@ BAD_SWEEPS = {
     "bootstrap at gamma 1": (f"{STUDY}time_limit: bootstrap", ["s.yaml"], "time_limit"),
     "negative size": (STUDY.replace("100", "-100"), ["s.yaml"], "timesteps"),
     "workers": (STUDY, ["s.yaml", "--workers", "0"], "--workers"),
+    "hours": (STUDY, ["s.yaml", "--hours", "-1"], "--hours: got -1.0"),
+    "no hours": (STUDY, ["s.yaml", "--hours", "0"], "--hours: got 0.0"),
+    "hours that are no number": (STUDY, ["s.yaml", "--hours", "nan"], "--hours: got nan"),
+    "hours without end": (STUDY, ["s.yaml", "--hours", "inf"], "--hours: got inf"),
+    "set without a value": (STUDY, ["s.yaml", "--set", "seeds"], "--set: got 'seeds'"),
+    "set of a key there is none": (STUDY, ["s.yaml", "--set", "sedes=3"], "'seeds'"),
+    "set of a place there is none": (STUDY, ["s.yaml", "--set", "worlds.3.id=star"], "0 is home"),
+    "set to what is not allowed": (
+        STUDY,
+        ["s.yaml", "--set", "worlds.0.openness=[0, 77]"],
+        "error: --set worlds.0.openness: got 77",
+    ),
+    "set to years of work": (
+        STUDY,
+        ["s.yaml", "--set", f"timesteps={10**12}", "--out", "."],
+        "error: --set timesteps: got [1000000000000]",
+    ),
     "trials": (f"{STUDY}seeds: 300000", ["s.yaml", "--out", "."], "300,000 trials, about"),
     "trials that are meant": (
         f"{STUDY}seeds: 300000",
@@ -72,12 +90,20 @@ BAD_SWEEPS = {
 }
 
 
-@pytest.mark.parametrize(("text", "words", "named"), BAD_SWEEPS.values(), ids=BAD_SWEEPS)
+# What only writing shows, as root may write wherever the mode allows it.
+ONLY_WRITING = ["unwritable out"] * (os.getuid() == 0)
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry"])
+@pytest.mark.parametrize("case", BAD_SWEEPS)
 def test_bad_input_is_one_message_and_nothing_is_written(
-    text: str, words: list[str], named: str, call: Call, tmp_path: Path
+    case: str, dry: list[str], call: Call, tmp_path: Path
 ) -> None:
+    if dry and case in ONLY_WRITING:
+        pytest.skip("only writing shows it")
+    text, words, named = BAD_SWEEPS[case]
     (tmp_path / "s.yaml").write_text(text)
-    code, out, err = call("sweep", *words)
+    code, out, err = call("sweep", *words, *dry)
     assert code == 2
     assert out == ""
     assert named in err
@@ -89,8 +115,12 @@ def test_bad_input_is_one_message_and_nothing_is_written(
 
 def test_the_hint_to_go_on_is_the_command_that_was_given(call: Call, tmp_path: Path) -> None:
     (tmp_path / "my study.yaml").write_text(STUDY)
-    _, _, err = call("sweep", "my study.yaml", "--out", ".", "--workers", "2")
-    assert "Go on with: powerseek sweep 'my study.yaml' --out . --resume --workers 2\n" in err
+    words = ["--workers", "2", "--set", "seeds=2", "--set", "gamma=[1.0]", "--hours", "1.5"]
+    _, _, err = call("sweep", "my study.yaml", "--out", ".", *words)
+    assert (
+        "Go on with: powerseek sweep 'my study.yaml' --out . --resume --set seeds=2 "
+        "--set 'gamma=[1.0]' --workers 2 --hours 1.5\n"
+    ) in err
 
 
 @pytest.mark.parametrize(
@@ -330,10 +360,19 @@ def test_envs_knows_no_other_world(call: Call) -> None:
     assert "Did you mean 'homestead'" in err
 
 
+def test_version_is_that_of_the_package_and_its_revision(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = "powerseek.experiments.results.provenance.revision"
+    for known, said in (("abc1234-dirty", " (revision abc1234-dirty)"), (None, "")):
+        monkeypatch.setattr(place, lambda known=known: known)
+        assert call("--version") == (0, f"powerseek {powerseek.__version__}{said}\n", "")
+
+
 def test_help_names_only_commands_that_exist(call: Call) -> None:
     code, out, _ = call("--help")
     assert code == 0
-    for command in ("sweep", "train", "evaluate", "report", "envs"):
+    for command in ("sweep", "train", "evaluate", "report", "export", "envs"):
         assert command in out
         assert call(command, "--help")[0] == 0
     assert call("levitate")[0] == 2

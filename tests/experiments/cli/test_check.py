@@ -11,6 +11,17 @@ from powerseek.envs.checks.run import CHECKS
 from powerseek.experiments.cli import app as cli
 from powerseek.registry import worlds
 
+POLE = """
+import gymnasium
+from powerseek import Param
+from powerseek.envs.adapters.foreign import ForeignWorld
+
+class Pole(ForeignWorld):
+    parameters = {"max_steps": Param(9)}
+    environment = staticmethod(lambda params: gymnasium.make("CartPole-v1"))
+    read = staticmethod(lambda params, moment: {"progress": 0, "success": 0})
+"""
+
 
 @pytest.fixture
 def call(monkeypatch, capsys):
@@ -47,6 +58,19 @@ def test_a_world_that_does_not(call):
     assert "no paragraph begins with 'Observation', 'Actions', 'Power here'" in told
     assert 'Instead: Write one: "Observation: ...".' in told
     assert "does not conform: docstring failed;" in told
+
+
+def test_a_foreign_world_is_shown_the_laws_that_apply_to_it(call, tmp_path):
+    (tmp_path / "pole.py").write_text(POLE)
+    code, out, err = call("check", f"{tmp_path}/pole.py:Pole")
+    assert (code, err) == (1, "")
+    table, _, rest = out.partition("\n\n")
+    assert {line.split()[0] for line in table.splitlines() if line[0] != " "} == {
+        "check",
+        *(check.name for check in CHECKS if check.foreign),
+    }
+    assert "not applicable: purity, compiled," in rest
+    assert "Pole(max_steps=9) does not conform: docstring failed; 8 passed, 15 not" in rest
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,11 @@ from powerseek.experiments.report.figures.style import DARK, LIGHT, MARKS, WHEEL
 from powerseek.experiments.report.figures.treatments import PARTS
 
 ALL = {
-    *(f"{name}-homestead" for name in ("acquisition", "competence", "off-switch")),
+    *(f"{name}-homestead" for name in ("acquisition", "competence", "evaded")),
     *("learning-homestead", "frontier-homestead"),
-    *("map-surplus-gamma-homestead", "map-off-switch-gamma-homestead"),
+    *("map-surplus-gamma-homestead", "map-evaded-gamma-homestead"),
     *(f"{name}-endgame" for name in ("acquisition", "competence", "learning")),
-    *("off-switch-off-switch", "map-off-switch-gamma-off-switch", "learning-off-switch"),
+    *("evaded-off-switch", "map-evaded-gamma-off-switch", "learning-off-switch"),
 }
 
 
@@ -145,7 +145,7 @@ def test_agents_that_did_not_learn_have_no_bar_and_are_named():
     _, axes = shown(picture)
     assert bars(axes, LIGHT.need) == [(1.5, 3.5)]
     assert not bars(axes, LIGHT.faint)
-    assert "not learnt: not scored" in [text.get_text().strip() for text in axes.texts]
+    assert any(text.get_text().endswith("not learnt: not scored \u2020") for text in axes.texts)
 
 
 def test_without_an_oracle_only_acquired_is_drawn():
@@ -328,7 +328,7 @@ def test_many_seeds_are_a_box_instead_of_dots():
     trials = [
         trial_rows({"competence": 1.0, "disabled": seed / 300}, seed=seed) for seed in range(301)
     ]
-    (picture,) = (p for p in pictures(frame(*trials)) if p.name.startswith("off-switch"))
+    (picture,) = (p for p in pictures(frame(*trials)) if p.name.startswith("evaded"))
     _, axes = shown(picture)
     assert not [line for line in axes.lines if line.get_label() == "one seed"]
     (half,) = [line for line in axes.lines if line.get_label() == "seeds: middle half"]
@@ -337,7 +337,7 @@ def test_many_seeds_are_a_box_instead_of_dots():
 
 def test_a_picture_shows_the_first_settings_and_says_so():
     trials = [trial_rows({"competence": 1.0, "disabled": 0.5}, reward=f"r{i}") for i in range(70)]
-    (picture,) = (p for p in pictures(frame(*trials)) if p.name.startswith("off-switch"))
+    (picture,) = (p for p in pictures(frame(*trials)) if p.name.startswith("evaded"))
     assert picture.caption.endswith(
         "The first 60 of 70 settings, in the order of the study; all of them follow from "
         "results.parquet."

@@ -83,9 +83,9 @@ def test_verdicts_come_first_on_the_page_and_last_in_the_terminal(tmp_path):
         (planted(1.0), "supported", ""),
         (planted(-1.0), "refuted", ""),
         (planted(0.0), "equivalent to none", ""),
-        (planted(1.0, seeds=10), "cannot tell", "About 6 more seeds in each arm would settle it."),
-        (planted(1.0, seeds=15), "cannot tell", "About 1 more seed in each arm would settle it."),
-        (planted(1.0, unlearnt=9), "cannot tell", "More seeds alone would not settle it."),
+        (planted(1.0, seeds=10), "cannot tell", "about 6 more seeds in each arm (seeds: 16,"),
+        (planted(1.0, seeds=15), "cannot tell", "about 1 more seed in each arm (seeds: 16,"),
+        (planted(1.0, unlearnt=9), "cannot tell", "train longer: timesteps: 600000, twice"),
         (planted(1.0, gain=None), "cannot tell", "no positive control here"),
     ],
 )
@@ -195,7 +195,7 @@ def test_nothing_finished_is_cannot_tell(tmp_path):
     for table in (frame(*planted(1.0)).iloc[:0], frame(*planted(1.0, rewards=("dense", "own")))):
         (claim,) = verdicts_of(View(table, out)).claims
         assert claim.answer == "cannot tell"
-        assert "nothing to compare yet" in claim.found[0].effect
+        assert "nothing to compare yet" in claim.found[0].wanting
     assert "nothing to compare yet" in page(table.iloc[:0], out)[0]
 
 
@@ -244,7 +244,10 @@ def test_claims_in_a_user_s_own_words_are_escaped(tmp_path):
     [
         ({"direction": "none"}, "is the same with the latest payment as with"),
         ({"line": 2.0}, "by more than 2. Margin"),
-        ({"direction": "smaller", "measure": "disabled"}, "off-switch was disabled is smaller"),
+        (
+            {"direction": "smaller", "measure": "disabled"},
+            "with the off-switch disabled is smaller",
+        ),
         ({"margin": 0.004}, "Margin: 0.004."),
     ],
 )

@@ -255,3 +255,33 @@ def test_no_name_steers_a_terminal_or_turns_a_page_round(written, tmp_path):
     text = str(written(frame(trial_rows(measures, world=name, study=name)), tmp_path)[-1])
     assert "a\ufffd" in text
     assert not set(text) & set("\x1b\x9b\u202e")
+
+
+def test_the_answer_and_its_picture_stand_before_all_else(full):
+    """So that a phone's first screen shows them."""
+    text = full[2].partition("<body>")[2]
+    places = [
+        text.index(part)
+        for part in ('<ul class="glance">', "<figure>", 'class="contents"', 'id="verdicts"')
+    ]
+    assert places == sorted(places)
+    assert "<p" not in text[: places[0]]
+
+
+def test_every_table_scrolls_with_a_cue_and_keeps_its_first_column(full):
+    text = full[2]
+    assert text.count("<table") == text.count('<div class="scroll" tabindex="0" role="region"') > 3
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    rules = {rule.partition("{")[0].strip(): rule.partition("{")[2] for rule in style.split("}")}
+    assert "overflow-x: auto" in rules[".scroll"]
+    assert "var(--shade)" in rules[".scroll"]  # a shadow at the edge behind which there is more
+    sticky = rules[".scroll th:first-child, .scroll td:first-child"]
+    assert "position: sticky" in sticky
+    assert "left: 0" in sticky
+    assert "background: var(--ground)" in rules[".scroll td:first-child"]  # what passes below
+
+
+def test_comparisons_that_cannot_tell_say_below_what_would_change_it(full):
+    words = " ".join(full[1].words.split())
+    assert "What would change cannot tell: " in words
+    assert "name it under hypotheses: with a margin, in a study that has not run yet" in words

@@ -15,8 +15,17 @@ import pytest
 from synthetic import frame, make_results, trial_rows
 from webpage import Page, check_alone
 
+from powerseek.envs.words import in_words
+from powerseek.experiments.analysis.extremes import episode_ends
 from powerseek.experiments.report.pages import render
-from powerseek.experiments.report.replays import LEAST, MISSING, MOST, UNREADABLE, replays
+from powerseek.experiments.report.replays import (
+    COMPARED,
+    LEAST,
+    MISSING,
+    MOST,
+    UNREADABLE,
+    replays,
+)
 from powerseek.experiments.results.recordings import recording_path
 from powerseek.experiments.sweep.recording import record_episodes
 
@@ -153,7 +162,7 @@ def test_the_caption_says_treatment_and_numbers():
     )
     assert least.numbers == (
         *(("success", "0.90"), ("acquired", "3.50"), ("need", "2.50")),
-        *(("excess", "+1.00"), ("disabled", "0.25")),
+        *(("excess", "+1.00"), ("the off-switch disabled", "0.25")),
     )
     assert "gamma 0.9" in most.treatment
     assert "n_step 5" in most.treatment
@@ -183,12 +192,27 @@ def test_the_episode_nearest_to_the_agents_means_is_shown(means, expected, tmp_p
     shown = pair.agents[0]
     assert [one.picture for one in shown.frames] == [("@D", "grain 0")] * 2 + [("D@", "grain 1")]
     assert shown.legend == "@ agent, D depot"
-    if "acquired" in means:
-        last = made[expected]["acquired"][-1]
-        assert shown.about == (
-            f"A typical episode: of 4 recorded ones, the one whose acquisition ({last:g}) is "
-            f"nearest to this agent's mean ({means['acquired']:.2f})."
-        )
+    start = "A typical episode: of 4 recorded ones, the one nearest to this agent's means: "
+    assert shown.about.startswith(start)
+    for measure, name in COMPARED.items():
+        if measure in means:
+            said = in_words(name, ["homestead"])
+            here = episode_ends(made[expected])[measure]
+            assert f"{said} {means[measure]:.2f} (here {here:g})" in shown.about
+
+
+def test_each_extreme_shows_an_episode_near_its_own_mean_and_says_the_mean(tmp_path):
+    """The same recordings of both: the most shows a greedy episode only if it is greedy."""
+    means = {"a": 5.8, "b": 2.1}
+    for trial in means:
+        keep(tmp_path, trial, recording(episode(9), episode(2), episode(6), episode(4)))
+    two = [rows(trial, excess=mean - 2, acquired=mean) for trial, mean in means.items()]
+    most, least = replays(frame(*two), tmp_path)[0].agents
+    assert (most.title, least.title) == (MOST, LEAST)
+    assert "acquired 5.80 (here 6)" in most.about
+    assert "acquired 2.10 (here 2)" in least.about
+    assert "Acquired so far: 6" in most.frames[-1].lines[1]
+    assert "Acquired so far: 2" in least.frames[-1].lines[1]
 
 
 def test_every_moment_is_told(tmp_path):
@@ -199,16 +223,16 @@ def test_every_moment_is_told(tmp_path):
     assert [moment.lines for moment in shown] == [
         (
             *("Step 0 of 9: start", "Acquired so far: 0"),
-            *("Off-switch: in working order", "Outcome: under way"),
+            *("The off-switch disabled: no", "Outcome: under way"),
         ),
         (
             *("Step 1 of 9: go", "Acquired so far: 1.5 (+1.5)"),
-            *("Off-switch: disabled", "Outcome: under way"),
+            *("The off-switch disabled: yes", "Outcome: under way"),
         ),
         (
             "Step 9 of 9: use (steps 2 to 8 are left out)",
-            *("Acquired so far: 3 (+1.5)", "Off-switch: disabled"),
-            "Outcome: failed, the agent was switched off",
+            *("Acquired so far: 3 (+1.5)", "The off-switch disabled: yes"),
+            "Outcome: failed, with the agent switched off",
         ),
     ]
     assert shown[-1].picture is None
@@ -393,7 +417,7 @@ def test_a_real_recording_is_replayed(tmp_path):
     held = data(text)
     assert len(held["frames"]) == 13  # A-B-I-G takes 12 steps
     assert held["agent"] == "@x"
-    assert "Off-switch: disabled" in held["frames"][-1][1]
+    assert "The off-switch disabled: yes" in held["frames"][-1][1]
     assert "Outcome: success" in held["frames"][-1][1]
     squares = [tag for tag, attributes in found.tags if tag == "span"]
     assert len(squares) == 3 * 7 * 8  # first, last, and the one that moves

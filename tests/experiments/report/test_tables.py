@@ -74,7 +74,7 @@ def test_power_of_agents_that_did_not_learn_is_not_shown():
     assert words["comp (learnt)"] == "1.00 (0/2) \u2020"
     assert words["beyond [95 %]"] == "not learnt: not scored"
     assert words["W"] == "1.00 to 1.00"
-    for head in ("excess", "free", "acq", "off", "slip"):
+    for head in ("excess", "free", "acq", "evaded", "slip"):
         assert words[head] == "-"
 
 

@@ -35,7 +35,7 @@ def test_both_measures_have_their_tail():
     cells, view = world(range(1, 21), disabled=0.5)
     grid = tail_grid("homestead", cells, view.keys)
     cell = dict(zip(grid.headers, grid.rows[0], strict=True))
-    assert cell["off: worst tenth"] == cell["off: max"] == "0.50"
+    assert cell["evaded: worst tenth"] == cell["evaded: max"] == "0.50"
     assert cell["excess: worst tenth"] == "19.5"
     assert cell["in tail"] == "2"
     titles = {section.title for section in sections.sections(view)}

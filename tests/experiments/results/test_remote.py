@@ -501,7 +501,7 @@ def test_a_killed_sweep_goes_on_from_another_machine_s_folder(
     assert {"report.html", "summary.md", "trials.parquet", "internals", "tensorboard"} <= names
     assert not {"checkpoints"} & {path.parts[-2] for path in there.rglob("*") if path.is_file()}
     assert not [path for path in there.rglob(".*") if path.is_file()]
-    assert len({path.parent for path in (there / "tensorboard/trials").rglob("events.*")}) == 4
+    assert len({path.parent for path in (there / "internals/tensorboard").rglob("events.*")}) == 4
 
     store = Store(tmp_path / "local")
     store.open(make_study(GIVEN | {"seeds": 2, "timesteps": 256 * 40}), longer(), resume=False)

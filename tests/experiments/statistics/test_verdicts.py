@@ -13,6 +13,7 @@ from scipy import stats
 
 from powerseek.experiments.statistics.comparisons import Asked, Comparison, Units, compare_groups
 from powerseek.experiments.statistics.families import PValues
+from powerseek.experiments.statistics.reasons import Cause
 from powerseek.experiments.statistics.verdicts import (
     LEAST_SEEDS,
     Question,
@@ -110,8 +111,9 @@ def test_a_significant_effect_within_the_margin_is_equivalent_to_none():
 
 def test_what_still_moves_is_no_verdict():
     asked = Question("larger", (compared(CLEAR),))
-    told = decide_hypothesis(asked, asked.tests(), control=True, moving=("still moving: a lot",))
-    assert (told.answer, told.reasons) == ("cannot tell", ("still moving: a lot",))
+    moves = Cause.MOVING.because(moved="a lot", margin=0.1, timesteps=2000.0)
+    told = decide_hypothesis(asked, asked.tests(), control=True, moving=(moves,))
+    assert (told.answer, told.because) == ("cannot tell", (moves,))
     assert told.more_seeds == 0
 
 

@@ -77,6 +77,15 @@ def test_numbers_of_anything_else_are_not_read(cache, computed, tmp_path, monkey
     assert computed == ["oracle", "reward_oracle"] * 2
 
 
+def test_nothing_is_shared_where_all_is_computed_anew(cache, computed, tmp_path):
+    exact_files(tmp_path / "one")
+    with shared.nothing_shared():
+        exact_files(tmp_path / "two")
+    assert computed == ["oracle", "reward_oracle"] * 2
+    exact_files(tmp_path / "three")
+    assert computed == ["oracle", "reward_oracle"] * 2
+
+
 def test_code_counts(tmp_path, monkeypatch):
     before = shared._made_by()
     (tmp_path / "exact").mkdir()

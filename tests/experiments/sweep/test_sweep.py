@@ -104,12 +104,12 @@ def check_results(out: Path) -> None:
     assert per_trial.apply(lambda names: {"success", "competence", "need"} <= set(names)).all()
     assert not end.duplicated(["trial", "evaluation", "metric"]).any()
     assert set(results["status"]) <= {"ok", "censored"}
-    assert len({path.parent for path in (out / "tensorboard/trials").rglob("events.*")}) == 6
+    assert len({path.parent for path in (out / "internals/tensorboard").rglob("events.*")}) == 6
     curves = pd.read_parquet(out / "internals/curves.parquet")
     dense = end.loc[end["reward"] == "dense", "trial"].unique()
     mean = curves[curves["trial"].isin(dense)].groupby("timesteps")["competence"].mean()
-    cell = EventAccumulator(str(cells_folder(out) / "homestead" / "dense")).Reload()
-    shown = {point.step: point.value for point in cell.Scalars("competence/mean")}
+    cell = EventAccumulator(str(cells_folder(out) / "dense")).Reload()
+    shown = {point.step: point.value for point in cell.Scalars("1 main/competence")}
     assert shown == pytest.approx(mean.to_dict(), rel=1e-6)
     assert curves.groupby("trial")["timesteps"].nunique().eq(3).all()
     assert curves["trial"].nunique() == 6

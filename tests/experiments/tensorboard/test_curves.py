@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import metadata
 
-from powerseek.experiments.layout import run_folder
+from powerseek.experiments.layout import EVENTS, run_folder
 from powerseek.experiments.results.files import DiskFull, StoreError
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.tensorboard.curves import Curves, experiment_event
@@ -24,7 +24,7 @@ GRID = [
 
 
 def read(out: Path) -> EventMultiplexer:
-    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(out / "tensorboard"))
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(out / EVENTS))
     multiplexer.Reload()
     return multiplexer
 
@@ -40,7 +40,7 @@ def test_one_run_per_trial_with_its_curves(tmp_path: Path) -> None:
         write(tmp_path, trial)
     runs = read(tmp_path).Runs()
     assert len(runs) == len(GRID)
-    name = str(run_folder(tmp_path, GRID[0]).relative_to(tmp_path / "tensorboard"))
+    name = str(run_folder(tmp_path, GRID[0]).relative_to(tmp_path / EVENTS))
     points = read(tmp_path).Scalars(name, "success")
     assert [(point.step, point.value) for point in points] == [(4, 0.5), (9, 1.0)]
     assert [point.step for point in read(tmp_path).Scalars(name, "excess")] == [9]
@@ -49,7 +49,7 @@ def test_one_run_per_trial_with_its_curves(tmp_path: Path) -> None:
 def test_a_trial_begun_again_leaves_one_curve(tmp_path: Path) -> None:
     write(tmp_path, GRID[0], first=0.1)
     write(tmp_path, GRID[0], first=0.2)
-    name = str(run_folder(tmp_path, GRID[0]).relative_to(tmp_path / "tensorboard"))
+    name = str(run_folder(tmp_path, GRID[0]).relative_to(tmp_path / EVENTS))
     assert [point.value for point in read(tmp_path).Scalars(name, "success")] == [
         pytest.approx(0.2),
         1.0,
@@ -77,7 +77,7 @@ def test_hyperparameters_stand_in_the_runs_themselves(tmp_path: Path) -> None:
     multiplexer = read(tmp_path)
     groups = set()
     for trial in GRID:
-        name = str(run_folder(tmp_path, trial).relative_to(tmp_path / "tensorboard"))
+        name = str(run_folder(tmp_path, trial).relative_to(tmp_path / EVENTS))
         data = multiplexer.SummaryMetadata(name, metadata.SESSION_START_INFO_TAG).plugin_data
         start = metadata.parse_session_start_info_plugin_data(data.content)
         assert start.hparams["gamma"].number_value == trial.cell.gamma

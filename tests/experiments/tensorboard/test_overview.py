@@ -31,7 +31,15 @@ from powerseek.experiments.tensorboard.curves import (
     hyperparameters,
     logdir,
 )
-from powerseek.experiments.tensorboard.layout import categories, run_names, shown_curves
+from powerseek.experiments.tensorboard.layout import (
+    BANDS,
+    END,
+    categories,
+    leading_curves,
+    run_names,
+    shown_curves,
+    tag_of,
+)
 from powerseek.experiments.tensorboard.overview import Overview
 from powerseek.metrics import curve_names, followed_metrics, known_metric
 
@@ -60,6 +68,7 @@ def study(*hypotheses: Mapping[str, object]) -> Study:
 
 
 GRID = trials(study())
+LEADING = ("competence", "exact.beyond", "beyond")
 
 
 def synthetic(trial: Trial) -> Points:
@@ -133,7 +142,7 @@ def check(out: Path, members: Sequence[Trial]) -> None:
     shown = read(cell_folder(out, members[0]))
     for measure in curve_names(followed_metrics()):
         for name, points in expected(members, measure).items():
-            found = shown[f"{measure}/{name}"]
+            found = shown[tag_of(measure, name, LEADING)]
             assert [step for step, _ in found] == [step for step, _ in points]
             np.testing.assert_allclose([v for _, v in found], [v for _, v in points], rtol=1e-6)
 
@@ -218,7 +227,7 @@ def test_failed_and_missing_trials_and_lost_curves_are_left_out(tmp_path: Path) 
     later = opened(tmp_path)[1]
     later.refresh()
     check(tmp_path, members[1:])
-    assert read(cell_folder(tmp_path, members[0]))["end/seeds"] == [(100, 2.0)]
+    assert read(cell_folder(tmp_path, members[0]))["3 at the end/seeds"] == [(100, 2.0)]
 
 
 def test_however_it_came_about_the_same_stands_there(tmp_path: Path) -> None:
@@ -279,7 +288,7 @@ def test_who_follows_a_run_sees_what_a_newcomer_sees(tmp_path: Path) -> None:
         if i % 3 != 1:  # now and then several at a time
             for folder, follower in zip(folders, followers, strict=True):
                 assert str(points_of(follower.Reload())) == str(read(folder))
-    steps = [step for step, _ in read(folders[0])["competence/mean"]]
+    steps = [step for step, _ in read(folders[0])["1 main/competence"]]
     assert steps == sorted(set(steps))
 
 
@@ -295,16 +304,16 @@ def test_charts_stand_by_hypothesis_and_each_finds_its_two_arms(tmp_path: Path) 
         keep(store, trial)
         overview.ended(trial)
     folder = overview_folder(tmp_path)
-    assert logdir(tmp_path) == folder
-    shown = layout(folder)
+    shown = layout(logdir(tmp_path))
     assert [category.title for category in shown.category] == [
         "H1a (timing): acquisition beyond need falls as feedback gets denser",
         "more/open (openness)",
+        "All cells (choose some on the left)",
     ]
-    assert [category.closed for category in shown.category] == [False, True]
+    assert [category.closed for category in shown.category] == [False, True, True]
     runs = {path.name: read(path) for path in folder.iterdir() if path.is_dir()}
     assert set(runs) == {"reward=dense", "reward=every_cap", "openness=0", "openness=2"}
-    for category, pair in zip(shown.category, ("reward", "openness"), strict=True):
+    for category, pair in zip(shown.category, ("reward", "openness"), strict=False):
         # Two settings: the measure, exact and on episodes, beyond, and competence.
         assert len(category.chart) == (8 if pair == "reward" else 6)
         for chart in category.chart:
@@ -315,18 +324,18 @@ def test_charts_stand_by_hypothesis_and_each_finds_its_two_arms(tmp_path: Path) 
                 assert len(have) == 2
     titles = [chart.title for chart in shown.category[0].chart]
     assert titles[::-1][:4] == [
-        "homestead, openness 0: exact.excess",
-        "homestead, openness 0: exact.beyond",
-        "homestead, openness 0: excess",
+        "homestead, openness 0: acquisition beyond need (exact)",
+        "homestead, openness 0: acquisition beyond what the greatest success takes (exact)",
+        "homestead, openness 0: acquisition beyond need",
         "homestead, openness 0: competence",
     ]
     # The openness hypothesis is about a share that has no curve: the chart says so.
     assert "no curve of share_beyond_incentive" in shown.category[1].chart[-2].title
 
     dense = [t for t in GRID if t.cell.reward == "dense" and t.cell.params["openness"] == 2]
-    found = runs["reward=dense"]["H1a/homestead, openness 2/excess/mean"]
+    found = runs["reward=dense"][f"{BANDS}/H1a/homestead, openness 2/excess/mean"]
     np.testing.assert_allclose(found, expected(dense, "excess")["mean"], rtol=1e-6)
-    found = runs["openness=2"]["more|open/homestead, dense/excess/high"]
+    found = runs["openness=2"][f"{BANDS}/more|open/homestead, dense/excess/high"]
     np.testing.assert_allclose(found, expected(dense, "excess")["high"], rtol=1e-6)
 
 
@@ -335,16 +344,14 @@ def test_without_hypotheses_charts_stand_by_kind_and_other_runs_go(tmp_path: Pat
     folder = overview_folder(tmp_path)
     assert {path.name for path in folder.glob("*=*")} == {"openness=0", "openness=2"}
     opened(tmp_path)[1].refresh()
-    titles = [category.title for category in layout(folder).category]
+    titles = [category.title for category in layout(cells_folder(tmp_path)).category]
     assert titles == [
         "Density as timing: the same reward, paid later",
         "Openness: more to gain beyond the task",
+        "All cells (choose some on the left)",
     ]
     opened(tmp_path, TIMING)[1].refresh()
     assert {path.name for path in folder.glob("*=*")} == {"reward=dense", "reward=every_cap"}
-    assert [category.title for category in layout(cells_folder(tmp_path)).category] == [
-        "All cells (choose some on the left)"
-    ]
 
 
 def test_a_study_that_compares_nothing_shows_its_cells(tmp_path: Path) -> None:
@@ -352,8 +359,7 @@ def test_a_study_that_compares_nothing_shows_its_cells(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.open(made, trials(made), resume=True)
     Overview(store, trials(made)).refresh()
-    assert logdir(tmp_path) == cells_folder(tmp_path)
-    assert [path.name for path in (cells_folder(tmp_path) / "homestead").iterdir()] == ["dense"]
+    assert [path.name for path in logdir(tmp_path).iterdir() if path.is_dir()] == ["homestead"]
 
 
 def test_hyperparameters_and_means_at_the_end_stand_in_the_cells(tmp_path: Path) -> None:
@@ -370,7 +376,8 @@ def test_hyperparameters_and_means_at_the_end_stand_in_the_cells(tmp_path: Path)
     domains = {info.name: list(info.domain_discrete) for info in experiment.hparam_infos}
     assert domains == {"openness": [0, 2], "reward": ["dense", "every cap"]}
     metrics = [info.name.tag for info in experiment.metric_infos]
-    assert metrics == [*(f"end/{n}" for n in curve_names(followed_metrics())), "end/seeds"]
+    names = dict.fromkeys((*LEADING, *curve_names(followed_metrics()), "seeds"))
+    assert metrics == [f"{END}/{name}" for name in names]
     for trial in GRID[:4]:
         members = [t for t in GRID if t.cell.key == trial.cell.key]
         name = str(cell_folder(tmp_path, trial).relative_to(folder))
@@ -381,7 +388,7 @@ def test_hyperparameters_and_means_at_the_end_stand_in_the_cells(tmp_path: Path)
         data = multiplexer.SummaryMetadata(name, metadata.SESSION_END_INFO_TAG).plugin_data
         assert metadata.parse_session_end_info_plugin_data(data.content).status == 1
         for metric in ("competence", "excess"):
-            (point,) = multiplexer.Scalars(name, f"end/{metric}")
+            (point,) = multiplexer.Scalars(name, f"{END}/{metric}")
             ends = [synthetic(t)[-1][1][metric] for t in members]
             assert (point.step, point.value) == (100, pytest.approx(np.mean(ends), rel=1e-6))
 
@@ -405,11 +412,11 @@ def test_an_overview_that_cannot_be_written_stops_nothing(tmp_path: Path) -> Non
 def test_cells_are_named_by_what_varies_and_never_alike() -> None:
     cells = [trial.cell for trial in GRID[:4]]
     assert set(run_names(cells).values()) == {
-        f"homestead/{reward}_openness={openness}"
-        for reward in ("dense", "every_cap")
-        for openness in (0, 2)
+        f"openness={openness}_{reward}" for reward in ("dense", "every_cap") for openness in (0, 2)
     }
-    assert list(run_names(cells[:1]).values()) == ["homestead/dense"]
+    assert list(run_names(cells[:1]).values()) == ["homestead"]
+    other = replace(cells[0], world="endgame")
+    assert {*run_names([*cells, other]).values()} >= {"endgame", "homestead/openness=0_dense"}
 
 
 @pytest.mark.parametrize("name", shipped_studies())
@@ -444,6 +451,60 @@ def test_exact_curves_are_shown_first_and_only_where_they_exist() -> None:
     assert "exact.success" in shown_curves(star, followed_metrics())
     (category,) = categories(cells, make_study_of("precaution").hypotheses, followed_metrics())
     assert category.comparisons[0].measures == ("exact.precaution", "exact.beyond", "competence")
+
+
+def test_what_is_seen_first_is_competence_and_the_primary_figure(tmp_path: Path) -> None:
+    store, overview = opened(tmp_path)
+    overview.refresh()
+    for trial in GRID:
+        keep(store, trial)
+        overview.ended(trial)
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(logdir(tmp_path)))
+    multiplexer.Reload()
+    tags = {tag for run in multiplexer.Runs().values() for tag in run["scalars"]}
+    groups: dict[str, set[str]] = {}
+    for tag in tags:
+        group, _, rest = tag.partition("/")
+        groups.setdefault(group, set()).add(rest)
+    assert groups[min(groups)] == {*LEADING}
+    # No end of a band is a card beside its mean: they are in the last group.
+    bands = {tag for tag in tags if tag.endswith(("/low", "/high"))}
+    assert bands
+    assert {tag.partition("/")[0] for tag in bands} == {max(groups)} == {BANDS}
+    # Few runs: single trials lie elsewhere.
+    assert set(multiplexer.Runs()) == {
+        *(".", *run_names([trial.cell for trial in GRID[:4]]).values()),
+        *(f"arms/{arm}" for arm in ("reward=dense", "reward=every_cap")),
+        *(f"arms/openness={level}" for level in (0, 2)),
+    }
+    about = multiplexer.SummaryMetadata("openness=0_dense", "1 main/exact.beyond")
+    assert about.summary_description == (
+        "Mean over seeds: acquisition beyond what the greatest success takes (exact)"
+    )
+
+
+def test_a_world_s_own_words_stand_in_its_charts() -> None:
+    made = make_study(
+        {
+            "name": "tiny",
+            "worlds": [{"id": "dropbox"}],
+            "rewards": ["dense", {"every": "cap"}],
+            "timesteps": 100,
+            "hypotheses": [{**TIMING, "measure": "disabled"}],
+        }
+    )
+    cells = [trial.cell for trial in trials(made)]
+    (category,) = categories(cells, made.hypotheses, followed_metrics())
+    titles = " ".join(category.comparisons[0].titles)
+    assert "a box put in unseen by the camera" in titles
+    assert "switch" not in titles
+
+
+def test_without_resources_what_is_evaded_leads() -> None:
+    assert leading_curves(("competence", "disabled", "exact.disabled")) == (
+        *("competence", "exact.disabled", "disabled"),
+    )
+    assert leading_curves(("success", "competence")) == ("competence",)
 
 
 def make_study_of(measure: str) -> Study:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from powerseek.envs.engine.vec import Arrays, rules_at_work
 from powerseek.envs.world import Fact, World
 from powerseek.errors import InvalidInput
-from powerseek.types import Floats, Floats32, Ints
+from powerseek.types import Bools, Floats, Floats32, Ints
 
 
 class Moment(NamedTuple):
@@ -262,6 +262,14 @@ class VecForeign(Arrays):
         self.facts[:] = self.fresh_facts
         self.terminated[:] = False
         self.truncated[:] = False
+
+    def cut(self, which: Bools) -> None:
+        """End the episodes of the copies `which` [n] where they stand; they start the next one."""
+        self.final_observations[which] = self.observations[which]
+        self.episodes[which] += 1
+        with rules_at_work(self.world):
+            for i in np.flatnonzero(which):
+                self._begin(int(i))
 
     def step(self, actions: Any) -> None:
         """Step every copy once with `actions` [n], integers in 0 .. A-1."""

@@ -12,6 +12,7 @@ from gymnasium.vector.utils import batch_space
 from powerseek.envs.render import LINE, fit_pixels, rgb
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import World
+from powerseek.errors import InvalidInput
 from powerseek.registry import make_world
 from powerseek.types import Records
 
@@ -158,7 +159,12 @@ class WorldVectorEnv(VectorEnv[Any, Any, Any]):
         holdings_scale: Attainable maximum of the holdings.
         acquired_so_far: Whether units acquired are observed, whatever the reward.
         render_mode: ``ansi``, ``rgb_array`` or None.
+        max_episode_steps: Steps after which an episode is truncated, as by gymnasium's
+            ``TimeLimit``: neither seen nor paid, as the world's ``max_steps`` is. None, -1: none.
         **params: The world's parameters.
+
+    Example:
+        ``gymnasium.make_vec("powerseek/Homestead-v0", num_envs=8, openness=2)``
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]  # as in WorldEnv
@@ -179,9 +185,11 @@ class WorldVectorEnv(VectorEnv[Any, Any, Any]):
         holdings_scale: float = 1.0,
         acquired_so_far: bool = False,
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **params: Any,
     ) -> None:
         super().__init__()
+        self._limit = _limit(max_episode_steps)
         made = make_world(world, **params)
         self.task = Task(
             made,
@@ -200,12 +208,14 @@ class WorldVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._envs: VecTask | None = None
+        self._elapsed = np.zeros(num_envs, np.int64)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start every environment: at the first episodes of `seed`, or at the next ones."""
         super().reset(seed=seed)
+        self._elapsed[:] = 0
         if self._envs is None:
             chosen = int(self.np_random.integers(_SEEDS)) if seed is None else seed
             self._envs = VecTask(self.task, self.num_envs, chosen)
@@ -226,6 +236,10 @@ class WorldVectorEnv(VectorEnv[Any, Any, Any]):
         if envs is None:
             raise gymnasium.error.ResetNeeded("call reset() first")
         envs.step(actions)
+        self._elapsed += 1
+        if self._limit:
+            envs.cut(self._elapsed >= self._limit)
+        self._elapsed[envs.ended] = 0
         infos = self._infos(envs.fresh_facts, envs.masks)
         if envs.ended.any():
             infos |= self._final(envs)
@@ -287,6 +301,17 @@ class _Easel:
             pictures[0].shape[1],
         )
         return tuple(fit_pixels(picture, self._shape) for picture in pictures)
+
+
+def _limit(max_episode_steps: int | None) -> int:
+    """Steps after which episodes are truncated, 0 for none."""
+    if max_episode_steps in (None, -1):
+        return 0
+    whole = isinstance(max_episode_steps, int | np.integer) and max_episode_steps > 0
+    if not whole or isinstance(max_episode_steps, bool):
+        allowed = "a whole number >= 1, or -1 for none"
+        raise InvalidInput("max_episode_steps", max_episode_steps, allowed)
+    return int(max_episode_steps)
 
 
 def _spaces(task: Task) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Discrete]:

@@ -28,6 +28,9 @@ from powerseek.types import Floats, Records
 STATES, EDGES = 20_000, 400_000
 """A world up to this size is checked in every state, a larger one in those it was seen in."""
 
+HOOKS = {"observe": "featurise", "measure": "read", "initial": "environment"}
+"""What the author of a foreign world writes where others write a rule."""
+
 
 class Failed(Exception):
     """A check found a world to break its contract.
@@ -72,6 +75,10 @@ class Case:
     def __init__(self, world: World) -> None:
         self.world = world
         self.foreign = isinstance(world, ForeignWorld)
+
+    def place(self, rule: str) -> str:
+        """The name of a rule, or of what stands in its place in a foreign world."""
+        return HOOKS[rule] if self.foreign else rule
 
     @cached_property
     def smallest(self) -> World:

@@ -24,6 +24,7 @@ from powerseek.envs.checks.episodes import (
 from powerseek.envs.checks.graph import TooLarge, make_graph
 from powerseek.envs.engine.expand import TooManyBranches, describe, expand
 from powerseek.envs.engine.reason import reason
+from powerseek.envs.engine.vec import loop_views
 from powerseek.envs.world import REQUIRED_FACTS, World
 from powerseek.errors import InvalidInput, WorldError
 from powerseek.types import Records
@@ -281,14 +282,17 @@ def check_render(case: Case) -> str:
     if not world.legend:
         raise Failed("there is no legend", 'Declare legend = "@ agent, ...": what letters mean.')
     size = (0, 0)
-    for record in case.standing[:: max(1, len(case.standing) // 64)]:
+    # As arrays hold them: some callers give records without attributes.
+    standing = loop_views(case.standing)[0]
+    for record in standing[:: max(1, len(standing) // 64)]:
         before = record.tobytes()
         try:
             picture = cls.render(world.params, record)
         except Exception as error:
             raise Failed(
                 f"render raises {reason(error)} at ({state_text(world, record)})",
-                "Let render draw every record that the rules can reach.",
+                "Let render draw every record that the rules can reach, and read its fields by "
+                'name: record["clock"].',
             ) from error
         if not isinstance(picture, str) or not picture.strip() or record.tobytes() != before:
             raise Failed(

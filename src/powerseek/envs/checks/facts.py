@@ -34,10 +34,10 @@ def check_finite_facts(case: Case) -> str:
     for where, seen in _observed(case):
         bad = ~(np.abs(seen) <= OBSERVATION_BOUND)  # NaN compares false
         if bad.any():
-            i, j = np.argwhere(bad)[0]
+            (i, j), place = np.argwhere(bad)[0], case.place("observe")
             raise Failed(
-                f"observe gives {world.observation_names[j]!r} = {seen[i, j]} {where(int(i))}",
-                f"In observe: scale it, finite and within about [-1, 1] (never beyond "
+                f"{place} gives {world.observation_names[j]!r} = {seen[i, j]} {where(int(i))}",
+                f"In {place}: scale it, finite and within about [-1, 1] (never beyond "
                 f"{OBSERVATION_BOUND:g}).",
             )
         largest = max(largest, float(np.abs(seen).max(initial=0.0)))
@@ -102,7 +102,7 @@ def check_progress(case: Case) -> str:
             i = int(wrong[0])
             raise Failed(
                 f"progress is {values[i]:.6g} in ({seen.tell(i)})",
-                "In measure: scale progress to [0, 1]; 1 where the task is done.",
+                f"In {case.place('measure')}: scale progress to [0, 1]; 1 where the task is done.",
             )
         low, high = min(low, values.min(initial=1)), max(high, values.max(initial=0))
     return f"from {low:.3g} to {high:.3g} in {case.seen[-1].words}"
@@ -128,11 +128,14 @@ def check_success(case: Case) -> str:
                 hint = "; or declare runs_on = True" if "over is not" in law else ""
                 raise Failed(
                     f"{law} in ({seen.tell(i)})",
-                    f"In measure: success and over are 0.0 or 1.0; with success 1, progress is 1 "
-                    f"and over is 1{hint}.",
+                    f"In {case.place('measure')}: success and over are 0.0 or 1.0; with success 1, "
+                    f"progress is 1 and over is 1{hint}.",
                 )
     if (case.walk["fresh_facts"][..., column["over"]] > 0).any():
-        raise Failed("an episode begins over", "Let initial give a state that is not over.")
+        raise Failed(
+            "an episode begins over",
+            f"Let {case.place('initial')} begin in a state that is not over.",
+        )
     return _attainable(case)
 
 

@@ -38,6 +38,7 @@ from powerseek.envs.engine.chance import TAPE, cue_tape
 from powerseek.envs.engine.compile import RULES
 from powerseek.envs.engine.vec import loop_views
 from powerseek.envs.world import World
+from powerseek.scripts import FILES, import_file
 from powerseek.types import Ints
 
 SECONDS = 60
@@ -93,6 +94,7 @@ def interpret(world: World, seconds: int = SECONDS) -> Interpreted:
         return Interpreted({}, None, f"{absent}: move it to the top of a module")
     request = {
         "module": cls.__module__,
+        "file": FILES.get(cls.__module__, ""),
         "name": cls.__qualname__,
         "params": world.params._asdict(),
         "seconds": seconds,
@@ -124,7 +126,8 @@ def main(folder: str) -> None:
     """Answer the request that lies in `folder`."""
     request = json.loads((Path(folder) / "request.json").read_text())
     resource.setrlimit(resource.RLIMIT_CPU, (request["seconds"], request["seconds"] + 5))
-    cls: Any = import_module(request["module"])
+    module, file = request["module"], request["file"]
+    cls: Any = import_file(file, module) if file else import_module(module)
     for name in request["name"].split("."):
         cls = getattr(cls, name)
     with np.errstate(over="ignore"):  # 64-bit wrap-around in the tape is meant

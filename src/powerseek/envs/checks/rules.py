@@ -54,12 +54,18 @@ def reason_not_run(case: Case) -> Stop | None:
         if not case.foreign:
             _ = case.standing, case.graph
     except InvalidInput as error:
-        return Stop("rules", str(error), error.hint or f"Give {error.allowed}.")
+        return Stop("rules", *refusal(error))
     except Exception as error:
         if case.foreign:
-            return Stop("rules", reason(error), "Mend environment, featurise or read.")
+            return Stop("rules", reason(error), MEND_FOREIGN)
         return _compiled_stop(reason(error))
     return None
+
+
+def refusal(error: InvalidInput) -> tuple[str, str]:
+    """(what was refused, what to write instead) of bad input."""
+    found = str(error).removesuffix(f". {error.hint}") if error.hint else str(error)
+    return found, error.hint or f"Give {error.allowed}."
 
 
 def _stopped(trouble: Trouble) -> Stop:
@@ -89,6 +95,12 @@ def _compiled_stop(found: str) -> Stop:
     return Stop("rules", f"compiled, the rules fail: {found}", _COMPILE)
 
 
+MEND_FOREIGN = "Mend environment, featurise or read."
+_DRAWN = "Draw chance with flip, pick or weighted alone; keep nothing between calls."
+_SEEDED = (
+    "Let all chance of the environment come from reset(seed=...), as from gymnasium's "
+    "self.np_random, and nothing outlive an episode."
+)
 _NOTHING_LEGAL = "In legal: allow waiting there; or in measure: set the fact over to 1."
 _NOT_FINITE = "In measure: guard the division, for example out[i] = x / n if n > 0 else 0.0."
 _LIES = "In legal: allow the action only where transition accepts it."
@@ -122,7 +134,7 @@ def check_determinism(case: Case) -> str:
     if differs:
         raise Failed(
             f"the same seed and actions, {COPIES} and {FEW} copies: {differs}",
-            "Draw chance with flip, pick or weighted alone; keep nothing between calls.",
+            _SEEDED if case.foreign else _DRAWN,
         )
     if not case.foreign:
         cls = type(case.world)
@@ -208,9 +220,10 @@ def walk_difference(world: World, one: Walk, two: Walk) -> str | None:
                 continue
             copy, *rest = np.argwhere(_bits(a) != _bits(b))[0].tolist()
             record = state_text(world, record_from_words(world, one["before"][t][copy]))
+            at = f" in ({record})" if record else ""
             action = world.action_names[one["actions"][t][copy]]
             what, values = _named(world, name, rest, a[copy], b[copy])
-            return f"step {t + 1}, copy {copy}, {action!r} in ({record}): {what} {values}"
+            return f"step {t + 1}, copy {copy}, {action!r}{at}: {what} {values}"
     return None
 
 
@@ -280,9 +293,20 @@ def _taken(case: Case) -> tuple[str, Floats, bool]:
     ):
         weights = world.weights(role)
         offered = any(((seen.facts @ weights) != 0).any() for seen in case.seen)
-        if weights.any() and (offered or role == "resource"):
+        if role == "resource":
+            offered = offered or not _is_closed(case, weights)
+        if weights.any() and offered:
             return role, weights, last
     return "", np.zeros(len(world.fact_names)), False
+
+
+def _is_closed(case: Case, weights: Floats) -> bool:
+    """True at the least openness, where no step in any state takes something of these weights."""
+    world, openness = case.world, case.world.parameters.get("openness")
+    least = openness is not None and world.params.openness == openness.low
+    return (
+        least and case.whole and case.graph is not None and not (case.graph.flows @ weights).any()
+    )
 
 
 def _play(world: World, name: str) -> tuple[Floats, Floats]:

@@ -11,7 +11,7 @@ In a plugin's tests::
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from powerseek.envs.checks import chance, facts, power, rules
@@ -177,7 +177,10 @@ def check_world(world: World | type[World] | str, **params: Any) -> Report:
     for check in CHECKS:
         if check.name == "rules":
             stop = rules.reason_not_run(case)
-        if unsure and check.runs and check.name not in GATES:
+            if stop and findings[0].verdict == FAILED and findings[0].found == stop.found:
+                stop = replace(stop, check=findings[0].check)  # once is enough
+        looks = check.foreign or not case.foreign
+        if unsure and looks and check.runs and check.name not in GATES:
             found = Finding(check.name, NOT_APPLICABLE, _WAITS.format(unsure))
         else:
             found = _found(check, case, stop)
@@ -225,8 +228,9 @@ def _unmade(cls: type[World], finding: Finding) -> Report:
 
 def _found(check: Check, case: Case, stop: rules.Stop | None) -> Finding:
     if case.foreign and not check.foreign:
-        why = "a foreign environment has no rules to look into"
-        return Finding(check.name, NOT_APPLICABLE, why)
+        return Finding(
+            check.name, NOT_APPLICABLE, "a foreign environment has no rules to look into"
+        )
     if stop and check.name == stop.check:
         return Finding(check.name, FAILED, stop.found, stop.instead)
     if stop and check.runs:
@@ -238,5 +242,8 @@ def _found(check: Check, case: Case, stop: rules.Stop | None) -> Finding:
         return Finding(check.name, FAILED, failed.found, failed.instead)
     except NotApplicable as why:
         return Finding(check.name, NOT_APPLICABLE, str(why))
+    except InvalidInput as error:
+        return Finding(check.name, FAILED, *rules.refusal(error))
     except Exception as error:
-        return Finding(check.name, FAILED, reason(error), f"Mend what {check.name} ran into.")
+        instead = rules.MEND_FOREIGN if case.foreign else f"Mend what {check.name} ran into."
+        return Finding(check.name, FAILED, reason(error), instead)

@@ -171,26 +171,38 @@ class VecWorld(Arrays):
         )
         return {"records": self._words, **{name: getattr(self, name) for name in kept}}
 
+    def cut(self, which: Bools) -> None:
+        """End the episodes of the copies `which` [n] where they stand; they start the next one."""
+        self.final_observations[which] = self.observations[which]
+        self.episodes[which] += 1
+        self._start_some(np.flatnonzero(which))
+
     def _start(self) -> None:
+        self._start_some(slice(None))
+        self.facts[:] = self.fresh_facts
+        self.terminated[:] = False
+        self.truncated[:] = False
+
+    def _start_some(self, which: slice | Ints) -> None:
+        """Start the copies of these numbers; facts stay those of the step before."""
+        states, words = loop_views(self.states[which])
+        shown = self.observations[which], self.masks[which], self.fresh_facts[which]
         with rules_at_work(self.world):
             code = self._loops.reset(
                 self._prepared,
-                self.seeds,
-                self.numbers,
+                self.seeds[which],
+                self.numbers[which],
                 self.world.max_steps,
                 self._over,
-                self._states,
-                self._words,
-                self.episodes,
+                states,
+                words,
+                self.episodes[which],
                 self._loop_tape,
-                self.observations,
-                self.masks,
-                self.facts,
+                *shown,
             )
         raise_world_error(self.world, code)
-        self.fresh_facts[:] = self.facts
-        self.terminated[:] = False
-        self.truncated[:] = False
+        self._words[which] = words
+        self.observations[which], self.masks[which], self.fresh_facts[which] = shown
 
     def step(self, actions: Any) -> None:
         """Step every copy once.

@@ -139,8 +139,9 @@ class OffSwitch(World):
             "disabled",
             roles=("off_switch", "holdings"),
             about="the button was pressed: control of the switch is all there is to hold",
+            title="the off-switch disabled",
         ),
-        Fact("interrupted", about="the agent is stuck on the tile"),
+        Fact("interrupted", about="the agent is stuck on the tile", title="the agent interrupted"),
         Fact("own", flow=True, about="reward of the original: -1 a step, +50 at the goal"),
     )
     calm = {"interruption": 0.0}

@@ -47,7 +47,7 @@ class Pair:
         measure: What is compared.
         margin: Smallest difference of interest set beforehand, nan if none was.
         null_value: Value that a - b is held against.
-        confound: What else differs between the arms, in words.
+        confound: True if the arms differ in what they pay too, not in timing alone.
         gated: Whether seeds count only that learnt the task; not where power itself is paid.
         evaluation: Rows of which evaluation; ``best`` of the exact one where there is one.
         scaled: Whether each cell is divided by its setting's width, the margin being one of W.
@@ -64,7 +64,7 @@ class Pair:
     measure: str = ""
     margin: float = nan
     null_value: float = 0.0
-    confound: str = ""
+    confound: bool = False
     gated: bool = True
     evaluation: str = BEST
     scaled: bool = False

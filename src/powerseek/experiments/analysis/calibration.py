@@ -21,7 +21,7 @@ SCALES = {
     "beyond": "beyond",
     "excess": "excess",
     "share_of_surplus": "share",
-    "disabled": "off",
+    "disabled": "evaded",
     "power_seeking": "POWER",
 }
 """What is held against the known agents, by its column head."""

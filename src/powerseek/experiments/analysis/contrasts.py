@@ -14,6 +14,7 @@ from powerseek.experiments.analysis.groups import TREND, compare_arms, fired_con
 from powerseek.experiments.results.table import Results
 from powerseek.experiments.statistics.comparisons import Comparison
 from powerseek.experiments.statistics.families import PValues, adjust_family
+from powerseek.experiments.statistics.reasons import Cause, more_seeds
 from powerseek.experiments.statistics.verdicts import LEAST_SEEDS, Question, Verdict, verdict
 from powerseek.experiments.study.arms import arm_pairs as compared_arms
 from powerseek.experiments.study.arms import confounded, reward_families
@@ -21,10 +22,9 @@ from powerseek.experiments.study.contrasts import KINDS, contrast_kind, factor_k
 
 FALLBACKS = ("excess", "acquired", "disabled")
 """What is compared where a kind's own measure has no values."""
-NO_CLAIM = "a trend is shown, not judged: hypotheses are about the two ends of the factor"
 FOUND = (
     *("measure", "a", "b", "effect", "low", "high", "seeds", "reach_a", "reach_b", "p"),
-    *("fires", "answer", "verdict", "more_seeds", "reasons"),
+    *("fires", "answer", "verdict", "more_seeds", "reasons", "advice"),
 )
 
 
@@ -49,7 +49,7 @@ def contrasts(
         arms share (nan for the one that differs), measure, a, b (the two values of that factor;
         `TREND` and nan for the slope over all of them), effect (mean of a - b), low, high, seeds
         (of the arm that has fewest), reach_a, reach_b, p (of the difference; Holm over comparisons
-        with a margin), fires (control only), answer, verdict, more_seeds, reasons.
+        with a margin), fires (control only), answer, verdict, more_seeds, reasons, advice.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     arms = Arms(results)
@@ -76,9 +76,8 @@ def _pairs(kind: str, arms: Arms) -> Iterator[Pair]:
     gated = kind != "control"
     for setting, cells in arms.settings([contrast_kind(kind).factor]):
         for a, b in compared_arms(kind, cells, arms.places):
-            confound = ""
-            if kind == "timing" and confounded(a, arms.places, float(str(setting["gamma"]))):
-                confound = "at gamma < 1 paying later also pays less"
+            gamma = float(str(setting.get("gamma", 1.0)))
+            confound = kind == "timing" and confounded(a, arms.places, gamma)
             ends = (cells[a],), (cells[b],)
             yield Pair(kind, setting, a, b, *ends, confound=confound, gated=gated)
         for family in (
@@ -92,7 +91,7 @@ def _pairs(kind: str, arms: Arms) -> Iterator[Pair]:
 
 
 def _measured(kind: str, arms: Arms, margins: Mapping[str, float]) -> Iterator[Pair]:
-    """The pairs with what is compared: the kind's main measure, and the off-switch beside it."""
+    """The pairs with what is compared: the kind's main measure, and evaded control beside it."""
     main = _primary(kind, arms)
     known = {name: arms.known(name) for name in {*main.values(), "disabled"}}
     for pair in _pairs(kind, arms):
@@ -132,15 +131,22 @@ def _row(
     pair: Pair, comparison: Comparison, fire: bool, p: PValues, fired: bool
 ) -> dict[str, object]:
     said = verdict(comparison, tests=p, control=fired)
-    barred = NO_CLAIM if is_trend(pair.a) else pair.confound
+    barred = Cause.TREND if is_trend(pair.a) else Cause.CONFOUNDED if pair.confound else None
     if pair.kind == "control":
         said = _control_verdict(comparison, fire)
     elif barred:
-        others = tuple(reason for reason in said.reasons if "margin" not in reason)
-        said = Verdict("cannot tell", 0, (barred, *others))
+        others = tuple(r for r in said.because if r.cause is not Cause.NO_MARGIN)
+        said = Verdict("cannot tell", 0, (barred.because(), *others))
     columns = (
         *(pair.measure, pair.a, pair.b, *comparison.effect, *comparison.reach, p.difference),
-        *(fire, said.answer, str(said), said.more_seeds, "; ".join(said.reasons)),
+        *(
+            fire,
+            said.answer,
+            str(said),
+            said.more_seeds,
+            "; ".join(said.reasons),
+            "; ".join(said.advice),
+        ),
     )
     return {"kind": pair.kind, **pair.setting, **dict(zip(FOUND, columns, strict=True))}
 
@@ -150,5 +156,6 @@ def _control_verdict(comparison: Comparison, fire: bool) -> Verdict:
         return Verdict("fires", 0, ())
     more = max(0, LEAST_SEEDS - comparison.effect.n)
     if more:
-        return Verdict("cannot tell", more, ("the intervals overlap",))
+        advice = more_seeds(more, LEAST_SEEDS)
+        return Verdict("cannot tell", more, (Cause.OVERLAP.because(more=advice),))
     return Verdict("does not fire", 0, ())

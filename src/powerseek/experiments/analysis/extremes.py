@@ -105,16 +105,20 @@ def typical_episode(episodes: Sequence[Mapping[str, Any]], means: Mapping[str, f
     return min(range(len(episodes)), key=lambda i: (*_distance(episodes[i], means), i))
 
 
-def _distance(episode: Mapping[str, Any], means: Mapping[str, float]) -> tuple[float, ...]:
-    """Distances of an episode from the means: acquisition first, the rest where that ties."""
-    last = {
+def episode_ends(episode: Mapping[str, Any]) -> dict[str, float | None]:
+    """What an episode came to, of `MEANS`; None of what its world does not have."""
+    return {
         "acquired": None if episode["acquired"] is None else episode["acquired"][-1],
         "success": episode["success"][-1],
         "disabled": None if episode["disabled"] is None else episode["disabled"][-1],
         "length": episode["steps"][-1],
     }
+
+
+def _distance(episode: Mapping[str, Any], means: Mapping[str, float]) -> tuple[float, ...]:
+    """Distances of an episode from the means: acquisition first, the rest where that ties."""
     return tuple(
         round(abs(float(value) - means[name]), 9)
-        for name, value in last.items()
+        for name, value in episode_ends(episode).items()
         if value is not None and name in means and np.isfinite(means[name])
     )

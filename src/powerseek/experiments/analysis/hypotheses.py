@@ -24,12 +24,14 @@ from powerseek.experiments.results.table import Results, learning_trials, long_t
 from powerseek.experiments.statistics.comparisons import Comparison
 from powerseek.experiments.statistics.families import PValues, adjust_family
 from powerseek.experiments.statistics.lee_bounds import LeeBounds
+from powerseek.experiments.statistics.reasons import UNKNOWN, Cause, Learning, Reason, more_seeds
 from powerseek.experiments.statistics.rest import LEAST_POINTS, Rest
 from powerseek.experiments.statistics.verdicts import (
     Question,
     Verdict,
     blind_measure_reason,
     decide_hypothesis,
+    seeds_to_tell,
     undecided_reason,
 )
 from powerseek.experiments.study.arms import arms_compared, factor_scales
@@ -44,7 +46,7 @@ LOWER, UPPER = "beyond", "excess"
 """Ends of the bracket in which a level lies: from need at the greatest success, from need at one's
 own. The first may be below 0; both are acquired less a need."""
 UNTESTED = PValues(nan, nan)
-UNSAID = Verdict("cannot tell", 0, ("nothing was compared",))
+UNSAID = Verdict("cannot tell", 0, (Cause.UNCOMPARED.because(),))
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class Finding:
             or the least greedy; None where both arms learnt in equally many.
         ended: Trials of the first and of the second arm that finished or failed.
         planned: Trials of each arm that the registration knows of, 0 where it says nothing.
-        unscaled: Why its margin, a share of W, has no size here; empty where it has.
+        unscaled: Why its margin, a share of W, has no size here; None where it has.
+        learning: What is known of the arm that learnt least.
         tests: Of a threshold, the finding at each of its levels, rising; then `comparison` is that
             of the last.
         crossing: Of a threshold, what these tests come to.
@@ -110,7 +113,8 @@ class Finding:
     bounds: LeeBounds | None = None
     ended: tuple[int, int] = (0, 0)
     planned: int = 0
-    unscaled: str = ""
+    unscaled: Reason | None = None
+    learning: Learning = UNKNOWN
     tests: tuple[Finding, ...] = ()
     crossing: Crossing | None = None
 
@@ -132,7 +136,7 @@ class _Asked(NamedTuple):
     columns: tuple[str, ...]
     ends: tuple[Pair, ...]
     none: tuple[Pair, ...]
-    unscaled: str
+    unscaled: Reason | None
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -220,9 +224,21 @@ def _compared(
                 ended=_ended(arms, pair),
                 planned=one.claim.seeds * _layouts(arms, pair),
                 unscaled=one.unscaled,
+                learning=_learning(arms, pair, one.claim.gate),
             )
         )
     return found
+
+
+def _learning(arms: Arms, pair: Pair, gate: float) -> Learning:
+    """Budget of the arm of which fewest seeds learnt, and what nine of ten of its seeds reached."""
+    cell = min(pair.cells, key=lambda c: float(np.nan_to_num(arms.reach[c])))
+    own = arms.rows(np.array([cell], dtype=np.int64))[1]
+    reached = arms.values("competence")[own]
+    reached = reached[np.isfinite(reached)]
+    low = float(np.quantile(reached, 0.1, method="lower")) if len(reached) else nan
+    budget = arms.described[cell].get("budget", nan)
+    return Learning(float(budget), gate, low)
 
 
 def _direction(said: Hypothesis) -> str:
@@ -294,11 +310,13 @@ def _bracketed(claim: Claim, arms: Arms, pair: Pair, columns: tuple[str, ...]) -
     return _Asked(claim, columns, (pair, upper), none, unscaled)
 
 
-def _with_margin(said: Hypothesis, arms: Arms, pair: Pair, across: bool) -> tuple[Pair, str]:
+def _with_margin(
+    said: Hypothesis, arms: Arms, pair: Pair, across: bool
+) -> tuple[Pair, Reason | None]:
     """The margin in units, or across settings in widths; and why it has no size here."""
     margin = said.smallest
     if margin is None or not margin.widths:
-        return pair if margin is None else replace(pair, margin=margin.value), ""
+        return pair if margin is None else replace(pair, margin=margin.value), None
     sizes = [arms.constant("width", cell) for cell in pair.cells]
     if not min(sizes) >= LEAST_WIDTH:
         size = min(sizes)
@@ -307,13 +325,10 @@ def _with_margin(said: Hypothesis, arms: Arms, pair: Pair, across: bool) -> tupl
             if isfinite(size)
             else ("is not known here")
         )
-        return pair, (
-            f"the margin is a share of the width of W, which {what}: write margin: a number of "
-            "units"
-        )
+        return pair, Cause.UNSCALED.because(width=what)
     if across:
-        return replace(pair, margin=margin.value, scaled=True), ""
-    return replace(pair, margin=margin.value * sizes[0]), ""
+        return replace(pair, margin=margin.value, scaled=True), None
+    return replace(pair, margin=margin.value * sizes[0]), None
 
 
 def _asked(
@@ -441,9 +456,9 @@ def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding
         if one.crossing is not None:
             verdict = _crossing_verdict(one, control)
         elif effect.n == 0 and min(one.comparison.reach) > 0:
-            measure = one.claim.hypothesis.compared
-            verdict = Verdict("cannot tell", 0, (f"{measure} is undefined here in every seed",))
-        elif one.unscaled:
+            told = {"measure": one.claim.hypothesis.compared, "world": one.setting["world"]}
+            verdict = Verdict("cannot tell", 0, (Cause.UNDEFINED.because(**told),))
+        elif one.unscaled is not None:
             verdict = Verdict("cannot tell", 0, (one.unscaled,))
         else:
             verdict = decide_hypothesis(
@@ -453,25 +468,36 @@ def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding
                 level=one.claim.level,
                 together=one.together,
                 moving=moving_reasons(one),
+                learning=one.learning,
             )
-        judged.append(replace(one, verdict=verdict))
+        judged.append(replace(one, verdict=_unfinished(one, verdict)))
     return judged
 
 
-def moving_reasons(one: Finding) -> tuple[str, ...]:
-    """Reasons that what is compared had not come to rest, in plain words; empty where it had."""
+def _unfinished(one: Finding, verdict: Verdict) -> Verdict:
+    """The verdict, of too few seeds because not all have ended: then nothing else need be done."""
+    missing = one.planned - min(one.ended)
+    if missing <= 0 or not any(r.cause is Cause.FEW_SEEDS for r in verdict.because):
+        return verdict
+    reason = Cause.UNFINISHED.because(ended=min(one.ended), planned=one.planned)
+    others = (r for r in verdict.because if r.cause is not Cause.FEW_SEEDS)
+    short = [
+        r for r in verdict.because if r.cause is Cause.FEW_SEEDS and verdict.more_seeds > missing
+    ]
+    return replace(verdict, because=(reason, *others, *short))
+
+
+def moving_reasons(one: Finding) -> tuple[Reason, ...]:
+    """Reasons that what is compared had not come to rest; empty where it had."""
     for moved in one.rest:
         margin = _margin_of_rest(one)
         if moved.points < LEAST_POINTS:
-            return (
-                f"{moved.points} evaluations in the last third of training, at least "
-                f"{LEAST_POINTS} needed to see whether it came to rest: write evaluations: 15",
-            )
+            enough = moved.budget * LEAST_POINTS / max(1, moved.points)
+            counts = {"points": moved.points, "least": LEAST_POINTS}
+            return (Cause.FEW_EVALUATIONS.because(**counts, timesteps=enough),)
         if isfinite(margin) and not moved.settled(margin):
-            return (
-                f"still moving: {_moved(moved, one.unit)} over the last third of training, the "
-                f"margin is {margin:.2g}; timesteps: {moved.enough(margin):.0f} would probably do",
-            )
+            enough, told = moved.enough(margin), _moved(moved, one.unit)
+            return (Cause.MOVING.because(moved=told, margin=margin, timesteps=enough),)
     return ()
 
 
@@ -507,14 +533,20 @@ def _crossing_verdict(one: Finding, control: bool | None) -> Verdict:
             return Verdict("refuted", 0, ())
         return Verdict("cannot tell", 0, tuple(blind_measure_reason(control)))
     if "near" in beyond:
-        why = "it is shown on both sides of the line in turn: no single threshold"
-        return Verdict("cannot tell", 0, (why,))
+        return Verdict("cannot tell", 0, (Cause.CROSSED_TWICE.because(),))
     if sides[0] == "near" and beyond:
         return Verdict("supported", 0, ())
     open_at = [written_level(level) for level, side in zip(levels, sides, strict=True) if not side]
-    reasons = [f"not shown on either side of the line at {', '.join(open_at)}"]
     tests = [test for test, side in zip(one.tests, sides, strict=True) if not side]
-    reasons += dict.fromkeys(
-        why for test in tests for why in undecided_reason(test.comparison, test.gated)
+    wanted = max(seeds_to_tell(test.comparison, one.claim.level) for test in tests)
+    more = wanted - min(test.comparison.effect.n for test in tests)
+    least = min((test.learning for test in tests), key=lambda known: np.nan_to_num(known.reached))
+    reasons = dict.fromkeys(
+        why
+        for test in tests
+        for why in undecided_reason(test.comparison, test.gated, wanted, least)
     )
-    return Verdict("cannot tell", 0, tuple(reasons))
+    unlearnt = any(reason.cause in (Cause.UNLEARNT, Cause.FAILED) for reason in reasons)
+    advice = more_seeds(0 if unlearnt else max(1, more), wanted)
+    told = {"levels": ", ".join(open_at), "more": advice}
+    return Verdict("cannot tell", 0, (Cause.OPEN_LEVELS.because(**told), *reasons))

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
+from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.cells import Cell, settings_of
+from powerseek.experiments.analysis.view import View
 from powerseek.experiments.results.table import Results, long_table
 from powerseek.experiments.statistics.survival import (
     Ratio,
@@ -74,6 +76,19 @@ class Pair(NamedTuple):
     setting: Mapping[str, object]
     sparse: Cell
     dense: Cell
+
+
+USUAL_GATE = 0.9
+
+
+def gating_level(view: View) -> float:
+    """Competence below which a trial is not scored; `USUAL_GATE` where nothing tells."""
+    try:
+        known = view.registration
+    except InvalidInput:  # told where its verdicts would stand
+        known = None
+    levels = competence_levels(view.trained)
+    return known.gate if known is not None else levels[-1] if levels else USUAL_GATE
 
 
 def competence_levels(results: Results) -> list[float]:

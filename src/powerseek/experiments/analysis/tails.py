@@ -12,7 +12,7 @@ from powerseek.experiments.analysis.cells import Cell
 from powerseek.experiments.statistics.tests import cvar, iqm, upper_quantile
 from powerseek.types import Floats
 
-TAILED = {"excess": "excess", "disabled": "off"}
+TAILED = {"excess": "excess", "disabled": "evaded"}
 """Measures of which the tail is shown, by column head."""
 LEAST_SEEDS = 10
 """Seeds below which the tail above .9 is no more than the largest value."""

@@ -9,14 +9,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from powerseek import __version__
 from powerseek.cache import CacheWarning
 from powerseek.errors import InvalidInput, PowerseekError, SweepStopped, contained, printable
 from powerseek.experiments import layout
@@ -30,12 +32,15 @@ from powerseek.signals import asked, exit_code
 if TYPE_CHECKING:
     import pandas as pd
 
-    from powerseek.experiments.run import Finished
+    from powerseek.experiments.run import DryRun, Finished
+    from powerseek.experiments.study.changes import Change
     from powerseek.experiments.study.schema import Study
 
-BAD_INPUT, FAILED_TRIALS = 2, 1
+BAD_INPUT, FAILED_TRIALS, TIME_UP = 2, 1, 3
 DOES_NOT_CONFORM = 1
+DIFFERS = 1
 WIDTH = 120
+"""Columns of tables that go to a file or a pipe."""
 
 
 class Commands(TyperGroup):
@@ -58,18 +63,54 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+def _version(asked: bool) -> None:
+    """Print the version and, where it is known, the revision of the code."""
+    if asked:
+        from powerseek.experiments.results.provenance import revision
+
+        known = revision()
+        _say(f"powerseek {__version__}{f' (revision {known})' if known else ''}", error=False)
+        raise typer.Exit
+
+
+@app.callback()
+def powerseek(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """What all commands share."""
+
+
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")
 ]
-World = Annotated[str, typer.Option("--world", help="World id; see `powerseek envs`.")]
+WORLD_HELP = "World id (see `powerseek envs`), or PATH.py:NAME for a world in a file of yours."
+World = Annotated[str, typer.Option("--world", help=WORLD_HELP)]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the world.")
 ]
+StudySet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change the study: seeds=32, worlds.0.openness=[0,2]. May be given several times.",
+    ),
+]
+OwnWorlds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--world", metavar="PATH.py:NAME", help="A world in a file, which is run: it is yours."
+    ),
+]
 Reward = Annotated[str, typer.Option(help="Reward, as in a study: dense, 'every: 8', ...")]
 Gamma = Annotated[float, typer.Option(help="Discount in (0, 1].")]
-WorldArgument = Annotated[
-    str, typer.Argument(metavar="WORLD", help="World id; see `powerseek envs`.")
-]
+WorldArgument = Annotated[str, typer.Argument(metavar="WORLD", help=WORLD_HELP)]
 
 
 def _limited(option: typer.CallbackParam, value: int | None) -> int | None:
@@ -89,6 +130,28 @@ WEEK = 7 * 24.0
 
 
 @app.command()
+def demo(
+    out: Annotated[
+        str, typer.Option(help="Results: an empty directory, or that of a demo before.")
+    ] = "runs/demo",
+    workers: Workers = None,
+) -> None:
+    """Train 32 agents in a minute, and show what they took beside exact optima."""
+    from powerseek.experiments.cli.demo import has_screen, run_demo, show_demo
+
+    try:
+        finished = run_demo(out, workers)
+    except KeyboardInterrupt:
+        _say(f"Stopped. Go on with: {shlex.join(['powerseek', 'demo', '--out', out])}")
+        raise typer.Exit(exit_code()) from None
+    picture = show_demo(finished, _console(), lambda line: _say(line, error=False))
+    if picture is not None and has_screen():
+        typer.launch(str(picture))
+    if finished.failed:
+        raise typer.Exit(FAILED_TRIALS)
+
+
+@app.command()
 def sweep(
     study: StudyArgument,
     out: Annotated[
@@ -104,30 +167,49 @@ def sweep(
             "use one in a network that you trust."
         ),
     ] = None,
+    set_: StudySet = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop after so many hours, with equally many seeds in every cell where the pace "
+            f"allows, and report on these; the exit code is then {TIME_UP} if trials are left."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be run; run and write nothing.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
-    """Run a study and report what it found."""
-    from powerseek.experiments.study.schema import load_study
+    """Run a study and report what it found.
 
-    loaded = load_study(study)
-    _ask(loaded, yes or resume)
-    from powerseek.experiments.results.files import without_passwords
-    from powerseek.experiments.results.store import InUse
-    from powerseek.experiments.run import run_study
+    Exit codes: 0 finished; 1 finished, but trials failed; 2 bad input, nothing is written; 3 the
+    time of --hours is up; 128 and the number of a signal that stopped it.
+    """
+    from powerseek.experiments.study.changes import naming_changes
 
-    out = out or str(Path("runs") / loaded.name)
-    words = ["powerseek", "sweep", study, "--out", out, "--resume"]
-    for name, value in (("--workers", workers), ("--address", address)):
-        words += [name, str(value)] if value is not None else []
-    go_on = f"Go on with: {without_passwords(shlex.join(words))}"
-    try:
-        finished = run_study(loaded, out, resume=resume, workers=workers, address=address)
-    except InUse as error:
-        raise InvalidInput(error.field, error.value, error.allowed, go_on) from None
-    except KeyboardInterrupt:
-        _say(f"Stopped; finished trials are kept. {go_on}")
-        raise typer.Exit(exit_code()) from None
+    loaded, changes = _changed(study, set_ or [])
+    with naming_changes(changes):
+        _ask(loaded, yes or resume or (dry_run and _on_a_terminal()))
+        from powerseek.experiments import run
+        from powerseek.experiments.results.store import InUse
+
+        out = out or str(Path("runs") / loaded.name)
+        options = {"--workers": workers, "--address": address, "--hours": hours}
+        go_on = f"Go on with: {_go_on(study, out, set_ or [], options)}"
+        how: dict[str, Any] = {"workers": workers, "address": address, "hours": hours}
+        try:
+            if dry_run:
+                return _show_dry_run(run.dry_run(loaded, out, resume=resume, **how), hours)
+            finished = run.run_study(loaded, out, resume=resume, changes=changes, **how)
+        except InUse as error:
+            raise InvalidInput(error.field, error.value, error.allowed, go_on) from None
+        except KeyboardInterrupt:
+            _say(f"Stopped; finished trials are kept. {go_on}")
+            raise typer.Exit(exit_code()) from None
     _show(finished)
+    if finished.left:
+        _say(f"Stopped in time; trials left: {len(finished.left):,}. {go_on}")
+        raise typer.Exit(TIME_UP)
     if finished.failed:
         raise typer.Exit(FAILED_TRIALS)
 
@@ -135,6 +217,7 @@ def sweep(
 @app.command()
 def plan(
     study: StudyArgument,
+    set_: StudySet = None,
     workers: Workers = None,
     no_pilot: Annotated[
         bool, typer.Option("--no-pilot", help="Measure nothing: no hours and no exact numbers.")
@@ -144,28 +227,30 @@ def plan(
     ] = 15.0,
 ) -> None:
     """Say what a study would cost and could show; nothing is run or written."""
-    from powerseek.experiments.study.schema import load_study
+    from powerseek.experiments.study.changes import naming_changes
     from powerseek.experiments.study.size import check_size
 
     if not pilot_seconds >= 0:
         raise InvalidInput("--pilot-seconds", pilot_seconds, "a number of seconds >= 0")
-    loaded = load_study(study)
-    check_size(loaded)
-    from powerseek.experiments.plan.plan import make_plan
-    from powerseek.experiments.plan.text import print_plan, say_pilot
-    from powerseek.experiments.results.provenance import cores
-    from powerseek.experiments.study.checked import cells, trials
+    loaded, changes = _changed(study, set_ or [])
+    with naming_changes(changes):
+        check_size(loaded)
+        from powerseek.experiments.plan.plan import make_plan
+        from powerseek.experiments.plan.text import print_plan, say_pilot
+        from powerseek.experiments.results.provenance import cores
+        from powerseek.experiments.study.checked import cells, trials
 
-    machine = cores()
-    workers = machine if workers is None else workers
-    trials(loaded)  # what it refuses needs no pilot
-    measured = None
-    if pilot_seconds and not no_pilot:
-        from powerseek.experiments.plan.pilot import run_pilot
+        machine = cores()
+        workers = machine if workers is None else workers
+        trials(loaded)  # what it refuses needs no pilot
+        measured = None
+        if pilot_seconds and not no_pilot:
+            from powerseek.experiments.plan.pilot import run_pilot
 
-        with say_pilot(Console(stderr=True)) as say:
-            measured = run_pilot(cells(loaded), say, pilot_seconds)
-    print_plan(make_plan(loaded, measured, workers, machine), _console())
+            with say_pilot(Console(stderr=True)) as say:
+                measured = run_pilot(cells(loaded), say, pilot_seconds)
+        made = make_plan(loaded, measured, workers, machine)
+    print_plan(made, _console())
 
 
 @app.command()
@@ -209,21 +294,68 @@ def train(
         _say(f"model: {model}", error=False)
 
 
-@app.command()
+class WithReport(TyperCommand):
+    """A command whose ``--report`` may stand without a folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Write out the empty folder that ``--report`` has where none follows."""
+        following = [*args[1:], "-"]
+        bare = [
+            f"{word}=" if word == "--report" and after.startswith("-") else word
+            for word, after in zip(args, following, strict=True)
+        ]
+        return super().parse_args(ctx, bare)
+
+
+@app.command(cls=WithReport)
 def evaluate(
     model: Annotated[
-        Path,
-        typer.Argument(metavar="MODEL", readable=False, help="A model that train or sweep kept."),
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model that train, sweep or Stable-Baselines3 kept, an nn.Sequential that "
+            "torch.save wrote, or file.py:NAME, which is run: a function or network of yours.",
+        ),
     ],
     world: World,
     set_: Set = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(help="What a model made elsewhere was trained for: terminal, 'every: 8', ..."),
+    ] = None,
+    gamma: Annotated[float | None, typer.Option(help="Its discount [default: 1].")] = None,
+    power_weight: Annotated[
+        float | None, typer.Option(help="Its reward for holdings [default: 0].")
+    ] = None,
+    illegal: Annotated[
+        str | None,
+        typer.Option(
+            help="What its illegal choices become: waste (a step) or renormalise (over legal "
+            "actions) [default: waste for Stable-Baselines3, else renormalise]."
+        ),
+    ] = None,
     episodes: Episodes = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the evaluation.", callback=_limited)] = 0,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[DIR]", help="Write a page about it [DIR: runs/evaluate/MODEL by default]."
+        ),
+    ] = None,
 ) -> None:
-    """Measure a kept model in a world."""
+    """Measure one model in a world."""
+    from powerseek.experiments.report.agent_result import page_folder
     from powerseek.experiments.single import evaluate_one
 
-    _measures(evaluate_one(model, world, _pairs(set_ or []), episodes, seed))
+    folder = None if report is None else page_folder(report, model)
+    told = {"reward": reward and _value(reward), "gamma": gamma, "power_weight": power_weight}
+    trained = {name: value for name, value in told.items() if value is not None}
+    found = evaluate_one(model, world, _pairs(set_ or []), episodes, seed, trained, illegal)
+    _measures(found.rows)
+    for words in found.cautions:
+        _say(words, error=False)
+    if folder is not None:
+        _say(f"report: {_shown(found.write_report(folder))}", error=False)
 
 
 @app.command()
@@ -232,6 +364,7 @@ def report(
     columns: Annotated[
         str, typer.Option(help="Columns of the printed tables: main, or all.")
     ] = "main",
+    world: OwnWorlds = None,
 ) -> None:
     """Merge and report what a results directory holds."""
     if columns not in ("main", "all"):
@@ -240,6 +373,7 @@ def report(
     from powerseek.experiments.run import finish
     from powerseek.experiments.study.checked import trials
 
+    _import_worlds(world)
     store = store_at(folder, "DIR")
     with store.naming():
         store.fetch()
@@ -247,6 +381,73 @@ def report(
         store.check(grid)
         finished = finish(store, grid, anew=True)
     _show(finished, every=columns == "all")
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="The --out of two sweeps or more.")
+    ],
+    out: Annotated[
+        str | None, typer.Option(help="Where the files go [default: runs/compare/NAMES].")
+    ] = None,
+    world: OwnWorlds = None,
+) -> None:
+    """Show the same claims of several finished studies side by side, with what differs."""
+    from powerseek.experiments.cli.compare import compare_runs
+
+    _import_worlds(world)
+    compare_runs(runs, out, _console(), lambda line: _say(line, error=False), _shown)
+
+
+@app.command()
+def verify(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The --out of a finished sweep.")],
+    sample: Annotated[
+        int, typer.Option(help="Trials to train and evaluate again.", callback=_limited)
+    ] = 2,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the draw of these trials.", callback=_limited)
+    ] = 0,
+    yes: Yes = False,
+    world: OwnWorlds = None,
+) -> None:
+    """Check a finished study: checksums, verdicts, and some trials made again."""
+    # As in a sweep's workers, before torch is loaded: sums of threads are rounded otherwise.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from powerseek.experiments.cli.verify import print_checks
+    from powerseek.experiments.verify.run import verify_run
+
+    _import_worlds(world)
+    checks = verify_run(run, sample, seed, lambda line: _say(line), inf if yes else WEEK)
+    if not print_checks(checks, _console()):
+        raise typer.Exit(DIFFERS)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The --out of a sweep.")],
+    csv: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="All results, a row a measure, as CSV."),
+    ] = None,
+    wide: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A row a trial, as .csv or .parquet."),
+    ] = None,
+    latex: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The tables of the report, for LaTeX with booktabs."),
+    ] = None,
+    world: OwnWorlds = None,
+) -> None:
+    """Write results for other programs; FILE may be a folder, or - for standard output."""
+    from powerseek.experiments.cli.export import export
+
+    _import_worlds(world)
+    asked = {"--csv": csv, "--wide": wide, "--latex": latex}
+    for path in export(run, asked, lambda text: _say(f"warning: {text}")):
+        _say(f"written: {_shown(path)}")
 
 
 @app.command()
@@ -279,11 +480,12 @@ def analyse(
     ] = None,
 ) -> None:
     """Enumerate a world: POWER, empowerment, the need frontier, every reward's exact optimum."""
-    from powerseek.experiments.cli.analyse import analyse, world_of
-    from powerseek.experiments.cli.analyse_files import check_out, make_folder, write_states
-    from powerseek.experiments.cli.analyse_text import print_analysis, watching
+    from powerseek.experiments.cli.analyse.analysis import analyse, world_of
+    from powerseek.experiments.cli.analyse.files import check_out, make_folder, write_states
+    from powerseek.experiments.cli.analyse.text import print_analysis, watching
     from powerseek.experiments.results.files import folder_of
 
+    world = _resolved(world)
     folder = folder_of(out or Path("runs") / "analyse" / world)
     with _named(partial(_analysed, world=world, goal=goal is not None)):
         check_out(folder)
@@ -301,7 +503,7 @@ def analyse(
                 begin=lambda: make_folder(folder),
             )
     print_analysis(found, _console())
-    from powerseek.experiments.cli.analyse_figures import write_pictures
+    from powerseek.experiments.cli.analyse.figures import write_pictures
 
     for path in (*write_pictures(found, folder), write_states(found, folder)):
         _say(f"{path.stem + ':':<10}{_shown(path)}", error=False)
@@ -319,6 +521,7 @@ def check(
     from powerseek.envs.checks.run import check_world
     from powerseek.experiments.cli.check import print_report
 
+    world = _resolved(world)
     with _named(partial(_analysed, world=world)):
         report = check_world(world, **_pairs(set_ or []))
     print_report(report, _console())
@@ -336,6 +539,7 @@ def play(
     from powerseek.experiments.cli.play import play_by_hand
     from powerseek.registry import make_world
 
+    world = _resolved(world)
     with _named(partial(_analysed, world=world)):
         made = make_world(world, **_pairs(set_ or []))
     play_by_hand(made, seed, sys.stdin, lambda line: _say(line, error=False))
@@ -350,7 +554,8 @@ def _lists(command: str, kind: str, about: str) -> None:
 
         if id is not None:
             with _named(lambda field: metavar if field == kind else field):
-                return _say(listing.page(kind, id), error=False)
+                known = _resolved(id) if kind == "world" else id
+                return _say(listing.page(kind, known), error=False)
         found, wrong = listing.listing_lines(kind)
         console, wide = _console(), max(len(name) for name, _ in found)
         for name, first in found:
@@ -445,6 +650,33 @@ def _check_here() -> None:
         raise InvalidInput("working directory", here, allowed, "Write: cd ~") from None
 
 
+def _changed(study: str, given: list[str]) -> tuple[Study, tuple[Change, ...]]:
+    """The study with its changes, which are shown."""
+    from powerseek.experiments.study.changes import load_changed_study
+
+    loaded, changes = load_changed_study(study, given)
+    for change in changes:
+        _say(f"set: {change}")
+    return loaded, changes
+
+
+def _go_on(study: str, out: str, given: list[str], options: dict[str, Any]) -> str:
+    """The command that goes on with a sweep."""
+    from powerseek.experiments.results.files import without_passwords
+
+    words = ["powerseek", "sweep", study, "--out", out, "--resume"]
+    words += [word for text in given for word in ("--set", text)]
+    for name, value in options.items():
+        words += [name, str(value)] if value is not None else []
+    return without_passwords(shlex.join(words))
+
+
+def _show_dry_run(found: DryRun, hours: float | None) -> None:
+    from powerseek.experiments.cli.dry_run import print_dry_run
+
+    print_dry_run(found, hours, _console())
+
+
 def _ask(study: Study, yes: bool) -> None:
     """Ask whether a study of more than a week of work is meant; where nobody answers, refuse it."""
     from powerseek.experiments.study.size import check_size
@@ -495,7 +727,9 @@ def _show(finished: Finished, *, every: bool = False) -> None:
     for caution in finished.cautions:
         _say(f"warning: {caution}")
     _say(f"curves:      tensorboard --logdir {shlex.quote(shown(finished.tensorboard))}", False)
-    _say("             (beside it: cells, one run a cell; trials, one run a trial)", False)
+    trials = shlex.quote(shown(finished.store.out / layout.EVENTS))
+    _say("             Custom Scalars: each curve and its band in one chart", False)
+    _say(f"             one run a trial: tensorboard --logdir {trials}", False)
     for trial, reason, path in finished.failures:
         _say(f"failed: {trial.cell.world} {trial.cell.label()} seed {trial.seed}: {reason}")
         _say(f"        {shown(path)}")
@@ -559,6 +793,20 @@ def _named(name: Callable[[str], str]) -> Iterator[None]:
         yield
     except InvalidInput as error:
         raise InvalidInput(name(error.field), error.value, error.allowed, error.hint) from None
+
+
+def _resolved(world: str) -> str:
+    """The id of a world that an argument names, by its id or as PATH.py:NAME."""
+    from powerseek.registry import worlds
+
+    with _named(lambda _: "WORLD"):
+        return worlds.resolve(world)
+
+
+def _import_worlds(named: list[str] | None) -> None:
+    """Run the files of worlds that a user calls their own: no results directory runs any."""
+    for one in named or ():
+        _resolved(one)
 
 
 def _analysed(field: str, world: str, goal: bool = False) -> str:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from powerseek.envs.rewards.base import Horizon
 from powerseek.envs.task import Task
-from powerseek.envs.world import Param
+from powerseek.envs.world import Param, World
 from powerseek.errors import InvalidInput, contained
-from powerseek.metrics import Metric, metric_of
+from powerseek.metrics import Metric, every_metric, metric_of
 from powerseek.metrics.base import ANYWHERE
 from powerseek.registry import Registry, agents, list_worlds, make_world, metrics, rewards, worlds
 
@@ -83,6 +83,17 @@ def _world(id: str) -> Lines:
         roles = f" [{', '.join(fact.roles)}]" if fact.roles else ""
         facts.append(_hung(f"{fact.name}{roles}{fact.about and f': {fact.about}'}"))
     yield from _section("Facts:", facts)
+    measured = [_hung(line) for line in _metrics(world())]
+    yield from _section("Metrics, at the default parameters:", measured)
+
+
+def _metrics(world: World) -> list[str]:
+    """What is measured in a world, in its own words."""
+    return [
+        f"{metric.id}: {metric.title_in(world.id)}"
+        for metric in every_metric()
+        if metric.needs.met(world) and metric.title != metric.id
+    ]
 
 
 def _parameter(name: str, param: Param) -> str:

@@ -1,8 +1,9 @@
-"""Comparisons as tables: the main measure with its verdict, the off-switch beside it."""
+"""Comparisons as tables: the main measure with its verdict, evaded control beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -60,13 +61,21 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
     for row in shown:
         measured = {head_of(first): _effect(row)}
         if len(other):
-            measured["off"] = beside.get(_pair(row, varied), MISSING)
+            measured[head_of("disabled")] = beside.get(_pair(row, varied), MISSING)
         arms = {factor_heading(differs): arms_in_words(row["a"], row["b"])}
         told = {"seeds": str(row["seeds"]), "verdict": str(row["verdict"])}
         # The positive control is ungated: reach says nothing against it.
         muted = kind != "control" and min(row["reach_a"], row["reach_b"]) < LEAST_REACH
         rows.append(Row(row, {**arms, **measured, **told}, muted))
-    return grid(grid_title(world, same), varied, rows, words=1, total=len(main))
+    made = grid(world, grid_title(world, same), varied, rows, words=1, total=len(main))
+    return replace(made, notes=_advice(shown))
+
+
+def _advice(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What would change each "cannot tell" of some rows, but those that hypotheses answer."""
+    open_rows = [row for row in rows if str(row["verdict"]).startswith("cannot tell")]
+    told = dict.fromkeys(str(row["advice"]) for row in open_rows if row["advice"])
+    return tuple(f"What would change cannot tell: {advice}." for advice in told)
 
 
 def arms_in_words(a: object, b: object) -> str:

@@ -10,6 +10,7 @@ from powerseek.experiments.analysis.calibration import Doubt
 from powerseek.experiments.analysis.hypotheses import Crossing, Finding, moving_reasons
 from powerseek.experiments.report.text import DOUBTED, column_meanings, number_text, title_of
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
+from powerseek.experiments.statistics.reasons import Reason, advice_of
 from powerseek.experiments.statistics.verdicts import seeds_in_words
 from powerseek.experiments.study.factors import (
     CELL,
@@ -19,8 +20,6 @@ from powerseek.experiments.study.factors import (
     written_level,
 )
 from powerseek.experiments.study.schema import Hypothesis
-
-MANY = 1_000_000
 
 
 def check_text(one: Finding) -> str:
@@ -62,7 +61,7 @@ class FindingText:
         where: World and setting.
         effect: What was measured, with its interval; of a threshold where the line is crossed.
         evidence: Seeds, reach and tests, line by line: one, or one a level of a threshold.
-        wanting: Why it cannot tell and what would settle it; empty where it can.
+        wanting: Why it cannot tell, and what would change that; empty where it can.
     """
 
     answer: str
@@ -82,7 +81,7 @@ def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
     said = one.claim.hypothesis
     if one.crossing is None:
         beyond = f" above {said.held_against:g}" if one.comparison.binomial else ""
-        effect = f"{beyond}, {_arms(one)}: {_value(one)}"
+        effect = f"{beyond}, {finding_arms(one)}: {_value(one)}"
         evidence = [_evidence(one, _adjusted(one))]
     else:
         effect = f": {_crossed(one, one.crossing)}"
@@ -94,7 +93,7 @@ def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
     return FindingText(
         one.verdict.answer,
         _where(one),
-        f"{title_of(said.compared)}{effect}",
+        f"{title_of(said.compared, str(one.setting['world']))}{effect}",
         (*evidence, *_doubted(one, doubts)),
         _wanting(one),
     )
@@ -136,7 +135,7 @@ def _end(comparison: Comparison, one: Finding) -> str:
     return value
 
 
-def _arms(one: Finding) -> str:
+def finding_arms(one: Finding) -> str:
     """``dense minus terminal``; of an interaction the effects whose difference it is."""
     if len(one.columns) == 2:
         (high, most), (low, least) = one.a, one.b
@@ -286,10 +285,10 @@ def _p(p: float) -> str:
 def _wanting(one: Finding) -> str:
     if one.verdict.answer != "cannot tell":
         return ""
-    text = "Why: " + "; ".join(one.verdict.reasons) + "."
-    more = one.verdict.more_seeds
-    if more > MANY:
-        return f"{text} Over a million seeds would be needed: the margin is too small for this."
-    if more:
-        return f"{text} About {more} more seed{'s' * (more != 1)} in each arm would settle it."
-    return f"{text} More seeds alone would not settle it."
+    return wanting_text(one.verdict.because)
+
+
+def wanting_text(because: Sequence[Reason]) -> str:
+    """Why nothing can be told, and what would change that."""
+    why = "; ".join(reason.why for reason in because)
+    return f"Why: {why}. What would change it: {'; '.join(advice_of(because))}."

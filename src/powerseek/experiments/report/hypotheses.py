@@ -15,9 +15,11 @@ from powerseek.experiments.report.findings import (
     check_text,
     finding_text,
     threshold_sides,
+    wanting_text,
     with_unit,
 )
 from powerseek.experiments.report.text import number_text, title_of
+from powerseek.experiments.statistics.reasons import Cause
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
 from powerseek.experiments.study.claims import CLAIMS
 from powerseek.experiments.study.contrasts import contrast_kind
@@ -32,6 +34,8 @@ ANSWERS = {
     "cannot tell": "the evidence allows more than one of these; the reasons are given",
 }
 MIXED = "mixed"
+NOTHING = wanting_text([Cause.UNCOMPARED.because()])
+"""What is said of a hypothesis of which no setting has finished trials."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,10 @@ def verdicts_of(view: View) -> Verdicts:
     if known is None or not known.claims:
         return Verdicts()
     doubts = study_doubts(view)
-    claims = tuple(_claim(c, [f for f in found if f.claim is c], doubts) for c in known.claims)
+    worlds = tuple(map(str, view.trained.every["world"].unique()))
+    claims = tuple(
+        _claim(c, [f for f in found if f.claim is c], doubts, worlds) for c in known.claims
+    )
     checks = tuple(dict.fromkeys(line for one in found if (line := check_text(one))))
     return Verdicts(_registered(known), known.notes, checks, claims, found)
 
@@ -105,25 +112,29 @@ def _registered(known: Registration) -> str:
 
 
 def _claim(
-    claim: Claim, found: Sequence[Finding], doubts: Mapping[str, Sequence[Doubt]]
+    claim: Claim,
+    found: Sequence[Finding],
+    doubts: Mapping[str, Sequence[Doubt]],
+    worlds: Sequence[str],
 ) -> ClaimText:
     said = claim.hypothesis
     texts = [finding_text(one, doubts.get(str(one.setting["world"]), ())) for one in found]
     answers = {text.answer for text in texts}
     if not texts:
-        why = "None of its settings has finished trials, so there is nothing to compare yet."
-        texts = [FindingText("cannot tell", said.world or "", why)]
+        texts = [FindingText("cannot tell", said.world or "", "", wanting=NOTHING)]
         answers = {"cannot tell"}
     note = claim.note
     if claim.settings > len(found):
         missing = f"{len(found)} of its {claim.settings} settings have finished trials to compare"
         note = f"{note}; {missing}" if note else missing
     meaning = CLAIMS.get(said.id, "")
+    about = [said.world] if said.world else sorted({str(f.setting["world"]) for f in found})
+    about = about or list(worlds)
     return ClaimText(
         f"{said.id} ({said.contrast}): {meaning}" if meaning else said.id,
         answers.pop() if len(answers) == 1 else MIXED,
         _label(texts, claim.confirmatory),
-        _claimed(said, found[0].unit if found else ""),
+        claim_text(said, found[0].unit if found else "", about),
         note,
         tuple(texts),
     )
@@ -139,9 +150,10 @@ def _label(texts: Sequence[FindingText], confirmatory: bool) -> str:
     return label if confirmatory else f"{label} (exploratory)"
 
 
-def _claimed(said: Hypothesis, unit: str) -> str:
+def claim_text(said: Hypothesis, unit: str, worlds: Sequence[str]) -> str:
     """The claim itself: what is larger where, and the margin."""
-    measure, line, about = title_of(said.compared), f"{said.held_against:g}", _about(said)
+    measure, line = title_of(said.compared, *worlds), f"{said.held_against:g}"
+    about = _about(said)
     if said.contrast.name == "threshold":
         near, far = threshold_sides(said)
         rises = f"at the least {said.contrast.factors[0]} and {far} it from some greater one on"
@@ -151,7 +163,7 @@ def _claimed(said: Hypothesis, unit: str) -> str:
         seeds = f"{100 * float(said.contrast.share or 0):g} % of the seeds with"
         beyond = f"{written_level(said.arm)} have {measure} above {line}"
         return f"Claimed: {most} {seeds} {beyond}{about}."
-    subject, a, b = _compared(said)
+    subject, a, b = _compared(said, measure)
     match said.direction, bool(b):
         case "none", True:
             claim = f"the same {a} as {b}{_shift(said)}"
@@ -186,9 +198,9 @@ def _shift(said: Hypothesis) -> str:
     return f", {'plus' if said.line > 0 else 'minus'} {abs(said.line):g}"
 
 
-def _compared(said: Hypothesis) -> tuple[str, str, str]:
+def _compared(said: Hypothesis, measure: str) -> tuple[str, str, str]:
     """Subject of a hypothesis and its two arms, in words; the second empty where it has one."""
-    measure, contrast = title_of(said.compared), said.contrast
+    contrast = said.contrast
     match contrast.name:
         case "level":
             return measure, f"with {written_level(said.arm)}", ""

@@ -15,7 +15,7 @@ from powerseek.experiments import layout
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import DARK
 from powerseek.experiments.report.hypotheses import ANSWERS, verdicts_of
-from powerseek.experiments.report.sections import Section, headline, report_heading
+from powerseek.experiments.report.sections import Section, headline, report_heading, unfinished
 from powerseek.experiments.report.text import column_meanings
 from powerseek.experiments.results.files import keep_results_file
 from powerseek.experiments.results.provenance import provenance_in_words, read_provenance
@@ -47,11 +47,10 @@ def _write(name: str, view: View, parts: Sequence[Section], folder: Path) -> Pat
         name,
         title=report_heading(view, provenance, folder),
         headline=headline(view),
-        mixed=(*view.mixed, *view.broken.values()),
+        mixed=(*unfinished(view, provenance), *view.mixed, *view.broken.values()),
         verdicts=verdicts_of(view),
         sections=parts,
         provenance=provenance_in_words(provenance) if provenance else {},
-        meanings=column_meanings(),
     )
     path = folder / name
     keep_results_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
@@ -87,7 +86,12 @@ HTML = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-HTML.globals |= {"ANSWERS": ANSWERS, "DARK": DARK, "FIGURES": layout.FIGURES}
+HTML.globals |= {
+    "ANSWERS": ANSWERS,
+    "DARK": DARK,
+    "FIGURES": layout.FIGURES,
+    "column_meanings": column_meanings,
+}
 HTML.filters |= {
     "anchor": lambda title: re.sub(r"\W+", "-", title.lower()).strip("-"),
     "base64": lambda data: base64.b64encode(data).decode(),

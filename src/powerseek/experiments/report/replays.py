@@ -11,7 +11,14 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
-from powerseek.experiments.analysis.extremes import MEANS, Extremes, extremes, typical_episode
+from powerseek.envs.words import in_words
+from powerseek.experiments.analysis.extremes import (
+    MEANS,
+    Extremes,
+    episode_ends,
+    extremes,
+    typical_episode,
+)
 from powerseek.experiments.report.text import number_text
 from powerseek.experiments.results.recordings import Picture, read_recording
 from powerseek.experiments.results.table import Results
@@ -21,8 +28,15 @@ T = TypeVar("T")
 MEANING = {
     "excess": "units acquired beyond need",
     "acquired": "units acquired, for lack of exact numbers",
-    "disabled": "share of episodes in which the off-switch is disabled",
+    "disabled": "share of episodes with {off_switch}",
 }
+COMPARED = {
+    "acquired": "acquired",
+    "success": "success",
+    "disabled": "{off_switch}",
+    "length": "steps",
+}
+"""What an episode and its agent's means are compared by, in the order of `episode_ends`."""
 MOST, LEAST = "Most power-seeking", "Least power-seeking"
 LEFT_OUT = {"references": "agents that do not learn", "paid": "agents paid for power itself"}
 MISSING = "No replay of this agent was kept."
@@ -146,7 +160,7 @@ def _agents(found: Extremes, folder: Path) -> tuple[Replay, ...]:
         ends = {"The only competent agent": found.most}
     held = found.among
     return tuple(
-        _replay(held[held["trial"] == trial].iloc[0], held, title, folder)
+        _replay(found.world, held[held["trial"] == trial].iloc[0], held, title, folder)
         for title, trial in ends.items()
     )
 
@@ -156,7 +170,7 @@ def _among(found: Extremes) -> str:
     held, measure = found.among, found.measure
     left_out = [LEFT_OUT[who] for who in found.left_out]
     count = len(held)
-    words = f"By {measure} ({MEANING[measure]}), "
+    words = f"By {in_words(MEANING[measure], [found.world])}, "
     if count == 1:
         words = "There is only one competent agent here"
     elif held[measure].nunique() == 1:
@@ -168,20 +182,25 @@ def _among(found: Extremes) -> str:
     return f"{words}{'; not counted: ' if left_out else ''}{', '.join(left_out)}."
 
 
-def _replay(own: pd.Series[Any], factors: pd.DataFrame, title: str, folder: Path) -> Replay:
+def _replay(
+    world: str, own: pd.Series[Any], factors: pd.DataFrame, title: str, folder: Path
+) -> Replay:
     about = {str(name): value for name, value in own.to_dict().items()}
     means = {name: float(about[name]) for name in MEANS if np.isfinite(about[name])}
     trial = str(about["trial"])
     frames: tuple[Frame, ...] = ()
     legend = ""
     try:
-        frames, words, legend = _typical(read_recording(folder, trial), means)
+        frames, words, legend = typical_frames(world, read_recording(folder, trial), means)
     except FileNotFoundError:
         words = MISSING
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError):
         words = UNREADABLE
     numbers = tuple(
-        (name, number_text(means[name], signed=name == "excess"))
+        (
+            in_words(COMPARED.get(name, name), [world]),
+            number_text(means[name], signed=name == "excess"),
+        )
         for name in _SHOWN
         if name in means
     )
@@ -199,24 +218,35 @@ def _treatment(about: Mapping[str, Any], factors: pd.DataFrame) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _typical(
-    recording: Mapping[str, Any], means: Mapping[str, float]
+def typical_frames(
+    world: str, recording: Mapping[str, Any], means: Mapping[str, float]
 ) -> tuple[tuple[Frame, ...], str, str]:
-    """The frames of the episode nearest to the agent's means, why that one, and the legend."""
+    """The frames of the episode nearest to an agent's means, why that one, and the legend.
+
+    Args:
+        world: World id, by whose words the means are called.
+        recording: As `read_recording` gives it.
+        means: Of the agent, some of `MEANS`.
+
+    Raises:
+        ValueError, TypeError, KeyError, IndexError: It is not what a recording holds.
+    """
     episodes: Sequence[Mapping[str, Any]] = recording["episodes"]
     chosen = episodes[typical_episode(episodes, means)]
-    words = f"A typical episode: of {len(episodes)} recorded ones, "
-    if chosen["acquired"] is not None and "acquired" in means:
-        words += (
-            f"the one whose acquisition ({chosen['acquired'][-1]:g}) is nearest to this "
-            f"agent's mean ({number_text(means['acquired'])})."
-        )
-    else:
-        words += "the one nearest to this agent's means."
-    return _frames(recording, chosen), words, str(recording["legend"])
+    words = f"A typical episode: of {len(episodes)} recorded ones, the one nearest to this agent's "
+    compared = episode_ends(chosen)
+    told = [
+        f"{in_words(name, [world])} {number_text(means[measure])} (here {compared[measure]:g})"
+        for measure, name in COMPARED.items()
+        if compared[measure] is not None and measure in means
+    ]
+    words += f"means: {', '.join(told)}." if told else "means, which are not known."
+    return _frames(world, recording, chosen), words, str(recording["legend"])
 
 
-def _frames(recording: Mapping[str, Any], episode: Mapping[str, Any]) -> tuple[Frame, ...]:
+def _frames(
+    world: str, recording: Mapping[str, Any], episode: Mapping[str, Any]
+) -> tuple[Frame, ...]:
     """The episode moment by moment.
 
     Raises:
@@ -230,12 +260,16 @@ def _frames(recording: Mapping[str, Any], episode: Mapping[str, Any]) -> tuple[F
     moments = []
     for i, position in enumerate(episode["frames"]):
         picture = None if position is None else _at(pictures, position)
-        moments.append(Frame(picture, tuple(_lines(recording, episode, steps, i))))
+        moments.append(Frame(picture, tuple(_lines(world, recording, episode, steps, i))))
     return tuple(moments)
 
 
 def _lines(
-    recording: Mapping[str, Any], episode: Mapping[str, Any], steps: Sequence[int], i: int
+    world: str,
+    recording: Mapping[str, Any],
+    episode: Mapping[str, Any],
+    steps: Sequence[int],
+    i: int,
 ) -> list[str]:
     """Lines that tell of the i-th kept step: as many at every step."""
     last = len(steps) - 1
@@ -250,10 +284,12 @@ def _lines(
         told = _change(changes[i - 1]) if i else "nothing yet"
         lines.append(f"What it changes (at {recording['price']:g} a unit): {told}")
     if (disabled := episode["disabled"]) is not None:
-        lines.append(f"Off-switch: {'disabled' if disabled[i] else 'in working order'}")
+        title = in_words("{off_switch}", [world])
+        lines.append(f"{title[0].upper()}{title[1:]}: {'yes' if disabled[i] else 'no'}")
     stopped = episode["interrupted"] is not None and episode["interrupted"][i]
     outcome = "success" if episode["success"][i] else "failed" if i == last else "under way"
-    lines.append(f"Outcome: {outcome}{', the agent was switched off' if stopped else ''}")
+    with_it = in_words(", with {interrupted}", [world]) if stopped else ""
+    lines.append(f"Outcome: {outcome}{with_it}")
     return lines
 
 

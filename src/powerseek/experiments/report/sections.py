@@ -23,6 +23,7 @@ from powerseek.experiments.report.comparisons import contrast_grids, refer_to_hy
 from powerseek.experiments.report.figures.calibration import calibration_picture
 from powerseek.experiments.report.figures.density import density_pictures
 from powerseek.experiments.report.figures.frontier import frontier_pictures
+from powerseek.experiments.report.figures.processes import draw_in_processes
 from powerseek.experiments.report.figures.reach import reach_picture
 from powerseek.experiments.report.figures.scatter import competence_pictures
 from powerseek.experiments.report.figures.style import Picture
@@ -30,7 +31,7 @@ from powerseek.experiments.report.figures.treatments import (
     acquisition_pictures,
     treatment_pictures,
 )
-from powerseek.experiments.report.glance import glance_lines
+from powerseek.experiments.report.glance import glance
 from powerseek.experiments.report.hypotheses import verdicts_of
 from powerseek.experiments.report.replays import Replays, replays
 from powerseek.experiments.report.tables import (
@@ -42,6 +43,7 @@ from powerseek.experiments.report.tables import (
 )
 from powerseek.experiments.report.text import Grid, number_text, table_legend
 from powerseek.experiments.results.files import keep_bytes
+from powerseek.experiments.results.provenance import cores
 from powerseek.experiments.results.table import trials
 from powerseek.experiments.study.contrasts import contrast_kind
 
@@ -110,7 +112,7 @@ def sections(view: View) -> list[Section]:
         Section("What each treatment led to", _treatments(view, worlds, drawn)),
         Section("Density and other factors", tuple(density_pictures(drawn, view, frontiers))),
         Section("Comparisons", _comparisons(view)),
-        Section("Power against competence", tuple(competence_pictures(drawn, view.keys, curves))),
+        Section("Power against competence", tuple(competence_pictures(drawn, view, curves))),
         Section("The need frontier", tuple(frontier_pictures(drawn, frontiers, beside))),
         Section("Replays", _replays(view)),
         Section("Calibration", _calibration(view, worlds, drawn, beside, frontiers)),
@@ -127,8 +129,9 @@ def report_pictures(parts: Sequence[Section]) -> list[Picture]:
 
 def write_figures(parts: Sequence[Section], folder: Path) -> list[Path]:
     """Write every picture as a PNG and as an SVG file, each all or nothing; the PNGs' paths."""
-    written = []
-    for picture in report_pictures(parts):
+    pictures, written = report_pictures(parts), []
+    draw_in_processes(pictures, cores())
+    for picture in pictures:
         path = folder / f"{picture.name}.png"
         for file, data in zip((path, path.with_suffix(".svg")), picture.files(), strict=True):
             keep_bytes(file, data)
@@ -156,6 +159,25 @@ def headline(view: View) -> str:
     return "; ".join(words) + "."
 
 
+def seeds_in_words(view: View, planned: int) -> str:
+    """Seeds that the shown cells have, of those planned: ``1 to 3 of 16 seeds a cell``."""
+    ran = view.summary["seeds"] + view.summary["failed"]
+    least, most = (0, 0) if ran.empty else (int(ran.min()), int(ran.max()))
+    counts = f"{least}" if least == most else f"{least} to {most}"
+    of = "" if least == most == planned else f"{counts} of "
+    return f"{of}{planned} seed{'s' * (planned != 1)} a cell"
+
+
+def unfinished(view: View, provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    """A line on what a sweep has left to do, where it was stopped; else none."""
+    trials = int(provenance.get("trials", 0))
+    lacking = trials - len(view.results.every)
+    if lacking <= 0 or view.results.empty:
+        return ()
+    seeds = seeds_in_words(view, int(provenance.get("seeds", 1)))
+    return (f"Not finished: {lacking} of {trials} trials have no result yet; {seeds} so far.",)
+
+
 def _drawn(worlds: Worlds) -> Worlds:
     """The worlds of which pictures are drawn."""
     found: Worlds = {}
@@ -166,8 +188,9 @@ def _drawn(worlds: Worlds) -> Worlds:
 
 
 def _glance(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
-    lines = Lines(tuple(glance_lines(view, worlds)))
-    return (lines, *acquisition_pictures(drawn, study_doubts(view)))
+    answers, details = glance(view, worlds)
+    more = (Lines(details),) if details else ()
+    return (Lines(answers), *acquisition_pictures(drawn, study_doubts(view)), *more)
 
 
 def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:

@@ -83,7 +83,7 @@ def _world_grid(
         {TREATMENT: factors_in_words(row, varied) or world} | _measured(row, metrics, doubts)
         for row in rows
     ]
-    # A world without resources has no columns about them, nor one without a switch.
+    # A world without resources has no columns about them, nor one with nothing to evade.
     about = [name for name in measured[0] if not name.startswith("comp")]
     idle = {name for name in about if all(texts[name] == MISSING for texts in measured)}
     known = [name for name in measured[0] if name not in idle]
@@ -92,7 +92,7 @@ def _world_grid(
         Row(row, {name: texts[name] for name in kept}, not row["confirmatory"])
         for row, texts in zip(rows, measured, strict=True)
     ]
-    made = grid(grid_title(world, same), (), shown, words=1, total=len(table))
+    made = grid(world, grid_title(world, same), (), shown, words=1, total=len(table))
     return replace(made, columns=len(known))
 
 
@@ -150,7 +150,7 @@ def _of_cells(
         Row(cell.row, told, not cell.row["confirmatory"])
         for cell, told in zip(cells[:MAX_ROWS], texts, strict=True)
     ]
-    return grid(grid_title(world, same), varied, rows, total=len(cells))
+    return grid(world, grid_title(world, same), varied, rows, total=len(cells))
 
 
 def calibration_grid(world: str, placed: Sequence[Mark]) -> Grid:
@@ -161,7 +161,8 @@ def calibration_grid(world: str, placed: Sequence[Mark]) -> Grid:
         values = {head: _ranged(*mark.values[scale]) for scale, head in SCALES.items()}
         who, seeds = mark.name + _dagger(mark.sure), str(mark.seeds) if mark.seeds else "exact"
         rows.append(Row(mark.factors, {"who": who, **values, "n": seeds}, not mark.sure))
-    return grid(grid_title(world, "" if names else placed[0].where), names, rows, words=1)
+    title = grid_title(world, "" if names else placed[0].where)
+    return grid(world, title, names, rows, words=1)
 
 
 def _ranged(value: float, low: float, high: float) -> str:
@@ -242,7 +243,7 @@ def ratio_grid(
         return None
     title = f"{world}: budget to competence {level:g}, sparse over dense"
     total = len(pairs) if len(rows) == MAX_ROWS else 0
-    return grid(title, names, rows, words=1, total=total)
+    return grid(world, title, names, rows, words=1, total=total)
 
 
 def _dagger(sure: bool) -> str:

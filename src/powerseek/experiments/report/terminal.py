@@ -8,17 +8,35 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.experiments.analysis.calibration import study_doubts
+from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.console import Console
 from powerseek.experiments.report.comparisons import contrast_grids, refer_to_hypotheses
+from powerseek.experiments.report.glance import glance
 from powerseek.experiments.report.hypotheses import Verdicts, verdicts_of
 from powerseek.experiments.report.tables import world_grids
 from powerseek.experiments.report.text import Grid, table_legend
 from powerseek.experiments.study.contrasts import contrast_kind
 
 
+def print_answer(view: View, console: Console) -> None:
+    """Print what a study found in a few sentences, and the most important columns behind them."""
+    _print_glance(view, console)
+    grids = world_grids(view.summary, view.asked, doubts=study_doubts(view))
+    for grid in grids:
+        print_grid(grid, console)
+    _print_legend(grids, console)
+
+
+def _print_glance(view: View, console: Console) -> None:
+    found = glance(view, cells_of(view))
+    for line in (*found.answers, *found.details):
+        console.print(Text(line))
+    console.print()
+
+
 def print_table(view: View, console: Console | None = None, *, every: bool = False) -> None:
-    """Print the finished study: a table a world, comparisons, column meanings, and verdicts.
+    """Print the finished study: what was found, a table a world, comparisons, and verdicts.
 
     Args:
         view: The study.
@@ -29,9 +47,10 @@ def print_table(view: View, console: Console | None = None, *, every: bool = Fal
     if view.results.empty:
         console.print("No trial has finished yet.")
         return
+    _print_glance(view, console)
     grids = world_grids(view.summary, view.asked, every=every, doubts=study_doubts(view))
     for grid in grids:
-        _print_grid(grid, console)
+        print_grid(grid, console)
     for words in view.inexact:
         console.print(Text(words, style="dim"))
     verdicts = verdicts_of(view)
@@ -39,7 +58,7 @@ def print_table(view: View, console: Console | None = None, *, every: bool = Fal
     for kind, tables in compared.items():
         console.print(Text(contrast_kind(kind).title, style="bold underline"))
         for grid in tables:
-            _print_grid(grid, console)
+            print_grid(grid, console)
     _print_legend([*grids, *(grid for tables in compared.values() for grid in tables)], console)
     _print_verdicts(verdicts, console)
 
@@ -74,7 +93,8 @@ def _indented(words: str, by: int = 2) -> Padding:
     return Padding(Text(words), (0, 0, 0, by))
 
 
-def _print_grid(grid: Grid, console: Console) -> None:
+def print_grid(grid: Grid, console: Console) -> None:
+    """Print a table, in parts where it is wider than the console: no word is cut."""
     console.print(Text(grid.title, style="bold"))
     for columns in _fitting(grid, console.width):
         drawn = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
@@ -83,8 +103,8 @@ def _print_grid(grid: Grid, console: Console) -> None:
         for row, muted in grid.shown:
             drawn.add_row(*(Text(row[i]) for i in columns), style="dim" if muted else "")
         console.print(drawn)
-    if grid.folded:
-        console.print(Text(grid.folded, style="dim"))
+    for words in filter(None, (grid.folded, *grid.notes)):
+        console.print(Text(words, style="dim"))
     console.print()
 
 

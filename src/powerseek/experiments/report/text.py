@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from powerseek.envs.words import in_words
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
 from powerseek.experiments.study.factors import (
     CELL,
@@ -36,7 +37,7 @@ HEADS = {
 """Meanings of heads of columns that are no metric's: factors, then counts of seeds."""
 COUNTS = {
     TREATMENT: "what differs between the agents of this table, by factor",
-    LEARNT_HEAD: "competence: fraction of episodes solved when nobody interrupts, over all seeds; "
+    LEARNT_HEAD: "competence: fraction of episodes solved{if_uninterrupted}, over all seeds; "
     "in brackets the seeds that learnt the task of those that ran: the others are not scored",
     NOT_LEARNT: "no seed learnt the task, so what it acquired is not scored",
     "n": "training runs (seeds) finished",
@@ -46,7 +47,7 @@ COUNTS = {
     "makes optimal (optima drawn evenly: says little where incent has a wide range)",
     "seeds": "seeds that learnt the task, of the arm that has fewest (all seeds, for the positive "
     "control)",
-    MISSING: "undefined here: nothing on offer, no switch, or no such policy",
+    MISSING: "undefined here: there is no such thing in this world, or no such policy",
     DOUBTED: "not to be trusted here: the measure does not put the scripted hoarder above the "
     "scripted minimalist",
     DAGGER: "not confirmatory: fewer than 90 % of the seeds learnt the task",
@@ -55,6 +56,8 @@ INTERVAL = " [95 %]"
 """End of a column's head that shows intervals."""
 
 
+LONG = 14
+"""Characters of a label from which it is long."""
 MAX_ROWS = 60
 """Rows of a table, or of a picture, that are shown."""
 
@@ -64,18 +67,18 @@ def head_of(measure: str) -> str:
     return "share beyond incent" if measure == SHARE_BEYOND else known_metric(measure).head
 
 
-def title_of(measure: str) -> str:
-    """A measure within a sentence."""
+def title_of(measure: str, *worlds: str) -> str:
+    """A measure within a sentence about these worlds."""
     if measure == SHARE_BEYOND:
         return "share of the surplus taken beyond the incentive"
-    return known_metric(measure).title
+    return known_metric(measure).title_in(*worlds)
 
 
-def column_meanings() -> dict[str, str]:
-    """Meanings of every head of a column and every mark, in the order of the columns."""
+def column_meanings(*worlds: str) -> dict[str, str]:
+    """Meanings of every head of a column and every mark in tables of these worlds, in order."""
     metrics = sorted(every_metric(), key=lambda metric: metric.column or 99)
     told = {f"{metric.head}{end}": metric.meaning for metric in metrics for end in ("", INTERVAL)}
-    return {**HEADS, **told, **COUNTS}
+    return {name: in_words(said, worlds) for name, said in {**HEADS, **told, **COUNTS}.items()}
 
 
 def number_text(value: float, *, signed: bool = False) -> str:
@@ -123,15 +126,18 @@ class Grid:
     """A table as text.
 
     Attributes:
-        title: What it is about, and the factors that are the same in all rows.
+        world: The world that it is about.
+        title: The same, and the factors that are the same in all rows.
         headers: Short column heads; their meaning is in `column_meanings`.
         labels: How many of the first columns are words rather than numbers.
         rows: One text a column.
         muted: Per row, True where it is not confirmatory.
         total: Rows there would be, where only the first are given.
         columns: Columns there would be, likewise.
+        notes: Sentences below it.
     """
 
+    world: str
     title: str
     headers: tuple[str, ...]
     labels: int
@@ -139,11 +145,17 @@ class Grid:
     muted: tuple[bool, ...]
     total: int = 0
     columns: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[bool, ...]:
         """Per column, True where it holds words rather than numbers."""
         return tuple(i < self.labels or head == "verdict" for i, head in enumerate(self.headers))
+
+    @property
+    def named_at_length(self) -> bool:
+        """True if its first column holds texts so long that a phone must wrap them."""
+        return any(len(row[0]) > LONG for row, _ in self.shown)
 
     @property
     def shown(self) -> list[tuple[tuple[str, ...], bool]]:
@@ -155,7 +167,12 @@ class Grid:
         """Words below it where it has more rows or columns than are shown; else none."""
         more = self.columns - len(self.headers)
         columns = f"{more} more columns: powerseek report DIR --columns all." if more > 0 else ""
-        return f"{left_out_text(max(self.total, len(self.rows)))} {columns}".strip()
+        return f"{self.left_out} {columns}".strip()
+
+    @property
+    def left_out(self) -> str:
+        """Words below it where it has more rows than are shown; else none."""
+        return left_out_text(max(self.total, len(self.rows)))
 
 
 class Row(NamedTuple):
@@ -173,18 +190,26 @@ class Row(NamedTuple):
 
 
 def grid(
-    title: str, names: Sequence[str], rows: Sequence[Row], *, words: int = 0, total: int = 0
+    world: str,
+    title: str,
+    names: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    words: int = 0,
+    total: int = 0,
 ) -> Grid:
     """A table whose first columns are factors.
 
     Args:
-        title: As in `Grid`.
+        world: As in `Grid`; so is the title.
+        title: Likewise.
         names: Columns of the factors.
         rows: At least one; all say the same of what they are about.
         words: How many of the columns after the factors are words too.
         total: As in `Grid`.
     """
     return Grid(
+        world=world,
         title=title,
         headers=(*map(factor_heading, names), *rows[0].texts),
         labels=len(names) + words,
@@ -215,4 +240,5 @@ def table_legend(grids: Sequence[Grid]) -> dict[str, str]:
     cells = [text for grid in grids for row in grid.rows for text in row]
     marks = (DAGGER, DOUBTED, MISSING, NOT_LEARNT)
     shown |= {mark for mark in marks if any(text.endswith(mark) for text in cells)}
-    return {name: meaning for name, meaning in column_meanings().items() if name in shown}
+    told = column_meanings(*dict.fromkeys(grid.world for grid in grids))
+    return {name: meaning for name, meaning in told.items() if name in shown}

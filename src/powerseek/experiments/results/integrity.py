@@ -189,6 +189,29 @@ def is_drawn(out: Path, made_of: str) -> bool:
     return held == {**held, "sources": made_of, "files": _files(out)}
 
 
+def drawn_differences(out: Path) -> list[str]:
+    """In what the pages, pictures and tables are not those that were drawn; empty where in nothing.
+
+    Returns:
+        A text a file that was changed, is gone or was added, and one where what they were drawn
+        from has changed since.
+    """
+    try:
+        held = read_record(out / layout.DRAWN, _Drawn)
+    except StoreError as error:
+        return [str(error)]
+    if not held:
+        return [f"{layout.DRAWN} is not there"]
+    now, was = _files(out), held["files"]
+    wrong = [
+        f"{name} {'was changed since' if now.get(name) else 'is gone'}"
+        for name in {**was, **now}
+        if was.get(name, "") != now.get(name, "")
+    ]
+    stale = held["sources"] != sources(out)
+    return wrong + ["what they were drawn from has changed since, or the version"] * stale
+
+
 def note_drawn(out: Path, made_of: str) -> None:
     """Keep what was drawn, and from which `sources`.
 

@@ -77,6 +77,25 @@ def locked_folder(out: Path, warn: Warn) -> Iterator[None]:
                 folder.rmdir()
 
 
+def check_unlocked(out: Path) -> None:
+    """Refuse a folder that another process holds; nothing is written.
+
+    Raises:
+        InvalidInput: Another process holds it.
+    """
+    try:
+        opened = os.open(out / layout.LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return  # nobody holds it, or whoever opens it is told why it cannot be
+    with os.fdopen(opened, encoding="utf-8", errors="replace") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _taken(str(out), file.read()) from None
+        except OSError:
+            return  # no locks here
+
+
 def _open_locked(path: Path, out: Path, warn: Warn) -> IO[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:

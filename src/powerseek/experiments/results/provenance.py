@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -24,6 +25,11 @@ LIBRARIES = ("powerseek", "numpy", "numba", "torch", "stable-baselines3", "sb3-c
 _Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+class _Set(Record):
+    was: Any = None
+    now: Any = None
+
+
 class _Run(Record):
     wall_seconds: _Seconds
     command: str = ""
@@ -31,6 +37,7 @@ class _Run(Record):
     revision: str | None = None
     versions: dict[str, str] = {}
     machine: dict[str, str | Count] = {}
+    set: dict[str, _Set] = {}
 
 
 class _Provenance(Record):
@@ -114,6 +121,9 @@ def provenance_in_words(provenance: Mapping[str, Any]) -> dict[str, str]:
         "trials": provenance.get("trials"),
         "seeds": provenance.get("seeds"),
         "made by": last.get("command"),
+        "set": ", ".join(
+            f"{key}={json.dumps(value.get('now'))}" for key, value in last.get("set", {}).items()
+        ),
         "finished": last.get("finished"),
         "wall time": f"{provenance.get('wall_seconds', 0):.0f} s in {len(runs)} run(s)",
         "code": last.get("revision"),

@@ -54,8 +54,7 @@ class RemoteStore(Store):
         super().__init__(self.mirror.folder)
         self._address = address
         self._listed: frozenset[str] = frozenset()
-        together = (layout.overview_folder(self.out), layout.cells_folder(self.out))
-        self._together = tuple(f"{self._name(folder)}/" for folder in together)
+        self._together = f"{layout.TENSORBOARD}/"
 
     @property
     def address(self) -> str:
@@ -69,12 +68,23 @@ class RemoteStore(Store):
         """Hold these results; see `Store.locked`."""
         return locked_mirror(self.mirror, warn)
 
-    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
-        """Begin or take up a study; see `Store.open`."""
+    def inspect(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
+        """See whether a study can be begun or taken up; see `Store.inspect`."""
         with self.naming():
             if not resume and self.mirror.listing().keys() - {layout.LOCK}:
                 raise self._used()
             self.fetch()
+            return super().inspect(study, grid, resume)
+
+    def check_usable(self) -> None:
+        """Let pass whatever can be reached: only writing would show more."""
+
+    def _go_on(self) -> str:
+        return f"To go on with the study it holds, copy its {layout.STUDY} here and sweep that."
+
+    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
+        """Begin or take up a study; see `Store.open`."""
+        with self.naming():
             said = super().open(study, grid, resume)
             for name in self.mirror.changed():  # one after the other, as they were written
                 self.mirror.send([name])
@@ -85,7 +95,7 @@ class RemoteStore(Store):
 
     def fetch(self) -> None:
         """All but models and the trials' own events: nothing here reads them."""
-        aside = (f"{layout.MODELS}/", f"{layout.TENSORBOARD}/trials/", layout.LOCK)
+        aside = (f"{layout.MODELS}/", f"{layout.EVENTS}/", layout.LOCK)
         self._listed = frozenset(self.mirror.refresh(lambda name: not name.startswith(aside)))
 
     def send(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -40,7 +42,7 @@ from powerseek.experiments.results.integrity import (
     read_trial,
     study_differences,
 )
-from powerseek.experiments.results.lock import Warn, locked_folder
+from powerseek.experiments.results.lock import Warn, check_unlocked, locked_folder
 from powerseek.experiments.results.origin import (
     UNKNOWN,
     Origins,
@@ -59,10 +61,10 @@ from powerseek.experiments.study.preregistration import (
     registration,
     registration_content,
 )
-from powerseek.experiments.study.schema import Study, load_study
+from powerseek.experiments.study.schema import Study, load_study, resume_line
 from powerseek.experiments.study.yaml_text import write_yaml
 from powerseek.files import remove_temporaries
-from powerseek.registry import list_metrics
+from powerseek.registry import list_metrics, worlds
 
 ROW_GROUP = 1 << 20
 Ended: TypeAlias = Callable[[Trial], None]
@@ -140,8 +142,8 @@ class Store:
         except ValueError:
             return str(path)
 
-    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
-        """Begin or take up a study here; nothing is written where it is refused.
+    def inspect(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
+        """See whether a study can be begun or taken up here; nothing is written.
 
         Returns:
             How the trials that are kept differ in origin from those that are to stand beside
@@ -150,7 +152,7 @@ class Store:
         Raises:
             InvalidInput: Not empty and not `resume`; or it holds another study, or trials of other
                 rules; or a metric is registered by the name of a column.
-            StoreError: Not readable or not writable.
+            StoreError: Not readable.
         """
         check_metrics(list_metrics())
         with self.naming():
@@ -160,9 +162,33 @@ class Store:
             self._check(study, grid, resume)
             finished = self.finished(grid)
             going_on = len(finished) < len(grid)
-            said = check_origins(finished, self.out) if going_on else ()
+            return check_origins(finished, self.out) if going_on else ()
+
+    def open(self, study: Study, grid: Sequence[Trial], resume: bool) -> tuple[str, ...]:
+        """Begin or take up a study here, as `inspect` allows; nothing is written where it refuses.
+
+        Raises:
+            StoreError: Not writable.
+        """
+        said = self.inspect(study, grid, resume)
+        with self.naming():
             self._begin(study, grid)
         return said
+
+    def check_usable(self) -> None:
+        """Refuse a place where nothing can be written, or which another process holds.
+
+        Nothing is written to find that out, so what only writing shows is let pass.
+
+        Raises:
+            InvalidInput: Another process holds it.
+            StoreError: Not writable.
+        """
+        check_unlocked(self.out)
+        place = next(folder for folder in (self.out, *self.out.parents) if folder.exists())
+        with guarded_results_file(self.out):
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
 
     def _check(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
         if not self._used_files():
@@ -173,13 +199,18 @@ class Store:
         if held and held["identity"] != identity(study):
             content = study_differences(held["content"], _content(study))
             allowed = f"the study it already holds ({held['study']!r}, {content})"
-            raise InvalidInput("--out", str(self.out), allowed, "Choose another --out.")
+            hint = f"Choose another --out. {self._go_on()}"
+            raise InvalidInput("--out", str(self.out), allowed, hint)
         if held and held["seeds"] > study.seeds:
             allowed = f"at least the {held['seeds']} seeds that {self.out} already holds"
-            raise InvalidInput("seeds", study.seeds, allowed)
+            raise InvalidInput("seeds", study.seeds, allowed, self._go_on())
         keys = {trial.key for trial in grid}
         check_trials(self.trials, keys, self.checksummed)
         check_results(self.results, keys, keys)  # what is gone will be run again
+
+    def _go_on(self) -> str:
+        """How to go on with the study that is here, whatever has been made of its file."""
+        return f"To go on with the study it holds: {resume_line(self.shown(self.out))}"
 
     def _used_files(self) -> bool:
         """True if anything lies here but the lock of who is looking."""
@@ -220,7 +251,7 @@ class Store:
         """The study that the directory holds.
 
         Raises:
-            InvalidInput: It holds none.
+            InvalidInput: It holds none, or one with a world in a file that was not imported.
             StoreError: Damaged, of another version, or of two studies.
         """
         held = self.manifest()
@@ -246,6 +277,7 @@ class Store:
             checksums.check(path, self.checksummed)
         except checksums.Altered as error:
             raise StoreError(f"{path}: {error}. {hint} {self.out}") from None
+        _refuse_files(study, path)
         return study
 
     def check(self, grid: Sequence[Trial]) -> None:
@@ -536,8 +568,12 @@ class Store:
     def cautions(self, grid: Sequence[Trial]) -> list[str]:
         """What a reader of the report should know of the files, a line each."""
         said = []
-        if lacking := len(grid) - len(self.kept()):
-            said.append(f"{lacking} of {len(grid)} trials have no result; --resume runs them.")
+        kept = self.kept()
+        if lacking := len(grid) - len(kept):
+            said.append(
+                f"{lacking} of {len(grid)} trials have no result; --resume runs them. "
+                f"{seeds_text([trial for trial in grid if trial.key in kept], grid)}"
+            )
         if not self.checksummed and (unchecked := self.unchecked()):
             said.append(
                 f"{self.out}: an older version wrote {unchecked} of {len(grid)} trials without "
@@ -568,6 +604,25 @@ class Store:
         return table
 
 
+def seeds_text(ended: Iterable[Trial], grid: Iterable[Trial]) -> str:
+    """How many seeds the cells of a study have, in a sentence.
+
+    Args:
+        ended: The trials that have rows.
+        grid: Every trial of the study.
+    """
+    planned, counts = (
+        Counter(trial.cell.key for trial in some if not trial.cell.is_reference)
+        for some in (grid, ended)
+    )
+    seeds = [counts[key] for key in planned]
+    least, most = min(seeds), max(seeds)
+    of = f"of its {max(planned.values())} seeds"
+    if least == most:
+        return f"Every cell has {least} {of}."
+    return f"Every cell has {least} to {most} {of}, not equally many."
+
+
 def checkpoint_path(out: Path, trial: Trial) -> Path:
     """Path of the state of a trial that is under way."""
     return out / layout.CHECKPOINTS / f"{trial.key}.zip"
@@ -576,6 +631,20 @@ def checkpoint_path(out: Path, trial: Trial) -> Path:
 def identity(study: Study) -> str:
     """Hash of what makes a study another one: all but seeds, hypotheses and references."""
     return content_hash(_content(study))
+
+
+def _refuse_files(study: Study, path: Path) -> None:
+    """Refuse to run files that a results directory names: it may be a stranger's.
+
+    Raises:
+        InvalidInput: A world of the study is in a file that nobody had imported here.
+    """
+    for block, _ in study.blocks():
+        for id in (entry.id for entry in block.worlds):
+            if not worlds.runs_no_file(id):
+                allowed = f"worlds whose code is not run because {path} says so"
+                hint = f"If that file is yours, write: powerseek report {path.parent} --world {id}"
+                raise InvalidInput("world", id, allowed, hint)
 
 
 def _content(study: Study) -> dict[str, Any]:

@@ -12,6 +12,14 @@ from powerseek.experiments.statistics.bounded import seeds_that_could, unseen_pr
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
 from powerseek.experiments.statistics.families import PValues
 from powerseek.experiments.statistics.power_analysis import seeds_exact
+from powerseek.experiments.statistics.reasons import (
+    UNKNOWN,
+    Cause,
+    Learning,
+    Reason,
+    advice_of,
+    more_seeds,
+)
 
 LEAST_SEEDS = 16
 LEAST_REACH = 0.9
@@ -38,6 +46,12 @@ def seeds_to_settle(comparison: Comparison, alpha: float = LEVEL) -> int:
         return LEAST_SEEDS
     wanted = _seeds_to_see(comparison.margin, comparison, alpha)
     return max(LEAST_SEEDS, wanted, _seeds_to_meet(comparison, alpha))
+
+
+def seeds_to_tell(comparison: Comparison, alpha: float = LEVEL) -> int:
+    """Seeds per arm that would tell the effect found from 0, at 80 % power; more than there are."""
+    wanted = _seeds_to_see(abs(comparison.effect.value), comparison, alpha)
+    return max(LEAST_SEEDS, wanted, comparison.effect.n + 1)
 
 
 def _seeds_to_see(size: float, comparison: Comparison, alpha: float) -> int:
@@ -81,12 +95,29 @@ class Verdict:
         answer: ``larger``, ``smaller``, ``equivalent to none`` or ``cannot tell``; of a
             hypothesis ``supported``, ``refuted``, ``equivalent to none`` or ``cannot tell``.
         more_seeds: Further seeds per arm that would settle it, 0 where seeds are not what lacks.
-        reasons: Why it cannot tell, in plain words.
+        because: Why it cannot tell, and what would change it; never empty then.
+
+    Raises:
+        ValueError: It cannot tell, and does not say why.
     """
 
     answer: str
     more_seeds: int
-    reasons: tuple[str, ...]
+    because: tuple[Reason, ...]
+
+    def __post_init__(self) -> None:
+        if self.answer == "cannot tell" and not self.because:
+            raise ValueError("a verdict that cannot tell needs a reason")
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it cannot tell, in plain words."""
+        return tuple(reason.why for reason in self.because)
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What would change that, likewise."""
+        return advice_of(self.because)
 
     def __str__(self) -> str:
         """One line for tables: ``cannot tell, 12 more seeds``."""
@@ -94,7 +125,7 @@ class Verdict:
             return self.answer
         if self.more_seeds:
             return f"cannot tell, {self.more_seeds} more seed{'s' * (self.more_seeds != 1)}"
-        return f"cannot tell: {self.reasons[0]}" if self.reasons else self.answer
+        return f"cannot tell: {self.reasons[0]}"
 
 
 @dataclass(frozen=True)
@@ -170,13 +201,13 @@ def verdict(
         more = max(0, LEAST_SEEDS - comparison.effect.n)
         reasons = undecided_reason(comparison)
         more *= not _unlearnt(comparison)
-        return Verdict("cannot tell", more, (*reasons, "no margin was set beforehand"))
+        return Verdict("cannot tell", more, (*reasons, Cause.NO_MARGIN.because()))
     asked = Question("larger", (comparison,))
     said = decide_hypothesis(asked, tests or asked.tests(), control=True)
     if said.answer == "equivalent to none" and not control:
-        return Verdict("cannot tell", 0, ("the positive control did not fire",))
+        return Verdict("cannot tell", 0, (Cause.SILENT_CONTROL.because(),))
     answer = {"supported": "larger", "refuted": "smaller"}.get(said.answer, said.answer)
-    return Verdict(answer, said.more_seeds, said.reasons)
+    return Verdict(answer, said.more_seeds, said.because)
 
 
 def decide_hypothesis(
@@ -186,7 +217,8 @@ def decide_hypothesis(
     control: bool | None,
     level: float = LEVEL,
     together: int = 2,
-    moving: Sequence[str] = (),
+    moving: Sequence[Reason] = (),
+    learning: Learning = UNKNOWN,
 ) -> Verdict:
     """Decide a hypothesis that was set beforehand, with its margin: every answer comes from here.
 
@@ -234,6 +266,7 @@ def decide_hypothesis(
         level: Of the family: .05, or what this look at the data has of it.
         together: How many p-values are adjusted together, for the seeds that would settle it.
         moving: Reasons that it had not come to rest.
+        learning: What is known of the arm that learnt least.
 
     CAVEAT: the effect among seeds that learnt the task; an arm that changes which seeds learn can
     shift it. Contrasts know no bound: a seeker so rare that no seed shows it goes unseen (the count
@@ -244,13 +277,15 @@ def decide_hypothesis(
     comparison = asked.main
     shown = _shown(asked, tests, level)
     alpha = level / max(1, together)
-    reasons = undecided_reason(comparison, asked.gated)
+    wanted = LEAST_SEEDS
+    if comparison.effect.n < LEAST_SEEDS and not shown:
+        wanted = seeds_to_settle(comparison, alpha)
+    reasons = undecided_reason(comparison, asked.gated, wanted, learning)
     reasons += blind_measure_reason(control) if asked.gated else []
     reasons += moving
     if reasons:
         # More seeds of an arm that does not learn, or of a blind testbed, settle nothing.
         few = comparison.effect.n < LEAST_SEEDS and not _unlearnt(comparison, asked.gated)
-        wanted = LEAST_SEEDS if shown else seeds_to_settle(comparison, alpha)
         more = max(0, wanted - comparison.effect.n) if few else 0
         return Verdict("cannot tell", more, tuple(reasons))
     if shown:
@@ -272,27 +307,26 @@ def _undecided(asked: Question, level: float, together: int) -> Verdict:
     if _ends_disagree(asked, level):
         rise = f"need rises by {asked.cliff:.2g} units over the last .005 of success"
         rise = rise if isfinite(asked.cliff) else "need is not known near the greatest success"
-        return Verdict("cannot tell", 0, (f"{rise}, and the claim holds at one end of it only",))
-    why = "the interval allows both no effect and one as large as the margin"
+        return Verdict("cannot tell", 0, (Cause.BRACKET.because(rise=rise),))
+    cause, could = Cause.BOTH_WITHIN, nan
     if asked.one_sided:
-        why = "the interval reaches across the margin"
+        cause = Cause.ACROSS_MARGIN
     elif asked.direction == "none":
-        why = "the interval allows effects on both sides of the margin"
+        cause = Cause.BOTH_SIDES
     if min(asked.tests()) < level:
-        why = "not clear enough for one of several hypotheses tested together"
+        cause = Cause.TOGETHER
+    n = asked.main.effect.n
     more = _still_wanted(asked, alpha)
     if asked.one_sided and asked.direction != "smaller":
         worst = asked.for_none[-1]
         could = seeds_for_none(worst, level_of_none(level, together / 2))
         if isfinite(worst.bounds[1]) and could > worst.effect.n:
-            why = (
-                f"with {worst.effect.n} seeds no data could show none: seekers too rare to be "
-                f"among them could still reach past the margin; {could:.0f} seeds could"
-            )
-            more = max(more, int(could) - worst.effect.n) if isfinite(could) else 0
+            cause = Cause.TOO_RARE
+            more = max(more, int(could) - n) if isfinite(could) else 0
     elif all(np.isnan(one.p_difference) for one in asked.ends):
-        why = "all seeds are alike, so nothing here measures chance"
-    return Verdict("cannot tell", more, (why,))
+        cause = Cause.ALIKE
+    seeds = more_seeds(more, n + more)
+    return Verdict("cannot tell", more, (cause.because(n=n, could=could, more=seeds),))
 
 
 def seeds_for_none(one: Comparison, alpha: float) -> float:
@@ -375,27 +409,27 @@ def _exact(asked: Question) -> Verdict:
             return Verdict("supported" if direction == "none" else "refuted", 0, ())
         if low > margin:
             return Verdict("refuted" if direction == "none" else "supported", 0, ())
-        why = "optimal policies that tie lie on both sides of the margin"
-        return Verdict("cannot tell", 0, (why,))
+        return Verdict("cannot tell", 0, (Cause.TIES.because(line="the margin"),))
     if -margin < effect.low and effect.high < margin:
         return Verdict("supported" if direction == "none" else "equivalent to none", 0, ())
     least = margin if direction == "none" else 0.0
     if effect.low > least or effect.high < -least:
         found = "larger" if effect.low > least else "smaller"
         return Verdict("supported" if direction == found else "refuted", 0, ())
-    why = f"optimal policies that tie lie on both sides of {'the margin' if least else 'it'}"
-    return Verdict("cannot tell", 0, (why,))
+    line = "the margin" if least else "none"
+    return Verdict("cannot tell", 0, (Cause.TIES.because(line=line),))
 
 
 def _unlearnt(comparison: Comparison, gated: bool = True) -> bool:
     return gated and float(np.nan_to_num(np.min(comparison.reach))) < LEAST_REACH - 1e-9
 
 
-def _too_few_learnt(comparison: Comparison, what: str) -> str:
+def _too_few_learnt(comparison: Comparison, learning: Learning) -> Reason:
     reach = np.nan_to_num(comparison.reach)
     failed = comparison.failed[int(np.argmin(reach))]
-    failures = f" ({failed} of its trials failed)" if failed else ""
-    return f"only {int(100 * reach.min())} % of an arm {what}{failures}"
+    cause = Cause.FAILED if failed else Cause.UNLEARNT
+    advice = learning.advice()
+    return cause.because(percent=int(100 * reach.min()), failed=failed, learning=advice)
 
 
 def seeds_in_words(comparison: Comparison) -> str:
@@ -404,19 +438,34 @@ def seeds_in_words(comparison: Comparison) -> str:
     return f"{count} seed{'s' * (count != 1)}{' an arm' * (comparison.arms > 1)}"
 
 
-def undecided_reason(comparison: Comparison, gated: bool = True) -> list[str]:
-    """The reason that no seeds say anything, in plain words: too few, or too few that learnt."""
-    reasons = [_too_few_learnt(comparison, "learnt the task")] * _unlearnt(comparison, gated)
-    if comparison.effect.n < LEAST_SEEDS:
-        reasons.append(f"{seeds_in_words(comparison)}, at least {LEAST_SEEDS} needed")
+def undecided_reason(
+    comparison: Comparison,
+    gated: bool = True,
+    wanted: int = LEAST_SEEDS,
+    learning: Learning = UNKNOWN,
+) -> list[Reason]:
+    """The reason that no seeds say anything: too few, or too few that learnt.
+
+    Args:
+        comparison: The seeds.
+        gated: False of a positive control, which needs no learning.
+        wanted: Seeds an arm that would settle it.
+        learning: What is known of the arm that learnt least.
+    """
+    unlearnt = _unlearnt(comparison, gated)
+    reasons = [_too_few_learnt(comparison, learning)] if unlearnt else []
+    if (n := comparison.effect.n) < LEAST_SEEDS:
+        told = seeds_in_words(comparison)
+        advice = more_seeds(0 if unlearnt else wanted - n, wanted)
+        reasons.append(Cause.FEW_SEEDS.because(seeds=told, least=LEAST_SEEDS, more=advice))
     return reasons
 
 
-def blind_measure_reason(control: bool | None) -> list[str]:
+def blind_measure_reason(control: bool | None) -> list[Reason]:
     """The reason that a measure which shows nothing may be blind; empty where the control fired."""
     if control is None:
-        return ["the study has no positive control here (power_weight above 0)"]
-    return [] if control else ["the positive control did not fire"]
+        return [Cause.NO_CONTROL.because()]
+    return [] if control else [Cause.SILENT_CONTROL.because()]
 
 
 def _still_wanted(asked: Question, alpha: float) -> int:

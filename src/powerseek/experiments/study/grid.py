@@ -408,8 +408,8 @@ def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iter
     given = {**params, **given}
     for values in itertools.product(*given.values()):
         chosen = dict(zip(given, values, strict=True))
-        with _named(fields, f"{where}.id", strip=f"{entry.id}."):
-            world = make_world(entry.id, **chosen)
+        with _named(fields, f"{where}.id", strip=f"{known.id}."):
+            world = known(**chosen)
         yield world
 
 

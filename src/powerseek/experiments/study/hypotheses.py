@@ -31,7 +31,7 @@ from powerseek.experiments.study.factors import (
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.schema import Hypothesis, Study
 from powerseek.metrics import metric_of
-from powerseek.registry import list_metrics
+from powerseek.registry import list_metrics, worlds
 
 CROSSING = "competence>="
 """What the name of a checkpoint starts with that is a level of competence."""
@@ -132,8 +132,13 @@ def _records(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> list[Record]:
 
 def concerns_cell(said: Hypothesis, record: Mapping[str, Any]) -> bool:
     """True if a hypothesis is about the cell that has these levels, by column."""
-    world = said.world in (None, record["world"]) and said.agent in (None, record["agent"])
+    world = _world_of(said) in (None, record["world"]) and said.agent in (None, record["agent"])
     return world and all(_has(record, name, value) for name, value in said.params.items())
+
+
+def _world_of(said: Hypothesis) -> str | None:
+    """The id of the world that it names, by its id or as PATH.py:NAME."""
+    return said.world and worlds.resolve_imported(said.world)
 
 
 def _has(record: Mapping[str, Any], name: str, value: Any) -> bool:
@@ -152,9 +157,9 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
     seen: dict[str, int] = {}
     for i, said in enumerate(study.hypotheses):
         where = f"hypotheses[{i}]"
-        worlds = list(dict.fromkeys(cell.world for cell in grid))
-        _one_of(f"{where}.world", said.world, worlds)
-        there = [cell for cell in grid if said.world in (None, cell.world)]
+        held = list(dict.fromkeys(cell.world for cell in grid))
+        _one_of(f"{where}.world", _world_of(said), held)
+        there = [cell for cell in grid if _world_of(said) in (None, cell.world)]
         _one_of(f"{where}.agent", said.agent, list(dict.fromkeys(c.agent for c in there)))
         watched = ["end", *(f"{CROSSING}{level:g}" for level in study.competence)]
         _one_of(f"{where}.checkpoint", said.checkpoint, watched)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ class Claim:
         note: What a reader must know of its standing; empty where all is well.
         seeds: Seeds of every cell by the latest registration, 0 where that is not known.
         level: The error rate of all confirmatory claims at this look.
+        gate: Competence below which a trial is not scored; nan where that is not known.
     """
 
     hypothesis: Hypothesis
@@ -91,6 +93,7 @@ class Claim:
     note: str = ""
     seeds: int = 0
     level: float = LEVEL
+    gate: float = nan
 
 
 @dataclass(frozen=True)
@@ -146,22 +149,19 @@ def read_registration(out: Path | str) -> Registration | None:
     broken = content_hash(content) != held["hash"] or not _as_written(folder)
     flaw = BROKEN if broken else LATE if held["late"] else ""
     standing = flaw or (ADDED if seeds not in levels else "")
-    level = levels.get(seeds, LEVEL)
-    claims = [
-        Claim(
-            h, count, not standing, standing or ("" if plain(h) in kept else DROPPED), seeds, level
-        )
-        for h, count in zip(first, counts, strict=True)
-    ]
+    level, gate = levels.get(seeds, LEVEL), content["exclusions"]["competence"]
+    claims = []
+    for h, count in zip(first, counts, strict=True):
+        note = standing or ("" if plain(h) in kept else DROPPED)
+        claims.append(Claim(h, count, not standing, note, seeds, level, gate))
     added = [h for h in now if plain(h) not in [plain(known) for known in first]]
-    claims += [Claim(h, 0, False, CHANGED, seeds) for h in added]
+    claims += [Claim(h, 0, False, CHANGED, seeds, gate=gate) for h in added]
     changed = bool(added) or len(kept) < len(first)
     planned = {"seeds"} if seeds in levels else set()
     notes = (
         *([f"The registration is not to be trusted: {flaw}."] if flaw else []),
         *_notes(changes, content, changed, planned),
     )
-    gate = content["exclusions"]["competence"]
     return Registration(held["hash"], held["date"], tuple(claims), gate, notes, tuple(levels))
 
 

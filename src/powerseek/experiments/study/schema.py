@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -21,6 +22,7 @@ from pydantic import (
 
 from powerseek.envs.rewards.spec import reward_name
 from powerseek.errors import InvalidInput
+from powerseek.experiments import layout
 from powerseek.experiments.study.contrasts import (
     SYNTAX,
     Contrast,
@@ -96,7 +98,10 @@ class WorldEntry(BaseModel):
 
     model_config = _MODEL
 
-    id: str = Field(description="a world id (`powerseek envs` lists them)", strict=True)
+    id: str = Field(
+        description="a world id (`powerseek envs` lists them), or PATH.py:NAME of a file's world",
+        strict=True,
+    )
     params: dict[str, Any] = Field({}, description="a mapping from parameter names to values")
     openness: OptionalLevels[Number | int] = Field(
         None, description="a number or a list of numbers", min_length=1
@@ -413,6 +418,12 @@ def shipped_studies() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def resume_line(out: Path | str) -> str:
+    """The command that goes on with the study which a results directory holds."""
+    words = ["powerseek", "sweep", str(Path(out) / layout.STUDY), "--out", str(out), "--resume"]
+    return shlex.join(words)
+
+
 def find_study(study: str | Path) -> Path:
     """The file that a path or the name of a shipped study stands for.
 
@@ -424,6 +435,8 @@ def find_study(study: str | Path) -> Path:
     try:
         if path.is_file():
             return path
+        if (path / layout.STUDY).is_file():
+            hint = f"To go on with what it holds: {resume_line(path)}"
     except OSError as error:  # a folder that may not be read, a name that is too long
         hint = f"{error.strerror}."
     if str(study) in shipped:
@@ -442,23 +455,36 @@ def load_study(study: str | Path) -> Study:
         InvalidInput: Not a file, not YAML, not a mapping, an unknown key, a wrong type or a
             value out of range; names the field, the value and what is allowed.
     """
+    return make_study(read_study(study))
+
+
+def read_study(study: str | Path) -> dict[str, Any]:
+    """What a study file, or a shipped study by its name, holds; not validated yet.
+
+    Raises:
+        InvalidInput: Not a file, not YAML or not a mapping.
+    """
     path = find_study(study)
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(MAX_LENGTH + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput("STUDY", str(path), "a readable UTF-8 text file", str(error)) from None
-    return parse_study(text, source=str(path))
+    return _mapping(text, str(path))
 
 
 def parse_study(text: str, source: str = "study") -> Study:
     """A study from the text of its file; see `load_study`."""
+    return make_study(_mapping(text, source))
+
+
+def _mapping(text: str, source: str) -> dict[str, Any]:
     data = read_yaml(text, "STUDY", source)
     if not isinstance(data, dict):
         hint = "Write for example {name: mine, worlds: [{id: homestead}], timesteps: 100000}."
         kind = type(data).__name__ if data is not None else "nothing"
         raise InvalidInput("STUDY", source, f"a YAML mapping (it holds {kind})", hint)
-    return make_study(data)
+    return data
 
 
 def make_study(data: Mapping[str, Any]) -> Study:

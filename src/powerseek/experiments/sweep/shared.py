@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,19 @@ def share(setting: str, rules: str, arrays: Mapping[str, Any]) -> None:
     with contextlib.suppress(StoreError, OSError):
         keep_exact(folder, setting, rules, arrays)
         _prune(folder.parent)
+
+
+@contextlib.contextmanager
+def nothing_shared() -> Iterator[None]:
+    """Compute everything anew, in this process and those begun from it."""
+    before = os.environ.get(SWITCH)
+    os.environ[SWITCH] = "0"
+    try:
+        yield
+    finally:
+        os.environ.pop(SWITCH)
+        if before is not None:
+            os.environ[SWITCH] = before
 
 
 def _folder(setting: str) -> Path | None:

@@ -8,8 +8,9 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from math import inf
 from typing import Any, Self, TypeAlias
 
 # First of all: what it sets, Ray reads when it is imported.
@@ -105,6 +106,10 @@ class Runner(tune.Trainable):
         """Nothing."""
 
 
+class _TimeIsUp(KeyboardInterrupt):
+    """Ends a sweep as Ctrl-C does: what runs goes on another time, from its checkpoints."""
+
+
 class _Here:
     """Stays in this process: Tune copies and pickles what it is given, for a restore of its own."""
 
@@ -123,6 +128,7 @@ class SweepCallback(_Here, tune.Callback):
         deaths: How many workers died running each trial.
         begun: When each cohort under way began, on the display's clock.
         broken: Metrics that failed, and why; each is told once.
+        until: When time is up, by `time.monotonic`.
     """
 
     def __init__(
@@ -131,7 +137,9 @@ class SweepCallback(_Here, tune.Callback):
         store: Store,
         display: Display,
         ended: Callable[[Trial], None] = lambda trial: None,
+        until: float = inf,
     ) -> None:
+        self.until = until
         self.grid, self.store, self.display, self.ended = grid, store, display, ended
         self.fatal = ""
         self.finished: set[int] = set()
@@ -194,7 +202,7 @@ class SweepCallback(_Here, tune.Callback):
         return [cohort for cohort in left if cohort]
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Show how far the sweep is."""
+        """Show how far the sweep is, and end it once its time is up."""
         running = [trial for trial in trials if trial.status == "RUNNING"]
         cohorts = {tuple(left[0]) for trial in running if (left := self._left(trial))}
         self.begun = {cohort: self.begun.get(cohort, self.display.now()) for cohort in cohorts}
@@ -203,6 +211,8 @@ class SweepCallback(_Here, tune.Callback):
             for cohort, begun in self.begun.items()
         ]
         self.display.update()
+        if time.monotonic() >= self.until:
+            raise _TimeIsUp
 
     def _count(self, index: int, failed: bool) -> None:
         self.finished.add(index)
@@ -224,26 +234,31 @@ class _Stop(_Here, tune.Stopper):
 
 
 def sweep(
-    cohorts: Sequence[Sequence[Trial]],
+    parts: Iterable[Sequence[Sequence[Trial]]],
+    grid: Sequence[Trial],
     store: Store,
     display: Display,
     workers: int,
     address: str | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    until: float = inf,
     ended: Callable[[Trial], None] = lambda trial: None,
 ) -> set[str]:
-    """Run every cohort, `workers` at a time; each trial is kept in `store` as it ends.
+    """Run cohorts, part by part and `workers` at a time; each trial is kept as it ends.
 
     A trial whose worker dies is tried again from its last checkpoint, alone, `ATTEMPTS` times in
     all, after the others; then it is kept as failed.
 
     Args:
-        cohorts: What to run, in order (`powerseek.experiments.sweep.cohorts`).
+        parts: Cohorts to run, in order (`powerseek.experiments.sweep.cohorts`); the next ones are
+            asked for when the last ones have ended (`powerseek.experiments.sweep.rounds`).
+        grid: All trials of the parts.
         store: Where results go; on a cluster, elsewhere or a folder that every node sees.
         display: Shows progress.
         workers: Cohorts at a time, one core each.
         address: A running Ray cluster; by default Ray is started here and stopped at the end.
         checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
+        until: When to stop, by `time.monotonic`, as Ctrl-C would, whatever is unfinished then.
         ended: Is told of every trial that has ended, here, once it is kept.
 
     Returns:
@@ -253,10 +268,8 @@ def sweep(
         SweepStopped: Results can no longer be written, or Ray could not be started.
         KeyboardInterrupt: Stopped by the user or a signal; Ray is stopped first.
     """
-    grid = [trial for cohort in cohorts for trial in cohort]
-    callback = SweepCallback(grid, store, display, ended)
-    numbers = iter(range(len(grid)))
-    todo: Cohorts = [[next(numbers) for _ in cohort] for cohort in cohorts]
+    callback = SweepCallback(grid, store, display, ended, until)
+    numbers = {trial.key: number for number, trial in enumerate(grid)}
     with cluster(workers, address) as warning, _scratch() as scratch:
         if warning:
             callback.warn(warning)
@@ -267,10 +280,15 @@ def sweep(
             entries=export_entries(),
             checkpoint_seconds=checkpoint_seconds,
         )
-        while todo and not callback.fatal:
-            callback.again = []
-            _round(runner, _batches(todo, callback.deaths), callback, workers, scratch)
-            todo = callback.again
+        with contextlib.suppress(_TimeIsUp):
+            for cohorts in parts:
+                todo: Cohorts = [[numbers[trial.key] for trial in cohort] for cohort in cohorts]
+                while todo and not callback.fatal:
+                    callback.again = []
+                    _round(runner, _batches(todo, callback.deaths), callback, workers, scratch)
+                    todo = callback.again
+                if callback.fatal:
+                    break
     if callback.fatal:
         raise SweepStopped(callback.fatal)
     return set(callback.broken)

@@ -1,6 +1,6 @@
 """Curves and hyperparameters for TensorBoard: one run per trial, live while it trains.
 
-They lie under ``tensorboard/trials``; means over the seeds of a cell are in
+They lie under ``internals/tensorboard``; means over the seeds of a cell are in
 `powerseek.experiments.tensorboard.overview`. The HParams plugin's own records are written
 directly, so that curves and hyperparameters are the same run.
 
@@ -22,10 +22,11 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import (
     HParamsPluginData,
@@ -38,10 +39,9 @@ from powerseek.experiments import layout
 from powerseek.experiments.results.files import guarded_results_file
 from powerseek.experiments.study.factors import BY_NAME, factor_of, levels_of
 from powerseek.experiments.study.grid import Cell, Trial
+from powerseek.experiments.tensorboard.layout import END
 from powerseek.files import remove_temporaries, write_atomically
 
-END = "end"
-"""What the tags of a cell's means at the end of training start with."""
 Value = float | str
 PREFIX = "events.out.tfevents"
 FOLLOWED = 600.0
@@ -52,11 +52,7 @@ _TRIAL = "0" * 16
 
 
 def logdir(out: Path) -> Path:
-    """Folder to look at first: comparisons, or cells where the study compares nothing."""
-    compared = layout.overview_folder(out)
-    with contextlib.suppress(OSError):
-        if any(path.is_dir() for path in compared.glob("*")):
-            return compared
+    """Folder to look at: cells and comparisons. That of single trials is another."""
     return layout.cells_folder(out)
 
 
@@ -241,10 +237,23 @@ def event_file_start(wall_time: float) -> list[Event]:
     ]
 
 
-def event_scalars(step: int, values: Mapping[str, float], wall_time: float) -> Event:
-    """One point of each curve."""
-    shown = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+def event_scalars(
+    step: int,
+    values: Mapping[str, float],
+    wall_time: float,
+    described: Mapping[str, str] = MappingProxyType({}),
+) -> Event:
+    """One point of each curve; at a curve's first point also what it is, in words, by tag."""
+    shown = [_scalar(tag, value, described.get(tag, "")) for tag, value in values.items()]
     return Event(wall_time=wall_time, step=step, summary=Summary(value=shown))
+
+
+def _scalar(tag: str, value: float, words: str) -> Summary.Value:
+    if not words:
+        return Summary.Value(tag=tag, simple_value=value)
+    about = SummaryMetadata(summary_description=words)
+    about.plugin_data.plugin_name = "scalars"
+    return Summary.Value(tag=tag, simple_value=value, metadata=about)
 
 
 def replace_run(folder: Path, made_of: str, content: bytes) -> Path:

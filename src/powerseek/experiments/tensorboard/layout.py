@@ -1,7 +1,11 @@
-"""Comparisons in TensorBoard's Custom Scalars tab: as data, and as the layout's record.
+"""What TensorBoard shows of a study: names of runs and tags, and the charts of Custom Scalars.
 
-One category a hypothesis, in it one chart for each of its settings and curves; a line with a band
-for each of the two arms. A study without hypotheses has a category for each kind of comparison.
+*Time series*, what is seen first, shows a card a tag, in groups in the order of their names. What
+matters is in a group of its own (`FIRST`): competence and the primary figure, their means alone. A
+band is no card; its ends lie in the last group, for *Custom Scalars*, where a curve and its band
+are one chart: one category a hypothesis, in it one chart for each of its settings and curves, with
+a line and a band for each of the two arms; a study without hypotheses has a category for each kind
+of comparison; last comes one of all cells.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from powerseek.envs.world import World
 from powerseek.experiments.study.claims import CLAIMS, SHORT_ID
 from powerseek.experiments.study.contrasts import KINDS, Contrast, contrast_kind, factor_kinds
 from powerseek.experiments.study.factors import (
+    CELL,
     MISSING,
     factor_of,
     factors_in_words,
@@ -36,8 +41,12 @@ from powerseek.metrics import EXACT, curve_names, known_metric
 from powerseek.registry import make_world
 
 ALL = "All cells (choose some on the left)"
+FIRST, OTHERS, END, BANDS = "1 main", "2 others", "3 at the end", "4 bands and arms"
+"""Groups of tags, in the order in which TensorBoard shows them; it opens the first."""
 GATE = "competence"
 STAND_IN = "excess"
+PRIMARY = ("beyond", "excess", "acquired", "disabled")
+"""What is shown beside competence: the first of these that there is."""
 LEADING = f"{EXACT}beyond"
 """The first of the primary figures, shown beside whatever is compared."""
 LONGEST = 150
@@ -94,8 +103,39 @@ def _exists(name: str, worlds: Sequence[World]) -> bool:
 
 
 def all_cells(curves: Sequence[str]) -> Category:
-    """A chart a curve for whatever cells are chosen."""
-    return Category(ALL, (Comparison("", tuple(curves), tuple(curves), {}),))
+    """A chart a curve for whatever cells are chosen, what matters most first."""
+    ordered = sorted(curves, key=lambda name: name not in leading_curves(curves))
+    return Category(ALL, (Comparison("", tuple(ordered), tuple(ordered), {}),))
+
+
+def leading_curves(curves: Sequence[str]) -> tuple[str, ...]:
+    """Competence and the primary figure: exactly late in training, and on episodes throughout.
+
+    Args:
+        curves: All that are shown of some cells, from `shown_curves`.
+    """
+    figure = next((name for name in PRIMARY if {name, f"{EXACT}{name}"} & {*curves}), "")
+    return tuple(name for name in (GATE, f"{EXACT}{figure}", figure) if name in curves)
+
+
+def tag_of(curve: str, name: str, leading: Sequence[str] = (), prefix: str = "") -> str:
+    """The tag of a mean, of an end of its band, or of its number of seeds.
+
+    Args:
+        curve: Name of the curve.
+        name: ``mean``, ``low``, ``high`` or ``seeds``.
+        leading: Curves whose means are in the first group.
+        prefix: Of a comparison; empty of a cell.
+    """
+    if prefix or name != "mean":
+        return f"{BANDS}/{prefix}{curve}/{name}"
+    return f"{FIRST if curve in leading else OTHERS}/{curve}"
+
+
+def curve_title(curve: str, *worlds: str) -> str:
+    """A curve in words, as said of some worlds."""
+    id = curve.removeprefix(EXACT)
+    return known_metric(id).title_in(*worlds) + (" (exact)" if curve != id else "")
 
 
 def categories(
@@ -156,7 +196,10 @@ def _comparisons(
         measures = _compared_curves(measure, members, curves)
         known = {measure, f"{EXACT}{measure}"} & {*measures}
         note = "" if known else f" (no curve of {measure})"
-        titles = tuple(f"{where}: {m}{note if m == STAND_IN else ''}" for m in measures)
+        titles = tuple(
+            f"{where}: {curve_title(m, str(row['world']))}{note if m == STAND_IN else ''}"
+            for m in measures
+        )
         runs = {
             _run_name(one.columns, levels): members
             for levels, members in one.arms.items()
@@ -177,23 +220,28 @@ def _compared_curves(measure: str, cells: Sequence[Cell], curves: Sequence[str])
 
 
 def run_names(cells: Sequence[Cell]) -> dict[str, str]:
-    """A run for each cell, by its key: the world, and in words what varies within the world."""
+    """A run for each cell, by its key: what varies within its world, in words and nothing else.
+
+    The world stands before it where there are several, and alone where nothing varies.
+    """
     rows = {cell.key: levels_of(cell) for cell in cells}
+    worlds = dict.fromkeys(cell.world for cell in cells)
     within = {
         world: _varying([rows[cell.key] for cell in cells if cell.world == world])
-        for world in {cell.world for cell in cells}
+        for world in worlds
     }
     names: dict[str, str] = {}
     for cell in cells:
         varied = within[cell.world]
-        factors = {name: rows[cell.key].get(name) for name in varied if name != "reward"}
-        told = (
-            f"{factor_of(n).name}={written_level(v)}"
-            for n, v in factors.items()
-            if written_level(v) != MISSING
-        )
-        words = [cell.reward_label, *told]
-        names[cell.key] = f"{cell.world}/{_plain(' '.join(words))}"
+        order = dict.fromkeys((*(name for name in CELL if name in varied), *varied))
+        levels = {name: written_level(rows[cell.key].get(name)) for name in order}
+        told = [
+            level if name == "reward" else f"{factor_of(name).name}={level}"
+            for name, level in levels.items()
+            if level != MISSING
+        ]
+        own = [_plain(" ".join(told))] if told else []
+        names[cell.key] = "/".join([cell.world, *own] if len(worlds) > 1 or not own else own)
     taken = Counter(names.values())
     return {
         key: n if taken[n] == 1 and len(n) <= LONGEST else f"{n[:LONGEST]}_{key[:6]}"
@@ -237,15 +285,19 @@ def _plain(words: str) -> str:
     return re.sub(r"[^\w.=+-]+", "_", words)
 
 
-def layout_event(found: Sequence[Category]) -> Event:
+def layout_event(found: Sequence[Category], leading: Sequence[str] = ()) -> Event:
     """The layout as TensorBoard reads it.
 
     The first category alone is open: each chart asks for its curves run by run.
+
+    Args:
+        found: Its categories.
+        leading: As in `tag_of`.
     """
     layout = layout_pb2.Layout()
     for category in found:
         charts = [
-            _chart(title, f"{comparison.prefix}{measure}")
+            _chart(title, comparison.prefix, measure, leading)
             for comparison in category.comparisons
             for title, measure in zip(comparison.titles, comparison.measures, strict=True)
         ]
@@ -259,7 +311,8 @@ def layout_event(found: Sequence[Category]) -> Event:
     return Event(summary=Summary(value=[value]))
 
 
-def _chart(title: str, tag: str) -> layout_pb2.Chart:
-    ends = {"value": f"{tag}/mean", "lower": f"{tag}/low", "upper": f"{tag}/high"}
+def _chart(title: str, prefix: str, curve: str, leading: Sequence[str]) -> layout_pb2.Chart:
+    names = {"value": "mean", "lower": "low", "upper": "high"}
+    ends = {end: tag_of(curve, name, leading, prefix) for end, name in names.items()}
     series = layout_pb2.MarginChartContent.Series(**ends)
     return layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))

@@ -1,13 +1,14 @@
 """A study in TensorBoard while it runs: comparisons and cells, not single trials.
 
-- ``tensorboard/overview/<factor>=<value>``: one run for each value of a factor compared, with
-  one group of curves for each comparison, so that its two arms share a chart (Custom Scalars). The
-  charts' layout lies there too: a category a hypothesis, or a kind of comparison where the study
-  names no hypotheses. They are few runs whatever the study: TensorBoard shows none of more than 40
-  until one is chosen.
-- ``tensorboard/cells/<world>/<cell>``: one run a cell, named by what varies within its world. For
-  each curve the mean over the seeds so far, its 95 % interval and the number of seeds; the cell's
-  factors and its means at the end (HParams).
+- ``tensorboard/<cell>``: one run a cell of agents that learn, named by what varies within its
+  world. For each curve the mean over the seeds so far, its 95 % interval and the number of seeds;
+  the cell's factors and its means at the end (HParams).
+- ``tensorboard/arms/<factor>=<value>``: one run for each value of a factor compared, with the
+  curves of each comparison, so that its two arms share a chart (Custom Scalars).
+- ``tensorboard`` itself: the layout of the charts.
+
+Names of tags and of charts are of `powerseek.experiments.tensorboard.layout`. Single trials lie
+elsewhere: TensorBoard shows none of more than 40 runs until one is chosen.
 
 Everything here is made from ``curves/`` and can be made again; no result depends on it.
 """
@@ -39,7 +40,6 @@ from powerseek.experiments.tensorboard.bands import (
     read_curve,
 )
 from powerseek.experiments.tensorboard.curves import (
-    END,
     encoded,
     event_file_start,
     event_scalars,
@@ -50,17 +50,27 @@ from powerseek.experiments.tensorboard.curves import (
     session_events,
 )
 from powerseek.experiments.tensorboard.layout import (
+    END,
     Comparison,
     all_cells,
     categories,
+    curve_title,
     layout_event,
+    leading_curves,
     run_names,
     shown_curves,
+    tag_of,
 )
 from powerseek.metrics import EXACT, followed_metrics, known_metric
 
-FORMAT = 1
+FORMAT = 2
 BAND = ("mean", "low", "high")
+SAID = {
+    "mean": "Mean over seeds: ",
+    "low": "Lower end of the 95 % interval of the mean: ",
+    "high": "Upper end of the 95 % interval of the mean: ",
+    "seeds": "Seeds with a value: ",
+}
 
 
 @dataclass
@@ -70,12 +80,14 @@ class Part:
     Attributes:
         trials: The trials.
         measures: The curves.
-        prefix: What their tags start with.
+        leading: As in `tag_of`.
+        prefix: Likewise.
         shown: What of `mean_band`.
     """
 
     trials: Sequence[Trial]
     measures: Sequence[str]
+    leading: Sequence[str] = ()
     prefix: str = ""
     shown: Sequence[str] = BAND
     _made_of: tuple[object, ...] = ()
@@ -91,13 +103,21 @@ class Part:
 
     def _events(self, curves: Sequence[Curve], when: float) -> list[Event]:
         points: dict[int, dict[str, float]] = {}
+        words: dict[int, dict[str, str]] = {}
+        worlds = dict.fromkeys(trial.cell.world for trial in self.trials)
         for measure in self.measures:
             steps, values = aligned_curves([curve.get(measure, {}) for curve in curves])
             found = mean_band(values, known_metric(measure.removeprefix(EXACT)).bounds)
+            tags = {n: tag_of(measure, n, self.leading, self.prefix) for n in self.shown}
             for i, step in enumerate(steps):
-                shown = {f"{self.prefix}{measure}/{name}": found[name][i] for name in self.shown}
+                shown = {tag: found[name][i] for name, tag in tags.items()}
                 points.setdefault(step, {}).update(shown)
-        return [event_scalars(step, points[step], when) for step in sorted(points)]
+            title = curve_title(measure, *worlds)
+            told = {tag: f"{SAID[name]}{title}" for name, tag in tags.items()}
+            words.setdefault(steps[0] if steps else 0, {}).update(told)
+        return [
+            event_scalars(step, points[step], when, words.get(step, {})) for step in sorted(points)
+        ]
 
 
 @dataclass
@@ -152,17 +172,17 @@ class Overview:
         cells: dict[str, list[Trial]] = {}
         for trial in grid:
             cells.setdefault(trial.cell.key, []).append(trial)
-        kinds = [own[0].cell for own in cells.values()]
+        kinds = [own[0].cell for own in cells.values() if not own[0].cell.is_reference]
         sampled = grid[0].curves if grid else followed_metrics()
         self._followed = shown_curves(kinds, sampled)
+        self._leading = leading_curves(self._followed)
         self._categories = categories(kinds, hypotheses, sampled)
         self._runs: dict[Path, Run] = {}
         names = run_names(kinds)
-        for key, own in cells.items():
-            folder = self._cells / names[key]
-            self._runs[folder] = Run(
-                folder, [Part(own, self._followed, shown=(*BAND, "seeds"))], cell=True
-            )
+        for key, name in names.items():
+            folder = self._cells / name
+            means = Part(cells[key], self._followed, self._leading, shown=(*BAND, "seeds"))
+            self._runs[folder] = Run(folder, [means], cell=True)
         for category in self._categories:
             for comparison in category.comparisons:
                 self._add(comparison, cells)
@@ -177,7 +197,7 @@ class Overview:
             folder = self._overview / name
             trials = [trial for cell in members for trial in cells[cell.key]]
             run = self._runs.setdefault(folder, Run(folder))
-            run.parts.append(Part(trials, comparison.measures, comparison.prefix))
+            run.parts.append(Part(trials, comparison.measures, prefix=comparison.prefix))
 
     def refresh(self) -> None:
         """Write whatever is not as the results directory's finished trials make it.
@@ -203,7 +223,7 @@ class Overview:
         with contextlib.suppress(OSError, StoreError):
             if not self.store.failed([trial]):
                 self._look(trial)
-                self._waiting |= {run.folder: run for run in self._of[trial.key]}
+                self._waiting |= {run.folder: run for run in self._of.get(trial.key, [])}
                 self._catch_up()
 
     def _catch_up(self) -> None:
@@ -276,12 +296,12 @@ class Overview:
     def _write_layouts(self) -> None:
         """The charts, and what the HParams view shows; runs of other hypotheses are removed."""
         cells = [run.parts[0].trials[0].cell for run in self._runs.values() if run.cell]
-        _state(self._overview, [layout_event(self._categories)])
-        _state(
-            self._cells,
-            [layout_event([all_cells(self._followed)]), experiment_event(cells, self._followed)],
-        )
-        for folder in self._overview.iterdir():
+        shown = [*self._categories, all_cells(self._followed)]
+        ordered = tuple(dict.fromkeys((*self._leading, *self._followed)))
+        told = [layout_event(shown, self._leading), experiment_event(cells, ordered)]
+        _state(self._cells, told)
+        there = self._overview.iterdir() if self._overview.is_dir() else ()
+        for folder in there:
             if folder.is_dir() and folder not in self._runs:
                 remove_run(folder)
 

@@ -36,7 +36,7 @@ def test_a_map_holds_the_means_of_the_seeds_that_learnt_and_the_optimum():
         if row["metric"] == "disabled" and row["reward"] == "every cap":
             row["value"] = nan if row["max_steps"] == 16 else 0.9 if row["status"] != "ok" else 0.5
     (picture,) = (
-        p for p in drawn(pd.DataFrame(rows)) if p.name == "map-off-switch-max_steps-homestead"
+        p for p in drawn(pd.DataFrame(rows)) if p.name == "map-evaded-max_steps-homestead"
     )
     left, right = picture.draw(LIGHT).axes
     # Of every cap at T 16 there is no number, terminal at T 16 is not in the study; of every cap
@@ -64,7 +64,7 @@ def test_timing_and_specification_are_apart():
 
 def test_more_is_brighter():
     (picture,) = (
-        p for p in drawn(pd.DataFrame(made_dense(seeds=1))) if p.name.startswith("map-off")
+        p for p in drawn(pd.DataFrame(made_dense(seeds=1))) if p.name.startswith("map-evaded")
     )
     left, _ = picture.draw(LIGHT).axes
     bright = [

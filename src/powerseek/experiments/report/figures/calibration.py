@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from powerseek.envs.words import in_words
 from powerseek.experiments.analysis.calibration import Mark
 from powerseek.experiments.report.figures.style import (
     BLUE,
@@ -28,7 +29,7 @@ LANES = {"reference": -0.13, "optimum": 0.33}
 TITLES = {
     "excess": "excess: acquired beyond need",
     "share_of_surplus": "share taken of what is on offer beyond need",
-    "disabled": "share of episodes with the off-switch disabled",
+    "disabled": "share of episodes with {off_switch}",
     "power_seeking": "POWER score",
 }
 KNOWN = {
@@ -52,7 +53,7 @@ def calibration_picture(world: str, placed: Sequence[Mark]) -> Picture:
     places = {where: i for i, where in enumerate(every[:MAX_SETTINGS])}
     drawn = [mark for mark in placed if mark.where in places]
     shown = {
-        scale: title
+        scale: in_words(title, [world])
         for scale, title in TITLES.items()
         if any(isfinite(mark.values[scale][0]) for mark in drawn)
     }

@@ -15,6 +15,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from powerseek.envs.words import in_words
 from powerseek.experiments.analysis.cells import Cell, Worlds
 from powerseek.experiments.analysis.density import Field, arm_optimum_share, density_fields
 from powerseek.experiments.analysis.view import View
@@ -43,7 +44,7 @@ class Shown:
     Attributes:
         name: Start of the picture's file name.
         measure: Column of the summary.
-        title: What it is in words.
+        title: What it is in words; a template that the world fills.
         optimal: The same of the arm's exact optimum.
         colours: Colour map, and the values at its two ends.
         scale: The colours in words.
@@ -68,7 +69,7 @@ SHOWN = (
         *(arm_optimum_share, ("cividis", 0.0, 1.0), _SHARES),
     ),
     Shown(
-        *("map-off-switch", "disabled", "share of episodes with the off-switch disabled"),
+        *("map-evaded", "disabled", "share of episodes with {off_switch}"),
         *(_column("optimum_disabled"), ("cividis", 0.0, 1.0), _SHARES),
     ),
     Shown(
@@ -82,7 +83,7 @@ SHOWN = (
 def density_pictures(worlds: Worlds, view: View, frontiers: pd.DataFrame | None) -> list[Picture]:
     """The maps of every world in which another factor varies, one a factor and measure.
 
-    Share of surplus, off-switch, POWER, and what else the study asks for.
+    Share of surplus, evaded control, POWER, and what else the study asks for.
     """
     pictures = []
     for world, cells in worlds.items():
@@ -177,7 +178,7 @@ def _picture(
     if any(len(field.columns) > MAX_COLUMNS for field in drawn):
         caption += f" The first {MAX_COLUMNS} levels are drawn."
     what = "horizon" if name == "max_steps" else name
-    title = f"{world}: density and {what} - {shown.title}"
+    title = f"{world}: density and {what} - {in_words(shown.title, [world])}"
     return Picture(f"{shown.name}-{picture_name(name)}-{picture_name(world)}", title, caption, draw)
 
 

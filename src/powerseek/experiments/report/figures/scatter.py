@@ -12,9 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from powerseek.envs.words import in_words
 from powerseek.experiments.analysis.cells import Cell, Worlds, trial_rows
 from powerseek.experiments.analysis.matching import Range, shared_competence
+from powerseek.experiments.analysis.reach import gating_level
 from powerseek.experiments.analysis.seeds import curve_band
+from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.style import (
     GREEN,
     MAX_POINTS,
@@ -29,26 +32,27 @@ from powerseek.experiments.report.figures.style import (
     picture_name,
     steps_axis,
 )
-from powerseek.experiments.statistics.verdicts import LEAST_REACH
 
 MAX_SHARED = 6
 MAX_LINES = 40
-POWER_CURVES = {"disabled": "off-switch disabled", "excess": "excess"}
+POWER_CURVES = {"disabled": "{off_switch}", "excess": "excess"}
 
 
-def competence_pictures(
-    worlds: Worlds, keys: Sequence[str], curves: pd.DataFrame | None
-) -> list[Picture]:
+def competence_pictures(worlds: Worlds, view: View, curves: pd.DataFrame | None) -> list[Picture]:
     """Power against competence, and competence while training, world by world."""
     drawn: list[Picture | None] = []
+    gate = gating_level(view)
     for world, cells in worlds.items():
-        drawn.append(_against_competence(world, cells, keys))
+        drawn.append(_against_competence(world, cells, view.keys, gate))
         if curves is not None and "world" in curves:
-            drawn.append(_learning(world, cells, curves[curves["world"] == world]))
+            own = curves[curves["world"] == world]
+            drawn.append(_learning(world, cells, own, gate))
     return [picture for picture in drawn if picture is not None]
 
 
-def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Picture | None:
+def _against_competence(
+    world: str, cells: Sequence[Cell], keys: Sequence[str], gate: float
+) -> Picture | None:
     cells = [c for c in cells if np.isfinite(c.values("competence") + c.values("excess")).any()]
     if not cells:
         return None
@@ -63,15 +67,15 @@ def _against_competence(world: str, cells: Sequence[Cell], keys: Sequence[str]) 
             places = trial_rows(group)[::step]
             agent_points(axes, i, competence[places], excess[places], name, theme, clip_on=False)
         axes.axhline(0, color=theme.ink, linewidth=1)
-        low = min(axes.get_xlim()[0], 0.88)
+        low = min(axes.get_xlim()[0], gate - 0.02)
         axes.set_xlim(low, 1.0)
-        axes.axvspan(low, LEAST_REACH, color=theme.faint, alpha=0.15, linewidth=0)
+        axes.axvspan(low, gate, color=theme.faint, alpha=0.15, linewidth=0)
         axes.text(0.0, 1.01, "not learnt", transform=axes.transAxes, color=theme.faint, va="bottom")
         if shared.everywhere is not None:
             style: dict[str, Any] = {"color": GREEN, "alpha": 0.2, "linewidth": 2}
             axes.axvspan(*shared.everywhere, label="shared by all rewards", **style)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("competence (success when nobody interrupts)")
+        axes.set_xlabel(in_words("competence (success{if_uninterrupted})", [world]))
         axes.set_ylabel("excess: acquired beyond need")
         figure_legend(figure)
         return figure
@@ -111,7 +115,9 @@ def _listed(words: Sequence[str]) -> str:
     return "; ".join(words[:MAX_SHARED]) + (f"; {more} more" if more > 0 else "")
 
 
-def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Picture | None:
+def _learning(
+    world: str, cells: Sequence[Cell], curves: pd.DataFrame, gate: float
+) -> Picture | None:
     if curves.empty or not {"timesteps", "competence", "trial"} <= set(curves.columns):
         return None
     trials = cells[0].trials["trial"]
@@ -130,10 +136,10 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
         for axes, measure in zip(panels, shown, strict=True):
             for i, (name, rows) in enumerate(groups.items()):
                 _lines(axes, rows, measure, line_style(i), name)
-            axes.set_ylabel(POWER_CURVES.get(measure, measure))
+            axes.set_ylabel(in_words(POWER_CURVES.get(measure, measure), [world]))
             if measure != "excess":
                 axes.set_ylim(-0.02, 1.02)
-        panels[0].axhline(LEAST_REACH, color=theme.faint, linewidth=1)
+        panels[0].axhline(gate, color=theme.faint, linewidth=1)
         steps_axis(panels[-1])
         figure_legend(figure)
         return figure
@@ -141,7 +147,7 @@ def _learning(world: str, cells: Sequence[Cell], curves: pd.DataFrame) -> Pictur
     caption = (
         "Competence while training: thick lines are means, thin lines single seeds "
         f"(bands: the middle 90 % of more than {MAX_LINES} seeds). Power is read "
-        "only from seeds that end above the grey line (.9)."
+        f"only from seeds that end above the grey line ({gate:g})."
     )
     if known:
         caption += (
@@ -161,5 +167,5 @@ def _lines(
         axes.fill_between(*ends, color=style["color"], alpha=0.15, linewidth=0)
     else:
         for _, run in rows.groupby("trial"):
-            axes.plot(run["timesteps"], run[measure], **style, alpha=0.25, linewidth=1)
+            axes.plot(run["timesteps"], run[measure], **style, alpha=0.4, linewidth=1)
     axes.plot(middle.steps, middle.mean, **style, linewidth=3, label=name)

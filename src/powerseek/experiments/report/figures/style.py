@@ -8,8 +8,8 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import matplotlib as mpl
@@ -54,8 +54,8 @@ class Theme:
     need: str
 
 
-LIGHT = Theme(ground="#ffffff", ink="#1b1f24", faint="#8c959f", need="#c3c9d0")
-DARK = Theme(ground="#161b22", ink="#e6edf3", faint="#7d8590", need="#59626d")
+LIGHT = Theme(ground="#ffffff", ink="#1b1f24", faint="#6e7781", need="#c3c9d0")
+DARK = Theme(ground="#161b22", ink="#e6edf3", faint="#9aa4ae", need="#59626d")
 
 
 @dataclass(frozen=True)
@@ -73,22 +73,38 @@ class Picture:
     title: str
     caption: str
     draw: Callable[[Theme], Figure]
-    _kept: dict[Theme, bytes] = field(default_factory=dict, compare=False, repr=False)
+    _kept: dict[tuple[Theme, str], bytes] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def png(self, theme: Theme = LIGHT) -> bytes:
         """The picture as a PNG file; drawn once."""
-        if theme not in self._kept:
-            self._kept[theme] = self._saved(theme, "png")[0]
-        return self._kept[theme]
+        return self._files(theme, "png")[0]
 
     def svg(self) -> bytes:
-        """The picture as an SVG file, the same for the same data."""
-        return self._saved(LIGHT, "svg")[0]
+        """The picture as an SVG file, the same for the same data; drawn once."""
+        return self._files(LIGHT, "svg")[0]
 
     def files(self) -> tuple[bytes, bytes]:
         """`png` and `svg`, of one drawing."""
-        self._kept[LIGHT], svg = self._saved(LIGHT, "png", "svg")
-        return self._kept[LIGHT], svg
+        png, svg = self._files(LIGHT, "png", "svg")
+        return png, svg
+
+    def drawn(self) -> dict[tuple[Theme, str], bytes]:
+        """All files of it, by theme and format."""
+        self.files()
+        self.png(DARK)
+        return self._kept
+
+    def keep(self, drawn: Mapping[tuple[Theme, str], bytes]) -> None:
+        """Take files that were drawn elsewhere."""
+        self._kept.update(drawn)
+
+    def _files(self, theme: Theme, *formats: str) -> list[bytes]:
+        if missing := [format for format in formats if (theme, format) not in self._kept]:
+            for format, data in zip(missing, self._saved(theme, *missing), strict=True):
+                self._kept[theme, format] = data
+        return [self._kept[theme, format] for format in formats]
 
     def _saved(self, theme: Theme, *formats: str) -> list[bytes]:
         style: dict[Any, Any] = {  # matplotlib types the keys as one long Literal
@@ -116,6 +132,11 @@ class Picture:
                 engine.execute(figure)
                 figure.set_layout_engine("none")
             return [_png(figure) if format == "png" else _svg(figure) for format in formats]
+
+
+def undrawn(picture: Picture) -> Picture:
+    """A picture of the same name, title and caption with nothing in it, which costs no time."""
+    return replace(picture, draw=lambda theme: Figure(figsize=(1, 1)))
 
 
 def _png(figure: Figure) -> bytes:

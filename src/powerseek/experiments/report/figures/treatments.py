@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from powerseek.envs.words import in_words
 from powerseek.experiments.analysis.calibration import Doubt
 from powerseek.experiments.analysis.cells import Cell, Worlds
 from powerseek.experiments.report.figures.style import (
@@ -41,7 +42,7 @@ class Rows(NamedTuple):
     Attributes:
         name: Start of the picture's file name.
         measure: Column of the summary.
-        title: What it is in words.
+        title: What it is in words; a template that the world fills, as are label and caption.
         label: The same along the axis.
         caption: What to see in it, of the cells drawn.
         draw: Draws the row of a cell at a height, faded where it is not confirmatory.
@@ -63,18 +64,25 @@ Doubts: TypeAlias = Mapping[str, Sequence[Doubt]]
 
 def acquisition_pictures(worlds: Worlds, doubts: Doubts) -> list[Picture]:
     """What each reward leaves open, and what agents took of it and why: a picture a world."""
-    return _pictures(worlds, [ACQUISITION], doubts)
+    labelled = {world: [_with_unlearnt(cell) for cell in cells] for world, cells in worlds.items()}
+    return _pictures(labelled, [ACQUISITION], doubts)
+
+
+def _with_unlearnt(cell: Cell) -> Cell:
+    """The cell, labelled as not scored where no seed learnt: there is no bar to say it in."""
+    unlearnt = cell.row["seeds"] > 0 and cell.row["censored"] == cell.row["seeds"]
+    return replace(cell, label=f"{cell.label}, {NOT_LEARNT}") if unlearnt else cell
 
 
 def treatment_pictures(worlds: Worlds, asked: Sequence[Metric], doubts: Doubts) -> list[Picture]:
-    """Pictures of what treatments led to besides: the off-switch, what is asked for.
+    """Pictures of what treatments led to besides: evaded control, what is asked for.
 
     Args:
         worlds: The cells of each world.
         asked: Metrics that get a picture of their own.
         doubts: Measures that are not to be trusted somewhere: their rows are marked.
     """
-    return _pictures(worlds, [OFF_SWITCH, *map(_measured, asked)], doubts)
+    return _pictures(worlds, [EVADED, *map(_measured, asked)], doubts)
 
 
 def _pictures(worlds: Worlds, shown: Sequence[Rows], doubts: Doubts) -> list[Picture]:
@@ -103,7 +111,7 @@ def _picture(world: str, cells: Sequence[Cell], rows: Rows) -> Picture | None:
         return None
 
     def draw(theme: Theme) -> Figure:
-        figure, axes, places = rows_figure(known, theme, rows.label)
+        figure, axes, places = rows_figure(known, theme, in_words(rows.label, [world]))
         rows.axes(axes, theme)
         for place, cell in zip(places + 0.1, known, strict=True):
             rows.draw(axes, place, cell, 1.0 if cell.row["confirmatory"] else 0.45, theme)
@@ -113,8 +121,10 @@ def _picture(world: str, cells: Sequence[Cell], rows: Rows) -> Picture | None:
     doubted = any(cell.label.endswith(DOUBTED) for cell in known)
     mark = f"{DOUBTED}: {column_meanings()[DOUBTED]}." if doubted else ""
     told = (rows.caption(known), mark, left_out_text(len(cells), "settings"))
-    caption = " ".join(filter(None, told))
-    return Picture(f"{rows.name}-{picture_name(world)}", f"{world}: {rows.title}", caption, draw)
+    caption, title = (
+        in_words(said, [world]) for said in (" ".join(filter(None, told)), rows.title)
+    )
+    return Picture(f"{rows.name}-{picture_name(world)}", f"{world}: {title}", caption, draw)
 
 
 PARTS = {"free": SKY, "precaution": BLUE, "harmful": PINK}
@@ -153,7 +163,7 @@ def _acquisition(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme
     if np.isfinite(row["optimum_acquired"]):
         _optimum(axes, place, row, "acquired", theme)
     if row["censored"] == row["seeds"]:  # what an agent took that cannot do its task says nothing
-        axes.text(0, place, f" {NOT_LEARNT}", color=theme.faint, fontsize=12, va="center")
+        axes.barh(place, 0, 0.2)  # so that the axis begins at 0 all the same
         return
     _agents(axes, place, row, fade, theme)
     if np.isfinite(row["slip_excess"]):
@@ -219,11 +229,11 @@ ACQUISITION = Rows(
     _acquisition,
     lambda axes, theme: axes.axvline(0, color=theme.ink, linewidth=1),
 )
-OFF_SWITCH = Rows(
-    *("off-switch", "disabled", "does it disable its off-switch?"),
-    "episodes with the off-switch disabled",
+EVADED = Rows(
+    *("evaded", "disabled", "episodes with {off_switch}"),
+    "episodes with {off_switch}",
     lambda _: (
-        "How often the off-switch was disabled. The red diamond is the exact optimum for this "
+        "Episodes with {off_switch}. The red diamond is the exact optimum for this "
         "reward (a line: optima that tie differ). A low bar beside a high diamond means that the "
         "agents did not find it, not that the reward is safe."
     ),

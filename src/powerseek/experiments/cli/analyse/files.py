@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from powerseek.errors import InvalidInput
 from powerseek.exact import TabularMDP
-from powerseek.experiments.cli.analyse import WorldAnalysis
+from powerseek.experiments.cli.analyse.analysis import WorldAnalysis
 from powerseek.experiments.results.files import guarded_results_file, keep_results_file
 
 STATES, FILES = "states.parquet", ("power.png", "frontier.png", "states.parquet")

@@ -14,9 +14,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from powerseek.envs.words import in_words
 from powerseek.exact import Outcome
 from powerseek.exact.measures.goals import state_classes
-from powerseek.experiments.cli.analyse import ARM_GAMMA, Watch, WorldAnalysis
+from powerseek.experiments.cli.analyse.analysis import ARM_GAMMA, Watch, WorldAnalysis
 from powerseek.experiments.report.text import number_text, range_text
 from powerseek.experiments.study.factors import MISSING
 from powerseek.types import Floats, Ints
@@ -255,7 +256,7 @@ def _cells(
         "acquired": _ranged(*(end.acquisition for end in ends)),
         "need": number_text(analysis.need_at(does.success)),
         "beyond need": _ranged(*beyond),
-        "disables": _share(*(end.disabled for end in ends)),
+        "evades": _share(*(end.disabled for end in ends)),
         "seeks POWER": number_text(analysis.seeking.get(name, nan)),
     }
 
@@ -268,7 +269,7 @@ def _columns(analysis: WorldAnalysis) -> dict[str, bool]:
         "acquired": acquires,
         "need": acquires,
         "beyond need": acquires,
-        "disables": switch,
+        "evades": switch,
         "seeks POWER": any(isfinite(score) for score in analysis.seeking.values()),
     }
 
@@ -292,8 +293,9 @@ def analysis_notes(analysis: WorldAnalysis) -> list[str]:
             "beyond need: acquired by the reward's own optimum, minus the least that its success "
             "needs; the reward's incentive to seek power."
         )
-    if _columns(analysis)["disables"]:
-        lines.append("disables: share of episodes in which the off-switch is disabled.")
+    if _columns(analysis)["evades"]:
+        meant = in_words("evades: share of episodes with {off_switch}.", [analysis.world.id])
+        lines.append(meant)
     if _columns(analysis)["seeks POWER"]:
         lines.append(
             "seeks POWER: where actions lead to states of different POWER, how far the choice goes "

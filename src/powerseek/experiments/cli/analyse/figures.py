@@ -15,7 +15,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from powerseek.experiments.cli.analyse import ARM_GAMMA, WorldAnalysis
+from powerseek.experiments.cli.analyse.analysis import ARM_GAMMA, WorldAnalysis
 from powerseek.experiments.report.figures.style import (
     BLUE,
     ORANGE,

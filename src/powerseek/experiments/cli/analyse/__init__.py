@@ -1,0 +1,1 @@
+"""`powerseek analyse`: a world enumerated, in words, pictures and files."""
