@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from killing import environment
 
+from powerseek.envs.rewards.base import Step
+from powerseek.exact import Outcome
 from powerseek.experiments.cli.new import make_new
+from powerseek.metrics import Context
 
 PLUGINS = {
     "agent": "lab.learner",
@@ -136,3 +141,19 @@ def test_a_study_of_all_but_the_world_runs(home: Home) -> None:  # test_plugins 
     assert set(own["evaluation"]) == {"sampled", "greedy", "exact", "exact-greedy"}
     assert own["value"].notna().all()
     assert list((home.home / "out" / "internals" / "models").glob("*.zip"))
+
+
+@pytest.mark.parametrize(("of", "cls"), [("step", Step), ("context", Context)])
+def test_the_page_about_plugins_names_what_there_is(of: str, cls: type) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    table = page.partition(f"| of `{of}` |")[2].partition("\n\n")[0]
+    first = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    named = set(re.findall(r"`(\w+)", " ".join(first)))
+    assert len(named) >= 7
+    assert named <= set(dir(cls)) | set(cls.__dataclass_fields__)
+
+
+def test_the_page_about_plugins_names_expectations_that_there_are() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    told = page.partition("`expected.outcome` has ")[2].partition("each an expectation")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == {field.name for field in fields(Outcome)}

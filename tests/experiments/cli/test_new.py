@@ -40,7 +40,7 @@ def test_a_package_is_written_and_the_next_steps_are_said(call, tmp_path):
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         "lab.apple-orchard lies in apple-orchard. Next:",
-        "  pip install -e apple-orchard",
+        "  pip install -e 'apple-orchard[test]'",
         "  powerseek check lab.apple-orchard",
         "  pytest apple-orchard",
         "  powerseek sweep apple-orchard/study.yaml",

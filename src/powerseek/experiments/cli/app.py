@@ -607,10 +607,10 @@ def _writes(kind: str) -> None:
         from powerseek.experiments.cli.new import make_new, next_steps
 
         names, folder = make_new(kind, name, out)
-        shown = shlex.quote(_shown(folder))
-        _say(f"{names.id} lies in {shown}. Next:", error=False)
-        for line in next_steps(names, shown):
-            _say(f"  {line}", error=False)
+        shown = _shown(folder)
+        _say(f"{names.id} lies in {shlex.quote(shown)}. Next:", error=False)
+        for words in next_steps(names, shown):
+            _say(f"  {shlex.join(words)}", error=False)
 
 
 for _kind in ("world", "agent", "reward", "metric"):

@@ -185,13 +185,13 @@ def _check_free(folder: Path) -> None:
         raise InvalidInput("--out", str(folder), allowed, hint)
 
 
-def next_steps(names: Names, folder: str) -> list[str]:
-    """The commands to go on with, for a package in `folder`, quoted where need be."""
+def next_steps(names: Names, folder: str) -> list[list[str]]:
+    """The commands to go on with, for a package in `folder`, in words."""
     return [
-        f"pip install -e {folder}",
-        f"{KINDS[names.kind].look} {names.id}",
-        f"pytest {folder}",
-        f"powerseek sweep {folder}/study.yaml",
+        ["pip", "install", "-e", f"{folder}[test]"],
+        [*KINDS[names.kind].look.split(), names.id],
+        ["pytest", folder],
+        ["powerseek", "sweep", str(Path(folder) / "study.yaml")],
     ]
 
 
