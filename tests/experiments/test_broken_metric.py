@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from killing import environment
 
+from powerseek.experiments.analysis.view import View
+
 POINTS = "[powerseek.metrics]\nlab.rash = lab_rash:rash\n"
 PLUGIN = '''
 """A metric."""
@@ -132,3 +134,6 @@ def test_once_mended_it_counts_in_trials_that_are_run_from_then_on(swept):
     pd.testing.assert_frame_equal(
         rows.loc[~own, same], before.loc[before["metric"] != "lab.rash", same]
     )
+    view = View(pd.concat([rows[~fresh], rows[fresh]], ignore_index=True))
+    assert view.results.units["lab.rash"] == "units"  # no reason is one
+    assert list(view.broken) == ["lab.rash"]

@@ -33,7 +33,13 @@ USUAL = {
     "play": ["star"],
     "envs": ["star"],
     "compile": ["no.world"],
-    "new-world": ["lab.pear", "--out", "s.yaml"],
+    "agents": ["random"],
+    "rewards": ["every"],
+    "metrics": ["beyond"],
+    **{
+        f"new-{kind}": ["lab.pear", "--out", "s.yaml"]
+        for kind in ("world", "agent", "reward", "metric")
+    },
 }
 NUMBERS = ["0", "-1", "1.5", "nan", "inf", "1e999", "9" * 5000, str(2**63), "0x1", "1_0", ""]
 PLACES = ["s.yaml", "s.yaml/x", "fifo", "loop/x", "gone", ".", "..", "x" * 300, "~no.such.user/x"]
