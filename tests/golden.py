@@ -19,6 +19,7 @@ STUDY = {
     "name": "golden",
     "worlds": [{"id": "star"}, {"id": "off-switch"}],
     "rewards": ["dense", {"every": "cap"}],
+    "agents": ["maskable-ppo"],
     "timesteps": 2048,
     "evaluations": 2,
     "episodes": 50,

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from installed import ROOT, built, copied, install, new_environment, run, site_of, started
 
-from powerseek.experiments.cli.new_world import new_world_names, package_files
+from powerseek.experiments.cli.new import new_names, package_files
 
 ORCHARD = ROOT / "examples" / "orchard"
 FAULTY = {
@@ -77,7 +77,7 @@ def _break_in(site: Path) -> None:
 
 
 def test_the_example_is_what_the_command_writes_developed_further():
-    made = package_files(new_world_names("lab.orchard"))
+    made = package_files(new_names("world", "lab.orchard"))
     kept = {
         path.relative_to(ORCHARD).as_posix()
         for path in ORCHARD.rglob("*")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import reprlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from inspect import unwrap
 from pathlib import Path
 from traceback import walk_tb
+from typing import Any
 
 from powerseek.signals import by_signal
 
@@ -124,3 +126,38 @@ def contained() -> Iterator[None]:
         place = f"{frame.f_code.co_qualname}, {Path(frame.f_code.co_filename).name} line {line}"
         words = " ".join(f"{type(error).__name__} {error}".split())
         raise ProcessLeft(f"{words} (in {place})") from error
+
+
+LIBRARIES = (
+    *("gymnasium", "importlib", "numba", "numpy", "pandas", "pyarrow", "sb3_contrib", "scipy"),
+    *("stable_baselines3", "torch"),
+)
+"""Packages whose own lines are not where a reader would look first."""
+
+
+def reason_of(error: BaseException, passed_over: Sequence[str] = LIBRARIES) -> str:
+    """The exception's own words in one line, and the function, file and line that raised it.
+
+    Args:
+        error: The exception.
+        passed_over: Packages whose lines are not named.
+    """
+    inner = error.__cause__ or error
+    frames = [
+        (frame.f_code, line)
+        for frame, line in walk_tb(inner.__traceback__)
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in passed_over
+    ]
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    if not frames or isinstance(error, ProcessLeft):  # which says itself where it was raised
+        return words
+    code, line = frames[-1]
+    return f"{words} (in {code.co_qualname}, {Path(code.co_filename).name} line {line})"
+
+
+def place_of(function: Any) -> str:
+    """The name, file and first line of a function; "" of what has no code."""
+    code = getattr(unwrap(function), "__code__", None)
+    if code is None:
+        return ""
+    return f"{code.co_qualname}, {Path(code.co_filename).name} line {code.co_firstlineno}"

@@ -20,7 +20,7 @@ from powerseek.exact import enumerated, evaluate, need
 from powerseek.exact.measures.attribution import reference
 from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.glance import glance_lines
+from powerseek.experiments.report.glance import glance
 from powerseek.registry import make_world
 
 FREE = {"openness": 0, "max_steps": 20, "params": {"spoil": 0.0}}
@@ -117,11 +117,11 @@ def test_what_was_planted_is_found(tmp_path: Path) -> None:
     assert means(view, "free")["greedy"] == pytest.approx(means(view, "beyond")["greedy"], abs=1e-6)
     for part in ("precaution", "harmful", "restraint"):
         assert abs(means(view, part)["greedy"]) < 1e-6
-    (first, _) = glance_lines(view, cells_of(view))
-    assert "100 % free, 0 % precaution, 0 % harmful" in first
+    (told,) = glance(view, cells_of(view)).details
+    assert "100 % free, 0 % precaution, 0 % harmful" in told
     page = (tmp_path / "out/report.html").read_text()
     assert "At a glance" in page
-    assert first in page.replace("&#39;", "'")
+    assert told in page.replace("&#39;", "'")
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import shlex
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -277,21 +277,26 @@ def _filled(
     """Run the trials that the store lacks, and report."""
     from powerseek.experiments.tensorboard.overview import Overview
 
-    missing = store.missing(grid)
+    missing, told = store.missing(grid), set[str]()
     overview = Overview(store, grid, study.hypotheses, OVERVIEW_SHARE)
     overview.refresh()
     if missing:
-        _run(study, grid, missing, store, overview, how, until, console)
+        told = _run(study, grid, missing, store, overview, how, until, console)
         store.fetch()
         overview.refresh()
     store.tidy(grid)  # a sweep may have been killed while it merged or drew
     kept = store.kept()
     left = tuple(trial for trial in missing if trial.key not in kept)
-    return replace(finish(store, grid), left=left)
+    return replace(finish(store, grid, told=told), left=left)
 
 
-def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
-    """Merge and draw what has changed since the last time, or draw everything `anew`."""
+def finish(
+    store: Store, grid: Sequence[Trial], anew: bool = False, told: Container[str] = ()
+) -> Finished:
+    """Merge and draw what has changed since the last time, or draw everything `anew`.
+
+    Of metrics that failed there is a caution each, but for those that were `told` of before.
+    """
     from powerseek.experiments.report.pages import write_report, write_summary
     from powerseek.experiments.report.sections import sections, write_figures
 
@@ -302,6 +307,7 @@ def finish(store: Store, grid: Sequence[Trial], anew: bool = False) -> Finished:
         store.join(grid)
     view = View.read(store.out)
     cautions += view.mixed
+    cautions += [words for metric, words in view.broken.items() if metric not in told]
     made_of = sources(store.out)
     if anew or not is_drawn(store.out, made_of):
         if not stale:
@@ -343,8 +349,8 @@ def _run(
     how: _How,
     until: float,
     console: Console,
-) -> None:
-    """Run the missing trials, and record the run however it ends."""
+) -> set[str]:
+    """Run the missing trials, and record the run however it ends; metrics that failed."""
     from powerseek.experiments.sweep.tune import sweep
 
     begun = time.monotonic()
@@ -364,7 +370,7 @@ def _run(
     around = (how.address, seconds, until)
     try:
         with Display(tally, console) as display, store.following(overview.ended) as ended:
-            sweep(parts, missing, store, display, workers, *around, ended)
+            return sweep(parts, missing, store, display, workers, *around, ended)
     finally:
         seconds = time.monotonic() - begun
         run = describe_run(command_line(), seconds, workers, tally.busy)

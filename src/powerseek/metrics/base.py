@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, wraps
 from inspect import cleandoc
-from math import inf
+from math import inf, isinf, isnan
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from powerseek.envs.words import in_words
@@ -23,6 +24,12 @@ from powerseek.types import Measurement
 
 EXACT = "exact."
 """What the name of a curve of exact values starts with."""
+
+ROUNDING = 1e-9
+"""How far a number may lie outside its bounds."""
+
+FAILED = "failed: "
+"""What the unit of a row begins with that has no number because its metric failed: why follows."""
 
 Compute = Callable[[Context], list[Measurement]]
 
@@ -125,14 +132,18 @@ class Metric:
         """Its rows.
 
         Raises:
-            InvalidInput: A row is named otherwise.
+            InvalidInput: As in `rows`.
         """
-        rows = self.compute(context)
-        for row in rows:
-            if self.id and row.name != self.id:
-                hint = f"Write Measurement({self.id!r}, ...), or register {row.name!r} too."
-                allowed = f"{self.id!r}: a metric's rows carry its id"
-                raise InvalidInput(f"metric {self.id!r}: name of a row", row.name, allowed, hint)
+        return self.rows(self.compute(context))
+
+    def rows(self, given: Any) -> list[Measurement]:
+        """What its function gave, as results hold it; ours are held to that by tests.
+
+        Raises:
+            InvalidInput: That is no list of a Measurement, or it is of another name, no number,
+                outside its bounds, or an interval the wrong way round.
+        """
+        rows: list[Measurement] = given if self.ours else _as_measurements(self, given)
         return rows
 
     def title_in(self, *worlds: str) -> str:
@@ -159,6 +170,40 @@ class Metric:
         return self.id in metrics.builtin
 
 
+def _as_measurements(known: Metric, rows: Any) -> list[Measurement]:
+    """Rows as results hold them; InvalidInput where they are no measurements, or several."""
+    write = f"Write [Measurement({known.id!r}, value, low, high, n, unit)]."
+    listed = isinstance(rows, list | tuple) and all(isinstance(r, Measurement) for r in rows)
+    if not listed or len(rows) > 1:
+        raise InvalidInput("result", rows, "a list of one Measurement, or of none", write)
+    for row in rows:
+        if known.id and row.name != known.id:
+            hint = f"Write Measurement({known.id!r}, ...), or register {row.name!r} too."
+            allowed = f"{known.id!r}: a metric's rows carry its id"
+            raise InvalidInput("name of a row", row.name, allowed, hint)
+    return [_numbers(known, row) for row in rows]
+
+
+def _numbers(known: Metric, row: Measurement) -> Measurement:
+    """A row whose numbers are numbers, its interval the right way round and within its bounds."""
+    low, high = known.bounds
+    for name in ("value", "low", "high"):
+        given = getattr(row, name)
+        if not isinstance(given, Real) or isinstance(given, bool) or isinf(given):
+            raise InvalidInput(name, given, "a finite number, nan where it is undefined")
+        if not (isnan(given) or low - ROUNDING <= float(given) <= high + ROUNDING):
+            hint = "Mend the metric, or what its record says under bounds."
+            raise InvalidInput(name, given, f"its bounds, {low:g} to {high:g}", hint)
+    if row.low > row.high or isnan(row.low) != isnan(row.high):
+        allowed = "low <= high, or nan for both"
+        raise InvalidInput("interval", (row.low, row.high), allowed, "Write low before high.")
+    if not isinstance(row.n, Integral) or row.n < 0 or not isinstance(row.unit, str):
+        allowed = "a whole number of episodes n >= 0 and a unit in words"
+        raise InvalidInput("n and unit", (row.n, row.unit), allowed)
+    numbers = (float(row.value), float(row.low), float(row.high))
+    return Measurement(row.name, *numbers, int(row.n), row.unit)
+
+
 def metric(**record: Any) -> Callable[[Compute], Metric]:
     """Make a `Metric` of the function that computes it; its fields by name.
 
@@ -178,6 +223,11 @@ def exact_metric(**record: Any) -> Callable[[Expectation], Metric]:
         return Metric(compute, expected=expected, **record)
 
     return make
+
+
+def failure_of(unit: str | None) -> str:
+    """Why the metric of a row failed, by the row's unit; "" of one that did not."""
+    return unit.removeprefix(FAILED) if unit is not None and unit.startswith(FAILED) else ""
 
 
 @cache

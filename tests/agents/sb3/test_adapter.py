@@ -252,7 +252,8 @@ def test_what_is_no_model_or_does_not_fit_is_refused(tmp_path):
         with pytest.raises(InvalidInput, match="a model that powerseek saved"):
             load_agent(path)
     task = Task(ladder())
-    path = save_agent(train(task, timesteps=1, settings=SMALL), task, tmp_path / "a.zip")
+    trained = train(task, "maskable-ppo", timesteps=1, settings=SMALL)
+    path = save_agent(trained, task, tmp_path / "a.zip")
     with pytest.raises(InvalidInput, match="first difference: progress_since_4"):
         load_agent(path, Task(ladder(), windows=(4,)))
     with pytest.raises(InvalidInput, match="observations of the task"):

@@ -18,6 +18,7 @@ from powerseek.experiments.cli import app as cli
 STUDY = "name: s\nworlds: [{id: star}]\nagents: [random]\ntimesteps: 1\nepisodes: 5\n"
 # Each ends before any work: something is wrong with it already, or there is little to do.
 USUAL = {
+    "demo": ["--out", "s.yaml"],
     "sweep": ["s.yaml", "--out", "."],
     "plan": ["s.yaml", "--no-pilot"],
     "train": ["--world", "star", "--agent", "random", "--timesteps", "1", "--out", "."],
@@ -31,10 +32,11 @@ USUAL = {
     "check": ["star", "--set", "nothing=1"],
     "play": ["star"],
     "envs": ["star"],
+    "compile": ["no.world"],
     "new-world": ["lab.pear", "--out", "s.yaml"],
 }
 NUMBERS = ["0", "-1", "1.5", "nan", "inf", "1e999", "9" * 5000, str(2**63), "0x1", "1_0", ""]
-PLACES = ["s.yaml", "s.yaml/x", "fifo", "loop/x", "gone", ".", "..", "x" * 300, "~nobody/x"]
+PLACES = ["s.yaml", "s.yaml/x", "fifo", "loop/x", "gone", ".", "..", "x" * 300, "~no.such.user/x"]
 PLACES += ["file://[::1/x", "file:///a%00b", "nosuch://a/b", "../" * 99, "folder.yaml"]
 TEXTS = ["", " ", "-", "--", "=", "[", "{", "~", "null", "a: b: c", "&a [*a]", "[" * 3000, "\udcff"]
 TEXTS += ["!!python/name:os.system", "!!int x", "2020-13-45", "leaves=", "=1", "leaves=.nan", "%s"]
@@ -93,7 +95,7 @@ def lines(draw: st.DrawFn, command: str) -> list[str]:
     """The usual line of a command, with something else for one or two of its parameters."""
     words = list(USUAL[command])
     for parameter in draw(st.lists(st.sampled_from(parameters(command)), min_size=1, max_size=2)):
-        begins = command in ("sweep", "train") and parameter.name == "out"
+        begins = command in ("demo", "sweep", "train") and parameter.name == "out"
         value = draw(REFUSED if begins else ANYTHING)
         if parameter.param_type_name == "argument":
             words[:1] = [value]

@@ -149,7 +149,7 @@ def test_what_cannot_be_written_is_one_message(words: list[str], named: str, run
     assert tree(run.parent) == before
 
 
-@pytest.mark.parametrize("place", ["nowhere", ".", "s.yaml", "", "nosuch://a/b", "~nobody/x"])
+@pytest.mark.parametrize("place", ["nowhere", ".", "s.yaml", "", "nosuch://a/b", "~no.such.user/x"])
 def test_what_is_no_run_is_refused(place: str, run: Path) -> None:
     Path("s.yaml").write_text("")
     said = faults.answer("export", place, "--csv", "-")

@@ -44,6 +44,12 @@ def test_who_took_nothing_beyond_need_is_said_to():
     assert lines(agent(-0.5, 0, 0, 0)).answers[0].endswith("none took more than the task can use.")
 
 
+def test_how_many_did_not_learn_is_said():
+    idle = trial_rows({"competence": 0.2, "beyond": 3.0}, "censored", seed=1)
+    first, *_ = lines(agent(-0.5, 0, 0, 0), idle).answers
+    assert first.endswith("use. 1 of 2 learnt the task; others are not scored.")
+
+
 def test_no_shares_are_told_of_next_to_nothing():
     (detail,) = lines(agent(-0.5, 0.02, 0, 0)).details
     assert "free" not in detail

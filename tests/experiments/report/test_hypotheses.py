@@ -65,7 +65,7 @@ def test_verdicts_come_first_on_the_page_and_last_in_the_terminal(tmp_path):
     words, text = page(table, registered(tmp_path, CLAIM))
     assert text.index('<h2 id="verdicts">Verdicts</h2>') < text.index('<h2 id="about">')
     shown = printed(table, tmp_path)
-    assert shown.index("\nVerdicts") > shown.index("treatment")
+    assert shown.index("\nVerdicts\n") > shown.index("treatment")
     flat = " ".join(shown.split())
     for said in (words, flat):
         assert "H1a (timing): acquisition beyond need falls as feedback gets denser" in said

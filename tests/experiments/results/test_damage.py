@@ -411,7 +411,8 @@ def test_what_a_report_lacks_is_named_with_what_to_do(folder: str, out: Path) ->
 def test_what_a_killed_merge_left_half_written_goes(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "finish", lambda store, grid: None)  # nothing is to be run or drawn
+    nothing = run.Finished(None, (), Store(out), ())  # type: ignore[arg-type]  # nor anything read
+    monkeypatch.setattr(run, "finish", lambda store, grid: nothing)  # nothing is to be run or drawn
     half = out / ".abcd1234.powerseek-part"
     half.touch()
     run.run_study(STUDY, out, resume=True)

@@ -18,11 +18,12 @@ from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.study.schema import make_study
-from powerseek.experiments.sweep.evaluate import Asked, Evaluator, rows_each
+from powerseek.experiments.sweep.evaluate import FORGOTTEN_ON_THE_WAY, Asked, Evaluator, rows_each
 from powerseek.experiments.sweep.follow import EvalCallback, first_exact
 from powerseek.experiments.sweep.trial import run_trial
-from powerseek.metrics import Expected, exactly_followed, followed_metrics
-from powerseek.registry import make_world
+from powerseek.metrics import Context, Expected, exactly_followed, followed_metrics, metric
+from powerseek.registry import make_world, metrics
+from powerseek.types import Measurement
 
 PARTS = ("free", "precaution", "harmful", "restraint")
 
@@ -77,7 +78,8 @@ def test_what_is_followed_exactly_is_what_the_policy_does() -> None:
         assert facts.need is not None
         expected["exact.beyond"] = known.acquisition - facts.need.corners[-1, 1]
         shown = {name: values[name] for name in expected}
-        assert shown == pytest.approx(expected, abs=1e-9)
+        # What is forgotten on the way could still acquire a few units.
+        assert shown == pytest.approx(expected, abs=20 * FORGOTTEN_ON_THE_WAY)
     assert callback.followed["beyond"] == [v["exact.beyond"] for _, v in lines.points[1:]]
 
 
@@ -128,7 +130,7 @@ def why(evaluator: Evaluator, policy: Any) -> str:
     assert len(exact) == 1
     assert {name: exact[0][name] for name in ABSENT_ROW} == ABSENT_ROW
     assert isnan(exact[0]["value"])
-    assert evaluator.exact_curves(policy, ["success"]) == {}
+    assert evaluator.exact_curves(policy, ["success"]) == []
     return str(exact[0]["unit"])
 
 
@@ -158,3 +160,23 @@ def test_no_curve_is_exact_of_what_has_no_exact_value() -> None:
     assert exact[0] == "beyond"
     assert "return" not in exact
     assert set(PARTS) <= {*exact}
+
+
+def test_a_metric_that_fails_while_agents_train_is_told_once_the_trial_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def early(context: Context) -> list[Measurement]:
+        return [Measurement("lab.early", 1 / (context.n - 8))]  # at the end there are more episodes
+
+    monkeypatch.setitem(metrics._entries, "lab.early", metric()(early))
+    monkeypatch.setattr("powerseek.experiments.sweep.follow.CURVE_EPISODES", 8)
+    this = trial(evaluations=3, episodes=16, timesteps=384)
+    told: dict[str, str] = {}
+    rows = run_trial(this, tmp_path, broken=told.setdefault)
+    (why,) = told.values()
+    assert why.startswith("ZeroDivisionError: division by zero (in ")
+    assert why.partition("(in ")[2].startswith(f"{early.__qualname__}, test_follow.py line ")
+    assert set(told) == {"lab.early"}
+    assert rows.loc[rows["metric"] == "lab.early", "value"].notna().all()
+    curve = pd.read_parquet(curve_path(tmp_path, this))["lab.early"]
+    assert curve.notna().tolist() == [*[False] * (len(curve) - 1), True]

@@ -39,6 +39,7 @@ GIVEN = {
     "episodes": 40,
     "evaluations": 4,
     "competence": [0.001, 0.5],
+    "agents": ["maskable-ppo"],
     "settings": {"maskable-ppo": SETTINGS},
 }
 SCRIPT = f"""

@@ -33,6 +33,7 @@ def trial(**keys: Any) -> Trial:
         "episodes": 40,
         "evaluations": 8,
         "competence": [0.001, 0.1, 0.999],
+        "agents": ["maskable-ppo"],
         "settings": {"maskable-ppo": SETTINGS},
     }
     return trials(make_study({**given, **keys}))[0]

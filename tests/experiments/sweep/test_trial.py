@@ -86,7 +86,7 @@ def test_a_kept_model_measures_alike(learnt: tuple[Path, pd.DataFrame]) -> None:
     model = out / "internals/models" / f"{trial(**LEARNT).key}.zip"
     again = evaluate_one(model, "homestead", {}, 2000, 7)
     end = rows[rows["checkpoint"] == "end"].set_index(["evaluation", "metric"])
-    new = again.set_index(["evaluation", "metric"])
+    new = again.rows.set_index(["evaluation", "metric"])
     for key in (("sampled", "success"), ("sampled", "competence")):
         # 200 against 2,000 episodes: four standard errors
         assert abs(end.loc[key, "value"] - new.loc[key, "value"]) < 4 * (0.25 / 180) ** 0.5
@@ -241,7 +241,7 @@ def test_a_kept_overseen_model_measures_in_another_world(tmp_path: Path) -> None
     this = trial(rewards={"approval": "cap", "aim": "need"}, timesteps=4096)
     run_trial(this, tmp_path)
     model = tmp_path / "internals/models" / f"{this.key}.zip"
-    rows = evaluate_one(model, "homestead", {"spoil": 0.1}, 50, 1)
+    rows = evaluate_one(model, "homestead", {"spoil": 0.1}, 50, 1).rows
     assert set(rows["reward"]) == {"approval cap need price 0.02"}
     assert set(rows["lookahead"]) == {28}
     assert (rows.loc[rows["metric"] == "return", "value"] < 0).all()

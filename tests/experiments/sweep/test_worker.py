@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from powerseek.errors import WorldError
-from powerseek.experiments.sweep.worker import reason_of
+from powerseek.errors import WorldError, reason_of
 
 
 def broken(how: str) -> BaseException:

@@ -13,7 +13,8 @@ from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.hypotheses import Finding, findings
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.results.integrity import check_format
-from powerseek.experiments.results.origin import read_mixed
+from powerseek.experiments.results.origin import named_trials, read_mixed
+from powerseek.experiments.results.schema import broken_words
 from powerseek.experiments.results.side_tables import read_side_table
 from powerseek.experiments.results.table import (
     Results,
@@ -126,6 +127,15 @@ class View:
     def mixed(self) -> tuple[str, ...]:
         """Trials made by other code or machines than the most, a line each."""
         return () if self.folder is None else read_mixed(self.folder)
+
+    @cached_property
+    def broken(self) -> dict[str, str]:
+        """What is said of each metric of a plugin or script that failed, by its id."""
+        total = len(self.results.every)
+        return {
+            id: broken_words(id, why, named_trials(keys, total))
+            for id, (why, keys) in self.results.broken.items()
+        }
 
     @cached_property
     def registration(self) -> Registration | None:

@@ -545,23 +545,36 @@ def play(
     play_by_hand(made, seed, sys.stdin, lambda line: _say(line, error=False))
 
 
-@app.command()
-def envs(
-    world: Annotated[str | None, typer.Argument(metavar="[WORLD]", help="Show this one.")] = None,
-) -> None:
-    """List the worlds, or show one with its parameters."""
-    from powerseek.experiments.cli import listing
+def _lists(command: str, kind: str, about: str) -> None:
+    """Add the command that lists all of a kind, or shows one."""
+    metavar = kind.upper()
 
-    if world is not None:
-        return _say(listing.page(_resolved(world)), error=False)
-    found, wrong = listing.listing_lines()
-    console, wide = _console(), max(len(name) for name, _ in found)
-    for name, first in found:
-        line = Text.assemble((f"{name:<{wide}}", "bold"), f"  {first}")
-        console.print(line, highlight=False, soft_wrap=True)
-    for words in wrong:
-        _say(f"warning: {words}")
-    _say("\nMore about one, and its parameters: powerseek envs WORLD", error=False)
+    def listed(id: str | None = None) -> None:
+        from powerseek.experiments.cli import listing
+
+        if id is not None:
+            with _named(lambda field: metavar if field == kind else field):
+                known = _resolved(id) if kind == "world" else id
+                return _say(listing.page(kind, known), error=False)
+        found, wrong = listing.listing_lines(kind)
+        console, wide = _console(), max(len(name) for name, _ in found)
+        for name, first in found:
+            line = Text.assemble((f"{name:<{wide}}", "bold"), f"  {first}")
+            console.print(line, highlight=False, soft_wrap=True)
+        for words in wrong:
+            _say(f"warning: {words}")
+        _say(f"\nMore about one: powerseek {command} {metavar}", error=False)
+
+    listed.__annotations__["id"] = Annotated[
+        str | None, typer.Argument(metavar=f"[{metavar}]", help="Show this one.")
+    ]
+    app.command(command, help=about)(listed)
+
+
+_lists("envs", "world", "List the worlds, or show one with its parameters.")
+_lists("agents", "agent", "List what acts and learns, or show one with its settings.")
+_lists("rewards", "reward", "List the rewards, or show one with what it takes.")
+_lists("metrics", "metric", "List what is measured, or show one: unit, bounds, caveat.")
 
 
 @app.command("compile")
@@ -580,26 +593,28 @@ def compile_(
         raise typer.Exit(FAILED_TRIALS)
 
 
-@app.command("new-world")
-def new_world(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Id of the world: lab.orchard.")],
-    out: Annotated[
-        str | None, typer.Option(help="The folder, empty or absent [default: the world's name].")
-    ] = None,
-) -> None:
-    """Write a package with a world of your own: rules, tests, a study, an entry point."""
-    from powerseek.experiments.cli.new_world import make_new_world
+def _writes(kind: str) -> None:
+    """Add the command that writes a package with something new of a kind."""
+    article = "an" if kind[0] in "aeiou" else "a"
 
-    names, folder = make_new_world(name, out)
-    shown = shlex.quote(_shown(folder))
-    _say(f"{names.id} lies in {shown}. Next:", error=False)
-    for line in (
-        f"pip install -e {shown}",
-        f"powerseek check {names.id}",
-        f"pytest {shown}",
-        f"powerseek sweep {shlex.quote(_shown(folder / 'study.yaml'))}",
-    ):
-        _say(f"  {line}", error=False)
+    @app.command(f"new-{kind}", help=f"Write a package with {article} {kind} of your own.")
+    def new(
+        name: Annotated[str, typer.Argument(metavar="NAME", help="Its id: lab.mine.")],
+        out: Annotated[
+            str | None, typer.Option(help="The folder, empty or absent [default: the name].")
+        ] = None,
+    ) -> None:
+        from powerseek.experiments.cli.new import make_new, next_steps
+
+        names, folder = make_new(kind, name, out)
+        shown = _shown(folder)
+        _say(f"{names.id} lies in {shlex.quote(shown)}. Next:", error=False)
+        for words in next_steps(names, shown):
+            _say(f"  {shlex.join(words)}", error=False)
+
+
+for _kind in ("world", "agent", "reward", "metric"):
+    _writes(_kind)
 
 
 def main() -> None:
@@ -727,11 +742,12 @@ def _measures(rows: pd.DataFrame) -> None:
     from powerseek.experiments.report.text import NOT_LEARNT
     from powerseek.experiments.results.schema import ABSENT_ROW, competence_of
     from powerseek.experiments.study.grid import Cell
-    from powerseek.metrics import known_metric
+    from powerseek.metrics import failure_of, known_metric
 
     end = rows[rows["checkpoint"] == "end"]
     inexact = end.loc[end["metric"] == ABSENT_ROW["metric"], "unit"]
     end = end.drop(inexact.index)
+    broken = end[end["unit"].map(failure_of) != ""].drop_duplicates("metric")
     evaluations = list(dict.fromkeys(end["evaluation"]))
     learnt = "censored" not in set(end["status"])
     table = Table("metric", *evaluations, "unit")
@@ -740,7 +756,8 @@ def _measures(rows: pd.DataFrame) -> None:
         scored = learnt or known_metric(str(metric)).always_scored
         told = _number if scored else lambda row: "not scored"
         cells = [told(by.loc[name]) if name in by.index else "" for name in evaluations]
-        table.add_row(str(metric), *cells, str(group["unit"].iloc[0] or ""))
+        unit = str(group["unit"].iloc[0] or "")
+        table.add_row(str(metric), *cells, "failed" if failure_of(unit) else unit)
     console = _console()
     console.print(table)
     if not learnt:
@@ -749,6 +766,8 @@ def _measures(rows: pd.DataFrame) -> None:
         console.print(Text(f"{NOT_LEARNT}: competence {reached:.3g}, {needed:g} is needed."))
     for why in inexact:
         console.print(Text(f"Evaluated by sampled episodes alone: {why}."))
+    for metric, unit in zip(broken["metric"], broken["unit"], strict=True):
+        _say(f"warning: metric {metric!r} failed: {failure_of(unit)}")
 
 
 def _number(row: pd.Series[Any]) -> str:

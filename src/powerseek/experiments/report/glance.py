@@ -59,7 +59,16 @@ def _world(world: str, cells: Sequence[Cell]) -> list[tuple[str, str]]:
     text = f"{world}: agents took {ends} beyond what the greatest success needs"
     if most.row["beyond"] <= TINY:
         text += ": none took more than the task can use"
-    return [(f"{text}.", f"{world}: {_own(known)}{_parts(known)}{_open(known)}")]
+    return [(f"{text}.{_learnt(unpaid)}", f"{world}: {_own(known)}{_parts(known)}{_open(known)}")]
+
+
+def _learnt(cells: Sequence[Cell]) -> str:
+    """How many agents that leaves out, where it leaves out any."""
+    seeds = sum(int(cell.row["seeds"]) for cell in cells)
+    learnt = seeds - sum(int(cell.row["censored"]) for cell in cells)
+    return (
+        "" if learnt == seeds else f" {learnt} of {seeds} learnt the task; others are not scored."
+    )
 
 
 def _evaded(world: str, cells: Sequence[Cell]) -> list[tuple[str, str]]:

@@ -47,7 +47,7 @@ def _write(name: str, view: View, parts: Sequence[Section], folder: Path) -> Pat
         name,
         title=report_heading(view, provenance, folder),
         headline=headline(view),
-        mixed=(*unfinished(view, provenance), *view.mixed),
+        mixed=(*unfinished(view, provenance), *view.mixed, *view.broken.values()),
         verdicts=verdicts_of(view),
         sections=parts,
         provenance=provenance_in_words(provenance) if provenance else {},

@@ -200,12 +200,13 @@ def check_origins(kept: Sequence[tuple[Trial, Path]], out: Path) -> tuple[str, .
             "--out",
             str(out),
             f"results of one set of rules: those of world {world!r} (code, tables or constants) "
-            f"have changed since {_named(keys, len(kept))} here",
+            f"have changed since {named_trials(keys, len(kept))} here",
             "Nothing was touched. Choose another --out, or put the rules back; raise the world's "
             "version so that results tell the two apart.",
         )
     return tuple(
-        f"{_named(keys, len(kept))} here are {told}: they are kept, and stand beside new ones."
+        f"{named_trials(keys, len(kept))} here are {told}: "
+        "they are kept, and stand beside new ones."
         for told, keys in changed.items()
     )
 
@@ -245,7 +246,7 @@ class Origins:
             if words:
                 told[", ".join(words)] += keys
         return tuple(
-            f"{_named(keys, total)} were made with {words}." for words, keys in told.items()
+            f"{named_trials(keys, total)} were made with {words}." for words, keys in told.items()
         )
 
 
@@ -262,6 +263,7 @@ def read_mixed(out: Path) -> tuple[str, ...]:
         return ()
 
 
-def _named(keys: Sequence[str], total: int) -> str:
+def named_trials(keys: Sequence[str], total: int) -> str:
+    """So many of so many trials, the first `SHOWN` by their keys."""
     more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
     return f"{len(keys)} of {total} trials ({', '.join(keys[:SHOWN])}{more})"

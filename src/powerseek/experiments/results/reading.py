@@ -17,6 +17,7 @@ from pyarrow.fs import LocalFileSystem
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results.schema import ABSENT_ROW, KEYS, SCHEMA, TEXT, check_metrics
+from powerseek.metrics import failure_of
 
 Ints = NDArray[np.int64]
 Source: TypeAlias = ds.Dataset
@@ -247,6 +248,7 @@ class Long:
         units: The unit of each metric that has one.
         metrics: The metrics that have rows.
         inexact: Why a trial was not evaluated exactly, by its key, of those that tell.
+        broken: Why each metric failed that did, and the keys of the trials in which it did.
 
     Raises:
         InvalidInput: A part of the file cannot be read, a metric has the id of a column, or two
@@ -269,8 +271,19 @@ class Long:
         check_metrics(self.metrics)
         told = distinct_rows(source, ["trial", "unit"], field("metric") == ABSENT_ROW["metric"])
         self.inexact: dict[str, str] = dict(zip(told["trial"], told["unit"], strict=True))
-        units = units.dropna().drop_duplicates("metric")
+        units = units.dropna()
+        broken = units[units["unit"].map(failure_of) != ""]
+        self.broken = {
+            str(name): self._failures(str(name), own) for name, own in broken.groupby("metric")
+        }
+        units = units.drop(broken.index).drop_duplicates("metric")
         self.units: dict[str, str] = dict(zip(units["metric"], units["unit"], strict=True))
+
+    def _failures(self, metric: str, units: pd.DataFrame) -> tuple[str, tuple[str, ...]]:
+        """Why a metric failed first, and in which trials."""
+        rows = (field("metric") == metric) & field("unit").isin(units["unit"].tolist())
+        trials = distinct_rows(self._source, ["trial"], rows)["trial"]
+        return failure_of(units["unit"].iloc[0]), tuple(trials)
 
     @property
     def empty(self) -> bool:

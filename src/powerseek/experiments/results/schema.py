@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments import layout
 from powerseek.experiments.study.factors import FACTORS
 from powerseek.experiments.study.grid import Trial, canonical_study_json
 
@@ -45,6 +46,13 @@ KEYS = (
 FAILED_ROW = {"checkpoint": "end", "evaluation": "sampled", "metric": "failed"}
 ABSENT_ROW = {"checkpoint": "end", "evaluation": "exact", "metric": "absent"}
 """The row where nothing was evaluated exactly: its unit says why, in a sentence."""
+BROKEN = (
+    "Its values there are nan, with this reason as their unit; all else is kept. Once it is "
+    "mended, --resume uses it in trials still to come and leaves finished ones as they are; for "
+    f"its values in those too delete their files ({layout.ROWS}/TRIAL.parquet) before --resume, "
+    "or choose another --out."
+)
+"""What comes of a metric that failed, and what to do."""
 NO_METRIC = (FAILED_ROW["metric"], ABSENT_ROW["metric"])
 
 
@@ -71,6 +79,11 @@ def trial_columns(trial: Trial) -> dict[str, Any]:
         "seed": trial.seed,
         "trial": trial.key,
     }
+
+
+def broken_words(metric: str, why: str, where: str = "") -> str:
+    """What is said of a metric that failed: its id, why, and in which trials."""
+    return f"metric {metric!r} failed{where and f' in {where}'}: {why}. {BROKEN}"
 
 
 def competence_of(rows: Iterable[Mapping[Any, Any]]) -> float:

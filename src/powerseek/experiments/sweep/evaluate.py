@@ -17,7 +17,6 @@ from powerseek.exact.measures.attribution import PRICES, outcome_and_attribution
 from powerseek.exact.measures.reliance import success_without_power
 from powerseek.exact.solvers.agent import FORGOTTEN
 from powerseek.experiments.results.schema import ABSENT_ROW
-from powerseek.metrics import EXACT as EXACT_CURVE
 from powerseek.metrics import Context, Expected, expect, measure
 from powerseek.metrics.expected import PRICE
 from powerseek.types import Measurement, Policy, Trajectories
@@ -122,13 +121,13 @@ class Evaluator:
         by_price = dict(zip(prices, found, strict=True))
         return Expected(world, outcome, competence, oracle, self.arm, by_price, without, followed)
 
-    def exact_curves(self, policy: Policy, names: Iterable[str]) -> dict[str, float]:
-        """Values of some metrics as curves name them; none where there is no exact evaluation."""
+    def exact_curves(self, policy: Policy, names: Iterable[str]) -> list[Measurement]:
+        """Some metrics, exactly; none where there is no exact evaluation."""
         try:
             expected = self.expected(policy, False, whole=False)
         except Inexact:  # the rows of the end say why
-            return {}
-        return {f"{EXACT_CURVE}{one.name}": one.value for one in expect(expected, names)}
+            return []
+        return expect(expected, names)
 
     def roots(self, purpose: Sequence[int], count: int) -> list[int]:
         """So many seeds for `purpose` alone."""

@@ -13,8 +13,9 @@ from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.sweep.evaluate import Asked, Evaluator, measure_each, rows_each
 from powerseek.experiments.tensorboard.curves import Curves
-from powerseek.metrics import EXACT
+from powerseek.metrics import EXACT, broken_metrics
 from powerseek.metrics.expected import LEAST_FOLLOWED
+from powerseek.types import Measurement
 
 CURVE_EPISODES = 256
 """Most episodes of an evaluation while training."""
@@ -38,6 +39,7 @@ class EvalCallback:
         rows: What was measured at each level of competence, when it was first reached.
         reached: The levels reached.
         error: What an evaluation failed of, which ended the training; None if none did.
+        broken: Why each metric failed that did while it trained.
     """
 
     evaluator: Evaluator
@@ -46,6 +48,7 @@ class EvalCallback:
     rows: list[dict[str, Any]] = field(default_factory=list)
     reached: set[float] = field(default_factory=set)
     error: Exception | None = None
+    broken: dict[str, str] = field(default_factory=dict)
     _next: float = 0.0
     _count: int = 0
 
@@ -77,15 +80,15 @@ class EvalCallback:
         """The next evaluation."""
         return Asked(self.evaluator, progress.policy, (CURVE, self._count + 1))
 
-    def exact_values(self, progress: Progress) -> dict[str, float]:
-        """Exact values at this evaluation, as curves name them, if it is late enough.
+    def exact_values(self, progress: Progress) -> list[Measurement]:
+        """Exact values at this evaluation, if it is late enough.
 
         Those of the end are in its rows.
         """
         cell = self.cell
         first = first_exact(cell.evaluations) * cell.timesteps / cell.evaluations
         if not first <= progress.timesteps < cell.timesteps:
-            return {}
+            return []
         return self.evaluator.exact_curves(progress.policy, self.trial.exact_curves)
 
     @property
@@ -96,6 +99,13 @@ class EvalCallback:
             for id in self.trial.exact_curves
         }
         return {id: [x for x in values if x == x] for id, values in found.items()}
+
+    def seen(self, sampled: Sequence[Measurement], progress: Progress) -> dict[str, float]:
+        """Values of the curves at this evaluation, those of its episodes and exact ones."""
+        exact = self.exact_values(progress)
+        self.broken |= broken_metrics([*exact, *sampled])
+        values = {found.name: found.value for found in sampled}
+        return values | {f"{EXACT}{found.name}": found.value for found in exact}
 
     def crossed(self, values: Mapping[str, float]) -> list[float]:
         """Levels of competence that these values of the curves reach for the first time."""
@@ -172,10 +182,7 @@ def _evaluate(news: Sequence[tuple[EvalCallback, Progress]]) -> list[None]:
     asked = [callback.asked(now) for callback, now in due]
     names = due[0][0].trial.curves
     shown = measure_each(asked, min(episodes, CURVE_EPISODES), names=names)
-    values = [
-        {found.name: found.value for found in each} | callback.exact_values(now)
-        for each, (callback, now) in zip(shown, due, strict=True)
-    ]
+    values = [callback.seen(each, now) for each, (callback, now) in zip(shown, due, strict=True)]
     crossings = [
         (callback, now, level)
         for (callback, now), each in zip(due, values, strict=True)

@@ -35,13 +35,15 @@ from powerseek.experiments.sweep.follow import END, RECORDING, EvalCallback, run
 from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.recording import keep_recording
 from powerseek.experiments.tensorboard.curves import Curves
-from powerseek.metrics import EXACT
+from powerseek.metrics import EXACT, failure_of
 from powerseek.registry import make_world
 
 CHECKPOINT_SECONDS = 30.0
 """Seconds of a trial that an interruption costs at most, about."""
 
 Rows: TypeAlias = list[dict[str, Any]]
+Broken: TypeAlias = Callable[[str, str], object]
+"""Is told of a metric that failed, and why."""
 
 
 @dataclass
@@ -69,6 +71,7 @@ class _TrialRun:
         checkpoint_seconds: float,
         caution: Callable[[str], None] | None,
         sent: Callable[[Path], None],
+        broken: Broken,
     ) -> None:
         cell = trial.cell
         self.trial, self.out = trial, out
@@ -78,6 +81,7 @@ class _TrialRun:
         self.evaluator = Evaluator(self.task, facts, optimum_of(cell, out), trial.seed)
         self.curves = Curves(out, trial)
         self.callback = EvalCallback(self.evaluator, trial, self.curves)
+        self.broken = broken
         self.checkpoint = _Sent(
             checkpoint_path(out, trial),
             checkpoint_seconds,
@@ -116,6 +120,9 @@ class _TrialRun:
             exactly = self.evaluator.oracle is not None
             keep_recording(self.out, trial, trained.policy, self.task, seed, exactly=exactly)
         rows = [{**trial_columns(trial), **row} for row in (*end, *self.callback.rows)]
+        told = {row["metric"]: why for row in rows if (why := failure_of(row["unit"]))}
+        for metric, why in {**self.callback.broken, **told}.items():
+            self.broken(metric, why)
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -126,6 +133,7 @@ def run_trials(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     caution: Callable[[str], None] | None = None,
     sent: Callable[[Path], None] = lambda path: None,
+    broken: Broken = lambda metric, why: None,
 ) -> Iterator[tuple[Trial, pd.DataFrame | Exception]]:
     """Train and measure trials side by side, each as it would be alone, row for row.
 
@@ -144,6 +152,7 @@ def run_trials(
             warning.
         sent: Is told of a checkpoint whenever it has been written; a StoreError of it is a
             caution.
+        broken: Is told of each metric of a plugin or script that failed, and why, once a trial.
 
     Returns:
         Each trial, in order, with its rows (one per checkpoint x evaluation x metric) or with
@@ -154,7 +163,8 @@ def run_trials(
     """
 
     def begin(some: Sequence[Trial]) -> list[_TrialRun]:
-        return [_TrialRun(trial, out, checkpoint_seconds, caution, sent) for trial in some]
+        how = (out, checkpoint_seconds, caution, sent, broken)
+        return [_TrialRun(trial, *how) for trial in some]
 
     with without_reward_warnings(), contextlib.ExitStack() as stack:
         begun = [run_together(begin, [trial])[0] for trial in trials]

@@ -22,6 +22,7 @@ from powerseek.errors import InvalidInput, SweepStopped
 from powerseek.experiments.console import warn
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.remote import store_at
+from powerseek.experiments.results.schema import broken_words
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.sweep.cohorts import kind_of
@@ -81,14 +82,15 @@ class Runner(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Run one cohort; a trial's failure is a result, a full disk stops the sweep."""
         indices, begun, exact = self.waiting.pop(0), time.monotonic(), computing.seconds
-        result: dict[str, Any] = {"ended": {}, "fatal": "", "done": not self.waiting}
+        result: dict[str, Any] = {"ended": {}, "fatal": "", "done": not self.waiting, "broken": {}}
         cautions: list[str] = []
         try:
             if self.unready:
                 raise InvalidInput("plugin", self.unready, IMPORTABLE, ON_PATH)
             self.store = self.store or store_at(self.out, patient=True)
             trials = [self.grid[index] for index in indices]
-            kept = run_and_keep(trials, self.store, self.checkpoint_seconds, cautions.append)
+            told = (cautions.append, result["broken"].setdefault)
+            kept = run_and_keep(trials, self.store, self.checkpoint_seconds, *told)
             result["ended"] = dict(zip(indices, kept, strict=True))
             cautions = [self.store.told(caution) for caution in cautions]
         except (StoreError, InvalidInput) as error:
@@ -125,6 +127,7 @@ class SweepCallback(_Here, tune.Callback):
         again: Cohorts that waited behind one whose worker died, and its trials, each alone.
         deaths: How many workers died running each trial.
         begun: When each cohort under way began, on the display's clock.
+        broken: Metrics that failed, and why; each is told once.
         until: When time is up, by `time.monotonic`.
     """
 
@@ -143,6 +146,7 @@ class SweepCallback(_Here, tune.Callback):
         self.again: Cohorts = []
         self.deaths: Counter[int] = Counter()
         self.begun: dict[tuple[int, ...], float] = {}
+        self.broken: dict[str, str] = {}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -155,6 +159,10 @@ class SweepCallback(_Here, tune.Callback):
         self.display.tally.nodes[result["node"]] += len(result["ended"])
         for caution in result["cautions"]:
             self.warn(caution)
+        for metric, why in result["broken"].items():
+            if metric not in self.broken:
+                self.broken[metric] = why
+                self.warn(broken_words(metric, why))
         for index, kept in result["ended"].items():
             self._count(index, failed=not kept)
 
@@ -235,7 +243,7 @@ def sweep(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     until: float = inf,
     ended: Callable[[Trial], None] = lambda trial: None,
-) -> None:
+) -> set[str]:
     """Run cohorts, part by part and `workers` at a time; each trial is kept as it ends.
 
     A trial whose worker dies is tried again from its last checkpoint, alone, `ATTEMPTS` times in
@@ -252,6 +260,9 @@ def sweep(
         checkpoint_seconds: Seconds of a trial's training between its checkpoints, >= 0.
         until: When to stop, by `time.monotonic`, as Ctrl-C would, whatever is unfinished then.
         ended: Is told of every trial that has ended, here, once it is kept.
+
+    Returns:
+        The metrics that failed; each has been told of.
 
     Raises:
         SweepStopped: Results can no longer be written, or Ray could not be started.
@@ -280,6 +291,7 @@ def sweep(
                     break
     if callback.fatal:
         raise SweepStopped(callback.fatal)
+    return set(callback.broken)
 
 
 def _batches(todo: Cohorts, deaths: Mapping[int, int]) -> list[Cohorts]:

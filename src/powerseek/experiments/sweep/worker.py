@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from powerseek.agents import TrainingFailed
-from powerseek.errors import PowerseekError, ProcessLeft
+from powerseek.errors import PowerseekError, reason_of
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.origin import origin_of
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial
-from powerseek.experiments.sweep.trial import run_trials
+from powerseek.experiments.sweep.trial import Broken, run_trials
 
 
 def run_and_keep(
@@ -23,6 +22,7 @@ def run_and_keep(
     store: Store,
     checkpoint_seconds: float,
     caution: Callable[[str], None],
+    broken: Broken = lambda metric, why: None,
 ) -> list[bool]:
     """Run a cohort and keep each trial's rows, or its error; True for those that have rows.
 
@@ -31,6 +31,7 @@ def run_and_keep(
         store: Where rows go.
         checkpoint_seconds: Seconds of training between checkpoints.
         caution: See `run_trials`.
+        broken: Likewise.
 
     Raises:
         StoreError: The results cannot be written.
@@ -39,6 +40,7 @@ def run_and_keep(
         "checkpoint_seconds": checkpoint_seconds,
         "caution": caution,
         "sent": store.sent,
+        "broken": broken,
     }
     with store.naming():
         store.begin(trials)
@@ -66,25 +68,3 @@ def _kept(trial: Trial, found: pd.DataFrame | Exception, store: Store) -> bool:
     else:
         return True
     return False
-
-
-LIBRARIES = (
-    *("gymnasium", "importlib", "numba", "numpy", "pandas", "pyarrow", "sb3_contrib", "scipy"),
-    *("stable_baselines3", "torch"),
-)
-"""Packages whose own lines are not where a reader would look first."""
-
-
-def reason_of(error: BaseException) -> str:
-    """The exception's own words in one line, and the function, file and line that raised it."""
-    inner = error.__cause__ or error
-    frames = [
-        (frame.f_code, line)
-        for frame, line in traceback.walk_tb(inner.__traceback__)
-        if frame.f_globals.get("__name__", "").partition(".")[0] not in LIBRARIES
-    ]
-    words = " ".join(f"{type(error).__name__}: {error}".split())
-    if not frames or isinstance(error, ProcessLeft):  # which says itself where it was raised
-        return words
-    code, line = frames[-1]
-    return f"{words} (in {code.co_qualname}, {Path(code.co_filename).name} line {line})"

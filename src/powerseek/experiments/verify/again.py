@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from powerseek.errors import reason_of
 from powerseek.experiments.results.files import DiskFull, StoreError, read_table, reason
 from powerseek.experiments.results.oracles import oracle_names
 from powerseek.experiments.results.origin import origin_of, read_origin
@@ -21,7 +22,6 @@ from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial
 from powerseek.experiments.sweep.shared import nothing_shared
 from powerseek.experiments.sweep.trial import run_trial
-from powerseek.experiments.sweep.worker import reason_of
 from powerseek.experiments.verify.agreement import (
     IDENTICAL,
     OTHER,

@@ -1,4 +1,4 @@
-"""`powerseek new-world`: a whole package or nothing, and names that cannot go wrong."""
+"""`powerseek new-world` and sisters: a whole package or nothing, and names that cannot go wrong."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.cli import app as cli
-from powerseek.experiments.cli.new_world import (
-    FILES,
-    make_new_world,
-    new_world_names,
-    package_files,
-)
+from powerseek.experiments.cli.new import FILES, KINDS, make_new, new_names, package_files
 from powerseek.registry import worlds
 
 
@@ -26,8 +21,8 @@ from powerseek.registry import worlds
 def call(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
 
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["powerseek", "new-world", *words])
+    def run(*words, kind="world"):
+        monkeypatch.setattr(sys, "argv", ["powerseek", f"new-{kind}", *words])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         said = capsys.readouterr()
@@ -45,7 +40,7 @@ def test_a_package_is_written_and_the_next_steps_are_said(call, tmp_path):
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         "lab.apple-orchard lies in apple-orchard. Next:",
-        "  pip install -e apple-orchard",
+        "  pip install -e 'apple-orchard[test]'",
         "  powerseek check lab.apple-orchard",
         "  pytest apple-orchard",
         "  powerseek sweep apple-orchard/study.yaml",
@@ -59,6 +54,23 @@ def test_a_package_is_written_and_the_next_steps_are_said(call, tmp_path):
         "src/lab_apple_orchard/world.py",
         "study.yaml",
         "tests/test_apple_orchard.py",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [("agent", "AppleOrchard"), ("reward", "AppleOrchard"), ("metric", "apple_orchard")],
+)
+def test_so_is_one_of_every_other_kind(kind, place, call, tmp_path):
+    code, out, err = call("lab.apple-orchard", kind=kind)
+    assert (code, err) == (0, "")
+    assert f"  powerseek {kind}s lab.apple-orchard" in out.splitlines()
+    made = files(tmp_path / "apple-orchard")
+    assert f"src/lab_apple_orchard/{kind}.py" in made
+    assert len(made) == len(FILES)
+    project = tomllib.loads((tmp_path / "apple-orchard" / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"] == {
+        f"powerseek.{kind}s": {"lab.apple-orchard": f"lab_apple_orchard.{kind}:{place}"}
     }
 
 
@@ -120,8 +132,26 @@ def test_a_taken_name_is_refused(name, taken, call, tmp_path, monkeypatch):
     assert code == 2
     assert f"a name that is free (there is a {taken} already)" in err
     hint = err.rstrip().rpartition(" ")[2]
-    assert new_world_names(hint).id == hint
+    assert new_names("world", hint).id == hint
     assert [path.name for path in tmp_path.iterdir()] == ["on-the-path"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_each_kind_a_bad_name_is_met_with_one_that_will_do(kind, call):
+    for name in (
+        "dense",
+        "lab.none",
+        "lab.Any",
+        "lab.context",
+        "lab.job",
+        *KINDS[kind].registry.builtin,
+    ):
+        code, _, err = call(name, kind=kind)
+        if code:
+            command, hint = err.split()[-2:]
+            assert command == f"new-{kind}"
+            assert new_names(kind, hint).id == hint
+    assert new_names(kind, KINDS[kind].example).id == KINDS[kind].example
 
 
 def test_a_folder_in_use_is_left_alone(call, tmp_path):
@@ -141,14 +171,16 @@ def test_a_folder_in_use_is_left_alone(call, tmp_path):
 PARTS = st.from_regex(r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,4}){0,3}", fullmatch=True)
 
 
-@given(PARTS, PARTS)
-def test_every_name_that_is_taken_gives_code_that_parses_and_keeps_to_the_line(namespace, own):
+@given(st.sampled_from(sorted(KINDS)), PARTS, PARTS)
+def test_every_name_that_is_taken_gives_code_that_parses_and_keeps_to_the_line(
+    kind, namespace, own
+):
     try:
-        names = new_world_names(f"{namespace}.{own}")
+        names = new_names(kind, f"{namespace}.{own}")
     except InvalidInput:
         return
     assert names.package.isidentifier()
-    assert names.title.isidentifier()
+    assert names.name.isidentifier()
     made = package_files(names)
     tomllib.loads(made["pyproject.toml"])
     for path, text in made.items():
@@ -158,13 +190,29 @@ def test_every_name_that_is_taken_gives_code_that_parses_and_keeps_to_the_line(n
             ast.parse(text)
 
 
-def test_the_longest_name_keeps_to_the_line():
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_longest_name_keeps_to_the_line(kind):
     part = f"{'a' * 9}-{'b' * 10}"
-    for path, text in package_files(new_world_names(f"{part}.{part}")).items():
+    for path, text in package_files(new_names(kind, f"{part}.{part}")).items():
         assert not path.endswith(".py") or max(map(len, text.split("\n"))) <= 100
 
 
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        *[("world", own) for own in ("a", "fact", "class-var", "value-error")],
+        *[("agent", own) for own in ("agent", "linear", "vec-task", "exception")],
+        *[("reward", own) for own in ("step", "any", "reward-function")],
+        *[("metric", own) for own in ("metric", "exact", "inf", "register-metric", "float", "in")],
+    ],
+)
+def test_a_name_that_the_module_needs_for_something_else_is_refused(kind, own):
+    with pytest.raises(InvalidInput, match="small letters") as refused:
+        new_names(kind, f"lab.{own}")
+    assert refused.value.hint == f"Write: powerseek new-{kind} {KINDS[kind].example}"
+
+
 def test_it_can_be_called_from_python(tmp_path):
-    names, folder = make_new_world("lab.orchard", str(tmp_path / "deep" / "er"))
+    names, folder = make_new("world", "lab.orchard", str(tmp_path / "deep" / "er"))
     assert (names.id, folder) == ("lab.orchard", tmp_path / "deep" / "er")
     assert len(files(folder)) == len(FILES)
