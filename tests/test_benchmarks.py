@@ -82,6 +82,7 @@ def test_an_mdp_in_the_format_of_storm():
     ]
 
 
+@pytest.mark.filterwarnings("ignore::scipy.sparse.SparseEfficiencyWarning")  # pymdptoolbox's own
 @pytest.mark.parametrize(
     ("library", "prepare"),
     [
