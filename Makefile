@@ -34,8 +34,10 @@ test: .venv/.test ## lint, format, types and tests (the wheel's included)
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -n 4 --dist loadfile
 
-bench: .venv/.bench ## measure speed against peers and against the physical limit
-	@$(BIN)/python -m benchmarks
+# Peers live in an environment of their own, which sees .venv and leaves it as it is; what fails to
+# install is a line of the table. A shorter run, or a file: make bench BENCH="--quick --out FILE"
+bench: .venv-bench/.made ## measure speed beside peers, in one table (ten minutes)
+	@.venv-bench/bin/python -m benchmarks peers $(BENCH)
 
 # BASE's code runs with this environment's libraries; its results stay in temporary folders.
 golden: .venv/.test ## compare the rows of a tiny study with another commit's: make golden BASE=main
@@ -44,7 +46,7 @@ golden: .venv/.test ## compare the rows of a tiny study with another commit's: m
 	  git worktree remove --force .golden; exit $$code
 
 clean: ## remove .venv, builds and caches (never runs/)
-	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-bench build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.setup: pyproject.toml constraints.txt setup.py
@@ -62,6 +64,6 @@ clean: ## remove .venv, builds and caches (never runs/)
 	@$(PIP_INSTALL) -e '.[test]'
 	@touch $@
 
-.venv/.bench: .venv/.setup
-	@$(PIP_INSTALL) -e '.[bench]'
+.venv-bench/.made: .venv/.setup benchmarks/peers/pinned.txt
+	@$(BIN)/python -m benchmarks.peers.environment .venv-bench
 	@touch $@

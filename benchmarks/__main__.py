@@ -1,7 +1,8 @@
-"""``make bench``: speed as ratios, both sides measured in this run, on one thread a process.
+"""Speed as ratios, both sides measured in this run, on one thread a process.
 
-Each side runs in a process of its own. Absolute figures belong to this machine at this hour;
-quote the ratios.
+``make bench`` is the table ``peers``: other people's learners and solvers beside ours, by turns, in
+Markdown. Each side runs in a process of its own. Absolute figures belong to this machine at this
+hour; quote the ratios.
 """
 
 from __future__ import annotations
@@ -12,19 +13,25 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import cohorts, exact, measures, reports, sweeps, worlds
+from benchmarks.peers import sides, table
+from powerseek.errors import InvalidInput
 
-ALL = {
+ALL: dict[str, Callable[[], dict[str, Any]]] = {
     **measures.ALL,
     **cohorts.ALL,
     **exact.ALL,
     **sweeps.ALL,
     **reports.ALL,
     **worlds.ALL,
+    **{name: partial(table.one, name) for name in table.SIDES},
 }
 
 
@@ -53,8 +60,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     told = "run one measure, print JSON; a wrong name lists them"
     parser.add_argument("--one", choices=sorted(ALL), metavar="NAME", help=told)
+    parser.add_argument("--serve", choices=sorted(table.SIDES), help=argparse.SUPPRESS)
     parser.add_argument("tables", nargs="*", help=f"of {', '.join(TABLES)} [default: all]")
+    only = parser.add_argument_group("of the table peers, which alone is made with any of these")
+    only.add_argument("--quick", action="store_true", help="one turn of a few tasks (two minutes)")
+    only.add_argument("--out", type=Path, metavar="FILE", help="write the table there as well")
+    told = f"put it into FILE, between its lines {table.BEGIN} and {table.END}"
+    only.add_argument("--write", type=Path, metavar="FILE", help=told)
     given = parser.parse_args()
+    if given.serve:
+        sides.serve(table.SIDES[given.serve])
+        return
+    if given.quick or given.out or given.write:
+        if given.tables not in ([], ["peers"]):
+            parser.error("--quick, --out and --write belong to the table peers alone")
+        try:
+            peers(given.quick, given.out, given.write)
+        except (InvalidInput, OSError) as error:
+            parser.error(str(error))
+        return
     if given.one:
         print(json.dumps(ALL[given.one]()))
         return
@@ -65,6 +89,24 @@ def main() -> None:
     for name in given.tables or TABLES:
         TABLES[name](console)
     console.print("Each line again: python -m benchmarks --one NAME (see --help for the names).")
+
+
+def peers(quick: bool = False, out: Path | None = None, page: Path | None = None) -> None:
+    """Print the peers beside ours; into the file `out` and between the markers of `page` too."""
+    if page:
+        table.replaced(page.read_text(encoding="utf-8"), "")  # before minutes of measuring
+    if out:
+        out.touch()
+    load = os.getloadavg()
+    chosen = table.QUICK if quick else tuple(table.COMPARISONS)
+    told = partial(print, file=sys.stderr, flush=True)
+    found = [row for task in chosen for row in table.rows(task, 1 if quick else None, told)]
+    printed = table.markdown(found, table.machine(load))
+    print(printed)
+    if out:
+        out.write_text(printed + "\n", encoding="utf-8")
+    if page:
+        page.write_text(table.replaced(page.read_text(encoding="utf-8"), printed), encoding="utf-8")
 
 
 def training(console: Console) -> None:
@@ -201,6 +243,7 @@ def exact_layer(console: Console) -> None:
 
 
 TABLES: dict[str, Callable[[Console], None]] = {
+    "peers": lambda _: peers(),
     "training": training,
     "worlds": lambda console: worlds.table(console, measured),
     "cohorts": lambda console: cohorts.tables(console, measured),

@@ -49,10 +49,11 @@ def _choose(masks: Any, draws: Any, out: Any) -> None:
 
 def ours(world: str) -> dict[str, float]:
     """A registered world at its defaults."""
-    return {str(n): _ours(world, n) for n in COPIES}
+    return {str(n): own_rate(world, n) for n in COPIES}
 
 
-def _ours(world: str, copies: int) -> float:
+def own_rate(world: str, copies: int) -> float:
+    """Steps/s of a registered world."""
     vec = VecWorld(powerseek.make_world(world), copies, SEED)
     draws = np.random.default_rng(SEED).random((DRAWS, copies))
     actions = np.zeros(copies, np.int64)
@@ -70,20 +71,16 @@ def _ours(world: str, copies: int) -> float:
     return rate(step, SECONDS, time.process_time)
 
 
-def cartpole() -> dict[str, float]:
+def cartpole(copies: int) -> float:
     """CartPole of gymnasium, SyncVectorEnv."""
-    return _gymnasium("CartPole-v1", lambda env: env)
+    return _sync("CartPole-v1", lambda env: env, copies)
 
 
-def minigrid() -> dict[str, float]:
+def minigrid(copies: int) -> float:
     """MiniGrid-Empty, the agent's 7 x 7 view, SyncVectorEnv."""
     from minigrid.wrappers import ImgObsWrapper
 
-    return _gymnasium("MiniGrid-Empty-8x8-v0", ImgObsWrapper)
-
-
-def _gymnasium(id: str, wrap: Callable[[Any], Any]) -> dict[str, float]:
-    return {str(n): _sync(id, wrap, n) for n in COPIES}
+    return _sync("MiniGrid-Empty-8x8-v0", ImgObsWrapper, copies)
 
 
 def _sync(id: str, wrap: Callable[[Any], Any], copies: int) -> float:
@@ -104,7 +101,7 @@ def _sync(id: str, wrap: Callable[[Any], Any], copies: int) -> float:
     return rate(step, SECONDS, time.process_time)
 
 
-def pgx_chess() -> dict[str, float]:
+def pgx_chess(copies: int) -> float:
     """Gardner's chess of pgx: one ply a step; drawing and resets are compiled in."""
     import jax
     import jax.numpy as jnp
@@ -122,10 +119,10 @@ def pgx_chess() -> dict[str, float]:
     def start(keys: Any) -> Any:
         return jax.vmap(env.init)(keys)
 
-    return {str(n): _jax(start, one, lambda state: state.observation, n) for n in COPIES}
+    return _jax(start, one, lambda state: state.observation, copies)
 
 
-def craftax() -> dict[str, float]:
+def craftax(copies: int) -> float:
     """Craftax-Classic, symbolic, without resets: they cost it more than its steps."""
     import jax
     from craftax.craftax_env import make_craftax_env_from_name
@@ -142,7 +139,7 @@ def craftax() -> dict[str, float]:
     def start(keys: Any) -> Any:
         return jax.vmap(env.reset, (0, None))(keys, params)
 
-    return {str(n): _jax(start, one, lambda carried: carried[0], n) for n in COPIES[:2]}
+    return _jax(start, one, lambda carried: carried[0], copies)
 
 
 def _jax(
@@ -167,21 +164,36 @@ def _jax(
     return rate(step, SECONDS, time.process_time)
 
 
-BENCH = "pip install -e '.[bench]'"
-# Not in that extra: it installs pygame into the folder of pygame-ce, which MiniGrid needs.
+BENCH = "make bench"
+# Not among its peers: it installs pygame into the folder of pygame-ce, which MiniGrid needs.
 APART = "in another environment: pip install craftax"
 
-PEERS: dict[str, tuple[str, str, str, Callable[[], dict[str, float]]]] = {
-    "cartpole": ("gymnasium", BENCH, "gymnasium CartPole, SyncVectorEnv", cartpole),
-    "minigrid": ("minigrid", BENCH, "MiniGrid-Empty-8x8, SyncVectorEnv", minigrid),
-    "pgx": ("pgx", BENCH, "pgx gardner_chess, jax on a CPU (a step is one ply)", pgx_chess),
-    "craftax": ("craftax", APART, "Craftax-Classic symbolic, jax on a CPU, no resets", craftax),
+RATES: dict[str, Callable[[int], float]] = {
+    "cartpole": cartpole,
+    "minigrid": minigrid,
+    "pgx": pgx_chess,
+    "craftax": craftax,
 }
-"""Name -> (library, how to install it, in words, measure)."""
+"""Peer -> steps/s of so many copies."""
+
+PEERS: dict[str, tuple[str, str, str]] = {
+    "cartpole": ("gymnasium", BENCH, "gymnasium CartPole, SyncVectorEnv"),
+    "minigrid": ("minigrid", BENCH, "MiniGrid-Empty-8x8, SyncVectorEnv"),
+    "pgx": ("pgx", BENCH, "pgx gardner_chess, jax on a CPU (a step is one ply)"),
+    "craftax": ("craftax", APART, "Craftax-Classic symbolic, jax on a CPU, no resets"),
+}
+"""Name -> (library, how to install it, in words)."""
+
+
+def peer(name: str) -> dict[str, float]:
+    """A peer by its number of copies."""
+    some = COPIES[:2] if name == "craftax" else COPIES
+    return {str(n): RATES[name](n) for n in some}
+
 
 ALL: dict[str, Callable[[], dict[str, float]]] = {
     **{f"world-{id}": partial(ours, id) for id in worlds.builtin},
-    **{f"peer-{name}": measure for name, (*_, measure) in PEERS.items()},
+    **{f"peer-{name}": partial(peer, name) for name in PEERS},
 }
 
 
@@ -200,7 +212,7 @@ def table(console: Console, measured: Callable[..., dict[str, float]]) -> None:
         shown.add_row(id, *_cells(found[id]))
     shown.add_section()
     missing = []
-    for name, (library, install, words, _) in PEERS.items():
+    for name, (library, install, words) in PEERS.items():
         if importlib.util.find_spec(library) is None:
             shown.add_row(words, "not installed")
             missing.append(f"{library}: {install}")
