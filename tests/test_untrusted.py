@@ -18,8 +18,11 @@ SAFE = {
 OBEYING = {"eval", "exec", "read_pickle", "unsafe_load", "full_load", "Unpickler"}
 OF_MODULES = {"pickle", "cloudpickle", "joblib", "dill", "marshal", "shelve", "yaml"}
 """Modules whose `load`, `loads` and `open` make objects; of YAML only `safe_load` does not."""
-OWN_PIPE = {("experiments/plan/pilot.py", "loads")}
-"""What this process itself sent to its child, by pipe."""
+OWN_PIPE = {
+    ("experiments/plan/pilot.py", "loads"),
+    ("experiments/report/figures/processes.py", "loads"),
+}
+"""What this process itself sent to its child or had from it, by pipe."""
 
 
 def obeying(source: str) -> Iterator[str]:

@@ -412,7 +412,9 @@ def test_what_a_killed_merge_left_half_written_goes(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = run.Finished(None, (), Store(out), ())  # type: ignore[arg-type]  # nor anything read
-    monkeypatch.setattr(run, "finish", lambda store, grid: nothing)  # nothing is to be run or drawn
+    monkeypatch.setattr(
+        run, "finish", lambda store, grid, told: nothing
+    )  # nothing is to be run or drawn
     half = out / ".abcd1234.powerseek-part"
     half.touch()
     run.run_study(STUDY, out, resume=True)

@@ -26,6 +26,7 @@ STUDY = """
 name: tiny
 worlds: [{id: homestead, openness: 0}]
 rewards: [dense, {every: cap}]
+agents: [maskable-ppo]
 seeds: 3
 timesteps: 6000
 episodes: 100
