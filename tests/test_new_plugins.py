@@ -102,6 +102,7 @@ def test_linters_have_nothing_to_say(kind: str, home: Home) -> None:
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_types_are_sound(home: Home) -> None:
     cache = Path(__file__).parents[1] / ".mypy_cache" / "plugins"
     files = [folder / part for folder in home.folders.values() for part in ("src", "tests")]

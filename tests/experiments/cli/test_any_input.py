@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from powerseek.experiments.cli import app as cli
+from powerseek.experiments.cli import compile as compiling
+from powerseek.experiments.cli import demo
 
 STUDY = "name: s\nworlds: [{id: star}]\nagents: [random]\ntimesteps: 1\nepisodes: 5\n"
 # Each ends before any work: something is wrong with it already, or there is little to do.
@@ -129,6 +131,9 @@ def test_no_input_ends_in_a_traceback(
     command: str, examples: int, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(here)
+    # What is asked for is begun, and there is little to do.
+    monkeypatch.setattr(demo, "STUDY", str(here / "s.yaml"))
+    monkeypatch.setattr(compiling, "compile_worlds", lambda ids, say: 0)
 
     @settings(max_examples=examples, deadline=None, database=None, derandomize=True)
     @given(lines(command))
