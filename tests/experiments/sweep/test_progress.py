@@ -10,7 +10,8 @@ from rich.console import Console
 
 from powerseek.experiments.sweep.progress import Display, Kind, Piece, Tally, clock
 
-CHEAP, DEAR, KNOWN = Kind("a", 100_000), Kind("b", 100_000), Kind("c", 0)
+CHEAP, DEAR = Kind("ppo", "a", 100_000), Kind("ppo", "b", 100_000)
+KNOWN = Kind("random", "a", 0)
 
 
 def simulated(cohorts, costs, workers=2, first=None):
@@ -38,6 +39,15 @@ def simulated(cohorts, costs, workers=2, first=None):
 def test_equal_trials_leave_exactly_what_they_leave():
     found = simulated([(CHEAP, 4)] * 40, {CHEAP: 10.0}, workers=1)
     assert [ratio for _, ratio in found] == pytest.approx([1.0] * 39)
+
+
+def test_agents_of_one_setting_share_its_exact_numbers():
+    """Many references at the end of a study bring no exact numbers of their own."""
+    others = [Kind(f"agent {i}", "a", 0) for i in range(30)]
+    cohorts = [(CHEAP, 4)] * 10 + [(kind, 1) for kind in others]
+    costs = {CHEAP: 10.0, **dict.fromkeys(others, 1.0)}
+    found = simulated(cohorts, costs, first={CHEAP: 40.0})
+    assert all(0.5 <= ratio <= 2 for _, ratio in found)
 
 
 @pytest.mark.parametrize("dearer", [1, 3, 5])

@@ -65,7 +65,8 @@ def cohort_fields(cell: Cell) -> dict[str, Any] | None:
 
 def kind_of(cell: Cell) -> Kind:
     """What decides about how long a trial of a cell takes."""
-    return Kind(f"{cell.agent} {canonical_study_json([cell.world, cell.params])}", cell.timesteps)
+    setting = canonical_study_json([cell.world, cell.params])
+    return Kind(cell.agent, setting, cell.timesteps)
 
 
 def cohort_boundaries(grid: Sequence[Trial]) -> dict[str, tuple[str, ...]]:

@@ -13,16 +13,21 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+AT_ONCE = 1.0
+"""Seconds that a trial without training is taken to cost while none has ended."""
+
 
 class Kind(NamedTuple):
     """Trials that take about as long as each other.
 
     Attributes:
-        name: Agent and configuration of a world.
+        agent: Its id.
+        setting: Configuration of a world, whose exact numbers all agents share.
         timesteps: Environment steps of each.
     """
 
-    name: str
+    agent: str
+    setting: str
     timesteps: int
 
 
@@ -55,7 +60,7 @@ class Tally:
         busy: Seconds that the trials themselves took, all workers together.
         nodes: Trials finished by this run on each node of the cluster, by the node's id.
         pace: Seconds that a trial of a kind takes.
-        exact: Seconds that the exact numbers of a kind took, which its trials share.
+        exact: Seconds that the exact numbers of a setting took.
     """
 
     total: int
@@ -68,7 +73,7 @@ class Tally:
     busy: float = 0.0
     nodes: Counter[str] = field(default_factory=Counter)
     pace: dict[Kind, float] = field(default_factory=dict)
-    exact: dict[Kind, float] = field(default_factory=dict)
+    exact: dict[str, float] = field(default_factory=dict)
 
     def ended(self, kind: Kind, failed: bool) -> None:
         """One trial has ended."""
@@ -80,13 +85,13 @@ class Tally:
         """So many trials of a kind, side by side, took so long, exact numbers included."""
         self.busy += seconds
         self.pace[kind] = min(self.pace.get(kind, inf), (seconds - exact) / trials)
-        self.exact[kind] = self.exact.get(kind, 0.0) + exact
+        self.exact[kind.setting] = self.exact.get(kind.setting, 0.0) + exact
 
     def seconds_left(self, now: float) -> float | None:
         """Time left at the pace so far; None while no training is finished.
 
-        A kind that is not known yet is taken to cost what the known ones do, step by step, and its
-        exact numbers what theirs do; or what its piece under way has taken already.
+        A kind that is not known yet is taken to cost what the known ones do, step by step, and the
+        exact numbers of a new setting what others' do; or what its piece under way has taken.
         """
         known = {kind: pace for kind, pace in self.pace.items() if kind.timesteps}
         if not known:
@@ -94,20 +99,23 @@ class Tally:
         a_step = fmean(pace / kind.timesteps for kind, pace in known.items())
         ready = [pace for kind, pace in self.pace.items() if not kind.timesteps]
         expected = {
-            kind: self.pace.get(kind, kind.timesteps * a_step or (fmean(ready) if ready else 0.0))
+            kind: self.pace.get(
+                kind, kind.timesteps * a_step or (fmean(ready) if ready else AT_ONCE)
+            )
             for kind in self.left
         }
-        new = [kind for kind, trials in self.left.items() if trials and kind not in self.pace]
+        new = {kind.setting for kind, trials in self.left.items() if trials} - set(self.exact)
         exact = fmean(self.exact.values())
         for kind, trials, begun in self.running:
-            if kind in new:
-                expected[kind] = max(expected[kind], (now - begun - exact) / trials)
+            if kind not in self.pace:
+                taken = now - begun - exact * (kind.setting in new)
+                expected[kind] = max(expected[kind], taken / trials)
         going = [
-            max(trials * expected[kind] + exact * (kind in new) - (now - begun), 0.0)
+            max(trials * expected[kind] + exact * (kind.setting in new) - (now - begun), 0.0)
             for kind, trials, begun in self.running
         ]
         work = sum(trials * expected[kind] for kind, trials in self.left.items())
-        work += exact * len({*new} - {piece.kind for piece in self.running})
+        work += exact * len(new - {piece.kind.setting for piece in self.running})
         work -= sum(trials * expected[kind] for kind, trials, _ in self.running)
         return max([(work + sum(going)) / self.workers, *going])
 
