@@ -36,6 +36,7 @@ class Factor:
         short: Head of its column.
         spoken: Its name within a sentence.
         column: Its column, where that is not its name.
+        tacit: Whether its default goes without saying.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Factor:
     short: str = ""
     spoken: str = ""
     column: str = ""
+    tacit: bool = False
 
     def __post_init__(self) -> None:
         for field in ("spoken", "column"):
@@ -58,14 +60,14 @@ FACTORS: tuple[Factor, ...] = (
     Factor("goal", "world", str, always=True),
     Factor("layout", "world", str),
     Factor("reward", "cell", str, "dense", always=True),
-    Factor("power_weight", "cell", float, 0.0, always=True, spoken="w"),
+    Factor("power_weight", "cell", float, 0.0, always=True, spoken="w", tacit=True),
     Factor("gamma", "cell", float, 1.0, always=True),
     Factor("max_steps", "world", int, spoken="steps"),
     Factor("time_limit", "cell", str, "terminal"),
     Factor("gae_lambda", "cell", spoken="lambda"),
     Factor("n_step", "cell", int),
     Factor("lookahead", "cell", int),
-    Factor("agent", "cell", str, "cohort-ppo"),
+    Factor("agent", "cell", str, "cohort-ppo", tacit=True),
     Factor("timesteps", "cell", int, column="budget", short="budget"),
 )
 """What makes a cell, beside its world, in the order of the results' columns. ``layout`` is a
@@ -189,13 +191,13 @@ def written_level(value: object) -> str:
 def factors_in_words(row: Mapping[str, object], names: Sequence[str]) -> str:
     """Factors in words: ``dense, openness 2, gamma 0.9``.
 
-    Those without a value are left out, and pay for power where there is none.
+    Those without a value are left out, and those at a default that goes without saying.
     """
     words = []
     for name in names:
-        text = written_level(row[name])
-        if text != MISSING and (name != "power_weight" or row[name]):
-            words.append(text if name == "reward" else f"{factor_of(name).spoken} {text}")
+        text, factor = written_level(row[name]), factor_of(name)
+        if text != MISSING and not (factor.tacit and row[name] == factor.default):
+            words.append(text if name == "reward" else f"{factor.spoken} {text}")
     return ", ".join(words)
 
 
