@@ -417,6 +417,11 @@ def test_cells_are_named_by_what_varies_and_never_alike() -> None:
     assert list(run_names(cells[:1]).values()) == ["homestead"]
     other = replace(cells[0], world="endgame")
     assert {*run_names([*cells, other]).values()} >= {"endgame", "homestead/openness=0_dense"}
+    # No pay for power goes without saying, unless nothing else would be said.
+    paid = replace(cells[0], power_weight=1.0)
+    assert {*run_names([cells[0], paid]).values()} == {"power_weight=0", "power_weight=1"}
+    among = {*run_names([*cells, paid]).values()}
+    assert among >= {"openness=0_dense", "openness=0_dense_power_weight=1"}
 
 
 @pytest.mark.parametrize("name", shipped_studies())

@@ -54,6 +54,10 @@ class Factor:
             object.__setattr__(self, field, getattr(self, field) or self.name)
         object.__setattr__(self, "short", self.short or self.spoken)
 
+    def goes_without_saying(self, level: object) -> bool:
+        """True at a default that names leave out."""
+        return self.tacit and level == self.default
+
 
 FACTORS: tuple[Factor, ...] = (
     Factor("openness", "world", always=True, short="open"),
@@ -196,7 +200,7 @@ def factors_in_words(row: Mapping[str, object], names: Sequence[str]) -> str:
     words = []
     for name in names:
         text, factor = written_level(row[name]), factor_of(name)
-        if text != MISSING and not (factor.tacit and row[name] == factor.default):
+        if text != MISSING and not factor.goes_without_saying(row[name]):
             words.append(text if name == "reward" else f"{factor.spoken} {text}")
     return ", ".join(words)
 

@@ -232,13 +232,14 @@ def run_names(cells: Sequence[Cell]) -> dict[str, str]:
     }
     names: dict[str, str] = {}
     for cell in cells:
-        varied = within[cell.world]
+        varied, row = within[cell.world], rows[cell.key]
         order = dict.fromkeys((*(name for name in CELL if name in varied), *varied))
-        levels = {name: written_level(rows[cell.key].get(name)) for name in order}
+        levels = {name: written_level(row.get(name)) for name in order}
+        said = {name: level for name, level in levels.items() if level != MISSING}
+        odd = {n: x for n, x in said.items() if not factor_of(n).goes_without_saying(row.get(n))}
         told = [
             level if name == "reward" else f"{factor_of(name).name}={level}"
-            for name, level in levels.items()
-            if level != MISSING
+            for name, level in (odd or said).items()
         ]
         own = [_plain(" ".join(told))] if told else []
         names[cell.key] = "/".join([cell.world, *own] if len(worlds) > 1 or not own else own)
