@@ -5,8 +5,10 @@ A property of the treatment, computed before anything is trained (SCIENCE sectio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
-from typing import Any
+from math import inf, isinf
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -30,7 +32,9 @@ NOTHING = 1e-9
 GAP = 1e-3
 """Units between the bounds that are given and those that some policy attains."""
 
-MAX_STEPS = 200
+MAX_ROUNDS = 100
+FIRST = 5
+"""Prices of the first look at an end of W: a pass at ten takes three times as long as at one."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,71 @@ def constraint(
     allowed = share * (best - random) if eps is None else eps
     if not allowed > 0:
         raise InvalidInput("eps", allowed, "a return above 0")
-    ends = [sign * solver.extreme(sign, allowed, tie) for sign in (1, -1)]
-    ties = [sign * solver.tied(sign, tie) for sign in (1, -1)]
-    return Constraint(ends[0], ends[1], ties[0], ties[1], best, random, allowed)
+    low, high = ends = [_End(sign, allowed) for sign in (1, -1)]
+    for _ in range(MAX_ROUNDS):
+        asked = [(price, end) for end in ends for price in end.prices()]
+        if not asked:
+            tied = low.tied.acquired, -high.tied.acquired
+            return Constraint(low.bound, -high.bound, *tied, best, random, allowed)
+        points = solver.at([price for price, _ in asked], [end.sign for _, end in asked], tie)
+        for (_, end), point in zip(asked, points, strict=True):
+            end.take(point)
+    raise InvalidInput("reward", "bounds that do not meet", f"bounds within {GAP} units")
+
+
+class _Point(NamedTuple):
+    """The policy of least signed acquisition + price x return forgone."""
+
+    price: float
+    forgone: float
+    acquired: float
+
+
+class _End:
+    """The least signed acquisition of policies that forgo at most eps of the best return.
+
+    The frontier of (forgone, acquired) is convex: all policies lie on or above the line of each
+    point. Between one that forgoes more than eps and one that does not, the next is the best at
+    the price of the chord, and at some about it: a pass at several prices costs little more.
+
+    Attributes:
+        sign: 1 for the least acquisition, -1 for the greatest.
+        bound: No policy that forgoes at most eps lies below it.
+        tied: The optimum, at an infinite price.
+    """
+
+    def __init__(self, sign: int, eps: float) -> None:
+        self.sign, self.eps, self.bound = sign, eps, -inf
+        self._near: _Point | None = None
+        self._far: _Point | None = None
+
+    def prices(self) -> list[float]:
+        """Where to look next; nowhere once a policy attains the bound, to `GAP`."""
+        if self._near is None:
+            return [0.0, inf]
+        near, far = self._near, self._far
+        if far is None:
+            return []
+        rise, run = near.acquired - far.acquired, far.forgone - near.forgone
+        if near.acquired - rise * (self.eps - near.forgone) / run - self.bound <= GAP:
+            return []
+        chord = rise / run
+        if isinf(near.price):  # at rise / eps nobody forgoes more than eps
+            return list(map(float, np.geomspace(chord, rise / self.eps, FIRST)))
+        return [(far.price * chord) ** 0.5 or chord / 4, chord, (chord * near.price) ** 0.5]
+
+    def take(self, point: _Point) -> None:
+        """Count a point of the frontier."""
+        if isinf(point.price):
+            self.tied = point
+        else:
+            line = point.acquired + point.price * (point.forgone - self.eps)
+            self.bound = max(self.bound, line)
+        if point.forgone > self.eps:
+            if self._far is None or point.forgone < self._far.forgone:
+                self._far = point
+        elif self._near is None or point.forgone > self._near.forgone:
+            self._near = point
 
 
 class _Solver:
@@ -129,50 +195,14 @@ class _Solver:
         self.largest = max((float(np.abs(part).max(initial=0)) for part in paid), default=0.0)
         self.flow: Floats = np.ascontiguousarray(mdp.flow("resource"), np.float64)
         self.start = np.flatnonzero((mdp.initial > 0) & ~mdp.terminal)
-        self.best, self.random = self._back(np.zeros(0), 1, 0.0)[:2]
+        self.best, self.random = self._back(np.zeros(0), np.zeros(0), 0.0)
 
-    def at(self, price: float, sign: int, tie: float) -> tuple[float, float]:
-        """(return forgone, signed acquisition) of the best policy at a price of return in units."""
-        row = self._back(np.array([price]), sign, tie)
-        return float(row[3]), float(row[2])
+    def at(self, prices: Sequence[float], signs: Sequence[int], tie: float) -> list[_Point]:
+        """The best policy at each price of return in signed units; at inf the best optimal one."""
+        row = self._back(np.array(prices), np.array(signs, np.float64), tie)[2:]
+        return list(map(_Point, prices, map(float, row[1::2]), map(float, row[::2])))
 
-    def tied(self, sign: int, tie: float) -> float:
-        """Least signed acquisition over optimal policies."""
-        return self.at(np.inf, sign, tie)[1]
-
-    def extreme(self, sign: int, eps: float, tie: float) -> float:
-        """Greatest lower bound on signed acquisition of policies that forgo at most eps.
-
-        The frontier of (forgone, acquisition) is convex: between a policy that forgoes more than
-        eps and one that forgoes less, the next is the best at the price of the chord.
-        """
-        far = self.at(0.0, sign, tie)
-        if far[0] <= eps:
-            return far[1]
-        price = max(abs(far[1]), 1.0) / eps
-        near = self.at(price, sign, tie)
-        lines = [(0.0, far[1]), (price, near[1] + price * near[0])]
-        for _ in range(MAX_STEPS):
-            if near[0] > eps:  # not dear enough yet
-                far, price = near, price * 10
-                near = self.at(price, sign, tie)
-                lines.append((price, near[1] + price * near[0]))
-                continue
-            bound = max(level - slope * eps for slope, level in lines)
-            part = (eps - near[0]) / (far[0] - near[0])
-            attained = near[1] + part * (far[1] - near[1])
-            if attained - bound <= GAP:
-                return bound
-            slope = (near[1] - far[1]) / (far[0] - near[0])
-            middle = self.at(slope, sign, tie)
-            lines.append((slope, middle[1] + slope * middle[0]))
-            if middle[0] > eps:
-                far = middle
-            else:
-                near = middle
-        raise InvalidInput("reward", "bounds that do not meet", f"bounds within {GAP} units")
-
-    def _back(self, prices: Floats, sign: int, tie: float) -> Floats:
+    def _back(self, prices: Floats, signs: Floats, tie: float) -> Floats:
         """[2 + 2 M]: J*, J(random), then signed acquisition and return forgone at each price."""
         mdp, width = self.mdp, 2 + 2 * len(prices)
         graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
@@ -184,7 +214,7 @@ class _Solver:
                 *graph,
                 self.classes.of_edge,
                 mdp.terminal,
-                sign * self.flow,
+                self.flow,
                 layer.start,
                 layer.memory,
                 layer.reward,
@@ -196,6 +226,7 @@ class _Solver:
                 t + 1 == self.steps,
                 self.gamma,
                 prices * self.gamma**t,
+                signs,
                 tie / self.gamma**t,
                 out,
             )
@@ -229,6 +260,7 @@ def _trade_nodes(  # type: ignore[no-untyped-def]  # compiled
     last,
     gamma,
     prices,
+    signs,
     tie,
     out,
 ):
@@ -249,7 +281,7 @@ def _trade_nodes(  # type: ignore[no-untyped-def]  # compiled
                 row[:] = 0.0
                 row[0] = row[1] = judged[first + i]
                 for m in range(2, width, 2):
-                    row[m] = flow[first + i]
+                    row[m] = signs[m // 2 - 1] * flow[first + i]
                 for edge in range(edge_start[first + i], edge_start[first + i + 1]):
                     probability, state = edge_probability[edge], edge_next[edge]
                     row[0] += probability * paid[of_edge[edge]]
