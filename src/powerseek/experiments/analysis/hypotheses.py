@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from powerseek.experiments.analysis.arms import LEAST_WIDTH, Arms, Pair
+from powerseek.experiments.analysis.budgets import BUDGET, Crossings, arms_ratio
 from powerseek.experiments.analysis.checks import Check, Curves, manipulation_check, movement
 from powerseek.experiments.analysis.contrasts import controls
 from powerseek.experiments.analysis.groups import (
@@ -24,6 +25,7 @@ from powerseek.experiments.results.table import Results, learning_trials, long_t
 from powerseek.experiments.statistics.comparisons import Comparison
 from powerseek.experiments.statistics.families import PValues, adjust_family
 from powerseek.experiments.statistics.lee_bounds import LeeBounds
+from powerseek.experiments.statistics.ratios import RatioClaim, decide_ratio
 from powerseek.experiments.statistics.reasons import UNKNOWN, Cause, Learning, Reason, more_seeds
 from powerseek.experiments.statistics.rest import LEAST_POINTS, Rest
 from powerseek.experiments.statistics.verdicts import (
@@ -95,6 +97,7 @@ class Finding:
         tests: Of a threshold, the finding at each of its levels, rising; then `comparison` is that
             of the last.
         crossing: Of a threshold, what these tests come to.
+        ratio: Of a budget, its two arms' budgets and what tests their ratio.
     """
 
     claim: Claim
@@ -117,6 +120,7 @@ class Finding:
     learning: Learning = UNKNOWN
     tests: tuple[Finding, ...] = ()
     crossing: Crossing | None = None
+    ratio: RatioClaim | None = None
 
     @property
     def comparison(self) -> Comparison:
@@ -180,10 +184,12 @@ def findings(
     every = {checkpoint: Arms(trained, checkpoint) for checkpoint in checkpoints}
     fired = controls(every["end"], rng)
     followed = None if curves is None or curves.empty else Curves(curves)
+    crossings = Crossings(trained, curves)
     found: list[Finding] = []
     for checkpoint, arms in every.items():
         own = [claim for claim in claims if claim.hypothesis.checkpoint == checkpoint]
-        found += _compared(arms, own, results, rng, followed if checkpoint == "end" else None)
+        late = followed if checkpoint == "end" else None
+        found += _compared(arms, own, results, rng, late, crossings)
     return _judged(_crossed(_adjusted(found)), fired)
 
 
@@ -193,21 +199,30 @@ def _compared(
     results: Long,
     rng: np.random.Generator,
     curves: Curves | None,
+    crossings: Crossings,
 ) -> list[Finding]:
     """Compare the arms of every hypothesis; one finding for each level of a threshold."""
     asked = [one for claim in claims for one in _pairs(claim, arms)]
-    compared = iter(compare_arms(arms, [pair for one in asked for pair in one.pairs], rng))
+    drawn = [pair for one in asked for pair in one.pairs if pair.kind != BUDGET]
+    compared = iter(compare_arms(arms, drawn, rng))
     found = []
     for one in asked:
-        ends = tuple(next(compared) for _ in one.ends)
-        none = tuple(next(compared) for _ in one.none)
         pair, said = one.ends[0], one.claim.hypothesis
-        level = said.contrast.name in ONE_ARM
-        cliff = max(arms.constant("cliff", cell) for cell in pair.cells)
-        question = Question(
-            _direction(said), ends, none, one_sided=level, cliff=cliff, gated=pair.gated
-        )
-        scaled = pair.scaled
+        ratio = None
+        if pair.kind == BUDGET:
+            ratio = arms_ratio(arms, pair, said.direction, one.claim.gate, crossings, rng)
+            question = Question(
+                said.direction, (ratio.comparison(),), gated=False, given=ratio.tests()
+            )
+        else:
+            ends = tuple(next(compared) for _ in one.ends)
+            none = tuple(next(compared) for _ in one.none)
+            level = said.contrast.name in ONE_ARM
+            cliff = max(arms.constant("cliff", cell) for cell in pair.cells)
+            question = Question(
+                _direction(said), ends, none, one_sided=level, cliff=cliff, gated=pair.gated
+            )
+        unit = "times" if ratio else "W" if pair.scaled else _unit(results, said)
         found.append(
             Finding(
                 one.claim,
@@ -216,15 +231,16 @@ def _compared(
                 pair.b,
                 one.columns,
                 question,
-                unit="W" if scaled else _unit(results, said),
+                unit=unit,
                 exactly=_exactly(arms, pair),
                 rest=_rest(arms, curves, one, rng),
-                check=manipulation_check(arms, pair) if len(pair.cells) == 2 else None,
+                check=manipulation_check(arms, pair, crossings) if len(pair.cells) == 2 else None,
                 bounds=arms_selection_bounds(arms, pair, rng),
                 ended=_ended(arms, pair),
                 planned=one.claim.seeds * _layouts(arms, pair),
                 unscaled=one.unscaled,
                 learning=_learning(arms, pair, one.claim.gate),
+                ratio=ratio,
             )
         )
     return found
@@ -255,7 +271,9 @@ def _rest(
     arms: Arms, curves: Curves | None, one: _Asked, rng: np.random.Generator
 ) -> tuple[Rest, ...]:
     """The movement at each end of what has a margin in its measure's unit."""
-    if curves is None or known_metric(one.ends[0].measure).exact:
+    # What is read off whole curves moves no further.
+    still = one.ends[0].kind == BUDGET or known_metric(one.ends[0].measure).exact
+    if curves is None or still:
         return ()
     told = []
     for pair in one.ends:
@@ -341,7 +359,7 @@ def _asked(
     """One comparison, or of a threshold one a level."""
     kind = said.contrast.name
     told: dict[str, Any] = {"measure": said.compared}
-    told |= {"null_value": said.held_against, "gated": kind != "control"}
+    told |= {"null_value": said.held_against, "gated": kind not in ("control", BUDGET)}
     places = tuple(cells.get(level, -1) for level in levels)
     if kind == "threshold":
         # An agent that is paid for power may rightly give up its task.
@@ -455,6 +473,8 @@ def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding
         effect = one.comparison.effect
         if one.crossing is not None:
             verdict = _crossing_verdict(one, control)
+        elif one.ratio is not None:
+            verdict = decide_ratio(one.ratio, one.p, level=one.claim.level, together=one.together)
         elif effect.n == 0 and min(one.comparison.reach) > 0:
             told = {"measure": one.claim.hypothesis.compared, "world": one.setting["world"]}
             verdict = Verdict("cannot tell", 0, (Cause.UNDEFINED.because(**told),))

@@ -153,7 +153,7 @@ def arms_compared(
     if contrast.name == "threshold":
         rising = ordered(known)
         return [tuple(rising)] if len(rising) > 1 else []
-    return list(primary_arm_pairs(contrast.name, known, places, gamma, arm))
+    return list(primary_arm_pairs(contrast.kind, known, places, gamma, arm))
 
 
 def confounded(reward: Level, places: Places, gamma: float) -> bool:
