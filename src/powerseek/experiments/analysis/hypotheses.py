@@ -47,6 +47,7 @@ from powerseek.metrics import known_metric
 LOWER, UPPER = "beyond", "excess"
 """Ends of the bracket in which a level lies: from need at the greatest success, from need at one's
 own. The first may be below 0; both are acquired less a need."""
+THRESHOLD = "threshold"
 UNTESTED = PValues(nan, nan)
 UNSAID = Verdict("cannot tell", 0, (Cause.UNCOMPARED.because(),))
 
@@ -97,6 +98,9 @@ class Finding:
         tests: Of a threshold, the finding at each of its levels, rising; then `comparison` is that
             of the last.
         crossing: Of a threshold, what these tests come to.
+        optimum: Of a threshold's level, the same measure of the reward's exact optimum; None where
+            it has none.
+        exact_crossing: Of a threshold, what those come to.
         ratio: Of a budget, its two arms' budgets and what tests their ratio.
     """
 
@@ -120,6 +124,8 @@ class Finding:
     learning: Learning = UNKNOWN
     tests: tuple[Finding, ...] = ()
     crossing: Crossing | None = None
+    optimum: Comparison | None = None
+    exact_crossing: Crossing | None = None
     ratio: RatioClaim | None = None
 
     @property
@@ -141,10 +147,11 @@ class _Asked(NamedTuple):
     ends: tuple[Pair, ...]
     none: tuple[Pair, ...]
     unscaled: Reason | None
+    optimum: tuple[Pair, ...] = ()
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        return (*self.ends, *self.none)
+        return (*self.ends, *self.none, *self.optimum)
 
 
 def findings(
@@ -208,7 +215,7 @@ def _compared(
     found = []
     for one in asked:
         pair, said = one.ends[0], one.claim.hypothesis
-        ratio = None
+        ratio, optimum = None, None
         if pair.kind == BUDGET:
             ratio = arms_ratio(arms, pair, said.direction, one.claim.gate, crossings, rng)
             question = Question(
@@ -217,6 +224,7 @@ def _compared(
         else:
             ends = tuple(next(compared) for _ in one.ends)
             none = tuple(next(compared) for _ in one.none)
+            optimum = next((next(compared) for _ in one.optimum), None)
             level = said.contrast.name in ONE_ARM
             cliff = max(arms.constant("cliff", cell) for cell in pair.cells)
             question = Question(
@@ -240,6 +248,7 @@ def _compared(
                 planned=one.claim.seeds * _layouts(arms, pair),
                 unscaled=one.unscaled,
                 learning=_learning(arms, pair, one.claim.gate),
+                optimum=optimum,
                 ratio=ratio,
             )
         )
@@ -309,13 +318,14 @@ def _pairs(claim: Claim, arms: Arms) -> Iterator[_Asked]:
             for pair in _asked(said, setting, levels, cells, columns):
                 own = list(pair.cells)
                 if not (arms.failures[own] == arms.sizes[own]).all():
-                    yield _bracketed(claim, arms, pair, columns)
+                    asked = _bracketed(claim, arms, pair, columns)
+                    yield asked._replace(optimum=_optimum(arms, pair))
 
 
 def _bracketed(claim: Claim, arms: Arms, pair: Pair, columns: tuple[str, ...]) -> _Asked:
     """The pair with its margin in a unit, and its other end where a level is what it is about."""
     said = claim.hypothesis
-    across, level = across_settings(columns), said.contrast.name in (*ONE_ARM, "threshold")
+    across, level = across_settings(columns), said.contrast.name in (*ONE_ARM, THRESHOLD)
     pair, unscaled = _with_margin(said, arms, pair, across)
     known = arms.known(UPPER)[list(pair.cells)].all()
     if said.compared != LOWER or not (across or level) or not known:
@@ -326,6 +336,17 @@ def _bracketed(claim: Claim, arms: Arms, pair: Pair, columns: tuple[str, ...]) -
     if (level and said.direction != "smaller") or pair.kind == TAIL:
         none = (pair, greedy if _exactly(arms, greedy) else upper)
     return _Asked(claim, columns, (pair, upper), none, unscaled)
+
+
+def _optimum(arms: Arms, pair: Pair) -> tuple[Pair, ...]:
+    """The level of a threshold of the reward's exact optimum; none where it is not known."""
+    if pair.kind != THRESHOLD:
+        return ()
+    measure, line = known_metric(pair.measure).optimum, pair.null_value
+    if pair.measure == LOWER:  # an optimum's own zero is that of its setting
+        measure, line = "optimum_acquired", line + arms.constant("need_end", pair.first[0])
+    known = measure and isfinite(line) and isfinite(arms.constant(measure, pair.first[0]))
+    return (replace(pair, measure=measure, null_value=line),) if known else ()
 
 
 def _with_margin(
@@ -361,7 +382,7 @@ def _asked(
     told: dict[str, Any] = {"measure": said.compared}
     told |= {"null_value": said.held_against, "gated": kind not in ("control", BUDGET)}
     places = tuple(cells.get(level, -1) for level in levels)
-    if kind == "threshold":
+    if kind == THRESHOLD:
         # An agent that is paid for power may rightly give up its task.
         dose = columns == ("power_weight",)
         for level, place in zip(levels, places, strict=True):
@@ -414,7 +435,7 @@ def _adjusted(found: Sequence[Finding]) -> list[Finding]:
 def _tests(one: Finding) -> PValues:
     """The p-values of a finding; a threshold's level is held against its line alone."""
     tests = one.asked.tests()
-    threshold = one.claim.hypothesis.contrast.name == "threshold"
+    threshold = one.claim.hypothesis.contrast.name == THRESHOLD
     return tests._replace(none=nan) if threshold else tests
 
 
@@ -423,7 +444,7 @@ def _crossed(found: Sequence[Finding]) -> list[Finding]:
     kept: list[Finding] = []
     folded: dict[tuple[int, str], list[Finding]] = {}
     for one in found:
-        if one.claim.hypothesis.contrast.name != "threshold":
+        if one.claim.hypothesis.contrast.name != THRESHOLD:
             kept.append(one)
             continue
         key = (id(one.claim), str(sorted(one.setting.items())))
@@ -432,7 +453,12 @@ def _crossed(found: Sequence[Finding]) -> list[Finding]:
         folded.setdefault(key, []).append(one)
     tests = {id(own[0]): own for own in folded.values()}
     return [
-        replace(own[-1], tests=tuple(own), crossing=_crossing(own))
+        replace(
+            own[-1],
+            tests=tuple(own),
+            crossing=_crossing(own),
+            exact_crossing=_exact_crossing(own),
+        )
         if (own := tests.get(id(one)))
         else one
         for one in kept
@@ -442,7 +468,20 @@ def _crossed(found: Sequence[Finding]) -> list[Finding]:
 def _crossing(tests: Sequence[Finding]) -> Crossing:
     """Read the tests of a threshold upwards, as far as each side of its line is shown."""
     rising = tests[0].claim.hypothesis.direction == "larger"
-    sides = [(one.a, _side(one, rising)) for one in tests]
+    return _read_upwards([(one.a, _side(one, rising)) for one in tests])
+
+
+def _exact_crossing(tests: Sequence[Finding]) -> Crossing | None:
+    """The same of the reward's exact optimum; None where no level has one."""
+    rising = tests[0].claim.hypothesis.direction == "larger"
+    optima = [one.optimum for one in tests]
+    if not any(optima):
+        return None
+    sides = ("" if one is None else _exact_side(one, rising) for one in optima)
+    return _read_upwards([(one.a, side) for one, side in zip(tests, sides, strict=True)])
+
+
+def _read_upwards(sides: Sequence[tuple[Level, str]]) -> Crossing:
     before: Level = None
     for level, side in sides:
         if side != "near":
@@ -457,13 +496,19 @@ def _side(one: Finding, rising: bool) -> str:
     comparison = one.comparison
     effect = comparison.effect
     if comparison.exact:
-        shown = effect.low > 0 or effect.high < 0
-    else:
-        shown = not undecided_reason(comparison, one.gated) and one.p.difference < one.claim.level
-        shown = shown and not effect.low <= 0 <= effect.high
-    if not shown:
+        return _exact_side(comparison, rising)
+    shown = not undecided_reason(comparison, one.gated) and one.p.difference < one.claim.level
+    if not shown or effect.low <= 0 <= effect.high:
         return ""
     return "far" if (effect.value > 0) == rising else "near"
+
+
+def _exact_side(comparison: Comparison, rising: bool) -> str:
+    """The side on which all optimal policies lie that tie; empty where they lie on both."""
+    effect = comparison.effect
+    if not (effect.low > 0 or effect.high < 0):
+        return ""
+    return "far" if (effect.low > 0) == rising else "near"
 
 
 def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding]:

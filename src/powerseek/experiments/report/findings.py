@@ -89,7 +89,11 @@ def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
         evidence = [_evidence(one, _adjusted(one))]
     else:
         effect = f": {_crossed(one, one.crossing)}"
-        levels = (f"{_arm(test.columns[0], test.a)}: {_value(test)}" for test in one.tests)
+        if one.exact_crossing is not None:
+            effect += f"; the exact optimum lies {_crossed(one, one.exact_crossing, '')}"
+        levels = (
+            f"{_arm(test.columns[0], test.a)}: {_value(test)}{_optimum(test)}" for test in one.tests
+        )
         evidence = [
             *(f"{level}; {_evidence(test)}" for level, test in zip(levels, one.tests, strict=True)),
             *_adjusted(one),
@@ -142,6 +146,17 @@ def _budgets(one: Finding, claim: RatioClaim) -> list[str]:
     return parts
 
 
+def _optimum(one: Finding) -> str:
+    """What the reward's exact optimum does at a level of a threshold; empty where unknown."""
+    if one.optimum is None:
+        return ""
+    effect, zero = one.optimum.effect, one.claim.hypothesis.held_against
+    ends = (number_text(x + zero) for x in (effect.value, effect.low, effect.high))
+    value, low, high = ends
+    value += f" [{low}, {high}]" if low != high else ""
+    return f", exact optimum {value}"
+
+
 def _doubted(one: Finding, doubts: Sequence[Doubt]) -> Iterator[str]:
     """Why what was measured is not to be trusted here, a line a setting."""
     for doubt in doubts:
@@ -189,15 +204,16 @@ def finding_arms(one: Finding) -> str:
     return (" over " if one.ratio else " minus ").join(names)
 
 
-def _crossed(one: Finding, crossing: Crossing) -> str:
+def _crossed(one: Finding, crossing: Crossing, shown: str = "shown ") -> str:
     """Levels up to which one side of the line is shown, and from which on the other."""
     said, column = one.claim.hypothesis, one.columns[0]
     near, far = threshold_sides(said)
-    before, after = f"not shown {near} {{line}} at the least {{name}}", f"nowhere shown {far} it"
+    before = f"not {shown}{near} {{line}} at the least {{name}}"
+    after = f"nowhere {shown}{far} it"
     if crossing.before is not None:
-        before = f"shown {near} {{line}} up to {_arm(column, crossing.before)}"
+        before = f"{shown}{near} {{line}} up to {_arm(column, crossing.before)}"
     if crossing.after is not None:
-        after = f"first shown {far} it at {_arm(column, crossing.after)}"
+        after = f"first {shown}{far} it at {_arm(column, crossing.after)}"
     before = before.format(line=f"{said.held_against:g}", name=factor_of(column).name)
     return f"{before}, {after}"
 
