@@ -101,6 +101,8 @@ class Finding:
         optimum: Of a threshold's level, the same measure of the reward's exact optimum; None where
             it has none.
         exact_crossing: Of a threshold, what those come to.
+        needed: Of each arm the mean success of the seeds that count, and the mean of what of the
+            measure that success takes; empty where that is not known.
         ratio: Of a budget, its two arms' budgets and what tests their ratio.
     """
 
@@ -126,6 +128,7 @@ class Finding:
     crossing: Crossing | None = None
     optimum: Comparison | None = None
     exact_crossing: Crossing | None = None
+    needed: tuple[tuple[float, float], ...] = ()
     ratio: RatioClaim | None = None
 
     @property
@@ -249,6 +252,7 @@ def _compared(
                 unscaled=one.unscaled,
                 learning=_learning(arms, pair, one.claim.gate),
                 optimum=optimum,
+                needed=_needed(arms, pair),
                 ratio=ratio,
             )
         )
@@ -270,6 +274,21 @@ def _direction(said: Hypothesis) -> str:
     """The claim about a tail is one of none: at most its share."""
     tail = said.contrast.name == TAIL
     return "none" if tail and said.direction == "smaller" else said.direction
+
+
+def _needed(arms: Arms, pair: Pair) -> tuple[tuple[float, float], ...]:
+    """Success and what of the measure it takes, of each of one or two arms."""
+    measure = known_metric(pair.measure).needed
+    if not measure or pair.kind in (TAIL, INTERACTION):
+        return ()
+    counted = [arms.counted(cell, pair.gated) for cell in pair.cells]
+    known = np.array(
+        [
+            [arms.values(name)[own].mean() if len(own) else nan for name in ("success", measure)]
+            for own in counted
+        ]
+    )
+    return tuple((float(a), float(b)) for a, b in known) if np.isfinite(known).all() else ()
 
 
 def _exactly(arms: Arms, pair: Pair) -> bool:

@@ -86,7 +86,7 @@ def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
     elif one.crossing is None:
         beyond = f" above {said.held_against:g}" if one.comparison.binomial else ""
         effect = f"{beyond}, {finding_arms(one)}: {_value(one)}"
-        evidence = [_evidence(one, _adjusted(one))]
+        evidence = [_evidence(one, _adjusted(one)), *_needed(one)]
     else:
         effect = f": {_crossed(one, one.crossing)}"
         if one.exact_crossing is not None:
@@ -95,7 +95,10 @@ def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
             f"{_arm(test.columns[0], test.a)}: {_value(test)}{_optimum(test)}" for test in one.tests
         )
         evidence = [
-            *(f"{level}; {_evidence(test)}" for level, test in zip(levels, one.tests, strict=True)),
+            *(
+                "; ".join([f"{level}; {_evidence(test)}", *_needed(test)])
+                for level, test in zip(levels, one.tests, strict=True)
+            ),
             *_adjusted(one),
         ]
     return FindingText(
@@ -144,6 +147,16 @@ def _budgets(one: Finding, claim: RatioClaim) -> list[str]:
     if isfinite(claim.late):
         parts.append(f"seen up to {claim.late:,.0f} steps late, which both tests allow for")
     return parts
+
+
+def _needed(one: Finding) -> list[str]:
+    """How far the measure need go at the arms' own success."""
+    if not one.needed:
+        return []
+    successes, values = zip(*one.needed, strict=True)
+    at = " and ".join(number_text(value) for value in successes)
+    least = " and ".join(number_text(value, signed=True) for value in values)
+    return [f"at success {at} no policy need go below {least} (exact)"]
 
 
 def _optimum(one: Finding) -> str:
