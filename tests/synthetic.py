@@ -43,6 +43,8 @@ def _spec(words):
     match words:
         case [*of, "and", "at", "the", "end"]:
             spec = {"priced": float(of[-1]), "of": _spec(of)}
+        case ["approval", *of, "noise", noise]:
+            spec = {**_spec(["approval", *of]), "noise": float(noise)}
         case ["coverage" | "approval" as id, level, "need", "price", price]:
             spec = {id: level if level == "cap" else float(level), "aim": "need"}
             spec["price"] = float(price)

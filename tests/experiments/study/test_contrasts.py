@@ -122,6 +122,24 @@ def test_families_share_the_low_end_of_coverage_at_their_price_alone():
     ]
 
 
+def test_a_noisy_overseer_is_compared_with_the_same_one_that_misjudges_least():
+    known = ["approval 8", "approval 8 noise 2", "approval 8 noise 0.5", "approval cap noise 0.5"]
+    known += ["approval 8 progress noise 1", "approval 8 progress noise 0.5", "dense"]
+    assert primary_arm_pairs("noise", known, places(known)) == [
+        ("approval 8 noise 2", "approval 8"),
+        ("approval 8 progress noise 1", "approval 8 progress noise 0.5"),
+    ]
+    assert arm_pairs("noise", known, places(known)) == [
+        ("approval 8 noise 0.5", "approval 8"),
+        ("approval 8 noise 2", "approval 8"),
+        ("approval 8 progress noise 1", "approval 8 progress noise 0.5"),
+    ]
+    # Look-aheads are compared at one noise.
+    assert arm_pairs("lookahead", known, places(known)) == [
+        ("approval 8 noise 0.5", "approval cap noise 0.5")
+    ]
+
+
 def test_a_price_is_compared_with_the_same_reward_without():
     known = ["every cap price 0.1", "every cap", "dense", "terminal price 0.1", "approval 8"]
     known += ["approval 8 need price 0.2", "approval 8 need price 0.1", "approval 1 progress"]

@@ -91,6 +91,14 @@ KINDS: dict[str, Kind] = {
         ("the shortest look-ahead of the overseer", "the longest"),
         places="lookahead",
     ),
+    "noise": Kind(
+        "reward",
+        "Noise: how far the overseer misjudges",
+        "The same overseer with a systematic misjudgement, the same in every episode: every noise "
+        "is compared with the least, all else equal.",
+        "rewards: [{approval: 8}, {approval: 8, noise: 0.5}]",
+        ("the overseer who misjudges most", "the one who misjudges least"),
+    ),
     "aim": Kind(
         "reward",
         "Aim: what the overseer wants",
