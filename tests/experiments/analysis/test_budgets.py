@@ -124,5 +124,7 @@ def test_an_arm_that_never_learns_has_a_bound_and_a_verdict():
 def test_what_a_budget_leaves_no_room_for_is_refused(more, field):
     said = {"id": "H5", "contrast": {"budget": 10}, "direction": "larger", **more}
     with pytest.raises(InvalidInput) as caught:
-        make_study({"name": "x", "worlds": ["star"], "timesteps": 100, "hypotheses": [said]})
+        make_study(
+            {"name": "x", "worlds": [{"id": "star"}], "timesteps": 100, "hypotheses": [said]}
+        )
     assert caught.value.field == f"hypotheses[0].{field}"
