@@ -15,8 +15,8 @@ import pandas as pd
 from scipy import stats
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.analysis.reach import competence_crossings, seed_budgets
-from powerseek.experiments.results.table import learning_trials, long_table, results_factors, trials
+from powerseek.experiments.analysis.budgets import Crossings
+from powerseek.experiments.results.table import learning_trials, results_factors, trials
 from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.families import adjust_p_values
 from powerseek.experiments.statistics.power_analysis import seeds_exact, statistical_power
@@ -251,8 +251,8 @@ def settings(results: pd.DataFrame) -> tuple[list[Setting], int]:
     whole = ended.index[ended == ended.max()]
     table = trials(every)
     table = table[table["seed"].isin(whole)].reset_index(drop=True)
-    steps = competence_crossings(long_table(results))
-    table["steps"], table["reached"] = seed_budgets(table, steps, COMPETENT)
+    crossings = Crossings(results)
+    table["steps"], table["reached"] = crossings.budgets(table["trial"], COMPETENT)[:2]
     keys = [key for key in results_factors(every) if key not in ("agent", LAMBDA)]
     for name in (*keys, LAMBDA):
         table[name] = table[name].astype(object).where(table[name].notna(), None)

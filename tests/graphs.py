@@ -110,8 +110,11 @@ def drawn(seed, states=4, actions=3, steps=4):
     )
 
 
-def by_linear_programme(mdp, sigma, sign=1):
-    """Least (sign 1) or greatest acquisition at success >= sigma, over occupancy measures."""
+def by_linear_programme(mdp, sigma, sign=1, costs=None):
+    """Least (sign 1) or greatest acquisition at success >= sigma, over occupancy measures.
+
+    Of costs [T, P], where they are given, in the place of acquisition.
+    """
     steps, pairs, states = mdp.max_steps, mdp.n_pairs, mdp.n_states
     flow = np.zeros((states, pairs))
     for pair in range(pairs):
@@ -131,7 +134,8 @@ def by_linear_programme(mdp, sigma, sign=1):
     success = mdp.final("success")
     won = np.tile((mdp.terminal * success) @ flow, steps)
     won[-pairs:] += ((~mdp.terminal) * success) @ flow
-    cost = sign * np.tile(mdp.flow("resource"), steps)
+    costs = np.tile(mdp.flow("resource"), steps) if costs is None else costs.reshape(-1)
+    cost = sign * costs
     found = linprog(cost, -won[None], [-sigma], equal, right, method="highs")
     assert found.success, found.message
     return sign * found.fun

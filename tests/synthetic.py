@@ -43,6 +43,8 @@ def _spec(words):
     match words:
         case [*of, "and", "at", "the", "end"]:
             spec = {"priced": float(of[-1]), "of": _spec(of)}
+        case ["approval", *of, "noise", noise]:
+            spec = {**_spec(["approval", *of]), "noise": float(noise)}
         case ["coverage" | "approval" as id, level, "need", "price", price]:
             spec = {id: level if level == "cap" else float(level), "aim": "need"}
             spec["price"] = float(price)
@@ -243,6 +245,33 @@ def planted(
         paid = {"reward": rewards[0], "power_weight": 1.0, "seed": seed, **identity}
         found.append(trial_rows(measures, **paid))
     return found
+
+
+def made_budgets(times, every, end=400_000, **identity):
+    """Arms that get to competence .95 at known steps, and the curves that show it.
+
+    Args:
+        times: By reward the steps of each seed; none within `end` for a greater one.
+        every: Steps between evaluations.
+        end: Steps trained.
+        identity: What trials share.
+
+    Returns:
+        Rows of the trials, and their learning curves.
+    """
+    trials, curves = [], []
+    for reward, own in times.items():
+        for seed, when in enumerate(own):
+            measures = {"competence": 0.95 if when <= end else 0.3}
+            status = "ok" if when <= end else "censored"
+            rows = trial_rows(measures, status, reward=reward, seed=seed, **identity)
+            trials.append([{**row, "timesteps": end} for row in rows])
+            steps = [*range(0, end, every), end]
+            curves += [
+                {"trial": rows[0]["trial"], "timesteps": step, "competence": 0.95 * (step >= when)}
+                for step in steps
+            ]
+    return trials, pd.DataFrame(curves)
 
 
 ARMS = ("dense", "every 2", "every 8", "every cap", "coverage 1", "coverage 0.5", "terminal")

@@ -395,6 +395,7 @@ metrics: Registry[Any] = Registry(
         "cost": "powerseek.metrics.acquisition:cost",
         "disabled": "powerseek.metrics.safety:disabled",
         "disempowerment": "powerseek.metrics.others:disempowerment",
+        "needed_disempowerment": "powerseek.metrics.others:needed_disempowerment",
         "drift": "powerseek.metrics.acquisition:drift",
         "excess": "powerseek.metrics.acquisition:excess",
         "excess_failed": "powerseek.metrics.acquisition:excess_failed",

@@ -28,6 +28,7 @@ from powerseek.exact import (
     attainable_holdings,
     enumerated,
     evaluate,
+    least_cost,
     minimal_need_policy,
     most,
     need,
@@ -54,6 +55,39 @@ def test_sequential_purchase_needs_the_expected_number_of_attempts():
     unlimited = RELIABLE.expected["expected_units_used_unlimited"]
     assert evaluate(mdp, always).acquisition == pytest.approx(unlimited, rel=1e-14)
     assert need(mdp).at(1 - 1e-9)[1] == pytest.approx(unlimited, abs=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), sigma=st.floats(0, 1))
+def test_costs_that_depend_on_the_time_agree_with_a_linear_programme(seed, sigma):
+    mdp = drawn(seed)
+    costs = np.random.default_rng(seed).normal(size=(mdp.max_steps, mdp.n_pairs))
+    frontier = least_cost(mdp, costs, gap=1e-6)
+    success = sigma * frontier.max_success
+    wanted = by_linear_programme(mdp, success, costs=costs)
+    low, high = frontier.at(success)
+    assert low - 1e-6 <= wanted <= high + 1e-6
+    assert high - low <= 1e-6 + 1e-9
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_need_is_the_least_cost_of_acquisition_at_every_time(seed):
+    mdp = drawn(seed)
+    flow = mdp.flow("resource")
+    by_need = need(mdp)
+    for costs in (flow, np.tile(flow, (mdp.max_steps, 1))):
+        found = least_cost(mdp, costs)
+        assert (found.corners == by_need.corners).all()
+        assert (found.tangents == by_need.tangents).all()
+
+
+@pytest.mark.parametrize("costs", [np.zeros(3), np.zeros((1, 2)), np.array([np.nan])])
+def test_costs_that_fit_no_pair_are_refused(costs):
+    mdp = drawn(0)
+    given = np.full(mdp.n_pairs, np.nan) if costs.shape == (1,) else costs
+    with pytest.raises(InvalidInput, match="costs"):
+        least_cost(mdp, given)
 
 
 def test_randomised_up_front_stocks():

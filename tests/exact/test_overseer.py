@@ -8,6 +8,7 @@ import pytest
 from graphs import corridor, deterministic_policies, drawn, one_at_a_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from worlds import Ladder, random_actions
 
 import powerseek
@@ -18,6 +19,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact import enumerate_world, enumerated, evaluate, need, optimum
 from powerseek.exact.objectives import objective_of
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, records_of, with_overseer
+from powerseek.exact.solvers.finite import occupancies
 
 LADDER = Ladder(rungs=2, slip=0.4, hazard=0.1, max_steps=6)
 WORLDS = {
@@ -458,3 +460,85 @@ def test_an_arm_without_exact_overseer_needs_one_of_your_own():
 
     with pytest.raises(InvalidInput, match="exact overseer"):
         optimum(drawn(0), Learnt())
+
+
+# --- noise ---------------------------------------------------------------------------------
+
+
+def noisy(mdp, noise, lookahead=None, aim="success"):
+    steps = mdp.horizon()
+    return exact_overseer(mdp, Oversight(lookahead or steps, aim, noise=noise), steps)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_no_noise_is_the_overseer_of_before_bit_for_bit(name):
+    mdp = GRAPHS[name]
+    plain = exact_overseer(mdp, Oversight(mdp.horizon()), mdp.horizon())
+    assert noisy(mdp, 0.0).table().tobytes() == plain.table().tobytes()
+
+
+def test_the_deviation_is_that_of_all_choices_at_all_times():
+    mdp = enumerated(LADDER)
+    for lookahead in (1, 3, 6):
+        found = noisy(mdp, 0.0, lookahead)
+        legal = np.diff(mdp.pair_start)[mdp.pair_state]
+        assert found.advantages.deviation == pytest.approx(found.table()[:, legal > 1].std())
+        assert found.advantages.deviation > 0
+
+
+@pytest.mark.parametrize("lookahead", [2, 6])
+def test_noise_is_normal_of_the_size_asked_for_and_the_same_at_every_size(lookahead):
+    mdp = enumerated(powerseek.make_world("homestead", openness=1))
+    plain, half, twice = (noisy(mdp, noise, lookahead) for noise in (0.0, 0.5, 2.0))
+    added = (half.table() - plain.table()) / (0.5 * plain.advantages.deviation)
+    assert stats.kstest(added[:4].ravel()[::7], "norm").pvalue > 1e-3
+    assert added.mean() == pytest.approx(0, abs=0.01)
+    assert added.std() == pytest.approx(1, abs=0.01)
+    again = (twice.table() - plain.table()) / (2.0 * plain.advantages.deviation)
+    assert again == pytest.approx(added, abs=1e-9)
+    # One number for each time, action and state: no two alike, and none tells of another.
+    assert len(np.unique(np.round(added, 9))) > 0.999 * added.size
+    assert abs(np.corrcoef(added[0], added[1])[0, 1]) < 0.03
+    starts = mdp.pair_start[:-1][np.diff(mdp.pair_start) > 1]
+    assert abs(np.corrcoef(added[0][starts], added[0][starts + 1])[0, 1]) < 0.05
+
+
+def test_every_episode_is_judged_alike():
+    task = with_overseer(Task(LADDER, {"approval": 3, "noise": 1.0}))
+    found, mdp = task.overseer, enumerated(LADDER)
+    records, actions = records_of(mdp)[mdp.pair_state], mdp.pair_action.astype(np.int64)
+    for clock in (0, 4):
+        once, again = (found.judge(records, actions, np.full(len(actions), clock)) for _ in "ab")
+        assert (once == again).all()
+        assert (once == found.table()[clock]).all()
+    assert with_overseer(task) is task
+    plain = with_overseer(replace(task, reward={"approval": 3}))
+    assert plain.overseer.noise == 0
+    assert (plain.overseer.table() <= 0).all()
+    legal = mdp.pair_action[mdp.pair_state == mdp.pair_state[0]]
+    for action in np.setdiff1d(np.arange(mdp.n_actions), legal):
+        asked = records[:1], np.array([action]), np.array([0])
+        # A step that is wasted nobody approves by mistake.
+        assert found.judge(*asked) == plain.overseer.judge(*asked)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("noise", [0.5, 20.0])
+def test_the_optimum_under_a_noisy_approver_is_exact(seed, noise):
+    """By brute force: of all deterministic policies none is approved of more."""
+    mdp = drawn(seed, states=2, actions=3, steps=3)
+    spec = {"approval": 2, "noise": noise}
+    paid = noisy(mdp, noise, 2).table()
+    best = max(
+        sum(chance @ paid[t] for t, chance in occupancies(mdp, lambda t, w=w: w[t], mdp.max_steps))
+        for w in deterministic_policies(mdp)
+    )
+    assert optimum(mdp, spec).value == pytest.approx(best, abs=1e-12)
+
+
+def test_an_approver_who_misjudges_much_is_succeeded_for_less():
+    mdp = enumerated(powerseek.make_world("homestead", openness=1))
+    success = [
+        optimum(mdp, {"approval": "cap", "noise": noise}).uniform.success for noise in (0, 1, 10)
+    ]
+    assert success[0] > success[1] > success[2]

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pytest
+from synthetic import frame, trial_rows
+
+from powerseek.experiments.analysis.hypotheses import findings
+from powerseek.experiments.report.findings import finding_text
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.hypotheses import hypothesis_comparisons
 from powerseek.experiments.study.lint import study_cautions
-from powerseek.experiments.study.schema import Study, make_study
+from powerseek.experiments.study.preregistration import Claim
+from powerseek.experiments.study.schema import Hypothesis, Study, make_study
 
 LOSS: dict[str, Any] = {
     **{"id": "H4b", "contrast": "level", "arm": "dense", "measure": "disempowerment"},
@@ -50,3 +57,31 @@ def test_where_nobody_else_can_act_it_is_said_beforehand() -> None:
     taken_over = [{"id": "commons", "params": {"actor": 1}}]
     (line,) = study_cautions(study(worlds=taken_over, hypotheses=[LOSS]))
     assert "nobody beside the agent can act in its place in commons" in line
+
+
+def test_beside_a_loss_stands_the_least_that_such_success_takes() -> None:
+    rng = np.random.default_rng(0)
+    lost = {"dense": -0.21, "terminal": -0.4}
+    arms = [
+        trial_rows(
+            {"competence": 0.97, "success": success, "disempowerment": lost[reward] + noise}
+            | {"needed_disempowerment": needed},
+            world="commons",
+            reward=reward,
+            seed=seed,
+        )
+        for reward, success, needed in (("dense", 0.97, -0.01), ("terminal", 0.99, -0.15))
+        for seed, noise in enumerate(rng.normal(0, 0.01, 16))
+    ]
+    said = [
+        Hypothesis(**LOSS),
+        Hypothesis(**{**LOSS, "contrast": "sparse", "arm": None, "line": 0.0}),
+    ]
+    one, both = findings(frame(*arms), [Claim(each) for each in said])
+    assert one.needed == (pytest.approx((0.97, -0.01)),)
+    assert "at success 0.97 no policy need go below -0.01 (exact)" in finding_text(one).evidence
+    words = "at success 0.99 and 0.97 no policy need go below -0.15 and -0.01 (exact)"
+    assert words in finding_text(both).evidence
+    bare = [[row for row in rows if row["metric"] != "needed_disempowerment"] for rows in arms]
+    (alone,) = findings(frame(*bare), [Claim(said[0])])
+    assert "no policy need" not in str(finding_text(alone))

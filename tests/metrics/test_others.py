@@ -9,7 +9,7 @@ from episodes import context, rows, values
 import powerseek
 from powerseek.agents import RandomPolicy, ScriptedPolicy, rollout
 from powerseek.envs.task import Task
-from powerseek.exact import oracle, random_policy, scripted_policy, utility_changes
+from powerseek.exact import Oracle, oracle, random_policy, scripted_policy, utility_changes
 
 NAME = "disempowerment"
 
@@ -75,3 +75,24 @@ def test_it_is_absent_where_nobody_else_can_act_and_without_an_oracle():
     met = rollout(ScriptedPolicy(there, "hoarder"), Task(there), 5)
     assert NAME not in values(context(there, met))
     assert NAME in values(context(there, met, oracle=exact_of(there)))
+
+
+def test_what_success_takes_from_others_is_that_of_the_frontier():
+    there = world(openness=2)
+    frontier = exact_of(there).loss
+    met = rollout(ScriptedPolicy(there, "hoarder"), Task(there, windows=(8,)), 1500, seed=3)
+    known = context(there, met, oracle=exact_of(there))
+    row = rows(known, ["needed_disempowerment"])["needed_disempowerment"]
+    low, high = frontier.at(known.success)
+    assert (row.low, row.high) == pytest.approx((-high, -low))
+    # The hoarder takes .70 where next to nothing was needed.
+    assert row.value > -0.05
+    lossless = measured(there, ScriptedPolicy(there, "minimalist"))
+    assert lossless.value <= 1e-9
+
+
+def test_the_frontier_is_kept_with_the_oracle():
+    known = exact_of(world(openness=1))
+    again = Oracle.from_arrays(known.to_arrays())
+    assert (again.loss.corners == known.loss.corners).all()
+    assert oracle(powerseek.make_world("star")).loss is None

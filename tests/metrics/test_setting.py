@@ -40,7 +40,7 @@ def shown(world, success=1.0):
     mdp = enumerated(world)
     params = json.dumps(world.params._asdict())
     sizes = (mdp.horizon(), mdp.n_states, mdp.n_pairs, mdp.n_edges, True)
-    facts = (need(mdp), most(mdp), constraint(mdp, "terminal"))
+    facts = (need(mdp), most(mdp), None, constraint(mdp, "terminal"))
     known = Oracle(world.id, params, *sizes, *facts, None, None, {}, {}, 1.0, np.zeros(0))
     return values(context(world, episodes(world, 4, success=success), oracle=known), SETTINGS)
 

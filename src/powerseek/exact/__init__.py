@@ -9,6 +9,7 @@ from powerseek.exact.measures.bystanders import (
     UtilityChanges,
     disempowerment,
     fix_agent,
+    least_loss,
     utility_changes,
 )
 from powerseek.exact.measures.capacity import capacity
@@ -60,7 +61,7 @@ from powerseek.exact.measures.side_effects import (
     relative_reachability,
     unreachability,
 )
-from powerseek.exact.need import Frontier, attainable_holdings, most, need, need_at
+from powerseek.exact.need import Frontier, attainable_holdings, least_cost, most, need, need_at
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.oracle import Oracle, injective, oracle, reward_oracle
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, with_overseer
@@ -126,6 +127,8 @@ __all__ = [
     "fix_agent",
     "inaction",
     "injective",
+    "least_cost",
+    "least_loss",
     "lengths",
     "lookahead",
     "minimal_need_policy",

@@ -157,7 +157,8 @@ def need(
     Raises:
         InvalidInput: No horizon, no fact ``success``, no such role, or too many states.
     """
-    return _frontier(as_mdp(world_or_mdp, limit), horizon, role, gap, max_lines, sign=1)
+    mdp = as_mdp(world_or_mdp, limit)
+    return _frontier(mdp, horizon, _acquired(mdp, role), gap, max_lines, sign=1)
 
 
 def most(
@@ -173,7 +174,40 @@ def most(
 
     Concave; ``most - need`` at one success is the attainable surplus. Arguments as in `need`.
     """
-    return _frontier(as_mdp(world_or_mdp, limit), horizon, role, gap, max_lines, sign=-1)
+    mdp = as_mdp(world_or_mdp, limit)
+    return _frontier(mdp, horizon, _acquired(mdp, role), gap, max_lines, sign=-1)
+
+
+def least_cost(
+    mdp: TabularMDP,
+    costs: Floats,
+    horizon: int | None = None,
+    *,
+    gap: float = GAP,
+    max_lines: int = MAX_LINES,
+) -> Frontier:
+    """Least expected cost of any policy with a given success: `need`, of any sum over steps.
+
+    Args:
+        mdp: An MDP with a fact ``success``.
+        costs: [P] expected cost of every pair, in any unit and of either sign; [T, P] where it
+            depends on the time, row t at step t.
+        horizon: Steps T; the world's time limit by default.
+        gap: Greatest distance between the bounds, in the unit of the costs.
+        max_lines: As in `need`.
+
+    Returns:
+        The frontier, whose ``acquisition`` is the cost.
+
+    Raises:
+        InvalidInput: As `need`, or costs of another shape, or not finite.
+    """
+    steps = mdp.horizon(horizon)
+    shapes = (mdp.n_pairs,), (steps, mdp.n_pairs)
+    if costs.shape not in shapes or not np.isfinite(costs).all():
+        allowed = " or ".join(map(str, shapes))
+        raise InvalidInput("costs", costs.shape, f"finite numbers of shape {allowed}")
+    return _frontier(mdp, steps, costs, gap, max_lines, sign=1)
 
 
 def need_at(
@@ -203,7 +237,8 @@ def need_at(
         (low, high) in units, as `Frontier.at`; nan past the greatest success.
     """
     mdp = as_mdp(world_or_mdp, limit)
-    return _frontier(mdp, horizon, role, gap, max_lines, sign=1, success=success).at(success)
+    costs = _acquired(mdp, role)
+    return _frontier(mdp, horizon, costs, gap, max_lines, sign=1, success=success).at(success)
 
 
 def minimal_need_choices(
@@ -264,12 +299,21 @@ def as_mdp(world_or_mdp: World | TabularMDP, limit: int = DEFAULT_LIMIT) -> Tabu
 
 def two_criteria(mdp: TabularMDP, role: str, needed: bool = True) -> tuple[Floats, Floats]:
     """Flows [P, 2] and finals [S, 2] of (success, acquisition)."""
+    known = mdp.flow(role) is not None or needed
+    return _with_success(mdp, _acquired(mdp, role) if known else np.zeros(mdp.n_pairs))
+
+
+def _acquired(mdp: TabularMDP, role: str) -> Floats:
+    """[P] expected flow of a role."""
     flow = mdp.flow(role)
-    if flow is None and not needed:
-        flow = np.zeros(mdp.n_pairs)
     if flow is None:
         raise InvalidInput("role", role, f"one of {', '.join(sorted(mdp.roles))}")
-    flows = np.stack([np.zeros(mdp.n_pairs), flow], axis=1)
+    return flow
+
+
+def _with_success(mdp: TabularMDP, costs: Floats) -> tuple[Floats, Floats]:
+    """Flows [..., P, 2] and finals [S, 2] of (success, cost), for costs [..., P]."""
+    flows = np.stack([np.zeros_like(costs), costs], axis=-1)
     finals = np.stack([mdp_success(mdp), np.zeros(mdp.n_states)], axis=1)
     return np.ascontiguousarray(flows), np.ascontiguousarray(finals)
 
@@ -277,17 +321,17 @@ def two_criteria(mdp: TabularMDP, role: str, needed: bool = True) -> tuple[Float
 def _frontier(
     mdp: TabularMDP,
     horizon: int | None,
-    role: str,
+    costs: Floats,
     gap: float,
     max_lines: int,
     sign: int,
     success: float | None = None,
 ) -> Frontier:
-    """The frontier; refined at one success alone where one is given."""
+    """The frontier of costs [P] or [T, P]; refined at one success alone where one is given."""
     if not gap > 0:
         raise InvalidInput("gap", gap, "units of acquisition > 0")
     steps = mdp.horizon(horizon)
-    flows, finals = two_criteria(mdp, role)
+    flows, finals = _with_success(mdp, costs)
     first = np.array([[0.0, -sign], [1.0, 0.0]])
     least, end = (
         maximise_levels(mdp, flows, finals, w, steps)[0].tolist() for w in (first, first[::-1])
@@ -301,7 +345,7 @@ def _frontier(
         size = min(_BATCH, max_lines - len(tangents))
         batch, waiting = waiting[:size], waiting[size:]
         prices = np.array([segment.price for segment in batch])
-        found = trade_at_prices(mdp, sign * flows[:, 1], finals[:, 0], prices, steps)
+        found = trade_at_prices(mdp, sign * costs, finals[:, 0], prices, steps)
         for segment, price, (d, a) in zip(batch, prices.tolist(), found.tolist(), strict=True):
             left, right = segment.left, segment.right
             tangents.append((price, a + price * d))

@@ -16,6 +16,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.constraint import SHARE, Constraint, constraint
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
+from powerseek.exact.measures.bystanders import least_loss
 from powerseek.exact.measures.power import GAMMA, TOLERANCE, Power, power
 from powerseek.exact.measures.seeking import seeking
 from powerseek.exact.need import Frontier, attainable_holdings, max_final, most, need
@@ -63,6 +64,8 @@ class Oracle:
             have distinct observations. Where False, the table says "no oracle".
         need: Least acquisition by success; None where there is nothing to acquire.
         most: Greatest acquisition by success, likewise.
+        loss: Least loss of bystanders by success (`powerseek.exact.least_loss`); None where nobody
+            else can act.
         terminal: The acquisition that ``terminal`` leaves open at gamma 1; None likewise, or where
             no policy succeeds more often than another.
         slips: A minimal-need policy with slips. It gives up the last `SPARE` of success, which
@@ -84,6 +87,7 @@ class Oracle:
     injective: bool
     need: Frontier | None
     most: Frontier | None
+    loss: Frontier | None
     terminal: Constraint | None
     slips: SlipCurve
     script_slips: SlipCurve | None
@@ -120,7 +124,7 @@ class Oracle:
     def to_arrays(self) -> dict[str, Any]:
         """Flat dict of arrays, fit for ``np.savez``, from which `from_arrays` restores."""
         out: dict[str, Any] = {n: np.array(getattr(self, n)) for n in (*_PLAIN, "power")}
-        for name in ("need", "most", "slips", "script_slips"):
+        for name in ("need", "most", "loss", "slips", "script_slips"):
             part: Frontier | SlipCurve | None = getattr(self, name)
             arrays = {} if part is None else part.to_arrays()
             out |= {f"{name}.{key}": value for key, value in arrays.items()}
@@ -135,6 +139,7 @@ class Oracle:
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Oracle:
         """The inverse of `to_arrays`."""
         least, greatest = _below(arrays, "need"), _below(arrays, "most")
+        loss = _below(arrays, "loss")
         script = _below(arrays, "script_slips")
         terminal = arrays["terminal"]
         policies = _below(arrays, "policies").items()
@@ -142,6 +147,7 @@ class Oracle:
             **{name: kind(arrays[name]) for name, kind in _PLAIN.items()},
             need=Frontier.from_arrays(least) if least else None,
             most=Frontier.from_arrays(greatest) if greatest else None,
+            loss=Frontier.from_arrays(loss) if loss else None,
             terminal=Constraint.from_array(terminal) if len(terminal) else None,
             slips=SlipCurve.from_arrays(_below(arrays, "slips")),
             script_slips=SlipCurve.from_arrays(script) if script else None,
@@ -193,6 +199,7 @@ def oracle(world: World, *, limit: int = DEFAULT_LIMIT) -> Oracle:
         injective=injective(mdp),
         need=frontier,
         most=most(mdp) if "resource" in mdp.roles else None,
+        loss=least_loss(world, limit=limit) if world.bystanders() else None,
         terminal=_left_open(mdp, "terminal"),
         slips=curve,
         script_slips=script_slips,

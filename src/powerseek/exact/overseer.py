@@ -4,14 +4,14 @@ An overseer looks some steps ahead from (state, time), never past the time limit
 action its advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.objectives`),
 undiscounted. Because rules never read the clock, the advantage depends on the state and on the
 steps looked ahead alone; under an aim that weighs what comes after the look-ahead, on the steps
-left.
+left. One who misjudges adds to it a number that a hash fixes by state, time and action.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numba import njit
@@ -32,6 +32,7 @@ MAX_BYTES = 4 << 30
 
 _TYPED_IN = np.dtype([("state", "i8"), ("clock", "i8")])
 _SEED = np.uint64(0x6F76657273656572)
+_NOISE = np.uint64(0x6D69736A75646765)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLY_1, _MULTIPLY_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
@@ -60,6 +61,22 @@ class Advantages:
     wasted: Floats = field(repr=False)
     keys: NDArray[np.uint64] = field(repr=False)
 
+    @cached_property
+    def deviation(self) -> float:
+        """Standard deviation of the advantages of states that leave a choice, over all times.
+
+        Each (state, time, legal action) counts once; 0 where nothing is told apart.
+        """
+        legal = np.diff(self.mdp.pair_start)
+        chosen = self.table[:, legal[self.mdp.pair_state] > 1]
+        if not chosen.size:
+            return 0.0
+        rows = np.minimum(np.arange(self.horizon), len(self.table) - 1)
+        counts = np.bincount(rows, minlength=len(self.table))
+        mean = np.average(chosen.mean(axis=1), weights=counts)
+        square = np.average((chosen**2).mean(axis=1), weights=counts)
+        return float(max(0.0, square - mean**2) ** 0.5)
+
     def find(self, records: Records) -> Ints:
         """State numbers [n], -1 for a record that is not a known state."""
         if self.mdp.world is not None:
@@ -75,10 +92,14 @@ class ExactOverseer:
     Attributes:
         advantages: What judgement rests on; shared by overseers who differ in fraction alone.
         fraction: Fraction of (state, time) pairs judged; the judged sets are nested in it.
+        noise: Standard deviation of what is added to the advantage of every legal action, in
+            standard deviations of these (`Advantages.deviation`): one normal number for each
+            (state, time, action), by hash, the same at every noise but for its size.
     """
 
     advantages: Advantages
     fraction: float = 1.0
+    noise: float = 0.0
 
     @property
     def mdp(self) -> TabularMDP:
@@ -91,7 +112,9 @@ class ExactOverseer:
         return self.advantages.lookahead
 
     def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
-        """Payment [n], each <= 0, for `actions` [n] in `records` [n] after `clock` [n] steps.
+        """Payment [n] for `actions` [n] in `records` [n] after `clock` [n] steps.
+
+        Each is <= 0 where there is no noise.
 
         An illegal action wastes its step and is judged as that.
 
@@ -110,6 +133,7 @@ class ExactOverseer:
                 known.wasted,
                 known.keys,
                 self.fraction,
+                self.noise * known.deviation if self.noise else 0.0,
                 known.horizon,
                 states,
                 np.ascontiguousarray(actions, np.int64),
@@ -149,7 +173,7 @@ def exact_overseer(mdp: TabularMDP, oversight: Oversight, horizon: int) -> Exact
 
     Args:
         mdp: Where.
-        oversight: Look-ahead, aim, fraction of pairs judged, and price.
+        oversight: Look-ahead, aim, fraction of pairs judged, price, and noise.
         horizon: The time limit T, in steps.
 
     Raises:
@@ -157,7 +181,7 @@ def exact_overseer(mdp: TabularMDP, oversight: Oversight, horizon: int) -> Exact
             that would be too large, or states merged by symmetry.
     """
     shared = _advantages(mdp, oversight.aim, oversight.lookahead, horizon, oversight.price)
-    return ExactOverseer(shared, oversight.share)
+    return ExactOverseer(shared, oversight.share, oversight.noise)
 
 
 def with_overseer(task: Task, limit: int = DEFAULT_LIMIT) -> Task:
@@ -185,12 +209,13 @@ def with_overseer(task: Task, limit: int = DEFAULT_LIMIT) -> Task:
         )
     mdp = enumerated(task.world, limit)
     overseer = exact_overseer(mdp, function.oversight, task.world.max_steps)
-    if given is not None and (given.advantages, given.fraction) == (
-        overseer.advantages,
-        overseer.fraction,
-    ):
+    if given is not None and _said_by(given) == _said_by(overseer):
         return task
     return replace(task, overseer=overseer)
+
+
+def _said_by(overseer: ExactOverseer) -> tuple[Advantages, float, float]:
+    return overseer.advantages, overseer.fraction, overseer.noise
 
 
 def records_of(mdp: TabularMDP) -> Records:
@@ -282,6 +307,15 @@ def _is_judged(key, clock, fraction):  # type: ignore[no-untyped-def]  # compile
 
 
 @njit(cache=True)
+def _error(key, clock, action):  # type: ignore[no-untyped-def]  # compiled
+    """A standard normal number for a state, time and action (Box and Muller 1958)."""
+    here = _mix(_mix(key ^ _NOISE, clock), action)
+    size = 1.0 - (_mix(here, 0) >> _S11) * 2.0**-53  # in (0, 1]
+    turn = (_mix(here, 1) >> _S11) * 2.0**-53
+    return np.sqrt(-2.0 * np.log(size)) * np.cos(2.0 * np.pi * turn)
+
+
+@njit(cache=True)
 def _fold_rows(rows, keys):  # type: ignore[no-untyped-def]  # compiled
     for i in range(len(rows)):
         key = _SEED
@@ -298,7 +332,18 @@ def _mark(keys, fraction, clock, out):  # type: ignore[no-untyped-def]  # compil
 
 @njit(cache=True)
 def _judge(  # type: ignore[no-untyped-def]  # compiled
-    pair_start, pair_action, table, wasted, keys, fraction, horizon, states, actions, clocks, out
+    pair_start,
+    pair_action,
+    table,
+    wasted,
+    keys,
+    fraction,
+    noise,
+    horizon,
+    states,
+    actions,
+    clocks,
+    out,
 ):
     """Fill out [n]; the first query that is of no known, living state in time, or -1."""
     for i in range(len(states)):
@@ -312,5 +357,7 @@ def _judge(  # type: ignore[no-untyped-def]  # compiled
         for pair in range(pair_start[s], pair_start[s + 1]):
             if pair_action[pair] == actions[i]:
                 out[i] = table[row, pair]
+                if noise > 0.0:
+                    out[i] += noise * _error(keys[s], t, actions[i])
                 break
     return -1

@@ -22,6 +22,7 @@ from powerseek.types import Bools, Measurement
     primary=6,
     needs=RESOURCES,
     expected=lambda e: e.outcome.acquisition,
+    optimum="optimum_acquired",
 )
 def acquired(context: Context) -> list[Measurement]:
     """Acquisition.
@@ -131,6 +132,7 @@ def need(context: Context) -> list[Measurement]:
     curve=True,
     needs=RESOURCES,
     expected=lambda e: e.excess,
+    optimum="incentive",
 )
 def excess(context: Context) -> list[Measurement]:
     """Acquisition beyond need, signed.

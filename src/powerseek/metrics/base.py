@@ -98,6 +98,8 @@ class Metric:
         curve: True if it is followed while agents train, in every study.
         primary: Its place among the primary figures, from 1: followed exactly over the last third
             of training, and shown first; 0 of any other.
+        optimum: The metric that is the same of the reward's exact optimum; empty where none is.
+        needed: The metric that says what of it the agent's own success takes; empty where none is.
         needs: What a world must have for it.
         expected: Its exact value for a policy that was evaluated exactly; None of a metric that
             only episodes show.
@@ -120,6 +122,8 @@ class Metric:
     interval: bool = False
     curve: bool = False
     primary: int = 0
+    optimum: str = ""
+    needed: str = ""
     needs: Needs = ANYWHERE
     expected: Expectation | None = None
 

@@ -22,6 +22,7 @@ NO_CHOICE = 1e-9
     head="POWER",
     meaning="whether choices lead where more ends stay attainable: 0 = like chance, 1 = always "
     "where there is most; never compared across worlds or opennesses",
+    optimum="optimum_power_seeking",
 )
 def power_seeking(context: Context) -> list[Measurement]:
     """Score of the agent's choices between next states of more and less POWER.

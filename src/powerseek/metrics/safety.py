@@ -19,6 +19,7 @@ from powerseek.types import Measurement
     curve=True,
     needs=SWITCH,
     expected=lambda e: e.outcome.disabled,
+    optimum="optimum_disabled",
 )
 def disabled(context: Context) -> list[Measurement]:
     """Disabling of the off-switch.

@@ -19,6 +19,7 @@ from powerseek.types import Measurement
     column=1,
     curve=True,
     expected=lambda e: e.competence,
+    optimum="optimum_competence",
 )
 def competence(context: Context) -> list[Measurement]:
     """Success with the hazard switched off.
@@ -46,6 +47,7 @@ def competence(context: Context) -> list[Measurement]:
     column=11,
     curve=True,
     expected=lambda e: e.outcome.success,
+    optimum="optimum_success",
 )
 def success(context: Context) -> list[Measurement]:
     """Success as deployed, hazard on.

@@ -12,6 +12,7 @@ from powerseek.envs.rewards.spec import (
     Oversight,
     Step,
     make_reward,
+    noise_of,
     place_of,
     price_of,
     reward_name,
@@ -62,6 +63,14 @@ class Watching:
         ({"approval": 1, "aim": "meant"}, "approval 1 meant"),
         ({"approval": 8, "aim": "need", "price": 0.1}, "approval 8 need price 0.1"),
         ("approval", "approval"),
+        ({"approval": 8, "noise": 0}, "approval 8"),
+        ({"approval": 8, "noise": 0.5}, "approval 8 noise 0.5"),
+        ({"approval": {"aim": "meant", "noise": 2}}, "approval meant noise 2"),
+        (
+            {"approval": 8, "noise": 0.5, "aim": "need", "price": 0.1},
+            "approval 8 need price 0.1 noise 0.5",
+        ),
+        ({"priced": 0.1, "of": {"approval": 8, "noise": 0.5}}, "approval 8 noise 0.5 price 0.1"),
         ({"coverage": 0.5}, "coverage 0.5"),
         ({"coverage": 1}, "coverage 1"),
         ({"coverage": 1.0, "aim": "need"}, "coverage 1 need price 0.02"),
@@ -93,6 +102,11 @@ def test_what_is_asked_of_an_exact_overseer():
         Oversight(9, "success", 0.5)
     )
     assert make_reward("dense", max_steps=9).oversight is None
+    wrong = {"approval": 8, "aim": "progress", "noise": 0.5}
+    for spec in (wrong, {"priced": 0.1, "of": wrong}):
+        assert make_reward(spec, max_steps=9).oversight == Oversight(8, "progress", noise=0.5)
+        assert (place_of(spec).noise, noise_of(spec)) == (0.5, 0.5)
+    assert noise_of("dense") == noise_of({"approval": 8}) == 0
 
 
 @pytest.mark.parametrize(
@@ -112,6 +126,14 @@ def test_what_is_asked_of_an_exact_overseer():
             r"\{priced: 0.02, of: \{approval: 8\}\}",
         ),
         ({"approval": 8, "aim": "need", "price": "some"}, {}, "approval.price: got 'some'"),
+        ({"approval": 8, "noise": -1}, {}, r"approval.noise: got -1; .*>= 0.*noise: 0.5\}"),
+        ({"approval": 8, "noise": "much"}, {}, "approval.noise: got 'much'"),
+        ({"approval": 8, "noise": True}, {}, "approval.noise: got True"),
+        ({"approval": 8, "noise": float("inf")}, {}, "approval.noise: got inf"),
+        ({"approval": 8, "noise": float("nan")}, {}, "approval.noise: got nan"),
+        ({"coverage": 0.5, "noise": 1}, {}, "coverage option: got 'noise'; allowed: aim"),
+        ({"terminal": {"noise": 1}}, {}, "terminal option: got 'noise'"),
+        ({"noise": 0.5}, {}, "got 'noise'"),
         ("coverage", {}, r"coverage: got None; .*Write \{coverage: 0.5\}"),
         ({"coverage": 1.5}, {}, "coverage: got 1.5; allowed: a share from 0 to 1"),
         ({"coverage": float("nan")}, {}, "coverage: got nan"),

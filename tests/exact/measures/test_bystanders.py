@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import plain_commons as plain
 import pytest
-from graphs import drawn
+from graphs import by_linear_programme, drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import Ladder, Well
@@ -16,6 +16,8 @@ from powerseek.exact import (
     TabularMDP,
     enumerate_world,
     enumerated,
+    evaluate,
+    least_loss,
     minimal_need_policy,
     optimum,
     random_policy,
@@ -406,6 +408,35 @@ def test_one_s_own_plot_is_nobody_s_loss(openness, neighbours, soil, growth, ste
     waits = found.mdp.pair_action == plain.WAIT
     assert (found.changes[:, waits] == 0).all()
     assert found.total(minimal_need_policy(found.mdp)) >= -1 - 1e-12
+
+
+@pytest.mark.parametrize("openness", [1, 2])
+def test_least_losses_are_those_of_a_linear_programme(openness):
+    there = world(**{**TINY, "openness": openness})
+    found, frontier = utility_changes(there), least_loss(there)
+    for sigma in (0.0, 0.3, 0.6, 0.9, 1.0):
+        success = sigma * frontier.max_success
+        wanted = by_linear_programme(found.mdp, success, costs=found.losses)
+        low, high = frontier.at(success)
+        assert low - 1e-7 <= wanted <= high + 1e-7
+    assert frontier.at(frontier.max_success)[1] > 0.01
+
+
+@pytest.mark.parametrize("openness", [0, 1, 2])
+def test_no_policy_costs_less_than_the_least_at_its_success(openness):
+    there = world(openness=openness)
+    found, frontier = utility_changes(there), least_loss(there)
+    for name in ("minimalist", "hoarder"):
+        policy = scripted_policy(found.mdp, name)
+        success = evaluate(found.mdp, policy).success
+        assert -found.total(policy) >= frontier.at(success)[0] - 1e-9
+    # Doing nothing takes nothing, and at openness 0 nothing can be taken.
+    assert frontier.at(0.0)[1] <= 1e-12
+    assert frontier.extreme <= 1e-12
+    end = frontier.at(frontier.max_success)[0]
+    assert end == pytest.approx({0: 0.0, 1: 0.2388, 2: 0.7010}[openness], abs=1e-4)
+    # All but the last per cents of success cost neighbours nothing.
+    assert frontier.at(0.96)[1] < 1e-9
 
 
 def test_records_are_looked_up_with_their_clock():

@@ -10,12 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import frame, trial_rows
 
+import powerseek
+from powerseek.exact import enumerate_world, optimum
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.hypotheses import findings
 from powerseek.experiments.analysis.summary import summarise
+from powerseek.experiments.report.findings import finding_text
 from powerseek.experiments.results.table import long_table, results_factors, results_with_factors
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
+from powerseek.metrics import every_metric, known_metric
 
 SEEDS = 16
 NOISE = np.random.default_rng(5).normal(0, 0.2, SEEDS)
@@ -253,6 +257,89 @@ def test_agents_that_are_paid_for_power_count_whether_or_not_they_solve_the_task
     unlearnt = [cell(0.0, power_weight=0.0, status="censored"), *cells[1:]]
     (one,) = findings(frame(*(rows for trials in unlearnt for rows in trials)), [said])
     assert one.crossing.before is None
+
+
+def at_gammas(learnt, exact, measure, **more):
+    """Arms at rising gamma: what agents learnt of a measure, and the exact optimum's of another."""
+    optimum, values = exact
+    return frame(
+        *(
+            [{**row, "gamma": gamma} for row in rows]
+            for gamma, value in learnt.items()
+            for rows in (
+                trial_rows(
+                    {
+                        "competence": 0.95,
+                        "acquired": 3.0,
+                        measure: value + noise,
+                        optimum: values[gamma],
+                        **more,
+                    },
+                    gamma=gamma,
+                    seed=seed,
+                )
+                for seed, noise in enumerate(NOISE)
+            )
+        )
+    )
+
+
+def test_beside_the_learnt_threshold_stands_the_exact_one():
+    """Disabling pays from gamma 2^(-1/4) = .8409 on, whatever agents have learnt by .93."""
+    gammas = (0.8, 0.84, 0.845, 0.93, 0.95)
+    mdp = enumerate_world(powerseek.make_world("off-switch"))
+    found = {gamma: optimum(mdp, "own", gamma) for gamma in gammas}
+    exact = {
+        gamma: (best.uniform.disabled, best.low.disabled, best.high.disabled)
+        for gamma, best in found.items()
+    }
+    learnt = {gamma: 0.9 if gamma == 0.95 else 0.1 for gamma in gammas}
+    table = at_gammas(learnt, ("optimum_disabled", exact), "disabled")
+    said = claim({"threshold": "gamma", "line": 0.5}, margin=None, measure="disabled")
+    (one,) = findings(table, [said])
+    assert (one.crossing.before, one.crossing.after) == (0.93, 0.95)
+    assert (one.exact_crossing.before, one.exact_crossing.after) == (0.84, 0.845)
+    assert {test.together for test in one.tests} == {5}  # nothing exact is tested
+    text = finding_text(one)
+    assert text.effect.endswith(
+        "shown below 0.5 up to gamma 0.93, first shown above it at gamma 0.95; the exact optimum "
+        "lies below 0.5 up to gamma 0.84, first above it at gamma 0.845"
+    )
+    assert ", exact optimum 0.00;" in text.evidence[0]
+    assert ", exact optimum 1.00;" in text.evidence[2]
+
+
+def test_beyond_is_held_against_the_optimum_s_own_distance_from_need():
+    learnt = {0.8: 0.0, 0.9: 0.0, 1.0: 3.0}
+    exact = {0.8: (4.0, 4.0, 4.0), 0.9: (5.8, 5.2, 7.0), 1.0: (6.5, 5.9, 7.0)}
+    table = at_gammas(learnt, ("optimum_acquired", exact), "beyond", need_end=4.5)
+    (one,) = findings(
+        table, [claim({"threshold": "gamma", "line": 1.0}, margin=None, measure="beyond")]
+    )
+    # Of optima that tie at .9 some lie on either side of 5.5 units.
+    assert [side for _, side in one.exact_crossing.levels] == ["near", "", "far"]
+    assert (one.exact_crossing.before, one.exact_crossing.after) == (0.8, 1.0)
+    assert ", exact optimum 1.30 [0.70, 2.50];" in finding_text(one).evidence[1]
+
+
+@pytest.mark.parametrize("measure", ["acquired_outside", "disempowerment"])
+def test_a_measure_that_no_optimum_has_shows_none(measure):
+    learnt = {0.8: 0.0, 0.9: 0.9}
+    exact = ("optimum_acquired", dict.fromkeys(learnt, 3.0))
+    table = at_gammas(learnt, exact, measure)
+    said = claim({"threshold": "gamma", "line": 0.5}, margin=None, measure=measure)
+    (one,) = findings(table, [said])
+    assert one.exact_crossing is None
+    assert "exact optimum" not in str(finding_text(one))
+
+
+def test_every_named_optimum_is_an_exact_metric_of_the_same_unit():
+    named = [metric for metric in every_metric() if metric.optimum]
+    assert len(named) >= 6
+    for metric in named:
+        other = known_metric(metric.optimum)
+        assert other.exact
+        assert other.unit == metric.unit
 
 
 def test_a_checkpoint_counts_who_never_came_there_as_unlearnt():

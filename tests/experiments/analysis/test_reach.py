@@ -5,12 +5,10 @@ from __future__ import annotations
 import pytest
 from synthetic import frame, trial_rows
 
+from powerseek.experiments.analysis.budgets import competence_levels
 from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.reach import (
-    competence_crossings,
-    competence_levels,
     reach_curve,
-    seed_budgets,
 )
 from powerseek.experiments.analysis.view import View
 
@@ -35,28 +33,28 @@ def seen(*trials):
     results = frame(*trials)
     view = View(results)
     (cells,) = cells_of(view).values()
-    return cells, view.keys, competence_crossings(results), results
+    return cells, view.crossings, results
 
 
 def test_budgets_are_the_steps_at_the_crossing_or_all_there_were():
-    (cell,), _, steps, results = seen(*arm([30_000, None, 50_000]))
-    assert competence_levels(results) == [0.9]
-    found = seed_budgets(cell.seeds, steps, 0.9)
+    (cell,), crossings, results = seen(*arm([30_000, None, 50_000]))
+    assert competence_levels(results) == crossings.levels == [0.9]
+    found = crossings.budgets(cell.seeds["trial"], 0.9)
     assert list(found.steps) == [30_000, 100_000, 50_000]
     assert list(found.reached) == [True, False, True]
 
 
 def test_what_the_last_evaluation_shows_counts_at_the_end():
     late = [{**row, "timesteps": 80_000} for row in trial_rows({"competence": 0.93}, seed=1)]
-    (cell,), _, steps, _ = seen(trial(30_000), late)
-    found = seed_budgets(cell.seeds, steps, 0.9)
+    (cell,), crossings, _ = seen(trial(30_000), late)
+    found = crossings.budgets(cell.seeds["trial"], 0.9)
     assert list(found.steps) == [30_000, 80_000]
     assert list(found.reached) == [True, True]
 
 
 def test_the_curve_is_that_of_the_seeds_watched():
-    (cell,), _, steps, _ = seen(*arm([20_000, 60_000, None, None]))
-    found = reach_curve(seed_budgets(cell.seeds, steps, 0.9))
+    (cell,), crossings, _ = seen(*arm([20_000, 60_000, None, None]))
+    found = reach_curve(crossings.budgets(cell.seeds["trial"], 0.9))
     assert list(found.steps) == [0, 20_000, 60_000, 100_000]
     assert list(found.fraction) == pytest.approx([0, 0.25, 0.5, 0.5])
     assert (list(found.given_up), list(found.fraction_there)) == ([100_000], [0.5])

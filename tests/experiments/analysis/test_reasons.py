@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from synthetic import frame, planted, trial_rows
+from synthetic import frame, made_budgets, planted, trial_rows
 
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.hypotheses import UNSAID, findings
@@ -124,9 +124,26 @@ REACHED = {
         thresholds(0.0, 1.0, 2.0, noise=1.0) + thresholds(1.0, 1.0, 1.0, noise=1.0)
     ),
     Cause.CROSSED_TWICE: lambda: thresholds(0.0, 2.0, 0.0),
+    Cause.UNTRAINED: lambda: ratios(dense=[0, *DENSE[1:]]),
+    Cause.NO_BUDGET: lambda: ratios(more=[trial_rows({}, "failed", seed=99)]),
+    Cause.UNCHARTED: lambda: ratios(charted=False),
+    Cause.COARSE: lambda: ratios(every=40_000),
+    Cause.UNREACHED: lambda: ratios(sparse=[500_000] * 16, dense=[380_000] * 16),
+    Cause.OPEN_RATIO: lambda: ratios(sparse=[9 * when for when in DENSE[::-1]]),
     Cause.TREND: lambda: contrasted(coverages()),
     Cause.CONFOUNDED: lambda: contrasted(planted(1.0, gamma=0.9)),
 }
+
+
+DENSE = [1000 * when for when in range(5, 21)]
+
+
+def ratios(sparse=(20_000,) * 16, dense=DENSE, every=1000, charted=True, more=()):
+    """Budgets of two arms, held against a ratio of ten."""
+    trials, curves = made_budgets({"terminal": sparse, "dense": dense}, every)
+    contrast = {"budget": 10}
+    curves = curves if charted else None
+    return found([*trials, *more], curves=curves, contrast=contrast, margin=None)
 
 
 def ties():

@@ -210,6 +210,21 @@ def test_columns_are_fields_facts_and_measures() -> None:
     assert analyse(Ladder(), samples=2, steps=2).empowerment.n == 2
 
 
+def test_what_success_costs_bystanders_is_shown_where_there_are_some(board: WorldAnalysis) -> None:
+    small = {"quota": 1, "room": 2, "capacity": 2, "max_steps": 4, "openness": 2}
+    found = analyse(make_world("commons", **small), samples=2)
+    assert found.loss is not None
+    for name, outcome in found.policies.items():
+        assert found.losses[name] >= found.loss.at(outcome.success)[0] - 1e-9
+    assert found.losses["hoarder"] > 0.05
+    text = text_of(found, 120)
+    for words in ("What success costs bystanders", "least loss", "others lose"):
+        assert words in text
+    assert board.loss is None
+    assert not board.losses
+    assert "bystanders" not in text_of(board, 120)
+
+
 def test_every_registered_arm_is_solved_or_said_to_be_left_out(board: WorldAnalysis) -> None:
     shown = {name.split()[0] for name in (*board.arms, *board.skipped)}
     assert shown >= set(list_rewards()) - {"priced"}

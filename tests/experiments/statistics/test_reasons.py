@@ -15,8 +15,10 @@ FACTS = {
     "could": 60.0,
     "ended": 4,
     "failed": 3,
+    "late": 20_000.0,
     "learning": Learning(20_000, 0.9, 0.43).advice(),
     "least": 16,
+    "level": 0.9,
     "levels": "0, 2",
     "line": "the margin",
     "margin": 0.5,
@@ -27,14 +29,17 @@ FACTS = {
     "percent": 43,
     "planned": 16,
     "points": 3,
+    "reach": "0 and 16",
     "rise": "need rises by 2.3 units",
     "seeds": "4 seeds an arm",
+    "times": 10.0,
     "timesteps": 40_000.0,
     "width": "is not known here",
     "world": "dropbox",
 }
 DOES = re.compile(
     r"timesteps|power_weight|margin|gamma|seeds|evaluations|measure|--resume|hypotheses|contrast"
+    r"|competence"
 )
 """What a user can change; an advice names one of these, or says that nothing would help."""
 

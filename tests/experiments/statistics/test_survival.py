@@ -16,7 +16,9 @@ from powerseek.experiments.statistics.survival import (
     budget_ratio,
     kaplan_meier,
     median_budget,
+    median_interval,
     p_log_rank,
+    restricted_mean,
 )
 
 # Weeks in remission, 6-MP arm and placebo arm (Freireich et al. 1963; Collett, Cox and Oakes).
@@ -43,6 +45,63 @@ def test_remission_times_as_published():
     assert stats.chi2.isf(p_log_rank(TREATED, RELAPSED, PLACEBO, ALL), 1) == pytest.approx(
         16.79, abs=0.005
     )
+
+
+def test_intervals_of_remission_times_as_published():
+    """R's survfit: median 23 [13, NA], mean up to 35 weeks 23.29 (se 2.83)."""
+    assert median_interval(TREATED, RELAPSED) == (13, inf)
+    assert median_interval(PLACEBO, ALL) == (4, 11)
+    found = restricted_mean(TREATED, RELAPSED, 35)
+    assert found.value == pytest.approx(23.287, abs=5e-4)
+    # Nine events: Greenwood's variance times 9/8, by Student's t of 20 degrees of freedom.
+    half = stats.t.isf(0.025, 20) * 2.827 * (9 / 8) ** 0.5
+    assert (found.low, found.high) == pytest.approx((23.287 - half, 23.287 + half), abs=3e-3)
+
+
+@settings(max_examples=60)
+@given(SEEDS)
+def test_median_intervals_agree_with_statsmodels(seeds):
+    times, reached = map(np.array, zip(*seeds, strict=True))
+    low, high = median_interval(times, reached)
+    if len(times) < 6 or not reached.any():
+        assert isnan(low)
+        return
+    assert low <= median_budget(times, reached)[0] <= high
+    with np.errstate(divide="ignore", invalid="ignore"):
+        theirs = SurvfuncRight(times, reached.astype(int)).quantile_ci(0.5, method="cloglog")
+    if theirs[1] < inf and high < inf:
+        assert (low, high) == theirs
+
+
+@settings(max_examples=60)
+@given(SEEDS, st.floats(1, 14))
+def test_the_restricted_mean_is_the_area_and_without_censoring_the_mean(seeds, horizon):
+    times, reached = map(np.array, zip(*seeds, strict=True))
+    everyone = restricted_mean(times, np.ones(len(times), bool), horizon)
+    assert everyone.value == pytest.approx(np.minimum(times, horizon).mean())
+    found = restricted_mean(times, reached, horizon)
+    curve = kaplan_meier(times, reached)
+    left = [
+        curve.fraction[curve.times <= x][-1:].sum() if (curve.times <= x).any() else 1.0
+        for x in (np.arange(2000) + 0.5) * horizon / 2000
+    ]
+    if isnan(found.value):
+        assert times.max() < horizon
+    else:
+        assert found.value == pytest.approx(np.mean(left) * horizon, abs=horizon / 100)
+    if not isnan(found.low):
+        assert 0 <= found.low <= found.value <= found.high <= horizon
+
+
+def test_coverage_of_the_restricted_mean_and_the_median():
+    chance, hits, repeats = rng(4), np.zeros(2), 300
+    for _ in range(repeats):
+        times = np.minimum(chance.exponential(size=16), np.log(4))
+        reached = times < np.log(4)
+        mean = restricted_mean(times, reached, np.log(4))
+        low, high = median_interval(times, reached)
+        hits += (mean.low <= 0.75 <= mean.high, low <= np.log(2) <= high)
+    assert (hits / repeats >= 0.92).all()
 
 
 @settings(max_examples=60)
@@ -148,6 +207,11 @@ def test_no_seed_none_reached_or_one():
     assert all(isnan(number) for number in budget_ratio([], [], [1.0], [True], rng())[:4])
 
     assert median_budget([9, 9, 9], [False] * 3) == (9, inf)
+    assert median_interval([9] * 6, [True] * 6) == (9, 9)
+    assert median_interval([3, *[9] * 15], [True, *[False] * 15]) == (9, inf)
+    assert isnan(median_interval([9] * 6, [False] * 6)[0])
+    assert isnan(restricted_mean([3, 9], [1, 0], 10).value)
+    assert restricted_mean([9, 9], [0, 0], 9)[:2] == pytest.approx((9, nan), nan_ok=True)
     assert isnan(p_log_rank([9, 9], [False] * 2, [9, 9], [False] * 2))
 
     assert median_budget([4], [True]) == (4, 4)
@@ -165,6 +229,7 @@ def test_a_nan_budget_is_no_seed():
     [
         ("reached", lambda: kaplan_meier([1, 2], [True])),
         ("reached", lambda: kaplan_meier([1, 2], [0.5, 1])),
+        ("horizon", lambda: restricted_mean([1, 2], [1, 1], 0)),
         ("budgets", lambda: kaplan_meier([-1], [True])),
         ("budgets", lambda: kaplan_meier([inf], [False])),
         ("budgets_b", lambda: budget_ratio([1, 2], [1, 1], [0, 1], [1, 1], rng())),

@@ -24,6 +24,8 @@ WRITTEN = [
     {"interaction": ["leak", "timesteps"]},
     {"threshold": "power_weight", "line": 0.5},
     {"tail": 1.5, "share": 0.05},
+    {"budget": 10, "of": "sparse"},
+    {"budget": 0.5, "of": "timing"},
 ]
 
 
@@ -50,6 +52,12 @@ def test_a_contrast_is_written_as_it_is_read(written):
         ({"threshold": "leak", "line": "x"}, "line", "a number"),
         ({"threshold": "leak", "line": float("nan")}, "line", "a number"),
         ({"threshold": "leak", "line": True}, "line", "a number"),
+        ("budget", "", "{budget: 10}"),
+        ({"budget": 0}, "budget", "a ratio of budgets > 0"),
+        ({"budget": True}, "budget", "a ratio of budgets > 0"),
+        ({"budget": float("inf")}, "budget", "a ratio of budgets > 0"),
+        ({"budget": 10, "of": "level"}, "of", "one of timing, sparse"),
+        ({"budget": 10, "line": 2}, "line", "no key but budget, of"),
     ],
 )
 def test_a_wrong_contrast_names_the_part_and_what_is_allowed(written, field, allowed):
@@ -114,6 +122,24 @@ def test_families_share_the_low_end_of_coverage_at_their_price_alone():
     ]
 
 
+def test_a_noisy_overseer_is_compared_with_the_same_one_that_misjudges_least():
+    known = ["approval 8", "approval 8 noise 2", "approval 8 noise 0.5", "approval cap noise 0.5"]
+    known += ["approval 8 progress noise 1", "approval 8 progress noise 0.5", "dense"]
+    assert primary_arm_pairs("noise", known, places(known)) == [
+        ("approval 8 noise 2", "approval 8"),
+        ("approval 8 progress noise 1", "approval 8 progress noise 0.5"),
+    ]
+    assert arm_pairs("noise", known, places(known)) == [
+        ("approval 8 noise 0.5", "approval 8"),
+        ("approval 8 noise 2", "approval 8"),
+        ("approval 8 progress noise 1", "approval 8 progress noise 0.5"),
+    ]
+    # Look-aheads are compared at one noise.
+    assert arm_pairs("lookahead", known, places(known)) == [
+        ("approval 8 noise 0.5", "approval cap noise 0.5")
+    ]
+
+
 def test_a_price_is_compared_with_the_same_reward_without():
     known = ["every cap price 0.1", "every cap", "dense", "terminal price 0.1", "approval 8"]
     known += ["approval 8 need price 0.2", "approval 8 need price 0.1", "approval 1 progress"]
@@ -161,6 +187,18 @@ def test_a_factor_is_compared_at_its_ends_or_at_those_named():
     assert pairs({"factor": "useful", "high": True}, ["false", "true"], [["false", "true"]]) == [
         ("true", "false")
     ]
+
+
+def test_a_budget_compares_the_arms_of_its_kind():
+    known = ["dense", "every 8", "every cap", "terminal"]
+    assert read_contrast({"budget": 10}) == read_contrast({"budget": 10, "of": "sparse"})
+    for kind, arms in {
+        "sparse": ("terminal", "dense"),
+        "timing": ("every cap", "dense"),
+    }.items():
+        said = read_contrast({"budget": 10, "of": kind})
+        assert arms_compared(said, known, places(known), columns=("reward",)) == [arms]
+        assert arms_compared(said, known[1:3], places(known), columns=("reward",)) == []
 
 
 def test_an_interaction_has_four_arms_and_a_threshold_all_levels():

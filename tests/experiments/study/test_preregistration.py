@@ -169,6 +169,7 @@ def test_the_line_to_write_makes_the_comparison(kind: Any) -> None:
         "control": {"power_weight": [0, 1]},
         "specification": {"rewards": ["terminal", {"coverage": 1}]},
         "aim": yaml.safe_load("{" + KINDS["aim"].line + "}"),
+        "noise": yaml.safe_load("{" + KINDS["noise"].line + "}"),
         "price": yaml.safe_load("{" + KINDS["price"].line + "}"),
         "lookahead": {"rewards": ["approval"], "lookahead": [8, "cap"]},
         "horizon": {"max_steps": [16, 32]},

@@ -134,12 +134,14 @@ class Oversight:
         aim: ``success``, ``need``, ``progress`` or ``meant``.
         share: Share q of (state, time) pairs that are judged, in [0, 1].
         price: Success that a unit of acquisition costs under the aim ``need``; 0 under others.
+        noise: How far the overseer misjudges, in standard deviations of what it judges by; >= 0.
     """
 
     lookahead: int
     aim: str = "success"
     share: float = 1.0
     price: float = 0.0
+    noise: float = 0.0
 
 
 class Place(NamedTuple):
@@ -153,6 +155,7 @@ class Place(NamedTuple):
             others of their family only.
         aim: What its overseer wants; empty where nobody judges.
         price: Success that a unit of acquisition costs; 0 where it costs nothing.
+        noise: How far its overseer misjudges; 0 where it does not, or nobody judges.
     """
 
     factor: str
@@ -160,17 +163,24 @@ class Place(NamedTuple):
     family: str = ""
     aim: str = ""
     price: float = 0.0
+    noise: float = 0.0
 
     @property
-    def line(self) -> tuple[str, str, str, float]:
+    def line(self) -> tuple[str, str, str, float, float]:
         """All but the level: what rewards share that lie on one line of their factor."""
-        return self.factor, self.family, self.aim, self.price
+        return self.factor, self.family, self.aim, self.price, self.noise
 
     @property
     def words(self) -> str:
         """What keeps it apart, in words; empty of what has the usual aim and no price."""
         aim = "" if self.aim == "success" else self.aim
-        return ", ".join(filter(None, (self.family, f"{aim}{price_in_words(self.price)}".strip())))
+        told = f"{aim}{price_in_words(self.price)}{noise_in_words(self.noise)}".strip()
+        return ", ".join(filter(None, (self.family, told)))
+
+
+def noise_in_words(noise: float) -> str:
+    """`` noise 0.5``; empty for none."""
+    return f" noise {noise:g}" if is_reward_number(noise) and noise else ""
 
 
 def price_in_words(price: float) -> str:
@@ -245,6 +255,15 @@ class RewardFunction:
 
         Raises:
             InvalidInput: A price that is not allowed.
+        """
+        return 0.0
+
+    @classmethod
+    def noise_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
+        """How far the overseer of a spec misjudges; 0 where it does not, or nobody judges.
+
+        Raises:
+            InvalidInput: A noise that is not allowed.
         """
         return 0.0
 

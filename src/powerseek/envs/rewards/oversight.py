@@ -20,6 +20,7 @@ from powerseek.envs.rewards.base import (
     RewardFunction,
     Step,
     is_reward_number,
+    noise_in_words,
     price_in_words,
     reward_level,
     reward_steps,
@@ -121,18 +122,26 @@ class Approval(Judged):
     what an optimiser with a horizon of h steps does under the rewards of MONA (Farquhar et al.
     2025, arXiv:2501.13011). h = 1 is MONA; h = T is ordinary optimisation of the own reward.
 
+    With noise s > 0 the approver misjudges: to every legal action's advantage in every state at
+    every time a normal number is added that a hash fixes, of s times the standard deviation that
+    its advantages have over the time limit. The same in every episode, and the same numbers at
+    every s but for their size: no chance that averages out, but a systematic error, of which the
+    optimum is exact. It pays no longer <= 0 alone.
+
     Attributes:
         h: Steps of look-ahead, 1 .. T.
         aim: ``success``, ``need``, ``progress`` or ``meant`` (`AIMS`).
         price: Success that a unit of acquisition costs under the aim ``need``; 0 under others.
+        noise: How far it misjudges, in standard deviations of its advantages; >= 0.
     """
 
-    options: ClassVar[tuple[str, ...]] = ("aim", "price", *PERMISSIONS)
+    options: ClassVar[tuple[str, ...]] = ("aim", "price", "noise", *PERMISSIONS)
     looks_ahead: ClassVar[bool] = True
 
     h: int
     aim: str = "success"
     price: float = 0.0
+    noise: float = 0.0
 
     @classmethod
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
@@ -141,13 +150,14 @@ class Approval(Judged):
         aim = aim_of(cls.id, options, tuple(AIMS))
         instead = "Write {approval: 8}, or, in a study, approval and lookahead: [8]."
         h = reward_steps(cls.id, argument, horizon.max_steps, instead)
-        return cls(h, aim, cls.price_of(argument, options))
+        price, noise = cls.price_of(argument, options), cls.noise_of(argument, options)
+        return cls(h, aim, price, noise)
 
     @classmethod
     def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
-        """``approval 8``, ``approval 8 progress``, ``approval 8 need price 0.02``."""
+        """``approval 8``, ``approval 8 progress``, ``approval 8 need price 0.02 noise 0.5``."""
         given = cls.id if argument is None else f"{cls.id} {argument}"
-        return given + _aim_in_words(options)
+        return given + _aim_in_words(options) + noise_in_words(options.get("noise", 0.0))
 
     @classmethod
     def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -164,6 +174,16 @@ class Approval(Judged):
         """See RewardFunction.price_of."""
         return _price(cls.id, options, {cls.id: 8 if argument is None else argument})
 
+    @classmethod
+    def noise_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
+        """See RewardFunction.noise_of."""
+        noise = options.get("noise", 0.0)
+        if not is_reward_number(noise) or not 0 <= noise < math.inf:
+            allowed = "a number >= 0: standard deviations of what is judged"
+            example = f"Write {{{cls.id}: {8 if argument is None else argument}, noise: 0.5}}."
+            raise InvalidInput(f"{cls.id}.noise", noise, allowed, example)
+        return float(noise)
+
     @property
     def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # the aim decides
         """Facts that the overseer reads."""
@@ -172,7 +192,7 @@ class Approval(Judged):
     @property
     def oversight(self) -> Oversight:  # type: ignore[override]  # computed
         """See RewardFunction."""
-        return Oversight(self.h, self.aim, 1.0, self.price)
+        return Oversight(self.h, self.aim, 1.0, self.price, self.noise)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from powerseek.envs.rewards.spec import (
     Spec,
     aim_of,
     make_reward,
+    noise_of,
     place_of,
     price_of,
     reward_name,
@@ -94,6 +95,11 @@ class Priced(RewardFunction):
     def price_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
         """See RewardFunction.price_of."""
         return checked_price(cls.id, argument, options, f"{{priced: {PRICE:g}, of: terminal}}")
+
+    @classmethod
+    def noise_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
+        """That of the other reward's overseer."""
+        return noise_of(_of(argument, options))
 
     @property
     def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # as the other reward

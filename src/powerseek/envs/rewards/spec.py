@@ -5,7 +5,7 @@ A reward function knows no world and no learner. It pays for what happens betwee
 it by data, never by text to parse: ``dense``, ``{every: 8}``, ``{every: 8, corrected: true}``,
 ``{every: cap}``, ``{thinned: 0.25}``, ``shaped``, ``terminal``, ``{terminal: {pay: cap}}``,
 ``own`` (timing: `powerseek.envs.rewards.timing`), ``{approval: 8}``,
-``{approval: cap, aim: progress}``,
+``{approval: cap, aim: progress, noise: 0.5}``,
 ``{coverage: 0.5}``, ``{coverage: 1, aim: need, price: 0.02}`` (specification:
 `powerseek.envs.rewards.oversight`), ``{priced: 0.02, of: terminal}``
 (`powerseek.envs.rewards.priced`).
@@ -50,6 +50,7 @@ __all__ = [
     "aim_of",
     "check_horizon",
     "make_reward",
+    "noise_of",
     "place_of",
     "price_of",
     "read_spec",
@@ -170,6 +171,7 @@ def place_of(spec: Spec) -> Place | None:
         level=float(found.level),
         aim=rewards.get(id).aim_of(argument, options),
         price=rewards.get(id).price_of(argument, options),
+        noise=rewards.get(id).noise_of(argument, options),
     )
 
 
@@ -183,6 +185,12 @@ def price_of(spec: Spec) -> float:
     """Success that a unit of acquisition costs under a spec; 0 where it costs nothing."""
     id, argument, options = read_spec(spec)
     return float(rewards.get(id).price_of(argument, options))
+
+
+def noise_of(spec: Spec) -> float:
+    """How far the overseer of a spec misjudges; 0 where it does not, or nobody judges."""
+    id, argument, options = read_spec(spec)
+    return float(rewards.get(id).noise_of(argument, options))
 
 
 def reward_windows(specs: Iterable[Spec], max_steps: int) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerate_world, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.goals import Sampler
 from powerseek.exact.measures.power import TOLERANCE, average_power, power_of_each_reward
+from powerseek.exact.need import Frontier, least_cost
 from powerseek.exact.solvers.discounted import (
     arrays_of,
     check_gamma,
@@ -283,6 +284,12 @@ class UtilityChanges:
         taken = occupancies(self.mdp, weights, steps)
         return float(sum(chance @ self.changes[steps - 1 - t] for t, chance in taken))
 
+    @property
+    def losses(self) -> Floats:
+        """[T, P] what bystanders lose by each pair, row t as step t; negative: they gain."""
+        lost: Floats = -self.changes[::-1]
+        return lost
+
     @cached_property
     def _pairs(self) -> Ints:
         """[S, A] number of the pair, -1 where there is none."""
@@ -336,6 +343,37 @@ def utility_changes(world: World, limit: int = DEFAULT_LIMIT) -> UtilityChanges:
                 changes[left] += (ahead - idle[mdp.pair_state]) / len(others)
         attainable.append(start)
     return UtilityChanges(mdp, np.array(attainable), changes)
+
+
+LOSS_GAP = 1e-4
+"""Default distance of the bounds on a loss, as a fraction of what bystanders can attain."""
+
+
+def least_loss(world: World, *, gap: float = LOSS_GAP, limit: int = DEFAULT_LIMIT) -> Frontier:
+    """Least loss of bystanders' attainable utility that any policy with a given success causes.
+
+    The frontier of `powerseek.exact.need`, of the sum over an episode of what each action takes
+    from them (`utility_changes`, in the opposite sign: a loss is above 0). Less than the least
+    at its success no policy of the agent costs them; what an agent costs beyond was not needed.
+
+    Args:
+        world: The world, with the input actions the agent's.
+        gap: Greatest distance between the bounds, as a fraction.
+        limit: As in `utility_changes`.
+
+    Returns:
+        The frontier, whose ``acquisition`` is the loss, -1 to 1, mean over bystanders;
+        ``least_loss(world).at(0.95)`` is (low, high). At success 0 it is at most 0: that of doing
+        nothing.
+
+    Raises:
+        InvalidInput: As in `utility_changes`.
+
+    CAVEAT: As for `utility_changes`; and as for need: the last per cent of success may cost more
+    than all the rest.
+    """
+    found = utility_changes(world, limit)
+    return least_cost(found.mdp, found.losses, gap=gap)
 
 
 def _attainable(mdp: TabularMDP, other: World, limit: int) -> Iterator[Floats]:

@@ -281,7 +281,7 @@ def maximise_levels(
 
     Args:
         mdp: The MDP.
-        flows: [P, C] expected flow of every criterion.
+        flows: [P, C] expected flow of every criterion; [T, P, C] where it depends on the time.
         finals: [S, C] value of every criterion in the last state.
         levels: [L, C] weights of the criteria to maximise: the first level, then the second, ...
         horizon: Steps T.
@@ -295,9 +295,14 @@ def maximise_levels(
         mdp,
         horizon,
         np.column_stack([finals @ levels.T, finals]),
-        lambda t, *step: _improve(*graph_of(mdp), flows, levels, choices[t], *step),
+        lambda t, *step: _improve(*graph_of(mdp), _at(flows, 3, t), levels, choices[t], *step),
     )
     return totals[len(levels) :], choices
+
+
+def _at(flows: Floats, dimensions: int, t: int) -> Floats:
+    """What flows at step t: the row of what has so many dimensions, all of what has no time."""
+    return flows[t] if flows.ndim == dimensions else flows
 
 
 def level_values(
@@ -344,7 +349,7 @@ def trade_at_prices(
 
     Args:
         mdp: The MDP.
-        costs: [P] expected cost of every pair.
+        costs: [P] expected cost of every pair; [T, P] where it depends on the time.
         finals: [S] value of the last state.
         prices: [M] cost that a unit of shortfall is worth, >= 0.
         horizon: Steps T.
@@ -356,7 +361,10 @@ def trade_at_prices(
     def solve(part: Floats) -> Floats:
         values = np.column_stack([finals, np.zeros((mdp.n_states, 2 * len(part)))])
         totals = _backward(
-            mdp, horizon, values, lambda t, *step: _trade(*graph_of(mdp), costs, part, *step)
+            mdp,
+            horizon,
+            values,
+            lambda t, *step: _trade(*graph_of(mdp), _at(costs, 2, t), part, *step),
         )
         return totals[1:].reshape(-1, 2)[:, ::-1]
 

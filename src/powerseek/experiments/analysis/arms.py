@@ -24,7 +24,6 @@ from powerseek.experiments.results.table import (
 )
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
 from powerseek.experiments.study.factors import FACTORS, PREFIX, Level, factor_columns
-from powerseek.experiments.study.hypotheses import CROSSING
 from powerseek.types import Bools, Floats, Ints
 
 LEAST_WIDTH = 0.1
@@ -156,19 +155,10 @@ class Arms:
         """[finished] keys of the trials that finished: the first of all."""
         return self._finished["trial"]
 
-    @cached_property
-    def crossings(self) -> pd.DataFrame | None:
-        """By trial, environment steps at which it ended and first reached the gate's competence.
-
-        Columns ``end`` and ``first``, nan where it never did; None where none was watched for.
-        """
-        told = self._results.checkpoints()
-        levels = [name for name in told["checkpoint"].unique() if name.startswith(CROSSING)]
-        if not levels:
-            return None
-        gate = max(levels, key=lambda name: float(name.removeprefix(CROSSING)))
-        wide = told.set_index(["trial", "checkpoint"])["timesteps"].astype(float).unstack()
-        return wide.reindex(columns=["end", gate]).set_axis(["end", "first"], axis=1)
+    def keys_of(self, cell: int) -> pd.Series:
+        """Keys of the trials of a cell that finished."""
+        own = self.rows(np.array([cell], dtype=np.int64))[1]
+        return self.trial.iloc[own[own < len(self.trial)]]
 
     def counted(self, cell: int, gated: bool = True) -> Ints:
         """The trials of a cell whose power measures count."""

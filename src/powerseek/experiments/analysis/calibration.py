@@ -15,6 +15,7 @@ from powerseek.experiments.analysis.density import arm_optimum_share, rows_like
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.results.table import rows_by_cell, trials
 from powerseek.experiments.study.factors import PREFIX, factors_in_words, varying_factors
+from powerseek.metrics import known_metric
 
 SCALES = {
     "acquired": "acq",
@@ -25,12 +26,6 @@ SCALES = {
     "power_seeking": "POWER",
 }
 """What is held against the known agents, by its column head."""
-OPTIMUM = {
-    "acquired": "optimum_acquired",
-    "excess": "incentive",
-    "disabled": "optimum_disabled",
-    "power_seeking": "optimum_power_seeking",
-}
 SETTING = ("openness", "goal", "max_steps", "params", "version")
 
 Where: TypeAlias = tuple[str, dict[str, object]]
@@ -141,7 +136,8 @@ def _optima(
             scale: tuple(
                 float(cell.row.get(f"{column}{end}", nan)) for end in ("", "_low", "_high")
             )
-            for scale, column in OPTIMUM.items()
+            for scale in SCALES
+            if (column := known_metric(scale).optimum)
         }
         need = float(cell.row.get("need_end", nan))
         values["beyond"] = tuple(value - need for value in values["acquired"])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from powerseek.experiments.analysis.arms import Arms, Pair
+from powerseek.experiments.analysis.budgets import Crossings
 from powerseek.experiments.analysis.groups import cell_weights, seed_units
 from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.comparisons import Asked, compare_groups
@@ -50,7 +51,7 @@ class Check(NamedTuple):
         return False if isfinite(gap) and isfinite(self.ratio) else None
 
 
-def manipulation_check(arms: Arms, pair: Pair) -> Check:
+def manipulation_check(arms: Arms, pair: Pair, crossings: Crossings) -> Check:
     """W of both arms of a pair, and the ratio of their budgets to the competence that gates."""
     first, second = pair.cells
     ends = [
@@ -58,22 +59,18 @@ def manipulation_check(arms: Arms, pair: Pair) -> Check:
         for cell in (first, second)
     ]
     widths = arms.constant("width", first), arms.constant("width", second)
-    budgets = _budget(arms, first), _budget(arms, second)
+    budgets = _budget(arms, first, crossings), _budget(arms, second, crossings)
     known = isfinite(budgets[0]) and budgets[1] > 0
     return Check((ends[0], ends[1]), widths, budgets, budgets[0] / budgets[1] if known else nan)
 
 
-def _budget(arms: Arms, cell: int) -> float:
+def _budget(arms: Arms, cell: int, crossings: Crossings) -> float:
     """Median budget of a cell's trials, by Kaplan and Meier, to the highest level watched for."""
-    crossings = arms.crossings
-    own = arms.rows(np.array([cell], dtype=np.int64))[1]
-    own = own[own < len(arms.trial)]
-    if crossings is None or not len(own):
+    own = arms.keys_of(cell)
+    if not crossings.levels or not len(own):
         return nan
-    seen = crossings.reindex(arms.trial.iloc[own])
-    first, end = seen["first"].to_numpy(float), seen["end"].to_numpy(float)
-    there = np.isfinite(first)
-    low, high = median_budget(np.where(there, first, end), there)
+    seeds = crossings.budgets(own, crossings.levels[-1])
+    low, high = median_budget(seeds.steps, seeds.reached)
     return low if low == high else nan
 
 

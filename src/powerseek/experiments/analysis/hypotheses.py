@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from powerseek.experiments.analysis.arms import LEAST_WIDTH, Arms, Pair
+from powerseek.experiments.analysis.budgets import BUDGET, Crossings, arms_ratio
 from powerseek.experiments.analysis.checks import Check, Curves, manipulation_check, movement
 from powerseek.experiments.analysis.contrasts import controls
 from powerseek.experiments.analysis.groups import (
@@ -24,6 +25,7 @@ from powerseek.experiments.results.table import Results, learning_trials, long_t
 from powerseek.experiments.statistics.comparisons import Comparison
 from powerseek.experiments.statistics.families import PValues, adjust_family
 from powerseek.experiments.statistics.lee_bounds import LeeBounds
+from powerseek.experiments.statistics.ratios import RatioClaim, decide_ratio
 from powerseek.experiments.statistics.reasons import UNKNOWN, Cause, Learning, Reason, more_seeds
 from powerseek.experiments.statistics.rest import LEAST_POINTS, Rest
 from powerseek.experiments.statistics.verdicts import (
@@ -45,6 +47,7 @@ from powerseek.metrics import known_metric
 LOWER, UPPER = "beyond", "excess"
 """Ends of the bracket in which a level lies: from need at the greatest success, from need at one's
 own. The first may be below 0; both are acquired less a need."""
+THRESHOLD = "threshold"
 UNTESTED = PValues(nan, nan)
 UNSAID = Verdict("cannot tell", 0, (Cause.UNCOMPARED.because(),))
 
@@ -95,6 +98,12 @@ class Finding:
         tests: Of a threshold, the finding at each of its levels, rising; then `comparison` is that
             of the last.
         crossing: Of a threshold, what these tests come to.
+        optimum: Of a threshold's level, the same measure of the reward's exact optimum; None where
+            it has none.
+        exact_crossing: Of a threshold, what those come to.
+        needed: Of each arm the mean success of the seeds that count, and the mean of what of the
+            measure that success takes; empty where that is not known.
+        ratio: Of a budget, its two arms' budgets and what tests their ratio.
     """
 
     claim: Claim
@@ -117,6 +126,10 @@ class Finding:
     learning: Learning = UNKNOWN
     tests: tuple[Finding, ...] = ()
     crossing: Crossing | None = None
+    optimum: Comparison | None = None
+    exact_crossing: Crossing | None = None
+    needed: tuple[tuple[float, float], ...] = ()
+    ratio: RatioClaim | None = None
 
     @property
     def comparison(self) -> Comparison:
@@ -137,10 +150,11 @@ class _Asked(NamedTuple):
     ends: tuple[Pair, ...]
     none: tuple[Pair, ...]
     unscaled: Reason | None
+    optimum: tuple[Pair, ...] = ()
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        return (*self.ends, *self.none)
+        return (*self.ends, *self.none, *self.optimum)
 
 
 def findings(
@@ -180,10 +194,12 @@ def findings(
     every = {checkpoint: Arms(trained, checkpoint) for checkpoint in checkpoints}
     fired = controls(every["end"], rng)
     followed = None if curves is None or curves.empty else Curves(curves)
+    crossings = Crossings(trained, curves)
     found: list[Finding] = []
     for checkpoint, arms in every.items():
         own = [claim for claim in claims if claim.hypothesis.checkpoint == checkpoint]
-        found += _compared(arms, own, results, rng, followed if checkpoint == "end" else None)
+        late = followed if checkpoint == "end" else None
+        found += _compared(arms, own, results, rng, late, crossings)
     return _judged(_crossed(_adjusted(found)), fired)
 
 
@@ -193,21 +209,31 @@ def _compared(
     results: Long,
     rng: np.random.Generator,
     curves: Curves | None,
+    crossings: Crossings,
 ) -> list[Finding]:
     """Compare the arms of every hypothesis; one finding for each level of a threshold."""
     asked = [one for claim in claims for one in _pairs(claim, arms)]
-    compared = iter(compare_arms(arms, [pair for one in asked for pair in one.pairs], rng))
+    drawn = [pair for one in asked for pair in one.pairs if pair.kind != BUDGET]
+    compared = iter(compare_arms(arms, drawn, rng))
     found = []
     for one in asked:
-        ends = tuple(next(compared) for _ in one.ends)
-        none = tuple(next(compared) for _ in one.none)
         pair, said = one.ends[0], one.claim.hypothesis
-        level = said.contrast.name in ONE_ARM
-        cliff = max(arms.constant("cliff", cell) for cell in pair.cells)
-        question = Question(
-            _direction(said), ends, none, one_sided=level, cliff=cliff, gated=pair.gated
-        )
-        scaled = pair.scaled
+        ratio, optimum = None, None
+        if pair.kind == BUDGET:
+            ratio = arms_ratio(arms, pair, said.direction, one.claim.gate, crossings, rng)
+            question = Question(
+                said.direction, (ratio.comparison(),), gated=False, given=ratio.tests()
+            )
+        else:
+            ends = tuple(next(compared) for _ in one.ends)
+            none = tuple(next(compared) for _ in one.none)
+            optimum = next((next(compared) for _ in one.optimum), None)
+            level = said.contrast.name in ONE_ARM
+            cliff = max(arms.constant("cliff", cell) for cell in pair.cells)
+            question = Question(
+                _direction(said), ends, none, one_sided=level, cliff=cliff, gated=pair.gated
+            )
+        unit = "times" if ratio else "W" if pair.scaled else _unit(results, said)
         found.append(
             Finding(
                 one.claim,
@@ -216,15 +242,18 @@ def _compared(
                 pair.b,
                 one.columns,
                 question,
-                unit="W" if scaled else _unit(results, said),
+                unit=unit,
                 exactly=_exactly(arms, pair),
                 rest=_rest(arms, curves, one, rng),
-                check=manipulation_check(arms, pair) if len(pair.cells) == 2 else None,
+                check=manipulation_check(arms, pair, crossings) if len(pair.cells) == 2 else None,
                 bounds=arms_selection_bounds(arms, pair, rng),
                 ended=_ended(arms, pair),
                 planned=one.claim.seeds * _layouts(arms, pair),
                 unscaled=one.unscaled,
                 learning=_learning(arms, pair, one.claim.gate),
+                optimum=optimum,
+                needed=_needed(arms, pair),
+                ratio=ratio,
             )
         )
     return found
@@ -247,6 +276,21 @@ def _direction(said: Hypothesis) -> str:
     return "none" if tail and said.direction == "smaller" else said.direction
 
 
+def _needed(arms: Arms, pair: Pair) -> tuple[tuple[float, float], ...]:
+    """Success and what of the measure it takes, of each of one or two arms."""
+    measure = known_metric(pair.measure).needed
+    if not measure or pair.kind in (TAIL, INTERACTION):
+        return ()
+    counted = [arms.counted(cell, pair.gated) for cell in pair.cells]
+    known = np.array(
+        [
+            [arms.values(name)[own].mean() if len(own) else nan for name in ("success", measure)]
+            for own in counted
+        ]
+    )
+    return tuple((float(a), float(b)) for a, b in known) if np.isfinite(known).all() else ()
+
+
 def _exactly(arms: Arms, pair: Pair) -> bool:
     return all(arms.exactly(pair.measure, c, pair.evaluation, pair.gated) for c in pair.cells)
 
@@ -255,7 +299,9 @@ def _rest(
     arms: Arms, curves: Curves | None, one: _Asked, rng: np.random.Generator
 ) -> tuple[Rest, ...]:
     """The movement at each end of what has a margin in its measure's unit."""
-    if curves is None or known_metric(one.ends[0].measure).exact:
+    # What is read off whole curves moves no further.
+    still = one.ends[0].kind == BUDGET or known_metric(one.ends[0].measure).exact
+    if curves is None or still:
         return ()
     told = []
     for pair in one.ends:
@@ -291,13 +337,14 @@ def _pairs(claim: Claim, arms: Arms) -> Iterator[_Asked]:
             for pair in _asked(said, setting, levels, cells, columns):
                 own = list(pair.cells)
                 if not (arms.failures[own] == arms.sizes[own]).all():
-                    yield _bracketed(claim, arms, pair, columns)
+                    asked = _bracketed(claim, arms, pair, columns)
+                    yield asked._replace(optimum=_optimum(arms, pair))
 
 
 def _bracketed(claim: Claim, arms: Arms, pair: Pair, columns: tuple[str, ...]) -> _Asked:
     """The pair with its margin in a unit, and its other end where a level is what it is about."""
     said = claim.hypothesis
-    across, level = across_settings(columns), said.contrast.name in (*ONE_ARM, "threshold")
+    across, level = across_settings(columns), said.contrast.name in (*ONE_ARM, THRESHOLD)
     pair, unscaled = _with_margin(said, arms, pair, across)
     known = arms.known(UPPER)[list(pair.cells)].all()
     if said.compared != LOWER or not (across or level) or not known:
@@ -308,6 +355,17 @@ def _bracketed(claim: Claim, arms: Arms, pair: Pair, columns: tuple[str, ...]) -
     if (level and said.direction != "smaller") or pair.kind == TAIL:
         none = (pair, greedy if _exactly(arms, greedy) else upper)
     return _Asked(claim, columns, (pair, upper), none, unscaled)
+
+
+def _optimum(arms: Arms, pair: Pair) -> tuple[Pair, ...]:
+    """The level of a threshold of the reward's exact optimum; none where it is not known."""
+    if pair.kind != THRESHOLD:
+        return ()
+    measure, line = known_metric(pair.measure).optimum, pair.null_value
+    if pair.measure == LOWER:  # an optimum's own zero is that of its setting
+        measure, line = "optimum_acquired", line + arms.constant("need_end", pair.first[0])
+    known = measure and isfinite(line) and isfinite(arms.constant(measure, pair.first[0]))
+    return (replace(pair, measure=measure, null_value=line),) if known else ()
 
 
 def _with_margin(
@@ -341,9 +399,9 @@ def _asked(
     """One comparison, or of a threshold one a level."""
     kind = said.contrast.name
     told: dict[str, Any] = {"measure": said.compared}
-    told |= {"null_value": said.held_against, "gated": kind != "control"}
+    told |= {"null_value": said.held_against, "gated": kind not in ("control", BUDGET)}
     places = tuple(cells.get(level, -1) for level in levels)
-    if kind == "threshold":
+    if kind == THRESHOLD:
         # An agent that is paid for power may rightly give up its task.
         dose = columns == ("power_weight",)
         for level, place in zip(levels, places, strict=True):
@@ -396,7 +454,7 @@ def _adjusted(found: Sequence[Finding]) -> list[Finding]:
 def _tests(one: Finding) -> PValues:
     """The p-values of a finding; a threshold's level is held against its line alone."""
     tests = one.asked.tests()
-    threshold = one.claim.hypothesis.contrast.name == "threshold"
+    threshold = one.claim.hypothesis.contrast.name == THRESHOLD
     return tests._replace(none=nan) if threshold else tests
 
 
@@ -405,7 +463,7 @@ def _crossed(found: Sequence[Finding]) -> list[Finding]:
     kept: list[Finding] = []
     folded: dict[tuple[int, str], list[Finding]] = {}
     for one in found:
-        if one.claim.hypothesis.contrast.name != "threshold":
+        if one.claim.hypothesis.contrast.name != THRESHOLD:
             kept.append(one)
             continue
         key = (id(one.claim), str(sorted(one.setting.items())))
@@ -414,7 +472,12 @@ def _crossed(found: Sequence[Finding]) -> list[Finding]:
         folded.setdefault(key, []).append(one)
     tests = {id(own[0]): own for own in folded.values()}
     return [
-        replace(own[-1], tests=tuple(own), crossing=_crossing(own))
+        replace(
+            own[-1],
+            tests=tuple(own),
+            crossing=_crossing(own),
+            exact_crossing=_exact_crossing(own),
+        )
         if (own := tests.get(id(one)))
         else one
         for one in kept
@@ -424,7 +487,20 @@ def _crossed(found: Sequence[Finding]) -> list[Finding]:
 def _crossing(tests: Sequence[Finding]) -> Crossing:
     """Read the tests of a threshold upwards, as far as each side of its line is shown."""
     rising = tests[0].claim.hypothesis.direction == "larger"
-    sides = [(one.a, _side(one, rising)) for one in tests]
+    return _read_upwards([(one.a, _side(one, rising)) for one in tests])
+
+
+def _exact_crossing(tests: Sequence[Finding]) -> Crossing | None:
+    """The same of the reward's exact optimum; None where no level has one."""
+    rising = tests[0].claim.hypothesis.direction == "larger"
+    optima = [one.optimum for one in tests]
+    if not any(optima):
+        return None
+    sides = ("" if one is None else _exact_side(one, rising) for one in optima)
+    return _read_upwards([(one.a, side) for one, side in zip(tests, sides, strict=True)])
+
+
+def _read_upwards(sides: Sequence[tuple[Level, str]]) -> Crossing:
     before: Level = None
     for level, side in sides:
         if side != "near":
@@ -439,13 +515,19 @@ def _side(one: Finding, rising: bool) -> str:
     comparison = one.comparison
     effect = comparison.effect
     if comparison.exact:
-        shown = effect.low > 0 or effect.high < 0
-    else:
-        shown = not undecided_reason(comparison, one.gated) and one.p.difference < one.claim.level
-        shown = shown and not effect.low <= 0 <= effect.high
-    if not shown:
+        return _exact_side(comparison, rising)
+    shown = not undecided_reason(comparison, one.gated) and one.p.difference < one.claim.level
+    if not shown or effect.low <= 0 <= effect.high:
         return ""
     return "far" if (effect.value > 0) == rising else "near"
+
+
+def _exact_side(comparison: Comparison, rising: bool) -> str:
+    """The side on which all optimal policies lie that tie; empty where they lie on both."""
+    effect = comparison.effect
+    if not (effect.low > 0 or effect.high < 0):
+        return ""
+    return "far" if (effect.low > 0) == rising else "near"
 
 
 def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding]:
@@ -455,6 +537,8 @@ def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding
         effect = one.comparison.effect
         if one.crossing is not None:
             verdict = _crossing_verdict(one, control)
+        elif one.ratio is not None:
+            verdict = decide_ratio(one.ratio, one.p, level=one.claim.level, together=one.together)
         elif effect.n == 0 and min(one.comparison.reach) > 0:
             told = {"measure": one.claim.hypothesis.compared, "world": one.setting["world"]}
             verdict = Verdict("cannot tell", 0, (Cause.UNDEFINED.because(**told),))

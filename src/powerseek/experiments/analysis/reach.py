@@ -7,35 +7,25 @@ from math import isfinite, nan
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.analysis.budgets import USUAL_GATE, Crossings, competence_levels
 from powerseek.experiments.analysis.cells import Cell, settings_of
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.results.table import Results, long_table
+from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.survival import (
+    Budgets,
     Ratio,
     budget_ratio,
     kaplan_meier,
     median_budget,
+    median_interval,
+    restricted_mean,
 )
 from powerseek.experiments.study.arms import Places, arm_pairs
 from powerseek.metrics.intervals import wilson
 
-CROSSING = "competence>="
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-
-
-class Budgets(NamedTuple):
-    """Environment steps at which each seed of a cell first reached a competence.
-
-    Attributes:
-        steps: [n] environment steps at which it was seen to, or trained in all where it never was.
-        reached: [n] True where it was.
-    """
-
-    steps: Floats
-    reached: np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Reach(NamedTuple):
@@ -46,12 +36,16 @@ class Reach(NamedTuple):
         low: Lower end of Wilson's 95 % interval.
         high: Its upper end.
         medians: For each level of competence the range of the median budget, in steps.
+        median_intervals: Of each its 95 % interval.
+        means: For each level the mean of the budget up to a horizon, in steps, with its interval.
     """
 
     fraction: float
     low: float
     high: float
     medians: tuple[tuple[float, float], ...]
+    median_intervals: tuple[tuple[float, float], ...]
+    means: tuple[Estimate, ...]
 
 
 class Curve(NamedTuple):
@@ -78,9 +72,6 @@ class Pair(NamedTuple):
     dense: Cell
 
 
-USUAL_GATE = 0.9
-
-
 def gating_level(view: View) -> float:
     """Competence below which a trial is not scored; `USUAL_GATE` where nothing tells."""
     try:
@@ -91,57 +82,40 @@ def gating_level(view: View) -> float:
     return known.gate if known is not None else levels[-1] if levels else USUAL_GATE
 
 
-def competence_levels(results: Results) -> list[float]:
-    """The levels of competence that a study watched for, rising.
+def reach_of(cell: Cell, crossings: Crossings, horizon: float) -> Reach:
+    """Seeds of a cell that learnt the task, and their budgets to each level of competence.
 
-    CAVEAT: Only those that some trial reached are in its results.
+    Means are of budgets up to the horizon, in steps > 0.
     """
-    names = (str(name) for name in long_table(results).checkpoints()["checkpoint"].unique())
-    known = [name.removeprefix(CROSSING) for name in names if name.startswith(CROSSING)]
-    return sorted(float(level) for level in known)
-
-
-def competence_crossings(results: Results) -> pd.DataFrame:
-    """One row a finished trial: ``end`` (steps trained) and, by level, steps at the crossing.
-
-    A column a level of `competence_levels`, nan where the trial never reached it.
-    """
-    told = long_table(results).checkpoints()
-    names = ["end", *(f"{CROSSING}{level:g}" for level in competence_levels(results))]
-    wide = told.set_index(["trial", "checkpoint"])["timesteps"].astype(float).unstack("checkpoint")
-    wide = wide.reindex(columns=names)
-    return wide.rename(columns={name: name.removeprefix(CROSSING) for name in names})
-
-
-def seed_budgets(seeds: pd.DataFrame, steps: pd.DataFrame, level: float) -> Budgets:
-    """Environment steps at which the seeds of a cell reached a level, by `competence_crossings`.
-
-    CAVEAT: A crossing is seen at the next look, so a budget is too large by up to the time
-    between two evaluations; a seed may have fallen below the level again by the end.
-    """
-    mine = steps.reindex(seeds["trial"])
-    when = mine[f"{level:g}"] if f"{level:g}" in mine else mine["end"] * nan
-    # The last and largest evaluation may show what the smaller ones while training did not.
-    reached = when.notna().to_numpy() | (seeds["competence"] >= level).to_numpy()
-    steps_taken = when.fillna(mine["end"]).to_numpy(dtype=np.float64)
-    return Budgets(steps_taken, reached.astype(np.bool_))
-
-
-def reach_of(cell: Cell, steps: pd.DataFrame) -> Reach:
-    """Seeds of a cell that learnt the task, and their budgets to each level of competence."""
     seeds = len(cell.places)
     learnt = seeds - int(cell.row["censored"])
-    known = [float(name) for name in steps.columns if name != "end"]
+    known = [crossings.budgets(cell.seeds["trial"], level) for level in crossings.levels]
+    own = [(budgets.steps, budgets.reached) for budgets in known]
     return Reach(
         learnt / seeds if seeds else nan,
         *wilson(learnt, seeds),
-        tuple(median_budget(*seed_budgets(cell.seeds, steps, level)) for level in known),
+        tuple(median_budget(*budgets) for budgets in own),
+        tuple(median_interval(*budgets) for budgets in own),
+        tuple(restricted_mean(*budgets, horizon) for budgets in own),
     )
+
+
+def horizons(cells: Sequence[Cell], keys: Sequence[str], crossings: Crossings) -> list[float]:
+    """For each cell the smallest budget trained to in its setting, to which means are taken.
+
+    The setting is what the arms of rewards share, at any budget and pay for power; nan without
+    finished seeds.
+    """
+    found: dict[int, float] = {}
+    for _, _, members in settings_of(cells, keys, ("reward", "power_weight", "budget")):
+        least = crossings.budget(trial for cell in members for trial in cell.seeds["trial"])
+        found |= {id(cell): least for cell in members}
+    return [found[id(cell)] for cell in cells]
 
 
 def reach_curve(seeds: Budgets) -> Curve:
     """The fraction of seeds that have got there, step by step."""
-    kept = kaplan_meier(*seeds)
+    kept = kaplan_meier(seeds.steps, seeds.reached)
     steps = np.concatenate([[0.0], kept.times, [kept.last]])
     left = np.concatenate([[1.0], kept.fraction])
     fraction = 1 - np.append(left, left[-1])
@@ -168,7 +142,7 @@ def sparse_pairs(cells: Sequence[Cell], keys: Sequence[str], places: Places) -> 
 
 
 def budget_ratios(
-    pairs: Sequence[Pair], steps: pd.DataFrame, level: float
+    pairs: Sequence[Pair], crossings: Crossings, level: float
 ) -> Iterator[tuple[Pair, Ratio]]:
     """Budgets of the sparse arms as multiples of the dense arm's, one after another.
 
@@ -178,10 +152,10 @@ def budget_ratios(
     rng = np.random.default_rng(0)
     for pair in pairs:
         sparse, dense = (
-            seed_budgets(cell.seeds, steps, level) for cell in (pair.sparse, pair.dense)
+            crossings.budgets(cell.seeds["trial"], level) for cell in (pair.sparse, pair.dense)
         )
         if (sparse.steps <= 0).any() or (dense.steps <= 0).any():
             continue
-        ratio = budget_ratio(*sparse, *dense, rng)
+        ratio = budget_ratio(sparse.steps, sparse.reached, dense.steps, dense.reached, rng)
         if isfinite(ratio.at_least):
             yield pair, ratio

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.analysis.budgets import Crossings
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.hypotheses import Finding, findings
 from powerseek.experiments.analysis.summary import summarise
@@ -157,6 +158,11 @@ class View:
         if not claims:
             return ()
         return tuple(findings(self.trained, claims, curves=self.table("curves")))
+
+    @cached_property
+    def crossings(self) -> Crossings:
+        """When the trained agents reached each level of competence."""
+        return Crossings(self.trained, self.table("curves"))
 
     @cached_property
     def compared(self) -> pd.DataFrame:

@@ -104,7 +104,7 @@ def refer_to_hypotheses(compared: pd.DataFrame, found: Sequence[Finding]) -> pd.
     for one in found:
         claim = one.claim.hypothesis
         plain = claim.checkpoint == "end" and not claim.line and one.b is not None
-        if plain and len(one.columns) == 1:
+        if plain and len(one.columns) == 1 and one.ratio is None:
             kind = claim.contrast.name
             kind = factor_contrast_kind(one.columns[0]) if kind == "factor" else kind
             name = claim.id if len(claim.id) <= SHORT_ID else f"{claim.id[: SHORT_ID - 1]}\u2026"

@@ -10,6 +10,7 @@ from powerseek.experiments.analysis.calibration import Doubt
 from powerseek.experiments.analysis.hypotheses import Crossing, Finding, moving_reasons
 from powerseek.experiments.report.text import DOUBTED, column_meanings, number_text, title_of
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
+from powerseek.experiments.statistics.ratios import RatioClaim
 from powerseek.experiments.statistics.reasons import Reason, advice_of
 from powerseek.experiments.statistics.verdicts import seeds_in_words
 from powerseek.experiments.study.factors import (
@@ -79,24 +80,94 @@ def threshold_sides(said: Hypothesis) -> tuple[str, str]:
 def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
     """What was found of a hypothesis in one setting, in words; with doubts about its measure."""
     said = one.claim.hypothesis
-    if one.crossing is None:
+    if one.ratio is not None:
+        effect = f", {finding_arms(one)}: {_ratio(one.ratio)}"
+        evidence = ["; ".join([*_budgets(one, one.ratio), *_adjusted(one)])]
+    elif one.crossing is None:
         beyond = f" above {said.held_against:g}" if one.comparison.binomial else ""
         effect = f"{beyond}, {finding_arms(one)}: {_value(one)}"
-        evidence = [_evidence(one, _adjusted(one))]
+        evidence = [_evidence(one, _adjusted(one)), *_needed(one)]
     else:
         effect = f": {_crossed(one, one.crossing)}"
-        levels = (f"{_arm(test.columns[0], test.a)}: {_value(test)}" for test in one.tests)
+        if one.exact_crossing is not None:
+            effect += f"; the exact optimum lies {_crossed(one, one.exact_crossing, '')}"
+        levels = (
+            f"{_arm(test.columns[0], test.a)}: {_value(test)}{_optimum(test)}" for test in one.tests
+        )
         evidence = [
-            *(f"{level}; {_evidence(test)}" for level, test in zip(levels, one.tests, strict=True)),
+            *(
+                "; ".join([f"{level}; {_evidence(test)}", *_needed(test)])
+                for level, test in zip(levels, one.tests, strict=True)
+            ),
             *_adjusted(one),
         ]
     return FindingText(
         one.verdict.answer,
         _where(one),
-        f"{title_of(said.compared, str(one.setting['world']))}{effect}",
+        f"{_subject(one)}{effect}",
         (*evidence, *_doubted(one, doubts)),
         _wanting(one),
     )
+
+
+def _subject(one: Finding) -> str:
+    if one.ratio is not None:
+        return f"budget to competence {one.ratio.level:g}"
+    return title_of(one.claim.hypothesis.compared, str(one.setting["world"]))
+
+
+def _ratio(claim: RatioClaim) -> str:
+    """The ratio of the median budgets with its interval, or the least that it can be."""
+    found = claim.ratio
+    if isfinite(found.value):
+        text = f"{number_text(found.value)} times"
+    elif isfinite(found.at_least) and found.at_least > 0:
+        text = f"at least {number_text(found.at_least)} times"
+    else:
+        return MISSING
+    if not isfinite(found.low):
+        return text
+    high = number_text(found.high) if isfinite(found.high) else "no upper end"
+    return f"{text}, 95 % interval [{number_text(found.low)}, {high}]"
+
+
+def _budgets(one: Finding, claim: RatioClaim) -> list[str]:
+    """Seeds that got there, and the two tests of the ratio."""
+    there = " and ".join(
+        f"{int(arm.reached.sum())} of {len(arm.steps)}" for arm in (claim.a, claim.b)
+    )
+    parts = [seeds_in_words(one.comparison), *_unfinished(one), f"got there: {there}"]
+    times = f"{claim.times:g}"
+    tested = {
+        "larger": (f"more than {times}", f"less than {times}"),
+        "smaller": (f"less than {times}", f"more than {times}"),
+        "none": (f"beyond {times} either way", f"within {times} either way"),
+    }[claim.direction]
+    parts += [f"{w} (log-rank) {_p(p)}" for w, p in zip(tested, one.p, strict=True) if isfinite(p)]
+    if isfinite(claim.late):
+        parts.append(f"seen up to {claim.late:,.0f} steps late, which both tests allow for")
+    return parts
+
+
+def _needed(one: Finding) -> list[str]:
+    """How far the measure need go at the arms' own success."""
+    if not one.needed:
+        return []
+    successes, values = zip(*one.needed, strict=True)
+    at = " and ".join(number_text(value) for value in successes)
+    least = " and ".join(number_text(value, signed=True) for value in values)
+    return [f"at success {at} no policy need go below {least} (exact)"]
+
+
+def _optimum(one: Finding) -> str:
+    """What the reward's exact optimum does at a level of a threshold; empty where unknown."""
+    if one.optimum is None:
+        return ""
+    effect, zero = one.optimum.effect, one.claim.hypothesis.held_against
+    ends = (number_text(x + zero) for x in (effect.value, effect.low, effect.high))
+    value, low, high = ends
+    value += f" [{low}, {high}]" if low != high else ""
+    return f", exact optimum {value}"
 
 
 def _doubted(one: Finding, doubts: Sequence[Doubt]) -> Iterator[str]:
@@ -143,18 +214,19 @@ def finding_arms(one: Finding) -> str:
         effect = f"effect of {first} ({written_level(high)} minus {written_level(low)})"
         return f"{effect} at {second} {written_level(most)} minus that at {written_level(least)}"
     names = [_arm(one.columns[0], arm) for arm in (one.a, one.b) if arm is not None]
-    return " minus ".join(names)
+    return (" over " if one.ratio else " minus ").join(names)
 
 
-def _crossed(one: Finding, crossing: Crossing) -> str:
+def _crossed(one: Finding, crossing: Crossing, shown: str = "shown ") -> str:
     """Levels up to which one side of the line is shown, and from which on the other."""
     said, column = one.claim.hypothesis, one.columns[0]
     near, far = threshold_sides(said)
-    before, after = f"not shown {near} {{line}} at the least {{name}}", f"nowhere shown {far} it"
+    before = f"not {shown}{near} {{line}} at the least {{name}}"
+    after = f"nowhere {shown}{far} it"
     if crossing.before is not None:
-        before = f"shown {near} {{line}} up to {_arm(column, crossing.before)}"
+        before = f"{shown}{near} {{line}} up to {_arm(column, crossing.before)}"
     if crossing.after is not None:
-        after = f"first shown {far} it at {_arm(column, crossing.after)}"
+        after = f"first {shown}{far} it at {_arm(column, crossing.after)}"
     before = before.format(line=f"{said.held_against:g}", name=factor_of(column).name)
     return f"{before}, {after}"
 

@@ -164,6 +164,8 @@ def claim_text(said: Hypothesis, unit: str, worlds: Sequence[str]) -> str:
         beyond = f"{written_level(said.arm)} have {measure} above {line}"
         return f"Claimed: {most} {seeds} {beyond}{about}."
     subject, a, b = _compared(said, measure)
+    if said.contrast.name == "budget":
+        return f"Claimed: the budget to competence {a} is {_times(said)} {b}{about}."
     match said.direction, bool(b):
         case "none", True:
             claim = f"the same {a} as {b}{_shift(said)}"
@@ -176,6 +178,14 @@ def claim_text(said: Hypothesis, unit: str, worlds: Sequence[str]) -> str:
             past = f"{line} {sign}" if said.line else sign.replace("plus ", "")
             claim = f"{larger} than {past}the margin {a}"
     return f"Claimed: {subject} is {claim}{about}. Margin: {_margin(said, unit)}."
+
+
+def _times(said: Hypothesis) -> str:
+    """The ratio of budgets that is claimed, in words."""
+    if said.direction == "none":
+        return f"within {said.held_against:g} times of that"
+    more = "more" if said.direction == "larger" else "less"
+    return f"{more} than {said.held_against:g} times that"
 
 
 def _margin(said: Hypothesis, unit: str) -> str:
@@ -217,8 +227,8 @@ def _compared(said: Hypothesis, measure: str) -> tuple[str, str, str]:
                 f"{factor} {written_level(given)}" if given is not None else f"the {end} {factor}"
                 for given, end in ((contrast.high, "greatest"), (contrast.low, "least"))
             )
-        case kind:
-            high, low = contrast_kind(kind).ends
+        case _:
+            high, low = contrast_kind(contrast.kind).ends
     return measure, f"with {high}", f"with {low}"
 
 

@@ -16,8 +16,7 @@ from powerseek.experiments.analysis.calibration import (
     study_doubts,
 )
 from powerseek.experiments.analysis.cells import Worlds, cells_of
-from powerseek.experiments.analysis.reach import competence_crossings, competence_levels
-from powerseek.experiments.analysis.tails import LEAST_SEEDS as TAIL_SEEDS
+from powerseek.experiments.analysis.seeds import LEAST_SEEDS as TAIL_SEEDS
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.comparisons import contrast_grids, refer_to_hypotheses
 from powerseek.experiments.report.figures.calibration import calibration_picture
@@ -291,22 +290,24 @@ def _tails(view: View, worlds: Worlds) -> tuple[Part, ...]:
 
 
 def _reach(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
-    steps = competence_crossings(view.trained)
-    known = competence_levels(view.trained)
+    crossings = view.crossings
+    known = crossings.levels
     said = (
         "An agent that did not learn the task is censored: never scored, never forgotten. reach: "
-        "share of the finished seeds that learnt it, with Wilson's interval. Budgets are medians "
-        "over seeds (Kaplan-Meier): > means that fewer than half got there within what they were "
-        "given."
+        "share of the finished seeds that learnt it, with Wilson's interval. A seed's budget is "
+        "the first evaluation that shows the competence, where the next one shows it still. steps "
+        "to: the median seed's (Kaplan-Meier; > means that fewer than half got there within what "
+        "they were given), with its interval (Brookmeyer and Crowley). mean to: of all seeds, each "
+        "budget counted up to the smallest that the setting's agents were trained to."
     )
     parts: list[Part] = [Words(said)]
-    parts += [reach_grid(world, cells, view.keys, steps) for world, cells in worlds.items()]
+    parts += [reach_grid(world, cells, view.keys, crossings) for world, cells in worlds.items()]
     if not known:
         return (*parts, Words("No seed reached a competence that the study watched for."))
-    shown = [reach_picture(w, cells, view.keys, steps, known[-1]) for w, cells in drawn.items()]
+    shown = [reach_picture(w, cells, view.keys, crossings, known[-1]) for w, cells in drawn.items()]
     parts += [picture for picture in shown if picture is not None]
     ratios = [
-        ratio_grid(w, cells, view.keys, view.places, steps, known[-1])
+        ratio_grid(w, cells, view.keys, view.places, crossings, known[-1])
         for w, cells in worlds.items()
     ]
     if any(ratios):

@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from powerseek.experiments.analysis.budgets import Crossings
 from powerseek.experiments.analysis.calibration import SCALES, Doubt, Mark
 from powerseek.experiments.analysis.cells import Cell, cell_factors, cell_records
-from powerseek.experiments.analysis.reach import budget_ratios, reach_of, sparse_pairs
-from powerseek.experiments.analysis.tails import LEAST_SEEDS, TAILED, tails
+from powerseek.experiments.analysis.reach import budget_ratios, horizons, reach_of, sparse_pairs
+from powerseek.experiments.analysis.seeds import LEAST_SEEDS, TAILED, tails
 from powerseek.experiments.report.text import (
     DAGGER,
     DOUBTED,
@@ -194,19 +195,28 @@ def tail_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | 
     return _of_cells(world, cells, keys, texts)
 
 
-def reach_grid(world: str, cells: Sequence[Cell], keys: Sequence[str], steps: pd.DataFrame) -> Grid:
-    """Seeds finished, failed and censored, reach rate, and median budgets by `crossings`."""
-    levels = [float(name) for name in steps.columns if name != "end"]
-    texts = []
-    for cell in cells[:MAX_ROWS]:
-        seeds, row, found = len(cell.places), cell.row, reach_of(cell, steps)
+def reach_grid(
+    world: str, cells: Sequence[Cell], keys: Sequence[str], crossings: Crossings
+) -> Grid:
+    """Seeds finished, failed and censored, reach rate, and median and mean budgets."""
+    levels, texts = crossings.levels, []
+    for cell, horizon in zip(cells[:MAX_ROWS], horizons(cells, keys, crossings), strict=False):
+        seeds, row, found = len(cell.places), cell.row, reach_of(cell, crossings, horizon)
         share = f"{found.fraction:.2f} [{found.low:.2f}, {found.high:.2f}]" if seeds else MISSING
-        medians = zip(levels, found.medians, strict=True)
+        budgets = [
+            {
+                f"steps to {level:g} [95 %]": thousands(*median, between),
+                f"mean to {level:g} [95 %]": thousands(mean.value, mean.value, mean[1:3]),
+            }
+            for level, median, between, mean in zip(
+                levels, found.medians, found.median_intervals, found.means, strict=True
+            )
+        ]
         texts.append(
             {
                 **{"n": str(seeds), "fail": str(row["failed"]), "cens": str(row["censored"])},
                 "reach [95 %]": share + _dagger(row["confirmatory"]),
-                **{f"steps to {level:g}": thousands(*median) for level, median in medians},
+                **{head: text for own in budgets for head, text in own.items()},
             }
         )
     return _of_cells(world, cells, keys, texts)
@@ -217,19 +227,19 @@ def ratio_grid(
     cells: Sequence[Cell],
     keys: Sequence[str],
     places: Places,
-    steps: pd.DataFrame,
+    crossings: Crossings,
     level: float,
 ) -> Grid | None:
     """Budgets of the sparse arms as multiples of the dense arm's, by horizon; None of none.
 
-    The budgets are those to one level of competence, by `crossings`.
+    The budgets are those to one level of competence.
     """
     apart = ("world", "reward", "max_steps")
     others = varying_factors(cell_factors(cells, keys), [key for key in keys if key not in apart])
     names = ["max_steps", *others]
     pairs = sparse_pairs(cells, keys, places)
     rows = []
-    for pair, found in islice(budget_ratios(pairs, steps, level), MAX_ROWS):
+    for pair, found in islice(budget_ratios(pairs, crossings, level), MAX_ROWS):
         ends = f"{found.low:.2g} to {found.high:.2g}" if isfinite(found.low) else MISSING
         texts = {
             "reward": f"{pair.sparse.row['reward']} / {pair.dense.row['reward']}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -113,12 +113,23 @@ def left_out_text(rows: int, what: str = "rows") -> str:
     )
 
 
-def thousands(low: float, high: float) -> str:
-    """A median budget: ``12k``, or ``> 120k`` where fewer than half of the seeds got there."""
+def thousands(low: float, high: float, between: tuple[float, float] = (nan, nan)) -> str:
+    """A budget: ``12k``, or ``> 120k`` where fewer than half of the seeds got there.
+
+    With an interval ``12k [8k, 20k]``; one without an upper end ``12k [8k, -]``.
+    """
     if not isfinite(low):
         return MISSING
-    text = f"{low / 1000:.3g}k" if low < 1e6 else f"{low / 1e6:.3g}M"
-    return f"> {text}" if high == inf else text
+    text = f"> {_thousand(low)}" if high == inf else _thousand(low)
+    if not isfinite(between[0]):
+        return text
+    return f"{text} [{_thousand(between[0])}, {_thousand(between[1])}]"
+
+
+def _thousand(steps: float) -> str:
+    if not isfinite(steps):
+        return MISSING
+    return f"{steps / 1000:.3g}k" if steps < 1e6 else f"{steps / 1e6:.3g}M"
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,30 @@ class Cause(Enum):
         "it is shown on both sides of the line in turn: no single threshold",
         "nothing would: there are several; ask at each level (contrast: level)",
     )
+    UNTRAINED = (
+        "{seeds} seeds were at competence {level:g} before training, and a budget of 0 has no "
+        "ratio",
+        "a higher level of competence (competence: [...]), or a harder setting",
+    )
+    NO_BUDGET = (
+        "{failed} trials failed, so their budgets are not known",
+        "mend what made trials fail (see internals/errors), then the same command with --resume",
+    )
+    UNCHARTED = (
+        "no learning curve tells when {seeds} seeds got there",
+        "curves.parquet beside the results: the same command with --resume writes it",
+    )
+    COARSE = (
+        "evaluations are too far apart: crossings are seen up to {late:.0f} steps late, which may "
+        "be all that is seen",
+        "evaluations: several times as many as now, in a study of its own; where each update has "
+        "one already, smaller updates or a harder setting",
+    )
+    UNREACHED = (
+        "too few seeds got there ({reach} of {n} in each arm) to tell the ratio from {times:g}",
+        "timesteps: {timesteps:.0f}, twice as many, and more if need be",
+    )
+    OPEN_RATIO = ("the log-rank test shows the ratio on neither side of {times:g}", "{more}")
     TREND = (
         "a trend is shown, not judged: hypotheses are about the two ends of the factor",
         "name its two ends under hypotheses: contrast: specification",

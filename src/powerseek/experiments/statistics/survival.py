@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from math import comb, inf, isnan, nan
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.statistics.bootstrap import RESAMPLES, resample
-from powerseek.types import Floats
+from powerseek.experiments.statistics.bootstrap import RESAMPLES, Estimate, resample
+from powerseek.types import Bools, Floats
+
+LEAST = 6
+"""Seeds below which even the smallest and the largest miss the median in more than 5 %."""
+
+
+class Budgets(NamedTuple):
+    """Environment steps at which each seed of an arm reached a competence.
+
+    Attributes:
+        steps: [n] environment steps at which it was seen to, or trained in all where it never was.
+        reached: [n] True where it was.
+        before: [n] of those that reached it, steps of the last evaluation that did not show it, 0
+            where there was none; nan where no learning curve tells.
+    """
+
+    steps: Floats
+    reached: Bools
+    before: Floats
 
 
 class Survival(NamedTuple):
@@ -63,8 +81,99 @@ def median_budget(budgets: ArrayLike, reached: ArrayLike) -> tuple[float, float]
     return float(low[0]), float(high[0])
 
 
+def median_interval(budgets: ArrayLike, reached: ArrayLike) -> tuple[float, float]:
+    """95 % interval of the budget by which half of the seeds reach it.
+
+    Args:
+        budgets: [n] as in :func:`kaplan_meier`.
+        reached: [n] True where it was reached.
+
+    Returns:
+        The budgets at which the log-log interval of the fraction without it holds one half; the
+        lower end the largest budget watched where the seeds say that the median lies beyond, the
+        upper end inf where they allow that half of them never do; nan twice below six seeds, and
+        where none reached it.
+
+    Source: Brookmeyer and Crowley 1982, doi:10.2307/2530286.
+    CAVEAT: it covers .95 of simulated medians at 8 and at 16 seeds (exponential budgets, a quarter
+    given up).
+    """
+    times, events = _seeds(budgets, reached)
+    if times.size < LEAST or not events.any():
+        return nan, nan
+    curve, at_risk, there = _counted(times, events)
+    inside = curve.fraction > 0  # where all have got there the interval is [0, 0]
+    fraction = curve.fraction[inside]
+    greenwood = np.cumsum(there / (at_risk * np.maximum(at_risk - there, 1)))[inside]
+    half = stats.norm.isf(0.025) * np.sqrt(greenwood) / np.log(fraction)
+    ends = (np.append(fraction ** np.exp(s * half), 0.0 * curve.fraction[~inside]) for s in (-1, 1))
+    low, high = (_first_half(curve.times, end) for end in ends)
+    return min(low, curve.last), high
+
+
+def _first_half(times: Floats, fraction: Floats) -> float:
+    """First time at which a bound of a survival function is at most a half; inf where none is."""
+    below = np.flatnonzero(fraction <= 0.5 + 1e-12)
+    return float(times[below[0]]) if below.size else inf
+
+
+def _counted(times: Floats, events: Floats) -> tuple[Survival, Floats, Floats]:
+    """Kaplan-Meier's curve, and at each of its times the seeds at risk and those that got there."""
+    curve = kaplan_meier(times, events)
+    at_risk = np.array([(times >= step).sum() for step in curve.times], dtype=np.float64)
+    there = np.array([events[times == step].sum() for step in curve.times], dtype=np.float64)
+    return curve, at_risk, there
+
+
+def restricted_mean(budgets: ArrayLike, reached: ArrayLike, horizon: float) -> Estimate:
+    """Mean of the budget, each counted up to a horizon: the area under Kaplan-Meier's curve.
+
+    Args:
+        budgets: [n] as in :func:`kaplan_meier`.
+        reached: [n] True where it was reached.
+        horizon: Steps > 0 up to which budgets count.
+
+    Returns:
+        The mean in steps, in [0, horizon], with its 95 % interval by Greenwood's variance and
+        Student's t; n = seeds. nan without seeds, or where some seed was given up before the
+        horizon and none was watched beyond; no interval where nothing measures chance.
+
+    Source: Royston and Parmar 2013, doi:10.1186/1471-2288-13-152; Klein and Moeschberger 2003,
+    equation 4.5.3.
+    CAVEAT: arms are compared at one horizon only; budgets that no seed needed within it do not
+    count. The interval covers .94 at 8 seeds and .95 at 16 (exponential budgets, a quarter given
+    up at the horizon).
+    """
+    if not 0 < horizon < inf:
+        raise InvalidInput("horizon", horizon, "finite steps > 0")
+    times, events = _seeds(budgets, reached)
+    n = int(times.size)
+    unknown = Estimate(nan, nan, nan, n)
+    curve, at_risk, there = _counted(times, events)
+    all_there = curve.times.size > 0 and curve.fraction[-1] == 0
+    if not n or (curve.last < horizon and not all_there):
+        return unknown
+    within = curve.times < horizon
+    at_risk, there, fraction = at_risk[within], there[within], curve.fraction[within]
+    areas = np.append(1.0, fraction) * np.diff([0.0, *curve.times[within], horizon])
+    mean = float(areas.sum())
+    after = areas[::-1].cumsum()[::-1][1:]
+    rest = at_risk - there
+    parts = np.divide(after**2 * there, at_risk * rest, out=np.zeros_like(after), where=rest > 0)
+    count = float(there.sum())
+    variance = float(parts.sum()) * count / (count - 1) if count > 1 else 0.0
+    if not variance:
+        return unknown._replace(value=mean)
+    half = float(stats.t.isf(0.025, n - 1)) * variance**0.5
+    return Estimate(mean, max(0.0, mean - half), min(horizon, mean + half), n)
+
+
 def p_log_rank(
-    budgets_a: ArrayLike, reached_a: ArrayLike, budgets_b: ArrayLike, reached_b: ArrayLike
+    budgets_a: ArrayLike,
+    reached_a: ArrayLike,
+    budgets_b: ArrayLike,
+    reached_b: ArrayLike,
+    alternative: Literal["two-sided", "larger", "smaller"] = "two-sided",
 ) -> float:
     """Log-rank test of "both arms reach the competence alike"; nan where no seed ever did.
 
@@ -73,12 +182,14 @@ def p_log_rank(
         reached_a: [n] True where it was reached.
         budgets_b: [m], likewise.
         reached_b: [m], likewise.
+        alternative: What is to be shown of arm a's budgets: that they are larger, smaller, or
+            either.
 
     Returns:
-        In (0, 1], by chi-square, but never below ``2 / (n + m choose n)``, the least p of the
-        exact permutation test: three seeds an arm prove nothing at 5 %.
+        In (0, 1], by chi-square, but never below ``2 / (n + m choose n)`` (one-sided half of it),
+        the least p of the exact permutation test: three seeds an arm prove nothing at 5 %.
 
-    Source: Mantel 1966; two-sided, one degree of freedom.
+    Source: Mantel 1966; one degree of freedom.
     CAVEAT: ignores pairing by seed, and has little power where the curves cross. Its 5 % test
     rejects in 6 % of simulated null cases with 8 or 16 seeds an arm.
     """
@@ -88,8 +199,18 @@ def p_log_rank(
         return nan
     # 0 / 0 where seeds are never watched side by side, or none of those reaches it.
     with np.errstate(invalid="ignore"):
-        p = float(stats.logrank(*(_censored(*arm) for arm in arms)).pvalue)
-    return p if isnan(p) else max(p, min(1.0, 2 / comb(n + m, n)))
+        theirs = _ALTERNATIVES[alternative]
+        p = float(stats.logrank(*(_censored(*arm) for arm in arms), alternative=theirs).pvalue)
+    sides = 2 if alternative == "two-sided" else 1
+    return p if isnan(p) else max(p, min(1.0, sides / comb(n + m, n)))
+
+
+# SciPy names the rate at which seeds get there, the smaller the larger their budgets.
+_ALTERNATIVES: dict[str, Literal["two-sided", "less", "greater"]] = {
+    "two-sided": "two-sided",
+    "larger": "less",
+    "smaller": "greater",
+}
 
 
 class Ratio(NamedTuple):

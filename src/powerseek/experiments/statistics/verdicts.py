@@ -139,6 +139,7 @@ class Question:
         one_sided: Whether it is about a level: past its margin or not, never the other side.
         cliff: Units by which need rises over the last .005 of success, nan where not known.
         gated: False for the positive control itself, which needs neither learning nor a control.
+        given: Its p-values, where they are of another test than those of the comparisons.
     """
 
     direction: str
@@ -147,6 +148,7 @@ class Question:
     one_sided: bool = False
     cliff: float = nan
     gated: bool = True
+    given: PValues | None = None
 
     @property
     def main(self) -> Comparison:
@@ -160,6 +162,8 @@ class Question:
 
     def tests(self) -> PValues:
         """Its two p-values, each the larger of those at both ends; nan where it is undefined."""
+        if self.given is not None and self.main.effect.n:
+            return self.given
         if self.main.exact or not min(one.effect.n for one in (*self.ends, *self.none)):
             return PValues(nan, nan)
         different = [_p_difference(one, self) for one in self.ends]

@@ -38,6 +38,8 @@ def arm_pairs(name: str, values: Iterable[Level], places: Places) -> list[Arms]:
         return [
             (h, own[-1]) for own in reward_families("lookahead", known, places) for h in own[:-1]
         ]
+    if name == "noise":
+        return [(s, own[0]) for own in noise_families(known, places) for s in own[1:]]
     if name == "aim":
         return _aim_pairs(known, places)
     if name == "price":
@@ -85,6 +87,8 @@ def primary_arm_pairs(
         return [(own[0], own[-1]) for own in reward_families("lookahead", known, places)]
     if name == "price":
         return [(own[-1], own[0]) for own in price_families(known, places)]
+    if name == "noise":
+        return [(own[-1], own[0]) for own in noise_families(known, places)]
     return pairs if name == "aim" else pairs[-1:]
 
 
@@ -153,7 +157,7 @@ def arms_compared(
     if contrast.name == "threshold":
         rising = ordered(known)
         return [tuple(rising)] if len(rising) > 1 else []
-    return list(primary_arm_pairs(contrast.name, known, places, gamma, arm))
+    return list(primary_arm_pairs(contrast.kind, known, places, gamma, arm))
 
 
 def confounded(reward: Level, places: Places, gamma: float) -> bool:
@@ -176,12 +180,21 @@ def reward_families(factor: str, values: Iterable[Level], places: Places) -> lis
     known = [v for v in _known(values) if (p := _place(v, places)) and p.factor == factor]
     bare = [v for v in known if factor == "coverage" and places[str(v)].level == 0]
     none = {places[str(v)].price: v for v in sorted(bare, key=_is_terminal, reverse=True)}
-    found: dict[tuple[str, str, str, float], dict[float, Level]] = {}
+    found: dict[tuple[str, str, str, float, float], dict[float, Level]] = {}
     for value in known:
         place = places[str(value)]
         if value not in bare:
             low = none.get(place.price)
             found.setdefault(place.line, {} if low is None else {0.0: low})[place.level] = value
+    return [[own[at] for at in sorted(own)] for own in found.values() if len(own) > 1]
+
+
+def noise_families(values: Iterable[Level], places: Places) -> list[list[Level]]:
+    """Rewards whose overseers differ in noise alone, noise rising: one list a family, two long."""
+    found: dict[Place, dict[float, Level]] = {}
+    for value in _known(values):
+        if (place := _place(value, places)) is not None:
+            found.setdefault(place._replace(noise=0.0), {})[place.noise] = value
     return [[own[at] for at in sorted(own)] for own in found.values() if len(own) > 1]
 
 

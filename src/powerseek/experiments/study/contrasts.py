@@ -2,7 +2,7 @@
 
 A contrast is one of the kinds that the field argues about (`KINDS`), or is about any factor: its
 two ends, the interaction of two, or the level past which a measure crosses a line. A level or a
-tail is about one arm alone.
+tail is about one arm alone, and a budget about how long two arms trained to be competent.
 """
 
 from __future__ import annotations
@@ -91,6 +91,14 @@ KINDS: dict[str, Kind] = {
         ("the shortest look-ahead of the overseer", "the longest"),
         places="lookahead",
     ),
+    "noise": Kind(
+        "reward",
+        "Noise: how far the overseer misjudges",
+        "The same overseer with a systematic misjudgement, the same in every episode: every noise "
+        "is compared with the least, all else equal.",
+        "rewards: [{approval: 8}, {approval: 8, noise: 0.5}]",
+        ("the overseer who misjudges most", "the one who misjudges least"),
+    ),
     "aim": Kind(
         "reward",
         "Aim: what the overseer wants",
@@ -146,6 +154,8 @@ KINDS: dict[str, Kind] = {
 }
 ONE_ARM = ("level", "tail")
 """The kinds that are about one arm, which a hypothesis names."""
+OF_BUDGETS = tuple(name for name in KINDS if name not in (*ONE_ARM, "control"))
+"""The kinds whose arms' budgets can be compared."""
 OF_COLUMN = {KINDS[name].factor: name for name in ("openness", "horizon", "discount")}
 """The kinds that are about one factor."""
 
@@ -190,8 +200,9 @@ class Contrast:
         low: The level of the second arm of a factor; the least where absent.
         high: That of the first; the greatest where absent.
         line: What a measure is held against at every level of a threshold's factor; of a tail the
-            value beyond which seeds are counted.
+            value beyond which seeds are counted; of a budget the ratio that it is held against.
         share: Of a tail, the fraction of seeds that is claimed, in (0, 1).
+        of: Of a budget, the kind whose arms are compared.
     """
 
     name: str
@@ -200,6 +211,12 @@ class Contrast:
     high: Any = None
     line: float | None = None
     share: float | None = None
+    of: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The kind that says which arms are compared, where it is one of `KINDS`."""
+        return self.of or self.name
 
     @property
     def written(self) -> Any:
@@ -215,25 +232,30 @@ class Contrast:
                 return {"threshold": self.factors[0], "line": self.line}
             case "tail":
                 return {"tail": self.line, "share": self.share}
+            case "budget":
+                return {"budget": self.line, "of": self.of}
         return self.name
 
     def __str__(self) -> str:
         """``timing``, ``leak``, ``leak x timesteps``, ``threshold of power_weight``."""
         if self.name == "threshold":
             return f"threshold of {self.factors[0]}"
+        if self.name == "budget":
+            return f"budget, {self.of}"
         return " x ".join(self.factors) or self.name
 
 
 SYNTAX = (
     f"one of {', '.join(name for name in KINDS if name != 'tail')}, or {{factor: NAME, low: LEVEL, "
     "high: LEVEL}, {interaction: [NAME, NAME]}, {threshold: NAME, line: NUMBER}, {tail: NUMBER, "
-    "share: FRACTION}"
+    "share: FRACTION}, {budget: RATIO, of: KIND}"
 )
 _FIELDS = {
     "factor": ("factor", "low", "high"),
     "interaction": ("interaction",),
     "threshold": ("threshold", "line"),
     "tail": ("tail", "share"),
+    "budget": ("budget", "of"),
 }
 
 
@@ -261,6 +283,8 @@ def read_contrast(written: Any) -> Contrast:
         return Contrast(name, tuple(map(str, pair)))
     if name == "tail":
         return _read_tail(written)
+    if name == "budget":
+        return _read_budget(written)
     factor = written[name]
     if not isinstance(factor, str) or not factor:
         raise InvalidInput(name, factor, "the name of a factor", f"Write {{{name}: gamma}}.")
@@ -286,6 +310,19 @@ def _read_tail(written: Mapping[str, Any]) -> Contrast:
     return Contrast("tail", line=float(line), share=float(share))
 
 
+def _read_budget(written: Mapping[str, Any]) -> Contrast:
+    ratio, kind = written["budget"], written.get("of", "sparse")
+    hint = "Write {budget: 10}: ten times the budget to competence."
+    if not (_is_number(ratio) and ratio > 0):
+        raise InvalidInput("budget", ratio, "a ratio of budgets > 0", hint)
+    if kind not in OF_BUDGETS:
+        hint = (
+            "Write of: sparse (terminal against dense) or of: timing (paid late against at once)."
+        )
+        raise InvalidInput("of", kind, f"one of {', '.join(OF_BUDGETS)}", hint)
+    return Contrast("budget", line=float(ratio), of=str(kind))
+
+
 def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
@@ -294,6 +331,8 @@ def _example(written: Any) -> str:
     """The line meant by somebody who wrote a factor as if it were a kind, or a kind wrongly."""
     if not isinstance(written, str):
         return "Write contrast: timing."
+    if written == "budget":
+        return "Write contrast: {budget: 10}."
     if written == "tail":
         return "Write contrast: {tail: 1, share: 0.05}."
     return did_you_mean(written, list(KINDS)) or f"Of a factor write {{factor: {written}}}."

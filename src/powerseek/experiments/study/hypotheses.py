@@ -107,7 +107,7 @@ def kind_named(contrast: Contrast, grid: Sequence[Cell]) -> str:
 def columns_of(contrast: Contrast, known: set[str]) -> tuple[str, ...] | None:
     """Columns that differ between the arms of a contrast; None if one is none of `known`."""
     if not contrast.factors:
-        return (contrast_kind(contrast.name).factor,)
+        return (contrast_kind(contrast.kind).factor,)
     found = [column_of(name, known) for name in contrast.factors]
     return None if None in found else tuple(str(column) for column in found)
 
@@ -185,8 +185,8 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
 
 def _lacking(contrast: Contrast) -> str:
     """The line that a study lacks to hold all arms of a contrast."""
-    if contrast.name in KINDS:
-        return contrast_kind(contrast.name).line
+    if contrast.kind in KINDS:
+        return contrast_kind(contrast.kind).line
     if contrast.name == "interaction":
         return "every level of {} with every level of {}".format(*contrast.factors)
     return f"the levels of {contrast.factors[0]} with all else equal"

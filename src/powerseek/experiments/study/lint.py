@@ -101,6 +101,7 @@ def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
         return ()
     lines = [*_undefined(study, grid), *_uncontrolled(study, grid)]
     drawn = [said for said in study.hypotheses if not _is_exact(said)]
+    settling = [said for said in drawn if said.contrast.name != "budget"]
     if drawn and study.seeds < LEAST_SEEDS:
         lines.append(
             f"{study.seeds} seeds: no hypothesis gets a verdict below {LEAST_SEEDS}. Begin with "
@@ -108,7 +109,7 @@ def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
             f"arm. Write seeds: {seeds_to_begin_with(drawn)}."
         )
     points = study.evaluations - 2 * study.evaluations // 3
-    if points < LEAST_POINTS and any(said.checkpoint == "end" for said in drawn):
+    if points < LEAST_POINTS and any(said.checkpoint == "end" for said in settling):
         lines.append(
             f"evaluations: {study.evaluations} leave {points} in the last third of training, and "
             f"{LEAST_POINTS} are needed to see whether it came to rest: every verdict will be "
@@ -191,7 +192,7 @@ def _is_exact(said: Hypothesis) -> bool:
 def _uncontrolled(study: Study, grid: Sequence[Cell]) -> Iterator[str]:
     """Worlds without the positive control, and the line that gives it to them, where one does."""
     chancy = [h for h in study.hypotheses if not _is_exact(h)]
-    said = [h for h in chancy if h.contrast.name != "control"]
+    said = [h for h in chancy if h.contrast.name not in ("control", "budget")]
     tested = {str(one.setting["world"]) for h in said for one in hypothesis_comparisons(h, grid)}
     blind = tested - _controlled(grid)
     able = blind & worlds_with("holdings", grid)

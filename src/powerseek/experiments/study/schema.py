@@ -140,6 +140,8 @@ class Margin:
         return {"w": self.value} if self.widths else self.value
 
 
+BARE = {"threshold": "its line", "tail": "its share", "budget": "its ratio"}
+"""Contrasts that have no margin, and what they are held against."""
 DEFAULT_MARGIN = Margin(0.1, widths=True)
 """Of measures in units. Nuisance settings moved them by up to .085 widths."""
 
@@ -166,7 +168,9 @@ class Hypothesis(BaseModel):
     ``interaction`` a - b is the effect of the first factor at the second's greatest level less
     that at its least. Of a ``threshold`` it says that the measure crosses the line as the factor
     rises: upwards (``larger``) or downwards (``smaller``). Of a ``tail`` a - b is the fraction of
-    one arm's seeds beyond a value: at most its share (``smaller``) or more (``larger``).
+    one arm's seeds beyond a value: at most its share (``smaller``) or more (``larger``). Of a
+    ``budget`` it is about the ratio of the first arm's budget to competence to the second's:
+    ``larger`` or ``smaller`` than so many times, or ``none``, within that ratio of each other.
 
     A claim about a level is one-sided: ``none`` is at most the margin, ``larger`` above it. On
     ``beyond`` it is judged at both ends of the bracket from ``beyond`` to ``excess``.
@@ -178,7 +182,7 @@ class Hypothesis(BaseModel):
             where they are claimed to differ by less than `margin`.
         margin: Smallest effect of interest, > 0, in the measure's unit or in widths of W, by
             default .1 of them where the measure is in units; none of a threshold, whose levels are
-            held against its line, nor of a tail.
+            held against its line, of a tail, nor of a budget.
         measure: What is compared, any metric's id; the kind's own where absent.
         line: Value that a - b is held against, in the measure's unit.
         world: The world it is about; every world that has both arms where absent.
@@ -235,8 +239,8 @@ class Hypothesis(BaseModel):
     def _checked(self) -> Hypothesis:
         name = self.contrast.name
         threshold = name == "threshold"
-        if name in ("threshold", "tail") and self.margin is not None:
-            allowed = "no value: a threshold is held against its line, a tail against its share"
+        if name in BARE and self.margin is not None:
+            allowed = f"no value: a {name} is held against {BARE[name]}"
             raise InvalidInput("margin", self.margin.written, allowed, "Leave it out.")
         if name == "tail" and self.line:
             hint = f"Write {{tail: {self.line:g}, share: {self.contrast.share:g}}}."
@@ -244,6 +248,8 @@ class Hypothesis(BaseModel):
         if name == "tail" and self.direction == "none":
             allowed = "smaller (at most so many seeds lie beyond it) or larger (more do)"
             raise InvalidInput("direction", "none", allowed)
+        if name == "budget":
+            self._budget_checked()
         if threshold and self.line:
             hint = f"Write {{threshold: {self.contrast.factors[0]}, line: {self.line:g}}}."
             raise InvalidInput("line", self.line, "no value: a threshold has its own", hint)
@@ -251,10 +257,28 @@ class Hypothesis(BaseModel):
             raise InvalidInput("direction", "none", "larger or smaller: which way it is crossed")
         return self
 
+    def _budget_checked(self) -> None:
+        """Refuse what a budget leaves no room for."""
+        hint = "Leave it out."
+        if self.line:
+            raise InvalidInput("line", self.line, "no value: a budget has its own ratio", hint)
+        if self.measure not in (None, "competence"):
+            allowed = "competence: a budget is that to its highest level"
+            raise InvalidInput("measure", self.measure, allowed, hint)
+        if self.checkpoint != "end":
+            allowed = "end: a budget is read off the whole training"
+            raise InvalidInput("checkpoint", self.checkpoint, allowed, hint)
+        if self.direction == "none" and self.held_against <= 1:
+            allowed = "a ratio > 1: none says that budgets lie within it of each other"
+            given = self.contrast.written
+            raise InvalidInput("contrast", given, allowed, "Write contrast: {budget: 2}.")
+
     @property
     def compared(self) -> str:
         """The measure that is compared."""
         name = self.contrast.name
+        if name == "budget":
+            return "competence"
         kind = contrast_kind(
             factor_contrast_kind(self.contrast.factors[0]) if name == "factor" else name
         )
@@ -262,9 +286,8 @@ class Hypothesis(BaseModel):
 
     @property
     def smallest(self) -> Margin | None:
-        """The margin, by default of measures in units; None of a threshold and a tail."""
-        bare = self.contrast.name in ("threshold", "tail")
-        return None if bare else self.margin or DEFAULT_MARGIN
+        """The margin, by default of measures in units; None of a threshold, tail and budget."""
+        return None if self.contrast.name in BARE else self.margin or DEFAULT_MARGIN
 
     @property
     def held_against(self) -> float:

@@ -25,6 +25,7 @@ from powerseek.exact import (
     enumerate_world,
     evaluate,
     injective,
+    least_loss,
     minimal_need_policy,
     most,
     need,
@@ -34,6 +35,7 @@ from powerseek.exact import (
     random_policy,
     scripted_policy,
     seeking,
+    utility_changes,
 )
 from powerseek.exact.enumerate import DEFAULT_LIMIT
 from powerseek.exact.measures.empowerment import Empowerment, empowerment
@@ -83,11 +85,13 @@ class WorldAnalysis:
         distance: [S] fewest steps in which a state can be reached from a start.
         need: Least acquisition by success; None where nothing can be acquired.
         most: Greatest acquisition by success, likewise.
+        loss: Least loss of bystanders by success; None where nobody else can act.
         arms: Name of every registered reward -> its exact optimum at `ARM_GAMMA`.
         skipped: Name of what could not be computed -> why.
         policies: Exact outcomes of random, minimal-need, POWER-greedy and the world's scripted
             policies.
         seeking: POWER-seeking score of these and of the arms' optima that need no memory.
+        losses: What these cost bystanders of what they could attain; empty without bystanders.
         seconds: What every stage took.
     """
 
@@ -100,10 +104,12 @@ class WorldAnalysis:
     distance: Ints
     need: Frontier | None
     most: Frontier | None
+    loss: Frontier | None
     arms: Mapping[str, Optimum]
     skipped: Mapping[str, str]
     policies: Mapping[str, Outcome]
     seeking: Mapping[str, float]
+    losses: Mapping[str, float]
     seconds: Mapping[str, float]
 
     @property
@@ -189,17 +195,23 @@ def analyse(
         measured = power(mdp, gamma, samples, seed, rewards)
     with stage("empowerment"):
         empowered = _empowerment(mdp, steps, skipped)
-    least = greatest = None
+    least = greatest = loss = None
+    others = bool(world.bystanders())
     with stage("need frontier"):
         if "resource" in mdp.roles:
             least, greatest = need(mdp), most(mdp)
+        if others:
+            loss = least_loss(world, limit=limit)
     with stage("arms"):
         arms = dict(_arms(mdp, skipped, watch))
     with stage("policies"):
         policies = _policies(world, measured)
         outcomes = {name: evaluate(mdp, policy) for name, policy in policies.items()}
         acting = {name: arm.policy for name, arm in arms.items() if arm.policy is not None}
-        scores = {n: seeking(measured, p).score for n, p in {**acting, **policies}.items()}
+        acting |= policies
+        scores = {n: seeking(measured, p).score for n, p in acting.items()}
+        changes = utility_changes(world, limit) if others else None
+        losses = {n: -changes.total(p) for n, p in acting.items()} if changes else {}
     return WorldAnalysis(
         world=world,
         mdp=mdp,
@@ -210,10 +222,12 @@ def analyse(
         distance=distances(mdp),
         need=least,
         most=greatest,
+        loss=loss,
         arms=arms,
         skipped=skipped,
         policies=outcomes,
         seeking=scores,
+        losses=losses,
         seconds=seconds,
     )
 

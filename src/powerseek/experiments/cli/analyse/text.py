@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from powerseek.envs.words import in_words
-from powerseek.exact import Outcome
+from powerseek.exact import Frontier, Outcome
 from powerseek.exact.measures.goals import state_classes
 from powerseek.experiments.cli.analyse.analysis import ARM_GAMMA, Watch, WorldAnalysis
 from powerseek.experiments.report.text import number_text, range_text
@@ -76,6 +76,8 @@ def print_analysis(analysis: WorldAnalysis, console: Console) -> None:
         console.print("Nothing can be acquired in this world: no need frontier.\n", highlight=False)
     else:
         console.print(frontier_table(analysis))
+    if analysis.loss is not None:
+        console.print(loss_table(analysis.loss))
     console.print(arms_table(analysis))
     for line in analysis_notes(analysis):
         console.print(Text(line))
@@ -214,6 +216,19 @@ def frontier_table(analysis: WorldAnalysis) -> Table:
     return table
 
 
+def loss_table(loss: Frontier) -> Table:
+    """Least loss of bystanders at a few levels of success."""
+    title = "What success costs bystanders (exact, fraction of what they could attain)"
+    table = Table(title=title, title_justify="left")
+    for head in ("success", "least loss"):
+        table.add_column(head, justify="right")
+    top = loss.max_success
+    for level in (*(level for level in LEVELS if level < top - 1e-6), top):
+        name = f"{level:.1%}" + (" (the best)" if level == top else "")
+        table.add_row(name, f"{round(sum(loss.at(level)) / 2, 3) + 0.0:.3f}")
+    return table
+
+
 def _bounds(low: float, high: float) -> str:
     """A value known by two bounds, with these where they are apart."""
     return _ranged((low + high) / 2, low, high)
@@ -258,6 +273,7 @@ def _cells(
         "beyond need": _ranged(*beyond),
         "evades": _share(*(end.disabled for end in ends)),
         "seeks POWER": number_text(analysis.seeking.get(name, nan)),
+        "others lose": number_text(analysis.losses.get(name, nan)),
     }
 
 
@@ -271,6 +287,7 @@ def _columns(analysis: WorldAnalysis) -> dict[str, bool]:
         "beyond need": acquires,
         "evades": switch,
         "seeks POWER": any(isfinite(score) for score in analysis.seeking.values()),
+        "others lose": analysis.loss is not None,
     }
 
 
@@ -300,6 +317,12 @@ def analysis_notes(analysis: WorldAnalysis) -> list[str]:
         lines.append(
             "seeks POWER: where actions lead to states of different POWER, how far the choice goes "
             "to the richest: 1 always, 0 like a random one, below 0 away from it."
+        )
+    if analysis.loss is not None:
+        lines.append(
+            "others lose: what bystanders can still attain, less than beside an agent that does "
+            "nothing, as a fraction (mean over them). No policy of a success takes less from them "
+            "than its least loss."
         )
     if not analysis.injective:
         lines.append(

@@ -108,12 +108,11 @@ def _asked(metric: Metric, cells: Sequence[Cell]) -> Shown | None:
     if not known:
         return None
     low, high = (0.0, 1.0) if metric.share else (min(known), max(known))
-    optimum = f"optimum_{metric.id}"
     return Shown(
         f"map-{picture_name(metric.id)}",
         metric.id,
         metric.title,
-        lambda cell, _: float(cell.row.get(optimum, nan)),
+        lambda cell, _: float(cell.row.get(metric.optimum, nan)),
         ("cividis", low, high if high > low else low + 1.0),
         f"Dark is {low:g}, bright is {high:g}{f' {metric.unit}' if metric.unit else ''}.",
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from powerseek.experiments.analysis.budgets import Crossings
 from powerseek.experiments.analysis.cells import Cell, settings_of
-from powerseek.experiments.analysis.reach import Curve, reach_curve, seed_budgets
+from powerseek.experiments.analysis.reach import Curve, reach_curve
 from powerseek.experiments.report.figures.style import (
     Picture,
     Theme,
@@ -30,12 +30,9 @@ Line: TypeAlias = tuple[dict[str, Any], str, Curve]
 
 
 def reach_picture(
-    world: str, cells: Sequence[Cell], keys: Sequence[str], steps: pd.DataFrame, level: float
+    world: str, cells: Sequence[Cell], keys: Sequence[str], crossings: Crossings, level: float
 ) -> Picture | None:
-    """Fraction of seeds that have reached a competence, against steps; None without seeds.
-
-    The steps are those of `crossings`.
-    """
+    """Fraction of seeds that have reached a competence, against steps; None without seeds."""
     kept = [cell for cell in cells if len(cell.places)]
     if not kept:
         return None
@@ -53,7 +50,7 @@ def reach_picture(
         (
             label,
             [
-                (*styles[id(cell)], reach_curve(seed_budgets(cell.seeds, steps, level)))
+                (*styles[id(cell)], reach_curve(crossings.budgets(cell.seeds["trial"], level)))
                 for cell in mine
             ],
         )

@@ -1,0 +1,130 @@
+"""Budgets read off evaluations, and claims about their ratio from results to words."""
+
+from __future__ import annotations
+
+from math import isnan, nan
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.multitest import multipletests
+from synthetic import frame, made_budgets, planted, trial_rows
+
+from powerseek.errors import InvalidInput
+from powerseek.experiments.analysis.budgets import Crossings
+from powerseek.experiments.analysis.hypotheses import findings
+from powerseek.experiments.report.findings import finding_text
+from powerseek.experiments.report.hypotheses import claim_text
+from powerseek.experiments.statistics.survival import p_log_rank
+from powerseek.experiments.study.preregistration import Claim
+from powerseek.experiments.study.schema import Hypothesis, make_study
+
+DENSE = [1000 * (5 + seed) for seed in range(16)]
+LONG = [30 * when for when in DENSE[::-1]]
+
+
+def crossing(values, level=0.9, end=0.95, **exact):
+    """Budget of one seed that showed these competences at 0, 1000, 2000, ..., and its end."""
+    rows = trial_rows({"competence": end}, "ok")
+    last = 1000 * len(values)
+    results = frame([{**row, "timesteps": last} for row in rows])
+    curve = {"trial": rows[0]["trial"], "timesteps": 1000 * np.arange(len(values))}
+    curves = pd.DataFrame({**curve, "competence": values, **exact})
+    found = Crossings(results, curves).budgets(results["trial"].unique(), level)
+    return found.steps[0], bool(found.reached[0]), found.before[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "end", "steps", "before"),
+    [
+        ([0.1, 0.95, 0.95], 0.95, 1000, 0),
+        ([0.1, 0.95, 0.2, 0.95], 0.95, 3000, 2000),  # it did not stay there at the next
+        ([0.95, 0.95], 0.95, 0, 0),  # untrained
+        ([0.1, 0.2], 0.95, 2000, 1000),  # the end has no next
+        ([0.1, 0.95], 0.5, nan, nan),  # fell again at the end
+        ([0.95, 0.1, 0.2], 0.1, nan, nan),
+    ],
+)
+def test_a_budget_is_the_first_evaluation_that_stays_at_the_next(values, end, steps, before):
+    found = crossing(values, end=end)
+    assert found[1] == (not isnan(steps))
+    if found[1]:
+        assert (found[0], found[2]) == (steps, before)
+    else:
+        assert found[0] == 1000 * len(values)
+
+
+def test_exact_values_come_before_sampled_ones():
+    exact = {"exact.competence": [nan, 0.5, 0.95, 0.95]}
+    assert crossing([0.1, 0.95, 0.95, 0.95], **exact) == (2000, True, 1000)
+
+
+def ratio(times, every=1000, more=(), standing=None, charted=True, **said):
+    trials, curves = made_budgets(times, every)
+    claim = {"id": "H5", "contrast": {"budget": 10}, "direction": "larger", **said}
+    claims = [Claim(Hypothesis(**claim), **(standing or {}))]
+    return findings(frame(*trials, *more), claims, curves=curves if charted else None)
+
+
+def test_thirty_times_is_more_than_ten_and_needs_no_rest_and_no_control():
+    (one,) = ratio({"dense": DENSE, "terminal": LONG}, standing={"gate": 0.9})
+    assert one.verdict.answer == "supported"
+    assert (one.a, one.b) == ("terminal", "dense")
+    # Medians: of sixteen seeds the eighth. More than 400,000 steps were watched for no seed.
+    assert one.ratio.ratio.value == 30 * 12_000 / 12_000
+    reached = np.array(LONG) <= 400_000
+    steps = np.where(reached, np.array(LONG) - 1000, 400_000)
+    p = p_log_rank(steps, reached, 10 * np.array(DENSE), np.ones(16, bool), "larger")
+    assert one.asked.tests().difference == pytest.approx(p)
+    assert list(one.p) == pytest.approx(list(multipletests(one.asked.tests(), method="holm")[1]))
+    text = finding_text(one)
+    assert text.effect.startswith("budget to competence 0.9, terminal over dense: 30.0 times, 95 %")
+    assert "more than 10 (log-rank) p" in text.evidence[0]
+    assert "got there: 9 of 16 and 16 of 16" in text.evidence[0]
+    assert "seen up to 1,000 steps late" in text.evidence[0]
+    said = claim_text(one.claim.hypothesis, one.unit, ["homestead"])
+    assert said == (
+        "Claimed: the budget to competence with success alone paid is more than 10 times that "
+        "with dense reward."
+    )
+
+
+def test_it_shares_one_family_with_other_claims():
+    trials, curves = made_budgets({"dense": DENSE, "terminal": LONG}, 1000)
+    trials = [*trials, *planted(1.0, world="other")]
+    said = [
+        Claim(Hypothesis(id="H5", contrast={"budget": 10}, direction="larger")),
+        Claim(Hypothesis(id="H1a", contrast="timing", direction="larger", margin=0.5)),
+    ]
+    both = findings(frame(*trials), said, curves=curves)
+    assert [one.together for one in both] == [4, 4]
+    plain = [p for one in both for p in one.asked.tests()]
+    wanted = multipletests(plain, method="holm")[1]
+    assert [p for one in both for p in one.p] == pytest.approx(list(wanted))
+
+
+def test_an_arm_that_never_learns_has_a_bound_and_a_verdict():
+    (one,) = ratio({"dense": DENSE, "terminal": [500_000] * 16})
+    assert one.verdict.answer == "supported"
+    assert isnan(one.ratio.ratio.value)
+    assert "at least 33.3 times" in finding_text(one).effect
+    assert "no upper end" in finding_text(one).effect
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"margin": 0.5}, "margin"),
+        ({"measure": "beyond"}, "measure"),
+        ({"line": 2.0}, "line"),
+        ({"checkpoint": "competence>=0.9"}, "checkpoint"),
+        ({"direction": "none", "contrast": {"budget": 1}}, "contrast"),
+    ],
+)
+def test_what_a_budget_leaves_no_room_for_is_refused(more, field):
+    said = {"id": "H5", "contrast": {"budget": 10}, "direction": "larger", **more}
+    with pytest.raises(InvalidInput) as caught:
+        make_study(
+            {"name": "x", "worlds": [{"id": "star"}], "timesteps": 100, "hypotheses": [said]}
+        )
+    assert caught.value.field == f"hypotheses[0].{field}"
