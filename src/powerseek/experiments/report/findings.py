@@ -201,7 +201,7 @@ def _tested(one: Finding) -> tuple[str, str]:
     if one.asked.one_sided:
         sides = ("below", "above") if said.direction == "smaller" else ("above", "below")
         last = one.asked.for_none[-1]
-        betting = isfinite(last.bounds[0 if said.direction == "smaller" else 1])
+        betting = last.bounded(above=said.direction != "smaller")
         how = "betting, as the range is known" if betting else "one-sided t test"
         line = "minus the margin" if said.direction == "smaller" else "the margin"
         line += f" from {said.line:g}" if said.line else ""

@@ -40,6 +40,8 @@ class Comparison:
         binomial: Whether the effect is a fraction of seeds, by exact binomial tests.
         exact: Whether nothing here is due to chance: the effect is computed, the same for every
             seed, and its interval is the range over optimal policies that tie.
+        unit: What is counted: ``seed``, or ``layout`` (see `statistics.layouts`).
+        layouts: The same over layouts as units, where seeds are nested in them: then it decides.
     """
 
     effect: Estimate
@@ -59,6 +61,22 @@ class Comparison:
     p_at_least: float = nan
     tail: tuple[int, ...] = ()
     binomial: bool = False
+    unit: str = "seed"
+    layouts: Comparison | None = None
+
+    @property
+    def deciding(self) -> Comparison:
+        """The comparison that verdicts rest on: over layouts where there are some."""
+        return self if self.layouts is None else self.layouts
+
+    @property
+    def samples(self) -> int:
+        """Independent samples: the cells; of layouts, which the cells share, one."""
+        return self.arms if self.unit == "seed" else 1
+
+    def bounded(self, above: bool) -> bool:
+        """Whether the range of a seed is known on one side, so that no t test is needed there."""
+        return self.unit == "seed" and isfinite(self.bounds[above])
 
     @property
     def p_beyond(self) -> float:
