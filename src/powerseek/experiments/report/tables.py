@@ -32,6 +32,7 @@ from powerseek.experiments.report.text import (
     number_text,
     range_text,
     thousands,
+    units_text,
 )
 from powerseek.experiments.study.arms import Places
 from powerseek.experiments.study.factors import CELL, MISSING, factors_in_words, varying_factors
@@ -136,7 +137,9 @@ def _learnt(row: Mapping[str, Any]) -> str:
     """Seeds that learnt the task, of those that ran."""
     ran = row["seeds"] + row["failed"]
     failed = f", {row['failed']} failed" if row["failed"] else ""
-    return f"({row['seeds'] - row['censored']}/{ran}{failed})" + _dagger(row["confirmatory"])
+    nested = f" = {units_text(ran, row['layouts'])}" if row["layouts"] > 1 else ""
+    learnt = row["seeds"] - row["censored"]
+    return f"({learnt}/{ran}{nested}{failed})" + _dagger(row["confirmatory"])
 
 
 def _of_cells(

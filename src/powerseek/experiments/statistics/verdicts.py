@@ -368,6 +368,8 @@ def _undecided_over(asked: Question, level: float, together: int, seeds: int) ->
     n = over.main.effect.n
     if _ends_disagree(over, level):
         return Verdict("cannot tell", 0, (_bracket_reason(asked.cliff),))
+    if asked.main.exact and any(r.cause is Cause.TIES for r in _exact(asked).because):
+        return _exact(asked)
     if not over.main.deviation > 0:
         return Verdict("cannot tell", 0, (Cause.ALIKE_LAYOUTS.because(n=n),))
     more = _still_wanted(over, alpha)
@@ -545,9 +547,19 @@ def _too_few_learnt(comparison: Comparison, learning: Learning) -> Reason:
 
 
 def seeds_in_words(comparison: Comparison) -> str:
-    """``15 seeds an arm``, or ``15 seeds`` of one arm."""
-    count = comparison.effect.n
-    return f"{count} seed{'s' * (count != 1)}{' an arm' * (comparison.arms > 1)}"
+    """``15 seeds an arm``, or ``15 seeds`` of one arm; ``8 layouts x 5 seeds an arm``."""
+    layouts = 0 if comparison.layouts is None else comparison.layouts.effect.n
+    return units_in_words(comparison.effect.n, layouts) + " an arm" * (comparison.arms > 1)
+
+
+def units_in_words(seeds: int, layouts: int = 0) -> str:
+    """``40 seeds``, ``8 layouts x 5 seeds``, or ``38 seeds on 8 layouts`` where they are uneven."""
+    if layouts < 2:
+        return f"{seeds} seed{'s' * (seeds != 1)}"
+    if seeds % layouts:
+        return f"{seeds} seeds on {layouts} layouts"
+    each = seeds // layouts
+    return f"{layouts} layouts x {each} seed{'s' * (each != 1)}"
 
 
 def undecided_reason(

@@ -310,25 +310,27 @@ def trials_by_seed(study: Study, grid: Sequence[Cell]) -> tuple[Trial, ...]:
     last, once each: what they do does not hang on a training seed.
     """
     told = study.name, followed_metrics(said.compared for said in study.hypotheses)
-    trained = (Trial(cell, seed, *told) for cell, seed in seeds_of_cells(study, grid))
+    seeds = range(study.first_seed, study.first_seed + study.seeds)
+    pairs = cells_with_seeds(grid, seeds, study.layouts)
+    trained = (Trial(cell, seed, *told) for cell, seed in pairs)
     once = (Trial(cell, 0, *told) for cell in reference_cells(study, grid))
     return (*trained, *once)
 
 
-def seeds_of_cells(
-    study: Study, grid: Sequence[Cell], seeds: int | None = None
+def cells_with_seeds(
+    grid: Sequence[Cell], seeds: Sequence[int], layouts: int | None
 ) -> Iterator[tuple[Cell, int]]:
     """Each cell with each seed that is trained in it, seed by seed.
 
     Args:
-        study: The study.
-        grid: Its cells.
-        seeds: Other seeds per cell than the study's.
+        grid: The cells, with layouts on each of them.
+        seeds: The seeds, rising.
+        layouts: Layouts in which they are nested: seed number i, from 0, is trained on layout 1 +
+            i mod layouts. None where every seed is trained in every cell.
     """
-    for seed in range(study.first_seed, study.first_seed + (seeds or study.seeds)):
-        layout = study.layout_of(seed)
+    for i, seed in enumerate(seeds):
         for cell in grid:
-            if layout is None or cell.params["layout"] == layout:
+            if layouts is None or cell.params["layout"] == 1 + i % layouts:
                 yield cell, seed
 
 

@@ -401,10 +401,6 @@ class Study(Factors):
             raise InvalidInput(field, given, allowed, f"Write {field}: {written}.")
         return self
 
-    def layout_of(self, seed: int) -> int | None:
-        """The layout that a seed is trained on; None in a study without layouts."""
-        return None if self.layouts is None else 1 + (seed - self.first_seed) % self.layouts
-
     @property
     def planned_looks(self) -> list[int]:
         """Numbers of seeds at which verdicts may be read."""
