@@ -108,8 +108,8 @@ def _registered(known: Registration) -> str:
         f"exclusions and cells, sha256 {known.hash[:16]}.{planned} A seed that stays below "
         f"competence {known.gate:g} is left out.{_over_layouts(known)} Nothing is concluded from "
         f"fewer than {LEAST_SEEDS} seeds an arm, where less than {100 * LEAST_REACH:.0f} % of an "
-        "arm's seeds learnt, without a positive control that fires, or while what is compared still "
-        "moves."
+        "arm's seeds learnt, without a positive control that fires, or while what is compared "
+        "still moves."
     )
 
 
