@@ -31,7 +31,8 @@ class Cause(Enum):
     FEW_SEEDS = ("{seeds}, at least {least} needed", "{more}")
     FEW_LAYOUTS = ("{layouts}, at least {least} needed", "{more}")
     THESE_LAYOUTS = (
-        "on these {n} layouts it is {answer}, but layouts differ too much to say so of others",
+        "on these {n} layouts it is {answer}, by the interval over seeds, but layouts differ too "
+        "much to say so of others",
         "{more}",
     )
     ALIKE_LAYOUTS = (

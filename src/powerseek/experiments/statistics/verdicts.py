@@ -383,11 +383,15 @@ def _undecided_over(asked: Question, level: float, together: int, seeds: int) ->
 
 
 def answer_here(asked: Question, level: float) -> str:
-    """The answer on these very layouts, by their seeds alone; empty where they give none.
+    """The answer on these very layouts, by seeds alone; empty where they give none.
+
+    By the intervals over seeds, which resample within layouts: Welch's test takes what differs
+    between layouts for chance, so that its p says less than is known. Where a test needs no
+    interval (betting, binomial, seeds all alike) by its p.
 
     Args:
         asked: The claim.
-        level: Of each test, already divided by their number.
+        level: Of such a test, already divided by their number.
     """
     if asked.main.exact:
         said = _exact(asked).answer
@@ -397,7 +401,17 @@ def answer_here(asked: Question, level: float) -> str:
         ends=tuple(replace(one, layouts=None) for one in asked.ends),
         none=tuple(replace(one, layouts=None) for one in asked.none),
     )
-    return _shown(alone, alone.tests(), level)
+    tests, above = alone.tests(), asked.direction != "smaller"
+    shown = [isfinite(one.narrow[0]) and not one.binomial for one in alone.ends]
+    bare = [
+        isfinite(one.narrow[0]) and not (asked.one_sided and one.bounded(above))
+        for one in alone.for_none
+    ]
+    tests = PValues(
+        0.0 if all(shown) else tests.difference,
+        0.0 if all(bare) else tests.none,
+    )
+    return _shown(alone, tests, level)
 
 
 def level_of_none(level: float, hypotheses: float) -> float:
