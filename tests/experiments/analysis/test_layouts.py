@@ -60,10 +60,6 @@ def found(rows, layouts=LAYOUTS, **more):
     return findings(frame(*rows), [claim])
 
 
-def timing(**more):
-    return Pair("timing", {}, "every cap", "dense", (1,), (0,), "beyond", 0.5, **more)
-
-
 def compared(rows, **more):
     arms = Arms(frame(*rows))
     cells = {(r["reward"], r["power_weight"]): i for i, r in enumerate(arms.records)}
@@ -84,6 +80,15 @@ def test_the_comparison_over_layouts_has_a_layout_s_difference_of_means_as_unit(
     shifted = compared(nested(effects, base=100 * np.arange(LAYOUTS)), margin=0.5)
     assert shifted.layouts.p_difference == pytest.approx(one.layouts.p_difference)
     assert shifted.effect[1:3] == pytest.approx(one.effect[1:3], abs=0.05)
+
+
+def test_seeds_far_out_are_those_of_their_own_layout():
+    # Layouts lie two margins apart: that makes no seed a seeker.
+    rows = nested(np.zeros(LAYOUTS), base=np.arange(LAYOUTS, dtype=float))
+    assert compared(rows, margin=0.5).tail == (0, 0)
+    for row in rows[0]:
+        row["value"] = 9.0 if row["metric"] == "beyond" else row["value"]
+    assert compared(rows, margin=0.5).tail == (0, 1)
 
 
 def test_seeds_crossed_with_layouts_stand_for_no_others():
