@@ -107,6 +107,8 @@ def test_alike_layouts_measure_no_chance():
 def test_of_a_fraction_no_p_is_below_the_chance_to_miss_the_layouts_at_its_end(n):
     found = compare_layouts(np.zeros(n), Asked((1.0,), margin=0.1), bounds=(0.0, 1.0))
     assert found.p_at_most == pytest.approx(0.9**n)
+    assert found.bounds == (0.0, 1.0)
+    assert not found.bounded(above=True)  # no betting: it is a t test that an interval goes with
     sums = rng().normal(0, 0.001, n)
     found = compare_layouts(sums, Asked(CONTRAST, margin=0.1), bounds=(-1.0, 1.0))
     assert found.p_equivalence >= 0.89**n
