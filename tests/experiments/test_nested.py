@@ -67,7 +67,7 @@ def test_a_study_with_layouts_goes_through_sweep_resume_report_and_verify(tmp_pa
         n: [pytest.approx(need_of(n))] for n in range(1, 7)
     }
     for name in ("report.html", "summary.md"):
-        page = (tmp_path / "out" / name).read_text()
+        page = (tmp_path / "out" / name).read_text().replace("\\", "")
         assert "6 layouts x 3 seeds" in page
         assert "95 % interval over 6 layouts" in page
         assert "over layouts [95 %]" in page

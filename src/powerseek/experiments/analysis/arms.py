@@ -200,8 +200,9 @@ class Arms:
 
     def _distinct(self, codes: Ints) -> Ints:
         """[cells] how many different codes its trials have."""
-        pairs = np.unique(np.stack([self.cell, codes]), axis=1)
-        return np.bincount(pairs[0], minlength=len(self.cells))
+        count = int(codes.max(initial=0)) + 1
+        pairs = np.unique(self.cell * count + codes)
+        return np.bincount(pairs // count, minlength=len(self.cells))
 
     def layouts_of(self, cells: Sequence[int]) -> int:
         """Number of layouts that some cells have trials on."""

@@ -69,8 +69,8 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
 def _layouts(every: pd.DataFrame, cell: np.ndarray, count: int) -> np.ndarray:
     """Layouts that the trials of each cell are on."""
     layout = pd.factorize(every[STRATUM], use_na_sentinel=False)[0]
-    pairs = np.unique(np.stack([cell, layout]), axis=1)
-    return np.bincount(pairs[0], minlength=count)
+    layouts = int(layout.max(initial=0)) + 1
+    return np.bincount(np.unique(cell * layouts + layout) // layouts, minlength=count)
 
 
 def _counts(seeds: pd.DataFrame, group: np.ndarray, count: int) -> dict[str, np.ndarray]:
