@@ -28,6 +28,7 @@ LIMITS: Mapping[str, Limit] = {
     "world_seed": Limit(0, 2**64 - 1),
     "first_seed": Limit(0, MAX_SEED),
     "seeds": Limit(1, MAX_SEED + 1),
+    "layouts": Limit(2, 1_000_000),
     "trials": Limit(1, 200_000),
     "cohort": Limit(1, 10_000),
     "timesteps": Limit(1, 10**12),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from powerseek.experiments.report.findings import finding_text
 from powerseek.experiments.report.terminal import print_table
 from powerseek.experiments.statistics.comparisons import Asked, Units, compare_groups
 from powerseek.experiments.statistics.families import PValues
+from powerseek.experiments.statistics.layouts import compare_layouts
 from powerseek.experiments.statistics.reasons import Cause
 from powerseek.experiments.statistics.verdicts import Question, decide_hypothesis
 from powerseek.experiments.study.preregistration import Claim
@@ -96,6 +98,18 @@ def coverages():
     ]
 
 
+def over_layouts(*sums):
+    """The verdict over layouts, on each of which five seeds of two arms are alike but for noise."""
+    values = np.array(sums)[:, None] / 2 + np.linspace(-0.1, 0.1, 5)
+    both = np.concatenate([values.ravel(), -values.ravel()])
+    cell, n = np.repeat([0, 1], values.size), len(both)
+    units = Units(both, np.zeros(n, int), cell, np.tile(np.repeat(np.arange(len(sums)), 5), 2))
+    (seeds,) = compare_groups(units, [Asked(margin=0.5)], np.random.default_rng(0))
+    layouts = compare_layouts(np.array(sums, dtype=float), Asked(margin=0.5))
+    question = Question("larger", (replace(seeds, layouts=layouts),))
+    return [decide_hypothesis(question, question.tests(), control=True)]
+
+
 WIDTHS = {"margin": {"w": 0.1}}
 ALIKE = Question("smaller", (arm(np.zeros(16)),))
 REACHED = {
@@ -103,6 +117,9 @@ REACHED = {
     Cause.FAILED: lambda: found(failed()),
     Cause.UNFINISHED: lambda: found(planted(1.0, seeds=4), standing={"seeds": 16}),
     Cause.FEW_SEEDS: lambda: found(planted(1.0, seeds=4)),
+    Cause.FEW_LAYOUTS: lambda: over_layouts(3.0, 3.1, 3.2, 3.3),
+    Cause.THESE_LAYOUTS: lambda: over_layouts(9.0, -7.0, 9.0, -7.0, 9.0, 9.0),
+    Cause.ALIKE_LAYOUTS: lambda: over_layouts(*[0.0] * 8),
     Cause.NO_MARGIN: lambda: contrasted(planted(1.0)),
     Cause.NO_CONTROL: lambda: found(planted(1.0, gain=None)),
     Cause.SILENT_CONTROL: lambda: found(planted(1.0, gain=0.0)),

@@ -11,11 +11,13 @@ from powerseek.experiments.statistics.reasons import Cause, Learning, advice_of,
 from powerseek.experiments.statistics.verdicts import Verdict
 
 FACTS = {
+    "answer": "supported",
     "cliff": 2.3,
     "could": 60.0,
     "ended": 4,
     "failed": 3,
     "late": 20_000.0,
+    "layouts": "3 layouts",
     "learning": Learning(20_000, 0.9, 0.43).advice(),
     "least": 16,
     "level": 0.9,

@@ -93,6 +93,7 @@ class Arms:
         cell: [trials] number of its cell.
         unit: [trials] number of its seed and layout, by which the trials of a cell are ordered.
         layout: [trials] number of its layout.
+        seed: [trials] number of its seed.
         learnt: [trials] whether it learnt the task.
         failed: [trials] whether it ended in an error.
     """
@@ -116,6 +117,7 @@ class Arms:
         self.cell = row_codes(about, self.keys)
         self.unit = row_codes(about, ["seed", STRATUM])
         self.layout = row_codes(about, [STRATUM])
+        self.seed = row_codes(about, ["seed"])
         first = np.unique(self.cell, return_index=True)[1]
         self.cells = about[self.keys].iloc[first].reset_index(drop=True)
         self._about = about.iloc[first]
@@ -166,10 +168,35 @@ class Arms:
         return trial[self.learnt[trial]] if gated else trial
 
     def constant(self, measure: str, cell: int) -> float:
-        """A measure that is the same in all trials of a cell; nan where there is none."""
-        own = self.values(measure)[self.counted(cell, gated=False)]
-        own = own[np.isfinite(own)]
-        return float(own.mean()) if len(own) else nan
+        """A measure that is the same in all trials of a cell on one layout; nan where none has it.
+
+        The mean over layouts, each counted once: the scale of a margin, not a bound.
+        """
+        trials = self.counted(cell, gated=False)
+        own, known = self.values(measure)[trials], np.isfinite(self.values(measure)[trials])
+        layouts = self.layout[trials][known]
+        means = [own[known][layouts == layout].mean() for layout in np.unique(layouts)]
+        return float(np.mean(means)) if means else nan
+
+    @cached_property
+    def nested(self) -> Bools:
+        """[cells] whether each seed was trained on one of several layouts: seeds within layouts.
+
+        Seeds that are trained on every layout (a list of them under ``params``) are crossed with
+        layouts that somebody chose, which stand for no others.
+        """
+        seeds, layouts = (self._distinct(codes) for codes in (self.seed, self.layout))
+        return np.asarray((seeds == self.sizes) & (layouts > 1))
+
+    def _distinct(self, codes: Ints) -> Ints:
+        """[cells] how many different codes its trials have."""
+        count = int(codes.max(initial=0)) + 1
+        pairs = np.unique(self.cell * count + codes)
+        return np.bincount(pairs // count, minlength=len(self.cells))
+
+    def layouts_of(self, cells: Sequence[int]) -> int:
+        """Number of layouts that some cells have trials on."""
+        return len(np.unique(self.layout[self.rows(np.array(cells, dtype=np.int64))[1]]))
 
     def exactly(self, measure: str, cell: int, evaluation: str, gated: bool = True) -> bool:
         """Whether a measure of all trials that count was evaluated exactly."""

@@ -12,6 +12,7 @@ import pandas as pd
 from powerseek.experiments.analysis.arms import Arms, Pair
 from powerseek.experiments.analysis.groups import TREND, compare_arms, fired_controls, is_trend
 from powerseek.experiments.results.table import Results
+from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.comparisons import Comparison
 from powerseek.experiments.statistics.families import PValues, adjust_family
 from powerseek.experiments.statistics.reasons import Cause, more_seeds
@@ -24,6 +25,7 @@ FALLBACKS = ("excess", "acquired", "disabled")
 """What is compared where a kind's own measure has no values."""
 FOUND = (
     *("measure", "a", "b", "effect", "low", "high", "seeds", "reach_a", "reach_b", "p"),
+    *("over_layouts", "over_low", "over_high", "layouts"),
     *("fires", "answer", "verdict", "more_seeds", "reasons", "advice"),
 )
 
@@ -49,7 +51,9 @@ def contrasts(
         arms share (nan for the one that differs), measure, a, b (the two values of that factor;
         `TREND` and nan for the slope over all of them), effect (mean of a - b), low, high, seeds
         (of the arm that has fewest), reach_a, reach_b, p (of the difference; Holm over comparisons
-        with a margin), fires (control only), answer, verdict, more_seeds, reasons, advice.
+        with a margin), where seeds are nested in layouts over_layouts, over_low, over_high and
+        layouts (the same over layouts, of which p and the verdict then are; nan and 0 else), fires
+        (control only), answer, verdict, more_seeds, reasons, advice.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     arms = Arms(results)
@@ -139,6 +143,7 @@ def _row(
         said = Verdict("cannot tell", 0, (barred.because(), *others))
     columns = (
         *(pair.measure, pair.a, pair.b, *comparison.effect, *comparison.reach, p.difference),
+        *_over_layouts(comparison),
         *(
             fire,
             said.answer,
@@ -149,6 +154,11 @@ def _row(
         ),
     )
     return {"kind": pair.kind, **pair.setting, **dict(zip(FOUND, columns, strict=True))}
+
+
+def _over_layouts(comparison: Comparison) -> Estimate:
+    over = comparison.layouts
+    return Estimate(nan, nan, nan, 0) if over is None else over.effect
 
 
 def _control_verdict(comparison: Comparison, fire: bool) -> Verdict:

@@ -126,19 +126,24 @@ def arm_optimum_share(cell: Cell, frontiers: pd.DataFrame | None) -> float:
 
     CAVEAT: Where optimal policies tie it is of the one that draws evenly among them.
     """
-    success, incentive = cell.row["optimum_success"], cell.row["incentive"]
-    surplus = _surplus(cell, float(success), frontiers)
-    return float(incentive) / surplus if surplus > LEAST_SURPLUS else nan
+    surplus = _surplus(cell, frontiers)
+    return float(cell.row["incentive"]) / surplus if surplus > LEAST_SURPLUS else nan
 
 
-def _surplus(cell: Cell, success: float, frontiers: pd.DataFrame | None) -> float:
-    """Most - need at a success, mean over the layouts of the cell's seeds; nan if unknown."""
-    if frontiers is None or frontiers.empty or not len(cell.places) or not isfinite(success):
+def _surplus(cell: Cell, frontiers: pd.DataFrame | None) -> float:
+    """Most - need at the optimum's success, mean over the cell's layouts; nan if unknown.
+
+    Each layout has a frontier and an optimum of its own.
+    """
+    if frontiers is None or frontiers.empty or not len(cell.places):
         return nan
     if not {"kind", "success", "acquisition"} <= set(frontiers.columns):
         return nan
     surpluses = []
-    for shared, _ in rows_by_cell(cell.seeds, [name for name in SETTING if name in frontiers]):
+    for shared, own in rows_by_cell(cell.seeds, [name for name in SETTING if name in frontiers]):
+        success = float(own["optimum_success"].mean())
+        if not isfinite(success):
+            return nan
         lines = rows_like(frontiers[frontiers["world"] == cell.row["world"]], shared)
         ends: dict[str, Any] = {}
         for kind, line in lines.sort_values("success").groupby("kind"):

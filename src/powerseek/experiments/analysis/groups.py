@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite, nan
+from dataclasses import replace
+from math import nan
 
 import numpy as np
 from scipy import stats
@@ -17,6 +18,7 @@ from powerseek.experiments.statistics.comparisons import (
     Units,
     compare_groups,
 )
+from powerseek.experiments.statistics.layouts import compare_layouts, layout_sums
 from powerseek.experiments.statistics.lee_bounds import LeeBounds, lee_bounds
 from powerseek.experiments.statistics.proportions import proportion
 from powerseek.experiments.study.arms import coverage_of
@@ -40,7 +42,8 @@ def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) ->
     The positive control is ungated. A level is one arm, held against its null value. A trend is
     the least-squares slope of the cells' means over the factor, per unit of it. An interaction is
     the difference of differences of the four means. Where a margin is in widths of W, each cell is
-    divided by its own setting's width. What is exact is not compared by seeds.
+    divided by its own setting's width. What is exact is not compared by seeds. Where seeds are
+    nested in layouts, the same over layouts stands beside it.
 
     Args:
         arms: All trials.
@@ -69,8 +72,32 @@ def compare_arms(arms: Arms, pairs: Sequence[Pair], rng: np.random.Generator) ->
         asked = [_asked(arms, pair, values) for pair in own]
         units = seed_units(arms, own, values)
         compared = compare_groups(units, asked, rng)
-        comparisons |= {drawn[i]: one for i, one in zip(places, compared, strict=True)}
+        comparisons |= {
+            drawn[i]: _with_layouts(arms, chosen[i], one, units, k, asked[k])
+            for k, (i, one) in enumerate(zip(places, compared, strict=True))
+        }
     return [comparisons[i] for i in range(len(pairs))]
+
+
+def nested(arms: Arms, pair: Pair) -> bool:
+    """Whether the seeds of both arms are nested in layouts, which are then the units."""
+    return bool(arms.nested[list(pair.cells)].all())
+
+
+def _with_layouts(
+    arms: Arms, pair: Pair, found: Comparison, units: Units, group: int, asked: Asked
+) -> Comparison:
+    """A comparison of seeds with that of their layouts, where they are nested in some."""
+    if not nested(arms, pair):
+        return found
+    own = units.group == group
+    values, cell, layer = (part[own] for part in (units.value, units.cell, units.layer))
+    sums = layout_sums(values, cell, layer, asked.weights)
+    bounds = UNBOUNDED
+    if known_metric(pair.measure).jumps and not is_trend(pair.a):
+        ends = [sorted((0.0, w)) for w in asked.weights]
+        bounds = sum(low for low, _ in ends), sum(high for _, high in ends)
+    return replace(found, layouts=compare_layouts(sums, asked, bounds=bounds))
 
 
 def cell_weights(arms: Arms, pair: Pair) -> tuple[float, ...]:
@@ -138,28 +165,30 @@ def _bounds(arms: Arms, pair: Pair, values: Floats) -> tuple[float, float]:
     if len(pair.cells) > 1 or pair.measure not in ("acquired", "beyond", "excess"):
         return UNBOUNDED
     cell = pair.first[0]
-    most, need = (arms.constant(name, cell) for name in ("most", "need_end"))
-    own = values[arms.counted(cell, pair.gated)]
-    own = own[np.isfinite(own)]
-    if not len(own) or not arms.exactly(pair.measure, cell, pair.evaluation, pair.gated):
+    trials = arms.counted(cell, pair.gated)
+    trials = trials[np.isfinite(values[trials])]
+    if not len(trials) or not arms.exactly(pair.measure, cell, pair.evaluation, pair.gated):
         return UNBOUNDED
-    low, high = {
-        "acquired": (0.0, most),
+    # Each layout has a range of its own: a seed of the cell may lie in any of them.
+    own, most, need = values[trials], *(arms.values(m)[trials] for m in ("most", "need_end"))
+    lows, highs = {
+        "acquired": (np.zeros(len(trials)), most),
         "beyond": (-need, most - need),
         # At a success below the greatest it may be anything up to all there is.
         "excess": (-need, most),
     }[pair.measure]
-    if not (isfinite(low) and isfinite(high)):
+    if not np.isfinite([lows, highs]).all():
         return UNBOUNDED
-    if own.max() > high + ROUNDING or own.min() < low - ROUNDING:
+    if (own > highs + ROUNDING).any() or (own < lows - ROUNDING).any():
         return UNBOUNDED
-    return float(min(low, own.min())), float(max(high, own.max()))
+    return float(min(lows.min(), own.min())), float(max(highs.max(), own.max()))
 
 
 def _tail(arms: Arms, pair: Pair) -> Comparison:
     """The fraction of an arm's seeds beyond a value, against a fraction: exact binomial tests."""
     cell, share = pair.first[0], pair.margin
-    own = arms.values(pair.measure, pair.evaluation)[arms.counted(cell, pair.gated)]
+    values = arms.values(pair.measure, pair.evaluation)
+    own = values[arms.counted(cell, pair.gated)]
     own = own[np.isfinite(own)]
     beyond = own > pair.threshold
     fraction, narrow = proportion(beyond), proportion(beyond, confidence=0.9)
@@ -169,7 +198,7 @@ def _tail(arms: Arms, pair: Pair) -> Comparison:
         for side in ("greater", "less")
     }
     reach, failed = float(arms.reach[cell]), int(arms.failures[cell])
-    return Comparison(
+    told = Comparison(
         fraction,
         float(beyond.std(ddof=1)) if n > 1 else nan,
         nan,
@@ -185,36 +214,61 @@ def _tail(arms: Arms, pair: Pair) -> Comparison:
         p_at_most=ps["less"],
         tail=(k,),
     )
+    if not nested(arms, pair):
+        return told
+    trials = arms.counted(cell, pair.gated)
+    trials = trials[np.isfinite(values[trials])]
+    alone = np.zeros(len(trials), dtype=np.int64)
+    counted = (values[trials] > pair.threshold).astype(np.float64)
+    shares = layout_sums(counted, alone, arms.layout[trials], (1.0,))
+    asked = Asked((1.0,), told.reach, share, 0.0, failed=told.failed)
+    return replace(told, layouts=compare_layouts(shares, asked, bounds=(0.0, 1.0)))
 
 
 def _computed(arms: Arms, pair: Pair) -> Comparison:
     """A measure that is the same for every seed: its value and its range over ties."""
-
-    def ends(cells: Sequence[int]) -> tuple[Floats, int]:
-        """Value and range, summed over the cells, and how many trials know it."""
-        ranges, counts = zip(*map(cell_ends, cells), strict=True)
-        return np.sum(ranges, axis=0), min(counts)
-
-    def cell_ends(cell: int) -> tuple[tuple[float, ...], int]:
-        trials = np.sort(arms.rows(np.array([cell], dtype=np.int64))[1])
-        values = arms.values(pair.measure)
-        known = trials[~np.isnan(values[trials])]
-        # One row a layout, of which the mean is taken.
-        one = known[np.unique(arms.layout[known], return_index=True)[1]]
-        value, low, high = (arms.values(f"{pair.measure}{end}")[one] for end in ENDS)
-        if not len(one):
-            return (nan, nan, nan), 0
-        parts = (np.where(np.isnan(end), value, end) for end in (value, low, high))
-        scale = _scale(arms, pair, cell)
-        return tuple(float(part.mean()) / scale for part in parts), len(known)
-
-    first, count = ends(pair.first)
-    second, other = ends(pair.second) if pair.second else (np.zeros(3), count)
+    known = [_computed_cell(arms, pair, cell) for cell in pair.cells]
+    weights = np.array(cell_weights(arms, pair))
+    count = min(n for _, n in known)
+    ends = np.array(
+        [[nan] * 3 if not n else np.mean(list(layouts.values()), axis=0) for layouts, n in known]
+    )
     # The range of a - b is from the lowest a less the highest b to the reverse.
-    value, low, high = map(float, first - second[[0, 2, 1]] - pair.null_value)
-    effect = Estimate(value, low, high, min(count, other))
+    value, low, high = map(float, _over_ties(ends, weights) - pair.null_value)
+    effect = Estimate(value, low, high, count)
     whole, cells = (1.0, 1.0), len(pair.cells)
-    return Comparison(effect, 0.0, nan, nan, whole, pair.margin, arms=cells, exact=True)
+    found = Comparison(effect, 0.0, nan, nan, whole, pair.margin, arms=cells, exact=True)
+    if not nested(arms, pair) or not count:
+        return found
+    shared = sorted(set.intersection(*(set(layouts) for layouts, _ in known)))
+    sums = np.array(
+        [_over_ties(np.array([own[i] for own, _ in known]), weights) for i in shared]
+    ).reshape(-1, 3)
+    asked = Asked(tuple(map(float, weights)), whole, pair.margin, pair.null_value)
+    over = compare_layouts(sums[:, 0], asked, low=sums[:, 1], high=sums[:, 2])
+    return replace(found, layouts=over)
+
+
+def _over_ties(ends: Floats, weights: Floats) -> Floats:
+    """[value, least, greatest] of a weighted sum of cells that each have these: [cells, 3]."""
+    turned = np.where(weights[:, None] > 0, ends, ends[:, [0, 2, 1]])
+    return np.asarray((weights[:, None] * turned).sum(axis=0), dtype=np.float64)
+
+
+def _computed_cell(
+    arms: Arms, pair: Pair, cell: int
+) -> tuple[dict[int, tuple[float, float, float]], int]:
+    """By layout the value and its range over ties, and how many trials know it."""
+    trials = np.sort(arms.rows(np.array([cell], dtype=np.int64))[1])
+    values = arms.values(pair.measure)
+    known = trials[~np.isnan(values[trials])]
+    # One row a layout, of which the mean is taken.
+    one = known[np.unique(arms.layout[known], return_index=True)[1]]
+    value, low, high = (arms.values(f"{pair.measure}{end}")[one] for end in ENDS)
+    scale = _scale(arms, pair, cell)
+    parts = (np.where(np.isnan(end), value, end) / scale for end in (value, low, high))
+    rows = zip(*(map(float, part) for part in parts), strict=True)
+    return dict(zip(map(int, arms.layout[one]), rows, strict=True)), len(known)
 
 
 def arms_selection_bounds(arms: Arms, pair: Pair, rng: np.random.Generator) -> LeeBounds | None:

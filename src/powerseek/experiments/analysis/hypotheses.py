@@ -19,14 +19,23 @@ from powerseek.experiments.analysis.groups import (
     TAIL,
     arms_selection_bounds,
     compare_arms,
+    nested,
 )
 from powerseek.experiments.results.reading import Long
 from powerseek.experiments.results.table import Results, learning_trials, long_table
 from powerseek.experiments.statistics.comparisons import Comparison
 from powerseek.experiments.statistics.families import PValues, adjust_family
+from powerseek.experiments.statistics.layouts import LEAST_LAYOUTS
 from powerseek.experiments.statistics.lee_bounds import LeeBounds
 from powerseek.experiments.statistics.ratios import RatioClaim, decide_ratio
-from powerseek.experiments.statistics.reasons import UNKNOWN, Cause, Learning, Reason, more_seeds
+from powerseek.experiments.statistics.reasons import (
+    UNKNOWN,
+    Cause,
+    Learning,
+    Reason,
+    more_layouts,
+    more_seeds,
+)
 from powerseek.experiments.statistics.rest import LEAST_POINTS, Rest
 from powerseek.experiments.statistics.verdicts import (
     Question,
@@ -248,7 +257,7 @@ def _compared(
                 check=manipulation_check(arms, pair, crossings) if len(pair.cells) == 2 else None,
                 bounds=arms_selection_bounds(arms, pair, rng),
                 ended=_ended(arms, pair),
-                planned=one.claim.seeds * _layouts(arms, pair),
+                planned=one.claim.seeds * _times(arms, one.claim, pair),
                 unscaled=one.unscaled,
                 learning=_learning(arms, pair, one.claim.gate),
                 optimum=optimum,
@@ -427,10 +436,9 @@ def _ended(arms: Arms, pair: Pair) -> tuple[int, int]:
     return first, second
 
 
-def _layouts(arms: Arms, pair: Pair) -> int:
-    """Number of layouts that each seed is trained on."""
-    cells = np.array([*pair.first, *pair.second])
-    return len(np.unique(arms.layout[arms.rows(cells)[1]]))
+def _times(arms: Arms, claim: Claim, pair: Pair) -> int:
+    """How often each seed is trained in a cell: once where seeds are nested in layouts."""
+    return 1 if claim.layouts or nested(arms, pair) else arms.layouts_of(pair.cells)
 
 
 def _unit(results: Long, said: Hypothesis) -> str:
@@ -512,11 +520,14 @@ def _read_upwards(sides: Sequence[tuple[Level, str]]) -> Crossing:
 
 def _side(one: Finding, rising: bool) -> str:
     """On which side of its line a level is shown to lie; empty where neither is."""
-    comparison = one.comparison
+    comparison = one.comparison.deciding
     effect = comparison.effect
     if comparison.exact:
         return _exact_side(comparison, rising)
-    shown = not undecided_reason(comparison, one.gated) and one.p.difference < one.claim.level
+    if comparison.unit == "layout" and effect.n < LEAST_LAYOUTS:
+        return ""
+    shown = one.comparison.exact or not undecided_reason(one.comparison, one.gated)
+    shown = shown and one.p.difference < one.claim.level
     if not shown or effect.low <= 0 <= effect.high:
         return ""
     return "far" if (effect.value > 0) == rising else "near"
@@ -542,6 +553,11 @@ def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding
         elif effect.n == 0 and min(one.comparison.reach) > 0:
             told = {"measure": one.claim.hypothesis.compared, "world": one.setting["world"]}
             verdict = Verdict("cannot tell", 0, (Cause.UNDEFINED.because(**told),))
+        elif one.claim.layouts and one.comparison.layouts is None and effect.n:
+            least, lacking = LEAST_LAYOUTS, "seeds of a single layout"
+            advice = more_layouts(0, max(least, one.claim.layouts), 1)
+            told = {"layouts": lacking, "least": least, "more": advice}
+            verdict = Verdict("cannot tell", 0, (Cause.FEW_LAYOUTS.because(**told),))
         elif one.unscaled is not None:
             verdict = Verdict("cannot tell", 0, (one.unscaled,))
         else:
@@ -561,13 +577,12 @@ def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding
 def _unfinished(one: Finding, verdict: Verdict) -> Verdict:
     """The verdict, of too few seeds because not all have ended: then nothing else need be done."""
     missing = one.planned - min(one.ended)
-    if missing <= 0 or not any(r.cause is Cause.FEW_SEEDS for r in verdict.because):
+    few = [r for r in verdict.because if r.cause in (Cause.FEW_SEEDS, Cause.FEW_LAYOUTS)]
+    if missing <= 0 or not few:
         return verdict
     reason = Cause.UNFINISHED.because(ended=min(one.ended), planned=one.planned)
-    others = (r for r in verdict.because if r.cause is not Cause.FEW_SEEDS)
-    short = [
-        r for r in verdict.because if r.cause is Cause.FEW_SEEDS and verdict.more_seeds > missing
-    ]
+    others = (r for r in verdict.because if r not in few)
+    short = [r for r in few if verdict.more_seeds > missing]
     return replace(verdict, because=(reason, *others, *short))
 
 
@@ -622,8 +637,12 @@ def _crossing_verdict(one: Finding, control: bool | None) -> Verdict:
         return Verdict("supported", 0, ())
     open_at = [written_level(level) for level, side in zip(levels, sides, strict=True) if not side]
     tests = [test for test, side in zip(one.tests, sides, strict=True) if not side]
-    wanted = max(seeds_to_tell(test.comparison, one.claim.level) for test in tests)
-    more = wanted - min(test.comparison.effect.n for test in tests)
+    deciding = [test.comparison.deciding for test in tests]
+    wanted = max(seeds_to_tell(comparison, one.claim.level) for comparison in deciding)
+    have = min(comparison.effect.n for comparison in deciding)
+    if one.comparison.layouts is not None:
+        return _open_over_layouts(one, open_at, wanted, have)
+    more = wanted - have
     least = min((test.learning for test in tests), key=lambda known: np.nan_to_num(known.reached))
     reasons = dict.fromkeys(
         why
@@ -634,3 +653,15 @@ def _crossing_verdict(one: Finding, control: bool | None) -> Verdict:
     advice = more_seeds(0 if unlearnt else max(1, more), wanted)
     told = {"levels": ", ".join(open_at), "more": advice}
     return Verdict("cannot tell", 0, (Cause.OPEN_LEVELS.because(**told), *reasons))
+
+
+def _open_over_layouts(one: Finding, levels: Sequence[str], wanted: int, have: int) -> Verdict:
+    """A threshold that layouts leave open at some levels."""
+    more = max(1, wanted - have)
+    seeds = max(1, round(one.comparison.effect.n / max(1, have)))
+    advice = more_layouts(more, have + more, seeds)
+    reason = Cause.OPEN_LEVELS.because(levels=", ".join(levels), more=advice)
+    gates = dict.fromkeys(
+        why for test in one.tests for why in undecided_reason(test.comparison, test.gated)
+    )
+    return Verdict("cannot tell", 0, (reason, *gates), more)

@@ -40,7 +40,8 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
         ``censored``, ``failed``, ``reach`` (fraction of finished seeds
         that learnt the task), ``confirmatory`` (reach >= .9) and ``oracle`` (whether exact numbers
         exist). nan, never 0, where a number does not exist: an interval of seeds that are all
-        alike, too.
+        alike, too. ``layouts`` counts those of its trials: its means are over them, and its
+        intervals over the seeds on these very layouts.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     results = long_table(results)
@@ -60,8 +61,16 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
     columns = {
         **_measures(measures, finished, group, count, rng),
         **_counts(finished, group, count),
+        "layouts": _layouts(every, cell, count),
     }
     return pd.concat([table, pd.DataFrame({**columns, "failed": failed})], axis=1)
+
+
+def _layouts(every: pd.DataFrame, cell: np.ndarray, count: int) -> np.ndarray:
+    """Layouts that the trials of each cell are on."""
+    layout = pd.factorize(every[STRATUM], use_na_sentinel=False)[0]
+    layouts = int(layout.max(initial=0)) + 1
+    return np.bincount(np.unique(cell * layouts + layout) // layouts, minlength=count)
 
 
 def _counts(seeds: pd.DataFrame, group: np.ndarray, count: int) -> dict[str, np.ndarray]:

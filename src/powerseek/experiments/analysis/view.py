@@ -28,6 +28,7 @@ from powerseek.experiments.results.table import (
     reward_places,
     trials,
 )
+from powerseek.experiments.statistics.verdicts import units_in_words
 from powerseek.experiments.study.arms import Places
 from powerseek.experiments.study.preregistration import Registration, read_registration
 from powerseek.metrics import Metric, known_metric
@@ -68,6 +69,13 @@ class View:
         """
         check_format(Path(folder))
         return cls(read_long(folder), folder)
+
+    @property
+    def units(self) -> str:
+        """Seeds of a setting at most, in words; on how many layouts where on several."""
+        seeds = self.trained.every["seed"].nunique()
+        nested = seeds >= self.summary["seeds"].max() and self.summary["layouts"].max() > 1
+        return units_in_words(seeds, int(self.summary["layouts"].max()) if nested else 0)
 
     @cached_property
     def keys(self) -> list[str]:

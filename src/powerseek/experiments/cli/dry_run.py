@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
 import pandas as pd
 from rich.table import Table
@@ -44,9 +45,17 @@ def _cells_table(found: DryRun) -> Table:
     drawn.add_column("cell")
     for head in ("steps", "seeds", "finished", "to run"):
         drawn.add_column(head, justify="right", no_wrap=True)
-    cells = {t.cell.key: t.cell for t in found.grid if not t.cell.is_reference}
+
+    def row(cell: Cell) -> Any:
+        """Seeds nested in layouts are those of one row."""
+        return frozenset(levels_of(cell).items()) if found.study.layouts else cell.key
+
+    trained = [trial for trial in found.grid if not trial.cell.is_reference]
+    keys = {id(trial.cell): row(trial.cell) for trial in found.grid}
+    cells = {keys[id(trial.cell)]: trial.cell for trial in trained}
     seeds, missing = (
-        Counter(trial.cell.key for trial in some) for some in (found.grid, found.missing)
+        Counter(keys[id(trial.cell)] for trial in some if not trial.cell.is_reference)
+        for some in (found.grid, found.missing)
     )
     named = zip(cells.items(), _names(list(cells.values())), strict=True)
     for (key, cell), name in islice(named, MAX_ROWS):

@@ -28,6 +28,9 @@ from powerseek.experiments.study.factors import (
 from powerseek.metrics import known_metric
 from powerseek.types import Bools
 
+OVER_SEEDS = ("effect", "low", "high")
+OVER_LAYOUTS = ("over_layouts", "over_low", "over_high")
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -45,7 +48,8 @@ class Effect:
         setting: World and other factors that the arms share, as written, by column.
         arms: What is compared with what.
         effect: Mean of the first arm less that of the second, or the mean of one arm.
-        low: Lower end of its 95 % interval; of an exact effect of its range over optimal policies.
+        low: Lower end of its 95 % interval, over layouts where there are some; of an exact effect
+            of its range over optimal policies.
         high: Upper end, likewise.
         null: Value that it is held against.
         margin: Smallest effect of interest, nan where none was set.
@@ -53,6 +57,7 @@ class Effect:
         exact: Whether it is computed, the same for every seed.
         gated: Whether seeds count only that learnt the task; those of the positive control all do.
         seeds: Seeds that count, of the arm that has fewest.
+        layouts: Layouts in which they are nested, over which the interval is then; else 0.
         reach: Fraction of the seeds of each arm that learnt the task.
         competence: Mean competence of each arm, in [0, 1].
         verdict: Its answer in a word.
@@ -78,6 +83,7 @@ class Effect:
     exact: bool
     gated: bool
     seeds: int
+    layouts: int
     reach: tuple[float, ...]
     competence: tuple[float, ...]
     verdict: str
@@ -117,6 +123,7 @@ def _of_finding(run: Run, one: Finding) -> Iterator[Effect]:
             if end.binomial:
                 subject = f"fraction of seeds with {subject} above {said.held_against:g}"
             subject = "budget to competence" if one.ratio else subject
+            shown = end.deciding.effect
             subject += f", read at {said.checkpoint}" if said.checkpoint != "end" else ""
             yield Effect(
                 run.name,
@@ -129,15 +136,16 @@ def _of_finding(run: Run, one: Finding) -> Iterator[Effect]:
                 one.claim.confirmatory,
                 setting,
                 finding_arms(test),
-                end.effect.value + null,
-                end.effect.low + null,
-                end.effect.high + null,
+                shown.value + null,
+                shown.low + null,
+                shown.high + null,
                 null,
                 nan if end.binomial else end.margin,
                 "share" if end.binomial else one.unit or known_metric(measure).unit,
                 end.exact,
                 test.gated,
                 end.effect.n,
+                0 if end.layouts is None else shown.n,
                 end.reach if test.b is not None else end.reach[:1],
                 _competence(run, test.setting, test.columns, (test.a, test.b)),
                 one.verdict.answer,
@@ -161,6 +169,7 @@ def contrast_effects(run: Run) -> list[Effect]:
         setting = {name: row[name] for name in names if name != column}
         arms = arms_in_words(a, b)
         arms = arms if column == "reward" else f"{factor_of(column).spoken} {arms}"
+        value, low, high = (row[name] for name in (OVER_LAYOUTS if row["layouts"] else OVER_SEEDS))
         effects.append(
             Effect(
                 run.name,
@@ -173,15 +182,16 @@ def contrast_effects(run: Run) -> list[Effect]:
                 False,
                 _setting(setting),
                 arms,
-                row["effect"],
-                row["low"],
-                row["high"],
+                value,
+                low,
+                high,
                 0.0,
                 nan,
                 run.view.results.units.get(measure) or known_metric(measure).unit,
                 known_metric(measure).exact,
                 kind != "control",
                 int(row["seeds"]),
+                int(row["layouts"]),
                 (row["reach_a"], row["reach_b"]),
                 _competence(run, setting, (column,), (a, b)),
                 str(row["verdict"]),

@@ -28,6 +28,7 @@ from powerseek.experiments.report.figures.forest import ForestPanel, ForestRow, 
 from powerseek.experiments.report.figures.style import Picture
 from powerseek.experiments.report.pages import render
 from powerseek.experiments.results.files import guarded_results_file, keep_bytes
+from powerseek.experiments.statistics.verdicts import units_in_words
 
 CSV, MARKDOWN, PNG, SVG = "compare.csv", "compare.md", "forest.png", "forest.svg"
 FILES = (CSV, MARKDOWN, PNG, SVG)
@@ -50,7 +51,8 @@ def csv_table(found: SideBySide) -> pd.DataFrame:
 
 _PLAIN = (
     *("run", "claim", "claimed", "confirmatory", "kind", "subject", "measure", "arms"),
-    *("effect", "low", "high", "null", "margin", "unit", "exact", "seeds", "verdict", "reasons"),
+    *("effect", "low", "high", "null", "margin", "unit", "exact", "seeds", "layouts"),
+    *("verdict", "reasons"),
 )
 
 
@@ -89,7 +91,7 @@ def panels(found: SideBySide) -> Iterator[ForestPanel]:
 
 
 def _told(one: Effect) -> str:
-    seeds = "exact" if one.exact else f"{one.seeds} seed{'s' * (one.seeds != 1)}"
+    seeds = "exact" if one.exact else units_in_words(one.seeds, one.layouts)
     return f"{verdict_text(one)} \u00b7 {seeds} \u00b7 competence {per_arm_text(one.competence)}"
 
 

@@ -7,7 +7,7 @@ from math import isfinite
 
 from powerseek.experiments.compare.claims import Effect, Match, setting_text
 from powerseek.experiments.compare.side_by_side import SideBySide
-from powerseek.experiments.report.text import MAX_ROWS, Grid, number_text
+from powerseek.experiments.report.text import MAX_ROWS, Grid, number_text, units_text
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
 from powerseek.experiments.study.factors import MISSING, factor_heading, factor_of
 
@@ -15,7 +15,8 @@ LONGEST = 30
 """Letters of a value in the table of what differs."""
 MEANINGS = {
     "effect [95 %]": "mean of the first arm less that of the second (of one arm its mean), with "
-    "the 95 % interval over seeds; of what is computed, the range over optimal policies",
+    "the 95 % interval over seeds, over layouts where seeds are nested in some (8 x 5); of what is "
+    "computed, the range over optimal policies",
     "seeds": "seeds that count, of the arm that has fewest (all, for the positive control)",
     "learnt": "seeds of each arm that learnt the task, in per cent: the others are not scored",
     "comp": "mean competence of each arm: episodes solved when nobody interrupts",
@@ -36,7 +37,7 @@ def match_grid(match: Match) -> Grid:
     for one in effects:
         row = [one.setting.get(name, MISSING) for name in match.varied] + [one.run]
         row += [one.claim or MISSING] * ids + [one.arms] * arms
-        row += [effect_text(one), str(one.seeds) if not one.exact else "exact"]
+        row += [effect_text(one), "exact" if one.exact else units_text(one.seeds, one.layouts)]
         row += [_learnt(one), per_arm_text(one.competence), verdict_text(one)]
         rows.append(tuple(row))
     muted = tuple(is_muted(one) for one in effects)

@@ -70,6 +70,15 @@ def unsupportable_claims(
                     "is a share of it. Write margin: a number of units."
                 )
                 continue
+            if study.layouts:
+                could = _layouts_that_could(said, margin, alpha)
+                if could > study.layouts:
+                    lines.append(
+                        f"hypotheses[{i}]: no data of {study.layouts} layouts could show it over "
+                        f"layouts: {margin:g} of them may differ, and none be drawn. {could:.0f} "
+                        "layouts could."
+                    )
+                continue
             could = _seeds_that_could(said, margin, high, alpha)
             if could > study.seeds and said.contrast.name == "tail":
                 lines.append(
@@ -121,6 +130,15 @@ def _seeds_that_could(said: Hypothesis, margin: float, high: float, alpha: float
     if not none or not isfinite(margin) or not isfinite(high):
         return 0.0
     return seeds_that_could(margin, high - said.line, alpha)
+
+
+def _layouts_that_could(said: Hypothesis, margin: float, alpha: float) -> float:
+    """Fewest layouts that could support a claim of none about a fraction; 0 of any other."""
+    tail = said.contrast.name == "tail" and said.direction == "smaller"
+    none = said.direction == "none" and not _exact(said) and known_metric(said.compared).jumps
+    if not (tail or none) or not 0 < margin < 1:
+        return 0.0
+    return float(ceil(log(alpha) / log(1 - margin)))
 
 
 def bootstrapped_limit_caution(cells: Sequence[Cell]) -> tuple[str, ...]:

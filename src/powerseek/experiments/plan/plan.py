@@ -22,14 +22,19 @@ from powerseek.experiments.plan.cautions import (
 )
 from powerseek.experiments.plan.cost import Pilot, configuration_of, pace_of, reward_of
 from powerseek.experiments.results.store import trial_columns
-from powerseek.experiments.statistics.power_analysis import Detectable, detectable
+from powerseek.experiments.statistics.power_analysis import (
+    Detectable,
+    OverLayouts,
+    detectable,
+    detectable_over_layouts,
+)
 from powerseek.experiments.statistics.verdicts import (
     LEAST_SEEDS,
     SEEDS_OF_CONTRAST,
     SEEDS_OF_NONE,
 )
 from powerseek.experiments.study.checked import trials
-from powerseek.experiments.study.grid import Cell, Trial
+from powerseek.experiments.study.grid import Cell, Trial, cells_with_seeds
 from powerseek.experiments.study.hypotheses import kind_named
 from powerseek.experiments.study.lint import study_cautions as confounds
 from powerseek.experiments.study.schema import Study
@@ -104,6 +109,8 @@ class Plan:
         workers: Trials, or cohorts, at a time.
         cost: What it takes; None without a pilot.
         pilot: What the cost is from; None without one.
+        layouts: Layouts in which the seeds are nested, 0 where they are not.
+        over_layouts: What its layouts can find, by how much they differ; empty without them.
         detectable: What seeds can find, the study's own number first.
         prices: What the prices of its rewards come to.
         compared: The comparisons that its report would hold.
@@ -121,6 +128,8 @@ class Plan:
     workers: int
     cost: Cost | None
     pilot: Pilot | None
+    layouts: int
+    over_layouts: tuple[OverLayouts, ...]
     detectable: tuple[Detectable, ...]
     prices: tuple[Price, ...]
     compared: tuple[Compared, ...]
@@ -157,26 +166,33 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     check_limit("workers", workers, "--workers")
     every = trials(study)
     grid = [trial for trial in every if not trial.cell.is_reference]
-    cells = [trial.cell for trial in grid[: len(grid) // study.seeds]]
+    cells = list({id(trial.cell): trial.cell for trial in grid}.values())
+    rows = [cell for cell in cells if study.layouts is None or cell.params["layout"] == 1]
     priced = tuple(prices(cells))
     cohorts = make_cohorts(grid, study.cohort)
     packing = _packing(grid, cohorts)
-    found = _comparisons(study, cells, pilot)
+    found = _comparisons(study, rows, pilot)
     compared = _compared(found)
-    more = max(study.seeds, LEAST_SEEDS)
+    least = max(study.seeds, LEAST_SEEDS)
+    more = least + -least % (study.layouts or 1)
+    how = workers, study.cohort, study.layouts
     cost, more_cost = (
-        None if pilot is None else cost_of(cells, seeds, pilot, workers, study.cohort)
+        None if pilot is None else cost_of(cells, seeds, pilot, *how)
         for seeds in (study.seeds, more)
     )
     return Plan(
         name=study.name,
         seeds=study.seeds,
-        worlds=_shares(cells, study.seeds),
+        worlds=_shares(rows, study.seeds),
         references=len(every) - len(grid),
         packing=packing,
         workers=workers,
         cost=cost,
         pilot=pilot,
+        layouts=study.layouts or 0,
+        over_layouts=detectable_over_layouts(study.layouts, study.seeds // study.layouts)
+        if study.layouts
+        else (),
         detectable=tuple(map(detectable, dict.fromkeys((study.seeds, *SEED_COUNTS)))),
         prices=priced,
         compared=compared,
@@ -214,7 +230,12 @@ def _shares(cells: Sequence[Cell], seeds: int) -> tuple[Share, ...]:
 
 
 def cost_of(
-    cells: Sequence[Cell], seeds: int, pilot: Pilot, workers: int = 1, cohort: int | None = None
+    cells: Sequence[Cell],
+    seeds: int,
+    pilot: Pilot,
+    workers: int = 1,
+    cohort: int | None = None,
+    layouts: int | None = None,
 ) -> Cost:
     """The cost of `seeds` trials of every cell, from a pilot of these cells.
 
@@ -228,11 +249,13 @@ def cost_of(
         pilot: Measured on these cells.
         workers: Trials, or cohorts, at a time, each on a core of its own.
         cohort: Trials side by side, as the study says; each is counted as if it were alone.
+        layouts: Layouts in which the seeds are nested.
     """
     keys = [pace_of(cell) for cell in cells]
     each = [pilot.paces[key].seconds(cell) for key, cell in zip(keys, cells, strict=True)]
     took = {cell.key: seconds for cell, seconds in zip(cells, each, strict=True)}
-    cohorts = make_cohorts([Trial(cell, seed) for seed in range(seeds) for cell in cells], cohort)
+    trials = [Trial(*pair) for pair in cells_with_seeds(cells, range(seeds), layouts)]
+    cohorts = make_cohorts(trials, cohort)
     together = [sum(took[trial.cell.key] for trial in cohort) for cohort in cohorts]
     used = min(workers, len(cohorts))
     known = set(map(configuration_of, cells))
@@ -241,7 +264,8 @@ def cost_of(
     optima = [pilot.optima[key].seconds for key in set(map(reward_of, cells))]
     exact = max(max(worlds), sum(worlds) / abreast) + max(max(optima), sum(optima) / used)
     training = max(max(together), sum(together) / used)
-    kept = sum(pilot.paces[key].kept for key in keys) * seeds + pilot.exact_bytes
+    held = {cell.key: pilot.paces[key].kept for cell, key in zip(cells, keys, strict=True)}
+    kept = sum(held[trial.cell.key] for trial in trials) + pilot.exact_bytes
     return Cost(
         hours=(AROUND + pilot.start + exact + training) / 3600,
         exact=exact / 3600,

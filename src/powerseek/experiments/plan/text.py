@@ -44,6 +44,9 @@ def print_plan(plan: Plan, console: Console) -> None:
         * (len(plan.worlds) > 1),
     )
     seeds = f"{plan.seeds} seed{'s' * (plan.seeds != 1)} per cell"
+    if plan.layouts:
+        each = plan.seeds // plan.layouts
+        seeds += f": {plan.layouts} layouts x {each}; verdicts are about layouts"
     besides = f"; {plan.references} references besides, a few seconds each, not counted here"
     _say(console, seeds + besides * (plan.references > 0))
     if plan.packing is not None:
@@ -61,6 +64,8 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"{SEEDS_OF_CONTRAST} seeds for contrasts, {SEEDS_OF_NONE} for claims of none about one "
         "arm.",
     )
+    if plan.over_layouts:
+        _print_over_layouts(plan, console)
     if plan.prices:
         _heading(console, "Prices of a unit acquired, in success")
         columns = ("reward", "price", "x width", "optimum", "of at most", "in")
@@ -80,6 +85,19 @@ def print_plan(plan: Plan, console: Console) -> None:
     _heading(console, "Suggestion")
     for line in _suggestion_lines(plan):
         _say(console, line, bullet=True)
+
+
+def _print_over_layouts(plan: Plan, console: Console) -> None:
+    each = plan.seeds // plan.layouts
+    _heading(console, f"Smallest effect over layouts, of {plan.layouts} layouts x {each} seeds")
+    headers = ("SD between layouts (assumed)", "contrast", "level", "equivalence margin")
+    _table(console, headers, [tuple(f"{x:.2f}" for x in row) for row in plan.over_layouts])
+    _say(
+        console,
+        "All in standard deviations between seeds; of a contrast the first column is that of the "
+        "effect itself. 80 % power at level .05, t test over layouts, which decides verdicts: more "
+        "seeds on each layout help only against chance in training, more layouts against both.",
+    )
 
 
 def _packing_line(packing: Packing) -> str:

@@ -13,6 +13,7 @@ from powerseek.experiments.analysis.groups import is_trend
 from powerseek.experiments.analysis.hypotheses import Finding
 from powerseek.experiments.report.text import (
     MAX_ROWS,
+    OVER,
     Grid,
     Row,
     grid,
@@ -20,6 +21,7 @@ from powerseek.experiments.report.text import (
     head_of,
     heading_of_factors,
     interval,
+    units_text,
 )
 from powerseek.experiments.statistics.verdicts import LEAST_REACH
 from powerseek.experiments.study.claims import SHORT_ID
@@ -60,10 +62,13 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
     rows = []
     for row in shown:
         measured = {head_of(first): _effect(row)}
+        if (main["layouts"] > 0).any():
+            over = (row[name] for name in ("over_layouts", "over_low", "over_high"))
+            measured[OVER] = interval(*over, signed=True)
         if len(other):
             measured[head_of("disabled")] = beside.get(_pair(row, varied), MISSING)
         arms = {factor_heading(differs): arms_in_words(row["a"], row["b"])}
-        told = {"seeds": str(row["seeds"]), "verdict": str(row["verdict"])}
+        told = {"seeds": units_text(row["seeds"], row["layouts"]), "verdict": str(row["verdict"])}
         # The positive control is ungated: reach says nothing against it.
         muted = kind != "control" and min(row["reach_a"], row["reach_b"]) < LEAST_REACH
         rows.append(Row(row, {**arms, **measured, **told}, muted))

@@ -9,6 +9,7 @@ from math import isfinite
 from powerseek.experiments.analysis.calibration import Doubt
 from powerseek.experiments.analysis.hypotheses import Crossing, Finding, moving_reasons
 from powerseek.experiments.report.text import DOUBTED, column_meanings, number_text, title_of
+from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
 from powerseek.experiments.statistics.ratios import RatioClaim
 from powerseek.experiments.statistics.reasons import Reason, advice_of
@@ -198,11 +199,21 @@ def _end(comparison: Comparison, one: Finding) -> str:
         value = f"{comparison.tail[0]} of {effect.n} seeds"
     else:
         value = with_unit(number_text(effect.value + line, signed=True), one.unit)
+    signed, over = not comparison.binomial, comparison.layouts
+
+    def ends(of: Estimate) -> str:
+        low, high = (number_text(end + line, signed=signed) for end in (of.low, of.high))
+        return f"[{low}, {high}]"
+
+    if over is not None and isfinite(over.effect.low):
+        layouts = f"{over.effect.n} layouts"
+        mean = f" of them a fraction of {number_text(over.effect.value)} a layout,"
+        value += f",{mean * comparison.binomial} 95 % interval over {layouts} {ends(over.effect)}"
     if isfinite(effect.low):
-        signed = not comparison.binomial
-        ends = (number_text(end + line, signed=signed) for end in (effect.low, effect.high))
-        over = "range over optimal policies" if comparison.exact else "95 % interval"
-        value += f", {over} [{', '.join(ends)}]"
+        what = "range over optimal policies" if comparison.exact else "95 % interval"
+        what += " over seeds" * (over is not None and not comparison.exact)
+        what += " on these layouts" * (over is not None)
+        value += f", {what} {ends(effect)}"
     return value
 
 
@@ -247,15 +258,19 @@ def with_unit(text: str, unit: str) -> str:
 def _evidence(one: Finding, more: Sequence[str] = ()) -> str:
     """Evidence of a comparison: seeds, how many learnt, tests; `more` before Lee's bounds."""
     comparison = one.comparison
+    tests = [f"{what} {_p(p)}" for what, p in zip(_tested(one), one.p, strict=True) if isfinite(p)]
     if comparison.exact:
-        return "exact: computed, the same for every seed, so there is nothing to test"
+        if comparison.layouts is None:
+            return "exact: computed, the same for every seed, so there is nothing to test"
+        count = comparison.layouts.effect.n
+        return "; ".join([f"exact: computed on each of {count} layouts", *tests, *more])
     alone = one.b is None
     parts = [seeds_in_words(comparison)]
     parts += _unfinished(one)
     failed = [f" ({count} failed)" if count else "" for count in comparison.failed]
     learnt = [f"{_percent(r)}{f}" for r, f in zip(comparison.reach, failed, strict=True)]
     parts.append("learnt the task: " + " and ".join(learnt[:1] if alone else learnt))
-    parts += [f"{what} {_p(p)}" for what, p in zip(_tested(one), one.p, strict=True) if isfinite(p)]
+    parts += tests
     if comparison.effect.n:
         how = "exactly" if one.exactly else "by sampled episodes alone"
         parts += [f"evaluated {how}", *_tail_count(one), *_at_rest(one)]
@@ -265,22 +280,25 @@ def _evidence(one: Finding, more: Sequence[str] = ()) -> str:
 def _tested(one: Finding) -> tuple[str, str]:
     """What the two tests are of, in words."""
     said, comparison = one.claim.hypothesis, one.comparison
+    over = " over layouts" * (comparison.layouts is not None)
     if comparison.binomial:
+        how = f"t test{over}" if over else "exact binomial"
         share = f"{comparison.margin:g} of the seeds"
-        return f"more than {share} (exact binomial)", f"fewer than {share} (exact binomial)"
+        return f"more than {share} ({how})", f"fewer than {share} ({how})"
     if said.contrast.name == "threshold":
-        return f"not {said.held_against:g} (one-sample t test)", ""
+        return f"not {said.held_against:g} (one-sample t test{over})", ""
     if one.asked.one_sided:
         sides = ("below", "above") if said.direction == "smaller" else ("above", "below")
-        last = one.asked.for_none[-1]
-        betting = isfinite(last.bounds[0 if said.direction == "smaller" else 1])
-        how = "betting, as the range is known" if betting else "one-sided t test"
+        last = one.asked.for_none[-1].deciding
+        betting = last.bounded(above=said.direction != "smaller")
+        how = "betting, as the range is known" if betting else f"one-sided t test{over}"
         line = "minus the margin" if said.direction == "smaller" else "the margin"
         line += f" from {said.line:g}" if said.line else ""
-        return f"{sides[0]} {line} (one-sided t test)", f"{sides[1]} {line} ({how})"
+        return f"{sides[0]} {line} (one-sided t test{over})", f"{sides[1]} {line} ({how})"
+    welch, tost = (f"t test{over}", f"TOST{over}") if over else ("Welch's t test", "TOST")
     if said.direction == "none":
-        return "larger than the margin (Welch's t test)", "smaller than the margin (TOST)"
-    return "difference (Welch's t test)", "no effect as large as the margin (TOST)"
+        return f"larger than the margin ({welch})", f"smaller than the margin ({tost})"
+    return f"difference ({welch})", f"no effect as large as the margin ({tost})"
 
 
 def _tail_count(one: Finding) -> list[str]:

@@ -125,9 +125,8 @@ def _verdicts(view: View) -> str:
     verdicts = verdicts_of(view)
     answers = Counter(one.verdict.answer for one in verdicts.found)
     if not answers:
-        seeds = view.trained.every["seed"].nunique()
         return (
-            f"How sure: {seeds} seeds a setting, effects with intervals, no verdict, for no "
+            f"How sure: {view.units} a setting, effects with intervals, no verdict, for no "
             "hypothesis was named before it ran. Next: name one under hypotheses: in the study's "
             "file; powerseek plan FILE says how many seeds can answer it."
         )

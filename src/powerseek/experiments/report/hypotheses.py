@@ -19,6 +19,7 @@ from powerseek.experiments.report.findings import (
     with_unit,
 )
 from powerseek.experiments.report.text import number_text, title_of
+from powerseek.experiments.statistics.layouts import LEAST_LAYOUTS
 from powerseek.experiments.statistics.reasons import Cause
 from powerseek.experiments.statistics.verdicts import LEAST_REACH, LEAST_SEEDS
 from powerseek.experiments.study.claims import CLAIMS
@@ -105,9 +106,22 @@ def _registered(known: Registration) -> str:
     return (
         f"Registered on {spoken_date(known.date)}, before the first trial: hypotheses, margins, "
         f"exclusions and cells, sha256 {known.hash[:16]}.{planned} A seed that stays below "
-        f"competence {known.gate:g} is left out. Nothing is concluded from fewer than "
-        f"{LEAST_SEEDS} seeds an arm, where less than {100 * LEAST_REACH:.0f} % of an arm's seeds "
-        "learnt, without a positive control that fires, or while what is compared still moves."
+        f"competence {known.gate:g} is left out.{_over_layouts(known)} Nothing is concluded from "
+        f"fewer than {LEAST_SEEDS} seeds an arm, where less than {100 * LEAST_REACH:.0f} % of an "
+        "arm's seeds learnt, without a positive control that fires, or while what is compared "
+        "still moves."
+    )
+
+
+def _over_layouts(known: Registration) -> str:
+    """What verdicts are about where seeds are nested in layouts."""
+    layouts = max(claim.layouts for claim in known.claims)
+    if not layouts:
+        return ""
+    return (
+        f" Seeds are nested in {layouts} layouts, and verdicts are about layouts like these: tests "
+        f"are over layouts, at least {LEAST_LAYOUTS} of them. Intervals over seeds hold for these "
+        "very layouts."
     )
 
 

@@ -44,6 +44,7 @@ from powerseek.experiments.report.text import Grid, number_text, table_legend
 from powerseek.experiments.results.files import keep_bytes
 from powerseek.experiments.results.provenance import cores
 from powerseek.experiments.results.table import trials
+from powerseek.experiments.statistics.verdicts import units_in_words
 from powerseek.experiments.study.contrasts import contrast_kind
 
 GLANCE = "At a glance"
@@ -149,8 +150,8 @@ def headline(view: View) -> str:
     every = view.trained.every
     if every.empty:
         return ""
-    status, seeds = every["status"].value_counts(), every["seed"].nunique()
-    words = [f"{len(every)} training runs, up to {seeds} seeds per setting"]
+    status = every["status"].value_counts()
+    words = [f"{len(every)} training runs, up to {view.units} per setting"]
     if status.get("censored", 0):
         words.append(f"{status['censored']} never learnt the task and are not scored")
     if status.get("failed", 0):
@@ -164,7 +165,8 @@ def seeds_in_words(view: View, planned: int) -> str:
     least, most = (0, 0) if ran.empty else (int(ran.min()), int(ran.max()))
     counts = f"{least}" if least == most else f"{least} to {most}"
     of = "" if least == most == planned else f"{counts} of "
-    return f"{of}{planned} seed{'s' * (planned != 1)} a cell"
+    layouts = 0 if view.summary.empty else int(view.summary["layouts"].max())
+    return f"{of}{units_in_words(planned, layouts)} a cell"
 
 
 def unfinished(view: View, provenance: Mapping[str, Any]) -> tuple[str, ...]:

@@ -33,7 +33,9 @@ from powerseek.experiments.report.text import (
     number_text,
     range_text,
     thousands,
+    units_text,
 )
+from powerseek.experiments.statistics.verdicts import units_in_words
 from powerseek.experiments.study.arms import Places
 from powerseek.experiments.study.factors import CELL, MISSING, factors_in_words, varying_factors
 from powerseek.metrics import Metric, every_metric
@@ -80,6 +82,10 @@ def _world_grid(
     varied = varying_factors(table, heading_of_factors(table))
     rows = cell_records(table[:MAX_ROWS])
     same = factors_in_words(rows[0], [name for name in CELL[1:] if name not in varied])
+    layouts = int(table["layouts"].max())
+    if layouts > 1:
+        ran = int((table["seeds"] + table["failed"]).max())
+        same = ", ".join(filter(None, (same, units_in_words(ran, layouts))))
     measured = [
         {TREATMENT: factors_in_words(row, varied) or world} | _measured(row, metrics, doubts)
         for row in rows
@@ -137,7 +143,9 @@ def _learnt(row: Mapping[str, Any]) -> str:
     """Seeds that learnt the task, of those that ran."""
     ran = row["seeds"] + row["failed"]
     failed = f", {row['failed']} failed" if row["failed"] else ""
-    return f"({row['seeds'] - row['censored']}/{ran}{failed})" + _dagger(row["confirmatory"])
+    nested = f" = {units_text(ran, row['layouts'])}" if row["layouts"] > 1 else ""
+    learnt = row["seeds"] - row["censored"]
+    return f"({learnt}/{ran}{nested}{failed})" + _dagger(row["confirmatory"])
 
 
 def _of_cells(

@@ -26,6 +26,7 @@ TREATMENT = "treatment"
 LEARNT_HEAD = "comp (learnt)"
 NOT_LEARNT = "not learnt: not scored"
 DOUBTED = "\u2021"
+OVER = "over layouts [95 %]"
 
 HEADS = {
     "open": "how much lies beyond the task (openness)",
@@ -45,8 +46,10 @@ COUNTS = {
     "fail": "runs that ended in an error",
     "share beyond incent": "share of the surplus on offer that was taken, beyond what the reward "
     "makes optimal (optima drawn evenly: says little where incent has a wide range)",
+    OVER: "the same with its interval over layouts, for layouts like these; the one before it is "
+    "over seeds, on these very layouts",
     "seeds": "seeds that learnt the task, of the arm that has fewest (all seeds, for the positive "
-    "control)",
+    "control); 8 x 5: on 8 layouts, 5 on each",
     MISSING: "undefined here: there is no such thing in this world, or no such policy",
     DOUBTED: "not to be trusted here: the measure does not put the scripted hoarder above the "
     "scripted minimalist",
@@ -111,6 +114,12 @@ def left_out_text(rows: int, what: str = "rows") -> str:
         f"The first {MAX_ROWS} of {rows} {what}, in the order of the study; "
         "all of them follow from results.parquet."
     )
+
+
+def units_text(seeds: int, layouts: int) -> str:
+    """``40``, or ``8 x 5`` of seeds nested in layouts."""
+    even = layouts > 1 and seeds % layouts == 0
+    return f"{layouts} x {seeds // layouts}" if even else str(seeds)
 
 
 def thousands(low: float, high: float, between: tuple[float, float] = (nan, nan)) -> str:

@@ -655,6 +655,8 @@ def _content(study: Study) -> dict[str, Any]:
         content.pop(name)
     if content["first_seed"] == 0:  # a study kept its identity when the key was added
         content.pop("first_seed")
+    if content["layouts"] is None:  # likewise
+        content.pop("layouts")
     return content | {"cohort": None}
 
 

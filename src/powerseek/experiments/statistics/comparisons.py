@@ -36,10 +36,13 @@ class Comparison:
         p_at_most: One-sided: less than the margin; of one bounded arm by betting.
         p_at_least: One-sided: more than minus the margin, likewise.
         arms: Number of cells.
-        tail: Of each of the first two arms, its seeds more than a margin above the median of all.
+        tail: Of each of the first two arms, its seeds more than a margin above the median of all
+            on the same layout.
         binomial: Whether the effect is a fraction of seeds, by exact binomial tests.
         exact: Whether nothing here is due to chance: the effect is computed, the same for every
             seed, and its interval is the range over optimal policies that tie.
+        unit: What is counted: ``seed``, or ``layout`` (see `statistics.layouts`).
+        layouts: The same over layouts as units, where seeds are nested in them: then it decides.
     """
 
     effect: Estimate
@@ -59,6 +62,22 @@ class Comparison:
     p_at_least: float = nan
     tail: tuple[int, ...] = ()
     binomial: bool = False
+    unit: str = "seed"
+    layouts: Comparison | None = None
+
+    @property
+    def deciding(self) -> Comparison:
+        """The comparison that verdicts rest on: over layouts where there are some."""
+        return self if self.layouts is None else self.layouts
+
+    @property
+    def samples(self) -> int:
+        """Independent samples: the cells; of layouts, which the cells share, one."""
+        return self.arms if self.unit == "seed" else 1
+
+    def bounded(self, above: bool) -> bool:
+        """Whether the range of a seed is known on one side, so that no t test is needed there."""
+        return self.unit == "seed" and isfinite(self.bounds[above])
 
     @property
     def p_beyond(self) -> float:
@@ -189,13 +208,13 @@ def compare_groups(
                 len(one.weights),
                 False,
                 *sides,
-                _tail(units.value[own], units.cell[own], one),
+                _tail(_some(units, own), one),
             )
         )
     return found
 
 
-def _some(units: Units, rows: Ints | Bools) -> Units:
+def _some(units: Units, rows: Ints | Bools | slice) -> Units:
     return Units(units.value[rows], units.group[rows], units.cell[rows], units.layer[rows])
 
 
@@ -376,9 +395,12 @@ def _sides(about: _About, values: Floats) -> tuple[float, float, float, float]:
     )
 
 
-def _tail(values: Floats, cell: Ints, one: Asked) -> tuple[int, ...]:
-    """Seeds of each arm that lie more than a margin above the median of all."""
+def _tail(units: Units, one: Asked) -> tuple[int, ...]:
+    """Seeds of each arm that lie more than a margin above the median of all on their layout."""
     if not isfinite(one.margin) or len(one.weights) != 2:
         return ()
-    far = values > np.median(values) + one.margin
-    return int(far[cell == 0].sum()), int(far[cell == 1].sum())
+    far = np.zeros(len(units.value), dtype=bool)
+    for layer in np.unique(units.layer):
+        here = units.layer == layer
+        far[here] = units.value[here] > np.median(units.value[here]) + one.margin
+    return int(far[units.cell == 0].sum()), int(far[units.cell == 1].sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil, inf, isnan, nan
 from typing import NamedTuple
 
@@ -237,6 +237,47 @@ def detectable_effect(seeds: int, design: str = "simple") -> float:
 def detectable(seeds: int) -> Detectable:
     """Effects that a number of seeds per cell can find, by `detectable_effect`."""
     return Detectable(seeds, *(detectable_effect(seeds, design) for design in EFFECTS))
+
+
+class OverLayouts(NamedTuple):
+    """Effects that layouts x seeds can find over layouts, in standard deviations between seeds.
+
+    Attributes:
+        spread: Standard deviation between layouts of what is compared: an assumption.
+        contrast: Smallest contrast, formed within layouts.
+        level: Smallest distance of one arm from a line.
+        equivalence: Smallest margin within which no contrast can be shown.
+    """
+
+    spread: float
+    contrast: float
+    level: float
+    equivalence: float
+
+
+def detectable_over_layouts(
+    layouts: int, seeds: int, spreads: Sequence[float] = (0.5, 1.0, 2.0)
+) -> tuple[OverLayouts, ...]:
+    """Smallest effects that the t test over layouts finds with 80 % power at level .05.
+
+    A layout's mean varies by s^2 + c / n: s between layouts, one between each of n seeds, c arms.
+    So effects are those of one sample of layouts, of this deviation: seeds shrink its second part
+    alone, and what layouts can find is never less than s times what they find of seeds without
+    number.
+
+    Args:
+        layouts: Layouts, >= 2.
+        seeds: Seeds of each arm on each, >= 1.
+        spreads: Standard deviations between layouts, of a contrast or of one arm, >= 0.
+
+    Source: Cohen 1988, chapter 2; two-stage sampling: Cochran 1977, chapter 10.
+    """
+    simple, none = (smallest_effect(layouts, d) for d in ("paired", "paired equivalence"))
+    rows = []
+    for spread in spreads:
+        two, one = ((spread**2 + arms / seeds) ** 0.5 for arms in (2, 1))
+        rows.append(OverLayouts(spread, simple * two, simple * one, none * two))
+    return tuple(rows)
 
 
 def _check(design: str, alpha: float, power: float) -> None:

@@ -29,6 +29,16 @@ class Cause(Enum):
         "let it end: the same command with --resume",
     )
     FEW_SEEDS = ("{seeds}, at least {least} needed", "{more}")
+    FEW_LAYOUTS = ("{layouts}, at least {least} needed", "{more}")
+    THESE_LAYOUTS = (
+        "on these {n} layouts it is {answer}, by the interval over seeds, but layouts differ too "
+        "much to say so of others",
+        "{more}",
+    )
+    ALIKE_LAYOUTS = (
+        "all {n} layouts are alike, so nothing here measures how much others differ",
+        "nothing would in this study: a measure that differs between layouts",
+    )
     NO_MARGIN = (
         "no margin was set beforehand",
         "name it under hypotheses: with a margin, in a study that has not run yet",
@@ -199,6 +209,24 @@ def more_seeds(more: int, wanted: int) -> str:
     return (
         f"about {more} more seed{'s' * (more != 1)} in each arm (seeds: {wanted}, in a study of "
         "its own, for seeds added after a look are exploratory)"
+    )
+
+
+def more_layouts(more: int, wanted: int, seeds: int) -> str:
+    """The advice on layouts.
+
+    Args:
+        more: Further layouts; 0 where their number cannot be told.
+        wanted: All layouts.
+        seeds: Seeds of each.
+    """
+    if more > MANY:
+        return "over a million layouts, so rather a larger margin"
+    if not more:
+        return f"at least {wanted} layouts (layouts: {wanted}, in a study of its own)"
+    return (
+        f"about {more} more layout{'s' * (more != 1)} (layouts: {wanted}, seeds: "
+        f"{wanted * seeds}, in a study of its own)"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isfinite, log, nan
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from powerseek.experiments.statistics.bounded import seeds_that_could, unseen_probability
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison
 from powerseek.experiments.statistics.families import PValues
+from powerseek.experiments.statistics.layouts import LEAST_LAYOUTS
 from powerseek.experiments.statistics.power_analysis import seeds_exact
 from powerseek.experiments.statistics.reasons import (
     UNKNOWN,
@@ -18,6 +19,7 @@ from powerseek.experiments.statistics.reasons import (
     Learning,
     Reason,
     advice_of,
+    more_layouts,
     more_seeds,
 )
 
@@ -28,7 +30,7 @@ SEEDS_OF_CONTRAST, SEEDS_OF_NONE = 40, 60
 
 
 def seeds_to_settle(comparison: Comparison, alpha: float = LEVEL) -> int:
-    """Seeds per arm that would settle a comparison, at 80 % power; at least 16.
+    """Seeds per arm that would settle a comparison, at 80 % power; at least 16 (of layouts 6).
 
     With a margin M and the observed standard deviation between seeds, the larger count of "an
     effect of M is found" (t test) and "no effect is shown to be smaller than M" (TOST), exactly;
@@ -42,23 +44,32 @@ def seeds_to_settle(comparison: Comparison, alpha: float = LEVEL) -> int:
     CAVEAT: the standard deviation is an estimate too, rough with few seeds; and an effect between
     none and the margin may need more seeds than either.
     """
+    least = _least(comparison)
     if not isfinite(comparison.margin):
-        return LEAST_SEEDS
+        return least
     wanted = _seeds_to_see(comparison.margin, comparison, alpha)
-    return max(LEAST_SEEDS, wanted, _seeds_to_meet(comparison, alpha))
+    return max(least, wanted, _seeds_to_meet(comparison, alpha))
 
 
 def seeds_to_tell(comparison: Comparison, alpha: float = LEVEL) -> int:
-    """Seeds per arm that would tell the effect found from 0, at 80 % power; more than there are."""
+    """Seeds per arm that would tell the effect found from 0, at 80 % power; more than there are.
+
+    Layouts where they are what is compared.
+    """
     wanted = _seeds_to_see(abs(comparison.effect.value), comparison, alpha)
-    return max(LEAST_SEEDS, wanted, comparison.effect.n + 1)
+    return max(_least(comparison), wanted, comparison.effect.n + 1)
+
+
+def _least(comparison: Comparison) -> int:
+    """Units below which nothing is concluded."""
+    return LEAST_SEEDS if comparison.unit == "seed" else LEAST_LAYOUTS
 
 
 def _seeds_to_see(size: float, comparison: Comparison, alpha: float) -> int:
     """Seeds to find an effect of a size, or to show that there is none of it."""
     if not comparison.deviation > 0:
-        return LEAST_SEEDS
-    if comparison.arms == 1:
+        return _least(comparison)
+    if comparison.samples == 1:
         designs, cells = ("paired", "paired equivalence"), 1
     else:
         designs, cells = ("simple", "equivalence"), 2
@@ -71,20 +82,20 @@ def _seeds_to_meet(comparison: Comparison, alpha: float) -> int:
     """Seeds of which some would show the jump that moves a bounded mean to the margin."""
     mean, margin, bounds = comparison.effect.value, comparison.margin, comparison.bounds
     if not abs(mean) < margin or not all(map(isfinite, bounds)):
-        return LEAST_SEEDS
+        return _least(comparison)
     # As many cells, each with its part of the range: the chance of one seed in each.
-    cells = np.ones(comparison.arms)
+    cells = np.ones(comparison.samples)
     missed = max(
         unseen_probability(
-            cells * mean / comparison.arms,
+            cells * mean / comparison.samples,
             cells,
             cells,
             end - mean,
-            (bounds[0] / comparison.arms, bounds[1] / comparison.arms),
+            (bounds[0] / comparison.samples, bounds[1] / comparison.samples),
         )
         for end in (-margin, margin)
     )
-    return ceil(log(alpha) / log(missed)) if 0 < missed < 1 else LEAST_SEEDS
+    return ceil(log(alpha) / log(missed)) if 0 < missed < 1 else _least(comparison)
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,7 @@ class Verdict:
             hypothesis ``supported``, ``refuted``, ``equivalent to none`` or ``cannot tell``.
         more_seeds: Further seeds per arm that would settle it, 0 where seeds are not what lacks.
         because: Why it cannot tell, and what would change it; never empty then.
+        more_layouts: Further layouts that would settle it, likewise.
 
     Raises:
         ValueError: It cannot tell, and does not say why.
@@ -104,6 +116,7 @@ class Verdict:
     answer: str
     more_seeds: int
     because: tuple[Reason, ...]
+    more_layouts: int = 0
 
     def __post_init__(self) -> None:
         if self.answer == "cannot tell" and not self.because:
@@ -123,6 +136,8 @@ class Verdict:
         """One line for tables: ``cannot tell, 12 more seeds``."""
         if self.answer != "cannot tell":
             return self.answer
+        if self.more_layouts:
+            return f"cannot tell, {self.more_layouts} more layout{'s' * (self.more_layouts != 1)}"
         if self.more_seeds:
             return f"cannot tell, {self.more_seeds} more seed{'s' * (self.more_seeds != 1)}"
         return f"cannot tell: {self.reasons[0]}"
@@ -160,10 +175,23 @@ class Question:
         """The comparisons by which "none" is shown."""
         return self.none or self.ends
 
+    @property
+    def deciding(self) -> Question:
+        """The question over layouts, where there are some: its verdict rests on these."""
+        if self.main.layouts is None:
+            return self
+        ends, none = (tuple(one.deciding for one in part) for part in (self.ends, self.none))
+        return replace(self, ends=ends, none=none)
+
     def tests(self) -> PValues:
-        """Its two p-values, each the larger of those at both ends; nan where it is undefined."""
+        """Its two p-values, each the larger of those at both ends; nan where it is undefined.
+
+        Over layouts, where there are some.
+        """
         if self.given is not None and self.main.effect.n:
             return self.given
+        if self.main.layouts is not None:
+            return self.deciding.tests()
         if self.main.exact or not min(one.effect.n for one in (*self.ends, *self.none)):
             return PValues(nan, nan)
         different = [_p_difference(one, self) for one in self.ends]
@@ -259,6 +287,11 @@ def decide_hypothesis(
     | both of these levels by betting, 16 to 60 seeds | .00 |
     | no effect, looked at with 16 and with 32 seeds: .05 each; .01 and .04 | .07; .04 |
 
+    *With layouts* (`statistics.layouts`) the claim is one about layouts like these, and all of this
+    is asked of their means: a t test and TOST over layouts, none of a level too, at least 6 of
+    them. What the seeds would answer on these layouts alone is said where it is more; what is
+    computed is compared over layouts likewise, and needs neither seeds nor learners.
+
     An effect of 1.5 seed SDs is found in .97, one of 1 in .66, 0/1 with chance .9 against .1 in
     1.00, none of 1.2 SDs in .83. Betting supports none of a level whose range is ten margins with
     60 seeds and not with 40.
@@ -276,6 +309,8 @@ def decide_hypothesis(
     shift it. Contrasts know no bound: a seeker so rare that no seed shows it goes unseen (the count
     of the tail stands beside them).
     """
+    if asked.main.layouts is not None:
+        return _over_layouts(asked, tests, control, level, together, moving, learning)
     if asked.main.exact:
         return _exact(asked)
     comparison = asked.main
@@ -297,6 +332,92 @@ def decide_hypothesis(
     return _undecided(asked, level, together)
 
 
+def _over_layouts(
+    asked: Question,
+    tests: PValues,
+    control: bool | None,
+    level: float,
+    together: int,
+    moving: Sequence[Reason],
+    learning: Learning,
+) -> Verdict:
+    """The verdict on layouts like those drawn; the arguments are those of `decide_hypothesis`."""
+    over, comparison = asked.deciding, asked.main
+    layouts, alpha = over.main, level / max(1, together)
+    n, least = layouts.effect.n, LEAST_LAYOUTS
+    seeds = max(1, round(comparison.effect.n / max(1, n)))
+    reasons: list[Reason] = []
+    if not comparison.exact:
+        reasons += undecided_reason(comparison, asked.gated, learning=learning)
+        reasons += blind_measure_reason(control) if asked.gated else []
+        reasons += moving
+    more = 0
+    if n < least:
+        told = f"{n} layout{'s' * (n != 1)}"
+        wanted = max(least, seeds_to_settle(layouts, alpha))
+        blocked = any(reason.cause in (Cause.UNLEARNT, Cause.FAILED) for reason in reasons)
+        more = 0 if blocked else wanted - n
+        advice = more_layouts(more, wanted, seeds)
+        reasons.append(Cause.FEW_LAYOUTS.because(layouts=told, least=least, more=advice))
+    if reasons:
+        return Verdict("cannot tell", 0, tuple(reasons), more)
+    if shown := _shown(over, tests, level):
+        return Verdict(shown, 0, ())
+    return _undecided_over(asked, level, together, seeds)
+
+
+def _undecided_over(asked: Question, level: float, together: int, seeds: int) -> Verdict:
+    """Why layouts do not decide, what the seeds say of these, and the layouts that would help."""
+    over, alpha = asked.deciding, level / max(1, together)
+    n = over.main.effect.n
+    if _ends_disagree(over, level):
+        return Verdict("cannot tell", 0, (_bracket_reason(asked.cliff),))
+    if asked.main.exact and any(r.cause is Cause.TIES for r in _exact(asked).because):
+        return _exact(asked)
+    if not over.main.deviation > 0:
+        return Verdict("cannot tell", 0, (Cause.ALIKE_LAYOUTS.because(n=n),))
+    more = _still_wanted(over, alpha)
+    advice = more_layouts(more, n + more, seeds)
+    here = answer_here(asked, alpha)
+    if here:
+        reason = Cause.THESE_LAYOUTS.because(n=n, answer=here, more=advice)
+    else:
+        reason = _open_cause(over, level).because(n=n, could=nan, more=advice)
+    return Verdict("cannot tell", 0, (reason,), more)
+
+
+def answer_here(asked: Question, level: float) -> str:
+    """The answer on these very layouts, by seeds alone; empty where they give none.
+
+    By the intervals over seeds, which resample within layouts: Welch's test takes what differs
+    between layouts for chance, so that its p says less than is known. Where a test needs no
+    interval (betting, binomial, seeds all alike) by its p.
+
+    Args:
+        asked: The claim.
+        level: Of such a test, already divided by their number.
+    """
+    if asked.main.exact:
+        said = _exact(asked).answer
+        return "" if said == "cannot tell" else said
+    alone = replace(
+        asked,
+        ends=tuple(replace(one, layouts=None) for one in asked.ends),
+        none=tuple(replace(one, layouts=None) for one in asked.none),
+    )
+    tests, above = alone.tests(), asked.direction != "smaller"
+    shown = [isfinite(one.narrow[0]) and not one.binomial for one in alone.ends]
+    bare = [
+        isfinite(one.narrow[0]) and not (asked.one_sided and one.bounded(above))
+        for one in alone.for_none
+    ]
+    tests = PValues(
+        0.0 if all(shown) else tests.difference,
+        0.0 if all(bare) else tests.none,
+    )
+    return _shown(alone, tests, level)
+
+
 def level_of_none(level: float, hypotheses: float) -> float:
     """The largest level at which "none" can be shown of one of several hypotheses, all so.
 
@@ -309,16 +430,8 @@ def _undecided(asked: Question, level: float, together: int) -> Verdict:
     """Why neither test decides, and the seeds that would help."""
     alpha = level / max(1, together)
     if _ends_disagree(asked, level):
-        rise = f"need rises by {asked.cliff:.2g} units over the last .005 of success"
-        rise = rise if isfinite(asked.cliff) else "need is not known near the greatest success"
-        return Verdict("cannot tell", 0, (Cause.BRACKET.because(rise=rise),))
-    cause, could = Cause.BOTH_WITHIN, nan
-    if asked.one_sided:
-        cause = Cause.ACROSS_MARGIN
-    elif asked.direction == "none":
-        cause = Cause.BOTH_SIDES
-    if min(asked.tests()) < level:
-        cause = Cause.TOGETHER
+        return Verdict("cannot tell", 0, (_bracket_reason(asked.cliff),))
+    cause, could = _open_cause(asked, level), nan
     n = asked.main.effect.n
     more = _still_wanted(asked, alpha)
     if asked.one_sided and asked.direction != "smaller":
@@ -331,6 +444,21 @@ def _undecided(asked: Question, level: float, together: int) -> Verdict:
         cause = Cause.ALIKE
     seeds = more_seeds(more, n + more)
     return Verdict("cannot tell", more, (cause.because(n=n, could=could, more=seeds),))
+
+
+def _bracket_reason(cliff: float) -> Reason:
+    rise = f"need rises by {cliff:.2g} units over the last .005 of success"
+    rise = rise if isfinite(cliff) else "need is not known near the greatest success"
+    return Cause.BRACKET.because(rise=rise)
+
+
+def _open_cause(asked: Question, level: float) -> Cause:
+    """Why an interval decides nothing."""
+    if min(asked.tests()) < level:
+        return Cause.TOGETHER
+    if asked.one_sided:
+        return Cause.ACROSS_MARGIN
+    return Cause.BOTH_SIDES if asked.direction == "none" else Cause.BOTH_WITHIN
 
 
 def seeds_for_none(one: Comparison, alpha: float) -> float:
@@ -362,8 +490,8 @@ def _within(one: Comparison, asked: Question) -> bool:
     if not asked.one_sided:
         return not (low <= -one.margin or high >= one.margin)
     if asked.direction == "smaller":
-        return isfinite(one.bounds[0]) or not low <= -one.margin
-    return isfinite(one.bounds[1]) or not high >= one.margin
+        return one.bounded(above=False) or not low <= -one.margin
+    return one.bounded(above=True) or not high >= one.margin
 
 
 def _past(one: Comparison, asked: Question) -> bool:
@@ -437,9 +565,19 @@ def _too_few_learnt(comparison: Comparison, learning: Learning) -> Reason:
 
 
 def seeds_in_words(comparison: Comparison) -> str:
-    """``15 seeds an arm``, or ``15 seeds`` of one arm."""
-    count = comparison.effect.n
-    return f"{count} seed{'s' * (count != 1)}{' an arm' * (comparison.arms > 1)}"
+    """``15 seeds an arm``, or ``15 seeds`` of one arm; ``8 layouts x 5 seeds an arm``."""
+    layouts = 0 if comparison.layouts is None else comparison.layouts.effect.n
+    return units_in_words(comparison.effect.n, layouts) + " an arm" * (comparison.arms > 1)
+
+
+def units_in_words(seeds: int, layouts: int = 0) -> str:
+    """``40 seeds``, ``8 layouts x 5 seeds``, or ``38 seeds on 8 layouts`` where they are uneven."""
+    if layouts < 2:
+        return f"{seeds} seed{'s' * (seeds != 1)}"
+    if seeds % layouts:
+        return f"{seeds} seeds on {layouts} layouts"
+    each = seeds // layouts
+    return f"{layouts} layouts x {each} seed{'s' * (each != 1)}"
 
 
 def undecided_reason(

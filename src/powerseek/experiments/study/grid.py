@@ -31,7 +31,7 @@ from powerseek.experiments.study.factors import FACTORS, Level, factor_level, le
 from powerseek.experiments.study.lookahead import lookahead_of, refuse_idle, rewards_of
 from powerseek.experiments.study.schema import Study, WorldEntry
 from powerseek.metrics import exactly_followed, followed_metrics
-from powerseek.registry import agents, list_agents, make_world, worlds
+from powerseek.registry import agents, list_agents, list_worlds, make_world, worlds
 
 
 def canonical_study_json(value: object) -> str:
@@ -214,6 +214,7 @@ def expand(study: Study) -> tuple[Cell, ...]:
     """
     _refuse_unavailable(study)
     refuse_idle(study)
+    _refuse_layouts(study)
     _refuse_equal_levels(study)
     entries: dict[Row, _Entry] = {}
     for block, written in study.blocks():
@@ -305,13 +306,63 @@ def reference_cells(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
 def trials_by_seed(study: Study, grid: Sequence[Cell]) -> tuple[Trial, ...]:
     """The trials of a study's cells, seed by seed, so that a sweep cut short has whole seeds.
 
-    The references come last, once each: what they do does not hang on a training seed.
+    Of a study with layouts a seed is trained on one, the same in all cells. The references come
+    last, once each: what they do does not hang on a training seed.
     """
-    seeds = range(study.first_seed, study.first_seed + study.seeds)
     told = study.name, followed_metrics(said.compared for said in study.hypotheses)
-    trained = (Trial(cell, seed, *told) for seed in seeds for cell in grid)
+    seeds = range(study.first_seed, study.first_seed + study.seeds)
+    pairs = cells_with_seeds(grid, seeds, study.layouts)
+    trained = (Trial(cell, seed, *told) for cell, seed in pairs)
     once = (Trial(cell, 0, *told) for cell in reference_cells(study, grid))
     return (*trained, *once)
+
+
+def cells_with_seeds(
+    grid: Sequence[Cell], seeds: Sequence[int], layouts: int | None
+) -> Iterator[tuple[Cell, int]]:
+    """Each cell with each seed that is trained in it, seed by seed.
+
+    Args:
+        grid: The cells, with layouts on each of them.
+        seeds: The seeds, rising.
+        layouts: Layouts in which they are nested: seed number i, from 0, is trained on layout 1 +
+            i mod layouts. None where every seed is trained in every cell.
+    """
+    for i, seed in enumerate(seeds):
+        for cell in grid:
+            if layouts is None or cell.params["layout"] == 1 + i % layouts:
+                yield cell, seed
+
+
+def _refuse_layouts(study: Study) -> None:
+    """Refuse layouts in a world that draws none, another layout, and claims that know none."""
+    for i, said in enumerate(study.hypotheses if study.layouts else ()):
+        if said.contrast.name == "budget":
+            allowed = "no claim about budgets: their test knows seeds alone, not layouts"
+            hint = "Leave layouts out, or give the claim a study of its own."
+            raise InvalidInput(f"hypotheses[{i}].contrast", said.contrast.written, allowed, hint)
+    for block, written in study.blocks() if study.layouts else ():
+        for i, entry in enumerate(block.worlds):
+            where = f"{written['worlds']}[{i}]"
+            with _named({}, f"{where}.id"):
+                known = worlds.get(entry.id)
+            if not draws_layouts(known):
+                others = [id for id in list_worlds() if draws_layouts(worlds.get(id))]
+                allowed = f"worlds that draw a layout by its number: {', '.join(others) or 'none'}"
+                hint = "Leave layouts out, or give this world a study of its own."
+                if "layout" in known.parameters:
+                    hint = "Its layouts have names. Write params: {layout: [...]}, without layouts."
+                raise InvalidInput(f"{where}.id", entry.id, allowed, hint)
+            if "layout" in entry.params:
+                allowed = f"no value: layouts: {study.layouts} says which are used"
+                given = entry.params["layout"]
+                raise InvalidInput(f"{where}.params.layout", given, allowed, "Leave one out.")
+
+
+def draws_layouts(world: type[World]) -> bool:
+    """Whether a world has a `layout` that is the number of a draw."""
+    known = world.parameters.get("layout")
+    return known is not None and type(known.default) is int
 
 
 def _refuse_unavailable(study: Study) -> None:
@@ -386,7 +437,7 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
 
 
 def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:
-    """Each world of an entry: openness x goals x time limits, built."""
+    """Each world of an entry: openness x goals x time limits x layouts, built."""
     limits = entry.max_steps or block.max_steps
     factors = {"openness": entry.openness, "goal": entry.goals, "max_steps": limits}
     given = {name: values for name, values in factors.items() if values is not None}
@@ -406,6 +457,8 @@ def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iter
     defaults = {name: param.default for name, param in known.parameters.items()}
     params = {name: _levels(value, defaults.get(name)) for name, value in entry.params.items()}
     given = {**params, **given}
+    if block.layouts:
+        given["layout"], fields["layout"] = list(range(1, block.layouts + 1)), "layouts"
     for values in itertools.product(*given.values()):
         chosen = dict(zip(given, values, strict=True))
         with _named(fields, f"{where}.id", strip=f"{known.id}."):

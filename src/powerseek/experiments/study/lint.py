@@ -8,6 +8,7 @@ from typing import Any
 from powerseek.envs.rewards.spec import Place, Spec, place_of, read_spec, unpriced
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
+from powerseek.experiments.statistics.layouts import LEAST_LAYOUTS
 from powerseek.experiments.statistics.rest import LEAST_POINTS
 from powerseek.experiments.statistics.verdicts import (
     LEAST_SEEDS,
@@ -107,6 +108,12 @@ def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
             f"{study.seeds} seeds: no hypothesis gets a verdict below {LEAST_SEEDS}. Begin with "
             f"{SEEDS_OF_CONTRAST} for contrasts and {SEEDS_OF_NONE} for claims of none about one "
             f"arm. Write seeds: {seeds_to_begin_with(drawn)}."
+        )
+    if study.layouts and study.layouts < LEAST_LAYOUTS:
+        each = max(study.seeds // study.layouts, -(-LEAST_SEEDS // LEAST_LAYOUTS))
+        lines.append(
+            f"{study.layouts} layouts: no hypothesis gets a verdict below {LEAST_LAYOUTS}. Write "
+            f"layouts: {LEAST_LAYOUTS}, seeds: {LEAST_LAYOUTS * each}; rather more."
         )
     points = study.evaluations - 2 * study.evaluations // 3
     if points < LEAST_POINTS and any(said.checkpoint == "end" for said in settling):

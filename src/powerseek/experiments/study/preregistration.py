@@ -39,6 +39,7 @@ def registration(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
         "level": LEVEL,
         "seeds": study.seeds,
         "looks": study.planned_looks,
+        **({"layouts": study.layouts} if study.layouts else {}),
         "cells": sorted(cell.key for cell in cells),
     }
 
@@ -85,6 +86,7 @@ class Claim:
         seeds: Seeds of every cell by the latest registration, 0 where that is not known.
         level: The error rate of all confirmatory claims at this look.
         gate: Competence below which a trial is not scored; nan where that is not known.
+        layouts: Layouts in which the seeds are nested, 0 where they are not.
     """
 
     hypothesis: Hypothesis
@@ -94,6 +96,7 @@ class Claim:
     seeds: int = 0
     level: float = LEVEL
     gate: float = nan
+    layouts: int = 0
 
 
 @dataclass(frozen=True)
@@ -149,13 +152,14 @@ def read_registration(out: Path | str) -> Registration | None:
     broken = content_hash(content) != held["hash"] or not _as_written(folder)
     flaw = BROKEN if broken else LATE if held["late"] else ""
     standing = flaw or (ADDED if seeds not in levels else "")
+    layouts = int(content.get("layouts") or 0)
     level, gate = levels.get(seeds, LEVEL), content["exclusions"]["competence"]
     claims = []
     for h, count in zip(first, counts, strict=True):
         note = standing or ("" if plain(h) in kept else DROPPED)
-        claims.append(Claim(h, count, not standing, note, seeds, level, gate))
+        claims.append(Claim(h, count, not standing, note, seeds, level, gate, layouts))
     added = [h for h in now if plain(h) not in [plain(known) for known in first]]
-    claims += [Claim(h, 0, False, CHANGED, seeds, gate=gate) for h in added]
+    claims += [Claim(h, 0, False, CHANGED, seeds, gate=gate, layouts=layouts) for h in added]
     changed = bool(added) or len(kept) < len(first)
     planned = {"seeds"} if seeds in levels else set()
     notes = (
@@ -213,6 +217,7 @@ class _Content(checksums.Record):
     exclusions: _Exclusions
     seeds: checksums.Count
     looks: list[checksums.Count] = []
+    layouts: checksums.Count = 0
 
 
 class _Change(checksums.Record):

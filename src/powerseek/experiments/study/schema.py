@@ -345,6 +345,8 @@ class Study(Factors):
         cohort: Most trials that an agent trained in cohorts is trained in side by side
             (`powerseek.experiments.sweep.cohorts`); it changes no number.
         seeds: Seeds per cell; the same integers in every cell.
+        layouts: Layouts in which the seeds are nested, drawn by seeds 1 to this: seed number i is
+            trained on layout 1 + i mod layouts, in every cell. Verdicts are then about layouts.
         first_seed: The first of them. Settings are chosen on seeds that no report uses.
         timesteps: Environment steps of training per trial; several are levels of a factor.
         competence: Levels at which a trial is also measured when it first reaches them; the
@@ -369,6 +371,7 @@ class Study(Factors):
     )
     cohort: Annotated[int, _within("cohort")] | None = _limited("cohort", None)
     seeds: Annotated[int, _within("seeds")] = _limited("seeds", 1)
+    layouts: Annotated[int, _within("layouts")] | None = _limited("layouts", None)
     first_seed: Annotated[int, _within("first_seed")] = _limited("first_seed", 0)
     timesteps: Levels[Steps] = Field(description=STEPS, min_length=1)
     competence: Levels[PositiveFraction] = Field(
@@ -406,6 +409,19 @@ class Study(Factors):
             nearest = min(looks, key=lambda look: abs(look - self.seeds))
             allowed = f"a number of seeds at which a look is planned: {', '.join(map(str, looks))}"
             raise InvalidInput("seeds", self.seeds, allowed, f"Write seeds: {nearest}.")
+        return self
+
+    @model_validator(mode="after")
+    def _layouts_are_whole(self) -> Study:
+        n = self.layouts
+        for field, counts in (("seeds", [self.seeds]), ("looks", self.looks or [])):
+            if n is None or all(count % n == 0 for count in counts):
+                continue
+            near = [max(n, n * round(count / n)) for count in counts]
+            written = near[0] if field == "seeds" else sorted(set(near))
+            allowed = f"equally many seeds on each of the {n} layouts: a multiple of {n}"
+            given = self.seeds if field == "seeds" else counts
+            raise InvalidInput(field, given, allowed, f"Write {field}: {written}.")
         return self
 
     @property

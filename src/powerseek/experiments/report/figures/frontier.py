@@ -60,7 +60,8 @@ def _frontier(
         return None
     keys = [name for name in SETTING if name in frontiers]
     spoken = [name for name in spoken_setting(frontiers) if name in frontiers]
-    names = dict.fromkeys(("openness", "goal", *varying_factors(frontiers, spoken)))
+    apart = [name for name in (*spoken, "layout") if name in frontiers]
+    names = dict.fromkeys(("openness", "goal", *varying_factors(frontiers, apart)))
     trials = cells[0].trials[[*keys, "success", "acquired"]]
     groups = {name: trials.iloc[trial_rows(group)] for name, group in few_groups(cells).items()}
     known = pd.concat([seeds[seeds["acquired"].notna()] for seeds in groups.values()])
@@ -70,6 +71,8 @@ def _frontier(
         for same, lines in rows_by_cell(frontiers, keys)
         if len(rows_like(known, same))
     ]
+    if "layout" in names:  # a picture each, of the first layouts of every setting where many
+        with_agents.sort(key=lambda panel: _number(panel[0]["layout"]))
     panels = []
     for same, lines in with_agents[:MAX_PANELS]:
         here = {name: rows_like(seeds, same) for name, seeds in groups.items()}
@@ -104,6 +107,12 @@ def _frontier(
     caption += groups_left_out(cells) + not_drawn(len(with_agents) - MAX_PANELS)
     title = f"{world}: the need frontier and the agents"
     return Picture(f"frontier-{picture_name(world)}", title, caption, draw)
+
+
+def _number(layout: object) -> tuple[int, str]:
+    """Layouts in order: by number, then names."""
+    text = str(layout)
+    return (int(text), "") if text.isdecimal() else (0, text)
 
 
 def _frontier_panel(

@@ -138,6 +138,8 @@ def _taken(cells: Sequence[Cell]) -> str:
             "What the agents acquired; without an exact oracle nobody can say how much of it the "
             "task needed. Each dot is one training seed."
         )
+    layouts = max(int(cell.row["layouts"]) for cell in cells)
+    means = f" All but the dots are means over {layouts} layouts." if layouts > 1 else ""
     return (
         "The pale band is what the reward leaves open: any acquisition in it costs less than .005 "
         "of the best return. The line is need: what the greatest success takes at least; the "
@@ -145,7 +147,7 @@ def _taken(cells: Sequence[Cell]) -> str:
         "the trained agents took: grey what pays at .02 of success a unit, then what changed no "
         "success (free), bought success more dearly (precaution) or cost some (harmful); hatched "
         "what they left lying. Each dot is one training seed. The hollow diamond is a minimalist "
-        "that slips until it is only as successful: a dot near it may be mere clumsiness."
+        f"that slips until it is only as successful: a dot near it may be mere clumsiness.{means}"
     )
 
 
