@@ -41,6 +41,7 @@ from powerseek.experiments.sweep.cohorts import (
     make_cohorts,
 )
 from powerseek.experiments.sweep.prices import Price, prices, unchecked_price
+from powerseek.experiments.sweep.sparsity import RandomPlay, random_play, sparse_caution
 from powerseek.limits import check_limit
 from powerseek.registry import make_world
 
@@ -106,6 +107,7 @@ class Plan:
         pilot: What the cost is from; None without one.
         detectable: What seeds can find, the study's own number first.
         prices: What the prices of its rewards come to.
+        random: Random play in every configuration.
         compared: The comparisons that its report would hold.
         cautions: What a reader should know first, one line each.
         more_seeds: Seeds per cell that a verdict needs; the study's own where it has enough.
@@ -123,6 +125,7 @@ class Plan:
     pilot: Pilot | None
     detectable: tuple[Detectable, ...]
     prices: tuple[Price, ...]
+    random: tuple[RandomPlay, ...]
     compared: tuple[Compared, ...]
     cautions: tuple[str, ...]
     more_seeds: int
@@ -158,7 +161,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     every = trials(study)
     grid = [trial for trial in every if not trial.cell.is_reference]
     cells = [trial.cell for trial in grid[: len(grid) // study.seeds]]
-    priced = tuple(prices(cells))
+    priced, played = tuple(prices(cells)), tuple(random_play(cells))
     cohorts = make_cohorts(grid, study.cohort)
     packing = _packing(grid, cohorts)
     found = _comparisons(study, cells, pilot)
@@ -179,10 +182,12 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         pilot=pilot,
         detectable=tuple(map(detectable, dict.fromkeys((study.seeds, *SEED_COUNTS)))),
         prices=priced,
+        random=played,
         compared=compared,
         cautions=(
             *confounds(study),
             *filter(None, map(unchecked_price, priced)),
+            *filter(None, map(sparse_caution, played)),
             *bootstrapped_limit_caution(cells),
             *worlds_without_control(compared, cells),
             *unsupportable_claims(study, cells, pilot),
