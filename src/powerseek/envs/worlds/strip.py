@@ -8,7 +8,6 @@ import numpy as np
 
 from powerseek.envs.engine.chance import flip, rule
 from powerseek.envs.world import Fact, Param, World, columns
-from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Ints, Records
 
 ACTIONS = ("back", "wait", "ahead", "use")
@@ -152,17 +151,6 @@ class Strip(World):
     )
     calm = {"hazard": 0.0}
     legend = "@ agent (x lost or switched off), S switch (s disabled), C cache (c empty), G goal"
-
-    @staticmethod
-    def check(params: Any) -> None:
-        """The goal must be within reach."""
-        if params.distance > params.max_steps:
-            raise InvalidInput(
-                "strip.distance",
-                params.distance,
-                f"at most max_steps ({params.max_steps}): the goal must be within reach",
-                f"Write distance: {params.max_steps} or less, or max_steps: {params.distance}.",
-            )
 
     @staticmethod
     def prepare(params: Any) -> dict[str, Any]:

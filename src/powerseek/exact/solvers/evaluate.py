@@ -63,7 +63,7 @@ def random_success(world_or_mdp: World | TabularMDP, horizon: int | None = None)
     """Exact probability that random play succeeds: how sparse a reward paid for success alone is.
 
     The policy is uniform over the legal actions of every state, the world as met (its off-switch
-    hazard on). 0 if and only if no policy at all succeeds.
+    hazard on). Where it is above 0 some policy succeeds.
 
     Args:
         world_or_mdp: A world, enumerated here, or an MDP.

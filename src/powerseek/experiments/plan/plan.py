@@ -187,12 +187,12 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         cautions=(
             *confounds(study),
             *filter(None, map(unchecked_price, priced)),
-            *filter(None, map(sparse_caution, played)),
             *bootstrapped_limit_caution(cells),
             *worlds_without_control(compared, cells),
             *unsupportable_claims(study, cells, pilot),
             *(inexact_settings(cells, pilot) if pilot else ()),
             *(idle_factors(cells, found, pilot) if pilot else ()),
+            *filter(None, map(sparse_caution, played)),
             *plan_workers_caution(workers, cores, len(grid)),
             *too_few_seeds(workers, len(cohorts), study.cohort or COHORT, len(grid)),
         ),

@@ -73,12 +73,12 @@ def print_plan(plan: Plan, console: Console) -> None:
             "the greatest that any policy has.",
         )
     _heading(console, "Success of random play, before any training")
-    heads = ("in", "chance", "steps an episode", "successes in the budget")
-    _table(console, heads, [_random_row(found) for found in plan.random])
+    heads = ("chance", "steps", "successes", "in")
+    _table(console, heads, [_random_row(found) for found in plan.random], words=3)
     _say(
         console,
-        "Exact, uniform over legal actions, hazards on. The budget is that of pay for success "
-        "alone, which has nothing to learn from before the first success.",
+        "Exact, uniform over legal actions, hazards on. Steps: of an episode. Successes: in the "
+        "budget of pay for success alone, which has nothing to learn from before the first.",
     )
     _heading(console, "Comparisons its report will hold")
     _print_compared(plan, console)
@@ -139,9 +139,9 @@ def _price_row(price: Price) -> tuple[str, ...]:
 
 def _random_row(found: RandomPlay) -> tuple[str, ...]:
     if found.unknown:
-        return (found.where, "-", "-", "-")
+        return ("-", "-", "-", found.where)
     successes = f"{found.successes:,.2g}" if isfinite(found.budget) else "-"
-    return (found.where, f"{found.success:.2g}", f"{found.length:.1f}", successes)
+    return (f"{found.success:.2g}", f"{found.length:.1f}", successes, found.where)
 
 
 def _detectable_row(row: Detectable, own: int) -> tuple[str, ...]:

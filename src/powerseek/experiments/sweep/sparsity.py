@@ -9,6 +9,8 @@ from typing import NamedTuple
 from powerseek.envs.rewards.spec import place_of, unpriced
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerated, evaluate, random_policy
+from powerseek.exact.need import max_final
+from powerseek.exact.solvers.outcome import mdp_success
 from powerseek.experiments.study.grid import Cell, canonical_study_json
 from powerseek.registry import make_world
 
@@ -74,7 +76,7 @@ def _random_play(cells: Sequence[Cell], where: str) -> RandomPlay:
     except InvalidInput as error:
         return RandomPlay(where, unknown=str(error))
     budgets = [cell.timesteps for cell in cells if pays_success_alone(cell)]
-    if budgets and does.success == 0:
+    if budgets and not max_final(mdp, mdp_success(mdp), mdp.horizon()):
         raise InvalidInput(
             f"{first.world}.max_steps",
             first.max_steps,
