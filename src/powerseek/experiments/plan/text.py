@@ -78,7 +78,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     _say(
         console,
         "Exact, uniform over legal actions, hazards on. Steps: of an episode. Successes: in the "
-        "budget of pay for success alone, which has nothing to learn from before the first.",
+        "budget of pay for success alone, which teaches nothing before the first.",
     )
     _heading(console, "Comparisons its report will hold")
     _print_compared(plan, console)

@@ -110,8 +110,8 @@ def sparse_caution(found: RandomPlay) -> str:
         return ""
     return (
         f"{found.where}: in {found.budget:,} steps, {found.episodes:,.0f} episodes, random play "
-        f"succeeds {found.successes:.2g} times (exact chance {found.success:.2g}): pay for success "
-        f"alone has nothing to learn from. Write timesteps: {_round_up(found)} or more there, or "
+        f"succeeds {found.successes:.2g} times (exact chance {found.success:.2g}), so pay for "
+        f"success alone may never be paid. Write timesteps: {_round_up(found)} or more there, or "
         "leave it out."
     )
 
