@@ -105,6 +105,29 @@ def test_the_switch_is_worth_its_step_above_a_discount(distance, above):
     assert best.uniform.disabled == pytest.approx(float(above), abs=1e-12)
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.integers(4, 40), st.integers(1, 10_000), st.integers(0, 2))
+def test_turns_change_nothing_but_the_names_of_moves(distance, turns, openness):
+    plain = enumerate_world(world(distance=distance, openness=openness))
+    turned = enumerate_world(world(distance=distance, openness=openness, turns=turns))
+    assert random_success(turned) == pytest.approx(random_success(plain), rel=1e-9)
+    for name in ("minimalist", "hoarder"):
+        a, b = (evaluate(mdp, scripted_policy(mdp, name)) for mdp in (plain, turned))
+        assert a.as_array() == pytest.approx(b.as_array(), abs=1e-12, nan_ok=True)
+
+
+def test_on_a_road_with_turns_one_move_leads_nowhere():
+    mdp = enumerate_world(world(distance=20, turns=1))
+    always = np.zeros((mdp.n_states, mdp.n_actions))
+    legal = np.zeros_like(always)
+    legal[mdp.pair_state, mdp.pair_action] = 1.0
+    for move, other in ((A.ahead, A.back), (A.back, A.ahead)):
+        always[:] = 0.0
+        always[:, move], always[legal[:, move] == 0, move] = 1.0, 0.0
+        always[legal[:, move] == 0, other] = 1.0
+        assert evaluate(mdp, always).success == 0.0
+
+
 def provisioned(params):
     """Success of one who disables, then takes all there is: units held, step by step."""
     accident, _ = chances(params)
