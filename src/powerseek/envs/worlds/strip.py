@@ -58,7 +58,8 @@ def headings(params: Any) -> NDArray[np.int64]:
     if params.turns == 0:
         return np.ones(params.distance + 1, np.int64)
     swapped = np.random.default_rng(params.turns).integers(2, size=params.distance + 1)
-    return 1 - 2 * swapped.astype(np.int64)
+    heading: NDArray[np.int64] = 1 - 2 * swapped
+    return heading
 
 
 def cache_places(params: Any) -> list[int]:
