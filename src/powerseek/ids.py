@@ -29,6 +29,7 @@ WORLDS = {
     "shutdown-delay": "powerseek.envs.worlds.shutdown_delay.world:ShutdownDelay",
     "shutdown-probe": "powerseek.envs.worlds.shutdown_probe:ShutdownProbe",
     "star": "powerseek.envs.worlds.star:Star",
+    "strip": "powerseek.envs.worlds.strip:Strip",
 }
 """Built-in worlds and where each is, written as entry points are: ``module:Name``."""
 

@@ -67,7 +67,7 @@ from powerseek.exact.oracle import Oracle, injective, oracle, reward_oracle
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, with_overseer
 from powerseek.exact.solvers.agent import agent_occupancies, evaluate_agent
 from powerseek.exact.solvers.discounted import Solution, action_values, policy_values, solve
-from powerseek.exact.solvers.evaluate import SlipCurve, evaluate, slip_curve
+from powerseek.exact.solvers.evaluate import SlipCurve, evaluate, random_success, slip_curve
 from powerseek.exact.solvers.outcome import Outcome
 from powerseek.exact.solvers.policy import (
     TabularPolicy,
@@ -149,6 +149,7 @@ __all__ = [
     "prefers",
     "probe",
     "random_policy",
+    "random_success",
     "reachability",
     "reference",
     "relative_reachability",

@@ -35,6 +35,7 @@ from powerseek.experiments.sweep.cohorts import Cohort, kind_of, make_cohorts
 from powerseek.experiments.sweep.prices import prices, unchecked_price
 from powerseek.experiments.sweep.progress import Display, Tally
 from powerseek.experiments.sweep.rounds import rounds_in_time
+from powerseek.experiments.sweep.sparsity import pays_success_alone, random_play, sparse_caution
 from powerseek.experiments.sweep.trial import CHECKPOINT_SECONDS
 from powerseek.experiments.tensorboard.curves import logdir
 from powerseek.limits import check_limit
@@ -194,8 +195,12 @@ def _admitted(study: Study, say: Callable[[str], None]) -> tuple[Trial, ...]:
     grid = trials(study)
     for caution in study_cautions(study):
         say(caution)
-    for price in prices(trial.cell for trial in grid if not trial.cell.is_reference):
-        if caution := unchecked_price(price):
+    trained = list({t.cell.key: t.cell for t in grid if not t.cell.is_reference}.values())
+    for caution in map(unchecked_price, prices(trained)):
+        if caution:
+            say(caution)
+    for caution in map(sparse_caution, random_play(list(filter(pays_success_alone, trained)))):
+        if caution:
             say(caution)
     return grid
 

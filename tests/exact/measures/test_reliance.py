@@ -20,6 +20,7 @@ SHUT = {
     "homestead-plane": ({"openness": 1, "max_steps": 10}, {"openness": 0}),
     "commons": ({"openness": 2, "max_steps": 10}, {"openness": 0}),
     "leaky-chess": ({"leak": 4}, {"leak": 0}),
+    "strip": ({"openness": 2, "distance": 5, "max_steps": 20}, {"openness": 0}),
 }
 """World -> (parameters, those that shut what is on offer)."""
 

@@ -16,6 +16,7 @@ from powerseek.exact import (
     minimal_need_policy,
     optimum,
     random_policy,
+    random_success,
     reward_oracle,
     scripted_policy,
     slip_curve,
@@ -222,3 +223,17 @@ def test_a_state_that_does_not_exist_is_named():
     masks = np.ones((2, 3), bool)
     with pytest.raises(InvalidInput, match="state"):
         policy.probabilities(Situation(np.zeros((2, 3), np.float32), masks, records))
+
+
+@pytest.mark.parametrize("name", ["star", "off-switch", "homestead", "required"])
+def test_random_success_is_that_of_one_who_always_slips(name):
+    mdp = enumerated(powerseek.make_world(name))
+    slips = slip_curve(minimal_need_policy(mdp), np.array([0.5, 1.0]))
+    assert random_success(mdp) == pytest.approx(slips.success[-1], abs=1e-12)
+
+
+def test_random_success_by_hand():
+    """From the start to leaf 0, or by the hub: 1/2 + 1/2 x 1/4; within one step only the first."""
+    assert random_success(powerseek.make_world("star")) == pytest.approx(0.5 + 0.5 / 4)
+    assert random_success(powerseek.make_world("star"), 1) == pytest.approx(0.5)
+    assert random_success(powerseek.make_world("star", goal=2), 1) == 0.0

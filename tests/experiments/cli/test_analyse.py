@@ -29,6 +29,7 @@ from powerseek.exact import (
     need,
     optimum,
     power,
+    random_success,
     reward_oracle,
 )
 from powerseek.exact.measures.empowerment import empowerment
@@ -88,6 +89,10 @@ def text_of(analysis: WorldAnalysis, width: int) -> str:
     console = Console(width=width, file=io.StringIO())
     print_analysis(analysis, console)
     return str(console.file.getvalue())  # type: ignore[attr-defined]  # a StringIO
+
+
+def test_it_says_how_sparse_success_is(board: WorldAnalysis) -> None:
+    assert f"succeeds in {random_success(board.mdp):.2g} of its episodes" in text_of(board, 100)
 
 
 # From the command line.

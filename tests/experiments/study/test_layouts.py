@@ -104,6 +104,11 @@ def test_blocks_have_the_layouts_too():
         ({"seeds": 3}, "seeds", "Write seeds: 8"),
         ({"seeds": 40, "looks": [20, 40]}, "looks", "Write looks: [16, 40]"),
         ({"layouts": 1}, "layouts", ">= 2"),
+        (
+            {"hypotheses": [{"id": "H5", "contrast": {"budget": 10}, "direction": "larger"}]},
+            "hypotheses[0].contrast",
+            "Leave layouts out",
+        ),
         ({"layouts": 100, "seeds": 100}, "layouts", "99"),
         ({"worlds": [{"id": "homestead"}]}, "worlds[0].id", "homestead-plane"),
         ({"worlds": [{"id": "shutdown-delay"}]}, "worlds[0].id", "params: {layout: [...]}"),

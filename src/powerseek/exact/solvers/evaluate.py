@@ -15,7 +15,7 @@ from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
 from powerseek.exact.solvers.finite import WHOLE, evaluate_policy, evaluate_slips
 from powerseek.exact.solvers.outcome import Outcome, mdp_criteria, mdp_success
-from powerseek.exact.solvers.policy import TabularPolicy
+from powerseek.exact.solvers.policy import TabularPolicy, random_policy
 from powerseek.types import Floats, Policy, Situation
 
 SLIPS: Floats = np.linspace(0, 1, 25) ** 2
@@ -57,6 +57,20 @@ def evaluate(
             "rows that sum to 1 over the legal actions of every state it reaches",
         )
     return measured.outcome(totals[:-1])
+
+
+def random_success(world_or_mdp: World | TabularMDP, horizon: int | None = None) -> float:
+    """Exact probability that random play succeeds: how sparse a reward paid for success alone is.
+
+    The policy is uniform over the legal actions of every state, the world as met (its off-switch
+    hazard on). Where it is above 0 some policy succeeds.
+
+    Args:
+        world_or_mdp: A world, enumerated here, or an MDP.
+        horizon: Steps T; the world's time limit by default.
+    """
+    mdp = as_mdp(world_or_mdp)
+    return evaluate(mdp, random_policy(mdp), horizon).success
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,7 @@ from powerseek.experiments.sweep.cohorts import (
     make_cohorts,
 )
 from powerseek.experiments.sweep.prices import Price, prices, unchecked_price
+from powerseek.experiments.sweep.sparsity import RandomPlay, random_play, sparse_caution
 from powerseek.limits import check_limit
 from powerseek.registry import make_world
 
@@ -113,6 +114,7 @@ class Plan:
         over_layouts: What its layouts can find, by how much they differ; empty without them.
         detectable: What seeds can find, the study's own number first.
         prices: What the prices of its rewards come to.
+        random: Random play in every configuration.
         compared: The comparisons that its report would hold.
         cautions: What a reader should know first, one line each.
         more_seeds: Seeds per cell that a verdict needs; the study's own where it has enough.
@@ -132,6 +134,7 @@ class Plan:
     over_layouts: tuple[OverLayouts, ...]
     detectable: tuple[Detectable, ...]
     prices: tuple[Price, ...]
+    random: tuple[RandomPlay, ...]
     compared: tuple[Compared, ...]
     cautions: tuple[str, ...]
     more_seeds: int
@@ -168,7 +171,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     grid = [trial for trial in every if not trial.cell.is_reference]
     cells = list({id(trial.cell): trial.cell for trial in grid}.values())
     rows = [cell for cell in cells if study.layouts is None or cell.params["layout"] == 1]
-    priced = tuple(prices(cells))
+    priced, played = tuple(prices(cells)), tuple(random_play(rows))
     cohorts = make_cohorts(grid, study.cohort)
     packing = _packing(grid, cohorts)
     found = _comparisons(study, rows, pilot)
@@ -195,6 +198,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         else (),
         detectable=tuple(map(detectable, dict.fromkeys((study.seeds, *SEED_COUNTS)))),
         prices=priced,
+        random=played,
         compared=compared,
         cautions=(
             *confounds(study),
@@ -204,6 +208,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
             *unsupportable_claims(study, cells, pilot),
             *(inexact_settings(cells, pilot) if pilot else ()),
             *(idle_factors(cells, found, pilot) if pilot else ()),
+            *filter(None, map(sparse_caution, played)),
             *plan_workers_caution(workers, cores, len(grid)),
             *too_few_seeds(workers, len(cohorts), study.cohort or COHORT, len(grid)),
         ),

@@ -15,6 +15,7 @@ from powerseek.experiments.plan.plan import Cost, Packing, Plan
 from powerseek.experiments.statistics.power_analysis import Detectable
 from powerseek.experiments.statistics.verdicts import SEEDS_OF_CONTRAST, SEEDS_OF_NONE
 from powerseek.experiments.sweep.prices import Price
+from powerseek.experiments.sweep.sparsity import RandomPlay
 
 
 @contextmanager
@@ -76,6 +77,14 @@ def print_plan(plan: Plan, console: Console) -> None:
             "W(.005) of terminal at gamma 1). Optimum: success of the reward's own; of at most: "
             "the greatest that any policy has.",
         )
+    _heading(console, "Success of random play, before any training")
+    heads = ("chance", "steps", "successes", "in")
+    _table(console, heads, [_random_row(found) for found in plan.random], words=3)
+    _say(
+        console,
+        "Exact, uniform over legal actions, hazards on. Steps: of an episode. Successes: in the "
+        "budget of pay for success alone, which teaches nothing before the first.",
+    )
     _heading(console, "Comparisons its report will hold")
     _print_compared(plan, console)
     if plan.cautions:
@@ -144,6 +153,13 @@ def _price_row(price: Price) -> tuple[str, ...]:
     told = (f"{value:.3f}" if isfinite(value) else "-" for value in known)
     where = f"{cell.place}, gamma {cell.gamma:g}"
     return (cell.reward_label, f"{price.price:g}", *told, where)
+
+
+def _random_row(found: RandomPlay) -> tuple[str, ...]:
+    if found.unknown:
+        return ("-", "-", "-", found.where)
+    successes = f"{found.successes:,.2g}" if isfinite(found.budget) else "-"
+    return (f"{found.success:.2g}", f"{found.length:.1f}", successes, found.where)
 
 
 def _detectable_row(row: Detectable, own: int) -> tuple[str, ...]:

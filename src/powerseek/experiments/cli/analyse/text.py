@@ -105,6 +105,8 @@ def facts_table(analysis: WorldAnalysis) -> Table:
         "POWER",
         f"{_range(measured.values[alive])} before an end; gamma {measured.gamma:g}, {drawn}",
     )
+    chance = f"{analysis.policies['random'].success:.2g} of its episodes"
+    table.add_row("random play", f"succeeds in {chance}: uniform over legal actions, exact")
     if analysis.empowerment is not None:
         steps = analysis.empowerment.n
         over = f"{steps} step{'s' if steps > 1 else ''}"
