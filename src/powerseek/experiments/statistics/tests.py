@@ -8,7 +8,6 @@ beside it
 - `powerseek.experiments.statistics.bounded`: tests of a mean whose range is known,
 - `powerseek.experiments.statistics.families`: hypotheses tested together, and looks at them,
 - `powerseek.experiments.statistics.rest`: whether training had come to rest,
-- `powerseek.experiments.statistics.factorial`: differences of differences,
 - `powerseek.experiments.statistics.proportions`: fractions,
 - `powerseek.experiments.statistics.lee_bounds`: bounds where only some seeds learnt the task,
 - `powerseek.experiments.statistics.survival`: budgets to a competence, censored,
