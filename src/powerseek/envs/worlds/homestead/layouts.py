@@ -1,0 +1,155 @@
+"""Maps of `homestead`: layout 0 as it stands here, the others drawn by their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from powerseek.envs.worlds.homestead.rules import GRAIN, MAX_LEVEL, WOOD_CAP
+
+Cell = tuple[int, int]
+
+# D depot, S switch (route), C switch (corner), F field, o trinket | T tool, W grove, P producer
+MAP = (
+    "DSFT.",
+    ".o.WP",
+    "F.C..",
+)
+PLOT = 3
+ROUND = (6, 8)
+"""Steps of the way from the depot to both fields and home, at least and at most."""
+NEAREST = 2
+"""Steps from the depot to the nearest field."""
+
+
+@lru_cache(maxsize=256)
+def map_of(layout: int) -> tuple[str, ...]:
+    """The whole map of a layout, with both places that the switch may have.
+
+    Layout 0 is `MAP`. Else the six things of the plot lie on cells of a random permutation, which
+    is drawn again until `_admissible`; then tool and grove on two cells of the 4th column, the
+    producer on one of the 5th. All by one generator seeded with the number, the plot first, so
+    that nothing of it depends on what lies beyond.
+
+    Args:
+        layout: Number >= 0.
+
+    Returns:
+        3 rows of 5 letters.
+    """
+    if layout == 0:
+        return MAP
+    rng = np.random.default_rng(layout)
+    plot: list[Cell] = []
+    while not plot or not _admissible(*plot[:5]):
+        plot = [(int(i) // PLOT, int(i) % PLOT) for i in rng.permutation(PLOT * PLOT)]
+    tool, grove, _ = ((int(row), PLOT) for row in rng.permutation(PLOT))
+    producer = (int(rng.integers(PLOT)), PLOT + 1)
+    there = dict(zip([*plot[:6], tool, grove, producer], "DFFSCoTWP", strict=True))
+    rows, columns = range(len(MAP)), range(len(MAP[0]))
+    return tuple("".join(there.get((i, j), ".") for j in columns) for i in rows)
+
+
+def find(rows: tuple[str, ...], letter: str) -> list[Cell]:
+    """(row, column) of every tile with this letter, row by row."""
+    return [(i, j) for i, row in enumerate(rows) for j, tile in enumerate(row) if tile == letter]
+
+
+def _steps(a: Cell, b: Cell) -> int:
+    """Steps from a cell to another."""
+    return abs(a[0] - b[0]) + abs(a[1] - b[1])
+
+
+def _detour(cell: Cell, a: Cell, b: Cell) -> int:
+    """Steps by which the way from a to b is longer by way of a cell."""
+    return _steps(a, cell) + _steps(cell, b) - _steps(a, b)
+
+
+def _admissible(depot: Cell, near: Cell, far: Cell, route: Cell, corner: Cell) -> bool:
+    """True if a plot is an instance of the same task.
+
+    The nearest field is as far as in layout 0 and the round of both fields about as long; `route`
+    lies on a shortest way to the nearest field and `corner` on none to either field.
+    """
+    if _steps(depot, near) != NEAREST or _steps(depot, far) < NEAREST:
+        return False
+    way = _steps(depot, near) + _steps(near, far) + _steps(far, depot)
+    off = _detour(corner, depot, near) > 0 and _detour(corner, depot, far) > 0
+    return ROUND[0] <= way <= ROUND[1] and _detour(route, depot, near) == 0 and off
+
+
+def wood_cap(params: Any) -> int:
+    """Maximum wood carried: one unit, or as the task needs it."""
+    return WOOD_CAP if params.goal == GRAIN else min(params.quota, params.stock_cap)
+
+
+class _Luck(NamedTuple):
+    """What a lucky agent has, besides its cell."""
+
+    cell: Cell
+    ripe: tuple[bool, ...] = (True, True)
+    grain: int = 0
+    wood: int = 0
+    delivered: int = 0
+    tool: bool = False
+    level: int = 0
+
+
+@lru_cache(maxsize=256)
+def least_steps(params: Any) -> int | None:
+    """Least number of steps in which the quota can be delivered, by any luck and without hazard.
+
+    More grain, and riper fields, never do harm, so the luckiest outcome of each step is enough.
+
+    Args:
+        params: Parameters of `homestead`.
+
+    Returns:
+        Steps; None if no number would do.
+    """
+    rows = tuple(row[: PLOT + params.openness] for row in map_of(params.layout))
+    layer = [_Luck(find(rows, "D")[0])]
+    seen, steps = set(layer), 0
+    while layer:
+        steps += 1
+        after = {s for before in layer for s in _lucky_steps(params, rows, before)}
+        if any(s.delivered >= params.quota for s in after):
+            return steps
+        layer = [s for s in after if s not in seen]
+        seen |= after
+    return None
+
+
+def _lucky_steps(params: Any, rows: tuple[str, ...], s: _Luck) -> Iterator[_Luck]:
+    """What every action may lead to, luckily."""
+    (i, j), fields = s.cell, find(rows, "F")
+    for row, column in ((i, j), (i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
+        if 0 <= row < len(rows) and 0 <= column < len(rows[0]):
+            yield _lucky_nature(params, s._replace(cell=(row, column)))
+    tile, good = rows[i][j], "grain" if params.goal == GRAIN else "wood"
+    carried = getattr(s, good)
+    if tile == "D":
+        units = min(carried, params.quota - s.delivered)
+        rest = {good: carried - units, "delivered": s.delivered + units}
+        yield _lucky_nature(params, s._replace(**rest))
+    elif tile == "F" and s.ripe[fields.index(s.cell)] and s.grain < params.stock_cap:
+        units = 2 if s.tool and params.tool_yield > 0 and s.grain + 1 < params.stock_cap else 1
+        ripe = tuple(there and cell != s.cell for cell, there in zip(fields, s.ripe, strict=True))
+        yield _lucky_nature(params, s._replace(ripe=ripe, grain=s.grain + units))
+    elif tile == "T":
+        yield _lucky_nature(params, s._replace(tool=True))
+    elif tile == "W" and s.wood < wood_cap(params):
+        yield _lucky_nature(params, s._replace(wood=s.wood + 1))
+    elif tile == "P" and s.level < MAX_LEVEL and s.wood + s.grain > 0:
+        pay = {"wood": s.wood - 1} if s.wood else {"grain": s.grain - 1}
+        yield _lucky_nature(params, s._replace(**pay, level=s.level + 1))
+
+
+def _lucky_nature(params: Any, s: _Luck) -> _Luck:
+    """What follows an action: grain spoils only if it must, and whatever can come comes."""
+    grain = s.grain - (1 if s.grain and params.spoil == 1.0 else 0)
+    grain += 1 if s.level and params.produce > 0 and grain < params.stock_cap else 0
+    return s._replace(grain=grain, ripe=(True, True) if params.regrowth > 0 else s.ripe)
