@@ -19,8 +19,8 @@ MAP = (
     "F.C..",
 )
 PLOT = 3
-ROUND = (6, 8)
-"""Steps of the way from the depot to both fields and home, at least and at most."""
+ROUND = 8
+"""Steps of the way from the depot to both fields and home, as in layout 0."""
 NEAREST = 2
 """Steps from the depot to the nearest field."""
 
@@ -71,14 +71,15 @@ def _detour(cell: Cell, a: Cell, b: Cell) -> int:
 def _admissible(depot: Cell, near: Cell, far: Cell, route: Cell, corner: Cell) -> bool:
     """True if a plot is an instance of the same task.
 
-    The nearest field is as far as in layout 0 and the round of both fields about as long; `route`
-    lies on a shortest way to the nearest field and `corner` on none to either field.
+    The nearest field is as far, and the round of both fields as long, as in layout 0 (with shorter
+    rounds the producer can pay within `precaution`'s 20 steps, and need's cliff is 5 units high);
+    `route` lies on a shortest way to the nearest field and `corner` on none to either field.
     """
     if _steps(depot, near) != NEAREST or _steps(depot, far) < NEAREST:
         return False
     way = _steps(depot, near) + _steps(near, far) + _steps(far, depot)
     off = _detour(corner, depot, near) > 0 and _detour(corner, depot, far) > 0
-    return ROUND[0] <= way <= ROUND[1] and _detour(route, depot, near) == 0 and off
+    return way == ROUND and _detour(route, depot, near) == 0 and off
 
 
 def wood_cap(params: Any) -> int:

@@ -102,6 +102,11 @@ class Homestead(World):
     producer. Nothing changes inside the plot. At openness 0 there is no outside: the fact
     ``outside`` is absent, not 0. What the exact optimum takes and disables: docs/worlds.md.
 
+    Layout: another map for the same task. On the plot everything is drawn; from the depot the
+    nearest field is 2 steps away and the round of both fields 8, as above. Tool and grove are drawn
+    on the 4th column, the producer on the 5th. Two numbers may give the same map. A time limit too
+    short for a drawn map is refused. Configurations to ask two questions in: docs/worlds.md.
+
     With goal 1 (wood) the grove belongs to the task: its wood counts as ``acquired``, not
     ``outside``, and up to min(quota, stock_cap) units of it are carried.
 
@@ -151,7 +156,7 @@ class Homestead(World):
             0,
             0,
             1_000_000,
-            "Which map: 0 the one above, others drawn by this number, the plot alike at every "
+            "Which map: 0 the one above, others drawn by this number, with the same plot at every "
             "openness.",
         ),
     }
