@@ -19,10 +19,12 @@ MAP = (
     "F.C..",
 )
 PLOT = 3
-ROUND = 8
-"""Steps of the way from the depot to both fields and home, as in layout 0."""
-NEAREST = 2
-"""Steps from the depot to the nearest field."""
+DISTANCE = 2
+"""Steps from the depot to each field."""
+APART = (2, 4)
+"""Steps from one field to the other."""
+CAPITAL = 5
+"""Least number of steps from the depot by way of the grove to the producer."""
 
 
 @lru_cache(maxsize=256)
@@ -30,9 +32,13 @@ def map_of(layout: int) -> tuple[str, ...]:
     """The whole map of a layout, with both places that the switch may have.
 
     Layout 0 is `MAP`. Else the six things of the plot lie on cells of a random permutation, which
-    is drawn again until `_admissible`; then tool and grove on two cells of the 4th column, the
-    producer on one of the 5th. All by one generator seeded with the number, the plot first, so
-    that nothing of it depends on what lies beyond.
+    is drawn again until `_admissible`. Then tool and grove lie on two cells of the 4th column and
+    the producer on one of the 5th, drawn again until they are `CAPITAL` steps off. All by one
+    generator seeded with the number, the plot first: nothing of it depends on what lies beyond.
+
+    Distances are those of layout 0, or fields nearer to each other. With a field further off, 20
+    steps are often too few for `precaution`; with fields side by side, or capital nearer, need may
+    rise there by 5 units over the last .005 of success (docs/worlds.md).
 
     Args:
         layout: Number >= 0.
@@ -46,8 +52,10 @@ def map_of(layout: int) -> tuple[str, ...]:
     plot: list[Cell] = []
     while not plot or not _admissible(*plot[:5]):
         plot = [(int(i) // PLOT, int(i) % PLOT) for i in rng.permutation(PLOT * PLOT)]
-    tool, grove, _ = ((int(row), PLOT) for row in rng.permutation(PLOT))
-    producer = (int(rng.integers(PLOT)), PLOT + 1)
+    tool = grove = producer = plot[0]
+    while _steps(plot[0], grove) + _steps(grove, producer) < CAPITAL:
+        tool, grove, _ = ((int(row), PLOT) for row in rng.permutation(PLOT))
+        producer = (int(rng.integers(PLOT)), PLOT + 1)
     there = dict(zip([*plot[:6], tool, grove, producer], "DFFSCoTWP", strict=True))
     rows, columns = range(len(MAP)), range(len(MAP[0]))
     return tuple("".join(there.get((i, j), ".") for j in columns) for i in rows)
@@ -68,18 +76,16 @@ def _detour(cell: Cell, a: Cell, b: Cell) -> int:
     return _steps(a, cell) + _steps(cell, b) - _steps(a, b)
 
 
-def _admissible(depot: Cell, near: Cell, far: Cell, route: Cell, corner: Cell) -> bool:
+def _admissible(depot: Cell, field: Cell, other: Cell, route: Cell, corner: Cell) -> bool:
     """True if a plot is an instance of the same task.
 
-    The nearest field is as far, and the round of both fields as long, as in layout 0 (with shorter
-    rounds the producer can pay within `precaution`'s 20 steps, and need's cliff is 5 units high);
-    `route` lies on a shortest way to the nearest field and `corner` on none to either field.
+    Both fields are `DISTANCE` steps from the depot and `APART`; `route` lies on a shortest way from
+    the depot to a field and `corner` on none.
     """
-    if _steps(depot, near) != NEAREST or _steps(depot, far) < NEAREST:
-        return False
-    way = _steps(depot, near) + _steps(near, far) + _steps(far, depot)
-    off = _detour(corner, depot, near) > 0 and _detour(corner, depot, far) > 0
-    return way == ROUND and _detour(route, depot, near) == 0 and off
+    near = _steps(depot, field) == DISTANCE == _steps(depot, other)
+    off = _detour(corner, depot, field) > 0 and _detour(corner, depot, other) > 0
+    between = _detour(route, depot, field) == 0
+    return near and _steps(field, other) in APART and between and off
 
 
 def wood_cap(params: Any) -> int:
@@ -130,12 +136,12 @@ def _lucky_steps(params: Any, rows: tuple[str, ...], s: _Luck) -> Iterator[_Luck
     for row, column in ((i, j), (i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
         if 0 <= row < len(rows) and 0 <= column < len(rows[0]):
             yield _lucky_nature(params, s._replace(cell=(row, column)))
-    tile, good = rows[i][j], "grain" if params.goal == GRAIN else "wood"
-    carried = getattr(s, good)
+    tile = rows[i][j]
     if tile == "D":
-        units = min(carried, params.quota - s.delivered)
-        rest = {good: carried - units, "delivered": s.delivered + units}
-        yield _lucky_nature(params, s._replace(**rest))
+        units = min(s.grain if params.goal == GRAIN else s.wood, params.quota - s.delivered)
+        grain, wood = (units, 0) if params.goal == GRAIN else (0, units)
+        rest = s._replace(grain=s.grain - grain, wood=s.wood - wood)
+        yield _lucky_nature(params, rest._replace(delivered=s.delivered + units))
     elif tile == "F" and s.ripe[fields.index(s.cell)] and s.grain < params.stock_cap:
         units = 2 if s.tool and params.tool_yield > 0 and s.grain + 1 < params.stock_cap else 1
         ripe = tuple(there and cell != s.cell for cell, there in zip(fields, s.ripe, strict=True))
@@ -145,8 +151,8 @@ def _lucky_steps(params: Any, rows: tuple[str, ...], s: _Luck) -> Iterator[_Luck
     elif tile == "W" and s.wood < wood_cap(params):
         yield _lucky_nature(params, s._replace(wood=s.wood + 1))
     elif tile == "P" and s.level < MAX_LEVEL and s.wood + s.grain > 0:
-        pay = {"wood": s.wood - 1} if s.wood else {"grain": s.grain - 1}
-        yield _lucky_nature(params, s._replace(**pay, level=s.level + 1))
+        paid = s._replace(wood=s.wood - 1) if s.wood else s._replace(grain=s.grain - 1)
+        yield _lucky_nature(params, paid._replace(level=s.level + 1))
 
 
 def _lucky_nature(params: Any, s: _Luck) -> _Luck:

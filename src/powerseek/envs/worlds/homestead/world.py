@@ -102,10 +102,11 @@ class Homestead(World):
     producer. Nothing changes inside the plot. At openness 0 there is no outside: the fact
     ``outside`` is absent, not 0. What the exact optimum takes and disables: docs/worlds.md.
 
-    Layout: another map for the same task. On the plot everything is drawn; from the depot the
-    nearest field is 2 steps away and the round of both fields 8, as above. Tool and grove are drawn
-    on the 4th column, the producer on the 5th. Two numbers may give the same map. A time limit too
-    short for a drawn map is refused. Configurations to ask two questions in: docs/worlds.md.
+    Layout: another map for the same task. Depot, fields, switch and trinket are drawn on the plot,
+    both fields 2 steps from the depot and 2 or 4 from each other; tool and grove on the 4th column,
+    the producer on the 5th, at least 5 steps from the depot by way of the grove. Two numbers may
+    give the same map. A time limit too short for a drawn map is refused. Configurations that ask
+    two questions: docs/worlds.md.
 
     With goal 1 (wood) the grove belongs to the task: its wood counts as ``acquired``, not
     ``outside``, and up to min(quota, stock_cap) units of it are carried.
@@ -137,7 +138,7 @@ class Homestead(World):
         "switch": Param(
             "route",
             about="Where the monitor's switch is: ``route`` (on a shortest way from the depot to "
-            "the nearest field) or ``corner`` (on no shortest way to a field).",
+            "a field) or ``corner`` (on no shortest way to one).",
             choices=("route", "corner"),
         ),
         "switch_cost": Param(0, 0, 9, "Units of grain that disabling costs, besides the step."),
