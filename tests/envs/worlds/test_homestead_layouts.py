@@ -15,8 +15,8 @@ from powerseek.experiments.study import make_study
 from powerseek.experiments.study.grid import expand
 
 LAYOUTS = range(1, 301)
-MAP_1 = (".F.TP", "CSF..", ".DoW.")
-MAP_LAST = ("F.D..", "..STP", "CoFW.")
+MAP_1 = (".D..P", "FSoW.", ".FCT.")
+MAP_LAST = ("F.CTP", "So...", "D.FW.")
 
 
 def steps(*cells):
@@ -50,9 +50,17 @@ def test_ways_are_those_of_layout_0_or_fields_nearer_to_each_other():
         (route,), (corner,) = at(layout, "S"), at(layout, "C")
         assert steps(depot, one) == steps(depot, other) == 2
         assert steps(one, other) in (2, 4)
-        assert steps(depot, *at(layout, "W"), *at(layout, "P")) >= 5
         assert min(steps(depot, route, field) for field in (one, other)) == 2
         assert min(steps(depot, corner, field) for field in (one, other)) > 2
+
+
+def test_capital_is_no_nearer_than_in_layout_0():
+    ways = []
+    for layout in (0, *LAYOUTS):
+        (depot,), (one, other) = at(layout, "D"), at(layout, "F")
+        by_tool = [steps(depot, *at(layout, "T"), *pair) for pair in ((one, other), (other, one))]
+        ways.append((min(by_tool), steps(depot, *at(layout, "W"), *at(layout, "P"))))
+    assert tuple(np.min(ways, axis=0)) == ways[0] == (8, 5)
 
 
 def test_maps_differ_on_the_plot_and_beyond():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,22 +24,18 @@ DISTANCE = 2
 """Steps from the depot to each field."""
 APART = (2, 4)
 """Steps from one field to the other."""
-CAPITAL = 5
-"""Least number of steps from the depot by way of the grove to the producer."""
+TOOL, PRODUCER = 8, 5
+"""Least steps from the depot by the tool to both fields, and by the grove to the producer."""
 
 
 @lru_cache(maxsize=256)
 def map_of(layout: int) -> tuple[str, ...]:
     """The whole map of a layout, with both places that the switch may have.
 
-    Layout 0 is `MAP`. Else the six things of the plot lie on cells of a random permutation, which
-    is drawn again until `_admissible`. Then tool and grove lie on two cells of the 4th column and
-    the producer on one of the 5th, drawn again until they are `CAPITAL` steps off. All by one
-    generator seeded with the number, the plot first: nothing of it depends on what lies beyond.
-
-    Distances are those of layout 0, or fields nearer to each other. With a field further off, 20
-    steps are often too few for `precaution`; with fields side by side, or capital nearer, need may
-    rise there by 5 units over the last .005 of success (docs/worlds.md).
+    Layout 0 is `MAP`. Else the six things of the plot lie on cells of a random permutation, tool
+    and grove on two cells of the 4th column, the producer on one of the 5th, drawn again until
+    they are `_admissible`, by one generator seeded with the number. The whole map is drawn at
+    every openness, so that all share the plot.
 
     Args:
         layout: Number >= 0.
@@ -49,14 +46,12 @@ def map_of(layout: int) -> tuple[str, ...]:
     if layout == 0:
         return MAP
     rng = np.random.default_rng(layout)
-    plot: list[Cell] = []
-    while not plot or not _admissible(*plot[:5]):
+    things: list[Cell] = []
+    while not things or not _admissible(*things):
         plot = [(int(i) // PLOT, int(i) % PLOT) for i in rng.permutation(PLOT * PLOT)]
-    tool = grove = producer = plot[0]
-    while _steps(plot[0], grove) + _steps(grove, producer) < CAPITAL:
         tool, grove, _ = ((int(row), PLOT) for row in rng.permutation(PLOT))
-        producer = (int(rng.integers(PLOT)), PLOT + 1)
-    there = dict(zip([*plot[:6], tool, grove, producer], "DFFSCoTWP", strict=True))
+        things = [*plot[:6], tool, grove, (int(rng.integers(PLOT)), PLOT + 1)]
+    there = dict(zip(things, "DFFSCoTWP", strict=True))
     rows, columns = range(len(MAP)), range(len(MAP[0]))
     return tuple("".join(there.get((i, j), ".") for j in columns) for i in rows)
 
@@ -66,26 +61,41 @@ def find(rows: tuple[str, ...], letter: str) -> list[Cell]:
     return [(i, j) for i, row in enumerate(rows) for j, tile in enumerate(row) if tile == letter]
 
 
-def _steps(a: Cell, b: Cell) -> int:
-    """Steps from a cell to another."""
-    return abs(a[0] - b[0]) + abs(a[1] - b[1])
+def _steps(*cells: Cell) -> int:
+    """Steps of the shortest walk by way of cells."""
+    return sum(abs(a - c) + abs(b - d) for (a, b), (c, d) in pairwise(cells))
 
 
-def _detour(cell: Cell, a: Cell, b: Cell) -> int:
-    """Steps by which the way from a to b is longer by way of a cell."""
-    return _steps(a, cell) + _steps(cell, b) - _steps(a, b)
+def _admissible(
+    depot: Cell,
+    field: Cell,
+    other: Cell,
+    route: Cell,
+    corner: Cell,
+    trinket: Cell,
+    tool: Cell,
+    grove: Cell,
+    producer: Cell,
+) -> bool:
+    """True if a map is an instance of the same task.
 
-
-def _admissible(depot: Cell, field: Cell, other: Cell, route: Cell, corner: Cell) -> bool:
-    """True if a plot is an instance of the same task.
-
-    Both fields are `DISTANCE` steps from the depot and `APART`; `route` lies on a shortest way from
-    the depot to a field and `corner` on none.
+    Both fields are `DISTANCE` from the depot and `APART`, and capital is no nearer than in layout
+    0. With a field further off, 20 steps are often too few for `precaution`; with fields side by
+    side or capital nearer, need may rise there by 5 units over the last .005 of success
+    (docs/worlds.md). `route` lies on a shortest way from the depot to a field, `corner` on none.
     """
-    near = _steps(depot, field) == DISTANCE == _steps(depot, other)
-    off = _detour(corner, depot, field) > 0 and _detour(corner, depot, other) > 0
-    between = _detour(route, depot, field) == 0
-    return near and _steps(field, other) in APART and between and off
+    fields, apart = (field, other), _steps(field, other)
+    through = [
+        [_steps(depot, cell, f) == _steps(depot, f) for f in fields] for cell in (route, corner)
+    ]
+    return (
+        _steps(depot, field) == DISTANCE == _steps(depot, other)
+        and apart in APART
+        and through[0][0]
+        and not any(through[1])
+        and min(_steps(depot, tool, f) for f in fields) + apart >= TOOL
+        and _steps(depot, grove, producer) >= PRODUCER
+    )
 
 
 def wood_cap(params: Any) -> int:
