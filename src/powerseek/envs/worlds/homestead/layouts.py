@@ -24,8 +24,9 @@ DISTANCE = 2
 """Steps from the depot to each field."""
 APART = (2, 4)
 """Steps from one field to the other."""
-TOOL, PRODUCER = 8, 5
-"""Least steps from the depot by the tool to both fields, and by the grove to the producer."""
+TOOL, HARVEST, PRODUCER = 8, 8, 5
+"""Least steps from the depot by the tool to both fields; by both fields and the grove to the
+producer; by the grove to the producer."""
 
 
 @lru_cache(maxsize=256)
@@ -79,7 +80,7 @@ def _admissible(
 ) -> bool:
     """True if a map is an instance of the same task.
 
-    Both fields are `DISTANCE` from the depot and `APART`, and capital is no nearer than in layout
+    Both fields are `DISTANCE` from the depot and `APART`, and capital about as far as in layout
     0. With a field further off, 20 steps are often too few for `precaution`; with fields side by
     side or capital nearer, need may rise there by 5 units over the last .005 of success
     (docs/worlds.md). `route` lies on a shortest way from the depot to a field, `corner` on none.
@@ -94,6 +95,7 @@ def _admissible(
         and through[0][0]
         and not any(through[1])
         and min(_steps(depot, tool, f) for f in fields) + apart >= TOOL
+        and min(_steps(depot, f, grove, producer) for f in fields) + apart >= HARVEST
         and _steps(depot, grove, producer) >= PRODUCER
     )
 

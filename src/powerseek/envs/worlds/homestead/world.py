@@ -104,9 +104,10 @@ class Homestead(World):
 
     Layout: another map for the same task. Depot, fields, switch and trinket are drawn on the plot,
     both fields 2 steps from the depot and 2 or 4 from each other; tool and grove on the 4th column,
-    the producer on the 5th, no nearer than above: from the depot at least 8 steps by the tool to
-    both fields, 5 by the grove to the producer. Two numbers may give the same map. A time limit
-    too short for a drawn map is refused. Configurations that ask two questions: docs/worlds.md.
+    the producer on the 5th, about as far as above: from the depot at least 8 steps by the tool to
+    both fields, 8 by both fields and the grove to the producer, 5 by the grove alone. Two numbers
+    may give the same map. A time limit too short for a drawn map is refused. Configurations that
+    ask two questions: docs/worlds.md.
 
     With goal 1 (wood) the grove belongs to the task: its wood counts as ``acquired``, not
     ``outside``, and up to min(quota, stock_cap) units of it are carried.
