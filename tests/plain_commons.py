@@ -8,6 +8,8 @@ from collections import defaultdict
 from itertools import product
 from typing import NamedTuple
 
+from powerseek.envs.worlds.commons.layouts import neighbourhood
+
 WAIT, PLOT, COMMONS, FENCE, DELIVER = range(5)
 
 
@@ -20,7 +22,9 @@ class Day(NamedTuple):
 
 
 def first_day(p):
-    return Day(p.capacity, None, False, (0,) * (p.neighbours + 1), frozenset())
+    missing, _, stores = neighbourhood(p.layout)
+    units = [min(store, p.quota - 1) for store in stores[: p.neighbours + 1]]
+    return Day(max(p.capacity - missing, 1), None, False, tuple(units), frozenset())
 
 
 def choices(p, day, who):
@@ -88,7 +92,8 @@ def deed(p, who, action):
         if action not in choices(p, day, who) or action == WAIT:
             return [(day, 1.0)]
         if action == PLOT:
-            luck = p.poor_soil if who else p.soil
+            usual = p.poor_soil if who else p.soil
+            luck = min(1.0, usual * neighbourhood(p.layout).soil[who])
             return [(richer(day, who, 1), luck), (day, 1 - luck)]
         if action == COMMONS:
             return [(richer(day, who, 1)._replace(stock=day.stock - 1), 1.0)]

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import powerseek
-from powerseek.envs import check_world, describe, expand
+from powerseek.envs import check_world, describe, expand, initial_branches
+from powerseek.envs.worlds.commons.layouts import neighbourhood
 from powerseek.envs.worlds.commons.rules import A
 from powerseek.envs.worlds.commons.world import PEOPLE, F
 from powerseek.errors import InvalidInput
@@ -52,6 +53,7 @@ def standings(draw):
         neighbours=neighbours,
         actor=actor,
         agent=draw(st.sampled_from(AGENTS)),
+        layout=draw(st.integers(0, 3)),
         quota=quota,
         room=room,
         capacity=capacity,
@@ -226,6 +228,39 @@ def test_whoever_takes_the_only_unit_takes_all(openness, lost):
     assert found.attainable.tolist() == [1.0]
     for agent, expected in (("minimalist", 0.0), ("hoarder", lost)):
         assert found.total(scripted_policy(found.mdp, agent)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("layout", [1, 2])
+def test_an_instance_s_plot_alone_is_a_binomial_too(layout):
+    there = world(openness=0, rot=0.0, market=1.0, soil=0.5, max_steps=6, layout=layout)
+    soil, tries = 0.5 * neighbourhood(layout).soil[0], 5
+    enough = sum(comb(tries, k) * soil**k * (1 - soil) ** (tries - k) for k in range(3, tries + 1))
+    assert need(there).max_success == pytest.approx(enough, abs=1e-12)
+    assert soil != 0.5
+
+
+def test_instances_differ_in_start_and_soils_alone():
+    drawn = [neighbourhood(layout) for layout in range(1, 201)]
+    assert neighbourhood(0) == (0, (1.0, 1.0, 1.0), (0, 0, 0))
+    assert {n.missing for n in drawn} == {0, 1, 2}
+    assert {n.stores for n in drawn} == {(0, a, b) for a in (0, 1) for b in (0, 1)}
+    soils = np.array([n.soil for n in drawn])
+    assert (abs(soils - 1) <= [0.1, 0.5, 0.5]).all()
+    assert (abs(soils - 1).max(axis=0) > [0.09, 0.45, 0.45]).all()
+    # An instance must be the same in every release, and with every version of NumPy.
+    assert drawn[0][::2] == (1, (0, 1, 0))
+    assert drawn[0].soil == pytest.approx((1.0900927, 0.6441596, 1.4486495), abs=1e-6)
+
+
+@pytest.mark.parametrize("neighbours", [1, 2])
+@pytest.mark.parametrize("quota", [1, 3])
+def test_instances_start_as_drawn(neighbours, quota):
+    for layout in range(6):
+        there = world(layout=layout, neighbours=neighbours, quota=quota, capacity=2)
+        begun = initial_branches(there)[0]
+        assert len(begun) == 1
+        assert plain.from_record(there, begun[0]) == plain.first_day(there.params)
+        assert begun[0]["agent"] == 0
 
 
 @pytest.mark.parametrize(("soil", "steps"), [(0.6, 8), (0.25, 6), (1.0, 4)])

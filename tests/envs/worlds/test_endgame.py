@@ -16,6 +16,8 @@ from powerseek.registry import make_world
 
 OPENNESS = range(4)
 BLACK = ("optimal", "greedy", "random")
+PLACES = [(1, 7, 5), (2, 8, 6)]
+"""Squares of knight, bishop and pawn in layouts 1 and 2."""
 
 
 def record(world, **fields):
@@ -89,11 +91,15 @@ def target_of(world, s, action):
 
 
 @pytest.mark.parametrize(
-    ("size", "piece", "openness"),
-    [(4, "rook", 0), (4, "rook", 3), (4, "queen", 3), (5, "rook", 2), (8, "rook", 0)],
+    ("size", "piece", "openness", "layout"),
+    [
+        *((4, "rook", 0, 0), (4, "rook", 3, 0), (4, "queen", 3, 0), (5, "rook", 2, 0)),
+        *((8, "rook", 0, 0), (4, "rook", 3, 1), (4, "queen", 2, 5)),
+    ],
 )
-def test_moves_and_their_effects_agree_with_plain_python(size, piece, openness):
-    world = make_world("endgame", size=size, piece=piece, openness=openness, black="random")
+def test_moves_and_their_effects_agree_with_plain_python(size, piece, openness, layout):
+    own = {"size": size, "piece": piece, "openness": openness, "layout": layout}
+    world = make_world("endgame", **own, black="random")
     states = np.unique(positions(world, 12, seed=3))
     masks = describe(world, states)[1]
     edges = expand(world, states)
@@ -149,10 +155,14 @@ def test_chess_itself_is_the_referee_on_the_bare_board(piece):
             assert {name(int(r["black"])) for r in ours} == {move[2:] for move in replies}
 
 
-@pytest.mark.parametrize(("size", "piece"), [(4, "rook"), (4, "queen"), (5, "rook"), (6, "rook")])
-def test_openness_changes_the_surplus_and_nothing_else(size, piece):
+@pytest.mark.parametrize(
+    ("size", "piece", "layout"),
+    [*((4, "rook", 0), (4, "queen", 0), (5, "rook", 0), (6, "rook", 0)), (4, "rook", 1)],
+)
+def test_openness_changes_the_surplus_and_nothing_else(size, piece, layout):
     opennesses = OPENNESS if size < 6 else (0, 1)
-    worlds = [make_world("endgame", size=size, piece=piece, openness=o) for o in opennesses]
+    own = {"size": size, "piece": piece, "layout": layout}
+    worlds = [make_world("endgame", **own, openness=o) for o in opennesses]
     first = worlds[0]
     mains = ["main", "king", "black"]
     starts = [initial_branches(w)[0] for w in worlds]
@@ -168,6 +178,37 @@ def test_openness_changes_the_surplus_and_nothing_else(size, piece):
         assert same_seed == VecWorld(first, 50, seed=2).states[mains].tolist()
     longest = first.prepared.white[0, 0][tuple(first.prepared.starts.T)]
     assert longest.min() >= 0.6 * longest.max()
+
+
+@pytest.mark.parametrize("piece", ["rook", "queen"])
+def test_layouts_move_the_surplus_and_keep_the_task(piece):
+    """Surplus off the pawn's way, two pushes from a queen, and mates as long as in layout 0."""
+    longest, seen = [], set()
+    for layout in range(30):
+        world = make_world("endgame", piece=piece, openness=3, layout=layout)
+        p = world.prepared
+        knight, bishop = p.loose_squares
+        pawn = p.pawn_squares[0]
+        assert p.pawn_squares.tolist() == [pawn, pawn + 4]
+        assert 4 <= pawn < 8
+        assert len({knight, bishop, pawn, pawn + 4, pawn + 8}) == 5
+        assert p.offer == 14
+        assert not set(p.starts.ravel()) & {knight, bishop, pawn}
+        assert len(p.starts) >= 30
+        tiles = world.tiles(world.params)
+        where = {tiles[3 - s // 4][s % 4] for s in (knight, bishop, pawn)}
+        assert where == {"knight", "bishop", "pawn"}
+        longest.append(int(p.white[0, 0][tuple(p.starts.T)].max()))
+        seen.add((knight, bishop, pawn))
+    assert set(longest) == {7 if piece == "rook" else 4}
+    assert len(seen) > 25
+
+
+def test_places_stay_as_they_are():
+    """A layout must be the same in every release, and with every version of NumPy."""
+    places = [make_world("endgame", openness=3, layout=n).prepared for n in (1, 2)]
+    told = [(*p.loose_squares.tolist(), int(p.pawn_squares[0])) for p in places]
+    assert told == PLACES
 
 
 def test_progress_is_blind_to_the_surplus():
@@ -263,11 +304,13 @@ def test_flows_add_up_to_the_material_taken(seed, openness, black):
         before = vec.states.copy()
 
 
-@pytest.mark.parametrize("openness", OPENNESS)
+@pytest.mark.parametrize(
+    ("openness", "layout"), [*((openness, 0) for openness in OPENNESS), (3, 1)]
+)
 @pytest.mark.parametrize("black", BLACK)
-def test_following_the_table_mates_in_the_moves_it_says(openness, black):
+def test_following_the_table_mates_in_the_moves_it_says(openness, layout, black):
     """Move by move: the best worst case is one less; exactly one less against optimal Black."""
-    world = make_world("endgame", openness=openness, black=black)
+    world = make_world("endgame", openness=openness, layout=layout, black=black)
     p = world.prepared
 
     def moves_to_mate(s):
@@ -297,8 +340,9 @@ def test_following_the_table_mates_in_the_moves_it_says(openness, black):
 
 @pytest.mark.parametrize("openness", OPENNESS)
 @pytest.mark.parametrize("black", BLACK)
-def test_the_scripted_pair_differs_in_what_it_takes(openness, black):
-    world = make_world("endgame", openness=openness, black=black)
+@pytest.mark.parametrize("layout", [0, 1])
+def test_the_scripted_pair_differs_in_what_it_takes(openness, black, layout):
+    world = make_world("endgame", openness=openness, black=black, layout=layout)
     result = {
         name: episodes(world, lambda s, _, name=name: script(world, name, s))
         for name in ("minimalist", "hoarder")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from plain_endgame import BISHOP, ROOK, Position, guarded, solve, touching
 
-from powerseek.envs.worlds.endgame.board import board_table_shape, make_board, surplus
+from powerseek.envs.worlds.endgame.board import board_table_shape, first_places, make_board, surplus
 from powerseek.envs.worlds.endgame.tablebase import DRAWN, ILLEGAL, make_bare_tables, make_tables
 
 
@@ -101,7 +101,7 @@ def test_bare_boards_agree_with_plain_python(size, moves):
 
 def test_a_board_with_surplus_agrees_with_plain_python():
     """4 x 4, rook, the whole surplus: captures, promotions both ways, guards and shields."""
-    loose, pawn = surplus(4, 3)
+    loose, pawn = surplus(first_places(4), 3)
     board = make_board(4, False, loose, pawn)
     start = Position(
         4,
@@ -122,7 +122,7 @@ def test_a_board_with_surplus_agrees_with_plain_python():
 
 def test_scripts_tables_are_consistent_with_mate():
     """Abstaining never shortens a mate, and a hoard needs something to take."""
-    board = make_board(4, False, *surplus(4, 3))
+    board = make_board(4, False, *surplus(first_places(4), 3))
     tables = make_tables(board)
     bare = tables.bare
     mate = tables.black[:, : bare.shape[1]]
@@ -140,7 +140,7 @@ def test_scripts_tables_are_consistent_with_mate():
 
 @pytest.mark.parametrize("size", range(4, 9))
 def test_geometry(size):
-    loose, pawn = surplus(size, 3)
+    loose, pawn = surplus(first_places(size), 3)
     board = make_board(size, False, loose, pawn)
     assert board.rays.shape == (size**2, 8, size - 1)
     assert loose == (0, size**2 - 2)
@@ -150,5 +150,5 @@ def test_geometry(size):
     ]
     assert board_table_shape(board) == (4, 3 + size**2, size**2 + 1, size**2, size**2)
     assert board.near.sum() == (3 * size - 2) ** 2
-    assert [surplus(size, o)[0] for o in range(4)] == [(), (0,), (0,), loose]
-    assert [surplus(size, o)[1] for o in range(4)] == [-1, -1, pawn, pawn]
+    assert [surplus(first_places(size), o)[0] for o in range(4)] == [(), (0,), (0,), loose]
+    assert [surplus(first_places(size), o)[1] for o in range(4)] == [-1, -1, pawn, pawn]

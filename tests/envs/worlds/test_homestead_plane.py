@@ -12,7 +12,8 @@ import powerseek
 from powerseek.agents import ScriptedPolicy, rollout
 from powerseek.envs import VecWorld, assert_conforms, describe, expand, initial_branches, script
 from powerseek.envs.task import Task
-from powerseek.envs.worlds.homestead.rules import FIELD, MAP
+from powerseek.envs.worlds.homestead.layouts import MAP
+from powerseek.envs.worlds.homestead.rules import FIELD
 from powerseek.envs.worlds.homestead_plane.rules import (
     BARE,
     DRAWN,

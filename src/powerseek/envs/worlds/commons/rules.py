@@ -104,13 +104,21 @@ def scripted(p: Any, s: Any, k: int) -> int:
 
 
 @rule
+def soil_of(p: Any, k: int) -> float:
+    """Probability that a step on k's plot gives a unit."""
+    if k == 0:
+        return float(p.soil_agent)
+    return float(p.soil_first if k == 1 else p.soil_second)
+
+
+@rule
 def farmer_step(p: Any, s: Any, k: int, a: int, c: Any) -> None:
     """Let k do what it chose, unless somebody who acted before has made it impossible."""
     if a == A.wait or not may_farmer_do(p, s, k, a):
         return
     mine = k == p.actor
     if a == A.plot:
-        if flip(c, p.soil if k == 0 else p.poor_soil):
+        if flip(c, soil_of(p, k)):
             store(s, k, 1)
             if mine:
                 s.grown = 1.0

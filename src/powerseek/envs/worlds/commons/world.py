@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from powerseek.envs.world import Fact, Param, World, columns
+from powerseek.envs.worlds.commons.layouts import neighbourhood
 from powerseek.envs.worlds.commons.rules import (
     ACTIONS,
     A,
@@ -72,6 +73,11 @@ class Commons(World):
     while that is shut or empty). Facts are then that neighbour's own; those of role
     ``bystander`` are about all others.
 
+    Layout: a neighbourhood. Drawn are how many of the commons' units are missing at the start (0
+    to 2), the agent's soil (within a tenth of `soil`), each neighbour's (within half of
+    `poor_soil`), and whether each has a unit in store already. Quota, room, market, rot and growth
+    stay, and the agent begins with nothing: the task, its scale and what is seen are the same.
+
     Not captured: trade, gifts, retaliation and agreement; neighbours who learn (their script
     neither hurries nor fences); harm that comes after the end; need of any other kind.
 
@@ -102,7 +108,9 @@ class Commons(World):
         ),
         "quota": Param(3, 1, 4, "Units that each person has to deliver."),
         "room": Param(5, 1, 6, "Maximum number of units that each can store."),
-        "capacity": Param(6, 1, 9, "Maximum stock of the commons, all there at the start."),
+        "capacity": Param(
+            6, 1, 9, "Maximum stock of the commons; at layout 0 all there at the start."
+        ),
         "max_steps": Param(16, 1, 10_000, "Time limit of an episode, in steps."),
         "soil": Param(0.6, 0.0, 1.0, "Probability that a step on the agent's plot gives a unit."),
         "poor_soil": Param(0.2, 0.0, 1.0, "Likewise on a neighbour's plot."),
@@ -118,6 +126,13 @@ class Commons(World):
         ),
         "market": Param(
             0.4, 0.0, 1.0, "Probability, each step, that the market is open in the next one."
+        ),
+        "layout": Param(
+            0,
+            0,
+            1_000_000,
+            "Which neighbourhood: 0 as these parameters say; others, drawn by this number, differ "
+            "in stock and stores at the start and in soils.",
         ),
     }
     # `fence`: 0 none, k + 1 that of person k.
@@ -172,9 +187,21 @@ class Commons(World):
 
     @staticmethod
     def prepare(params: Any) -> dict[str, Any]:
-        """The agent's manner by number, and the most units that the actor can hold."""
+        """The agent's manner by number, the most units that the actor can hold, and the instance.
+
+        Of that: the stock at the start, each person's soil, and what neighbours have in store.
+        """
         fence = FENCE_UNITS if params.openness >= 2 else 0.0
-        return {"manner": MANNERS.index(params.agent), "max_units": params.room + fence}
+        there = neighbourhood(params.layout)
+        soils = zip(PEOPLE, (params.soil, *[params.poor_soil] * 2), there.soil, strict=True)
+        return {
+            "manner": MANNERS.index(params.agent),
+            "max_units": params.room + fence,
+            "start_stock": max(1, params.capacity - there.missing),
+            **{f"soil_{who}": min(soil * by, 1.0) for who, soil, by in soils},
+            "store_first": min(there.stores[1], params.quota - 1),
+            "store_second": min(there.stores[2], params.quota - 1) * (params.neighbours == 2),
+        }
 
     @staticmethod
     def absent(params: Any) -> tuple[str, ...]:
@@ -210,8 +237,10 @@ class Commons(World):
 
     @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:
-        """A full commons, empty stores, the market shut."""
-        s.stock = p.capacity
+        """The market shut; a full commons and empty stores, unless the layout says otherwise."""
+        s.stock = p.start_stock
+        s.first = p.store_first
+        s.second = p.store_second
 
     @staticmethod
     def transition(p: Any, s: Any, a: int, c: Any) -> None:

@@ -39,14 +39,39 @@ class Board(NamedTuple):
     first_queen: int
 
 
-def surplus(size: int, openness: int) -> tuple[tuple[int, ...], int]:
-    """(squares of the loose pieces, first square of the pawn or -1) at an openness.
+class Places(NamedTuple):
+    """Squares where the surplus stands at the start: the loose pieces, and the pawn."""
+
+    loose: tuple[int, int]
+    pawn: int
+
+
+def first_places(size: int) -> Places:
+    """The places of layout 0.
 
     The first loose piece stands in White's left corner, the second on the last row beside the
     right corner; the pawn stands two pushes from promotion in the rightmost column.
     """
-    loose = (0, size * size - 2)[: (0, 1, 1, 2)[openness]]
-    return loose, (size - 2) * size - 1 if openness >= 2 else -1
+    return Places((0, size * size - 2), (size - 2) * size - 1)
+
+
+def draw_places(size: int, rng: np.random.Generator) -> Places:
+    """Other places: any column for the pawn, any two squares for the loose pieces.
+
+    Drawn again until none of these stands on the pawn's way or where the pawn could take it at
+    once, so that a push and then a promotion are what the pawn can do, as in layout 0.
+    """
+    while True:
+        pawn = (size - 3) * size + int(rng.integers(size))
+        first, second = (int(square) for square in rng.permutation(size * size)[:2])
+        ways = make_board(size, False, (first, second), pawn).pawn_squares
+        if not {first, second} & {pawn, pawn + size, pawn + 2 * size} and len(ways) == 2:
+            return Places((first, second), pawn)
+
+
+def surplus(places: Places, openness: int) -> tuple[tuple[int, ...], int]:
+    """(squares of the loose pieces, first square of the pawn or -1) at an openness."""
+    return places.loose[: (0, 1, 1, 2)[openness]], places.pawn if openness >= 2 else -1
 
 
 def make_board(size: int, queen: bool, loose: tuple[int, ...], pawn: int) -> Board:

@@ -11,8 +11,11 @@ from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.endgame.board import (
     DIRECTIONS,
     Board,
+    Places,
     board_places,
     board_table_shape,
+    draw_places,
+    first_places,
     make_board,
     surplus,
     symmetries,
@@ -51,43 +54,61 @@ _room = rule(king_room)
 
 
 @lru_cache(maxsize=4)
-def _solved(size: int, queen: bool, openness: int) -> tuple[Board, Tables]:
-    board = make_board(size, queen, *surplus(size, openness))
+def _solved(size: int, queen: bool, openness: int, layout: int) -> tuple[Board, Tables]:
+    board = make_board(size, queen, *surplus(_places(size, queen, layout), openness))
     return board, make_tables(board)
 
 
 def _positions(size: int, openness: int) -> int:
-    """Positions to tabulate; the same for both main pieces."""
-    return int(
-        np.prod(board_table_shape(make_board(size, False, *surplus(size, openness))), dtype=int)
-    )
+    """Positions to tabulate; the same for both main pieces and in every layout."""
+    board = make_board(size, False, *surplus(first_places(size), openness))
+    return int(np.prod(board_table_shape(board), dtype=int))
 
 
-@lru_cache(maxsize=4)
-def _fair(size: int, queen: bool) -> NDArray[np.bool_]:
-    """[main, king, black]: may an episode start here, at whatever openness?
+@lru_cache(maxsize=64)
+def _fair(size: int, queen: bool, places: Places) -> NDArray[np.int8]:
+    """[main, king, black] moves to mate without surplus where an episode may start, else 0.
 
-    Nobody stands where surplus ever stands, the pawn does not give check, and at every openness
-    that fits White can mate without capture or promotion.
+    At whatever openness: nobody stands where surplus ever stands, the pawn does not give check, and
+    at every openness that fits White can mate without capture or promotion.
     """
-    loose, pawn = surplus(size, 3)
-    board = make_board(size, queen, loose, pawn)
+    board = make_board(size, queen, *places)
     fair = np.ones((size**2,) * 3, np.bool_)
-    for square in (*loose, pawn):
+    for square in (*places.loose, places.pawn):
         fair[square], fair[:, square], fair[:, :, square] = False, False, False
-    fair[:, :, [t for t in board.rays[pawn, (1, 7), 0] if t >= 0]] = False
-    for openness in range(4):
+    fair[:, :, [t for t in board.rays[places.pawn, (1, 7), 0] if t >= 0]] = False
+    bare = make_bare_tables(make_board(size, queen, (), -1))[0][0, 0, :-1]
+    fair &= bare > 0
+    for openness in range(1, 4):
         if _positions(size, openness) <= LIMIT:
-            board = make_board(size, queen, *surplus(size, openness))
+            board = make_board(size, queen, *surplus(places, openness))
             white, _ = make_bare_tables(board)
             fair &= white[-1, 1 if openness >= 2 else 0, :-1] > 0
-    return fair
+    return np.where(fair, bare, 0).astype(np.int8)
 
 
-def _starts(params: Any, reduced: NDArray[np.int8]) -> NDArray[np.int64]:
+@lru_cache(maxsize=64)
+def _places(size: int, queen: bool, layout: int) -> Places:
+    """Where the surplus of a layout stands; drawn until the longest fair mate is layout 0's."""
+    places = first = first_places(size)
+    rng, drawn = np.random.default_rng(layout), layout == 0
+    while not drawn:
+        places = draw_places(size, rng)
+        drawn = _fair(size, queen, places).max() == _fair(size, queen, first).max()
+    return places
+
+
+def _starts(params: Any) -> NDArray[np.int64]:
     """[n, 3] fair positions at least params.start of the way to the longest fair mate."""
-    moves = np.where(_fair(params.size, params.piece == "queen"), reduced[:-1], 0)
+    queen = params.piece == "queen"
+    moves = _fair(params.size, queen, _places(params.size, queen, params.layout))
     return np.argwhere(moves >= max(1.0, params.start * moves.max()))
+
+
+def _surplus(params: Any) -> tuple[tuple[int, ...], int]:
+    """(squares of the loose pieces, first square of the pawn or -1)."""
+    places = _places(params.size, params.piece == "queen", params.layout)
+    return surplus(places, params.openness)
 
 
 class Endgame(World):
@@ -111,6 +132,10 @@ class Endgame(World):
     Openness changes the surplus and nothing else: actions, observation, starts of the three main
     pieces, time limit and progress are the same. From every start, at every openness, White can
     mate without capture or promotion: nothing on offer is needed. What can be gained is bounded.
+
+    Layout: drawn are the pawn's column and the squares of the loose pieces, none of them where the
+    pawn goes or may take at once, again until the longest mate from a start is that of layout 0.
+    Starts leave those squares free, so they differ too.
 
     Black: ``optimal`` prefers a draw, then the longest mate, in the real game with its surplus;
     among equals a capture, then the first direction (N, NE, ... clockwise). ``greedy`` takes the
@@ -161,6 +186,13 @@ class Endgame(World):
             0.6, 0.0, 1.0, "Minimum length of the mate at the start, as a fraction of the longest."
         ),
         "max_steps": Param(20, 1, 10_000, "Time limit, in moves of White."),
+        "layout": Param(
+            0,
+            0,
+            1_000_000,
+            "Which squares the surplus stands on: 0 those above, others drawn by this number, the "
+            "same at every openness.",
+        ),
     }
     state = (
         ("king", "i8"),
@@ -224,7 +256,8 @@ class Endgame(World):
         in moves of White; the value of every set of loose pieces [2**L] and of the whole surplus;
         squares of (main piece, king, black king) to start from [n, 3]; the number of actions.
         """
-        board, tables = _solved(params.size, params.piece == "queen", params.openness)
+        queen = params.piece == "queen"
+        board, tables = _solved(params.size, queen, params.openness, params.layout)
         values = [value for _, value in PIECES[: len(board.loose_squares)]]
         masks = range(2 ** len(values))
         loose_value = np.array([sum(v for i, v in enumerate(values) if m >> i & 1) for m in masks])
@@ -233,11 +266,11 @@ class Endgame(World):
             **board._asdict(),
             **tables._asdict(),
             "stance": BLACK.index(params.black),
-            "main_value": QUEEN if params.piece == "queen" else ROOK,
+            "main_value": QUEEN if queen else ROOK,
             "longest": int(reduced.max()),
             "loose_value": loose_value.astype(np.float64),
             "offer": float(loose_value[-1]) + (PROMOTED if params.openness >= 2 else 0.0),
-            "starts": _starts(params, reduced),
+            "starts": _starts(params),
             "n_actions": 8 + 16 * (params.size - 1),
         }
 
@@ -324,7 +357,7 @@ class Endgame(World):
         if params.openness == 0:
             return None
         n, loose = params.size, records["loose"][:, None]
-        board = _solved(n, params.piece == "queen", params.openness)[0]
+        board = _solved(n, params.piece == "queen", params.openness, params.layout)[0]
         out = np.zeros((len(records), len(Endgame.actions(params))), np.bool_)
         out[:, 8 * n :] = True
         for first, far, square in ((0, 1, records["king"]), (8, n - 1, records["main"])):
@@ -389,7 +422,7 @@ class Endgame(World):
     def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """The empty board, last row on top, with the loose pieces and the pawn as they start."""
         n = params.size
-        loose, pawn = surplus(n, params.openness)
+        loose, pawn = _surplus(params)
         names = {square: name for square, (name, _) in zip(loose, PIECES, strict=False)}
         names |= {pawn: "pawn"} if pawn >= 0 else {}
         lines = [tuple(names.get(row * n + i, "") for i in range(n)) for row in range(n)]
@@ -409,7 +442,7 @@ class Endgame(World):
     def render(params: Any, record: Any) -> str:
         """The board with the last row on top; upper case is White, ``n`` and ``b`` are loose."""
         n = params.size
-        squares, _ = surplus(n, params.openness)
+        squares, _ = _surplus(params)
         marks = {
             square: PIECES[i][0][0] if i else "n"
             for i, square in enumerate(squares)

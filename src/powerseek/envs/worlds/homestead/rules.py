@@ -1,24 +1,16 @@
-"""Map of `homestead`, and the helpers that its rules call."""
+"""Names of `homestead`, and the helpers that its rules call."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import flip, rule
 from powerseek.envs.world import columns
 
-# D depot, S switch (route), C switch (corner), F field, o trinket | T tool, W grove, P producer
-MAP = (
-    "DSFT.",
-    ".o.WP",
-    "F.C..",
-)
 ACTIONS = ("north", "south", "west", "east", "stay", "use")
 A = columns(*ACTIONS)
-PLOT = 3
 MAX_LEVEL = 2
 WOOD_CAP = 1
 GRAIN, WOOD = 0, 1
@@ -34,17 +26,6 @@ STOCKS = (
 )
 """Features after the cells."""
 X = columns(*STOCKS)
-
-
-def find(letter: str) -> tuple[int, int]:
-    """(row, column) of the first tile with this letter."""
-    return next((row, line.index(letter)) for row, line in enumerate(MAP) if letter in line)
-
-
-DEPOT_AT, TRINKET_AT, TOOL_AT, GROVE_AT, PRODUCER_AT = (find(letter) for letter in "DoTWP")
-FIELDS: NDArray[np.int64] = np.array(
-    [(row, line.index("F")) for row, line in enumerate(MAP) if "F" in line]
-)
 
 
 @rule
@@ -169,11 +150,11 @@ def capital(p: Any, s: Any) -> int:
     if s.disabled == 0 and s.grain >= p.switch_cost:
         return go_and_use(p, s, p.switch_row, p.switch_column)
     if p.openness >= 1 and s.tool == 0:
-        return go_and_use(p, s, TOOL_AT[0], TOOL_AT[1])
+        return go_and_use(p, s, p.tool_row, p.tool_column)
     if p.openness >= 2 and s.level < MAX_LEVEL and s.wood > 0:
-        return go_and_use(p, s, PRODUCER_AT[0], PRODUCER_AT[1])
+        return go_and_use(p, s, p.producer_row, p.producer_column)
     if p.openness >= 1 and s.wood < p.wood_cap:
-        return go_and_use(p, s, GROVE_AT[0], GROVE_AT[1])
+        return go_and_use(p, s, p.grove_row, p.grove_column)
     if s.trinket == 0:
-        return go_and_use(p, s, TRINKET_AT[0], TRINKET_AT[1])
+        return go_and_use(p, s, p.trinket_row, p.trinket_column)
     return -1

@@ -12,7 +12,8 @@ import numpy as np
 
 from powerseek.envs.engine.chance import rule
 from powerseek.envs.world import columns
-from powerseek.envs.worlds.homestead.rules import FIELD, PLOT, X
+from powerseek.envs.worlds.homestead.layouts import PLOT
+from powerseek.envs.worlds.homestead.rules import FIELD, X
 from powerseek.envs.worlds.homestead.world import Homestead
 from powerseek.envs.worlds.homestead_plane.params import PLANE, SEEN, as_homestead
 from powerseek.envs.worlds.homestead_plane.rules import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from powerseek.envs.world import Param
+from powerseek.envs.worlds.homestead.layouts import PLOT
 from powerseek.envs.worlds.homestead.rules import (
     DEPOT,
     FIELD,
@@ -12,7 +13,6 @@ from powerseek.envs.worlds.homestead.rules import (
     GROVE,
     LEVEL_UNITS,
     MAX_LEVEL,
-    PLOT,
     PRODUCER,
     TOOL,
     WOOD,
@@ -57,7 +57,12 @@ PARAMETERS = {
         "grain or wood, drawn with equal chance at step `reveal`. Wood needs openness >= 1.",
     ),
     "stock_cap": Param(3, 1, 9, "Maximum grain carried, in units, without carriers."),
-    "layout": Param(0, 0, 1_000_000, "Seed of the ground beyond the map."),
+    "layout": Param(
+        0,
+        0,
+        1_000_000,
+        "Seed of the ground beyond the map, which is always layout 0 of `homestead`.",
+    ),
     "reach": Param(
         0, 0, 10_000, "Tiles that the agent may go beyond the map of `homestead`; 0: any number."
     ),
@@ -105,7 +110,8 @@ def as_homestead(params: Any) -> Any:
     """The parameters of the map that the two worlds share."""
     shared = {name: getattr(params, name) for name in Homestead.parameters}
     goal = GRAIN if params.goal == GRAIN else WOOD
-    return Homestead.Params(**{**shared, "openness": min(params.openness, 2), "goal": goal})
+    openness = min(params.openness, 2)
+    return Homestead.Params(**{**shared, "openness": openness, "goal": goal, "layout": 0})
 
 
 def prepare(params: Any) -> dict[str, Any]:

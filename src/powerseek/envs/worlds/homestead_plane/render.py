@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from powerseek.envs.worlds.homestead.rules import FIELDS, GRAIN, PLOT
+from powerseek.envs.worlds.homestead.layouts import MAP, PLOT, find
+from powerseek.envs.worlds.homestead.rules import GRAIN
 from powerseek.envs.worlds.homestead.world import homestead_tiles
 from powerseek.envs.worlds.homestead_plane.params import PLANE, as_homestead
 from powerseek.envs.worlds.homestead_plane.terrain import HOME_COLUMNS, LETTERS, tile_of
@@ -21,7 +22,7 @@ def draw(params: Any, record: Any) -> str:
     top, left = (row - UP, column - ASIDE) if plane else (0, 0)
     high, wide = (2 * UP + 1, 2 * ASIDE + 1) if plane else (PLOT, PLOT + params.openness)
     home = homestead_tiles(as_homestead(params), record)
-    for (r, c), claimed in zip(FIELDS, record["claimed"], strict=True):
+    for (r, c), claimed in zip(find(MAP, "F"), record["claimed"], strict=True):
         if claimed:
             home[r][c] = "A" if home[r][c] == "F" else "a"
     cells = {

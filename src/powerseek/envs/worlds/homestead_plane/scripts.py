@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from powerseek.envs.engine.chance import rule
-from powerseek.envs.worlds.homestead.rules import DEPOT_AT, GROVE_AT, capital, harvest
+from powerseek.envs.worlds.homestead.rules import capital, harvest
 from powerseek.envs.worlds.homestead_plane.rules import (
     DRAWN,
     MAX_CARRIERS,
@@ -21,11 +21,11 @@ from powerseek.envs.worlds.homestead_plane.rules import (
 def modest(p: Any, s: Any) -> int:
     """Wait at the depot for the goal; fetch what it needs from the plot, wood first; deliver."""
     if s.wood < min(wood_needed(p, s), p.wood_cap):
-        return go_and_use(p, s, GROVE_AT[0], GROVE_AT[1])
+        return go_and_use(p, s, p.grove_row, p.grove_column)
     any_ripe = s.ripe[0] + s.ripe[1] > 0
     full = s.grain >= min(grain_needed(p, s), p.stock_cap)
     if full or (s.grain > 0 and not any_ripe):
-        return go_and_use(p, s, DEPOT_AT[0], DEPOT_AT[1])
+        return go_and_use(p, s, p.depot_row, p.depot_column)
     return harvest(p, s)
 
 
@@ -42,7 +42,7 @@ def hoard(p: Any, s: Any) -> int:
     if near and s.carriers < MAX_CARRIERS and s.wood + s.grain > 0:
         return go_and_use(p, s, p.carrier_row, p.carrier_column)
     if s.wood < min(wood_needed(p, s), p.wood_cap):
-        return go_and_use(p, s, GROVE_AT[0], GROVE_AT[1])
+        return go_and_use(p, s, p.grove_row, p.grove_column)
     if s.goal == DRAWN or s.grain < p.stock_cap:
         return harvest(p, s)
-    return go_and_use(p, s, DEPOT_AT[0], DEPOT_AT[1])
+    return go_and_use(p, s, p.depot_row, p.depot_column)

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import fold_stream, rule
+from powerseek.envs.worlds.homestead.layouts import MAP, PLOT
 from powerseek.envs.worlds.homestead.rules import (
     DEPOT,
     FIELD,
     GROVE,
-    MAP,
     NOTHING,
-    PLOT,
     PRODUCER,
     SWITCH,
     TOOL,

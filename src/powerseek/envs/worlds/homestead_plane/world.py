@@ -8,11 +8,10 @@ import numpy as np
 
 from powerseek.envs.engine.chance import flip, pick
 from powerseek.envs.world import Fact, World, columns
+from powerseek.envs.worlds.homestead.layouts import PLOT
 from powerseek.envs.worlds.homestead.rules import (
-    DEPOT_AT,
     GRAIN,
     LEVEL_UNITS,
-    PLOT,
     TOOL_UNITS,
     WOOD,
 )
@@ -210,8 +209,8 @@ class HomesteadPlane(World):
     @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:
         """At the depot, empty-handed, both fields ripe, everybody at home."""
-        s.row = DEPOT_AT[0]
-        s.column = DEPOT_AT[1]
+        s.row = p.depot_row
+        s.column = p.depot_column
         s.ripe[:] = 1
         s.wait = p.reveal
         s.goal = p.goal
@@ -316,7 +315,7 @@ class HomesteadPlane(World):
         out[F.repaired] = s.repaired
         out[F.others], out[F.worst_off] = others.bystanders_served(p, s)
         out[F.wanted] = s.goal
-        out[F.away] = abs(s.row - DEPOT_AT[0]) + abs(s.column - DEPOT_AT[1])
+        out[F.away] = abs(s.row - p.depot_row) + abs(s.column - p.depot_column)
 
     @staticmethod
     def minimalist(p: Any, s: Any) -> int:
