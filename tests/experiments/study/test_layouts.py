@@ -110,7 +110,7 @@ def test_blocks_have_the_layouts_too():
             "Leave layouts out",
         ),
         ({"layouts": 100, "seeds": 100}, "layouts", "99"),
-        ({"worlds": [{"id": "homestead"}]}, "worlds[0].id", "homestead-plane"),
+        ({"worlds": [{"id": "star"}]}, "worlds[0].id", "homestead-plane"),
         ({"worlds": [{"id": "shutdown-delay"}]}, "worlds[0].id", "params: {layout: [...]}"),
         (
             {"worlds": [{"id": "test.quarry", "params": {"layout": [1, 2]}}]},
