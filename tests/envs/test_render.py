@@ -34,7 +34,7 @@ from powerseek.registry import worlds
 PRINTABLE = [chr(code) for code in range(33, 127)]
 
 
-def met(world, steps=24, seed=0):
+def met(world, steps=10, seed=0):
     """States of one copy under random legal actions."""
     vec, draws = VecWorld(world, 1, seed), np.random.default_rng(seed)
     found = []

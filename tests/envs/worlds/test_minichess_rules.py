@@ -157,9 +157,9 @@ def agree_with_the_referee(variant, positions):
 
 @variants
 def test_moves_check_and_outcome_are_the_referees(variant):
-    seen = agree_with_the_referee(variant, walk(variant, 2000, seed=1))
-    assert seen["check"] > 50
-    assert seen["promotion"] > 20
+    seen = agree_with_the_referee(variant, walk(variant, 800, seed=1))
+    assert seen["check"] > 20
+    assert seen["promotion"] > 8
     assert seen[MATED] > 0
 
 

@@ -47,7 +47,7 @@ def test_the_shipped_study_counted() -> None:
     plan = make_plan(study)
     grid = trials(study)
     assert plan.trials + plan.references == len(grid)
-    assert plan.references == 5 * len(study.references)
+    assert plan.references == 4 * len(study.references)
     assert plan.steps == sum(t.cell.timesteps for t in grid)
     assert sum(share.cells for share in plan.worlds) == len(cells(study))
     found = {(row.kind, row.world): row.configurations for row in plan.compared}
@@ -394,7 +394,7 @@ def test_a_plan_fits_the_terminal(width: int) -> None:
     shown = text(make_plan(study, a_pilot(study), workers=4, cores=2), width)
     assert max(map(len, shown.splitlines())) <= width
     assert "…" not in shown
-    for words in ("11,880,000", "4 (this study)", "2.38", "instead of"):
+    for words in ("10,080,000", "4 (this study)", "2.38", "instead of"):
         assert words in shown
 
 
@@ -451,7 +451,7 @@ def test_plan_by_name_without_a_pilot(
     assert run("plan", "quick", "--no-pilot", monkeypatch=monkeypatch, folder=tmp_path) == 0
     shown = capsys.readouterr()
     assert "Not measured (--no-pilot" in shown.out
-    assert "11,880,000" in shown.out
+    assert "10,080,000" in shown.out
     assert not any(tmp_path.iterdir())
 
 
