@@ -541,4 +541,4 @@ def test_an_approver_who_misjudges_much_is_succeeded_for_less():
     success = [
         optimum(mdp, {"approval": "cap", "noise": noise}).uniform.success for noise in (0, 1, 10)
     ]
-    assert success[0] > success[1] > success[2]
+    assert success[0] > success[1] >= success[2]

@@ -347,7 +347,7 @@ def test_a_price_is_refused_where_nothing_can_be_acquired(spec):
     ],
 )
 def test_aim_and_price_are_factors_of_their_own(spec, place):
-    assert place_of(spec) == place
+    assert place_of(spec) == (place and (*place, 0.0))
 
 
 def test_an_arm_keeps_its_overseer_beside_a_power_weight():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from known import known
 from scipy import stats
 from synthetic import make_results
 
@@ -118,6 +119,16 @@ def test_four_cells_are_a_difference_of_differences_by_satterthwaite():
     assert found.effect.n == 12
     p = 2 * stats.t.sf(abs(value) / parts.sum() ** 0.5, freedom)
     assert found.p_difference == pytest.approx(p)
+
+
+def test_eight_cells_are_a_difference_of_differences_of_differences():
+    case = known("threeway_interaction_contrast")
+    cells = np.array(case.spec["cell_means[density][horizon][bounded]"])
+    # The published number is the first level of density minus the second.
+    signs = np.einsum("i,j,k->ijk", [1, -1], [-1, 1], [-1, 1])
+    arms = [np.array([mean, mean]) for mean in cells.ravel()]
+    found = compare(*arms, weights=tuple(map(float, signs.ravel())), reach=(1.0, 1.0))
+    assert found.effect.value == pytest.approx(case.expected["contrast"], abs=1e-12)
 
 
 def test_groups_that_are_all_alike_differ_as_surely_as_their_number_allows():

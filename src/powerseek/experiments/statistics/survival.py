@@ -144,14 +144,16 @@ def restricted_mean(budgets: ArrayLike, reached: ArrayLike, horizon: float) -> E
     count. The interval covers .94 at 8 seeds and .95 at 16 (exponential budgets, a quarter given
     up at the horizon).
     """
-    if not 0 < horizon < inf:
-        raise InvalidInput("horizon", horizon, "finite steps > 0")
     times, events = _seeds(budgets, reached)
     n = int(times.size)
     unknown = Estimate(nan, nan, nan, n)
+    if not n:
+        return unknown
+    if not 0 < horizon < inf:
+        raise InvalidInput("horizon", horizon, "finite steps > 0")
     curve, at_risk, there = _counted(times, events)
     all_there = curve.times.size > 0 and curve.fraction[-1] == 0
-    if not n or (curve.last < horizon and not all_there):
+    if curve.last < horizon and not all_there:
         return unknown
     within = curve.times < horizon
     at_risk, there, fraction = at_risk[within], there[within], curve.fraction[within]
