@@ -130,6 +130,7 @@ def test_their_studies_are_studies(home: Home) -> None:
     assert len(done.stdout.split()) == len(studies)
 
 
+@pytest.mark.slow
 def test_a_study_of_all_but_the_world_runs(home: Home) -> None:  # test_plugins has the world
     (home.home / "all.yaml").write_text(STUDY)
     done = home.powerseek("sweep", "all.yaml", "--out", "out")

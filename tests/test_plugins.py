@@ -158,6 +158,7 @@ def test_a_new_world_passes_its_own_tests_and_the_linters(elsewhere):
         run(sys.executable, "-m", "ruff", *words, cwd=folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["meadow", "orchard", "foreign"])
 def test_types_are_sound(which, elsewhere):
     folder = elsewhere.home / "meadow" if which == "meadow" else ROOT / "examples" / which
@@ -173,6 +174,7 @@ def test_the_example_passes_its_own_tests(elsewhere):
     run(elsewhere.bin / "python", "-m", "pytest", "-q", cwd=elsewhere.home / "build-orchard")
 
 
+@pytest.mark.slow
 def test_workers_find_installed_worlds_and_outlive_broken_ones(elsewhere):
     text = """
         name: theirs

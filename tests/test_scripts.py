@@ -211,6 +211,7 @@ def test_a_script_that_names_itself_is_not_run_again(tmp_path):
     assert ran(tmp_path, "main.py") == "once\nmy.orchard\n"
 
 
+@pytest.mark.slow
 def test_workers_of_a_sweep_import_it(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "grove_e.py").write_text(ORCHARD)

@@ -120,6 +120,7 @@ def counts(distance):
     return np.bincount(distance[np.isfinite(distance)].astype(int)).tolist()
 
 
+@pytest.mark.slow
 def test_rook_on_the_chess_board():
     case = known("krk_8x8_dtm")
     found = analyse(8, "rook")

@@ -115,6 +115,7 @@ def test_one_agent_is_measured_all_the_same(swept):
     assert re.search(r"│ lab.rash +│ undefined .* failed +│", done.stdout)
 
 
+@pytest.mark.slow
 def test_once_mended_it_counts_in_trials_that_are_run_from_then_on(swept):
     elsewhere, _ = swept
     before = elsewhere.results()

@@ -28,7 +28,7 @@ from powerseek.experiments.results.side_tables import write_tables
 from powerseek.experiments.results.store import Store, checkpoint_path
 from powerseek.experiments.study.changes import Change
 from powerseek.experiments.study.checked import trials
-from powerseek.experiments.study.grid import Trial
+from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.schema import Study, load_study, make_study
 from powerseek.experiments.sweep.cohorts import Cohort, kind_of, make_cohorts
@@ -199,10 +199,16 @@ def _admitted(study: Study, say: Callable[[str], None]) -> tuple[Trial, ...]:
     for caution in map(unchecked_price, prices(trained)):
         if caution:
             say(caution)
-    for caution in map(sparse_caution, random_play(list(filter(pays_success_alone, trained)))):
+    # One layout stands for all: each would be enumerated here, before anything is trained.
+    asked = [c for c in trained if pays_success_alone(c) and _first_layout(study, c)]
+    for caution in map(sparse_caution, random_play(asked)):
         if caution:
             say(caution)
     return grid
+
+
+def _first_layout(study: Study, cell: Cell) -> bool:
+    return study.layouts is None or cell.params["layout"] == 1
 
 
 class DryRun(NamedTuple):

@@ -339,6 +339,7 @@ def killed(
     return said
 
 
+@pytest.mark.slow
 def test_a_cohort_whose_worker_was_killed_goes_on_one_by_one(
     alone: tuple[Path, dict[str, pd.DataFrame]], tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def times(folder: Path) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 def test_a_sweep_is_stopped_resumed_and_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

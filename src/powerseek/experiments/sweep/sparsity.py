@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, floor, inf, log10, nan
 from typing import NamedTuple
 
 from powerseek.envs.rewards.spec import place_of, unpriced
+from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerated, evaluate, random_policy
 from powerseek.exact.need import max_final
 from powerseek.exact.solvers.outcome import mdp_success
 from powerseek.experiments.study.grid import Cell, canonical_study_json
-from powerseek.registry import make_world
+from powerseek.registry import worlds
 
 NOT_SPARSE = 0.5
 """Above this chance that random play succeeds, pay for success alone is no sparse reward."""
@@ -70,20 +72,45 @@ def random_play(cells: Sequence[Cell]) -> Iterator[RandomPlay]:
 def _random_play(cells: Sequence[Cell], where: str) -> RandomPlay:
     """Of cells that share a configuration."""
     first = cells[0]
-    try:
-        mdp = enumerated(make_world(first.world, **first.params))
-        does = evaluate(mdp, random_policy(mdp))
-    except InvalidInput as error:
-        return RandomPlay(where, unknown=str(error))
+    key = worlds.get(first.world), canonical_study_json(dict(first.params))
+    if key not in _KNOWN:
+        _KNOWN[key] = _exactly(*key)
+    known = _KNOWN[key]
+    if known.unknown:
+        return RandomPlay(where, unknown=known.unknown)
     budgets = [cell.timesteps for cell in cells if pays_success_alone(cell)]
-    if budgets and not max_final(mdp, mdp_success(mdp), mdp.horizon()):
+    if budgets and not known.possible:
         raise InvalidInput(
             f"{first.world}.max_steps",
             first.max_steps,
             f"a time limit within which some policy succeeds: in {where} none does (exact)",
             "Write a larger max_steps.",
         )
-    return RandomPlay(where, does.success, does.length, min(budgets, default=inf))
+    return RandomPlay(where, known.success, known.length, min(budgets, default=inf))
+
+
+class _Exactly(NamedTuple):
+    """Exact numbers of random play, and whether any policy can succeed."""
+
+    success: float = nan
+    length: float = nan
+    possible: bool = True
+    unknown: str = ""
+
+
+_KNOWN: dict[tuple[type[World], str], _Exactly] = {}
+"""By class and parameters: a world that is registered anew is another one."""
+
+
+def _exactly(world: type[World], params: str) -> _Exactly:
+    """Of a configuration."""
+    try:
+        mdp = enumerated(world(**json.loads(params)))
+        does = evaluate(mdp, random_policy(mdp))
+    except InvalidInput as error:
+        return _Exactly(unknown=str(error))
+    possible = bool(max_final(mdp, mdp_success(mdp), mdp.horizon()))
+    return _Exactly(does.success, does.length, possible)
 
 
 def _in_words(cell: Cell, cells: Iterable[Cell]) -> str:
