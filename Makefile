@@ -27,12 +27,12 @@ study: .venv/.setup ## run the quick study; again: resume it, or show the finish
 	@$(BIN)/powerseek sweep quick --out runs/quick --resume
 
 # A file of tests at a time: what is slow to make is shared within one. Four processes on two cores: many wait for
-# processes that they started. In the order of the tree: by number of tests the few long ones would come last, alone.
+# processes that they started.
 test: .venv/.test ## lint, format, types and tests (the wheel's included)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 4 --dist loadfile
 
 # Peers live in an environment of their own, which sees .venv and leaves it as it is; what fails to
 # install is a line of the table. A shorter run, or a file: make bench BENCH="--quick --out FILE"
