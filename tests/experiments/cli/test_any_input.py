@@ -125,7 +125,7 @@ def check(command: str, words: list[str]) -> None:
 
 @pytest.mark.parametrize("command", USUAL)
 @pytest.mark.parametrize(
-    "examples", [15, pytest.param(1000, marks=pytest.mark.slow)], ids=["few", "many"]
+    "examples", [10, pytest.param(1000, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_no_input_ends_in_a_traceback(
     command: str, examples: int, here: Path, monkeypatch: pytest.MonkeyPatch
