@@ -156,9 +156,10 @@ class Ordeal:
 
 @pytest.mark.parametrize(
     ("count", "plan"),
-    [(2, AT_ONCE), pytest.param(60, None, marks=pytest.mark.slow)],
+    [(2, AT_ONCE), (60, None)],
     ids=["few", "many"],
 )
+@pytest.mark.slow  # CI kills one sweep and one trial: tests/experiments/sweep/test_killed_*.py
 def test_a_killed_sweep_ends_as_if_it_had_not_been(
     count: int, plan: Plan | None, whole: Path, tmp_path: Path
 ) -> None:
