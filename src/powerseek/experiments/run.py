@@ -28,7 +28,7 @@ from powerseek.experiments.results.side_tables import write_tables
 from powerseek.experiments.results.store import Store, checkpoint_path
 from powerseek.experiments.study.changes import Change
 from powerseek.experiments.study.checked import trials
-from powerseek.experiments.study.grid import Cell, Trial
+from powerseek.experiments.study.grid import Trial, on_first_layout
 from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.schema import Study, load_study, make_study
 from powerseek.experiments.sweep.cohorts import Cohort, kind_of, make_cohorts
@@ -200,15 +200,11 @@ def _admitted(study: Study, say: Callable[[str], None]) -> tuple[Trial, ...]:
         if caution:
             say(caution)
     # One layout stands for all: each would be enumerated here, before anything is trained.
-    asked = [c for c in trained if pays_success_alone(c) and _first_layout(study, c)]
+    asked = list(filter(pays_success_alone, on_first_layout(trained, study.layouts)))
     for caution in map(sparse_caution, random_play(asked)):
         if caution:
             say(caution)
     return grid
-
-
-def _first_layout(study: Study, cell: Cell) -> bool:
-    return study.layouts is None or cell.params["layout"] == 1
 
 
 class DryRun(NamedTuple):

@@ -88,13 +88,8 @@ class Crossings:
         late = bare["end"].where(bare["competence"] >= level)
         when = own["timesteps"].astype(float).reindex(bare.index).fillna(late).dropna()
         alone = pd.DataFrame({"steps": when, "before": nan})
-        return (
-            pd.concat([found, alone])
-            if len(found) and len(alone)
-            else found
-            if len(found)
-            else alone
-        )
+        parts = [part for part in (found, alone) if len(part)]
+        return pd.concat(parts) if parts else alone
 
 
 def _evaluations(curves: pd.DataFrame | None, last: pd.DataFrame) -> pd.DataFrame:

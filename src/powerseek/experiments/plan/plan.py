@@ -34,7 +34,12 @@ from powerseek.experiments.statistics.verdicts import (
     SEEDS_OF_NONE,
 )
 from powerseek.experiments.study.checked import trials
-from powerseek.experiments.study.grid import Cell, Trial, cells_with_seeds
+from powerseek.experiments.study.grid import (
+    Cell,
+    Trial,
+    cells_with_seeds,
+    on_first_layout,
+)
 from powerseek.experiments.study.hypotheses import kind_named
 from powerseek.experiments.study.lint import study_cautions as confounds
 from powerseek.experiments.study.schema import Study
@@ -170,7 +175,7 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
     every = trials(study)
     grid = [trial for trial in every if not trial.cell.is_reference]
     cells = list({id(trial.cell): trial.cell for trial in grid}.values())
-    rows = [cell for cell in cells if study.layouts is None or cell.params["layout"] == 1]
+    rows = on_first_layout(cells, study.layouts)
     priced, played = tuple(prices(cells)), tuple(random_play(rows))
     cohorts = make_cohorts(grid, study.cohort)
     packing = _packing(grid, cohorts)

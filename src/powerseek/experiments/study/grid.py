@@ -334,6 +334,11 @@ def cells_with_seeds(
                 yield cell, seed
 
 
+def on_first_layout(cells: Sequence[Cell], layouts: int | None) -> list[Cell]:
+    """Each cell once: of cells that seeds nested in layouts stand for, those on the first."""
+    return [cell for cell in cells if layouts is None or cell.params["layout"] == 1]
+
+
 def _refuse_layouts(study: Study) -> None:
     """Refuse layouts in a world that draws none, another layout, and claims that know none."""
     for i, said in enumerate(study.hypotheses if study.layouts else ()):
