@@ -15,6 +15,7 @@ from powerseek.experiments.results.reading import BEST
 from powerseek.experiments.results.table import (
     STRATUM,
     Results,
+    distinct_codes,
     json_column,
     long_table,
     results_factors,
@@ -185,14 +186,9 @@ class Arms:
         Seeds that are trained on every layout (a list of them under ``params``) are crossed with
         layouts that somebody chose, which stand for no others.
         """
-        seeds, layouts = (self._distinct(codes) for codes in (self.seed, self.layout))
+        count = len(self.cells)
+        seeds, layouts = (distinct_codes(self.cell, c, count) for c in (self.seed, self.layout))
         return np.asarray((seeds == self.sizes) & (layouts > 1))
-
-    def _distinct(self, codes: Ints) -> Ints:
-        """[cells] how many different codes its trials have."""
-        count = int(codes.max(initial=0)) + 1
-        pairs = np.unique(self.cell * count + codes)
-        return np.bincount(pairs // count, minlength=len(self.cells))
 
     def layouts_of(self, cells: Sequence[int]) -> int:
         """Number of layouts that some cells have trials on."""

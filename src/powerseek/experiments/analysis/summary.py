@@ -15,9 +15,11 @@ import pandas as pd
 from powerseek.experiments.results.table import (
     STRATUM,
     Results,
+    distinct_codes,
     long_table,
     measures_of,
     results_factors,
+    row_codes,
     trials,
 )
 from powerseek.experiments.statistics.bootstrap import FREE, bootstrap_groups
@@ -49,7 +51,7 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
     every, finished = results.every, trials(results)
     if every.empty:
         return pd.DataFrame(columns=[*keys, *measures_of(results)])
-    cell = every.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
+    cell = row_codes(every, keys)
     count = int(cell.max()) + 1
     first = np.full(count, -1)
     first[cell[::-1]] = np.arange(len(cell))[::-1]
@@ -61,16 +63,9 @@ def summarise(results: Results, rng: np.random.Generator | None = None) -> pd.Da
     columns = {
         **_measures(measures, finished, group, count, rng),
         **_counts(finished, group, count),
-        "layouts": _layouts(every, cell, count),
+        "layouts": distinct_codes(cell, row_codes(every, [STRATUM]), count),
     }
     return pd.concat([table, pd.DataFrame({**columns, "failed": failed})], axis=1)
-
-
-def _layouts(every: pd.DataFrame, cell: np.ndarray, count: int) -> np.ndarray:
-    """Layouts that the trials of each cell are on."""
-    layout = pd.factorize(every[STRATUM], use_na_sentinel=False)[0]
-    layouts = int(layout.max(initial=0)) + 1
-    return np.bincount(np.unique(cell * layouts + layout) // layouts, minlength=count)
 
 
 def _counts(seeds: pd.DataFrame, group: np.ndarray, count: int) -> dict[str, np.ndarray]:

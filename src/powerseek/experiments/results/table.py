@@ -237,3 +237,10 @@ def row_codes(table: pd.DataFrame, names: list[str]) -> Ints:
         return np.zeros(0, dtype=np.int64)
     groups = table.groupby(names, dropna=False, sort=False)
     return np.asarray(groups.ngroup(), dtype=np.int64)
+
+
+def distinct_codes(group: Ints, codes: Ints, count: int) -> Ints:
+    """[count] how many different codes the rows of each group have; both [rows], from 0."""
+    size = int(codes.max(initial=0)) + 1
+    pairs: Ints = np.unique(group * size + codes)
+    return np.bincount(pairs // size, minlength=count)
