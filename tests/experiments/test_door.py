@@ -1,13 +1,11 @@
 """The study of the door: leak by leak, with what it must be read against."""
 
-from pathlib import Path
-
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.hypotheses import hypothesis_comparisons
 from powerseek.experiments.study.schema import load_study
 from powerseek.registry import make_world
 
-STUDY = Path(__file__).parents[2] / "docs" / "studies" / "door.yaml"
+STUDY = "door"
 
 
 def test_the_study_of_the_door_varies_the_leak_and_nothing_else():
