@@ -15,7 +15,7 @@ BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install -qq -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study test bench golden clean
+.PHONY: help setup study studies test bench golden clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
@@ -25,6 +25,12 @@ setup: .venv/.setup ## make .venv and install powerseek into it
 
 study: .venv/.setup ## run the quick study; again: resume it, or show the finished table
 	@$(BIN)/powerseek sweep quick --out runs/quick --resume
+
+# In this order a later one leans on what an earlier one found. Elsewhere: make studies SWEEP="--address HOST:PORT"
+STUDIES ?= confound factorial price horizon precaution commons dose budget door dropbox nuisance
+studies: .venv/.setup ## run every study of docs/studies/README.md, or go on with them (hours)
+	@for name in $(STUDIES); do \
+	  $(BIN)/powerseek sweep $$name --out runs/$$name --resume $(SWEEP) || exit; done
 
 # A file of tests at a time: what is slow to make is shared within one. Four processes on two cores: many wait for
 # processes that they started.
