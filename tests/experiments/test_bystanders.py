@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from synthetic import frame, trial_rows
 
-from powerseek.experiments.analysis.hypotheses import findings
+from powerseek.experiments.analysis.findings.hypotheses import findings
 from powerseek.experiments.report.findings import finding_text
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.hypotheses import hypothesis_comparisons

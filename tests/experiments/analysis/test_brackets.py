@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from synthetic import frame, trial_rows
 
-from powerseek.experiments.analysis.hypotheses import findings
+from powerseek.experiments.analysis.findings.hypotheses import findings
 from powerseek.experiments.report.findings import check_text, finding_text
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis

@@ -12,7 +12,7 @@ from synthetic import frame, made_budgets, planted, trial_rows
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.budgets import Crossings
-from powerseek.experiments.analysis.hypotheses import findings
+from powerseek.experiments.analysis.findings.hypotheses import findings
 from powerseek.experiments.report.findings import finding_text
 from powerseek.experiments.report.hypotheses import claim_text
 from powerseek.experiments.statistics.survival import p_log_rank

@@ -13,7 +13,7 @@ from synthetic import frame, trial_rows
 import powerseek
 from powerseek.exact import enumerate_world, optimum
 from powerseek.experiments.analysis.contrasts import contrasts
-from powerseek.experiments.analysis.hypotheses import findings
+from powerseek.experiments.analysis.findings.hypotheses import findings
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.report.findings import finding_text
 from powerseek.experiments.results.table import long_table, results_factors, results_with_factors

@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from synthetic import frame, planted, trial_rows
 
-from powerseek.experiments.analysis.hypotheses import findings
+from powerseek.experiments.analysis.findings.hypotheses import findings
 from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.bounded import seeds_that_could
 from powerseek.experiments.statistics.comparisons import Comparison

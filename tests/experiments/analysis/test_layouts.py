@@ -11,8 +11,8 @@ from powerseek.experiments.analysis.arms import Arms, Pair
 from powerseek.experiments.analysis.cells import Cell
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.density import arm_optimum_share
+from powerseek.experiments.analysis.findings.hypotheses import findings
 from powerseek.experiments.analysis.groups import compare_arms
-from powerseek.experiments.analysis.hypotheses import findings
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.report.findings import finding_text
 from powerseek.experiments.results.table import trials

@@ -12,7 +12,8 @@ from rich.console import Console
 from synthetic import frame, made_budgets, planted, trial_rows
 
 from powerseek.experiments.analysis.contrasts import contrasts
-from powerseek.experiments.analysis.hypotheses import UNSAID, findings
+from powerseek.experiments.analysis.findings.finding import UNSAID
+from powerseek.experiments.analysis.findings.hypotheses import findings
 from powerseek.experiments.report.findings import finding_text
 from powerseek.experiments.report.terminal import print_table
 from powerseek.experiments.statistics.comparisons import Asked, Units, compare_groups

@@ -11,7 +11,8 @@ import pandas as pd
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.budgets import Crossings
 from powerseek.experiments.analysis.contrasts import contrasts
-from powerseek.experiments.analysis.hypotheses import Finding, findings
+from powerseek.experiments.analysis.findings.finding import Finding
+from powerseek.experiments.analysis.findings.hypotheses import findings
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.results.integrity import check_format
 from powerseek.experiments.results.origin import named_trials, read_mixed

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from powerseek.experiments.analysis.cells import cell_records
-from powerseek.experiments.analysis.hypotheses import UPPER, Finding
+from powerseek.experiments.analysis.findings.finding import Finding
+from powerseek.experiments.analysis.findings.hypotheses import UPPER
 from powerseek.experiments.compare.runs import Run
 from powerseek.experiments.report.comparisons import arms_in_words, refer_to_hypotheses
 from powerseek.experiments.report.findings import finding_arms

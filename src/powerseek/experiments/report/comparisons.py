@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from powerseek.experiments.analysis.cells import cell_records
+from powerseek.experiments.analysis.findings.finding import Finding
 from powerseek.experiments.analysis.groups import is_trend
-from powerseek.experiments.analysis.hypotheses import Finding
 from powerseek.experiments.report.text import (
     MAX_ROWS,
     OVER,

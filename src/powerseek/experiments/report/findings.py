@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import isfinite
 
 from powerseek.experiments.analysis.calibration import Doubt
-from powerseek.experiments.analysis.hypotheses import Crossing, Finding, moving_reasons
+from powerseek.experiments.analysis.findings.finding import Crossing, Finding
+from powerseek.experiments.analysis.findings.hypotheses import moving_reasons
 from powerseek.experiments.report.text import DOUBTED, column_meanings, number_text, title_of
 from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.comparisons import LEVEL, Comparison

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from powerseek.envs.words import in_words
 from powerseek.experiments.analysis.cells import Cell, Worlds
-from powerseek.experiments.analysis.hypotheses import Finding
+from powerseek.experiments.analysis.findings.finding import Finding
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.figures.treatments import PARTS
 from powerseek.experiments.report.hypotheses import verdicts_of

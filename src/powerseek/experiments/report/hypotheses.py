@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.calibration import Doubt, study_doubts
-from powerseek.experiments.analysis.hypotheses import Finding
+from powerseek.experiments.analysis.findings.finding import Finding
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.findings import (
     FindingText,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite, nan
 from typing import Any, NamedTuple
 
@@ -12,8 +12,10 @@ import pandas as pd
 
 from powerseek.experiments.analysis.arms import LEAST_WIDTH, Arms, Pair
 from powerseek.experiments.analysis.budgets import BUDGET, Crossings, arms_ratio
-from powerseek.experiments.analysis.checks import Check, Curves, manipulation_check, movement
+from powerseek.experiments.analysis.checks import Curves, manipulation_check, movement
 from powerseek.experiments.analysis.contrasts import controls
+from powerseek.experiments.analysis.findings.finding import Finding
+from powerseek.experiments.analysis.findings.thresholds import THRESHOLD, crossed, crossing_verdict
 from powerseek.experiments.analysis.groups import (
     INTERACTION,
     TAIL,
@@ -23,31 +25,24 @@ from powerseek.experiments.analysis.groups import (
 )
 from powerseek.experiments.results.reading import Long
 from powerseek.experiments.results.table import Results, learning_trials, long_table
-from powerseek.experiments.statistics.comparisons import Comparison
 from powerseek.experiments.statistics.families import PValues, adjust_family
 from powerseek.experiments.statistics.layouts import LEAST_LAYOUTS
-from powerseek.experiments.statistics.lee_bounds import LeeBounds
-from powerseek.experiments.statistics.ratios import RatioClaim, decide_ratio
+from powerseek.experiments.statistics.ratios import decide_ratio
 from powerseek.experiments.statistics.reasons import (
-    UNKNOWN,
     Cause,
     Learning,
     Reason,
     more_layouts,
-    more_seeds,
 )
 from powerseek.experiments.statistics.rest import LEAST_POINTS, Rest
 from powerseek.experiments.statistics.verdicts import (
     Question,
     Verdict,
-    blind_measure_reason,
     decide_hypothesis,
-    seeds_to_tell,
-    undecided_reason,
 )
 from powerseek.experiments.study.arms import arms_compared, factor_scales
 from powerseek.experiments.study.contrasts import ONE_ARM
-from powerseek.experiments.study.factors import Level, written_level
+from powerseek.experiments.study.factors import Level
 from powerseek.experiments.study.hypotheses import across_settings, columns_of, concerns_cell
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
@@ -56,99 +51,6 @@ from powerseek.metrics import known_metric
 LOWER, UPPER = "beyond", "excess"
 """Ends of the bracket in which a level lies: from need at the greatest success, from need at one's
 own. The first may be below 0; both are acquired less a need."""
-THRESHOLD = "threshold"
-UNTESTED = PValues(nan, nan)
-UNSAID = Verdict("cannot tell", 0, (Cause.UNCOMPARED.because(),))
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """The levels of a factor between which a measure crosses a line, as far as it is shown.
-
-    Attributes:
-        before: The last level that, as all below it, is shown to lie on the near side of the line
-            (below it for a claim of ``larger``); None where the first is not.
-        after: The first level that is shown to lie on its far side; None where none is.
-        levels: All levels tested, rising, with what is shown of each: ``near``, ``far`` or empty.
-    """
-
-    before: Level
-    after: Level
-    levels: tuple[tuple[Level, str], ...]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One hypothesis in one setting of one world.
-
-    Attributes:
-        claim: The hypothesis and its standing.
-        setting: The factors that both arms share, by column.
-        a: Level of the contrast's factor in the first arm; both greatest of an interaction; the
-            level of one test of a threshold.
-        b: Level in the second; both least of an interaction; None where one arm is held against a
-            line.
-        columns: What differs.
-        asked: The claim with its comparisons: one, or those at the ends of a bracket.
-        p: Its p-values, adjusted for the number of hypotheses of the same standing.
-        together: How many p-values were adjusted together.
-        verdict: What it says of the hypothesis.
-        unit: Unit of the effect, empty where unknown.
-        exactly: Whether policies were evaluated exactly, in all trials; else by episodes.
-        rest: The movement of what is compared at each end, over the last third of training; empty
-            where there is no curve of it.
-        check: What the arms' rewards leave open, and their budgets to competence; None of one arm.
-        bounds: What the comparison could be, were the seeds that learnt in one arm only the most
-            or the least greedy; None where both arms learnt in equally many.
-        ended: Trials of the first and of the second arm that finished or failed.
-        planned: Trials of each arm that the registration knows of, 0 where it says nothing.
-        unscaled: Why its margin, a share of W, has no size here; None where it has.
-        learning: What is known of the arm that learnt least.
-        tests: Of a threshold, the finding at each of its levels, rising; then `comparison` is that
-            of the last.
-        crossing: Of a threshold, what these tests come to.
-        optimum: Of a threshold's level, the same measure of the reward's exact optimum; None where
-            it has none.
-        exact_crossing: Of a threshold, what those come to.
-        needed: Of each arm the mean success of the seeds that count, and the mean of what of the
-            measure that success takes; empty where that is not known.
-        ratio: Of a budget, its two arms' budgets and what tests their ratio.
-    """
-
-    claim: Claim
-    setting: dict[str, Level]
-    a: Any
-    b: Any
-    columns: tuple[str, ...]
-    asked: Question
-    p: PValues = UNTESTED
-    together: int = 0
-    verdict: Verdict = UNSAID
-    unit: str = ""
-    exactly: bool = False
-    rest: tuple[Rest, ...] = ()
-    check: Check | None = None
-    bounds: LeeBounds | None = None
-    ended: tuple[int, int] = (0, 0)
-    planned: int = 0
-    unscaled: Reason | None = None
-    learning: Learning = UNKNOWN
-    tests: tuple[Finding, ...] = ()
-    crossing: Crossing | None = None
-    optimum: Comparison | None = None
-    exact_crossing: Crossing | None = None
-    needed: tuple[tuple[float, float], ...] = ()
-    ratio: RatioClaim | None = None
-
-    @property
-    def comparison(self) -> Comparison:
-        """The comparison that is told first."""
-        return self.asked.main
-
-    @property
-    def gated(self) -> bool:
-        """Whether seeds count only that learnt the task."""
-        return self.asked.gated
 
 
 class _Asked(NamedTuple):
@@ -209,7 +111,7 @@ def findings(
         own = [claim for claim in claims if claim.hypothesis.checkpoint == checkpoint]
         late = followed if checkpoint == "end" else None
         found += _compared(arms, own, results, rng, late, crossings)
-    return _judged(_crossed(_adjusted(found)), fired)
+    return _judged(crossed(_adjusted(found)), fired)
 
 
 def _compared(
@@ -466,88 +368,13 @@ def _tests(one: Finding) -> PValues:
     return tests._replace(none=nan) if threshold else tests
 
 
-def _crossed(found: Sequence[Finding]) -> list[Finding]:
-    """With the tests of each threshold folded into one finding a setting."""
-    kept: list[Finding] = []
-    folded: dict[tuple[int, str], list[Finding]] = {}
-    for one in found:
-        if one.claim.hypothesis.contrast.name != THRESHOLD:
-            kept.append(one)
-            continue
-        key = (id(one.claim), str(sorted(one.setting.items())))
-        if key not in folded:
-            kept.append(one)
-        folded.setdefault(key, []).append(one)
-    tests = {id(own[0]): own for own in folded.values()}
-    return [
-        replace(
-            own[-1],
-            tests=tuple(own),
-            crossing=_crossing(own),
-            exact_crossing=_exact_crossing(own),
-        )
-        if (own := tests.get(id(one)))
-        else one
-        for one in kept
-    ]
-
-
-def _crossing(tests: Sequence[Finding]) -> Crossing:
-    """Read the tests of a threshold upwards, as far as each side of its line is shown."""
-    rising = tests[0].claim.hypothesis.direction == "larger"
-    return _read_upwards([(one.a, _side(one, rising)) for one in tests])
-
-
-def _exact_crossing(tests: Sequence[Finding]) -> Crossing | None:
-    """The same of the reward's exact optimum; None where no level has one."""
-    rising = tests[0].claim.hypothesis.direction == "larger"
-    optima = [one.optimum for one in tests]
-    if not any(optima):
-        return None
-    sides = ("" if one is None else _exact_side(one, rising) for one in optima)
-    return _read_upwards([(one.a, side) for one, side in zip(tests, sides, strict=True)])
-
-
-def _read_upwards(sides: Sequence[tuple[Level, str]]) -> Crossing:
-    before: Level = None
-    for level, side in sides:
-        if side != "near":
-            break
-        before = level
-    after = next((level for level, side in sides if side == "far"), None)
-    return Crossing(before, after, tuple(sides))
-
-
-def _side(one: Finding, rising: bool) -> str:
-    """On which side of its line a level is shown to lie; empty where neither is."""
-    comparison = one.comparison.deciding
-    effect = comparison.effect
-    if comparison.exact:
-        return _exact_side(comparison, rising)
-    if comparison.unit == "layout" and effect.n < LEAST_LAYOUTS:
-        return ""
-    shown = one.comparison.exact or not undecided_reason(one.comparison, one.gated)
-    shown = shown and one.p.difference < one.claim.level
-    if not shown or effect.low <= 0 <= effect.high:
-        return ""
-    return "far" if (effect.value > 0) == rising else "near"
-
-
-def _exact_side(comparison: Comparison, rising: bool) -> str:
-    """The side on which all optimal policies lie that tie; empty where they lie on both."""
-    effect = comparison.effect
-    if not (effect.low > 0 or effect.high < 0):
-        return ""
-    return "far" if (effect.low > 0) == rising else "near"
-
-
 def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding]:
     judged = []
     for one in found:
         control = fired.get(one.setting["world"])
         effect = one.comparison.effect
         if one.crossing is not None:
-            verdict = _crossing_verdict(one, control)
+            verdict = crossing_verdict(one, control)
         elif one.ratio is not None:
             verdict = decide_ratio(one.ratio, one.p, level=one.claim.level, together=one.together)
         elif effect.n == 0 and min(one.comparison.reach) > 0:
@@ -613,55 +440,3 @@ def _moved(moved: Rest, unit: str) -> str:
             f"its running mean by {moved.swing:.2g}"
         )
     return f"{drift.value:+.2g}{units}, and its running mean by {moved.swing:.2g}"
-
-
-def _crossing_verdict(one: Finding, control: bool | None) -> Verdict:
-    """The verdict on a threshold, by the tests of its levels.
-
-    Supported where its least level is shown on the near side of the line and a higher one on the
-    far side; refuted where the least is shown on the far side already, or all on the near side.
-    That all lie on the near side needs a positive control that fired: a measure that sees nothing
-    would show the same.
-    """
-    levels, sides = zip(*one.crossing.levels, strict=True) if one.crossing else ((), ())
-    beyond = sides[sides.index("far") :] if "far" in sides else ()
-    if sides[0] == "far":
-        return Verdict("refuted", 0, ())
-    if all(side == "near" for side in sides):
-        if one.comparison.exact or control:
-            return Verdict("refuted", 0, ())
-        return Verdict("cannot tell", 0, tuple(blind_measure_reason(control)))
-    if "near" in beyond:
-        return Verdict("cannot tell", 0, (Cause.CROSSED_TWICE.because(),))
-    if sides[0] == "near" and beyond:
-        return Verdict("supported", 0, ())
-    open_at = [written_level(level) for level, side in zip(levels, sides, strict=True) if not side]
-    tests = [test for test, side in zip(one.tests, sides, strict=True) if not side]
-    deciding = [test.comparison.deciding for test in tests]
-    wanted = max(seeds_to_tell(comparison, one.claim.level) for comparison in deciding)
-    have = min(comparison.effect.n for comparison in deciding)
-    if one.comparison.layouts is not None:
-        return _open_over_layouts(one, open_at, wanted, have)
-    more = wanted - have
-    least = min((test.learning for test in tests), key=lambda known: np.nan_to_num(known.reached))
-    reasons = dict.fromkeys(
-        why
-        for test in tests
-        for why in undecided_reason(test.comparison, test.gated, wanted, least)
-    )
-    unlearnt = any(reason.cause in (Cause.UNLEARNT, Cause.FAILED) for reason in reasons)
-    advice = more_seeds(0 if unlearnt else max(1, more), wanted)
-    told = {"levels": ", ".join(open_at), "more": advice}
-    return Verdict("cannot tell", 0, (Cause.OPEN_LEVELS.because(**told), *reasons))
-
-
-def _open_over_layouts(one: Finding, levels: Sequence[str], wanted: int, have: int) -> Verdict:
-    """A threshold that layouts leave open at some levels."""
-    more = max(1, wanted - have)
-    seeds = max(1, round(one.comparison.effect.n / max(1, have)))
-    advice = more_layouts(more, have + more, seeds)
-    reason = Cause.OPEN_LEVELS.because(levels=", ".join(levels), more=advice)
-    gates = dict.fromkeys(
-        why for test in one.tests for why in undecided_reason(test.comparison, test.gated)
-    )
-    return Verdict("cannot tell", 0, (reason, *gates), more)
