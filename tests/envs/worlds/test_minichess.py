@@ -506,6 +506,21 @@ def test_bad_input_is_named(params, field):
         make_world("minichess", **params)
 
 
+UNCOMPILED = """
+from numba.core.event import install_recorder
+from powerseek import make_world
+with install_recorder("numba:compile") as compiled:
+    for start in ("2k2/P4/2K2/5/5 w", "rnbqk/ppppp/5/PPPPP/RNBQK b"):
+        make_world("minichess", start=start)
+print(len(compiled.buffer))
+"""
+
+
+def test_a_start_is_checked_without_compiling():
+    done = subprocess.run([sys.executable, "-c", UNCOMPILED], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
 # The exact layer.
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from known import known
 
 from powerseek.envs import VecWorld
+from powerseek.envs.engine.compile import uncompiled
 from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.minichess.board import (
     BLACK,
@@ -430,6 +431,19 @@ def test_a_world_can_call_the_rules():
             position = Position(vec.states[i]["board"].copy(), int(vec.states[i]["side"]))
             assert np.array_equal(vec.masks[i], legal_mask(b, position))
         vec.step((rng.random(vec.masks.shape) * vec.masks).argmax(axis=1))
+
+
+@variants
+def test_rules_as_plain_python_are_the_compiled_ones(variant):
+    b = chessboard(variant)
+    plain_mask, plain_after = uncompiled(legal_mask), uncompiled(after)
+    for position in walk(variant, 300, seed=9)[::10]:
+        mask = legal_mask(b, position)
+        assert np.array_equal(plain_mask(b, position), mask)
+        for a in np.flatnonzero(mask)[::5]:
+            ours, theirs = plain_after(b, position, a), after(b, position, a)
+            assert np.array_equal(ours.board, theirs.board)
+            assert ours.side == theirs.side
 
 
 @variants

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core.dispatcher import Dispatcher
 
 from powerseek.cache import cache_folder, warn_of_cache
 from powerseek.envs.engine.chance import INTERPRETED
@@ -52,6 +53,29 @@ def loop_of_numbers(function: Loop) -> Loop:
     """Compile a loop as `loop` does; what is divided by 0 is infinite or not a number."""
     compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return cast(Loop, compiled)
+
+
+def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function as plain Python, with the compiled ones that it calls.
+
+    For a handful of calls, which compiling would outlast. Functions of its own module that are not
+    compiled are followed, those of other modules are called as they are.
+    """
+    return _uncompiled(function, {})
+
+
+def _uncompiled(function: Any, made: dict[FunctionType, FunctionType]) -> FunctionType:
+    plain: FunctionType = getattr(function, "py_func", function)
+    if plain not in made:
+        scope = dict(plain.__globals__)
+        made[plain] = FunctionType(
+            plain.__code__, scope, plain.__name__, plain.__defaults__, plain.__closure__
+        )
+        for name, value in plain.__globals__.items():
+            followed = isinstance(value, FunctionType) and value.__module__ == plain.__module__
+            if followed or isinstance(value, Dispatcher):
+                scope[name] = _uncompiled(value, made)
+    return made[plain]
 
 
 def rules_for(module: str) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from powerseek.envs.engine.compile import uncompiled
 from powerseek.envs.worlds.minichess.board import (
     BLACK,
     KINDS,
@@ -34,6 +35,10 @@ SQUARES = 36
 """Squares of the largest board; a smaller one leaves the rest of the record's board empty."""
 
 
+# Compiling these would take each process seconds; a start is one position.
+_parse, _legal_mask, _after, _dead = map(uncompiled, (parse, legal_mask, after, dead))
+
+
 def check_start(params: Any) -> None:
     """Refuse a start that is none, or where the game may end before the agent moves.
 
@@ -42,11 +47,11 @@ def check_start(params: Any) -> None:
     """
     if not params.start:
         return
-    b, position = chessboard(params.variant), parse(params.start, params.variant)
+    b, position = chessboard(params.variant), _parse(params.start, params.variant)
     standing = [position]
     if position.side != COLOURS[params.colour]:
-        standing = [after(b, position, int(a)) for a in np.flatnonzero(legal_mask(b, position))]
-    if not standing or any(dead(s.board) or not legal_mask(b, s).any() for s in standing):
+        standing = [_after(b, position, int(a)) for a in np.flatnonzero(_legal_mask(b, position))]
+    if not standing or any(_dead(s.board) or not _legal_mask(b, s).any() for s in standing):
         raise InvalidInput(
             "minichess.start",
             params.start,
