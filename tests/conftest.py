@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 from installed import ROOT, built, copied
+
+from powerseek.registry import worlds
+from powerseek.scripts import FILES
 
 # Every test computes what it looks at, whatever other studies of this user have left.
 os.environ["POWERSEEK_SHARE_EXACT"] = "0"
@@ -29,6 +34,20 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: one that begins last keeps all other processes waiting."""
     items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+
+
+@pytest.fixture
+def forgotten(tmp_path: Path) -> Iterator[None]:
+    """Worlds that a test registers and modules that it imports from its folder are forgotten."""
+    entries, modules, files = dict(worlds._entries), set(sys.modules), dict(FILES)
+    yield
+    worlds._entries.clear()
+    worlds._entries.update(entries)
+    FILES.clear()
+    FILES.update(files)
+    for name in set(sys.modules) - modules:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.hypotheses import concerns_cell
 from powerseek.experiments.study.schema import load_study, make_study, parse_study
 from powerseek.registry import Worlds, export_entries, import_entries, worlds
-from powerseek.scripts import FILES, import_file, module_of, parse_reference
+from powerseek.scripts import import_file, module_of, parse_reference
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 (ORCHARD,) = [x for x in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Orchard" in x]
@@ -29,19 +29,11 @@ TWO += "\n\nclass Oak(Elm):\n    pass\n"
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, forgotten):
     """An empty working directory; what is imported from it is forgotten at the end."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    entries, modules, files = dict(worlds._entries), set(sys.modules), dict(FILES)
-    yield tmp_path
-    worlds._entries.clear()
-    worlds._entries.update(entries)
-    FILES.clear()
-    FILES.update(files)
-    for name in set(sys.modules) - modules:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+    return tmp_path
 
 
 @pytest.mark.parametrize(

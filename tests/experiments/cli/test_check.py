@@ -24,7 +24,7 @@ class Pole(ForeignWorld):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
+def call(monkeypatch, capsys, forgotten):
     for world in (broken.BadPrepare, broken.SaysLittle, broken.NoParams):
         monkeypatch.setitem(worlds._entries, f"test.{world.__name__}", world)
 
