@@ -20,6 +20,12 @@ ORTHOGONAL = np.array([len(name) == 1 for name in DIRECTIONS])
 PIECES = ("king", "main", "black")
 
 
+boards = pytest.mark.parametrize(
+    ("size", "piece"),
+    [(8, "queen"), (5, "rook"), pytest.param(8, "rook", marks=pytest.mark.slow)],
+)
+
+
 class Analysis(NamedTuple):
     """Moves of White to mate, inf where there is none; Black's positions up to symmetry."""
 
@@ -145,16 +151,16 @@ def test_queen_on_the_chess_board():
     assert not (found.stalemate & ~drawn).any()
 
 
-@pytest.mark.parametrize("piece", ["rook", "queen"])
-def test_every_placement_is_met_with_black_to_move(piece):
-    found = analyse(8, piece)
+@boards
+def test_every_placement_is_met_with_black_to_move(size, piece):
+    found = analyse(size, piece)
     assert found.orbit.sum() == len(placements(found.mdp.world))
 
 
-@pytest.mark.parametrize("piece", ["rook", "queen"])
-def test_the_tables_of_the_world_agree(piece):
+@boards
+def test_the_tables_of_the_world_agree(size, piece):
     """The second method: retrograde analysis over arrays of squares."""
-    found = analyse(8, piece)
+    found = analyse(size, piece)
     main, king, black = (found.mdp.records[name][found.legal] for name in ("main", "king", "black"))
     table = found.mdp.world.prepared.white[0, 0, main, king, black]
     assert (table > 0).all()

@@ -1,5 +1,6 @@
 """Small chess against published perft numbers, an outside referee, and its own symmetries."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -303,49 +304,51 @@ def test_the_numbering_of_moves(variant, actions, pushes):
     assert keys == sorted(keys)
 
 
-DIGEST = """
-import hashlib, json, sys
-import numpy as np
+INTERPRETED = """
+import json, sys
+sys.path[:0] = {paths!r}
 from powerseek.envs.engine.chance import INTERPRETED
-from powerseek.envs.worlds.minichess.board import VARIANTS, chessboard
-from powerseek.envs.worlds.minichess.rules import make, moves, in_check, outcome, parse, perft
-digest = hashlib.sha256()
-for name, variant in VARIANTS.items():
-    b, (board, side) = chessboard(name), parse(variant.fen, name)
-    digest.update(repr(perft(b, parse(variant.fen, name), 2)).encode())
-    rng = np.random.default_rng(7)
-    for _ in range(100):
-        out = np.zeros(len(b.start), bool)
-        n = moves(b, board, side, out)
-        digest.update(out.tobytes())
-        facts = (n, bool(in_check(b, board, side)), outcome(b, board, side))
-        digest.update(repr(tuple(map(int, facts))).encode())
-        if n == 0:
-            break
-        captured = make(b, board, rng.choice(np.flatnonzero(out)))
-        digest.update(board.tobytes() + repr(int(captured)).encode())
-        side = -side
-print(json.dumps([INTERPRETED, digest.hexdigest()]))
+from test_minichess_rules import digest
+print(json.dumps([INTERPRETED, digest()]))
 """
 
 
-def digest_of(**environment):
-    source = str(Path(__file__).parents[3] / "src")
-    done = subprocess.run(
-        [sys.executable, "-c", DIGEST],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": source, **environment},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
+def digest():
+    """Of what the rules say of a random game of each variant."""
+    found = hashlib.sha256()
+    for name, variant in VARIANTS.items():
+        b, (board, side) = chessboard(name), parse(variant.fen, name)
+        found.update(repr(perft(b, parse(variant.fen, name), 2)).encode())
+        rng = np.random.default_rng(7)
+        for _ in range(100):
+            out = np.zeros(len(b.start), bool)
+            n = moves(b, board, side, out)
+            found.update(out.tobytes())
+            facts = (n, bool(in_check(b, board, side)), outcome(b, board, side))
+            found.update(repr(tuple(map(int, facts))).encode())
+            if n == 0:
+                break
+            captured = make(b, board, rng.choice(np.flatnonzero(out)))
+            found.update(board.tobytes() + repr(int(captured)).encode())
+            side = -side
+    return found.hexdigest()
 
 
 def test_compiled_equals_interpreted():
-    (plain, expected), (interpreted, found) = digest_of(), digest_of(NUMBA_DISABLE_JIT="1")
-    assert (plain, interpreted) == (False, True)
-    assert found == expected
+    here = Path(__file__).parent
+    source = str(here.parents[2] / "src")
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED.format(paths=[str(here.parents[1]), str(here)])],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": source, "NUMBA_DISABLE_JIT": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    interpreted, found = json.loads(done.stdout.splitlines()[-1])
+    assert interpreted
+    assert hasattr(moves, "py_func")  # compiled here
+    assert found == digest()
 
 
 class _Game(World):
