@@ -33,12 +33,13 @@ studies: .venv/.setup ## run every study of docs/studies/README.md, or go on wit
 	  $(BIN)/powerseek sweep $$name --out runs/$$name --resume $(SWEEP) || exit; done
 
 # A file of tests at a time: what is slow to make is shared within one. Four processes on two cores: many wait for
-# processes that they started.
+# processes that they started. In the order of tests/conftest.py: by number of tests the few long ones would come
+# last, alone.
 test: .venv/.test ## lint, format, types and tests (the wheel's included)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n 4 --dist loadfile
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Peers live in an environment of their own, which sees .venv and leaves it as it is; what fails to
 # install is a line of the table. A shorter run, or a file: make bench BENCH="--quick --out FILE"

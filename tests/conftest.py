@@ -24,16 +24,26 @@ hypothesis.settings.load_profile("patient")
 
 
 LONGEST = (
-    *("tests/test_plugins.py", "envs/checks/test_run.py", "sweep/test_sweep.py"),
-    *("engine/test_vec.py", "tests/test_golden.py", "worlds/test_minichess_rules.py"),
-    *("chaos/test_kills.py", "sweep/test_cohorts.py", "experiments/test_planted.py"),
+    *("envs/checks/test_run.py", "chaos/test_damages.py", "tests/test_plugins.py"),
+    *("experiments/test_planted.py", "tests/test_golden.py", "engine/test_vec.py"),
+    *("worlds/test_minichess_rules.py", "experiments/test_broken_metric.py"),
+    *("tests/test_new_plugins.py", "cli/test_any_input.py"),
+    *("sweep/test_sweep.py", "sweep/test_cohorts.py"),
 )
-"""Files that take a minute or more, by the end of their path."""
+"""Files that take long, by the end of their path; all but the last line measured, longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: one that begins last keeps all other processes waiting."""
-    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+    """The longest files first: one that begins last keeps all other processes waiting.
+
+    With xdist it takes --no-loadscope-reorder.
+    """
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((i for i, end in enumerate(LONGEST) if path.endswith(end)), len(LONGEST))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture

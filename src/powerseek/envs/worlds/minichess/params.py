@@ -36,7 +36,8 @@ SQUARES = 36
 
 
 # Compiling these would take each process seconds; a start is one position.
-_parse, _legal_mask, _after, _dead = map(uncompiled, (parse, legal_mask, after, dead))
+_parse, _legal_mask = uncompiled(parse), uncompiled(legal_mask)
+_after, _dead = uncompiled(after), uncompiled(dead)
 
 
 def check_start(params: Any) -> None:
