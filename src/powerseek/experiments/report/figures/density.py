@@ -32,7 +32,9 @@ from powerseek.experiments.study.factors import written_level as spell
 from powerseek.metrics import Metric
 
 MAX_PANELS = 6
-MAX_COLUMNS = 8
+MAX_COLUMNS = 12
+BESIDE = 22
+"""Letters that fit beside each other below a panel."""
 GAP = 1.15
 """Rows between two families of arms: one for the name of the second."""
 
@@ -216,7 +218,9 @@ def _panel(
         label = family if named else ""
         axes.text(-0.5, places[arms[0]] - 0.6, label, fontsize=11, style="italic", va="bottom")
     axes.set_yticks(list(places.values()), list(places) if named else [""] * len(places))
-    axes.set_xticks(range(len(columns)), [spell(value) for value in columns])
+    levels = [spell(value) for value in columns]
+    crowded = sum(map(len, levels)) > BESIDE
+    axes.set_xticks(range(len(columns)), levels, rotation=90 if crowded else 0)
     axes.set_xlabel(factor_of(field.factor).spoken)
     axes.tick_params(length=0, labelsize=12)
     for side in axes.spines.values():
