@@ -20,11 +20,11 @@ import quarry
 
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.archive import archived_parts, archived_rows
+from powerseek.experiments.report.archive import _PLACE, archived_parts, archived_rows
 from powerseek.experiments.report.figures.style import Picture, undrawn
 from powerseek.experiments.report.pages import page_text, write_summary
 from powerseek.experiments.report.sections import report_pictures, sections
-from powerseek.experiments.results.files import SMALL, write_json, write_table
+from powerseek.experiments.results.files import SMALL, StoreError, write_json, write_table
 from powerseek.experiments.results.origin import origin_of
 from powerseek.experiments.results.provenance import describe_run
 from powerseek.experiments.results.schema import SCHEMA
@@ -205,6 +205,8 @@ def test_values_are_those_of_the_run_to_the_last_bit(pair: Path) -> None:
     assert wide[1].select(wide[0].column_names).equals(wide[0])
     (pair / "kept" / layout.TRIALS).unlink()
     curves = [pd.read_parquet(layout.table(pair / name, "curves")) for name in ("run", "kept")]
+    read = {"competence", "exact.competence"}
+    assert read & set(curves[0]) == read & set(curves[1])
     pd.testing.assert_frame_equal(curves[0][list(curves[1])], curves[1], check_exact=True)
 
 
@@ -340,6 +342,8 @@ def test_report_draws_from_the_tables_and_leaves_them(kept: Path) -> None:
     assert said.code == 0, said.err
     assert "cannot tell" in said.out
     assert "this is an archive: replays" in said.err
+    assert "--resume" not in said.err
+    assert "tensorboard" not in said.out
     now = files(kept)
     assert set(now) - set(before) == {layout.REPORT, layout.TRIALS}
     assert {name: now[name] for name in before} == before
@@ -449,6 +453,52 @@ def test_archive_that_does_not_say_what_its_run_says_is_not_written(
     assert said.code == 2
     assert "the run's summary would not follow from it" in said.err
     assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("made by /home/me/x.py", "/home/me/x.py"),
+        ("'~/x/y.py:Mine'", "~/x/y.py"),
+        ("{path: /a/b}", "/a/b"),
+        ("C:\\Users\\me", "C:\\Users"),
+        ("mine/x.py:Mine and/or https://a.org/b/c, 1 / 2 /3, (s)/w", ""),
+    ],
+)
+def test_place_on_a_machine_is_told_from_other_words(text: str, place: str) -> None:
+    found = _PLACE.search(text)
+    assert (found[0] if found else "") == place
+
+
+def test_archive_that_names_a_place_is_not_written(run: Path, tmp_path: Path) -> None:
+    there = Path(shutil.copytree(run, tmp_path / "run"))
+
+    def change(held: dict[str, Any]) -> None:
+        held["runs"][0]["set"]["settings"] = {"was": None, "now": f"{PLACE}/net.zip"}
+
+    rewritten(there / layout.PROVENANCE, change)
+    said = faults.answer("export", str(there), "--archive", str(tmp_path / "kept"))
+    assert said.code == 2
+    assert f"provenance.json would name a place on this machine: '{PLACE}/net.zip'" in said.err
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_report_does_not_make_the_summary_of_what_was_changed(kept: Path, sealed: bool) -> None:
+    forge(kept, sealed)
+    before = files(kept)
+    said = faults.answer("report", str(kept))
+    assert (said.code, len(said.errors)) == (2, 1), said.err
+    assert f"{layout.RESULTS} is not the one that was archived" in said.err
+    assert "put back a sound copy" in said.err
+    assert files(kept) == before
+
+
+def test_damaged_table_says_what_to_do(kept: Path) -> None:
+    path = layout.table(kept, "curves")
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(StoreError, match="put back a sound copy"):
+        View.read(kept).table("curves")
 
 
 @pytest.mark.parametrize("folder", sorted(path.parent for path in SHIPPED.glob("*/study.yaml")))

@@ -735,11 +735,12 @@ def _show(finished: Finished, *, every: bool = False) -> None:
         _say(f"{name + ':':<13}{shown(path)}", error=False)
     for caution in finished.cautions:
         _say(f"warning: {caution}")
-    if not finished.store.archive:
-        _say(f"curves:      tensorboard --logdir {shlex.quote(shown(finished.tensorboard))}", False)
-        trials = shlex.quote(shown(finished.store.out / layout.EVENTS))
-        _say("             Custom Scalars: each curve and its band in one chart", False)
-        _say(f"             one run a trial: tensorboard --logdir {trials}", False)
+    if finished.store.archive:
+        return  # curves and errors stayed with the run
+    _say(f"curves:      tensorboard --logdir {shlex.quote(shown(finished.tensorboard))}", False)
+    trials = shlex.quote(shown(finished.store.out / layout.EVENTS))
+    _say("             Custom Scalars: each curve and its band in one chart", False)
+    _say(f"             one run a trial: tensorboard --logdir {trials}", False)
     for trial, reason, path in finished.failures:
         _say(f"failed: {trial.cell.world} {trial.cell.label()} seed {trial.seed}: {reason}")
         _say(f"        {shown(path)}")

@@ -6,6 +6,7 @@ Each value in it is that of the run, to the last bit.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -37,10 +38,12 @@ from powerseek.experiments.results.files import (
     guarded_results_file,
     keep_results_file,
     names,
+    read_column,
     table_writer,
     write_json,
     write_table,
 )
+from powerseek.experiments.results.integrity import made_anew
 from powerseek.experiments.results.origin import read_mixed, write_mixed
 from powerseek.experiments.results.provenance import read_provenance
 from powerseek.experiments.results.schema import FAILED_ROW, NO_METRIC, SCHEMA
@@ -162,6 +165,7 @@ def write_archive(store: Store, grid: Sequence[Trial], folder: Path) -> None:
         parts = archived_parts(sections(view), draft)
         write_summary(view, parts, draft)
         _check_summary(whole, draft, folder)
+        _check_places(draft, folder)
         for name in (*FILES, layout.SUMMARY, layout.MANIFEST):
             if (draft / name).is_file():
                 with guarded_results_file(folder / name):
@@ -178,6 +182,34 @@ def _check_summary(whole: View, draft: Path, folder: Path) -> None:
                 f"{folder}: not written, for the run's summary would not follow from it: {line!r} "
                 f"would be {other!r}. This is a fault of powerseek: please report it."
             )
+
+
+_PLACE = re.compile(r"(?<![\w.:/~-])~?(?:/[\w.@+-]+){2,}|\b[A-Za-z]:\\\\?\w+")
+"""A path from the root of a file system, or from somebody's home."""
+
+
+def _check_places(draft: Path, folder: Path) -> None:
+    """Refuse an archive that names a place on a machine: a world in a file, say."""
+    for name in (*FILES, layout.SUMMARY, layout.MANIFEST):
+        found = _PLACE.search(_words(draft / name))
+        if found:
+            raise StoreError(
+                f"{folder}: not written, for its {name} would name a place on this machine: "
+                f"{found[0]!r}. Worlds in files of yours, settings and parameters are to be given "
+                "by paths that hold elsewhere too: relative ones, or in a plugin."
+            )
+
+
+def _words(path: Path) -> str:
+    """All texts of a file of an archive, each once."""
+    if not path.is_file():
+        return ""
+    if path.suffix != ".parquet":
+        return path.read_text(encoding="utf-8")
+    table = pq.read_table(path)
+    texts = [table.column(f.name).unique() for f in table.schema if pa.types.is_string(f.type)]
+    told = [str(value) for column in texts for value in column.to_pylist()]
+    return "\n".join([*told, *map(str, (table.schema.metadata or {}).values())])
 
 
 def _write_draft(store: Store, grid: Sequence[Trial], whole: View, draft: Path) -> None:
@@ -198,7 +230,7 @@ def _write_draft(store: Store, grid: Sequence[Trial], whole: View, draft: Path) 
         "rows": rows,
         "left_out": left_out,
         "made_of": results_fingerprint(store.results),
-        "by": __version__,
+        "powerseek": __version__,
         "files": files,
         "origins": _origins(store, grid),
     }
@@ -237,7 +269,7 @@ def _write_rows(results: Path, path: Path, checkpoints: Collection[str]) -> tupl
 def _origins(store: Store, grid: Iterable[Trial]) -> list[dict[str, Any]]:
     """Each origin that trials have, and their keys."""
     found: dict[str, dict[str, Any]] = {}
-    kept = store.kept()
+    kept = set(read_column(store.results, SCHEMA, "trial"))
     for trial in grid:
         if trial.key in kept:
             origin = store.origin(trial)
@@ -286,8 +318,10 @@ def draw_archive(store: Store) -> View:
 
     Raises:
         InvalidInput: Its results cannot be read.
-        StoreError: They cannot be read, or a file cannot be written.
+        StoreError: Its files are not those that were archived, or one cannot be written.
     """
+    if wrong := list(archive_differences(store)):
+        raise StoreError(f"{store.out}: {'; '.join(wrong)}. {made_anew(store.out)}")
     view = View.read(store.out)
     parts = sections(view)
     store.pivot()

@@ -36,6 +36,7 @@ from powerseek.experiments.results.files import (
 from powerseek.experiments.results.integrity import (
     FORMAT,
     Damaged,
+    archive_record,
     check_format,
     check_results,
     check_trials,
@@ -443,15 +444,8 @@ class Store:
 
     @property
     def archive(self) -> dict[str, Any]:
-        """What an archive (`report.archive`) says of itself; empty of a run: it has trials' files.
-
-        ``rows`` it holds, ``left_out`` of its run's, ``made_of`` (digest of the run's results),
-        ``files`` (digests of its own) and ``origins``: ``origin`` and ``trials`` of each.
-        """
-        if self.trials.is_dir():
-            return {}
-        held = checksums.unchecked_record(self.out / layout.MANIFEST).get("archive")
-        return held if isinstance(held, dict) else {}
+        """What an archive says of itself; see `archive_record`."""
+        return archive_record(self.out)
 
     @cached_property
     def _archived(self) -> dict[str, bool]:
