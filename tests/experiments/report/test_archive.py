@@ -12,15 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import faults
+import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import quarry
+from finished import finished
 
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.analysis.view import View
-from powerseek.experiments.report.archive import _PLACE, archived_parts, archived_rows
+from powerseek.experiments.report.archive import (
+    _PLACE,
+    archived_parts,
+    archived_rows,
+    curve_columns,
+)
 from powerseek.experiments.report.figures.style import Picture, undrawn
 from powerseek.experiments.report.pages import page_text, write_summary
 from powerseek.experiments.report.sections import report_pictures, sections
@@ -30,6 +37,7 @@ from powerseek.experiments.results.provenance import describe_run
 from powerseek.experiments.results.schema import SCHEMA
 from powerseek.experiments.results.side_tables import write_tables
 from powerseek.experiments.results.store import Store
+from powerseek.experiments.results.table import read_long
 from powerseek.experiments.study.checked import trials
 from powerseek.experiments.study.grid import content_hash
 from powerseek.experiments.study.schema import make_study
@@ -100,7 +108,7 @@ STUDIES: dict[str, dict[str, Any]] = {
 
 
 def made(name: str, out: Path) -> Path:
-    """A finished run, its cohorts trained together as in a sweep; one trial of it failed."""
+    """A finished run, trained in cohorts as in a sweep; one trial failed, one is of other code."""
     study = make_study({"name": name, **COMMON, **STUDIES[name]})
     grid = trials(study)
     store = Store(out)
@@ -110,7 +118,8 @@ def made(name: str, out: Path) -> Path:
         cohort = [trial for trial in grid if trial.cell.key == key]
         for trial, rows in run_trials(cohort, store.out):
             assert isinstance(rows, pd.DataFrame)
-            store.write(trial, rows, origin_of(trial.cell))
+            other = {"torch": "1.0"} if trial.key == grid[0].key else {}
+            store.write(trial, rows, {**origin_of(trial.cell), **other})
     store.write_failed(grid[1], f"{PLACE}/broke.py: it broke")
     run = describe_run(f"powerseek sweep {PLACE}/{name}.yaml --out {out}", 1.0, 1, 1.0)
     nodes = {"nodes": {socket.gethostname(): 3}, "set": {"seeds": {"was": 9, "now": 2}}}
@@ -184,6 +193,7 @@ def test_verdicts_and_tables_are_those_of_the_run_to_the_letter(pair: Path) -> N
     assert said == page_text(layout.SUMMARY, run, parts, pair / "kept")
     verdicts = said[said.index("## Verdicts") : said.index("## What each treatment led to")]
     assert len(verdicts) > 2000
+    assert "were made with torch 1.0" in said.replace("\\", "")
     assert verdicts in text
     lacking = [line for line in said.splitlines() if line not in text.splitlines()]
     assert [line.partition(":")[0] for line in lacking] == ["- machine"]
@@ -231,7 +241,8 @@ def test_verification_of_an_archive_passes_and_changes_nothing(pair: Path) -> No
     found = checked(kept, 2)
     assert files(kept) == before
     assert {check.word for check in found.values()} <= {OK, NOTE, SKIPPED}
-    assert {name for name, check in found.items() if check.word == NOTE} == {"study"}
+    assert {name for name, check in found.items() if check.word == NOTE} == {"study", "code"}
+    assert "torch 1.0" in found["code"].found
     for name in ("checksums", "archive", "registration", "rules", "verdicts", layout.SUMMARY):
         assert found[name].word == OK
     again = [check.found for name, check in found.items() if name.startswith("again: ")]
@@ -240,6 +251,26 @@ def test_verification_of_an_archive_passes_and_changes_nothing(pair: Path) -> No
         assert "rows that the archive keeps identical; learning curve identical" in said
     assert "rows that the archive left out" in found[SKIPPED].found
     assert "tables against trials' own files" in found[SKIPPED].found
+
+
+def test_archive_elsewhere_is_verified_there(kept: Path) -> None:
+    fsspec.filesystem("memory").put(str(kept), "/archived/kept", recursive=True)
+    found = {check.name: check for check in verify_run("memory://archived/kept", 0)}
+    assert {check.word for check in found.values()} <= {OK, NOTE, SKIPPED}
+    assert found["archive"].word == found["verdicts"].word == OK
+
+
+def test_curves_keep_what_the_picture_of_each_world_shows(tmp_path: Path) -> None:
+    folder = finished(tmp_path / "out", [])
+    rows = [
+        {"trial": t, "timesteps": 8, "world": w, "seed": 0, "competence": 0.5, "length": 3.0, **own}
+        for t, w, own in (("a", "one", {"disabled": 0.5}), ("b", "two", {"excess": 0.25}))
+    ]
+    curves = pd.DataFrame(rows)
+    write_table(layout.table(folder, "curves"), pa.Table.from_pandas(curves, preserve_index=False))
+    view = View(read_long(folder), folder)
+    assert {"disabled", "excess"} < set(curve_columns(view))
+    assert "length" not in curve_columns(view)
 
 
 def test_nothing_names_a_machine_or_a_place_on_it(pair: Path) -> None:

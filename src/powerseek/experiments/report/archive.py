@@ -117,13 +117,19 @@ def curve_columns(view: View) -> list[str]:
     measures = dict.fromkeys(claim.hypothesis.compared for claim in known)
     ends = [UPPER] if LOWER in measures else []
     followed = Curves(curves)
-    drawn = [name for name in POWER_CURVES if name in curves and curves[name].notna().any()]
+    drawn = [_drawn(own) for _, own in curves.groupby("world")]
     asked = [
         *("trial", "timesteps", "world", "seed", "competence", f"{EXACT}competence"),
         *(followed.column(measure) for measure in (*measures, *ends)),
-        *drawn[:1],
+        *drawn,
     ]
     return [name for name in curves.columns if name in asked]
+
+
+def _drawn(curves: pd.DataFrame) -> str | None:
+    """The measure that the picture of a world's learning shows beside competence."""
+    known = (name for name in POWER_CURVES if name in curves and curves[name].notna().any())
+    return next(known, None)
 
 
 def archived_parts(parts: Sequence[Section], folder: Path) -> list[Section]:
@@ -184,7 +190,7 @@ def _check_summary(whole: View, draft: Path, folder: Path) -> None:
             )
 
 
-_PLACE = re.compile(r"(?<![\w.:/~-])~?(?:/[\w.@+-]+){2,}|\b[A-Za-z]:\\\\?\w+")
+_PLACE = re.compile(r"(?<![\w.:/~)-])~?(?:/[\w.@+-]+){2,}|\b[A-Za-z]:\\\\?\w+")
 """A path from the root of a file system, or from somebody's home."""
 
 

@@ -5,6 +5,8 @@ Whether what was drawn is of what lies there is told by content, never by time o
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,9 +70,14 @@ def archive_record(out: Path) -> dict[str, Any]:
     which version (``powerseek``), ``files`` (digests of its own), and ``origins``: the ``origin``
     that each of some ``trials`` has.
     """
-    held = {} if (out / layout.ROWS).is_dir() else unchecked_record(out / layout.MANIFEST)
-    archive = held.get("archive")
-    return archive if isinstance(archive, dict) else {}
+    with (
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        os.scandir(out / layout.ROWS) as files,
+    ):
+        if any(files):
+            return {}
+    held = unchecked_record(out / layout.MANIFEST).get("archive")
+    return held if isinstance(held, dict) else {}
 
 
 def made_anew(out: Path) -> str:
