@@ -148,7 +148,8 @@ def archived_parts(parts: Sequence[Section], folder: Path) -> list[Section]:
 def write_archive(store: Store, grid: Sequence[Trial], folder: Path) -> None:
     """Write an archive of a run; one of the same study that is there is replaced.
 
-    Nothing is written unless verdicts and tables follow from it as from the run, to the letter.
+    Nothing is written unless its summary (verdicts, tables) is that of the run to the letter, and
+    no text in it names a place on a machine.
 
     Args:
         store: The run.
@@ -157,8 +158,7 @@ def write_archive(store: Store, grid: Sequence[Trial], folder: Path) -> None:
 
     Raises:
         InvalidInput: The run's results cannot be read.
-        StoreError: They cannot be read, the folder cannot be written, or its summary would not be
-            that of the run.
+        StoreError: They cannot be read, the folder cannot be written, or either does not hold.
     """
     whole = View.read(store.out)
     with tempfile.TemporaryDirectory(prefix="powerseek-archive-") as place:
@@ -223,11 +223,11 @@ def _write_draft(store: Store, grid: Sequence[Trial], whole: View, draft: Path) 
         keep_results_file(draft / name, partial(shutil.copyfile, store.out / name))
     write_json(draft / layout.PROVENANCE, _told(read_provenance(store.out)))
     rows, left_out = _write_rows(store.results, draft / layout.RESULTS, read_at(whole.registration))
-    columns = {"curves": curve_columns(whole), "frontiers": None}
-    for name, chosen in columns.items():
+    tables = {"curves": curve_columns(whole), "frontiers": None}
+    for name, columns in tables.items():
         path = layout.table(store.out, name)
-        if path.is_file() and chosen != []:
-            table = pq.read_table(path, columns=chosen).replace_schema_metadata(None)
+        if path.is_file() and columns != []:  # None: all of them
+            table = pq.read_table(path, columns=columns).replace_schema_metadata(None)
             write_table(layout.table(draft, name), table, form=SMALL)
     held = {key: value for key, value in store.manifest().items() if key != "checksum"}
     files = {name: digest for name in FILES if (digest := results_fingerprint(draft / name))}
