@@ -302,11 +302,18 @@ def finish(
 ) -> Finished:
     """Merge and draw what has changed since the last time, or draw everything `anew`.
 
-    Of metrics that failed there is a caution each, but for those that were `told` of before.
+    Of metrics that failed there is a caution each, but for those that were `told` of before. An
+    archive is drawn from its tables, which stay as they are.
     """
+    from powerseek.experiments.report.archive import STAYED, draw_archive
     from powerseek.experiments.report.pages import write_report, write_summary
     from powerseek.experiments.report.sections import sections, write_figures
 
+    if store.archive:
+        view = draw_archive(store)
+        store.send()
+        said = (STAYED, *view.mixed, *view.broken.values())
+        return Finished(view, tuple(store.failed(grid)), store, (), said)
     figures = tuple(sorted((store.out / layout.FIGURES).glob("*.png")))
     cautions = store.cautions(grid)
     stale = store.stale(grid)

@@ -439,13 +439,22 @@ def export(
         str | None,
         typer.Option(metavar="FILE", help="The tables of the report, for LaTeX with booktabs."),
     ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="What verdicts and tables are made from, small enough to be kept beside code: "
+            "verify, report and compare take it for the run. Pictures of FOLDER/figures are shown "
+            "in its summary.",
+        ),
+    ] = None,
     world: OwnWorlds = None,
 ) -> None:
     """Write results for other programs; FILE may be a folder, or - for standard output."""
     from powerseek.experiments.cli.export import export
 
     _import_worlds(world)
-    asked = {"--csv": csv, "--wide": wide, "--latex": latex}
+    asked = {"--csv": csv, "--wide": wide, "--latex": latex, "--archive": archive}
     for path in export(run, asked, lambda text: _say(f"warning: {text}")):
         _say(f"written: {_shown(path)}")
 
@@ -726,6 +735,8 @@ def _show(finished: Finished, *, every: bool = False) -> None:
         _say(f"{name + ':':<13}{shown(path)}", error=False)
     for caution in finished.cautions:
         _say(f"warning: {caution}")
+    if finished.store.archive:
+        return  # curves and errors stayed with the run
     _say(f"curves:      tensorboard --logdir {shlex.quote(shown(finished.tensorboard))}", False)
     trials = shlex.quote(shown(finished.store.out / layout.EVENTS))
     _say("             Custom Scalars: each curve and its band in one chart", False)

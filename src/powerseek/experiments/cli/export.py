@@ -1,4 +1,4 @@
-"""Results for other programs: CSV, one row a trial, LaTeX tables."""
+"""Results for other programs: CSV, one row a trial, LaTeX tables, and an archive to keep."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ NAMES = {
     "--latex": ("tables.tex", (".tex",)),
 }
 """By option, the file's name in a folder, and the ends that a file may have."""
+ARCHIVE = "--archive"
 Write: TypeAlias = Callable[[Path | IO[str]], None]
 
 
@@ -58,7 +59,10 @@ def export(run: str, asked: Mapping[str, str | None], caution: Callable[[str], N
     with store.naming():
         store.fetch()
         _check_run(store, run, caution)
+        folder = _folder(wanted.pop(ARCHIVE), store) if ARCHIVE in wanted else None
         targets = {option: _target(option, given, store) for option, given in wanted.items()}
+        if folder is not None:
+            _write_archive(store, folder)
         for option, target in targets.items():
             write = _writer(option, target, store, run)
             if target is None:
@@ -66,16 +70,39 @@ def export(run: str, asked: Mapping[str, str | None], caution: Callable[[str], N
             else:
                 with guarded_results_file(target):
                     write_atomically(target, write)
-    return [target for target in targets.values() if target is not None]
+    return [target for target in (folder, *targets.values()) if target is not None]
 
 
 def _check(wanted: Mapping[str, str]) -> None:
     if not wanted:
-        allowed = f"at least one of {', '.join(NAMES)}"
+        allowed = f"at least one of {', '.join([*NAMES, ARCHIVE])}"
         raise InvalidInput("export", None, allowed, "Write for example --csv results.csv.")
     if list(wanted.values()).count(OUTPUT) > 1:
         allowed = "one option only: what follows on standard output would be mixed"
         raise InvalidInput(" and ".join(wanted), OUTPUT, allowed, "Write a file for the others.")
+
+
+def _folder(given: str, store: Store) -> Path:
+    """The folder of an archive, seen to be free for it."""
+    from powerseek.experiments.report.archive import check_folder
+
+    if given in ("", OUTPUT):
+        allowed = "a folder: an archive is several files"
+        raise InvalidInput(
+            ARCHIVE, given, allowed, "Write for example --archive docs/studies/NAME."
+        )
+    folder = folder_of(given, ARCHIVE)
+    check_folder(folder, given, store)
+    return folder
+
+
+def _write_archive(store: Store, folder: Path) -> None:
+    from powerseek.experiments.report.archive import write_archive
+    from powerseek.experiments.study.checked import trials
+
+    grid = trials(store.study())
+    store.check(grid)
+    write_archive(store, grid, folder)
 
 
 def _check_run(store: Store, run: str, caution: Callable[[str], None]) -> None:

@@ -40,10 +40,10 @@ def write_summary(view: View, parts: Sequence[Section], folder: Path) -> Path:
     return _write(layout.SUMMARY, view, parts, folder)
 
 
-def _write(name: str, view: View, parts: Sequence[Section], folder: Path) -> Path:
-    """Write the page that is called like its template."""
+def page_text(name: str, view: View, parts: Sequence[Section], folder: Path) -> str:
+    """The page that is called like its template; arguments as of `write_report`."""
     provenance = read_provenance(folder)
-    text = render(
+    return render(
         name,
         title=report_heading(view, provenance, folder),
         headline=headline(view),
@@ -52,6 +52,10 @@ def _write(name: str, view: View, parts: Sequence[Section], folder: Path) -> Pat
         sections=parts,
         provenance=provenance_in_words(provenance) if provenance else {},
     )
+
+
+def _write(name: str, view: View, parts: Sequence[Section], folder: Path) -> Path:
+    text = page_text(name, view, parts, folder)
     path = folder / name
     keep_results_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
     return path

@@ -127,20 +127,33 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     keep_results_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def write_table(path: Path, table: pa.Table) -> None:
-    """Keep a table as parquet, with its checksum."""
+SMALL = {"compression": "zstd", "compression_level": 19}
+"""How parquet is written that is to be kept beside code: it takes long, and is read as fast."""
+
+
+def write_table(path: Path, table: pa.Table, **how: Any) -> None:
+    """Keep a table as parquet, with its checksum; `how` is `table_writer`'s."""
 
     def write(temporary: Path) -> None:
-        with table_writer(temporary, table.schema) as writer:
+        with table_writer(temporary, table.schema, **how) as writer:
             writer.write_table(table)
 
     keep_results_file(path, write)
 
 
 @contextlib.contextmanager
-def table_writer(path: Path, schema: pa.Schema, **about: str) -> Iterator[pq.ParquetWriter]:
-    """A writer of parquet that leaves room for a checksum, and what the file is said to be."""
-    with pq.ParquetWriter(path, schema) as writer:
+def table_writer(
+    path: Path, schema: pa.Schema, form: Mapping[str, Any] = {}, **about: str
+) -> Iterator[pq.ParquetWriter]:
+    """A writer of parquet that leaves room for a checksum, and what the file is said to be.
+
+    Args:
+        path: The file.
+        schema: Its columns.
+        form: How pyarrow encodes it, where that is not as usual: `SMALL`.
+        about: What it is said to be, by key.
+    """
+    with pq.ParquetWriter(path, schema, **form) as writer:
         yield writer
         writer.add_key_value_metadata({**about, "checksum": checksums.BLANK})
 

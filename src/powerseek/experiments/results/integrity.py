@@ -5,6 +5,8 @@ Whether what was drawn is of what lies there is told by content, never by time o
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,22 @@ class Damaged(StoreError):
     """A file that can be written anew from what lies beside it."""
 
 
+class _Origin(Record):
+    origin: dict[str, str]
+    trials: list[str]
+
+
+class _Archive(Record):
+    """Shape of what an archive says of itself: see `archive_record`."""
+
+    rows: Count
+    left_out: Count
+    made_of: str
+    powerseek: str
+    files: dict[str, str]
+    origins: list[_Origin]
+
+
 class _Manifest(Record):
     format: Count
     study: str
@@ -42,6 +60,31 @@ class _Manifest(Record):
     content: dict[str, Any]
     powerseek: str = ""
     checksums: bool = False
+    archive: _Archive | None = None
+
+
+def archive_record(out: Path) -> dict[str, Any]:
+    """What an archive (`report.archive`) says of itself; empty of a run, which has trials' files.
+
+    ``rows`` it holds, ``left_out`` of its run's, ``made_of`` (digest of the run's results) and by
+    which version (``powerseek``), ``files`` (digests of its own), and ``origins``: the ``origin``
+    that each of some ``trials`` has.
+    """
+    with (
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        os.scandir(out / layout.ROWS) as files,
+    ):
+        if any(files):
+            return {}
+    held = unchecked_record(out / layout.MANIFEST).get("archive")
+    return held if isinstance(held, dict) else {}
+
+
+def made_anew(out: Path) -> str:
+    """How a damaged table of a results directory is made again."""
+    if archive_record(out):
+        return "This is an archive: put back a sound copy, or export it again from its run"
+    return f"To have it made anew: powerseek report {out}"
 
 
 def read_manifest(out: Path) -> dict[str, Any]:

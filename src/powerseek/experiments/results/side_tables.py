@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import StoreError, names, reason, write_table
+from powerseek.experiments.results.integrity import made_anew
 from powerseek.experiments.results.oracles import damaged_oracle, kept_oracle
 from powerseek.experiments.results.store import Store, trial_columns
 from powerseek.experiments.study.grid import Trial
@@ -90,8 +91,7 @@ def read_side_table(out: Path, name: str) -> pd.DataFrame | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, pa.ArrowException) as error:
-        anew = f"To have it written anew: powerseek report {out}"
-        raise StoreError(f"{path}: cannot be read: {reason(error)}. {anew}") from None
+        raise StoreError(f"{path}: cannot be read: {reason(error)}. {made_anew(out)}") from None
 
 
 def curve_table(path: Path, required: bool = False) -> pa.Table:

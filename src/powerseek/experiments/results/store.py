@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,6 +36,7 @@ from powerseek.experiments.results.files import (
 from powerseek.experiments.results.integrity import (
     FORMAT,
     Damaged,
+    archive_record,
     check_format,
     check_results,
     check_trials,
@@ -47,6 +49,7 @@ from powerseek.experiments.results.origin import (
     UNKNOWN,
     Origins,
     check_origins,
+    read_origin,
     with_origin,
     write_mixed,
 )
@@ -193,6 +196,10 @@ class Store:
     def _check(self, study: Study, grid: Sequence[Trial], resume: bool) -> None:
         if not self._used_files():
             return
+        if self.archive:
+            allowed = "no archive, which holds no trial's file to go on with"
+            again = f"powerseek sweep {self.shown(self.out / layout.STUDY)} --out runs/{study.name}"
+            raise InvalidInput("--out", str(self.out), allowed, f"To run its study: {again}")
         if not resume:
             raise self._used()
         held = self._held()
@@ -288,7 +295,7 @@ class Store:
         """
         keys = {trial.key for trial in grid}
         kept = check_trials(self.trials, keys, self.checksummed)
-        check_results(self.results, keys, kept)
+        check_results(self.results, keys, kept.union(self._archived))
 
     def _begin(self, study: Study, grid: Sequence[Trial]) -> None:
         checksummed = self._all_checksummed()
@@ -435,9 +442,33 @@ class Store:
         table = pa.Table.from_pylist([{name: row.get(name) for name in COLUMNS}], SCHEMA)
         write_table(self.path(trial), table)
 
+    @property
+    def archive(self) -> dict[str, Any]:
+        """What an archive says of itself; see `archive_record`."""
+        return archive_record(self.out)
+
+    @cached_property
+    def _archived(self) -> dict[str, bool]:
+        """Whether each trial failed that an archive has rows of; empty of a run."""
+        if not self.archive or not self.results.is_file():
+            return {}
+        table = read_table(self.results, SCHEMA).select(["trial", "status"]).to_pandas()
+        failed = (table["status"] == "failed").groupby(table["trial"]).any()
+        return {str(key): bool(one) for key, one in failed.items()}
+
+    @cached_property
+    def _origins(self) -> dict[str, dict[str, str]]:
+        return {
+            key: one["origin"] for one in self.archive.get("origins", []) for key in one["trials"]
+        }
+
+    def origin(self, trial: Trial) -> dict[str, str]:
+        """The code and machine that made a trial; `UNKNOWN` where it is not said."""
+        return self._origins.get(trial.key) or read_origin(self.path(trial))
+
     def kept(self) -> set[str]:
         """Keys of the trials that have rows here, failed ones among them."""
-        return names(self.trials, ".parquet")
+        return names(self.trials, ".parquet").union(self._archived)
 
     def missing(self, grid: Iterable[Trial]) -> list[Trial]:
         """Trials without a result, and failed ones, which a resume tries again."""
@@ -455,7 +486,7 @@ class Store:
         """True if its rows say so, None without rows: an error may outlive the try it is of."""
         path = self.path(trial)
         if not os.path.lexists(path):
-            return None
+            return self._archived.get(trial.key)
         content = checksums.results_fingerprint(path)
         if content not in self._failures:
             self._failures[content] = "failed" in read_column(path, SCHEMA, "status")

@@ -14,6 +14,7 @@ from powerseek.envs.rewards.spec import Place, place_of
 from powerseek.errors import InvalidInput
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.results.files import reason
+from powerseek.experiments.results.integrity import made_anew
 from powerseek.experiments.results.reading import (
     BEST,
     Ints,
@@ -69,8 +70,7 @@ def _results(directory: Path | str) -> Path:
         raise InvalidInput("DIR", str(directory), allowed) from None
     except (OSError, ValueError) as error:
         allowed = f"a table as a sweep wrote it ({reason(error)})"
-        anew = f"To have it merged anew: powerseek report {path.parent}"
-        raise InvalidInput("DIR", str(path), allowed, anew) from None
+        raise InvalidInput("DIR", str(path), allowed, made_anew(path.parent)) from None
     return path
 
 

@@ -6,20 +6,24 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow.dataset import field
 
 from powerseek.errors import reason_of
+from powerseek.experiments import layout
+from powerseek.experiments.report.archive import archived_rows, read_at
 from powerseek.experiments.results.files import DiskFull, StoreError, read_table, reason
 from powerseek.experiments.results.oracles import oracle_names
-from powerseek.experiments.results.origin import origin_of, read_origin
+from powerseek.experiments.results.origin import origin_of
 from powerseek.experiments.results.schema import COLUMNS, SCHEMA
 from powerseek.experiments.results.side_tables import curve_path, curve_table
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial
+from powerseek.experiments.study.preregistration import read_registration
 from powerseek.experiments.sweep.shared import nothing_shared
 from powerseek.experiments.sweep.trial import run_trial
 from powerseek.experiments.verify.agreement import (
@@ -73,26 +77,35 @@ def check_again(
         name = f"{trial.cell.world} {trial.cell.label()} seed {trial.seed}"
         watch(f"trial {i + 1} of {len(chosen)}, {trial.cell.timesteps:,} steps: {name}")
         yield _again(store, trial, folder, name)
-    if chosen:
+    if chosen and not store.archive:
         yield _exact(store, chosen, folder)
 
 
 def _again(store: Store, trial: Trial, folder: Path, name: str) -> Check:
     name = f"again: {name}"
     try:
-        kept = read_table(store.path(trial), SCHEMA)
+        kept = _kept(store, trial)
         with nothing_shared():
             # It is never gone on with.
             rows = run_trial(trial, folder, checkpoint_seconds=NEVER)
-        curve = _curve(store, trial, folder)
+        table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
+        made = _Made(table, curve_table(curve_path(folder, trial)))
+        if store.archive:
+            made = _as_archived(store, made, kept)
     except DiskFull:
         raise
     except StoreError as error:
         return Check(name, DIFFERS, str(error))
     except Exception as error:  # a plugin may raise anything
         return Check(name, DIFFERS, f"it cannot be made here: {reason_of(error)}")
-    made = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
-    found = {f"{kept.num_rows} rows": rows_agreement(kept, made), "learning curve": curve}
+    curve = Agreement(OTHER, apart="it is not there")
+    if kept.curve is not None and made.curve is not None:
+        curve = curves_agreement(kept.curve, made.curve)
+    which = " that the archive keeps" if store.archive else ""
+    found = {
+        f"{kept.rows.num_rows} rows{which}": rows_agreement(kept.rows, made.rows),
+        "learning curve": curve,
+    }
     words = [f"{what} {agreement_text(one)}" for what, one in found.items()]
     said = {one.word for one in found.values()}
     if said != {IDENTICAL}:
@@ -101,11 +114,39 @@ def _again(store: Store, trial: Trial, folder: Path, name: str) -> Check:
     return Check(name, DIFFERS if OTHER in said else OK, "; ".join(words))
 
 
-def _curve(store: Store, trial: Trial, folder: Path) -> Agreement:
-    kept, made = (curve_path(out, trial) for out in (store.out, folder))
-    if not kept.exists():
-        return Agreement(OTHER, apart="it is not there")
-    return curves_agreement(curve_table(kept), curve_table(made))
+class _Made(NamedTuple):
+    """Rows and learning curve of one trial; None where there is no curve."""
+
+    rows: pa.Table
+    curve: pa.Table | None
+
+
+def _kept(store: Store, trial: Trial) -> _Made:
+    path = curve_path(store.out, trial)
+    if not store.archive:
+        rows = read_table(store.path(trial), SCHEMA)
+        return _Made(rows, curve_table(path) if path.exists() else None)
+    own = field("trial") == trial.key
+    path = layout.table(store.out, "curves")
+    curve = curve_table(path, store.checksummed).filter(own) if path.exists() else None
+    if curve is not None:  # the merged table says what no trial's own does
+        curve = curve.drop_columns(["world", "seed"])
+    return _Made(read_table(store.results, SCHEMA).filter(own), curve)
+
+
+def _as_archived(store: Store, made: _Made, kept: _Made) -> _Made:
+    """What an archive would keep of a trial."""
+    rows = archived_rows(made.rows, read_at(read_registration(store.out)))
+    if made.curve is None or kept.curve is None:
+        return _Made(rows, made.curve)
+    columns = {
+        # Of a trial that lacks a column which others have nothing is known there.
+        one.name: made.curve.column(one.name)
+        if one.name in made.curve.column_names
+        else pa.nulls(len(made.curve), one.type)
+        for one in kept.curve.schema
+    }
+    return _Made(rows, pa.table(columns))
 
 
 def agreement_text(found: Agreement) -> str:
@@ -123,7 +164,7 @@ def agreement_text(found: Agreement) -> str:
 
 def _elsewhere(store: Store, trial: Trial) -> list[str]:
     """Where and by what it was made, if not by what runs here: rounding differs between these."""
-    held, here = read_origin(store.path(trial)), origin_of(trial.cell)
+    held, here = store.origin(trial), origin_of(trial.cell)
     parts = ("processor", "torch", "numpy", "numba", "powerseek", "revision")
     other = [
         f"{part} {held.get(part)} (here {here.get(part)})"

@@ -15,6 +15,7 @@ from powerseek import __version__
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments import checksums, layout
 from powerseek.experiments.analysis.view import View
+from powerseek.experiments.report.archive import archive_differences, archived_parts
 from powerseek.experiments.report.figures.style import Picture, undrawn
 from powerseek.experiments.report.pages import write_report, write_summary
 from powerseek.experiments.report.sections import Part, Section, sections
@@ -25,7 +26,6 @@ from powerseek.experiments.results.origin import (
     RULES,
     UNKNOWN,
     origin_of,
-    read_origin,
 )
 from powerseek.experiments.results.side_tables import write_tables
 from powerseek.experiments.results.store import Store
@@ -99,6 +99,17 @@ def check_drawn(store: Store) -> Check:
     )
 
 
+def check_archive(store: Store) -> Check:
+    """Hold the files of an archive against what was noted when it was written."""
+    held = store.archive
+    if wrong := list(archive_differences(store)):
+        return Check("archive", DIFFERS, few(wrong))
+    said = (
+        f"{held['rows']:,} rows of a run, {held['left_out']:,} were left out; its files are those"
+    )
+    return Check("archive", OK, f"{said} that were archived")
+
+
 def check_registration(store: Store, study: Study, cells: Sequence[Cell]) -> Check:
     """Hold what was registered against its hash, and the latest of it against the study."""
     name = "registration"
@@ -135,7 +146,7 @@ def check_origins(store: Store, done: Sequence[Trial]) -> Iterator[Check]:
     for trial in done:
         if trial.cell.key not in now:
             now[trial.cell.key] = origin_of(trial.cell)
-        held, here = read_origin(store.path(trial)), now[trial.cell.key]
+        held, here = store.origin(trial), now[trial.cell.key]
         if held == UNKNOWN:
             other["of an earlier version, which did not record it"] += 1
             continue
@@ -191,6 +202,25 @@ def check_pages(store: Store, grid: Sequence[Trial], folder: Path) -> Iterator[C
     yield from _summary(store.out, again.out)
     pages = (_page(out / layout.REPORT) for out in (store.out, again.out))
     yield _text(layout.REPORT, *pages)
+
+
+def check_summary(store: Store, folder: Path) -> Iterator[Check]:
+    """Make the verdicts and the summary of an archive again from its tables, and compare them.
+
+    Args:
+        store: The archive; nothing is written there.
+        folder: An empty one, where they are made.
+    """
+    again = _linked(store.out, folder)
+    try:
+        view = View.read(again)
+        write_summary(view, archived_parts(sections(view), store.out), again)
+    except DiskFull:
+        raise
+    except PowerseekError as error:
+        yield Check("verdicts", DIFFERS, f"they cannot be made again: {error}")
+        return
+    yield from _summary(store.out, again)
 
 
 def _table(name: str, kept: Path, made: Path) -> Check:
@@ -262,7 +292,8 @@ def _linked(out: Path, folder: Path) -> Path:
     """A results directory of links to what pages are made from; what is made is not there."""
     target = folder / out.name
     (target / layout.INTERNALS).mkdir(parents=True)
-    for name in (layout.STUDY, layout.MANIFEST, layout.REGISTRATION, layout.PROVENANCE):
+    made_of = (layout.STUDY, layout.MANIFEST, layout.REGISTRATION, layout.PROVENANCE)
+    for name in (*made_of, *(TABLES if Store(out).archive else ())):
         if (out / name).exists():
             os.symlink(out / name, target / name)
     for name in (*SEALED, layout.ERRORS):

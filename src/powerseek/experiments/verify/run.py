@@ -24,11 +24,13 @@ from powerseek.experiments.verify.checks import (
     OK,
     SKIPPED,
     Check,
+    check_archive,
     check_drawn,
     check_files,
     check_origins,
     check_pages,
     check_registration,
+    check_summary,
 )
 from powerseek.limits import check_limit
 
@@ -40,13 +42,14 @@ def verify_run(
     watch: Callable[[str], None] = lambda line: None,
     hours: float = inf,
 ) -> Iterator[Check]:
-    """Check a finished results directory; nothing is written there.
+    """Check a finished results directory, or an archive of one; nothing is written there.
 
     Checksums; the registration; that the same rules and code run here; that tables, verdicts and
     pages follow from the trials' files; and that some trials, trained and evaluated again in a
     temporary folder, give the same rows. A trial made again is ``identical`` where all its rows
     are equal to the bit, ``within rounding`` where steps, counts and statuses are equal and each
-    value is within `agreement.ROUNDING`, and else ``differs``.
+    value is within `agreement.ROUNDING`, and else ``differs``. Of an archive verdicts and summary
+    are made again from its tables, and trials made again are held against the rows that it keeps.
 
     Args:
         run: The directory, or the address of one elsewhere.
@@ -107,15 +110,21 @@ def _checks(
         allowed = f"trials of at most {hours:.0f} hours of training unasked, not about {work:,.0f}"
         hint = "Write a smaller --sample, or --yes if they are meant."
         raise InvalidInput("--sample", sample, allowed, hint)
-    yield check_drawn(store)
+    yield check_archive(store) if store.archive else check_drawn(store)
     yield check_registration(store, study, [trial.cell for trial in grid])
     yield from check_origins(store, done)
     with tempfile.TemporaryDirectory(prefix="powerseek-verify-") as folder:
-        watch("tables, verdicts and pages are made again")
+        what = "verdicts and summary" if store.archive else "tables, verdicts and pages"
+        watch(f"{what} are made again")
         (Path(folder) / "pages").mkdir()
-        yield from check_pages(store, grid, Path(folder) / "pages")
+        pages = Path(folder) / "pages"
+        if store.archive:
+            yield from check_summary(store, pages)
+        else:
+            yield from check_pages(store, grid, pages)
         yield from check_again(store, chosen, Path(folder) / "again", watch)
-    yield Check(SKIPPED, SKIPPED, "; ".join(_unchecked(grid, done, chosen, seed)))
+    said = [*_unchecked(grid, done, chosen, seed), *_unshown(store)]
+    yield Check(SKIPPED, SKIPPED, "; ".join(said))
 
 
 def _check_study(store: Store, grid: Sequence[Trial]) -> Check:
@@ -135,5 +144,15 @@ def _unchecked(
         yield f"{len(done) - len(chosen)} of {len(done)} trials were not made again ({drawn})"
     if len(done) < len(grid):
         yield f"{len(grid) - len(done)} trials have no result or failed"
-    yield "what pictures and replays show, kept models and TensorBoard's files"
     yield "whether the study was registered before anyone saw results"
+
+
+def _unshown(store: Store) -> Iterator[str]:
+    """What no results directory, or no archive, can show."""
+    if store.archive:
+        left = f"{store.archive['left_out']:,}"
+        yield f"{left} rows that the archive left out, those of trials made again among them"
+        yield "tables against trials' own files, exact numbers, the page: the archive has none"
+        yield "what pictures show"
+    else:
+        yield "what pictures and replays show, kept models and TensorBoard's files"
