@@ -24,7 +24,7 @@ from powerseek import __version__
 from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
 from powerseek.experiments.analysis.checks import Curves
-from powerseek.experiments.analysis.hypotheses import LOWER, UPPER
+from powerseek.experiments.analysis.findings.hypotheses import LOWER, UPPER
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.checksums import results_fingerprint
 from powerseek.experiments.report.figures.scatter import POWER_CURVES
