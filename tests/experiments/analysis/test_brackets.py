@@ -263,8 +263,23 @@ def test_what_still_moves_gets_no_verdict(drift, jump, answer, column):
         assert budget >= 1.5 * 15_000 - 500
         assert "still moving" in text.wanting
     else:
-        assert "drift over the last third of training" in text.evidence[0]
+        assert "at rest: drift over the last third of training" in text.evidence[0]
         assert ("by sampled evaluations" in text.evidence[0]) == (column == "beyond")
+
+
+def test_beside_an_effect_stands_how_far_success_rests_on_what_was_taken():
+    trials, said = timing()
+    for i, part in enumerate(trials):
+        lost = 0.25 if part[0]["reward"] == "every cap" else float(part[0]["seed"] % 2)
+        if part[0]["evaluation"] == "exact" and i % 7:  # of some it is undefined
+            part.append({**part[0], "metric": "reliance", "value": lost})
+    found = one(trials, paid(), **said)
+    assert found.relied == pytest.approx((0.25, 0.5), abs=0.05)
+    shown = [line for line in finding_text(found).evidence if "reliance" in line]
+    words = "success lost where the power on offer is withheld (reliance): +0.25 and +"
+    assert [line.startswith(words) for line in shown] == [True]
+    (bare,) = [one(timing()[0], paid(), **said)]
+    assert (bare.relied, "reliance" in str(finding_text(bare))) == ((), False)
 
 
 def test_exact_curves_are_read_before_sampled_ones():

@@ -88,7 +88,7 @@ def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
     elif one.crossing is None:
         beyond = f" above {said.held_against:g}" if one.comparison.binomial else ""
         effect = f"{beyond}, {finding_arms(one)}: {_value(one)}"
-        evidence = [_evidence(one, _adjusted(one)), *_needed(one)]
+        evidence = [_evidence(one, _adjusted(one)), *_needed(one), *_relied(one)]
     else:
         effect = f": {_crossed(one, one.crossing)}"
         if one.exact_crossing is not None:
@@ -98,7 +98,7 @@ def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
         )
         evidence = [
             *(
-                "; ".join([f"{level}; {_evidence(test)}", *_needed(test)])
+                "; ".join([f"{level}; {_evidence(test)}", *_needed(test), *_relied(test)])
                 for level, test in zip(levels, one.tests, strict=True)
             ),
             *_adjusted(one),
@@ -159,6 +159,14 @@ def _needed(one: Finding) -> list[str]:
     at = " and ".join(number_text(value) for value in successes)
     least = " and ".join(number_text(value, signed=True) for value in values)
     return [f"at success {at} no policy need go below {least} (exact)"]
+
+
+def _relied(one: Finding) -> list[str]:
+    """How much of the arms' success rests on what they took."""
+    if not one.relied:
+        return []
+    lost = " and ".join(number_text(value, signed=True) for value in one.relied)
+    return [f"success lost where the power on offer is withheld (reliance): {lost}"]
 
 
 def _optimum(one: Finding) -> str:
@@ -328,7 +336,10 @@ def _at_rest(one: Finding) -> list[str]:
         for moved in one.rest
     )
     by = "" if all(moved.exact for moved in one.rest) else ", by sampled evaluations"
-    return [f"drift over the last third of training {' and '.join(drifts)} (90 % interval{by})"]
+    word = "" if moving_reasons(one) else "at rest: "
+    return [
+        f"{word}drift over the last third of training {' and '.join(drifts)} (90 % interval{by})"
+    ]
 
 
 def _adjusted(one: Finding) -> list[str]:

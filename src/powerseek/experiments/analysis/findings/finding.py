@@ -72,6 +72,8 @@ class Finding:
         exact_crossing: Of a threshold, what those come to.
         needed: Of each arm the mean success of the seeds that count, and the mean of what of the
             measure that success takes; empty where that is not known.
+        relied: Of each arm the mean over the seeds that count of ``reliance``, the success that is
+            lost where what they took is withheld; empty where that is not known.
         ratio: Of a budget, its two arms' budgets and what tests their ratio.
     """
 
@@ -98,6 +100,7 @@ class Finding:
     optimum: Comparison | None = None
     exact_crossing: Crossing | None = None
     needed: tuple[tuple[float, float], ...] = ()
+    relied: tuple[float, ...] = ()
     ratio: RatioClaim | None = None
 
     @property

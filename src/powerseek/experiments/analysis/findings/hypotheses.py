@@ -47,6 +47,7 @@ from powerseek.experiments.study.hypotheses import across_settings, columns_of, 
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
 from powerseek.metrics import known_metric
+from powerseek.types import Floats
 
 LOWER, UPPER = "beyond", "excess"
 """Ends of the bracket in which a level lies: from need at the greatest success, from need at one's
@@ -164,6 +165,7 @@ def _compared(
                 learning=_learning(arms, pair, one.claim.gate),
                 optimum=optimum,
                 needed=_needed(arms, pair),
+                relied=_relied(arms, pair),
                 ratio=ratio,
             )
         )
@@ -190,16 +192,28 @@ def _direction(said: Hypothesis) -> str:
 def _needed(arms: Arms, pair: Pair) -> tuple[tuple[float, float], ...]:
     """Success and what of the measure it takes, of each of one or two arms."""
     measure = known_metric(pair.measure).needed
-    if not measure or pair.kind in (TAIL, INTERACTION):
-        return ()
+    known = _means(arms, pair, ("success", measure)) if measure else ()
+    return tuple((a, b) for a, b in known)
+
+
+def _relied(arms: Arms, pair: Pair) -> tuple[float, ...]:
+    """Reliance of each of one or two arms, beside what is acquired or done with it."""
+    return tuple(value for (value,) in _means(arms, pair, ("reliance",)))
+
+
+def _means(arms: Arms, pair: Pair, measures: Sequence[str]) -> list[list[float]]:
+    """Means of measures of one or two arms, over seeds that have them; empty where none has."""
+    if pair.kind in (TAIL, INTERACTION, BUDGET):
+        return []
     counted = [arms.counted(cell, pair.gated) for cell in pair.cells]
-    known = np.array(
-        [
-            [arms.values(name)[own].mean() if len(own) else nan for name in ("success", measure)]
-            for own in counted
-        ]
-    )
-    return tuple((float(a), float(b)) for a, b in known) if np.isfinite(known).all() else ()
+    known = [[_mean(arms.values(name)[own]) for name in measures] for own in counted]
+    return known if np.isfinite(known).all() else []
+
+
+def _mean(values: Floats) -> float:
+    """The mean of the values that are known; nan where none is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else nan
 
 
 def _exactly(arms: Arms, pair: Pair) -> bool:
