@@ -354,6 +354,12 @@ def test_shipped_studies_can_be_built(name: str) -> None:
     assert cells(load_study(name))
 
 
+def test_make_studies_runs_every_shipped_study_but_the_short_ones() -> None:
+    makefile = (Path(__file__).parents[3] / "Makefile").read_text(encoding="utf-8")
+    (line,) = (line for line in makefile.splitlines() if line.startswith("STUDIES ?= "))
+    assert {*line.split()[2:]} == {*shipped_studies()} - {"demo", "quick"}
+
+
 ONE_TREATMENT: dict[str, dict[str, Any]] = {
     "a reward at its default": {"rewards": ["terminal", {"terminal": {"pay": "success"}}]},
     "a reward and true": {"rewards": ["dense", {"dense": True}]},
