@@ -86,6 +86,8 @@ def test_a_sweep_without_time_has_whole_seeds_and_goes_on_to_the_same_results(
         if said.code == 0:
             break
         assert said.code == 3, said.err
+        assert said.err.startswith("warning: tiny: 4 trials, about "), said.err
+        assert "more than --hours 1e-09. Seeds that do not fit are left" in said.err
         (seeds,) = set(seeds_of(here / "out"))
         counts.append(seeds)
         assert f"Every cell has {seeds} of its 2 seeds." in said.err
@@ -188,6 +190,7 @@ def test_a_dry_run_knows_what_is_finished_failed_and_begun(whole: Path, here: Pa
     told = "3 of 5 trials (1 failed and would be tried again; 1 would go on from a checkpoint)"
     assert f"finished there: {told}\nto run: 2 trials, 1,024 steps of training\n" in said.out
     assert "time: 2.0 h, in rounds of whole seeds" in said.out
+    assert "more than --hours" not in said.err
     assert tree(out) == before
     assert faults.answer(*SWEEP, "--dry-run").code == 2  # as without --resume
     with locked_folder(out, pytest.fail):

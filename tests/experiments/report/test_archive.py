@@ -532,7 +532,11 @@ def test_damaged_table_says_what_to_do(kept: Path) -> None:
         View.read(kept).table("curves")
 
 
-@pytest.mark.parametrize("folder", sorted(path.parent for path in SHIPPED.glob("*/study.yaml")))
+@pytest.mark.parametrize(
+    "folder",
+    sorted(path.parent for path in SHIPPED.glob("*/study.yaml")),
+    ids=lambda path: path.name,
+)
 def test_shipped_study_says_what_follows_from_its_archive(folder: Path, tmp_path: Path) -> None:
     assert Store(folder).archive, f"{folder} is no archive: powerseek export RUN --archive {folder}"
     assert [check for check in remade(folder, tmp_path) if check.word != OK] == []

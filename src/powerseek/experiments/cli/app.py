@@ -190,6 +190,8 @@ def sweep(
     loaded, changes = _changed(study, set_ or [])
     with naming_changes(changes):
         _ask(loaded, yes or resume or (dry_run and _on_a_terminal()))
+        if hours is not None and address is None:
+            _warn_of_time(loaded, study, hours, workers)
         from powerseek.experiments import run
         from powerseek.experiments.results.store import InUse
 
@@ -699,6 +701,20 @@ def _ask(study: Study, yes: bool) -> None:
         raise typer.Exit(BAD_INPUT)
     allowed = f"at most {WEEK:.0f} hours of training unasked, not {found}"
     raise InvalidInput("timesteps", study.timesteps, allowed, "If they are meant, write --yes.")
+
+
+def _warn_of_time(study: Study, named: str, hours: float, workers: int | None) -> None:
+    """Say before the first trial that a study, as a whole, takes longer than it may."""
+    from powerseek.experiments.results.provenance import cores
+    from powerseek.experiments.study.size import study_size
+
+    size, here = study_size(study), workers or cores()
+    if 0 < hours < size.hours / here:
+        plan = shlex.join(["powerseek", "plan", named])
+        _say(
+            f"warning: {study.name}: {size}, at a time {here}: more than --hours {hours:g}. Seeds "
+            f"that do not fit are left for another --resume. What it takes here says: {plan}"
+        )
 
 
 def _on_a_terminal() -> bool:
