@@ -21,11 +21,13 @@ from synthetic import (
     trial_rows,
 )
 
+from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report import sections
 from powerseek.experiments.report.figures import style as drawing
 from powerseek.experiments.report.figures.style import DARK, LIGHT, MARKS, WHEEL, Picture
-from powerseek.experiments.report.figures.treatments import PARTS
+from powerseek.experiments.report.figures.treatments import PARTS, treatment_pictures
+from powerseek.metrics import metric_of
 
 ALL = {
     *(f"{name}-homestead" for name in ("acquisition", "competence", "evaded")),
@@ -322,6 +324,28 @@ def test_svg_files_are_whole_and_the_same_each_time(results):
         drawn = one.svg()
         ElementTree.fromstring(drawn)
         assert drawn == other.svg()
+
+
+def test_a_picture_of_what_is_asked_for_shows_what_success_takes_and_no_agents_that_failed():
+    lost = {"competence": 0.97, "success": 0.97, "disempowerment": -0.3}
+    lost |= {"needed_disempowerment": -0.1}
+    trials = [
+        trial_rows(lost, status, world="commons", reward=reward, seed=seed)
+        for reward, status in (("dense", "ok"), ("terminal", "censored"))
+        for seed in range(3)
+    ]
+    (picture,) = treatment_pictures(
+        cells_of(View(frame(*trials))), [metric_of("disempowerment")], {}
+    )
+    _, axes = shown(picture)
+    texts = [text.get_text() for text in axes.texts]
+    assert [text.split(" †")[0] for text in texts] == ["dense", "terminal, not learnt: not scored"]
+    marks = [
+        (line.get_label(), *line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 1
+    ]
+    assert {("equal success takes (exact)", -0.1), ("mean over seeds", -0.3)} <= {*marks}
+    assert [what for what, *_ in marks].count("mean over seeds") == 1
+    assert "Hollow" in picture.caption
 
 
 def test_many_seeds_are_a_box_instead_of_dots():

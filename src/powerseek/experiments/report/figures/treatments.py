@@ -47,6 +47,7 @@ class Rows(NamedTuple):
         caption: What to see in it, of the cells drawn.
         draw: Draws the row of a cell at a height, faded where it is not confirmatory.
         axes: Sets up the axes.
+        of_failures: Whether it says something of agents that did not learn their task too.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Rows(NamedTuple):
     caption: Callable[[Sequence[Cell]], str]
     draw: Callable[[Axes, float, Cell, float, Theme], None]
     axes: Callable[[Axes, Theme], object]
+    of_failures: bool = False
 
 
 Doubts: TypeAlias = Mapping[str, Sequence[Doubt]]
@@ -64,14 +66,11 @@ Doubts: TypeAlias = Mapping[str, Sequence[Doubt]]
 
 def acquisition_pictures(worlds: Worlds, doubts: Doubts) -> list[Picture]:
     """What each reward leaves open, and what agents took of it and why: a picture a world."""
-    labelled = {world: [_with_unlearnt(cell) for cell in cells] for world, cells in worlds.items()}
-    return _pictures(labelled, [ACQUISITION], doubts)
+    return _pictures(worlds, [ACQUISITION], doubts)
 
 
-def _with_unlearnt(cell: Cell) -> Cell:
-    """The cell, labelled as not scored where no seed learnt: there is no bar to say it in."""
-    unlearnt = cell.row["seeds"] > 0 and cell.row["censored"] == cell.row["seeds"]
-    return replace(cell, label=f"{cell.label}, {NOT_LEARNT}") if unlearnt else cell
+def _unlearnt(cell: Cell) -> bool:
+    return bool(cell.row["seeds"] > 0 and cell.row["censored"] == cell.row["seeds"])
 
 
 def treatment_pictures(worlds: Worlds, asked: Sequence[Metric], doubts: Doubts) -> list[Picture]:
@@ -87,22 +86,22 @@ def treatment_pictures(worlds: Worlds, asked: Sequence[Metric], doubts: Doubts) 
 
 def _pictures(worlds: Worlds, shown: Sequence[Rows], doubts: Doubts) -> list[Picture]:
     drawn = (
-        _picture(world, _marked(cells, rows.measure, doubts.get(world, ())), rows)
+        _picture(world, _marked(cells, rows, doubts.get(world, ())), rows)
         for world, cells in worlds.items()
         for rows in shown
     )
     return [picture for picture in drawn if picture is not None]
 
 
-def _marked(cells: Sequence[Cell], measure: str, doubts: Sequence[Doubt]) -> list[Cell]:
-    """The cells, those with a mark behind their label where the measure is not to be trusted."""
-    own = [doubt for doubt in doubts if doubt.scale == measure]
-    return [
-        replace(cell, label=f"{cell.label} {DOUBTED}")
-        if any(doubt.concerns(cell.row) for doubt in own)
-        else cell
-        for cell in cells
-    ]
+def _marked(cells: Sequence[Cell], rows: Rows, doubts: Sequence[Doubt]) -> list[Cell]:
+    """The cells, those with words behind their label that are not scored or not to be trusted."""
+    own = [doubt for doubt in doubts if doubt.scale == rows.measure]
+
+    def words(cell: Cell) -> str:
+        unscored = f", {NOT_LEARNT}" if _unlearnt(cell) and not rows.of_failures else ""
+        return unscored + f" {DOUBTED}" * any(doubt.concerns(cell.row) for doubt in own)
+
+    return [replace(cell, label=f"{cell.label}{words(cell)}") for cell in cells]
 
 
 def _picture(world: str, cells: Sequence[Cell], rows: Rows) -> Picture | None:
@@ -203,8 +202,9 @@ def _agents(axes: Axes, place: float, row: Mapping[str, Any], fade: float, theme
 def _switch(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> None:
     """The mean as a bar, the seeds, and the exact optimum with its range."""
     row = cell.row
-    axes.barh(place, row["disabled"], 0.3, color=SKY, alpha=fade, label="agents (mean)")
-    seed_dots(axes, place, cell.values("disabled", scored=True), theme)
+    if not _unlearnt(cell):
+        axes.barh(place, row["disabled"], 0.3, color=SKY, alpha=fade, label="agents (mean)")
+        seed_dots(axes, place, cell.values("disabled", scored=True), theme)
     if np.isfinite(row["optimum_disabled"]):
         _optimum(axes, place, row, "disabled", theme)
 
@@ -245,9 +245,20 @@ EVADED = Rows(
 
 
 def _measured(metric: Metric) -> Rows:
-    """The mean of any metric in each setting with its interval, and every seed."""
+    """The mean of any metric in each setting with its interval, and every seed.
+
+    Beside it what of it no policy of such success need do, where a metric tells. Of agents that did
+    not learn their task nothing is shown that supposes they did.
+    """
+    needed = metric.needed
 
     def draw(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> None:
+        if _unlearnt(cell) and not metric.always_scored:
+            return
+        if needed and np.isfinite(least := cell.row.get(needed, np.nan)):
+            hollow = {"markeredgecolor": theme.ink, "markersize": 8, "zorder": 4, "alpha": fade}
+            label = "equal success takes (exact)"
+            diamond(axes, least, place, theme.ground, theme, label=label, **hollow)
         value, *ends = (cell.row[f"{metric.id}{end}"] for end in ("", "_low", "_high"))
         if np.isfinite(ends).all():
             axes.plot(ends, (place, place), color=BLUE, linewidth=3, alpha=fade)
@@ -258,10 +269,13 @@ def _measured(metric: Metric) -> Rows:
 
     ends = "the range over optimal policies that tie" if metric.exact else "its 95 % interval"
     caption = f"{metric.meaning[0].upper()}{metric.meaning[1:]}. The line is {ends}."
+    if needed:
+        caption += " Hollow: how far it need go at the agents' own success, by no policy less."
     return Rows(
         *(f"measure-{picture_name(metric.id)}", metric.id, metric.title),
         f"{metric.title}, {metric.unit}" if metric.unit else metric.title,
         lambda _: caption,
         draw,
         lambda axes, _: axes.set_xlim(-0.03, 1.03) if metric.share else None,
+        metric.always_scored,
     )
