@@ -173,8 +173,8 @@ def test_only_errors_about_what_was_set_name_the_option() -> None:
 
 @pytest.mark.parametrize("name", shipped_studies())
 def test_shipped_studies_can_be_changed(name: str) -> None:
-    study, changes = load_changed_study(name, ["seeds=40", "name=mine"])
-    assert (study.seeds, study.name) == (40, "mine")
+    study, changes = load_changed_study(name, ["seeds=80", "name=mine"])
+    assert (study.seeds, study.name) == (80, "mine")
     assert [change.key for change in changes] == ["seeds", "name"]
     assert study.model_copy(update={"seeds": 0, "name": ""}) == load_study(name).model_copy(
         update={"seeds": 0, "name": ""}
