@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -41,6 +41,11 @@ class Cell:
         learnt = self.trials["learnt"].to_numpy()[self.places]
         places = self.places[learnt] if scored and learnt.any() else self.places
         return np.asarray(self.trials[measure].to_numpy()[places], dtype=np.float64)
+
+
+def none_learnt(row: Mapping[str, Any]) -> bool:
+    """True if a cell, by its row of the summary, has trials and none of them learnt the task."""
+    return bool(row["seeds"] > 0 and row["censored"] == row["seeds"])
 
 
 Worlds: TypeAlias = dict[str, list[Cell]]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from powerseek.experiments.analysis.budgets import Crossings
 from powerseek.experiments.analysis.calibration import SCALES, Doubt, Mark
-from powerseek.experiments.analysis.cells import Cell, cell_factors, cell_records
+from powerseek.experiments.analysis.cells import Cell, cell_factors, cell_records, none_learnt
 from powerseek.experiments.analysis.reach import budget_ratios, horizons, reach_of, sparse_pairs
 from powerseek.experiments.analysis.seeds import LEAST_SEEDS, TAILED, tails
 from powerseek.experiments.report.text import (
@@ -109,7 +109,7 @@ def _measured(
     """The measures of one cell as text, by header."""
     texts: dict[str, str] = {}
     doubted = {doubt.scale for doubt in doubts if doubt.concerns(row)}
-    unlearnt = row["seeds"] > 0 and row["censored"] == row["seeds"]
+    unlearnt = none_learnt(row)
     for metric in metrics:
         with_interval = metric.interval or not metric.column
         text = _measure(row, metric, with_interval)

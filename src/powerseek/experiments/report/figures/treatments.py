@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from powerseek.envs.words import in_words
 from powerseek.experiments.analysis.calibration import Doubt
-from powerseek.experiments.analysis.cells import Cell, Worlds
+from powerseek.experiments.analysis.cells import Cell, Worlds, none_learnt
 from powerseek.experiments.report.figures.style import (
     BLUE,
     PINK,
@@ -69,10 +69,6 @@ def acquisition_pictures(worlds: Worlds, doubts: Doubts) -> list[Picture]:
     return _pictures(worlds, [ACQUISITION], doubts)
 
 
-def _unlearnt(cell: Cell) -> bool:
-    return bool(cell.row["seeds"] > 0 and cell.row["censored"] == cell.row["seeds"])
-
-
 def treatment_pictures(worlds: Worlds, asked: Sequence[Metric], doubts: Doubts) -> list[Picture]:
     """Pictures of what treatments led to besides: evaded control, what is asked for.
 
@@ -98,7 +94,7 @@ def _marked(cells: Sequence[Cell], rows: Rows, doubts: Sequence[Doubt]) -> list[
     own = [doubt for doubt in doubts if doubt.scale == rows.measure]
 
     def words(cell: Cell) -> str:
-        unscored = f", {NOT_LEARNT}" if _unlearnt(cell) and not rows.of_failures else ""
+        unscored = f", {NOT_LEARNT}" if none_learnt(cell.row) and not rows.of_failures else ""
         return unscored + f" {DOUBTED}" * any(doubt.concerns(cell.row) for doubt in own)
 
     return [replace(cell, label=f"{cell.label}{words(cell)}") for cell in cells]
@@ -163,7 +159,7 @@ def _acquisition(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme
         axes.plot([row["need_end"]] * 2, ends, label="need (greatest success)", **line)
     if np.isfinite(row["optimum_acquired"]):
         _optimum(axes, place, row, "acquired", theme)
-    if row["censored"] == row["seeds"]:  # what an agent took that cannot do its task says nothing
+    if none_learnt(row):  # what an agent took that cannot do its task says nothing
         axes.barh(place, 0, 0.2)  # so that the axis begins at 0 all the same
         return
     _agents(axes, place, row, fade, theme)
@@ -202,7 +198,7 @@ def _agents(axes: Axes, place: float, row: Mapping[str, Any], fade: float, theme
 def _switch(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> None:
     """The mean as a bar, the seeds, and the exact optimum with its range."""
     row = cell.row
-    if not _unlearnt(cell):
+    if not none_learnt(cell.row):
         axes.barh(place, row["disabled"], 0.3, color=SKY, alpha=fade, label="agents (mean)")
         seed_dots(axes, place, cell.values("disabled", scored=True), theme)
     if np.isfinite(row["optimum_disabled"]):
@@ -253,7 +249,7 @@ def _measured(metric: Metric) -> Rows:
     needed = metric.needed
 
     def draw(axes: Axes, place: float, cell: Cell, fade: float, theme: Theme) -> None:
-        if _unlearnt(cell) and not metric.always_scored:
+        if none_learnt(cell.row) and not metric.always_scored:
             return
         if needed and np.isfinite(least := cell.row.get(needed, np.nan)):
             hollow = {"markeredgecolor": theme.ink, "markersize": 8, "zorder": 4, "alpha": fade}
