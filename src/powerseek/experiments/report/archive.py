@@ -27,7 +27,7 @@ from powerseek.experiments.analysis.checks import Curves
 from powerseek.experiments.analysis.findings.hypotheses import LOWER, UPPER
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.checksums import results_fingerprint
-from powerseek.experiments.report.figures.scatter import POWER_CURVES
+from powerseek.experiments.report.figures.scatter import power_curve
 from powerseek.experiments.report.figures.style import Picture
 from powerseek.experiments.report.pages import page_text, write_report, write_summary
 from powerseek.experiments.report.replays import Replays
@@ -117,19 +117,13 @@ def curve_columns(view: View) -> list[str]:
     measures = dict.fromkeys(claim.hypothesis.compared for claim in known)
     ends = [UPPER] if LOWER in measures else []
     followed = Curves(curves)
-    drawn = [_drawn(own) for _, own in curves.groupby("world")]
+    drawn = [power_curve(own) for _, own in curves.groupby("world")]
     asked = [
         *("trial", "timesteps", "world", "seed", "competence", f"{EXACT}competence"),
         *(followed.column(measure) for measure in (*measures, *ends)),
         *drawn,
     ]
     return [name for name in curves.columns if name in asked]
-
-
-def _drawn(curves: pd.DataFrame) -> str | None:
-    """The measure that the picture of a world's learning shows beside competence."""
-    known = (name for name in POWER_CURVES if name in curves and curves[name].notna().any())
-    return next(known, None)
 
 
 def archived_parts(parts: Sequence[Section], folder: Path) -> list[Section]:

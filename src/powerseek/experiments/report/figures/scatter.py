@@ -38,6 +38,12 @@ MAX_LINES = 40
 POWER_CURVES = {"disabled": "{off_switch}", "excess": "excess"}
 
 
+def power_curve(curves: pd.DataFrame) -> str:
+    """The measure that a world's learning is shown by beside competence; empty where none is."""
+    known = (name for name in POWER_CURVES if name in curves and curves[name].notna().any())
+    return next(known, "")
+
+
 def competence_pictures(worlds: Worlds, view: View, curves: pd.DataFrame | None) -> list[Picture]:
     """Power against competence, and competence while training, world by world."""
     drawn: list[Picture | None] = []
@@ -128,8 +134,8 @@ def _learning(
     }
     if not groups:
         return None
-    known = [name for name in POWER_CURVES if name in curves and curves[name].notna().any()]
-    shown = ["competence", *known[:1]]
+    known = power_curve(curves)
+    shown = ["competence", *([known] if known else [])]
 
     def draw(theme: Theme) -> Figure:
         figure, panels = panels_figure(len(shown), 1.2 + 3.6 * len(shown))
