@@ -24,7 +24,9 @@ from powerseek.experiments.layout import cell_name, cells_folder, overview_folde
 from powerseek.experiments.results.side_tables import keep_curve
 from powerseek.experiments.results.store import COLUMNS, Store, trial_columns
 from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.factors import levels_of
 from powerseek.experiments.study.grid import Trial
+from powerseek.experiments.study.hypotheses import varied_factors
 from powerseek.experiments.study.schema import Study, load_study, make_study, shipped_studies
 from powerseek.experiments.tensorboard.bands import aligned_curves, mean_band
 from powerseek.experiments.tensorboard.curves import (
@@ -430,13 +432,10 @@ def test_runs_of_shipped_studies_tell_what_varies_and_nothing_more(name: str) ->
     names = run_names(cells)
     assert len(set(names.values())) == len(names) == len(cells)
     # Agents that have other settings differ as agents, unless one agent has several.
+    varied = varied_factors([levels_of(cell) for cell in cells])
     for setting in ("net", "n_envs"):
-        held: dict[tuple[str, str], set[str]] = {}
-        for cell in cells:
-            own = held.setdefault((cell.world, cell.agent), set())
-            own.add(str(cell.settings.get(setting)))
-        varied = any(len(own) > 1 for own in held.values())
-        assert varied or not any(f"{setting}=" in told for told in names.values())
+        told = any(f"{setting}=" in name for name in names.values())
+        assert f"settings.{setting}" in varied or not told
     assert max(map(len, names.values())) < 120
 
 
