@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from math import nan
 from typing import Any
 
@@ -367,3 +368,39 @@ def test_what_is_not_known_of_a_manipulation_is_said():
     assert found.check is not None
     assert found.check.bites is None
     assert "neither W nor budgets to competence are known" in check_text(found)
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "answer"),
+    [(3.0, 0.0, "supported"), (0.0, 3.0, "cannot tell"), (0.0, 0.0, "supported")],
+)
+@pytest.mark.parametrize("kind", [{"factor": "timesteps"}, {"interaction": ["leak", "timesteps"]}])
+def test_of_lengths_of_training_only_the_longest_must_have_come_to_rest(short, long, answer, kind):
+    params = {leak: json.dumps({"leak": leak}) for leak in (1, 4)}
+    cells = [
+        (agents(2.0 if (leak, budget) == (4, 9000) else 0.0, budget=budget, params=held), budget)
+        for leak, held in params.items()
+        for budget in (3000, 9000)
+    ]
+    if "factor" in kind:
+        cells = cells[2:]
+    # Where both leaks drifted alike, their difference would not move: only the greater leak does.
+    drifts = [
+        (short if budget == 3000 else long) * (i >= len(cells) - 2)
+        for i, (_, budget) in enumerate(cells)
+    ]
+    table = pd.concat(
+        [curves(trials, drift) for (trials, _), drift in zip(cells, drifts, strict=True)]
+    )
+    trials = [row for own, _ in cells for row in own]
+    found = one(
+        trials,
+        paid(budget=9000, params=params[4]),
+        curves=table,
+        contrast=kind,
+        direction="larger",
+        margin=0.5,
+    )
+    assert found.verdict.answer == answer
+    if answer == "cannot tell":
+        assert "still moving" in found.verdict.reasons[0]

@@ -92,6 +92,27 @@ def test_nothing_lacks_with_seeds_margin_and_control() -> None:
     assert "Nothing lacks by design" in text(plan)
 
 
+def test_verdicts_are_counted_and_budgets_need_no_positive_control() -> None:
+    budget = {"id": "H5", "contrast": {"budget": 2}, "direction": "larger"}
+    level = {"id": "H1b", "contrast": "level", "arm": "dense", "direction": "none", "margin": 1}
+    common: dict[str, Any] = {
+        "worlds": [{"id": "strip", "max_steps": [8, 16], "params": {"distance": 4}}],
+        "rewards": ["dense", "terminal"],
+        "seeds": 16,
+    }
+    alone, both = (
+        make_plan(a_study(**common, hypotheses=claims)) for claims in ([budget], [budget, level])
+    )
+    assert [(row.id, row.direction, row.comparisons) for row in both.claims] == [
+        ("H5", "larger", 2),
+        ("H1b", "none", 2),
+    ]
+    assert alone.claims == both.claims[:1]
+    controls = [any("positive control" in line for line in plan.cautions) for plan in (alone, both)]
+    assert controls == [False, True]
+    assert not any("sparse" in line for line in alone.suggestions)
+
+
 def test_a_study_of_one_cell_compares_nothing() -> None:
     plan = make_plan(a_study())
     assert plan.compared == ()

@@ -151,8 +151,15 @@ def bootstrapped_limit_caution(cells: Sequence[Cell]) -> tuple[str, ...]:
     )
 
 
-def worlds_without_control(compared: Sequence[Compared], cells: Sequence[Cell]) -> tuple[str, ...]:
-    """Worlds without a positive control, and whether they can have one."""
+def worlds_without_control(
+    study: Study, compared: Sequence[Compared], cells: Sequence[Cell]
+) -> tuple[str, ...]:
+    """Worlds without a positive control, and whether they can have one.
+
+    None where all that is claimed is about budgets: no measure of power is read for those.
+    """
+    if study.hypotheses and all(said.contrast.name == "budget" for said in study.hypotheses):
+        return ()
     controlled = {row.world for row in compared if row.kind == "control"}
     bare = dict.fromkeys(row.world for row in compared if row.world not in controlled)
     able = worlds_with("holdings", cells) if bare else set()

@@ -41,6 +41,7 @@ from powerseek.experiments.study.grid import (
     on_first_layout,
 )
 from powerseek.experiments.study.hypotheses import kind_named
+from powerseek.experiments.study.lint import defined_comparisons
 from powerseek.experiments.study.lint import study_cautions as confounds
 from powerseek.experiments.study.schema import Study
 from powerseek.experiments.sweep.cohorts import (
@@ -86,6 +87,22 @@ class Share(NamedTuple):
     steps: int
 
 
+class Claim(NamedTuple):
+    """What a hypothesis of the study is about.
+
+    Attributes:
+        id: As written.
+        contrast: As written.
+        direction: "larger", "smaller" or "none".
+        comparisons: Verdicts that it gets, one a setting.
+    """
+
+    id: str
+    contrast: str
+    direction: str
+    comparisons: int
+
+
 class Packing(NamedTuple):
     """The trials that are trained side by side.
 
@@ -120,6 +137,7 @@ class Plan:
         detectable: What seeds can find, the study's own number first.
         prices: What the prices of its rewards come to.
         random: Random play in every configuration.
+        claims: Its hypotheses, in their order.
         compared: The comparisons that its report would hold.
         cautions: What a reader should know first, one line each.
         more_seeds: Seeds per cell that a verdict needs; the study's own where it has enough.
@@ -140,6 +158,7 @@ class Plan:
     detectable: tuple[Detectable, ...]
     prices: tuple[Price, ...]
     random: tuple[RandomPlay, ...]
+    claims: tuple[Claim, ...]
     compared: tuple[Compared, ...]
     cautions: tuple[str, ...]
     more_seeds: int
@@ -204,12 +223,21 @@ def make_plan(study: Study, pilot: Pilot | None = None, workers: int = 1, cores:
         detectable=tuple(map(detectable, dict.fromkeys((study.seeds, *SEED_COUNTS)))),
         prices=priced,
         random=played,
+        claims=tuple(
+            Claim(
+                said.id,
+                str(said.contrast),
+                said.direction,
+                len(list(defined_comparisons(said, cells))),
+            )
+            for said in study.hypotheses
+        ),
         compared=compared,
         cautions=(
             *confounds(study),
             *filter(None, map(unchecked_price, priced)),
             *bootstrapped_limit_caution(cells),
-            *worlds_without_control(compared, cells),
+            *worlds_without_control(study, compared, cells),
             *unsupportable_claims(study, cells, pilot),
             *(inexact_settings(cells, pilot) if pilot else ()),
             *(idle_factors(cells, found, pilot) if pilot else ()),
@@ -379,6 +407,7 @@ def _suggestions(
             "sweep, the same study with more seeds and --resume runs the new ones only."
         )
     asked = {kind_named(said.contrast, cells) for said in study.hypotheses if said.smallest}
+    asked |= {said.contrast.kind for said in study.hypotheses if said.contrast.name == "budget"}
     bare = dict.fromkeys(row.kind for row in compared if row.kind not in {*asked, "control"})
     if bare:
         measure = next(row.measure for row in compared if row.kind in bare)

@@ -85,6 +85,13 @@ def print_plan(plan: Plan, console: Console) -> None:
         "Exact, uniform over legal actions, hazards on. Steps: of an episode. Successes: in the "
         "budget of pay for success alone, which teaches nothing before the first.",
     )
+    if plan.claims:
+        _heading(console, "Verdicts its report will give")
+        told = ("claim", "a - b is", "of", "settings")
+        claims = [
+            (row.id, row.direction, row.contrast, str(row.comparisons)) for row in plan.claims
+        ]
+        _table(console, told, claims)
     _heading(console, "Comparisons its report will hold")
     _print_compared(plan, console)
     if plan.cautions:

@@ -52,6 +52,8 @@ from powerseek.types import Floats
 LOWER, UPPER = "beyond", "excess"
 """Ends of the bracket in which a level lies: from need at the greatest success, from need at one's
 own. The first may be below 0; both are acquired less a need."""
+TRAINING = "budget"
+"""Column of the factor timesteps."""
 
 
 class _Asked(NamedTuple):
@@ -233,9 +235,21 @@ def _rest(
         # A fraction of seeds moves with the measure that they are counted by.
         margin = nan if pair.kind == TAIL else pair.margin
         plain = replace(pair, null_value=0.0)
+        if TRAINING in one.columns:
+            plain = _longest_trained(arms, plain)
         moved = movement(arms, curves, plain, rng, margin)
         told += [] if moved is None else [moved]
     return tuple(told)
+
+
+def _longest_trained(arms: Arms, pair: Pair) -> Pair:
+    """The cells of a pair that were trained the longest; the others are cut short on purpose."""
+    longest = max(float(arms.described[cell][TRAINING]) for cell in pair.cells)
+
+    def kept(cells: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(c for c in cells if float(arms.described[c][TRAINING]) == longest)
+
+    return replace(pair, first=kept(pair.first), second=kept(pair.second))
 
 
 def _pairs(claim: Claim, arms: Arms) -> Iterator[_Asked]:
