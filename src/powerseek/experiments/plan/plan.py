@@ -34,6 +34,7 @@ from powerseek.experiments.statistics.verdicts import (
     SEEDS_OF_NONE,
 )
 from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.factors import PREFIX
 from powerseek.experiments.study.grid import (
     Cell,
     Trial,
@@ -339,9 +340,9 @@ def _comparisons(study: Study, cells: Sequence[Cell], pilot: Pilot | None) -> pd
     if not rows:
         return pd.DataFrame()  # nothing that reports compare exists in these worlds
     found = contrasts(pd.DataFrame(rows), margins=margins)
-    shared = [
-        name for name in found.columns if name in ("kind", *trial_columns(Trial(cells[0], 0)))
-    ]
+    own = tuple(PREFIX.values())
+    known = {"kind", *trial_columns(Trial(cells[0], 0))}
+    shared = [name for name in found if name in known or str(name).startswith(own)]
     return found.drop_duplicates([*shared, "a", "b"]) if len(found) else found
 
 

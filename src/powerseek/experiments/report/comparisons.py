@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from powerseek.experiments.study.factors import (
     CELL,
     MISSING,
     factor_heading,
+    factor_of,
     factors_in_words,
     varying_factors,
     written_level,
@@ -73,7 +74,27 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
         muted = kind != "control" and min(row["reach_a"], row["reach_b"]) < LEAST_REACH
         rows.append(Row(row, {**arms, **measured, **told}, muted))
     made = grid(world, grid_title(world, same), varied, rows, words=1, total=len(main))
-    return replace(made, notes=_advice(shown))
+    return replace(made, notes=(*_signs(main, differs, varied), *_advice(shown)))
+
+
+def _signs(table: pd.DataFrame, differs: str, varied: Sequence[str]) -> Iterator[str]:
+    """Of each pair of arms in how many settings of the agent it has the same sign."""
+    nuisance = [name for name in varied if factor_of(name).of == "agent" and name != "agent"]
+    if not nuisance or factor_of(differs).of == "agent":
+        return
+    settings = ", ".join(factor_of(name).name for name in nuisance)
+    same = [name for name in varied if name not in nuisance]
+    for _, rows in table.groupby([*same, "a", "b"], sort=False, dropna=False):
+        count = max((rows["effect"] > 0).sum(), (rows["effect"] < 0).sum())
+        clear = ((rows["low"] > 0) | (rows["high"] < 0)).sum()
+        first = cell_records(rows[:1])[0]
+        words = ", ".join(written_level(first[name]) for name in same)
+        where = f" ({words})" if words else ""
+        if len(rows) > 1:
+            yield (
+                f"{arms_in_words(first['a'], first['b'])}{where}: the same sign in {count} of "
+                f"{len(rows)} settings of {settings}, in {clear} the interval leaves out 0."
+            )
 
 
 def _advice(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

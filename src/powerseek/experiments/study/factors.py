@@ -168,6 +168,8 @@ def factor_columns(
         own: What makes the cell: a setting that this holds too is told by it alone.
     """
     for name, value in given.items():
+        if of == "agent" and name in FOLLOWS and value == given.get(FOLLOWS[name]):
+            continue
         factor = BY_NAME.get(name)
         if factor is not None and factor.of == of:
             if name not in APART:
@@ -176,6 +178,8 @@ def factor_columns(
             yield f"{PREFIX[of]}{name}", factor_level(value)
 
 
+FOLLOWS = {"final_learning_rate": "learning_rate"}
+"""Settings that are another's value unless they are given: then the two are one factor."""
 MISSING = "-"
 """What stands where a value does not exist."""
 
