@@ -113,6 +113,22 @@ def test_verdicts_are_counted_and_budgets_need_no_positive_control() -> None:
     assert not any("sparse" in line for line in alone.suggestions)
 
 
+def test_every_setting_of_an_agent_and_of_a_world_is_counted() -> None:
+    plan = make_plan(
+        a_study(
+            worlds=[{"id": "leaky-chess", "params": {"leak": [1, 2]}, "max_steps": 8}],
+            agents=["cohort-ppo"],
+            settings={
+                "cohort-ppo": {"ent_coef": [0.0, 0.01], "learning_rate": [0.001, 0.003, 0.01]}
+            },
+            rewards=["dense", "terminal"],
+        )
+    )
+    found = {row.kind: row.configurations for row in plan.compared}
+    counts = {"sparse": 2 * 2 * 3, "settings.ent_coef": 2 * 2 * 3, "params.leak": 2 * 2 * 3}
+    assert found == {**counts, "settings.learning_rate": 2 * 2 * 2 * 2}  # each against the least
+
+
 def test_a_study_of_one_cell_compares_nothing() -> None:
     plan = make_plan(a_study())
     assert plan.compared == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from math import nan
 
 from synthetic import frame, trial_rows
@@ -101,3 +102,32 @@ def test_only_gated_comparisons_are_muted_for_lack_of_learning():
     assert grids["control"][0].muted == (False,)
     assert grids["control"][0].rows[0][-1] == "fires"
     assert grids["timing"][0].muted == (True,)
+
+
+def test_over_settings_of_the_agent_an_effect_is_told_by_its_signs():
+    rates, nets = (0.001, 0.003, 0.01), ("[64, 64]", "[128, 128]")
+    trials = [
+        trial_rows(
+            # Terminal takes one unit more at every setting but the last, where it takes one less.
+            {"competence": 0.95, "beyond": bump * (reward == "terminal") + 0.01 * seed},
+            reward=reward,
+            settings=json.dumps({"learning_rate": rate, "final_learning_rate": rate, "net": net}),
+            seed=seed,
+        )
+        for rate in rates
+        for net in nets
+        for bump in (-1.0 if (rate, net) == (rates[-1], nets[-1]) else 1.0,)
+        for reward in ("dense", "terminal")
+        for seed in range(6)
+    ]
+    found = contrasts(frame(*trials))
+    grids = contrast_grids(found)
+    assert grids["sparse"][0].notes[0] == (
+        "terminal - dense: the same sign in 5 of 6 settings of learning_rate, net, in 6 the "
+        "interval leaves out 0."
+    )
+    # A rate that stays is one factor, not two: the arms of .001 and .01 differ in nothing besides.
+    assert len(found[found["kind"] == "settings.learning_rate"]) > 0
+    assert "settings.final_learning_rate" not in found
+    own = grids["settings.learning_rate"][0]
+    assert not any("the same sign" in note for note in own.notes)
