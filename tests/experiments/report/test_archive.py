@@ -38,7 +38,7 @@ from powerseek.experiments.results.schema import SCHEMA
 from powerseek.experiments.results.side_tables import write_tables
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.results.table import read_long
-from powerseek.experiments.study.checked import trials
+from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.grid import content_hash
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.trial import run_trials
@@ -51,6 +51,7 @@ from powerseek.experiments.verify.checks import (
     Check,
     check_archive,
     check_files,
+    check_registration,
     check_summary,
 )
 from powerseek.experiments.verify.run import verify_run
@@ -540,6 +541,9 @@ def test_damaged_table_says_what_to_do(kept: Path) -> None:
 def test_shipped_study_says_what_follows_from_its_archive(folder: Path, tmp_path: Path) -> None:
     assert Store(folder).archive, f"{folder} is no archive: powerseek export RUN --archive {folder}"
     assert [check for check in remade(folder, tmp_path) if check.word != OK] == []
+    study = Store(folder).study()
+    registered = check_registration(Store(folder), study, cells(study))
+    assert registered.word == OK, registered.found
 
 
 def test_test_of_shipped_studies_finds_what_does_not_follow(kept: Path, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from powerseek.experiments.study.contrasts import (
 )
 from powerseek.experiments.study.errors import did_you_mean
 from powerseek.experiments.study.factors import (
+    FOLLOWS,
+    PREFIX,
     Level,
     column_of,
     factor_of,
@@ -55,11 +57,15 @@ class Compared:
 
     def plain(self) -> dict[str, Any]:
         """As plain JSON values: what a registration holds."""
-        levels = list(self.arms)
+        levels, setting = list(self.arms), dict(self.setting)
+        for name, other in FOLLOWS.items():  # spelled out, as in every registration so far
+            name, other = (f"{PREFIX['agent']}{name}", f"{PREFIX['agent']}{other}")
+            if other in setting:
+                setting.setdefault(name, setting[other])
         if len(levels) <= 2 and len(self.columns) == 1:
             a, b = (*levels, None)[:2]
-            return {**self.setting, "a": a, "b": b}
-        return {**self.setting, "arms": [list(x) if isinstance(x, tuple) else x for x in levels]}
+            return {**setting, "a": a, "b": b}
+        return {**setting, "arms": [list(x) if isinstance(x, tuple) else x for x in levels]}
 
 
 def hypothesis_comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[Compared]:
