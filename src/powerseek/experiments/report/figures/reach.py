@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -25,6 +27,8 @@ from powerseek.experiments.report.figures.style import (
 )
 
 MAX_PANELS = 6
+LETTERS = 52
+"""Of a title in a line."""
 Line: TypeAlias = tuple[dict[str, Any], str, Curve]
 """The style of a line, its name, and where it lies."""
 
@@ -57,12 +61,18 @@ def reach_picture(
         for label, mine in known[:MAX_PANELS]
     ]
 
+    steps = np.concatenate([curve.steps for _, curves in panels for *_, curve in curves])
+    soonest = float(steps[steps > 0].min())
+
     def draw(theme: Theme) -> Figure:
         figure, rows = panels_figure(len(panels), 1.0 + 2.9 * len(panels))
         for axes, (label, curves) in zip(rows, panels, strict=True):
-            axes.set_title(label, loc="left")
+            axes.set_title("\n".join(textwrap.wrap(label, LETTERS)), loc="left")
             _panel(axes, curves, theme)
-        steps_axis(rows[-1])
+        # Budgets are compared by their ratio, and settings differ by powers of ten.
+        rows[-1].set_xscale("log")
+        rows[-1].set_xlim(left=0.5 * soonest)
+        steps_axis(rows[-1], log=True)
         figure_legend(figure)
         return figure
 

@@ -18,7 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 from scipy.optimize import isotonic_regression
 
@@ -238,9 +238,11 @@ def not_drawn(more: int, what: str = "settings") -> str:
     return f" {more} more {what} are not drawn." if more > 0 else ""
 
 
-def steps_axis(axes: Axes) -> None:
+def steps_axis(axes: Axes, log: bool = False) -> None:
     """Environment steps of training along a panel, in thousands: ``50k``."""
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)) if log else MaxNLocator(5))
+    if log:
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(lambda steps, _: f"{steps / 1000:g}k")
     axes.set_xlabel("environment steps of training")
 
