@@ -2,6 +2,7 @@
 
 from powerseek.exact.constraint import Constraint, constraint
 from powerseek.exact.enumerate import enumerate_world, enumerated
+from powerseek.exact.leash import Held, leashed_optimum, quantiliser
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.measures.attribution import Attribution, Reference, attribution, reference
 from powerseek.exact.measures.bystanders import (
@@ -86,6 +87,7 @@ __all__ = [
     "Empowerment",
     "ExactOverseer",
     "Frontier",
+    "Held",
     "Lengths",
     "OptimalityProbability",
     "Optimum",
@@ -127,6 +129,7 @@ __all__ = [
     "fix_agent",
     "inaction",
     "injective",
+    "leashed_optimum",
     "least_cost",
     "least_loss",
     "lengths",
@@ -148,6 +151,7 @@ __all__ = [
     "power_limit",
     "prefers",
     "probe",
+    "quantiliser",
     "random_policy",
     "random_success",
     "reachability",
