@@ -21,7 +21,10 @@ PYTHON += re.findall(r"```python\n((?:(?!```).)*write_report.*?)```", AGENTS, re
 @pytest.mark.parametrize(
     "code",
     PYTHON,
-    ids=["ten lines", "a world", "a graph", "exact", "a reward", "an agent", "one of elsewhere"],
+    ids=[
+        *("ten lines", "a world", "a graph", "exact", "a reward", "an agent", "a leash"),
+        "one of elsewhere",
+    ],
 )
 def test_python_runs(code, tmp_path):
     script = tmp_path / "script.py"
