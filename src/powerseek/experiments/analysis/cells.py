@@ -11,7 +11,7 @@ import pandas as pd
 
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.results.table import row_codes, rows_by_cell
-from powerseek.experiments.study.factors import factors_in_words, varying_factors
+from powerseek.experiments.study.factors import factors_in_words, telling_factors
 from powerseek.types import Floats, Ints
 
 
@@ -59,7 +59,7 @@ def cells_of(view: View) -> Worlds:
     places = _places(view)
     worlds: Worlds = {}
     for world, here in view.summary.groupby("world", sort=False):
-        names = varying_factors(here, view.keys)
+        names = telling_factors(here, view.keys)
         worlds[str(world)] = [
             Cell(factors_in_words(row, names), row, view.trials, places[i])
             for i, row in zip(here.index, cell_records(here), strict=True)
@@ -95,7 +95,7 @@ def settings_of(
     """
     table = cell_factors(cells, keys)
     others = [key for key in keys if key not in apart]
-    names = varying_factors(table, [key for key in others if key != "world"])
+    names = telling_factors(table, [key for key in others if key != "world"])
     return [
         (factors_in_words(shared, names), shared, [cells[i] for i in rows.index])
         for shared, rows in rows_by_cell(table, others)

@@ -32,7 +32,7 @@ from powerseek.experiments.study.factors import (
     factor_heading,
     factor_of,
     factors_in_words,
-    varying_factors,
+    telling_factors,
     written_level,
 )
 
@@ -52,7 +52,7 @@ def _contrast_grid(kind: str, world: str, table: pd.DataFrame) -> Grid:
     main, other = (table[same] for same in (table["measure"] == first, table["measure"] != first))
     differs = contrast_kind(kind).factor
     own = [name for name in heading_of_factors(main) if main[name].nunique(dropna=False) > 1]
-    varied = [name for name in varying_factors(main, own) if name != differs]
+    varied = [name for name in telling_factors(main, own) if name != differs]
     same = factors_in_words(
         main.iloc[0].to_dict(), [n for n in CELL[1:] if n not in (*varied, differs)]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from math import isfinite
@@ -37,7 +37,15 @@ from powerseek.experiments.report.text import (
 )
 from powerseek.experiments.statistics.verdicts import units_in_words
 from powerseek.experiments.study.arms import Places
-from powerseek.experiments.study.factors import CELL, MISSING, factors_in_words, varying_factors
+from powerseek.experiments.study.factors import (
+    CELL,
+    MISSING,
+    factor_of,
+    factors_in_words,
+    goes_along,
+    telling_factors,
+    varying_factors,
+)
 from powerseek.metrics import Metric, every_metric
 
 NO_ORACLE = "no oracle"
@@ -79,7 +87,9 @@ def _world_grid(
     every: bool,
     doubts: Sequence[Doubt],
 ) -> Grid:
-    varied = varying_factors(table, heading_of_factors(table))
+    every_factor = varying_factors(table, heading_of_factors(table))
+    along = goes_along(table, every_factor)
+    varied = [name for name in every_factor if name not in along]
     rows = cell_records(table[:MAX_ROWS])
     same = factors_in_words(rows[0], [name for name in CELL[1:] if name not in varied])
     layouts = int(table["layouts"].max())
@@ -100,7 +110,14 @@ def _world_grid(
         for row, texts in zip(rows, measured, strict=True)
     ]
     made = grid(world, grid_title(world, same), (), shown, words=1, total=len(table))
-    return replace(made, columns=len(known))
+    return replace(made, columns=len(known), notes=tuple(_going_along(along)))
+
+
+def _going_along(along: Mapping[str, str]) -> Iterator[str]:
+    """What is left out of treatments, for another factor tells it."""
+    for lead in dict.fromkeys(along.values()):
+        others = ", ".join(factor_of(n).name for n, other in along.items() if other == lead)
+        yield f"Each value of {factor_of(lead).spoken} has its own {others}."
 
 
 def _measured(
@@ -153,7 +170,7 @@ def _of_cells(
 ) -> Grid:
     """A row for each of a world's first cells, from what is said of it."""
     own = [key for key in keys if key != "world"]
-    varied = varying_factors(cell_factors(cells, keys), own)
+    varied = telling_factors(cell_factors(cells, keys), own)
     same = factors_in_words(cells[0].row, [key for key in own if key not in varied])
     rows = [
         Row(cell.row, told, not cell.row["confirmatory"])
@@ -243,7 +260,7 @@ def ratio_grid(
     The budgets are those to one level of competence.
     """
     apart = ("world", "reward", "max_steps")
-    others = varying_factors(cell_factors(cells, keys), [key for key in keys if key not in apart])
+    others = telling_factors(cell_factors(cells, keys), [key for key in keys if key not in apart])
     names = ["max_steps", *others]
     pairs = sparse_pairs(cells, keys, places)
     rows = []

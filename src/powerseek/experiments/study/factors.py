@@ -81,6 +81,8 @@ BY_NAME: Mapping[str, Factor] = {factor.name: factor for factor in FACTORS}
 BY_COLUMN: Mapping[str, Factor] = {factor.column: factor for factor in FACTORS}
 PREFIX: Mapping[Of, str] = {"world": "params.", "agent": "settings."}
 APART = ("layout", "lookahead")
+TRAINING = BY_NAME["timesteps"].column
+"""Column of the length of training."""
 
 CELL: tuple[str, ...] = ("world", *(factor.column for factor in FACTORS if factor.always))
 """Columns that make a cell in every study."""
@@ -216,6 +218,36 @@ def varying_factors(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
     settings differ as agents, and in nothing besides.
     """
     return [n for n in names if n in table and (n == "reward" or _varies(table, n))]
+
+
+def telling_factors(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Those of the factors that vary in a table, less those that `goes_along` with another."""
+    varied = varying_factors(table, names)
+    return [name for name in varied if name not in goes_along(table, varied)]
+
+
+def goes_along(table: pd.DataFrame, varied: Sequence[str]) -> dict[str, str]:
+    """Settings and lengths of training that tell nothing which another factor does not tell.
+
+    Each value of that factor has one of theirs: as where a study gives every size of a world
+    settings of its own. By each of them that factor, which is the world's where one is.
+    """
+    follows = [name for name in varied if factor_of(name).of == "agent"]
+    follows += [TRAINING] if TRAINING in varied else []
+    leads = [name for name in varied if factor_of(name).of == "world"]
+    found: dict[str, str] = {}
+    for name in follows:
+        lead = next((lead for lead in leads if _tells(table, lead, name)), None)
+        if lead is None:
+            leads.append(name)
+        else:
+            found[name] = lead
+    return found
+
+
+def _tells(table: pd.DataFrame, lead: str, name: str) -> bool:
+    own = [*(owner for owner in ("world", "agent") if owner in table), lead]
+    return len(table[[*own, name]].drop_duplicates()) == len(table[own].drop_duplicates())
 
 
 def _varies(table: pd.DataFrame, name: str) -> bool:

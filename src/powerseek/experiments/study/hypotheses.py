@@ -57,15 +57,21 @@ class Compared:
 
     def plain(self) -> dict[str, Any]:
         """As plain JSON values: what a registration holds."""
-        levels, setting = list(self.arms), dict(self.setting)
-        for name, other in FOLLOWS.items():  # spelled out, as in every registration so far
-            name, other = (f"{PREFIX['agent']}{name}", f"{PREFIX['agent']}{other}")
-            if other in setting:
-                setting.setdefault(name, setting[other])
+        levels, setting = list(self.arms), spelled_out(self.setting)
         if len(levels) <= 2 and len(self.columns) == 1:
             a, b = (*levels, None)[:2]
             return {**setting, "a": a, "b": b}
         return {**setting, "arms": [list(x) if isinstance(x, tuple) else x for x in levels]}
+
+
+def spelled_out(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """A setting of an agent with those that follow another, as registrations hold it."""
+    found = dict(setting)
+    for name, other in FOLLOWS.items():
+        name, other = (f"{PREFIX['agent']}{one}" for one in (name, other))
+        if other in found:
+            found.setdefault(name, found[other])
+    return found
 
 
 def hypothesis_comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> Iterator[Compared]:

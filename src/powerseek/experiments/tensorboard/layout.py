@@ -31,7 +31,7 @@ from powerseek.experiments.study.factors import (
     factor_of,
     factors_in_words,
     levels_of,
-    varying_factors,
+    telling_factors,
     written_level,
 )
 from powerseek.experiments.study.grid import Cell
@@ -255,7 +255,7 @@ def _varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     table = pd.DataFrame(list(rows)).astype(object)
     table = table.where(table.notna(), None)
     names = [str(name) for name in table if name != "world"]
-    return [n for n in varying_factors(table, names) if n != "reward" or table[n].nunique() > 1]
+    return [n for n in telling_factors(table, names) if n != "reward" or table[n].nunique() > 1]
 
 
 def _unused(name: str, used: set[str]) -> str:

@@ -30,6 +30,7 @@ from powerseek.experiments.results.origin import (
 from powerseek.experiments.results.side_tables import write_tables
 from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Cell, Trial, content_hash
+from powerseek.experiments.study.hypotheses import spelled_out
 from powerseek.experiments.study.preregistration import (
     held_registration,
     read_registration,
@@ -125,7 +126,9 @@ def check_registration(store: Store, study: Study, cells: Sequence[Cell]) -> Che
     wrong = []
     if content_hash(held["registered"]) != held["hash"] or content_hash(content) != latest["hash"]:
         wrong.append("what it holds does not have the hash it names")
-    if content_hash(registration(study, list(treatments.values()))) != latest["hash"]:
+    primary = [[spelled_out(one) for one in said] for said in content.get("primary", ())]
+    told = content_hash({**content, "primary": primary})
+    if content_hash(registration(study, list(treatments.values()))) != told:
         wrong.append(f"it is not that of {layout.STUDY} by this version")
     if store.manifest().get("preregistered") not in (None, latest["hash"], held["hash"]):
         wrong.append(f"{layout.MANIFEST} names another")

@@ -42,7 +42,7 @@ from powerseek.experiments.statistics.verdicts import (
 )
 from powerseek.experiments.study.arms import arms_compared, factor_scales
 from powerseek.experiments.study.contrasts import ONE_ARM
-from powerseek.experiments.study.factors import Level
+from powerseek.experiments.study.factors import TRAINING, Level
 from powerseek.experiments.study.hypotheses import across_settings, columns_of, concerns_cell
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
@@ -52,8 +52,6 @@ from powerseek.types import Floats
 LOWER, UPPER = "beyond", "excess"
 """Ends of the bracket in which a level lies: from need at the greatest success, from need at one's
 own. The first may be below 0; both are acquired less a need."""
-TRAINING = "budget"
-"""Column of the factor timesteps."""
 
 
 class _Asked(NamedTuple):
