@@ -343,7 +343,8 @@ def test_probabilities_are_the_library_s(masked, net, activation, scale):
     found = policy.probabilities(shown)
     assert found.dtype == np.float64
     if scale < 1e8 or not masked:  # the library's illegal actions have a logit of -1e8
-        assert np.abs(found - expected).max() < 1e-6
+        # A float32 logit is off by a part of itself, which differs between processors.
+        assert np.abs(found - expected).max() < max(1e-6, 1e-7 * scale)
     assert np.abs(found.sum(axis=1) - 1).max() < 1e-12
     assert (found >= 0).all()
     if masked:

@@ -112,3 +112,9 @@ def test_the_section_is_there_and_says_when_nobody_got_there():
     none = View(frame(*arm([None, None])))
     (*_, last) = {s.title: s.parts for s in sections.sections(none)}["Censoring and reach"]
     assert last.text == "No seed reached a competence that the study watched for."
+
+
+def test_the_curve_is_drawn_where_no_seed_took_a_step():
+    cells, keys, steps, _ = seen(*[trial(None, end=0, seed=seed) for seed in range(3)])
+    picture = reach_picture("homestead", cells, keys, steps, 0.9)
+    assert [axes.get_xscale() for axes in picture.draw(LIGHT).axes] == ["linear"]

@@ -62,7 +62,7 @@ def reach_picture(
     ]
 
     steps = np.concatenate([curve.steps for _, curves in panels for *_, curve in curves])
-    soonest = float(steps[steps > 0].min())
+    soonest = float(steps[steps > 0].min(initial=steps.max()))  # 0 where all failed at once
 
     def draw(theme: Theme) -> Figure:
         figure, rows = panels_figure(len(panels), 1.0 + 2.9 * len(panels))
@@ -70,9 +70,10 @@ def reach_picture(
             axes.set_title("\n".join(textwrap.wrap(label, LETTERS)), loc="left")
             _panel(axes, curves, theme)
         # Budgets are compared by their ratio, and settings differ by powers of ten.
-        rows[-1].set_xscale("log")
-        rows[-1].set_xlim(left=0.5 * soonest)
-        steps_axis(rows[-1], log=True)
+        if soonest > 0:
+            rows[-1].set_xscale("log")
+            rows[-1].set_xlim(left=0.5 * soonest)
+        steps_axis(rows[-1], log=soonest > 0)
         figure_legend(figure)
         return figure
 
