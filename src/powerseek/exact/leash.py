@@ -14,6 +14,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
+from powerseek.exact.optimum import TIE
 from powerseek.exact.pay import judgements, memoryless_reward, pay_of
 from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import WHOLE, as_bits
@@ -24,8 +25,6 @@ from powerseek.types import Floats, Policy
 
 LEASH, QUANTILE = 0, 1
 """Rules by which a step of a policy is chosen from that of its base."""
-TIE = 1e-9
-"""Action values closer than this times the reward's largest payment share a quantile evenly."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -223,7 +223,8 @@ def varying_factors(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
 def telling_factors(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Those of the factors that vary in a table, less those that `goes_along` with another."""
     varied = varying_factors(table, names)
-    return [name for name in varied if name not in goes_along(table, varied)]
+    along = goes_along(table, varied)
+    return [name for name in varied if name not in along]
 
 
 def goes_along(table: pd.DataFrame, varied: Sequence[str]) -> dict[str, str]:
