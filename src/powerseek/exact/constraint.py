@@ -20,7 +20,7 @@ from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
 from powerseek.exact.pay import judgements, memoryless_reward, pay_of
 from powerseek.exact.solvers.finite import TIE
-from powerseek.exact.solvers.product import Layer, node_of, product_layers
+from powerseek.exact.solvers.product import NO_NODES, node_of, product_layers
 from powerseek.types import Floats
 
 SHARE = 0.005
@@ -206,7 +206,7 @@ class _Solver:
         """[2 + 2 M]: J*, J(random), then signed acquisition and return forgone at each price."""
         mdp, width = self.mdp, 2 + 2 * len(prices)
         graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability)
-        ahead, values = _NOTHING, np.zeros((0, width))
+        ahead, values = NO_NODES, np.zeros((0, width))
         for t in reversed(range(self.steps)):
             layer = self.layers[t]
             out = np.zeros((len(layer.memory), width))
@@ -233,11 +233,6 @@ class _Solver:
             ahead, values = layer, out
         total: Floats = mdp.initial[self.start] @ values
         return total
-
-
-_NOTHING = Layer(
-    np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros((0, 0)), np.zeros((0, 0), np.int32)
-)
 
 
 @njit(cache=True, nogil=True)

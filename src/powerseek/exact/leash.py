@@ -20,7 +20,7 @@ from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import WHOLE, as_bits
 from powerseek.exact.solvers.outcome import Outcome, mdp_criteria
 from powerseek.exact.solvers.policy import TabularPolicy
-from powerseek.exact.solvers.product import Layer, node_of, product_layers
+from powerseek.exact.solvers.product import NO_NODES, node_of, product_layers
 from powerseek.types import Floats, Policy
 
 LEASH, QUANTILE = 0, 1
@@ -155,9 +155,7 @@ def _held(
     graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability, classes.of_edge)
     measured, weights = mdp_criteria(mdp), policy_weights(mdp, base, steps)
     # Columns: what is maximised, return, divergence, and every criterion.
-    none = np.zeros(0, np.int32)
-    ahead = Layer(np.zeros(mdp.n_states + 1, np.int64), none, np.zeros((0, 0)), none[:, None])
-    totals = np.zeros((0, 3 + len(measured.names)))
+    ahead, totals = NO_NODES, np.zeros((0, 3 + len(measured.names)))
     chosen = np.zeros((steps, mdp.n_pairs))
     memoryless = True
     for t in reversed(range(steps)):

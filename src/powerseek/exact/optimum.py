@@ -21,7 +21,7 @@ from powerseek.exact.solvers.evaluate import evaluate
 from powerseek.exact.solvers.finite import Bits, as_bits
 from powerseek.exact.solvers.outcome import CRITERIA, Outcome, mdp_criteria
 from powerseek.exact.solvers.policy import TabularPolicy
-from powerseek.exact.solvers.product import Layer, node_of, product_layers
+from powerseek.exact.solvers.product import NO_NODES, node_of, product_layers
 from powerseek.types import Floats
 
 TIE = 1e-9
@@ -174,13 +174,7 @@ def _solve(
     tie = TIE * (largest or 1.0)
     graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability, classes.of_edge)
     width = len(measured.names)
-    nothing = Layer(
-        np.zeros(1, np.int64),
-        np.zeros(0, np.int32),
-        np.zeros((0, 0)),
-        found[0].following if found else np.zeros((0, 0), np.int32),
-    )
-    ahead, ahead_value, ahead_ranges = nothing, np.zeros(0), np.zeros((0, 3, width))
+    ahead, ahead_value, ahead_ranges = NO_NODES, np.zeros(0), np.zeros((0, 3, width))
     actions = np.zeros((steps, mdp.n_states), np.uint64)
     memoryless = True
     for t in reversed(range(steps)):

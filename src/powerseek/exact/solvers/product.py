@@ -42,6 +42,12 @@ class Layer:
     following: Ints32
 
 
+NO_NODES = Layer(
+    np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros((0, 0)), np.zeros((0, 0), np.int32)
+)
+"""What comes after the last step."""
+
+
 class Columns:
     """The facts of an MDP by name, remembering which were read."""
 
