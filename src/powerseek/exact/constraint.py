@@ -18,9 +18,9 @@ from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
-from powerseek.exact.pay import judgements, memoryless_reward, pay_of
+from powerseek.exact.pay import memoryless_reward, paid_in, pay_of
 from powerseek.exact.solvers.finite import TIE
-from powerseek.exact.solvers.product import NO_NODES, node_of, product_layers
+from powerseek.exact.solvers.product import NO_NODES, node_of
 from powerseek.types import Floats
 
 SHARE = 0.005
@@ -188,11 +188,8 @@ class _Solver:
     def __init__(self, mdp: TabularMDP, pay: Pay, gamma: float) -> None:
         self.mdp, self.gamma, self.steps = mdp, gamma, mdp.horizon()
         function = memoryless_reward(pay.reward_function, gamma)
-        unjudged = replace(pay, reward_function=function.unjudged)
-        self.layers, self.classes = product_layers(mdp, unjudged, self.steps)
-        self.judged = judgements(mdp, function, self.steps)
-        paid = [*(layer.reward for layer in self.layers), *self.judged]
-        self.largest = max((float(np.abs(part).max(initial=0)) for part in paid), default=0.0)
+        pay = replace(pay, reward_function=function)
+        self.layers, self.classes, self.judged, self.largest = paid_in(mdp, pay, self.steps)
         self.flow: Floats = np.ascontiguousarray(mdp.flow("resource"), np.float64)
         self.start = np.flatnonzero((mdp.initial > 0) & ~mdp.terminal)
         self.best, self.random = self._back(np.zeros(0), np.zeros(0), 0.0)

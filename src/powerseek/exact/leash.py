@@ -15,12 +15,12 @@ from powerseek.exact.enumerate import DEFAULT_LIMIT
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
 from powerseek.exact.optimum import TIE
-from powerseek.exact.pay import judgements, memoryless_reward, pay_of
+from powerseek.exact.pay import memoryless_reward, paid_in, pay_of
 from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import WHOLE, as_bits
 from powerseek.exact.solvers.outcome import Outcome, mdp_criteria
 from powerseek.exact.solvers.policy import TabularPolicy
-from powerseek.exact.solvers.product import NO_NODES, node_of, product_layers
+from powerseek.exact.solvers.product import NO_NODES, node_of
 from powerseek.types import Floats, Policy
 
 LEASH, QUANTILE = 0, 1
@@ -147,11 +147,7 @@ def _held(
     as_bits(mdp, np.zeros(0, np.int64))  # no more actions in a state than the kernel holds
     pay = pay_of(mdp, reward, gamma, power_weight, None, steps)
     pay = replace(pay, reward_function=memoryless_reward(pay.reward_function, gamma))
-    asked = replace(pay, reward_function=pay.reward_function.unjudged)
-    layers, classes = product_layers(mdp, asked, steps)
-    judged = judgements(mdp, pay.reward_function, steps)
-    paid = [*(layer.reward for layer in layers), *judged]
-    largest = max((float(np.abs(payments).max(initial=0)) for payments in paid), default=0.0)
+    layers, classes, judged, largest = paid_in(mdp, pay, steps)
     graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability, classes.of_edge)
     measured, weights = mdp_criteria(mdp), policy_weights(mdp, base, steps)
     # Columns: what is maximised, return, divergence, and every criterion.

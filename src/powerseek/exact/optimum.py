@@ -16,12 +16,12 @@ from powerseek.exact.constraint import Constraint
 from powerseek.exact.enumerate import DEFAULT_LIMIT
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import Frontier, as_mdp
-from powerseek.exact.pay import judgements, memoryless_reward, pay_of
+from powerseek.exact.pay import memoryless_reward, paid_in, pay_of
 from powerseek.exact.solvers.evaluate import evaluate
 from powerseek.exact.solvers.finite import Bits, as_bits
 from powerseek.exact.solvers.outcome import CRITERIA, Outcome, mdp_criteria
 from powerseek.exact.solvers.policy import TabularPolicy
-from powerseek.exact.solvers.product import NO_NODES, node_of, product_layers
+from powerseek.exact.solvers.product import NO_NODES, node_of
 from powerseek.types import Floats
 
 TIE = 1e-9
@@ -165,12 +165,7 @@ def _solve(
     if not 0 < gamma <= 1:
         raise InvalidInput("gamma", gamma, "a number above 0, at most 1")
     measured = mdp_criteria(mdp)
-    found, classes = product_layers(
-        mdp, replace(pay, reward_function=pay.reward_function.unjudged), steps
-    )
-    judged = judgements(mdp, pay.reward_function, steps)
-    paid = [*(layer.reward for layer in found), *judged]
-    largest = max((float(np.abs(payments).max(initial=0)) for payments in paid), default=0.0)
+    found, classes, judged, largest = paid_in(mdp, pay, steps)
     tie = TIE * (largest or 1.0)
     graph = (mdp.pair_start, mdp.edge_start, mdp.edge_next, mdp.edge_probability, classes.of_edge)
     width = len(measured.names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from powerseek.errors import InvalidInput
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import attainable_holdings
 from powerseek.exact.overseer import exact_overseer, records_of
+from powerseek.exact.solvers.product import EdgeClasses, Layer, product_layers
 from powerseek.types import Floats
 
 
@@ -79,6 +81,33 @@ def _overseen(function: RewardFunction, mdp: TabularMDP, steps: int) -> RewardFu
             "Write reward.with_overseer(overseer).",
         )
     return function.with_overseer(exact_overseer(mdp, function.oversight, steps))
+
+
+class Paid(NamedTuple):
+    """What a reward pays everywhere, step by step.
+
+    Attributes:
+        layers: What every edge pays in each step, by the reward's memory.
+        classes: The edges that look alike to it.
+        judged: T arrays [P]: what its overseer pays besides.
+        largest: The largest payment, whatever its sign.
+    """
+
+    layers: list[Layer]
+    classes: EdgeClasses
+    judged: list[Floats]
+    largest: float
+
+
+def paid_in(mdp: TabularMDP, pay: Pay, steps: int) -> Paid:
+    """What a reward pays in every step of an MDP."""
+    function = pay.reward_function
+    unjudged = replace(pay, reward_function=function.unjudged)
+    layers, classes = product_layers(mdp, unjudged, steps)
+    judged = judgements(mdp, function, steps)
+    paid = [*(layer.reward for layer in layers), *judged]
+    largest = max((float(np.abs(part).max(initial=0)) for part in paid), default=0.0)
+    return Paid(layers, classes, judged, largest)
 
 
 def judgements(mdp: TabularMDP, function: RewardFunction, steps: int) -> list[Floats]:
