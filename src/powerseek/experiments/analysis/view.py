@@ -31,6 +31,7 @@ from powerseek.experiments.results.table import (
 )
 from powerseek.experiments.statistics.verdicts import units_in_words
 from powerseek.experiments.study.arms import Places
+from powerseek.experiments.study.factors import PREFIX, goes_along, varying_factors
 from powerseek.experiments.study.preregistration import Registration, read_registration
 from powerseek.metrics import Metric, known_metric
 
@@ -82,6 +83,19 @@ class View:
     def keys(self) -> list[str]:
         """Columns that make a cell of the trained agents."""
         return results_factors(self.trained)
+
+    @cached_property
+    def unsaid(self) -> dict[str, set[str]]:
+        """By world, what the name of a setting need not say: what another factor tells.
+
+        See `goes_along`; and settings of agents that are the same all over the world.
+        """
+        own = [name for name in self.keys if name.startswith(PREFIX["agent"])]
+        found = {}
+        for world, here in self.summary.groupby("world", sort=False):
+            along = goes_along(here, varied := varying_factors(here, self.keys))
+            found[str(world)] = {*along, *(name for name in own if name not in varied)}
+        return found
 
     @cached_property
     def places(self) -> Places:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -25,8 +25,13 @@ from powerseek.experiments.study.factors import (
 from powerseek.experiments.study.schema import Hypothesis
 
 
-def check_text(one: Finding) -> str:
-    """The manipulation check of a comparison of two arms in words; empty without one."""
+def check_text(one: Finding, unsaid: Collection[str] = ()) -> str:
+    """The manipulation check of a comparison of two arms in words; empty without one.
+
+    Args:
+        one: What was found.
+        unsaid: Factors that the name of its setting need not say (`View.unsaid`).
+    """
     check = one.check
     if check is None:
         return ""
@@ -44,11 +49,11 @@ def check_text(one: Finding) -> str:
         parts.append("neither W nor budgets to competence are known")
     if check.bites is False:
         parts.append("the factor hardly bites, so a null here answers little")
-    return f"{_where(one)}, {' against '.join(names)}: {'; '.join(parts)}."
+    return f"{_where(one, unsaid)}, {' against '.join(names)}: {'; '.join(parts)}."
 
 
-def _where(one: Finding) -> str:
-    names = [name for name in one.setting if name not in ("world", "power_weight")]
+def _where(one: Finding, unsaid: Collection[str]) -> str:
+    names = [name for name in one.setting if name not in {"world", "power_weight", *unsaid}]
     if one.setting.get("power_weight"):
         names.append("power_weight")
     where = factors_in_words(one.setting, sorted(names, key=lambda n: n not in CELL))
@@ -79,8 +84,16 @@ def threshold_sides(said: Hypothesis) -> tuple[str, str]:
     return ("below", "above") if said.direction == "larger" else ("above", "below")
 
 
-def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
-    """What was found of a hypothesis in one setting, in words; with doubts about its measure."""
+def finding_text(
+    one: Finding, doubts: Sequence[Doubt] = (), unsaid: Collection[str] = ()
+) -> FindingText:
+    """What was found of a hypothesis in one setting, in words; with doubts about its measure.
+
+    Args:
+        one: What was found.
+        doubts: Doubts about measures in its world.
+        unsaid: As of `check_text`.
+    """
     said = one.claim.hypothesis
     if one.ratio is not None:
         effect = f", {finding_arms(one)}: {_ratio(one.ratio)}"
@@ -105,7 +118,7 @@ def finding_text(one: Finding, doubts: Sequence[Doubt] = ()) -> FindingText:
         ]
     return FindingText(
         one.verdict.answer,
-        _where(one),
+        _where(one, unsaid),
         f"{_subject(one)}{effect}",
         (*evidence, *_doubted(one, doubts)),
         _wanting(one),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.analysis.calibration import Doubt, study_doubts
+from powerseek.experiments.analysis.calibration import study_doubts
 from powerseek.experiments.analysis.findings.finding import Finding
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.findings import (
@@ -89,12 +89,17 @@ def verdicts_of(view: View) -> Verdicts:
         )
     if known is None or not known.claims:
         return Verdicts()
-    doubts = study_doubts(view)
+    doubts, unsaid = study_doubts(view), view.unsaid
     worlds = tuple(map(str, view.trained.every["world"].unique()))
+    texts = []
+    for one in found:
+        world = str(one.setting["world"])
+        texts.append((one, finding_text(one, doubts.get(world, ()), unsaid[world])))
     claims = tuple(
-        _claim(c, [f for f in found if f.claim is c], doubts, worlds) for c in known.claims
+        _claim(c, [told for told in texts if told[0].claim is c], worlds) for c in known.claims
     )
-    checks = tuple(dict.fromkeys(line for one in found if (line := check_text(one))))
+    lines = (check_text(one, unsaid[str(one.setting["world"])]) for one in found)
+    checks = tuple(dict.fromkeys(filter(None, lines)))
     return Verdicts(_registered(known), known.notes, checks, claims, found)
 
 
@@ -127,12 +132,11 @@ def _over_layouts(known: Registration) -> str:
 
 def _claim(
     claim: Claim,
-    found: Sequence[Finding],
-    doubts: Mapping[str, Sequence[Doubt]],
+    told: Sequence[tuple[Finding, FindingText]],
     worlds: Sequence[str],
 ) -> ClaimText:
     said = claim.hypothesis
-    texts = [finding_text(one, doubts.get(str(one.setting["world"]), ())) for one in found]
+    found, texts = [one for one, _ in told], [text for _, text in told]
     answers = {text.answer for text in texts}
     if not texts:
         texts = [FindingText("cannot tell", said.world or "", "", wanting=NOTHING)]

@@ -122,7 +122,7 @@ class Cause(Enum):
         "curves.parquet beside the results: the same command with --resume writes it",
     )
     COARSE = (
-        "evaluations are too far apart: crossings are seen up to {late:.0f} steps late, which may "
+        "evaluations are too far apart: crossings are seen up to {late:,.0f} steps late, which may "
         "be all that is seen",
         "evaluations: several times as many as now, in a study of its own; where each update has "
         "one already, smaller updates or a harder setting",

@@ -42,6 +42,8 @@ MAX_DOTS = 200
 MAX_POINTS = 20_000
 MAX_GROUPS = 24
 LINE = 62  # letters of a legend that fit beside each other
+LABEL = 64  # letters of a row's label that fit above it; a longer one is drawn smaller
+SMALLEST = 8.5
 
 
 @dataclass(frozen=True)
@@ -177,13 +179,15 @@ def rows_figure(cells: Sequence[Cell], theme: Theme, label: str) -> tuple[Figure
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.grid(axis="x", color=theme.faint, alpha=0.25, linewidth=0.8)
     axes.set_axisbelow(True)
-    for place, cell in zip(places, cells, strict=True):
-        grey = not cell.row["confirmatory"]
+    greys = [not cell.row["confirmatory"] for cell in cells]
+    labels = [cell.label + " \u2020" * grey for cell, grey in zip(cells, greys, strict=True)]
+    fits = LABEL / max(LABEL, *map(len, labels))
+    for place, label, grey in zip(places, labels, greys, strict=True):
         axes.text(
-            *(0.0, place - 0.34, cell.label + (" \u2020" if grey else "")),
+            *(0.0, place - 0.34, label),
             transform=axes.get_yaxis_transform(),
             color=theme.faint if grey else theme.ink,
-            fontsize=13,
+            fontsize=max(SMALLEST, 13 * fits),
             va="center",
         )
     return figure, axes, places
