@@ -377,6 +377,7 @@ agents: Registry[Any] = Registry(
         "optimum": "powerseek.agents.planners:Planner",
         "power-greedy": "powerseek.agents.planners:PowerGreedy",
         "ppo": "powerseek.agents.sb3.agents:PPO",
+        "quantiliser": "powerseek.agents.planners:Quantiliser",
         "random": "powerseek.agents.scripted:Random",
     },
 )

@@ -6,6 +6,7 @@ from agreement import WORLDS, N, agrees, make
 
 from powerseek.agents import rollout, train
 from powerseek.envs.task import Task
+from powerseek.envs.worlds.off_switch import OffSwitch
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
     enumerated,
@@ -13,6 +14,8 @@ from powerseek.exact import (
     minimal_need_policy,
     power,
     power_greedy_policy,
+    quantiliser,
+    random_policy,
     reward_oracle,
 )
 
@@ -88,6 +91,57 @@ def test_planners_take_no_training():
     for agent in ("optimum", "minimal-need"):
         done = train(Task(make("ladder")), agent)
         assert (done.agent, done.timesteps, done.updates, done.model) == (agent, 0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "q"),
+    [*((name, "random", 0.3) for name in WORLDS), ("homestead", "optimum", 0.5)],
+)
+def test_a_quantiliser_does_in_the_simulator_what_it_does_exactly(name, base, q):
+    world = make(name)
+    task = Task(world)
+    planner = train(task, "quantiliser", settings={"base": base, "q": q})
+    mdp = enumerated(world)
+    exact = quantiliser(mdp, train(task, base).policy, q)
+    agrees(rollout(planner.policy, task, N, seed=5), world, exact.outcome)
+    by_policy = evaluate(mdp, planner.policy)
+    assert by_policy.success == pytest.approx(exact.outcome.success, abs=1e-12)
+
+
+def test_a_quantiliser_of_all_is_its_base_and_of_little_nearly_the_optimum():
+    world = make("homestead")
+    mdp, task = enumerated(world), Task(world)
+    made = {
+        q: evaluate(mdp, train(task, "quantiliser", settings={"q": q}).policy).success
+        for q in (1.0, 0.5, 0.01)
+    }
+    best = reward_oracle(world, "dense").uniform.success
+    assert made[1.0] == pytest.approx(evaluate(mdp, random_policy(mdp)).success, abs=1e-12)
+    assert made[1.0] < made[0.5] < made[0.01] <= best + 1e-12
+    assert made[0.01] > 0.9 * best
+
+
+BAD = {
+    "q of 0": ({"q": 0}, "settings.q", "a number above 0, at most 1"),
+    "q above 1": ({"q": 1.5}, "settings.q", "a number above 0, at most 1"),
+    "truth": ({"q": True}, "settings.q", "a number above 0, at most 1"),
+    "a base that learns": ({"base": "ppo"}, "settings.base", "random"),
+    "itself": ({"base": "quantiliser"}, "settings.base", "random"),
+    "another setting": ({"quantile": 0.5}, "settings.quantiliser", "base, q"),
+}
+
+
+@pytest.mark.parametrize(("given", "field", "words"), BAD.values(), ids=BAD)
+def test_a_quantiliser_that_cannot_be_is_refused(given, field, words):
+    with pytest.raises(InvalidInput, match=words) as error:
+        train(Task(make("homestead")), "quantiliser", settings=given)
+    assert error.value.field == field
+
+
+def test_a_quantiliser_whose_base_the_world_lacks_is_refused(monkeypatch):
+    monkeypatch.delattr(OffSwitch, "hoarder")
+    with pytest.raises(InvalidInput, match="scripts"):
+        train(Task(make("off-switch")), "quantiliser", settings={"base": "hoarder"})
 
 
 @pytest.mark.parametrize("name", WORLDS)

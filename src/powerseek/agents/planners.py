@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from powerseek.agents.base import Agent
-from powerseek.agents.job import Job, Settings
+from powerseek.agents.job import Failure, Job, Settings
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -14,12 +15,15 @@ from powerseek.exact import (
     optimum,
     power,
     power_greedy_policy,
+    quantiliser,
     reward_oracle,
 )
 from powerseek.exact.measures.goals import check_draws
 from powerseek.exact.measures.power import GAMMA
 from powerseek.exact.overseer import ExactOverseer
 from powerseek.exact.solvers.discounted import check_gamma
+from powerseek.registry import agents
+from powerseek.types import Policy
 
 
 class Planner(Agent):
@@ -47,14 +51,15 @@ class Planner(Agent):
             )
         else:
             solution = optimum(enumerated(task.world), task.pay, task.gamma)
-        if solution.policy is None:
-            raise InvalidInput(
-                "agent",
-                self.id,
-                "a reward whose optimum depends on state and time alone",
-                "Use gamma 1 or a corrected reward.",
-            )
-        self.policy = solution.policy
+        self.policy = _memoryless(solution.policy, self.id)
+
+
+def _memoryless(policy: Policy | None, agent: str) -> Policy:
+    """A solution's policy, refused where it needs what the reward function remembers."""
+    if policy is None:
+        allowed = "a reward whose optimum depends on state and time alone"
+        raise InvalidInput("agent", agent, allowed, "Use gamma 1 or a corrected reward.")
+    return policy
 
 
 class MinimalNeed(Agent):
@@ -63,6 +68,48 @@ class MinimalNeed(Agent):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self.policy = minimal_need_policy(enumerated(job.task.world))
+
+
+class Quantiliser(Agent):
+    """Draws each action from the best fraction of a base agent's, by the task's reward, exactly.
+
+    Its settings: ``base``, the id of an agent that does not learn, and ``q``, the fraction, above 0
+    and at most 1, which is the base itself (Taylor 2016; `powerseek.exact.quantiliser`).
+
+    Raises:
+        InvalidInput: As the optimum's; or a base that has no action in a state that it reaches.
+    """
+
+    @classmethod
+    def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
+        """See Agent.settings."""
+        chosen: dict[str, Any] = {"base": "random", "q": 0.5}
+        for name, value in given.items():
+            if name not in chosen:
+                raise InvalidInput(f"settings.{cls.id}", name, f"one of {', '.join(chosen)}")
+            chosen[name] = value
+        base, q = chosen["base"], chosen["q"]
+        known = [id for id in agents.ids() if id != cls.id and not agents.get(id).learns]
+        if base not in known:
+            raise InvalidInput("settings.base", base, f"one of {', '.join(known)}")
+        if isinstance(q, bool) or not isinstance(q, int | float) or not 0 < q <= 1:
+            raise InvalidInput("settings.q", q, "a number above 0, at most 1")
+        agents.get(base).settings(task, {})
+        return chosen
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        task, base = job.task, agents.get(job.settings["base"])
+        if task.time_limit == "bootstrap":
+            allowed = "terminal for what plans: a bootstrapped time limit has no last step"
+            raise InvalidInput("time_limit", task.time_limit, allowed)
+        own = replace(job, settings=base.settings(task, {}))
+        mdp, q = enumerated(task.world), job.settings["q"]
+        (done,) = base.train([own])
+        if isinstance(done, Failure):
+            raise done.as_error
+        held = quantiliser(mdp, done.policy, q, task.pay, task.gamma)
+        self.policy = _memoryless(held.policy, self.id)
 
 
 class PowerGreedy(Agent):

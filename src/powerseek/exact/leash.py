@@ -19,7 +19,7 @@ from powerseek.exact.pay import memoryless_reward, paid_in, pay_of
 from powerseek.exact.solvers.evaluate import policy_weights
 from powerseek.exact.solvers.finite import WHOLE, as_bits
 from powerseek.exact.solvers.outcome import Outcome, mdp_criteria
-from powerseek.exact.solvers.policy import TabularPolicy
+from powerseek.exact.solvers.policy import TabularPolicy, WeightedPolicy
 from powerseek.exact.solvers.product import NO_NODES, node_of
 from powerseek.types import Floats, Policy
 
@@ -40,6 +40,7 @@ class Held:
         outcome: What it does to the world.
         probabilities: [T, P] of pairs, 0 where the base never is; None where they depend on the
             reward's memory (only ``every`` at gamma < 1).
+        policy: What acts so, where the base ever is; None likewise.
     """
 
     value: float
@@ -47,6 +48,7 @@ class Held:
     divergence: float
     outcome: Outcome
     probabilities: Floats | None = field(default=None, repr=False)
+    policy: WeightedPolicy | None = field(default=None, repr=False)
 
 
 def leashed_optimum(
@@ -190,7 +192,10 @@ def _held(
     total[3:] += (mdp.initial * mdp.terminal) @ measured.finals
     value, returns, divergence = (float(x) for x in total[:3])
     outcome = measured.outcome(total[3:])
-    return Held(value, returns, divergence, outcome, chosen if memoryless else None)
+    if not memoryless:
+        return Held(value, returns, divergence, outcome)
+    acting = WeightedPolicy(mdp, chosen, "held policy")
+    return Held(value, returns, divergence, outcome, chosen, acting)
 
 
 @njit(cache=True, nogil=True)

@@ -15,7 +15,7 @@ from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.need import as_mdp
 from powerseek.exact.solvers.finite import WHOLE, evaluate_policy, evaluate_slips
 from powerseek.exact.solvers.outcome import Outcome, mdp_criteria, mdp_success
-from powerseek.exact.solvers.policy import TabularPolicy, random_policy
+from powerseek.exact.solvers.policy import PairPolicy, TabularPolicy, random_policy
 from powerseek.types import Floats, Policy, Situation
 
 SLIPS: Floats = np.linspace(0, 1, 25) ** 2
@@ -141,7 +141,7 @@ def policy_weights(
     mdp: TabularMDP, policy: TabularPolicy | Policy | Floats | Callable[[int], Floats], steps: int
 ) -> Callable[[int], Floats]:
     """The policy as a callable from the clock to probabilities of pairs [P]; see `evaluate`."""
-    if isinstance(policy, TabularPolicy):
+    if isinstance(policy, PairPolicy):
         pairs = policy.pairs_in(mdp)
         return lambda t: np.where(pairs >= 0, policy.pair_weights(t)[pairs], 0.0)
     if isinstance(policy, np.ndarray):

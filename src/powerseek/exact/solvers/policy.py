@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from math import inf
 
 import numpy as np
@@ -50,11 +51,102 @@ def _rows(pair_start, pair_action, bits, states, clocks, out):  # type: ignore[n
     return -1
 
 
-class TabularPolicy:
-    """A policy on (state, clock), uniform over a set of actions; a `powerseek.types.Policy`.
+@njit(cache=True)
+def _weighted_rows(pair_start, pair_action, weights, states, clocks, out):  # type: ignore[no-untyped-def]  # compiled
+    """As `_rows`, of probabilities [T, P] of pairs."""
+    for i in range(len(states)):
+        s = states[i]
+        if s < 0 or clocks[i] < 0 or clocks[i] >= len(weights):
+            return i
+        total = 0.0
+        for pair in range(pair_start[s], pair_start[s + 1]):
+            out[i, pair_action[pair]] = weights[clocks[i], pair]
+            total += weights[clocks[i], pair]
+        if total == 0.0:
+            return i
+    return -1
+
+
+class PairPolicy(ABC):
+    """A policy on (state, clock), by pairs of state and action; a `powerseek.types.Policy`.
 
     Looks states up by the identity of their records, so it acts in any copy of its world and
     in the same world with other chances (hazard off) as far as the states coincide.
+
+    Attributes:
+        mdp: Where it was computed.
+        name: What it is, for messages.
+    """
+
+    mdp: TabularMDP
+    name: str
+
+    @abstractmethod
+    def _fill(self, states: Ints, clocks: Ints, out: Floats) -> int:
+        """Fill out [n, A] for (state, clock) queries; the first unknown query, or -1."""
+
+    @abstractmethod
+    def pair_weights(self, t: int) -> Floats:
+        """[P] probability of every pair after t steps; 0 throughout a state it never meets."""
+
+    def probabilities(self, situation: Situation) -> Floats:
+        """Action probabilities [n, A]; rows sum to 1.
+
+        Raises:
+            InvalidInput: A state that the policy does not know, or cannot be in at that time.
+        """
+        states = self.mdp.record_index.find(situation.states)
+        clocks = np.ascontiguousarray(situation.states["clock"], np.int64)
+        out = np.zeros((len(states), self.mdp.n_actions))
+        unknown = self._fill(states, clocks, out)
+        if unknown >= 0:
+            raise InvalidInput(
+                f"{self.name}: state",
+                situation.states[unknown],
+                "a state that is not over and that its world can be in at that clock",
+            )
+        return out
+
+    def pairs_in(self, mdp: TabularMDP) -> Ints:
+        """[P of mdp] number of the same pair here, -1 where there is none."""
+        if mdp is self.mdp:
+            return np.arange(mdp.n_pairs)
+        _, records = mdp.origin
+        actions = max(self.mdp.n_actions, mdp.n_actions)
+        here = self.mdp.record_index.find(records)[mdp.pair_state]
+        wanted = np.where(here < 0, -1, here * actions + mdp.pair_action)
+        known = self.mdp.pair_state.astype(np.int64) * actions + self.mdp.pair_action
+        order = np.argsort(known, kind="stable")
+        place = np.minimum(np.searchsorted(known[order], wanted), max(len(known) - 1, 0))
+        found = order[place]
+        return np.where(known[found] == wanted, found, -1)
+
+
+class WeightedPolicy(PairPolicy):
+    """A policy of any probabilities.
+
+    Args:
+        mdp: Where it was computed.
+        weights: [T, P] probabilities of pairs; 0 throughout a state that it does not know.
+        name: What it is, for messages.
+    """
+
+    def __init__(self, mdp: TabularMDP, weights: Floats, name: str = "policy") -> None:
+        self.mdp, self.weights, self.name = mdp, weights, name
+
+    def _fill(self, states: Ints, clocks: Ints, out: Floats) -> int:
+        mdp = self.mdp
+        found = _weighted_rows(mdp.pair_start, mdp.pair_action, self.weights, states, clocks, out)
+        return int(found)
+
+    def pair_weights(self, t: int) -> Floats:
+        """See PairPolicy.pair_weights."""
+        found: Floats = self.weights[t]
+        return found
+
+
+class TabularPolicy(PairPolicy):
+    """A policy that is uniform over a set of actions.
 
     Args:
         mdp: Where it was computed.
@@ -78,44 +170,15 @@ class TabularPolicy:
         np.bitwise_or.at(bits[0], mdp.pair_state[pairs], as_bits(mdp, local[pairs]))
         return cls(mdp, bits, name)
 
-    def probabilities(self, situation: Situation) -> Floats:
-        """Action probabilities [n, A]; rows sum to 1.
-
-        Raises:
-            InvalidInput: A state that the policy does not know, or cannot be in at that time.
-        """
-        states = self.mdp.record_index.find(situation.states)
-        clocks = np.ascontiguousarray(situation.states["clock"], np.int64)
-        out = np.zeros((len(states), self.mdp.n_actions))
+    def _fill(self, states: Ints, clocks: Ints, out: Floats) -> int:
         mdp = self.mdp
-        unknown = _rows(mdp.pair_start, mdp.pair_action, self.bits, states, clocks, out)
-        if unknown >= 0:
-            raise InvalidInput(
-                f"{self.name}: state",
-                situation.states[unknown],
-                "a state that is not over and that its world can be in at that clock",
-            )
-        return out
+        return int(_rows(mdp.pair_start, mdp.pair_action, self.bits, states, clocks, out))
 
     def pair_weights(self, t: int) -> Floats:
-        """[P] probability of every pair after t steps; 0 throughout a state it never meets."""
+        """See PairPolicy.pair_weights."""
         out = np.zeros(self.mdp.n_pairs)
         _pair_weights(self.mdp.pair_start, self.bits[t if len(self.bits) > 1 else 0], out)
         return out
-
-    def pairs_in(self, mdp: TabularMDP) -> Ints:
-        """[P of mdp] number of the same pair here, -1 where there is none."""
-        if mdp is self.mdp:
-            return np.arange(mdp.n_pairs)
-        _, records = mdp.origin
-        actions = max(self.mdp.n_actions, mdp.n_actions)
-        here = self.mdp.record_index.find(records)[mdp.pair_state]
-        wanted = np.where(here < 0, -1, here * actions + mdp.pair_action)
-        known = self.mdp.pair_state.astype(np.int64) * actions + self.mdp.pair_action
-        order = np.argsort(known, kind="stable")
-        place = np.minimum(np.searchsorted(known[order], wanted), max(len(known) - 1, 0))
-        found = order[place]
-        return np.where(known[found] == wanted, found, -1)
 
 
 def minimal_need_policy(
