@@ -11,8 +11,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
-# -qq still prints errors.
-PIP_INSTALL = $(BIN)/python -m pip install -qq -c constraints.txt $(PIP_ARGS)
+# -qq still prints errors. Bytecode is made as modules are first imported: a third of them ever is.
+PIP_INSTALL = $(BIN)/python -m pip install -qq --no-compile -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study studies test bench golden clean
