@@ -50,6 +50,17 @@ def test_each_runs_once_in_every_setting_and_last():
     assert trials(study("random"))[: len(trained)] == tuple(trained)
 
 
+def test_one_id_with_two_settings_is_two_references():
+    half, tenth = ({"quantiliser": {"q": q}} for q in (0.5, 0.1))
+    held = split(study("random", half, tenth))[1]
+    assert {t.cell.agent_label for t in held} == {
+        *("random", "quantiliser q 0.5", "quantiliser q 0.1"),
+    }
+    assert len(held) == 12
+    with pytest.raises(InvalidInput, match=r"references\[0\].quantiliser.q: got 2"):
+        split(study({"quantiliser": {"q": 2}}))
+
+
 def test_they_are_unpaid_and_take_the_longest_view():
     for trial in split(study("optimum"))[1]:
         assert (trial.cell.power_weight, trial.cell.gamma) == (0.0, 1.0)

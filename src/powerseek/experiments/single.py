@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +25,7 @@ from powerseek.experiments.report.agent_result import AgentResult, page_folder
 from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.store import COLUMNS, trial_columns
 from powerseek.experiments.study.checked import cells
+from powerseek.experiments.study.factors import factor_of, levels_of, written_level
 from powerseek.experiments.study.grid import Cell, Trial, without_reward_warnings
 from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.lookahead import lookahead_of
@@ -63,8 +64,7 @@ def train_one(
     """
     check_limit("seed", seed)
     study = make_study(given)
-    (cell,) = cells(study)
-    trial = Trial(cell, seed, study.name)
+    trial = Trial(_only_one(cells(study)), seed, study.name)
     store = store_at(out or Path("runs") / "train" / trial.key)
     store.fetch()
     with store.naming():
@@ -75,6 +75,21 @@ def train_one(
         store.write(trial, rows)
     model = store.out / layout.MODELS / f"{trial.key}.zip"
     return rows, store.shown(model) if model.is_file() else None, study_cautions(study)
+
+
+def _only_one(grid: Sequence[Cell]) -> Cell:
+    """The one cell of a study; refused where it has levels of something."""
+    first = grid[0]
+    for other in grid[1:]:
+        ours, theirs = levels_of(first), levels_of(other)
+        column = next(name for name in ours if ours[name] != theirs.get(name))
+        factor = factor_of(column)
+        owner = {"world": "worlds[0].params.", "agent": f"settings.{first.agent}."}
+        field = f"{owner.get(factor.of, '')}{factor.name}"
+        both = f"{written_level(ours[column])} and {written_level(theirs.get(column))}"
+        hint = "A study compares several: powerseek sweep."
+        raise InvalidInput(field, both, "one value: one agent is trained", hint)
+    return first
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,8 @@ from powerseek.experiments.analysis.findings.hypotheses import findings
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.report.findings import finding_text
 from powerseek.experiments.results.table import long_table, results_factors, results_with_factors
+from powerseek.experiments.study.agents import agent_label
+from powerseek.experiments.study.factors import telling_factors
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
 from powerseek.metrics import every_metric, known_metric
@@ -124,6 +126,51 @@ def test_agents_are_compared_whatever_their_own_settings():
     ]
     (one,) = verdicts(results(*one_of), claim({"factor": "agent", "low": "a", "high": "b"}))
     assert one.comparison.effect.value == pytest.approx(1.0)
+
+
+def named(value, **chosen):
+    """The trials of an agent that its study names by settings."""
+    return cell(
+        value, params={"leak": 0}, agent=agent_label("ppo", chosen), chosen={"width": 64, **chosen}
+    )
+
+
+NAMED = [
+    cell(5.0, params={"leak": 0}, chosen={"width": 64}),
+    *(named(1 + x + y, width=8 + 8 * x, rate=0.1 + y) for x in (0, 1) for y in (0, 2)),
+]
+
+
+def test_agents_named_by_settings_are_compared_by_name_and_by_each_setting():
+    table = results(*NAMED)
+    names = [agent_label("ppo", {"width": w, "rate": 0.1}) for w in (8, 16)]
+    by_name = claim({"factor": "agent", "low": names[0], "high": names[1]})
+    (one,) = verdicts(table, by_name)
+    assert (one.a, one.b) == (names[1], names[0])
+    assert one.comparison.effect.value == pytest.approx(1.0)
+    by_setting = claim({"factor": "width", "low": 8, "high": 16})
+    found = verdicts(table, by_setting)
+    assert [one.comparison.effect.value for one in found] == pytest.approx([1.0, 1.0])
+    assert [one.setting["settings.rate"] for one in found] == [0.1, 2.1]
+    assert {one.setting["agent"] for one in found} == {"ppo"}
+
+
+def test_a_claim_about_an_id_is_about_each_agent_of_that_id():
+    table = results(*NAMED, cell(5.0, params={"leak": 0}, agent="a2c", chosen={"width": 64}))
+    level = {"contrast": "level", "arm": "dense", "line": 0.0}
+    for agent, count in (
+        ("ppo", 5),
+        ("a2c", 1),
+        (agent_label("ppo", {"width": 8, "rate": 0.1}), 1),
+    ):
+        assert len(verdicts(table, claim(**level, agent=agent))) == count
+
+
+def test_tables_tell_agents_by_their_names():
+    table = frame(*(rows for trials in NAMED for rows in trials))
+    names = telling_factors(summarise(table), results_factors(table))
+    assert "agent" in names
+    assert not [name for name in names if name.startswith("settings.")]
 
 
 def test_a_claim_about_one_configuration_or_agent_is_about_no_other():

@@ -15,6 +15,7 @@ from powerseek.experiments.results.reading import BEST
 from powerseek.experiments.results.table import (
     STRATUM,
     Results,
+    agent_ids,
     distinct_codes,
     json_column,
     long_table,
@@ -23,6 +24,7 @@ from powerseek.experiments.results.table import (
     row_codes,
     trials,
 )
+from powerseek.experiments.study.agents import agent_id
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
 from powerseek.experiments.study.factors import FACTORS, PREFIX, Level, factor_columns
 from powerseek.types import Bools, Floats, Ints
@@ -257,7 +259,8 @@ class Arms:
         """Each setting in which levels may be compared, and its cell at each of these levels.
 
         Paid agents are the positive control: no comparison but one of their pay sees them, unless
-        all agents of a world are paid. An agent's settings are its own where agents are compared.
+        all agents of a world are paid. An agent's settings are its own where agents are compared,
+        and agents that differ in a setting are one by their id.
 
         Args:
             columns: What differs; of two columns a cell is named by both levels.
@@ -270,7 +273,9 @@ class Arms:
             return
         own = PREFIX["agent"] if "agent" in columns else "\0"
         names = [k for k in self.keys if k not in columns and not k.startswith(own)]
-        group = row_codes(self.cells.iloc[places], names)
+        named = "agent" in names and any(c.startswith(PREFIX["agent"]) for c in columns)
+        shared = agent_ids(self.cells) if named else self.cells
+        group = row_codes(shared.iloc[places], names)
         order = np.argsort(group, kind="stable")
         for members in np.split(places[order], np.flatnonzero(np.diff(group[order])) + 1):
             told = self.records[members[0]]
@@ -278,7 +283,8 @@ class Arms:
             for cell in members:
                 found = tuple(self.records[cell][column] for column in columns)
                 arms.setdefault(found if len(columns) > 1 else found[0], int(cell))
-            yield {name: told[name] for name in names}, arms
+            agent = {"agent": agent_id(str(told["agent"]))} if named else {}
+            yield {name: told[name] for name in names} | agent, arms
 
     def compared(self, columns: Sequence[str], cells: Bools | None = None) -> Bools:
         """[cells] which of them `settings` compares."""

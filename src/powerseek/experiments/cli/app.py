@@ -94,6 +94,10 @@ World = Annotated[str, typer.Option("--world", help=WORLD_HELP)]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the world.")
 ]
+Setting = Annotated[
+    list[str] | None,
+    typer.Option("--setting", metavar="KEY=VALUE", help="A setting of the agent."),
+]
 StudySet = Annotated[
     list[str] | None,
     typer.Option(
@@ -262,6 +266,7 @@ def train(
     reward: Reward = "dense",
     gamma: Gamma = 1.0,
     agent: Annotated[str | None, typer.Option(help="Agent id.")] = None,
+    setting: Setting = None,
     power_weight: Annotated[float, typer.Option(help="Reward for holdings.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Training seed.", callback=_limited)] = 0,
     timesteps: Annotated[int, typer.Option(help="Environment steps.", callback=_limited)] = 100_000,
@@ -273,6 +278,7 @@ def train(
 ) -> None:
     """Train one agent, print its measures and keep the model."""
     from powerseek.experiments.single import train_one
+    from powerseek.experiments.study.factors import BY_NAME
     from powerseek.experiments.study.schema import make_study
 
     study: dict[str, Any] = {
@@ -286,6 +292,8 @@ def train(
     }
     if agent is not None:
         study["agents"] = [agent]
+    if given := _pairs(setting or [], "--setting", "learning_rate=0.001"):
+        study["settings"] = {agent or BY_NAME["agent"].default: given}
     with _named(_option):
         _ask(make_study(study), yes)
         rows, model, cautions = train_one(study, seed, out)
@@ -809,6 +817,8 @@ def _option(field: str) -> str:
     parameter = field.removeprefix("worlds[0].params.")
     if parameter != field:
         return f"--set {parameter}"
+    if field.startswith("settings."):
+        return f"--setting {field.rpartition('.')[2]}"
     known = {"worlds[0].id": "--world", "rewards[0]": "--reward", "agents": "--agent"}
     return known.get(field, field if field.startswith("-") else f"--{field.replace('_', '-')}")
 
@@ -848,14 +858,14 @@ def _analysed(field: str, world: str, goal: bool = False) -> str:
     return "--goal" if goal and name == "goal" else f"--set {name}"
 
 
-def _pairs(given: list[str]) -> dict[str, Any]:
+def _pairs(given: list[str], option: str = "--set", example: str = "openness=1") -> dict[str, Any]:
     """KEY=VALUE options as a mapping; values are read as YAML."""
     pairs = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise InvalidInput("--set", text, "KEY=VALUE, for example openness=1")
-        pairs[key] = _value(value, "--set")
+            raise InvalidInput(option, text, f"KEY=VALUE, for example {example}")
+        pairs[key] = _value(value, option)
     return pairs
 
 

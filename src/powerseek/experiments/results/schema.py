@@ -64,7 +64,7 @@ def trial_columns(trial: Trial) -> dict[str, Any]:
     cell, params = trial.cell, dict(trial.cell.params)
     own = {f.column: params.pop(f.name, None) for f in FACTORS if f.of == "world"}
     own |= {f.column: getattr(cell, f.name) for f in FACTORS if f.of == "cell"}
-    own["reward"] = cell.reward_label
+    own |= {"reward": cell.reward_label, "agent": cell.agent_label}
     typed = {f.column: None if own[f.column] is None else f.dtype(own[f.column]) for f in FACTORS}
     return {
         "study": trial.study,

@@ -25,6 +25,7 @@ from powerseek.experiments.results.reading import (
     whole_table,
 )
 from powerseek.experiments.results.schema import NO_METRIC
+from powerseek.experiments.study.agents import agent_id
 from powerseek.experiments.study.factors import (
     CELL,
     FACTORS,
@@ -100,7 +101,7 @@ def results_with_factors(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         With ``params.NAME`` for what varies within a world and ``settings.NAME`` for what varies
-        within an agent in a world; numbers as floats, missing where a row has none.
+        among agents of an id in a world; numbers as floats, missing where a row has none.
     """
     for of, name, groups in _SPREAD:
         if {name, *groups} <= set(table.columns) and len(table):
@@ -112,10 +113,22 @@ _SPREAD: tuple[tuple[Of, str, list[str]], ...] = (
     ("world", "params", ["world"]),
     ("agent", "settings", ["world", "agent"]),
 )
+
+
+def agent_ids(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the id of each agent for its name, where agents are named by settings too."""
+    known = table["agent"].unique()
+    ids = {name: agent_id(name) for name in known if isinstance(name, str)}
+    if all(name == id for name, id in ids.items()):
+        return table
+    return table.assign(agent=table["agent"].map(ids))
+
+
 _OWN = [factor for factor in FACTORS if factor.of == "cell"]
 
 
 def _columns(table: pd.DataFrame, of: Of, name: str, groups: list[str]) -> dict[str, pd.Series]:
+    table = agent_ids(table) if "agent" in groups else table
     own = [factor for factor in _OWN if of == "agent" and factor.column in table]
     told = [*dict.fromkeys([*groups, name, *(factor.column for factor in own)])]
     row = row_codes(table, told)
@@ -171,7 +184,7 @@ def learning_trials(results: Results) -> tuple[Long, Long]:
 def results_factors(results: Results) -> list[str]:
     """Columns that make a cell here: `CELL`, and every further factor that varies in a world.
 
-    A setting counts where it varies within an agent there.
+    A setting counts where it varies among agents of an id there.
     """
     every = long_table(results).every
     names = [str(name) for name in every]
@@ -179,7 +192,8 @@ def results_factors(results: Results) -> list[str]:
     settings = [name for name in names if name.startswith(PREFIX["agent"])]
     columns = list(CELL)
     for names, groups in (([*params, *MORE], ["world"]), (settings, ["world", "agent"])):
-        varied = every.groupby(groups)[names].nunique(dropna=False).max()
+        table = agent_ids(every) if "agent" in groups else every
+        varied = table.groupby(groups)[names].nunique(dropna=False).max()
         columns += [name for name in names if len(varied) and varied[name] > 1]
     return columns
 

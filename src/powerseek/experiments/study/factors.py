@@ -149,7 +149,7 @@ def ordered(values: Iterable[Level]) -> list[Level]:
 def levels_of(cell: Cell) -> dict[str, Level]:
     """The level of every factor of a cell, by column; ``world`` and ``version`` besides."""
     own = {f.column: getattr(cell, f.name) for f in FACTORS if f.of == "cell"}
-    own["reward"] = cell.reward_label
+    own |= {"reward": cell.reward_label, "agent": cell.agent_label}
     return {
         "world": cell.world,
         "version": float(cell.version),

@@ -26,6 +26,7 @@ from powerseek.envs.rewards.spec import (
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
+from powerseek.experiments.study.agents import agent_label, read_agent
 from powerseek.experiments.study.errors import did_you_mean
 from powerseek.experiments.study.factors import FACTORS, Level, factor_level, levels_of
 from powerseek.experiments.study.lookahead import lookahead_of, refuse_idle, rewards_of
@@ -65,6 +66,7 @@ class Cell:
             reward has none.
         agent: Agent id.
         settings: All of the agent's settings.
+        agent_spec: Those of them that the study names the agent by.
         timesteps: Environment steps of training; 0 of a reference, which is not trained.
         windows: k of each accumulator that is observed.
         acquired_so_far: Whether the units acquired in an episode are observed.
@@ -86,6 +88,7 @@ class Cell:
     n_step: int | None = None
     lookahead: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    agent_spec: Mapping[str, Any] = field(default_factory=dict)
     windows: tuple[int, ...] = ()
     acquired_so_far: bool = False
     competence: tuple[float, ...] = (0.9,)
@@ -101,6 +104,11 @@ class Cell:
     def reward_label(self) -> str:
         """The reward function as results write it."""
         return reward_name(self.reward)
+
+    @property
+    def agent_label(self) -> str:
+        """The agent as results write it."""
+        return agent_label(self.agent, self.agent_spec)
 
     @property
     def place(self) -> str:
@@ -126,6 +134,8 @@ class Cell:
         config: dict[str, Any] = json.loads(canonical_study_json(asdict(self)))
         if not self.acquired_so_far:  # so that trials without prices stay what they are
             del config["acquired_so_far"]
+        if not self.agent_spec:  # likewise, of agents named by their id alone
+            del config["agent_spec"]
         if self.aim is not None:  # a judge's aim was another one where nothing is said
             config["aim"] = self.aim
         return config
@@ -145,7 +155,9 @@ class Cell:
         own = [f.name for f in FACTORS if f.of == "world" and f.name in self.params]
         named = [f"{k}={self.params[k]}" for k in own]
         weight = [f"w={self.power_weight:g}"] if self.power_weight else []
-        return " ".join([self.reward_label, f"gamma={self.gamma:g}", *weight, *named, self.agent])
+        return " ".join(
+            [self.reward_label, f"gamma={self.gamma:g}", *weight, *named, self.agent_label]
+        )
 
     def task(self, world: World, holdings_scale: float = 1.0) -> Task:
         """The task that an agent of this cell is trained on, in `world`."""
@@ -231,7 +243,8 @@ Row: TypeAlias = frozenset[tuple[str, Level]]
 
 def row_of(cell: Cell) -> Row:
     """The identity of a cell in results: two cells with one row would count every seed twice."""
-    return frozenset({**levels_of(cell), "layout": factor_level(cell.params.get("layout"))}.items())
+    told = {"agent": cell.agent, "layout": factor_level(cell.params.get("layout"))}
+    return frozenset({**levels_of(cell), **told}.items())
 
 
 @dataclass(frozen=True)
@@ -247,10 +260,11 @@ class _Entry:
         """Refuse another treatment that results could not tell from this one.
 
         The same treatment written in another way (`{coverage: 1}` and `{coverage: 1.0}`, a
-        parameter at its default) is let pass: it stands in the grid once, as first written.
+        parameter or setting at its default) is let pass: it stands there once, as first written.
         """
         ours, theirs = self.cell.config, other.cell.config
-        differing = [name for name in ours if ours[name] != theirs[name]]
+        known = [name for name in ours if name != "agent_spec"]
+        differing = [name for name in known if ours[name] != theirs[name]]
         if self.cell.reward == other.cell.reward or self.reward == other.reward:
             differing = [name for name in differing if name != "reward"]
         if not differing:
@@ -283,22 +297,29 @@ def reference_cells(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
     for cell in sorted(grid, key=lambda cell: (cell.power_weight, -cell.gamma)):
         first.setdefault(canonical_study_json([cell.world, cell.config["params"]]), cell)
     without_learning = [name for name in list_agents() if not agents.get(name).learns]
-    cells, refused = [], {}
-    for i, agent in enumerate(study.references):
+    cells: list[Cell] = []
+    for i, written in enumerate(study.references):
         where = f"references[{i}]"
+        agent, spec = read_agent(written)
         if agent not in without_learning:
             allowed = f"an agent that does not learn: {', '.join(without_learning)}"
             raise InvalidInput(where, agent, allowed, did_you_mean(agent, without_learning))
+        found, refused = 0, None
         for cell in first.values():
-            same = replace(cell, agent=agent, timesteps=0, power_weight=0.0)
+            same = replace(cell, agent=agent, agent_spec=spec, timesteps=0, power_weight=0.0)
             try:
                 with without_reward_warnings():
                     task = same.task(make_world(cell.world, **cell.params))
-                    cells.append(replace(same, settings=check_agent(task, agent)))
+                    cells.append(replace(same, settings=check_agent(task, agent, spec)))
+                found += 1
             except InvalidInput as error:
-                refused[agent] = error
-        if agent in refused and not any(cell.agent == agent for cell in cells):
-            allowed = f"an agent that some world of the study can have ({refused[agent].allowed})"
+                refused = error
+        if refused is not None and not found:
+            name = refused.field.removeprefix("settings.")
+            if spec and name != refused.field:
+                where = f"{where}.{agent}{'' if name == agent else f'.{name}'}"
+                raise InvalidInput(where, refused.value, refused.allowed, refused.hint)
+            allowed = f"an agent that some world of the study can have ({refused.allowed})"
             raise InvalidInput(where, agent, allowed)
     return tuple({row_of(cell): cell for cell in cells}.values())
 
@@ -403,7 +424,7 @@ def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
 
 def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[_Entry]:
     """The product of all factors in one world."""
-    agents = entry.agents or block.agents
+    agents = [read_agent(spec) for spec in entry.agents or block.agents]
     for world in _worlds(block, entry, where, written):
         factors = itertools.product(
             list(rewards_of(block, written)),
@@ -415,7 +436,8 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
             agents,
             entry.timesteps or block.timesteps,
         )
-        for (reward, names), weight, gamma, limit, lam, n_step, agent, timesteps in factors:
+        for (reward, names), weight, gamma, limit, lam, n_step, named, timesteps in factors:
+            agent, spec = named
             cell = Cell(
                 world=world.id,
                 version=world.version,
@@ -436,8 +458,9 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
                 names = {**names, "agents": f"{where}.agents"}
             with _named(names, names["rewards"]), without_reward_warnings():
                 task = cell.task(world)
-            for chosen in _settings(cell, task, block, entry, where, names):
-                whole = replace(cell, settings=chosen, lookahead=lookahead_of(task))
+            for chosen, told in _settings(cell, spec, task, block, entry, where, names):
+                whole = replace(cell, settings=chosen, agent_spec=told)
+                whole = replace(whole, lookahead=lookahead_of(task))
                 yield _Entry(whole, task.reward_function, where, names)
 
 
@@ -480,29 +503,39 @@ def _levels(value: Any, default: Any) -> list[Any]:
 
 
 def _settings(
-    cell: Cell, task: Task, block: Study, entry: WorldEntry, where: str, written: Names
-) -> Iterator[dict[str, Any]]:
-    """All settings of the cell's agent: its own, replaced by the study's and the world's.
+    cell: Cell,
+    spec: Mapping[str, Any],
+    task: Task,
+    block: Study,
+    entry: WorldEntry,
+    where: str,
+    written: Names,
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """All settings of the cell's agent, and those that its spec gives it.
 
-    Several where the study gives levels of one.
+    Its own, replaced by the study's, by the world's, and by those of its spec. Several where one is
+    given levels.
     """
     agent = cell.agent
     factors = {"gae_lambda": cell.gae_lambda, "n_step": cell.n_step}
     names = {name: f"settings.{agent}.{name}" for name in block.settings.get(agent, {})}
     names |= {name: f"{where}.settings.{agent}.{name}" for name in entry.settings.get(agent, {})}
-    given = {**block.settings.get(agent, {}), **entry.settings.get(agent, {})}
+    names |= {name: f"{written['agents']}.{agent}.{name}" for name in spec}
+    given = {**block.settings.get(agent, {}), **entry.settings.get(agent, {}), **spec}
     for name, value in factors.items():
         if value is not None:
             if name in given:
                 hint = f"{written[name]} sets it; write it in one place only."
                 raise InvalidInput(names[name], given[name], "no value", hint)
             given[name], names[name] = value, written[name]
-    with _named(names | {"agent": written["agents"]}, written["agents"], strip="settings."):
+    whole, own = names | {"agent": written["agents"]}, f"settings.{agent}."
+    with _named(whole, written["agents"], strip="settings.", own=own):
         listed = any(isinstance(value, list) for value in given.values())
         defaults = check_agent(task, agent) if listed else {}
         levels = {name: _levels(value, defaults.get(name)) for name, value in given.items()}
         for values in itertools.product(*levels.values()):
-            yield check_agent(task, agent, dict(zip(levels, values, strict=True)))
+            chosen = dict(zip(levels, values, strict=True))
+            yield check_agent(task, agent, chosen), {name: chosen[name] for name in spec}
 
 
 @contextmanager
@@ -514,12 +547,22 @@ def without_reward_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def _named(written: Mapping[str, str], otherwise: str, strip: str = "") -> Iterator[None]:
-    """Give an error the name under which the study's author wrote the field."""
+def _named(
+    written: Mapping[str, str], otherwise: str, strip: str = "", own: str = ""
+) -> Iterator[None]:
+    """Give an error the name under which the study's author wrote the field.
+
+    Args:
+        written: Names by field.
+        otherwise: The name of a field that stands nowhere.
+        strip: What fields begin with in errors.
+        own: What they begin with in studies: so that one is named that is nowhere written.
+    """
     try:
         yield
     except InvalidInput as error:
         known = error.field.removeprefix(strip)
+        otherwise = f"{own}{known}" if own and known != error.field else otherwise
         for name in (known, error.value):
             if isinstance(name, str) and name in written:
                 otherwise = written[name]

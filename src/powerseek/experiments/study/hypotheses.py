@@ -9,6 +9,7 @@ from typing import Any
 
 from powerseek.envs.rewards.spec import place_of
 from powerseek.errors import InvalidInput
+from powerseek.experiments.study.agents import agent_id
 from powerseek.experiments.study.arms import arms_compared, factor_scales
 from powerseek.experiments.study.contrasts import (
     KINDS,
@@ -125,13 +126,20 @@ def columns_of(contrast: Contrast, known: set[str]) -> tuple[str, ...] | None:
 
 
 def shared_levels(record: Mapping[str, Level], columns: Sequence[str]) -> dict[str, Level]:
-    """Levels shared by arms that differ in some columns; an agent's settings are its own."""
-    own = "settings." if "agent" in columns else None
-    return {
+    """Levels shared by arms that differ in some columns.
+
+    An agent's settings are its own where agents are compared; and arms that differ in a setting are
+    one agent, by whatever settings each is named.
+    """
+    own = PREFIX["agent"]
+    shared = {
         column: level
         for column, level in record.items()
-        if column not in columns and not (own and column.startswith(own))
+        if column not in columns and not ("agent" in columns and column.startswith(own))
     }
+    if any(column.startswith(own) for column in columns) and "agent" in shared:
+        shared["agent"] = agent_id(str(shared["agent"]))
+    return shared
 
 
 def _records(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> list[Record]:
@@ -144,8 +152,10 @@ def _records(said: Hypothesis | Contrast, grid: Sequence[Cell]) -> list[Record]:
 
 def concerns_cell(said: Hypothesis, record: Mapping[str, Any]) -> bool:
     """True if a hypothesis is about the cell that has these levels, by column."""
-    world = _world_of(said) in (None, record["world"]) and said.agent in (None, record["agent"])
-    return world and all(_has(record, name, value) for name, value in said.params.items())
+    label = str(record["agent"])
+    own = said.agent in (None, label, agent_id(label))
+    own = own and _world_of(said) in (None, record["world"])
+    return own and all(_has(record, name, value) for name, value in said.params.items())
 
 
 def _world_of(said: Hypothesis) -> str | None:
@@ -172,7 +182,8 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
         held = list(dict.fromkeys(cell.world for cell in grid))
         _one_of(f"{where}.world", _world_of(said), held)
         there = [cell for cell in grid if _world_of(said) in (None, cell.world)]
-        _one_of(f"{where}.agent", said.agent, list(dict.fromkeys(c.agent for c in there)))
+        known = [name for cell in there for name in (cell.agent_label, cell.agent)]
+        _one_of(f"{where}.agent", said.agent, list(dict.fromkeys(known)))
         watched = ["end", *(f"{CROSSING}{level:g}" for level in study.competence)]
         _one_of(f"{where}.checkpoint", said.checkpoint, watched)
         _check_params(said, where, there)
@@ -320,7 +331,8 @@ def varied_factors(records: Sequence[Mapping[str, Level]]) -> list[str]:
     for record in records:
         for column, level in record.items():
             if column not in ("world", "version"):
-                agent = record["agent"] if factor_of(column).of == "agent" else None
+                own = column.startswith(PREFIX["agent"])
+                agent = agent_id(str(record["agent"])) if own else None
                 seen.setdefault((column, record["world"], agent), set()).add(level)
     return list(dict.fromkeys(column for (column, *_), found in seen.items() if len(found) > 1))
 

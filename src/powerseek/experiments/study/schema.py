@@ -23,6 +23,8 @@ from pydantic import (
 from powerseek.envs.rewards.spec import reward_name
 from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
+from powerseek.experiments.study.agents import SYNTAX as AGENTS
+from powerseek.experiments.study.agents import agent_label, read_agent
 from powerseek.experiments.study.contrasts import (
     SYNTAX,
     Contrast,
@@ -79,6 +81,17 @@ STEPS = f"{LIMITS['timesteps']}, or a list of them"
 _MODEL = ConfigDict(extra="forbid", frozen=True)
 
 
+def _agent(spec: object) -> object:
+    """An agent of a list; refused here where it is no spec."""
+    read_agent(spec)
+    return spec
+
+
+def _agent_named(spec: object) -> object:
+    """An agent as results write it, from how a study writes it or results do."""
+    return agent_label(*read_agent(spec)) if isinstance(spec, Mapping) else spec
+
+
 def _arm(spec: object) -> str:
     """The arm as results write it, from how a study writes it or results do."""
     try:
@@ -87,6 +100,9 @@ def _arm(spec: object) -> str:
         if isinstance(spec, str) and spec:
             return spec
         raise ValueError from None
+
+
+OneAgent = Annotated[Any, BeforeValidator(_agent)]
 
 
 class WorldEntry(BaseModel):
@@ -111,7 +127,7 @@ class WorldEntry(BaseModel):
     )
     max_steps: OptionalLevels[Whole] = Field(None, description=WHOLES, min_length=1)
     timesteps: OptionalLevels[Steps] = Field(None, description=STEPS, min_length=1)
-    agents: OptionalLevels[str] = Field(None, description="agent names", min_length=1)
+    agents: OptionalLevels[OneAgent] = Field(None, description=AGENTS, min_length=1)
     settings: Settings = Field({}, description="agent: {setting: value}")
 
 
@@ -188,7 +204,8 @@ class Hypothesis(BaseModel):
         world: The world it is about; every world that has both arms where absent.
         params: Levels of the world's parameters, or of any other factor, that it is about; every
             configuration that the study holds where absent.
-        agent: The agent it is about; every agent where absent.
+        agent: The agent it is about, all of its settings where it stands without any; every agent
+            where absent.
         checkpoint: Where it is read: ``end``, or ``competence>=0.9`` for a level of competence
             that the study watches for. CAVEAT: a crossing selects after treatment.
         arm: The reward that a ``level`` is about, as results write it; None for all others.
@@ -227,7 +244,9 @@ class Hypothesis(BaseModel):
     params: dict[str, Any] = Field(
         {}, description="a mapping from world parameters, or other factors, to values"
     )
-    agent: str | None = Field(None, description="an agent of this study", strict=True)
+    agent: Annotated[str | None, BeforeValidator(_agent_named)] = Field(
+        None, description="an agent of this study", strict=True
+    )
     checkpoint: str = Field(
         "end", description="end, or competence>= and a level of `competence`", strict=True
     )
@@ -326,7 +345,7 @@ class Factors(BaseModel):
         None, description=f"{WHOLE}, cap, or a list of them", min_length=1
     )
     timesteps: Levels[Steps] = Field([], description=STEPS)
-    agents: Levels[str] = Field(["cohort-ppo"], description="a list of agent names", min_length=1)
+    agents: Levels[OneAgent] = Field(["cohort-ppo"], description=AGENTS, min_length=1)
 
 
 class Block(Factors):
@@ -386,7 +405,7 @@ class Study(Factors):
         [], description="a list of {id, contrast, direction, margin}"
     )
     settings: Settings = Field({}, description="agent: {setting: value}")
-    references: Levels[str] = Field([], description="a list of agents that do not learn")
+    references: Levels[OneAgent] = Field([], description=f"{AGENTS}, which do not learn")
     also: list[Block] = Field([], description="a list of {key: [values]}, each a block of cells")
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from powerseek.errors import InvalidInput
+from powerseek.experiments.study.agents import read_agent
 from powerseek.experiments.study.schema import Study, WorldEntry
 from powerseek.limits import LIMITS
 from powerseek.registry import agents
@@ -43,8 +44,9 @@ def study_size(study: Study) -> Size:
                 start=prod(map(_length, (block.gae_lambda, block.n_step, block.lookahead))),
             )
             timesteps = entry.timesteps or block.timesteps
-            for agent in entry.agents or block.agents:
-                settings = {**block.settings.get(agent, {}), **entry.settings.get(agent, {})}
+            for agent, named in map(read_agent, entry.agents or block.agents):
+                given = block.settings.get(agent, {}), entry.settings.get(agent, {}), named
+                settings = {name: value for own in given for name, value in own.items()}
                 cells = alike * prod(map(_length, settings.values()))
                 count += cells * len(timesteps)
                 seconds += cells * sum(timesteps) / _pace(agent)
