@@ -139,7 +139,7 @@ def suffer(
 
 @pytest.mark.parametrize(
     ("count", "both"),
-    [(8, False), pytest.param(40, True, marks=pytest.mark.slow)],
+    [(4, False), pytest.param(40, True, marks=pytest.mark.slow)],
     ids=["few", "many"],
 )
 def test_damaged_files_cost_no_result(
@@ -158,7 +158,7 @@ def test_damaged_files_cost_no_result(
         hit = Path(shutil.copytree((whole, interrupted)[number // 2 % 2], tmp_path / f"{number}"))
         before = faults.finished(hit / "out")
         name = damage(hit / "out", chance, cut=number % 2 == 0)
-        for words in commands if both else [commands[number // 4]]:
+        for words in commands if both else [commands[(number + number // 2) % 2]]:
             there = shutil.copytree(hit, tmp_path / f"{number}-{words[0]}")
             monkeypatch.chdir(there)
             tallies[words[0]].update(suffer(words, name, before, whole, held))

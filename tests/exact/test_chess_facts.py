@@ -138,6 +138,7 @@ def test_rook_on_the_chess_board():
     assert (found.white[found.legal] == longest).sum() == case.expected["wtm_positions_at_16 (sym)"]
 
 
+@pytest.mark.slow  # small boards stand against plain Python, and the rook on 8 x 8 below
 def test_queen_on_the_chess_board():
     case = known("kqk_8x8_dtm")
     found = analyse(8, "queen")

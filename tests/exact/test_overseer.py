@@ -486,7 +486,7 @@ def test_the_deviation_is_that_of_all_choices_at_all_times():
         assert found.advantages.deviation > 0
 
 
-@pytest.mark.parametrize("lookahead", [2, 6])
+@pytest.mark.parametrize("lookahead", [2, pytest.param(6, marks=pytest.mark.slow)])
 def test_noise_is_normal_of_the_size_asked_for_and_the_same_at_every_size(lookahead):
     mdp = enumerated(powerseek.make_world("homestead", openness=1))
     plain, half, twice = (noisy(mdp, noise, lookahead) for noise in (0.0, 0.5, 2.0))

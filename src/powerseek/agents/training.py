@@ -8,6 +8,7 @@ from typing import Any
 
 from powerseek.agents.checkpoint import Checkpoint
 from powerseek.agents.job import Callback, Failure, Job, Settings, TrainedAgent
+from powerseek.agents.spec import AgentSpec, read_agent
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseer import with_overseer
@@ -27,7 +28,7 @@ def check_agent(task: Task, agent: str, settings: Settings | None = None) -> dic
 
 def train(
     task: Task,
-    agent: str = "cohort-ppo",
+    agent: AgentSpec = "cohort-ppo",
     *,
     seed: int = 0,
     timesteps: int = 0,
@@ -43,10 +44,11 @@ def train(
     Args:
         task: What it is trained on. A reward that needs an overseer and has none gets the exact
             one (`powerseek.exact.with_overseer`), for which the world is enumerated.
-        agent: Agent id.
+        agent: Agent id, or ``{id: {setting: value}}``.
         seed: Seed of weights, exploration and the environments, >= 0.
         timesteps: Environment steps, rounded up to whole batches of experience.
-        settings: What replaces the settings of `powerseek.agents.settings`.
+        settings: What replaces the settings of `powerseek.agents.settings`; those of `agent` itself
+            come before them.
         callback: Called before the first update and after every one; False ends training.
         device: Where the network lives, as PyTorch names it.
         checkpoint: Where the state of training is kept now and then, and read at the start: an
@@ -59,8 +61,10 @@ def train(
             large for the exact overseer that its reward needs.
         TrainingFailed: It could not be trained to its end.
     """
-    job = Job(task, seed, timesteps, settings or {}, callback, checkpoint, device)
-    (result,) = train_jobs(agent, [job])
+    id, named = read_agent(agent)
+    given = {**(settings or {}), **named}
+    job = Job(task, seed, timesteps, given, callback, checkpoint, device)
+    (result,) = train_jobs(id, [job])
     if isinstance(result, Failure):
         raise result.as_error from None
     return result

@@ -180,11 +180,12 @@ def test_openness_changes_the_surplus_and_nothing_else(size, piece, layout):
     assert longest.min() >= 0.6 * longest.max()
 
 
+@pytest.mark.parametrize("layouts", [10, pytest.param(30, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("piece", ["rook", "queen"])
-def test_layouts_move_the_surplus_and_keep_the_task(piece):
+def test_layouts_move_the_surplus_and_keep_the_task(piece, layouts):
     """Surplus off the pawn's way, two pushes from a queen, and mates as long as in layout 0."""
     longest, seen = [], set()
-    for layout in range(30):
+    for layout in range(layouts):
         world = make_world("endgame", piece=piece, openness=3, layout=layout)
         p = world.prepared
         knight, bishop = p.loose_squares
@@ -201,7 +202,7 @@ def test_layouts_move_the_surplus_and_keep_the_task(piece):
         longest.append(int(p.white[0, 0][tuple(p.starts.T)].max()))
         seen.add((knight, bishop, pawn))
     assert set(longest) == {7 if piece == "rook" else 4}
-    assert len(seen) > 25
+    assert len(seen) > 0.8 * layouts
 
 
 def test_places_stay_as_they_are():

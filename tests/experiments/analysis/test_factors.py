@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from synthetic import frame, trial_rows
 
 import powerseek
+from powerseek.agents.spec import agent_label
 from powerseek.exact import enumerate_world, optimum
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.findings.hypotheses import findings
 from powerseek.experiments.analysis.summary import summarise
 from powerseek.experiments.report.findings import finding_text
 from powerseek.experiments.results.table import long_table, results_factors, results_with_factors
-from powerseek.experiments.study.agents import agent_label
 from powerseek.experiments.study.factors import telling_factors
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis

@@ -214,7 +214,9 @@ def test_in_a_folder_that_may_not_be_read_the_rest_goes_on(here: Path) -> None:
         assert answer("envs", "star").code == 0
 
 
-@pytest.mark.parametrize("mode", [NOTHING, READ_ONLY], ids=["closed", "shut"])
+@pytest.mark.parametrize(
+    "mode", [pytest.param(NOTHING, marks=pytest.mark.slow), READ_ONLY], ids=["closed", "shut"]
+)
 def test_of_results_nothing_is_lost_where_a_part_is_closed(mode: int, here: Path) -> None:
     out = here / "out"
     before = contents(out)

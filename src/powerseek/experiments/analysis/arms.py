@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from powerseek.agents.spec import agent_id
 from powerseek.experiments.results.reading import BEST
 from powerseek.experiments.results.table import (
     STRATUM,
@@ -24,7 +25,6 @@ from powerseek.experiments.results.table import (
     row_codes,
     trials,
 )
-from powerseek.experiments.study.agents import agent_id
 from powerseek.experiments.study.contrasts import SHARE_BEYOND
 from powerseek.experiments.study.factors import FACTORS, PREFIX, Level, factor_columns
 from powerseek.types import Bools, Floats, Ints

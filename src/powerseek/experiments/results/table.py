@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from powerseek.agents.spec import agent_id
 from powerseek.envs.rewards.spec import Place, place_of
 from powerseek.errors import InvalidInput
 from powerseek.experiments import checksums, layout
@@ -25,7 +26,6 @@ from powerseek.experiments.results.reading import (
     whole_table,
 )
 from powerseek.experiments.results.schema import NO_METRIC
-from powerseek.experiments.study.agents import agent_id
 from powerseek.experiments.study.factors import (
     CELL,
     FACTORS,

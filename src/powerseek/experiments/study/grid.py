@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from powerseek.agents import check_agent
+from powerseek.agents.spec import agent_label, read_agent
 from powerseek.envs.rewards.spec import (
     ConfoundWarning,
     RewardFunction,
@@ -26,7 +27,6 @@ from powerseek.envs.rewards.spec import (
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.agents import agent_label, read_agent
 from powerseek.experiments.study.errors import did_you_mean
 from powerseek.experiments.study.factors import FACTORS, Level, factor_level, levels_of
 from powerseek.experiments.study.lookahead import lookahead_of, refuse_idle, rewards_of

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from powerseek.agents.spec import agent_id
 from powerseek.envs.rewards.spec import place_of
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.agents import agent_id
 from powerseek.experiments.study.arms import arms_compared, factor_scales
 from powerseek.experiments.study.contrasts import (
     KINDS,

@@ -20,11 +20,11 @@ from pydantic import (
     model_validator,
 )
 
+from powerseek.agents.spec import SYNTAX as AGENTS
+from powerseek.agents.spec import agent_label, read_agent
 from powerseek.envs.rewards.spec import reward_name
 from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
-from powerseek.experiments.study.agents import SYNTAX as AGENTS
-from powerseek.experiments.study.agents import agent_label, read_agent
 from powerseek.experiments.study.contrasts import (
     SYNTAX,
     Contrast,
@@ -83,13 +83,13 @@ _MODEL = ConfigDict(extra="forbid", frozen=True)
 
 def _agent(spec: object) -> object:
     """An agent of a list; refused here where it is no spec."""
-    read_agent(spec)
+    read_agent(spec, "")
     return spec
 
 
 def _agent_named(spec: object) -> object:
     """An agent as results write it, from how a study writes it or results do."""
-    return agent_label(*read_agent(spec)) if isinstance(spec, Mapping) else spec
+    return agent_label(*read_agent(spec, "")) if isinstance(spec, Mapping) else spec
 
 
 def _arm(spec: object) -> str:

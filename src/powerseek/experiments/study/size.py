@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any, NamedTuple
 
+from powerseek.agents.spec import read_agent
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.agents import read_agent
 from powerseek.experiments.study.schema import Study, WorldEntry
 from powerseek.limits import LIMITS
 from powerseek.registry import agents

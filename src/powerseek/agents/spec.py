@@ -1,20 +1,24 @@
-"""Agents as a study names them, an id or ``{id: {setting: value}}``, and as results do."""
+"""Agents as studies name them, an id or ``{id: {setting: value}}``, and as results do."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.factors import factor_level, written_level
 
 AgentSpec: TypeAlias = str | Mapping[str, Mapping[str, Any]]
 
 SYNTAX = "an agent's id, {id: {setting: value}}, or a list of them"
 
 
-def read_agent(spec: object) -> tuple[str, dict[str, Any]]:
+def read_agent(spec: object, field: str = "agent") -> tuple[str, dict[str, Any]]:
     """Id and settings of a spec; neither is looked up.
+
+    Args:
+        spec: The spec.
+        field: What errors call it.
 
     Raises:
         InvalidInput: Neither an id nor a mapping from one id to settings.
@@ -33,7 +37,7 @@ def read_agent(spec: object) -> tuple[str, dict[str, Any]]:
         if isinstance(id, str) and named:
             return id, dict(given)
         hint = f"Write {{{id}: {{learning_rate: 0.001}}}}, with settings of its own."
-    raise InvalidInput("", spec, allowed, hint)
+    raise InvalidInput(field, spec, allowed, hint)
 
 
 def agent_label(id: str, given: Mapping[str, Any]) -> str:
@@ -41,10 +45,15 @@ def agent_label(id: str, given: Mapping[str, Any]) -> str:
 
     ``cohort-ppo``, ``cohort-ppo ent_coef 0.02 net [64, 64]``.
     """
-    told = (f"{name} {written_level(factor_level(value))}" for name, value in given.items())
-    return " ".join([id, *told])
+    return " ".join([id, *(f"{name} {_written(value)}" for name, value in given.items())])
 
 
 def agent_id(label: str) -> str:
     """The id of the agent that results write so: ids hold no space."""
     return label.partition(" ")[0]
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

@@ -2,13 +2,15 @@
 
 import pytest
 
+from powerseek.agents import train
+from powerseek.agents.spec import agent_id, agent_label, read_agent
+from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.agents import agent_id, agent_label, read_agent
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.hypotheses import hypothesis_comparisons
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.study.size import study_size
-from powerseek.registry import list_agents
+from powerseek.registry import list_agents, make_world
 
 STAR = {"name": "s", "worlds": [{"id": "star"}], "timesteps": 100, "cohort": 4}
 NARROW, WIDE = {"cohort-ppo": {"net": [8]}}, {"cohort-ppo": {"net": [32], "ent_coef": 0.1}}
@@ -25,6 +27,15 @@ def test_a_spec_is_an_id_or_an_id_with_settings():
     assert agent_label("ppo", {"net": [8], "ent_coef": 0.02}) == "ppo net [8] ent_coef 0.02"
     for id in list_agents():
         assert agent_id(agent_label(id, {"net": [8, 8]})) == agent_id(id) == id
+
+
+def test_training_takes_a_spec_too():
+    task = Task(make_world("star"))
+    given = {"cohort-ppo": {"net": [8], "n_envs": 4, "n_steps": 8, "batch_size": 16}}
+    done = train(task, given, timesteps=1, settings={"net": [32], "ent_coef": 0.1})
+    assert (done.agent, done.settings["net"], done.settings["ent_coef"]) == ("cohort-ppo", [8], 0.1)
+    with pytest.raises(InvalidInput, match="agent: got 7"):
+        train(task, 7, timesteps=1)
 
 
 def test_agents_of_one_id_are_told_by_their_settings():
