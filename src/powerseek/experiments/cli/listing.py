@@ -114,8 +114,11 @@ def _agent(id: str) -> Lines:
         elsewhere = f" ({'; '.join(others)})" if others else ""
         lines.append(_hung(f"{name} = {value!r}{elsewhere}"))
     yield from _section("Settings:", lines or ["  none"])
-    study = [f"  agents: [{id}]"]
-    study += [f"  settings: {{{id}: {{{next(iter(usual))}: ...}}}}"] if usual else []
+    named = f"{{{id}: {{{next(iter(usual))}: ...}}}}" if usual else ""
+    if agents.get(id).learns:
+        study = [f"  agents: [{id}]", *([f"  settings: {named}"] if named else [])]
+    else:
+        study = [f"  references: [{named or id}]"]
     yield from _section("In a study:", study)
 
 
