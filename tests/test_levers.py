@@ -32,7 +32,7 @@ settings: {cohort-ppo: {n_envs: 16, n_steps: 16, batch_size: 64, learning_rate: 
 seeds: 16
 timesteps: 6000
 episodes: 100
-evaluations: 3
+evaluations: 15
 hypotheses:
   - {id: more levers take longer, contrast: {factor: levers}, measure: lab.steps,
      direction: larger, margin: 0.5}
@@ -113,7 +113,7 @@ def test_the_factor_has_a_picture_and_the_metric_too(swept):
 
 @pytest.mark.slow  # 80 trainings
 def test_the_metric_has_curves(swept):
-    cells = [path for path in (swept[0] / "tensorboard").glob("levers=*") if path.is_dir()]
+    cells = [path for path in (swept[0] / "tensorboard").glob("dense_levers=*") if path.is_dir()]
     events = EventAccumulator(str(cells[0])).Reload()
     assert {"2 others/lab.steps", "2 others/lab.pulls"} <= set(events.Tags()["scalars"])
     compared = {path.name for path in (swept[0] / "tensorboard" / "arms").iterdir()}
