@@ -72,7 +72,7 @@ def test_a_full_disk_costs_no_result(
     least, most = pages(given) + 1, pages(whole / "out")
     for number in range(count):
         folder = tmp_path / f"{number}"
-        said = run(folder, least + (number + 1) * (most - least) // (count + 1), given)
+        said = run(folder, least + number * (most - least) // max(1, count - 1), given)
         full, room = folder / "full", folder / "room"
         terminal = (folder / "full.txt").read_text()
         codes = [line for line in said if line.startswith("exit ")]

@@ -202,7 +202,7 @@ def test_layouts_move_the_surplus_and_keep_the_task(piece, layouts):
         longest.append(int(p.white[0, 0][tuple(p.starts.T)].max()))
         seen.add((knight, bishop, pawn))
     assert set(longest) == {7 if piece == "rook" else 4}
-    assert len(seen) > 0.8 * layouts
+    assert 30 * len(seen) > 25 * layouts
 
 
 def test_places_stay_as_they_are():
