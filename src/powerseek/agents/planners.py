@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from powerseek.agents.base import Agent
-from powerseek.agents.job import Failure, Job, Settings
+from powerseek.agents.job import Job, Settings
+from powerseek.agents.training import train
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -99,16 +99,12 @@ class Quantiliser(Agent):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        task, base = job.task, agents.get(job.settings["base"])
+        task = job.task
         if task.time_limit == "bootstrap":
             allowed = "terminal for what plans: a bootstrapped time limit has no last step"
             raise InvalidInput("time_limit", task.time_limit, allowed)
-        own = replace(job, settings=base.settings(task, {}))
-        mdp, q = enumerated(task.world), job.settings["q"]
-        (done,) = base.train([own])
-        if isinstance(done, Failure):
-            raise done.as_error
-        held = quantiliser(mdp, done.policy, q, task.pay, task.gamma)
+        base = train(task, job.settings["base"], seed=job.seed).policy
+        held = quantiliser(enumerated(task.world), base, job.settings["q"], task.pay, task.gamma)
         self.policy = _memoryless(held.policy, self.id)
 
 

@@ -51,22 +51,6 @@ def _rows(pair_start, pair_action, bits, states, clocks, out):  # type: ignore[n
     return -1
 
 
-@njit(cache=True)
-def _weighted_rows(pair_start, pair_action, weights, states, clocks, out):  # type: ignore[no-untyped-def]  # compiled
-    """As `_rows`, of probabilities [T, P] of pairs."""
-    for i in range(len(states)):
-        s = states[i]
-        if s < 0 or clocks[i] < 0 or clocks[i] >= len(weights):
-            return i
-        total = 0.0
-        for pair in range(pair_start[s], pair_start[s + 1]):
-            out[i, pair_action[pair]] = weights[clocks[i], pair]
-            total += weights[clocks[i], pair]
-        if total == 0.0:
-            return i
-    return -1
-
-
 class PairPolicy(ABC):
     """A policy on (state, clock), by pairs of state and action; a `powerseek.types.Policy`.
 
@@ -135,9 +119,15 @@ class WeightedPolicy(PairPolicy):
         self.mdp, self.weights, self.name = mdp, weights, name
 
     def _fill(self, states: Ints, clocks: Ints, out: Floats) -> int:
-        mdp = self.mdp
-        found = _weighted_rows(mdp.pair_start, mdp.pair_action, self.weights, states, clocks, out)
-        return int(found)
+        start, action = self.mdp.pair_start, self.mdp.pair_action
+        rows = np.flatnonzero((states >= 0) & (clocks >= 0) & (clocks < len(self.weights)))
+        counts = start[states[rows] + 1] - start[states[rows]]
+        own = np.repeat(rows, counts)
+        within = np.arange(len(own)) - np.repeat(np.cumsum(counts) - counts, counts)
+        pairs = start[states[own]] + within
+        out[own, action[pairs]] = self.weights[clocks[own], pairs]
+        unknown = np.flatnonzero(~out.any(axis=1))
+        return int(unknown[0]) if len(unknown) else -1
 
     def pair_weights(self, t: int) -> Floats:
         """See PairPolicy.pair_weights."""

@@ -45,8 +45,8 @@ def study_size(study: Study) -> Size:
             )
             timesteps = entry.timesteps or block.timesteps
             for agent, named in map(read_agent, entry.agents or block.agents):
-                given = block.settings.get(agent, {}), entry.settings.get(agent, {}), named
-                settings = {name: value for own in given for name, value in own.items()}
+                shared = block.settings.get(agent, {})
+                settings = {**shared, **entry.settings.get(agent, {}), **named}
                 cells = alike * prod(map(_length, settings.values()))
                 count += cells * len(timesteps)
                 seconds += cells * sum(timesteps) / _pace(agent)
