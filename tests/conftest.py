@@ -14,6 +14,7 @@ from installed import ROOT, built, copied
 
 from powerseek.registry import worlds
 from powerseek.scripts import FILES
+from powerseek.signals import unchanged
 
 # Every test computes what it looks at, whatever other studies of this user have left.
 os.environ["POWERSEEK_SHARE_EXACT"] = "0"
@@ -44,6 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, end in enumerate(LONGEST) if path.endswith(end)), len(LONGEST))
 
     items.sort(key=rank)
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """A command that a test interrupts goes on ignoring signals; the next test must not."""
+    with unchanged():
+        yield
 
 
 @pytest.fixture
