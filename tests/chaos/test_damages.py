@@ -123,7 +123,8 @@ def suffer(
         assert len(moved) < 4, said.err
         words, said = faults.WORDS, faults.answer(*faults.WORDS)
         shown += [said.out, said.err]
-    expected = {layout.REGISTRATION: {layout.REGISTRATION, layout.SUMMARY}}.get(name, set())
+    told = {layout.REGISTRATION: {layout.REGISTRATION}, layout.PROVENANCE: set[str]()}
+    expected = {*told[name], layout.SUMMARY} if name in told else set[str]()
     if name.startswith(COMPANIONS) and seen(name, out, whole):
         expected = {name}
     found.harmed(

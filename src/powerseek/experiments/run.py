@@ -22,7 +22,7 @@ from powerseek.experiments.analysis.view import View
 from powerseek.experiments.console import Console, warn
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.integrity import is_drawn, note_drawn, sources
-from powerseek.experiments.results.provenance import command_line, cores, describe_run
+from powerseek.experiments.results.provenance import command_line, cores, damaged_runs, describe_run
 from powerseek.experiments.results.remote import store_at
 from powerseek.experiments.results.side_tables import write_tables
 from powerseek.experiments.results.store import Store, checkpoint_path
@@ -291,6 +291,8 @@ def _filled(
         told = _run(study, grid, missing, store, overview, how, until, console)
         store.fetch()
         overview.refresh()
+    elif damaged_runs(store.out):
+        store.provenance(study, grid, describe_run(command_line(), 0.0, 0, 0.0))
     store.tidy(grid)  # a sweep may have been killed while it merged or drew
     kept = store.kept()
     left = tuple(trial for trial in missing if trial.key not in kept)

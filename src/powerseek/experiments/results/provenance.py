@@ -103,17 +103,24 @@ def recorded_runs(folder: Path) -> dict[str, Any]:
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
-    """Read the record of a study's runs; empty where it cannot be read."""
+    """Read the record of a study's runs; where it cannot be read, why, as ``lost``."""
+    lost = damaged_runs(folder)
+    return {"lost": lost} if lost else recorded_runs(folder)
+
+
+def damaged_runs(folder: Path) -> str:
+    """The reason that the record of a study's runs cannot be read; "" where it can."""
     try:
-        return recorded_runs(folder)
-    except StoreError:
-        return {}
+        recorded_runs(folder)
+    except StoreError as error:
+        return str(error).removeprefix(f"{folder}{os.sep}")
+    return ""
 
 
 def provenance_in_words(provenance: Mapping[str, Any]) -> dict[str, str]:
     """Provenance in words, by what each is; what is not known is left out."""
-    runs = provenance.get("runs") or [{}]
-    last = runs[-1]
+    known = provenance.get("runs") or []
+    last = known[-1] if known else {}
     machine, versions = last.get("machine", {}), last.get("versions", {})
     facts = {
         "study": provenance.get("study"),
@@ -125,12 +132,14 @@ def provenance_in_words(provenance: Mapping[str, Any]) -> dict[str, str]:
             f"{key}={json.dumps(value.get('now'))}" for key, value in last.get("set", {}).items()
         ),
         "finished": last.get("finished"),
-        "wall time": f"{provenance.get('wall_seconds', 0):.0f} s in {len(runs)} run(s)",
+        "wall time": known
+        and f"{provenance.get('wall_seconds', 0):.0f} s in {len(known)} run(s)",
         "code": last.get("revision"),
         "machine": ", ".join(
             str(machine[k]) for k in ("processor", "cores", "system") if machine.get(k)
         ),
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+        "lost": provenance.get("lost"),
     }
     return {name: str(value) for name, value in facts.items() if value}
 
