@@ -36,7 +36,7 @@ from powerseek.types import Policy, Situation
 PAGE = (Path(__file__).parents[2] / "docs/agents.md").read_text(encoding="utf-8")
 OURS = [id for id in powerseek.list_agents() if "." not in id]
 THEIRS = ["my.a2c", "my.a2c-kept"]
-LIBRARY = ("ppo", "maskable-ppo", "cohort-ppo")
+LIBRARY = ("ppo", "maskable-ppo", "cohort-ppo", "imitation")
 FEW = {"n_envs": 4, "n_steps": 30}
 SMALL = {
     **{id: {**FEW, "batch_size": 60, "n_epochs": 1, "net": [8]} for id in LIBRARY},

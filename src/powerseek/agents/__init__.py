@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from powerseek.agents.base import Agent
 from powerseek.agents.checkpoint import Checkpoint, CheckpointIgnored
 from powerseek.agents.job import (
+    LEDGER,
     Callback,
     Failure,
     GroupCallback,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from powerseek.agents.sb3.policy import NetworkPolicy
 
 __all__ = [
+    "LEDGER",
     "Agent",
     "Callback",
     "Checkpoint",

@@ -11,7 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from powerseek.agents.job import Failure, GroupCallback, Job, Progress, Settings, TrainedAgent
+from powerseek.agents.job import (
+    LEDGER,
+    Failure,
+    GroupCallback,
+    Job,
+    Progress,
+    Settings,
+    TrainedAgent,
+)
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput, PowerseekError
@@ -49,16 +57,20 @@ class Agent:
         learns: True if it needs timesteps.
         shared: Settings that jobs trained together have in common; None for an agent whose jobs
             a sweep hands over one at a time.
+        recipe: Settings that say how it is trained, and nothing of what it is: a saved agent does
+            without them.
         policy: What it does now; it may be changed in place.
         timesteps: Environment steps taken, all environments together.
         updates: Gradient steps taken.
         first_reward: Environment steps at which a reward other than 0 was first paid.
         losses: Means over the last update, by name.
+        taken: What it has spent besides, by the names of `LEDGER`: ``flops``, say.
     """
 
     id: ClassVar[str] = ""
     learns: ClassVar[bool] = False
     shared: ClassVar[tuple[str, ...] | None] = None
+    recipe: ClassVar[tuple[str, ...]] = ()
     policy: Policy
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -70,6 +82,18 @@ class Agent:
         self.timesteps = self.updates = 0
         self.first_reward: int | None = None
         self.losses: dict[str, float] = {}
+        self.taken: dict[str, float] = {}
+
+    @property
+    def spent(self) -> dict[str, float]:
+        """What it has spent so far, by the names of `LEDGER`."""
+        counted = {"steps": self.timesteps, "updates": self.updates}
+        return {**dict.fromkeys(LEDGER, 0.0), **counted, **self.taken}
+
+    def spend(self, **taken: float) -> None:
+        """Add to what is `taken`."""
+        for name, value in taken.items():
+            self.taken[name] = self.taken.get(name, 0.0) + value
 
     @classmethod
     def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
@@ -147,11 +171,12 @@ class Agent:
             None,
             dict(self.losses),
             self.weights(),
+            self.spent,
         )
 
 
 _COUNTERS = "counters"
-_COUNTED = ("timesteps", "updates", "first_reward", "losses")
+_COUNTED = ("timesteps", "updates", "first_reward", "losses", "taken")
 
 
 def _checked(counters: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,6 +187,7 @@ def _checked(counters: Mapping[str, Any]) -> dict[str, Any]:
         "updates": int(counters["updates"]),
         "first_reward": None if first is None else int(first),
         "losses": {name: float(loss) for name, loss in counters["losses"].items()},
+        "taken": {name: float(value) for name, value in counters["taken"].items()},
     }
 
 
@@ -243,7 +269,8 @@ class Run:
         learner = self._learning
         if learner is None or self._told == learner.timesteps:
             return None
-        return Progress(learner.timesteps, learner.updates, learner.policy, learner.first_reward)
+        counted = learner.timesteps, learner.updates
+        return Progress(*counted, learner.policy, learner.first_reward, learner.spent)
 
     def tell(self, progress: Progress, goes_on: bool) -> None:
         """Take down what the callback answered, and keep a checkpoint if one is due."""

@@ -13,6 +13,10 @@ from powerseek.types import Policy
 
 Settings = Mapping[str, Any]
 
+LEDGER = ("steps", "model_steps", "updates", "flops", "labels", "demonstrations")
+"""What a training takes: environment and model steps, gradient steps, floating point operations in
+networks, labels of one bit, demonstrated actions. The metrics ``spent_NAME``."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -23,12 +27,14 @@ class Progress:
         updates: Gradient steps so far.
         policy: The policy as it now is; it changes with the next update, so use it at once.
         first_reward: Environment steps at which a reward other than 0 was first paid.
+        spent: What it has taken so far, by the names of `LEDGER`.
     """
 
     timesteps: int
     updates: int
     policy: Policy
     first_reward: int | None = None
+    spent: Mapping[str, float] = field(default_factory=dict)
 
 
 Callback = Callable[[Progress], bool | None]
@@ -98,6 +104,7 @@ class TrainedAgent:
         losses: Means over its last update, by name.
         weights: Arrays by name of which `Agent.policy_from` makes the policy, where there is no
             model.
+        spent: What its training took, by the names of `LEDGER`.
     """
 
     agent: str
@@ -109,6 +116,7 @@ class TrainedAgent:
     model: Any = field(default=None, repr=False)
     losses: Mapping[str, float] = field(default_factory=dict)
     weights: Mapping[str, Any] | None = field(default=None, repr=False)
+    spent: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def can_be_saved(self) -> bool:

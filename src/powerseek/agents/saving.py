@@ -132,14 +132,16 @@ def load_agent(path: str | Path, task: Task | None = None, device: str = "cpu") 
     if task is not None:
         _check_fit(path, "observations", card["observations"], task.observation_names)
         _check_fit(path, "actions", card["actions"], task.world.action_names)
+    # Demonstrators of its training need not be here.
+    being = {k: value for k, value in card["settings"].items() if k not in builder.recipe}
     with refusing(path, "its weights are damaged, or do not fit the settings it names"):
         if task is not None:
-            builder.settings(task, card["settings"])
+            builder.settings(task, being)
         weights = _weights(path)
         if weights is None:
-            policy = builder.load_model(Path(path), card, device)
+            policy = builder.load_model(Path(path), {**card, "settings": being}, device)
         else:
-            policy = builder.policy_from(weights, card)
+            policy = builder.policy_from(weights, {**card, "settings": being})
     counted = (card[name] for name in ("timesteps", "updates", "first_reward", "settings"))
     return TrainedAgent(card["agent"], policy, *counted)
 

@@ -71,6 +71,9 @@ WORLDS: dict[str, dict[str, Any]] = {
 COHORT_SHARED = ("n_envs", "n_steps", "batch_size", "n_epochs", "net", "activation")
 """Settings that all agents of a cohort have in common."""
 
+PHASES = "phases"
+"""The setting that says how an agent is trained, and nothing of what it is."""
+
 ACTIVATIONS = ("tanh", "relu")
 MAX_BUFFER = 2**24
 """Transitions between two updates, of all environments together, at most."""

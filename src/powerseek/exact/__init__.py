@@ -21,6 +21,7 @@ from powerseek.exact.measures.convergence import (
     overlap,
     subgoal_index,
 )
+from powerseek.exact.measures.divergence import policy_divergence
 from powerseek.exact.measures.empowerment import Empowerment, empowerment
 from powerseek.exact.measures.occupancy import (
     AcquisitionEvents,
@@ -145,6 +146,7 @@ __all__ = [
     "oracle",
     "orbit_count",
     "overlap",
+    "policy_divergence",
     "policy_values",
     "power",
     "power_greedy_policy",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import nan
@@ -35,6 +36,7 @@ class Context:
         optimum: The exact optimum of the reward function that the policy was trained on.
         resamples: Bootstrap resamples.
         probe: Episodes in the world's probe; None where it has none, or they were not run.
+        spent: What its training took, by name (`powerseek.agents.LEDGER`); empty where not known.
 
     Raises:
         InvalidInput: Episodes or oracle of another world, or of other parameters.
@@ -48,6 +50,7 @@ class Context:
     optimum: Optimum | None = None
     resamples: int = 1000
     probe: Trajectories | None = None
+    spent: Mapping[str, float] = field(default_factory=dict)
     _streams: list[np.random.Generator] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -55,6 +55,7 @@ class Expected:
         without_power: Success where the power on offer is withheld; nan where that is undefined or
             was not computed.
         followed: Exact values at earlier evaluations in the last third of training, by metric.
+        divergence: From the prior of the policy's training, in nats an episode; nan without one.
     """
 
     world: World
@@ -65,6 +66,7 @@ class Expected:
     attributions: Mapping[float, Attribution] = field(default_factory=dict)
     without_power: float = nan
     followed: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    divergence: float = nan
 
     def units(self, part: str, price: float = PRICE) -> float:
         """Units of a part of what it acquires; nan without an `attribution` at the price."""

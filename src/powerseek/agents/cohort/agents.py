@@ -7,9 +7,12 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
 
-from powerseek.agents.job import Failure, Job, TrainedAgent
+from powerseek.agents.job import Failure, Job, Settings, TrainedAgent
+from powerseek.agents.phases import read_demonstrators, written_phases
 from powerseek.agents.sb3.agents import ActorCritic
-from powerseek.agents.settings import COHORT_SHARED
+from powerseek.agents.settings import COHORT_SHARED, PHASES
+from powerseek.envs.task import Task
+from powerseek.errors import InvalidInput
 from powerseek.types import Policy
 
 
@@ -20,6 +23,16 @@ class CohortPPO(ActorCritic):
     """
 
     shared: ClassVar[tuple[str, ...] | None] = COHORT_SHARED
+    recipe: ClassVar[tuple[str, ...]] = (PHASES,)
+
+    @classmethod
+    def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
+        """See Agent.settings; `phases` stands there only where it is given."""
+        rest = {name: value for name, value in given.items() if name != PHASES}
+        chosen = super().settings(task, rest)
+        if given.get(PHASES) is not None:
+            chosen[PHASES] = written_phases(given[PHASES], task, f"settings.{PHASES}")
+        return chosen
 
     @classmethod
     def train(cls, jobs: Sequence[Job]) -> list[TrainedAgent | Failure]:
@@ -38,3 +51,33 @@ class CohortPPO(ActorCritic):
         network = load_network(path, card, device).network
         # A copy: weights laid out otherwise would round otherwise in PyTorch.
         return CohortPolicy(network, Networks(deepcopy(network), device))
+
+
+class Imitation(CohortPPO):
+    """Behaviour cloning, from demonstrators who act in the task; nobody is paid.
+
+    Its settings are those of ``cohort-ppo`` without phases, and ``of``: who is imitated, as phases
+    say it; by default the world's minimalist, where it has none chance. Environments are shared
+    among several by their weights.
+    """
+
+    recipe: ClassVar[tuple[str, ...]] = ("of",)
+
+    @classmethod
+    def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
+        """See Agent.settings."""
+        rest = {name: value for name, value in given.items() if name != "of"}
+        if PHASES in rest:
+            raise InvalidInput(f"settings.{PHASES}", rest[PHASES], f"no phases: {cls.id} is one")
+        usual = "minimalist" if hasattr(type(task.world), "minimalist") else "random"
+        of = given.get("of", usual)
+        read_demonstrators(of, task, "settings.of")
+        return {**super().settings(task, rest), "of": of}
+
+    @classmethod
+    def train(cls, jobs: Sequence[Job]) -> list[TrainedAgent | Failure]:
+        """See Agent.train."""
+        from powerseek.agents.cohort.imitation import Imitator
+        from powerseek.agents.cohort.train import train_cohort
+
+        return train_cohort(jobs, make=Imitator)

@@ -75,6 +75,15 @@ class Networks:
         """Widths of the policy's layers: inputs, hidden ones, actions."""
         return [int(self.policy_layout[0, 1]), *self.policy_layout[:, 2].tolist()]
 
+    @property
+    def flops(self) -> tuple[int, int]:
+        """Floating point operations of a forward pass of a row: the policy's, the value's."""
+        policy, value = (
+            2 * int((layers[:, 1] * layers[:, 2]).sum())
+            for layers in (self.policy_layout, self.value_layout)
+        )
+        return policy, value
+
     def _layer(self, module: Any, place: Any) -> Layer:
         start, inputs, outputs = place.tolist()
         end = start + padded_width(inputs) * padded_width(outputs)

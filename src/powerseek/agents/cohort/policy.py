@@ -7,7 +7,7 @@ from typing import Any
 from powerseek.agents.cohort.backend import Compiled
 from powerseek.agents.cohort.network import Networks, compiles
 from powerseek.agents.sb3.policy import NetworkPolicy
-from powerseek.types import Floats32
+from powerseek.types import Floats32, Policy
 
 MANY = 2048
 """Rows from which on compiled loops compute: more than episodes are run side by side, so that
@@ -22,7 +22,13 @@ class CohortPolicy(NetworkPolicy):
     Args:
         network: The actor-critic network.
         networks: Its parameters, or equal ones.
+
+    Attributes:
+        prior: The policy that the last of its phases with a reward began with; None of a training
+            without phases before it.
     """
+
+    prior: Policy | None = None
 
     def __init__(self, network: Any, networks: Networks) -> None:
         super().__init__(network, masked=True)

@@ -8,6 +8,7 @@ of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -16,18 +17,35 @@ import torch
 
 from powerseek.agents.base import Agent
 from powerseek.agents.cohort.backend import network_passes
+from powerseek.agents.cohort.cloning import Cloning, log_softmax
 from powerseek.agents.cohort.export import library_model, untrained_network
 from powerseek.agents.cohort.loss import draw_actions, estimate_advantages
 from powerseek.agents.cohort.network import Adam, Networks
 from powerseek.agents.cohort.policy import CohortPolicy
 from powerseek.agents.job import Job, Settings, TrainedAgent
+from powerseek.agents.phases import (
+    WITHOUT,
+    Demonstrator,
+    Imitation,
+    Leash,
+    Reinforcement,
+    demonstrations,
+    phase_ends,
+    phase_seed,
+    phase_task,
+    read_phases,
+)
 from powerseek.agents.sb3.learner import check_tensors, learning_rates
+from powerseek.agents.settings import PHASES
 from powerseek.envs.task import VecTask
-from powerseek.errors import PowerseekError
-from powerseek.types import Ints
+from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.types import Floats, Ints, Policy
 
-_ACTING, _SHUFFLING = 0x616374, 0x736875
+_ACTING, _SHUFFLING, _CLONING = 0x616374, 0x736875, 0x636C6F
 """Streams below an agent's seed."""
+
+BACKWARD = 3
+"""Forward passes that one is with the pass backward that follows it."""
 
 LOSSES = ("policy_loss", "entropy", "divergence", "clip_fraction", "value_loss", "grad_norm")
 """What `Learner.losses` holds."""
@@ -117,6 +135,9 @@ class Learner(Agent):
         envs: The environments.
         acting: Where the draws of actions come from.
         shuffling: Where the order of minibatches comes from.
+        phases: What it goes through (`powerseek.agents.phases`).
+        phase: Number of the one it is in; that of the last once all are over.
+        ended: The policy as each phase left it that is over.
     """
 
     id = "cohort-ppo"
@@ -130,10 +151,75 @@ class Learner(Agent):
         self.networks = Networks(network, job.device)
         self.policy: CohortPolicy = CohortPolicy(network, self.networks)
         self.adam = Adam(len(self.networks.weights), job.device)
-        self.envs = VecTask(job.task, settings["n_envs"], job.seed)
         self._rates = learning_rates(settings)
         self.acting = np.random.default_rng([job.seed, _ACTING])
         self.shuffling = np.random.default_rng([job.seed, _SHUFFLING])
+        written = settings.get(PHASES)
+        self.phases = WITHOUT if written is None else read_phases(written, job.task)
+        self._ends = phase_ends(
+            self.phases, job.timesteps, settings["n_envs"] * settings["n_steps"]
+        )
+        self.phase, self.ended = 0, list[CohortPolicy]()
+        self._prior: Policy | None = None
+        first = next(i for i, one in enumerate(self.phases) if isinstance(one, Reinforcement))
+        self.envs = self._environments(first, job.seed)
+        self._begin()
+
+    def _environments(self, phase: int, seed: int) -> VecTask:
+        task = phase_task(self.phases[phase], self.job.task)
+        return VecTask(task, self.job.settings["n_envs"], seed)
+
+    def _begin(self) -> None:
+        """Go through imitation, up to a phase that gathers experience or the end of all."""
+        while isinstance(phase := self.phases[self.phase], Imitation):
+            self._imitate(phase)
+            if not self._end():
+                return
+        self._hold()
+
+    def _imitate(self, phase: Imitation) -> None:
+        seed, settings = phase_seed(self.job.seed, self.phase), self.job.settings
+        shown = demonstrations(phase, self.job.task, seed) if phase.steps else None
+        if shown is None or not len(shown.actions):
+            return
+        chance = np.random.default_rng([seed, _CLONING])
+        cloning = Cloning(self.networks, phase.batch_size, self.job.device)
+        rate, max_norm = self.learning_rate, settings["max_grad_norm"]
+        for _ in range(phase.steps):
+            rows = chance.integers(len(shown.actions), size=phase.batch_size)
+            loss = cloning.step(self.adam, shown, rows, rate, max_norm)
+            self.updates += 1
+        flops = BACKWARD * self.networks.flops[0] * phase.steps * phase.batch_size
+        self.spend(flops=flops, demonstrations=len(shown.actions))
+        self.losses = {"imitation_loss": loss}
+
+    def _end(self) -> bool:
+        """Keep what a phase has come to; False if it was the last."""
+        self.ended.append(frozen(self.policy))
+        if self.phase + 1 == len(self.phases):
+            return False
+        self.phase += 1
+        # What a phase has taught the optimiser is about another loss.
+        self.adam = Adam(len(self.networks.weights), self.job.device)
+        return True
+
+    @property
+    def _leash(self) -> Leash | None:
+        phase = self.phases[self.phase]
+        leash = phase.leash if isinstance(phase, Reinforcement) else None
+        return leash if leash is not None and leash.kl else None
+
+    def _hold(self) -> None:
+        """Find the prior of the phase's leash."""
+        leash = self._leash
+        self.policy.prior = self.ended[-1] if self.ended else None
+        if leash is None:
+            self._prior = None
+        elif isinstance(leash.to, int):
+            self._prior = self.ended[leash.to]
+        else:
+            task = phase_task(self.phases[self.phase], self.job.task)
+            self._prior = Demonstrator(leash.to).policy(task, self.job.seed)
 
     @property
     def learning_rate(self) -> float:
@@ -152,11 +238,17 @@ class Learner(Agent):
         self.learn(workspace, (self.shuffling.permutation(rows) for _ in epochs))
         if not torch.isfinite(self.networks.weights).all():
             raise Diverged("its weights ceased to be numbers")
+        if self.timesteps >= self._ends[self.phase] and self._end():
+            self._begin()
+            if isinstance(self.phases[self.phase], Reinforcement):
+                self.envs.close()
+                self.envs = self._environments(self.phase, phase_seed(self.job.seed, self.phase))
 
     def collect(self, workspace: Workspace) -> None:
         """Fill the experience: T steps of every environment under the present weights."""
         buffer, envs, passes = workspace.buffer, self.envs, workspace.passes
         draws = self.acting.random((buffer.steps, buffer.n))
+        divergence = np.zeros_like(buffer.rewards)
         for t in range(buffer.steps):
             now = buffer.at(t)
             buffer.observations[now] = envs.observations
@@ -164,6 +256,9 @@ class Learner(Agent):
             logits = passes.logits(self.networks, envs.observations)
             actions = buffer.actions[now]
             draw_actions(logits, envs.masks, draws[t], actions, buffer.log_probabilities[now])
+            if self._prior is not None and not isinstance(self._prior, CohortPolicy):
+                prior = _log_probabilities(self._prior, envs, actions)
+                divergence[t] = buffer.log_probabilities[now] - prior
             envs.step(actions)
             self.timesteps += buffer.n
             buffer.rewards[t] = envs.rewards
@@ -173,9 +268,20 @@ class Learner(Agent):
             if envs.truncated.any():
                 ahead = passes.values(self.networks, envs.final_observations)[:, 0]
                 buffer.rewards[t] += np.where(envs.truncated, self.job.task.gamma * ahead, 0.0)
+        if isinstance(self._prior, CohortPolicy):
+            logs = log_softmax(
+                passes.logits(self._prior.networks, buffer.observations), buffer.masks
+            )
+            prior = logs[np.arange(len(buffer.actions)), buffer.actions]
+            divergence[:] = (buffer.log_probabilities - prior).reshape(divergence.shape)
+        if self._leash is not None:
+            buffer.rewards -= self._leash.kl * divergence
         buffer.values[-1] = passes.values(self.networks, envs.observations)[:, 0]
         # Of all states stepped from at once: the weights have not changed since.
         buffer.values[:-1].reshape(-1)[:] = passes.values(self.networks, buffer.observations)[:, 0]
+        policy, value = self.networks.flops
+        passed = policy * (1 + isinstance(self._prior, CohortPolicy)) + value
+        self.spend(flops=passed * len(buffer.actions) + value * buffer.n)
         buffer.estimate(self.job.task.gamma, self.job.settings["gae_lambda"])
 
     def learn(self, workspace: Workspace, orders: Iterable[Ints]) -> None:
@@ -191,6 +297,8 @@ class Learner(Agent):
             for start in range(0, len(order), size):
                 losses.append(self._descend(workspace, order[start : start + size], rate))
         self.losses = dict(zip(LOSSES, np.mean(losses, axis=0).tolist(), strict=True))
+        passes = self.job.settings["n_epochs"] * len(workspace.buffer.actions)
+        self.spend(flops=BACKWARD * sum(self.networks.flops) * passes)
 
     def _descend(self, workspace: Workspace, rows: Ints, rate: float) -> tuple[float, ...]:
         losses = self.grad(workspace, rows)
@@ -209,7 +317,10 @@ class Learner(Agent):
 
     def state_dict(self) -> dict[str, Any]:
         """See Agent.state_dict; experience is left out: it is gathered anew."""
+        ended = enumerate(policy.networks.weights for policy in self.ended)
         return {
+            "phase": self.phase,
+            **{f"ended_{i}": weights.cpu().numpy() for i, weights in ended},
             **{name: part.cpu().numpy() for name, part in self._numbers().items()},
             "envs": self.envs.snapshot(),
             "adam_steps": self.adam.steps,
@@ -219,7 +330,15 @@ class Learner(Agent):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See Agent.load_state_dict; nothing in the state is executed."""
-        numbers = self._numbers()
+        self.phase, started = int(state["phase"]), self.phase
+        if self.phase != started:  # the first experience of all is in place
+            self.envs = self._environments(self.phase, phase_seed(self.job.seed, self.phase))
+        self.ended = self.ended[: self.phase]
+        while f"ended_{len(self.ended)}" in state:
+            self.ended.append(frozen(self.policy))
+        ends = {f"ended_{i}": one.networks.weights for i, one in enumerate(self.ended)}
+        self._hold()
+        numbers = {**self._numbers(), **ends}
         kept = {name: torch.from_numpy(state[name]) for name in numbers}
         check_tensors(numbers, kept)
         for name, part in numbers.items():
@@ -240,4 +359,26 @@ class Learner(Agent):
         model = library_model(self.job, self.timesteps, self.updates, self.policy.network)
         model.policy.set_training_mode(False)
         policy = CohortPolicy(model.policy, self.networks)
+        policy.prior = self.policy.prior
         return replace(super().trained(), policy=policy, model=model)
+
+
+def frozen(policy: CohortPolicy) -> CohortPolicy:
+    """The policy as it now is, whatever becomes of its network."""
+    network = deepcopy(policy.network)
+    return CohortPolicy(network, Networks(network, policy.networks.weights.device.type))
+
+
+def _log_probabilities(prior: Policy, envs: VecTask, actions: Ints) -> Floats:
+    """[n] of what is done, under a prior.
+
+    Raises:
+        InvalidInput: The prior never does it, so that it would cost without end.
+    """
+    found: Floats = prior.probabilities(envs.situation)[np.arange(len(actions)), actions]
+    if (found <= 0).any():
+        action = envs.task.world.action_names[int(actions[np.argmin(found)])]
+        allowed = f"a prior that gives every legal action a chance (it never does {action!r} there)"
+        hint = "Imitate it in a phase before, and write its number: leash: {to: 0, kl: 0.02}."
+        raise InvalidInput("leash.to", type(prior).__name__, allowed, hint)
+    return np.log(found)

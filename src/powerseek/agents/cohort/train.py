@@ -9,7 +9,7 @@ the cache. Taking turns, an agent computes exactly what it would compute alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +25,9 @@ RESERVE = 2**30
 _SYSTEM, _GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
-def train_cohort(jobs: Sequence[Job], threads: int = 1) -> list[TrainedAgent | Failure]:
+def train_cohort(
+    jobs: Sequence[Job], threads: int = 1, make: Callable[[Job], Learner] = Learner
+) -> list[TrainedAgent | Failure]:
     """Train one agent for each of `jobs`, all in this process (PyTorch is set to one thread).
 
     An agent's weights, actions and rewards are bit for bit those it would have alone, whoever
@@ -40,6 +42,7 @@ def train_cohort(jobs: Sequence[Job], threads: int = 1) -> list[TrainedAgent | F
             the loss stay on the processor, and what is said above of bits is promised there
             alone.
         threads: Agents that compute at the same time, >= 1; it changes no number.
+        make: Makes an untrained one.
 
     Returns:
         What became of each, in order.
@@ -54,7 +57,7 @@ def train_cohort(jobs: Sequence[Job], threads: int = 1) -> list[TrainedAgent | F
     runs: list[Run] = []
     for job in jobs:
         _check_memory(len(runs), len(jobs))
-        runs.append(Run(job, Learner))
+        runs.append(Run(job, make))
         failure = runs[-1].failure
         if failure is not None and isinstance(failure.error, MemoryError):
             raise _too_large(len(runs) - 1, len(jobs))

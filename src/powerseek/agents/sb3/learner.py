@@ -37,6 +37,7 @@ NETWORKS: dict[str, Any] = {
     "ppo": ActorCriticPolicy,
     "maskable-ppo": MaskableActorCriticPolicy,
     "cohort-ppo": MaskableActorCriticPolicy,
+    "imitation": MaskableActorCriticPolicy,
 }
 _PASSED_ON = (
     *("n_steps", "batch_size", "n_epochs", "ent_coef", "gae_lambda"),

@@ -105,6 +105,7 @@ def agent_occupancies(
     greedy: bool = False,
     mdp: TabularMDP | None = None,
     forgotten: float = FORGOTTEN,
+    asked: Callable[[Situation, Floats, Floats], object] | None = None,
 ) -> Iterator[Occupancy]:
     """Probability of every pair, step by step, under a policy that sees what a task shows.
 
@@ -122,6 +123,8 @@ def agent_occupancies(
         forgotten: Probability of an episode that is followed no further, over all its steps at
             most. It counts as ended where it stands: no expectation is off by more than this times
             what can still come of it.
+        asked: Is told of all that the policy is asked about: a situation of n nodes, their [n]
+            probabilities, and the [n, A] it gives its actions there.
 
     Yields:
         What is done in each step, until all episodes have ended.
@@ -154,7 +157,10 @@ def agent_occupancies(
         standing = np.zeros((len(kinds), mdp.n_states))
         for start in range(0, len(nodes.state), CHUNK):
             part = slice(start, start + CHUNK)
-            chosen = _chosen(task, policy, greedy, nodes, shown, t, part)
+            situation = _situation(task, nodes, shown, t, part)
+            chosen = _chosen(policy, greedy, situation)
+            if asked is not None:
+                asked(situation, nodes.probability[part], chosen)
             _advance(
                 *graph_of(mdp),
                 mdp.pair_action,
@@ -188,6 +194,7 @@ def evaluate_agent(
     mdp: TabularMDP | None = None,
     met: Callable[[Occupancy], object] = lambda step: None,
     forgotten: float = FORGOTTEN,
+    asked: Callable[[Situation, Floats, Floats], object] | None = None,
 ) -> Outcome:
     """Exact outcome of a policy that sees what a task shows; arguments as `agent_occupancies`.
 
@@ -198,7 +205,8 @@ def evaluate_agent(
     measured = mdp_criteria(mdp)
     taken, ended = np.zeros(mdp.n_pairs), np.where(mdp.terminal, mdp.initial, 0.0)
     wasted = 0.0
-    for step in agent_occupancies(task, policy, greedy=greedy, mdp=mdp, forgotten=forgotten):
+    how = {"greedy": greedy, "mdp": mdp, "forgotten": forgotten, "asked": asked}
+    for step in agent_occupancies(task, policy, **how):  # type: ignore[arg-type]  # as above
         met(step)
         taken += step.taken
         wasted += float(step.wasted.sum())
@@ -251,16 +259,8 @@ def _distinct(kept: Floats) -> tuple[Floats, Ints]:
     return kinds, kind
 
 
-def _chosen(
-    task: Task,
-    policy: Policy,
-    greedy: bool,
-    nodes: Nodes,
-    shown: _Shown,
-    t: int,
-    part: slice,
-) -> Floats:
-    """[n, A] probabilities of actions in some of the nodes."""
+def _situation(task: Task, nodes: Nodes, shown: _Shown, t: int, part: slice) -> Situation:
+    """The input of a policy in some of the nodes."""
     world, state = task.world, nodes.state[part]
     records = shown.words.take(state, axis=0).view(world.dtype).reshape(-1).view(np.recarray)
     records["clock"] = t
@@ -274,11 +274,16 @@ def _chosen(
         nodes.kept[part, -1] if task.acquired_so_far else None,
     )
     (actor,) = world.acting
-    chosen = policy.probabilities(Situation(seen, masks, records, actor))
-    if chosen.shape != masks.shape:
-        raise InvalidInput("policy", chosen.shape, f"probabilities {masks.shape}")
+    return Situation(seen, masks, records, actor)
+
+
+def _chosen(policy: Policy, greedy: bool, situation: Situation) -> Floats:
+    """[n, A] probabilities of actions there."""
+    chosen, shape = policy.probabilities(situation), situation.masks.shape
+    if chosen.shape != shape:
+        raise InvalidInput("policy", chosen.shape, f"probabilities {shape}")
     if greedy:
-        best: Floats = np.eye(masks.shape[1])[chosen.argmax(axis=1)]
+        best: Floats = np.eye(shape[1])[chosen.argmax(axis=1)]
         return best
     total = chosen.sum(axis=1, keepdims=True, dtype=np.float64)
     if not ((chosen >= 0).all() and (total > 0).all() and np.isfinite(total).all()):

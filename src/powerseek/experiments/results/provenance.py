@@ -132,8 +132,7 @@ def provenance_in_words(provenance: Mapping[str, Any]) -> dict[str, str]:
             f"{key}={json.dumps(value.get('now'))}" for key, value in last.get("set", {}).items()
         ),
         "finished": last.get("finished"),
-        "wall time": known
-        and f"{provenance.get('wall_seconds', 0):.0f} s in {len(known)} run(s)",
+        "wall time": known and f"{provenance.get('wall_seconds', 0):.0f} s in {len(known)} run(s)",
         "code": last.get("revision"),
         "machine": ", ".join(
             str(machine[k]) for k in ("processor", "cores", "system") if machine.get(k)

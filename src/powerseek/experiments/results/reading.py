@@ -17,6 +17,7 @@ from pyarrow.fs import LocalFileSystem
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.results.schema import ABSENT_ROW, KEYS, SCHEMA, TEXT, check_metrics
+from powerseek.experiments.study.factors import LATER
 from powerseek.metrics import failure_of
 
 Ints = NDArray[np.int64]
@@ -81,7 +82,7 @@ def in_memory(table: pd.DataFrame) -> Source:
 
 
 def _check(columns: Collection[str]) -> None:
-    missing = [name for name in NEEDED if name not in columns]
+    missing = [name for name in NEEDED if name not in columns and name not in LATER]
     if missing:
         raise InvalidInput("results", f"without {', '.join(missing)}", "a table made by a sweep")
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
-from powerseek.experiments.study.factors import FACTORS
+from powerseek.experiments.study.factors import BY_NAME, FACTORS, LATER
 from powerseek.experiments.study.grid import Trial, canonical_study_json
 
 TEXT, NUMBER, WHOLE = pa.string(), pa.float64(), pa.int64()
@@ -21,7 +21,7 @@ SCHEMA = pa.schema(
         *[(name, TEXT) for name in ("study", "world")],
         ("version", WHOLE),
         ("params", TEXT),
-        *[(factor.name, KINDS[factor.dtype]) for factor in FACTORS if factor.column == factor.name],
+        *[(f.name, KINDS[f.dtype]) for f in FACTORS if f.column == f.name and f.name not in LATER],
         *[(name, WHOLE) for name in ("seed", "timesteps", "updates")],
         *[(name, TEXT) for name in ("checkpoint", "evaluation", "metric")],
         *[(name, NUMBER) for name in ("value", "low", "high")],
@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
         *[(name, TEXT) for name in ("settings", "spec")],
         # Parts of the reward, beside its label.
         *[("aim", TEXT), ("price", NUMBER)],
+        *[(name, KINDS[BY_NAME[name].dtype]) for name in LATER],
     ]
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)

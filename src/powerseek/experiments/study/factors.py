@@ -73,6 +73,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor("lookahead", "cell", int),
     Factor("agent", "cell", str, "cohort-ppo", tacit=True),
     Factor("timesteps", "cell", int, column="budget", short="budget"),
+    Factor("phases", "cell", str),
 )
 """What makes a cell, beside its world, in the order of the results' columns. ``layout`` is a
 stratum, and ``lookahead`` stands in the reward too: neither tells cells apart."""
@@ -81,6 +82,8 @@ BY_NAME: Mapping[str, Factor] = {factor.name: factor for factor in FACTORS}
 BY_COLUMN: Mapping[str, Factor] = {factor.column: factor for factor in FACTORS}
 PREFIX: Mapping[Of, str] = {"world": "params.", "agent": "settings."}
 APART = ("layout", "lookahead")
+LATER = ("phases",)
+"""Those that came after the columns of results had an order that scripts know."""
 TRAINING = BY_NAME["timesteps"].column
 """Column of the length of training."""
 

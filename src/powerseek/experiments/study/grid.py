@@ -13,6 +13,8 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from powerseek.agents import check_agent
+from powerseek.agents.phases import check_phases, phase_rewards
+from powerseek.agents.settings import PHASES
 from powerseek.agents.spec import agent_label, read_agent
 from powerseek.envs.rewards.spec import (
     ConfoundWarning,
@@ -68,6 +70,8 @@ class Cell:
         settings: All of the agent's settings.
         agent_spec: Those of them that the study names the agent by.
         timesteps: Environment steps of training; 0 of a reference, which is not trained.
+        phases: Name of the list of phases that it is trained by, where the study gives some (the
+            list stands in settings).
         windows: k of each accumulator that is observed.
         acquired_so_far: Whether the units acquired in an episode are observed.
         competence: Levels at which the trial is also measured.
@@ -81,6 +85,7 @@ class Cell:
     reward: Spec
     agent: str
     timesteps: int
+    phases: str | None = None
     power_weight: float = 0.0
     gamma: float = 1.0
     time_limit: str = "terminal"
@@ -136,6 +141,8 @@ class Cell:
             del config["acquired_so_far"]
         if not self.agent_spec:  # likewise, of agents named by their id alone
             del config["agent_spec"]
+        if self.phases is None:
+            del config["phases"]
         if self.aim is not None:  # a judge's aim was another one where nothing is said
             config["aim"] = self.aim
         return config
@@ -435,8 +442,9 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
             block.n_step or (None,),
             agents,
             entry.timesteps or block.timesteps,
+            block.phases or (None,),
         )
-        for (reward, names), weight, gamma, limit, lam, n_step, named, timesteps in factors:
+        for (reward, names), weight, gamma, limit, lam, n_step, named, timesteps, phases in factors:
             agent, spec = named
             cell = Cell(
                 world=world.id,
@@ -450,6 +458,7 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
                 n_step=n_step,
                 agent=agent,
                 timesteps=timesteps,
+                phases=phases,
                 competence=tuple(dict.fromkeys(block.competence)),
                 episodes=block.episodes,
                 evaluations=block.evaluations,
@@ -518,6 +527,9 @@ def _settings(
     """
     agent = cell.agent
     factors = {"gae_lambda": cell.gae_lambda, "n_step": cell.n_step}
+    if cell.phases is not None:
+        factors[PHASES] = (block.phases or {})[cell.phases]
+        written = {**written, PHASES: f"{written[PHASES]}.{cell.phases}"}
     names = {name: f"settings.{agent}.{name}" for name in block.settings.get(agent, {})}
     names |= {name: f"{where}.settings.{agent}.{name}" for name in entry.settings.get(agent, {})}
     names |= {name: f"{written['agents']}.{agent}.{name}" for name in spec}
@@ -531,11 +543,13 @@ def _settings(
     whole, own = names | {"agent": written["agents"]}, f"settings.{agent}."
     with _named(whole, written["agents"], strip="settings.", own=own):
         listed = any(isinstance(value, list) for value in given.values())
-        defaults = check_agent(task, agent) if listed else {}
+        defaults = {PHASES: []} | (check_agent(task, agent) if listed else {})
         levels = {name: _levels(value, defaults.get(name)) for name, value in given.items()}
         for values in itertools.product(*levels.values()):
             chosen = dict(zip(levels, values, strict=True))
-            yield check_agent(task, agent, chosen), {name: chosen[name] for name in spec}
+            found = check_agent(task, agent, chosen)
+            check_phases(found, task, cell.timesteps)
+            yield found, {name: chosen[name] for name in spec}
 
 
 @contextmanager
@@ -563,6 +577,9 @@ def _named(
     except InvalidInput as error:
         known = error.field.removeprefix(strip)
         otherwise = f"{own}{known}" if own and known != error.field else otherwise
+        listed = known.partition("[")[0]
+        if listed != known and listed in written:
+            otherwise = written[listed] + known.removeprefix(listed)
         for name in (known, error.value):
             if isinstance(name, str) and name in written:
                 otherwise = written[name]
@@ -578,7 +595,8 @@ def _with_accumulators(grid: tuple[Cell, ...]) -> tuple[Cell, ...]:
     """
     rewards: dict[int, list[Spec]] = {}
     for cell in grid:
-        rewards.setdefault(cell.max_steps, []).append(cell.reward)
+        own = rewards.setdefault(cell.max_steps, [])
+        own += [cell.reward, *phase_rewards(cell.settings)]
     windows = {steps: reward_windows(specs, steps) for steps, specs in rewards.items()}
     counts = {
         cell.world: bool(make_world(cell.world, **cell.params).role("resource"))

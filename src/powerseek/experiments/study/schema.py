@@ -102,6 +102,17 @@ def _arm(spec: object) -> str:
         raise ValueError from None
 
 
+def _phases(written: object) -> object:
+    """Phases under their names; a list of them has none."""
+    if isinstance(written, list):
+        raise InvalidInput("", written, "{NAME: [phase, ...]}", "Write phases: {mine: [...]}.")
+    for name, phases in written.items() if isinstance(written, Mapping) else ():
+        if not isinstance(name, str) or not isinstance(phases, list):
+            allowed = "a list of phases under a name, {NAME: [phase, ...]}"
+            raise InvalidInput(str(name), phases, allowed)
+    return written
+
+
 OneAgent = Annotated[Any, BeforeValidator(_agent)]
 
 
@@ -346,6 +357,9 @@ class Factors(BaseModel):
     )
     timesteps: Levels[Steps] = Field([], description=STEPS)
     agents: Levels[OneAgent] = Field(["cohort-ppo"], description=AGENTS, min_length=1)
+    phases: Annotated[dict[str, list[Any]] | None, BeforeValidator(_phases)] = Field(
+        None, description="{NAME: [phase, ...]}, each name a way of training", min_length=1
+    )
 
 
 class Block(Factors):

@@ -41,7 +41,8 @@ def study_size(study: Study) -> Size:
         for entry in block.worlds:
             alike = _levels_of_world(block, entry) * prod(
                 map(_length, (block.rewards, block.power_weight, block.gamma, block.time_limit)),
-                start=prod(map(_length, (block.gae_lambda, block.n_step, block.lookahead))),
+                start=prod(map(_length, (block.gae_lambda, block.n_step, block.lookahead)))
+                * len(block.phases or (None,)),
             )
             timesteps = entry.timesteps or block.timesteps
             for agent, named in map(read_agent, entry.agents or block.agents):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isfinite, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from powerseek.agents import probe_task, rollout, rollouts, without_interruption
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact import Optimum, Oracle, evaluate_agent
+from powerseek.exact import Optimum, Oracle, evaluate_agent, policy_divergence
 from powerseek.exact.measures.attribution import PRICES, outcome_and_attribution
 from powerseek.exact.measures.reliance import success_without_power
 from powerseek.exact.solvers.agent import FORGOTTEN
@@ -98,7 +98,8 @@ class Evaluator:
         prices: tuple[float, ...] = ()
         if world.role("resource"):
             prices = PRICES if whole else (PRICE,)
-        without = nan
+        without = divergence = nan
+        prior = getattr(policy, "prior", None)
         try:
             outcome, found = outcome_and_attribution(
                 self.task,
@@ -115,11 +116,14 @@ class Evaluator:
                 competence = evaluate_agent(calm, policy, greedy=greedy).success
             if whole:
                 without = success_without_power(self.task, policy, greedy=greedy)
+            if whole and prior is not None:
+                divergence = policy_divergence(self.task, policy, prior, greedy=greedy)
         except InvalidInput as error:
             raise Inexact(str(error)) from error
         oracle = self.oracle if self.oracle.injective else None
         by_price = dict(zip(prices, found, strict=True))
-        return Expected(world, outcome, competence, oracle, self.arm, by_price, without, followed)
+        known = world, outcome, competence, oracle, self.arm, by_price, without, followed
+        return Expected(*known, divergence if isfinite(divergence) else nan)
 
     def exact_curves(self, policy: Policy, names: Iterable[str]) -> list[Measurement]:
         """Some metrics, exactly; none where there is no exact evaluation."""
@@ -143,12 +147,14 @@ class Asked(NamedTuple):
         policy: What acts.
         purpose: What for: no two share chance.
         followed: Its exact values at earlier evaluations late in training, by metric.
+        spent: What its training has taken, by the names of `powerseek.agents.LEDGER`.
     """
 
     evaluator: Evaluator
     policy: Policy
     purpose: tuple[int, ...]
     followed: Mapping[str, Sequence[float]] = {}  # nobody changes it
+    spent: Mapping[str, float] = {}  # likewise
 
 
 def measure_each(
@@ -197,6 +203,7 @@ def _measured(
                 one.evaluator.oracle,
                 one.evaluator.arm,
                 probe=_in_the_probe(one.policy, tasks[i], episodes, seeds[i][3], greedy),
+                spent=one.spent,
             ),
             names,
         )
@@ -245,7 +252,7 @@ def rows_each(
 
 def _exact_rows(asked: Asked, about: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The exact rows of one; where there are none, the one that says why."""
-    evaluator, policy, _, followed = asked
+    evaluator, policy, followed = asked.evaluator, asked.policy, asked.followed
     rows = []
     try:
         for evaluation, greedy in EXACT.items():

@@ -78,7 +78,8 @@ class EvalCallback:
 
     def asked(self, progress: Progress) -> Asked:
         """The next evaluation."""
-        return Asked(self.evaluator, progress.policy, (CURVE, self._count + 1))
+        purpose = CURVE, self._count + 1
+        return Asked(self.evaluator, progress.policy, purpose, spent=progress.spent)
 
     def exact_values(self, progress: Progress) -> list[Measurement]:
         """Exact values at this evaluation, if it is late enough.
@@ -191,7 +192,12 @@ def _evaluate(news: Sequence[tuple[EvalCallback, Progress]]) -> list[None]:
     # On fresh episodes: those that showed the crossing were chosen for showing it.
     rows = rows_each(
         [
-            Asked(callback.evaluator, now.policy, (CROSSING, round(level * 1_000_000)))
+            Asked(
+                callback.evaluator,
+                now.policy,
+                (CROSSING, round(level * 1_000_000)),
+                spent=now.spent,
+            )
             for callback, now, level in crossings
         ],
         episodes,

@@ -229,7 +229,7 @@ def _ends(trained: Sequence[tuple[_TrialRun, TrainedAgent]]) -> list[Rows]:
         return []
     return rows_each(
         [
-            Asked(run.evaluator, agent.policy, (END,), run.callback.followed)
+            Asked(run.evaluator, agent.policy, (END,), run.callback.followed, agent.spent)
             for run, agent in trained
         ],
         trained[0][0].trial.cell.episodes,
