@@ -9,7 +9,7 @@ import pytest
 
 import powerseek
 
-GOLDEN = "53934e906626e1efd3fb7c0cab6e8cb8a6f1897518241eb21fbf54650a8be3c3"
+GOLDEN = "5cd0c5688c22ab4eaa076bda727e378d7bf1795cb5575d5666efd44bc79cf005"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import numpy as np
 from powerseek.agents.rollout import sample_actions
 from powerseek.agents.saving import load_agent
 from powerseek.agents.settings import PHASES
-from powerseek.agents.spec import AgentSpec, read_agent
+from powerseek.agents.spec import read_agent
 from powerseek.agents.training import check_agent, train
 from powerseek.envs.rewards.spec import Spec, reward_name
 from powerseek.envs.task import Task, VecTask
@@ -48,19 +48,22 @@ class Demonstrator:
     """One whose actions are imitated: an agent that does not learn, or a kept model.
 
     Attributes:
-        agent: Its spec; ``{model: PATH}`` of a kept one.
+        agent: Its id; of a kept model "".
         weight: Share of the episodes, in the unit of the others'; > 0.
+        settings: Its settings.
+        model: Path of a kept model; "" of any other.
     """
 
-    agent: AgentSpec
+    agent: str
     weight: float = 1.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
 
     def policy(self, task: Task, seed: int) -> Policy:
         """The policy, in the demonstrated task."""
-        id, given = read_agent(self.agent) if _is_agent(self.agent) else ("model", {})
-        if id == "model":
-            return load_agent(self.agent["model"], task).policy  # type: ignore[call-overload, index]
-        return train(task, {id: given}, seed=seed).policy
+        if self.model:
+            return load_agent(self.model, task).policy
+        return train(task, {self.agent: self.settings}, seed=seed).policy
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,11 @@ class Leash:
     """A price on divergence: ``kl`` x log(policy / prior) of every action is taken off its reward.
 
     Attributes:
-        to: The prior: the number of an earlier phase, as it ended, or an agent that does not learn.
+        to: The prior: the number of an earlier phase, as it ended, or whose policy it is.
         kl: Price of a nat, >= 0, in the unit of the reward.
     """
 
-    to: int | AgentSpec
+    to: int | Demonstrator
     kl: float
 
 
@@ -154,7 +157,7 @@ def written_phases(
         if isinstance(phase, Imitation):
             one |= {"episodes": phase.episodes, "steps": phase.steps}
             one |= {"batch_size": phase.batch_size}
-            models = [d.agent["model"] for d in phase.demonstrators if not _is_agent(d.agent)]  # type: ignore[call-overload, index]
+            models = [who.model for who in phase.demonstrators if who.model]
             if models:
                 held = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in models]
                 if one.setdefault("contents", held) != held:
@@ -165,8 +168,8 @@ def written_phases(
 
 def phase_rewards(settings: Mapping[str, Any]) -> list[Spec]:
     """Rewards of the phases in complete settings that are not the task's own."""
-    named = [one["reward"] for one in settings.get(PHASES, ()) if "reward" in one]
-    return [reward for reward in named if reward != TASK]
+    phases = [one for one in settings.get(PHASES, ()) if isinstance(one, Mapping)]
+    return [one["reward"] for one in phases if one.get("reward", TASK) != TASK]
 
 
 def phase_ends(
@@ -362,10 +365,6 @@ def split(count: int, demonstrators: Sequence[Demonstrator]) -> list[int]:
     return [int(each) for each in counts]
 
 
-def _is_agent(spec: Any) -> bool:
-    return not (isinstance(spec, Mapping) and set(spec) == {"model"})
-
-
 def _demonstrator(written: Any, task: Task, name: str) -> Demonstrator:
     """From ``ID``, ``{ID: weight}``, ``{ID: {setting: value}}`` or ``{model: PATH}``."""
     weight, spec = 1.0, written
@@ -376,16 +375,16 @@ def _demonstrator(written: Any, task: Task, name: str) -> Demonstrator:
             ((spec, weight),) = spec.items()
     if not _number(weight) or not 0 < weight < np.inf:
         raise InvalidInput(name, written, "a weight above 0", "Write [{minimalist: 3}, hoarder].")
-    if not _is_agent(spec):
+    if isinstance(spec, Mapping) and set(spec) == {"model"}:
         load_agent(str(spec["model"]), task)
-        return Demonstrator({"model": str(spec["model"])}, float(weight))
+        return Demonstrator("", float(weight), model=str(spec["model"]))
     id, given = read_agent(spec, name)
     known = [known for known in agents.ids() if not agents.get(known).learns]
     if id not in known:
         allowed = f"an agent that does not learn: {', '.join(known)}"
         raise InvalidInput(name, id, allowed, "Of one that does: {model: PATH} of a kept one.")
     _refused(id, given, task, name)
-    return Demonstrator({id: given} if given else id, float(weight))
+    return Demonstrator(id, float(weight), given)
 
 
 def _refused(id: str, given: Mapping[str, Any], task: Task, name: str) -> None:
@@ -414,8 +413,7 @@ def _leash(written: Any, number: int, task: Task, name: str) -> Leash | None:
             allowed = f"the number of an earlier phase ({before}), or an agent that does not learn"
             raise InvalidInput(f"{name}.to", to, allowed, "Write to: random, or imitate first.")
         return Leash(to, float(kl))
-    spec = _demonstrator(to, task, f"{name}.to").agent
-    return Leash(spec, float(kl))
+    return Leash(_demonstrator(to, task, f"{name}.to"), float(kl))
 
 
 def _checked_world(inside: Mapping[str, Any], task: Task, name: str) -> World:

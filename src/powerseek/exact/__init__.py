@@ -1,6 +1,7 @@
 """The exact layer: small worlds enumerated and solved, so that every claim has an oracle."""
 
 from powerseek.exact.constraint import Constraint, constraint
+from powerseek.exact.divergence import policy_divergence
 from powerseek.exact.enumerate import enumerate_world, enumerated
 from powerseek.exact.leash import Held, leashed_optimum, quantiliser
 from powerseek.exact.mdp import TabularMDP
@@ -21,7 +22,6 @@ from powerseek.exact.measures.convergence import (
     overlap,
     subgoal_index,
 )
-from powerseek.exact.measures.divergence import policy_divergence
 from powerseek.exact.measures.empowerment import Empowerment, empowerment
 from powerseek.exact.measures.occupancy import (
     AcquisitionEvents,

@@ -122,6 +122,14 @@ def curves(out: Path) -> Any:
     return [read_curve(out / layout.CURVES / f"{trial.key}.parquet") for trial in GRID]
 
 
+def without_reason(told: dict[str, str]) -> dict[str, str]:
+    """What is lost, whatever was done to it."""
+    if "lost" not in told:
+        return told
+    where, read, _ = told["lost"].partition(": cannot be read")
+    return {**told, "lost": f"{where}{read}"}
+
+
 READERS: dict[str, Callable[[Path], Any]] = {
     "rows": rows,
     "claims": claims,
@@ -130,14 +138,14 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "recordings": recordings,
     "curves": curves,
     "resumed": resumed,
-    "provenance": lambda out: provenance_in_words(held) if (held := read_provenance(out)) else None,
+    "provenance": lambda out: without_reason(provenance_in_words(read_provenance(out))),
     "drawn": lambda out: is_drawn(out, sources(out)),
     "error": lambda out: Store(out).error(GRID[0]),
 }
 CATCHES = {"recordings": (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError)}
 """What the replays of a report take for one that cannot be read."""
 LEFT_OUT: dict[str, Any] = {
-    "provenance": None,
+    "provenance": {"lost": "internals/provenance.json: cannot be read"},
     "drawn": False,
     "frontiers": [None] * len(GRID),
     "curves": [{}, {}],
@@ -379,7 +387,7 @@ def test_a_record_whose_checksum_was_taken_out_is_not_believed(name: str, out: P
         with pytest.raises(PowerseekError, match="its checksum is gone"):
             Store(out).open(STUDY, GRID, resume=True)
     else:
-        assert read_provenance(out) == {}
+        assert list(read_provenance(out)) == ["lost"]
         assert "its checksum is gone" in "".join(Store(out).cautions(GRID))
 
 

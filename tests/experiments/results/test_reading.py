@@ -36,7 +36,7 @@ def plainly(results, evaluation, checkpoint):
         & (results["checkpoint"] == checkpoint)
         & ~results["trial"].isin(failed)
     ].drop_duplicates(["trial", "metric"], keep="last")
-    table = kept.drop_duplicates("trial").set_index("trial")[list(KEYS)]
+    table = kept.drop_duplicates("trial").set_index("trial").reindex(columns=list(KEYS))
     table["learnt"] = ~table.index.isin(kept.loc[kept["status"] == "censored", "trial"])
 
     def wide(rows, column):

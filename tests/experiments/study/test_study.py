@@ -9,7 +9,7 @@ import pytest
 
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.checked import cells, trials
-from powerseek.experiments.study.grid import Cell, Trial, canonical_study_json
+from powerseek.experiments.study.grid import Cell, Trial, canonical_study_json, row_of
 from powerseek.experiments.study.lint import study_cautions
 from powerseek.experiments.study.schema import (
     Study,
@@ -420,3 +420,80 @@ def test_no_letter_that_steers_is_part_of_a_name_or_an_id(letter: str) -> None:
     claim = {"id": f"a{letter}b", "contrast": "timing", "direction": "larger", "margin": 1.0}
     with pytest.raises(InvalidInput, match=r"hypotheses\[0\].id: got"):
         make_study({**given, "name": "s", "hypotheses": [claim]})
+
+
+# --- phases -----------------------------------------------------------------------------------
+
+PHASES = {
+    "scratch": [{"reward": "task"}],
+    "cloned": [{"imitate": "minimalist", "steps": 3}, {"reward": "task"}],
+}
+
+
+def test_phases_are_a_factor_whose_levels_are_their_names() -> None:
+    found = cells(study(phases=PHASES, timesteps=5000))
+    assert [cell.phases for cell in found] == ["scratch", "cloned"]
+    assert found[1].settings["phases"][0] == {
+        **{"imitate": "minimalist", "steps": 3},
+        **{"episodes": 200, "batch_size": 256},
+    }
+    levels = [dict(row_of(cell)) for cell in found]
+    assert [row["phases"] for row in levels] == ["scratch", "cloned"]
+    assert "settings.phases" not in levels[0]
+    assert Trial.from_config(Trial(found[1], 3).config).key == Trial(found[1], 3).key
+
+
+def test_a_cell_without_phases_is_what_it_was() -> None:
+    (cell,) = cells(study())
+    assert "phases" not in cell.config
+    assert "phases" not in cell.settings
+
+
+def test_one_name_is_one_list_of_phases() -> None:
+    """Under one name two ways of training would be one row."""
+    other = {"cloned": [{"imitate": "hoarder", "steps": 3}, {"reward": "task"}]}
+    assert "both would be the row" in str(
+        refused(phases=PHASES, also=[{"phases": other}], timesteps=5000)
+    )
+
+
+def test_rewards_of_phases_are_seen_by_every_agent() -> None:
+    own = {**PHASES, "two": [{"reward": {"every": 4}, "timesteps": 4096}, {"reward": "task"}]}
+    found = cells(study(phases=own, timesteps=10_000))
+    assert {cell.windows for cell in found} == {(4,)}
+
+
+BAD_PHASES: dict[str, tuple[Any, str, str]] = {
+    "a list": ([{"reward": "task"}], "phases", "Write phases: {mine: [...]}"),
+    "no list": ({"mine": {"reward": "task"}}, "phases.mine", "under a name"),
+    "no phase": ({"mine": [{"steps": 3}]}, "phases.mine[0]", "{imitate: AGENT"),
+    "an unknown demonstrator": (
+        {"mine": [{"imitate": "saint"}, {"reward": "task"}]},
+        "phases.mine[0].imitate",
+        "an agent that does not learn",
+    ),
+    "no prior": (
+        {"mine": [{"reward": "task", "leash": {"to": 0, "kl": 1}}]},
+        "phases.mine[0].leash.to",
+        "Write to: random, or imitate first",
+    ),
+    "too few steps": (
+        {"mine": [{"reward": "task", "timesteps": 50}, {"reward": "task"}]},
+        "phases.mine[0].timesteps",
+        "at least 4,096",
+    ),
+}
+
+
+@pytest.mark.parametrize(("phases", "field", "words"), BAD_PHASES.values(), ids=BAD_PHASES)
+def test_bad_phases_are_refused_by_their_name(phases: Any, field: str, words: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        cells(study(phases=phases, timesteps=5000))
+    assert caught.value.field == field
+    assert words in str(caught.value)
+
+
+def test_phases_of_an_agent_that_has_none_are_refused() -> None:
+    error = refused(phases=PHASES, agents=["ppo"], timesteps=5000)
+    assert error.field == "agents"
+    assert "trained by phases: cohort-ppo" in str(error)

@@ -25,7 +25,6 @@ from powerseek.agents.cohort.policy import CohortPolicy
 from powerseek.agents.job import Job, Settings, TrainedAgent
 from powerseek.agents.phases import (
     WITHOUT,
-    Demonstrator,
     Imitation,
     Leash,
     Reinforcement,
@@ -219,7 +218,7 @@ class Learner(Agent):
             self._prior = self.ended[leash.to]
         else:
             task = phase_task(self.phases[self.phase], self.job.task)
-            self._prior = Demonstrator(leash.to).policy(task, self.job.seed)
+            self._prior = leash.to.policy(task, self.job.seed)
 
     @property
     def learning_rate(self) -> float:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.experiments import checksums, layout
+from powerseek.experiments.study.factors import LATER
 from powerseek.files import write_atomically
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
@@ -194,6 +195,10 @@ def read_table(path: Path, schema: pa.Schema, required: bool = False) -> pa.Tabl
         StoreError: Cut short, damaged, edited, or with other columns.
     """
     table: pa.Table = _opened(path, schema, lambda file: file.read(use_threads=False), required)
+    for name in schema.names:
+        if name not in table.column_names:  # of LATER
+            column = schema.field(name)
+            table = table.append_column(column, pa.nulls(len(table), column.type))
     return table.replace_schema_metadata(None)
 
 
@@ -231,7 +236,8 @@ def _opened(
 
 def _differences(schema: pa.Schema, held: pa.Schema) -> str:
     """In which columns a table differs from what is expected; empty where in none."""
-    names = [("without", [name for name in schema.names if name not in held.names])]
+    known = (*held.names, *LATER)
+    names = [("without", [name for name in schema.names if name not in known])]
     names += [("with", [name for name in held.names if name not in schema.names])]
     both = [name for name in schema.names if held.names.count(name) == 1]
     other = [name for name in both if held.field(name).type != schema.field(name).type]

@@ -688,6 +688,9 @@ def _content(study: Study) -> dict[str, Any]:
         content.pop("first_seed")
     if content["layouts"] is None:  # likewise
         content.pop("layouts")
+    for block in (content, *content["also"]):
+        if block["phases"] is None:
+            block.pop("phases")
     return content | {"cohort": None}
 
 

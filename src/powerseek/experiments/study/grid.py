@@ -459,6 +459,7 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
                 agent=agent,
                 timesteps=timesteps,
                 phases=phases,
+                windows=_shown(spec if phases is None else {PHASES: block.phases[phases]}, world),
                 competence=tuple(dict.fromkeys(block.competence)),
                 episodes=block.episodes,
                 evaluations=block.evaluations,
@@ -471,6 +472,14 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
                 whole = replace(cell, settings=chosen, agent_spec=told)
                 whole = replace(whole, lookahead=lookahead_of(task))
                 yield _Entry(whole, task.reward_function, where, names)
+
+
+def _shown(settings: Mapping[str, Any], world: World) -> tuple[int, ...]:
+    """Accumulators that the rewards of phases need; what is no reward is refused elsewhere."""
+    try:
+        return reward_windows(phase_rewards(settings), world.max_steps)
+    except InvalidInput:
+        return ()
 
 
 def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iterator[World]:
@@ -526,8 +535,13 @@ def _settings(
     given levels.
     """
     agent = cell.agent
-    factors = {"gae_lambda": cell.gae_lambda, "n_step": cell.n_step}
+    factors: dict[str, Any] = {"gae_lambda": cell.gae_lambda, "n_step": cell.n_step}
     if cell.phases is not None:
+        if PHASES not in agents.get(agent).recipe:
+            known = [id for id in list_agents() if PHASES in agents.get(id).recipe]
+            allowed = f"agents that are trained by phases: {', '.join(known)}"
+            hint = "Give the others a block of their own: also: [{agents: [...]}]."
+            raise InvalidInput(written["agents"], agent, allowed, hint)
         factors[PHASES] = (block.phases or {})[cell.phases]
         written = {**written, PHASES: f"{written[PHASES]}.{cell.phases}"}
     names = {name: f"settings.{agent}.{name}" for name in block.settings.get(agent, {})}
@@ -597,10 +611,11 @@ def _with_accumulators(grid: tuple[Cell, ...]) -> tuple[Cell, ...]:
     for cell in grid:
         own = rewards.setdefault(cell.max_steps, [])
         own += [cell.reward, *phase_rewards(cell.settings)]
+    every = [spec for specs in rewards.values() for spec in specs]
     windows = {steps: reward_windows(specs, steps) for steps, specs in rewards.items()}
     counts = {
         cell.world: bool(make_world(cell.world, **cell.params).role("resource"))
-        for cell in (grid if reads_acquired(cell.reward for cell in grid) else ())
+        for cell in (grid if reads_acquired(every) else ())
     }
     return tuple(
         replace(

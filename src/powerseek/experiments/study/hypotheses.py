@@ -22,6 +22,7 @@ from powerseek.experiments.study.contrasts import (
 from powerseek.experiments.study.errors import did_you_mean
 from powerseek.experiments.study.factors import (
     FOLLOWS,
+    LATER,
     PREFIX,
     Level,
     column_of,
@@ -66,8 +67,11 @@ class Compared:
 
 
 def spelled_out(setting: Mapping[str, Any]) -> dict[str, Any]:
-    """A setting of an agent with those that follow another, as registrations hold it."""
-    found = dict(setting)
+    """A setting of an agent with those that follow another, as registrations hold it.
+
+    What came later stands there only where a study says it: registrations stay what they were.
+    """
+    found = {k: level for k, level in setting.items() if k not in LATER or level is not None}
     for name, other in FOLLOWS.items():
         name, other = (f"{PREFIX['agent']}{one}" for one in (name, other))
         if other in found:

@@ -16,7 +16,13 @@ from pyarrow.dataset import field
 from powerseek.errors import reason_of
 from powerseek.experiments import layout
 from powerseek.experiments.report.archive import archived_rows, read_at
-from powerseek.experiments.results.files import DiskFull, StoreError, read_table, reason
+from powerseek.experiments.results.files import (
+    DiskFull,
+    StoreError,
+    read_column,
+    read_table,
+    reason,
+)
 from powerseek.experiments.results.oracles import oracle_names
 from powerseek.experiments.results.origin import origin_of
 from powerseek.experiments.results.schema import COLUMNS, SCHEMA
@@ -88,6 +94,9 @@ def _again(store: Store, trial: Trial, folder: Path, name: str) -> Check:
         with nothing_shared():
             # It is never gone on with.
             rows = run_trial(trial, folder, checkpoint_seconds=NEVER)
+        known = read_column(store.results, SCHEMA, "metric")
+        newer = sorted({*rows["metric"]} - {*known})
+        rows = rows[rows["metric"].isin(known)]
         table = pa.Table.from_pandas(rows[list(COLUMNS)], SCHEMA, preserve_index=False)
         made = _Made(table, curve_table(curve_path(folder, trial)))
         if store.archive:
@@ -107,6 +116,8 @@ def _again(store: Store, trial: Trial, folder: Path, name: str) -> Check:
         "learning curve": curve,
     }
     words = [f"{what} {agreement_text(one)}" for what, one in found.items()]
+    if newer:
+        words.append(f"{len(newer)} metrics that the results do not have left out ({few(newer)})")
     said = {one.word for one in found.values()}
     if said != {IDENTICAL}:
         words.append(f"within rounding would be {ROUNDING:g} at most, relative above 1")
