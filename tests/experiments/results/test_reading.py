@@ -25,7 +25,8 @@ def results():
     made = made.assign(layout=np.where(made["seed"] % 2 == 0, "a", "b"))
     earlier = made.assign(checkpoint="competence>=0.9", value=made["value"] / 2)
     failed = frame(trial_rows({}, "failed", seed=9), trial_rows({}, "failed", reward="every 3"))
-    return pd.concat([made, earlier, failed], ignore_index=True).astype({"layout": "str"})
+    found = pd.concat([made, earlier, failed], ignore_index=True)
+    return found.assign(phases="scratch").astype({"layout": "str"})
 
 
 def plainly(results, evaluation, checkpoint):
