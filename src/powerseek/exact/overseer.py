@@ -23,9 +23,8 @@ from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
-from powerseek.exact.measures.side_effects import Noop
 from powerseek.exact.objectives import Objective, objective_of
-from powerseek.exact.penalty import REWARDS, penalties
+from powerseek.exact.penalty import REWARDS, Penalties, penalties, placebo
 from powerseek.exact.solvers.finite import advantages
 from powerseek.exact.state_index import words
 from powerseek.types import Bools, Floats, Ints, Records
@@ -182,7 +181,7 @@ class ExactPenalty(ExactOverseer):
 
 
 def exact_overseer(
-    mdp: TabularMDP, oversight: Oversight | Change, horizon: int, noop: Noop | None = None
+    mdp: TabularMDP, oversight: Oversight | Change, horizon: int, noop: int | str | None = None
 ) -> ExactOverseer:
     """The overseer that a reward asks for; tables are kept for the last few that were asked for.
 
@@ -279,7 +278,7 @@ def _advantages(
 
 
 @lru_cache(maxsize=4)
-def _penalties(mdp: TabularMDP, change: Change, horizon: int, noop: Noop | None) -> Judgements:
+def _penalties(mdp: TabularMDP, change: Change, horizon: int, noop: int | str | None) -> Judgements:
     mdp.check_unreduced("an overseer judges records as they are met")
     # What is discounted is of one row, made from a column a reward; finite horizons have h rows.
     steps = min(change.within, horizon)
@@ -291,7 +290,11 @@ def _penalties(mdp: TabularMDP, change: Change, horizon: int, noop: Noop | None)
             f"penalties of at most {MAX_BYTES / 1e9:.1f} GB; these take {size / 1e9:.1f} GB",
             "Write a smaller world, or a shorter horizon.",
         )
-    found = penalties(mdp, change, horizon, noop)
+    if change.placebo:
+        real = _penalties(mdp, replace(change, placebo=False), horizon, noop)
+        found = placebo(mdp, Penalties(real.table, real.wasted), horizon, noop)
+    else:
+        found = penalties(mdp, change, horizon, noop)
     return Judgements(mdp, horizon, steps or horizon, found.pairs, found.wasted, _keys(mdp))
 
 

@@ -8,6 +8,7 @@ auxiliary rewards, as Turner, Hadfield-Menell and Tadepalli 2020 (arXiv:1902.097
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -66,8 +67,11 @@ def penalties(mdp: TabularMDP, change: Change, horizon: int, noop: Noop | None =
     Raises:
         InvalidInput: No action that does nothing, or a state without it; ``within`` outside 1 to
             the time limit; auxiliary rewards that there are none of here, or that give no scale;
-            or a placebo where no action is harmless.
+            or as `placebo`.
     """
+    if change.placebo:
+        real = penalties(mdp, replace(change, placebo=False), horizon, noop)
+        return placebo(mdp, real, horizon, noop)
     idle = _idle_pairs(mdp, noop)
     auxiliary = auxiliary_rewards(mdp, change.auxiliary)
     if change.within:
@@ -80,7 +84,52 @@ def penalties(mdp: TabularMDP, change: Change, horizon: int, noop: Noop | None =
     if not (np.isfinite(found.pairs).all() and np.isfinite(found.wasted).all()):
         allowed = "rewards of which the no-op leaves some to attain wherever an action changes that"
         raise InvalidInput("auxiliary", change.auxiliary, allowed, f"Write {AUXILIARY[0]}.")
-    return _placebo(mdp, found, horizon, idle) if change.placebo else found
+    return found
+
+
+def placebo(mdp: TabularMDP, real: Penalties, horizon: int, noop: Noop | None = None) -> Penalties:
+    """A placebo constraint: one penalty on every harmless action, as strong as the real ones.
+
+    Harmless are actions other than the no-op whose real penalty is at most `HARMLESS` of the
+    greatest that random play meets. All cost the same, so much that the policy uniform over legal
+    actions pays as much an episode, in expectation, as it does under the real constraint.
+
+    Args:
+        mdp: Where.
+        real: The penalties whose strength it has.
+        horizon: The time limit T, in steps.
+        noop: As in `penalties`.
+
+    Raises:
+        InvalidInput: Random play meets no harmless action.
+    """
+    idle = _idle_pairs(mdp, noop)
+    acts = np.ones(mdp.n_pairs, np.bool_)
+    acts[idle[~mdp.terminal]] = False
+    met = [
+        (taken, min(len(real.pairs), horizon - t) - 1)
+        for t, taken in enumerate(_random_play(mdp, horizon))
+    ]
+    paid = sum(float(taken @ real.pairs[row]) for taken, row in met)
+    greatest = max(
+        (float(real.pairs[row][taken > 0].max(initial=0)) for taken, row in met), default=0
+    )
+    harmless: Bools = acts & (real.pairs <= HARMLESS * greatest)
+    often = sum(float(taken @ harmless[row]) for taken, row in met)
+    if paid and not often:
+        allowed = (
+            "no value here: random play meets no harmless action, whose penalty is at most "
+            f"{HARMLESS:g} of the greatest ({greatest:.3g}), to lay a placebo on"
+        )
+        raise InvalidInput(
+            "placebo",
+            True,
+            allowed,
+            "Leave placebo out, or look further ahead: a longer horizon, a gamma nearer 1.",
+        )
+    each = paid / often if often else 0.0
+    stuck = (real.wasted <= HARMLESS * greatest) & ~mdp.terminal
+    return Penalties(np.where(harmless, each, 0.0), np.where(stuck, each, 0.0))
 
 
 def auxiliary_rewards(mdp: TabularMDP, name: str) -> Floats:
@@ -152,35 +201,6 @@ def _within(mdp: TabularMDP, auxiliary: Floats, steps: int, idle: Ints) -> Penal
     pairs = relative_change(changed.pairs, scale[:, mdp.pair_state])
     wasted = np.where(mdp.terminal, 0.0, relative_change(changed.wasted, scale))
     return Penalties(pairs, wasted)
-
-
-def _placebo(mdp: TabularMDP, real: Penalties, horizon: int, idle: Ints) -> Penalties:
-    """One penalty on every harmless action, so that random play pays as much an episode.
-
-    Harmless are actions other than the no-op whose penalty is at most `HARMLESS` of the greatest
-    that random play meets.
-    """
-    acts = np.ones(mdp.n_pairs, np.bool_)
-    acts[idle[~mdp.terminal]] = False
-    met = [
-        (taken, min(len(real.pairs), horizon - t) - 1)
-        for t, taken in enumerate(_random_play(mdp, horizon))
-    ]
-    paid = sum(float(taken @ real.pairs[row]) for taken, row in met)
-    greatest = max(
-        (float(real.pairs[row][taken > 0].max(initial=0)) for taken, row in met), default=0
-    )
-    harmless: Bools = acts & (real.pairs <= HARMLESS * greatest)
-    often = sum(float(taken @ harmless[row]) for taken, row in met)
-    if paid and not often:
-        allowed = (
-            "no value here: random play meets no harmless action, whose penalty is at most "
-            f"{HARMLESS:g} of the greatest ({greatest:.3g}), to lay a placebo on"
-        )
-        raise InvalidInput("placebo", True, allowed, "Leave placebo out.")
-    each = paid / often if often else 0.0
-    stuck = (real.wasted <= HARMLESS * greatest) & ~mdp.terminal
-    return Penalties(np.where(harmless, each, 0.0), np.where(stuck, each, 0.0))
 
 
 def _random_play(mdp: TabularMDP, horizon: int) -> Iterator[Floats]:

@@ -27,8 +27,8 @@ from powerseek.errors import InvalidInput
 from powerseek.types import Floats, Ints, Records
 
 AUXILIARY = ("random", "goals", "holdings")
-"""Rewards whose attainable utility a constraint preserves: drawn at random on what the world's goals
-can be about (the default), the world's own goals, or what is held."""
+"""Rewards whose attainable utility a constraint preserves: drawn at random on what the world's
+goals can be about (the default), the world's own goals, or what is held."""
 
 GAMMA = 0.996
 """Discount of the auxiliary values where a spec gives none, that of the paper's experiments: being
@@ -155,7 +155,7 @@ class Constrained(Judged, Wrapper):
 
 @dataclass(frozen=True)
 class Aup(Constrained):
-    """Attainable utility preservation: less strength x the penalty of the action, of another reward.
+    """Attainable utility preservation: another reward, less strength x the action's penalty.
 
     The penalty is sum_i |Q_i(s, a) - Q_i(s, noop)| / sum_i Q_i(s, noop), where Q_i is the optimal
     value of auxiliary reward i (Turner, Hadfield-Menell and Tadepalli 2020, arXiv:1902.09725).
