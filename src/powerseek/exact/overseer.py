@@ -200,7 +200,8 @@ def exact_overseer(
     """
     if isinstance(oversight, Change):
         asked = replace(oversight, of=None)
-        inside = oversight.of and exact_overseer(mdp, oversight.of, horizon)
+        judged = oversight.of
+        inside = None if judged is None else exact_overseer(mdp, judged, horizon)
         return ExactPenalty(_penalties(mdp, asked, horizon, noop), of=inside)
     shared = _advantages(mdp, oversight.aim, oversight.lookahead, horizon, oversight.price)
     return ExactOverseer(shared, oversight.share, oversight.noise)
