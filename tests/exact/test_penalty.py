@@ -293,6 +293,14 @@ def test_it_composes_with_overseers_and_prices(of):
     assert one.value < optimum(mdp, of).value - 1e-3
 
 
+def test_an_exact_overseer_of_another_reward_inside_is_replaced():
+    task = with_overseer(Task(LADDER, {"aup": 0.1, "of": {"approval": 2}}))
+    assert with_overseer(task) is task
+    other = with_overseer(replace(task, reward={"aup": 0.1, "of": {"approval": 3}}))
+    assert other.overseer.of.lookahead == 3
+    assert other.overseer.advantages is task.overseer.advantages  # computed once
+
+
 # --- in the simulator ----------------------------------------------------------------------
 
 
