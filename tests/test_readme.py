@@ -22,8 +22,8 @@ PYTHON += re.findall(r"```python\n((?:(?!```).)*write_report.*?)```", AGENTS, re
     "code",
     PYTHON,
     ids=[
-        *("ten lines", "a world", "a graph", "exact", "a reward", "an agent", "a leash"),
-        "one of elsewhere",
+        *("ten lines", "a world", "a graph", "exact", "a reward", "an agent", "constraints"),
+        *("a leash", "one of elsewhere"),
     ],
 )
 def test_python_runs(code, tmp_path):

@@ -355,10 +355,12 @@ rewards: Registry[Any] = Registry(
     "powerseek.rewards",
     {
         "approval": "powerseek.envs.rewards.oversight:Approval",
+        "aup": "powerseek.envs.rewards.constrained:Aup",
         "coverage": "powerseek.envs.rewards.oversight:Coverage",
         "dense": "powerseek.envs.rewards.timing:Dense",
         "every": "powerseek.envs.rewards.timing:Every",
         "own": "powerseek.envs.rewards.timing:Own",
+        "penalty": "powerseek.envs.rewards.constrained:Penalty",
         "priced": "powerseek.envs.rewards.priced:Priced",
         "shaped": "powerseek.envs.rewards.timing:Shaped",
         "terminal": "powerseek.envs.rewards.timing:Terminal",

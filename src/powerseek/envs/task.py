@@ -24,6 +24,8 @@ from powerseek.envs.rewards.spec import (
     make_reward,
     price_of,
     reads_acquired,
+    restraint_of,
+    reward_chain,
     reward_name,
     reward_windows,
 )
@@ -94,6 +96,15 @@ class Task:
                     f"a reward that does without the fact {fact!r}, "
                     f"which world {self.world.id!r} does not have",
                 )
+        if self.reward_function.needs_noop and self.overseer is None and not self.world.noop:
+            raise InvalidInput(
+                "reward",
+                reward_name(self.reward),
+                f"a reward without a constraint in world {self.world.id!r}, which declares no "
+                "action that does nothing: there is nothing to compare actions with",
+                'Declare noop = "wait" in the world where that is an action that is always '
+                f"allowed, or write {self._unconstrained()}.",
+            )
         foreign = isinstance(self.world, ForeignWorld)
         if self.reward_function.needs_overseer and self.overseer is None and foreign:
             raise InvalidInput(
@@ -109,6 +120,10 @@ class Task:
                 self.power_weight,
                 f"0 in world {self.world.id!r}, which has no fact with role 'holdings'",
             )
+
+    def _unconstrained(self) -> str:
+        """The name of the reward without its constraint."""
+        return next(reward_name(x) for x in reward_chain(self.reward) if not restraint_of(x).kind)
 
     @cached_property
     def reward_function(self) -> RewardFunction:

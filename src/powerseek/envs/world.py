@@ -162,12 +162,14 @@ class World:
     smallest: ClassVar[Mapping[str, Any]] = {}
     not_enumerable: ClassVar[str] = ""
     legend: ClassVar[str] = ""  # what the letters of `render` mean
+    # The action that does nothing and is always allowed, which the agent's effect is held against
+    # ("": there is none): constraints need one, and so do worlds of more actors than the agent.
+    noop: ClassVar[str] = ""
     # Where `actors` are more than the agent: the parameter that says whose the input actions are
-    # (its number in `actors`), the parameters under which the agent does nothing while they are
-    # another's, and the action that does nothing, which the agent's effect is held against.
+    # (its number in `actors`), and the parameters under which the agent does nothing while they are
+    # another's.
     actor_parameter: ClassVar[str] = ""
     idle: ClassVar[Mapping[str, Any]] = {}
-    noop: ClassVar[str] = ""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)

@@ -1,4 +1,4 @@
-"""Exact overseers: who judges single actions for the rewards `approval` and `coverage`.
+"""Exact overseers: who judges single actions for `approval`, `coverage` and constraints.
 
 An overseer looks some steps ahead from (state, time), never past the time limit, and pays an
 action its advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.objectives`),
@@ -12,17 +12,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from powerseek.envs.rewards.spec import Oversight, reward_name
+from powerseek.envs.rewards.spec import Change, Oversight, reward_name
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.objectives import Objective, objective_of
+from powerseek.exact.penalty import REWARDS, Penalties, penalties, placebo
 from powerseek.exact.solvers.finite import advantages
 from powerseek.exact.state_index import words
 from powerseek.types import Bools, Floats, Ints, Records
@@ -39,31 +41,37 @@ _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 
 
 @dataclass(frozen=True, eq=False)
-class Advantages:
-    """An objective's advantages everywhere, by how far the overseer looks.
+class Judgements:
+    """What an overseer thinks of every action, by how far it looks.
 
     Attributes:
         mdp: Where.
-        objective: What is wanted.
         horizon: The time limit T, in steps.
         lookahead: Steps h looked ahead, at most.
-        table: [h or T, P]; row k - 1 holds for k steps left, the last one for more than those.
-        wasted: [h or T, S] of a step that an illegal action wastes: only the clock ticks. At most
-            0, even where every legal action does harm.
+        table: [h or T, P] advantages, or [n, P] penalties; row k - 1 holds for k steps left, the
+            last one for more than those.
+        wasted: [h or T, S] of a step that an illegal action wastes: only the clock ticks. Of
+            advantages at most 0, even where every legal action does harm.
         keys: [S] hash of each state's identity.
     """
 
     mdp: TabularMDP
-    objective: Objective
     horizon: int
     lookahead: int
     table: Floats = field(repr=False)
     wasted: Floats = field(repr=False)
     keys: NDArray[np.uint64] = field(repr=False)
 
+    def find(self, records: Records) -> Ints:
+        """State numbers [n], -1 for a record that is not a known state."""
+        if self.mdp.world is not None:
+            return self.mdp.find(records)
+        states = records["state"].astype(np.int64)
+        return np.where((states >= 0) & (states < self.mdp.n_states), states, -1)
+
     @cached_property
     def deviation(self) -> float:
-        """Standard deviation of the advantages of states that leave a choice, over all times.
+        """Standard deviation of the judgements of states that leave a choice, over all times.
 
         Each (state, time, legal action) counts once; 0 where nothing is told apart.
         """
@@ -77,27 +85,20 @@ class Advantages:
         square = np.average((chosen**2).mean(axis=1), weights=counts)
         return float(max(0.0, square - mean**2) ** 0.5)
 
-    def find(self, records: Records) -> Ints:
-        """State numbers [n], -1 for a record that is not a known state."""
-        if self.mdp.world is not None:
-            return self.mdp.find(records)
-        states = records["state"].astype(np.int64)
-        return np.where((states >= 0) & (states < self.mdp.n_states), states, -1)
-
 
 @dataclass(frozen=True, eq=False)
 class ExactOverseer:
     """A `powerseek.envs.rewards.spec.Overseer` who sees the whole world.
 
     Attributes:
-        advantages: What judgement rests on; shared by overseers who differ in fraction alone.
+        advantages: What it pays for; shared by overseers who differ in fraction alone.
         fraction: Fraction of (state, time) pairs judged; the judged sets are nested in it.
         noise: Standard deviation of what is added to the advantage of every legal action, in
-            standard deviations of these (`Advantages.deviation`): one normal number for each
+            standard deviations of these (`Judgements.deviation`): one normal number for each
             (state, time, action), by hash, the same at every noise but for its size.
     """
 
-    advantages: Advantages
+    advantages: Judgements
     fraction: float = 1.0
     noise: float = 0.0
 
@@ -168,18 +169,40 @@ class ExactOverseer:
         return np.stack([self.payments(t) for t in range(self.advantages.horizon)])
 
 
-def exact_overseer(mdp: TabularMDP, oversight: Oversight, horizon: int) -> ExactOverseer:
+@dataclass(frozen=True, eq=False)
+class ExactPenalty(ExactOverseer):
+    """The overseer of a constraint: `judge` pays penalties, >= 0 (`powerseek.exact.penalty`).
+
+    Attributes:
+        of: The overseer of the reward that is constrained, where that needs one.
+    """
+
+    of: ExactOverseer | None = None
+
+
+def exact_overseer(
+    mdp: TabularMDP, oversight: Oversight | Change, horizon: int, noop: int | str | None = None
+) -> ExactOverseer:
     """The overseer that a reward asks for; tables are kept for the last few that were asked for.
 
     Args:
         mdp: Where.
-        oversight: Look-ahead, aim, fraction of pairs judged, price, and noise.
+        oversight: Look-ahead, aim, fraction of pairs judged, price, and noise; or what a
+            constraint penalises: then it is an `ExactPenalty`.
         horizon: The time limit T, in steps.
+        noop: For a constraint, the action that does nothing; the one that the world declares by
+            default. A graph typed in declares none.
 
     Raises:
         InvalidInput: A look-ahead out of range, an aim that the MDP has no facts for, a table
-            that would be too large, or states merged by symmetry.
+            that would be too large, or states merged by symmetry; or as
+            `powerseek.exact.penalty.penalties`.
     """
+    if isinstance(oversight, Change):
+        asked = replace(oversight, of=None)
+        judged = oversight.of
+        inside = None if judged is None else exact_overseer(mdp, judged, horizon)
+        return ExactPenalty(_penalties(mdp, asked, horizon, noop), of=inside)
     shared = _advantages(mdp, oversight.aim, oversight.lookahead, horizon, oversight.price)
     return ExactOverseer(shared, oversight.share, oversight.noise)
 
@@ -214,8 +237,10 @@ def with_overseer(task: Task, limit: int = DEFAULT_LIMIT) -> Task:
     return replace(task, overseer=overseer)
 
 
-def _said_by(overseer: ExactOverseer) -> tuple[Advantages, float, float]:
-    return overseer.advantages, overseer.fraction, overseer.noise
+def _said_by(overseer: ExactOverseer) -> tuple[Any, ...]:
+    inside = overseer.of if isinstance(overseer, ExactPenalty) else None
+    said = overseer.advantages, overseer.fraction, overseer.noise
+    return said if inside is None else (*said, *_said_by(inside))
 
 
 def records_of(mdp: TabularMDP) -> Records:
@@ -230,7 +255,7 @@ def records_of(mdp: TabularMDP) -> Records:
 @lru_cache(maxsize=4)
 def _advantages(
     mdp: TabularMDP, aim: str, lookahead: int, horizon: int, price: float
-) -> Advantages:
+) -> Judgements:
     mdp.check_unreduced("an overseer judges records as they are met")
     if not 1 <= lookahead <= max(horizon, 1):
         raise InvalidInput("lookahead", lookahead, f"1 to the time limit ({horizon} steps)")
@@ -250,7 +275,28 @@ def _advantages(
         wasted = values[:-1] - values[1:]
     else:
         table, wasted = _by_steps_left(mdp, wanted.flows, wanted.beyond, steps)
-    return Advantages(mdp, wanted, horizon, steps, table, np.minimum(wasted, 0.0), _keys(mdp))
+    return Judgements(mdp, horizon, steps, table, np.minimum(wasted, 0.0), _keys(mdp))
+
+
+@lru_cache(maxsize=4)
+def _penalties(mdp: TabularMDP, change: Change, horizon: int, noop: int | str | None) -> Judgements:
+    mdp.check_unreduced("an overseer judges records as they are met")
+    # What is discounted is of one row, made from a column a reward; finite horizons have h rows.
+    steps = min(change.within, horizon)
+    size = 8 * (mdp.n_pairs + mdp.n_states) * max(2 * steps, 2 * REWARDS)
+    if size > MAX_BYTES:
+        raise InvalidInput(
+            "world",
+            f"{mdp.n_pairs:,} pairs",
+            f"penalties of at most {MAX_BYTES / 1e9:.1f} GB; these take {size / 1e9:.1f} GB",
+            "Write a smaller world, or a shorter horizon.",
+        )
+    if change.placebo:
+        real = _penalties(mdp, replace(change, placebo=False), horizon, noop)
+        found = placebo(mdp, Penalties(real.table, real.wasted), horizon, noop)
+    else:
+        found = penalties(mdp, change, horizon, noop)
+    return Judgements(mdp, horizon, steps or horizon, found.pairs, found.wasted, _keys(mdp))
 
 
 def _by_steps_left(

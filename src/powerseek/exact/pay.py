@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from powerseek.envs.rewards.base import ConfoundWarning
+from powerseek.envs.rewards.constrained import Constrained
 from powerseek.envs.rewards.priced import Priced, PricedAtOnce
 from powerseek.envs.rewards.spec import Pay, RewardFunction, Spec, make_reward
 from powerseek.envs.rewards.timing import Every
@@ -130,11 +131,13 @@ def memoryless_reward(function: RewardFunction, gamma: float) -> RewardFunction:
     """The reward with the same optima: its expectation, without a memory that changes nothing.
 
     ``every`` is what it delays where it keeps the discounted return of every policy; a price at
-    the end is one on every unit when it is acquired, at gamma 1.
+    the end is one on every unit when it is acquired, at gamma 1. A constraint has no memory.
     """
     if isinstance(function, Priced):
         of = memoryless_reward(function.of, gamma)
         return PricedAtOnce(function.price, of) if gamma == 1 else replace(function, of=of)
+    if isinstance(function, Constrained):
+        return replace(function, of=memoryless_reward(function.of, gamma))
     if isinstance(function, Every) and abs(function.growth * gamma - 1) < 1e-12:
         return function.undelayed
     return function.mean

@@ -10,6 +10,7 @@ from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.rewards.oversight import Approval, Coverage
 from powerseek.envs.rewards.spec import (
     Oversight,
+    Restraint,
     Step,
     make_reward,
     noise_of,
@@ -347,7 +348,7 @@ def test_a_price_is_refused_where_nothing_can_be_acquired(spec):
     ],
 )
 def test_aim_and_price_are_factors_of_their_own(spec, place):
-    assert place_of(spec) == (place and (*place, 0.0))
+    assert place_of(spec) == (place and (*place, 0.0, Restraint()))
 
 
 def test_an_arm_keeps_its_overseer_beside_a_power_weight():

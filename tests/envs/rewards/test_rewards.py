@@ -28,11 +28,17 @@ SPECS = {
     "approval": {"approval": 3},
     "coverage": {"coverage": 0.5},
     "priced": {"priced": 0.1, "of": {"coverage": 0.5}},
+    "aup": {"aup": 0.1, "of": {"priced": 0.1, "of": {"coverage": 0.5}}},
+    "penalty": {"penalty": 0.1, "horizon": 3, "placebo": True, "of": "terminal"},
 }
 
 
 class Strict:
-    """Judges by the state, the action and the time, one by one."""
+    """Judges by the state, the action and the time, one by one; for what is constrained, too."""
+
+    @property
+    def of(self):
+        return self
 
     def judge(self, records, actions, clock):
         return -(records["place"] + 0.5 * actions + 0.25 * clock)

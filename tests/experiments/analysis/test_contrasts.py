@@ -75,7 +75,8 @@ def test_every_row_is_one_comparison_within_one_world(found, results):
     keys = results_factors(results)
     assert set(found.columns) == {"kind", *keys, *FOUND}
     assert set(found["kind"]) == set(KINDS) - {
-        *("horizon", "specification", "lookahead", "noise", "aim", "price", "level", "tail")
+        *("horizon", "specification", "lookahead", "noise", "aim", "price", "level", "tail"),
+        *("constraint", "placebo"),
     }
     assert found["world"].isin(["homestead", "endgame", "off-switch"]).all()
     for kind, rows in found.groupby("kind"):

@@ -232,9 +232,20 @@ def test_what_success_costs_bystanders_is_shown_where_there_are_some(board: Worl
 
 def test_every_registered_arm_is_solved_or_said_to_be_left_out(board: WorldAnalysis) -> None:
     shown = {name.split()[0] for name in (*board.arms, *board.skipped)}
-    assert shown >= set(list_rewards()) - {"priced"}
+    assert shown >= set(list_rewards()) - {"priced", "aup", "penalty"}
     assert "terminal price 0.02" in board.arms
-    assert board.skipped == {"own": "this world has no fact 'own'"}
+    constrained = ["terminal aup 0.1", "terminal penalty 0.1 within 4"]
+    every = [name + more for name in constrained for more in ("", " placebo")]
+    assert board.skipped == {
+        "own": "this world has no fact 'own'",
+        **dict.fromkeys(every, "this world has no action that does nothing"),
+    }
+    found = analyse(make_world("strip", distance=4, max_steps=8), samples=2)
+    assert {name for name in found.arms if name.startswith("terminal ")} >= {
+        "terminal price 0.02",
+        *(name for name in every if name not in found.skipped),
+    }
+    assert constrained[0] in found.arms
     assert "own" in analyse(make_world("off-switch"), samples=2).arms
     for name, spec in (("dense", "dense"), ("every 8", {"every": 8})):
         expected = reward_oracle(make_world("endgame"), spec)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import places
 
-from powerseek.envs.rewards.spec import place_of
+from powerseek.envs.rewards.spec import place_of, reward_name
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.arms import (
     arm_pairs,
@@ -154,6 +154,63 @@ def test_a_price_is_compared_with_the_same_reward_without():
     assert arm_pairs("timing", known, places(known)) == [("every cap", "dense")]
     also = ["coverage 1", "coverage 1 need price 0.1 and at the end", "coverage 1 price 0.1"]
     assert {a for a, _ in arm_pairs("price", also, places(also))} == {*also[1:]}
+
+
+CONSTRAINED = {
+    name: {"aup": strength, "placebo": placebo, "of": of}
+    for of in ("terminal", "dense")
+    for strength in (0, 0.1, 1)
+    for placebo in (False, True)
+    for name in [reward_name({"aup": strength, "placebo": placebo, "of": of})]
+} | {"terminal penalty 0.1 within 8": {"penalty": 0.1, "horizon": 8, "of": "terminal"}}
+
+
+def constrained(*names):
+    """Places of rewards by label, of constrained ones too."""
+    return {name: place_of(CONSTRAINED.get(name, name)) for name in names}
+
+
+def test_a_constraint_is_compared_with_the_same_reward_without_and_with_its_placebo():
+    known = ["terminal aup 1", "terminal", "terminal aup 0.1", "dense", "dense aup 1"]
+    known += ["terminal aup 0.1 placebo", "terminal aup 1 placebo", "terminal penalty 0.1 within 8"]
+    at = constrained(*known)
+    assert sorted(primary_arm_pairs("constraint", known, at)) == [
+        ("dense aup 1", "dense"),
+        ("terminal aup 1", "terminal"),
+        ("terminal penalty 0.1 within 8", "terminal"),
+    ]
+    assert {("terminal aup 0.1", "terminal"), ("terminal aup 1 placebo", "terminal")} < set(
+        arm_pairs("constraint", known, at)
+    )
+    assert primary_arm_pairs("placebo", known, at) == [("terminal aup 1", "terminal aup 1 placebo")]
+    assert sorted(arm_pairs("placebo", known, at)) == [
+        ("terminal aup 0.1", "terminal aup 0.1 placebo"),
+        ("terminal aup 1", "terminal aup 1 placebo"),
+    ]
+    # Strength 0 is no constraint: the low end where the bare reward is missing.
+    none = ["terminal aup 1", "terminal aup 0", "terminal aup 0.1"]
+    assert arm_pairs("constraint", none, constrained(*none)) == [
+        ("terminal aup 0.1", "terminal aup 0"),
+        ("terminal aup 1", "terminal aup 0"),
+    ]
+    # Weaker against stronger, where nothing is free of it.
+    some = ["terminal aup 1", "terminal aup 0.1"]
+    assert primary_arm_pairs("constraint", some, constrained(*some)) == [tuple(some)]
+
+
+def test_other_contrasts_stay_within_one_constraint():
+    timed = {"aup": 0.1, "of": {"every": 8}}
+    judged = {"aup": 0.1, "of": {"coverage": 1}}
+    specs = {reward_name(spec): spec for spec in (timed, judged)}
+    known = ["terminal", "terminal aup 0.1", "dense", "every 8", "dense aup 0.1", *specs]
+    at = constrained(*CONSTRAINED, "terminal", "dense")
+    at |= {name: place_of(spec) for name, spec in specs.items()}
+    at |= {"every 8": place_of({"every": 8})}
+    assert arm_pairs("timing", known, at) == [
+        ("every 8", "dense"),
+        ("every 8 aup 0.1", "dense aup 0.1"),
+    ]
+    assert reward_families("coverage", known, at) == [["terminal aup 0.1", "coverage 1 aup 0.1"]]
 
 
 def test_aims_are_compared_with_success():

@@ -78,11 +78,14 @@ def _names(what: str, names: Sequence[str]) -> None:
 
 
 def check_actors(case: Case) -> str:
-    """Actors are as many as their parameter allows, and each can act in the agent's place."""
+    """Actors are as many as their parameter allows, each can act in the agent's place, or idle."""
     world, names, parameter = case.world, case.world.actor_names, case.world.actor_parameter
     _names("actors", names)
+    if not parameter and len(names) == 1 and not world.noop:
+        raise NotApplicable("nobody but the agent acts, and no noop is declared")
     if not parameter and len(names) == 1:
-        raise NotApplicable("nobody but the agent acts")
+        _known(world, "noop", [world.noop], world.action_names)
+        return f"nobody but the agent acts; {_noop(world)}"
     if not parameter:
         raise Failed(
             f"actors gives {len(names)} names and no parameter says whose the input actions are",
@@ -106,7 +109,9 @@ def check_actors(case: Case) -> str:
         _names(f"actions of {name!r}", there.action_names)
         _names(f"observation of {name!r}", there.observation_names)
         visited_records(there, "random")
-    return f"{', '.join(names)}; {_noop(case)}"
+    agent = _with_actor(world, 0)
+    assert agent is not None
+    return f"{', '.join(names)}; {_noop(agent)}"
 
 
 def _with_actor(world: World, k: int) -> World | None:
@@ -117,10 +122,8 @@ def _with_actor(world: World, k: int) -> World | None:
         return None
 
 
-def _noop(case: Case) -> str:
-    """The agent may do nothing wherever it stands."""
-    world = _with_actor(case.world, 0)
-    assert world is not None
+def _noop(world: World) -> str:
+    """The agent, whose the input actions are, may do nothing wherever it stands."""
     records = visited_records(world, "random")
     facts, masks, _ = describe(world, records)
     idles = masks[:, world.action_names.index(world.noop)]

@@ -144,6 +144,49 @@ class Oversight:
     noise: float = 0.0
 
 
+@dataclass(frozen=True)
+class Change:
+    """Questions of a constraint to an exact overseer: how far an action changes what is attainable.
+
+    Attributes:
+        auxiliary: The rewards whose attainable utility counts: ``random``, ``goals`` or
+            ``holdings``.
+        gamma: Discount at which all that is to come counts, in (0, 1); 0 where `within` bounds it.
+        within: Steps h within which it counts, undiscounted, >= 1; 0 where `gamma` discounts.
+        placebo: Whether harmless actions are penalised instead, as strongly.
+        of: Questions of the reward that is paid besides; None where it asks none.
+    """
+
+    auxiliary: str = "random"
+    gamma: float = 0.0
+    within: int = 0
+    placebo: bool = False
+    of: Oversight | None = None
+
+
+class Restraint(NamedTuple):
+    """How a reward is constrained.
+
+    Attributes:
+        kind: The constraint in words, its strength apart: ``aup``, ``penalty within 8``; empty
+            for none.
+        strength: Its lambda; 0 for none.
+        placebo: Whether it is a placebo constraint.
+    """
+
+    kind: str = ""
+    strength: float = 0.0
+    placebo: bool = False
+
+    @property
+    def words(self) -> str:
+        """``aup 0.1 placebo``; empty for none."""
+        if not self.kind:
+            return ""
+        id, *rest = self.kind.split(" ")
+        return " ".join([id, f"{self.strength:g}", *rest, *["placebo"] * self.placebo])
+
+
 class Place(NamedTuple):
     """The place of a reward on a factor of rewards.
 
@@ -156,6 +199,7 @@ class Place(NamedTuple):
         aim: What its overseer wants; empty where nobody judges.
         price: Success that a unit of acquisition costs; 0 where it costs nothing.
         noise: How far its overseer misjudges; 0 where it does not, or nobody judges.
+        restraint: How it is constrained.
     """
 
     factor: str
@@ -164,18 +208,19 @@ class Place(NamedTuple):
     aim: str = ""
     price: float = 0.0
     noise: float = 0.0
+    restraint: Restraint = Restraint()
 
     @property
-    def line(self) -> tuple[str, str, str, float, float]:
+    def line(self) -> tuple[str, str, str, float, float, Restraint]:
         """All but the level: what rewards share that lie on one line of their factor."""
-        return self.factor, self.family, self.aim, self.price, self.noise
+        return self.factor, self.family, self.aim, self.price, self.noise, self.restraint
 
     @property
     def words(self) -> str:
         """What keeps it apart, in words; empty of what has the usual aim and no price."""
         aim = "" if self.aim == "success" else self.aim
         told = f"{aim}{price_in_words(self.price)}{noise_in_words(self.noise)}".strip()
-        return ", ".join(filter(None, (self.family, told)))
+        return ", ".join(filter(None, (self.family, told, self.restraint.words)))
 
 
 def noise_in_words(noise: float) -> str:
@@ -201,6 +246,8 @@ class RewardFunction:
             then, under every reward of its study.
         looks_ahead: Whether a spec's argument is the overseer's look-ahead, which a study may
             give by its key ``lookahead`` instead.
+        wraps: Whether it pays another reward, a spec's option ``of``, and something besides.
+        needs_noop: Whether it needs a world that declares an action that does nothing.
         overseer: The overseer, where there is one.
         oversight: What the reward asks of an exact overseer; None where it needs none, or none
             that can be computed.
@@ -214,8 +261,10 @@ class RewardFunction:
     needs_overseer: ClassVar[bool] = False
     reads_acquired: ClassVar[bool] = False
     looks_ahead: ClassVar[bool] = False
+    wraps: ClassVar[bool] = False
+    needs_noop: ClassVar[bool] = False
     overseer: Overseer | None = None
-    oversight: Oversight | None = None
+    oversight: Oversight | Change | None = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -266,6 +315,15 @@ class RewardFunction:
             InvalidInput: A noise that is not allowed.
         """
         return 0.0
+
+    @classmethod
+    def restraint_of(cls, argument: Any, options: Mapping[str, Any]) -> Restraint:
+        """How a spec is constrained.
+
+        Raises:
+            InvalidInput: A strength that is not allowed.
+        """
+        return Restraint()
 
     @classmethod
     def window(cls, argument: Any, max_steps: int) -> int | None:

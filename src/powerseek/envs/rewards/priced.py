@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from powerseek.envs.rewards.base import (
-    Facts,
     Horizon,
-    Overseer,
-    Oversight,
     RewardFunction,
     Step,
     acquired_in,
@@ -21,23 +18,23 @@ from powerseek.envs.rewards.base import (
 from powerseek.envs.rewards.oversight import PERMISSIONS, PRICE, checked_price, refuse_endless
 from powerseek.envs.rewards.spec import (
     Spec,
-    aim_of,
-    make_reward,
-    noise_of,
     place_of,
     price_of,
+    read_spec,
+    restraint_of,
+    reward_chain,
     reward_name,
-    unpriced,
 )
+from powerseek.envs.rewards.wrapper import Wrapper
 from powerseek.errors import InvalidInput
-from powerseek.types import Floats, Ints, Records
+from powerseek.types import Floats
 
 TOO = "and at the end"
 """Said of a reward whose overseer knows a price that is paid at the end as well."""
 
 
 @dataclass(frozen=True)
-class Priced(RewardFunction):
+class Priced(Wrapper):
     """Pays another reward, and at the last step of an episode -price x units acquired in it.
 
     Under `Terminal` this is J = success - price x acquisition, paid as sparsely as success is. Of
@@ -52,6 +49,7 @@ class Priced(RewardFunction):
 
     options: ClassVar[tuple[str, ...]] = ("of", *PERMISSIONS)
     reads_acquired: ClassVar[bool] = True
+    usual: ClassVar[str] = f"{PRICE:g}"
 
     price: float
     of: RewardFunction
@@ -60,26 +58,40 @@ class Priced(RewardFunction):
     def build(cls, argument: Any, options: Mapping[str, Any], horizon: Horizon) -> RewardFunction:
         """See RewardFunction.build."""
         refuse_endless(cls.id, horizon)
-        price, spec = cls.price_of(argument, options), _of(argument, options)
-        of = make_reward(
-            spec,
-            max_steps=horizon.max_steps,
-            gamma=horizon.gamma,
-            time_limit=horizon.time_limit,
-            runs_on=horizon.runs_on,
-        )
-        return cls(price, of)
+        price = cls.price_of(argument, options)
+        return cls(price, cls.build_inner(argument, options, horizon))
+
+    @classmethod
+    def inner(cls, argument: Any, options: Mapping[str, Any]) -> Spec:
+        """The spec of the other reward.
+
+        Raises:
+            InvalidInput: There is none; or it is priced at its end already, has another price of
+                its own, or is constrained: a constraint goes around the price.
+        """
+        spec = super().inner(argument, options)
+        inside = [read_spec(one)[0] for one in reward_chain(spec)]
+        if cls.id in inside:
+            raise InvalidInput("priced.of", spec, "a reward that is not priced at its end already")
+        if restraint_of(spec).kind:
+            allowed = "a reward without a constraint: a constraint goes around a price"
+            hint = f"Write {{{inside[0]}: ..., of: {{priced: {argument}, of: ...}}}}."
+            raise InvalidInput("priced.of", spec, allowed, hint)
+        if price_of(spec) not in (0, argument):
+            allowed = f"a reward without a price, or with the same one ({argument})"
+            raise InvalidInput("priced.of", spec, allowed, f"Write price: {argument} in both.")
+        return spec
 
     @classmethod
     def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
         """``terminal price 0.02``; ``coverage 1 need price 0.02 and at the end``."""
-        of = _of(argument, options)
+        of = cls.inner(argument, options)
         return reward_name(of) + (f" {TOO}" if price_of(of) else price_in_words(argument))
 
     @classmethod
     def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """That of the other reward."""
-        of = _of(argument, options)
+        of = cls.inner(argument, options)
         place = place_of(of)
         if place is None:
             return None
@@ -87,76 +99,9 @@ class Priced(RewardFunction):
         return place.factor, place.level, ", ".join(filter(None, words))
 
     @classmethod
-    def aim_of(cls, argument: Any, options: Mapping[str, Any]) -> str:
-        """That of the other reward's overseer."""
-        return aim_of(_of(argument, options))
-
-    @classmethod
     def price_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
         """See RewardFunction.price_of."""
         return checked_price(cls.id, argument, options, f"{{priced: {PRICE:g}, of: terminal}}")
-
-    @classmethod
-    def noise_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
-        """That of the other reward's overseer."""
-        return noise_of(_of(argument, options))
-
-    @property
-    def requires(self) -> tuple[str, ...]:  # type: ignore[override]  # as the other reward
-        """See RewardFunction."""
-        return self.of.requires
-
-    @property
-    def memory_size(self) -> int:  # type: ignore[override]  # as the other reward
-        """See RewardFunction.memory_size."""
-        return self.of.memory_size
-
-    @property
-    def uses_draw(self) -> bool:  # type: ignore[override]  # as the other reward
-        """See RewardFunction.uses_draw."""
-        return self.of.uses_draw
-
-    @property
-    def needs_overseer(self) -> bool:  # type: ignore[override]  # as the other reward
-        """See RewardFunction.needs_overseer."""
-        return self.of.needs_overseer
-
-    @property
-    def overseer(self) -> Overseer | None:  # type: ignore[override]  # as the other reward
-        """See RewardFunction.overseer."""
-        return self.of.overseer
-
-    @property
-    def oversight(self) -> Oversight | None:  # type: ignore[override]  # as the other reward
-        """See RewardFunction.oversight."""
-        return self.of.oversight
-
-    @property
-    def scale(self) -> float:
-        """See RewardFunction.scale."""
-        return self.of.scale
-
-    @property
-    def mean(self) -> RewardFunction:
-        """See RewardFunction.mean."""
-        return replace(self, of=self.of.mean)
-
-    @property
-    def unjudged(self) -> RewardFunction:
-        """See RewardFunction.unjudged."""
-        return replace(self, of=self.of.unjudged)
-
-    def with_overseer(self, overseer: Overseer | None) -> RewardFunction:
-        """See RewardFunction.with_overseer."""
-        return replace(self, of=self.of.with_overseer(overseer))
-
-    def start(self, facts: Facts) -> Floats:
-        """See RewardFunction.start."""
-        return self.of.start(facts)
-
-    def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
-        """See RewardFunction.judge."""
-        return self.of.judge(records, actions, clock)
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
         """See RewardFunction.step.
@@ -185,21 +130,3 @@ class PricedAtOnce(Priced):
         """See RewardFunction.step."""
         reward, memory = self.of.step(step)
         return reward - self.price * acquired_in(step.after.array, step.after.world), memory
-
-
-def _of(price: Any, options: Mapping[str, Any]) -> Spec:
-    """The spec of the other reward.
-
-    Raises:
-        InvalidInput: There is none, or it has another price of its own.
-    """
-    spec: Spec | None = options.get("of")
-    if spec is None:
-        hint = f"Write {{priced: {PRICE:g}, of: terminal}}."
-        raise InvalidInput("priced.of", spec, "the reward that is paid besides", hint)
-    if unpriced(spec) is not spec:
-        raise InvalidInput("priced.of", spec, "a reward that is not priced at its end already")
-    if price_of(spec) not in (0, price):
-        allowed = f"a reward without a price, or with the same one ({price})"
-        raise InvalidInput("priced.of", spec, allowed, f"Write price: {price} in both.")
-    return spec

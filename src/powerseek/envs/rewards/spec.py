@@ -8,7 +8,9 @@ it by data, never by text to parse: ``dense``, ``{every: 8}``, ``{every: 8, corr
 ``{approval: cap, aim: progress, noise: 0.5}``,
 ``{coverage: 0.5}``, ``{coverage: 1, aim: need, price: 0.02}`` (specification:
 `powerseek.envs.rewards.oversight`), ``{priced: 0.02, of: terminal}``
-(`powerseek.envs.rewards.priced`).
+(`powerseek.envs.rewards.priced`), ``{aup: 0.1, of: terminal}``,
+``{penalty: 0.1, horizon: 8, placebo: true, of: terminal}`` (constraints:
+`powerseek.envs.rewards.constrained`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from powerseek.envs.rewards.base import (
+    Change,
     ConfoundWarning,
     Facts,
     FactSource,
@@ -25,6 +28,7 @@ from powerseek.envs.rewards.base import (
     Oversight,
     Pay,
     Place,
+    Restraint,
     RewardFunction,
     Step,
     acquired_in,
@@ -35,6 +39,7 @@ from powerseek.registry import rewards
 
 __all__ = [
     "TIME_LIMITS",
+    "Change",
     "ConfoundWarning",
     "FactSource",
     "Facts",
@@ -43,6 +48,7 @@ __all__ = [
     "Oversight",
     "Pay",
     "Place",
+    "Restraint",
     "RewardFunction",
     "Spec",
     "Step",
@@ -55,11 +61,13 @@ __all__ = [
     "price_of",
     "read_spec",
     "reads_acquired",
+    "restraint_of",
+    "reward_chain",
     "reward_name",
     "reward_permits",
     "reward_windows",
     "takes_lookahead",
-    "unpriced",
+    "unwrapped",
     "with_lookahead",
     "with_price",
     "without_price",
@@ -172,6 +180,7 @@ def place_of(spec: Spec) -> Place | None:
         aim=rewards.get(id).aim_of(argument, options),
         price=rewards.get(id).price_of(argument, options),
         noise=rewards.get(id).noise_of(argument, options),
+        restraint=rewards.get(id).restraint_of(argument, options),
     )
 
 
@@ -193,33 +202,57 @@ def noise_of(spec: Spec) -> float:
     return float(rewards.get(id).noise_of(argument, options))
 
 
+def restraint_of(spec: Spec) -> Restraint:
+    """How a spec is constrained."""
+    id, argument, options = read_spec(spec)
+    found: Restraint = rewards.get(id).restraint_of(argument, options)
+    return found
+
+
 def reward_windows(specs: Iterable[Spec], max_steps: int) -> tuple[int, ...]:
     """Sorted distinct k of a study's rewards, ``cap`` resolved: the accumulators to observe."""
     found = set()
     for spec in specs:
-        id, argument, _ = read_spec(unpriced(spec))
+        id, argument, _ = read_spec(unwrapped(spec))
         found.add(rewards.get(id).window(argument, max_steps))
     return tuple(sorted(found - {None}))
 
 
-def unpriced(spec: Spec) -> Spec:
-    """The reward that is paid besides a price at the end; the spec itself where there is none."""
+def reward_chain(spec: Spec) -> tuple[Spec, ...]:
+    """A spec, the reward that it pays besides, the one that this pays besides, and so on."""
+    found = [spec]
+    while (inner := _inner(found[-1])) is not None:
+        found.append(inner)
+    return tuple(found)
+
+
+def unwrapped(spec: Spec) -> Spec:
+    """The reward that is paid besides prices at the end and constraints; itself where none is."""
+    return reward_chain(spec)[-1]
+
+
+def _inner(spec: Spec) -> Spec | None:
     id, _, options = read_spec(spec)
-    return options["of"] if id == "priced" and options.get("of") is not None else spec
+    return options.get("of") if rewards.get(id).wraps else None
 
 
 def with_price(spec: Spec, price: float) -> Spec:
     """A spec that has a price, with another one, wherever it says so."""
     id, argument, options = read_spec(spec)
-    if id != "priced":
+    of = _inner(spec)
+    if of is None:
         return {id: argument, **options, "price": price}
-    of = options["of"]
-    return {id: price, **options, "of": with_price(of, price) if price_of(of) else of}
+    inside = with_price(of, price) if price_of(of) else of
+    return {id: price if id == "priced" else argument, **options, "of": inside}
 
 
 def without_price(spec: Spec) -> Spec:
     """A spec without its price: not paid at the end, and no overseer weighs it."""
-    id, argument, options = read_spec(unpriced(spec))
+    id, argument, options = read_spec(spec)
+    of = _inner(spec)
+    if of is not None:
+        inside = without_price(of)
+        return inside if id == "priced" else {id: argument, **options, "of": inside}
     kept = {name: value for name, value in options.items() if name not in PRICE_OPTIONS}
     if kept.get("aim") == "need":
         del kept["aim"]
@@ -228,12 +261,16 @@ def without_price(spec: Spec) -> Spec:
 
 def reward_permits(spec: Spec, permission: str) -> bool:
     """True if a spec lets its price pass: ``unfelt`` or ``paid_to_fail``."""
-    return bool(read_spec(spec)[2].get(permission, False))
+    *around, last = reward_chain(spec)
+    priced = next((one for one in around if read_spec(one)[0] == "priced"), last)
+    return bool(read_spec(priced)[2].get(permission, False))
 
 
 def reads_acquired(specs: Iterable[Spec]) -> bool:
     """True if a reward of a study pays for units acquired in an episode: they are observed then."""
-    return any(rewards.get(read_spec(spec)[0]).reads_acquired for spec in specs)
+    every = (one for spec in specs for one in reward_chain(spec))
+    # Of a wrapper that only passes it on, the class holds a property.
+    return any(rewards.get(read_spec(one)[0]).reads_acquired is True for one in every)
 
 
 def takes_lookahead(spec: Spec) -> bool:

@@ -173,6 +173,7 @@ class Strip(World):
         Fact("holdings", roles=("holdings",), about="units carried / units in all full caches"),
     )
     calm = {"hazard": 0.0}
+    noop = "wait"
     legend = "@ agent (x lost or switched off), S switch (s disabled), C cache (c empty), G goal"
 
     @staticmethod

@@ -77,7 +77,7 @@ def attainable_utility_change(
     """
     if not 0 < gamma < 1:
         raise InvalidInput("gamma", gamma, "a number above 0 and below 1")
-    baseline = _noop_pairs(mdp, noop)
+    baseline = noop_pairs(mdp, noop)
     found = solve(mdp, auxiliary, gamma, tolerance=TOLERANCE)
     rewards = np.reshape(auxiliary, found.values.shape)
     values = action_values(mdp, rewards, gamma, found.values)
@@ -138,8 +138,8 @@ def attainable_utility_penalty(
         return np.asarray(change.sum(axis=-1))
     if scaling == "sum":
         count = chosen.shape[-1]
-        return _ratio(change.sum(axis=-1), idle.sum(axis=-1), count * error)
-    return np.asarray(_ratio(change, idle, error).mean(axis=-1))
+        return relative_change(change.sum(axis=-1), idle.sum(axis=-1), count * error)
+    return np.asarray(relative_change(change, idle, error).mean(axis=-1))
 
 
 def reachability(mdp: TabularMDP, gamma: float, targets: Sequence[object] | None = None) -> Floats:
@@ -247,7 +247,7 @@ def inaction(mdp: TabularMDP, noop: Noop, state: object, steps: int) -> Floats:
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
         raise InvalidInput("steps", steps, "a whole number of steps >= 0")
     mdp.check_unreduced(UNREDUCED)
-    baseline = _noop_pairs(mdp, noop)
+    baseline = noop_pairs(mdp, noop)
     now = np.zeros(mdp.n_states)
     now[mdp.index(state)] = 1.0
     for step in range(steps):
@@ -266,7 +266,7 @@ def inaction(mdp: TabularMDP, noop: Noop, state: object, steps: int) -> Floats:
     return now
 
 
-def _ratio(change: Floats, scale: Floats, error: float) -> Floats:
+def relative_change(change: Floats, scale: Floats, error: float = 0.0) -> Floats:
     """Change / scale: nan where only the scale counts as 0, 0 where both do."""
     if (scale < -error).any():
         raise InvalidInput(
@@ -280,7 +280,7 @@ def _ratio(change: Floats, scale: Floats, error: float) -> Floats:
     return np.where(none, np.where(change <= error, 0.0, np.nan), found)
 
 
-def _noop_pairs(mdp: TabularMDP, noop: Noop) -> Ints:
+def noop_pairs(mdp: TabularMDP, noop: Noop) -> Ints:
     """[S] pair of the no-op in every state, -1 where there is none."""
     if isinstance(noop, (int, np.integer, str)) and not isinstance(noop, bool):
         actions = np.full(mdp.n_states, _action(mdp, noop))

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.compile import fingerprint
-from powerseek.envs.rewards.spec import read_spec, unpriced
+from powerseek.envs.rewards.spec import read_spec, reward_chain
 from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
 from powerseek.experiments.results.oracles import WORLD, exact_setting
@@ -94,7 +94,7 @@ def _version_of(package: str) -> str:
 def _plugins(cell: Cell) -> dict[str, str]:
     """Digests of the plugins' sources."""
     asked: list[tuple[Registry[Any], str]] = [(worlds, cell.world), (agents, cell.agent)]
-    asked += [(rewards, read_spec(spec)[0]) for spec in (cell.reward, unpriced(cell.reward))]
+    asked += [(rewards, read_spec(spec)[0]) for spec in reward_chain(cell.reward)]
     asked += [(metrics, id) for id in list_metrics()]
     entries = [registry.get(id) for registry, id in asked if id not in registry.builtin]
     return dict(_source(entry) for entry in entries)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from powerseek.envs.rewards.priced import TOO
-from powerseek.envs.rewards.spec import Place
+from powerseek.envs.rewards.spec import Place, Restraint
 from powerseek.envs.rewards.timing import CORRECTED
 from powerseek.experiments.study.contrasts import ONE_ARM, Contrast
 from powerseek.experiments.study.factors import Level, level_in, level_rank, ordered
@@ -44,6 +44,10 @@ def arm_pairs(name: str, values: Iterable[Level], places: Places) -> list[Arms]:
         return _aim_pairs(known, places)
     if name == "price":
         return [(c, own[0]) for own in price_families(known, places) for c in own[1:]]
+    if name == "constraint":
+        return [(x, own[0]) for own in constraint_families(known, places) for x in own[1:]]
+    if name == "placebo":
+        return _placebo_pairs(known, places)
     levels = ordered(known)
     if name == "control":
         return [(w, 0.0) for w in levels if (level_rank(w) or 0) > 0 and 0.0 in levels]
@@ -61,7 +65,7 @@ def primary_arm_pairs(
 
     For timing the longest delay, at gamma 1 or discount-corrected: else paying later also pays
     less. Several only where a setting holds several overseers (aim, price), or rewards that a
-    price is put on.
+    price or a constraint is put on.
 
     Args:
         name: Kind of comparison.
@@ -89,6 +93,11 @@ def primary_arm_pairs(
         return [(own[-1], own[0]) for own in price_families(known, places)]
     if name == "noise":
         return [(own[-1], own[0]) for own in noise_families(known, places)]
+    if name == "constraint":
+        found = constraint_families(known, places)
+        return [(own[-1], own[0]) for own in found if not _is_placebo(own[-1], places)]
+    if name == "placebo":
+        return _strongest(pairs, places)
     return pairs if name == "aim" else pairs[-1:]
 
 
@@ -175,16 +184,17 @@ def reward_families(factor: str, values: Iterable[Level], places: Places) -> lis
     """Rewards along a factor, level rising: one list for each family, two or more long.
 
     Coverage 0 and terminal are one treatment: neither knows an overseer, so it is the low end for
-    all families of coverage at its own price; a price differs within no family.
+    all families of coverage at its own price and constraint; these differ within no family.
     """
     known = [v for v in _known(values) if (p := _place(v, places)) and p.factor == factor]
     bare = [v for v in known if factor == "coverage" and places[str(v)].level == 0]
-    none = {places[str(v)].price: v for v in sorted(bare, key=_is_terminal, reverse=True)}
-    found: dict[tuple[str, str, str, float, float], dict[float, Level]] = {}
+    ends = sorted(bare, key=_is_terminal, reverse=True)
+    none = {(places[str(v)].price, places[str(v)].restraint): v for v in ends}
+    found: dict[tuple[Any, ...], dict[float, Level]] = {}
     for value in known:
         place = places[str(value)]
         if value not in bare:
-            low = none.get(place.price)
+            low = none.get((place.price, place.restraint))
             found.setdefault(place.line, {} if low is None else {0.0: low})[place.level] = value
     return [[own[at] for at in sorted(own)] for own in found.values() if len(own) > 1]
 
@@ -213,6 +223,53 @@ def price_families(values: Iterable[Level], places: Places) -> list[list[Level]]
         if 0.0 not in own and free is not None:
             own[0.0] = free
     return [[own[at] for at in sorted(own)] for own in found.values() if len(own) > 1]
+
+
+def constraint_families(values: Iterable[Level], places: Places) -> list[list[Level]]:
+    """Rewards that differ in a constraint's strength alone, rising: one list a family, two long.
+
+    The same reward without a constraint is the low end of every kind of it, placebos too.
+    """
+    by_place = _by_place(values, places)
+    found: dict[Place, dict[float, Level]] = {}
+    for place, value in by_place.items():
+        if not place.restraint.strength:
+            continue
+        free = by_place.get(place._replace(restraint=Restraint()))
+        line = place._replace(restraint=place.restraint._replace(strength=0.0))
+        own = found.setdefault(line, {} if free is None else {0.0: free})
+        own[place.restraint.strength] = value
+    return [[own[at] for at in sorted(own)] for own in found.values() if len(own) > 1]
+
+
+def _placebo_pairs(values: Iterable[Level], places: Places) -> list[Arms]:
+    """Every constrained reward and the same under a placebo of equal strength, where both are."""
+    by_place = _by_place(values, places)
+    found = []
+    for place, value in by_place.items():
+        placebo = place._replace(restraint=place.restraint._replace(placebo=True))
+        if not place.restraint.placebo and placebo in by_place and place.restraint.strength:
+            found.append((value, by_place[placebo]))
+    return found
+
+
+def _strongest(pairs: Iterable[Arms], places: Places) -> list[Arms]:
+    """Of pairs of constrained rewards, the one of the greatest strength in each family."""
+    found: dict[Place, Arms] = {}
+    for pair in sorted(pairs, key=lambda pair: places[str(pair[0])].restraint.strength):
+        place = places[str(pair[0])]
+        found[place._replace(restraint=place.restraint._replace(strength=0.0))] = pair
+    return list(found.values())
+
+
+def _by_place(values: Iterable[Level], places: Places) -> dict[Place, Level]:
+    """Rewards by their place; of several on one, the shortest name: `terminal`, not ``aup 0``."""
+    known = sorted((v for v in _known(values) if _place(v, places)), key=lambda v: -len(str(v)))
+    return {places[str(value)]: value for value in known}
+
+
+def _is_placebo(value: Level, places: Places) -> bool:
+    return places[str(value)].restraint.placebo
 
 
 def _aim_pairs(values: Iterable[Level], places: Places) -> list[Arms]:

@@ -115,6 +115,23 @@ KINDS: dict[str, Kind] = {
         "rewards: [terminal, {priced: 0.02, of: terminal}]",
         ("the highest price of a unit", "the lowest"),
     ),
+    "constraint": Kind(
+        "reward",
+        "Constraint: a penalty on changing what can be attained",
+        "The same reward, less lambda x what an action changes of what could be attained: every "
+        "lambda is compared with none, or the least. Any penalty makes acting dearer: how much of "
+        "it that is, the contrast placebo tells.",
+        "rewards: [terminal, {aup: 0.1, of: terminal}]",
+        ("the strongest constraint", "none, or the weakest"),
+    ),
+    "placebo": Kind(
+        "reward",
+        "Placebo: the constraint against one as strong on harmless actions",
+        "Both penalise random play alike; the constraint where an action changes what could be "
+        "attained, its placebo where it hardly does. What both do is not due to what is penalised.",
+        "rewards: [{aup: 0.1, of: terminal}, {aup: 0.1, placebo: true, of: terminal}]",
+        ("the constraint", "its placebo"),
+    ),
     "openness": Kind(
         "openness",
         "Openness: more to gain beyond the task",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from powerseek.envs.rewards.spec import Place, Spec, place_of, read_spec, unpriced
+from powerseek.envs.rewards.spec import Place, Spec, place_of, read_spec, unwrapped
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.statistics.layouts import LEAST_LAYOUTS
@@ -83,7 +83,7 @@ def _hidden_discounts(grid: Sequence[Cell]) -> Iterator[str]:
 
 def uncorrected_delay_cautions(reward: Spec) -> bool:
     """True if an arm pays dense reward later without making up for the discount."""
-    id, _, options = read_spec(unpriced(reward))
+    id, _, options = read_spec(unwrapped(reward))
     return id == "every" and not options.get("corrected")
 
 

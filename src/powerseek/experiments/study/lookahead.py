@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from powerseek.envs.rewards.spec import (
+    Change,
     Spec,
     read_spec,
     takes_lookahead,
-    unpriced,
+    unwrapped,
     with_lookahead,
 )
 from powerseek.envs.task import Task
@@ -20,7 +21,9 @@ from powerseek.experiments.study.schema import Study
 def lookahead_of(task: Task) -> int | None:
     """Overseer's h in steps, None where the arm has none: what the results' column holds."""
     asked = task.reward_function.oversight
-    looks = asked is not None and takes_lookahead(unpriced(task.reward))
+    if isinstance(asked, Change):
+        asked = asked.of
+    looks = asked is not None and takes_lookahead(unwrapped(task.reward))
     return asked.lookahead if asked is not None and looks else None
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import powerseek
 from powerseek.cache import cache_folder, is_writable
-from powerseek.envs.rewards.spec import read_spec, unpriced
+from powerseek.envs.rewards.spec import read_spec, reward_chain
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.results.oracles import keep_exact, read_exact
 from powerseek.experiments.results.provenance import processor, versions
@@ -65,7 +65,7 @@ def _folder(setting: str) -> Path | None:
     A plugin's reward is no part of the setting but its name: its numbers stay beside its results.
     """
     spec = json.loads(setting).get("reward")
-    own = {read_spec(one)[0] for one in (spec, unpriced(spec))} if spec is not None else set()
+    own = {read_spec(one)[0] for one in reward_chain(spec)} if spec is not None else set()
     if os.environ.get(SWITCH) == "0" or not own <= set(rewards.builtin):
         return None
     return _shared_folder()

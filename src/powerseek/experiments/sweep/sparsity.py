@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, floor, inf, log10, nan
 from typing import NamedTuple
 
-from powerseek.envs.rewards.spec import place_of, unpriced
+from powerseek.envs.rewards.spec import place_of, unwrapped
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact import enumerated, evaluate, random_policy
@@ -51,8 +51,8 @@ class RandomPlay(NamedTuple):
 
 
 def pays_success_alone(cell: Cell) -> bool:
-    """True if the reward judges nothing but success, a price apart."""
-    place = place_of(unpriced(cell.reward))
+    """True if the reward judges nothing but success, a price and a constraint apart."""
+    place = place_of(unwrapped(cell.reward))
     return place is not None and (place.factor, place.level) == ("coverage", 0)
 
 

@@ -220,6 +220,7 @@ class Homestead(World):
         Fact("spoiled", flow=True, about="units of grain spoiled"),
     )
     calm = {"hazard": 0.0}
+    noop = "stay"
     smallest = {"openness": 0}
     legend = (
         "@ agent (x switched off), D depot, F field (f bare), S or C switch (s, c disabled), "

@@ -166,6 +166,7 @@ class HomesteadPlane(World):
         Fact("away", about="steps from the depot"),
     )
     calm = {"hazard": 0.0}
+    noop = "stay"
     smallest = {"openness": 0}
     legend = (
         "@ agent (x switched off), D depot, F field (f bare; A, a claimed), S or C switch (s, c "

@@ -54,12 +54,15 @@ ARM_GAMMA = 1.0
 
 SLACK = 1e-9  # rounding, in units of acquisition
 
+_EACH: tuple[Mapping[str, Any], ...] = ({}, {"placebo": True})
 SHOWN: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "every": ({"every": 8}, {"every": "cap"}),
     "thinned": ({"thinned": 0.25},),
     "approval": ({"approval": 8}, {"approval": "cap"}),
     "coverage": ({"coverage": 0.5}, {"coverage": 1.0}),
     "priced": ({"priced": 0.02, "of": "terminal"},),
+    "aup": tuple({"aup": 0.1, "of": "terminal", **more} for more in _EACH),
+    "penalty": tuple({"penalty": 0.1, "horizon": 4, "of": "terminal", **more} for more in _EACH),
 }
 """The specs with which an arm is shown that takes an argument; any other by its name alone."""
 
@@ -276,7 +279,8 @@ def rewards_to_analyse(cap: int) -> list[Spec]:
         if name not in SHOWN:
             found.append(name)
         for spec in SHOWN.get(name, ()):
-            if not isinstance(spec[name], int) or spec[name] < cap:
+            steps = spec.get("horizon", spec[name])
+            if not isinstance(steps, int) or steps < cap:
                 found.append(spec)
     return found
 
@@ -309,7 +313,7 @@ def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tu
         name = reward_name(spec)
         missing = _missing(mdp, read_spec(spec)[0])
         if missing:
-            skipped[name] = f"this world has no fact {missing!r}"
+            skipped[name] = f"this world has no {missing}"
             continue
         try:
             arm = memoryless_reward(
@@ -323,10 +327,14 @@ def _arms(mdp: TabularMDP, skipped: dict[str, str], watch: Watch) -> Iterator[tu
 
 
 def _missing(mdp: TabularMDP, arm: str) -> str:
-    """The first fact that an arm always reads and the world does not have; else nothing."""
-    needed = getattr(rewards_registry.get(arm), "requires", ())
+    """The first fact, or the no-op, that an arm always needs and the world does not have, or ""."""
+    reward = rewards_registry.get(arm)
+    if getattr(reward, "needs_noop", False) and not mdp.origin[0].noop:
+        return "action that does nothing"
     known = [name.split("[")[0] for name in mdp.fact_names]
-    return next((n for n in needed if n not in known), "") if isinstance(needed, tuple) else ""
+    needed = getattr(reward, "requires", ())
+    named = needed if isinstance(needed, tuple) else ()
+    return next((f"fact {name!r}" for name in named if name not in known), "")
 
 
 def _policies(world: World, measured: Power) -> dict[str, TabularPolicy]:
