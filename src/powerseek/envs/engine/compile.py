@@ -132,7 +132,10 @@ def fingerprint(world: Any) -> str:
     reach = Reach(cls.__module__.rpartition(".")[0] or cls.__module__)
     reach.put(_reach(cls).text, _driver())
     reach.feed([getattr(cls, name, None) for name in _CODE], "")
-    reach.feed([getattr(cls, name) for name in _DECLARED], "")
+    # Where nobody else acts constraints alone read the no-op: worlds may come to declare one.
+    declared = {name: getattr(cls, name) for name in _DECLARED}
+    idle = {} if cls.actor_parameter else {"noop": ""}
+    reach.feed(list({**declared, **idle}.values()), "")
     facts = [(x.name, x.shape, x.flow, x.roles, x.weights) for x in cls.facts]
     reach.feed((facts, cls.absent(world.params), cls.abstract(world.params)), "")
     ranges = {k: (x.default, x.low, x.high, x.choices) for k, x in cls.parameters.items()}

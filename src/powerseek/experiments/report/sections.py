@@ -16,6 +16,7 @@ from powerseek.experiments.analysis.calibration import (
     study_doubts,
 )
 from powerseek.experiments.analysis.cells import Worlds, cells_of
+from powerseek.experiments.analysis.priors import priors
 from powerseek.experiments.analysis.seeds import LEAST_SEEDS as TAIL_SEEDS
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.comparisons import contrast_grids, refer_to_hypotheses
@@ -35,6 +36,7 @@ from powerseek.experiments.report.hypotheses import verdicts_of
 from powerseek.experiments.report.replays import Replays, replays
 from powerseek.experiments.report.tables import (
     calibration_grid,
+    prior_grid,
     ratio_grid,
     reach_grid,
     tail_grid,
@@ -112,6 +114,7 @@ def sections(view: View) -> list[Section]:
         Section("What each treatment led to", _treatments(view, worlds, drawn)),
         Section("Density and other factors", tuple(density_pictures(drawn, view, frontiers))),
         Section("Comparisons", _comparisons(view)),
+        Section("What priors leave", _priors(view, worlds, curves)),
         Section("Power against competence", tuple(competence_pictures(drawn, view, curves))),
         Section("The need frontier", tuple(frontier_pictures(drawn, frontiers, beside))),
         Section("Replays", _replays(view)),
@@ -221,6 +224,21 @@ def _comparisons(view: View) -> tuple[Part, ...]:
         )
         return (Words(said), *parts)
     return tuple(parts)
+
+
+def _priors(view: View, worlds: Worlds, curves: pd.DataFrame | None) -> tuple[Part, ...]:
+    found = {world: priors(view, cells, curves) for world, cells in worlds.items()}
+    grids = [prior_grid(world, view.keys, own) for world, own in found.items()]
+    against = sorted({prior.against for own in found.values() for prior in own})
+    if not against:
+        return ()
+    said = (
+        "Acquisition of agents that first imitated, in units: before any reward, at the end, and "
+        f"where those without imitation (phases {', '.join(against)}) come to rest (without); "
+        "seeds that learnt the task alone. half-life: steps of reward after which half of the "
+        "difference is gone; > where more than half is left at the end. 95 %: bootstrap over seeds."
+    )
+    return (Words(said), *[table for table in grids if table is not None])
 
 
 def _replays(view: View) -> tuple[Part, ...]:

@@ -14,6 +14,7 @@ import pandas as pd
 from powerseek.experiments.analysis.budgets import Crossings
 from powerseek.experiments.analysis.calibration import SCALES, Doubt, Mark
 from powerseek.experiments.analysis.cells import Cell, cell_factors, cell_records, none_learnt
+from powerseek.experiments.analysis.priors import Prior
 from powerseek.experiments.analysis.reach import budget_ratios, horizons, reach_of, sparse_pairs
 from powerseek.experiments.analysis.seeds import LEAST_SEEDS, TAILED, tails
 from powerseek.experiments.report.text import (
@@ -245,6 +246,24 @@ def reach_grid(
             }
         )
     return _of_cells(world, cells, keys, texts)
+
+
+def prior_grid(world: str, keys: Sequence[str], found: Sequence[Prior]) -> Grid | None:
+    """What is left of each prior, against training without one; None of none."""
+    texts = [
+        {
+            "at the start": number_text(prior.start),
+            "at the end": number_text(prior.end),
+            "without": number_text(prior.rest),
+            "half-life, steps [95 %]": thousands(
+                min(prior.half_life.value, prior.watched),
+                prior.half_life.value,
+                prior.half_life[1:3],
+            ),
+        }
+        for prior in found
+    ]
+    return _of_cells(world, [prior.cell for prior in found], keys, texts) if found else None
 
 
 def ratio_grid(

@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from powerseek.agents.phases import phase_rewards
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.engine.compile import fingerprint
 from powerseek.envs.rewards.spec import read_spec, reward_chain
@@ -29,7 +30,7 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
 from powerseek.experiments.results.oracles import WORLD, exact_setting
 from powerseek.experiments.results.provenance import processor, revision, versions
-from powerseek.experiments.study.grid import Cell, Trial, canonical_study_json
+from powerseek.experiments.study.grid import Cell, Trial, canonical_study_json, content_hash
 from powerseek.registry import Registry, agents, list_metrics, make_world, metrics, rewards, worlds
 
 _KEY, _MIXED = b"powerseek.origin", b"powerseek.mixed"
@@ -55,7 +56,11 @@ def origin_of(cell: Cell) -> dict[str, str]:
 
 def rules_of(cell: Cell) -> str:
     """Fingerprint of all that the rules of a cell's world reach, tables and constants included."""
-    return fingerprint(make_world(cell.world, **cell.params))
+    world = make_world(cell.world, **cell.params)
+    asked = (rewards.get(read_spec(spec)[0]) for spec in reward_chain(cell.reward))
+    if any(getattr(reward, "needs_noop", False) for reward in asked):
+        return content_hash([fingerprint(world), world.noop])
+    return fingerprint(world)
 
 
 @lru_cache
@@ -94,7 +99,8 @@ def _version_of(package: str) -> str:
 def _plugins(cell: Cell) -> dict[str, str]:
     """Digests of the plugins' sources."""
     asked: list[tuple[Registry[Any], str]] = [(worlds, cell.world), (agents, cell.agent)]
-    asked += [(rewards, read_spec(spec)[0]) for spec in reward_chain(cell.reward)]
+    paid = (cell.reward, *phase_rewards(cell.settings))
+    asked += [(rewards, read_spec(spec)[0]) for one in paid for spec in reward_chain(one)]
     asked += [(metrics, id) for id in list_metrics()]
     entries = [registry.get(id) for registry, id in asked if id not in registry.builtin]
     return dict(_source(entry) for entry in entries)

@@ -1,0 +1,87 @@
+"""What a prior leaves: the effect of imitation on acquisition, and how long it lasts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from powerseek.agents.settings import PHASES
+from powerseek.experiments.analysis.cells import Cell, settings_of
+from powerseek.experiments.analysis.view import View
+from powerseek.experiments.statistics.bootstrap import Estimate
+from powerseek.experiments.statistics.rest import half_life
+from powerseek.types import Floats
+
+MEASURES = ("beyond", "acquired")
+"""What the effect is in: the first of which there is a curve."""
+SEED = 0
+
+
+class Prior(NamedTuple):
+    """The effect of imitation before the first phase of reward, against none, in units.
+
+    Attributes:
+        cell: What was trained so.
+        against: The phases without imitation that it is held against.
+        start: Mean at the first evaluation, before any reward.
+        end: Mean at the end.
+        rest: Mean of the others over their last third.
+        half_life: Steps after which half of the effect is gone, with its 95 % interval.
+        watched: Steps of the last evaluation.
+    """
+
+    cell: Cell
+    against: str
+    start: float
+    end: float
+    rest: float
+    half_life: Estimate
+    watched: float
+
+
+def priors(view: View, cells: Sequence[Cell], curves: pd.DataFrame | None) -> list[Prior]:
+    """The effect of each way of training that begins with imitation, against one that does not.
+
+    Args:
+        view: The study.
+        cells: Those of a world.
+        curves: Learning curves; none without.
+    """
+    measure = next((m for m in MEASURES if curves is not None and m in curves), None)
+    if curves is None or measure is None or PHASES not in view.keys:
+        return []
+    imitates = _imitating(view)
+    found = []
+    for _, _, members in settings_of(cells, view.keys, (PHASES,)):
+        plain = [cell for cell in members if cell.row[PHASES] not in imitates]
+        for cell in members if plain else ():
+            if cell.row[PHASES] in imitates:
+                found.append(_prior(cell, plain[0], curves, measure))
+    return found
+
+
+def _imitating(view: View) -> set[str]:
+    """Names of phases of which the first is imitation."""
+    every = view.trained.every[[PHASES, "settings"]].dropna().drop_duplicates()
+    told = ((name, json.loads(held).get(PHASES, [{}])) for name, held in every.to_numpy())
+    return {str(name) for name, phases in told if "imitate" in phases[0]}
+
+
+def _prior(cell: Cell, plain: Cell, curves: pd.DataFrame, measure: str) -> Prior:
+    (steps, own), (_, other) = (_curves(one, curves, measure) for one in (cell, plain))
+    rest = float(np.nanmean(other[:, -(-2 * len(steps) // 3) :])) if other.size else np.nan
+    start, end = (float(np.nanmean(own[:, at])) if own.size else np.nan for at in (0, -1))
+    lasts = half_life(steps, own, other, np.random.default_rng(SEED))
+    watched = float(steps[-1]) if len(steps) else np.nan
+    return Prior(cell, str(plain.row[PHASES]), start, end, rest, lasts, watched)
+
+
+def _curves(cell: Cell, curves: pd.DataFrame, measure: str) -> tuple[Floats, Floats]:
+    """Steps [k] and values [seeds, k] of the seeds of a cell that learnt their task."""
+    own = curves[curves["trial"].isin(cell.seeds["trial"][cell.seeds["learnt"]])]
+    wide = own.pivot_table(index="trial", columns="timesteps", values=measure).dropna(axis=1)
+    return wide.columns.to_numpy(dtype=np.float64), wide.to_numpy(dtype=np.float64)
