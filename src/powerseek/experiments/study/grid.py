@@ -459,7 +459,9 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
                 agent=agent,
                 timesteps=timesteps,
                 phases=phases,
-                windows=_shown(spec if phases is None else {PHASES: block.phases[phases]}, world),
+                windows=_shown(
+                    spec if phases is None else {PHASES: (block.phases or {})[phases]}, world
+                ),
                 competence=tuple(dict.fromkeys(block.competence)),
                 episodes=block.episodes,
                 evaluations=block.evaluations,
