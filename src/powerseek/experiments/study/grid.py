@@ -446,6 +446,7 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
         )
         for (reward, names), weight, gamma, limit, lam, n_step, named, timesteps, phases in factors:
             agent, spec = named
+            trained = spec if phases is None else {PHASES: (block.phases or {})[phases]}
             cell = Cell(
                 world=world.id,
                 version=world.version,
