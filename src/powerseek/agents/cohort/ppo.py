@@ -21,7 +21,8 @@ from powerseek.agents.cohort.loss import draw_actions, estimate_advantages
 from powerseek.agents.cohort.network import Adam, Networks
 from powerseek.agents.cohort.policy import CohortPolicy
 from powerseek.agents.job import Job, Settings, TrainedAgent
-from powerseek.agents.sb3.learner import check_tensors, learning_rates
+from powerseek.agents.sb3.learner import learning_rates
+from powerseek.agents.sb3.state import check_tensors
 from powerseek.envs.task import VecTask
 from powerseek.errors import PowerseekError
 from powerseek.types import Ints
