@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from families import small_settings
 from worlds import Fragile, Ladder
 
 import powerseek
@@ -26,25 +27,26 @@ from powerseek.agents import (
     train,
     train_jobs,
 )
+from powerseek.agents.sb3.families import FAMILIES
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.registry import agents
-from powerseek.types import Policy, Situation
+from powerseek.types import Policy, RecurrentPolicy, Situation
 
 PAGE = (Path(__file__).parents[2] / "docs/agents.md").read_text(encoding="utf-8")
 OURS = [id for id in powerseek.list_agents() if "." not in id]
 THEIRS = ["my.a2c", "my.a2c-kept"]
-LIBRARY = ("ppo", "maskable-ppo", "cohort-ppo")
+LIBRARY = (*FAMILIES, "cohort-ppo")
 FEW = {"n_envs": 4, "n_steps": 30}
 SMALL = {
-    **{id: {**FEW, "batch_size": 60, "n_epochs": 1, "net": [8]} for id in LIBRARY},
+    **{id: small_settings(id) for id in LIBRARY},
     **dict.fromkeys(THEIRS, FEW),
     "power-greedy": {"samples": 8},
 }
 BATCH = 4 * 30
-UNMASKED = {"ppo"}
+UNMASKED = {id for id, family in FAMILIES.items() if not family.masked}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,11 +84,25 @@ def trained(agent, this=None, seed=1, batches=3, **more):
     return found
 
 
+def asking(policy: Policy, n):
+    """Asks a policy step by step, with what it remembers, of n episodes that begin."""
+    if not isinstance(policy, RecurrentPolicy):
+        return policy.probabilities
+    memory = policy.begin(n)
+
+    def ask(situation):
+        nonlocal memory
+        found, memory = policy.step(situation, memory)
+        return found
+
+    return ask
+
+
 def shown(policy: Policy, this):
     """Its probabilities in a few dozen situations of a task."""
-    vec, found = VecTask(this, 16, 3), []
+    vec, found, ask = VecTask(this, 16, 3), [], asking(policy, 16)
     for _ in range(5):
-        found.append(policy.probabilities(vec.situation))
+        found.append(ask(vec.situation))
         vec.step(vec.masks.argmax(1))
     return np.concatenate(found)
 
@@ -105,8 +121,9 @@ def test_probabilities_are_of_legal_actions_and_sum_to_one(agent):
     this = task(rungs=10, hazard=0.0, max_steps=20)
     policy, vec = trained(agent, this).policy, VecTask(this, 64, 0)
     assert isinstance(policy, Policy)
+    ask = asking(policy, 64)
     for _ in range(8):
-        found = policy.probabilities(vec.situation)
+        found = ask(vec.situation)
         assert found.shape == vec.masks.shape
         assert np.abs(found.sum(axis=1) - 1).max() < 1e-6
         assert agent in UNMASKED or (found[~vec.masks] == 0).all()
@@ -137,6 +154,7 @@ def test_the_counter_is_the_environments_own(agent, monkeypatch):
     found = trained(agent, batches=2)
     assert found.timesteps == sum(taken) == 2 * BATCH
     assert found.updates > 0
+    assert found.losses or agent in THEIRS
     assert 0 < found.first_reward <= BATCH
 
 

@@ -92,7 +92,7 @@ def _with_memory(settings: Settings, inputs: int, actions: int) -> int:
     """Actor and critic have a memory each."""
     units, layers = settings["lstm_hidden_size"], settings["n_lstm_layers"]
     memory = sum(4 * units * (i + units + 2) for i in [inputs, *[units] * (layers - 1)])
-    return 2 * memory + _actor_critic(settings, units, actions)
+    return int(2 * memory) + _actor_critic(settings, units, actions)
 
 
 def _two_nets(settings: Settings, inputs: int, actions: int) -> int:
