@@ -17,11 +17,10 @@ from powerseek.agents.sb3.learner import LibraryLearner
 from powerseek.agents.sb3.policies import MemoryPolicy, ValuePolicy
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact import evaluate
+from powerseek.exact import evaluate, oracle
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.evaluate import Evaluator
-from powerseek.experiments.sweep.oracles import oracle_of
 from powerseek.registry import agents
 from powerseek.types import Policy, RecurrentPolicy, Situation
 
@@ -129,7 +128,7 @@ def test_each_learns_to_reach_a_leaf(agent, given):
     assert rollout(done.policy, this, 1000, seed=9).last("success").mean() >= 0.9
 
 
-# --- action values ---------------------------------------------------------------------------------
+# --- action values -------------------------------------------------------------------------------
 
 
 @values
@@ -160,8 +159,8 @@ def test_values_that_are_no_numbers_are_refused(agent):
 
 
 def test_targets_look_as_many_steps_ahead_as_a_study_says():
-    keys = {"worlds": [{"id": "star"}], "agents": ["dqn", "qrdqn"], "timesteps": 100}
-    found = cells(make_study({**keys, "study": "s", "seeds": 1, "n_step": [1, 4]}))
+    keys = {"worlds": [{"id": "star"}], "agents": ["dqn", "qrdqn"], "timesteps": 100, "name": "s"}
+    found = cells(make_study({**keys, "seeds": 1, "n_step": [1, 4]}))
     told = {(cell.agent, cell.n_step, cell.config["settings"]["n_step"]) for cell in found}
     assert told == {(agent, n, n) for agent in VALUES for n in (1, 4)}
     for agent in VALUES:
@@ -169,7 +168,7 @@ def test_targets_look_as_many_steps_ahead_as_a_study_says():
         assert model.n_steps == model.replay_buffer.n_steps == 4
 
 
-# --- memory ------------------------------------------------------------------------------------------
+# --- memory --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +254,7 @@ def test_exact_evaluation_of_a_recurrent_agent_is_absent_and_says_why(recurrent)
         recurrent.probabilities(situations(2))
     with pytest.raises(InvalidInput, match="remembers"):
         evaluate(this.world, recurrent)
-    evaluator = Evaluator(this, oracle_of(this.world), None, 0)
+    evaluator = Evaluator(this, oracle(this.world), None, 0)
     rows = evaluator.rows(recurrent, 20, about={})
     assert {row["evaluation"] for row in rows} == {"sampled", "greedy", "exact"}
     (absent,) = [row for row in rows if row["evaluation"] == "exact"]
@@ -285,14 +284,14 @@ def test_what_was_seen_at_the_start_is_known_at_the_end_with_a_memory_alone(agen
 
 
 def test_a_cohort_of_agents_that_are_trained_alone_is_refused_by_name():
-    keys = {"study": "s", "worlds": [{"id": "star"}], "seeds": 1, "timesteps": 100, "cohort": 4}
+    keys = {"worlds": [{"id": "star"}], "seeds": 1, "timesteps": 100, "cohort": 4, "name": "s"}
     for agent in FAMILIES:
         with pytest.raises(InvalidInput, match=rf"\({agent}\) is trained in cohorts") as refused:
             cells(make_study({**keys, "agents": [agent]}))
         assert refused.value.field == "cohort"
 
 
-# --- settings that are refused ------------------------------------------------------------------------
+# --- settings that are refused -------------------------------------------------------------------
 
 WRONG = [
     ("a2c", {"batch_size": 64}, "settings", "gae_lambda"),
@@ -335,7 +334,7 @@ def test_a_wrong_setting_is_one_line_with_what_to_write(agent, given, field, sai
     assert "\n" not in str(refused.value)
 
 
-# --- files ---------------------------------------------------------------------------------------------
+# --- files ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("agent", ["a2c", "trpo", "dqn", "qrdqn", "recurrent-ppo"])
@@ -358,7 +357,8 @@ def test_a_saved_agent_of_other_sizes_is_refused_unread(agent, tmp_path, monkeyp
 @pytest.mark.parametrize("agent", ["dqn", "qrdqn", "recurrent-ppo"])
 def test_a_saved_model_is_the_library_s_own(agent, tmp_path):
     this = task()
-    done = trained(agent, this)
+    # Of targets more than a step ahead the library warns, wrongly, when it reads its own file.
+    done = trained(agent, this, **({"n_step": 1} if agent in VALUES else {}))
     model = FAMILIES[agent].algorithm_class().load(save_agent(done, this, tmp_path / "a"))
     ours, theirs = done.model.policy.state_dict(), model.policy.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
