@@ -7,7 +7,9 @@ TINY = {
     **{"n_critic_updates": 1, "cg_max_steps": 3, "lstm_hidden_size": 4},
     # A buffer of two batches of 120 steps: it is full, and written anew, in the third.
     **{"train_freq": 30, "gradient_steps": 2, "buffer_size": 240, "learning_starts": 60},
-    **{"target_update_interval": 60, "n_step": 3, "n_quantiles": 5},
+    # Copies to the target network are rarer than updates, and exploration never ends.
+    **{"target_update_interval": 180, "exploration_fraction": 1.0},
+    **{"n_step": 3, "n_quantiles": 5},
 }
 
 

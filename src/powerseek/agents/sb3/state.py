@@ -54,7 +54,7 @@ def library_state(model: Any, envs: TaskVecEnv) -> dict[str, Any] | None:
         "first_reward": envs.first_reward,
         "random_numpy": [kind, position, has_gauss, cached],
         "random_python": random.getstate(),
-        **_memory(model),
+        **{name: held.cpu().numpy() for name, held in _memory(model).items()},
         **({} if replay is None else _replay_state(model, replay)),
     }
 
@@ -80,7 +80,10 @@ def restore_library(
     envs.envs.restore(state["envs"])
     envs._steps, envs.first_reward = state["steps"], state["first_reward"]
     restore_envs({name: getattr(model, f"_{name}") for name in _LAST}, state)
-    restore_envs(_memory(model), state)
+    for name, held in _memory(model).items():
+        kept = torch.as_tensor(state[name])
+        check_tensors({name: held}, {name: kept})
+        held.copy_(kept)
     for name in _counters(model):
         setattr(model, name, type(getattr(model, name))(state[name]))
     if getattr(model, "replay_buffer", None) is not None:
@@ -109,15 +112,13 @@ def _restore_optimizer(optimizer: Any, kept: Any, moments: Sequence[str]) -> Non
 # --- memory of a recurrent network, and of a replay buffer -------------------------------------
 
 
-def _memory(model: Any) -> dict[str, Any]:
-    """What a recurrent model remembers, by name: arrays that share the model's memory."""
+def _memory(model: Any) -> dict[str, torch.Tensor]:
+    """What a recurrent model remembers, by name."""
     held = getattr(model, "_last_lstm_states", None)
     if held is None:
         return {}
-    parts = (("actor", held.pi), ("critic", held.vf))
-    return {
-        f"memory_{of}_{i}": tensor.numpy() for of, pair in parts for i, tensor in enumerate(pair)
-    }
+    pairs = {"actor": held.pi, "critic": held.vf}
+    return {f"memory_{of}_{i}": part for of, pair in pairs.items() for i, part in enumerate(pair)}
 
 
 def _parts(replay: Any) -> dict[str, Any]:
