@@ -21,12 +21,16 @@ qrdqn          .97            0
 =============  =============  ============
 
 All but the first see no masks; `ppo` is the first without them. The candidates: a2c: 16 x 5 steps
-at .0007 without a bonus and lambda 1, 16 x 8 at .002 with .01 and 1, 32 x 8 at .003 with .005 and .97. trpo: 32 x 64 steps and target_kl .02 or .05, 16 x 64 and .02. recurrent-ppo:
-32 units at .003 or .001, 64 at .003. dqn and qrdqn, the same: n_step 1, 5 or 3; 4, 4 or 8 gradient
-steps of 128, 128 or 64 transitions in 32 steps; final eps .05, .02 or .02. (Of a2c two more, and
-of trpo one and a part, were run and are not counted: no other agent had so many. Seed 10,002 was
-run for a2c and trpo and, of dqn, for the first candidate (.85, 0), not for the rest. One seed tells large
-differences apart, not small ones: who compares these algorithms should choose anew.)
+at .0007 without a bonus and lambda 1, 16 x 8 at .002 with .01 and 1, 32 x 8 at .003 with .005 and
+.97. trpo: 32 x 64 steps and target_kl .02 or .05, 16 x 64 and .02. recurrent-ppo: 32 units at .003
+or .001, 64 at .003. dqn and qrdqn, the same: n_step 1, 5 or 3; 4, 4 or 8 gradient steps of 128, 128
+or 64 transitions in 32 steps; final eps .05, .02 or .02.
+
+What this is not: seed 10,002 was run for a2c and trpo and for the first candidate of dqn (.85, 0)
+alone, and decided (a rule made then) only between those of a2c and of trpo. Of a2c two more
+candidates, and of trpo one and a part, were run and are not counted, for no other agent had so
+many. One seed tells large differences apart, not small ones: who compares these algorithms should
+choose anew.
 """
 
 from __future__ import annotations
