@@ -101,9 +101,11 @@ def _library(
     import torch
 
     from powerseek.agents import Job, settings_for
-    from powerseek.agents.sb3.learner import LibraryPPO
+    from powerseek.agents.sb3.families import FAMILIES
+    from powerseek.agents.sb3.learner import LibraryLearner
 
-    learner = LibraryPPO(Job(task, seed, steps, settings_for(task.world.id, given)), side)
+    job = Job(task, seed, steps, settings_for(task.world.id, given))
+    learner = LibraryLearner(job, FAMILIES[side], side)
     torch.set_num_threads(threads)
     while learner.timesteps < steps:
         learner.update()
@@ -118,6 +120,7 @@ def plain(case: str) -> dict[str, float]:
 
     from benchmarks.measures import _plain_episode
     from benchmarks.plain import PlainEnv
+    from powerseek.agents.sb3.families import FAMILIES
     from powerseek.agents.sb3.learner import library_settings
     from powerseek.agents.settings import settings_for
 
@@ -130,7 +133,7 @@ def plain(case: str) -> dict[str, float]:
         envs,
         seed=SEED,
         device="cpu",
-        **library_settings(chosen, gamma=1.0),
+        **library_settings(FAMILIES["ppo"], chosen, gamma=1.0),
     )
     begun = _now()
     model.learn(steps)

@@ -101,6 +101,50 @@ class Ladder(World):
 
 A, X, F = columns(*ACTIONS), columns(*FEATURES), columns(*Ladder.facts)
 
+
+class Recall(World):
+    """A side is shown in the first of three steps; the third must be to that side."""
+
+    id = "test.recall"
+    parameters = {"max_steps": Param(3, 3, 3)}
+    state = (("side", "i8"), ("steps", "i8"), ("answer", "i8"))
+    facts = (Fact("progress"), Fact("success"), Fact("over"))
+
+    @staticmethod
+    def actions(params):
+        return ("left", "right")
+
+    @staticmethod
+    def observation(params):
+        return ("shown left", "shown right")
+
+    @staticmethod
+    def initial(p, s, c):
+        s.side = pick(c, 2)
+
+    @staticmethod
+    def transition(p, s, a, c):
+        s.steps += 1
+        if s.steps == 3:
+            s.answer = 1 if a == s.side else -1
+
+    @staticmethod
+    def legal(p, s, out):
+        out[:] = True
+
+    @staticmethod
+    def observe(p, s, out):
+        out[:] = 0.0
+        if s.steps == 0:
+            out[s.side] = 1.0
+
+    @staticmethod
+    def measure(p, s, out):
+        out[0] = 1.0 if s.answer == 1 else 0.0
+        out[1] = out[0]
+        out[2] = 1.0 if s.answer != 0 else 0.0
+
+
 CHOICES = ("wait", "draw", "leave")
 
 

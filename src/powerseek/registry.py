@@ -371,7 +371,9 @@ agents: Registry[Any] = Registry(
     "agent",
     "powerseek.agents",
     {
+        "a2c": "powerseek.agents.sb3.agents:A2C",
         "cohort-ppo": "powerseek.agents.cohort.agents:CohortPPO",
+        "dqn": "powerseek.agents.sb3.agents:DQN",
         "hoarder": "powerseek.agents.scripted:Hoarder",
         "imitation": "powerseek.agents.cohort.agents:Imitation",
         "maskable-ppo": "powerseek.agents.sb3.agents:MaskablePPO",
@@ -380,8 +382,11 @@ agents: Registry[Any] = Registry(
         "optimum": "powerseek.agents.planners:Planner",
         "power-greedy": "powerseek.agents.planners:PowerGreedy",
         "ppo": "powerseek.agents.sb3.agents:PPO",
+        "qrdqn": "powerseek.agents.sb3.agents:QRDQN",
         "quantiliser": "powerseek.agents.planners:Quantiliser",
         "random": "powerseek.agents.scripted:Random",
+        "recurrent-ppo": "powerseek.agents.sb3.agents:RecurrentPPO",
+        "trpo": "powerseek.agents.sb3.agents:TRPO",
     },
 )
 metrics: Registry[Any] = Registry(

@@ -113,3 +113,20 @@ class Policy(Protocol):
     def probabilities(self, situation: Situation) -> Floats:
         """Action probabilities [n, A]: rows sum to 1, masked actions get 0."""
         ...
+
+
+@runtime_checkable
+class RecurrentPolicy(Policy, Protocol):
+    """A policy that remembers: what it does depends on all that it saw since its episode began.
+
+    Whoever runs episodes holds the memory, a row an environment, and hands it over with what is
+    seen now. Its ``probabilities`` raises InvalidInput, and it has an ``inexact`` that says why.
+    """
+
+    def begin(self, n: int) -> Floats32:
+        """The memory [n, ...] of n environments whose episodes begin."""
+        ...
+
+    def step(self, situation: Situation, memory: Floats32) -> tuple[Floats, Floats32]:
+        """(action probabilities [n, A], the memory after it); row i depends on row i alone."""
+        ...

@@ -9,10 +9,12 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from families import small_settings
 from worlds import Fragile, Ladder
 
 import powerseek
 from powerseek.agents import (
+    LEDGER,
     Agent,
     Checkpoint,
     Failure,
@@ -26,25 +28,26 @@ from powerseek.agents import (
     train,
     train_jobs,
 )
+from powerseek.agents.sb3.families import FAMILIES
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.registry import agents
-from powerseek.types import Policy, Situation
+from powerseek.types import Policy, RecurrentPolicy, Situation
 
 PAGE = (Path(__file__).parents[2] / "docs/agents.md").read_text(encoding="utf-8")
 OURS = [id for id in powerseek.list_agents() if "." not in id]
 THEIRS = ["my.a2c", "my.a2c-kept"]
-LIBRARY = ("ppo", "maskable-ppo", "cohort-ppo", "imitation")
+LIBRARY = (*FAMILIES, "cohort-ppo", "imitation")
 FEW = {"n_envs": 4, "n_steps": 30}
 SMALL = {
-    **{id: {**FEW, "batch_size": 60, "n_epochs": 1, "net": [8]} for id in LIBRARY},
+    **{id: small_settings(id) for id in LIBRARY},
     **dict.fromkeys(THEIRS, FEW),
     "power-greedy": {"samples": 8},
 }
 BATCH = 4 * 30
-UNMASKED = {"ppo"}
+UNMASKED = {id for id, family in FAMILIES.items() if not family.masked}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,11 +85,25 @@ def trained(agent, this=None, seed=1, batches=3, **more):
     return found
 
 
+def asking(policy: Policy, n):
+    """Asks a policy step by step, with what it remembers, of n episodes that begin."""
+    if not isinstance(policy, RecurrentPolicy):
+        return policy.probabilities
+    memory = policy.begin(n)
+
+    def ask(situation):
+        nonlocal memory
+        found, memory = policy.step(situation, memory)
+        return found
+
+    return ask
+
+
 def shown(policy: Policy, this):
     """Its probabilities in a few dozen situations of a task."""
-    vec, found = VecTask(this, 16, 3), []
+    vec, found, ask = VecTask(this, 16, 3), [], asking(policy, 16)
     for _ in range(5):
-        found.append(policy.probabilities(vec.situation))
+        found.append(ask(vec.situation))
         vec.step(vec.masks.argmax(1))
     return np.concatenate(found)
 
@@ -105,8 +122,9 @@ def test_probabilities_are_of_legal_actions_and_sum_to_one(agent):
     this = task(rungs=10, hazard=0.0, max_steps=20)
     policy, vec = trained(agent, this).policy, VecTask(this, 64, 0)
     assert isinstance(policy, Policy)
+    ask = asking(policy, 64)
     for _ in range(8):
-        found = policy.probabilities(vec.situation)
+        found = ask(vec.situation)
         assert found.shape == vec.masks.shape
         assert np.abs(found.sum(axis=1) - 1).max() < 1e-6
         assert agent in UNMASKED or (found[~vec.masks] == 0).all()
@@ -137,6 +155,7 @@ def test_the_counter_is_the_environments_own(agent, monkeypatch):
     found = trained(agent, batches=2)
     assert found.timesteps == sum(taken) == 2 * BATCH
     assert found.updates > 0
+    assert found.losses or agent in THEIRS
     assert 0 < found.first_reward <= BATCH
 
 
@@ -341,3 +360,30 @@ def test_the_page_s_learner_learns():
     found = train(Task(world, "dense"), "my.a2c", seed=1, timesteps=40_000)
     reached = rollout(found.policy, Task(world), 2000, seed=9).last("success").mean()
     assert reached > 0.83 - 0.04  # at least 4 of 6 climbs at .75: .8306 is the optimum
+
+
+# --- the ledger -------------------------------------------------------------------------------
+
+
+@learner
+def test_what_a_training_took_is_on_its_ledger(agent):
+    seen = []
+    found = trained(agent, batches=2, callback=lambda now: seen.append(dict(now.spent)))
+    assert set(found.spent) == set(LEDGER)
+    assert found.spent["steps"] == found.timesteps
+    assert found.spent["updates"] == found.updates
+    assert seen[0]["steps"] == 0
+    assert seen[-1] == found.spent
+    assert found.spent["flops"] > 0 or agent in THEIRS
+    assert (found.spent["demonstrations"] > 0) == (agent == "imitation")
+
+
+def test_arithmetic_of_the_librarys_agents_by_hand():
+    """Of a2c, with 8 hidden units: two a weight and row, backward twice."""
+    found, inputs, actions = trained("a2c", batches=2), task().observation_size, task().n_actions
+    weights = 2 * (inputs + 1) * 8 + 9 * actions + 9
+    assert found.spent["flops"] == 2 * weights * (1 + 3) * found.timesteps
+
+
+def test_agents_that_do_not_learn_have_spent_nothing():
+    assert not any(trained("random").spent.values())

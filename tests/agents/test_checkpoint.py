@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import pickle
@@ -15,16 +16,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from families import small_settings
 from killing import environment
 from worlds import Ladder
 
 from powerseek.agents import Checkpoint, CheckpointIgnored, train
 from powerseek.agents.checkpoint import ARRAYS, CARD, STATE
+from powerseek.agents.sb3 import state as library
+from powerseek.agents.sb3.families import FAMILIES
 from powerseek.envs.task import Task
 
 N, STEPS, SEED, UPDATES, CUT = 12, 10, 5, 4, 2
 NETWORKS = "bytes/networks"
-SMALL = {"n_envs": N, "n_steps": STEPS, "batch_size": 60, "n_epochs": 2, "net": [8]}
+SIZES = {
+    **{"n_envs": N, "n_steps": STEPS, "batch_size": 60, "n_epochs": 2, "net": [8]},
+    **{"train_freq": STEPS, "buffer_size": 25 * N},  # full, and written anew, after the cut
+}
+SMALL = small_settings("maskable-ppo", **SIZES)
 # One arm without books, one with memory, one with draws, one whose cap is bootstrapped.
 ARMS = {
     "dense": ("dense", 1.0, "terminal"),
@@ -33,7 +41,11 @@ ARMS = {
     "cut": ({"every": 4, "corrected": True}, 0.9, "bootstrap"),
 }
 MASKED = ("maskable-ppo", "cohort-ppo")
-CASES = [("ppo", "memory"), *((agent, arm) for agent in MASKED for arm in ARMS)]
+OTHERS = [id for id in FAMILIES if id not in MASKED]
+CASES = [
+    *zip(OTHERS, itertools.cycle(["memory", "cut", "draws"]), strict=False),
+    *((agent, arm) for agent in MASKED for arm in ARMS),
+]
 masked = pytest.mark.parametrize("agent", MASKED)
 
 
@@ -55,7 +67,8 @@ def run(agent, arm, checkpoint=None, stop_at=None, **changed):
         if stop_at is not None and now.timesteps >= stop_at * N * STEPS:
             raise Interrupted
 
-    given = {"seed": SEED, "timesteps": UPDATES * N * STEPS, "settings": SMALL, **changed}
+    small = small_settings(agent, **SIZES)
+    given = {"seed": SEED, "timesteps": UPDATES * N * STEPS, "settings": small, **changed}
     done = train(task(arm), agent, callback=look, checkpoint=checkpoint, **given)
     # A cohort's optimiser is its own; had it lost its moments, the weights would tell.
     moments = done.model.policy.optimizer.state_dict()["state"]
@@ -303,6 +316,37 @@ def test_nothing_is_kept_before_it_is_due_nor_for_agents_that_do_not_learn(agent
     run(agent, "dense", kept)
     train(task("dense"), "random", checkpoint=Checkpoint(tmp_path / "b.zip", every=0.0))
     assert list(tmp_path.iterdir()) == []
+
+
+REPLAYS = {
+    "the next one is nowhere": lambda path: edited(path, replay_next=10**9),
+    "fewer transitions than it says": lambda path: without_last_row(path),
+}
+
+
+def without_last_row(path):
+    with zipfile.ZipFile(path) as archive, np.load(io.BytesIO(archive.read(ARRAYS))) as held:
+        arrays = {n: a[:-1] if n.startswith("array/replay/") else a for n, a in held.items()}
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    rewritten(path, ARRAYS, file.getvalue())
+
+
+@pytest.mark.parametrize("harm", REPLAYS.values(), ids=REPLAYS)
+def test_a_replay_buffer_that_was_edited_is_ignored(harm, tmp_path):
+    kept = interrupted(tmp_path, "dqn", "memory")
+    harm(kept.path)
+    kept.every = 1e9
+    with pytest.warns(CheckpointIgnored, match="cannot be used"):
+        weights, _ = run("dqn", "memory", kept)
+    assert np.array_equal(weights, run("dqn", "memory")[0])
+
+
+def test_one_whose_replay_buffer_is_large_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "MAX_REPLAY", 1000)
+    kept = Checkpoint(tmp_path / "a.zip", every=0.0)
+    run("dqn", "memory", kept)
+    assert not kept.path.exists()
 
 
 def _go_on(folder):

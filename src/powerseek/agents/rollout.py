@@ -15,7 +15,15 @@ from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseer import with_overseer
 from powerseek.limits import check_limit
-from powerseek.types import Floats, Ints, Policy, Situation, Trajectories
+from powerseek.types import (
+    Floats,
+    Floats32,
+    Ints,
+    Policy,
+    RecurrentPolicy,
+    Situation,
+    Trajectories,
+)
 
 BATCH = 1024
 """Maximum of episodes of one agent that are run side by side."""
@@ -172,6 +180,8 @@ class _Player:
 
     def __init__(self, policy: Policy, seed: int, greedy: bool, envs: VecTask, own: slice) -> None:
         self.policy, self.greedy, self.own = policy, greedy, own
+        self.recurrent = policy if isinstance(policy, RecurrentPolicy) else None
+        self.memory: Floats32 | None = None
         self.world = world = envs.task.world
         self.generator = np.random.default_rng([seed, _CHOOSING])
         n = own.stop - own.start
@@ -194,6 +204,7 @@ class _Player:
     def begin(self) -> None:
         """Start anew from where the environments stand."""
         n, world, steps = len(self.draws), self.world, self.world.max_steps
+        self.memory = None if self.recurrent is None else self.recurrent.begin(n)
         self.running[:] = True
         self.rows: Ints = np.arange(n)
         self.facts = np.zeros((n, steps + 1, len(world.fact_names)))
@@ -209,7 +220,7 @@ class _Player:
     def act(self, chosen: Ints) -> None:
         """Choose for its running environments."""
         shown = self._situation()
-        given = self.policy.probabilities(shown)
+        given = self._probabilities(shown)
         if given.shape != shown.masks.shape:
             raise InvalidInput("policy", given.shape, f"probabilities {shown.masks.shape}")
         self.generator.random(out=self.draws)
@@ -219,6 +230,14 @@ class _Player:
             if self.greedy
             else sample_actions(given, self.draws.take(rows))
         )
+
+    def _probabilities(self, shown: Situation) -> Floats:
+        """What its policy gives, which takes down what it remembers of running environments."""
+        if self.recurrent is None or self.memory is None:
+            return self.policy.probabilities(shown)
+        given, after = self.recurrent.step(shown, self.memory.take(self.rows, axis=0))
+        self.memory[self.rows] = after
+        return given
 
     def _situation(self) -> Situation:
         """Its running environments."""

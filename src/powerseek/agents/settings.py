@@ -1,6 +1,9 @@
-"""Hyperparameters of the learners, one set a world, the same for every reward.
+"""Hyperparameters of the learners: their names, what each may be, and those of PPO.
 
-How they were chosen: by the competence (success with the hazard off, actions drawn) that
+One set a world, the same for every reward. Those of the other algorithms, and how they were
+chosen, stand in `powerseek.agents.sb3.families`.
+
+How PPO's were chosen: by the competence (success with the hazard off, actions drawn) that
 ``maskable-ppo`` reached under ``dense``, ``{every: 8}``, ``{every: cap}`` and ``terminal`` within
 120,000 (`homestead`, 32 steps) or 150,000 steps (`endgame`), and by the time that took, on seeds
 10,001 and 10,002, which no study uses. No measure of power entered. About a dozen combinations
@@ -30,6 +33,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from powerseek.errors import InvalidInput
@@ -76,69 +80,182 @@ PHASES = "phases"
 
 ACTIVATIONS = ("tanh", "relu")
 MAX_BUFFER = 2**24
-"""Transitions between two updates, of all environments together, at most."""
-_WHOLE = {
-    "n_envs": (1, 2**16),
-    "n_steps": (1, 2**16),
-    "batch_size": (2, MAX_BUFFER),
-    "n_epochs": (1, 10_000),
+"""Transitions that are held at once, of all environments together, at most."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number, both ends allowed."""
+
+    low: int
+    high: int
+
+    def allows(self, value: Any) -> bool:
+        """True of one within the range."""
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return whole and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"a whole number, {self.low} to {self.high:,}"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number from 0 on, or above 0."""
+
+    positive: bool = False
+    maximum: float = sys.float_info.max
+
+    def allows(self, value: Any) -> bool:
+        """True of one within the range."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and 0 <= value <= self.maximum and not (self.positive and value == 0)
+
+    def __str__(self) -> str:
+        """In words."""
+        least = "above 0" if self.positive else ">= 0"
+        bounded = self.maximum < sys.float_info.max
+        return f"a number {least}{f' and at most {self.maximum:g}' if bounded else ''}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of some words."""
+
+    words: tuple[str, ...]
+
+    def allows(self, value: Any) -> bool:
+        """True of one of them."""
+        return isinstance(value, str) and value in self.words
+
+    def __str__(self) -> str:
+        """In words."""
+        return " or ".join(self.words)
+
+
+@dataclass(frozen=True)
+class Widths:
+    """A list of so many whole numbers at most."""
+
+    most: int
+    width: Whole
+
+    def allows(self, value: Any) -> bool:
+        """True of such a list."""
+        listed = isinstance(value, list | tuple) and len(value) <= self.most
+        return listed and all(map(self.width.allows, value))
+
+    def __str__(self) -> str:
+        """In words."""
+        numbers = f"{self.width.low} to {self.width.high:,}"
+        return f"a list of at most {self.most} whole numbers, {numbers}"
+
+
+_FRACTION, _POSITIVE = Number(maximum=1.0), Number(positive=True)
+ALLOWED: Mapping[str, Whole | Number | OneOf | Widths] = {
+    "n_envs": Whole(1, 2**16),
+    "n_steps": Whole(1, 2**16),
+    "batch_size": Whole(2, MAX_BUFFER),
+    "n_epochs": Whole(1, 10_000),
+    "learning_rate": _POSITIVE,
+    "final_learning_rate": Number(),
+    "ent_coef": Number(),
+    "gae_lambda": _FRACTION,
+    "clip_range": _POSITIVE,
+    "vf_coef": Number(),
+    "max_grad_norm": _POSITIVE,
+    "net": Widths(16, Whole(1, 4096)),
+    "activation": OneOf(ACTIVATIONS),
+    "target_kl": _POSITIVE,
+    "cg_max_steps": Whole(1, 1000),
+    "cg_damping": Number(),
+    "n_critic_updates": Whole(1, 10_000),
+    "lstm_hidden_size": Whole(1, 4096),
+    "n_lstm_layers": Whole(1, 4),
+    "n_step": Whole(1, 1_000_000),
+    "buffer_size": Whole(1, MAX_BUFFER),
+    "learning_starts": Whole(0, MAX_BUFFER),
+    "train_freq": Whole(1, 2**16),
+    "gradient_steps": Whole(1, 10_000),
+    "target_update_interval": Whole(1, 2**30),
+    "exploration_fraction": Number(positive=True, maximum=1.0),
+    "exploration_final_eps": _FRACTION,
+    "n_quantiles": Whole(1, 1000),
 }
-_WIDTHS, _MAX_LAYERS = (1, 4096), 16
-_MAXIMUM = {"gae_lambda": 1.0}
-_POSITIVE = ("learning_rate", "clip_range", "max_grad_norm")
+"""What each setting may be, by name, whichever algorithms have it; None where that is the default.
+
+Those that PPO has not: target_kl, cg_max_steps, cg_damping: the step of the policy, as large as
+target_kl lets it be, along what so many conjugate gradients find. n_critic_updates: passes of the
+critic. lstm_hidden_size, n_lstm_layers: units a layer, and layers, of a memory in front of net.
+n_step: steps after which a target of values looks at the network. buffer_size: transitions held,
+of all environments together. learning_starts: environment steps before learning. train_freq: steps
+each environment takes between updates; gradient_steps: those of an update. target_update_interval:
+environment steps between copies to the target network. exploration_fraction: part of the training
+in which the probability of a random action falls from 1 to exploration_final_eps. n_quantiles: of
+the return.
+"""
 
 
 def settings_for(world: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The settings of the learners in `world`, with what is `given` in their place.
+    """The settings of PPO's learners in `world`, with what is `given` in their place.
 
     Raises:
         InvalidInput: An unknown setting, or a value that is not allowed.
     """
-    given = given or {}
+    return complete({**DEFAULT, **WORLDS.get(world, {})}, given or {})
+
+
+def complete(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of an algorithm, by its `defaults`, with what is `given` in their place.
+
+    Raises:
+        InvalidInput: An unknown setting, a value that is not allowed, or values that do not go
+            together.
+    """
     for name, value in given.items():
-        _check(name, value)
-    chosen = {**DEFAULT, **WORLDS.get(world, {}), **given}
+        _check(defaults, name, value)
+    chosen = {**defaults, **given}
     if chosen["final_learning_rate"] is None:
         chosen["final_learning_rate"] = chosen["learning_rate"]
-    size, batch = chosen["n_envs"] * chosen["n_steps"], chosen["batch_size"]
+    if "n_steps" in chosen:
+        _check_rollout(chosen)
+    if "buffer_size" in chosen:
+        _check_replay(chosen)
+    return chosen
+
+
+def _check(defaults: Mapping[str, Any], name: str, value: Any) -> None:
+    if name not in defaults:
+        raise InvalidInput("settings", name, ", ".join(sorted(defaults)))
+    default, allowed = defaults[name], ALLOWED[name]
+    if (value is None and default is None) or allowed.allows(value):
+        return
+    hint = "" if default is None else f"Write {name}: {default}."
+    raise InvalidInput(f"settings.{name}", value, str(allowed), hint)
+
+
+def _check_rollout(chosen: Mapping[str, Any]) -> None:
+    """Refuse batches of experience that cannot be held, or not be cut into minibatches."""
+    size = chosen["n_envs"] * chosen["n_steps"]
     if not 2 <= size <= MAX_BUFFER:
         allowed = f"n_envs x n_steps of 2 to {MAX_BUFFER:,}, not {size:,}"
         raise InvalidInput("settings.n_steps", chosen["n_steps"], allowed)
+    batch = chosen.get("batch_size", size)
     if size % batch:
         allowed = f"a divisor of n_envs x n_steps = {size}"
         shared = math.gcd(size, batch)
         hint = f"Write batch_size: {shared if shared > 1 else size}."
         raise InvalidInput("settings.batch_size", batch, allowed, hint)
-    return chosen
 
 
-def _check(name: str, value: Any) -> None:
-    field = f"settings.{name}"
-    if name not in DEFAULT:
-        raise InvalidInput("settings", name, ", ".join(sorted(DEFAULT)))
-    if name == "activation":
-        if value not in ACTIVATIONS:
-            raise InvalidInput(field, value, " or ".join(ACTIVATIONS))
-    elif name == "net":
-        listed = isinstance(value, list | tuple) and len(value) <= _MAX_LAYERS
-        if not listed or not all(_whole(width, *_WIDTHS) for width in value):
-            low, high = _WIDTHS
-            allowed = f"a list of at most {_MAX_LAYERS} whole numbers, {low} to {high:,}"
-            raise InvalidInput(field, value, allowed, "Write [64, 64].")
-    elif name == "final_learning_rate" and value is None:
-        return
-    elif name in _WHOLE:
-        low, high = _WHOLE[name]
-        if not _whole(value, low, high):
-            raise InvalidInput(field, value, f"a whole number, {low} to {high:,}")
-    else:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        positive, maximum = name in _POSITIVE, _MAXIMUM.get(name, sys.float_info.max)
-        if not number or not 0 <= value <= maximum or (positive and value == 0):
-            above = "above 0" if positive else ">= 0"
-            upper = f" and at most {maximum:g}" if name in _MAXIMUM else ""
-            raise InvalidInput(field, value, f"a number {above}{upper}")
-
-
-def _whole(value: Any, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+def _check_replay(chosen: Mapping[str, Any]) -> None:
+    """Refuse a buffer shorter than what is learnt from, and copies more frequent than steps."""
+    envs, steps = chosen["n_envs"], chosen["n_step"]
+    for name, least, words in (
+        ("buffer_size", envs * steps, "n_envs x n_step"),
+        ("target_update_interval", envs, "n_envs, for all environments take a step together"),
+    ):
+        if chosen[name] < least:
+            allowed = f"at least {least:,}: {words}"
+            raise InvalidInput(f"settings.{name}", chosen[name], allowed, f"Write {name}: {least}.")

@@ -10,7 +10,8 @@ import powerseek
 from powerseek.agents import Job
 from powerseek.agents.cohort.loss import draw_actions
 from powerseek.agents.cohort.ppo import Learner, Workspace
-from powerseek.agents.sb3.learner import LibraryPPO
+from powerseek.agents.sb3.families import FAMILIES
+from powerseek.agents.sb3.learner import LibraryLearner
 from powerseek.agents.settings import settings_for
 from powerseek.envs.task import Task
 
@@ -90,7 +91,7 @@ def both(task, timesteps, given, monkeypatch):
     settings = settings_for(task.world.id, given)
     draws = Draws(SEED, settings)
     job = Job(task, SEED, timesteps, settings)
-    library = LibraryPPO(job, "maskable-ppo")
+    library = LibraryLearner(job, FAMILIES["maskable-ppo"], "maskable-ppo")
     model = library.model
     monkeypatch.setattr(model.policy, "forward", drawn(model.policy, draws))
     monkeypatch.setattr(np.random, "permutation", draws.permutation)

@@ -17,11 +17,13 @@ from powerseek.agents.cohort.loss import draw_actions, estimate_advantages
 from powerseek.agents.cohort.network import Adam, Networks
 from powerseek.agents.cohort.ppo import LOSSES, Learner, Workspace
 from powerseek.agents.sb3.adapter import spaces
-from powerseek.agents.sb3.learner import LibraryPPO, network_settings
+from powerseek.agents.sb3.families import FAMILIES
+from powerseek.agents.sb3.learner import LibraryLearner, network_settings
 from powerseek.agents.settings import settings_for
 from powerseek.envs.task import Task, VecTask
 
 N, STEPS, SEED = 6, 20, 5
+FAMILY = FAMILIES["maskable-ppo"]
 SETTINGS = settings_for(
     "test.ladder",
     {"n_envs": N, "n_steps": STEPS, "batch_size": 40, "n_epochs": 3, "net": [16, 8]},
@@ -38,7 +40,9 @@ def ladder_task(time_limit="terminal", gamma=1.0):
 def network_of(task, settings, seed=0):
     torch.manual_seed(seed)
     return MaskableActorCriticPolicy(
-        *spaces(task.observation_size, task.n_actions), lambda _: 0.0, **network_settings(settings)
+        *spaces(task.observation_size, task.n_actions),
+        lambda _: 0.0,
+        **network_settings(settings, FAMILY),
     )
 
 
@@ -92,7 +96,7 @@ def test_updates_are_those_of_the_library(time_limit, gamma, activation, kind):
         "clip_range": 0.01,
     }
     total = 10 * N * STEPS
-    model = LibraryPPO(Job(task, SEED, total, settings), "maskable-ppo").model
+    model = LibraryLearner(Job(task, SEED, total, settings), FAMILY, "maskable-ppo").model
     learner, workspace = prepared(task, settings, total, copy.deepcopy(model.policy), kind)
     buffer = workspace.buffer
     _, callback = model._setup_learn(total, None, True, "", False)

@@ -22,7 +22,8 @@ from powerseek.agents import (
     task_of,
     train,
 )
-from powerseek.agents.sb3.learner import ALGORITHMS, NETWORKS, network_settings
+from powerseek.agents.sb3.families import FAMILIES
+from powerseek.agents.sb3.learner import network_settings
 from powerseek.envs.adapters.gym import WorldEnv
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
@@ -236,7 +237,7 @@ def test_a_saved_agent_acts_as_before(agent, tmp_path):
         assert getattr(again, name) == getattr(done, name)
     assert task_of(read_card(path), task.world) == task
     # It is the library's own format too.
-    model = ALGORITHMS[agent].load(path)
+    model = FAMILIES[agent].algorithm_class().load(path)
     assert torch.equal(
         model.policy.state_dict()["action_net.weight"],
         done.model.policy.state_dict()["action_net.weight"],
@@ -306,9 +307,10 @@ def test_first_reward_counts_steps_of_all_copies():
 
 def a_network(masked, net=(8,), activation="tanh", seed=0):
     """An untrained network with logits of some size, as a policy; 5 features, 3 actions."""
-    settings = network_settings({"net": list(net), "activation": activation})
+    family = FAMILIES["maskable-ppo" if masked else "ppo"]
+    settings = network_settings({"net": list(net), "activation": activation}, family)
     torch.manual_seed(seed)
-    network = NETWORKS["maskable-ppo" if masked else "ppo"](
+    network = family.network_class()(
         gymnasium.spaces.Box(-2, 2, (5,), np.float32),
         gymnasium.spaces.Discrete(3),
         lambda _: 0.0,

@@ -9,19 +9,21 @@ from typing import Any, ClassVar
 
 from powerseek.agents.job import Failure, Job, Settings, TrainedAgent
 from powerseek.agents.phases import read_demonstrators, written_phases
-from powerseek.agents.sb3.agents import ActorCritic
+from powerseek.agents.sb3.agents import LibraryNetwork
+from powerseek.agents.sb3.families import FAMILIES
 from powerseek.agents.settings import COHORT_SHARED, PHASES
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.types import Policy
 
 
-class CohortPPO(ActorCritic):
+class CohortPPO(LibraryNetwork):
     """PPO over legal actions alone, made for training many small agents in one process.
 
     The algorithm of ``maskable-ppo``, without the library's overhead.
     """
 
+    family = FAMILIES["maskable-ppo"]
     shared: ClassVar[tuple[str, ...] | None] = COHORT_SHARED
     recipe: ClassVar[tuple[str, ...]] = (PHASES,)
 
@@ -46,11 +48,11 @@ class CohortPPO(ActorCritic):
         """See Agent.load_model."""
         from powerseek.agents.cohort.network import Networks
         from powerseek.agents.cohort.policy import CohortPolicy
-        from powerseek.agents.sb3.learner import load_network
+        from powerseek.agents.sb3.models import load_policy
 
-        network = load_network(path, card, device).network
+        loaded: Any = load_policy(cls.family, path, card, device)
         # A copy: weights laid out otherwise would round otherwise in PyTorch.
-        return CohortPolicy(network, Networks(deepcopy(network), device))
+        return CohortPolicy(loaded.network, Networks(deepcopy(loaded.network), device))
 
 
 class Imitation(CohortPPO):

@@ -10,8 +10,11 @@ from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 
 from powerseek.agents.job import Job, Settings
 from powerseek.agents.sb3.adapter import spaces
+from powerseek.agents.sb3.families import FAMILIES
 from powerseek.agents.sb3.learner import library_settings, network_settings
 from powerseek.envs.task import Task
+
+FAMILY = FAMILIES["maskable-ppo"]
 
 
 def untrained_network(task: Task, seed: int, settings: Settings) -> Any:
@@ -21,7 +24,7 @@ def untrained_network(task: Task, seed: int, settings: Settings) -> Any:
         return MaskableActorCriticPolicy(
             *spaces(task.observation_size, task.n_actions),
             lambda _: settings["learning_rate"],
-            **network_settings(settings),
+            **network_settings(settings, FAMILY),
         )
 
 
@@ -40,7 +43,7 @@ def library_model(job: Job, timesteps: int, updates: int, network: Any) -> Any:
         None,  # type: ignore[arg-type]  # the library takes none, and is told the spaces below
         device="cpu",
         _init_setup_model=False,
-        **library_settings(settings, task.gamma),
+        **library_settings(FAMILY, settings, task.gamma),
     )
     model.observation_space, model.action_space = spaces(task.observation_size, task.n_actions)
     model.n_envs = settings["n_envs"]

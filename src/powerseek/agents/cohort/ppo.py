@@ -34,7 +34,8 @@ from powerseek.agents.phases import (
     phase_task,
     read_phases,
 )
-from powerseek.agents.sb3.learner import check_tensors, learning_rates
+from powerseek.agents.sb3.learner import learning_rates
+from powerseek.agents.sb3.state import check_tensors
 from powerseek.agents.settings import PHASES
 from powerseek.envs.task import VecTask
 from powerseek.errors import InvalidInput, PowerseekError

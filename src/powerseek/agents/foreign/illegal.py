@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 
 from powerseek.agents.rollout import rollout
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.types import Floats, Policy, Situation
+from powerseek.types import Floats, Floats32, Policy, RecurrentPolicy, Situation
 
 WASTE, RENORMALISE = "waste", "renormalise"
 ILLEGAL = {
@@ -27,36 +30,60 @@ def acting(policy: Policy, illegal: str | None = None) -> Policy:
     chosen = getattr(policy, "illegal", WASTE) if illegal is None else illegal
     if chosen not in ILLEGAL:
         raise InvalidInput("illegal", chosen, " or ".join(ILLEGAL))
-    return OverLegal(policy) if chosen == RENORMALISE else policy
+    return _through(policy, over_legal) if chosen == RENORMALISE else policy
 
 
-class OverLegal:
-    """A policy that takes legal actions alone, in the proportions of another's.
-
-    Args:
-        policy: The other.
-    """
-
-    def __init__(self, policy: Policy) -> None:
-        self.policy, self.inexact = policy, getattr(policy, "inexact", "")
-
-    def probabilities(self, situation: Situation) -> Floats:
-        """[n, A]; even over the legal actions where the other takes none of them."""
-        masks = situation.masks
-        weights = np.where(masks, self.policy.probabilities(situation), 0.0)
-        weights = np.where(weights.sum(axis=1, keepdims=True) > 0, weights, masks)
-        legal: Floats = weights / weights.sum(axis=1, keepdims=True)
-        return legal
+Change: TypeAlias = Callable[[Situation, Floats], Floats]
+"""What becomes of the probabilities [n, A] that a policy gives in a situation."""
 
 
-class _Counted:
-    """A policy, and how probable its illegal choices were."""
+def _through(policy: Policy, change: Change) -> Policy:
+    """A policy with what becomes of its probabilities; it remembers if the policy does."""
+    if isinstance(policy, RecurrentPolicy):
+        return _RecurrentThrough(policy, change)
+    return _Through(policy, change)
 
-    def __init__(self, policy: Policy) -> None:
-        self.policy, self.illegal, self.asked = policy, 0.0, 0
+
+class _Through:
+    """A policy, and what becomes of its probabilities."""
+
+    def __init__(self, policy: Policy, change: Change) -> None:
+        self.policy, self.change = policy, change
+        self.inexact = getattr(policy, "inexact", "")
 
     def probabilities(self, situation: Situation) -> Floats:
-        given = self.policy.probabilities(situation)
+        return self.change(situation, self.policy.probabilities(situation))
+
+
+class _RecurrentThrough(_Through):
+    """The same of a policy that remembers."""
+
+    policy: RecurrentPolicy
+
+    def begin(self, n: int) -> Floats32:
+        return self.policy.begin(n)
+
+    def step(self, situation: Situation, memory: Floats32) -> tuple[Floats, Floats32]:
+        given, after = self.policy.step(situation, memory)
+        return self.change(situation, given), after
+
+
+def over_legal(situation: Situation, given: Floats) -> Floats:
+    """Legal actions alone, in their proportions; evenly where `given` has none of them."""
+    masks = situation.masks
+    weights = np.where(masks, given, 0.0)
+    weights = np.where(weights.sum(axis=1, keepdims=True) > 0, weights, masks)
+    legal: Floats = weights / weights.sum(axis=1, keepdims=True)
+    return legal
+
+
+class _Count:
+    """Notes how probable illegal choices were."""
+
+    def __init__(self) -> None:
+        self.illegal, self.asked = 0.0, 0
+
+    def __call__(self, situation: Situation, given: Floats) -> Floats:
         self.illegal += float(given[~situation.masks].sum())
         self.asked += len(given)
         return given
@@ -66,7 +93,7 @@ def illegal_fraction(
     policy: Policy, task: Task, episodes: int, seed: int, illegal: str | None = None
 ) -> float:
     """Probability of illegal actions, a step, over episodes of a policy as `acting` has it act."""
-    counted = _Counted(policy)
+    count = _Count()
     chosen = getattr(policy, "illegal", WASTE) if illegal is None else illegal
-    rollout(acting(counted, chosen), task, episodes, seed)
-    return counted.illegal / max(counted.asked, 1)
+    rollout(acting(_through(policy, count), chosen), task, episodes, seed)
+    return count.illegal / max(count.asked, 1)

@@ -17,7 +17,7 @@ from powerseek.agents.archive import opened
 from powerseek.agents.foreign.fit import check_sizes
 from powerseek.agents.foreign.illegal import WASTE
 from powerseek.agents.foreign.networks import ACTIVATIONS, ModulePolicy, linear_layer, sequential
-from powerseek.agents.sb3.learner import read_tensors
+from powerseek.agents.sb3.state import read_tensors
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.types import Floats, Policy, Situation

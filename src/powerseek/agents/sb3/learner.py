@@ -1,4 +1,4 @@
-"""PPO of Stable-Baselines3 and sb3-contrib, update by update.
+"""Algorithms of Stable-Baselines3 and sb3-contrib, update by update.
 
 The library's `learn` runs a loop of its own: collect experience, then learn from it, until the
 steps are used up. That loop is `powerseek.agents.base.train_in_turns` here, so that its algorithms
@@ -7,145 +7,99 @@ are told, kept and stopped like every other agent; both halves are the library's
 
 from __future__ import annotations
 
-import io
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from sb3_contrib import MaskablePPO
-from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
-from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import LinearSchedule
 
-from powerseek.agents.archive import opened
 from powerseek.agents.base import Agent
 from powerseek.agents.job import Job, Settings, TrainedAgent
-from powerseek.agents.sb3.adapter import TaskVecEnv, spaces
-from powerseek.agents.sb3.policy import NetworkPolicy
-from powerseek.agents.settings import settings_for
-from powerseek.envs.engine.vec import restore_envs
+from powerseek.agents.sb3.adapter import TaskVecEnv
+from powerseek.agents.sb3.families import Family
+from powerseek.agents.sb3.policies import policy_of_network
+from powerseek.agents.sb3.state import library_state, restore_library
 
-ALGORITHMS: dict[str, Any] = {"ppo": PPO, "maskable-ppo": MaskablePPO}
-NETWORKS: dict[str, Any] = {
-    "ppo": ActorCriticPolicy,
-    "maskable-ppo": MaskableActorCriticPolicy,
-    "cohort-ppo": MaskableActorCriticPolicy,
-    "imitation": MaskableActorCriticPolicy,
-}
-_PASSED_ON = (
-    *("n_steps", "batch_size", "n_epochs", "ent_coef", "gae_lambda"),
-    *("clip_range", "vf_coef", "max_grad_norm"),
-)
 _ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
-WEIGHTS = "policy.pth"
-"""The part of a model that Stable-Baselines3 saved which holds its network."""
-_FRAME = 2**16
-"""Bytes that names, places and alignment of a layer's weights may take besides."""
-_LAST = ("last_obs", "last_episode_starts")
-_COUNTERS = ("num_timesteps", "_n_updates", "_current_progress_remaining")
+_LOGGED = "train/"
+_NO_LOSSES = {"n_updates", "learning_rate", "clip_range"}
 
 
-class LibraryPPO(Agent):
-    """``ppo`` or ``maskable-ppo`` on one job.
+class LibraryLearner(Agent):
+    """An algorithm of the library on one job.
 
     Args:
         job: Complete.
+        family: The algorithm.
         agent: Agent id.
     """
 
     learns = True
 
-    def __init__(self, job: Job, agent: str) -> None:
+    def __init__(self, job: Job, family: Family, agent: str) -> None:
         super().__init__(job)
-        self.id = agent  # type: ignore[misc]  # two ids share this class
+        self.id = agent  # type: ignore[misc]  # all ids share this class
+        self.family = family
         torch.set_num_threads(1)
-        settings, task = job.settings, job.task
-        self.envs = TaskVecEnv(task, settings["n_envs"], job.seed)
-        self.model = ALGORITHMS[agent](
-            NETWORKS[agent],
+        self.envs = TaskVecEnv(job.task, job.settings["n_envs"], job.seed)
+        self.model = family.algorithm_class()(
+            family.network_class(),
             self.envs,
             seed=job.seed,
             device=job.device,
-            **library_settings(settings, task.gamma),
+            **library_settings(family, job.settings, job.task.gamma),
         )
         # Its default logger leaves a folder behind at every training.
         self.model.set_logger(Logger(folder=None, output_formats=[]))
-        self.policy = NetworkPolicy(self.model.policy, agent == "maskable-ppo")
+        self.policy = policy_of_network(family, self.model.policy, job.settings)
+        size = job.task.observation_size, job.task.n_actions
+        self._weights = family.weights(job.settings, *size)
         _, self._callback = self.model._setup_learn(job.timesteps)
 
     def update(self) -> None:
         """As the library's `learn`."""
+        if self.family.on_policy:
+            self._learn_from_rollout()
+        else:
+            self._learn_from_replay()
+        self._count()
+
+    def _learn_from_rollout(self) -> None:
         model = self.model
         model.collect_rollouts(self.envs, self._callback, model.rollout_buffer, model.n_steps)
         model._update_current_progress_remaining(model.num_timesteps, self.job.timesteps)
         model.train()
-        self._count()
+
+    def _learn_from_replay(self) -> None:
+        model = self.model
+        model.collect_rollouts(
+            self.envs,
+            self._callback,
+            model.train_freq,
+            model.replay_buffer,
+            learning_starts=model.learning_starts,
+        )
+        if model.num_timesteps > model.learning_starts:
+            model.train(batch_size=model.batch_size, gradient_steps=model.gradient_steps)
 
     def _count(self) -> None:
-        self.timesteps = self.model.num_timesteps
-        self.updates = gradient_steps(self.model)
+        model = self.model
+        self.timesteps = model.num_timesteps
+        self.updates = model._n_updates * self.family.per_count(self.job.settings)
         self.first_reward = self.envs.first_reward
+        self.losses = _losses(model.logger.name_to_value)
+        settings, counted = self.job.settings, (self.timesteps, self.updates)
+        self.taken["flops"] = self.family.flops(settings, self._weights, *counted)
 
-    def state_dict(self) -> dict[str, Any]:
-        """See Agent.state_dict.
-
-        The rollout buffer is left out: it is filled anew before it is read. So are the generators
-        of the spaces, and statistics of episodes, from which nothing is drawn or learnt.
-        """
-        model, envs = self.model, self.envs
-        kind, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002  # the library draws from it
-        networks = {
-            "policy": model.policy.state_dict(),
-            "optimizer": model.policy.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-        }
-        if model.device.type == "cuda":
-            networks["random_cuda"] = torch.cuda.get_rng_state(model.device)
-        file = io.BytesIO()
-        torch.save(networks, file)
-        return {
-            "networks": file.getvalue(),
-            "envs": envs.envs.snapshot(),
-            **{name: getattr(model, f"_{name}") for name in _LAST},
-            "random_keys": keys,
-            **{name: getattr(model, name) for name in _COUNTERS},
-            "steps": envs._steps,
-            "first_reward": envs.first_reward,
-            "random_numpy": [kind, position, has_gauss, cached],
-            "random_python": random.getstate(),
-        }
+    def state_dict(self) -> dict[str, Any] | None:
+        """See Agent.state_dict; None where a replay buffer is too large to be kept."""
+        return library_state(self.model, self.envs)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See Agent.load_state_dict; nothing in the state is executed."""
-        model, envs = self.model, self.envs
-        networks = read_tensors(state["networks"], model.device)
-        check_tensors(model.policy.state_dict(), networks["policy"])
-        model.policy.load_state_dict(networks["policy"])
-        optimizer, weights = model.policy.optimizer, list(model.policy.parameters())
-        moments = networks["optimizer"]["state"]
-        for i, moment in moments.items():
-            alike = dict.fromkeys(("exp_avg", "exp_avg_sq"), weights[i])
-            check_tensors({**alike, "step": torch.tensor(0.0)}, moment)
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-        envs.envs.restore(state["envs"])
-        envs._steps, envs.first_reward = state["steps"], state["first_reward"]
-        restore_envs({name: getattr(model, f"_{name}") for name in _LAST}, state)
-        for name in _COUNTERS:
-            setattr(model, name, type(getattr(model, name))(state[name]))
-        torch.set_rng_state(networks["random"].cpu())
-        if model.device.type == "cuda":
-            torch.cuda.set_rng_state(networks["random_cuda"].cpu(), model.device)
-        kind, position, has_gauss, cached = state["random_numpy"]
-        np.random.set_state((kind, state["random_keys"], position, has_gauss, cached))  # noqa: NPY002  # as above
-        version, words, gauss = state["random_python"]
-        random.setstate((version, tuple(words), gauss))
+        restore_library(self.model, self.envs, state, self.family.moments)
 
     def trained(self) -> TrainedAgent:
         """See Agent.trained."""
@@ -154,18 +108,19 @@ class LibraryPPO(Agent):
         return replace(super().trained(), model=self.model)
 
 
-def gradient_steps(model: Any) -> int:
-    """Gradient steps that a PPO has taken (the library counts passes over its buffer)."""
-    return int(model._n_updates * (model.n_steps * model.n_envs // model.batch_size))
+def _losses(logged: Mapping[str, Any]) -> dict[str, float]:
+    """Those of the last update, of what the library logged."""
+    named = {name.removeprefix(_LOGGED): v for name, v in logged.items() if _LOGGED in name}
+    return {name: float(value) for name, value in named.items() if name not in _NO_LOSSES}
 
 
-def library_settings(settings: Settings, gamma: float) -> dict[str, Any]:
+def library_settings(family: Family, settings: Settings, gamma: float) -> dict[str, Any]:
     """Complete `settings` and the discount, in the library's words."""
     return {
         "learning_rate": learning_rates(settings),
         "gamma": gamma,
-        "policy_kwargs": network_settings(settings),
-        **{name: settings[name] for name in _PASSED_ON},
+        "policy_kwargs": network_settings(settings, family),
+        **{theirs: settings[ours] for ours, theirs in family.passed_on.items()},
     }
 
 
@@ -174,63 +129,10 @@ def learning_rates(settings: Settings) -> LinearSchedule:
     return LinearSchedule(settings["learning_rate"], settings["final_learning_rate"], 1.0)
 
 
-def network_settings(settings: Settings) -> dict[str, Any]:
+def network_settings(settings: Settings, family: Family) -> dict[str, Any]:
     """The network of complete `settings`, in the library's words."""
     return {
         "net_arch": list(settings["net"]),
         "activation_fn": _ACTIVATIONS[settings["activation"]],
+        **{name: settings[name] for name in family.shaped_by},
     }
-
-
-def load_network(path: Path, card: Mapping[str, Any], device: str) -> NetworkPolicy:
-    """The network of a saved agent, as its policy.
-
-    Raises:
-        Exception: Of whatever kind: weights other than those of the network on the card.
-    """
-    settings = settings_for(card["world"], card["settings"])
-    inputs, actions = len(card["observations"]), len(card["actions"])
-    with opened(path) as archive:
-        _check_size(archive.getinfo(WEIGHTS).file_size, [inputs, *settings["net"]], actions)
-        content = archive.read(WEIGHTS)
-    network = NETWORKS[card["agent"]](
-        *spaces(inputs, actions), lambda _: 0.0, **network_settings(settings)
-    ).to(device)
-    tensors = read_tensors(content, device)
-    check_tensors(network.state_dict(), tensors)
-    network.load_state_dict(tensors)
-    network.set_training_mode(False)
-    return NetworkPolicy(network, masked=card["agent"] != "ppo")
-
-
-def _check_size(size: int, widths: Sequence[int], actions: int) -> None:
-    """Refuse weights of another size than a network has with these widths, inputs first."""
-    towers = ([*widths, actions], [*widths, 1])
-    numbers = sum((i + 1) * o for tower in towers for i, o in pairwise(tower))
-    minimum = 4 * numbers
-    if not minimum <= size <= minimum + _FRAME + _FRAME * len(widths):
-        raise ValueError(f"its weights take {size:,} bytes, those of its network {minimum:,}")
-
-
-def read_tensors(content: bytes, device: Any) -> Any:
-    """What `torch.save` wrote, of weights and plain values alone, none of it compressed."""
-    opened(content).close()
-    return torch.load(io.BytesIO(content), device, weights_only=True)
-
-
-def check_tensors(expected: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> None:
-    """Refuse tensors of other names, shapes or types, or with values that are no numbers.
-
-    Raises:
-        ValueError: It names the first that differs.
-    """
-    if set(given) != set(expected):
-        raise ValueError(
-            f"weights of other layers: {', '.join(sorted(set(given) ^ set(expected)))}"
-        )
-    for name, here in expected.items():
-        tensor = given[name]
-        if (tensor.shape, tensor.dtype, tensor.layout) != (here.shape, here.dtype, here.layout):
-            raise ValueError(f"weights {name!r} of another shape or type")
-        if not torch.isfinite(tensor).all():
-            raise ValueError(f"weights {name!r} are not all numbers")

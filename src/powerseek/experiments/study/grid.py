@@ -460,9 +460,7 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
                 agent=agent,
                 timesteps=timesteps,
                 phases=phases,
-                windows=_shown(
-                    spec if phases is None else {PHASES: (block.phases or {})[phases]}, world
-                ),
+                windows=_shown(trained, world),
                 competence=tuple(dict.fromkeys(block.competence)),
                 episodes=block.episodes,
                 evaluations=block.evaluations,
