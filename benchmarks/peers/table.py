@@ -13,12 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
-from benchmarks.peers import environment, simulating, solving, training
+from benchmarks.peers import environment, learners, simulating, solving, training
 from benchmarks.peers.sides import Broken, Comparison, Found, Running, Side, Work
 from powerseek.errors import InvalidInput
 
 COMPARISONS: dict[str, Comparison] = {
     **training.COMPARISONS,
+    **learners.COMPARISONS,
     **simulating.COMPARISONS,
     **solving.COMPARISONS,
 }
@@ -148,8 +149,15 @@ def _cells(row: Row) -> list[str]:
     told = _times(median(ratios))
     if len(ratios) > 1:
         told += f" ({_number(min(ratios))} to {_number(max(ratios))})"
-    taken = [_time(median(map(_each, side)), "steps" in side[0]) for side in (row.theirs, row.ours)]
+    taken = [_taken(side) for side in (row.theirs, row.ours)]
     return [*taken, told, _answers(row)]
+
+
+def _taken(side: Sequence[Found]) -> str:
+    told = _time(median(map(_each, side)), "steps" in side[0])
+    if "flops" not in side[0]:
+        return told
+    return f"{told}, {median(one['flops'] / one['seconds'] for one in side) / 1e9:.2g} GFLOP/s"
 
 
 def _each(found: Found) -> float:
