@@ -218,8 +218,9 @@ def figure_legend(figure: Figure) -> None:
 
 
 def by_reward(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
-    """Cells with the same reward, pay for power and discount, by these in words."""
-    names = ["reward", *varying_factors(pd.DataFrame([cell.row for cell in cells]), ["gamma"])]
+    """Cells with the same reward, pay for power, discount, agent and phases, by these in words."""
+    rows = pd.DataFrame([cell.row for cell in cells])
+    names = ["reward", *varying_factors(rows, ["gamma", "agent", "phases"])]
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         paid = ["power_weight"] if cell.row["power_weight"] else []
