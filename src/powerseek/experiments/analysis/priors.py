@@ -51,8 +51,8 @@ def priors(view: View, cells: Sequence[Cell], curves: pd.DataFrame | None) -> li
         cells: Those of a world.
         curves: Learning curves; none without.
     """
-    measure = next((m for m in MEASURES if curves is not None and m in curves), None)
-    if curves is None or measure is None or PHASES not in view.keys:
+    measure = prior_measure(view, curves)
+    if curves is None or not measure:
         return []
     imitates = _imitating(view)
     found = []
@@ -62,6 +62,12 @@ def priors(view: View, cells: Sequence[Cell], curves: pd.DataFrame | None) -> li
             if cell.row[PHASES] in imitates:
                 found.append(_prior(cell, plain[0], curves, measure))
     return found
+
+
+def prior_measure(view: View, curves: pd.DataFrame | None) -> str:
+    """The curve that the effect of imitation is read from; "" where no study of phases has one."""
+    known = () if curves is None or PHASES not in view.keys else curves.columns
+    return next((measure for measure in MEASURES if measure in known), "")
 
 
 def _imitating(view: View) -> set[str]:
