@@ -20,7 +20,8 @@ from powerseek.types import Policy
 class CohortPPO(LibraryNetwork):
     """PPO over legal actions alone, made for training many small agents in one process.
 
-    The algorithm of ``maskable-ppo``, without the library's overhead.
+    The algorithm of ``maskable-ppo``, without the library's overhead. By its setting ``phases`` it
+    imitates and is paid in turn, on a leash if need be (docs/agents.md).
     """
 
     family = FAMILIES["maskable-ppo"]
