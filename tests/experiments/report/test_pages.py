@@ -161,7 +161,7 @@ def test_a_broken_provenance_is_no_reason_to_fail(held, tmp_path):
     (tmp_path / "internals").mkdir()
     (tmp_path / "internals/provenance.json").write_text(held)
     found, _ = page(frame(trial_rows({"competence": 1.0})), tmp_path)
-    assert "No provenance was recorded." in found.words
+    assert "internals/provenance.json: cannot be read" in found.words
 
 
 def test_an_unknown_table_leaves_the_old_page(results, tmp_path):
