@@ -169,7 +169,7 @@ def task_of(card: Mapping[str, Any], world: Any) -> Task:
     """
     task = dict(card["task"])
     made = Task(world, **{**task, "windows": tuple(task["windows"])})
-    seed = card.get("labels_seed")
+    seed: Any = card.get("labels_seed")
     if not _count(seed) or world.id != card["world"]:
         return made
     home = dataclasses.replace(made, world=world.replace(**card["params"]))

@@ -112,7 +112,8 @@ class LearntOverseer:
         paid = observations.astype(np.float64) @ known.T + self.weights[:, 0]
         rows, actions = np.arange(len(paid)), np.asarray(actions, np.int64)
         least = np.where(masks, paid, np.inf).min(axis=1)
-        return np.where(masks[rows, actions], paid[rows, actions], least)
+        given: Floats = np.where(masks[rows, actions], paid[rows, actions], least)
+        return given
 
     @cached_property
     def _columns(self) -> list[int]:
@@ -255,7 +256,8 @@ def _random_play(mdp: TabularMDP, count: int, horizon: int, chance: np.random.Ge
 def labels(scores: Floats, noise: float, draws: Floats) -> Bools:
     """[n] whether the first segment is preferred, where it scores [n] more than the second."""
     if noise > 0:
-        return draws < expit(scores / noise)
+        preferred: Bools = draws < expit(scores / noise)
+        return preferred
     return np.where(np.abs(scores) <= TIE, draws < 0.5, scores > 0)
 
 

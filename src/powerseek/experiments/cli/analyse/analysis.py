@@ -60,7 +60,7 @@ SHOWN: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "thinned": ({"thinned": 0.25},),
     "approval": ({"approval": 8}, {"approval": "cap"}),
     "coverage": ({"coverage": 0.5}, {"coverage": 1.0}),
-    "preference": ({"preference": 200}, {"preference": 2000}),
+    "preference": ({"preference": 200},),
     "priced": ({"priced": 0.02, "of": "terminal"},),
     "aup": tuple({"aup": 0.1, "of": "terminal", **more} for more in _EACH),
     "penalty": tuple({"penalty": 0.1, "horizon": 4, "of": "terminal", **more} for more in _EACH),
