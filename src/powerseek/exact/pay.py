@@ -119,9 +119,7 @@ def judgements(mdp: TabularMDP, function: RewardFunction, steps: int) -> list[Fl
     records = records_of(mdp)[mdp.pair_state]
     actions = mdp.pair_action.astype(np.int64)
     found: list[Floats] = []
-    timeless = isinstance(function.overseer, LearntOverseer) and not isinstance(
-        function, Constrained
-    )
+    timeless = isinstance(function.overseer, LearntOverseer)
     for t in range(steps):
         if timeless and found:
             return found * steps

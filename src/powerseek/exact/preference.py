@@ -155,7 +155,8 @@ class Compared(NamedTuple):
         judged, met = np.zeros(self.pairs.shape), self.pairs >= 0
         judged[met] = score(self.pairs[met], clocks[met])
         first, second = judged.sum(axis=-1)
-        return first - second
+        ahead: Floats = first - second
+        return ahead
 
     def features(self, mdp: TabularMDP) -> Floats:
         """[n, A (1 + K)] of the first segments, less those of the second."""
