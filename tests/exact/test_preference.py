@@ -159,7 +159,9 @@ def test_who_asks_for_more_gets_the_same_ones_first():
 def test_the_same_seed_has_the_same_model_and_another_seed_another():
     one, again = model(seed=3), with_overseer(Task(LADDER, ARM), seed=3).overseer
     assert np.array_equal(one.weights, again.weights)
-    assert not np.array_equal(one.weights, model(seed=4).weights)
+    # Not only scaled by other fresh comparisons: other labels.
+    other = model(seed=4).weights
+    assert np.abs(one.weights / one.weights.std() - other / other.std()).max() > 0.1
     assert (one.labels, one.seed) == (40, 3)
 
 
