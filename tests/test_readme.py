@@ -23,7 +23,7 @@ PYTHON += re.findall(r"```python\n((?:(?!```).)*write_report.*?)```", AGENTS, re
     PYTHON,
     ids=[
         *("ten lines", "a world", "a graph", "exact", "a reward", "an agent", "constraints"),
-        *("a leash", "one of elsewhere"),
+        *("preferences", "a leash", "one of elsewhere"),
     ],
 )
 def test_python_runs(code, tmp_path):

@@ -361,6 +361,7 @@ rewards: Registry[Any] = Registry(
         "every": "powerseek.envs.rewards.timing:Every",
         "own": "powerseek.envs.rewards.timing:Own",
         "penalty": "powerseek.envs.rewards.constrained:Penalty",
+        "preference": "powerseek.envs.rewards.preference:Preference",
         "priced": "powerseek.envs.rewards.priced:Priced",
         "shaped": "powerseek.envs.rewards.timing:Shaped",
         "terminal": "powerseek.envs.rewards.timing:Terminal",

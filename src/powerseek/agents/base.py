@@ -23,6 +23,7 @@ from powerseek.agents.job import (
 from powerseek.envs.adapters.foreign import ForeignWorld
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput, PowerseekError
+from powerseek.exact.overseer import learnt_overseer
 from powerseek.registry import agents
 from powerseek.types import Policy
 
@@ -64,7 +65,8 @@ class Agent:
         updates: Gradient steps taken.
         first_reward: Environment steps at which a reward other than 0 was first paid.
         losses: Means over the last update, by name.
-        taken: What it has spent besides, by the names of `LEDGER`: ``flops``, say.
+        taken: What it has spent besides, by the names of `LEDGER`: ``flops``, say; from the start
+            the labels that the task's overseer has learnt from.
     """
 
     id: ClassVar[str] = ""
@@ -83,6 +85,8 @@ class Agent:
         self.first_reward: int | None = None
         self.losses: dict[str, float] = {}
         self.taken: dict[str, float] = {}
+        if (model := learnt_overseer(job.task.overseer)) is not None:
+            self.spend(labels=model.labels)
 
     @property
     def spent(self) -> dict[str, float]:

@@ -24,7 +24,7 @@ from powerseek.envs.rewards.spec import Spec, reward_name
 from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
-from powerseek.exact.overseer import with_overseer
+from powerseek.exact.overseer import learnt_overseer, with_overseer
 from powerseek.registry import agents
 from powerseek.types import Bools, Floats32, Ints, Policy
 
@@ -221,15 +221,32 @@ def check_phases(settings: Mapping[str, Any], task: Task, timesteps: int) -> Non
         phase_ends(read_phases(written, task), timesteps, batch, f"settings.{PHASES}")
 
 
-def phase_task(phase: Phase, task: Task) -> Task:
-    """The task that a phase acts in, with its overseer."""
+def phase_task(phase: Phase, task: Task, seed: int) -> Task:
+    """The task that a phase acts in, with its overseer; one that is learnt has labels of `seed`."""
     reward = task.reward
     if isinstance(phase, Reinforcement) and phase.reward != TASK:
         reward = phase.reward
     if not phase.inside and reward == task.reward:
         return task
-    there = replace(task, world=task.world.replace(**phase.inside), reward=reward, overseer=None)
-    return with_overseer(there)
+    # What the task's own reward has learnt stays the same in another configuration.
+    known = task.overseer if learnt_overseer(task.overseer) and reward == task.reward else None
+    there = replace(task, world=task.world.replace(**phase.inside), reward=reward, overseer=known)
+    return with_overseer(there, seed=seed)
+
+
+def phase_labels(phases: Sequence[Phase], number: int, task: Task, paid: Task) -> int:
+    """Labels of a model that the phase of that number is the first to be paid by.
+
+    Args:
+        phases: All of them.
+        number: The phase's.
+        task: What is trained on: its own model is bought with it.
+        paid: From `phase_task`, of this phase.
+    """
+    model = learnt_overseer(paid.overseer)
+    earlier = [one for one in phases[:number] if isinstance(one, Reinforcement)]
+    known = any((one.reward, one.inside) == (paid.reward, phases[number].inside) for one in earlier)
+    return 0 if model is None or known or paid.reward == task.reward else model.labels
 
 
 def phase_seed(seed: int, number: int) -> int:
@@ -261,7 +278,7 @@ def demonstrations(phase: Imitation, task: Task, seed: int) -> Demonstrations:
         task: What is trained on.
         seed: Seed of the world's chance and of the draws.
     """
-    shown, who = phase_task(phase, task), phase.demonstrators
+    shown, who = phase_task(phase, task, seed), phase.demonstrators
     unpaid = replace(shown, reward="dense", power_weight=0.0, overseer=None)
     parts = [
         _played(one.policy(shown, seed), unpaid, count, seed + i)

@@ -66,7 +66,8 @@ def rollout(
     Args:
         policy: What acts.
         task: In what, and what is paid; `without_interruption` for competence. A reward that
-            needs an overseer and has none, or the exact one of another world, gets this world's.
+            needs an overseer and has none, or the exact one of another world, gets this world's;
+            one that is learnt has labels of seed 0 then (`powerseek.exact.with_overseer`).
         episodes: How many, >= 1.
         seed: Seed of the world's chance and of the policy's draws, >= 0.
         greedy: Take the likeliest action (the first of them) instead of drawing one.

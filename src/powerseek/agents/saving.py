@@ -17,6 +17,7 @@ from powerseek.agents.archive import opened, read_arrays
 from powerseek.agents.job import TrainedAgent
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput, shown
+from powerseek.exact.overseer import learnt_overseer, with_overseer
 from powerseek.files import write_atomically
 from powerseek.registry import agents
 
@@ -62,7 +63,8 @@ def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:
 
     Args:
         trained: What `train` gave, with a model or weights.
-        task: What it was trained on.
+        task: What it was trained on; with its overseer, where that is learnt: the card says by
+            which labels.
         path: Where; `.zip` is added to a name without it. Written whole or not at all.
 
     Returns:
@@ -91,6 +93,8 @@ def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:
         "updates": trained.updates,
         "first_reward": trained.first_reward,
     }
+    if (model := learnt_overseer(task.overseer)) is not None:
+        card["labels_seed"] = model.seed
     with zipfile.ZipFile(content, "a") as archive:
         archive.writestr(CARD, json.dumps(card))
     write_atomically(path, lambda temporary: temporary.write_bytes(content.getvalue()))
@@ -159,9 +163,17 @@ def _weights(path: str | Path) -> dict[str, Any] | None:
 
 
 def task_of(card: Mapping[str, Any], world: Any) -> Task:
-    """The task of a saved agent, in `world`."""
+    """The task of a saved agent, in `world`; paid by the reward model that it was trained by.
+
+    That one is learnt anew, where the agent was trained.
+    """
     task = dict(card["task"])
-    return Task(world, **{**task, "windows": tuple(task["windows"])})
+    made = Task(world, **{**task, "windows": tuple(task["windows"])})
+    seed: Any = card.get("labels_seed")
+    if not _count(seed) or world.id != card["world"]:
+        return made
+    home = dataclasses.replace(made, world=world.replace(**card["params"]))
+    return dataclasses.replace(made, overseer=with_overseer(home, seed=seed).overseer)
 
 
 def _check_fit(path: str | Path, what: str, saved: Sequence[str], here: Sequence[str]) -> None:

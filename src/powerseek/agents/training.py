@@ -43,7 +43,8 @@ def train(
 
     Args:
         task: What it is trained on. A reward that needs an overseer and has none gets the exact
-            one (`powerseek.exact.with_overseer`), for which the world is enumerated.
+            one (`powerseek.exact.with_overseer`), for which the world is enumerated; one that is
+            learnt is learnt from labels of `seed`.
         agent: Agent id, or ``{id: {setting: value}}``.
         seed: Seed of weights, exploration and the environments, >= 0.
         timesteps: Environment steps, rounded up to whole batches of experience.
@@ -97,10 +98,9 @@ def train_jobs(agent: str, jobs: Sequence[Job]) -> list[TrainedAgent | Failure]:
     whole = [replace(job, settings=check_agent(job.task, agent, job.settings)) for job in jobs]
     if len(jobs) > 1 and builder.shared is not None:
         _check_shared(whole, builder.shared)
-    supervised = {id(job.task): with_overseer(job.task) for job in whole}
-    trained: list[TrainedAgent | Failure] = builder.train(
-        [replace(job, task=supervised[id(job.task)]) for job in whole]
-    )
+    # What is learnt is learnt at the job's own seed: one model for all would make seeds alike.
+    supervised = [replace(job, task=with_overseer(job.task, seed=job.seed)) for job in whole]
+    trained: list[TrainedAgent | Failure] = builder.train(supervised)
     return trained
 
 

@@ -67,6 +67,7 @@ from powerseek.exact.need import Frontier, attainable_holdings, least_cost, most
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.oracle import Oracle, injective, oracle, reward_oracle
 from powerseek.exact.overseer import ExactOverseer, exact_overseer, with_overseer
+from powerseek.exact.preference import LearntOverseer
 from powerseek.exact.solvers.agent import agent_occupancies, evaluate_agent
 from powerseek.exact.solvers.discounted import Solution, action_values, policy_values, solve
 from powerseek.exact.solvers.evaluate import SlipCurve, evaluate, random_success, slip_curve
@@ -89,6 +90,7 @@ __all__ = [
     "ExactOverseer",
     "Frontier",
     "Held",
+    "LearntOverseer",
     "Lengths",
     "OptimalityProbability",
     "Optimum",

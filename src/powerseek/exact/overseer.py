@@ -4,7 +4,9 @@ An overseer looks some steps ahead from (state, time), never past the time limit
 action its advantage Q - max Q <= 0 under a stated aim (`powerseek.exact.objectives`),
 undiscounted. Because rules never read the clock, the advantage depends on the state and on the
 steps looked ahead alone; under an aim that weighs what comes after the look-ahead, on the steps
-left. One who misjudges adds to it a number that a hash fixes by state, time and action.
+left. One who misjudges adds to it a number that a hash fixes by state, time and action. For
+`preference` such an overseer compares, and a model that learns from that judges in its place
+(`powerseek.exact.preference`).
 """
 
 from __future__ import annotations
@@ -12,19 +14,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from powerseek.envs.rewards.spec import Change, Oversight, reward_name
+from powerseek.envs.rewards.spec import (
+    Change,
+    Comparisons,
+    Overseer,
+    Oversight,
+    comparisons_of,
+    reward_name,
+)
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.enumerate import DEFAULT_LIMIT, enumerated
 from powerseek.exact.mdp import TabularMDP
 from powerseek.exact.objectives import Objective, objective_of
 from powerseek.exact.penalty import REWARDS, Penalties, penalties, placebo
+from powerseek.exact.preference import LearntOverseer, learn
 from powerseek.exact.solvers.finite import advantages
 from powerseek.exact.state_index import words
 from powerseek.types import Bools, Floats, Ints, Records
@@ -177,67 +187,113 @@ class ExactPenalty(ExactOverseer):
         of: The overseer of the reward that is constrained, where that needs one.
     """
 
-    of: ExactOverseer | None = None
+    of: ExactOverseer | LearntOverseer | None = None
 
 
+@overload
 def exact_overseer(
-    mdp: TabularMDP, oversight: Oversight | Change, horizon: int, noop: int | str | None = None
-) -> ExactOverseer:
+    mdp: TabularMDP,
+    oversight: Oversight | Change,
+    horizon: int,
+    noop: int | str | None = None,
+    seed: int = 0,
+) -> ExactOverseer: ...
+@overload
+def exact_overseer(
+    mdp: TabularMDP,
+    oversight: Oversight | Comparisons | Change,
+    horizon: int,
+    noop: int | str | None = None,
+    seed: int = 0,
+) -> ExactOverseer | LearntOverseer: ...
+def exact_overseer(
+    mdp: TabularMDP,
+    oversight: Oversight | Comparisons | Change,
+    horizon: int,
+    noop: int | str | None = None,
+    seed: int = 0,
+) -> ExactOverseer | LearntOverseer:
     """The overseer that a reward asks for; tables are kept for the last few that were asked for.
 
     Args:
         mdp: Where.
         oversight: Look-ahead, aim, fraction of pairs judged, price, and noise; or what a
-            constraint penalises: then it is an `ExactPenalty`.
+            constraint penalises: then it is an `ExactPenalty`; or what a model learns from: then
+            it is that model, a `LearntOverseer`.
         horizon: The time limit T, in steps.
         noop: For a constraint, the action that does nothing; the one that the world declares by
             default. A graph typed in declares none.
+        seed: Of the labels of a model that is learnt; it changes nothing else.
 
     Raises:
         InvalidInput: A look-ahead out of range, an aim that the MDP has no facts for, a table
             that would be too large, or states merged by symmetry; or as
-            `powerseek.exact.penalty.penalties`.
+            `powerseek.exact.penalty.penalties`, `powerseek.exact.preference.learn`.
     """
+    if isinstance(oversight, Comparisons):
+        return _learnt(mdp, oversight, horizon, seed)
     if isinstance(oversight, Change):
         asked = replace(oversight, of=None)
         judged = oversight.of
-        inside = None if judged is None else exact_overseer(mdp, judged, horizon)
+        inside = None if judged is None else exact_overseer(mdp, judged, horizon, seed=seed)
         return ExactPenalty(_penalties(mdp, asked, horizon, noop), of=inside)
     shared = _advantages(mdp, oversight.aim, oversight.lookahead, horizon, oversight.price)
     return ExactOverseer(shared, oversight.share, oversight.noise)
 
 
-def with_overseer(task: Task, limit: int = DEFAULT_LIMIT) -> Task:
+def with_overseer(task: Task, limit: int = DEFAULT_LIMIT, seed: int = 0) -> Task:
     """The task with an exact overseer, where its reward needs one; else the task itself.
 
     The world is enumerated and the judgement computed once a process. An overseer of your own is
-    kept. An exact one of another world or reward is replaced: it would not know the states.
+    kept. An exact one of another world or reward is replaced: it would not know the states. One
+    that has learnt what the reward asks for stays the same model in another configuration of its
+    world, whatever the seed.
 
     Args:
         task: Any task.
         limit: Most states to enumerate.
+        seed: Of the labels of an overseer that is learnt here: that of the training.
 
     Raises:
         InvalidInput: The world cannot be enumerated, or the reward asks for no exact overseer.
     """
     function, given = task.reward_function, task.overseer
-    if not function.needs_overseer or (given is not None and not isinstance(given, ExactOverseer)):
+    ours = isinstance(given, ExactOverseer | LearntOverseer)
+    if not function.needs_overseer or (given is not None and not ours):
         return task
-    if function.oversight is None:
+    asked = function.oversight
+    if asked is None:
         raise InvalidInput(
             "reward",
             reward_name(task.reward),
             "a reward function that an exact overseer can judge for",
             "Write Task(..., overseer=...) with an overseer of your own.",
         )
-    mdp = enumerated(task.world, limit)
-    overseer = exact_overseer(mdp, function.oversight, task.world.max_steps)
-    if given is not None and _said_by(given) == _said_by(overseer):
+    model = learnt_overseer(given)
+    if model is not None and model.asked == comparisons_of(asked):
+        model = model.moved(task.world)
+        overseer: ExactOverseer | LearntOverseer = model
+        if isinstance(asked, Change):
+            mdp, penalised = enumerated(task.world, limit), replace(asked, of=None)
+            penalty = exact_overseer(mdp, penalised, task.world.max_steps)
+            overseer = ExactPenalty(penalty.advantages, of=model)
+    else:
+        mdp = enumerated(task.world, limit)
+        overseer = exact_overseer(mdp, asked, task.world.max_steps, seed=seed)
+    if ours and _said_by(given) == _said_by(overseer):
         return task
     return replace(task, overseer=overseer)
 
 
-def _said_by(overseer: ExactOverseer) -> tuple[Any, ...]:
+def learnt_overseer(overseer: Overseer | None) -> LearntOverseer | None:
+    """The model that judges, or judges for what is constrained; None where none was learnt."""
+    inside = overseer.of if isinstance(overseer, ExactPenalty) else overseer
+    return inside if isinstance(inside, LearntOverseer) else None
+
+
+def _said_by(overseer: Overseer | None) -> tuple[Any, ...]:
+    if not isinstance(overseer, ExactOverseer):
+        return (overseer,)
     inside = overseer.of if isinstance(overseer, ExactPenalty) else None
     said = overseer.advantages, overseer.fraction, overseer.noise
     return said if inside is None else (*said, *_said_by(inside))
@@ -276,6 +332,17 @@ def _advantages(
     else:
         table, wasted = _by_steps_left(mdp, wanted.flows, wanted.beyond, steps)
     return Judgements(mdp, horizon, steps, table, np.minimum(wasted, 0.0), _keys(mdp))
+
+
+@lru_cache(maxsize=4)
+def _learnt(mdp: TabularMDP, asked: Comparisons, horizon: int, seed: int) -> LearntOverseer:
+    judge = exact_overseer(mdp, Oversight(horizon, asked.aim, price=asked.price), horizon)
+
+    def score(pairs: Ints, clocks: Ints) -> Floats:
+        records = records_of(mdp)[mdp.pair_state[pairs]]
+        return judge.judge(records, mdp.pair_action[pairs].astype(np.int64), clocks)
+
+    return learn(mdp, asked, horizon, seed, score)
 
 
 @lru_cache(maxsize=4)

@@ -160,7 +160,7 @@ def evaluate_policy(
             ``renormalise`` over legal actions. By default a model of Stable-Baselines3 wastes
             steps, as it did in training; functions and networks are renormalised.
         episodes: Episodes of each sampled evaluation.
-        seed: Of the evaluation.
+        seed: Of the evaluation, and of the labels of a reward that is learnt.
         name: What it is called; by default the function's or class's name.
 
     Raises:
@@ -277,7 +277,7 @@ def _measured(
     illegal: str | None = None,
 ) -> Evaluation:
     """Measure a policy that fits its task."""
-    cell, seed, task = trial.cell, trial.seed, with_overseer(task)
+    cell, seed, task = trial.cell, trial.seed, with_overseer(task, seed=trial.seed)
     policy = acting(given, illegal)
     facts = oracle_of(cell, None)
     optimum = optimum_of(cell, None) if rewarded else None

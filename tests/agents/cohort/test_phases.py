@@ -14,8 +14,10 @@ from powerseek.agents.phases import (
     Demonstrations,
     Demonstrator,
     Imitation,
+    Reinforcement,
     demonstrations,
     phase_ends,
+    phase_task,
     read_phases,
 )
 from powerseek.agents.saving import load_agent, save_agent
@@ -29,6 +31,7 @@ from powerseek.exact import (
     evaluate_agent,
     leashed_optimum,
     policy_divergence,
+    with_overseer,
 )
 from powerseek.registry import agents
 
@@ -362,6 +365,77 @@ def test_an_interrupted_training_goes_on_in_its_phase_bit_for_bit(cut, tmp_path)
         again.policy.prior.networks.weights.numpy(), whole.policy.prior.networks.weights.numpy()
     )
     assert again.spent == whole.spent
+
+
+# --- reward models ---------------------------------------------------------------------------
+
+
+def model_of(n, **more):
+    """A phase that is paid by a reward model of n labels."""
+    return {"reward": {"preference": n, "length": 3}, **more}
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [
+        model_of(0),
+        model_of(0, leash={"to": 0, "kl": 0.5}),
+        model_of(0, leash={"to": "random", "kl": 1}),
+    ],
+    ids=["alone", "on a leash to the prior", "on another leash"],
+)
+def test_no_labels_are_the_prior_bit_for_bit(phase):
+    cloned = {"imitate": "random", "steps": 20}
+    found = trained([cloned, phase])
+    prior = found.policy.prior.networks.weights.numpy()
+    np.testing.assert_array_equal(weights(found), prior)
+    assert found.timesteps == 3 * BATCH
+    assert (found.updates, found.spent["labels"]) == (20, 0)
+    alone = trained(None, task({"preference": 0}))
+    untrained = trained([{**model_of(0), "timesteps": BATCH}, model_of(0)], seed=1)
+    np.testing.assert_array_equal(weights(alone), weights(untrained))
+    assert alone.updates == 0
+    assert not np.array_equal(weights(trained([cloned, model_of(20)])), prior)
+
+
+def test_a_phase_is_paid_by_the_model_of_the_seed():
+    """As a training of that reward is, whose model `train` learns."""
+    rlhf = [model_of(40)]
+    for seed in (1, 2):
+        alone = trained(None, task({"preference": 40, "length": 3}), seed=seed)
+        np.testing.assert_array_equal(weights(trained(rlhf, seed=seed)), weights(alone))
+        wrong = with_overseer(task({"preference": 40, "length": 3}), seed=seed + 1)
+        assert not np.array_equal(weights(trained(None, wrong, seed=seed)), weights(alone))
+        assert alone.spent["labels"] == 40
+
+
+def test_labels_are_counted_once_a_model_and_survive_an_interruption(tmp_path):
+    def stop(now):
+        if now.timesteps >= 2 * BATCH:
+            raise Stopped
+
+    part = {"timesteps": BATCH}
+    phases = [model_of(9, **part), model_of(20, **part), model_of(9, **part), {"reward": "task"}]
+    spent = []
+    whole = trained(phases, batches=5, callback=lambda now: spent.append(now.spent["labels"]))
+    assert spent == [9, 29, 29, 29, 29, 29]
+    kept = Checkpoint(tmp_path / "kept.zip", every=0.0)
+    with pytest.raises(Stopped):
+        trained(phases, batches=5, checkpoint=kept, callback=stop)
+    again = trained(phases, batches=5, checkpoint=kept)
+    np.testing.assert_array_equal(weights(again), weights(whole))
+    assert again.spent == whole.spent
+
+
+def test_the_task_s_own_model_judges_in_another_configuration_too():
+    here = with_overseer(task({"preference": 40, "length": 3}), seed=1)
+    there = phase_task(Reinforcement("task", inside={"hazard": 0.5}), here, 7)
+    assert there.overseer.weights is here.overseer.weights
+    assert there.world.params.hazard == 0.5
+    other = phase_task(Reinforcement({"preference": 41}, inside={"hazard": 0.5}), here, 7)
+    assert (other.overseer.labels, other.overseer.seed) == (41, 7)
+    found = trained([{"reward": "task", "in": {"hazard": 0.5}}], here)
+    assert found.spent["labels"] == 40
 
 
 def test_what_was_spent_is_counted_by_hand():

@@ -27,6 +27,7 @@ SPECS = {
     "thinned": {"thinned": 0.25},
     "approval": {"approval": 3},
     "coverage": {"coverage": 0.5},
+    "preference": {"preference": 3, "length": 2},
     "priced": {"priced": 0.1, "of": {"coverage": 0.5}},
     "aup": {"aup": 0.1, "of": {"priced": 0.1, "of": {"coverage": 0.5}}},
     "penalty": {"penalty": 0.1, "horizon": 3, "placebo": True, "of": "terminal"},

@@ -109,6 +109,9 @@ def test_a_plan_shows_what_each_price_comes_to(capsys: pytest.CaptureFixture[str
 def test_a_price_that_cannot_be_checked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     study = a_study({"priced": 0.02, "of": "terminal"})
     assert [*map(unchecked_price, prices(cells(study)))] == [""]
+    learnt = a_study({"priced": 0.02, "of": {"preference": 9}})
+    (unknown,) = map(unchecked_price, prices(cells(learnt)))
+    assert "the same at every seed" in unknown
     few = partial(enumerate_world, limit=10)  # of a world too large nobody knows an optimum
     monkeypatch.setattr(checked, "enumerated", few)
     (price,) = prices(cells(study))

@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from powerseek.agents import Progress, check_agent, train
+from powerseek.agents import Progress, check_agent, load_agent, rollout, train
 from powerseek.errors import ProcessLeft
-from powerseek.exact import Oracle
+from powerseek.exact import Oracle, with_overseer
 from powerseek.experiments.layout import run_folder
 from powerseek.experiments.results.store import COLUMNS, Store
 from powerseek.experiments.study.checked import trials
@@ -245,6 +245,43 @@ def test_a_kept_overseen_model_measures_in_another_world(tmp_path: Path) -> None
     assert set(rows["reward"]) == {"approval cap need price 0.02"}
     assert set(rows["lookahead"]) == {28}
     assert (rows.loc[rows["metric"] == "return", "value"] < 0).all()
+
+
+def test_each_seed_is_measured_by_the_model_that_trained_it(tmp_path: Path) -> None:
+    from powerseek.experiments.single import evaluate_one
+
+    world = {"id": "off-switch", "params": {"interruption": 0.3}, "max_steps": 8}
+    given = {"worlds": [world], "rewards": {"preference": 30, "length": 4}, "seeds": 2}
+    settings = {"cohort-ppo": {"n_envs": 8, "n_steps": 8, "batch_size": 64, "net": [8]}}
+    study = make_study({"name": "t", **given, "timesteps": 64, "settings": settings})
+    both = trials(study)
+    assert optimum_of(both[0].cell, tmp_path) is None
+    returns = []
+    for this in both:
+        rows = run_trial(this, tmp_path)
+        end = rows[(rows["checkpoint"] == "end") & (rows["evaluation"] == "sampled")]
+        found = end.set_index("metric")["value"]
+        assert found["spent_labels"] == 30
+        assert "optimum_success" not in found
+        made = make_world(this.cell.world, **this.cell.params)
+        model = tmp_path / "internals/models" / f"{this.key}.zip"
+        policy = load_agent(model).policy
+        exact = {}
+        for seed in (0, 1):
+            task = with_overseer(this.cell.task(made), seed=seed)
+            paid = rollout(policy, task, 4000, 3).rewards.sum(axis=1)
+            exact[seed] = paid.mean(), 5 * paid.std() / len(paid) ** 0.5
+        mean, off = exact[this.seed]
+        other, _ = exact[1 - this.seed]
+        told = end.set_index("metric").loc["return"]
+        assert told["low"] - off < mean < told["high"] + off
+        assert not told["low"] - off < other < told["high"] + off
+        returns.append(found["return"])
+        # A kept model is paid by the same one, whatever the seed of the evaluation.
+        again = evaluate_one(model, "off-switch", {}, 1000, 77).rows
+        kept = again[(again["metric"] == "return") & (again["evaluation"] == "sampled")]
+        assert kept["value"].item() == pytest.approx(mean, abs=2 * off + 0.01)
+    assert returns[0] != returns[1]
 
 
 @pytest.mark.parametrize("leaving", [SystemExit(0), GeneratorExit()])

@@ -30,6 +30,7 @@ from powerseek.agents.phases import (
     Reinforcement,
     demonstrations,
     phase_ends,
+    phase_labels,
     phase_seed,
     phase_task,
     read_phases,
@@ -37,6 +38,7 @@ from powerseek.agents.phases import (
 from powerseek.agents.sb3.learner import learning_rates
 from powerseek.agents.sb3.state import check_tensors
 from powerseek.agents.settings import PHASES
+from powerseek.envs.rewards.oversight import Nothing
 from powerseek.envs.task import VecTask
 from powerseek.errors import InvalidInput, PowerseekError
 from powerseek.types import Floats, Ints, Policy
@@ -166,8 +168,16 @@ class Learner(Agent):
         self._begin()
 
     def _environments(self, phase: int, seed: int) -> VecTask:
-        task = phase_task(self.phases[phase], self.job.task)
+        task = phase_task(self.phases[phase], self.job.task, self.job.seed)
+        if bought := phase_labels(self.phases, phase, self.job.task, task):
+            self.spend(labels=bought)
         return VecTask(task, self.job.settings["n_envs"], seed)
+
+    @property
+    def _paid(self) -> bool:
+        """Whether the phase pays anything; if not, nothing is learnt from it."""
+        task = self.envs.task
+        return bool(task.power_weight) or not isinstance(task.reward_function, Nothing)
 
     def _begin(self) -> None:
         """Go through imitation, up to a phase that gathers experience or the end of all."""
@@ -218,7 +228,7 @@ class Learner(Agent):
         elif isinstance(leash.to, int):
             self._prior = self.ended[leash.to]
         else:
-            task = phase_task(self.phases[self.phase], self.job.task)
+            task = phase_task(self.phases[self.phase], self.job.task, self.job.seed)
             self._prior = leash.to.policy(task, self.job.seed)
 
     @property
@@ -229,20 +239,27 @@ class Learner(Agent):
     def update_in(self, workspace: Workspace) -> None:
         """One update, computed in `workspace`.
 
+        A phase whose reward is `Nothing` gathers its steps and takes no gradient step: it leaves
+        every weight as it is, whatever entropy or leash would add.
+
         Raises:
             Diverged: A weight is no number any more.
         """
         self.collect(workspace)
-        rows = len(workspace.buffer.actions)
-        epochs = range(self.job.settings["n_epochs"])
-        self.learn(workspace, (self.shuffling.permutation(rows) for _ in epochs))
-        if not torch.isfinite(self.networks.weights).all():
-            raise Diverged("its weights ceased to be numbers")
+        if self._paid:
+            self._pass_over(workspace)
         if self.timesteps >= self._ends[self.phase] and self._end():
             self._begin()
             if isinstance(self.phases[self.phase], Reinforcement):
                 self.envs.close()
                 self.envs = self._environments(self.phase, phase_seed(self.job.seed, self.phase))
+
+    def _pass_over(self, workspace: Workspace) -> None:
+        rows = len(workspace.buffer.actions)
+        epochs = range(self.job.settings["n_epochs"])
+        self.learn(workspace, (self.shuffling.permutation(rows) for _ in epochs))
+        if not torch.isfinite(self.networks.weights).all():
+            raise Diverged("its weights ceased to be numbers")
 
     def collect(self, workspace: Workspace) -> None:
         """Fill the experience: T steps of every environment under the present weights."""

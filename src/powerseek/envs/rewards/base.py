@@ -145,6 +145,26 @@ class Oversight:
 
 
 @dataclass(frozen=True)
+class Comparisons:
+    """Questions of a reward to a model that is learnt from comparisons of an exact overseer.
+
+    Attributes:
+        labels: Comparisons n that are labelled, one bit each; >= 1.
+        aim: ``success``, ``need`` or ``progress``: of the overseer who compares.
+        price: Success that a unit of acquisition costs under the aim ``need``; 0 under others.
+        length: Steps of a segment, >= 1.
+        noise: Difference in score that is told right in 73 % (the logistic function of 1) of
+            comparisons, in the unit of the aim; >= 0.
+    """
+
+    labels: int
+    aim: str = "success"
+    price: float = 0.0
+    length: int = 8
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
 class Change:
     """Questions of a constraint to an exact overseer: how far an action changes what is attainable.
 
@@ -161,7 +181,7 @@ class Change:
     gamma: float = 0.0
     within: int = 0
     placebo: bool = False
-    of: Oversight | None = None
+    of: Oversight | Comparisons | None = None
 
 
 class Restraint(NamedTuple):
@@ -233,6 +253,12 @@ def price_in_words(price: float) -> str:
     return f" price {price:g}" if is_reward_number(price) and price else ""
 
 
+def comparisons_of(asked: Oversight | Comparisons | Change | None) -> Comparisons | None:
+    """What is asked of a learnt model, by the reward or by the one that it constrains."""
+    inside = asked.of if isinstance(asked, Change) else asked
+    return inside if isinstance(inside, Comparisons) else None
+
+
 class RewardFunction:
     """A reward function; subclasses are frozen dataclasses that override `step`.
 
@@ -248,6 +274,7 @@ class RewardFunction:
             give by its key ``lookahead`` instead.
         wraps: Whether it pays another reward, a spec's option ``of``, and something besides.
         needs_noop: Whether it needs a world that declares an action that does nothing.
+        learns: Whether its overseer is learnt at the seed of a training.
         overseer: The overseer, where there is one.
         oversight: What the reward asks of an exact overseer; None where it needs none, or none
             that can be computed.
@@ -263,8 +290,9 @@ class RewardFunction:
     looks_ahead: ClassVar[bool] = False
     wraps: ClassVar[bool] = False
     needs_noop: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
     overseer: Overseer | None = None
-    oversight: Oversight | Change | None = None
+    oversight: Oversight | Comparisons | Change | None = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)

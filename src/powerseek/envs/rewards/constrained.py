@@ -14,7 +14,6 @@ from powerseek.envs.rewards.base import (
     Change,
     Horizon,
     Overseer,
-    Oversight,
     Restraint,
     RewardFunction,
     is_reward_number,
@@ -127,7 +126,7 @@ class Constrained(Judged, Wrapper):
     def oversight(self) -> Change:  # type: ignore[override]  # computed
         """See RewardFunction.oversight."""
         inside = self.of.oversight
-        return replace(self.change, of=inside if isinstance(inside, Oversight) else None)
+        return replace(self.change, of=None if isinstance(inside, Change) else inside)
 
     @property
     def reads_acquired(self) -> bool:  # type: ignore[override]  # as the other reward

@@ -157,7 +157,7 @@ class Approval(Judged):
     def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
         """``approval 8``, ``approval 8 progress``, ``approval 8 need price 0.02 noise 0.5``."""
         given = cls.id if argument is None else f"{cls.id} {argument}"
-        return given + _aim_in_words(options) + noise_in_words(options.get("noise", 0.0))
+        return given + aim_in_words(options) + noise_in_words(options.get("noise", 0.0))
 
     @classmethod
     def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -172,7 +172,7 @@ class Approval(Judged):
     @classmethod
     def price_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
         """See RewardFunction.price_of."""
-        return _price(cls.id, options, {cls.id: 8 if argument is None else argument})
+        return price_in(cls.id, options, {cls.id: 8 if argument is None else argument})
 
     @classmethod
     def noise_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
@@ -231,7 +231,7 @@ class Coverage(Judged):
             raise InvalidInput(
                 "coverage", argument, "a share from 0 to 1", "Write {coverage: 0.5}."
             )
-        aim = aim_of(cls.id, options, _COVERED)
+        aim = aim_of(cls.id, options, COVERED)
         price = cls.price_of(argument, options)
         if argument == 0:
             return cls(0.0, horizon.max_steps)  # nothing is judged: one treatment under every aim
@@ -241,7 +241,7 @@ class Coverage(Judged):
     def label(cls, argument: Any, options: Mapping[str, Any]) -> str:
         """``coverage 0.5``, ``coverage 0.5 progress``, ``coverage 0.5 need price 0.02``."""
         given = f"{argument:g}" if is_reward_number(argument) else f"{argument}"
-        return f"{cls.id} {given}" + (_aim_in_words(options) if argument != 0 else "")
+        return f"{cls.id} {given}" + (aim_in_words(options) if argument != 0 else "")
 
     @classmethod
     def factor(cls, argument: Any, options: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -251,12 +251,12 @@ class Coverage(Judged):
     @classmethod
     def aim_of(cls, argument: Any, options: Mapping[str, Any]) -> str:
         """See RewardFunction.aim_of; none where nothing is judged."""
-        return "" if argument == 0 else aim_of(cls.id, options, _COVERED)
+        return "" if argument == 0 else aim_of(cls.id, options, COVERED)
 
     @classmethod
     def price_of(cls, argument: Any, options: Mapping[str, Any]) -> float:
         """See RewardFunction.price_of; none where nothing is judged."""
-        price = _price(cls.id, options, {cls.id: argument})
+        price = price_in(cls.id, options, {cls.id: argument})
         return 0.0 if argument == 0 else price
 
     @property
@@ -275,8 +275,8 @@ class Coverage(Judged):
         return Oversight(self.cap, self.aim, self.q, self.price)
 
 
-_COVERED = ("success", "need", "progress")
-"""Aims that `coverage` takes."""
+COVERED = ("success", "need", "progress")
+"""Aims that `coverage` and `preference` take."""
 
 
 def aim_of(id: str, options: Mapping[str, Any], known: tuple[str, ...]) -> str:
@@ -315,7 +315,7 @@ def checked_price(field: str, price: Any, options: Mapping[str, Any], instead: s
     return float(price)
 
 
-def _price(id: str, options: Mapping[str, Any], arm: Mapping[str, Any]) -> float:
+def price_in(id: str, options: Mapping[str, Any], arm: Mapping[str, Any]) -> float:
     """The price that options give: the usual one under the aim need, else none.
 
     Raises:
@@ -338,7 +338,7 @@ def _price(id: str, options: Mapping[str, Any], arm: Mapping[str, Any]) -> float
     )
 
 
-def _aim_in_words(options: Mapping[str, Any]) -> str:
+def aim_in_words(options: Mapping[str, Any]) -> str:
     """`` progress``, `` need price 0.02``; empty for success."""
     aim = options.get("aim", "success")
     price = options.get("price", PRICE) if aim == "need" else 0.0

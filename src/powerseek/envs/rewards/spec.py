@@ -7,7 +7,8 @@ it by data, never by text to parse: ``dense``, ``{every: 8}``, ``{every: 8, corr
 ``own`` (timing: `powerseek.envs.rewards.timing`), ``{approval: 8}``,
 ``{approval: cap, aim: progress, noise: 0.5}``,
 ``{coverage: 0.5}``, ``{coverage: 1, aim: need, price: 0.02}`` (specification:
-`powerseek.envs.rewards.oversight`), ``{priced: 0.02, of: terminal}``
+`powerseek.envs.rewards.oversight`), ``{preference: 200, noise: 0.1}`` (a model that is learnt:
+`powerseek.envs.rewards.preference`), ``{priced: 0.02, of: terminal}``
 (`powerseek.envs.rewards.priced`), ``{aup: 0.1, of: terminal}``,
 ``{penalty: 0.1, horizon: 8, placebo: true, of: terminal}`` (constraints:
 `powerseek.envs.rewards.constrained`).
@@ -20,6 +21,7 @@ from typing import Any
 
 from powerseek.envs.rewards.base import (
     Change,
+    Comparisons,
     ConfoundWarning,
     Facts,
     FactSource,
@@ -32,6 +34,7 @@ from powerseek.envs.rewards.base import (
     RewardFunction,
     Step,
     acquired_in,
+    comparisons_of,
     is_reward_number,
 )
 from powerseek.errors import InvalidInput
@@ -40,6 +43,7 @@ from powerseek.registry import rewards
 __all__ = [
     "TIME_LIMITS",
     "Change",
+    "Comparisons",
     "ConfoundWarning",
     "FactSource",
     "Facts",
@@ -55,6 +59,8 @@ __all__ = [
     "acquired_in",
     "aim_of",
     "check_horizon",
+    "comparisons_of",
+    "is_learnt",
     "make_reward",
     "noise_of",
     "place_of",
@@ -271,6 +277,12 @@ def reads_acquired(specs: Iterable[Spec]) -> bool:
     every = (one for spec in specs for one in reward_chain(spec))
     # Of a wrapper that only passes it on, the class holds a property.
     return any(rewards.get(read_spec(one)[0]).reads_acquired is True for one in every)
+
+
+def is_learnt(spec: Spec) -> bool:
+    """True if what a spec pays is learnt by the seed: another reward for every training."""
+    id, argument, _ = read_spec(unwrapped(spec))
+    return bool(rewards.get(id).learns) and argument != 0
 
 
 def takes_lookahead(spec: Spec) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from powerseek.envs.rewards.base import (
     Change,
+    Comparisons,
     Facts,
     Horizon,
     Overseer,
@@ -122,7 +123,9 @@ class Wrapper(RewardFunction):
         return self.of.overseer
 
     @property
-    def oversight(self) -> Oversight | Change | None:  # type: ignore[override]  # as the other's
+    def oversight(  # type: ignore[override]  # as the other reward
+        self,
+    ) -> Oversight | Comparisons | Change | None:
         """See RewardFunction.oversight."""
         return self.of.oversight
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from powerseek.envs.rewards.spec import (
     Change,
+    Oversight,
     Spec,
     read_spec,
     takes_lookahead,
@@ -23,8 +24,8 @@ def lookahead_of(task: Task) -> int | None:
     asked = task.reward_function.oversight
     if isinstance(asked, Change):
         asked = asked.of
-    looks = asked is not None and takes_lookahead(unwrapped(task.reward))
-    return asked.lookahead if asked is not None and looks else None
+    looks = isinstance(asked, Oversight) and takes_lookahead(unwrapped(task.reward))
+    return asked.lookahead if isinstance(asked, Oversight) and looks else None
 
 
 def refuse_idle(study: Study) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from powerseek.envs.rewards.spec import Spec, is_learnt, reward_name
 from powerseek.errors import InvalidInput
 from powerseek.exact import Optimum, Oracle, oracle, reward_oracle
 from powerseek.experiments.results.oracles import ARM, WORLD, exact_setting, keep_exact, read_exact
@@ -50,8 +51,22 @@ def oracle_of(cell: Cell, out: Path | None) -> Oracle | None:
 
 
 def optimum_of(cell: Cell, out: Path | None) -> Optimum | None:
-    """The cell's own exact optimum; None where it cannot be had (a bootstrapped cap, say)."""
+    """The cell's own exact optimum; None where it cannot be had.
+
+    A bootstrapped cap has no last step; a reward that is learnt has an optimum for every seed.
+    """
     return _optimum(exact_setting(cell, ARM), rules_of(cell), out)
+
+
+def refuse_learnt(reward: Spec) -> None:
+    """Refuse a reward that is another one at every seed: there is no one optimum of it.
+
+    Raises:
+        InvalidInput: It is one that is learnt.
+    """
+    if is_learnt(reward):
+        allowed = "a reward that is the same at every seed: this one's labels are drawn by the seed"
+        raise InvalidInput("reward", reward_name(reward), allowed)
 
 
 def holdings_scale(cell: Cell, facts: Oracle | None) -> float:
@@ -74,6 +89,7 @@ def _optimum(setting: str, rules: str, out: Path | None) -> Optimum | None:
     world = make_world(given["world"], **given["params"])
 
     def compute() -> Optimum:
+        refuse_learnt(given["reward"])
         facts = _oracle(canonical_study_json({name: given[name] for name in WORLD}), rules, out)
         return reward_oracle(
             world,

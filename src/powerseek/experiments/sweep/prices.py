@@ -19,6 +19,7 @@ from powerseek.exact import constraint, enumerated, need, optimum
 from powerseek.exact.mdp import TabularMDP
 from powerseek.experiments.study.grid import Cell, canonical_study_json, without_reward_warnings
 from powerseek.experiments.study.yaml_text import write_yaml
+from powerseek.experiments.sweep.oracles import refuse_learnt
 from powerseek.registry import make_world
 
 FEWEST = 0.9
@@ -75,6 +76,7 @@ def prices(cells: Iterable[Cell]) -> Iterator[Price]:
 
 def _price(cell: Cell) -> Price:
     try:
+        refuse_learnt(cell.reward)
         mdp = enumerated(make_world(cell.world, **cell.params))
         success = _success(mdp, cell, cell.reward)
     except InvalidInput as error:

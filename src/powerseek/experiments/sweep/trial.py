@@ -77,7 +77,8 @@ class _TrialRun:
         self.trial, self.out = trial, out
         facts = oracle_of(cell, out)
         world = make_world(cell.world, **cell.params)
-        self.task = with_overseer(cell.task(world, holdings_scale(cell, facts)))
+        task = cell.task(world, holdings_scale(cell, facts))
+        self.task = with_overseer(task, seed=trial.seed)
         self.evaluator = Evaluator(self.task, facts, optimum_of(cell, out), trial.seed)
         self.curves = Curves(out, trial)
         self.callback = EvalCallback(self.evaluator, trial, self.curves)

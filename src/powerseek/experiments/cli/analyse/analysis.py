@@ -12,7 +12,14 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from powerseek.envs.rewards.spec import RewardFunction, Spec, make_reward, read_spec, reward_name
+from powerseek.envs.rewards.spec import (
+    RewardFunction,
+    Spec,
+    is_learnt,
+    make_reward,
+    read_spec,
+    reward_name,
+)
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.exact import (
@@ -60,6 +67,7 @@ SHOWN: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "thinned": ({"thinned": 0.25},),
     "approval": ({"approval": 8}, {"approval": "cap"}),
     "coverage": ({"coverage": 0.5}, {"coverage": 1.0}),
+    "preference": ({"preference": 200},),
     "priced": ({"priced": 0.02, "of": "terminal"},),
     "aup": tuple({"aup": 0.1, "of": "terminal", **more} for more in _EACH),
     "penalty": tuple({"penalty": 0.1, "horizon": 4, "of": "terminal", **more} for more in _EACH),
@@ -280,7 +288,7 @@ def rewards_to_analyse(cap: int) -> list[Spec]:
             found.append(name)
         for spec in SHOWN.get(name, ()):
             steps = spec.get("horizon", spec[name])
-            if not isinstance(steps, int) or steps < cap:
+            if is_learnt(spec) or not isinstance(steps, int) or steps < cap:
                 found.append(spec)
     return found
 
