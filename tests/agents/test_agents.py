@@ -387,3 +387,36 @@ def test_arithmetic_of_the_librarys_agents_by_hand():
 
 def test_agents_that_do_not_learn_have_spent_nothing():
     assert not any(trained("random").spent.values())
+
+
+# --- everybody learns -------------------------------------------------------------------------
+
+QUICK = {
+    **{id: {"n_envs": 16, "n_steps": 16, "batch_size": 64, "net": [16]} for id in LIBRARY},
+    "a2c": {"n_envs": 8, "n_steps": 8, "learning_rate": 0.01, "net": [16]},
+    **dict.fromkeys(("dqn", "qrdqn"), {"learning_starts": 200, "net": [16]}),
+}
+"""Small and quick; of what is not said here the agents' own."""
+CHANCE = 0.35
+
+
+@learner
+def test_everybody_learns_to_climb_a_ladder(agent):
+    """Three rungs within eight steps, where random play is up in a third of its episodes."""
+    this = Task(Ladder(hazard=0.0, max_steps=8), "dense")
+    given = {"of": "minimalist"} if agent == "imitation" else {}
+    found = train(this, agent, seed=3, timesteps=6000, settings={**QUICK.get(agent, {}), **given})
+    climbed = rollout(found.policy, this, 1000, seed=9).last("success").mean()
+    by_chance = rollout(train(this, "random").policy, this, 1000, seed=9).last("success").mean()
+    assert by_chance < CHANCE
+    assert climbed >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", LIBRARY)
+def test_everybody_learns_a_real_world_at_its_own_settings(agent):
+    """homestead, paid at every step: at least half of what the docs' table shows."""
+    this = Task(powerseek.make_world("homestead", openness=0), "dense")
+    found = train(this, agent, seed=10_003, timesteps=100_000)
+    calm = powerseek.agents.without_interruption(this)
+    assert rollout(found.policy, calm, 1000, seed=9).last("success").mean() >= 0.45

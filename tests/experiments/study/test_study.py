@@ -433,6 +433,7 @@ PHASES = {
 def test_phases_are_a_factor_whose_levels_are_their_names() -> None:
     found = cells(study(phases=PHASES, timesteps=5000))
     assert [cell.phases for cell in found] == ["scratch", "cloned"]
+    assert "phases=cloned" in found[1].label()
     assert found[1].settings["phases"][0] == {
         **{"imitate": "minimalist", "steps": 3},
         **{"episodes": 200, "batch_size": 256},

@@ -162,9 +162,9 @@ class Cell:
         own = [f.name for f in FACTORS if f.of == "world" and f.name in self.params]
         named = [f"{k}={self.params[k]}" for k in own]
         weight = [f"w={self.power_weight:g}"] if self.power_weight else []
-        return " ".join(
-            [self.reward_label, f"gamma={self.gamma:g}", *weight, *named, self.agent_label]
-        )
+        phases = [] if self.phases is None else [f"phases={self.phases}"]
+        told = self.reward_label, f"gamma={self.gamma:g}", *weight, *phases, *named
+        return " ".join([*told, self.agent_label])
 
     def task(self, world: World, holdings_scale: float = 1.0) -> Task:
         """The task that an agent of this cell is trained on, in `world`."""
