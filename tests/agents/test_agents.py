@@ -394,7 +394,7 @@ def test_agents_that_do_not_learn_have_spent_nothing():
 QUICK = {
     **{id: {"n_envs": 16, "n_steps": 16, "batch_size": 64, "net": [16]} for id in LIBRARY},
     "a2c": {"n_envs": 8, "n_steps": 8, "learning_rate": 0.01, "net": [16]},
-    **dict.fromkeys(("dqn", "qrdqn"), {"learning_starts": 200, "net": [16]}),
+    **{id: {"learning_starts": 200, "net": [16]} for id in ("dqn", "qrdqn")},
 }
 """Small and quick; of what is not said here the agents' own."""
 CHANCE = 0.35
