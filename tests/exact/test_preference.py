@@ -83,6 +83,18 @@ def test_no_labels_leave_the_weights_at_exactly_zero():
     assert np.array_equal(fitted(np.zeros((0, 3)), np.zeros(0, bool)), np.zeros(3))
 
 
+def test_fewer_labels_than_features_are_solved_for_in_their_span():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(12, 40))
+    features[:, 30:] = 0.0  # what nobody showed
+    first = rng.random(12) < 0.5
+    weights = fitted(features, first)
+    z = features @ weights
+    gradient = features.T @ (1 / (1 + np.exp(-z)) - first) + PRIOR * weights
+    assert np.abs(gradient).max() < 1e-7
+    assert not weights[30:].any() or np.abs(weights[30:]).max() < 1e-12
+
+
 def test_labels_are_sigmoids_of_what_the_judge_scores():
     draws = np.random.default_rng(1).random(4000)
     won = labels(np.full(4000, 0.2), 0.1, draws).sum()

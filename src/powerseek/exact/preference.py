@@ -273,6 +273,11 @@ def fitted(features: Floats, first: Bools, prior: float = PRIOR) -> Floats:
         first: [n] whether it was preferred.
         prior: Precision; > 0 unless features of full rank and contradictory labels bound w.
     """
+    if 0 < len(features) < features.shape[1]:
+        # The prior leaves no weight outside the span of the rows, so it is solved for in there.
+        basis, within = np.linalg.qr(features.T)
+        found: Floats = basis @ fitted(within.T, first, prior)
+        return found
     weights = np.zeros(features.shape[1])
 
     def loss(at: Floats) -> float:
