@@ -120,6 +120,7 @@ LEARNING = {
 LEARNING["qrdqn"] = LEARNING["dqn"] | {"n_quantiles": 5}
 
 
+@pytest.mark.slow  # in every run they learn a ladder (test_agents)
 @pytest.mark.parametrize(("agent", "given"), LEARNING.items(), ids=LEARNING)
 def test_each_learns_to_reach_a_leaf(agent, given):
     """An even draw of all actions ends on the right one of four leaves in about .4 of episodes."""

@@ -533,10 +533,18 @@ def test_damaged_table_says_what_to_do(kept: Path) -> None:
         View.read(kept).table("curves")
 
 
+SOONEST = ("budget", "price", "quick", "steering")
+"""Those of every kind of claim that every run of the tests makes again; the others are slow."""
+
+
 @pytest.mark.parametrize(
     "folder",
-    sorted(path.parent for path in SHIPPED.glob("*/study.yaml")),
-    ids=lambda path: path.name,
+    [
+        pytest.param(
+            folder, id=folder.name, marks=[pytest.mark.slow] * (folder.name not in SOONEST)
+        )
+        for folder in sorted(path.parent for path in SHIPPED.glob("*/study.yaml"))
+    ],
 )
 def test_shipped_study_says_what_follows_from_its_archive(folder: Path, tmp_path: Path) -> None:
     assert Store(folder).archive, f"{folder} is no archive: powerseek export RUN --archive {folder}"
