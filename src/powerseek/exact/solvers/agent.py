@@ -205,8 +205,9 @@ def evaluate_agent(
     measured = mdp_criteria(mdp)
     taken, ended = np.zeros(mdp.n_pairs), np.where(mdp.terminal, mdp.initial, 0.0)
     wasted = 0.0
-    how = {"greedy": greedy, "mdp": mdp, "forgotten": forgotten, "asked": asked}
-    for step in agent_occupancies(task, policy, **how):  # type: ignore[arg-type]  # as above
+    for step in agent_occupancies(
+        task, policy, greedy=greedy, mdp=mdp, forgotten=forgotten, asked=asked
+    ):
         met(step)
         taken += step.taken
         wasted += float(step.wasted.sum())

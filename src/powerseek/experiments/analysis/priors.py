@@ -13,7 +13,7 @@ from powerseek.agents.settings import PHASES
 from powerseek.experiments.analysis.cells import Cell, settings_of
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.statistics.bootstrap import Estimate
-from powerseek.experiments.statistics.rest import half_life
+from powerseek.experiments.statistics.rest import half_life, resting
 from powerseek.types import Floats
 
 MEASURES = ("beyond", "acquired")
@@ -79,7 +79,7 @@ def _imitating(view: View) -> set[str]:
 
 def _prior(cell: Cell, plain: Cell, curves: pd.DataFrame, measure: str) -> Prior:
     (steps, own), (_, other) = (_curves(one, curves, measure) for one in (cell, plain))
-    rest = float(np.nanmean(other[:, -(-2 * len(steps) // 3) :])) if other.size else np.nan
+    rest = float(resting(other).mean()) if other.size else np.nan
     start, end = (float(np.nanmean(own[:, at])) if own.size else np.nan for at in (0, -1))
     lasts = half_life(steps, own, other, np.random.default_rng(SEED))
     watched = float(steps[-1]) if len(steps) else np.nan

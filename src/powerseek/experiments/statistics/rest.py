@@ -89,7 +89,7 @@ def half_life(steps: Floats, first: Floats, second: Floats, rng: np.random.Gener
     """
     if not len(first) or not len(second):
         return Estimate(nan, nan, nan, 0)
-    rest = np.nanmean(second[:, -(-2 * len(steps) // 3) :], axis=1)
+    rest = resting(second)
     value = _halved(steps, np.nanmean(first, axis=0) - rest.mean())
     if min(len(first), len(second)) < 2:
         return Estimate(value, nan, nan, len(first))
@@ -101,6 +101,12 @@ def half_life(steps: Floats, first: Floats, second: Floats, rng: np.random.Gener
     # Of what never comes to half no interpolation is possible.
     low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
     return Estimate(value, float(low), float(high), len(first))
+
+
+def resting(curves: Floats) -> Floats:
+    """[n] where curves [n, k] come to rest: the mean of each over its last third."""
+    late: Floats = np.nanmean(curves[:, -(-2 * curves.shape[1] // 3) :], axis=1)
+    return late
 
 
 def _halved(steps: Floats, effect: Floats) -> float:
