@@ -1,0 +1,353 @@
+"""Q-learning, Sarsa and virtual Sarsa: one learner of a table, three values of what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from powerseek.agents.base import Agent
+from powerseek.agents.job import Job, Settings, TrainedAgent
+from powerseek.agents.settings import ALLOWED, complete
+from powerseek.agents.tabular.table import (
+    Table,
+    TablePolicy,
+    bits,
+    draw_action,
+    find_row,
+    greatest_value,
+    stand_on,
+)
+from powerseek.envs.engine.compile import loop
+from powerseek.envs.task import Task, VecTask
+from powerseek.errors import InvalidInput
+from powerseek.types import Floats, Ints, Policy
+
+_ACTING = 0x746162
+"""Stream below an agent's seed."""
+
+GREATEST, CARRIED_OUT, CHOSEN = range(3)
+"""Values of what comes next: that of the best action, of the one done, of the one meant."""
+
+DEFAULT: dict[str, Any] = {
+    "n_envs": 16,
+    "n_steps": 64,
+    "learning_rate": 0.1,
+    "learning_rate_decay": 0.0,
+    "exploration_fraction": 0.5,
+    "exploration_final_eps": 0.05,
+    "initial_value": 0.0,
+    "modified_actions": "apart",
+    "max_rows": 2**20,
+}
+
+
+class Backup(NamedTuple):
+    """How a value is updated.
+
+    Attributes:
+        value: `GREATEST`, `CARRIED_OUT` or `CHOSEN`.
+        gamma: Discount.
+        rate: Learning rate of a value's first update.
+        decay: The n-th of a value has rate / n^decay.
+        initial: The value of what was never learnt about.
+    """
+
+    value: int
+    gamma: float
+    rate: float
+    decay: float
+    initial: float
+
+
+class Modified(NamedTuple):
+    """What an observation tells of modified actions.
+
+    Attributes:
+        columns: [M] features; while one is not 0, what is chosen is not what is done.
+        actions: [M] what is carried out then.
+    """
+
+    columns: Ints
+    actions: Ints
+
+
+class Pending(NamedTuple):
+    """Steps whose update waits for what is done next.
+
+    Attributes:
+        rows: [n] rows stepped from, -1 where nothing waits.
+        actions: [n] carried out there.
+        rewards: [n] paid for it.
+    """
+
+    rows: Ints
+    actions: Ints
+    rewards: Floats
+
+
+class TabularLearner(Agent):
+    """A learner of action values Q by table, one row for each observation.
+
+    After each step from s to s' it moves Q(s, a) towards reward + gamma x the value of s', which
+    is all in which its three kinds differ (Langlois and Everitt 2021, arXiv:2102.07716):
+    ``q-learning`` takes the greatest Q(s', .) of an allowed action, ``virtual-sarsa`` that of the
+    action which its policy chose in s', ``sarsa`` (theirs is "empirical Sarsa") that of the action
+    which was carried out in s'.
+
+    Chosen and carried out are two things where a world declares `World.modified`: while the named
+    feature is not 0 (the agent of `off-switch` is interrupted), the declared action (a bump into
+    the wall) is carried out, whatever was chosen. All three then learn about the action that was
+    carried out, a = what was done, and read observations without that feature: a modification is
+    no part of what they take for the world, as in that paper and in Orseau and Armstrong (2016).
+    ``modified_actions: dynamics`` makes it one: the feature is read and the action chosen is learnt
+    about, so that ``sarsa`` and ``virtual-sarsa`` are the same bit for bit, as they are in every
+    world that declares nothing.
+
+    While it trains it is eps-greedy, eps falling from 1 as ``dqn``'s does; but over allowed actions
+    alone. Trained, it is so at the final eps ("sampled" and "exact" results; "greedy" ones show the
+    greatest value alone). An episode that is cut short goes on, as far as values are concerned,
+    with an action drawn in its last state.
+
+    Raises:
+        InvalidInput: It saw more observations than ``max_rows``.
+    """
+
+    learns = True
+    backup: ClassVar[int]
+
+    @classmethod
+    def settings(cls, task: Task, given: Settings) -> dict[str, Any]:
+        """See Agent.settings."""
+        chosen = complete(DEFAULT, given)
+        if chosen["learning_rate"] > 1:
+            hint = f"Write learning_rate: {DEFAULT['learning_rate']}."
+            allowed = "a number above 0 and at most 1: values would overshoot"
+            raise InvalidInput("settings.learning_rate", chosen["learning_rate"], allowed, hint)
+        return chosen
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        settings, task = job.settings, job.task
+        told = dict(task.world.modified) if settings["modified_actions"] == "apart" else {}
+        names, n = task.observation_names, settings["n_envs"]
+        self._modified = Modified(
+            np.array([names.index(name) for name in told], np.int64),
+            np.array([task.world.action_names.index(a) for a in told.values()], np.int64),
+        )
+        read = np.array([i for i, name in enumerate(names) if name not in told], np.int64)
+        self.table = Table(read, task.n_actions, settings["initial_value"])
+        self.policy: TablePolicy = TablePolicy(self.table, settings["exploration_final_eps"])
+        self.envs = VecTask(task, n, job.seed)
+        self.acting = np.random.default_rng([job.seed, _ACTING])
+        self._pending = Pending(np.full(n, -1), np.zeros(n, np.int64), np.zeros(n))
+        self._backup = Backup(
+            self.backup,
+            float(task.gamma),
+            float(settings["learning_rate"]),
+            float(settings["learning_rate_decay"]),
+            float(settings["initial_value"]),
+        )
+
+    @property
+    def epsilon(self) -> float:
+        """The probability of an action at random, by how much of the training is over."""
+        settings = self.job.settings
+        over = self.timesteps / (settings["exploration_fraction"] * self.job.timesteps)
+        return 1.0 + min(1.0, over) * (float(settings["exploration_final_eps"]) - 1.0)
+
+    def update(self) -> None:
+        """See Agent.update: ``n_steps`` steps of every environment, each learnt from at once."""
+        envs, table, steps = self.envs, self.table, self.job.settings["n_steps"]
+        draws = self.acting.random((steps, envs.n, 2, 2))
+        chosen, sums = np.zeros(envs.n, np.int64), np.zeros(2)
+        for t in range(steps):
+            table.make_room(envs.n)
+            epsilon, shared = self.epsilon, (self._modified, self._backup, self._pending)
+            _act(
+                bits(envs.observations),
+                envs.masks,
+                draws[t, :, 0],
+                epsilon,
+                table.rows,
+                *shared,
+                chosen,
+                sums,
+            )
+            envs.step(chosen)
+            self.timesteps += envs.n
+            if self.first_reward is None and envs.rewards.any():
+                self.first_reward = self.timesteps
+            _settle(
+                bits(envs.final_observations),
+                envs.rewards,
+                envs.terminated,
+                envs.truncated,
+                draws[t, :, 1],
+                epsilon,
+                table.rows,
+                *shared,
+                sums,
+            )
+            self._check_size()
+        self.updates += int(sums[0])
+        self.losses = {"td_error": float(sums[1] / max(1.0, sums[0]))}
+
+    def _check_size(self) -> None:
+        limit, most = self.job.settings["max_rows"], ALLOWED["max_rows"]
+        if self.table.size > limit:
+            raise InvalidInput(
+                "settings.max_rows",
+                limit,
+                f"as many as there are observations, of which world {self.job.task.world.id!r} "
+                f"showed more within {self.timesteps:,} steps; {most}",
+                "Write cohort-ppo, whose network needs no row for each, or a smaller world.",
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """See Agent.state_dict."""
+        return {
+            "table": {name: part.copy() for name, part in self.table.state_dict().items()},
+            "pending": {name: part.copy() for name, part in self._pending._asdict().items()},
+            "envs": self.envs.snapshot(),
+            "acting": self.acting.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See Agent.load_state_dict."""
+        self.table.load_state_dict(state["table"])
+        for name, part in self._pending._asdict().items():
+            part[:] = state["pending"][name]
+        if not (self._pending.rows < self.table.size).all():
+            raise ValueError("a step waits in a row that the table does not have")
+        self.envs.restore(state["envs"])
+        self.acting.bit_generator.state = state["acting"]
+
+    def weights(self) -> dict[str, Any]:
+        """See Agent.weights."""
+        return {**self.table.state_dict(), "columns": self.table.rows.columns}
+
+    @classmethod
+    def policy_from(cls, weights: Mapping[str, Any], card: Mapping[str, Any]) -> Policy:
+        """See Agent.policy_from."""
+        columns = np.asarray(weights["columns"], np.int64)
+        if columns.ndim != 1 or not ((columns >= 0) & (columns < len(card["observations"]))).all():
+            raise ValueError(f"columns name features beyond {len(card['observations'])}")
+        if not np.isfinite(weights["values"]).all():
+            raise ValueError("values are not finite")
+        settings = card["settings"]
+        table = Table(columns, len(card["actions"]), settings["initial_value"])
+        table.load_state_dict(weights)
+        return TablePolicy(table, settings["exploration_final_eps"])
+
+    def trained(self) -> TrainedAgent:
+        """See Agent.trained."""
+        self.envs.close()
+        return super().trained()
+
+
+class QLearning(TabularLearner):
+    """Q-learning by table (Watkins 1989): what comes next is worth its best allowed action."""
+
+    backup = GREATEST
+
+
+class Sarsa(TabularLearner):
+    """Sarsa by table, "empirical": what comes next is worth the action that is carried out."""
+
+    backup = CARRIED_OUT
+
+
+class VirtualSarsa(TabularLearner):
+    """Sarsa by table, "virtual": what comes next is worth the action that the policy chose."""
+
+    backup = CHOSEN
+
+
+@loop
+def _carried_out(seen: Any, modified: Any, chosen: int) -> int:
+    for m in range(len(modified.columns)):
+        # The bits of 0 and -0: all but the sign.
+        if seen[modified.columns[m]] & np.uint32(0x7FFFFFFF):
+            return modified.actions[m]
+    return chosen
+
+
+@loop
+def _value(row: int, mask: Any, chosen: int, done: int, rows: Any, backup: Any) -> float:
+    if backup.value == GREATEST:
+        return greatest_value(rows.values[row], mask)
+    return rows.values[row, done if backup.value == CARRIED_OUT else chosen]
+
+
+@loop
+def _learn(i: int, following: float, rows: Any, backup: Any, pending: Any, sums: Any) -> None:
+    """Move the value that waits in environment i towards its reward and what follows."""
+    row, action = pending.rows[i], pending.actions[i]
+    rows.visits[row, action] += 1
+    rate = backup.rate
+    if backup.decay > 0.0:
+        rate /= float(rows.visits[row, action]) ** backup.decay
+    error = pending.rewards[i] + backup.gamma * following - rows.values[row, action]
+    rows.values[row, action] += rate * error
+    sums[0] += 1.0
+    sums[1] += abs(error)
+
+
+@loop
+def _act(
+    seen: Any,
+    masks: Any,
+    draws: Any,
+    epsilon: float,
+    rows: Any,
+    modified: Any,
+    backup: Any,
+    pending: Any,
+    chosen: Any,
+    sums: Any,
+) -> None:
+    """Choose in every environment, and learn of the step before from what is chosen."""
+    for i in range(len(chosen)):
+        row = stand_on(seen[i], masks[i], rows)
+        chosen[i] = draw_action(rows.values[row], masks[i], epsilon, draws[i])
+        done = _carried_out(seen[i], modified, chosen[i])
+        if pending.rows[i] >= 0:
+            following = _value(row, masks[i], chosen[i], done, rows, backup)
+            _learn(i, following, rows, backup, pending, sums)
+        pending.rows[i] = row
+        pending.actions[i] = done
+
+
+@loop
+def _settle(
+    final: Any,
+    rewards: Any,
+    terminated: Any,
+    truncated: Any,
+    draws: Any,
+    epsilon: float,
+    rows: Any,
+    modified: Any,
+    backup: Any,
+    pending: Any,
+    sums: Any,
+) -> None:
+    """Note what was paid; learn of the last steps of episodes."""
+    for i in range(len(rewards)):
+        pending.rewards[i] = rewards[i]
+        if not (terminated[i] or truncated[i]):
+            continue
+        following = 0.0
+        if not terminated[i]:
+            # What is allowed in a last state was told if it was ever stood on.
+            following = backup.initial
+            row = find_row(final[i], rows)
+            if row >= 0:
+                mask = rows.legal[row]
+                chosen = draw_action(rows.values[row], mask, epsilon, draws[i])
+                done = _carried_out(final[i], modified, chosen)
+                following = _value(row, mask, chosen, done, rows, backup)
+        _learn(i, following, rows, backup, pending, sums)
+        pending.rows[i] = -1
