@@ -1,4 +1,22 @@
-"""Q-learning, Sarsa and virtual Sarsa: one learner of a table, three values of what comes next."""
+"""Q-learning, Sarsa and virtual Sarsa: one learner of a table, three values of what comes next.
+
+How the settings were chosen: by the mean competence (success with the hazard off, actions drawn,
+1,000 episodes) in `homestead` (openness 0) under ``dense`` and ``terminal`` on seeds 10,001 and
+10,002, which no study uses. No measure of power entered. Mean of the four trainings:
+
+==========================  ===================  ==============  =====================
+learning rate               q-learning, 100,000  sarsa, 100,000  q-learning, 1,000,000
+==========================  ===================  ==============  =====================
+.1 throughout               .33                  .32             .42
+.3 throughout               .23                  .28             .35
+1 / n^.6, taken             .28                  .33             .62
+1 / n^.8                    .33                  .33             .58
+1 / n^.6, eps .02 after .3  .25                  .33             .64
+==========================  ===================  ==============  =====================
+
+After 100,000 steps nobody had learnt anything under ``terminal`` (.005). Two seeds tell large
+differences apart, not small ones.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +51,8 @@ GREATEST, CARRIED_OUT, CHOSEN = range(3)
 DEFAULT: dict[str, Any] = {
     "n_envs": 16,
     "n_steps": 64,
-    "learning_rate": 0.1,
-    "learning_rate_decay": 0.0,
+    "learning_rate": 1.0,
+    "learning_rate_decay": 0.6,
     "exploration_fraction": 0.5,
     "exploration_final_eps": 0.05,
     "initial_value": 0.0,
@@ -155,7 +173,8 @@ class TabularLearner(Agent):
         """The probability of an action at random, by how much of the training is over."""
         settings = self.job.settings
         over = self.timesteps / (settings["exploration_fraction"] * self.job.timesteps)
-        return 1.0 + min(1.0, over) * (float(settings["exploration_final_eps"]) - 1.0)
+        final = float(settings["exploration_final_eps"])
+        return float(1.0 + min(1.0, over) * (final - 1.0))
 
     def update(self) -> None:
         """See Agent.update: ``n_steps`` steps of every environment, each learnt from at once."""
@@ -266,7 +285,7 @@ class VirtualSarsa(TabularLearner):
 
 
 @loop
-def _carried_out(seen: Any, modified: Any, chosen: int) -> int:
+def _carried_out(seen: Any, modified: Any, chosen: Any) -> Any:
     for m in range(len(modified.columns)):
         # The bits of 0 and -0: all but the sign.
         if seen[modified.columns[m]] & np.uint32(0x7FFFFFFF):
@@ -275,7 +294,7 @@ def _carried_out(seen: Any, modified: Any, chosen: int) -> int:
 
 
 @loop
-def _value(row: int, mask: Any, chosen: int, done: int, rows: Any, backup: Any) -> float:
+def _value(row: Any, mask: Any, chosen: Any, done: Any, rows: Any, backup: Any) -> Any:
     if backup.value == GREATEST:
         return greatest_value(rows.values[row], mask)
     return rows.values[row, done if backup.value == CARRIED_OUT else chosen]

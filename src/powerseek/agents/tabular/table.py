@@ -13,7 +13,7 @@ from powerseek.types import Bools, Floats, Floats32, Ints, Situation
 FIRST = 256
 """Rows that a table holds before it first grows."""
 _SLOTS = 4
-"""Slots of the index for each row that it can hold."""
+"""Slots for each row that it can hold."""
 _FACTOR = 0x9E3779B97F4A7C15
 
 
@@ -22,21 +22,21 @@ class Rows(NamedTuple):
 
     Attributes:
         columns: [K] features that are read, as numbers in an observation.
-        index: [slots] rows by hash, -1 where there is none; a power of two.
+        slots: [S] rows by hash, -1 where there is none; a power of two.
         keys: [R, K] bits of those features.
         legal: [R, A] actions that were allowed when the row was last stood on.
         values: [R, A] of actions.
         visits: [R, A] updates of each value.
-        count: [1] rows in use.
+        used: [1] rows in use.
     """
 
     columns: Ints
-    index: Ints
+    slots: Ints
     keys: NDArray[np.uint32]
     legal: Bools
     values: Floats
     visits: Ints
-    count: Ints
+    used: Ints
 
 
 class Table:
@@ -58,7 +58,7 @@ class Table:
     @property
     def size(self) -> int:
         """Number of rows."""
-        return int(self.rows.count[0])
+        return int(self.rows.used[0])
 
     def make_room(self, more: int) -> None:
         """Grow until `more` further rows fit."""
@@ -100,7 +100,7 @@ class Table:
         rows.keys[:n] = bits(state["observations"])
         for name in ("legal", "values", "visits"):
             getattr(rows, name)[:n] = state[name]
-        rows.count[0] = n
+        rows.used[0] = n
         _reindex(rows)
         self.rows = rows
 
@@ -150,14 +150,14 @@ def _step_hash(key: Any, word: Any) -> Any:
 
 
 @loop
-def find_row(seen: Any, rows: Any) -> int:
+def find_row(seen: Any, rows: Any) -> Any:
     """The row of an observation's bits [obs], or -1 - the slot where it would stand."""
-    key, last = np.uint64(0), np.uint64(len(rows.index) - 1)
+    key, last = np.uint64(0), np.uint64(len(rows.slots) - 1)
     for column in rows.columns:
         key = _step_hash(key, seen[column])
     slot = (key >> np.uint64(32)) & last
     while True:
-        row = rows.index[slot]
+        row = rows.slots[slot]
         if row < 0:
             return -1 - np.int64(slot)
         same = True
@@ -171,13 +171,13 @@ def find_row(seen: Any, rows: Any) -> int:
 
 
 @loop
-def stand_on(seen: Any, mask: Any, rows: Any) -> int:
+def stand_on(seen: Any, mask: Any, rows: Any) -> Any:
     """The row of an observation's bits, a new one if need be, with what is allowed there now."""
     row = find_row(seen, rows)
     if row < 0:
-        slot, row = -1 - row, rows.count[0]
-        rows.index[slot] = row
-        rows.count[0] += 1
+        slot, row = -1 - row, rows.used[0]
+        rows.slots[slot] = row
+        rows.used[0] += 1
         for k in range(len(rows.columns)):
             rows.keys[row, k] = seen[rows.columns[k]]
     for a in range(len(mask)):
@@ -220,15 +220,15 @@ def _find_all(seen: Any, rows: Any, out: Any) -> None:
 
 @loop
 def _reindex(rows: Any) -> None:
-    last = np.uint64(len(rows.index) - 1)
-    for row in range(rows.count[0]):
+    last = np.uint64(len(rows.slots) - 1)
+    for row in range(rows.used[0]):
         key = np.uint64(0)
         for k in range(len(rows.columns)):
             key = _step_hash(key, rows.keys[row, k])
         slot = (key >> np.uint64(32)) & last
-        while rows.index[slot] >= 0:
+        while rows.slots[slot] >= 0:
             slot = (slot + np.uint64(1)) & last
-        rows.index[slot] = row
+        rows.slots[slot] = row
 
 
 @loop_of_numbers
