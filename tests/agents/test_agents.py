@@ -46,7 +46,7 @@ SMALL = {
     **{id: small_settings(id) for id in LIBRARY},
     **dict.fromkeys(THEIRS, FEW),
     # Exploration that does not depend on how long a training is meant to be.
-    **dict.fromkeys(TABULAR, {**FEW, "exploration_fraction": 1e-9, "exploration_final_eps": 0.5}),
+    **{id: {**FEW, "exploration_fraction": 1e-9, "exploration_final_eps": 0.5} for id in TABULAR},
     "power-greedy": {"samples": 8},
 }
 BATCH = 4 * 30
