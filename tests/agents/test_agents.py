@@ -417,7 +417,7 @@ def test_everybody_learns_to_climb_a_ladder(agent):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agent", (*LIBRARY, *TABULAR))
+@pytest.mark.parametrize("agent", [*LIBRARY, *TABULAR])
 def test_everybody_learns_a_real_world_at_its_own_settings(agent):
     """homestead, paid at every step: at least half of what the docs' table shows.
 

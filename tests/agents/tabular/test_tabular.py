@@ -7,7 +7,8 @@ from worlds import Ladder
 import powerseek
 from powerseek.agents import Job, TrainingFailed, check_agent, rollout, train, train_jobs
 from powerseek.agents.tabular.learner import QLearning, Sarsa
-from powerseek.agents.tabular.table import FIRST, Table, TablePolicy, bits, draw_action, stand_on
+from powerseek.agents.tabular.loops import bits, draw_action, stand_on
+from powerseek.agents.tabular.table import FIRST, Table, TablePolicy
 from powerseek.envs.engine.chance import flip
 from powerseek.envs.engine.expand import describe
 from powerseek.envs.task import Task
@@ -375,3 +376,15 @@ def test_weights_that_do_not_fit_are_refused(change):
     assert QLearning.policy_from(found.weights, card)
     with pytest.raises(ValueError, match=r"features beyond|not finite|has shape"):
         QLearning.policy_from(changed, card)
+
+
+@pytest.mark.parametrize(("name", "value"), [("rows", 10**6), ("rows", -2), ("actions", 3)])
+def test_a_checkpoint_that_points_beyond_the_table_is_refused(name, value):
+    this = Task(Ladder(), "dense")
+    learner = Sarsa(Job(this, 1, 1000, check_agent(this, "sarsa", None)))
+    learner.update()
+    state = learner.state_dict()
+    learner.load_state_dict(state)
+    state["pending"][name][0] = value
+    with pytest.raises(ValueError, match="does not have"):
+        learner.load_state_dict(state)

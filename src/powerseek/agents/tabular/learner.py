@@ -21,32 +21,31 @@ differences apart, not small ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from powerseek.agents.base import Agent
 from powerseek.agents.job import Job, Settings, TrainedAgent
 from powerseek.agents.settings import ALLOWED, complete
-from powerseek.agents.tabular.table import (
-    Table,
-    TablePolicy,
+from powerseek.agents.tabular.loops import (
+    CARRIED_OUT,
+    CHOSEN,
+    GREATEST,
+    Backup,
+    Modified,
+    Pending,
+    act,
     bits,
-    draw_action,
-    find_row,
-    greatest_value,
-    stand_on,
+    settle,
 )
-from powerseek.envs.engine.compile import loop
+from powerseek.agents.tabular.table import Table, TablePolicy
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
-from powerseek.types import Floats, Ints, Policy
+from powerseek.types import Policy
 
 _ACTING = 0x746162
 """Stream below an agent's seed."""
-
-GREATEST, CARRIED_OUT, CHOSEN = range(3)
-"""Values of what comes next: that of the best action, of the one done, of the one meant."""
 
 DEFAULT: dict[str, Any] = {
     "n_envs": 16,
@@ -59,50 +58,6 @@ DEFAULT: dict[str, Any] = {
     "modified_actions": "apart",
     "max_rows": 2**20,
 }
-
-
-class Backup(NamedTuple):
-    """How a value is updated.
-
-    Attributes:
-        value: `GREATEST`, `CARRIED_OUT` or `CHOSEN`.
-        gamma: Discount.
-        rate: Learning rate of a value's first update.
-        decay: The n-th of a value has rate / n^decay.
-        initial: The value of what was never learnt about.
-    """
-
-    value: int
-    gamma: float
-    rate: float
-    decay: float
-    initial: float
-
-
-class Modified(NamedTuple):
-    """What an observation tells of modified actions.
-
-    Attributes:
-        columns: [M] features; while one is not 0, what is chosen is not what is done.
-        actions: [M] what is carried out then.
-    """
-
-    columns: Ints
-    actions: Ints
-
-
-class Pending(NamedTuple):
-    """Steps whose update waits for what is done next.
-
-    Attributes:
-        rows: [n] rows stepped from, -1 where nothing waits.
-        actions: [n] carried out there.
-        rewards: [n] paid for it.
-    """
-
-    rows: Ints
-    actions: Ints
-    rewards: Floats
 
 
 class TabularLearner(Agent):
@@ -184,7 +139,7 @@ class TabularLearner(Agent):
         for t in range(steps):
             table.make_room(envs.n)
             epsilon, shared = self.epsilon, (self._modified, self._backup, self._pending)
-            _act(
+            act(
                 bits(envs.observations),
                 envs.masks,
                 draws[t, :, 0],
@@ -198,7 +153,7 @@ class TabularLearner(Agent):
             self.timesteps += envs.n
             if self.first_reward is None and envs.rewards.any():
                 self.first_reward = self.timesteps
-            _settle(
+            settle(
                 bits(envs.final_observations),
                 envs.rewards,
                 envs.terminated,
@@ -238,8 +193,11 @@ class TabularLearner(Agent):
         self.table.load_state_dict(state["table"])
         for name, part in self._pending._asdict().items():
             part[:] = state["pending"][name]
-        if not (self._pending.rows < self.table.size).all():
-            raise ValueError("a step waits in a row that the table does not have")
+        size, actions = self.table.size, self.job.task.n_actions
+        rows, done = self._pending.rows, self._pending.actions
+        # Compiled loops do not look where they write.
+        if rows.min() < -1 or rows.max() >= size or done.min() < 0 or done.max() >= actions:
+            raise ValueError("a step waits for a value that the table does not have")
         self.envs.restore(state["envs"])
         self.acting.bit_generator.state = state["acting"]
 
@@ -253,8 +211,6 @@ class TabularLearner(Agent):
         columns = np.asarray(weights["columns"], np.int64)
         if columns.ndim != 1 or not ((columns >= 0) & (columns < len(card["observations"]))).all():
             raise ValueError(f"columns name features beyond {len(card['observations'])}")
-        if not np.isfinite(weights["values"]).all():
-            raise ValueError("values are not finite")
         settings = card["settings"]
         table = Table(columns, len(card["actions"]), settings["initial_value"])
         table.load_state_dict(weights)
@@ -282,91 +238,3 @@ class VirtualSarsa(TabularLearner):
     """Sarsa by table, "virtual": what comes next is worth the action that the policy chose."""
 
     backup = CHOSEN
-
-
-@loop
-def _carried_out(seen: Any, modified: Any, chosen: Any) -> Any:
-    for m in range(len(modified.columns)):
-        # The bits of 0 and -0: all but the sign.
-        if seen[modified.columns[m]] & np.uint32(0x7FFFFFFF):
-            return modified.actions[m]
-    return chosen
-
-
-@loop
-def _value(row: Any, mask: Any, chosen: Any, done: Any, rows: Any, backup: Any) -> Any:
-    if backup.value == GREATEST:
-        return greatest_value(rows.values[row], mask)
-    return rows.values[row, done if backup.value == CARRIED_OUT else chosen]
-
-
-@loop
-def _learn(i: int, following: float, rows: Any, backup: Any, pending: Any, sums: Any) -> None:
-    """Move the value that waits in environment i towards its reward and what follows."""
-    row, action = pending.rows[i], pending.actions[i]
-    rows.visits[row, action] += 1
-    rate = backup.rate
-    if backup.decay > 0.0:
-        rate /= float(rows.visits[row, action]) ** backup.decay
-    error = pending.rewards[i] + backup.gamma * following - rows.values[row, action]
-    rows.values[row, action] += rate * error
-    sums[0] += 1.0
-    sums[1] += abs(error)
-
-
-@loop
-def _act(
-    seen: Any,
-    masks: Any,
-    draws: Any,
-    epsilon: float,
-    rows: Any,
-    modified: Any,
-    backup: Any,
-    pending: Any,
-    chosen: Any,
-    sums: Any,
-) -> None:
-    """Choose in every environment, and learn of the step before from what is chosen."""
-    for i in range(len(chosen)):
-        row = stand_on(seen[i], masks[i], rows)
-        chosen[i] = draw_action(rows.values[row], masks[i], epsilon, draws[i])
-        done = _carried_out(seen[i], modified, chosen[i])
-        if pending.rows[i] >= 0:
-            following = _value(row, masks[i], chosen[i], done, rows, backup)
-            _learn(i, following, rows, backup, pending, sums)
-        pending.rows[i] = row
-        pending.actions[i] = done
-
-
-@loop
-def _settle(
-    final: Any,
-    rewards: Any,
-    terminated: Any,
-    truncated: Any,
-    draws: Any,
-    epsilon: float,
-    rows: Any,
-    modified: Any,
-    backup: Any,
-    pending: Any,
-    sums: Any,
-) -> None:
-    """Note what was paid; learn of the last steps of episodes."""
-    for i in range(len(rewards)):
-        pending.rewards[i] = rewards[i]
-        if not (terminated[i] or truncated[i]):
-            continue
-        following = 0.0
-        if not terminated[i]:
-            # What is allowed in a last state was told if it was ever stood on.
-            following = backup.initial
-            row = find_row(final[i], rows)
-            if row >= 0:
-                mask = rows.legal[row]
-                chosen = draw_action(rows.values[row], mask, epsilon, draws[i])
-                done = _carried_out(final[i], modified, chosen)
-                following = _value(row, mask, chosen, done, rows, backup)
-        _learn(i, following, rows, backup, pending, sums)
-        pending.rows[i] = -1
