@@ -295,6 +295,7 @@ def test_a_table_finds_its_rows_again_however_often_it_has_grown():
             number = stand_on(bits(row[None])[0], np.array([True, False]), table.rows)
             assert numbers.setdefault(row[columns_read].tobytes(), number) == number
     assert table.size == len(numbers) > 4 * FIRST
+    assert (table.rows.legal[: table.size] == [True, False]).all()
     assert np.array_equal(table.find(seen), [numbers[r[columns_read].tobytes()] for r in seen])
     assert (table.find(seen + 1) == -1).all()
     again = Table(columns_read, 2)
