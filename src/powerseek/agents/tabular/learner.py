@@ -42,7 +42,7 @@ from powerseek.agents.tabular.loops import (
 from powerseek.agents.tabular.table import Table, TablePolicy
 from powerseek.envs.task import Task, VecTask
 from powerseek.errors import InvalidInput
-from powerseek.types import Policy
+from powerseek.types import Floats, Policy
 
 _ACTING = 0x746162
 """Stream below an agent's seed."""
@@ -133,40 +133,27 @@ class TabularLearner(Agent):
 
     def update(self) -> None:
         """See Agent.update: ``n_steps`` steps of every environment, each learnt from at once."""
-        envs, table, steps = self.envs, self.table, self.job.settings["n_steps"]
-        draws = self.acting.random((steps, envs.n, 2, 2))
-        chosen, sums = np.zeros(envs.n, np.int64), np.zeros(2)
-        for t in range(steps):
-            table.make_room(envs.n)
-            epsilon, shared = self.epsilon, (self._modified, self._backup, self._pending)
-            act(
-                bits(envs.observations),
-                envs.masks,
-                draws[t, :, 0],
-                epsilon,
-                table.rows,
-                *shared,
-                chosen,
-                sums,
-            )
-            envs.step(chosen)
-            self.timesteps += envs.n
-            if self.first_reward is None and envs.rewards.any():
-                self.first_reward = self.timesteps
-            settle(
-                bits(envs.final_observations),
-                envs.rewards,
-                envs.terminated,
-                envs.truncated,
-                draws[t, :, 1],
-                epsilon,
-                table.rows,
-                *shared,
-                sums,
-            )
+        steps, sums = self.job.settings["n_steps"], np.zeros(2)
+        for draws in self.acting.random((steps, self.envs.n, 2, 2)):
+            with np.errstate(over="ignore"):  # 64-bit wrap-around is meant
+                self._step(draws, sums)
             self._check_size()
         self.updates += int(sums[0])
         self.losses = {"td_error": float(sums[1] / max(1.0, sums[0]))}
+
+    def _step(self, draws: Floats, sums: Floats) -> None:
+        """A step of every environment, by draws [n, 2, 2]; adds number and errors of updates."""
+        envs, epsilon, chosen = self.envs, self.epsilon, np.zeros(self.envs.n, np.int64)
+        self.table.make_room(envs.n)
+        shared = self.table.rows, self._modified, self._backup, self._pending
+        seen = bits(envs.observations)
+        act(seen, envs.masks, draws[:, 0], epsilon, *shared, chosen, sums)
+        envs.step(chosen)
+        self.timesteps += envs.n
+        if self.first_reward is None and envs.rewards.any():
+            self.first_reward = self.timesteps
+        final, ends = bits(envs.final_observations), (envs.terminated, envs.truncated)
+        settle(final, envs.rewards, *ends, draws[:, 1], epsilon, *shared, sums)
 
     def _check_size(self) -> None:
         limit, most = self.job.settings["max_rows"], ALLOWED["max_rows"]

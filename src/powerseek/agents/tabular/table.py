@@ -45,7 +45,8 @@ class Table:
     def find(self, observations: Floats32) -> Ints:
         """The row [n] of each observation [n, obs], -1 where there is none."""
         out = np.empty(len(observations), np.int64)
-        find_all(bits(observations), self.rows, out)
+        with np.errstate(over="ignore"):  # 64-bit wrap-around is meant
+            find_all(bits(observations), self.rows, out)
         return out
 
     def state_dict(self) -> dict[str, Any]:
@@ -79,7 +80,8 @@ class Table:
         if not np.isfinite(rows.values).all() or rows.visits.min() < 0:
             raise ValueError("values are not finite, or visits are below 0")
         rows.used[0] = n
-        reindex(rows)
+        with np.errstate(over="ignore"):  # as above
+            reindex(rows)
         self.rows = rows
 
 
