@@ -472,6 +472,10 @@ class NotCalm(Barn):
     calm = {}
 
 
+class ModifiedByNobody(Barn):
+    modified = {"off": "sleep"}
+
+
 # --- scripts, words, sizes ----------------------------------------------------------------------
 
 

@@ -54,6 +54,7 @@ WITHIN = {
         "sb3": {"agents"},
         "cohort": {"agents", "sb3"},
         "foreign": {"agents", "sb3"},
+        "tabular": {"agents"},
     },
     "envs": {
         "engine": {"envs"},

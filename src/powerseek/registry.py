@@ -383,11 +383,14 @@ agents: Registry[Any] = Registry(
         "optimum": "powerseek.agents.planners:Planner",
         "power-greedy": "powerseek.agents.planners:PowerGreedy",
         "ppo": "powerseek.agents.sb3.agents:PPO",
+        "q-learning": "powerseek.agents.tabular.learner:QLearning",
         "qrdqn": "powerseek.agents.sb3.agents:QRDQN",
         "quantiliser": "powerseek.agents.planners:Quantiliser",
         "random": "powerseek.agents.scripted:Random",
         "recurrent-ppo": "powerseek.agents.sb3.agents:RecurrentPPO",
+        "sarsa": "powerseek.agents.tabular.learner:Sarsa",
         "trpo": "powerseek.agents.sb3.agents:TRPO",
+        "virtual-sarsa": "powerseek.agents.tabular.learner:VirtualSarsa",
     },
 )
 metrics: Registry[Any] = Registry(

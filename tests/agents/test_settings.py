@@ -130,7 +130,7 @@ def test_what_does_not_learn_has_no_settings(agent):
         ({"timesteps": 100, "seed": 2**32}, "seed"),
         ({"seed": 2**70, "agent": "random"}, "seed"),
         ({"timesteps": 10**30}, "timesteps"),
-        ({"timesteps": 100, "agent": "sarsa"}, "agent"),
+        ({"timesteps": 100, "agent": "sarsa-lambda"}, "agent"),
     ],
     ids=str,
 )

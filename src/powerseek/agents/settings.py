@@ -102,18 +102,22 @@ class Whole:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number from 0 on, or above 0."""
+    """A finite number from 0 on, above 0, or with a sign."""
 
     positive: bool = False
     maximum: float = sys.float_info.max
+    signed: bool = False
 
     def allows(self, value: Any) -> bool:
         """True of one within the range."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and 0 <= value <= self.maximum and not (self.positive and value == 0)
+        least = -self.maximum if self.signed else 0
+        return number and least <= value <= self.maximum and not (self.positive and value == 0)
 
     def __str__(self) -> str:
         """In words."""
+        if self.signed:
+            return "a finite number"
         least = "above 0" if self.positive else ">= 0"
         bounded = self.maximum < sys.float_info.max
         return f"a number {least}{f' and at most {self.maximum:g}' if bounded else ''}"
@@ -182,6 +186,10 @@ ALLOWED: Mapping[str, Whole | Number | OneOf | Widths] = {
     "exploration_fraction": Number(positive=True, maximum=1.0),
     "exploration_final_eps": _FRACTION,
     "n_quantiles": Whole(1, 1000),
+    "learning_rate_decay": _FRACTION,
+    "initial_value": Number(signed=True),
+    "modified_actions": OneOf(("apart", "dynamics")),
+    "max_rows": Whole(1, 2**24),
 }
 """What each setting may be, by name, whichever algorithms have it; None where that is the default.
 
@@ -194,6 +202,10 @@ each environment takes between updates; gradient_steps: those of an update. targ
 environment steps between copies to the target network. exploration_fraction: part of the training
 in which the probability of a random action falls from 1 to exploration_final_eps. n_quantiles: of
 the return.
+
+Of tables (`powerseek.agents.tabular`): learning_rate_decay d, the n-th update of a value has
+learning_rate / n^d. initial_value: of an action never learnt about. modified_actions: apart from
+the world's dynamics, or part of them. max_rows: different observations.
 """
 
 
@@ -216,7 +228,7 @@ def complete(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     for name, value in given.items():
         _check(defaults, name, value)
     chosen = {**defaults, **given}
-    if chosen["final_learning_rate"] is None:
+    if "final_learning_rate" in chosen and chosen["final_learning_rate"] is None:
         chosen["final_learning_rate"] = chosen["learning_rate"]
     if "n_steps" in chosen:
         _check_rollout(chosen)

@@ -165,6 +165,10 @@ class World:
     # The action that does nothing and is always allowed, which the agent's effect is held against
     # ("": there is none): constraints need one, and so do worlds of more actors than the agent.
     noop: ClassVar[str] = ""
+    # Features that tell of modified actions ({}: there are none): while one is not 0, the action
+    # that it is declared with is carried out, whichever is chosen. No rule reads it, so no
+    # fingerprint covers it: change `version` with it.
+    modified: ClassVar[Mapping[str, str]] = {}
     # Where `actors` are more than the agent: the parameter that says whose the input actions are
     # (its number in `actors`), and the parameters under which the agent does nothing while they are
     # another's.

@@ -69,6 +69,7 @@ MORE = {
     "Lopsided": ({"symmetry"}, "lead to different states"),
     "Endless": ({"enumerates"}, "Endless(hazard=0.1, max_steps=10) has more than"),
     "NoProgress": ({"declarations", "rules"}, "there is no fact 'progress'"),
+    "ModifiedByNobody": ({"declarations"}, "modified names 'off', which is none of grain, tool"),
     "NarrowField": ({"declarations"}, "field 'extra' is neither i8 nor f8"),
     "BadPrepare": ({"rules"}, "prepare raises KeyError: 'table' (broken.py line"),
     "BadDefaults": ({"declarations"}, "its defaults are refused"),

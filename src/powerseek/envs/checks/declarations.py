@@ -62,6 +62,8 @@ def check_declarations(case: Case) -> str:
         )
     _known(world, "abstract", type(world).abstract(world.params), world.identity)
     _known(world, "absent", type(world).absent(world.params), named["facts"])
+    _known(world, "modified", list(world.modified), world.observation_names)
+    _known(world, "modified", list(world.modified.values()), world.action_names)
     _ranges(world)
     _situations(world)
     return (
