@@ -15,7 +15,7 @@ BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install -qq --no-compile -c constraints.txt $(PIP_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study studies test bench golden clean
+.PHONY: help setup study studies test types tests bench golden clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
@@ -38,7 +38,12 @@ studies: .venv/.setup ## run every study of docs/studies/README.md, or go on wit
 test: .venv/.test ## lint, format, types and tests (the wheel's included)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(MAKE) -j2 types tests
+
+# mypy has one process: beside it the tests use the other core.
+types:
 	@$(BIN)/mypy
+tests:
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Peers live in an environment of their own, which sees .venv and leaves it as it is; what fails to

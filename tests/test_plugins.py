@@ -144,6 +144,7 @@ def test_a_study_of_a_world_that_is_none_is_refused(id, words, elsewhere):
     assert not (elsewhere.home / "runs" / "refused").exists()
 
 
+@pytest.mark.slow
 def test_the_kit_accepts_the_example_by_its_name(elsewhere):
     done = elsewhere.powerseek("check", "lab.orchard", "--set", "quota=1")
     assert done.returncode == 0, done.stdout

@@ -140,26 +140,29 @@ def suffer(
 
 @pytest.mark.parametrize(
     ("count", "both"),
-    [(4, False), pytest.param(40, True, marks=pytest.mark.slow)],
+    [(2, False), pytest.param(40, True, marks=pytest.mark.slow)],
     ids=["few", "many"],
 )
 def test_damaged_files_cost_no_result(
     count: int,
     both: bool,
     whole: Path,
-    interrupted: Path,
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each is tried with both commands; of few by turns."""
+    """Each is tried with both commands; of few by turns, and none of an interrupted study."""
     chance, held = random.Random(8), faults.held(whole / "out")
     commands = [("report", "out"), faults.WORDS]
     tallies = {words[0]: faults.Tally() for words in commands}
+    studies = [whole, whole]
+    if both:
+        studies += [request.getfixturevalue("interrupted")] * 2
     for number in range(count):
-        hit = Path(shutil.copytree((whole, interrupted)[number // 2 % 2], tmp_path / f"{number}"))
+        hit = Path(shutil.copytree(studies[number % len(studies)], tmp_path / f"{number}"))
         before = faults.finished(hit / "out")
         name = damage(hit / "out", chance, cut=number % 2 == 0)
-        for words in commands if both else [commands[(number + number // 2) % 2]]:
+        for words in commands if both else [commands[number % 2]]:
             there = shutil.copytree(hit, tmp_path / f"{number}-{words[0]}")
             monkeypatch.chdir(there)
             tallies[words[0]].update(suffer(words, name, before, whole, held))

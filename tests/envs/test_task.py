@@ -120,7 +120,7 @@ def test_timelimit_known_values_learnt_from_what_the_learner_sees(time_limit, na
     vec = VecTask(Task(Wage(), "own", 0.99, time_limit), 1)
     table = {}
     start = vec.observations.tobytes()
-    for _ in range(25_000):
+    for _ in range(4_000):
         now = vec.observations.tobytes()
         vec.step([0])
         seen = vec.final_observations if vec.ended[0] else vec.observations

@@ -152,7 +152,10 @@ def test_queen_on_the_chess_board():
     assert not (found.stalemate & ~drawn).any()
 
 
-@boards
+@pytest.mark.parametrize(
+    ("size", "piece"),
+    [(5, "rook"), *(pytest.param(8, x, marks=pytest.mark.slow) for x in ("rook", "queen"))],
+)
 def test_every_placement_is_met_with_black_to_move(size, piece):
     found = analyse(size, piece)
     assert found.orbit.sum() == len(placements(found.mdp.world))

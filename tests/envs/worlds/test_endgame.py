@@ -94,7 +94,8 @@ def target_of(world, s, action):
     ("size", "piece", "openness", "layout"),
     [
         *((4, "rook", 0, 0), (4, "rook", 3, 0), (4, "queen", 3, 0), (5, "rook", 2, 0)),
-        *((8, "rook", 0, 0), (4, "rook", 3, 1), (4, "queen", 2, 5)),
+        *((4, "rook", 3, 1), (4, "queen", 2, 5)),
+        pytest.param(8, "rook", 0, 0, marks=pytest.mark.slow),
     ],
 )
 def test_moves_and_their_effects_agree_with_plain_python(size, piece, openness, layout):
@@ -395,7 +396,7 @@ def wish(black, before, target, after, moves):
     return moves.get(after, 1_000), taken > 0, -CLOCKWISE.index(step)
 
 
-@pytest.mark.parametrize("black", ["optimal", "greedy"])
+@pytest.mark.parametrize("black", [pytest.param("optimal", marks=pytest.mark.slow), "greedy"])
 def test_black_replies_as_documented(black):
     """Every reply in a sample, against plain Python with its own distances to mate."""
     world = make_world("endgame", openness=3, black=black)

@@ -680,6 +680,7 @@ def test_oracles_stop_at_the_edge():
     assert type(small).tiles(small.params) == homestead(openness=1).tiles(homestead().params)
 
 
+@pytest.mark.slow
 def test_everything_at_once_conforms():
     assert_conforms(world(**EVERYTHING))
 

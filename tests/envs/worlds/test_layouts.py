@@ -76,7 +76,8 @@ def test_twenty_instances_can_be_solved_at_every_openness(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["homestead", "commons", pytest.param("endgame", marks=pytest.mark.slow)]
+    "name",
+    ["commons", *(pytest.param(x, marks=pytest.mark.slow) for x in ("endgame", "homestead"))],
 )
 def test_an_instance_keeps_the_contract(name):
     report = check_world(instance(name, 1))
