@@ -247,28 +247,37 @@ def planted(
     return found
 
 
-def made_budgets(times, every, end=400_000, **identity):
+def made_budgets(times, every, end=400_000, factor="reward", clocks=None, **identity):
     """Arms that get to competence .95 at known steps, and the curves that show it.
 
     Args:
-        times: By reward the steps of each seed; none within `end` for a greater one.
+        times: By level of the factor the steps of each seed; none within `end` for a greater one.
         every: Steps between evaluations.
         end: Steps trained.
+        factor: What the arms differ in.
+        clocks: By level what a step spends, by metric: curves and ends have it where it is given.
         identity: What trials share.
 
     Returns:
         Rows of the trials, and their learning curves.
     """
     trials, curves = [], []
-    for reward, own in times.items():
+    for level, own in times.items():
+        paces = (clocks or {}).get(level, {})
         for seed, when in enumerate(own):
             measures = {"competence": 0.95 if when <= end else 0.3}
+            measures |= {name: pace * end for name, pace in paces.items()}
             status = "ok" if when <= end else "censored"
-            rows = trial_rows(measures, status, reward=reward, seed=seed, **identity)
+            told = {**identity, factor: level, "seed": seed}
+            rows = trial_rows(measures, status, **told)
             trials.append([{**row, "timesteps": end} for row in rows])
             steps = [*range(0, end, every), end]
             curves += [
-                {"trial": rows[0]["trial"], "timesteps": step, "competence": 0.95 * (step >= when)}
+                {
+                    **{"trial": rows[0]["trial"], "timesteps": step},
+                    "competence": 0.95 * (step >= when),
+                    **{name: pace * step for name, pace in paces.items()},
+                }
                 for step in steps
             ]
     return trials, pd.DataFrame(curves)

@@ -115,7 +115,7 @@ def curve_columns(view: View) -> list[str]:
     if curves is None or curves.empty:
         return []
     known = () if view.registration is None else view.registration.claims
-    measures = dict.fromkeys(claim.hypothesis.compared for claim in known)
+    measures = dict.fromkeys(name for claim in known for name in claim.hypothesis.followed)
     ends = [UPPER] if LOWER in measures else []
     followed = Curves(curves)
     drawn = [power_curve(own) for _, own in curves.groupby("world")]

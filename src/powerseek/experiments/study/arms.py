@@ -148,7 +148,7 @@ def arms_compared(
         threshold all levels, rising.
     """
     known = list(levels)
-    if contrast.name == "factor":
+    if contrast.of_factor:
         low, high = (
             scale[end] if given is None else level_in(columns[0], given)
             for given, end, scale in (

@@ -337,7 +337,8 @@ def trials_by_seed(study: Study, grid: Sequence[Cell]) -> tuple[Trial, ...]:
     Of a study with layouts a seed is trained on one, the same in all cells. The references come
     last, once each: what they do does not hang on a training seed.
     """
-    told = study.name, followed_metrics(said.compared for said in study.hypotheses)
+    asked = (measure for said in study.hypotheses for measure in said.followed)
+    told = study.name, followed_metrics(asked)
     seeds = range(study.first_seed, study.first_seed + study.seeds)
     pairs = cells_with_seeds(grid, seeds, study.layouts)
     trained = (Trial(cell, seed, *told) for cell, seed in pairs)

@@ -115,8 +115,8 @@ def hypothesis_comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) ->
 
 def kind_named(contrast: Contrast, grid: Sequence[Cell]) -> str:
     """The name of the kind of comparison that a contrast is one of, as tables call it."""
-    if contrast.name != "factor":
-        return contrast.name
+    if not contrast.of_factor:
+        return contrast.kind
     columns = columns_of(contrast, {column for cell in grid for column in levels_of(cell)})
     return factor_contrast_kind(columns[0]) if columns else contrast.factors[0]
 
@@ -294,7 +294,11 @@ def _check_factors(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
     records = [r for r in map(levels_of, cells) if concerns_cell(said, r)]
     varied = varied_factors(records)
     names = list(dict.fromkeys(factor_of(column).name for column in varied))
-    field = f"{where}.contrast.{contrast.name}"
+    where = f"{where}.contrast"
+    where, field = (
+        (f"{where}.of", "factor") if contrast.name == "budget" else (where, contrast.name)
+    )
+    field = f"{where}.{field}"
     for name in contrast.factors:
         column = column_of(name, {column for record in records for column in record})
         if column is None:
@@ -308,12 +312,12 @@ def _check_factors(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
             )
             raise InvalidInput(field, name, allowed, hint)
         levels = list(dict.fromkeys(r[column] for r in records if r.get(column) is not None))
-        _check_levels(contrast, f"{where}.contrast", column, levels)
+        _check_levels(contrast, where, column, levels)
 
 
 def _check_levels(contrast: Contrast, where: str, column: str, levels: Sequence[Level]) -> None:
     name, shown = factor_of(column).name, ", ".join(map(written_level, ordered(levels) or levels))
-    if contrast.name != "factor":
+    if not contrast.of_factor:
         if not ordered(levels):
             allowed = f"a factor whose levels are numbers (those of {name} are {shown})"
             raise InvalidInput(f"{where}.{contrast.name}", name, allowed)

@@ -132,7 +132,8 @@ def _compared(
         pair, said = one.ends[0], one.claim.hypothesis
         ratio, optimum = None, None
         if pair.kind == BUDGET:
-            ratio = arms_ratio(arms, pair, said.direction, one.claim.gate, crossings, rng)
+            clock = said.contrast.clock
+            ratio = arms_ratio(arms, pair, said.direction, one.claim.gate, crossings, rng, clock)
             question = Question(
                 said.direction, (ratio.comparison(),), gated=False, given=ratio.tests()
             )
