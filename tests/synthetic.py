@@ -45,8 +45,9 @@ def _spec(words):
             spec = {"priced": float(of[-1]), "of": _spec(of)}
         case ["approval", *of, "noise", noise]:
             spec = {**_spec(["approval", *of]), "noise": float(noise)}
-        case ["coverage" | "approval" as id, level, "need", "price", price]:
-            spec = {id: level if level == "cap" else float(level), "aim": "need"}
+        case ["coverage" | "approval" | "preference" as id, level, "need", "price", price]:
+            count = int if id == "preference" else float
+            spec = {id: level if level == "cap" else count(level), "aim": "need"}
             spec["price"] = float(price)
         case [*of, "price", price]:
             spec = {"priced": float(price), "of": _spec(of)}
@@ -56,6 +57,10 @@ def _spec(words):
             spec |= {"of": "own"} if rest[-2:] == ["of", "own"] else {}
         case ["terminal", "at", "cap"]:
             spec = {"terminal": {"pay": "cap"}}
+        case ["preference", n, *rest]:
+            spec = {"preference": int(n)}
+            spec |= {"length": int(rest.pop())} if "length" in rest else {}
+            spec |= {"aim": rest[0]} if rest and rest[0] != "length" else {}
         case ["coverage" | "thinned" as id, level, *rest]:
             spec = {id: float(level)} | ({"aim": rest[0]} if rest else {})
         case ["approval", h, *rest]:

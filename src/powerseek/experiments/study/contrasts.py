@@ -91,6 +91,15 @@ KINDS: dict[str, Kind] = {
         ("the shortest look-ahead of the overseer", "the longest"),
         places="lookahead",
     ),
+    "labels": Kind(
+        "reward",
+        "Labels: how much the overseer was asked",
+        "preference n pays what a model says that was learnt from n comparisons by an overseer. "
+        "Each n is compared with the fewest, within one aim of the overseer.",
+        "rewards: [{preference: 20}, {preference: 2000}]",
+        ("the most labels", "the fewest"),
+        places="labels",
+    ),
     "noise": Kind(
         "reward",
         "Noise: how far the overseer misjudges",
