@@ -6,9 +6,11 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from powerseek.experiments.analysis.cells import Cell
 from powerseek.experiments.analysis.priors import Course, courses
@@ -29,7 +31,8 @@ from powerseek.types import Floats
 MAX_PANELS = 3
 LETTERS = 52
 """Of a title in a line."""
-NATS = "divergence from the prior, nats an episode"
+APART = 0.1
+"""Share of the axis that the first tick is at least away from 0."""
 
 
 def optimising_picture(
@@ -41,8 +44,10 @@ def optimising_picture(
         return None
     drawn = known[:MAX_PANELS]
     every = [course for _, own in drawn for course in own]
-    priced = any(view.places[course.cell.row["reward"]].price for course in every)
-    aim = "return by the aim" if priced else "success"
+    places = [view.places[course.cell.row["reward"]] for course in every]
+    priced = any(place.price for place in places)
+    others = sorted({place.aim for place in places} - {"", "success", "need"})
+    aim = "success" if others else f"{'return by' if priced else 'success:'}\nthe labels' aim"
 
     def draw(theme: Theme) -> Figure:
         figure, panels = panels_figure(2 * len(drawn), 1.0 + 5.4 * len(drawn), sharex=False)
@@ -58,7 +63,7 @@ def optimising_picture(
             wanted.sharex(paid)
             paid.tick_params(labelbottom=False)
             if own[0].from_prior:
-                wanted.set_xlabel(NATS)
+                _nats_axis(wanted)
             else:
                 steps_axis(wanted)
         figure_legend(figure)
@@ -78,6 +83,8 @@ def optimising_picture(
     )
     if priced:
         caption += " Return by the aim: success less the price of each unit acquired."
+    if others:
+        caption += f" The aim {' and '.join(others)} has no curve: success is shown in its place."
     caption += not_drawn(len(known) - MAX_PANELS)
     title = f"{world}: what a learnt reward pays, and what it was to teach"
     return Picture(f"optimising-{picture_name(world)}", title, caption, draw)
@@ -90,12 +97,32 @@ def _name(course: Course, others: Sequence[Course]) -> str:
     return f"{course.labels:,} labels"
 
 
+def _nats_axis(axes: Axes) -> None:
+    """Divergence along a panel, by its root: the first nats are where most happens."""
+    axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0.0)), np.square))
+    axes.set_xlim(left=0.0)
+    axes.xaxis.set_major_locator(_roots(axes.get_xlim()[1]))
+    axes.set_xlabel("divergence from the prior, nats an episode")
+
+
+def _roots(most: float) -> FixedLocator:
+    """Ticks at 0 and at 1, 2, 5, 10, ... as far as their roots leave room for them."""
+    scale = 10 ** np.arange(-2, 1 + np.ceil(np.log10(max(most, 0.01))))
+    ticks = [0.0]
+    for tick in np.sort(np.outer([1, 2, 5], scale).ravel())[::-1]:
+        above = min((t for t in ticks if t > 0), default=np.inf)
+        room = np.sqrt(tick) > APART * np.sqrt(most) and np.sqrt(above / tick) > 1.3
+        if tick <= most and room:
+            ticks.append(float(tick))
+    return FixedLocator(ticks)
+
+
 def _line(axes: Axes, away: Floats, band: Band, i: int, name: str, theme: Theme) -> None:
     """A mean with its band, a ring where it begins and a dot where it ends."""
     style = line_style(i)
     axes.fill_between(away, band.low, band.high, color=style["color"], alpha=0.15, linewidth=0)
     axes.plot(away, band.mean, **style, linewidth=2.5, label=name)
-    ends: dict[str, Any] = {"color": style["color"], "markersize": 9, "zorder": 5}
+    ends: dict[str, Any] = {"color": style["color"], "markersize": 9, "zorder": 5, "clip_on": False}
     ring: dict[str, Any] = {"markerfacecolor": theme.ground, "markeredgewidth": 2}
     axes.plot(away[:1], band.mean[:1], "o", **ends, **ring)
     axes.plot(away[-1:], band.mean[-1:], "o", **ends)
