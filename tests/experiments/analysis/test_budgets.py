@@ -199,6 +199,21 @@ def test_agents_are_compared_under_each_reward_by_what_each_spends():
     )
 
 
+def test_agents_trained_for_other_lengths_are_given_up_each_at_its_own():
+    """a2c never learns in 60,000 steps, ppo always in 30,000: the ratio is at least two."""
+    levels = {"factor": "agent", "low": "ppo", "high": "a2c"}
+    trials, curves = [], []
+    for agent, when, end in (("ppo", 20_000, 30_000), ("a2c", 900_000, 60_000)):
+        times = {agent: [when] * 16}
+        rows, own = made_budgets(times, 1000, end=end, factor="agent", budget=end)
+        trials, curves = [*trials, *rows], [*curves, own]
+    claim = Claim(Hypothesis(id="who", contrast={"budget": 2, "of": levels}, direction="larger"))
+    (one,) = findings(frame(*trials), [claim], curves=pd.concat(curves))
+    assert "budget" not in one.setting
+    assert one.ratio.ratio.at_least == 3
+    assert one.verdict.answer == "supported"
+
+
 @pytest.mark.parametrize(
     ("dense", "why"),
     [

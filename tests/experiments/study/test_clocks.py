@@ -60,6 +60,26 @@ def test_agents_are_paired_under_each_reward():
         assert told == [(reward, "a2c", "cohort-ppo") for reward in ("dense", "terminal")]
 
 
+def test_agents_may_be_trained_for_other_lengths_where_each_has_one():
+    longer = {"agents": ["a2c"], "timesteps": 20000}
+    said = {"budget": 2, "of": AGENTS}
+    one = {"agents": ["cohort-ppo"], "rewards": ["dense"]}
+
+    def paired(**more):
+        study = a_study(said, **{**one, **more})
+        return registration(study, cells(study))["primary"][0]
+
+    (pair,) = paired(also=[longer])
+    assert (pair["a"], pair["b"]) == ("a2c", "cohort-ppo")
+    assert "budget" not in pair
+    # Where an agent has several, equal lengths are compared.
+    (pair,) = paired(timesteps=[2000, 20000], also=[longer])
+    assert pair["budget"] == 20000
+    # All else but budgets is compared at equal lengths only.
+    with pytest.raises(InvalidInput, match="both arms"):
+        cells(a_study(AGENTS, **one, also=[longer]))
+
+
 def test_a_setting_is_a_factor_too():
     levels = {"factor": "learning_rate"}
     settings = {"cohort-ppo": {"learning_rate": [0.001, 0.01]}}

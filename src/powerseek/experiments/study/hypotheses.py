@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from powerseek.experiments.study.factors import (
     FOLLOWS,
     LATER,
     PREFIX,
+    TRAINING,
     Level,
     column_of,
     factor_of,
@@ -97,10 +98,11 @@ def hypothesis_comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) ->
     unpaid = {record["world"] for record, cell in records if not cell.power_weight}
     if "power_weight" not in columns:  # the paid are the positive control, and nothing else
         records = [r for r in records if not (r[1].power_weight and r[0]["world"] in unpaid)]
+    apart = columns_apart(contrast, columns, [record for record, _ in records])
     settings: dict[str, tuple[dict[str, Level], dict[Any, list[Cell]]]] = {}
     for record, cell in records:
         found = tuple(record.get(column) for column in columns)
-        setting = shared_levels(record, columns)
+        setting = shared_levels(record, apart)
         key = json.dumps(setting, sort_keys=True)
         arms = settings.setdefault(key, (setting, {}))[1]
         arms.setdefault(found if len(columns) > 1 else found[0], []).append(cell)
@@ -127,6 +129,28 @@ def columns_of(contrast: Contrast, known: set[str]) -> tuple[str, ...] | None:
         return (contrast_kind(contrast.kind).factor,)
     found = [column_of(name, known) for name in contrast.factors]
     return None if None in found else tuple(str(column) for column in found)
+
+
+def columns_apart(
+    contrast: Contrast, columns: tuple[str, ...], records: Iterable[Mapping[str, Level]]
+) -> tuple[str, ...]:
+    """Columns in which the arms of a contrast may differ.
+
+    Budgets of agents may be compared that were trained for other lengths, as each is given up at
+    its own, where no agent has several in a setting; of those each length is a setting.
+
+    Args:
+        contrast: The contrast.
+        columns: Those that it is about.
+        records: The levels of all cells that it is about, by column.
+    """
+    if contrast.name != "budget" or columns != ("agent",):
+        return columns
+    apart, lengths = (*columns, TRAINING), dict[str, set[Level]]()
+    for record in records:
+        key = json.dumps([record["agent"], shared_levels(record, apart)], sort_keys=True)
+        lengths.setdefault(key, set()).add(record.get(TRAINING))
+    return apart if all(len(known) == 1 for known in lengths.values()) else columns
 
 
 def shared_levels(record: Mapping[str, Level], columns: Sequence[str]) -> dict[str, Level]:
