@@ -13,6 +13,8 @@ from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report import archive, sections
 from powerseek.experiments.report.figures.optimising import optimising_picture
 from powerseek.experiments.report.figures.style import LIGHT
+from powerseek.experiments.study.preregistration import Claim, Registration
+from powerseek.experiments.study.schema import Hypothesis
 
 STEPS = np.array([0, 1000, 2000, 3000])
 AWAY = np.array([0.0, 4.0, 9.0, 16.0])
@@ -110,3 +112,13 @@ def test_archives_keep_the_curves_that_it_reads_and_no_others():
     assert set(OPTIMISED) <= set(archive.curve_columns(view))
     view, *_ = made(["dense"])
     assert "exact.divergence" not in archive.curve_columns(view)
+
+
+def test_archives_keep_the_clock_that_a_claim_asks_for():
+    view, _, curves = made(["dense"])
+    view.table = {"curves": curves.assign(spent_flops=1.0, spent_labels=0.0)}.get
+    claim = {"id": "H", "contrast": {"budget": 2, "clock": "flops"}, "direction": "larger"}
+    view.registration = Registration("", "", (Claim(Hypothesis(**claim)),), 0.9, ())
+    kept = archive.curve_columns(view)
+    assert "spent_flops" in kept
+    assert "spent_labels" not in kept
