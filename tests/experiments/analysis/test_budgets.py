@@ -226,6 +226,8 @@ def test_a_clock_that_stands_still_or_was_not_kept_is_said(dense, why):
     assert one.verdict.answer == "cannot tell"
     assert why in one.verdict.reasons[0]
     assert isnan(one.ratio.ratio.value)
+    assert one.together == 0  # it costs the other claims of a study nothing
+    assert "log-rank" not in finding_text(one).evidence[0]
 
 
 def test_old_results_without_a_ledger_say_so():

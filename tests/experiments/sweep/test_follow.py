@@ -22,7 +22,14 @@ from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.evaluate import FORGOTTEN_ON_THE_WAY, Asked, Evaluator, rows_each
 from powerseek.experiments.sweep.follow import EvalCallback, first_exact
 from powerseek.experiments.sweep.trial import run_trial
-from powerseek.metrics import Context, Expected, exactly_followed, followed_metrics, metric
+from powerseek.metrics import (
+    Context,
+    Expected,
+    curve_names,
+    exactly_followed,
+    followed_metrics,
+    metric,
+)
 from powerseek.registry import make_world, metrics
 from powerseek.types import Measurement
 
@@ -202,6 +209,8 @@ def test_divergence_is_followed_at_every_evaluation_where_a_reward_is_learnt(
     assert curve["exact.success"].notna().sum() == 5  # the rest of it as late as ever
     assert "divergence" not in trial(rewards=["dense"], **keys).curves
     assert "acquired" not in this.curves
+    shown = curve_names(this.curves)
+    assert ("exact.divergence" in shown, "divergence" in shown) == (True, False)
     priced = trial(rewards=[{"preference": 20, "aim": "need", "price": 0.02}])
     assert "acquired" in priced.curves
 

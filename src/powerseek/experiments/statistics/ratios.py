@@ -122,8 +122,11 @@ class RatioClaim:
     def tests(self, *, seen: bool = False) -> PValues:
         """P-values of the claim and of its contrary; of ``none`` the other way round.
 
-        See `p_ratio` for `seen`.
+        See `p_ratio` for `seen`. nan of a clock in which nothing can be tested: such a claim is
+        none of its family.
         """
+        if self.clock.metric and (self.clock.idle or self.unmetered):
+            return PValues(nan, nan)
         here = p_ratio(self.a, self.b, self.times, seen=seen)
         if self.direction == "larger":
             return PValues(here.above, here.below)
