@@ -45,8 +45,9 @@ def _spec(words):
             spec = {"priced": float(of[-1]), "of": _spec(of)}
         case ["approval", *of, "noise", noise]:
             spec = {**_spec(["approval", *of]), "noise": float(noise)}
-        case ["coverage" | "approval" as id, level, "need", "price", price]:
-            spec = {id: level if level == "cap" else float(level), "aim": "need"}
+        case ["coverage" | "approval" | "preference" as id, level, "need", "price", price]:
+            count = int if id == "preference" else float
+            spec = {id: level if level == "cap" else count(level), "aim": "need"}
             spec["price"] = float(price)
         case [*of, "price", price]:
             spec = {"priced": float(price), "of": _spec(of)}
@@ -56,6 +57,10 @@ def _spec(words):
             spec |= {"of": "own"} if rest[-2:] == ["of", "own"] else {}
         case ["terminal", "at", "cap"]:
             spec = {"terminal": {"pay": "cap"}}
+        case ["preference", n, *rest]:
+            spec = {"preference": int(n)}
+            spec |= {"length": int(rest.pop())} if "length" in rest else {}
+            spec |= {"aim": rest[0]} if rest and rest[0] != "length" else {}
         case ["coverage" | "thinned" as id, level, *rest]:
             spec = {id: float(level)} | ({"aim": rest[0]} if rest else {})
         case ["approval", h, *rest]:
@@ -247,28 +252,37 @@ def planted(
     return found
 
 
-def made_budgets(times, every, end=400_000, **identity):
+def made_budgets(times, every, end=400_000, factor="reward", clocks=None, **identity):
     """Arms that get to competence .95 at known steps, and the curves that show it.
 
     Args:
-        times: By reward the steps of each seed; none within `end` for a greater one.
+        times: By level of the factor the steps of each seed; none within `end` for a greater one.
         every: Steps between evaluations.
         end: Steps trained.
+        factor: What the arms differ in.
+        clocks: By level what a step spends, by metric: curves and ends have it where it is given.
         identity: What trials share.
 
     Returns:
         Rows of the trials, and their learning curves.
     """
     trials, curves = [], []
-    for reward, own in times.items():
+    for level, own in times.items():
+        paces = (clocks or {}).get(level, {})
         for seed, when in enumerate(own):
             measures = {"competence": 0.95 if when <= end else 0.3}
+            measures |= {name: pace * end for name, pace in paces.items()}
             status = "ok" if when <= end else "censored"
-            rows = trial_rows(measures, status, reward=reward, seed=seed, **identity)
+            told = {**identity, factor: level, "seed": seed}
+            rows = trial_rows(measures, status, **told)
             trials.append([{**row, "timesteps": end} for row in rows])
             steps = [*range(0, end, every), end]
             curves += [
-                {"trial": rows[0]["trial"], "timesteps": step, "competence": 0.95 * (step >= when)}
+                {
+                    **{"trial": rows[0]["trial"], "timesteps": step},
+                    "competence": 0.95 * (step >= when),
+                    **{name: pace * step for name, pace in paces.items()},
+                }
                 for step in steps
             ]
     return trials, pd.DataFrame(curves)

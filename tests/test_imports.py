@@ -37,6 +37,7 @@ ONLY_IN = {
     "experiments/report/figures/density.py": {"matplotlib"},
     "experiments/report/figures/forest.py": {"matplotlib"},
     "experiments/report/figures/frontier.py": {"matplotlib"},
+    "experiments/report/figures/optimising.py": {"matplotlib"},
     "experiments/report/figures/style.py": {"matplotlib", "PIL"},
     "experiments/report/figures/treatments.py": {"matplotlib"},
     "experiments/report/figures/processes.py": {"cloudpickle"},

@@ -103,6 +103,7 @@ class Metric:
         needs: What a world must have for it.
         expected: Its exact value for a policy that was evaluated exactly; None of a metric that
             only episodes show.
+        sampled: False of a metric that episodes show nothing of.
     """
 
     compute: Compute
@@ -126,6 +127,7 @@ class Metric:
     needed: str = ""
     needs: Needs = ANYWHERE
     expected: Expectation | None = None
+    sampled: bool = True
 
     def __post_init__(self) -> None:
         # Where it comes from decides how it reaches other processes (`registry.export_entries`).
@@ -224,7 +226,7 @@ def exact_metric(**record: Any) -> Callable[[Expectation], Metric]:
         def compute(context: Context) -> list[Measurement]:
             return _unknown(context)
 
-        return Metric(compute, expected=expected, **record)
+        return Metric(compute, expected=expected, sampled=False, **record)
 
     return make
 
@@ -295,11 +297,15 @@ def exactly_followed(curves: Iterable[str]) -> tuple[str, ...]:
 
 
 def curve_names(curves: Sequence[str]) -> tuple[str, ...]:
-    """Names of all curves: exact ones of primary figures, those of `curves`, other exact ones."""
+    """Names of all curves: exact ones of primary figures, those of `curves`, other exact ones.
+
+    Of a metric that episodes show nothing of there is the exact one alone.
+    """
     exact = exactly_followed(curves)
     first = [id for id in exact if known_metric(id).primary]
     rest = [id for id in exact if id not in first]
-    return (*(f"{EXACT}{id}" for id in first), *curves, *(f"{EXACT}{id}" for id in rest))
+    shown = (id for id in curves if known_metric(id).sampled)
+    return (*(f"{EXACT}{id}" for id in first), *shown, *(f"{EXACT}{id}" for id in rest))
 
 
 def every_metric() -> list[Metric]:

@@ -76,7 +76,7 @@ def test_every_row_is_one_comparison_within_one_world(found, results):
     assert set(found.columns) == {"kind", *keys, *FOUND}
     assert set(found["kind"]) == set(KINDS) - {
         *("horizon", "specification", "lookahead", "noise", "aim", "price", "level", "tail"),
-        *("constraint", "placebo"),
+        *("constraint", "placebo", "labels"),
     }
     assert found["world"].isin(["homestead", "endgame", "off-switch"]).all()
     for kind, rows in found.groupby("kind"):
@@ -383,6 +383,25 @@ def test_each_lookahead_is_compared_with_the_longest_of_its_aim():
     assert shown == [("approval 8", "approval cap", -1.0), ("approval 16", "approval cap", 1.0)]
 
 
+LABELLED = (
+    *("preference 2000", "preference 20", "preference 0"),
+    *("preference 200 length 4", "preference 50 length 4"),
+    "preference 50 need price 0.02",
+)
+MOST_LABELLED = LABELLED[0], LABELLED[3], LABELLED[5]
+
+
+def test_each_number_of_labels_is_compared_with_the_fewest_of_its_aim():
+    names = [*LABELLED[:2], "preference 300 progress", "preference 100 progress"]
+    trials = [rows for i, name in enumerate(names) for rows in arm(name, np.full(16, float(i)))]
+    rows = contrasts(frame(*trials))
+    rows = rows[rows["kind"] == "labels"]
+    assert [(row.a, row.b, row.effect) for row in rows.itertuples()] == [
+        ("preference 2000", "preference 20", -1.0),
+        ("preference 300 progress", "preference 100 progress", -1.0),
+    ]
+
+
 @settings(max_examples=20)
 @given(st.lists(st.floats(-5, 5), min_size=3, max_size=6), st.floats(-3, 3))
 def test_a_trend_is_blind_to_a_seed_s_own_level_and_finds_a_line(levels, slope):
@@ -412,6 +431,9 @@ def test_a_trend_is_blind_to_a_seed_s_own_level_and_finds_a_line(levels, slope):
         ("specification", ["terminal at cap", "coverage 1"], 1.0, []),
         ("specification", list(COVERED), 1.0, [("coverage 1", "terminal")]),
         ("lookahead", ["approval 8", "approval 16"], 1.0, [("approval 8", "approval 16")]),
+        ("labels", list(LABELLED), 1.0, [(one, "preference 0") for one in MOST_LABELLED]),
+        ("labels", list(LABELLED[3:]), 1.0, [LABELLED[3:5]]),
+        ("labels", ["preference 20"], 1.0, []),
         ("openness", [0, 2, 1], 1.0, [(2, 0)]),
         ("horizon", [32], 1.0, []),
         ("control", [1.0, 0.0, 0.5], 1.0, [(1.0, 0.0)]),

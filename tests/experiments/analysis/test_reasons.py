@@ -143,6 +143,8 @@ REACHED = {
     ),
     Cause.CROSSED_TWICE: lambda: thresholds(0.0, 2.0, 0.0),
     Cause.UNTRAINED: lambda: ratios(dense=[0, *DENSE[1:]]),
+    Cause.UNSPENT: lambda: ratios(pace=0.0),
+    Cause.UNMETERED: lambda: ratios(pace=float("nan")),
     Cause.NO_BUDGET: lambda: ratios(more=[trial_rows({}, "failed", seed=99)]),
     Cause.UNCHARTED: lambda: ratios(charted=False),
     Cause.COARSE: lambda: ratios(every=40_000),
@@ -156,10 +158,12 @@ REACHED = {
 DENSE = [1000 * when for when in range(5, 21)]
 
 
-def ratios(sparse=(20_000,) * 16, dense=DENSE, every=1000, charted=True, more=()):
-    """Budgets of two arms, held against a ratio of ten."""
-    trials, curves = made_budgets({"terminal": sparse, "dense": dense}, every)
-    contrast = {"budget": 10}
+def ratios(sparse=(20_000,) * 16, dense=DENSE, every=1000, charted=True, more=(), pace=None):
+    """Budgets of two arms, held against a ratio of ten; in FLOPs where a step has a price."""
+    clocks = dict.fromkeys(("terminal", "dense"), {} if pace is None else {"spent_flops": pace})
+    times = {"terminal": sparse, "dense": dense}
+    trials, curves = made_budgets(times, every, clocks=clocks)
+    contrast = {"budget": 10, "clock": "steps" if pace is None else "flops"}
     curves = curves if charted else None
     return found([*trials, *more], curves=curves, contrast=contrast, margin=None)
 

@@ -26,6 +26,9 @@ WRITTEN = [
     {"tail": 1.5, "share": 0.05},
     {"budget": 10, "of": "sparse"},
     {"budget": 0.5, "of": "timing"},
+    {"budget": 2, "of": "timing", "clock": "flops"},
+    {"budget": 2, "of": {"factor": "agent", "low": "cohort-ppo", "high": "ppo"}},
+    {"budget": 2, "of": {"factor": "leak"}, "clock": "model_steps"},
 ]
 
 
@@ -57,7 +60,17 @@ def test_a_contrast_is_written_as_it_is_read(written):
         ({"budget": True}, "budget", "a ratio of budgets > 0"),
         ({"budget": float("inf")}, "budget", "a ratio of budgets > 0"),
         ({"budget": 10, "of": "level"}, "of", "one of timing, sparse"),
-        ({"budget": 10, "line": 2}, "line", "no key but budget, of"),
+        ({"budget": 10, "line": 2}, "line", "no key but budget, of, clock"),
+        ({"budget": 10, "of": "agent"}, "of", "of: {factor: agent, low: cohort-ppo, high: ppo}"),
+        ({"budget": 10, "clock": "hours"}, "clock", "one of steps, model_steps, updates, flops"),
+        ({"budget": 10, "clock": "flop"}, "clock", "did you mean 'flops'?"),
+        ({"budget": 10, "clock": ["flops"]}, "clock", "one of steps"),
+        ({"budget": 10, "of": {"factor": "price"}}, "of.factor", "a contrast of its own"),
+        ({"budget": 10, "of": {"factor": 3}}, "of.factor", "the name of a factor"),
+        ({"budget": 10, "of": {"low": "ppo"}}, "of.factor", "{factor: NAME, low: LEVEL"),
+        ({"budget": 10, "of": {"factor": "agent", "clock": "flops"}}, "of.clock", "{factor: NAME"),
+        ({"factor": "leak", "clock": "flops"}, "clock", "only a budget has a clock"),
+        ({"clock": "flops"}, "", "Write {budget: 10, of: sparse, clock: flops}"),
     ],
 )
 def test_a_wrong_contrast_names_the_part_and_what_is_allowed(written, field, allowed):
@@ -256,6 +269,12 @@ def test_a_budget_compares_the_arms_of_its_kind():
         said = read_contrast({"budget": 10, "of": kind})
         assert arms_compared(said, known, places(known), columns=("reward",)) == [arms]
         assert arms_compared(said, known[1:3], places(known), columns=("reward",)) == []
+    agents = {"factor": "agent", "low": "ppo", "high": "a2c"}
+    named = {"budget": 2, "of": agents}
+    assert pairs(named, ["ppo", "a2c", "dqn"], [[]], ("agent",)) == [("a2c", "ppo")]
+    assert str(read_contrast(named)) == "budget, agent"
+    assert str(read_contrast({"budget": 2, "clock": "flops"})) == "FLOPs, sparse"
+    assert read_contrast({"budget": 2, "clock": "steps"}) == read_contrast({"budget": 2})
 
 
 def test_an_interaction_has_four_arms_and_a_threshold_all_levels():

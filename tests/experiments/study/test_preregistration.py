@@ -173,6 +173,7 @@ def test_the_line_to_write_makes_the_comparison(kind: Any) -> None:
         "price": yaml.safe_load("{" + KINDS["price"].line + "}"),
         "constraint": yaml.safe_load("{" + KINDS["constraint"].line + "}"),
         "placebo": yaml.safe_load("{" + KINDS["placebo"].line + "}"),
+        "labels": yaml.safe_load("{" + KINDS["labels"].line + "}"),
         "lookahead": {"rewards": ["approval"], "lookahead": [8, "cap"]},
         "horizon": {"max_steps": [16, 32]},
         "discount": {"gamma": [1, 0.8]},

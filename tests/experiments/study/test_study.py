@@ -327,6 +327,9 @@ def test_one_treatment_under_two_labels_is_cautioned() -> None:
     words, _ = study_cautions(study(**given, rewards=["dense", {"every": 1}]))
     assert words.startswith("dense and every 1 are both timing 1 in star at 6 steps: ")
     assert study_cautions(study(**given, rewards=["dense", {"every": 3}, "terminal"])) == ()
+    # Labels are no steps: a time limit does not bound them.
+    given |= {"agents": ["cohort-ppo"]}
+    assert study_cautions(study(**given, rewards=[{"preference": 20}, {"preference": 200}])) == ()
 
 
 def test_studies_are_found_by_path_and_by_name(

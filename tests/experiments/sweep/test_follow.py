@@ -13,6 +13,7 @@ import pytest
 
 from powerseek.agents import Progress, RandomPolicy, ScriptedPolicy
 from powerseek.exact import Outcome, attribution, evaluate_agent, oracle
+from powerseek.experiments.analysis.budgets import Crossings
 from powerseek.experiments.results.schema import ABSENT_ROW
 from powerseek.experiments.results.side_tables import curve_path
 from powerseek.experiments.study.checked import trials
@@ -21,7 +22,14 @@ from powerseek.experiments.study.schema import make_study
 from powerseek.experiments.sweep.evaluate import FORGOTTEN_ON_THE_WAY, Asked, Evaluator, rows_each
 from powerseek.experiments.sweep.follow import EvalCallback, first_exact
 from powerseek.experiments.sweep.trial import run_trial
-from powerseek.metrics import Context, Expected, exactly_followed, followed_metrics, metric
+from powerseek.metrics import (
+    Context,
+    Expected,
+    curve_names,
+    exactly_followed,
+    followed_metrics,
+    metric,
+)
 from powerseek.registry import make_world, metrics
 from powerseek.types import Measurement
 
@@ -180,3 +188,42 @@ def test_a_metric_that_fails_while_agents_train_is_told_once_the_trial_ends(
     assert rows.loc[rows["metric"] == "lab.early", "value"].notna().all()
     curve = pd.read_parquet(curve_path(tmp_path, this))["lab.early"]
     assert curve.notna().tolist() == [*[False] * (len(curve) - 1), True]
+
+
+def test_divergence_is_followed_at_every_evaluation_where_a_reward_is_learnt(
+    tmp_path: Path,
+) -> None:
+    keys = {"phases": {"cloned": [{"imitate": "random", "steps": 5}, {"reward": "task"}]}}
+    keys |= {"worlds": [{"id": "star"}], "evaluations": 8}
+    this = trial(rewards=[{"preference": 20}], **keys)
+    assert first_exact(8) == 4
+    rows = run_trial(this, tmp_path)
+    curve = pd.read_parquet(curve_path(tmp_path, this))
+    divergence = curve["exact.divergence"].to_numpy()
+    assert len(curve) == 9
+    assert divergence[0] == 0
+    assert (divergence[1:] > 0).all()
+    end = rows[rows["evaluation"] == "exact"].set_index("metric")["value"]
+    assert divergence[-1] == end["divergence"]
+    assert curve["return"].notna().all()
+    assert curve["exact.success"].notna().sum() == 5  # the rest of it as late as ever
+    assert "divergence" not in trial(rewards=["dense"], **keys).curves
+    assert "acquired" not in this.curves
+    shown = curve_names(this.curves)
+    assert ("exact.divergence" in shown, "divergence" in shown) == (True, False)
+    priced = trial(rewards=[{"preference": 20, "aim": "need", "price": 0.02}])
+    assert "acquired" in priced.curves
+
+
+def test_a_clock_that_a_claim_asks_for_is_kept_at_every_evaluation(tmp_path: Path) -> None:
+    said = {"id": "H", "contrast": {"budget": 2, "clock": "flops"}, "direction": "larger"}
+    this = trial(rewards=["dense", "terminal"], hypotheses=[said], evaluations=3)
+    rows = run_trial(this, tmp_path)
+    curves = pd.read_parquet(curve_path(tmp_path, this))
+    spent = curves["spent_flops"].to_numpy()
+    (total,) = set(rows.loc[rows["metric"] == "spent_flops", "value"])
+    assert spent[0] == 0
+    assert spent[-1] == total
+    assert spent == pytest.approx(total * curves["timesteps"].to_numpy() / 1920)
+    known = Crossings(rows, curves).budgets([this.key], 2.0, "flops")
+    assert (list(known.steps), list(known.reached)) == ([total], [False])

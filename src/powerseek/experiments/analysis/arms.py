@@ -254,7 +254,10 @@ class Arms:
         return beyond
 
     def settings(
-        self, columns: Sequence[str], cells: Bools | None = None
+        self,
+        columns: Sequence[str],
+        cells: Bools | None = None,
+        apart: Sequence[str] = (),
     ) -> Iterator[tuple[dict[str, Level], dict[Any, int]]]:
         """Each setting in which levels may be compared, and its cell at each of these levels.
 
@@ -265,6 +268,7 @@ class Arms:
         Args:
             columns: What differs; of two columns a cell is named by both levels.
             cells: Which cells are compared; by default all.
+            apart: Columns that may differ besides (`columns_apart`).
         """
         if not set(columns) <= set(self.keys) or self.cells.empty:
             return
@@ -272,7 +276,8 @@ class Arms:
         if not len(places):
             return
         own = PREFIX["agent"] if "agent" in columns else "\0"
-        names = [k for k in self.keys if k not in columns and not k.startswith(own)]
+        free = {*columns, *apart}
+        names = [k for k in self.keys if k not in free and not k.startswith(own)]
         named = "agent" in names and any(c.startswith(PREFIX["agent"]) for c in columns)
         shared = agent_ids(self.cells) if named else self.cells
         group = row_codes(shared.iloc[places], names)

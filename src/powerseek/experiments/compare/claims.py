@@ -123,7 +123,7 @@ def _of_finding(run: Run, one: Finding) -> Iterator[Effect]:
             subject = title_of(measure, *_worlds(setting))
             if end.binomial:
                 subject = f"fraction of seeds with {subject} above {said.held_against:g}"
-            subject = "budget to competence" if one.ratio else subject
+            subject = f"{contrast.budgets} to competence" if one.ratio else subject
             shown = end.deciding.effect
             subject += f", read at {said.checkpoint}" if said.checkpoint != "end" else ""
             yield Effect(

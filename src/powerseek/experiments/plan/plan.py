@@ -407,8 +407,8 @@ def _suggestions(
             f"seeds: {seeds} - fewer never give a verdict, only effects with intervals. After a "
             "sweep, the same study with more seeds and --resume runs the new ones only."
         )
-    asked = {kind_named(said.contrast, cells) for said in study.hypotheses if said.smallest}
-    asked |= {said.contrast.kind for said in study.hypotheses if said.contrast.name == "budget"}
+    told = [said for said in study.hypotheses if said.smallest or said.contrast.name == "budget"]
+    asked = {kind_named(said.contrast, cells) for said in told}
     bare = dict.fromkeys(row.kind for row in compared if row.kind not in {*asked, "control"})
     if bare:
         measure = next(row.measure for row in compared if row.kind in bare)

@@ -25,7 +25,7 @@ from powerseek.errors import InvalidInput
 from powerseek.experiments import layout
 from powerseek.experiments.analysis.checks import Curves
 from powerseek.experiments.analysis.findings.hypotheses import LOWER, UPPER
-from powerseek.experiments.analysis.priors import prior_measure
+from powerseek.experiments.analysis.priors import OPTIMISED, prior_measure, with_labels
 from powerseek.experiments.analysis.view import View
 from powerseek.experiments.checksums import results_fingerprint
 from powerseek.experiments.report.figures.scatter import power_curve
@@ -110,12 +110,12 @@ def _is_read(table: pa.Table, checkpoints: Collection[str]) -> Bools:
 
 
 def curve_columns(view: View) -> list[str]:
-    """Columns of the learning curves that are read: by budgets, rest, priors and a picture."""
+    """Columns of the learning curves that are read: by budgets, rest, priors and pictures."""
     curves = view.table("curves")
     if curves is None or curves.empty:
         return []
     known = () if view.registration is None else view.registration.claims
-    measures = dict.fromkeys(claim.hypothesis.compared for claim in known)
+    measures = dict.fromkeys(name for claim in known for name in claim.hypothesis.followed)
     ends = [UPPER] if LOWER in measures else []
     followed = Curves(curves)
     drawn = [power_curve(own) for _, own in curves.groupby("world")]
@@ -124,6 +124,7 @@ def curve_columns(view: View) -> list[str]:
         *(followed.column(measure) for measure in (*measures, *ends)),
         *drawn,
         prior_measure(view, curves),
+        *(OPTIMISED if with_labels(view) else ()),
     ]
     return [name for name in curves.columns if name in asked]
 

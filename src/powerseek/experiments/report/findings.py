@@ -127,7 +127,7 @@ def finding_text(
 
 def _subject(one: Finding) -> str:
     if one.ratio is not None:
-        return f"budget to competence {one.ratio.level:g}"
+        return f"{one.claim.hypothesis.contrast.budgets} to competence {one.ratio.level:g}"
     return title_of(one.claim.hypothesis.compared, str(one.setting["world"]))
 
 
@@ -160,7 +160,7 @@ def _budgets(one: Finding, claim: RatioClaim) -> list[str]:
     }[claim.direction]
     parts += [f"{w} (log-rank) {_p(p)}" for w, p in zip(tested, one.p, strict=True) if isfinite(p)]
     if isfinite(claim.late):
-        parts.append(f"seen up to {claim.late:,.0f} steps late, which both tests allow for")
+        parts.append(f"seen up to {claim.lateness} late, which both tests allow for")
     return parts
 
 

@@ -183,7 +183,8 @@ def claim_text(said: Hypothesis, unit: str, worlds: Sequence[str]) -> str:
         return f"Claimed: {most} {seeds} {beyond}{about}."
     subject, a, b = _compared(said, measure)
     if said.contrast.name == "budget":
-        return f"Claimed: the budget to competence {a} is {_times(said)} {b}{about}."
+        subject, verb, other = _budgets(said)
+        return f"Claimed: the {subject} to competence {a} {verb} {_times(said, other)} {b}{about}."
     match said.direction, bool(b):
         case "none", True:
             claim = f"the same {a} as {b}{_shift(said)}"
@@ -198,12 +199,18 @@ def claim_text(said: Hypothesis, unit: str, worlds: Sequence[str]) -> str:
     return f"Claimed: {subject} is {claim}{about}. Margin: {_margin(said, unit)}."
 
 
-def _times(said: Hypothesis) -> str:
-    """The ratio of budgets that is claimed, in words."""
+def _budgets(said: Hypothesis) -> tuple[str, str, str]:
+    """What a budget is counted in, with its verb and what stands for it in the second arm."""
+    counted = said.contrast.budgets
+    return (counted, "are", "those") if said.contrast.ledger else (counted, "is", "that")
+
+
+def _times(said: Hypothesis, other: str) -> str:
+    """The ratio of budgets that is claimed, in words; `other` stands for the second's."""
     if said.direction == "none":
-        return f"within {said.held_against:g} times of that"
+        return f"within {said.held_against:g} times of {other}"
     more = "more" if said.direction == "larger" else "less"
-    return f"{more} than {said.held_against:g} times that"
+    return f"{more} than {said.held_against:g} times {other}"
 
 
 def _margin(said: Hypothesis, unit: str) -> str:
@@ -239,7 +246,7 @@ def _compared(said: Hypothesis, measure: str) -> tuple[str, str, str]:
                 f"at the greatest {second}",
                 "at the least",
             )
-        case "factor":
+        case _ if contrast.of_factor:
             factor = contrast.factors[0]
             high, low = (
                 f"{factor} {written_level(given)}" if given is not None else f"the {end} {factor}"

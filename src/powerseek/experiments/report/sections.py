@@ -23,6 +23,7 @@ from powerseek.experiments.report.comparisons import contrast_grids, refer_to_hy
 from powerseek.experiments.report.figures.calibration import calibration_picture
 from powerseek.experiments.report.figures.density import density_pictures
 from powerseek.experiments.report.figures.frontier import frontier_pictures
+from powerseek.experiments.report.figures.optimising import optimising_picture
 from powerseek.experiments.report.figures.processes import draw_in_processes
 from powerseek.experiments.report.figures.reach import reach_picture
 from powerseek.experiments.report.figures.scatter import competence_pictures
@@ -115,6 +116,7 @@ def sections(view: View) -> list[Section]:
         Section("Density and other factors", tuple(density_pictures(drawn, view, frontiers))),
         Section("Comparisons", _comparisons(view)),
         Section("What priors leave", _priors(view, worlds, curves)),
+        Section("What learnt rewards pay", _optimising(view, drawn, curves)),
         Section("Power against competence", tuple(competence_pictures(drawn, view, curves))),
         Section("The need frontier", tuple(frontier_pictures(drawn, frontiers, beside))),
         Section("Replays", _replays(view)),
@@ -239,6 +241,11 @@ def _priors(view: View, worlds: Worlds, curves: pd.DataFrame | None) -> tuple[Pa
         "difference is gone; > where more than half is left at the end. 95 %: bootstrap over seeds."
     )
     return (Words(said), *[table for table in grids if table is not None])
+
+
+def _optimising(view: View, drawn: Worlds, curves: pd.DataFrame | None) -> tuple[Part, ...]:
+    shown = (optimising_picture(world, view, cells, curves) for world, cells in drawn.items())
+    return tuple(picture for picture in shown if picture is not None)
 
 
 def _replays(view: View) -> tuple[Part, ...]:

@@ -18,6 +18,9 @@ from powerseek.experiments.statistics.survival import Budgets, Ratio, budget_rat
 from powerseek.experiments.statistics.verdicts import Verdict, undecided_reason
 from powerseek.types import Floats
 
+LONG = 1e9
+"""Numbers from which on they are told by their first digits."""
+
 
 class RatioTests(NamedTuple):
     """One-sided p-values about how many times as large one arm's budgets are as another's.
@@ -71,6 +74,27 @@ def _earliest(seeds: Budgets) -> Floats:
     return np.where(seeds.reached, np.nan_to_num(seeds.before), seeds.steps)
 
 
+class Clock(NamedTuple):
+    """What the budgets of a claim are counted in.
+
+    Attributes:
+        unit: In words.
+        metric: The metric that curves must hold for it; empty where each has it.
+        idle: Seeds of both arms that spent nothing of it, however long they trained.
+        timesteps: Longest training of a seed up to where it got there, or was given up; nan where
+            that is the largest budget itself.
+    """
+
+    unit: str = "steps"
+    metric: str = ""
+    idle: int = 0
+    timesteps: float = nan
+
+
+STEPS = Clock()
+"""Environment steps of training."""
+
+
 @dataclass(frozen=True)
 class RatioClaim:
     """A claim about the ratio of two arms' budgets to one competence, with what tests it.
@@ -83,6 +107,7 @@ class RatioClaim:
         b: Those of the second (the dense one).
         ratio: Ratio of the median budgets, with its interval.
         failed: Trials of each arm that ended in an error: their budgets are not known.
+        clock: What budgets are counted in.
     """
 
     direction: str
@@ -92,12 +117,16 @@ class RatioClaim:
     b: Budgets
     ratio: Ratio
     failed: tuple[int, int] = (0, 0)
+    clock: Clock = STEPS
 
     def tests(self, *, seen: bool = False) -> PValues:
         """P-values of the claim and of its contrary; of ``none`` the other way round.
 
-        See `p_ratio` for `seen`.
+        See `p_ratio` for `seen`. nan of a clock in which nothing can be tested: such a claim is
+        none of its family.
         """
+        if self.clock.metric and (self.clock.idle or self.unmetered):
+            return PValues(nan, nan)
         here = p_ratio(self.a, self.b, self.times, seen=seen)
         if self.direction == "larger":
             return PValues(here.above, here.below)
@@ -116,19 +145,31 @@ class RatioClaim:
 
     @property
     def untrained(self) -> int:
-        """Seeds that were competent before they trained."""
+        """Seeds that were competent before they spent anything."""
         return sum(int((one.steps <= 0).sum()) for one in (self.a, self.b))
 
     @property
     def uncharted(self) -> int:
         """Seeds of which no learning curve tells when they got there."""
-        return sum(int((one.reached & np.isnan(one.before)).sum()) for one in (self.a, self.b))
+        known = ((one.reached & ~np.isnan(one.steps), one.before) for one in (self.a, self.b))
+        return sum(int((there & np.isnan(before)).sum()) for there, before in known)
+
+    @property
+    def unmetered(self) -> int:
+        """Seeds of which nothing tells what they spent."""
+        return sum(int(np.isnan(one.steps).sum()) for one in (self.a, self.b))
 
     @property
     def late(self) -> float:
-        """Most steps by which a crossing may have been seen late; nan where there is none."""
+        """Most of the clock by which a crossing may be seen late; nan where there is none."""
         gaps = [(one.steps - one.before)[one.reached] for one in (self.a, self.b)]
         return float(np.max(np.concatenate(gaps), initial=0.0)) or nan
+
+    @property
+    def lateness(self) -> str:
+        """`late` in words."""
+        digits = ".2g" if self.clock.metric and self.late >= LONG else ",.0f"
+        return f"{self.late:{digits}} {self.clock.unit}"
 
     def comparison(self) -> Comparison:
         """The ratio less what it is held against, with its interval, as other comparisons are."""
@@ -147,13 +188,14 @@ def ratio_claim(
     b: Budgets,
     failed: tuple[int, int],
     rng: np.random.Generator,
+    clock: Clock = STEPS,
 ) -> RatioClaim:
-    """The claim with the ratio of the arms' medians; none where a seed's budget is 0."""
+    """The claim with the ratio of the arms' medians; none where a budget is 0 or not known."""
     n = len(a.steps), len(b.steps)
     unknown = Ratio(nan, nan, nan, nan, n)
     if min(n) and min(a.steps.min(), b.steps.min()) > 0:
         unknown = budget_ratio(a.steps, a.reached, b.steps, b.reached, rng)
-    return RatioClaim(direction, times, level, a, b, unknown, failed)
+    return RatioClaim(direction, times, level, a, b, unknown, failed, clock)
 
 
 def decide_ratio(
@@ -164,8 +206,9 @@ def decide_ratio(
     Shown means p < level, adjusted over one family. What is claimed and shown is ``supported``.
     Where the contrary is shown the claim is ``refuted``; one of a ratio away from 1 is
     ``equivalent to none`` if it is also shown to lie within [1 / times, times]. It cannot tell
-    below 16 seeds an arm, with seeds that were competent untrained (a budget of 0 has no ratio),
-    with trials that failed or have no learning curve, and where evaluations are too far apart.
+    below 16 seeds an arm, with seeds that were competent untrained (a budget of 0 has no ratio) or
+    spend nothing of the clock, with trials that failed, have no learning curve or none of what they
+    spent, and where evaluations are too far apart.
 
     Seeds that never reached the competence are censored, not left out.
 
@@ -190,12 +233,14 @@ def decide_ratio(
         return Verdict("equivalent to none" if within else "refuted", 0, ())
     alpha = level / max(1, together)
     if min(claim.tests(seen=True)) < alpha:
-        return Verdict("cannot tell", 0, (Cause.COARSE.because(late=claim.late),))
+        return Verdict("cannot tell", 0, (Cause.COARSE.because(late=claim.lateness),))
     n = min(claim.ratio.n)
     gap = _distance(claim)
     there = int(claim.a.reached.sum() + claim.b.reached.sum())
     if not gap > 0 or not there:
-        longest = max(one.steps.max() for one in (claim.a, claim.b))
+        longest = claim.clock.timesteps
+        if isnan(longest):
+            longest = max(one.steps.max() for one in (claim.a, claim.b))
         reach = " and ".join(f"{int(one.reached.sum())}" for one in (claim.a, claim.b))
         told = {"reach": reach, "n": n, "times": claim.times, "timesteps": 2 * longest}
         return Verdict("cannot tell", 0, (Cause.UNREACHED.because(**told),))
@@ -213,8 +258,16 @@ def _unknown(claim: RatioClaim) -> list[Reason]:
     reasons = []
     if failed := sum(claim.failed):
         reasons.append(Cause.NO_BUDGET.because(failed=failed))
-    if claim.untrained:
-        reasons.append(Cause.UNTRAINED.because(seeds=claim.untrained, level=claim.level))
+    clock = claim.clock
+    if clock.idle:
+        reasons.append(Cause.UNSPENT.because(seeds=clock.idle, unit=clock.unit))
+    elif claim.untrained:
+        before = f"before any {clock.unit}" if clock.metric else "before training"
+        told = {"seeds": claim.untrained, "level": claim.level, "before": before}
+        reasons.append(Cause.UNTRAINED.because(**told))
+    if claim.unmetered:
+        told = {"seeds": claim.unmetered, "unit": clock.unit, "metric": clock.metric}
+        reasons.append(Cause.UNMETERED.because(**told))
     if claim.uncharted:
         reasons.append(Cause.UNCHARTED.because(seeds=claim.uncharted))
     return [*reasons, *undecided_reason(claim.comparison(), gated=False)]

@@ -109,9 +109,16 @@ class Cause(Enum):
         "nothing would: there are several; ask at each level (contrast: level)",
     )
     UNTRAINED = (
-        "{seeds} seeds were at competence {level:g} before training, and a budget of 0 has no "
-        "ratio",
+        "{seeds} seeds were at competence {level:g} {before}, and a budget of 0 has no ratio",
         "a higher level of competence (competence: [...]), or a harder setting",
+    )
+    UNSPENT = (
+        "{seeds} seeds spend no {unit} at all, and a budget of 0 has no ratio",
+        "a clock in which both arms spend something: clock: steps, in a study of its own",
+    )
+    UNMETERED = (
+        "nothing tells how many {unit} {seeds} seeds took to get there (no curve {metric})",
+        "the claim in a study of its own, named before the first trial: its curves then hold it",
     )
     NO_BUDGET = (
         "{failed} trials failed, so their budgets are not known",
@@ -122,8 +129,8 @@ class Cause(Enum):
         "curves.parquet beside the results: the same command with --resume writes it",
     )
     COARSE = (
-        "evaluations are too far apart: crossings are seen up to {late:,.0f} steps late, which may "
-        "be all that is seen",
+        "evaluations are too far apart: crossings are seen up to {late} late, which may be all "
+        "that is seen",
         "evaluations: several times as many as now, in a study of its own; where each update has "
         "one already, smaller updates or a harder setting",
     )

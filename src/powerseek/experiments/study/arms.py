@@ -12,6 +12,8 @@ from powerseek.experiments.study.contrasts import ONE_ARM, Contrast
 from powerseek.experiments.study.factors import Level, level_in, level_rank, ordered
 
 Arms: TypeAlias = tuple[Level, Level]
+RISING = {"specification": "coverage", "labels": "labels"}
+"""Kinds whose levels are compared with the least, and the factors of rewards that they go along."""
 Places: TypeAlias = Mapping[str, Place]
 """Where rewards lie on the factors of rewards, by label; of those that lie on one."""
 
@@ -32,8 +34,12 @@ def arm_pairs(name: str, values: Iterable[Level], places: Places) -> list[Arms]:
         return [(v, at_once) for v, at_once in delayed if at_once is not None]
     if name == "sparse":
         return [("terminal", "dense")] if {"terminal", "dense"} <= set(known) else []
-    if name == "specification":
-        return [(q, own[0]) for own in reward_families("coverage", known, places) for q in own[1:]]
+    if name in RISING:
+        return [
+            (more, own[0])
+            for own in reward_families(RISING[name], known, places)
+            for more in own[1:]
+        ]
     if name == "lookahead":
         return [
             (h, own[-1]) for own in reward_families("lookahead", known, places) for h in own[:-1]
@@ -85,8 +91,8 @@ def primary_arm_pairs(
             return -_delay(pair[0], places), _is_corrected(pair[0], places)
 
         return sorted(fair, key=latest)[:1]
-    if name == "specification":
-        return [(own[-1], own[0]) for own in reward_families("coverage", known, places)]
+    if name in RISING:
+        return [(own[-1], own[0]) for own in reward_families(RISING[name], known, places)]
     if name == "lookahead":
         return [(own[0], own[-1]) for own in reward_families("lookahead", known, places)]
     if name == "price":
@@ -148,7 +154,7 @@ def arms_compared(
         threshold all levels, rising.
     """
     known = list(levels)
-    if contrast.name == "factor":
+    if contrast.of_factor:
         low, high = (
             scale[end] if given is None else level_in(columns[0], given)
             for given, end, scale in (
@@ -184,17 +190,19 @@ def reward_families(factor: str, values: Iterable[Level], places: Places) -> lis
     """Rewards along a factor, level rising: one list for each family, two or more long.
 
     Coverage 0 and terminal are one treatment: neither knows an overseer, so it is the low end for
-    all families of coverage at its own price and constraint; these differ within no family.
+    all families of coverage at its own price and constraint; these differ within no family. So are
+    no labels, which know no price either.
     """
     known = [v for v in _known(values) if (p := _place(v, places)) and p.factor == factor]
-    bare = [v for v in known if factor == "coverage" and places[str(v)].level == 0]
+    bare = [v for v in known if factor in RISING.values() and places[str(v)].level == 0]
     ends = sorted(bare, key=_is_terminal, reverse=True)
     none = {(places[str(v)].price, places[str(v)].restraint): v for v in ends}
     found: dict[tuple[Any, ...], dict[float, Level]] = {}
     for value in known:
         place = places[str(value)]
         if value not in bare:
-            low = none.get((place.price, place.restraint))
+            price = 0.0 if factor == RISING["labels"] else place.price
+            low = none.get((price, place.restraint))
             found.setdefault(place.line, {} if low is None else {0.0: low})[place.level] = value
     return [[own[at] for at in sorted(own)] for own in found.values() if len(own) > 1]
 

@@ -91,6 +91,15 @@ KINDS: dict[str, Kind] = {
         ("the shortest look-ahead of the overseer", "the longest"),
         places="lookahead",
     ),
+    "labels": Kind(
+        "reward",
+        "Labels: how much the overseer was asked",
+        "preference n pays what a model says that was learnt from n comparisons by an overseer. "
+        "Each n is compared with the fewest, within one aim of the overseer.",
+        "rewards: [{preference: 20}, {preference: 2000}]",
+        ("the most labels", "the fewest"),
+        places="labels",
+    ),
     "noise": Kind(
         "reward",
         "Noise: how far the overseer misjudges",
@@ -175,6 +184,16 @@ OF_BUDGETS = tuple(name for name in KINDS if name not in (*ONE_ARM, "control"))
 """The kinds whose arms' budgets can be compared."""
 OF_COLUMN = {KINDS[name].factor: name for name in ("openness", "horizon", "discount")}
 """The kinds that are about one factor."""
+STEPS = "steps"
+CLOCKS = {
+    STEPS: "environment steps",
+    "model_steps": "model steps",
+    "updates": "gradient steps",
+    "flops": "FLOPs",
+    "labels": "labels",
+    "demonstrations": "demonstrated actions",
+}
+"""What budgets can be counted in, the names of `powerseek.agents.job.LEDGER`, in words."""
 
 
 def contrast_kind(name: str) -> Kind:
@@ -213,13 +232,15 @@ class Contrast:
 
     Attributes:
         name: A kind of `KINDS`, or ``factor``, ``interaction`` or ``threshold``.
-        factors: The factors that the last three are about, as the study calls them.
+        factors: The factors that the last three are about, as the study calls them; of a budget
+            that whose levels are compared, if it is of no kind.
         low: The level of the second arm of a factor; the least where absent.
         high: That of the first; the greatest where absent.
         line: What a measure is held against at every level of a threshold's factor; of a tail the
             value beyond which seeds are counted; of a budget the ratio that it is held against.
         share: Of a tail, the fraction of seeds that is claimed, in (0, 1).
-        of: Of a budget, the kind whose arms are compared.
+        of: Of a budget, the kind whose arms are compared; empty where they are levels of a factor.
+        clock: Of a budget, what it is counted in, of `CLOCKS`.
     """
 
     name: str
@@ -229,6 +250,7 @@ class Contrast:
     line: float | None = None
     share: float | None = None
     of: str = ""
+    clock: str = STEPS
 
     @property
     def kind(self) -> str:
@@ -236,13 +258,26 @@ class Contrast:
         return self.of or self.name
 
     @property
+    def of_factor(self) -> bool:
+        """True if two levels of one factor are compared, by any measure or their budgets."""
+        return self.name == "factor" or (self.name == "budget" and bool(self.factors))
+
+    @property
+    def ledger(self) -> str:
+        """The metric that a budget's clock is read off; empty where curves have it anyway."""
+        return "" if self.clock == STEPS else f"spent_{self.clock}"
+
+    @property
+    def budgets(self) -> str:
+        """What a budget counts, in words: ``FLOPs``; environment steps are the budget itself."""
+        return "budget" if self.clock == STEPS else CLOCKS[self.clock]
+
+    @property
     def written(self) -> Any:
         """As a study writes it."""
         match self.name:
             case "factor":
-                ends = {"low": self.low, "high": self.high}
-                given = {name: value for name, value in ends.items() if value is not None}
-                return {"factor": self.factors[0], **given}
+                return self._levels
             case "interaction":
                 return {"interaction": list(self.factors)}
             case "threshold":
@@ -250,29 +285,40 @@ class Contrast:
             case "tail":
                 return {"tail": self.line, "share": self.share}
             case "budget":
-                return {"budget": self.line, "of": self.of}
+                clock = {} if self.clock == STEPS else {"clock": self.clock}
+                return {"budget": self.line, "of": self.of or self._levels, **clock}
         return self.name
 
+    @property
+    def _levels(self) -> dict[str, Any]:
+        """A factor and the levels of it that are named."""
+        ends = {"low": self.low, "high": self.high}
+        given = {name: value for name, value in ends.items() if value is not None}
+        return {"factor": self.factors[0], **given}
+
     def __str__(self) -> str:
-        """``timing``, ``leak``, ``leak x timesteps``, ``threshold of power_weight``."""
+        """``timing``, ``leak``, ``leak x timesteps``, ``FLOPs, sparse``."""
         if self.name == "threshold":
             return f"threshold of {self.factors[0]}"
         if self.name == "budget":
-            return f"budget, {self.of}"
+            return f"{self.budgets}, {self.of or self.factors[0]}"
         return " x ".join(self.factors) or self.name
 
 
 SYNTAX = (
     f"one of {', '.join(name for name in KINDS if name != 'tail')}, or {{factor: NAME, low: LEVEL, "
     "high: LEVEL}, {interaction: [NAME, NAME]}, {threshold: NAME, line: NUMBER}, {tail: NUMBER, "
-    "share: FRACTION}, {budget: RATIO, of: KIND}"
+    "share: FRACTION}, {budget: RATIO, of: KIND or {factor: NAME, ...}, clock: steps}"
 )
+_LEVELS = "{factor: NAME, low: LEVEL, high: LEVEL}"
+_ARMS = "of: {factor: agent, low: cohort-ppo, high: ppo}"
+_BUDGETS_ONLY = "Write {budget: 10, of: sparse, clock: flops}: only a budget has a clock."
 _FIELDS = {
     "factor": ("factor", "low", "high"),
     "interaction": ("interaction",),
     "threshold": ("threshold", "line"),
     "tail": ("tail", "share"),
-    "budget": ("budget", "of"),
+    "budget": ("budget", "of", "clock"),
 }
 
 
@@ -291,7 +337,9 @@ def read_contrast(written: Any) -> Contrast:
         raise InvalidInput("", written, SYNTAX, _example(written))
     for key in written:
         if key not in _FIELDS[name]:
-            raise InvalidInput(str(key), written[key], f"no key but {', '.join(_FIELDS[name])}")
+            allowed = f"no key but {', '.join(_FIELDS[name])}"
+            hint = _BUDGETS_ONLY if key == "clock" else ""
+            raise InvalidInput(str(key), written[key], allowed, hint)
     if name == "interaction":
         pair = written[name]
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(set(map(str, pair))) != 2:
@@ -302,19 +350,31 @@ def read_contrast(written: Any) -> Contrast:
         return _read_tail(written)
     if name == "budget":
         return _read_budget(written)
+    if name == "factor":
+        return _read_levels(written, name)
+    factor = _read_factor(written, name)
+    line = written.get("line")
+    if not _is_number(line):
+        hint = f"Write {{threshold: {factor}, line: 0.5}}."
+        raise InvalidInput("line", line, "a number in the measure's unit", hint)
+    return Contrast(name, (factor,), line=float(line))
+
+
+def _read_factor(written: Mapping[str, Any], name: str) -> str:
+    """The factor that a contrast is about."""
     factor = written[name]
     if not isinstance(factor, str) or not factor:
         raise InvalidInput(name, factor, "the name of a factor", f"Write {{{name}: gamma}}.")
     if factor in KINDS and KINDS[factor].factor == "reward":
         allowed = f"a factor that is no part of a reward: {factor} is a contrast of its own"
         raise InvalidInput(name, factor, allowed, f"Write contrast: {factor}.")
-    if name == "factor":
-        return Contrast(name, (factor,), written.get("low"), written.get("high"))
-    line = written.get("line")
-    if not _is_number(line):
-        hint = f"Write {{threshold: {factor}, line: 0.5}}."
-        raise InvalidInput("line", line, "a number in the measure's unit", hint)
-    return Contrast(name, (factor,), line=float(line))
+    return factor
+
+
+def _read_levels(written: Mapping[str, Any], name: str, **more: Any) -> Contrast:
+    """A contrast of two levels of a factor, named `name`, with `more` of its fields."""
+    factor = _read_factor(written, "factor")
+    return Contrast(name, (factor,), written.get("low"), written.get("high"), **more)
 
 
 def _read_tail(written: Mapping[str, Any]) -> Contrast:
@@ -332,12 +392,30 @@ def _read_budget(written: Mapping[str, Any]) -> Contrast:
     hint = "Write {budget: 10}: ten times the budget to competence."
     if not (_is_number(ratio) and ratio > 0):
         raise InvalidInput("budget", ratio, "a ratio of budgets > 0", hint)
+    clock = written.get("clock", STEPS)
+    if not isinstance(clock, str) or clock not in CLOCKS:
+        hint = did_you_mean(clock, list(CLOCKS)) or "Write clock: flops, or leave it out."
+        raise InvalidInput("clock", clock, f"one of {', '.join(CLOCKS)}", hint)
+    if isinstance(kind, Mapping):
+        return _read_budget_of(kind, float(ratio), clock)
     if kind not in OF_BUDGETS:
         hint = (
-            "Write of: sparse (terminal against dense) or of: timing (paid late against at once)."
+            "Write of: sparse (terminal against dense), of: timing (paid late against at once), or "
+            f"{_ARMS}."
         )
-        raise InvalidInput("of", kind, f"one of {', '.join(OF_BUDGETS)}", hint)
-    return Contrast("budget", line=float(ratio), of=str(kind))
+        raise InvalidInput("of", kind, f"one of {', '.join(OF_BUDGETS)}, or {_LEVELS}", hint)
+    return Contrast("budget", line=float(ratio), of=str(kind), clock=clock)
+
+
+def _read_budget_of(levels: Mapping[str, Any], ratio: float, clock: str) -> Contrast:
+    """A budget whose arms are two levels of a factor."""
+    for key in ("factor", *levels):
+        if key not in _FIELDS["factor"] or key not in levels:
+            raise InvalidInput(f"of.{key}", levels.get(key), _LEVELS, f"Write {_ARMS}.")
+    try:
+        return _read_levels(levels, "budget", line=ratio, clock=clock)
+    except InvalidInput as error:
+        raise InvalidInput(f"of.{error.field}", error.value, error.allowed, error.hint) from None
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
@@ -346,6 +424,8 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 def _example(written: Any) -> str:
     """The line meant by somebody who wrote a factor as if it were a kind, or a kind wrongly."""
+    if isinstance(written, Mapping) and "clock" in written:
+        return _BUDGETS_ONLY
     if not isinstance(written, str):
         return "Write contrast: timing."
     if written == "budget":

@@ -21,6 +21,7 @@ from powerseek.envs.rewards.spec import (
     RewardFunction,
     Spec,
     aim_of,
+    is_learnt,
     price_of,
     reads_acquired,
     reward_name,
@@ -337,12 +338,22 @@ def trials_by_seed(study: Study, grid: Sequence[Cell]) -> tuple[Trial, ...]:
     Of a study with layouts a seed is trained on one, the same in all cells. The references come
     last, once each: what they do does not hang on a training seed.
     """
-    told = study.name, followed_metrics(said.compared for said in study.hypotheses)
+    asked = [measure for said in study.hypotheses for measure in said.followed]
+    told = study.name, followed_metrics([*asked, *_optimised(grid)])
     seeds = range(study.first_seed, study.first_seed + study.seeds)
     pairs = cells_with_seeds(grid, seeds, study.layouts)
     trained = (Trial(cell, seed, *told) for cell, seed in pairs)
     once = (Trial(cell, 0, *told) for cell in reference_cells(study, grid))
     return (*trained, *once)
+
+
+def _optimised(grid: Sequence[Cell]) -> Iterator[str]:
+    """What over-optimisation of a reward that is learnt is told by, beside what all follow."""
+    learnt = [cell for cell in grid if is_learnt(cell.reward)]
+    if learnt:
+        yield "divergence"
+    if any(cell.price for cell in learnt):  # the aim weighs what is acquired
+        yield "acquired"
 
 
 def cells_with_seeds(

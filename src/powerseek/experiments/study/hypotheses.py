@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from powerseek.experiments.study.factors import (
     FOLLOWS,
     LATER,
     PREFIX,
+    TRAINING,
     Level,
     column_of,
     factor_of,
@@ -97,10 +98,11 @@ def hypothesis_comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) ->
     unpaid = {record["world"] for record, cell in records if not cell.power_weight}
     if "power_weight" not in columns:  # the paid are the positive control, and nothing else
         records = [r for r in records if not (r[1].power_weight and r[0]["world"] in unpaid)]
+    apart = columns_apart(contrast, columns, [record for record, _ in records])
     settings: dict[str, tuple[dict[str, Level], dict[Any, list[Cell]]]] = {}
     for record, cell in records:
         found = tuple(record.get(column) for column in columns)
-        setting = shared_levels(record, columns)
+        setting = shared_levels(record, apart)
         key = json.dumps(setting, sort_keys=True)
         arms = settings.setdefault(key, (setting, {}))[1]
         arms.setdefault(found if len(columns) > 1 else found[0], []).append(cell)
@@ -115,8 +117,8 @@ def hypothesis_comparisons(said: Hypothesis | Contrast, grid: Sequence[Cell]) ->
 
 def kind_named(contrast: Contrast, grid: Sequence[Cell]) -> str:
     """The name of the kind of comparison that a contrast is one of, as tables call it."""
-    if contrast.name != "factor":
-        return contrast.name
+    if not contrast.of_factor:
+        return contrast.kind
     columns = columns_of(contrast, {column for cell in grid for column in levels_of(cell)})
     return factor_contrast_kind(columns[0]) if columns else contrast.factors[0]
 
@@ -127,6 +129,28 @@ def columns_of(contrast: Contrast, known: set[str]) -> tuple[str, ...] | None:
         return (contrast_kind(contrast.kind).factor,)
     found = [column_of(name, known) for name in contrast.factors]
     return None if None in found else tuple(str(column) for column in found)
+
+
+def columns_apart(
+    contrast: Contrast, columns: tuple[str, ...], records: Iterable[Mapping[str, Level]]
+) -> tuple[str, ...]:
+    """Columns in which the arms of a contrast may differ.
+
+    Budgets of agents may be compared that were trained for other lengths, as each is given up at
+    its own, where no agent has several in a setting; of those each length is a setting.
+
+    Args:
+        contrast: The contrast.
+        columns: Those that it is about.
+        records: The levels of all cells that it is about, by column.
+    """
+    if contrast.name != "budget" or columns != ("agent",):
+        return columns
+    apart, lengths = (*columns, TRAINING), dict[str, set[Level]]()
+    for record in records:
+        key = json.dumps([record["agent"], shared_levels(record, apart)], sort_keys=True)
+        lengths.setdefault(key, set()).add(record.get(TRAINING))
+    return apart if all(len(known) == 1 for known in lengths.values()) else columns
 
 
 def shared_levels(record: Mapping[str, Level], columns: Sequence[str]) -> dict[str, Level]:
@@ -294,7 +318,11 @@ def _check_factors(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
     records = [r for r in map(levels_of, cells) if concerns_cell(said, r)]
     varied = varied_factors(records)
     names = list(dict.fromkeys(factor_of(column).name for column in varied))
-    field = f"{where}.contrast.{contrast.name}"
+    where = f"{where}.contrast"
+    where, field = (
+        (f"{where}.of", "factor") if contrast.name == "budget" else (where, contrast.name)
+    )
+    field = f"{where}.{field}"
     for name in contrast.factors:
         column = column_of(name, {column for record in records for column in record})
         if column is None:
@@ -308,12 +336,12 @@ def _check_factors(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
             )
             raise InvalidInput(field, name, allowed, hint)
         levels = list(dict.fromkeys(r[column] for r in records if r.get(column) is not None))
-        _check_levels(contrast, f"{where}.contrast", column, levels)
+        _check_levels(contrast, where, column, levels)
 
 
 def _check_levels(contrast: Contrast, where: str, column: str, levels: Sequence[Level]) -> None:
     name, shown = factor_of(column).name, ", ".join(map(written_level, ordered(levels) or levels))
-    if contrast.name != "factor":
+    if not contrast.of_factor:
         if not ordered(levels):
             allowed = f"a factor whose levels are numbers (those of {name} are {shown})"
             raise InvalidInput(f"{where}.{contrast.name}", name, allowed)

@@ -16,7 +16,7 @@ from powerseek.experiments.statistics.verdicts import (
     SEEDS_OF_NONE,
 )
 from powerseek.experiments.study.checked import cells
-from powerseek.experiments.study.contrasts import SHARE_BEYOND, Contrast
+from powerseek.experiments.study.contrasts import KINDS, SHARE_BEYOND, Contrast
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.hypotheses import Compared, hypothesis_comparisons
 from powerseek.experiments.study.schema import Hypothesis, Study, make_study
@@ -51,7 +51,8 @@ def _alike(grid: Sequence[Cell]) -> Iterator[str]:
     for cell in grid:
         place = place_of(cell.reward)
         if place is not None:
-            place = place._replace(level=min(place.level, cell.max_steps))
+            if place.factor != KINDS["labels"].places:  # all others are steps, or fractions
+                place = place._replace(level=min(place.level, cell.max_steps))
             key = cell.world, place, cell.max_steps
             labels.setdefault(key, {})[cell.reward_label] = None
     for (world, place, steps), alike in labels.items():

@@ -196,8 +196,9 @@ class Hypothesis(BaseModel):
     that at its least. Of a ``threshold`` it says that the measure crosses the line as the factor
     rises: upwards (``larger``) or downwards (``smaller``). Of a ``tail`` a - b is the fraction of
     one arm's seeds beyond a value: at most its share (``smaller``) or more (``larger``). Of a
-    ``budget`` it is about the ratio of the first arm's budget to competence to the second's:
-    ``larger`` or ``smaller`` than so many times, or ``none``, within that ratio of each other.
+    ``budget`` it is about the ratio of the first arm's budget to competence to the second's, in
+    environment steps or another clock: ``larger`` or ``smaller`` than so many times, or ``none``,
+    within that ratio of each other.
 
     A claim about a level is one-sided: ``none`` is at most the margin, ``larger`` above it. On
     ``beyond`` it is judged at both ends of the bracket from ``beyond`` to ``excess``.
@@ -313,6 +314,11 @@ class Hypothesis(BaseModel):
             factor_contrast_kind(self.contrast.factors[0]) if name == "factor" else name
         )
         return self.measure or kind.measure
+
+    @property
+    def followed(self) -> tuple[str, ...]:
+        """Metrics that must be followed while agents train, for it to be judged."""
+        return (self.compared, *filter(None, [self.contrast.ledger]))
 
     @property
     def smallest(self) -> Margin | None:

@@ -17,7 +17,7 @@ from powerseek.exact.measures.attribution import PRICES, outcome_and_attribution
 from powerseek.exact.measures.reliance import success_without_power
 from powerseek.exact.solvers.agent import FORGOTTEN
 from powerseek.experiments.results.schema import ABSENT_ROW
-from powerseek.metrics import Context, Expected, expect, measure
+from powerseek.metrics import Context, Expected, expect, measure, metric_of
 from powerseek.metrics.expected import PRICE
 from powerseek.types import Measurement, Policy, Trajectories
 
@@ -76,6 +76,7 @@ class Evaluator:
         greedy: bool,
         whole: bool = True,
         followed: Mapping[str, Sequence[float]] = {},  # nobody changes it
+        diverged: bool = True,
     ) -> Expected:
         """Exact expectations of `policy`.
 
@@ -86,6 +87,7 @@ class Evaluator:
                 alone, and without what takes a walk of its own (competence where there is a
                 hazard, reliance).
             followed: As `Expected` takes it.
+            diverged: False to leave out the divergence from the prior, a walk of its own.
 
         Raises:
             Inexact: There are none, and why.
@@ -116,8 +118,11 @@ class Evaluator:
                 competence = evaluate_agent(calm, policy, greedy=greedy).success
             if whole:
                 without = success_without_power(self.task, policy, greedy=greedy)
-            if whole and prior is not None:
-                divergence = policy_divergence(self.task, policy, prior, greedy=greedy)
+            if diverged and prior is not None:
+                ways = FORGOTTEN if whole else FORGOTTEN_ON_THE_WAY
+                divergence = policy_divergence(
+                    self.task, policy, prior, greedy=greedy, forgotten=ways
+                )
         except InvalidInput as error:
             raise Inexact(str(error)) from error
         oracle = self.oracle if self.oracle.injective else None
@@ -125,10 +130,26 @@ class Evaluator:
         known = world, outcome, competence, oracle, self.arm, by_price, without, followed
         return Expected(*known, divergence if isfinite(divergence) else nan)
 
+    def diverged(self, policy: Policy) -> list[Measurement]:
+        """The divergence of a policy from its prior alone; none where there is none, or not finite.
+
+        The rest of an exact evaluation takes several times as long.
+        """
+        prior, inexact = getattr(policy, "prior", None), getattr(policy, "inexact", "")
+        if self.oracle is None or prior is None or inexact:
+            return []
+        try:
+            found = policy_divergence(self.task, policy, prior, forgotten=FORGOTTEN_ON_THE_WAY)
+        except InvalidInput:  # the rows of the end say why
+            return []
+        known = metric_of("divergence")
+        return [Measurement(known.id, found, unit=known.unit)] if isfinite(found) else []
+
     def exact_curves(self, policy: Policy, names: Iterable[str]) -> list[Measurement]:
         """Some metrics, exactly; none where there is no exact evaluation."""
+        names = tuple(names)
         try:
-            expected = self.expected(policy, False, whole=False)
+            expected = self.expected(policy, False, whole=False, diverged="divergence" in names)
         except Inexact:  # the rows of the end say why
             return []
         return expect(expected, names)

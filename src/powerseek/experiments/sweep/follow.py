@@ -20,6 +20,9 @@ from powerseek.types import Measurement
 CURVE_EPISODES = 256
 """Most episodes of an evaluation while training."""
 
+EARLY = "divergence"
+"""What is followed exactly at every evaluation, where it is followed."""
+
 # What a seed is for: no two uses share chance.
 END, CURVE, CROSSING, RECORDING = 0, 1, 2, 3
 
@@ -82,15 +85,16 @@ class EvalCallback:
         return Asked(self.evaluator, progress.policy, purpose, spent=progress.spent)
 
     def exact_values(self, progress: Progress) -> list[Measurement]:
-        """Exact values at this evaluation, if it is late enough.
+        """Exact values at this evaluation, if it is late enough; before that `EARLY` alone.
 
         Those of the end are in its rows.
         """
-        cell = self.cell
-        first = first_exact(cell.evaluations) * cell.timesteps / cell.evaluations
-        if not first <= progress.timesteps < cell.timesteps:
+        cell, names = self.cell, self.trial.exact_curves
+        if not progress.timesteps < cell.timesteps:
             return []
-        return self.evaluator.exact_curves(progress.policy, self.trial.exact_curves)
+        if progress.timesteps < first_exact(cell.evaluations) * cell.timesteps / cell.evaluations:
+            return self.evaluator.diverged(progress.policy) if EARLY in names else []
+        return self.evaluator.exact_curves(progress.policy, names)
 
     @property
     def followed(self) -> dict[str, list[float]]:

@@ -43,7 +43,12 @@ from powerseek.experiments.statistics.verdicts import (
 from powerseek.experiments.study.arms import arms_compared, factor_scales
 from powerseek.experiments.study.contrasts import ONE_ARM
 from powerseek.experiments.study.factors import TRAINING, Level
-from powerseek.experiments.study.hypotheses import across_settings, columns_of, concerns_cell
+from powerseek.experiments.study.hypotheses import (
+    across_settings,
+    columns_apart,
+    columns_of,
+    concerns_cell,
+)
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
 from powerseek.metrics import known_metric
@@ -132,7 +137,8 @@ def _compared(
         pair, said = one.ends[0], one.claim.hypothesis
         ratio, optimum = None, None
         if pair.kind == BUDGET:
-            ratio = arms_ratio(arms, pair, said.direction, one.claim.gate, crossings, rng)
+            clock = said.contrast.clock
+            ratio = arms_ratio(arms, pair, said.direction, one.claim.gate, crossings, rng, clock)
             question = Question(
                 said.direction, (ratio.comparison(),), gated=False, given=ratio.tests()
             )
@@ -259,7 +265,9 @@ def _pairs(claim: Claim, arms: Arms) -> Iterator[_Asked]:
         return
     about = np.array([concerns_cell(said, record) for record in arms.described], dtype=bool)
     kept = arms.compared(columns, about)
-    for setting, cells in arms.settings(columns, about):
+    records = [arms.records[cell] for cell in np.flatnonzero(kept)]
+    apart = columns_apart(contrast, columns, records)
+    for setting, cells in arms.settings(columns, about, apart):
         world, gamma = setting["world"], float(str(setting.get("gamma", 1.0)))
         here = factor_scales(columns, arms.of_world(world, kept))
         for levels in arms_compared(
