@@ -182,6 +182,14 @@ ALLOWED: Mapping[str, Whole | Number | OneOf | Widths] = {
     "exploration_fraction": Number(positive=True, maximum=1.0),
     "exploration_final_eps": _FRACTION,
     "n_quantiles": Whole(1, 1000),
+    "method": OneOf(("es", "cma", "ga", "ars")),
+    "population": Whole(4, 2**14),
+    "episodes": Whole(1, 2**14),
+    "champion_episodes": Whole(1, 2**14),
+    "sigma": _POSITIVE,
+    "parents": Whole(1, 2**14),
+    "elites": Whole(1, 2**14),
+    "directions": Whole(1, 2**13),
 }
 """What each setting may be, by name, whichever algorithms have it; None where that is the default.
 
@@ -194,6 +202,11 @@ each environment takes between updates; gradient_steps: those of an update. targ
 environment steps between copies to the target network. exploration_fraction: part of the training
 in which the probability of a random action falls from 1 to exploration_final_eps. n_quantiles: of
 the return.
+
+Those of evolution: method. population: members of a generation. episodes: that each of them plays;
+champion_episodes: that the policy plays besides, on other chance. sigma: standard deviation of what
+members differ by, of `cma` the first one. parents: members that have children; elites: those that
+live on. directions: pairs that a step is made of.
 """
 
 
@@ -216,7 +229,7 @@ def complete(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     for name, value in given.items():
         _check(defaults, name, value)
     chosen = {**defaults, **given}
-    if chosen["final_learning_rate"] is None:
+    if "final_learning_rate" in chosen and chosen["final_learning_rate"] is None:
         chosen["final_learning_rate"] = chosen["learning_rate"]
     if "n_steps" in chosen:
         _check_rollout(chosen)
