@@ -17,20 +17,12 @@ from powerseek.envs.engine.compile import loop_of_numbers
 from powerseek.types import Bools, Floats, Floats32, Ints, Situation
 
 _f = np.float32
-_CLAMP = _f(7.90531110763549805)
-_ABOVE = tuple(
-    map(
-        _f,
-        (
-            *(4.89352455891786e-03, 6.37261928875436e-04, 1.48572235717979e-05),
-            *(5.12229709037114e-08, -8.60467152213735e-11, 2.00018790482477e-13),
-            -2.76076847742355e-16,
-        ),
-    )
-)
-_BELOW = tuple(
-    map(_f, (4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.19825839466702e-06))
-)
+_MAXIMUM = _f(7.90531110763549805)
+_P1, _P3 = _f(4.89352455891786e-03), _f(6.37261928875436e-04)
+_P5, _P7 = _f(1.48572235717979e-05), _f(5.12229709037114e-08)
+_P9, _P11, _P13 = _f(-8.60467152213735e-11), _f(2.00018790482477e-13), _f(-2.76076847742355e-16)
+_Q0, _Q2 = _f(4.89352518554385e-03), _f(2.26843463243900e-03)
+_Q4, _Q6 = _f(1.18534705686654e-04), _f(1.19825839466702e-06)
 
 
 class Layout:
@@ -140,16 +132,23 @@ def choose_actions(
 
 @loop_of_numbers
 def _tanh(x: Any) -> Any:
-    """By Eigen's rational approximation, which loops can take many of at a time."""
-    x = min(max(x, -_CLAMP), _CLAMP)
+    """By Eigen's rational approximation, as in `powerseek.agents.cohort.simd`."""
+    x = _MAXIMUM if x > _MAXIMUM else x
+    x = -_MAXIMUM if x < -_MAXIMUM else x
     y = x * x
-    above = _ABOVE[6]
-    for i in range(5, -1, -1):
-        above = _ABOVE[i] + y * above
-    below = _BELOW[3]
-    for i in range(2, -1, -1):
-        below = _BELOW[i] + y * below
-    return x * above / below
+    above = x * (_P1 + y * (_P3 + y * (_P5 + y * (_P7 + y * (_P9 + y * (_P11 + y * _P13))))))
+    return above / (_Q0 + y * (_Q2 + y * (_Q4 + y * _Q6)))
+
+
+@loop_of_numbers
+def _activate(out: Any, relu: bool) -> None:
+    """The activation of [n], in place."""
+    if relu:
+        for j in range(len(out)):
+            out[j] = out[j] if out[j] > 0.0 else _f(0.0)
+    else:
+        for j in range(len(out)):
+            out[j] = _tanh(out[j])
 
 
 @loop_of_numbers
@@ -160,22 +159,18 @@ def _forward(flat: Any, layers: Any, relu: bool, seen: Any, between: Any) -> Non
     last = len(layers) - 1
     for k in range(len(layers)):
         start, inputs, outputs = layers[k, 0], layers[k, 1], layers[k, 2]
-        out = between[k + 1]
+        out = between[k + 1, :outputs]
+        weights = flat[start : start + inputs * outputs].reshape(inputs, outputs)
         bias = flat[start + inputs * outputs : start + (inputs + 1) * outputs]
         for j in range(outputs):
             out[j] = bias[j]
         for i in range(inputs):
             x = between[k, i]
             if x != 0.0:
-                row = flat[start + i * outputs : start + (i + 1) * outputs]
                 for j in range(outputs):
-                    out[j] += x * row[j]
-        if k < last and relu:
-            for j in range(outputs):
-                out[j] = out[j] if out[j] > 0.0 else _f(0.0)
-        elif k < last:
-            for j in range(outputs):
-                out[j] = _tanh(out[j])
+                    out[j] += x * weights[i, j]
+        if k < last:
+            _activate(out, relu)
 
 
 @loop_of_numbers
