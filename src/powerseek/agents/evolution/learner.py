@@ -10,7 +10,7 @@ import numpy as np
 from powerseek.agents.base import Agent
 from powerseek.agents.evolution.evaluate import Arena, Played
 from powerseek.agents.evolution.lineage import Lineage
-from powerseek.agents.evolution.methods import METHODS, Genetic
+from powerseek.agents.evolution.methods import METHODS
 from powerseek.agents.evolution.network import EvolvedPolicy, Layout
 from powerseek.agents.evolution.settings import settings_for
 from powerseek.agents.job import Job, Settings, TrainedAgent
@@ -38,6 +38,7 @@ class Evolution(Agent):
 
     learns = True
     whole_episodes = True
+    policy: EvolvedPolicy
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)

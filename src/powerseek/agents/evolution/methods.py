@@ -116,7 +116,7 @@ class OpenAIES(Method):
     def __init__(self, founders: Floats, settings: Settings) -> None:
         super().__init__(founders, settings)
         self.sigma, self.rate = settings["sigma"], settings["learning_rate"]
-        self.mean = founders[0].copy()
+        self.mean: Floats = founders[0].copy()
         self.momentum, self.square = np.zeros((2, self.size))
         self.steps: Any = 0
 
@@ -173,7 +173,7 @@ class SeparableCMA(Method):
         full += (1 - 1 / mu) * min(1.0, (2 * mu - 1) / ((n + 2) ** 2 + mu))
         self.matrix_rate = min(1.0, full * (n + 2) / 3)
         self.expected_norm = math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2))
-        self.mean = founders[0].copy()
+        self.mean: Floats = founders[0].copy()
         self.sigma: Any = float(settings["sigma"])
         self.variances = np.ones(n)
         self.path, self.step_path = np.zeros((2, n))
@@ -306,7 +306,7 @@ class RandomSearch(Method):
         super().__init__(founders, settings)
         self.sigma, self.rate = settings["sigma"], settings["learning_rate"]
         self.directions = settings["directions"]
-        self.mean = founders[0].copy()
+        self.mean: Floats = founders[0].copy()
 
     def ask(self, generator: np.random.Generator) -> Floats:
         """See Method.ask; [:P / 2] stand opposite to [P / 2:]."""

@@ -18,10 +18,10 @@ COMMON: Mapping[str, Any] = {
     "activation": "tanh",
 }
 METHODS: Mapping[str, Mapping[str, Any]] = {
-    "es": {"population": 64, "sigma": 0.1, "learning_rate": 0.05},
-    "cma": {"population": 32, "sigma": 0.3},
-    "ga": {"population": 64, "sigma": 0.1, "parents": 12, "elites": 4},
-    "ars": {"population": 64, "sigma": 0.1, "learning_rate": 0.05, "directions": 16},
+    "es": {"population": 32, "sigma": 0.3, "learning_rate": 0.2},
+    "cma": {"population": 16, "sigma": 0.6},
+    "ga": {"population": 64, "sigma": 0.3, "parents": 12, "elites": 4},
+    "ars": {"population": 64, "sigma": 0.3, "learning_rate": 0.2, "directions": 8},
 }
 """Those that a method has besides."""
 MIRRORED = ("es", "ars")
