@@ -9,7 +9,7 @@ from powerseek.agents.job import Settings
 from powerseek.agents.settings import ALLOWED, complete
 from powerseek.errors import InvalidInput
 
-METHOD = "cma"
+METHOD = "es"
 COMMON: Mapping[str, Any] = {
     "method": METHOD,
     "episodes": 16,
