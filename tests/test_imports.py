@@ -53,6 +53,7 @@ WITHIN = {
         "agents": set(),
         "sb3": {"agents"},
         "cohort": {"agents", "sb3"},
+        "evolution": {"agents"},
         "foreign": {"agents", "sb3"},
     },
     "envs": {

@@ -323,7 +323,11 @@ WRONG = [
     ({"method": "de"}, "settings.method", "es or cma or ga or ars"),
     ({"method": "cma", "elites": 2}, "settings.elites", "Write method: ga."),
     ({"method": "es", "directions": 2}, "settings.directions", "Write method: ars."),
-    ({"method": "cma", "learning_rate": 0.1}, "settings.learning_rate", "es and ars do"),
+    (
+        {"method": "cma", "learning_rate": 0.1},
+        "settings.learning_rate",
+        "of es and ars, not of cma",
+    ),
     ({"method": "es", "population": 31}, "settings.population", "Write population: 32."),
     ({"method": "ars", "directions": 33}, "settings.directions", "Write directions: 32."),
     ({"method": "ga", "parents": 65}, "settings.parents", "Write parents: 64."),

@@ -44,10 +44,9 @@ def settings_for(given: Settings) -> dict[str, Any]:
     for name in given:
         others = [id for id, own in METHODS.items() if name in own]
         if name not in defaults and others:
-            allowed = f"no value: method {method} has no {name}, {' and '.join(others)} do"
-            raise InvalidInput(
-                f"settings.{name}", given[name], allowed, f"Write method: {others[0]}."
-            )
+            allowed = f"no value: a setting of {' and '.join(others)}, not of {method}"
+            hint = f"Write method: {others[0]}."
+            raise InvalidInput(f"settings.{name}", given[name], allowed, hint)
     chosen = complete(defaults, given)
     _check_sizes(chosen)
     return chosen

@@ -70,9 +70,10 @@ def _unseen(grid: Sequence[Cell]) -> Iterator[str]:
     places = {label: at for label, spec in specs.items() if (at := place_of(spec)) is not None}
     seen = ((cell.agent, cell.reward_label, cell.gamma) for cell in grid)
     for agent, alike, words in unseen_timing(seen, places):
+        block = write_yaml([{"agents": agent, "rewards": specs[alike[0]]}], flow=True).strip()
         yield (
-            f"{words}. Give it a block of its own with one of them: "
-            f"also: [{{agents: [{agent}], rewards: {alike[0]}}}]."
+            f"{words}. Leave them to the others, and give it one of them in a block of its own: "
+            f"also: {block}."
         )
 
 
