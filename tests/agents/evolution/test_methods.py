@@ -189,15 +189,18 @@ def one_generation(n, mean, sigma, variances, noise, fitness):
     return new_mean, sigma * math.exp(c_s / d_s * (norm / chi - 1)), new
 
 
+@pytest.mark.parametrize("scale", [1, 20])  # steps so long hold the path of the matrix still
 @pytest.mark.parametrize(("size", "population"), [(2, 6), (7, 12), (40, 9)])
-def test_cma_does_what_the_paper_says(size, population):
+def test_cma_does_what_the_paper_says(size, population, scale):
     found = made("cma", size=size, population=population, sigma=0.7)
     found.variances = np.linspace(0.5, 2.0, size)
     before = found.mean, found.sigma, found.variances
     members = found.ask(np.random.default_rng(3))
-    noise = (members - before[0]) / before[1] / np.sqrt(before[2])
+    assert members == pytest.approx(before[0] + before[1] * np.sqrt(before[2]) * found.noise)
+    noise = found.noise = scale * found.noise
     fitness = sphere(members)
     found.tell(fitness)
+    assert (found.path == 0).all() == (scale > 1)
     mean, sigma, variances = one_generation(size, *before, noise, fitness)
     assert found.mean == pytest.approx(mean)
     assert found.sigma == pytest.approx(sigma)

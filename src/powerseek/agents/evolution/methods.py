@@ -205,7 +205,7 @@ class SeparableCMA(Method):
         self.variances = (1 - rate) * self.variances + rate / mu * self.path**2
         self.variances += rate * (1 - 1 / mu) * among
         grown = self.step_rate / self.damping * (norm / self.expected_norm - 1)
-        self.sigma = float(self.sigma) * math.exp(min(1.0, grown))
+        self.sigma = float(self.sigma) * math.exp(grown)
 
     def _shares(self, fitness: Floats) -> Floats:
         """[P] the weight of each member, which equals share."""
