@@ -3,8 +3,8 @@
 Twelve candidates of each method (of `es` one more), by the mean competence (success with the
 hazard off, actions drawn, 1,000 episodes) after 800,000 steps in `homestead` (openness 0) under
 ``dense`` and ``terminal`` on seeds 10,001 and 10,002, which no study uses; the winner of each was
-then seen on 10,003 to 10,005. No measure of power entered. What is not said of a candidate is as below, its
-population 64 (32 of `cma`), with 16 episodes each:
+then seen on 10,003 to 10,005. No measure of power entered. What is not said of a candidate is as
+below, its population 64 (32 of `cma`), with 16 episodes each:
 
 ======  =====================================================================  ======  =========
 method  candidates, by their mean                                              winner  new seeds
