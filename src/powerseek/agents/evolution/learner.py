@@ -34,6 +34,9 @@ class Evolution(Agent):
     selected by flatters it, so it plays ``champion_episodes`` more in each generation, on chance
     that selected nothing: ``losses`` has ``fitness`` (of the population), ``best`` (of its best
     member, which selected it) and ``champion_fitness`` (of the policy, anew).
+
+    Settings depend on `method`: es, cma, ga (parents, elites) or ars (directions); cma and ga have
+    no learning_rate.
     """
 
     learns = True
