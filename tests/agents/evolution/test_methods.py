@@ -307,8 +307,11 @@ def test_all_descend_from_one_in_the_end():
     found = made("ga")
     assert found.lineage.founders.tolist() == list(range(8))
     assert found.lineage.mutations == 0
-    run(found, sphere, 30)
-    assert len(set(found.lineage.founders)) == 1
+    run(found, sphere, 150)
+    line = found.lineage
+    assert line.parents.shape == (149, 8)
+    assert len(set(line.founders)) == 1
+    assert found.told == {"mutations": line.mutations, "founders": 1}
 
 
 # --- augmented random search ---------------------------------------------------------------------

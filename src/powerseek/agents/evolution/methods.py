@@ -242,7 +242,24 @@ class Genetic(Method):
         self.breeding = settings["parents"]
         self.members = founders
         self.order: Ints = np.zeros(0, np.int64)
-        self.rows: list[Any] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nobody has a parent yet."""
+        self._parents = np.zeros((64, self.population), np.int32)
+        self._generations = 0
+        self._founders: Ints = np.arange(self.population)
+        self._mutations: Ints = np.zeros(self.population, np.int64)
+
+    def _descend(self, parents: Ints) -> None:
+        """Enter the parents [P] of a new generation."""
+        if self._generations == len(self._parents):
+            self._parents = np.concatenate([self._parents, np.zeros_like(self._parents)])
+        self._parents[self._generations] = parents
+        self._generations += 1
+        self._founders = self._founders[parents]
+        self._mutations = self._mutations[parents]
+        self._mutations[self.elites :] += 1
 
     def ask(self, generator: np.random.Generator) -> Floats:
         """See Method.ask; elites come first."""
@@ -251,7 +268,7 @@ class Genetic(Method):
         children = self.population - self.elites
         drawn = self.order[generator.integers(self.breeding, size=children)]
         chosen = np.concatenate([self.order[: self.elites], drawn])
-        self.rows.append(chosen.astype(np.int32))
+        self._descend(chosen)
         self.members = self.members[chosen]
         self.members[self.elites :] += self.sigma * generator.normal(size=(children, self.size))
         return self.members
@@ -263,26 +280,28 @@ class Genetic(Method):
     @property
     def best(self) -> Floats:
         """The champion."""
-        best: Floats = self.members[self.order[0] if len(self.order) else 0]
+        best: Floats = self.members[self._champion]
         return best
 
     @property
+    def _champion(self) -> int:
+        return int(self.order[0]) if len(self.order) else 0
+
+    @property
     def lineage(self) -> Lineage:
-        """The champion's."""
-        rows = np.array(self.rows, np.int32).reshape(-1, self.population)
-        return Lineage(rows, self.elites, int(self.order[0]) if len(self.order) else 0)
+        """The champion's; what it holds is only ever added to."""
+        return Lineage(self._parents[: self._generations], self.elites, self._champion)
 
     @property
     def told(self) -> dict[str, float]:
         """Mutations from the champion's founder to it, and founders that have descendants."""
-        line = self.lineage
-        living = float(len(np.unique(line.founders)))
-        return {"mutations": float(line.mutations), "founders": living}
+        living = float(len(np.unique(self._founders)))
+        return {"mutations": float(self._mutations[self._champion]), "founders": living}
 
     def arrays(self) -> dict[str, Any]:
         """See Method.arrays."""
         kept = {"members": self.members.copy(), "order": self.order.copy()}
-        return {**kept, "parents": self.lineage.parents}
+        return {**kept, "parents": self.lineage.parents.copy()}
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """See Method.restore."""
@@ -290,7 +309,10 @@ class Genetic(Method):
         sound = members.shape == self.members.shape and order.shape in ((self.population,), (0,))
         if not sound or parents.ndim != 2 or parents.shape[1] != self.population:
             raise ValueError("members, order or parents of another population")
-        self.members, self.order, self.rows = members.copy(), order.copy(), list(parents)
+        self.members, self.order = members.copy(), order.copy()
+        self._begin()
+        for row in parents:
+            self._descend(row)
 
 
 class RandomSearch(Method):
