@@ -54,6 +54,7 @@ WITHIN = {
         "agents": set(),
         "sb3": {"agents"},
         "cohort": {"agents", "sb3"},
+        "evolution": {"agents"},
         "foreign": {"agents", "sb3"},
         "tabular": {"agents"},
     },

@@ -375,6 +375,7 @@ agents: Registry[Any] = Registry(
         "a2c": "powerseek.agents.sb3.agents:A2C",
         "cohort-ppo": "powerseek.agents.cohort.agents:CohortPPO",
         "dqn": "powerseek.agents.sb3.agents:DQN",
+        "evolution": "powerseek.agents.evolution.learner:Evolution",
         "hoarder": "powerseek.agents.scripted:Hoarder",
         "imitation": "powerseek.agents.cohort.agents:Imitation",
         "maskable-ppo": "powerseek.agents.sb3.agents:MaskablePPO",

@@ -48,6 +48,7 @@ SMALL = {
     # Exploration that does not depend on how long a training is meant to be.
     **{id: {**FEW, "exploration_fraction": 1e-9, "exploration_final_eps": 0.5} for id in TABULAR},
     "power-greedy": {"samples": 8},
+    "evolution": {"population": 4, "episodes": 4, "champion_episodes": 4, "net": [8]},
 }
 BATCH = 4 * 30
 UNMASKED = {id for id, family in FAMILIES.items() if not family.masked}
@@ -73,13 +74,15 @@ every = pytest.mark.parametrize("agent", OURS + THEIRS)
 learner = pytest.mark.parametrize("agent", learners())
 
 
-def task(reward="dense", **params):
-    return Task(Ladder(**{"hazard": 0.1, "max_steps": 6, **params}), reward, windows=(3,))
+def task(reward="dense", agent="random", **params):
+    """A ladder; of an agent that plays whole episodes one on which each lasts its six steps."""
+    whole = {"hazard": 0.0, "rungs": 10} if agents.get(agent).whole_episodes else {"hazard": 0.1}
+    return Task(Ladder(**{"max_steps": 6, **whole, **params}), reward, windows=(3,))
 
 
 def job(agent, this=None, seed=1, batches=3, **more):
     given = SMALL.get(agent, {})
-    return Job(this or task(), seed, batches * BATCH, given, **more)
+    return Job(this or task(agent=agent), seed, batches * BATCH, given, **more)
 
 
 def trained(agent, this=None, seed=1, batches=3, **more):
@@ -182,7 +185,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(agent, cut, tmp_path):
         if now.timesteps == cut * BATCH:
             raise KeyboardInterrupt
 
-    this = task({"thinned": 0.5})
+    this = task({"thinned": 0.5}, agent)
     whole, seen = trained(agent, this), []
     kept = Checkpoint(tmp_path / "a.zip", every=0.0)
     with pytest.raises(KeyboardInterrupt):
@@ -207,7 +210,7 @@ def test_a_saved_agent_acts_as_before(agent, tmp_path):
     this = task()
     found = trained(agent, this)
     if not found.can_be_saved:
-        assert agent not in {*LIBRARY, *TABULAR, "my.a2c-kept"}
+        assert agent not in {*LIBRARY, *TABULAR, "my.a2c-kept", "evolution"}
         with pytest.raises(InvalidInput, match=agent):
             save_agent(found, this, tmp_path / "a")
         return
@@ -398,6 +401,7 @@ def test_agents_that_do_not_learn_have_spent_nothing():
 QUICK = {
     **{id: {"n_envs": 16, "n_steps": 16, "batch_size": 64, "net": [16]} for id in LIBRARY},
     "a2c": {"n_envs": 8, "n_steps": 8, "learning_rate": 0.01, "net": [16]},
+    "evolution": {"population": 8, "episodes": 8, "champion_episodes": 1, "net": [8]},
     **{id: {"learning_starts": 200, "net": [16]} for id in ("dqn", "qrdqn")},
 }
 """Small and quick; of what is not said here the agents' own."""

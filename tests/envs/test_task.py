@@ -481,6 +481,20 @@ def test_tasks_that_cannot_stand_side_by_side_are_refused(other, words):
         VecTask([Task(Ladder()), other], 2, [0, 1])
 
 
+def test_a_single_task_may_have_several_seeds():
+    this = Task(Ladder(), {"thinned": 0.5})
+    together = VecTask(this, 3, [7, 7, 9])
+    alone = [VecTask(this, 3, seed) for seed in (7, 7, 9)]
+    for t in range(20):
+        actions = np.arange(3) + t % 2 == 1
+        together.step(np.tile(actions, 3))
+        for one in alone:
+            one.step(actions)
+        for name in ("observations", "rewards", "ended"):
+            parts = [getattr(one, name) for one in alone]
+            assert np.array_equal(getattr(together, name), np.concatenate(parts))
+
+
 @pytest.mark.parametrize("seed", [0, [0], [0, 1, 2]])
 def test_each_task_has_a_seed_of_its_own(seed):
     with pytest.raises(InvalidInput, match=r"seed: got .*; allowed: 2 of them"):

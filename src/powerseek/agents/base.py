@@ -60,6 +60,8 @@ class Agent:
             a sweep hands over one at a time.
         recipe: Settings that say how it is trained, and nothing of what it is: a saved agent does
             without them.
+        whole_episodes: True if it learns from nothing but the returns of whole episodes: at gamma 1
+            it cannot tell when within an episode it was paid.
         policy: What it does now; it may be changed in place.
         timesteps: Environment steps taken, all environments together.
         updates: Gradient steps taken.
@@ -73,6 +75,7 @@ class Agent:
     learns: ClassVar[bool] = False
     shared: ClassVar[tuple[str, ...] | None] = None
     recipe: ClassVar[tuple[str, ...]] = ()
+    whole_episodes: ClassVar[bool] = False
     policy: Policy
 
     def __init_subclass__(cls, **keywords: Any) -> None:

@@ -190,6 +190,14 @@ ALLOWED: Mapping[str, Whole | Number | OneOf | Widths] = {
     "initial_value": Number(signed=True),
     "modified_actions": OneOf(("apart", "dynamics")),
     "max_rows": Whole(1, 2**24),
+    "method": OneOf(("es", "cma", "ga", "ars")),
+    "population": Whole(4, 2**14),
+    "episodes": Whole(1, 2**14),
+    "champion_episodes": Whole(1, 2**14),
+    "sigma": _POSITIVE,
+    "parents": Whole(1, 2**14),
+    "elites": Whole(1, 2**14),
+    "directions": Whole(1, 2**13),
 }
 """What each setting may be, by name, whichever algorithms have it; None where that is the default.
 
@@ -206,6 +214,11 @@ the return.
 Of tables (`powerseek.agents.tabular`): learning_rate_decay d, the n-th update of a value has
 learning_rate / n^d. initial_value: of an action never learnt about. modified_actions: apart from
 the world's dynamics, or part of them. max_rows: different observations.
+
+Those of evolution: method. population: members of a generation. episodes: that each of them plays;
+champion_episodes: that the policy plays besides, on other chance. sigma: standard deviation of what
+members differ by, of `cma` the first one. parents: members that have children; elites: those that
+live on. directions: pairs that a step is made of.
 """
 
 

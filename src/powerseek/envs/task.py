@@ -208,7 +208,8 @@ class VecTask:
         task: The task; or m of them that agree in `Task.beside`: then there are n copies of each,
             the first task's first, and n is m times as large wherever it is written below.
         n: Number of copies, >= 1.
-        seed: Any integer >= 0; one a task.
+        seed: Any integer >= 0; one a task. Of a single task several may be given: then there are
+            n copies for each, and those of equal seeds meet the same chance.
 
     Attributes:
         n: Number of copies, of all tasks together.
@@ -554,14 +555,14 @@ def _copies(tasks: Sequence[Task], n: int, seed: int | Sequence[int]) -> VecWorl
                 f"task[{i}]", task, f"one with the world, accumulators and time limit of {first}"
             )
     count = 1 if isinstance(seed, int | np.integer) else len(seed)
-    if count != len(tasks):
+    if len(tasks) > 1 and count != len(tasks):
         raise InvalidInput("seed", seed, f"{len(tasks)} of them: one for each task")
     if not isinstance(first.world, ForeignWorld):
         return VecWorld(first.world, n, seed)
-    if count > 1:
+    if len(tasks) > 1:
         allowed = "a single one: copies of foreign environments stand alone"
         raise InvalidInput("task", tasks, allowed)
-    return VecForeign(first.world, n, seed if isinstance(seed, int | np.integer) else seed[0])
+    return VecForeign(first.world, n, seed)
 
 
 @numba.njit(cache=True)

@@ -79,6 +79,22 @@ def test_batch_size_and_order_change_nothing():
     big.close()
 
 
+def test_equal_seeds_of_one_task_share_their_chance():
+    """As of worlds with rules: two copies for each of three seeds, the first two alike."""
+    twins, alone = VecForeign(Balance(), 2, [4, 4, 5]), VecForeign(Balance(), 2, 5)
+    for t in range(40):
+        twins.step([t % 2] * 6)
+        alone.step([t % 2] * 2)
+        assert np.array_equal(twins.observations[:2], twins.observations[2:4])
+        assert np.array_equal(twins.observations[4:], alone.observations)
+    assert not np.array_equal(twins.observations[0], twins.observations[1])
+    assert not np.array_equal(twins.observations[:2], twins.observations[4:])
+    with pytest.raises(InvalidInput, match="3 of them, as at its making"):
+        twins.reset(5)
+    with pytest.raises(InvalidInput, match="seed: got -1"):
+        VecForeign(Balance(), 1, -1)
+
+
 class Room(gymnasium.Env):
     """Observes a dict, starts counting actions at 5, and offers a mask and facts in info."""
 

@@ -6,15 +6,14 @@ because there are no rules over a record to enumerate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import gymnasium
 import numpy as np
-from numpy.typing import NDArray
 
-from powerseek.envs.engine.vec import Arrays, rules_at_work
+from powerseek.envs.engine.vec import Arrays, chance_keys, checked_seeds, rules_at_work
 from powerseek.envs.world import Fact, World
 from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Floats, Floats32, Ints
@@ -223,34 +222,30 @@ class ForeignWorld(World):
 class VecForeign(Arrays):
     """n environments of a foreign world: VecWorld's interface over ordinary environments.
 
-    Every episode is reset with a seed of its own, made from (seed, copy, episode). Records
-    hold the clock only.
+    Every episode is reset with a seed of its own, made from (seed, copy, episode), a copy's number
+    among those of its seed. Records hold the clock only.
 
     Attributes:
         environments: The n gymnasium environments.
         states: As in VecWorld, like all other attributes.
     """
 
-    def __init__(self, world: ForeignWorld, n: int, seed: int = 0) -> None:
+    def __init__(self, world: ForeignWorld, n: int, seed: int | Sequence[int] = 0) -> None:
         if n < 1:
             raise InvalidInput("n", n, "an integer >= 1")
-        if seed < 0:
-            raise InvalidInput("seed", seed, "an integer >= 0")
-        super().__init__(world, n)
-        self.world, self.seed = world, seed
-        self.seeds: NDArray[np.uint64] = np.full(n, seed, np.uint64)
-        self.numbers: Ints = np.arange(n)
-        self.environments = [world.environment(world.params) for _ in range(n)]
+        self.seed = checked_seeds(seed)
+        self.seeds, self.numbers = chance_keys(self.seed, n)
+        super().__init__(world, len(self.seeds))
+        self.world = world
+        self.environments = [world.environment(world.params) for _ in range(self.n)]
         self._first_action = int(getattr(self.environments[0].action_space, "start", 0))
         self.reset()
 
-    def reset(self, seed: int | None = None) -> None:
+    def reset(self, seed: int | Sequence[int] | None = None) -> None:
         """Start every copy at the first episode of `seed` (default: the one it was made with)."""
         if seed is not None:
-            if seed < 0:
-                raise InvalidInput("seed", seed, "an integer >= 0")
-            self.seed = seed
-            self.seeds[:] = seed
+            self.seed = checked_seeds(seed, self.seed.shape)
+            self.seeds[:] = chance_keys(self.seed, self.n // self.seed.size)[0]
         self.skip(np.zeros(self.n, np.int64))
 
     def skip(self, episodes: Ints) -> None:
@@ -301,7 +296,7 @@ class VecForeign(Arrays):
 
     def _begin(self, i: int) -> None:
         self.states["clock"][i] = 0
-        key = (self.seed, i, int(self.episodes[i]))
+        key = (int(self.seeds[i]), int(self.numbers[i]), int(self.episodes[i]))
         seed = int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)
         observation, info = self.environments[i].reset(seed=seed)
         self._look(i, Moment(observation, 0.0, False, False, info, 0))

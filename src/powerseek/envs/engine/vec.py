@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -113,7 +114,7 @@ class VecWorld(Arrays):
     def __init__(self, world: World, n: int, seed: int | Sequence[int] = 0) -> None:
         if n < 1:
             raise InvalidInput("n", n, "an integer >= 1")
-        self.seed = _checked(seed)
+        self.seed = checked_seeds(seed)
         self.seeds, self.numbers = chance_keys(self.seed, n)
         super().__init__(world, len(self.seeds))
         self.world = world
@@ -132,10 +133,7 @@ class VecWorld(Arrays):
             InvalidInput: A seed below 0, or another number of seeds than it was made with.
         """
         if seed is not None:
-            given = _checked(seed)
-            if given.shape != self.seed.shape:
-                raise InvalidInput("seed", seed, f"{self.seed.size} of them, as at its making")
-            self._seed(given)
+            self._seed(checked_seeds(seed, self.seed.shape))
         self.episodes[:] = 0
         self._start()
 
@@ -242,14 +240,23 @@ class VecWorld(Arrays):
         raise_world_error(self.world, code)
 
 
-def _checked(seed: int | Sequence[int]) -> NDArray[np.uint64]:
-    """Seeds [] or [m]; InvalidInput for one that is no 64-bit number, or for none."""
+def checked_seeds(
+    seed: int | Sequence[int], shape: tuple[int, ...] | None = None
+) -> NDArray[np.uint64]:
+    """Seeds [] or [m]; of that `shape`, where one is given.
+
+    Raises:
+        InvalidInput: One that is no 64-bit number, none at all, or another number of them.
+    """
     given = [seed] if isinstance(seed, int | np.integer) else seed
     for one in given:
         check_limit("world_seed", one, "seed")
     if not len(given):
         raise InvalidInput("seed", seed, "at least one integer >= 0")
-    return np.array(seed, np.uint64)
+    checked = np.array(seed, np.uint64)
+    if shape is not None and checked.shape != shape:
+        raise InvalidInput("seed", seed, f"{math.prod(shape)} of them, as at its making")
+    return checked
 
 
 def chance_keys(seed: NDArray[np.uint64], n: int) -> tuple[NDArray[np.uint64], Ints]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from powerseek.agents.spec import agent_id
 from powerseek.errors import InvalidInput
 from powerseek.experiments.analysis.budgets import Crossings
 from powerseek.experiments.analysis.contrasts import contrasts
@@ -30,7 +31,7 @@ from powerseek.experiments.results.table import (
     trials,
 )
 from powerseek.experiments.statistics.verdicts import units_in_words
-from powerseek.experiments.study.arms import Places
+from powerseek.experiments.study.arms import Places, unseen_timing
 from powerseek.experiments.study.factors import PREFIX, goes_along, varying_factors
 from powerseek.experiments.study.preregistration import Registration, read_registration
 from powerseek.metrics import Metric, known_metric
@@ -146,6 +147,17 @@ class View:
                 f"{', '.join(lacking)}: to have them, run the sweep again into a new folder"
             )
         return tuple(lines)
+
+    @cached_property
+    def foot(self) -> tuple[str, ...]:
+        """What a reader of its tables must know of its agents, a line each."""
+        every = self.trained.every[["agent", "reward", "gamma"]].drop_duplicates()
+        seen = (
+            (agent_id(agent), reward, gamma)
+            for agent, reward, gamma in every.itertuples(index=False, name=None)
+        )
+        alike = (words for _, _, words in unseen_timing(seen, self.places))
+        return (*self.inexact, *alike)
 
     @cached_property
     def mixed(self) -> tuple[str, ...]:

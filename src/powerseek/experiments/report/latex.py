@@ -102,7 +102,7 @@ def _made_of(view: View, about: Mapping[str, Any]) -> str:
 def _comments(view: View, about: Mapping[str, Any], grids: Sequence[Grid]) -> Iterator[str]:
     yield f"% Tables of the study {_line(about['study'])}: {_line(headline(view))}"
     yield r"% They need \usepackage{booktabs} and \usepackage{textcomp}."
-    for words in view.inexact:
+    for words in view.foot:
         yield f"% {_line(words)}"
     for head, meaning in table_legend(grids).items():
         yield f"% {_line(head)}: {_line(meaning)}"

@@ -210,7 +210,7 @@ def _treatments(view: View, worlds: Worlds, drawn: Worlds) -> tuple[Part, ...]:
         "worlds in the order of the study; the tables hold all worlds."
     )
     few = [Words(said)] if len(drawn) < len(worlds) else []
-    foot = [Words(f"{words}.") for words in view.inexact]
+    foot = [Words(f"{words}.") for words in view.foot]
     return (*grids, *foot, meanings, *more, *few, *treatment_pictures(drawn, view.asked, doubts))
 
 

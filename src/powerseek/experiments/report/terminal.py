@@ -51,7 +51,7 @@ def print_table(view: View, console: Console | None = None, *, every: bool = Fal
     grids = world_grids(view.summary, view.asked, every=every, doubts=study_doubts(view))
     for grid in grids:
         print_grid(grid, console)
-    for words in view.inexact:
+    for words in view.foot:
         console.print(Text(words, style="dim"))
     verdicts = verdicts_of(view)
     compared = contrast_grids(refer_to_hypotheses(view.compared, verdicts.found))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from powerseek.envs.rewards.priced import TOO
 from powerseek.envs.rewards.spec import Place, Restraint
 from powerseek.envs.rewards.timing import CORRECTED
+from powerseek.errors import PowerseekError
 from powerseek.experiments.study.contrasts import ONE_ARM, Contrast
 from powerseek.experiments.study.factors import Level, level_in, level_rank, ordered
+from powerseek.registry import agents
 
 Arms: TypeAlias = tuple[Level, Level]
 RISING = {"specification": "coverage", "labels": "labels"}
@@ -180,6 +182,60 @@ def confounded(reward: Level, places: Places, gamma: float) -> bool:
     return gamma < 1 and not _is_corrected(reward, places)
 
 
+def without_timing(place: Place | None) -> Place | None:
+    """The place of a reward but for when it pays; None of one that is not on timing.
+
+    Rewards that share it pay the same in an episode, undiscounted.
+    """
+    if place is None or place.factor != "timing":
+        return None
+    return place._replace(level=0.0, family=_uncorrected(place))
+
+
+def blind_to_timing(agent: str, gamma: float) -> bool:
+    """True if an agent learns from undiscounted returns of whole episodes alone.
+
+    Of one that is not known here nothing is said.
+    """
+    try:
+        return gamma == 1.0 and bool(agents.get(agent).whole_episodes)
+    except PowerseekError:  # a plugin's whose results are here and which is not
+        return False
+
+
+def unseen_timing(
+    seen: Iterable[tuple[str, str, float]], places: Places
+) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """Rewards that are one treatment for an agent, which learns from whole episodes.
+
+    Args:
+        seen: Agent id, label of the reward and gamma of every cell.
+        places: Of the rewards.
+
+    Yields:
+        The agent, those rewards, and a sentence about them without its full stop.
+    """
+    labels: dict[tuple[str, Place], dict[str, None]] = {}
+    for agent, label, gamma in seen:
+        paid = without_timing(places.get(label))
+        if paid is not None and blind_to_timing(agent, gamma):
+            labels.setdefault((agent, paid), {})[label] = None
+    for (agent, _), alike in labels.items():
+        if len(alike) > 1:
+            yield (
+                agent,
+                tuple(alike),
+                f"{' and '.join(alike)} are one treatment for {agent}, bit for bit: it learns from "
+                "the returns of whole episodes, and at gamma 1 it changes nothing when they are "
+                "paid",
+            )
+
+
+def _uncorrected(place: Place) -> str:
+    """The family of a place, whether discount is made up for or not."""
+    return place.family.removesuffix(CORRECTED).removesuffix(", ")
+
+
 def coverage_of(reward: Level, places: Places) -> float:
     """The q of a reward on the factor ``coverage``; nan for one that is on none."""
     place = _place(reward, places)
@@ -308,8 +364,7 @@ def _is_terminal(value: Level) -> bool:
 def undelayed_reward(reward: Level, values: Iterable[Level], places: Places) -> Level:
     """The same reward paid at once, where it is among some; corrected for discount or not."""
     place = places[str(reward)]
-    plain = place.family.removesuffix(CORRECTED).removesuffix(", ")
-    for family in dict.fromkeys((place.family, plain)):
+    for family in dict.fromkeys((place.family, _uncorrected(place))):
         for value in values:
             other = _place(value, places)
             if other is None or other.level > 1:

@@ -566,7 +566,8 @@ def _settings(
                 hint = f"{written[name]} sets it; write it in one place only."
                 raise InvalidInput(names[name], given[name], "no value", hint)
             given[name], names[name] = value, written[name]
-    whole, own = names | {"agent": written["agents"]}, f"settings.{agent}."
+    beside = {"agent": written["agents"], "time_limit": written["time_limit"]}
+    whole, own = names | beside, f"settings.{agent}."
     with _named(whole, written["agents"], strip="settings.", own=own):
         listed = any(isinstance(value, list) for value in given.values())
         defaults = {PHASES: []} | (check_agent(task, agent) if listed else {})

@@ -10,7 +10,12 @@ from typing import Any
 from powerseek.agents.spec import agent_id
 from powerseek.envs.rewards.spec import place_of
 from powerseek.errors import InvalidInput
-from powerseek.experiments.study.arms import arms_compared, factor_scales
+from powerseek.experiments.study.arms import (
+    arms_compared,
+    blind_to_timing,
+    factor_scales,
+    without_timing,
+)
 from powerseek.experiments.study.contrasts import (
     KINDS,
     ONE_ARM,
@@ -219,7 +224,9 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
         _check_margin(said, where)
         _check_arm(said, where, there)
         _check_factors(said, where, there)
-        if not any(True for _ in hypothesis_comparisons(said, grid)):
+        compared = list(hypothesis_comparisons(said, grid))
+        _check_treatments(said, where, compared)
+        if not compared:
             kinds = [
                 n for n in KINDS if any(True for _ in hypothesis_comparisons(Contrast(n), there))
             ]
@@ -232,6 +239,33 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
             allowed = f"a claim of its own (hypotheses[{seen[claim]}] already makes this one)"
             raise InvalidInput(where, said.id, allowed, "Leave one of them out.")
         seen[claim] = i
+
+
+def _check_treatments(said: Hypothesis, where: str, compared: Sequence[Compared]) -> None:
+    """Refuse to compare rewards with an agent for which they are one treatment, bit for bit."""
+    alike = [one for one in compared if _alike(one)]
+    if not alike:
+        return
+    able = {cell.agent for one in compared if one not in alike for (cell, *_) in one.arms.values()}
+    ((cell, *_), *_) = alike[0].arms.values()
+    arms = " and ".join(map(str, alike[0].arms))
+    allowed = (
+        f"rewards that {cell.agent} can tell apart: it learns from the returns of whole episodes, "
+        f"so at gamma 1 {arms} are one treatment for it, bit for bit"
+    )
+    other = next(iter(able), "cohort-ppo")
+    hint = f"Write agent: {other}." if able else f"Write agents: [{other}], or gamma: 0.99."
+    raise InvalidInput(f"{where}.contrast", said.contrast.written, allowed, hint)
+
+
+def _alike(compared: Compared) -> bool:
+    """True if the arms of a comparison differ in timing alone, which its agent does not see."""
+    arms = [cells[0] for cells in compared.arms.values() if cells]
+    blind = (blind_to_timing(cell.agent, cell.gamma) for cell in arms)
+    if compared.columns != ("reward",) or len(arms) < 2 or not all(blind):
+        return False
+    paid = {without_timing(place_of(cell.reward)) for cell in arms}
+    return len(paid) == 1 and None not in paid
 
 
 def _lacking(contrast: Contrast) -> str:

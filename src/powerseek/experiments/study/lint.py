@@ -15,6 +15,7 @@ from powerseek.experiments.statistics.verdicts import (
     SEEDS_OF_CONTRAST,
     SEEDS_OF_NONE,
 )
+from powerseek.experiments.study.arms import unseen_timing
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.contrasts import KINDS, SHARE_BEYOND, Contrast
 from powerseek.experiments.study.grid import Cell
@@ -34,7 +35,7 @@ def study_cautions(study: Study) -> tuple[str, ...]:
         for cell in grid
         if cell.gamma < 1.0 and uncorrected_delay_cautions(cell.reward)
     }
-    told = (*_alike(grid), *_hidden_discounts(grid), *hopeless(study, grid))
+    told = (*_alike(grid), *_unseen(grid), *_hidden_discounts(grid), *hopeless(study, grid))
     if not confounded:
         return told
     shown = ", ".join(f"{reward!r} at gamma {gamma:g}" for reward, gamma in sorted(confounded))
@@ -62,6 +63,19 @@ def _alike(grid: Sequence[Cell]) -> Iterator[str]:
                 f"{steps} steps: what is compared along {place.factor} has one treatment twice. "
                 "Leave one of them out."
             )
+
+
+def _unseen(grid: Sequence[Cell]) -> Iterator[str]:
+    """Rewards that are one treatment for an agent, with what to write."""
+    specs = {cell.reward_label: cell.reward for cell in grid}
+    places = {label: at for label, spec in specs.items() if (at := place_of(spec)) is not None}
+    seen = ((cell.agent, cell.reward_label, cell.gamma) for cell in grid)
+    for agent, alike, words in unseen_timing(seen, places):
+        block = write_yaml([{"agents": agent, "rewards": specs[alike[0]]}], flow=True).strip()
+        yield (
+            f"{words}. Leave them to the others, and give it one of them in a block of its own: "
+            f"also: {block}."
+        )
 
 
 def _hidden_discounts(grid: Sequence[Cell]) -> Iterator[str]:
