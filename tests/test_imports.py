@@ -54,6 +54,7 @@ WITHIN = {
         "sb3": {"agents"},
         "cohort": {"agents", "sb3"},
         "foreign": {"agents", "sb3"},
+        "search": {"agents", "sb3", "cohort"},
     },
     "envs": {
         "engine": {"envs"},

@@ -383,10 +383,12 @@ agents: Registry[Any] = Registry(
         "optimum": "powerseek.agents.planners:Planner",
         "power-greedy": "powerseek.agents.planners:PowerGreedy",
         "ppo": "powerseek.agents.sb3.agents:PPO",
+        "puct": "powerseek.agents.search.agents:Puct",
         "qrdqn": "powerseek.agents.sb3.agents:QRDQN",
         "quantiliser": "powerseek.agents.planners:Quantiliser",
         "random": "powerseek.agents.scripted:Random",
         "recurrent-ppo": "powerseek.agents.sb3.agents:RecurrentPPO",
+        "search": "powerseek.agents.search.agents:Search",
         "trpo": "powerseek.agents.sb3.agents:TRPO",
     },
 )

@@ -60,6 +60,8 @@ class Agent:
             a sweep hands over one at a time.
         recipe: Settings that say how it is trained, and nothing of what it is: a saved agent does
             without them.
+        aside: Settings that say how it plays, and nothing of how it is trained: a sweep trains jobs
+            that differ in nothing else side by side.
         policy: What it does now; it may be changed in place.
         timesteps: Environment steps taken, all environments together.
         updates: Gradient steps taken.
@@ -73,6 +75,7 @@ class Agent:
     learns: ClassVar[bool] = False
     shared: ClassVar[tuple[str, ...] | None] = None
     recipe: ClassVar[tuple[str, ...]] = ()
+    aside: ClassVar[tuple[str, ...]] = ()
     policy: Policy
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -162,6 +165,17 @@ class Agent:
     def load_model(cls, path: Path, card: Mapping[str, Any], device: str) -> Policy:
         """The policy of an agent saved in a library's own format (`TrainedAgent.model`)."""
         raise NotImplementedError
+
+    @classmethod
+    def in_task(cls, policy: Policy, task: Task | None, settings: Settings) -> Policy:
+        """A kept policy as it plays in a task: by default as anywhere.
+
+        Args:
+            policy: What `policy_from` or `load_model` gave.
+            task: Where it is to act; None where nobody says.
+            settings: Complete ones, of the agent.
+        """
+        return policy
 
     def trained(self) -> TrainedAgent:
         """The agent as it now is; called once, at the end."""

@@ -72,6 +72,26 @@ WORLDS: dict[str, dict[str, Any]] = {
     },
 }
 
+CONSIDERED = 8
+"""Actions that ``search`` considers at the root, where there are as many."""
+
+SEARCH: dict[str, Any] = {
+    "simulations": 16,
+    "acting": 0,
+    "n_envs": 128,
+    "n_steps": 16,
+    "batch_size": 512,
+    "n_epochs": 4,
+    "learning_rate": 3e-3,
+    "final_learning_rate": None,
+    "gae_lambda": 0.95,
+    "vf_coef": 0.5,
+    "max_grad_norm": 0.5,
+    "net": [64, 64],
+    "activation": "tanh",
+}
+"""Settings of ``search``; its networks and lambda are those of the world."""
+
 COHORT_SHARED = ("n_envs", "n_steps", "batch_size", "n_epochs", "net", "activation")
 """Settings that all agents of a cohort have in common."""
 
@@ -182,6 +202,9 @@ ALLOWED: Mapping[str, Whole | Number | OneOf | Widths] = {
     "exploration_fraction": Number(positive=True, maximum=1.0),
     "exploration_final_eps": _FRACTION,
     "n_quantiles": Whole(1, 1000),
+    "simulations": Whole(1, 2**20),
+    "acting": Whole(0, 2**20),
+    "considered": Whole(1, 2**16),
 }
 """What each setting may be, by name, whichever algorithms have it; None where that is the default.
 
@@ -193,7 +216,8 @@ of all environments together. learning_starts: environment steps before learning
 each environment takes between updates; gradient_steps: those of an update. target_update_interval:
 environment steps between copies to the target network. exploration_fraction: part of the training
 in which the probability of a random action falls from 1 to exploration_final_eps. n_quantiles: of
-the return.
+the return. simulations: of a search, in training or of what does not learn; acting: at play, 0 for
+the bare network; considered: actions between which it divides them.
 """
 
 
@@ -204,6 +228,21 @@ def settings_for(world: str, given: Mapping[str, Any] | None = None) -> dict[str
         InvalidInput: An unknown setting, or a value that is not allowed.
     """
     return complete({**DEFAULT, **WORLDS.get(world, {})}, given or {})
+
+
+def search_settings(world: str, actions: int, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of ``search`` in a `world` with so many actions, with what is `given`.
+
+    Raises:
+        InvalidInput: An unknown setting, or a value that is not allowed.
+    """
+    own = {name: value for name, value in WORLDS.get(world, {}).items() if name in ("net",)}
+    chosen = complete({**SEARCH, "considered": min(CONSIDERED, actions), **own}, given)
+    if chosen["considered"] > actions:
+        allowed = f"1 to {actions}: {world} has no more actions"
+        hint = f"Write considered: {actions}."
+        raise InvalidInput("settings.considered", chosen["considered"], allowed, hint)
+    return chosen
 
 
 def complete(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

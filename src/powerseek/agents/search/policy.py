@@ -1,0 +1,87 @@
+"""Policies that search when they act."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from powerseek.agents.search.model import Rules, recall
+from powerseek.agents.search.tree import Evaluate, Roots, Search
+from powerseek.envs.engine.chance import mix_bits
+from powerseek.envs.engine.compile import loop_of_numbers
+from powerseek.envs.task import Task
+from powerseek.types import Floats, Situation
+
+ROOTS = 256
+"""Situations that are searched from side by side."""
+
+_PLAYING = np.uint64(0x706C6179)
+"""Apart from the streams of the world's chance, which no search may know."""
+
+
+class SearchPolicy:
+    """What a search finds best, over the rules and the reward of a task.
+
+    Its draws are keyed by the situation: asked again about the same one, it says the same. With
+    a network the probabilities are those of the improved policy (Danihelka et al. 2022), without
+    one the fractions of visits. Wherever it acts, it searches the task that it is given here.
+
+    Args:
+        task: Of whose rules it thinks, with its overseer where its reward needs one.
+        simulations: In each situation, >= 1.
+        considered: As `Search` takes it.
+        evaluate: What values states; None for nobody.
+
+    Attributes:
+        inexact: Why it is measured on episodes alone.
+    """
+
+    inexact = "It searches when it acts: what it does depends on draws of its own"
+
+    def __init__(
+        self, task: Task, simulations: int, considered: int = 0, evaluate: Evaluate | None = None
+    ) -> None:
+        self.task, self.simulations, self.considered = task, simulations, considered
+        self.evaluate = evaluate
+        self._model: Rules | None = None
+        self._search: Search | None = None
+
+    def probabilities(self, situation: Situation) -> Floats:
+        """Action probabilities [n, A]; rows sum to 1."""
+        handles = recall(self.task, situation)
+        seeds = np.zeros(len(handles), np.uint64)
+        _hash(handles, seeds)
+        given = np.zeros(situation.masks.shape)
+        for start in range(0, len(handles), ROOTS):
+            part = slice(start, start + ROOTS)
+            roots = Roots(handles[part], situation.masks[part], situation.observations[part])
+            given[part] = self._searched(roots, seeds[part])
+        return given
+
+    def _searched(self, roots: Roots, seeds: Any) -> Floats:
+        model, search = self._made(roots)
+        found = search(model, roots, seeds, self.task.gamma, self.evaluate)
+        if self.evaluate is None:
+            visits: Floats = found.visits / self.simulations
+            return visits
+        return found.improved
+
+    def _made(self, roots: Roots) -> tuple[Rules, Search]:
+        """Model and trees, made when they are first needed."""
+        if self._model is None or self._search is None:
+            self._model = Rules(self.task, ROOTS)
+            sizes = self.task.observation_size, self.task.n_actions
+            limits = self.simulations, self.considered
+            self._search = Search(ROOTS, self._model.width, *sizes, *limits)
+        return self._model, self._search
+
+
+@loop_of_numbers
+def _hash(handles: Any, seeds: Any) -> None:
+    """Fill `seeds` [n] with what tells states [n, H] apart."""
+    for i in range(len(handles)):
+        mixed = _PLAYING
+        for j in range(handles.shape[1]):
+            mixed = mix_bits(mixed ^ np.uint64(handles[i, j]))
+        seeds[i] = mixed
