@@ -78,6 +78,7 @@ CONSIDERED = 8
 SEARCH: dict[str, Any] = {
     "simulations": 16,
     "acting": 0,
+    "c_scale": 0.1,
     "n_envs": 128,
     "n_steps": 16,
     "batch_size": 512,
@@ -205,6 +206,7 @@ ALLOWED: Mapping[str, Whole | Number | OneOf | Widths] = {
     "simulations": Whole(1, 2**20),
     "acting": Whole(0, 2**20),
     "considered": Whole(1, 2**16),
+    "c_scale": _POSITIVE,
 }
 """What each setting may be, by name, whichever algorithms have it; None where that is the default.
 
@@ -217,7 +219,8 @@ each environment takes between updates; gradient_steps: those of an update. targ
 environment steps between copies to the target network. exploration_fraction: part of the training
 in which the probability of a random action falls from 1 to exploration_final_eps. n_quantiles: of
 the return. simulations: of a search, in training or of what does not learn; acting: at play, 0 for
-the bare network; considered: actions between which it divides them.
+the bare network; considered: actions between which it divides them; c_scale: by how much what it
+finds outweighs the prior, per unit of return.
 """
 
 
@@ -255,7 +258,7 @@ def complete(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     for name, value in given.items():
         _check(defaults, name, value)
     chosen = {**defaults, **given}
-    if chosen["final_learning_rate"] is None:
+    if "final_learning_rate" in chosen and chosen["final_learning_rate"] is None:
         chosen["final_learning_rate"] = chosen["learning_rate"]
     if "n_steps" in chosen:
         _check_rollout(chosen)

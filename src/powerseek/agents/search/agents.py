@@ -36,7 +36,10 @@ class Search(Agent):
     """
 
     learns: ClassVar[bool] = True
-    shared: ClassVar[tuple[str, ...] | None] = (*COHORT_SHARED, "simulations", "considered")
+    shared: ClassVar[tuple[str, ...] | None] = (
+        *COHORT_SHARED,
+        *("simulations", "considered", "c_scale"),
+    )
     aside: ClassVar[tuple[str, ...]] = (ACTING,)
 
     @classmethod
@@ -77,7 +80,7 @@ class Search(Agent):
         if task is None:
             allowed = "the task in which it acts: it searches its rules"
             raise InvalidInput("task", None, allowed, "Write load_agent(path, task).")
-        return with_search(policy, task, simulations, settings["considered"])
+        return with_search(policy, task, simulations, settings["considered"], settings["c_scale"])
 
 
 class Puct(Agent):

@@ -25,14 +25,13 @@ from powerseek.agents.cohort.train import train_cohort
 from powerseek.agents.job import Failure, Job, Settings, TrainedAgent
 from powerseek.agents.sb3.learner import learning_rates
 from powerseek.agents.sb3.state import check_tensors
-from powerseek.agents.search.agents import ACTING
+from powerseek.agents.search import agents
 from powerseek.agents.search.model import Rules, pack
-from powerseek.agents.search.play import with_search
 from powerseek.agents.search.tree import Roots, Search
 from powerseek.agents.settings import settings_for
 from powerseek.envs.task import VecTask
 from powerseek.exact.overseer import same_overseer
-from powerseek.types import Floats32, Ints
+from powerseek.types import Floats32, Ints, Policy
 
 _SEARCHING, _SHUFFLING = 0x73656172, 0x736875
 """Streams below an agent's seed."""
@@ -63,7 +62,7 @@ def equal_training(one: Job, other: Job) -> bool:
         (one.task, one.seed, one.timesteps, one.device)
         == (other.task, other.seed, other.timesteps, other.device)
         and same_overseer(one.task.overseer, other.task.overseer)
-        and {**one.settings, ACTING: 0} == {**other.settings, ACTING: 0}
+        and {**one.settings, agents.ACTING: 0} == {**other.settings, agents.ACTING: 0}
     )
 
 
@@ -104,8 +103,9 @@ class Workspace:
     def search(self, width: int) -> Search:
         """Trees over models of that width."""
         if width not in self._searches:
-            limits = self.settings["simulations"], self.settings["considered"]
-            n = self.settings["n_envs"]
+            n, *limits = (
+                self.settings[name] for name in ("n_envs", "simulations", "considered", "c_scale")
+            )
             self._searches[width] = Search(n, width, *self.sizes, *limits)
         return self._searches[width]
 
@@ -132,12 +132,14 @@ class Searcher(Agent):
         super().__init__(job)
         settings = job.settings
         network = untrained_network(job.task, job.seed, settings)
+        # Values begin at 0: search would believe those drawn at random, and explore no more.
+        torch.nn.init.zeros_(network.value_net.weight)
         self.siblings = list(siblings)
         for other in siblings:
             other.siblings.append(self)
         self.networks = Networks(network, job.device)
         self.bare = CohortPolicy(network, self.networks)
-        self.policy = with_search(self.bare, job.task, settings[ACTING], settings["considered"])
+        self.policy = self._playing(self.bare)
         self.adam = Adam(len(self.networks.weights), job.device)
         self._rates = learning_rates(settings)
         self.searching = np.random.default_rng([job.seed, _SEARCHING])
@@ -145,6 +147,10 @@ class Searcher(Agent):
         self.envs = VecTask(job.task, settings["n_envs"], job.seed)
         self.model = Rules(job.task, settings["n_envs"])
         self.complete = 0
+
+    def _playing(self, bare: Policy) -> Policy:
+        """The network as the settings say that it plays."""
+        return agents.Search.in_task(bare, self.job.task, self.job.settings)
 
     def update_in(self, workspace: Workspace) -> None:
         """One update, computed in `workspace`, or taken from a sibling who has made it.
@@ -285,5 +291,4 @@ class Searcher(Agent):
         model = library_model(job, self.timesteps, self.updates, self.bare.network)
         model.policy.set_training_mode(False)
         bare = CohortPolicy(model.policy, self.networks)
-        policy = with_search(bare, task, given[ACTING], given["considered"])
-        return replace(super().trained(), policy=policy, model=model)
+        return replace(super().trained(), policy=self._playing(bare), model=model)

@@ -89,17 +89,16 @@ class Rules:
         return self._place(k).step(handles, actions, chance)
 
     def _place(self, k: int) -> _Place:
-        """Where k states take a step: as trees finish, fewer do, and all environments are stepped."""
-        room = self.n
-        while room // 2 >= max(k, _LEAST):
-            room //= 2
+        """Where k states take a step: when most trees are done, few of n environments would."""
+        part = max(1, self.n // _PARTS)
+        room = min(self.n, -(-k // part) * part)
         if room not in self._places:
             self._places[room] = _Place(self._task, room)
         return self._places[room]
 
 
-_LEAST = 16
-"""Environments below which fewer of them would not be quicker."""
+_PARTS = 8
+"""Of n environments so many parts are left out, one by one, as fewer are needed."""
 
 
 class _Place:

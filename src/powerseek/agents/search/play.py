@@ -10,7 +10,7 @@ from powerseek.agents.cohort.policy import CohortPolicy
 from powerseek.agents.sb3.policy import NetworkPolicy
 from powerseek.agents.search.agents import ACTING, check_play
 from powerseek.agents.search.policy import SearchPolicy
-from powerseek.agents.settings import CONSIDERED
+from powerseek.agents.settings import CONSIDERED, SEARCH
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseer import with_overseer
@@ -25,7 +25,13 @@ class Networked(SearchPolicy):
     """
 
     def __init__(
-        self, task: Task, simulations: int, considered: int, bare: Policy, networks: Networks
+        self,
+        task: Task,
+        simulations: int,
+        considered: int,
+        c_scale: float,
+        bare: Policy,
+        networks: Networks,
     ) -> None:
         inputs, *net, actions = networks.policy_widths
         device = networks.weights.device
@@ -34,12 +40,16 @@ class Networked(SearchPolicy):
         def evaluate(seen: Floats32) -> tuple[Floats32, Floats32]:
             return passes.logits(networks, seen), passes.values(networks, seen)
 
-        super().__init__(task, simulations, considered, evaluate)
+        super().__init__(task, simulations, considered, c_scale, evaluate)
         self.bare = bare
 
 
 def with_search(
-    policy: Policy, task: Task, simulations: int, considered: int | None = None
+    policy: Policy,
+    task: Task,
+    simulations: int,
+    considered: int = CONSIDERED,
+    c_scale: float = SEARCH["c_scale"],
 ) -> Policy:
     """A trained network that searches when it acts, whoever trained it.
 
@@ -48,7 +58,8 @@ def with_search(
             ``maskable-ppo``.
         task: In whose rules and for whose reward it searches.
         simulations: In each situation; 0 for the bare network.
-        considered: Actions considered at the root; by default as many as ``search`` considers.
+        considered: Actions considered at the root, where there are as many.
+        c_scale: As `Search` takes it.
 
     Raises:
         InvalidInput: Another policy, a task in which nobody can search, or too large trees.
@@ -63,5 +74,5 @@ def with_search(
     supervised = with_overseer(task)
     check_play(supervised, simulations)
     networks = bare.networks if isinstance(bare, CohortPolicy) else Networks(deepcopy(bare.network))
-    most = min(considered or CONSIDERED, task.n_actions)
-    return Networked(supervised, simulations, most, bare, networks)
+    limits = simulations, min(considered, task.n_actions), c_scale
+    return Networked(supervised, *limits, bare, networks)

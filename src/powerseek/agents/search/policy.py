@@ -31,6 +31,7 @@ class SearchPolicy:
         task: Of whose rules it thinks, with its overseer where its reward needs one.
         simulations: In each situation, >= 1.
         considered: As `Search` takes it.
+        c_scale: Likewise.
         evaluate: What values states; None for nobody.
 
     Attributes:
@@ -40,10 +41,15 @@ class SearchPolicy:
     inexact = "It searches when it acts: what it does depends on draws of its own"
 
     def __init__(
-        self, task: Task, simulations: int, considered: int = 0, evaluate: Evaluate | None = None
+        self,
+        task: Task,
+        simulations: int,
+        considered: int = 0,
+        c_scale: float = 0.0,
+        evaluate: Evaluate | None = None,
     ) -> None:
-        self.task, self.simulations, self.considered = task, simulations, considered
-        self.evaluate = evaluate
+        self.task, self.simulations, self.evaluate = task, simulations, evaluate
+        self._limits = simulations, considered, c_scale
         self._model: Rules | None = None
         self._search: Search | None = None
 
@@ -72,8 +78,7 @@ class SearchPolicy:
         if self._model is None or self._search is None:
             self._model = Rules(self.task, ROOTS)
             sizes = self.task.observation_size, self.task.n_actions
-            limits = self.simulations, self.considered
-            self._search = Search(ROOTS, self._model.width, *sizes, *limits)
+            self._search = Search(ROOTS, self._model.width, *sizes, *self._limits)
         return self._model, self._search
 
 

@@ -23,8 +23,8 @@ from powerseek.types import Bools, Floats, Floats32, Ints
 
 Ints32 = NDArray[np.int32]
 
-C_VISIT, C_SCALE = 50.0, 1.0
-"""sigma(q) = (C_VISIT + greatest visits) x C_SCALE x q (Danihelka et al. 2022, eq. 8)."""
+C_VISIT = 50.0
+"""sigma(q) = (C_VISIT + greatest visits) x c_scale x q (Danihelka et al. 2022, eq. 8)."""
 C_PUCT = 1.25
 """Weight of the prior's bonus in PUCT (Silver et al. 2018)."""
 
@@ -128,6 +128,7 @@ class Search:
         simulations: Of each tree, >= 1.
         considered: Actions of a root between which sequential halving divides the simulations, 1
             to A (Danihelka et al. 2022); 0 for PUCT at the root as below it (Silver et al. 2018).
+        c_scale: By how much returns outweigh the prior, per unit of return; unused by PUCT.
     """
 
     def __init__(
@@ -138,9 +139,10 @@ class Search:
         actions: int,
         simulations: int,
         considered: int,
+        c_scale: float = 0.0,
     ) -> None:
         nodes = simulations + 1
-        self.n, self.considers = n, considered > 0
+        self.n, self.considers, self.c_scale = n, considered > 0, float(c_scale)
         self.schedule = np.zeros((considered + 1, simulations), np.int64)
         for count in range(1, considered + 1):
             self.schedule[count] = halving(count, simulations)
@@ -199,6 +201,7 @@ class Search:
             k,
             self.schedule,
             self.considers,
+            self.c_scale,
             given,
             seeds,
             self._rows,
@@ -225,7 +228,7 @@ class Search:
         shape = k, self._no_noise.shape[1]
         visits, returns = np.zeros(shape, np.int32), np.full(shape, np.nan)
         values, improved, actions = np.zeros(k), np.zeros(shape), np.zeros(k, np.int64)
-        _tell(self.trees, noise, valued, visits, returns, values, improved, actions)
+        _tell(self.trees, self.c_scale, noise, valued, visits, returns, values, improved, actions)
         return Found(visits, returns, values, improved, actions, steps, states)
 
 
@@ -294,6 +297,7 @@ def _choose(
     k: int,
     schedule: Any,
     considers: bool,
+    c_scale: float,
     noise: Any,
     seeds: Any,
     rows: Any,
@@ -317,9 +321,9 @@ def _choose(
             _puct(trees, i, node, scores)
         elif node == 0:
             due = schedule[min(trees.legal[i, 0], schedule.shape[0] - 1), trees.done[i]]
-            _among(trees, i, due, noise[i], scores)
+            _among(trees, i, due, c_scale, noise[i], scores)
         else:
-            _follow(trees, i, node, scores)
+            _follow(trees, i, node, c_scale, scores)
         edge = _greatest(scores, trees.legal[i, node])
         trees.path_nodes[i, trees.depth[i]] = node
         trees.path_edges[i, trees.depth[i]] = edge
@@ -430,9 +434,9 @@ def _puct(trees: Any, i: Any, node: Any, scores: Any) -> None:
 
 
 @loop_of_numbers
-def _among(trees: Any, i: Any, due: Any, noise: Any, scores: Any) -> None:
+def _among(trees: Any, i: Any, due: Any, c_scale: float, noise: Any, scores: Any) -> None:
     """At the root: noise + logit + sigma(q) of the actions that have had `due` visits."""
-    _improved_logits(trees, i, 0, scores)
+    _improved_logits(trees, i, 0, c_scale, scores)
     for e in range(trees.legal[i, 0]):
         if trees.visits[i, 0, e] == due:
             scores[e] += noise[trees.actions[i, 0, e]]
@@ -441,19 +445,19 @@ def _among(trees: Any, i: Any, due: Any, noise: Any, scores: Any) -> None:
 
 
 @loop_of_numbers
-def _follow(trees: Any, i: Any, node: Any, scores: Any) -> None:
+def _follow(trees: Any, i: Any, node: Any, c_scale: float, scores: Any) -> None:
     """Below the root: what brings visits nearest to the improved policy (eq. 14)."""
     total = 0
     for e in range(trees.legal[i, node]):
         total += trees.visits[i, node, e]
-    _improved_logits(trees, i, node, scores)
+    _improved_logits(trees, i, node, c_scale, scores)
     _softmax(scores, trees.legal[i, node], scores)
     for e in range(trees.legal[i, node]):
         scores[e] -= trees.visits[i, node, e] / (1.0 + total)
 
 
 @loop_of_numbers
-def _improved_logits(trees: Any, i: Any, node: Any, out: Any) -> None:
+def _improved_logits(trees: Any, i: Any, node: Any, c_scale: float, out: Any) -> None:
     """Logits + sigma(q), where actions without visits have the mixed value for q (eq. 33)."""
     total, most, known, known_prior = 0, 0, 0.0, 0.0
     for e in range(trees.legal[i, node]):
@@ -469,7 +473,7 @@ def _improved_logits(trees: Any, i: Any, node: Any, out: Any) -> None:
     for e in range(trees.legal[i, node]):
         visits = trees.visits[i, node, e]
         q = trees.totals[i, node, e] / visits if visits else mixed
-        out[e] = trees.logits[i, node, e] + (C_VISIT + most) * C_SCALE * q
+        out[e] = trees.logits[i, node, e] + (C_VISIT + most) * c_scale * q
 
 
 @loop_of_numbers
@@ -488,6 +492,7 @@ def _softmax(logits: Any, count: Any, out: Any) -> None:
 @loop_of_numbers
 def _tell(
     trees: Any,
+    c_scale: float,
     noise: Any,
     valued: bool,
     visits: Any,
@@ -508,9 +513,9 @@ def _tell(
                 returns[i, a] = trees.totals[i, 0, e] / count
         done = trees.done[i]
         values[i] = (total + trees.values[i, 0]) / (done + 1.0) if valued else total / done
-        _improved_logits(trees, i, 0, scores)
+        _improved_logits(trees, i, 0, c_scale, scores)
         _softmax(scores, legal, scores)
         for e in range(legal):
             improved[i, trees.actions[i, 0, e]] = scores[e]
-        _among(trees, i, most, noise[i], scores)
+        _among(trees, i, most, c_scale, noise[i], scores)
         actions[i] = trees.actions[i, 0, _greatest(scores, legal)]
