@@ -91,7 +91,9 @@ SEARCH: dict[str, Any] = {
     "net": [64, 64],
     "activation": "tanh",
 }
-"""Settings of ``search``; its networks and lambda are those of the world."""
+"""Settings of ``search``, whose networks and learning rate are those of the world.
+
+How they were chosen: PLACEHOLDER"""
 
 COHORT_SHARED = ("n_envs", "n_steps", "batch_size", "n_epochs", "net", "activation")
 """Settings that all agents of a cohort have in common."""
@@ -239,7 +241,8 @@ def search_settings(world: str, actions: int, given: Mapping[str, Any]) -> dict[
     Raises:
         InvalidInput: An unknown setting, or a value that is not allowed.
     """
-    own = {name: value for name, value in WORLDS.get(world, {}).items() if name in ("net",)}
+    of_world = WORLDS.get(world, {})
+    own = {name: of_world[name] for name in ("net", "learning_rate") if name in of_world}
     chosen = complete({**SEARCH, "considered": min(CONSIDERED, actions), **own}, given)
     if chosen["considered"] > actions:
         allowed = f"1 to {actions}: {world} has no more actions"

@@ -56,14 +56,18 @@ class SearchPolicy:
     def probabilities(self, situation: Situation) -> Floats:
         """Action probabilities [n, A]; rows sum to 1."""
         handles = recall(self.task, situation)
-        seeds = np.zeros(len(handles), np.uint64)
-        _hash(handles, seeds)
-        given = np.zeros(situation.masks.shape)
-        for start in range(0, len(handles), ROOTS):
+        rows = handles.view(np.dtype((np.void, handles.itemsize * handles.shape[1])))
+        # Side by side in a small world many stand in the same state.
+        _, first, which = np.unique(rows[:, 0], return_index=True, return_inverse=True)
+        seeds = np.zeros(len(first), np.uint64)
+        _hash(handles[first], seeds)
+        given = np.zeros((len(first), situation.masks.shape[1]))
+        for start in range(0, len(first), ROOTS):
             part = slice(start, start + ROOTS)
-            roots = Roots(handles[part], situation.masks[part], situation.observations[part])
-            given[part] = self._searched(roots, seeds[part])
-        return given
+            these = first[part]
+            seen = situation.masks[these], situation.observations[these]
+            given[part] = self._searched(Roots(handles[these], *seen), seeds[part])
+        return given[which]
 
     def _searched(self, roots: Roots, seeds: Any) -> Floats:
         model, search = self._made(roots)

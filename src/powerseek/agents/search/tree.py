@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powerseek.agents.search.model import Chance, Model
+from powerseek.envs.engine.chance import fold_stream
 from powerseek.envs.engine.compile import loop_of_numbers
 from powerseek.types import Bools, Floats, Floats32, Ints
 
@@ -317,14 +318,17 @@ def _choose(
         if trees.done[i] == simulations:
             continue
         node = trees.node[i]
+        first = 0
         if not considers:
             _puct(trees, i, node, scores)
+            # Where nothing is known all are equal: the first in order would win everywhere.
+            first = fold_stream(seeds[i], node) % np.uint64(trees.legal[i, node])
         elif node == 0:
             due = schedule[min(trees.legal[i, 0], schedule.shape[0] - 1), trees.done[i]]
             _among(trees, i, due, c_scale, noise[i], scores)
         else:
             _follow(trees, i, node, c_scale, scores)
-        edge = _greatest(scores, trees.legal[i, node])
+        edge = _greatest(scores, trees.legal[i, node], first)
         trees.path_nodes[i, trees.depth[i]] = node
         trees.path_edges[i, trees.depth[i]] = edge
         rows[m], actions[m], keys[m] = i, trees.actions[i, node, edge], seeds[i]
@@ -379,10 +383,10 @@ def _receive(
 
 @loop_of_numbers
 def _same(one: Any, other: Any) -> bool:
+    same = True
     for j in range(len(one)):
-        if one[j] != other[j]:
-            return False
-    return True
+        same &= one[j] == other[j]
+    return same
 
 
 @loop_of_numbers
@@ -411,10 +415,11 @@ def _back_up(trees: Any, i: Any, value: Any, gamma: float) -> None:
 
 
 @loop_of_numbers
-def _greatest(scores: Any, count: Any) -> int:
-    """Number of the greatest of the first scores, the first of equals."""
-    best = 0
-    for e in range(1, count):
+def _greatest(scores: Any, count: Any, first: Any) -> int:
+    """Number of the greatest of `count` scores; of equals that which follows on `first`."""
+    best = np.int64(first)
+    for j in range(1, count):
+        e = (np.int64(first) + j) % count
         if scores[e] > scores[best]:
             best = e
     return best
@@ -518,4 +523,4 @@ def _tell(
         for e in range(legal):
             improved[i, trees.actions[i, 0, e]] = scores[e]
         _among(trees, i, most, c_scale, noise[i], scores)
-        actions[i] = trees.actions[i, 0, _greatest(scores, legal)]
+        actions[i] = trees.actions[i, 0, _greatest(scores, legal, 0)]

@@ -150,7 +150,7 @@ class Every(RewardFunction):
         return ("own",) if self.of == "own" else ("progress",)
 
     def recall(self, facts: Facts, since: Mapping[int, Floats]) -> Floats | None:
-        """What is owed of progress is observed; what is owed of another reward, or grows, is not."""
+        """Progress that is owed is observed; another reward, or one that grows, is not."""
         if self.k == 1:
             return np.zeros(facts.array.shape[:-1])
         return since[self.k] if self.of == "dense" and self.growth == 1 else None
