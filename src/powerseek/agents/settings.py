@@ -241,8 +241,8 @@ def search_settings(world: str, actions: int, given: Mapping[str, Any]) -> dict[
     Raises:
         InvalidInput: An unknown setting, or a value that is not allowed.
     """
-    of_world = WORLDS.get(world, {})
-    own = {name: of_world[name] for name in ("net", "learning_rate") if name in of_world}
+    chosen_there = WORLDS.get(world, {}).items()
+    own = {name: value for name, value in chosen_there if name in {"net", "learning_rate"}}
     chosen = complete({**SEARCH, "considered": min(CONSIDERED, actions), **own}, given)
     if chosen["considered"] > actions:
         allowed = f"1 to {actions}: {world} has no more actions"

@@ -425,21 +425,20 @@ def test_values_of_the_root_come_to_the_exact_optimum():
 
 
 def test_more_simulations_never_return_less_and_none_more_than_the_optimum():
-    """1,000 roots, as they are met; two standard errors."""
-    task, roots = Task(Ford(), "terminal"), 1000
-    exact = optimum(enumerated(task.world), "terminal").value
-    means, errors = [], []
-    for simulations in (1, 16, 256, 2048):
+    """1,000 roots against a Black that draws its replies; two standard errors."""
+    world = make_world("endgame", openness=0, start=0.0, black="random", max_steps=4)
+    task, means, errors = Task(world, "terminal"), [], []
+    exact = optimum(enumerated(world), "terminal").value
+    for simulations in (1, 4, 16, 64):
         policy = train(task, {"puct": {"simulations": simulations}}).policy
-        paid = rollout(policy, task, roots, 9, greedy=True).rewards.sum(axis=1)
+        paid = rollout(policy, task, 1000, 9, greedy=True).rewards.sum(axis=1)
         means.append(paid.mean())
-        errors.append(paid.std() / np.sqrt(roots))
+        errors.append(paid.std() / np.sqrt(1000))
     for i in range(4):
         assert means[i] <= exact + 2 * errors[i]
     for i in range(3):
         assert means[i + 1] >= means[i] - 2 * np.hypot(errors[i], errors[i + 1])
-    assert means[3] > means[0] + 0.1
-    assert means[3] > exact - 0.05
+    assert means[3] > means[0] + 0.5
 
 
 # --- mates ----------------------------------------------------------------------------------------
