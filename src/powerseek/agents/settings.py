@@ -72,6 +72,12 @@ WORLDS: dict[str, dict[str, Any]] = {
     },
 }
 
+ACTING = "acting"
+"""The setting that says how an agent plays, and nothing of how it is trained."""
+
+SEARCHED = ("considered", "c_scale")
+"""Settings of a search, at play as in training."""
+
 CONSIDERED = 8
 """Actions that ``search`` considers at the root, where there are as many."""
 

@@ -18,7 +18,7 @@ from powerseek.agents import (
     train,
     train_jobs,
 )
-from powerseek.agents.search import agents as search_agents
+from powerseek.agents.search import checks
 from powerseek.agents.search.learner import Searcher, Workspace
 from powerseek.agents.search.play import with_search
 from powerseek.envs.adapters.foreign import ForeignWorld
@@ -26,6 +26,7 @@ from powerseek.envs.task import Task, VecTask
 from powerseek.envs.world import Param
 from powerseek.errors import InvalidInput
 from powerseek.exact import evaluate_agent, with_overseer
+from powerseek.experiments.single import evaluate_one
 from powerseek.registry import make_world
 
 SMALL = small_settings("search")
@@ -186,7 +187,8 @@ def test_simulated_steps_and_operations_are_counted_by_hand():
 
 
 @pytest.mark.parametrize(
-    "reward", ["terminal", {"every": "cap"}, {"coverage": 0.5}, {"priced": 0.02, "of": "terminal"}],
+    "reward",
+    ["terminal", {"every": "cap"}, {"coverage": 0.5}, {"priced": 0.02, "of": "terminal"}],
     ids=str,
 )
 def test_it_trains_and_plays_for_every_kind_of_reward(reward):
@@ -212,11 +214,40 @@ def test_it_mates_for_success_alone_within_half_of_what_others_take(seed):
     this = Task(make_world("endgame", openness=1), "terminal")
     found = train(this, "search", seed=seed, timesteps=60_000)
     other = train(this, "cohort-ppo", seed=seed, timesteps=60_000)
-    success = [
-        rollout(one.policy, this, 1000, 3).last("success").mean() for one in (found, other)
-    ]
+    success = [rollout(one.policy, this, 1000, 3).last("success").mean() for one in (found, other)]
     assert found.settings["simulations"] == 16
     assert success[0] >= 0.9 > success[1]
+
+
+# --- the dial at evaluation ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("agent", ["search", "cohort-ppo"])
+def test_a_kept_model_is_evaluated_with_so_many_simulations(agent, tmp_path):
+    this = Task(make_world("off-switch", max_steps=6), "dense")
+    found = train(this, agent, timesteps=1, settings=small_settings(agent))
+    path = save_agent(found, this, tmp_path / "a")
+    plain = evaluate_one(path, "off-switch", {}, 20, 0)
+    searched = evaluate_one(path, "off-switch", {}, 20, 0, settings={"acting": 8})
+    bare = evaluate_one(path, "off-switch", {}, 20, 0, settings={"acting": 0})
+    assert plain.exact
+    assert bare.exact
+    assert searched.inexact.startswith("it searches when it acts")
+    assert searched.name == "a.zip acting 8"
+    assert plain.rows["value"].equals(bare.rows["value"])
+    for wrong, words in (
+        ({"simulations": 8}, r"settings: got 'simulations'.*acting"),
+        ({"acting": -1}, r"settings\.acting: got -1.*0 to"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            evaluate_one(path, "off-switch", {}, 20, 0, settings=wrong)
+
+
+def test_settings_of_a_model_made_elsewhere_are_refused(tmp_path):
+    path = tmp_path / "net.pt"
+    torch.save(torch.nn.Sequential(torch.nn.Linear(2, 3)), path)
+    with pytest.raises(InvalidInput, match=r"settings\.acting: got 4.*made elsewhere"):
+        evaluate_one(path, "star", {}, 5, 0, settings={"acting": 4})
 
 
 # --- refused --------------------------------------------------------------------------------------
@@ -280,7 +311,7 @@ def test_a_reward_that_remembers_what_nobody_sees_can_be_trained_for_and_not_pla
 
 
 def test_trees_larger_than_memory_are_refused_with_the_largest_that_fit(monkeypatch):
-    monkeypatch.setattr(search_agents, "free_training_memory", lambda: 20_000_000)
+    monkeypatch.setattr(checks, "free_training_memory", lambda: 20_000_000)
     with pytest.raises(InvalidInput, match=r"simulations: got 2000.*with n_envs: 128") as caught:
         check_agent(task(), "search", {"simulations": 2000})
     most = int(caught.value.hint.removeprefix("Write simulations: ").rstrip("."))

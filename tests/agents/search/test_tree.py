@@ -77,7 +77,7 @@ class Ford(World):
     """Cross in eight steps: wade surely and slowly, or leap and be swept back a step."""
 
     id = "test.ford"
-    parameters = {"max_steps": Param(8)}
+    parameters = {"wade": Param(0.6, 0.0, 1.0), "leap": Param(0.5, 0.0, 1.0), "max_steps": Param(8)}
     state = (("at", "i8"),)
     facts = (Fact("progress"), Fact("success"), Fact("over"))
 
@@ -98,9 +98,9 @@ class Ford(World):
         if a == 0:
             s.at -= 1
         elif a == 1:
-            s.at += 1 if flip(c, 0.6) else 0
+            s.at += 1 if flip(c, p.wade) else 0
         else:
-            s.at += 2 if flip(c, 0.5) else -1
+            s.at += 2 if flip(c, p.leap) else -1
 
     @staticmethod
     def legal(p, s, out):
@@ -208,72 +208,74 @@ def test_schedules_are_those_of_mctx():
 
 
 def test_trees_are_those_of_mctx_where_there_is_no_chance():
-    """Root visits and improved policy, action by action, in a world without chance."""
+    """Visits and returns of every root, its improved policy and the action that is taken."""
     mctx = pytest.importorskip("mctx", reason="make bench installs it")
     import jax
     import jax.numpy as jnp
+    from jax.experimental import io_callback
 
-    task = Task(Ladder(slip=0.0, hazard=0.0, max_steps=6), "dense", 0.9)
-    envs, simulations, actions = acted(task, 8, 1), 24, task.n_actions
-    handles, evaluate = pack(envs.standing), opinion(actions)
-    rng = np.random.default_rng(5)
-    noise = np.where(envs.masks, rng.gumbel(size=envs.masks.shape), 0.0)
-    ours = searched(task, roots_of(envs), simulations, 2, evaluate, noise)
-    model, known = Rules(task, 8), [(h, m) for h, m in zip(handles, envs.masks, strict=True)]
+    task = Task(Ford(wade=1.0, leap=1.0), "dense", 0.9)
+    envs, n, actions, evaluate = VecTask(task, 8, 1), 8, task.n_actions, opinion(task.n_actions)
+    envs.step(np.arange(8) % 2 + 1)
+    ours = searched(task, roots_of(envs), 24, 2, evaluate)
+    model, known = Rules(task, n), list(zip(pack(envs.standing), envs.masks, strict=True))
 
-    def stepped(actions_, index):
-        """The model behind a callback; states are numbers of a list."""
-        at = np.stack([known[i][0] for i in np.asarray(index)])
-        legal = np.stack([known[i][1] for i in np.asarray(index)])
-        taken = np.asarray(actions_).astype(np.int64)
-        taken = np.where(legal[np.arange(len(taken)), taken], taken, legal.argmax(axis=1))
-        nothing = np.zeros(len(taken), np.int64)
-        out = model.step(at, taken, Chance(nothing.astype(np.uint64), nothing, nothing))
-        first = len(known)
+    def step(taken, states):
+        """Our rules behind mctx, which takes illegal actions too, and steps on after the end."""
+        handles, masks = (np.stack(part) for part in zip(*(known[i] for i in states), strict=True))
+        taken = np.where(masks[np.arange(n), taken], taken, masks.argmax(axis=1))
+        nothing = np.zeros(n, np.int64)
+        out = model.step(handles, taken, Chance(nothing.astype(np.uint64), nothing, nothing))
         known.extend(zip(out.handles.copy(), out.masks.copy(), strict=True))
         logits, values = evaluate(out.observations)
-        masked = np.where(out.masks, logits, -1e9).astype(np.float32)
-        ended = out.ended[:, None]
         return (
             out.rewards.astype(np.float32),
-            np.where(out.ended, 0.0, task.gamma).astype(np.float32),
-            np.where(ended, 0.0, masked).astype(np.float32),
-            np.where(out.ended, 0.0, values[:, 0]).astype(np.float32),
-            np.arange(first, first + len(taken), dtype=np.int32),
+            np.where(out.ended, 0.0, 0.9).astype(np.float32),
+            np.where(out.masks, logits, -1e9).astype(np.float32),
+            values[:, 0],
+            np.arange(len(known) - n, len(known), dtype=np.int32),
         )
 
-    def recurrent(params, key, action, embedding):
-        wide = jax.ShapeDtypeStruct((8,), jnp.float32)
-        shapes = (wide, wide, jax.ShapeDtypeStruct((8, actions), jnp.float32), wide)
-        shapes = (*shapes, jax.ShapeDtypeStruct((8,), jnp.int32))
-        found = jax.experimental.io_callback(stepped, shapes, action, embedding, ordered=True)
-        reward, discount, logits, value, following = found
-        out = mctx.RecurrentFnOutput(
+    def recurrent(params, key, action, state):
+        one = jax.ShapeDtypeStruct((n,), jnp.float32)
+        numbers = jax.ShapeDtypeStruct((n,), jnp.int32)
+        shapes = one, one, jax.ShapeDtypeStruct((n, actions), jnp.float32), one, numbers
+        reward, discount, logits, value, following = io_callback(
+            lambda a, s: step(np.asarray(a).astype(np.int64), np.asarray(s)),
+            shapes,
+            action,
+            state,
+            ordered=True,
+        )
+        found = mctx.RecurrentFnOutput(
             reward=reward, discount=discount, prior_logits=logits, value=value
         )
-        return out, following
+        return found, following
 
     logits, values = evaluate(envs.observations)
-    masked = np.where(envs.masks, logits, -1e9)
-    q = partial(
-        mctx.qtransform_completed_by_mix_value, value_scale=SCALE, rescale_values=False
-    )
     theirs = mctx.gumbel_muzero_policy(
         params=(),
         rng_key=jax.random.PRNGKey(0),
         root=mctx.RootFnOutput(
-            prior_logits=jnp.asarray(masked + noise, jnp.float32),
+            prior_logits=jnp.asarray(np.where(envs.masks, logits, -1e9), jnp.float32),
             value=jnp.asarray(values[:, 0]),
-            embedding=jnp.arange(8, dtype=jnp.int32),
+            embedding=jnp.arange(n, dtype=jnp.int32),
         ),
         recurrent_fn=recurrent,
-        num_simulations=simulations,
+        num_simulations=24,
         invalid_actions=jnp.asarray(~envs.masks),
         max_num_considered_actions=2,
-        qtransform=q,
+        qtransform=partial(
+            mctx.qtransform_completed_by_mix_value, value_scale=SCALE, rescale_values=False
+        ),
         gumbel_scale=0.0,
     )
-    del theirs, ours
+    told = theirs.search_tree.summary()
+    assert np.array_equal(ours.visits, told.visit_counts)
+    assert np.allclose(np.nan_to_num(ours.returns), told.qvalues * (ours.visits > 0), atol=1e-5)
+    assert np.allclose(ours.values, told.value, atol=1e-5)
+    assert np.allclose(ours.improved, theirs.action_weights, atol=1e-5)
+    assert np.array_equal(ours.actions, theirs.action)
 
 
 # --- what is improved -------------------------------------------------------------------------
@@ -366,9 +368,7 @@ def test_a_tree_is_what_it_is_alone():
     seeds = np.arange(40, dtype=np.uint64) ** 3
     every = searched(task, roots_of(envs), 24, 3, evaluate, noise, seeds)
     for rows in (slice(7, 8), slice(20, 31)):
-        some = searched(
-            task, roots_of(envs, rows), 24, 3, evaluate, noise[rows], seeds[rows]
-        )
+        some = searched(task, roots_of(envs, rows), 24, 3, evaluate, noise[rows], seeds[rows])
         for together, alone in zip(every[:5], some[:5], strict=True):
             assert np.array_equal(together[rows], alone, equal_nan=True)
     assert len({row.tobytes() for row in every.returns}) > 20
@@ -421,7 +421,7 @@ def test_values_of_the_root_come_to_the_exact_optimum():
         best = found.visits.argmax(axis=1)
         apart.append(abs(found.returns[np.arange(32), best].mean() - exact))
     assert apart[-1] < 0.05, apart
-    assert apart[0] > 2 * apart[1] > 4 * apart[2]
+    assert apart[0] > 1.5 * apart[1] > 3 * apart[2]
 
 
 def test_more_simulations_never_return_less_and_none_more_than_the_optimum():

@@ -9,19 +9,12 @@ from typing import Any, ClassVar
 from powerseek.agents.base import Agent
 from powerseek.agents.cohort.agents import CohortPPO
 from powerseek.agents.job import Failure, Job, Settings, TrainedAgent
-from powerseek.agents.memory import free_training_memory
-from powerseek.agents.search.model import handle_width, recalls
-from powerseek.agents.search.policy import ROOTS, SearchPolicy
-from powerseek.agents.search.tree import tree_bytes
-from powerseek.agents.settings import COHORT_SHARED, complete, search_settings
-from powerseek.envs.adapters.foreign import ForeignWorld
-from powerseek.envs.rewards.spec import reward_name
+from powerseek.agents.search.checks import check_play, check_task, check_trees
+from powerseek.agents.search.policy import SearchPolicy
+from powerseek.agents.settings import ACTING, COHORT_SHARED, SEARCHED, complete, search_settings
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.types import Policy
-
-ACTING = "acting"
-"""The setting that says how it plays, and nothing of how it is trained."""
 
 
 class Search(Agent):
@@ -36,10 +29,7 @@ class Search(Agent):
     """
 
     learns: ClassVar[bool] = True
-    shared: ClassVar[tuple[str, ...] | None] = (
-        *COHORT_SHARED,
-        *("simulations", "considered", "c_scale"),
-    )
+    shared: ClassVar[tuple[str, ...] | None] = (*COHORT_SHARED, "simulations", *SEARCHED)
     aside: ClassVar[tuple[str, ...]] = (ACTING,)
 
     @classmethod
@@ -103,68 +93,3 @@ class Puct(Agent):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self.policy = SearchPolicy(job.task, job.settings["simulations"])
-
-
-def check_task(task: Task) -> None:
-    """Refuse a task in which nobody can search.
-
-    Raises:
-        InvalidInput: A foreign world, or a bootstrapped time limit.
-    """
-    if isinstance(task.world, ForeignWorld):
-        allowed = "a world with rules for what searches: a foreign one can be acted in alone"
-        raise InvalidInput("world", task.world.id, allowed, "Write cohort-ppo, or another learner.")
-    if task.time_limit == "bootstrap":
-        allowed = "terminal for what searches: a bootstrapped time limit has no last step"
-        raise InvalidInput("time_limit", task.time_limit, allowed, "Write time_limit: terminal.")
-
-
-def check_play(task: Task, simulations: int, name: str = ACTING) -> None:
-    """Refuse searches at play that cannot be made.
-
-    Args:
-        task: Where.
-        simulations: In each situation.
-        name: Of the setting that says so.
-
-    Raises:
-        InvalidInput: The reward remembers what is not observed, or trees are larger than memory.
-    """
-    check_task(task)
-    if not recalls(task):
-        reward = reward_name(task.reward)
-        why = f"0 under {reward!r}, which remembers what is not observed"
-        least = ("0", "Write acting: 0.") if name == ACTING else ("", "")
-        if least[0]:
-            raise InvalidInput(f"settings.{name}", simulations, why, least[1])
-        allowed = "a reward whose memory is observed, for what searches at play"
-        raise InvalidInput("reward", reward, allowed)
-    check_trees(task, name, simulations, ROOTS)
-
-
-def check_trees(
-    task: Task, name: str, simulations: int, trees: int, other: str = ""
-) -> None:
-    """Refuse trees for which there is no room.
-
-    Args:
-        task: What they are of.
-        name: Of the setting that says how large they are.
-        simulations: Of each.
-        trees: How many.
-        other: Of the setting that says how many, if there is one.
-
-    Raises:
-        InvalidInput: They are larger than memory.
-    """
-    free = free_training_memory()
-    node = tree_bytes(0, handle_width(task), task.n_actions) * trees
-    if free is None or node * (simulations + 1) <= free:
-        return
-    most = free // node - 1
-    sizes = f"trees of {node * (simulations + 1) / 2**30:,.1f} GiB, of {free / 2**30:,.1f} free"
-    times = f" with {other}: {trees}" if other else ""
-    if most < 1:
-        raise InvalidInput(f"settings.{name}", simulations, f"smaller trees{times}: {sizes}")
-    allowed = f"at most {most:,}{times}: {sizes}"
-    raise InvalidInput(f"settings.{name}", simulations, allowed, f"Write {name}: {most}.")

@@ -25,10 +25,10 @@ from powerseek.agents.cohort.train import train_cohort
 from powerseek.agents.job import Failure, Job, Settings, TrainedAgent
 from powerseek.agents.sb3.learner import learning_rates
 from powerseek.agents.sb3.state import check_tensors
-from powerseek.agents.search import agents
 from powerseek.agents.search.model import Rules, pack
+from powerseek.agents.search.play import with_search
 from powerseek.agents.search.tree import Roots, Search
-from powerseek.agents.settings import settings_for
+from powerseek.agents.settings import ACTING, SEARCHED, settings_for
 from powerseek.envs.task import VecTask
 from powerseek.exact.overseer import same_overseer
 from powerseek.types import Floats32, Ints, Policy
@@ -62,7 +62,7 @@ def equal_training(one: Job, other: Job) -> bool:
         (one.task, one.seed, one.timesteps, one.device)
         == (other.task, other.seed, other.timesteps, other.device)
         and same_overseer(one.task.overseer, other.task.overseer)
-        and {**one.settings, agents.ACTING: 0} == {**other.settings, agents.ACTING: 0}
+        and {**one.settings, ACTING: 0} == {**other.settings, ACTING: 0}
     )
 
 
@@ -150,7 +150,9 @@ class Searcher(Agent):
 
     def _playing(self, bare: Policy) -> Policy:
         """The network as the settings say that it plays."""
-        return agents.Search.in_task(bare, self.job.task, self.job.settings)
+        settings = self.job.settings
+        own = {name: settings[name] for name in SEARCHED}
+        return with_search(bare, self.job.task, settings[ACTING], **own)
 
     def update_in(self, workspace: Workspace) -> None:
         """One update, computed in `workspace`, or taken from a sibling who has made it.

@@ -8,9 +8,9 @@ from powerseek.agents.cohort.backend import network_passes
 from powerseek.agents.cohort.network import Networks
 from powerseek.agents.cohort.policy import CohortPolicy
 from powerseek.agents.sb3.policy import NetworkPolicy
-from powerseek.agents.search.agents import ACTING, check_play
+from powerseek.agents.search.checks import check_play
 from powerseek.agents.search.policy import SearchPolicy
-from powerseek.agents.settings import CONSIDERED, SEARCH
+from powerseek.agents.settings import ACTING, CONSIDERED, SEARCH
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseer import with_overseer

@@ -38,7 +38,7 @@ class SearchPolicy:
         inexact: Why it is measured on episodes alone.
     """
 
-    inexact = "It searches when it acts: what it does depends on draws of its own"
+    inexact = "it searches when it acts, with draws of its own"
 
     def __init__(
         self,

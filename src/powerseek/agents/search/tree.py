@@ -1,5 +1,4 @@
-"""Trees of searched states, one a root, grown in lockstep over a model of which nothing is asked
-but what a step leads to.
+"""Trees of searched states, grown in lockstep over a model that says what a step leads to.
 
 In every round each tree takes one step of its own simulation: down to a state that it has met, on
 fresh chance, or to a new one, which is valued and ends the simulation. So a round costs one call of
