@@ -244,8 +244,8 @@ def evaluate_one(
 
 
 def _playing(
-    kept: TrainedAgent, card: Mapping[str, Any], task: Task, settings: Mapping[str, Any]
-) -> tuple[Policy, Mapping[str, Any]]:
+    kept: TrainedAgent, card: dict[str, Any], task: Task, settings: Mapping[str, Any]
+) -> tuple[Policy, dict[str, Any]]:
     """A kept agent that plays otherwise than it did, and the card of such a one."""
     from powerseek.agents.search.play import with_search
 

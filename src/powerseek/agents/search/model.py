@@ -123,8 +123,13 @@ class _Place:
         world.episodes[k:] = chance.episodes[0]
         envs.step(self._actions)
         np.concatenate(self._standing, axis=1, out=self.handles)
-        found = envs.rewards, envs.ended, self.handles, envs.masks, envs.observations
-        return Outcomes(*(part[:k] for part in found))
+        return Outcomes(
+            envs.rewards[:k],
+            envs.ended[:k],
+            self.handles[:k],
+            envs.masks[:k],
+            envs.observations[:k],
+        )
 
 
 def pack(standing: Standing) -> Ints:

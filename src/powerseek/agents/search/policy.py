@@ -49,7 +49,7 @@ class SearchPolicy:
         evaluate: Evaluate | None = None,
     ) -> None:
         self.task, self.simulations, self.evaluate = task, simulations, evaluate
-        self._limits = simulations, considered, c_scale
+        self.considered, self.c_scale = considered, c_scale
         self._model: Rules | None = None
         self._search: Search | None = None
 
@@ -81,8 +81,15 @@ class SearchPolicy:
         """Model and trees, made when they are first needed."""
         if self._model is None or self._search is None:
             self._model = Rules(self.task, ROOTS)
-            sizes = self.task.observation_size, self.task.n_actions
-            self._search = Search(ROOTS, self._model.width, *sizes, *self._limits)
+            self._search = Search(
+                ROOTS,
+                self._model.width,
+                self.task.observation_size,
+                self.task.n_actions,
+                self.simulations,
+                self.considered,
+                self.c_scale,
+            )
         return self._model, self._search
 
 

@@ -321,7 +321,7 @@ def _choose(
         if not considers:
             _puct(trees, i, node, scores)
             # Where nothing is known all are equal: the first in order would win everywhere.
-            first = fold_stream(seeds[i], node) % np.uint64(trees.legal[i, node])
+            first = int(fold_stream(seeds[i], node) % np.uint64(trees.legal[i, node]))
         elif node == 0:
             due = schedule[min(trees.legal[i, 0], schedule.shape[0] - 1), trees.done[i]]
             _among(trees, i, due, c_scale, noise[i], scores)
@@ -416,9 +416,9 @@ def _back_up(trees: Any, i: Any, value: Any, gamma: float) -> None:
 @loop_of_numbers
 def _greatest(scores: Any, count: Any, first: Any) -> int:
     """Number of the greatest of `count` scores; of equals that which follows on `first`."""
-    best = np.int64(first)
+    best = int(first)
     for j in range(1, count):
-        e = (np.int64(first) + j) % count
+        e = (first + j) % count
         if scores[e] > scores[best]:
             best = e
     return best
