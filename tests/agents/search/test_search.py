@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from families import small_settings
+from searched import Guess
 from worlds import Ladder
 
 from powerseek.agents import (
@@ -173,6 +174,16 @@ def test_the_gradient_is_that_of_the_loss():
         assert torch.allclose(layer.weight_grad, module.weight.grad, atol=1e-6)
         assert torch.allclose(layer.bias_grad, module.bias.grad, atol=1e-6)
     assert (workspace.improved[rows] > 0).sum() > len(rows)
+
+
+def test_nobody_learns_from_what_a_search_could_not_know():
+    """Three coins are guessed in training: half of them right, however long the search."""
+    this = Job(Task(Guess()), 1, 4096, {"n_envs": 256, "n_steps": 12, "batch_size": 256})
+    learner = Searcher(replace(this, settings=check_agent(this.task, "search", this.settings)))
+    workspace = Workspace(learner.job.settings, this.task.observation_size, 2)
+    learner.collect(workspace)
+    right = 3 * workspace.rewards.mean()
+    assert abs(right - 0.5) < 4 * 0.5 / np.sqrt(workspace.rewards.size)
 
 
 def test_simulated_steps_and_operations_are_counted_by_hand():

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from searched import Ford, Guess
 from worlds import Ladder
 
 from powerseek.agents import rollout, train
@@ -11,9 +12,7 @@ from powerseek.agents.search.model import Chance, Rules, pack, recall, recalls
 from powerseek.agents.search.policy import SearchPolicy
 from powerseek.agents.search.tree import Roots, Search, halving, tree_bytes
 from powerseek.envs import describe, expand, initial_branches
-from powerseek.envs.engine.chance import flip
 from powerseek.envs.task import Task, VecTask, observations
-from powerseek.envs.world import Fact, Param, World
 from powerseek.envs.worlds.endgame.world import DRAW, MATED
 from powerseek.exact import enumerated, optimum, with_overseer
 from powerseek.registry import make_world
@@ -30,91 +29,6 @@ REWARDS = [
     {"approval": 2},
     {"priced": 0.02, "of": {"every": 3}},
 ]
-
-
-class Guess(World):
-    """Say how a coin falls before it does, three times."""
-
-    id = "test.guess"
-    parameters = {"max_steps": Param(3, 3, 3)}
-    state = (("right", "i8"), ("steps", "i8"))
-    facts = (Fact("progress"), Fact("success"), Fact("over"))
-
-    @staticmethod
-    def actions(params):
-        return ("heads", "tails")
-
-    @staticmethod
-    def observation(params):
-        return ("right",)
-
-    @staticmethod
-    def initial(p, s, c):
-        s.right = 0
-
-    @staticmethod
-    def transition(p, s, a, c):
-        if flip(c, 0.5) == (a == 0):
-            s.right += 1
-        s.steps += 1
-
-    @staticmethod
-    def legal(p, s, out):
-        out[:] = True
-
-    @staticmethod
-    def observe(p, s, out):
-        out[0] = s.right
-
-    @staticmethod
-    def measure(p, s, out):
-        out[0] = s.right / 3
-        out[1] = 1.0 if s.right == 3 else 0.0
-        out[2] = 1.0 if s.steps == 3 else 0.0
-
-
-class Ford(World):
-    """Cross in eight steps: wade surely and slowly, or leap and be swept back a step."""
-
-    id = "test.ford"
-    parameters = {"wade": Param(0.6, 0.0, 1.0), "leap": Param(0.5, 0.0, 1.0), "max_steps": Param(8)}
-    state = (("at", "i8"),)
-    facts = (Fact("progress"), Fact("success"), Fact("over"))
-
-    @staticmethod
-    def actions(params):
-        return ("back", "wade", "leap")
-
-    @staticmethod
-    def observation(params):
-        return ("at",)
-
-    @staticmethod
-    def initial(p, s, c):
-        s.at = 1
-
-    @staticmethod
-    def transition(p, s, a, c):
-        if a == 0:
-            s.at -= 1
-        elif a == 1:
-            s.at += 1 if flip(c, p.wade) else 0
-        else:
-            s.at += 2 if flip(c, p.leap) else -1
-
-    @staticmethod
-    def legal(p, s, out):
-        out[:] = True
-
-    @staticmethod
-    def observe(p, s, out):
-        out[0] = s.at / 6
-
-    @staticmethod
-    def measure(p, s, out):
-        out[0] = max(0, min(s.at, 6)) / 6
-        out[1] = 1.0 if s.at >= 6 else 0.0
-        out[2] = 1.0 if s.at >= 6 or s.at <= 0 else 0.0
 
 
 def ladder(reward="dense", gamma=1.0, **params):
