@@ -317,11 +317,11 @@ def _choose(
         if trees.done[i] == simulations:
             continue
         node = trees.node[i]
-        first = 0
+        first: Any = np.int64(0)
         if not considers:
             _puct(trees, i, node, scores)
             # Where nothing is known all are equal: the first in order would win everywhere.
-            first = int(fold_stream(seeds[i], node) % np.uint64(trees.legal[i, node]))
+            first = np.int64(fold_stream(seeds[i], node) % np.uint64(trees.legal[i, node]))
         elif node == 0:
             due = schedule[min(trees.legal[i, 0], schedule.shape[0] - 1), trees.done[i]]
             _among(trees, i, due, c_scale, noise[i], scores)
@@ -414,9 +414,9 @@ def _back_up(trees: Any, i: Any, value: Any, gamma: float) -> None:
 
 
 @loop_of_numbers
-def _greatest(scores: Any, count: Any, first: Any) -> int:
+def _greatest(scores: Any, count: Any, first: Any) -> Any:
     """Number of the greatest of `count` scores; of equals that which follows on `first`."""
-    best = int(first)
+    best: Any = first
     for j in range(1, count):
         e = (first + j) % count
         if scores[e] > scores[best]:
