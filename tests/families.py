@@ -1,7 +1,7 @@
 """Settings of the library's algorithms with which an update takes no time."""
 
 from powerseek.agents.sb3.families import FAMILIES
-from powerseek.agents.settings import CONSIDERED, SEARCH
+from powerseek.agents.settings import SEARCH
 
 TINY = {
     **{"n_envs": 4, "n_steps": 30, "batch_size": 60, "n_epochs": 1, "net": [8]},
@@ -17,6 +17,5 @@ TINY = {
 def small_settings(agent, **changed):
     """Those of TINY, or `changed`, that an agent has: 120 steps an update, as many gradients."""
     family = FAMILIES.get(agent, FAMILIES["maskable-ppo"])
-    searching = {**SEARCH, "considered": CONSIDERED}
-    known = searching if agent == "search" else family.defaults
+    known = SEARCH if agent == "search" else family.defaults
     return {name: v for name, v in {**TINY, **changed}.items() if name in known}

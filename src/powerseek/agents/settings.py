@@ -79,11 +79,12 @@ SEARCHED = ("considered", "c_scale")
 """Settings of a search, at play as in training."""
 
 CONSIDERED = 8
-"""Actions that ``search`` considers at the root, where there are as many."""
+"""Actions that a search considers at the root, where there are as many, if nobody says how many."""
 
 SEARCH: dict[str, Any] = {
     "simulations": 16,
     "acting": 0,
+    "considered": None,
     "c_scale": 0.1,
     "n_envs": 128,
     "n_steps": 16,
@@ -231,7 +232,8 @@ each environment takes between updates; gradient_steps: those of an update. targ
 environment steps between copies to the target network. exploration_fraction: part of the training
 in which the probability of a random action falls from 1 to exploration_final_eps. n_quantiles: of
 the return. simulations: of a search, in training or of what does not learn; acting: at play, 0 for
-the bare network; considered: actions between which it divides them; c_scale: by how much what it
+the bare network; considered: actions between which it divides them, by default `CONSIDERED`, or
+all where there are fewer; c_scale: by how much what it
 finds outweighs the prior, per unit of return.
 """
 
@@ -253,8 +255,8 @@ def search_settings(world: str, actions: int, given: Mapping[str, Any]) -> dict[
     """
     chosen_there = WORLDS.get(world, {}).items()
     own = {name: value for name, value in chosen_there if name in {"net", "learning_rate"}}
-    chosen = complete({**SEARCH, "considered": min(CONSIDERED, actions), **own}, given)
-    if chosen["considered"] > actions:
+    chosen = complete({**SEARCH, **own}, given)
+    if (chosen["considered"] or 1) > actions:
         allowed = f"1 to {actions}: {world} has no more actions"
         hint = f"Write considered: {actions}."
         raise InvalidInput("settings.considered", chosen["considered"], allowed, hint)

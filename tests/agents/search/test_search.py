@@ -90,12 +90,13 @@ def test_jobs_that_differ_in_how_they_play_are_trained_once(gathered):
     assert not np.array_equal(flat(found[0]), flat(found[4]))
 
 
-def test_one_that_ends_early_keeps_what_it_had_learnt():
+def test_one_that_ends_early_keeps_what_it_had_learnt_and_the_other_goes_on():
     ends = replace(job(acting=2), callback=lambda now: now.timesteps < BATCH)
     short, long = train_jobs("search", [ends, job()])
     assert (short.timesteps, long.timesteps) == (BATCH, 3 * BATCH)
     first = train_jobs("search", [replace(job(batches=3), callback=ends.callback)])[0]
     assert np.array_equal(flat(short), flat(first))
+    assert np.array_equal(flat(long), flat(train_jobs("search", [job()])[0]))
     assert not np.array_equal(flat(short), flat(long))
 
 
@@ -286,7 +287,7 @@ REFUSED = [
     ("search", {"simulations": 1.5}, "settings.simulations", "whole number", "simulations: 16"),
     ("search", {"acting": -1}, "settings.acting", "0 to", "acting: 0"),
     ("search", {"considered": 4}, "settings.considered", "1 to 3", "considered: 3"),
-    ("search", {"considered": 0}, "settings.considered", "1 to", "considered: 3"),
+    ("search", {"considered": 0}, "settings.considered", "1 to", ""),
     ("search", {"c_scale": 0}, "settings.c_scale", "above 0", "c_scale: 0.1"),
     ("search", {"model": "rules"}, "settings", "simulations", ""),
     ("puct", {"simulations": 0}, "settings.simulations", "1 to", "simulations: 64"),

@@ -192,6 +192,25 @@ def test_trees_are_those_of_mctx_where_there_is_no_chance():
     assert np.array_equal(ours.actions, theirs.action)
 
 
+# --- returns --------------------------------------------------------------------------------------
+
+
+def sure(seen):
+    """Prefers to wade and expects 1 of every state."""
+    return np.tile(np.float32([0, 50, 0]), (len(seen), 1)), np.ones((len(seen), 1), np.float32)
+
+
+def test_returns_are_discounted_and_end_with_the_episode_as_by_hand():
+    """Wading pays 1/6 a step; two simulations wade once and twice, then expect 1."""
+    task = Task(Ford(wade=1.0), "dense", 0.5)
+    (returns,) = searched(task, roots_of(VecTask(task, 1)), 2, 1, sure).returns
+    assert returns[1] == pytest.approx(1 / 6 + 0.5 * (1 + (1 / 6 + 0.5 * 1)) / 2)
+    last = Task(Ford(wade=1.0, max_steps=1), "dense", 0.5)
+    found = searched(last, roots_of(VecTask(last, 1)), 2, 1, sure)
+    assert found.returns[0, 1] == pytest.approx(1 / 6)
+    assert found.values[0] == pytest.approx((1 + 2 / 6) / 3)
+
+
 # --- what is improved -------------------------------------------------------------------------
 
 

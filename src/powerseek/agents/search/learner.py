@@ -28,7 +28,7 @@ from powerseek.agents.sb3.state import check_tensors
 from powerseek.agents.search.model import Rules, pack
 from powerseek.agents.search.play import with_search
 from powerseek.agents.search.tree import Roots, Search
-from powerseek.agents.settings import ACTING, SEARCHED, settings_for
+from powerseek.agents.settings import ACTING, CONSIDERED, SEARCHED, settings_for
 from powerseek.envs.task import VecTask
 from powerseek.exact.overseer import same_overseer
 from powerseek.types import Floats32, Ints, Policy
@@ -103,10 +103,15 @@ class Workspace:
     def search(self, width: int) -> Search:
         """Trees over models of that width."""
         if width not in self._searches:
-            n, *limits = (
-                self.settings[name] for name in ("n_envs", "simulations", "considered", "c_scale")
+            settings = self.settings
+            self._searches[width] = Search(
+                settings["n_envs"],
+                width,
+                *self.sizes,
+                settings["simulations"],
+                settings["considered"] or min(CONSIDERED, self.sizes[1]),
+                settings["c_scale"],
             )
-            self._searches[width] = Search(n, width, *self.sizes, *limits)
         return self._searches[width]
 
 

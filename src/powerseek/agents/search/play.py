@@ -48,7 +48,7 @@ def with_search(
     policy: Policy,
     task: Task,
     simulations: int,
-    considered: int = CONSIDERED,
+    considered: int | None = None,
     c_scale: float = SEARCH["c_scale"],
 ) -> Policy:
     """A trained network that searches when it acts, whoever trained it.
@@ -58,7 +58,7 @@ def with_search(
             ``maskable-ppo``.
         task: In whose rules and for whose reward it searches.
         simulations: In each situation; 0 for the bare network.
-        considered: Actions considered at the root, where there are as many.
+        considered: Actions considered at the root; by default `CONSIDERED`, or all.
         c_scale: As `Search` takes it.
 
     Raises:
@@ -74,5 +74,5 @@ def with_search(
     supervised = with_overseer(task)
     check_play(supervised, simulations)
     networks = bare.networks if isinstance(bare, CohortPolicy) else Networks(deepcopy(bare.network))
-    limits = simulations, min(considered, task.n_actions), c_scale
+    limits = simulations, considered or min(CONSIDERED, task.n_actions), c_scale
     return Networked(supervised, *limits, bare, networks)
