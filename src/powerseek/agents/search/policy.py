@@ -60,7 +60,8 @@ class SearchPolicy:
         # Side by side in a small world many stand in the same state.
         _, first, which = np.unique(rows[:, 0], return_index=True, return_inverse=True)
         seeds = np.zeros(len(first), np.uint64)
-        _hash(handles[first], seeds)
+        with np.errstate(over="ignore"):  # 64-bit wrap-around is meant
+            _hash(handles[first], seeds)
         given = np.zeros((len(first), situation.masks.shape[1]))
         for start in range(0, len(first), ROOTS):
             part = slice(start, start + ROOTS)

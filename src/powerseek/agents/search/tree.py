@@ -190,7 +190,19 @@ class Search:
             evaluate: What values states; None for nobody, who knows nothing: no prior, and 0.
             noise: [k, A] added to the logits of the roots in choosing what is considered there.
         """
-        trees, k, gamma = self.trees, len(roots.masks), float(gamma)
+        with np.errstate(over="ignore"):  # 64-bit wrap-around is meant
+            return self._searched(model, roots, seeds, float(gamma), evaluate, noise)
+
+    def _searched(
+        self,
+        model: Model,
+        roots: Roots,
+        seeds: NDArray[np.uint64],
+        gamma: float,
+        evaluate: Evaluate | None,
+        noise: Floats | None,
+    ) -> Found:
+        trees, k = self.trees, len(roots.masks)
         given = self._no_noise[:k] if noise is None else noise
         said = self._valued(roots.observations, evaluate)
         _plant(trees, roots.handles, roots.masks, *said)
