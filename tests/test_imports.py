@@ -57,6 +57,7 @@ WITHIN = {
         "evolution": {"agents"},
         "foreign": {"agents", "sb3"},
         "tabular": {"agents"},
+        "search": {"agents", "sb3", "cohort"},
     },
     "envs": {
         "engine": {"envs"},

@@ -13,13 +13,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
-from benchmarks.peers import environment, learners, simulating, solving, training
+from benchmarks.peers import environment, learners, searching, simulating, solving, training
 from benchmarks.peers.sides import Broken, Comparison, Found, Running, Side, Work
 from powerseek.errors import InvalidInput
 
 COMPARISONS: dict[str, Comparison] = {
     **training.COMPARISONS,
     **learners.COMPARISONS,
+    **searching.COMPARISONS,
     **simulating.COMPARISONS,
     **solving.COMPARISONS,
 }

@@ -62,6 +62,8 @@ class Agent:
             without them.
         whole_episodes: True if it learns from nothing but the returns of whole episodes: at gamma 1
             it cannot tell when within an episode it was paid.
+        aside: Settings that say how it plays, and nothing of how it is trained: a sweep trains jobs
+            that differ in nothing else side by side.
         policy: What it does now; it may be changed in place.
         timesteps: Environment steps taken, all environments together.
         updates: Gradient steps taken.
@@ -76,6 +78,7 @@ class Agent:
     shared: ClassVar[tuple[str, ...] | None] = None
     recipe: ClassVar[tuple[str, ...]] = ()
     whole_episodes: ClassVar[bool] = False
+    aside: ClassVar[tuple[str, ...]] = ()
     policy: Policy
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -165,6 +168,17 @@ class Agent:
     def load_model(cls, path: Path, card: Mapping[str, Any], device: str) -> Policy:
         """The policy of an agent saved in a library's own format (`TrainedAgent.model`)."""
         raise NotImplementedError
+
+    @classmethod
+    def in_task(cls, policy: Policy, task: Task | None, settings: Settings) -> Policy:
+        """A kept policy as it plays in a task: by default as anywhere.
+
+        Args:
+            policy: What `policy_from` or `load_model` gave.
+            task: Where it is to act; None where nobody says.
+            settings: Complete ones, of the agent.
+        """
+        return policy
 
     def trained(self) -> TrainedAgent:
         """The agent as it now is; called once, at the end."""

@@ -146,6 +146,7 @@ def load_agent(path: str | Path, task: Task | None = None, device: str = "cpu") 
             policy = builder.load_model(Path(path), {**card, "settings": being}, device)
         else:
             policy = builder.policy_from(weights, {**card, "settings": being})
+        policy = builder.in_task(policy, task, being)
     counted = (card[name] for name in ("timesteps", "updates", "first_reward", "settings"))
     return TrainedAgent(card["agent"], policy, *counted)
 

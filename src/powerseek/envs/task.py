@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -189,6 +189,26 @@ class Task:
         return self.world, self.windows, self.acquired_so_far, self.time_limit
 
 
+class Standing(NamedTuple):
+    """All that the next step of n environments of a task depends on, but for its chance.
+
+    Attributes:
+        words: [n, W] records, in words of 8 bytes.
+        facts: [n, F] of the states now standing.
+        clock: [n] steps taken.
+        marks: [n, K] progress when each window of the task last began.
+        memory: [n] of the reward function.
+        acquired: [n] units acquired so far, where the task shows them; else 0.
+    """
+
+    words: Ints
+    facts: Floats
+    clock: Ints
+    marks: Floats
+    memory: Floats
+    acquired: Floats
+
+
 class VecTask:
     """n copies of a task, stepped together with same-step autoreset.
 
@@ -308,6 +328,21 @@ class VecTask:
         """The input of a policy: views, valid until the next step."""
         (actor,) = self.task.world.acting
         return Situation(self.observations, self.masks, self.states, actor)
+
+    @property
+    def standing(self) -> Standing:
+        """Where the environments stand: views, valid until the next step.
+
+        Whoever plans writes other states into them, makes every action of `masks` legal that is
+        one there, and sets the seeds, numbers and episodes of `world` that key the chance of the
+        step that follows.
+
+        Raises:
+            InvalidInput: The world is a foreign one.
+        """
+        words = loop_views(self._compiled().states)[1]
+        books = self._clock, self._marks, self._memory, self._acquired
+        return Standing(words, self.world.fresh_facts, *books)
 
     def reset(self, seed: Any = None) -> None:
         """Start every copy at the first episode of `seed` (default: the one it was made with)."""

@@ -291,6 +291,11 @@ def learnt_overseer(overseer: Overseer | None) -> LearntOverseer | None:
     return inside if isinstance(inside, LearntOverseer) else None
 
 
+def same_overseer(one: Overseer | None, other: Overseer | None) -> bool:
+    """True if two overseers are known to judge alike."""
+    return _said_by(one) == _said_by(other)
+
+
 def _said_by(overseer: Overseer | None) -> tuple[Any, ...]:
     if not isinstance(overseer, ExactOverseer):
         return (overseer,)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from powerseek.agents import load_agent, read_card, task_of
+from powerseek.agents import TrainedAgent, load_agent, read_card, task_of
 from powerseek.agents.foreign.files import is_foreign, load_foreign
 from powerseek.agents.foreign.illegal import ILLEGAL, WASTE, acting, illegal_fraction
 from powerseek.agents.foreign.policies import policy_of
+from powerseek.agents.settings import ACTING, SEARCHED, complete
 from powerseek.envs.rewards.spec import Spec
 from powerseek.envs.task import Task
 from powerseek.envs.world import World
@@ -192,6 +193,7 @@ def evaluate_one(
     seed: int,
     trained: Mapping[str, Any] = MappingProxyType({}),
     illegal: str | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> Evaluation:
     """Measure a model in a world, beside what it was trained for.
 
@@ -206,15 +208,20 @@ def evaluate_one(
         trained: ``reward``, ``gamma`` and ``power_weight`` of a model made elsewhere, as far as
             they are known; a model kept here says so itself.
         illegal: As in `evaluate_policy`.
+        settings: How a model kept here plays: ``acting``, simulations of a search over the world's
+            rules in each situation, 0 for its network alone.
 
     Raises:
-        InvalidInput: Not a model, or one that does not fit the world.
+        InvalidInput: Not a model, one that does not fit the world, or cannot play so.
     """
     check_limit("episodes", episodes)
     check_limit("seed", seed)
     world = worlds.resolve(world)
     with without_reward_warnings():
         if is_foreign(model):
+            for name, value in settings.items():
+                allowed = "no setting of a model made elsewhere: how it plays is its own"
+                raise InvalidInput(f"settings.{name}", value, allowed, "Leave it out.")
             made = make_world(world, **params)
             task = Task(made, **{"reward": "dense", **trained})
             policy = load_foreign(model, task)
@@ -227,9 +234,27 @@ def evaluate_one(
         known = card["params"] if card["world"] == world else {}
         task = task_of(card, make_world(world, **{**known, **params}))
         kept = load_agent(model, task)
+        policy, name = kept.policy, _short(model)
+        if settings:
+            policy, card = _playing(kept, card, task, settings)
+            name = f"{name} {ACTING} {settings[ACTING]}"
         trial = trial_of_card(card, task, seed, episodes)
         done = {"timesteps": kept.timesteps, "updates": kept.updates}
-        return _measured(kept.policy, task, trial, True, done, _short(model), illegal)
+        return _measured(policy, task, trial, True, done, name, illegal)
+
+
+def _playing(
+    kept: TrainedAgent, card: dict[str, Any], task: Task, settings: Mapping[str, Any]
+) -> tuple[Policy, dict[str, Any]]:
+    """A kept agent that plays otherwise than it did, and the card of such a one."""
+    from powerseek.agents.search.play import with_search
+
+    simulations = complete({ACTING: 0}, settings)[ACTING]
+    own = {name: card["settings"][name] for name in SEARCHED if name in card["settings"]}
+    policy = with_search(kept.policy, task, simulations, **own)
+    if ACTING not in card["settings"]:  # of an agent that is not asked how it plays
+        return policy, card
+    return policy, {**card, "settings": {**card["settings"], ACTING: simulations}}
 
 
 def _card(model: str | Path) -> dict[str, Any]:

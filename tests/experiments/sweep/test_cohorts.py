@@ -122,6 +122,23 @@ def test_agents_of_other_networks_or_budgets_are_kept_apart_by_field() -> None:
     assert cohort_boundaries(trials(study(agents="maskable-ppo", cohort=None, settings={}))) == {}
 
 
+@pytest.mark.parametrize("most", [1, 3, 16])
+def test_trials_that_differ_in_how_they_play_are_trained_together(most: int) -> None:
+    """Whatever a cohort holds, and they count as one training."""
+    dial = study(
+        agents=["search", {"search": {"acting": 8}}, {"search": {"acting": [16, 64]}}],
+        seeds=3,
+        settings={},
+    )
+    cohorts = make_cohorts(trials(dial), most)
+    held = [{(t.seed, t.cell.reward_label, t.cell.gamma) for t in cohort} for cohort in cohorts]
+    assert sum(map(len, held)) == len(set.union(*held)) == 3 * 3 * 2
+    assert max(map(len, held)) == min(most, 18)
+    assert sorted(len(cohort) / len(own) for cohort, own in zip(cohorts, held, strict=True)) == [
+        4
+    ] * len(held)
+
+
 def test_a_cohort_without_agents_for_it_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"cohort: got 4.*agents: \[cohort-ppo\]"):
         cells(study(agents="maskable-ppo", settings={}))

@@ -11,22 +11,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import Any, Protocol, cast
 
 import torch
 
-from powerseek.agents.base import Run, train_in_turns
+from powerseek.agents.base import Agent, Run, train_in_turns
 from powerseek.agents.cohort.ppo import Learner, Workspace
-from powerseek.agents.job import Failure, Job, TrainedAgent
+from powerseek.agents.job import Failure, Job, Settings, TrainedAgent
+from powerseek.agents.memory import free_training_memory
 from powerseek.errors import InvalidInput
 
 RESERVE = 2**30
 """Bytes that stay free while agents are made: what training and measuring them takes besides."""
-_SYSTEM, _GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+
+
+class InWorkspace(Protocol):
+    """A learner whose updates are computed in a workspace, by turns with others."""
+
+    def update_in(self, workspace: Any) -> None:
+        """One update."""
 
 
 def train_cohort(
-    jobs: Sequence[Job], threads: int = 1, make: Callable[[Job], Learner] = Learner
+    jobs: Sequence[Job],
+    threads: int = 1,
+    make: Callable[[Job], Agent] = Learner,
+    workspace: Callable[[Settings, int, int, str], Any] = Workspace,
 ) -> list[TrainedAgent | Failure]:
     """Train one agent for each of `jobs`, all in this process (PyTorch is set to one thread).
 
@@ -42,7 +52,8 @@ def train_cohort(
             the loss stay on the processor, and what is said above of bits is promised there
             alone.
         threads: Agents that compute at the same time, >= 1; it changes no number.
-        make: Makes an untrained one.
+        make: Makes an untrained one, an `InWorkspace`.
+        workspace: Makes what it is updated in.
 
     Returns:
         What became of each, in order.
@@ -63,7 +74,7 @@ def train_cohort(
             raise _too_large(len(runs) - 1, len(jobs))
     task, settings, device = jobs[0].task, jobs[0].settings, jobs[0].device
     workspaces = [
-        Workspace(settings, task.observation_size, task.n_actions, device)
+        workspace(settings, task.observation_size, task.n_actions, device)
         for _ in range(min(threads, len(jobs)))
     ]
     # Within an agent one thread always: more would add in another order.
@@ -78,11 +89,11 @@ def train_cohort(
         return train_in_turns(runs, update)
 
 
-def _update_in(runs: Sequence[Run], workspace: Workspace) -> None:
+def _update_in(runs: Sequence[Run], workspace: Any) -> None:
     for run in runs:
         with run.attempt():
-            assert isinstance(run.learner, Learner)
-            run.learner.update_in(workspace)
+            learner = cast(InWorkspace, run.learner)
+            learner.update_in(workspace)
 
 
 def check_device(device: str) -> None:
@@ -111,30 +122,3 @@ def _too_large(made: int, wanted: int) -> InvalidInput:
         return InvalidInput("memory", f"too little for a cohort of {wanted}", allowed)
     allowed = f"at most {fit} agents: memory was full after {made}"
     return InvalidInput("cohort", wanted, allowed, f"Write cohort: {fit}.")
-
-
-def free_training_memory(system: Path = _SYSTEM, group: Path = _GROUP) -> int | None:
-    """Bytes that a process here can still take; None where the system does not say.
-
-    Args:
-        system: Linux's account of the machine.
-        group: Linux's account of the control group, whose limit may be lower (version 2).
-    """
-    known = [free for free in (_machine(system), _limit(group)) if free is not None]
-    return min(known, default=None)
-
-
-def _machine(path: Path) -> int | None:
-    try:
-        lines = dict(line.split(":", 1) for line in path.read_text().splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError, IndexError):
-        return None
-
-
-def _limit(folder: Path) -> int | None:
-    try:
-        limit = int((folder / "memory.max").read_text())
-        return max(0, limit - int((folder / "memory.current").read_text()))
-    except (OSError, ValueError):  # no such group, or "max": no limit
-        return None

@@ -381,6 +381,19 @@ class RewardFunction:
         """Memory [n] of copies that stand in their initial state."""
         return np.zeros(facts.array.shape[:-1])
 
+    def recall(self, facts: Facts, since: Mapping[int, Floats]) -> Floats | None:
+        """Memory [n] of copies that stand in mid-episode, from what is observed of them.
+
+        Args:
+            facts: Of where they stand.
+            since: k -> [n] progress since the last multiple of k, or the start.
+
+        Returns:
+            None where what is observed does not tell: of a reward that remembers, unless it says
+            otherwise.
+        """
+        return None if self.memory_size else np.zeros(facts.array.shape[:-1])
+
     def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
         """The overseer's pay [n], included in `step`; see Overseer.judge."""
         return np.zeros(len(clock))

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from powerseek.envs.rewards.base import (
+    Facts,
     Horizon,
     Overseer,
     Oversight,
@@ -82,6 +83,10 @@ class Judged(RewardFunction):
     def with_overseer(self, overseer: Overseer | None) -> RewardFunction:
         """See RewardFunction.with_overseer."""
         return replace(self, overseer=overseer)
+
+    def recall(self, facts: Facts, since: Mapping[int, Floats]) -> Floats | None:
+        """See RewardFunction.recall: that of what is paid without judgement."""
+        return self.unjudged.recall(facts, since)
 
     def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
         """See RewardFunction.judge.

@@ -15,6 +15,7 @@ import numpy as np
 
 from powerseek.envs.rewards.base import (
     ConfoundWarning,
+    Facts,
     Horizon,
     RewardFunction,
     Step,
@@ -148,6 +149,12 @@ class Every(RewardFunction):
         """``progress``, or the world's own reward."""
         return ("own",) if self.of == "own" else ("progress",)
 
+    def recall(self, facts: Facts, since: Mapping[int, Floats]) -> Floats | None:
+        """Progress that is owed is observed; another reward, or one that grows, is not."""
+        if self.k == 1:
+            return np.zeros(facts.array.shape[:-1])
+        return since[self.k] if self.of == "dense" and self.growth == 1 else None
+
     def step(self, step: Step) -> tuple[Floats, Floats]:
         """See RewardFunction.step; memory is what is owed."""
         if self.of == "own":
@@ -251,6 +258,11 @@ class Terminal(RewardFunction):
             raise InvalidInput("terminal.pay", pay, "success or cap")
         return bool(pay == "cap")
 
+    def recall(self, facts: Facts, since: Mapping[int, Floats]) -> Floats:
+        """It was paid where there is success; one that was lost again counts as never paid."""
+        paid = (facts["success"] > 0) & (self.cap == 0)
+        return paid.astype(np.float64)
+
     def step(self, step: Step) -> tuple[Floats, Floats]:
         """See RewardFunction.step; memory is 1 once paid."""
         succeeded = step.after["success"] > 0
@@ -283,6 +295,10 @@ class Shaped(RewardFunction):
         """See RewardFunction.build."""
         refuse_reward_argument(cls.id, argument)
         return cls(horizon.gamma, horizon.time_limit == "bootstrap")
+
+    def recall(self, facts: Facts, since: Mapping[int, Floats]) -> Floats:
+        """See RewardFunction.recall."""
+        return Terminal().recall(facts, since)
 
     def step(self, step: Step) -> tuple[Floats, Floats]:
         """See RewardFunction.step; memory is 1 once success was paid."""

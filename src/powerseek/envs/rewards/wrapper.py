@@ -158,6 +158,10 @@ class Wrapper(RewardFunction):
         """See RewardFunction.start."""
         return self.of.start(facts)
 
+    def recall(self, facts: Facts, since: Mapping[int, Floats]) -> Floats | None:
+        """See RewardFunction.recall."""
+        return self.of.recall(facts, since)
+
     def judge(self, records: Records, actions: Ints, clock: Ints) -> Floats:
         """See RewardFunction.judge."""
         return self.of.judge(records, actions, clock)

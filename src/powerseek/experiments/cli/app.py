@@ -329,6 +329,15 @@ def evaluate(
     ],
     world: World,
     set_: Set = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--setting",
+            metavar="acting=N",
+            help="Simulations of a search in each situation, of a model of search, cohort-ppo or "
+            "maskable-ppo; acting=0 for its network alone.",
+        ),
+    ] = None,
     reward: Annotated[
         str | None,
         typer.Option(help="What a model made elsewhere was trained for: terminal, 'every: 8', ..."),
@@ -360,7 +369,9 @@ def evaluate(
     folder = None if report is None else page_folder(report, model)
     told = {"reward": reward and _value(reward), "gamma": gamma, "power_weight": power_weight}
     trained = {name: value for name, value in told.items() if value is not None}
-    found = evaluate_one(model, world, _pairs(set_ or []), episodes, seed, trained, illegal)
+    played = _pairs(setting or [], "--setting", "acting=64")
+    given = _pairs(set_ or [])
+    found = evaluate_one(model, world, given, episodes, seed, trained, illegal, played)
     _measures(found.rows)
     for words in found.cautions:
         _say(words, error=False)

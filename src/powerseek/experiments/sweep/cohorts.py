@@ -24,14 +24,17 @@ def make_cohorts(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort
 
     Agents share a cohort if they are trained by one cohort trainer in one setting of a world, for
     as many steps, with equal settings of what such agents have in common; trials of other agents
-    are cohorts of one.
+    are cohorts of one. Trials whose trainings are equal (`Agent.aside`) are in one cohort, where
+    the training is computed once, and count as one.
 
     Args:
         grid: Every trial of the study, in its order.
-        most: Trials in a cohort, >= 1; by default `COHORT`.
+        most: Trainings in a cohort, >= 1; by default `COHORT`.
     """
     kinds: dict[int, str | None] = {}  # of cells, of which a grid holds each once
     filling: dict[str, list[Trial]] = {}
+    trainings: dict[str, int] = {}
+    placed: dict[str, list[Trial]] = {}
     found: list[list[Trial]] = []
     for trial in grid:
         if id(trial.cell) not in kinds:
@@ -41,11 +44,28 @@ def make_cohorts(grid: Sequence[Trial], most: int | None = None) -> tuple[Cohort
         if kind is None:
             found.append([trial])
             continue
-        if len(filling.get(kind, ())) in (0, most or COHORT):
-            filling[kind] = []
+        training = _training(trial)
+        if training in placed:
+            placed[training].append(trial)
+            continue
+        if trainings.get(kind, 0) in (0, most or COHORT):
+            filling[kind], trainings[kind] = [], 0
             found.append(filling[kind])
         filling[kind].append(trial)
+        trainings[kind] += 1
+        if training:
+            placed[training] = filling[kind]
     return tuple(map(tuple, found))
+
+
+def _training(trial: Trial) -> str:
+    """All that a training hangs on, of an agent that can play in several ways; else ""."""
+    aside = agents.get(trial.cell.agent).aside
+    if not aside:
+        return ""
+    config = {name: value for name, value in trial.config.items() if name != "agent_spec"}
+    rest = {name: value for name, value in config["settings"].items() if name not in aside}
+    return canonical_study_json({**config, "settings": rest})
 
 
 def cohort_fields(cell: Cell) -> dict[str, Any] | None:
