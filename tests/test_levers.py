@@ -130,7 +130,13 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("line", "told"), WRONG.items(), ids=WRONG)
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [  # each is a process: half of them are slow
+        pytest.param(line, told, id=line, marks=[pytest.mark.slow] * (i % 2))
+        for i, (line, told) in enumerate(WRONG.items())
+    ],
+)
 def test_a_wrong_hypothesis_gets_one_line_that_names_what_is_allowed(line, told, elsewhere):
     said = {"contrast": "{factor: levers}", "measure": "lab.steps", "margin": "0.5"}
     key, _, value = line.partition(": ")

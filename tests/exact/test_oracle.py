@@ -24,7 +24,9 @@ def test_off_switch_returns_and_threshold():
     assert np.isnan(whole.incentive(oracle(world).need)).all()
 
 
-@pytest.mark.parametrize("name", ["ladder", "homestead", "off-switch"])
+@pytest.mark.parametrize(
+    "name", ["ladder", "off-switch", pytest.param("homestead", marks=pytest.mark.slow)]
+)
 def test_an_oracle_survives_storage(name, tmp_path):
     world = Ladder(hazard=0.1) if name == "ladder" else powerseek.make_world(name)
     found = oracle(world)

@@ -403,7 +403,7 @@ def test_what_makes_no_sense_is_refused(params, told):
     "params",
     [
         {"openness": 0},
-        {"openness": 2},
+        pytest.param({"openness": 2}, marks=pytest.mark.slow),
         {"actor": 1, "agent": "hoarder", "openness": 2},
     ],
     ids=str,

@@ -121,7 +121,7 @@ def test_moves_and_their_effects_agree_with_plain_python(size, piece, openness, 
     assert kinds >= ({"king", "main", "pawn", "queen"} if openness >= 2 else {"king", "main"})
 
 
-@pytest.mark.parametrize("piece", ["rook", "queen"])
+@pytest.mark.parametrize("piece", ["rook", pytest.param("queen", marks=pytest.mark.slow)])
 def test_chess_itself_is_the_referee_on_the_bare_board(piece):
     world = make_world("endgame", size=8, piece=piece, openness=0, black="random", start=0.0)
     states = positions(world, 20, seed=5)
@@ -158,7 +158,10 @@ def test_chess_itself_is_the_referee_on_the_bare_board(piece):
 
 @pytest.mark.parametrize(
     ("size", "piece", "layout"),
-    [*((4, "rook", 0), (4, "queen", 0), (5, "rook", 0), (6, "rook", 0)), (4, "rook", 1)],
+    [
+        *((4, "rook", 0), (4, "queen", 0), (4, "rook", 1)),
+        *(pytest.param(size, "rook", 0, marks=pytest.mark.slow) for size in (5, 6)),
+    ],
 )
 def test_openness_changes_the_surplus_and_nothing_else(size, piece, layout):
     opennesses = OPENNESS if size < 6 else (0, 1)
@@ -182,7 +185,7 @@ def test_openness_changes_the_surplus_and_nothing_else(size, piece, layout):
 
 
 @pytest.mark.parametrize("layouts", [10, pytest.param(30, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("piece", ["rook", "queen"])
+@pytest.mark.parametrize("piece", ["rook", pytest.param("queen", marks=pytest.mark.slow)])
 def test_layouts_move_the_surplus_and_keep_the_task(piece, layouts):
     """Surplus off the pawn's way, two pushes from a queen, and mates as long as in layout 0."""
     longest, seen = [], set()

@@ -52,6 +52,10 @@ from powerseek.errors import InvalidInput
 
 REFEREE = {"gardner": "gardner", "malett": "gardner", "baby": "gardner", "losalamos": "losalamos"}
 variants = pytest.mark.parametrize("variant", VARIANTS)
+FEW = "gardner", "losalamos"
+few_variants = pytest.mark.parametrize(
+    "variant", [pytest.param(x, marks=[pytest.mark.slow] * (x not in FEW)) for x in VARIANTS]
+)
 
 
 @lru_cache(maxsize=16)
@@ -124,7 +128,7 @@ def test_mobility_is_its_closed_form(n):
 
 
 @pytest.mark.parametrize("depth", [4, pytest.param(5, marks=pytest.mark.slow)])
-@variants
+@few_variants
 def test_the_referee_counts_the_same_perft(variant, depth):
     start = parse(VARIANTS[variant].fen, variant)
     assert perft(chessboard(variant), start, depth) == referee_perft(variant, start, depth)
@@ -157,7 +161,7 @@ def agree_with_the_referee(variant, positions):
     return seen
 
 
-@variants
+@few_variants
 def test_moves_check_and_outcome_are_the_referees(variant):
     seen = agree_with_the_referee(variant, walk(variant, 800, seed=1))
     assert seen["check"] > 20

@@ -400,6 +400,7 @@ print(plan.trials, plan.pilot.measured, *plan.cautions)
 """
 
 
+@pytest.mark.slow
 def test_a_pilot_runs_from_a_script_without_a_guard_and_knows_its_worlds(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(UNGUARDED)

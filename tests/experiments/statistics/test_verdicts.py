@@ -339,7 +339,17 @@ NULLS = {
 }
 
 
-@pytest.mark.parametrize(("draw", "margin", "at_margin"), NULLS.values(), ids=NULLS)
+SOONEST = "normal, no effect", "0/1 and noise, no effect", "0/1, at the margin"
+"""Those that every run draws; the others are slow."""
+
+
+@pytest.mark.parametrize(
+    ("draw", "margin", "at_margin"),
+    [
+        pytest.param(*null, id=name, marks=[pytest.mark.slow] * (name not in SOONEST))
+        for name, null in NULLS.items()
+    ],
+)
 def test_a_verdict_is_wrong_in_one_study_of_twenty(draw, margin, at_margin):
     """Rates of "supported" or "refuted" without an effect, of "equivalent" at the margin."""
     chance = np.random.default_rng(20)

@@ -101,6 +101,7 @@ def ends(request: pytest.FixtureRequest) -> Iterator[list[networks.Within]]:
         yield list(both)
 
 
+@pytest.mark.slow  # half a minute, and its time runs out where the machine is busy
 def test_nobody_else_hears_it_and_sigterm_ends_it_like_ctrl_c(
     ends: list[networks.Within], tmp_path: Path
 ) -> None:
