@@ -380,10 +380,11 @@ def on_first_layout(cells: Sequence[Cell], layouts: int | None) -> list[Cell]:
 
 def _refuse_layouts(study: Study) -> None:
     """Refuse layouts in a world that draws none, another layout, and claims that know none."""
-    for i, said in enumerate(study.hypotheses if study.layouts else ()):
+    # Where each layout has one seed, a test over seeds is one over layouts.
+    for i, said in enumerate(study.hypotheses if study.layouts not in (None, study.seeds) else ()):
         if said.contrast.name == "budget":
-            allowed = "no claim about budgets: their test knows seeds alone, not layouts"
-            hint = "Leave layouts out, or give the claim a study of its own."
+            allowed = "no claim about budgets: their test knows seeds alone, not seeds of layouts"
+            hint = f"Write layouts: {study.seeds}, one for each seed, or leave layouts out."
             raise InvalidInput(f"hypotheses[{i}].contrast", said.contrast.written, allowed, hint)
     for block, written in study.blocks() if study.layouts else ():
         for i, entry in enumerate(block.worlds):

@@ -141,15 +141,15 @@ def columns_apart(
 ) -> tuple[str, ...]:
     """Columns in which the arms of a contrast may differ.
 
-    Budgets of agents may be compared that were trained for other lengths, as each is given up at
-    its own, where no agent has several in a setting; of those each length is a setting.
+    Agents may be compared that were trained for other lengths, each as its own kind is, where no
+    agent has several in a setting; of those each length is a setting.
 
     Args:
         contrast: The contrast.
         columns: Those that it is about.
         records: The levels of all cells that it is about, by column.
     """
-    if contrast.name != "budget" or columns != ("agent",):
+    if not contrast.of_factor or columns != ("agent",):
         return columns
     apart, lengths = (*columns, TRAINING), dict[str, set[Level]]()
     for record in records:
