@@ -117,7 +117,7 @@ NETWORK_MODEL: dict[str, Any] = {
     "model_outcomes": 4,
     "model_batch_size": 256,
     "model_batches": 64,
-    "model_learning_rate": 1e-3,
+    "model_learning_rate": 3e-3,
 }
 """Settings of ``search`` that ``model: network`` has besides."""
 

@@ -22,7 +22,6 @@ from powerseek.agents.settings import (
 )
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact.state_index import seen_width
 from powerseek.types import Policy
 
 

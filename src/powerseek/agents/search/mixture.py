@@ -30,8 +30,8 @@ KEPT = 2**17
 """Steps that are held to learn from, the latest."""
 VALUES = 256
 """Values of a feature up to which they are known one by one; one of more is left as predicted."""
-FINEST = 1e-3
-"""Differences between values of a feature below which they are not told apart in learning."""
+FINEST = 1 / 64
+"""Part of its range below which values of a feature are not told apart in learning."""
 
 _STEPS = ("seen", "done", "wanted", "ended", "legal")
 """Arrays of what was met: observation, action, change and reward, end, legal actions."""
@@ -70,9 +70,9 @@ class Mixture(Learnt):
 
     Each outcome is a change of the observation, a reward, an end or none, and the legal actions;
     their log-likelihood is learnt as that of a mixture, in which an error of a feature counts in
-    units of the smallest difference between values that it has taken. What is predicted is snapped
-    to the nearest of these values, features and reward alike, where they are at most `VALUES`;
-    no reward is beyond those paid so far.
+    units of the smallest difference between values that it has taken, or of 1/64 of their range.
+    What is predicted is snapped to the nearest of these values, features and reward alike, where
+    they are at most `VALUES`; no reward is beyond those paid so far.
 
     Args:
         inputs: As `Learnt` takes it.
@@ -163,11 +163,13 @@ class Mixture(Learnt):
         return self._batches
 
     def _scale(self) -> Floats32:
-        """[inputs + 1] the smallest difference between values of each feature and of the reward."""
+        """[inputs + 1] the error of each feature, and of the reward, that counts as one."""
         scale = np.ones(len(self._known), np.float32)
         for j, known in enumerate(self._known):
-            if 1 < known <= VALUES:
-                scale[j] = max(FINEST, float(np.diff(self._values[j, :known]).min()))
+            if known > 1:
+                values = self._values[j, : min(known, VALUES)]
+                finest = FINEST * float(values[-1] - values[0])
+                scale[j] = max(finest, float(np.diff(values).min()))
         return scale
 
     def _loss(self, parts: Mapping[str, Tensor], scale: Tensor) -> Tensor:
