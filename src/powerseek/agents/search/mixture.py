@@ -32,6 +32,11 @@ VALUES = 256
 """Values of a feature up to which they are known one by one; one of more is left as predicted."""
 FINEST = 1 / 64
 """Part of its range below which values of a feature are not told apart in learning."""
+PRECISION = 0.1
+"""Error, in differences between values that are told apart, that counts as one standard deviation.
+
+Of 1, a single outcome half way between two would be likelier than both with their probabilities.
+"""
 
 _STEPS = ("seen", "done", "wanted", "ended", "legal")
 """Arrays of what was met: observation, action, change and reward, end, legal actions."""
@@ -70,7 +75,7 @@ class Mixture(Learnt):
 
     Each outcome is a change of the observation, a reward, an end or none, and the legal actions;
     their log-likelihood is learnt as that of a mixture, in which an error of a feature counts in
-    units of the smallest difference between values that it has taken, or of 1/64 of their range.
+    tenths of the smallest difference between values that it has taken, or of 1/64 of their range.
     What is predicted is snapped to the nearest of these values, features and reward alike, where
     they are at most `VALUES`; no reward is beyond those paid so far.
 
@@ -170,7 +175,7 @@ class Mixture(Learnt):
                 values = self._values[j, : min(known, VALUES)]
                 finest = FINEST * float(values[-1] - values[0])
                 scale[j] = max(finest, float(np.diff(values).min()))
-        return scale
+        return PRECISION * scale
 
     def _loss(self, parts: Mapping[str, Tensor], scale: Tensor) -> Tensor:
         """Mean negative log-likelihood of a minibatch, up to a constant."""
