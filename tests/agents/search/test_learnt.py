@@ -1,4 +1,4 @@
-"""Models that are learnt: the tree of the rules once all is seen, joint chance, and what is kept."""
+"""Models that are learnt: the tree of the rules once all is seen, chance, and what is kept."""
 
 from dataclasses import replace
 
