@@ -30,7 +30,8 @@ class Search(Agent):
 
     In training it acts by search; its network learns the policy that search improved, and what
     came of it. It is given the true rules, which others know from experience alone: the steps that
-    it takes in its head are counted as model steps.
+    it takes in its head are counted as model steps. Or it learns a model of the task from the steps
+    that it takes in it, and searches that: ``model: tabular`` or ``network``.
 
     By default the bare network plays, ``acting: 0``, which is evaluated exactly and compared with
     any other network. ``acting: n`` makes n simulations at play, and changes no weight.
