@@ -151,23 +151,22 @@ def test_outcomes_are_drawn_as_often_as_they_were_met():
     here = pack_seen(seen, legal)
     there = pack_seen(seen + 1, legal)
     rows, envs = np.repeat(here, 4, axis=0), Shown(np.repeat(seen + 1, 4, axis=0))
-    paid, ended = np.array([1.0, 1.0, 1.0, 2.0]), np.array([False, False, False, True])
+    paid, ended = np.array([1.0, 1.0, 2.0, 3.0]), np.array([False, False, True, True])
     model.meet(rows, np.zeros(4, np.int64), paid, ended, envs)
     n = 4000
     given = np.repeat(here, n, axis=0), np.zeros(n, np.int64)
     out = model.step(*given, chance(n))
-    assert out.ended.mean() == pytest.approx(0.25, abs=0.03)
-    np.testing.assert_array_equal(out.rewards, np.where(out.ended, 2.0, 1.0))
+    for reward, often in ((1.0, 0.5), (2.0, 0.25), (3.0, 0.25)):
+        assert (out.rewards == reward).mean() == pytest.approx(often, abs=0.03)
+    np.testing.assert_array_equal(out.ended, out.rewards > 1)
     np.testing.assert_array_equal(out.handles[~out.ended], np.repeat(there, n, 0)[~out.ended])
     again = model.step(given[0][:7], given[1][:7], chance(7))
     np.testing.assert_array_equal(again.ended, out.ended[:7])
     other = model.step(*given, chance(n, 10_000))
     assert (other.ended != out.ended).any()
     held = model.outcomes(seen, legal, np.zeros(1, np.int64))
-    assert dict(zip(held.rewards.tolist(), held.probability.tolist(), strict=True)) == {
-        1.0: 0.75,
-        2.0: 0.25,
-    }
+    assert held.rewards.tolist() == [1.0, 2.0, 3.0]
+    assert held.probability.tolist() == [0.5, 0.25, 0.25]
 
 
 class Shown:
