@@ -7,13 +7,15 @@ from typing import Any
 
 from benchmarks.peers.sides import Comparison, Side, Work, timed
 from benchmarks.peers.training import EPISODES, SEED, task
+from powerseek.agents.settings import LEARNT
+from powerseek.agents.spec import AgentSpec
 from powerseek.registry import agents
 
 STEPS = 20_480
 OURS = "cohort-ppo"
 
 
-def _work(agent: str) -> Work:
+def _work(agent: AgentSpec) -> Work:
     """Train one agent; the first training, which compiles, is not measured."""
     from powerseek.agents import rollout, train, without_interruption
 
@@ -35,9 +37,11 @@ def _work(agent: str) -> Work:
 
 
 def _sides() -> dict[str, Side]:
-    """All that are built in and learn, `OURS` first."""
+    """All that are built in and learn, `OURS` first; search in each kind of model."""
     known = [id for id in sorted(agents.builtin) if agents.get(id).learns and id != OURS]
-    return {id: Side(id, "powerseek", partial(_work, id)) for id in (OURS, *known)}
+    specs: dict[str, AgentSpec] = {id: id for id in (OURS, *known)}
+    specs |= {f"search, model: {model}": {"search": {"model": model}} for model in LEARNT}
+    return {name: Side(name, "powerseek", partial(_work, spec)) for name, spec in specs.items()}
 
 
 COMPARISONS = {"learners": Comparison(f"one agent of each kind, {STEPS:,} steps", _sides(), 2)}

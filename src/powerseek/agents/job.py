@@ -105,6 +105,7 @@ class TrainedAgent:
         weights: Arrays by name of which `Agent.policy_from` makes the policy, where there is no
             model.
         spent: What its training took, by the names of `LEDGER`.
+        beside: Arrays by name that its policy needs beside the model.
     """
 
     agent: str
@@ -117,6 +118,7 @@ class TrainedAgent:
     losses: Mapping[str, float] = field(default_factory=dict)
     weights: Mapping[str, Any] | None = field(default=None, repr=False)
     spent: Mapping[str, float] = field(default_factory=dict)
+    beside: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def can_be_saved(self) -> bool:

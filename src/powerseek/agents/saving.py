@@ -21,8 +21,9 @@ from powerseek.exact.overseer import learnt_overseer, with_overseer
 from powerseek.files import write_atomically
 from powerseek.registry import agents
 
-CARD, WEIGHTS = "powerseek.json", "weights.npz"
-"""Our page in a saved agent's zip; and its arrays, where no library has a format for them."""
+CARD, WEIGHTS, BESIDE = "powerseek.json", "weights.npz", "beside.npz"
+"""Our page in a saved agent's zip; its arrays, where no library has a format for them; and those
+that its policy needs beside a library's model."""
 
 MAX_CARD = 2**20
 """Bytes of a card at most: names of some ten thousand observations."""
@@ -81,10 +82,9 @@ def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:
     if trained.model is not None:
         trained.model.save(content)
     else:
-        weights = io.BytesIO()
-        np.savez(weights, **dict(trained.weights or {}))
-        with zipfile.ZipFile(content, "w") as archive:
-            archive.writestr(WEIGHTS, weights.getvalue())
+        _keep(content, WEIGHTS, trained.weights or {})
+    if trained.beside is not None:
+        _keep(content, BESIDE, trained.beside)
     card = {
         "agent": trained.agent,
         **task.card,
@@ -99,6 +99,14 @@ def save_agent(trained: TrainedAgent, task: Task, path: str | Path) -> Path:
         archive.writestr(CARD, json.dumps(card))
     write_atomically(path, lambda temporary: temporary.write_bytes(content.getvalue()))
     return path
+
+
+def _keep(content: io.BytesIO, name: str, arrays: Mapping[str, Any]) -> None:
+    """Add arrays to a zip, under a name."""
+    kept = io.BytesIO()
+    np.savez(kept, **dict(arrays))
+    with zipfile.ZipFile(content, "a") as archive:
+        archive.writestr(name, kept.getvalue())
 
 
 def read_card(path: str | Path) -> dict[str, Any]:
@@ -141,7 +149,7 @@ def load_agent(path: str | Path, task: Task | None = None, device: str = "cpu") 
     with refusing(path, "its weights are damaged, or do not fit the settings it names"):
         if task is not None:
             builder.settings(task, being)
-        weights = _weights(path)
+        weights = read_kept(path, WEIGHTS)
         if weights is None:
             policy = builder.load_model(Path(path), {**card, "settings": being}, device)
         else:
@@ -151,12 +159,20 @@ def load_agent(path: str | Path, task: Task | None = None, device: str = "cpu") 
     return TrainedAgent(card["agent"], policy, *counted)
 
 
-def _weights(path: str | Path) -> dict[str, Any] | None:
-    """The arrays of a saved agent, by name; None where a library keeps them in its own way."""
+def read_kept(path: str | Path, part: str) -> dict[str, Any] | None:
+    """The arrays of a part of a saved agent, by name; None where it has no such part.
+
+    Args:
+        path: What `save_agent` wrote.
+        part: `WEIGHTS` or `BESIDE`.
+
+    Raises:
+        ValueError: What is kept is no array, or not a number.
+    """
     with opened(path) as archive:
-        if WEIGHTS not in archive.namelist():
+        if part not in archive.namelist():
             return None
-        arrays = read_arrays(archive.read(WEIGHTS))
+        arrays = read_arrays(archive.read(part))
     for name, array in arrays.items():
         if array.dtype.kind in "fc" and np.isnan(array).any():
             raise ValueError(f"its weights {name!r} are not all numbers")

@@ -75,13 +75,14 @@ WORLDS: dict[str, dict[str, Any]] = {
 ACTING = "acting"
 """The setting that says how an agent plays, and nothing of how it is trained."""
 
-SEARCHED = ("considered", "c_scale")
+SEARCHED = ("considered", "c_scale", "model")
 """Settings of a search, at play as in training."""
 
 CONSIDERED = 8
 """Actions that a search considers at the root, where there are as many, if nobody says how many."""
 
 SEARCH: dict[str, Any] = {
+    "model": "rules",
     "simulations": 16,
     "acting": 0,
     "considered": None,
@@ -104,6 +105,25 @@ Chosen on seed 10,001 by the competence of the bare network under ``terminal`` a
 `endgame` c_scale of .1, .3 and 1 gave .98, .99 and .99 after 33,000 steps, in `homestead` .95, .83
 and .75 after 100,000. `off-switch` under ``own``: at a learning rate of .003 what was learnt was
 lost again after 40,000 steps, at its own .001 it was kept.
+"""
+
+MODELS = ("rules", "tabular", "network")
+"""What ``search`` may think in: the task's own rules, or a model learnt from its own steps."""
+LEARNT = MODELS[1:]
+"""Those that are learnt."""
+
+NETWORK_MODEL: dict[str, Any] = {
+    "model_width": 128,
+    "model_outcomes": 4,
+    "model_batch_size": 256,
+    "model_batches": 64,
+    "model_learning_rate": 3e-3,
+}
+"""Settings of ``search`` that ``model: network`` has besides.
+
+Chosen by the competence of the bare network in `homestead` at openness 0 under ``dense`` after
+49,000 steps, on seeds 10,001 and 10,002: with 4 outcomes a learning rate of .003 gave .85 and .85,
+.001 gave .74 and .67; 8 outcomes gave .81 and .86 at .003.
 """
 
 COHORT_SHARED = ("n_envs", "n_steps", "batch_size", "n_epochs", "net", "activation")
@@ -236,6 +256,12 @@ ALLOWED: Mapping[str, Whole | Number | OneOf | Widths] = {
     "acting": Whole(0, 2**20),
     "considered": Whole(1, 2**16),
     "c_scale": _POSITIVE,
+    "model": OneOf(MODELS),
+    "model_width": Whole(1, 4096),
+    "model_outcomes": Whole(1, 64),
+    "model_batch_size": Whole(1, 2**16),
+    "model_batches": Whole(0, 10_000),
+    "model_learning_rate": _POSITIVE,
 }
 """What each setting may be, by name, whichever algorithms have it; None where that is the default.
 
@@ -261,7 +287,9 @@ live on. directions: pairs that a step is made of.
 Those of search: simulations, of a search in training, or of what does not learn. acting: at play, 0
 for the bare network. considered: actions between which it divides them, by default `CONSIDERED`, or
 all where there are fewer. c_scale: by how much what it finds outweighs the prior, per unit of
-return.
+return. model: what it thinks in. Of one that is a network, model_width: units of each of its two
+layers; model_outcomes: outcomes that it holds possible of a step; model_batches: gradient steps of
+an update, of model_batch_size steps each, at model_learning_rate.
 """
 
 
@@ -282,6 +310,7 @@ def search_settings(world: str, actions: int, given: Mapping[str, Any]) -> dict[
     """
     chosen_there = WORLDS.get(world, {}).items()
     own = {name: value for name, value in chosen_there if name in {"net", "learning_rate"}}
+    own |= NETWORK_MODEL if given.get("model") == "network" else {}
     chosen = complete({**SEARCH, **own}, given)
     if (chosen["considered"] or 1) > actions:
         allowed = f"1 to {actions}: {world} has no more actions"

@@ -63,6 +63,7 @@ from powerseek.exact.measures.side_effects import (
     relative_reachability,
     unreachability,
 )
+from powerseek.exact.model_error import Imagined, LearntModel, ModelError, model_error
 from powerseek.exact.need import Frontier, attainable_holdings, least_cost, most, need, need_at
 from powerseek.exact.optimum import Optimum, optimum
 from powerseek.exact.oracle import Oracle, injective, oracle, reward_oracle
@@ -90,8 +91,11 @@ __all__ = [
     "ExactOverseer",
     "Frontier",
     "Held",
+    "Imagined",
+    "LearntModel",
     "LearntOverseer",
     "Lengths",
+    "ModelError",
     "OptimalityProbability",
     "Optimum",
     "Oracle",
@@ -138,6 +142,7 @@ __all__ = [
     "lengths",
     "lookahead",
     "minimal_need_policy",
+    "model_error",
     "most",
     "need",
     "need_at",

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from powerseek.types import Ints, Records
+from powerseek.types import Bools, Floats32, Ints, Records
 
 
 @njit(cache=True)
@@ -173,3 +173,26 @@ class RecordIndex:
 def plain(records: Records) -> Records:
     """Records as an ordinary structured array."""
     return np.asarray(records).view(np.ndarray).view(np.dtype(records.dtype.descr))
+
+
+def seen_width(inputs: int, actions: int) -> int:
+    """Words of a row that holds what an agent sees: two features each, and 64 actions each."""
+    return -(-inputs // 2) - (-actions // 64)
+
+
+def pack_seen(observations: Floats32, masks: Bools) -> Ints:
+    """Rows [n, words] of observations [n, obs] and legal actions [n, A], bit for bit."""
+    n, inputs = observations.shape
+    half, bits = -(-inputs // 2), np.packbits(masks, axis=1)
+    rows = np.zeros((n, seen_width(inputs, masks.shape[1])), np.int64)
+    rows[:, :half].view(np.float32)[:, :inputs] = observations
+    rows[:, half:].view(np.uint8)[:, : bits.shape[1]] = bits
+    return rows
+
+
+def unpack_seen(rows: Ints, inputs: int, actions: int) -> tuple[Floats32, Bools]:
+    """Observations [n, inputs] and legal actions [n, A] of such rows."""
+    half = -(-inputs // 2)
+    observations = np.ascontiguousarray(rows[:, :half].view(np.float32)[:, :inputs])
+    bits = np.ascontiguousarray(rows[:, half:].view(np.uint8))
+    return observations, np.unpackbits(bits, axis=1, count=actions).astype(np.bool_)

@@ -9,7 +9,7 @@ from math import nan
 import numpy as np
 
 from powerseek.envs.world import World
-from powerseek.exact import Attribution, Frontier, Optimum, Oracle, Outcome
+from powerseek.exact import Attribution, Frontier, ModelError, Optimum, Oracle, Outcome
 from powerseek.exact.measures.attribution import MOST_FORGONE, PRICES
 from powerseek.types import Floats
 
@@ -56,6 +56,8 @@ class Expected:
             was not computed.
         followed: Exact values at earlier evaluations in the last third of training, by metric.
         divergence: From the prior of the policy's training, in nats an episode; nan without one.
+        model: The error of the model that was learnt with the policy; None without one, or where
+            its reward cannot be told from what is observed.
     """
 
     world: World
@@ -67,6 +69,7 @@ class Expected:
     without_power: float = nan
     followed: Mapping[str, Sequence[float]] = field(default_factory=dict)
     divergence: float = nan
+    model: ModelError | None = None
 
     def units(self, part: str, price: float = PRICE) -> float:
         """Units of a part of what it acquires; nan without an `attribution` at the price."""

@@ -1,8 +1,8 @@
-"""Metrics of a training: what it took, and how far it led away from where it began."""
+"""Metrics of a training: what it took, how far it led from its beginning, what it modelled."""
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, nan
 
 from powerseek.metrics.base import exact_metric, metric
 from powerseek.metrics.context import Context
@@ -29,6 +29,87 @@ def divergence(expected: Expected) -> float:
     rare slips dear; compare at equal success, not at equal leash.
     """
     return expected.divergence
+
+
+@exact_metric(
+    unit="states",
+    title="error of the learnt model",
+    head="model error",
+    meaning="states of an episode that the model it learnt, and searches, expects wrongly",
+    bounds=(0.0, inf),
+    of_failures=True,
+)
+def model_error(expected: Expected) -> float:
+    """Distance of what a learnt model expects from what happens, over an episode.
+
+    Formula: sum over the steps of an episode of the total-variation distance between the model's
+    next state (or end) and the true one, expected under the policy
+    (`powerseek.exact.model_error`). Unit: states an episode, 0 to its length; exact, no rows of
+    sampled episodes, no row for an agent that learnt no model or searches at play.
+
+    CAVEAT: A state that is wrong in one feature counts as one that is wrong in all. Where the
+    policy does not go, nothing is asked.
+    """
+    return nan if expected.model is None else expected.model.transitions
+
+
+@exact_metric(
+    unit="return",
+    title="error of the learnt model's rewards",
+    head="reward error",
+    meaning="reward of an episode that the model it learnt, and searches, expects wrongly",
+    bounds=(0.0, inf),
+    of_failures=True,
+)
+def model_reward_error(expected: Expected) -> float:
+    """Difference between the reward that a learnt model expects and the true one, over an episode.
+
+    Formula: sum over the steps of an episode of |expected reward in the model - in truth|,
+    expected under the policy. Unit: return; otherwise as ``model_error``.
+
+    CAVEAT: Of expectations: a reward that is as often too high as too low is no error.
+    """
+    return nan if expected.model is None else expected.model.rewards
+
+
+@exact_metric(
+    unit="return",
+    title="error of the policy's return in the learnt model",
+    head="value gap",
+    meaning="how far its return in the model it learnt is from its true one",
+    bounds=(0.0, inf),
+    of_failures=True,
+)
+def model_gap(expected: Expected) -> float:
+    """Difference between the policy's return in the learnt model and its true one.
+
+    Formula: |V_model - V_true| from the start. Unit: return; otherwise as ``model_error``, and no
+    row where the model leads to more states than are walked.
+
+    CAVEAT: Errors cancel: a model that is wrong everywhere may have a gap of 0.
+    """
+    return nan if expected.model is None else expected.model.gap
+
+
+@exact_metric(
+    unit="return",
+    title="bound of the error of the policy's return in the learnt model",
+    head="gap at most",
+    meaning="what its return in the model it learnt can differ by, by the simulation lemma",
+    bounds=(0.0, inf),
+    of_failures=True,
+)
+def model_bound(expected: Expected) -> float:
+    """Bound that a learnt model's errors set on ``model_gap``, by the simulation lemma.
+
+    Formula: sum over steps of |reward error| + total-variation distance x span of the values of
+    the model one step on, expected under the policy (Kearns & Singh 2002;
+    `powerseek.exact.model_error`). Unit: return; otherwise as ``model_error``.
+
+    CAVEAT: Never less than the gap, often far more. Where the model leads to more states than are
+    walked, the span is what all rewards still to come can add up to.
+    """
+    return nan if expected.model is None else expected.model.bound
 
 
 def _spent(context: Context, name: str, unit: str) -> list[Measurement]:

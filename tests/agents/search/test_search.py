@@ -282,6 +282,7 @@ class Balance(ForeignWorld):
         return {"progress": 0.0, "success": 0.0}
 
 
+OUTCOMES = "settings.model_outcomes", "1 to 64", "model_outcomes: 4"
 REFUSED = [
     ("search", {"simulations": 0}, "settings.simulations", "at least 1", "acting: 0"),
     ("search", {"simulations": 1.5}, "settings.simulations", "whole number", "simulations: 16"),
@@ -289,7 +290,9 @@ REFUSED = [
     ("search", {"considered": 4}, "settings.considered", "1 to 3", "considered: 3"),
     ("search", {"considered": 0}, "settings.considered", "1 to", ""),
     ("search", {"c_scale": 0}, "settings.c_scale", "above 0", "c_scale: 0.1"),
-    ("search", {"model": "rules"}, "settings", "simulations", ""),
+    ("search", {"model": "dream"}, "settings.model", "rules or tabular or network", "model: rules"),
+    ("search", {"model_width": 8}, "settings", "simulations", ""),
+    ("search", {"model": "network", "model_outcomes": 0}, *OUTCOMES),
     ("puct", {"simulations": 0}, "settings.simulations", "1 to", "simulations: 64"),
     ("puct", {"acting": 4}, "settings", "simulations", ""),
 ]

@@ -23,7 +23,12 @@ class NetworkPolicy:
     Args:
         network: The actor-critic network.
         masked: True if it was trained over legal actions alone.
+
+    Attributes:
+        learnt: The model of the task that was learnt with it; None where there is none.
     """
+
+    learnt: Any = None
 
     def __init__(self, network: Any, masked: bool) -> None:
         self.network, self.masked = network, masked

@@ -25,10 +25,13 @@ from powerseek.agents.cohort.train import train_cohort
 from powerseek.agents.job import Failure, Job, Settings, TrainedAgent
 from powerseek.agents.sb3.learner import learning_rates
 from powerseek.agents.sb3.state import check_tensors
-from powerseek.agents.search.model import Rules, pack
+from powerseek.agents.search.learnt import Learnt
+from powerseek.agents.search.mixture import Mixture
+from powerseek.agents.search.model import Model, Rules
 from powerseek.agents.search.play import with_search
+from powerseek.agents.search.tabular import Tabular
 from powerseek.agents.search.tree import Roots, Search
-from powerseek.agents.settings import ACTING, CONSIDERED, SEARCHED, settings_for
+from powerseek.agents.settings import ACTING, CONSIDERED, LEARNT, SEARCHED, settings_for
 from powerseek.envs.task import VecTask
 from powerseek.exact.overseer import same_overseer
 from powerseek.types import Floats32, Ints, Policy
@@ -64,6 +67,20 @@ def equal_training(one: Job, other: Job) -> bool:
         and same_overseer(one.task.overseer, other.task.overseer)
         and {**one.settings, ACTING: 0} == {**other.settings, ACTING: 0}
     )
+
+
+def learnt_model(inputs: int, actions: int, settings: Settings, seed: int = 0) -> Learnt:
+    """The model that settings speak of, which has learnt nothing.
+
+    Args:
+        inputs: Features that are observed.
+        actions: Number of actions A.
+        settings: Complete ones of ``search``, with a model that is learnt.
+        seed: Of the agent.
+    """
+    if settings["model"] == "tabular":
+        return Tabular(inputs, actions)
+    return Mixture(inputs, actions, settings, seed)
 
 
 class Workspace:
@@ -144,13 +161,18 @@ class Searcher(Agent):
             other.siblings.append(self)
         self.networks = Networks(network, job.device)
         self.bare = CohortPolicy(network, self.networks)
+        sizes = job.task.observation_size, job.task.n_actions
+        self.model: Model
+        if settings["model"] in LEARNT:
+            self.bare.learnt = self.model = learnt_model(*sizes, settings, job.seed)
+        else:
+            self.model = Rules(job.task, settings["n_envs"])
         self.policy = self._playing(self.bare)
         self.adam = Adam(len(self.networks.weights), job.device)
         self._rates = learning_rates(settings)
         self.searching = np.random.default_rng([job.seed, _SEARCHING])
         self.shuffling = np.random.default_rng([job.seed, _SHUFFLING])
         self.envs = VecTask(job.task, settings["n_envs"], job.seed)
-        self.model = Rules(job.task, settings["n_envs"])
         self.complete = 0
 
     def _playing(self, bare: Policy) -> Policy:
@@ -172,6 +194,10 @@ class Searcher(Agent):
         else:
             self.collect(workspace)
             self.learn(workspace)
+            if isinstance(self.model, Learnt):
+                batches = self.model.learn()
+                self.updates += batches
+                self.spend(flops=batches * self.model.batch_flops)
         if not torch.isfinite(self.networks.weights).all():
             raise Diverged("its weights ceased to be numbers")
         self.complete = self.timesteps
@@ -196,7 +222,7 @@ class Searcher(Agent):
         for t in range(len(workspace.rewards)):
             now = slice(t * n, (t + 1) * n)
             workspace.observations[now], workspace.masks[now] = envs.observations, envs.masks
-            roots = Roots(pack(envs.standing), envs.masks, envs.observations)
+            roots = Roots(self.model.stand(envs), envs.masks, envs.observations)
             # Draws of its own: those of the step to come are nobody's to know.
             seeds = self.searching.integers(2**64, size=n, dtype=np.uint64)
             noise = self.searching.gumbel(size=envs.masks.shape)
@@ -206,6 +232,9 @@ class Searcher(Agent):
             self.timesteps += n
             self.spend(model_steps=found.steps, flops=(policy + value) * found.valued)
             workspace.rewards[t], workspace.ended[t] = envs.rewards, envs.ended
+            if isinstance(self.model, Learnt):
+                self.spend(flops=self.model.step_flops * found.steps)
+                self.model.meet(roots.handles, found.actions, envs.rewards, envs.ended, envs)
             if self.first_reward is None and envs.rewards.any():
                 self.first_reward = self.timesteps
         workspace.values[-1] = workspace.passes.values(networks, envs.observations)[:, 0]
@@ -264,7 +293,9 @@ class Searcher(Agent):
 
     def state_dict(self) -> dict[str, Any]:
         """See Agent.state_dict; experience is left out: it is gathered anew."""
+        learnt = {"model": self.model.state_dict()} if isinstance(self.model, Learnt) else {}
         return {
+            **learnt,
             **{name: part.cpu().numpy() for name, part in self._numbers().items()},
             "envs": self.envs.snapshot(),
             "adam_steps": self.adam.steps,
@@ -280,6 +311,8 @@ class Searcher(Agent):
         for name, part in numbers.items():
             part.copy_(kept[name])
         self.envs.restore(state["envs"])
+        if isinstance(self.model, Learnt):
+            self.model.load_state_dict(state["model"])
         self.adam.steps = int(state["adam_steps"])
         self.searching.bit_generator.state = state["searching"]
         self.shuffling.bit_generator.state = state["shuffling"]
@@ -298,4 +331,6 @@ class Searcher(Agent):
         model = library_model(job, self.timesteps, self.updates, self.bare.network)
         model.policy.set_training_mode(False)
         bare = CohortPolicy(model.policy, self.networks)
-        return replace(super().trained(), policy=self._playing(bare), model=model)
+        bare.learnt = self.bare.learnt
+        beside = bare.learnt.arrays() if given[ACTING] and bare.learnt is not None else None
+        return replace(super().trained(), policy=self._playing(bare), model=model, beside=beside)

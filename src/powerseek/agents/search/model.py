@@ -52,12 +52,18 @@ class Model(Protocol):
     A state is a row of H integers, its handle: two are the same state if their handles are equal.
 
     Attributes:
-        n: States that take a step together at most.
         width: H.
     """
 
-    n: int
     width: int
+
+    def stand(self, envs: VecTask) -> Ints:
+        """Handles [n, H] of where environments of the task stand."""
+        ...
+
+    def recall(self, situation: Situation) -> Ints:
+        """Handles [n, H] of situations that a policy is shown, as far as they show the past."""
+        ...
 
     def step(self, handles: Ints, actions: Ints, chance: Chance) -> Outcomes:
         """Take one legal action [k] in each state [k, H]; row i depends on row i alone."""
@@ -82,6 +88,14 @@ class Rules:
         self.n, self._task = n, task
         self._places: dict[int, _Place] = {}
         self.width = self._place(n).handles.shape[1]
+
+    def stand(self, envs: VecTask) -> Ints:
+        """See Model.stand."""
+        return pack(envs.standing)
+
+    def recall(self, situation: Situation) -> Ints:
+        """See Model.recall."""
+        return recall(self._task, situation)
 
     def step(self, handles: Ints, actions: Ints, chance: Chance) -> Outcomes:
         """See Model.step."""

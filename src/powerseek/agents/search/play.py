@@ -9,8 +9,9 @@ from powerseek.agents.cohort.network import Networks
 from powerseek.agents.cohort.policy import CohortPolicy
 from powerseek.agents.sb3.policy import NetworkPolicy
 from powerseek.agents.search.checks import check_play
+from powerseek.agents.search.model import Model
 from powerseek.agents.search.policy import SearchPolicy
-from powerseek.agents.settings import ACTING, CONSIDERED, SEARCH
+from powerseek.agents.settings import ACTING, CONSIDERED, LEARNT, SEARCH
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
 from powerseek.exact.overseer import with_overseer
@@ -32,6 +33,7 @@ class Networked(SearchPolicy):
         c_scale: float,
         bare: Policy,
         networks: Networks,
+        model: Model | None = None,
     ) -> None:
         inputs, *net, actions = networks.policy_widths
         device = networks.weights.device
@@ -40,7 +42,7 @@ class Networked(SearchPolicy):
         def evaluate(seen: Floats32) -> tuple[Floats32, Floats32]:
             return passes.logits(networks, seen), passes.values(networks, seen)
 
-        super().__init__(task, simulations, considered, c_scale, evaluate)
+        super().__init__(task, simulations, considered, c_scale, evaluate, model)
         self.bare = bare
 
 
@@ -50,16 +52,18 @@ def with_search(
     simulations: int,
     considered: int | None = None,
     c_scale: float = SEARCH["c_scale"],
+    model: str = "rules",
 ) -> Policy:
     """A trained network that searches when it acts, whoever trained it.
 
     Args:
         policy: That of a masked actor-critic network: of ``search``, ``cohort-ppo`` or
             ``maskable-ppo``.
-        task: In whose rules and for whose reward it searches.
+        task: In whose rules, or in a model of which, and for whose reward it searches.
         simulations: In each situation; 0 for the bare network.
         considered: Actions considered at the root; by default `CONSIDERED`, or all.
         c_scale: As `Search` takes it.
+        model: What it searches: ``rules``, or the model that was learnt with the network.
 
     Raises:
         InvalidInput: Another policy, a task in which nobody can search, or too large trees.
@@ -71,8 +75,12 @@ def with_search(
         raise InvalidInput(f"settings.{ACTING}", simulations, allowed, hint)
     if not simulations:
         return bare
-    supervised = with_overseer(task)
-    check_play(supervised, simulations)
+    learnt = model in LEARNT
+    if learnt and bare.learnt is None:
+        allowed = "0: what was learnt is kept by an agent that is saved with acting above 0"
+        raise InvalidInput(f"settings.{ACTING}", simulations, allowed, "Write acting: 0.")
+    supervised = task if learnt else with_overseer(task)
+    check_play(supervised, simulations, learnt=learnt)
     networks = bare.networks if isinstance(bare, CohortPolicy) else Networks(deepcopy(bare.network))
     limits = simulations, considered or min(CONSIDERED, task.n_actions), c_scale
-    return Networked(supervised, *limits, bare, networks)
+    return Networked(supervised, *limits, bare, networks, bare.learnt if learnt else None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.agents.search.model import Rules, recall
+from powerseek.agents.search.model import Model, Rules
 from powerseek.agents.search.tree import Evaluate, Roots, Search
 from powerseek.envs.engine.chance import mix_bits
 from powerseek.envs.engine.compile import loop_of_numbers
@@ -33,6 +33,7 @@ class SearchPolicy:
         considered: As `Search` takes it.
         c_scale: Likewise.
         evaluate: What values states; None for nobody.
+        model: What it searches; by default the rules.
 
     Attributes:
         inexact: Why it is measured on episodes alone.
@@ -47,15 +48,17 @@ class SearchPolicy:
         considered: int = 0,
         c_scale: float = 0.0,
         evaluate: Evaluate | None = None,
+        model: Model | None = None,
     ) -> None:
         self.task, self.simulations, self.evaluate = task, simulations, evaluate
         self.considered, self.c_scale = considered, c_scale
-        self._model: Rules | None = None
+        self._model = model
         self._search: Search | None = None
 
     def probabilities(self, situation: Situation) -> Floats:
         """Action probabilities [n, A]; rows sum to 1."""
-        handles = recall(self.task, situation)
+        model, search = self._made()
+        handles = model.recall(situation)
         rows = handles.view(np.dtype((np.void, handles.itemsize * handles.shape[1])))
         # Side by side in a small world many stand in the same state.
         _, first, which = np.unique(rows[:, 0], return_index=True, return_inverse=True)
@@ -67,21 +70,17 @@ class SearchPolicy:
             part = slice(start, start + ROOTS)
             these = first[part]
             seen = situation.masks[these], situation.observations[these]
-            given[part] = self._searched(Roots(handles[these], *seen), seeds[part])
+            roots, gamma = Roots(handles[these], *seen), self.task.gamma
+            found = search(model, roots, seeds[part], gamma, self.evaluate)
+            by_visits = self.evaluate is None
+            given[part] = found.visits / self.simulations if by_visits else found.improved
         return given[which]
 
-    def _searched(self, roots: Roots, seeds: Any) -> Floats:
-        model, search = self._made(roots)
-        found = search(model, roots, seeds, self.task.gamma, self.evaluate)
-        if self.evaluate is None:
-            visits: Floats = found.visits / self.simulations
-            return visits
-        return found.improved
-
-    def _made(self, roots: Roots) -> tuple[Rules, Search]:
+    def _made(self) -> tuple[Model, Search]:
         """Model and trees, made when they are first needed."""
-        if self._model is None or self._search is None:
+        if self._model is None:
             self._model = Rules(self.task, ROOTS)
+        if self._search is None:
             self._search = Search(
                 ROOTS,
                 self._model.width,

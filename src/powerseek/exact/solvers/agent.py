@@ -70,7 +70,7 @@ class Nodes:
 
 
 @dataclass(frozen=True, eq=False)
-class _Shown:
+class ShownStates:
     """All that is shown of states whatever the time, which rules do not read.
 
     Attributes:
@@ -86,7 +86,7 @@ class _Shown:
     progress: Floats
 
     @classmethod
-    def of(cls, mdp: TabularMDP) -> _Shown:
+    def of(cls, mdp: TabularMDP) -> ShownStates:
         """Of every state of an enumerated world."""
         world, records = mdp.origin
         alive = np.flatnonzero(~mdp.terminal)
@@ -137,7 +137,7 @@ def agent_occupancies(
     world, _ = mdp.origin
     if world != task.world or mdp.symmetric:
         raise InvalidInput("mdp", mdp.world, f"{task.world}, enumerated state by state")
-    shown = _Shown.of(mdp)
+    shown = ShownStates.of(mdp)
     begins = np.flatnonzero((mdp.initial > 0) & ~mdp.terminal)
     accumulators = len(task.windows) + task.acquired_so_far
     nodes = Nodes(begins, np.zeros((len(begins), accumulators)), mdp.initial[begins])
@@ -158,7 +158,7 @@ def agent_occupancies(
         for start in range(0, len(nodes.state), CHUNK):
             part = slice(start, start + CHUNK)
             situation = _situation(task, nodes, shown, t, part)
-            chosen = _chosen(policy, greedy, situation)
+            chosen = action_weights(policy, greedy, situation)
             if asked is not None:
                 asked(situation, nodes.probability[part], chosen)
             _advance(
@@ -260,7 +260,7 @@ def _distinct(kept: Floats) -> tuple[Floats, Ints]:
     return kinds, kind
 
 
-def _situation(task: Task, nodes: Nodes, shown: _Shown, t: int, part: slice) -> Situation:
+def _situation(task: Task, nodes: Nodes, shown: ShownStates, t: int, part: slice) -> Situation:
     """The input of a policy in some of the nodes."""
     world, state = task.world, nodes.state[part]
     records = shown.words.take(state, axis=0).view(world.dtype).reshape(-1).view(np.recarray)
@@ -278,8 +278,12 @@ def _situation(task: Task, nodes: Nodes, shown: _Shown, t: int, part: slice) -> 
     return Situation(seen, masks, records, actor)
 
 
-def _chosen(policy: Policy, greedy: bool, situation: Situation) -> Floats:
-    """[n, A] probabilities of actions there."""
+def action_weights(policy: Policy, greedy: bool, situation: Situation) -> Floats:
+    """[n, A] probabilities of actions in a situation; rows sum to 1.
+
+    Raises:
+        InvalidInput: The policy gives none.
+    """
     chosen, shape = policy.probabilities(situation), situation.masks.shape
     if chosen.shape != shape:
         raise InvalidInput("policy", chosen.shape, f"probabilities {shape}")

@@ -12,7 +12,14 @@ import numpy as np
 from powerseek.agents import probe_task, rollout, rollouts, without_interruption
 from powerseek.envs.task import Task
 from powerseek.errors import InvalidInput
-from powerseek.exact import Optimum, Oracle, evaluate_agent, policy_divergence
+from powerseek.exact import (
+    ModelError,
+    Optimum,
+    Oracle,
+    evaluate_agent,
+    model_error,
+    policy_divergence,
+)
 from powerseek.exact.measures.attribution import PRICES, outcome_and_attribution
 from powerseek.exact.measures.reliance import success_without_power
 from powerseek.exact.solvers.agent import FORGOTTEN
@@ -128,7 +135,19 @@ class Evaluator:
         oracle = self.oracle if self.oracle.injective else None
         by_price = dict(zip(prices, found, strict=True))
         known = world, outcome, competence, oracle, self.arm, by_price, without, followed
-        return Expected(*known, divergence if isfinite(divergence) else nan)
+        model = self._model_error(policy, greedy) if whole else None
+        return Expected(*known, divergence if isfinite(divergence) else nan, model)
+
+    def _model_error(self, policy: Policy, greedy: bool) -> ModelError | None:
+        """The error of the model that was learnt with a policy; None where there is none."""
+        learnt = getattr(policy, "learnt", None)
+        if learnt is None:
+            return None
+        forgotten = FORGOTTEN_ON_THE_WAY
+        try:
+            return model_error(self.task, policy, learnt, greedy=greedy, forgotten=forgotten)
+        except InvalidInput:  # its reward remembers what is not observed
+            return None
 
     def diverged(self, policy: Policy) -> list[Measurement]:
         """The divergence of a policy from its prior alone; none where there is none, or not finite.
