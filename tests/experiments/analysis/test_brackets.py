@@ -404,3 +404,18 @@ def test_of_lengths_of_training_only_the_longest_must_have_come_to_rest(short, l
     assert found.verdict.answer == answer
     if answer == "cannot tell":
         assert "still moving" in found.verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("agent", "answer"), [("search", "supported"), ("ppo", "cannot tell")])
+def test_of_the_same_networks_at_play_rest_is_no_question(agent, answer):
+    """acting changes no weight; of an agent that trains by it, its drift would tell."""
+    told = [
+        {"agent": f"{agent} acting {n}", "settings": json.dumps({"acting": n})} for n in (0, 16)
+    ]
+    cells = [agents(beyond, **own) for beyond, own in zip((0.0, 2.0), told, strict=True)]
+    table = pd.concat([curves(cells[0], 0.0), curves(cells[1], 3.0)])
+    said = {"contrast": {"factor": "acting"}, "direction": "larger", "margin": 0.5}
+    found = one([*cells[0], *cells[1]], paid(**told[1]), curves=table, **said)
+    assert found.verdict.answer == answer
+    assert found.frozen == (agent == "search")
+    assert ("rest is no question" in " ".join(finding_text(found).evidence)) == found.frozen

@@ -12,6 +12,7 @@ from powerseek.experiments.plan.plan import make_plan
 from powerseek.experiments.plan.text import print_plan
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.grid import content_hash
+from powerseek.experiments.study.hypotheses import hypothesis_comparisons
 from powerseek.experiments.study.preregistration import registration
 from powerseek.experiments.study.schema import make_study
 from powerseek.metrics import followed_metrics
@@ -75,9 +76,10 @@ def test_agents_may_be_trained_for_other_lengths_where_each_has_one():
     # Where an agent has several, equal lengths are compared.
     (pair,) = paired(timesteps=[2000, 20000], also=[longer])
     assert pair["budget"] == 20000
-    # All else but budgets is compared at equal lengths only.
-    with pytest.raises(InvalidInput, match="both arms"):
-        cells(a_study(AGENTS, **one, also=[longer]))
+    # So is what they do.
+    study = a_study(AGENTS, **one, also=[longer])
+    (pair,) = hypothesis_comparisons(study.hypotheses[0], cells(study))
+    assert ({*pair.arms}, "budget" in pair.setting) == ({"a2c", "cohort-ppo"}, False)
 
 
 def test_a_setting_is_a_factor_too():

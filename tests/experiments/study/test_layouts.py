@@ -107,7 +107,7 @@ def test_blocks_have_the_layouts_too():
         (
             {"hypotheses": [{"id": "H5", "contrast": {"budget": 10}, "direction": "larger"}]},
             "hypotheses[0].contrast",
-            "Leave layouts out",
+            "one for each seed, or leave layouts out",
         ),
         ({"layouts": 100, "seeds": 100}, "layouts", "99"),
         ({"worlds": [{"id": "star"}]}, "worlds[0].id", "homestead-plane"),

@@ -337,6 +337,8 @@ def _at_rest(one: Finding) -> list[str]:
     said = one.claim.hypothesis
     if said.checkpoint != "end" or said.contrast.name in ("threshold", "tail"):
         return []
+    if one.frozen:
+        return ["the same networks in both arms, so that rest is no question"]
     if not one.rest:
         return ["no learning curve tells whether it was at rest"]
     if one.verdict.answer == "cannot tell" and moving_reasons(one):

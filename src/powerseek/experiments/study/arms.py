@@ -10,7 +10,7 @@ from powerseek.envs.rewards.spec import Place, Restraint
 from powerseek.envs.rewards.timing import CORRECTED
 from powerseek.errors import PowerseekError
 from powerseek.experiments.study.contrasts import ONE_ARM, Contrast
-from powerseek.experiments.study.factors import Level, level_in, level_rank, ordered
+from powerseek.experiments.study.factors import PREFIX, Level, level_in, level_rank, ordered
 from powerseek.registry import agents
 
 Arms: TypeAlias = tuple[Level, Level]
@@ -201,6 +201,18 @@ def blind_to_timing(agent: str, gamma: float) -> bool:
         return gamma == 1.0 and bool(agents.get(agent).whole_episodes)
     except PowerseekError:  # a plugin's whose results are here and which is not
         return False
+
+
+def differ_at_play(agent: str, columns: Iterable[str]) -> bool:
+    """True if one of the columns is a setting by which an agent plays and not how it is trained.
+
+    Arms along it have the same weights, bit for bit. Of an agent not known here nothing is said.
+    """
+    try:
+        aside = agents.get(agent).aside
+    except PowerseekError:  # a plugin's whose results are here and which is not
+        return False
+    return any(f"{PREFIX['agent']}{name}" in columns for name in aside)
 
 
 def unseen_timing(

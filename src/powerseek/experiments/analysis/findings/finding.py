@@ -57,6 +57,7 @@ class Finding:
         exactly: Whether policies were evaluated exactly, in all trials; else by episodes.
         rest: The movement of what is compared at each end, over the last third of training; empty
             where there is no curve of it.
+        frozen: Whether its arms are one training, played in several ways: then rest is no question.
         check: What the arms' rewards leave open, and their budgets to competence; None of one arm.
         bounds: What the comparison could be, were the seeds that learnt in one arm only the most
             or the least greedy; None where both arms learnt in equally many.
@@ -89,6 +90,7 @@ class Finding:
     unit: str = ""
     exactly: bool = False
     rest: tuple[Rest, ...] = ()
+    frozen: bool = False
     check: Check | None = None
     bounds: LeeBounds | None = None
     ended: tuple[int, int] = (0, 0)

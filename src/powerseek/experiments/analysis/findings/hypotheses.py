@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from powerseek.agents.spec import agent_id
 from powerseek.experiments.analysis.arms import LEAST_WIDTH, Arms, Pair
 from powerseek.experiments.analysis.budgets import BUDGET, Crossings, arms_ratio
 from powerseek.experiments.analysis.checks import Curves, manipulation_check, movement
@@ -40,7 +41,7 @@ from powerseek.experiments.statistics.verdicts import (
     Verdict,
     decide_hypothesis,
 )
-from powerseek.experiments.study.arms import arms_compared, factor_scales
+from powerseek.experiments.study.arms import arms_compared, differ_at_play, factor_scales
 from powerseek.experiments.study.contrasts import ONE_ARM
 from powerseek.experiments.study.factors import TRAINING, Level
 from powerseek.experiments.study.hypotheses import (
@@ -163,6 +164,7 @@ def _compared(
                 unit=unit,
                 exactly=_exactly(arms, pair),
                 rest=_rest(arms, curves, one, rng),
+                frozen=_frozen(arms, one),
                 check=manipulation_check(arms, pair, crossings) if len(pair.cells) == 2 else None,
                 bounds=arms_selection_bounds(arms, pair, rng),
                 ended=_ended(arms, pair),
@@ -232,7 +234,7 @@ def _rest(
     """The movement at each end of what has a margin in its measure's unit."""
     # What is read off whole curves moves no further.
     still = one.ends[0].kind == BUDGET or known_metric(one.ends[0].measure).exact
-    if curves is None or still:
+    if curves is None or still or _frozen(arms, one):
         return ()
     told = []
     for pair in one.ends:
@@ -244,6 +246,12 @@ def _rest(
         moved = movement(arms, curves, plain, rng, margin)
         told += [] if moved is None else [moved]
     return tuple(told)
+
+
+def _frozen(arms: Arms, one: _Asked) -> bool:
+    """True if its arms are one training, played in several ways."""
+    played = {agent_id(str(arms.described[cell]["agent"])) for cell in one.ends[0].cells}
+    return all(differ_at_play(agent, one.columns) for agent in played)
 
 
 def _longest_trained(arms: Arms, pair: Pair) -> Pair:
