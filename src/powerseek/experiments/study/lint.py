@@ -15,7 +15,7 @@ from powerseek.experiments.statistics.verdicts import (
     SEEDS_OF_CONTRAST,
     SEEDS_OF_NONE,
 )
-from powerseek.experiments.study.arms import unseen_timing
+from powerseek.experiments.study.arms import differ_at_play, unseen_timing
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.contrasts import KINDS, SHARE_BEYOND, Contrast
 from powerseek.experiments.study.grid import Cell
@@ -117,7 +117,7 @@ def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
         return ()
     lines = [*_undefined(study, grid), *_uncontrolled(study, grid)]
     drawn = [said for said in study.hypotheses if not _is_exact(said)]
-    settling = [said for said in drawn if said.contrast.name != "budget"]
+    settling = [said for said in drawn if _must_rest(said, grid)]
     if drawn and study.seeds < LEAST_SEEDS:
         lines.append(
             f"{study.seeds} seeds: no hypothesis gets a verdict below {LEAST_SEEDS}. Begin with "
@@ -138,6 +138,17 @@ def hopeless(study: Study, grid: Sequence[Cell]) -> tuple[str, ...]:
             '"cannot tell". Write evaluations: 15.'
         )
     return tuple(lines)
+
+
+def _must_rest(said: Hypothesis, grid: Sequence[Cell]) -> bool:
+    """True if training must have come to rest: not for budgets, nor for how networks play."""
+    compared = hypothesis_comparisons(said, grid)
+    trained = (
+        not differ_at_play(cell.agent, one.columns)
+        for one in compared
+        for (cell, *_) in one.arms.values()
+    )
+    return said.contrast.name != "budget" and any(trained)
 
 
 def seeds_to_begin_with(hypotheses: Sequence[Hypothesis]) -> int:
