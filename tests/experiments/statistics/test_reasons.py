@@ -12,6 +12,7 @@ from powerseek.experiments.statistics.verdicts import Verdict
 
 FACTS = {
     "answer": "supported",
+    "before": "before training",
     "cliff": 2.3,
     "could": 60.0,
     "ended": 4,
@@ -25,6 +26,7 @@ FACTS = {
     "line": "the margin",
     "margin": 0.5,
     "measure": "beyond",
+    "metric": "spent_flops",
     "more": more_seeds(12, 16),
     "moved": "+1 units",
     "n": 16,
@@ -35,6 +37,7 @@ FACTS = {
     "rise": "need rises by 2.3 units",
     "seeds": "4 seeds an arm",
     "times": 10.0,
+    "unit": "FLOPs",
     "timesteps": 40_000.0,
     "width": "is not known here",
     "world": "dropbox",
