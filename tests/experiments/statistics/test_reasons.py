@@ -44,7 +44,7 @@ FACTS = {
 }
 DOES = re.compile(
     r"timesteps|power_weight|margin|gamma|seeds|evaluations|measure|--resume|hypotheses|contrast"
-    r"|competence"
+    r"|competence|clock|study of its own"
 )
 """What a user can change; an advice names one of these, or says that nothing would help."""
 

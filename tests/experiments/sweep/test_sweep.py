@@ -190,6 +190,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow  # both workers compile its world: minutes where the machine is busy
 def test_a_world_of_a_script_travels_and_a_broken_one_fails_alone(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
     done = run(tmp_path, sys.executable, "script.py")
