@@ -386,19 +386,19 @@ def _distance(true: _Happening, said: Imagined, count: int) -> Floats:
 
 
 @njit(cache=True, nogil=True)
-def _compare(  # type: ignore[no-untyped-def]  # compiled
-    starts,
-    said_starts,
-    chance,
-    said_chance,
-    ended,
-    said_ended,
-    seen,
-    said_seen,
-    masks,
-    said_masks,
-    out,
-):
+def _compare(
+    starts: Any,
+    said_starts: Any,
+    chance: Any,
+    said_chance: Any,
+    ended: Any,
+    said_ended: Any,
+    seen: Any,
+    said_seen: Any,
+    masks: Any,
+    said_masks: Any,
+    out: Any,
+) -> None:
     """Half the sum of differences in probability; those of equal outcomes are added up."""
     for pair in range(len(out)):
         start, end = said_starts[pair], said_starts[pair + 1]
@@ -434,7 +434,14 @@ def _compare(  # type: ignore[no-untyped-def]  # compiled
 
 
 @njit(cache=True, nogil=True)
-def _equal(ended, other_ended, seen, other_seen, masks, other_masks):  # type: ignore[no-untyped-def]  # compiled
+def _equal(
+    ended: Any,
+    other_ended: Any,
+    seen: Any,
+    other_seen: Any,
+    masks: Any,
+    other_masks: Any,
+) -> Any:
     if ended or other_ended:
         return ended and other_ended
     for j in range(len(seen)):

@@ -152,6 +152,7 @@ def _compared(
             question = Question(
                 _direction(said), ends, none, one_sided=level, cliff=cliff, gated=pair.gated
             )
+        frozen = _frozen(arms, one)
         unit = "times" if ratio else "W" if pair.scaled else _unit(results, said)
         found.append(
             Finding(
@@ -163,8 +164,8 @@ def _compared(
                 question,
                 unit=unit,
                 exactly=_exactly(arms, pair),
-                rest=_rest(arms, curves, one, rng),
-                frozen=_frozen(arms, one),
+                rest=() if frozen else _rest(arms, curves, one, rng),
+                frozen=frozen,
                 check=manipulation_check(arms, pair, crossings) if len(pair.cells) == 2 else None,
                 bounds=arms_selection_bounds(arms, pair, rng),
                 ended=_ended(arms, pair),
@@ -234,7 +235,7 @@ def _rest(
     """The movement at each end of what has a margin in its measure's unit."""
     # What is read off whole curves moves no further.
     still = one.ends[0].kind == BUDGET or known_metric(one.ends[0].measure).exact
-    if curves is None or still or _frozen(arms, one):
+    if curves is None or still:
         return ()
     told = []
     for pair in one.ends:
