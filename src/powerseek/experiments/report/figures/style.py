@@ -201,7 +201,7 @@ def figure_legend(figure: Figure) -> None:
         unique |= {k: v for k, v in zip(labels, handles, strict=True) if k not in unique}
     if not unique:
         return
-    columns = min(3, max(1, LINE // (max(len(label) for label in unique) + 5)))
+    columns = min(3, max(1, LINE // (max(len(label) for label in unique) + 7)))
     # Up to three lines fit above the axes as drawn; more must not squeeze them.
     more = max(0, -(-len(unique) // columns) - 3)
     figure.set_figheight(figure.get_figheight() + 0.26 * more)
@@ -209,7 +209,7 @@ def figure_legend(figure: Figure) -> None:
         *(list(unique.values()), list(unique)),
         loc="outside upper left",
         ncols=columns,
-        handlelength=1.4,
+        handlelength=2.8,  # a dash and a dot of the longest line
         columnspacing=1.2,
     )
     for handle in drawn.legend_handles:  # the row that it stands for may be faded
