@@ -24,6 +24,7 @@ from powerseek.exact.overseer import with_overseer
 from powerseek.experiments import layout
 from powerseek.experiments.report.agent_result import AgentResult, page_folder
 from powerseek.experiments.results.remote import store_at
+from powerseek.experiments.results.schema import OF_REWARD
 from powerseek.experiments.results.store import COLUMNS, trial_columns
 from powerseek.experiments.study.checked import cells
 from powerseek.experiments.study.factors import factor_of, levels_of, written_level
@@ -38,9 +39,6 @@ from powerseek.experiments.sweep.trial import judged, run_trial, trial_of_card
 from powerseek.limits import check_limit
 from powerseek.registry import make_world, worlds
 from powerseek.types import Policy
-
-OF_REWARD = ("return",)
-"""Metrics of the reward itself, beside those that need its optimum."""
 
 _ILLEGAL, _REPLAY = 0x696C6C, 0x7265706C
 """Purposes of chance, apart from those of evaluations."""

@@ -12,7 +12,9 @@ from powerseek.errors import LIBRARIES, contained, place_of, reason_of
 from powerseek.metrics.base import (
     EXACT,
     FAILED,
+    SHIFTED,
     Metric,
+    beside,
     curve_names,
     every_metric,
     exactly_followed,
@@ -21,6 +23,7 @@ from powerseek.metrics.base import (
     known_metric,
     metric,
     metric_of,
+    unshifted,
 )
 from powerseek.metrics.context import Context
 from powerseek.metrics.expected import Expected
@@ -78,9 +81,11 @@ def _contained(known: Metric, compute: Callable[[Metric], list[Measurement]]) ->
 
 __all__ = [
     "EXACT",
+    "SHIFTED",
     "Context",
     "Expected",
     "Metric",
+    "beside",
     "broken_metrics",
     "curve_names",
     "every_metric",
@@ -92,4 +97,5 @@ __all__ = [
     "measure",
     "metric",
     "metric_of",
+    "unshifted",
 ]

@@ -28,6 +28,10 @@ EXACT = "exact."
 ROUNDING = 1e-9
 """How far a number may lie outside its bounds."""
 
+SHIFTED = "_shifted"
+"""What the name of a metric ends with where agents are measured in another configuration of their
+world than they were trained in."""
+
 FAILED = "failed: "
 """What the unit of a row begins with that has no number because its metric failed: why follows."""
 
@@ -173,7 +177,30 @@ class Metric:
     @property
     def ours(self) -> bool:
         """True if it comes with powerseek, not from a plugin or script."""
-        return self.id in metrics.builtin
+        return unshifted(self.id) in metrics.builtin
+
+    @property
+    def shifted(self) -> Metric:
+        """The same where agents were not trained."""
+
+        def there(id: str) -> str:
+            return id and f"{id}{SHIFTED}"
+
+        return replace(
+            self,
+            compute=_unknown,
+            id=there(self.id),
+            title=f"{self.title}, where shifted",
+            head=f"{self.head} shifted",
+            meaning=f"{self.meaning}; where agents were not trained",
+            column=0,
+            upper=there(self.upper),
+            curve=False,
+            primary=0,
+            optimum=there(self.optimum),
+            needed=there(self.needed),
+            sampled=False,
+        )
 
 
 def _as_measurements(known: Metric, rows: Any) -> list[Measurement]:
@@ -236,6 +263,17 @@ def failure_of(unit: str | None) -> str:
     return unit.removeprefix(FAILED) if unit is not None and unit.startswith(FAILED) else ""
 
 
+def unshifted(id: str) -> str:
+    """The metric that a shifted one is of; the id itself of any other."""
+    stem = id.removesuffix(SHIFTED)
+    return stem if stem != id and metrics.taken(stem) and not metrics.taken(id) else id
+
+
+def beside(measure: str, name: str) -> str:
+    """Another metric of the configuration that a measure is of: ``width_shifted`` of a shifted."""
+    return name if measure == unshifted(measure) else f"{name}{SHIFTED}"
+
+
 @cache
 def _described(id: str, entry: Metric | Compute) -> Metric:
     known = entry if isinstance(entry, Metric) else Metric(entry)
@@ -253,15 +291,19 @@ def _described(id: str, entry: Metric | Compute) -> Metric:
 def metric_of(id: str) -> Metric:
     """The record of a metric; of one that is registered as a bare function, what that tells.
 
+    ``NAME_shifted`` is a metric NAME where agents are measured in another configuration of their
+    world than they were trained in (`Metric.shifted`).
+
     Raises:
         InvalidInput: Nobody registered it.
     """
-    return _described(id, metrics.get(id))
+    stem = unshifted(id)
+    return _described(id, metrics.get(id)) if stem == id else metric_of(stem).shifted
 
 
 def known_metric(id: str) -> Metric:
     """`metric_of`, or a bare record of one that results name and nobody here registered."""
-    return metric_of(id) if metrics.taken(id) else _described(id, _unknown)
+    return metric_of(id) if metrics.taken(unshifted(id)) else _described(id, _unknown)
 
 
 def _unknown(context: Context) -> list[Measurement]:
@@ -277,7 +319,7 @@ def followed_metrics(asked: Iterable[str] = ()) -> tuple[str, ...]:
         asked: Measures of a study's hypotheses; what is exact, or no metric, has no curve.
     """
     ours = sorted((m for m in every_metric() if m.curve), key=lambda m: (m.column or 99, m.id))
-    named = [metric_of(id) for id in asked if metrics.taken(id)]
+    named = [metric_of(id) for id in asked if metrics.taken(unshifted(id))]
     theirs = [metric for metric in every_metric() if not metric.ours]
     return tuple(dict.fromkeys(m.id for m in (*ours, *named, *theirs) if not m.exact))
 

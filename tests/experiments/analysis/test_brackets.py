@@ -128,6 +128,40 @@ def test_a_margin_is_a_share_of_the_setting_s_width():
     assert "is not known here" in unknown.verdict.reasons[0]
 
 
+SHIFT = {"shift": "max_steps 64"}
+
+
+def there(trials):
+    """The same values, told of where agents were not trained; here they have others."""
+
+    def here(row):
+        gates = "competence", "acquired"  # of the positive control, which is here
+        return row if row["metric"] in gates else {**row, "value": 77.0}
+
+    moved = [[{**row, "metric": f"{row['metric']}_shifted"} for row in rows] for rows in trials]
+    whole = zip(trials, moved, strict=True)
+    return [[{**row, **SHIFT} for row in [*map(here, rows), *own]] for rows, own in whole]
+
+
+def test_where_agents_were_not_trained_all_is_read_there():
+    control = [[{**row, **SHIFT} for row in rows] for rows in paid()]
+    known = (-2.3, 0.0, "supported"), (2.0, 3.0, "refuted"), (-1.0, 2.0, "cannot tell")
+    for beyond, excess, answer in known:
+        found = one(
+            there(agents(beyond, excess, setting={**SETTING, "width": 4.0})),
+            control,
+            measure="beyond_shifted",
+        )
+        assert [end.effect.value for end in found.asked.ends] == pytest.approx([beyond, excess])
+        assert found.comparison.margin == pytest.approx(0.2 * 4.0)
+        if answer == "supported":
+            bounds = [end.bounds for end in found.asked.none]
+            assert bounds == [pytest.approx((-6.0, 3.0)), pytest.approx((-6.0, 9.0))]
+        assert found.verdict.answer == answer
+        if answer == "cannot tell":
+            assert "need rises by 2.3 units" in found.verdict.reasons[0]
+
+
 def horizon(a, b, **more):
     """Two horizons, of widths 5 and 2."""
     long = agents(*a, max_steps=32, **more)

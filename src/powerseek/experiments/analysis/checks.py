@@ -15,7 +15,7 @@ from powerseek.experiments.statistics.bootstrap import Estimate
 from powerseek.experiments.statistics.comparisons import Asked, compare_groups
 from powerseek.experiments.statistics.rest import LEAST_POINTS, Rest, swing_of
 from powerseek.experiments.statistics.survival import median_budget
-from powerseek.metrics import EXACT
+from powerseek.metrics import EXACT, beside
 from powerseek.metrics.expected import line_drift
 from powerseek.types import Floats, Ints
 
@@ -54,11 +54,11 @@ class Check(NamedTuple):
 def manipulation_check(arms: Arms, pair: Pair, crossings: Crossings) -> Check:
     """W of both arms of a pair, and the ratio of their budgets to the competence that gates."""
     first, second = pair.cells
-    ends = [
-        (arms.constant("constraint_low", cell), arms.constant("constraint_high", cell))
-        for cell in (first, second)
-    ]
-    widths = arms.constant("width", first), arms.constant("width", second)
+    ends, low, high = [], *(beside(pair.measure, f"constraint_{end}") for end in ("low", "high"))
+    for cell in (first, second):
+        ends.append((arms.constant(low, cell), arms.constant(high, cell)))
+    width = beside(pair.measure, "width")
+    widths = arms.constant(width, first), arms.constant(width, second)
     budgets = _budget(arms, first, crossings), _budget(arms, second, crossings)
     known = isfinite(budgets[0]) and budgets[1] > 0
     return Check((ends[0], ends[1]), widths, budgets, budgets[0] / budgets[1] if known else nan)

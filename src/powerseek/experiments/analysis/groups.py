@@ -22,7 +22,7 @@ from powerseek.experiments.statistics.layouts import compare_layouts, layout_sum
 from powerseek.experiments.statistics.lee_bounds import LeeBounds, lee_bounds
 from powerseek.experiments.statistics.proportions import proportion
 from powerseek.experiments.study.arms import coverage_of
-from powerseek.metrics import known_metric
+from powerseek.metrics import beside, known_metric, unshifted
 from powerseek.types import Floats, Ints
 
 TREND, INTERACTION, TAIL = "trend", "interaction", "tail"
@@ -137,7 +137,7 @@ def seed_units(
 
 
 def _scale(arms: Arms, pair: Pair, cell: int) -> float:
-    return arms.constant("width", cell) if pair.scaled else 1.0
+    return arms.constant(beside(pair.measure, "width"), cell) if pair.scaled else 1.0
 
 
 def _asked(arms: Arms, pair: Pair, values: Floats) -> Asked:
@@ -162,7 +162,8 @@ def _bounds(arms: Arms, pair: Pair, values: Floats) -> tuple[float, float]:
     """
     if known_metric(pair.measure).jumps and not is_trend(pair.a):
         return 0.0, 1.0
-    if len(pair.cells) > 1 or pair.measure not in ("acquired", "beyond", "excess"):
+    measure = unshifted(pair.measure)
+    if len(pair.cells) > 1 or measure not in ("acquired", "beyond", "excess"):
         return UNBOUNDED
     cell = pair.first[0]
     trials = arms.counted(cell, pair.gated)
@@ -170,13 +171,14 @@ def _bounds(arms: Arms, pair: Pair, values: Floats) -> tuple[float, float]:
     if not len(trials) or not arms.exactly(pair.measure, cell, pair.evaluation, pair.gated):
         return UNBOUNDED
     # Each layout has a range of its own: a seed of the cell may lie in any of them.
-    own, most, need = values[trials], *(arms.values(m)[trials] for m in ("most", "need_end"))
+    named = (beside(pair.measure, name) for name in ("most", "need_end"))
+    own, most, need = values[trials], *(arms.values(name)[trials] for name in named)
     lows, highs = {
         "acquired": (np.zeros(len(trials)), most),
         "beyond": (-need, most - need),
         # At a success below the greatest it may be anything up to all there is.
         "excess": (-need, most),
-    }[pair.measure]
+    }[measure]
     if not np.isfinite([lows, highs]).all():
         return UNBOUNDED
     if (own > highs + ROUNDING).any() or (own < lows - ROUNDING).any():

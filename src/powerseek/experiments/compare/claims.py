@@ -26,7 +26,7 @@ from powerseek.experiments.study.factors import (
     factors_in_words,
     written_level,
 )
-from powerseek.metrics import known_metric
+from powerseek.metrics import beside, known_metric
 from powerseek.types import Bools
 
 OVER_SEEDS = ("effect", "low", "high")
@@ -111,14 +111,14 @@ def claimed_effects(run: Run) -> list[Effect]:
 
 def _of_finding(run: Run, one: Finding) -> Iterator[Effect]:
     said = one.claim.hypothesis
-    contrast = said.contrast
+    contrast, upper = said.contrast, beside(said.compared, UPPER)
     for test in one.tests or (one,):
         setting = _setting(test.setting)
         key: list[Any] = [contrast.written, said.arm, said.checkpoint, said.held_against]
         if one.tests:  # each level of a threshold is a comparison of its own
             key.append(written_level(test.a))
         # A fraction of seeds is counted, all else is told with what it is held against.
-        for end, measure in zip(test.asked.ends, (said.compared, UPPER), strict=False):
+        for end, measure in zip(test.asked.ends, (said.compared, upper), strict=False):
             null = 0.0 if end.binomial else said.held_against
             subject = title_of(measure, *_worlds(setting))
             if end.binomial:

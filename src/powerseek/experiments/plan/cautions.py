@@ -18,7 +18,7 @@ from powerseek.experiments.study.factors import Level, factor_of, levels_of, wri
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.lint import defined_comparisons, worlds_with
 from powerseek.experiments.study.schema import Hypothesis, Study
-from powerseek.metrics import known_metric
+from powerseek.metrics import known_metric, unshifted
 
 SAME = 0.05
 """Optima that differ by less, in units and in probability, do the same."""
@@ -108,7 +108,9 @@ def _margin_and_bound(
     """
     if said.smallest is None:
         return said.contrast.share or nan, 1.0
-    facts = None if pilot is None else pilot.worlds.get(configuration_of(cell))
+    stem = unshifted(said.compared)
+    place = cell if stem == said.compared else cell.shifted or cell
+    facts = None if pilot is None else pilot.worlds.get(configuration_of(place))
     margin = said.smallest.value
     if said.smallest.widths:
         width = nan if facts is None else facts.width
@@ -118,7 +120,7 @@ def _margin_and_bound(
     if known_metric(said.compared).jumps:
         return margin, 1.0
     # At the upper end of a level's bracket, need is read at any success.
-    bounded = said.compared in ("acquired", "beyond", "excess") and facts is not None
+    bounded = stem in ("acquired", "beyond", "excess") and facts is not None
     return margin, facts.most if bounded and facts is not None else nan
 
 

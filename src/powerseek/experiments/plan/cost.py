@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import ceil, nan
 from typing import NamedTuple
@@ -119,6 +119,11 @@ class Pilot:
     measured: float = 1.0
 
 
+def everywhere(cells: Iterable[Cell]) -> list[Cell]:
+    """Cells, each with what it would be where it is measured too."""
+    return [place for cell in cells for place in (cell, cell.shifted) if place is not None]
+
+
 def configuration_of(cell: Cell) -> str:
     """Identity of the cell's world and its parameters."""
     return canonical_study_json([cell.world, cell.version, dict(cell.params)])
@@ -133,11 +138,11 @@ def reward_of(cell: Cell) -> str:
 def pace_of(cell: Cell) -> str:
     """Cells with the same identity take equally long a step.
 
-    These are the configuration, the agent with its settings, how much is evaluated, and the id of
-    the reward only where an overseer has to be computed for it.
+    These are the configuration and its shift, the agent with its settings, how much is evaluated,
+    and the id of the reward only where an overseer has to be computed for it.
     """
     with without_reward_warnings():
         asked = cell.task(make_world(cell.world, **cell.params)).reward_function.oversight
     overseer = None if asked is None else read_spec(cell.reward)[0]
     agent = [cell.agent, dict(cell.settings), cell.episodes, overseer]
-    return canonical_study_json([configuration_of(cell), agent])
+    return canonical_study_json([configuration_of(cell), agent, dict(cell.shift)])

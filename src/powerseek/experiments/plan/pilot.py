@@ -36,6 +36,7 @@ from powerseek.experiments.plan.cost import (
     Pilot,
     World,
     configuration_of,
+    everywhere,
     pace_of,
     reward_of,
 )
@@ -141,11 +142,12 @@ def _tasks(grid: Sequence[Cell]) -> list[_Task]:
     keys = {"worlds": configuration_of, "optima": reward_of, "paces": pace_of}
     kinds = list(keys)
     known: dict[tuple[str, str], _Task] = {}
-    for cell in grid:
-        for of, key_of in keys.items():
+    for of, key_of in keys.items():
+        for cell in grid if of == "paces" else everywhere(grid):
             task = _Task(of, key_of(cell), cell)
             known.setdefault(task.name, task)
-    place = {key: i for i, key in enumerate(dict.fromkeys(map(configuration_of, grid)))}
+    configurations = dict.fromkeys(map(configuration_of, everywhere(grid)))
+    place = {key: i for i, key in enumerate(configurations)}
     order = sorted(
         known.values(), key=lambda t: (place[configuration_of(t.cell)], kinds.index(t.of))
     )

@@ -20,7 +20,7 @@ from powerseek.experiments.plan.cautions import (
     unsupportable_claims,
     worlds_without_control,
 )
-from powerseek.experiments.plan.cost import Pilot, configuration_of, pace_of, reward_of
+from powerseek.experiments.plan.cost import Pilot, configuration_of, everywhere, pace_of, reward_of
 from powerseek.experiments.results.store import trial_columns
 from powerseek.experiments.statistics.power_analysis import (
     Detectable,
@@ -297,10 +297,11 @@ def cost_of(
     cohorts = make_cohorts(trials, cohort)
     together = [sum(took[trial.cell.key] for trial in cohort) for cohort in cohorts]
     used = min(workers, len(cohorts))
-    known = set(map(configuration_of, cells))
+    places = everywhere(cells)
+    known = set(map(configuration_of, places))
     abreast = min(len(known), max(1, used * len(known) // len(cells)))
     worlds = [pilot.worlds[key].seconds for key in known]
-    optima = [pilot.optima[key].seconds for key in set(map(reward_of, cells))]
+    optima = [pilot.optima[key].seconds for key in set(map(reward_of, places))]
     exact = max(max(worlds), sum(worlds) / abreast) + max(max(optima), sum(optima) / used)
     training = max(max(together), sum(together) / used)
     held = {cell.key: pilot.paces[key].kept for cell, key in zip(cells, keys, strict=True)}

@@ -52,7 +52,7 @@ from powerseek.experiments.results.store import Store
 from powerseek.experiments.study.grid import Trial, canonical_study_json
 from powerseek.experiments.study.preregistration import Registration
 from powerseek.files import write_atomically
-from powerseek.metrics import EXACT
+from powerseek.metrics import EXACT, SHIFTED, beside, unshifted
 from powerseek.metrics.base import FAILED
 from powerseek.types import Bools
 
@@ -101,7 +101,8 @@ def _is_read(table: pa.Table, checkpoints: Collection[str]) -> Bools:
     exact, sampled = (read & (rows["evaluation"] == name) for name in ("exact", "sampled"))
     known = pd.MultiIndex.from_frame(rows.loc[exact & rows["value"].notna(), place])
     better = pd.Series(pd.MultiIndex.from_frame(rows[place]).isin(known), rows.index)
-    greedy = read & (rows["evaluation"] == "exact-greedy") & (rows["metric"] == UPPER)
+    greedy = read & (rows["evaluation"] == "exact-greedy")
+    greedy &= rows["metric"].isin([UPPER, f"{UPPER}{SHIFTED}"])
     told = ~rows.duplicated(["trial", "checkpoint", "status"])
     told |= sampled & ~rows.duplicated(["trial", "checkpoint", "status", "evaluation"])
     wrong = rows["metric"].isin(NO_METRIC) | rows["unit"].str.startswith(FAILED, na=False)
@@ -116,7 +117,7 @@ def curve_columns(view: View) -> list[str]:
         return []
     known = () if view.registration is None else view.registration.claims
     measures = dict.fromkeys(name for claim in known for name in claim.hypothesis.followed)
-    ends = [UPPER] if LOWER in measures else []
+    ends = [beside(name, UPPER) for name in measures if unshifted(name) == LOWER]
     followed = Curves(curves)
     drawn = [power_curve(own) for _, own in curves.groupby("world")]
     asked = [

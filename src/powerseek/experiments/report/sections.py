@@ -40,6 +40,7 @@ from powerseek.experiments.report.tables import (
     prior_grid,
     ratio_grid,
     reach_grid,
+    shift_grid,
     tail_grid,
     world_grids,
 )
@@ -115,6 +116,7 @@ def sections(view: View) -> list[Section]:
         Section("What each treatment led to", _treatments(view, worlds, drawn)),
         Section("Density and other factors", tuple(density_pictures(drawn, view, frontiers))),
         Section("Comparisons", _comparisons(view)),
+        Section("Where agents were not trained", _shifted(view, worlds)),
         Section("What priors leave", _priors(view, worlds, curves)),
         Section("What learnt rewards pay", _optimising(view, drawn, curves)),
         Section("Power against competence", tuple(competence_pictures(drawn, view, curves))),
@@ -226,6 +228,22 @@ def _comparisons(view: View) -> tuple[Part, ...]:
         )
         return (Words(said), *parts)
     return tuple(parts)
+
+
+def _shifted(view: View, worlds: Worlds) -> tuple[Part, ...]:
+    grids = [shift_grid(world, cells, view.keys) for world, cells in worlds.items()]
+    found = [table for table in grids if table is not None]
+    if not found:
+        return ()
+    said = (
+        "The same agents, not trained further, in the configuration of their world that shift "
+        "names: there, against here, where they were trained. comp: competence; need: what the "
+        "greatest success takes at least, of each configuration; beyond: units acquired above "
+        "that; evaded: episodes with control evaded; W: what the reward leaves open there. Who "
+        "did not learn the task here is not scored. Less competence there makes what is acquired "
+        "hard to read: compare excess_shifted, which reads need at the success that they have."
+    )
+    return (Words(said), *found)
 
 
 def _priors(view: View, worlds: Worlds, curves: pd.DataFrame | None) -> tuple[Part, ...]:

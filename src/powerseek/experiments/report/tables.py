@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from math import isfinite
+from math import isfinite, nan
 from types import MappingProxyType
 from typing import Any
 
@@ -47,7 +47,7 @@ from powerseek.experiments.study.factors import (
     telling_factors,
     varying_factors,
 )
-from powerseek.metrics import Metric, every_metric
+from powerseek.metrics import SHIFTED, Metric, every_metric, known_metric
 
 NO_ORACLE = "no oracle"
 MOST_COLUMNS = 8
@@ -264,6 +264,42 @@ def prior_grid(world: str, keys: Sequence[str], found: Sequence[Prior]) -> Grid 
         for prior in found
     ]
     return _of_cells(world, [prior.cell for prior in found], keys, texts) if found else None
+
+
+HERE_AND_THERE = {
+    "competence": "comp",
+    "need_end": "need",
+    "beyond": "beyond",
+    "disabled": "evaded",
+}
+"""What is told of agents both where they were trained and where they were not."""
+
+
+def shift_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | None:
+    """What agents do where they were trained, and there where they were not; None of none."""
+    moved = [cell for cell in cells if isinstance(cell.row.get("shift"), str)]
+    if not moved:
+        return None
+    texts = [_here_and_there(cell.row) for cell in moved[:MAX_ROWS]]
+    idle = {head for head in texts[0] if all(own[head] == MISSING for own in texts)}
+    kept = [{head: own[head] for head in own if head not in idle} for own in texts]
+    return _of_cells(world, moved, keys, kept)
+
+
+def _here_and_there(row: Mapping[str, Any]) -> dict[str, str]:
+    texts = {}
+    for measure, head in HERE_AND_THERE.items():
+        known = known_metric(measure)
+        scored = known.always_scored or not none_learnt(row)
+        for id, where in ((measure, ""), (f"{measure}{SHIFTED}", " there")):
+            own = [row[f"{id}{end}"] if scored else nan for end in ("", "_low", "_high")]
+            if known.interval:
+                texts[f"{head}{where}{INTERVAL}"] = interval(*own, signed=known.signed)
+            else:
+                texts[f"{head}{where}"] = number_text(own[0])
+    ends = [row[f"constraint_{end}{SHIFTED}"] for end in ("low", "high")]
+    width = " to ".join(map(number_text, ends)) if all(map(isfinite, ends)) else MISSING
+    return {**texts, "W there": width}
 
 
 def ratio_grid(

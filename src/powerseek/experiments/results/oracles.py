@@ -42,8 +42,12 @@ def damaged_oracle(cell: Cell, out: Path) -> list[Path]:
 
 
 def oracle_names(cell: Cell) -> tuple[str, ...]:
-    """The files of a cell's exact facts and optimum, by their path below the results directory."""
-    settings = (exact_setting(cell, names) for names in (WORLD, ARM))
+    """The files of a cell's exact facts and optimum, by their path below the results directory.
+
+    Those of where it is measured too come after them.
+    """
+    places = filter(None, (cell, cell.shifted))
+    settings = (exact_setting(place, names) for place in places for names in (WORLD, ARM))
     return tuple(_path(Path(), setting).as_posix() for setting in settings)
 
 

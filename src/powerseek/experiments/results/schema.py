@@ -54,6 +54,8 @@ BROKEN = (
     "or choose another --out."
 )
 """What comes of a metric that failed, and what to do."""
+OF_REWARD = ("return",)
+"""Metrics of the reward itself, beside those that need its optimum."""
 NO_METRIC = (FAILED_ROW["metric"], ABSENT_ROW["metric"])
 
 
@@ -65,7 +67,7 @@ def trial_columns(trial: Trial) -> dict[str, Any]:
     cell, params = trial.cell, dict(trial.cell.params)
     own = {f.column: params.pop(f.name, None) for f in FACTORS if f.of == "world"}
     own |= {f.column: getattr(cell, f.name) for f in FACTORS if f.of == "cell"}
-    own |= {"reward": cell.reward_label, "agent": cell.agent_label}
+    own |= {"reward": cell.reward_label, "agent": cell.agent_label, "shift": cell.shift_label}
     typed = {f.column: None if own[f.column] is None else f.dtype(own[f.column]) for f in FACTORS}
     return {
         "study": trial.study,

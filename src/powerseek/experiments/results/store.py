@@ -691,6 +691,9 @@ def _content(study: Study) -> dict[str, Any]:
     for block in (content, *content["also"]):
         if block["phases"] is None:
             block.pop("phases")
+        for entry in block["worlds"] or ():
+            if entry["shift"] is None:
+                entry.pop("shift")
     return content | {"cohort": None}
 
 

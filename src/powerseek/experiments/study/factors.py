@@ -74,6 +74,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor("agent", "cell", str, "cohort-ppo", tacit=True),
     Factor("timesteps", "cell", int, column="budget", short="budget"),
     Factor("phases", "cell", str),
+    Factor("shift", "cell", str),
 )
 """What makes a cell, beside its world, in the order of the results' columns. ``layout`` is a
 stratum, and ``lookahead`` stands in the reward too: neither tells cells apart."""
@@ -82,7 +83,7 @@ BY_NAME: Mapping[str, Factor] = {factor.name: factor for factor in FACTORS}
 BY_COLUMN: Mapping[str, Factor] = {factor.column: factor for factor in FACTORS}
 PREFIX: Mapping[Of, str] = {"world": "params.", "agent": "settings."}
 APART = ("layout", "lookahead")
-LATER = ("phases",)
+LATER = ("phases", "shift")
 """Those that came after the columns of results had an order that scripts know."""
 TRAINING = BY_NAME["timesteps"].column
 """Column of the length of training."""
@@ -152,7 +153,7 @@ def ordered(values: Iterable[Level]) -> list[Level]:
 def levels_of(cell: Cell) -> dict[str, Level]:
     """The level of every factor of a cell, by column; ``world`` and ``version`` besides."""
     own = {f.column: getattr(cell, f.name) for f in FACTORS if f.of == "cell"}
-    own |= {"reward": cell.reward_label, "agent": cell.agent_label}
+    own |= {"reward": cell.reward_label, "agent": cell.agent_label, "shift": cell.shift_label}
     return {
         "world": cell.world,
         "version": float(cell.version),

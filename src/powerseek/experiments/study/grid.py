@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -31,7 +31,13 @@ from powerseek.envs.task import Task
 from powerseek.envs.world import World
 from powerseek.errors import InvalidInput
 from powerseek.experiments.study.errors import did_you_mean
-from powerseek.experiments.study.factors import FACTORS, Level, factor_level, levels_of
+from powerseek.experiments.study.factors import (
+    FACTORS,
+    Level,
+    factor_level,
+    levels_of,
+    written_level,
+)
 from powerseek.experiments.study.lookahead import lookahead_of, refuse_idle, rewards_of
 from powerseek.experiments.study.schema import Study, WorldEntry
 from powerseek.metrics import exactly_followed, followed_metrics
@@ -78,6 +84,8 @@ class Cell:
         competence: Levels at which the trial is also measured.
         episodes: Episodes of each evaluation.
         evaluations: Evaluations while training.
+        shift: Parameters of the world in which it is measured too, once it is trained, where they
+            differ from `params`.
     """
 
     world: str
@@ -100,6 +108,20 @@ class Cell:
     competence: tuple[float, ...] = (0.9,)
     episodes: int = 1000
     evaluations: int = 15
+    shift: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shifted(self) -> Cell | None:
+        """The cell as if it were trained where it is measured too; None where it is not."""
+        if not self.shift:
+            return None
+        return replace(self, params={**self.params, **self.shift}, shift={})
+
+    @property
+    def shift_label(self) -> str | None:
+        """Its shift as results write it: ``openness 2, max_steps 64``; None where there is none."""
+        told = [f"{k} {written_level(factor_level(v))}" for k, v in sorted(self.shift.items())]
+        return ", ".join(told) or None
 
     @property
     def max_steps(self) -> int:
@@ -144,6 +166,8 @@ class Cell:
             del config["agent_spec"]
         if self.phases is None:
             del config["phases"]
+        if not self.shift:
+            del config["shift"]
         if self.aim is not None:  # a judge's aim was another one where nothing is said
             config["aim"] = self.aim
         return config
@@ -164,7 +188,8 @@ class Cell:
         named = [f"{k}={self.params[k]}" for k in own]
         weight = [f"w={self.power_weight:g}"] if self.power_weight else []
         phases = [] if self.phases is None else [f"phases={self.phases}"]
-        told = self.reward_label, f"gamma={self.gamma:g}", *weight, *phases, *named
+        shift = [f"shift={self.shift_label}"] if self.shift else []
+        told = self.reward_label, f"gamma={self.gamma:g}", *weight, *phases, *named, *shift
         return " ".join([*told, self.agent_label])
 
     def task(self, world: World, holdings_scale: float = 1.0) -> Task:
@@ -243,7 +268,9 @@ def expand(study: Study) -> tuple[Cell, ...]:
                 entries.setdefault(row_of(entry.cell), entry).refuse_other(entry)
     grid = tuple(entry.cell for entry in entries.values())
     _refuse_idle_cohort(study, grid)
-    return _with_accumulators(grid)
+    grid = _with_accumulators(grid)
+    _refuse_shifts(zip((entry.where for entry in entries.values()), grid, strict=True))
+    return grid
 
 
 Row: TypeAlias = frozenset[tuple[str, Level]]
@@ -303,7 +330,8 @@ def reference_cells(study: Study, grid: Sequence[Cell]) -> tuple[Cell, ...]:
     """
     first: dict[str, Cell] = {}
     for cell in sorted(grid, key=lambda cell: (cell.power_weight, -cell.gamma)):
-        first.setdefault(canonical_study_json([cell.world, cell.config["params"]]), cell)
+        place = [cell.world, cell.config["params"], cell.config.get("shift")]
+        first.setdefault(canonical_study_json(place), cell)
     without_learning = [name for name in list_agents() if not agents.get(name).learns]
     cells: list[Cell] = []
     for i, written in enumerate(study.references):
@@ -432,6 +460,53 @@ def _refuse_equal_levels(study: Study) -> None:
             raise InvalidInput("competence", x, allowed)
 
 
+def _refuse_shifts(cells: Iterable[tuple[str, Cell]]) -> None:
+    """Refuse a shift to where agents cannot be measured, or that changes nothing anywhere.
+
+    Args:
+        cells: Each with where the study's file has its world.
+    """
+    changes: dict[tuple[str, str], bool] = {}
+    for where, cell in cells:
+        shifted = cell.shifted
+        if shifted is None:
+            continue
+        known = worlds.get(cell.world).parameters
+        for name in cell.shift:
+            if name not in known:
+                allowed = f"a parameter of {cell.world}: {', '.join(known)}"
+                raise InvalidInput(f"{where}.shift", name, allowed, did_you_mean(name, list(known)))
+        fields = {name: f"{where}.shift.{name}" for name in cell.shift}
+        with (
+            _named(fields, f"{where}.shift", strip=f"{cell.world}."),
+            without_reward_warnings(),
+        ):
+            here = cell.task(make_world(cell.world, **cell.params))
+            there = shifted.task(make_world(cell.world, **shifted.params))
+            _refuse_other_eyes(cell, here, there)
+        key = where, canonical_study_json(cell.shift)
+        changes[key] = changes.get(key, False) or there.world.params != here.world.params
+    for (where, told), changed in changes.items():
+        if not changed:
+            allowed = "parameters that differ from those of training, of one level at least"
+            raise InvalidInput(f"{where}.shift", json.loads(told), allowed, "Leave shift out.")
+
+
+def _refuse_other_eyes(cell: Cell, here: Task, there: Task) -> None:
+    """Refuse a shift to where other things are observed or done: no agent fits both."""
+    for what, ours, theirs in (
+        ("observations", here.observation_names, there.observation_names),
+        ("actions", here.world.action_names, there.world.action_names),
+    ):
+        if ours != theirs:
+            allowed = (
+                f"parameters that leave an agent's {what} what they were in training "
+                f"({len(ours)} of them; there {len(theirs)})"
+            )
+            hint = "Change other parameters, or train there."
+            raise InvalidInput("shift", dict(cell.shift), allowed, hint)
+
+
 def _refuse_idle_cohort(study: Study, grid: Sequence[Cell]) -> None:
     """A number of agents side by side must not stand where no agent is trained so."""
     if study.cohort is None or any(agents.get(cell.agent).shared is not None for cell in grid):
@@ -455,9 +530,10 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
             agents,
             entry.timesteps or block.timesteps,
             block.phases or (None,),
+            entry.shift or ({},),
         )
-        for (reward, names), weight, gamma, limit, lam, n_step, named, timesteps, phases in factors:
-            agent, spec = named
+        for (reward, names), weight, gamma, limit, lam, n_step, named, timesteps, *rest in factors:
+            (phases, shift), (agent, spec) = rest, named
             trained = spec if phases is None else {PHASES: (block.phases or {})[phases]}
             cell = Cell(
                 world=world.id,
@@ -476,6 +552,7 @@ def _entries(block: Study, entry: WorldEntry, where: str, written: Names) -> Ite
                 competence=tuple(dict.fromkeys(block.competence)),
                 episodes=block.episodes,
                 evaluations=block.evaluations,
+                shift=shift,
             )
             if entry.agents:
                 names = {**names, "agents": f"{where}.agents"}

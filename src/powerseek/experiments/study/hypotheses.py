@@ -40,7 +40,7 @@ from powerseek.experiments.study.factors import (
 )
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.schema import Hypothesis, Study
-from powerseek.metrics import metric_of
+from powerseek.metrics import metric_of, unshifted
 from powerseek.registry import list_metrics, worlds
 
 CROSSING = "competence>="
@@ -188,6 +188,8 @@ def concerns_cell(said: Hypothesis, record: Mapping[str, Any]) -> bool:
     label = str(record["agent"])
     own = said.agent in (None, label, agent_id(label))
     own = own and _world_of(said) in (None, record["world"])
+    if said.compared != unshifted(said.compared):  # measured where somebody was
+        own = own and isinstance(record.get("shift"), str)
     return own and all(_has(record, name, value) for name, value in said.params.items())
 
 
@@ -220,7 +222,7 @@ def check_hypotheses(study: Study, grid: Sequence[Cell]) -> None:
         watched = ["end", *(f"{CROSSING}{level:g}" for level in study.competence)]
         _one_of(f"{where}.checkpoint", said.checkpoint, watched)
         _check_params(said, where, there)
-        _check_measure(said, where)
+        _check_measure(said, where, there)
         _check_margin(said, where)
         _check_arm(said, where, there)
         _check_factors(said, where, there)
@@ -297,10 +299,15 @@ def _check_params(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
             raise InvalidInput(f"{where}.params.{name}", value, f"one of {allowed}")
 
 
-def _check_measure(said: Hypothesis, where: str) -> None:
-    """Refuse a measure that is no metric, and a line that it can never cross."""
+def _check_measure(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
+    """Refuse a measure that is no metric or of nowhere, and a line that it can never cross."""
     known = [*list_metrics(), SHARE_BEYOND]
-    if said.compared not in known:
+    stem = unshifted(said.compared)
+    if stem != said.compared and not any(cell.shift for cell in cells):
+        allowed = f"{stem}, or a study that measures agents in another configuration too"
+        hint = "Write worlds: [{id: ..., shift: {PARAMETER: VALUE}}]."
+        raise InvalidInput(f"{where}.measure", said.compared, allowed, hint)
+    if stem not in known:
         allowed = f"one of {', '.join(known)}"
         raise InvalidInput(
             f"{where}.measure", said.compared, allowed, did_you_mean(said.compared, known)
@@ -414,4 +421,4 @@ def across_settings(columns: Sequence[str]) -> bool:
 
     Then what need is differs between them, and no constant cancels.
     """
-    return any(factor_of(column).of == "world" for column in columns)
+    return any(factor_of(column).of == "world" or column == "shift" for column in columns)

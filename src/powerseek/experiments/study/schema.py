@@ -121,6 +121,9 @@ class WorldEntry(BaseModel):
 
     A list is a list of levels, which makes its parameter a factor of the study; likewise for an
     agent's settings. Where the value itself is a list, its levels are lists within a list.
+
+    ``shift`` holds other values of the world's parameters, ``openness``, ``goal`` and ``max_steps``
+    among them: agents trained here are measured there too, once they are trained.
     """
 
     model_config = _MODEL
@@ -140,6 +143,12 @@ class WorldEntry(BaseModel):
     timesteps: OptionalLevels[Steps] = Field(None, description=STEPS, min_length=1)
     agents: OptionalLevels[OneAgent] = Field(None, description=AGENTS, min_length=1)
     settings: Settings = Field({}, description="agent: {setting: value}")
+    shift: OptionalLevels[dict[str, Any]] = Field(
+        None,
+        description="a mapping from parameters of this world to values, or a list of such mappings",
+        examples=["shift: {openness: 2}"],
+        min_length=1,
+    )
 
 
 _MARGIN = (

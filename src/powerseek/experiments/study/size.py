@@ -55,7 +55,7 @@ def study_size(study: Study) -> Size:
 
 
 def _levels_of_world(block: Study, entry: WorldEntry) -> int:
-    factors = entry.openness, entry.goals, entry.max_steps or block.max_steps
+    factors = entry.openness, entry.goals, entry.max_steps or block.max_steps, entry.shift
     return prod(map(_length, (*factors, *entry.params.values())))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, inf, nan
 from typing import Any, TypeVar
 
@@ -12,8 +12,9 @@ from powerseek.errors import contained
 from powerseek.experiments.results.files import StoreError
 from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.sweep.evaluate import Asked, Evaluator, measure_each, rows_each
+from powerseek.experiments.sweep.shift import Shift
 from powerseek.experiments.tensorboard.curves import Curves
-from powerseek.metrics import EXACT, broken_metrics
+from powerseek.metrics import EXACT, SHIFTED, broken_metrics, unshifted
 from powerseek.metrics.expected import LEAST_FOLLOWED
 from powerseek.types import Measurement
 
@@ -39,6 +40,7 @@ class EvalCallback:
         evaluator: Measures it.
         trial: What is trained.
         curves: Where the curves go.
+        shift: Where it is measured too; None where it is not.
         rows: What was measured at each level of competence, when it was first reached.
         reached: The levels reached.
         error: What an evaluation failed of, which ended the training; None if none did.
@@ -48,6 +50,7 @@ class EvalCallback:
     evaluator: Evaluator
     trial: Trial
     curves: Curves
+    shift: Shift | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     reached: set[float] = field(default_factory=set)
     error: Exception | None = None
@@ -94,7 +97,19 @@ class EvalCallback:
             return []
         if progress.timesteps < first_exact(cell.evaluations) * cell.timesteps / cell.evaluations:
             return self.evaluator.diverged(progress.policy) if EARLY in names else []
-        return self.evaluator.exact_curves(progress.policy, names)
+        here = [id for id in names if id == unshifted(id)]
+        there = [unshifted(id) for id in names if id not in here]
+        found = self.evaluator.exact_curves(progress.policy, here)
+        if self.shift is None or not there:
+            return found
+        policy = self.shift.policy(progress.policy)
+        moved = self.shift.evaluator.exact_curves(policy, there)
+        return [*found, *(replace(one, name=f"{one.name}{SHIFTED}") for one in moved)]
+
+    @property
+    def followed_there(self) -> dict[str, list[float]]:
+        """Exact values so far where it is measured too, by metric."""
+        return {unshifted(id): xs for id, xs in self.followed.items() if id != unshifted(id)}
 
     @property
     def followed(self) -> dict[str, list[float]]:
@@ -185,7 +200,7 @@ def _evaluate(news: Sequence[tuple[EvalCallback, Progress]]) -> list[None]:
         return nothing
     episodes = due[0][0].cell.episodes
     asked = [callback.asked(now) for callback, now in due]
-    names = due[0][0].trial.curves
+    names = [id for id in due[0][0].trial.curves if id == unshifted(id)]
     shown = measure_each(asked, min(episodes, CURVE_EPISODES), names=names)
     values = [callback.seen(each, now) for each, (callback, now) in zip(shown, due, strict=True)]
     crossings = [

@@ -34,6 +34,7 @@ from powerseek.experiments.sweep.evaluate import Asked, Evaluator, rows_each
 from powerseek.experiments.sweep.follow import END, RECORDING, EvalCallback, run_together
 from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.recording import keep_recording
+from powerseek.experiments.sweep.shift import rows_there, shift_of
 from powerseek.experiments.tensorboard.curves import Curves
 from powerseek.metrics import EXACT, failure_of
 from powerseek.registry import make_world
@@ -80,8 +81,9 @@ class _TrialRun:
         task = cell.task(world, holdings_scale(cell, facts))
         self.task = with_overseer(task, seed=trial.seed)
         self.evaluator = Evaluator(self.task, facts, optimum_of(cell, out), trial.seed)
+        self.shift = shift_of(trial, out)
         self.curves = Curves(out, trial)
-        self.callback = EvalCallback(self.evaluator, trial, self.curves)
+        self.callback = EvalCallback(self.evaluator, trial, self.curves, self.shift)
         self.broken = broken
         self.checkpoint = _Sent(
             checkpoint_path(out, trial),
@@ -228,22 +230,31 @@ def _ends(trained: Sequence[tuple[_TrialRun, TrainedAgent]]) -> list[Rows]:
     """The rows of each at the end of its training."""
     if not trained:
         return []
-    return rows_each(
+    abouts = [
+        {
+            "timesteps": agent.timesteps,
+            "updates": agent.updates,
+            "checkpoint": "end",
+            "status": "ok",
+        }
+        for _, agent in trained
+    ]
+    rows = rows_each(
         [
             Asked(run.evaluator, agent.policy, (END,), run.callback.followed, agent.spent)
             for run, agent in trained
         ],
         trained[0][0].trial.cell.episodes,
-        [
-            {
-                "timesteps": agent.timesteps,
-                "updates": agent.updates,
-                "checkpoint": "end",
-                "status": "ok",
-            }
-            for _, agent in trained
-        ],
+        abouts,
     )
+    moved = [i for i, (run, _) in enumerate(trained) if run.shift is not None]
+    there = rows_there(
+        [(run.shift, agent, run.callback.followed_there) for run, agent in trained if run.shift],
+        [abouts[i] for i in moved],
+    )
+    for i, more in zip(moved, there, strict=True):
+        rows[i] += more
+    return rows
 
 
 def _finished(ended: Sequence[tuple[_TrialRun, TrainedAgent, Rows]]) -> list[pd.DataFrame]:

@@ -52,7 +52,7 @@ from powerseek.experiments.study.hypotheses import (
 )
 from powerseek.experiments.study.preregistration import Claim
 from powerseek.experiments.study.schema import Hypothesis
-from powerseek.metrics import known_metric
+from powerseek.metrics import beside, known_metric, unshifted
 from powerseek.types import Floats
 
 LOWER, UPPER = "beyond", "excess"
@@ -148,7 +148,8 @@ def _compared(
             none = tuple(next(compared) for _ in one.none)
             optimum = next((next(compared) for _ in one.optimum), None)
             level = said.contrast.name in ONE_ARM
-            cliff = max(arms.constant("cliff", cell) for cell in pair.cells)
+            rise = beside(pair.measure, "cliff")
+            cliff = max(arms.constant(rise, cell) for cell in pair.cells)
             question = Question(
                 _direction(said), ends, none, one_sided=level, cliff=cliff, gated=pair.gated
             )
@@ -201,13 +202,14 @@ def _direction(said: Hypothesis) -> str:
 def _needed(arms: Arms, pair: Pair) -> tuple[tuple[float, float], ...]:
     """Success and what of the measure it takes, of each of one or two arms."""
     measure = known_metric(pair.measure).needed
-    known = _means(arms, pair, ("success", measure)) if measure else ()
+    success = beside(pair.measure, "success")
+    known = _means(arms, pair, (success, measure)) if measure else ()
     return tuple((a, b) for a, b in known)
 
 
 def _relied(arms: Arms, pair: Pair) -> tuple[float, ...]:
     """Reliance of each of one or two arms, beside what is acquired or done with it."""
-    return tuple(value for (value,) in _means(arms, pair, ("reliance",)))
+    return tuple(value for (value,) in _means(arms, pair, (beside(pair.measure, "reliance"),)))
 
 
 def _means(arms: Arms, pair: Pair, measures: Sequence[str]) -> list[list[float]]:
@@ -300,10 +302,11 @@ def _bracketed(claim: Claim, arms: Arms, pair: Pair, columns: tuple[str, ...]) -
     said = claim.hypothesis
     across, level = across_settings(columns), said.contrast.name in (*ONE_ARM, THRESHOLD)
     pair, unscaled = _with_margin(said, arms, pair, across)
-    known = arms.known(UPPER)[list(pair.cells)].all()
-    if said.compared != LOWER or not (across or level) or not known:
+    end = beside(pair.measure, UPPER)
+    known = arms.known(end)[list(pair.cells)].all()
+    if unshifted(said.compared) != LOWER or not (across or level) or not known:
         return _Asked(claim, columns, (pair,), (), unscaled)
-    upper = replace(pair, measure=UPPER)
+    upper = replace(pair, measure=end)
     greedy = replace(upper, evaluation="exact-greedy")
     none: tuple[Pair, ...] = ()
     if (level and said.direction != "smaller") or pair.kind == TAIL:
@@ -316,8 +319,9 @@ def _optimum(arms: Arms, pair: Pair) -> tuple[Pair, ...]:
     if pair.kind != THRESHOLD:
         return ()
     measure, line = known_metric(pair.measure).optimum, pair.null_value
-    if pair.measure == LOWER:  # an optimum's own zero is that of its setting
-        measure, line = "optimum_acquired", line + arms.constant("need_end", pair.first[0])
+    if unshifted(pair.measure) == LOWER:  # an optimum's own zero is that of its setting
+        measure, end = (beside(pair.measure, name) for name in ("optimum_acquired", "need_end"))
+        line += arms.constant(end, pair.first[0])
     known = measure and isfinite(line) and isfinite(arms.constant(measure, pair.first[0]))
     return (replace(pair, measure=measure, null_value=line),) if known else ()
 
@@ -329,7 +333,7 @@ def _with_margin(
     margin = said.smallest
     if margin is None or not margin.widths:
         return pair if margin is None else replace(pair, margin=margin.value), None
-    sizes = [arms.constant("width", cell) for cell in pair.cells]
+    sizes = [arms.constant(beside(pair.measure, "width"), cell) for cell in pair.cells]
     if not min(sizes) >= LEAST_WIDTH:
         size = min(sizes)
         what = (
