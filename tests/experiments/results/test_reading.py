@@ -26,7 +26,7 @@ def results():
     earlier = made.assign(checkpoint="competence>=0.9", value=made["value"] / 2)
     failed = frame(trial_rows({}, "failed", seed=9), trial_rows({}, "failed", reward="every 3"))
     found = pd.concat([made, earlier, failed], ignore_index=True)
-    return found.assign(phases="scratch").astype({"layout": "str"})
+    return found.assign(phases="scratch", shift="max_steps 64").astype({"layout": "str"})
 
 
 def plainly(results, evaluation, checkpoint):

@@ -43,7 +43,7 @@ def begun(folder: Path, **keys: Any) -> Store:
     return store
 
 
-NEWER = ("budget", "settings", "spec", "aim", "price", "phases")
+NEWER = ("budget", "settings", "spec", "aim", "price", "phases", "shift")
 
 
 def test_columns_are_the_fixed_ones_in_their_order() -> None:
