@@ -75,7 +75,7 @@ def test_episodes_are_those_of_the_simulator(name, reward):
 @pytest.mark.parametrize("name", powerseek.list_worlds())
 def test_past_the_end_states_stay_and_flows_are_0(name):
     world = powerseek.make_world(name)
-    found = rollout(ScriptedPolicy(world, "hoarder"), Task(world), 30)
+    found = rollout(ScriptedPolicy(world, "minimalist"), Task(world), 60)
     flow = np.array([f.flow for f in world.facts for _ in range(f.size)])
     assert (found.lengths < world.max_steps).any()
     for i, length in enumerate(found.lengths):
