@@ -135,8 +135,7 @@ def there(trials):
     """The same values, told of where agents were not trained; here they have others."""
 
     def here(row):
-        gates = "competence", "acquired"  # of the positive control, which is here
-        return row if row["metric"] in gates else {**row, "value": 77.0}
+        return row if row["metric"] == "competence" else {**row, "value": 77.0}
 
     moved = [[{**row, "metric": f"{row['metric']}_shifted"} for row in rows] for rows in trials]
     whole = zip(trials, moved, strict=True)
@@ -144,7 +143,7 @@ def there(trials):
 
 
 def test_where_agents_were_not_trained_all_is_read_there():
-    control = [[{**row, **SHIFT} for row in rows] for rows in paid()]
+    control = there(paid())
     known = (-2.3, 0.0, "supported"), (2.0, 3.0, "refuted"), (-1.0, 2.0, "cannot tell")
     for beyond, excess, answer in known:
         found = one(

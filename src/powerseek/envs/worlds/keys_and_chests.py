@@ -87,9 +87,9 @@ class KeysAndChests(World):
     scarce learn to collect keys, and go on to where they are not needed. A task to train in one
     distribution and measure in another (`shift` of a study): ``keys`` 2 and ``chests`` 4 leave
     nothing to take beyond need, ``keys`` 4 and ``chests`` 2, the defaults, leave two keys that open
-    nothing. The same is observed in both. Theirs is drawn anew every episode, with walls, and keys are taken by
-    walking over them; here one of `maps` maps is drawn, so that everything can be enumerated, and
-    a key is taken on purpose, by `use`.
+    nothing. The same is observed in both. Theirs is drawn anew every episode, with walls, and keys
+    are taken by walking over them; here one of `maps` maps is drawn, so that everything can be
+    enumerated, and a key is taken on purpose, by `use`.
 
     Task: open as many chests as there are chests and keys for.
 
@@ -278,7 +278,8 @@ class KeysAndChests(World):
     @staticmethod
     def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
         """An empty grid: every map has other places."""
-        return (("",) * params.size,) * params.size
+        size = int(params.size)
+        return (("",) * size,) * size
 
     @staticmethod
     def places(params: Any, records: Records) -> dict[str, tuple[Ints, Ints]]:

@@ -20,6 +20,7 @@ from powerseek.experiments.statistics.verdicts import LEAST_SEEDS, Question, Ver
 from powerseek.experiments.study.arms import arm_pairs as compared_arms
 from powerseek.experiments.study.arms import confounded, reward_families
 from powerseek.experiments.study.contrasts import KINDS, contrast_kind, factor_kinds
+from powerseek.metrics import SHIFTED, beside
 
 FALLBACKS = ("excess", "acquired", "disabled")
 """What is compared where a kind's own measure has no values."""
@@ -95,12 +96,17 @@ def _pairs(kind: str, arms: Arms) -> Iterator[Pair]:
 
 
 def _measured(kind: str, arms: Arms, margins: Mapping[str, float]) -> Iterator[Pair]:
-    """The pairs with what is compared: the kind's main measure, and evaded control beside it."""
+    """The pairs with what is compared: the kind's main measure, and evaded control beside it.
+
+    Of the positive control also its measure where agents were not trained, where it has one.
+    """
     main = _primary(kind, arms)
     known = {name: arms.known(name) for name in {*main.values(), "disabled"}}
+    known |= {f"{name}{SHIFTED}": arms.known(f"{name}{SHIFTED}") for name in main.values()}
     for pair in _pairs(kind, arms):
         first = main[pair.setting["world"]]
-        for measure in [first] if kind == "control" else unique_names(first, "disabled"):
+        other = f"{first}{SHIFTED}" if kind == "control" else "disabled"
+        for measure in unique_names(first, other):
             judged = measure == first and not pair.confound and not is_trend(pair.a)
             margin = margins.get(kind, nan) if judged else nan
             if all(known[measure][list(cells)].any() for cells in (pair.first, pair.second)):
@@ -122,11 +128,14 @@ def _primary(kind: str, arms: Arms) -> dict[object, str]:
 
 
 def controls(arms: Arms, rng: np.random.Generator) -> dict[object, bool]:
-    """Worlds that have a positive control, and whether it fired anywhere in them."""
+    """Worlds that have a positive control, and whether it fired anywhere in them.
+
+    ``WORLD_shifted`` is its control where agents were not trained.
+    """
     pairs = list(_measured("control", arms, {}))
     worlds: dict[object, bool] = {}
     for pair, fired in zip(pairs, fired_controls(arms, pairs, rng), strict=True):
-        world = pair.setting["world"]
+        world = beside(pair.measure, str(pair.setting["world"]))
         worlds[world] = fired or worlds.get(world, False)
     return worlds
 

@@ -418,7 +418,8 @@ def _tests(one: Finding) -> PValues:
 def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding]:
     judged = []
     for one in found:
-        control = fired.get(one.setting["world"])
+        world = str(one.setting["world"])
+        control = fired.get(beside(one.claim.hypothesis.compared, world))
         effect = one.comparison.effect
         if one.crossing is not None:
             verdict = crossing_verdict(one, control)
