@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from powerseek.exact import enumerated, minimal_need_policy, reward_oracle
@@ -22,6 +24,19 @@ class Mixed:
         return (1 - self.share) * first + self.share * second
 
 
+@lru_cache(maxsize=4)
+def known_policies(world):
+    """What acquires for the greatest success, and what only acquires what pays."""
+    mdp = enumerated(world)
+    return minimal_need_policy(mdp), minimal_need_policy(mdp, price=1 / PRICE)
+
+
+@lru_cache(maxsize=4)
+def greedy_policy(world):
+    """What succeeds as often and takes all that it can."""
+    return reward_oracle(world, "terminal", power_weight=PRICE).policy
+
+
 def planted_policy(world, kind, seed):
     """What an agent of a kind does: ``rare`` is greedy in each tenth seed, else as ``need``.
 
@@ -29,10 +44,8 @@ def planted_policy(world, kind, seed):
     how often differs from seed to seed. ``modest`` is the reverse; ``greedy`` succeeds as often
     and takes all that it can.
     """
-    mdp = enumerated(world)
-    need = minimal_need_policy(mdp)
-    modest = minimal_need_policy(mdp, price=1 / PRICE)
+    need, modest = known_policies(world)
     if kind == "greedy" or (kind == "rare" and seed % 10 == 0):
-        return reward_oracle(world, "terminal", power_weight=PRICE).policy
+        return greedy_policy(world)
     share = SLIPS * np.random.default_rng(seed).random()
     return Mixed(modest, need, share) if kind == "modest" else Mixed(need, modest, share)

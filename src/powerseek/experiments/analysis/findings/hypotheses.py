@@ -415,11 +415,21 @@ def _tests(one: Finding) -> PValues:
     return tests._replace(none=nan) if threshold else tests
 
 
+def _control(one: Finding, fired: dict[object, bool]) -> bool | None:
+    """Whether the positive control of a finding's world fired; None where it has none.
+
+    Where agents were not trained, theirs there will do, or any of the world: somebody who was
+    trained there.
+    """
+    world = str(one.setting["world"])
+    known = {world, beside(one.claim.hypothesis.compared, world)} & fired.keys()
+    return any(fired[name] for name in known) if known else None
+
+
 def _judged(found: Sequence[Finding], fired: dict[object, bool]) -> list[Finding]:
     judged = []
     for one in found:
-        world = str(one.setting["world"])
-        control = fired.get(beside(one.claim.hypothesis.compared, world))
+        control = _control(one, fired)
         effect = one.comparison.effect
         if one.crossing is not None:
             verdict = crossing_verdict(one, control)
