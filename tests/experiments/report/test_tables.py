@@ -7,10 +7,12 @@ from math import nan
 
 from synthetic import frame, trial_rows
 
+from powerseek.experiments.analysis.cells import cells_of
 from powerseek.experiments.analysis.contrasts import contrasts
 from powerseek.experiments.analysis.summary import summarise
+from powerseek.experiments.analysis.view import View
 from powerseek.experiments.report.comparisons import contrast_grids
-from powerseek.experiments.report.tables import world_grids
+from powerseek.experiments.report.tables import shift_grid, world_grids
 from powerseek.metrics import every_metric, known_metric
 
 
@@ -131,3 +133,23 @@ def test_over_settings_of_the_agent_an_effect_is_told_by_its_signs():
     assert "settings.final_learning_rate" not in found
     own = grids["settings.learning_rate"][0]
     assert not any("the same sign" in note for note in own.notes)
+
+
+def test_here_and_there_stand_side_by_side_where_a_study_has_both():
+    measures = {"competence": 0.95, "need_end": 2.0, "beyond": 0.5, "acquired": 2.5}
+    measures |= {f"{name}_shifted": 3 * value for name, value in measures.items()}
+    rows = [trial_rows(measures, seed=seed, shift="max_steps 64") for seed in range(3)]
+    view = View(frame(*rows))
+    (found,) = [shift_grid(world, own, view.keys) for world, own in cells_of(view).items()]
+    told = dict(zip(found.headers, found.rows[0], strict=True))
+    # Nothing can be evaded here, and of what the reward leaves open there nothing is known.
+    kept = {"comp", "comp there", "need", "need there", "beyond [95 %]", "beyond there [95 %]"}
+    assert kept <= set(told)
+    assert not {name for name in told if name.startswith(("evaded", "W"))}
+    assert (told["need"], told["need there"], told["beyond there [95 %]"]) == (
+        "2.00",
+        "6.00",
+        "+1.50",
+    )
+    plain = View(frame(*[trial_rows({"competence": 0.95}, seed=0)]))
+    assert [shift_grid(w, own, plain.keys) for w, own in cells_of(plain).items()] == [None]

@@ -273,11 +273,12 @@ HERE_AND_THERE = {
     "disabled": "evaded",
 }
 """What is told of agents both where they were trained and where they were not."""
+ENDS = ("", "_low", "_high")
 
 
 def shift_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | None:
     """What agents do where they were trained, and there where they were not; None of none."""
-    moved = [cell for cell in cells if isinstance(cell.row.get("shift"), str)]
+    moved = [c for c in cells if isfinite(c.row.get(f"competence{SHIFTED}", nan))]
     if not moved:
         return None
     texts = [_here_and_there(cell.row) for cell in moved[:MAX_ROWS]]
@@ -292,12 +293,12 @@ def _here_and_there(row: Mapping[str, Any]) -> dict[str, str]:
         known = known_metric(measure)
         scored = known.always_scored or not none_learnt(row)
         for id, where in ((measure, ""), (f"{measure}{SHIFTED}", " there")):
-            own = [row[f"{id}{end}"] if scored else nan for end in ("", "_low", "_high")]
+            own = [row.get(f"{id}{end}", nan) if scored else nan for end in ENDS]
             if known.interval:
                 texts[f"{head}{where}{INTERVAL}"] = interval(*own, signed=known.signed)
             else:
                 texts[f"{head}{where}"] = number_text(own[0])
-    ends = [row[f"constraint_{end}{SHIFTED}"] for end in ("low", "high")]
+    ends = [row.get(f"constraint_{end}{SHIFTED}", nan) for end in ("low", "high")]
     width = " to ".join(map(number_text, ends)) if all(map(isfinite, ends)) else MISSING
     return {**texts, "W there": width}
 

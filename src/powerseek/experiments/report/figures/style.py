@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -175,7 +176,7 @@ def rows_figure(cells: Sequence[Cell], theme: Theme, label: str) -> tuple[Figure
     axes.set_ylim(len(cells) - 0.4, -0.75)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(label)
+    axes.set_xlabel("\n".join(textwrap.wrap(label, LINE)))
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.grid(axis="x", color=theme.faint, alpha=0.25, linewidth=0.8)
     axes.set_axisbelow(True)
