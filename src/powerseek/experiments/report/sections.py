@@ -243,7 +243,9 @@ def _shifted(view: View, worlds: Worlds) -> tuple[Part, ...]:
         "did not learn the task here is not scored. Less competence there makes what is acquired "
         "hard to read: compare excess_shifted, which reads need at the success that they have."
     )
-    return (Words(said), *found)
+    places = view.trained.every.dropna(subset="shift").groupby("world", sort=False)["shift"]
+    named = (f"{world}: there is {'; '.join(own.unique())}." for world, own in places)
+    return (Words(said), Lines(tuple(named)), *found)
 
 
 def _priors(view: View, worlds: Worlds, curves: pd.DataFrame | None) -> tuple[Part, ...]:
