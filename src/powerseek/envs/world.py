@@ -183,10 +183,30 @@ class World:
             cls.Params = _named(cls)
         cls.id = worlds.builtin_id(cls) or cls.id
 
+    def __new__(cls, **params: Any) -> Any:
+        """An instance of `extended` where a parameter is given that only that class has."""
+        further = cls.extended()
+        plain = further is None or params.keys() <= cls.parameters.keys()
+        return object.__new__(cls if plain else further)
+
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)
         type(self).check(self.params)
         check_rules(type(self))
+
+    @classmethod
+    def extended(cls) -> type[World] | None:
+        """A subclass with this world's parameters and further ones, or None.
+
+        A world that is given one of those, be it with its default, is made by that class. Without
+        them it stays what it was: its rules, its records, its fingerprint.
+        """
+        return None
+
+    @classmethod
+    def offered(cls) -> Mapping[str, Param]:
+        """Every parameter that a user may give, those of `extended` too."""
+        return (cls.extended() or cls).parameters
 
     @staticmethod
     def check(params: Any) -> None:
