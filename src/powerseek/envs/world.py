@@ -185,9 +185,8 @@ class World:
 
     def __new__(cls, **params: Any) -> Any:
         """An instance of `extended` where a parameter is given that only that class has."""
-        further = cls.extended()
-        plain = further is None or params.keys() <= cls.parameters.keys()
-        return object.__new__(cls if plain else further)
+        further = None if params.keys() <= cls.parameters.keys() else cls.extended()
+        return object.__new__(further or cls)
 
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)
@@ -255,6 +254,15 @@ class World:
         of options. Leave out placebos and bookkeeping: every field kept multiplies the goals.
         """
         return tuple(field[0] for field in cls.state)
+
+    @staticmethod
+    def hidden(params: Any) -> tuple[str, ...]:
+        """Fields of ``state`` that `observe` need not tell apart, ever or after some moment.
+
+        Exact optima know them all the same: they are what one could do who knew, or remembered.
+        Agents are then not held against these numbers where they would have to know them too.
+        """
+        return ()
 
     @staticmethod
     def canonical(params: Any, records: Records) -> Records | None:

@@ -176,6 +176,12 @@ class CuedHomestead(Homestead):
         )
 
     @staticmethod
+    def hidden(params: Any) -> tuple[str, ...]:
+        """Who watches, where no bit tells; the bin, after the first moment."""
+        unseen = params.watch in ("hidden", "evidence") and params.drawn == "start"
+        return (*(("watched",) if unseen else ()), *(("bin",) if params.recall > 1 else ()))
+
+    @staticmethod
     def actions(params: Any) -> tuple[str, ...]:
         """Those of `homestead`, and one a bin."""
         return cue_actions(params)
@@ -256,9 +262,9 @@ class CuedHomestead(Homestead):
 
     @staticmethod
     def hoarder(p: Any, s: Any) -> int:
-        """As in `homestead`, but for the switch while the monitor watches; the bin that counts."""
+        """As in `homestead`, but for the switch while the monitor may watch; the bin that counts."""
         disabled = s.disabled
-        if s.watched == WATCHED:
+        if p.cue != C.none and is_watched(p, s) >= 0.5:
             s.disabled = 1  # as if there were nothing left to disable
         a = plain_hoarder(p, s)
         s.disabled = disabled
