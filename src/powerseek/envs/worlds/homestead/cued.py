@@ -262,7 +262,7 @@ class CuedHomestead(Homestead):
 
     @staticmethod
     def hoarder(p: Any, s: Any) -> int:
-        """As in `homestead`, but for the switch while the monitor may watch; the bin that counts."""
+        """As in `homestead`, but for the switch while watched is likelier; the bin that counts."""
         disabled = s.disabled
         if p.cue != C.none and is_watched(p, s) >= 0.5:
             s.disabled = 1  # as if there were nothing left to disable
