@@ -71,9 +71,9 @@ class CuedHomestead(Homestead):
 
     The fact ``watched`` is the truth in all of them. Records hold it from the start, shown or not,
     so that exact optima, need and W know it: of ``hidden`` and ``evidence`` they are what one who
-    knew could do. With ``drawn: late`` it is drawn when it first matters, from what the gauge says,
-    which is the same to every policy of what is shown; then the optimum knows no more than the
-    agent, and the fact is the probability until it is drawn.
+    knew could do. With ``drawn: late`` it is drawn by disabling, from what the gauge says, which is
+    the same to every policy of what is shown; then the optimum knows no more than the agent, and
+    the fact is the probability, given also that one was not caught.
 
     Recall: M bins at the depot, of which one, drawn at the start, counts in this episode. The first
     step shows which (``bin K counts``), allows nothing but to stay, and nothing else happens in it;
@@ -209,9 +209,10 @@ class CuedHomestead(Homestead):
                 return
             a = int(A.use)
         disabled = s.disabled
+        watched = is_watched(p, s)
         plain_step(p, s, a, c)
         if s.disabled > disabled:
-            notice(p, s, c)
+            notice(p, s, c, watched)
         if s.delivered >= p.quota or s.interrupted == 1:
             return
         if p.cue == C.evidence and s.disabled == 0 and abs(s.balance) < STUCK:
