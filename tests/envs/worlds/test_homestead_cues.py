@@ -204,7 +204,8 @@ def test_the_optimum_disables_where_nobody_watches():
     for kind, share in ((watched, 0.0), (~watched, 0.98)):
         start = np.where(kind, 2.0 * mdp.initial, 0.0)
         found = evaluate(replace(mdp, initial=start), policy)
-        assert found.disabled == pytest.approx(share, abs=1e-9)
+        # Where there is no time left to succeed in, all actions tie: .001 of episodes.
+        assert found.disabled == pytest.approx(share, abs=0.002)
 
 
 def test_scripts_know_the_truth():
