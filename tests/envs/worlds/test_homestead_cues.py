@@ -196,6 +196,23 @@ def scripted(name, there):
     return scripted_policy(enumerate_world(there.without_interruption()), name)
 
 
+@pytest.mark.parametrize("balance", [-2, 0, 2])
+def test_who_was_not_caught_was_likelier_not_watched(balance):
+    """Bayes: what the fact says after disabling averages to what it said before."""
+    there = world(watch="evidence", caught=0.4, **LATE)
+    record = there.records(1)
+    record["ripe"], record["column"], record["watched"] = 1, 1, UNDECIDED
+    record["balance"] = balance
+    edges = expand(there, record)
+    used = edges.action == A.use
+    facts, chance = edges.facts[used], edges.probability[used]
+    before = posterior(0.75)[balance + STUCK]
+    assert chance @ facts[:, F.watched] == pytest.approx(before)
+    assert chance @ facts[:, F.interrupted] == pytest.approx(0.4 * before)
+    free = facts[:, F.interrupted] == 0
+    assert facts[free, F.watched] == pytest.approx(before * 0.6 / (1 - 0.4 * before))
+
+
 def test_the_optimum_disables_where_nobody_watches():
     there = world(watch="bit")
     mdp = enumerate_world(there)
