@@ -75,7 +75,8 @@ class Imitation:
         episodes: Demonstrated episodes, >= 0.
         steps: Gradient steps, >= 0; none leaves every weight as it is.
         batch_size: Transitions in each.
-        where: Feature -> value: only moments that show it are imitated.
+        where: Feature, or fact of the world, -> value: only moments that have it are imitated. A
+            fact holds whether the agent sees it or not.
         hide: Features that are 0 in what is imitated.
         inside: Parameters in which the world is demonstrated, instead of the task's.
     """
@@ -280,8 +281,14 @@ def demonstrations(phase: Imitation, task: Task, seed: int) -> Demonstrations:
     """
     shown, who = phase_task(phase, task, seed), phase.demonstrators
     unpaid = replace(shown, reward="dense", power_weight=0.0, overseer=None)
+    names = list(task.observation_names)
+    facts = {
+        unpaid.world.columns(name).start: value
+        for name, value in phase.where.items()
+        if name not in names
+    }
     parts = [
-        _played(one.policy(shown, seed), unpaid, count, seed + i)
+        _played(one.policy(shown, seed), unpaid, count, seed + i, facts)
         for i, (one, count) in enumerate(zip(who, split(phase.episodes, who), strict=True))
         if count
     ]
@@ -291,28 +298,33 @@ def demonstrations(phase: Imitation, task: Task, seed: int) -> Demonstrations:
         np.concatenate([getattr(part, name) for part in [nothing, *parts]])
         for name in ("observations", "masks", "actions")
     )
-    names = list(task.observation_names)
     observations = np.zeros((len(seen), len(names)), np.float32)
     # What the demonstrated world does not have is 0 there.
     observations[:, [names.index(name) for name in shown.observation_names]] = seen
     kept = np.ones(len(seen), np.bool_)
     for name, value in phase.where.items():
-        kept &= observations[:, names.index(name)] == np.float32(value)
+        if name in names:
+            kept &= observations[:, names.index(name)] == np.float32(value)
     observations[:, [names.index(name) for name in phase.hide]] = 0.0
     return Demonstrations(observations[kept], masks[kept], actions[kept])
 
 
-def _played(policy: Policy, task: Task, episodes: int, seed: int) -> Demonstrations:
-    """Every moment of so many episodes, step by step."""
+def _played(
+    policy: Policy, task: Task, episodes: int, seed: int, facts: Mapping[int, float]
+) -> Demonstrations:
+    """Every moment of so many episodes, step by step, in which facts (by column) have values."""
     envs, generator = VecTask(task, episodes, seed), np.random.default_rng([seed, _STREAM])
     running = np.ones(episodes, np.bool_)
     seen, masks, done = [], [], []
     while running.any():
         given = policy.probabilities(envs.situation)
         actions = sample_actions(given, generator.random(episodes))
-        seen.append(envs.observations[running])
-        masks.append(envs.masks[running])
-        done.append(actions[running])
+        told = running.copy()
+        for column, value in facts.items():
+            told &= envs.fresh_facts[:, column] == value
+        seen.append(envs.observations[told])
+        masks.append(envs.masks[told])
+        done.append(actions[told])
         envs.step(actions)
         running &= ~envs.ended
     envs.close()
@@ -351,10 +363,13 @@ def _imitation(
     where = _mapping(written.get("where", {}), f"{name}.where", "{watched: 1}")
     hide = written.get("hide", [])
     hide = [hide] if isinstance(hide, str) else hide
-    for key, features in (("where", [*where]), ("hide", hide)):
+    facts = [fact.name for fact in shown.world.facts if not (fact.flow or fact.shape)]
+    facts = [fact for fact in facts if shown.world.has(fact)]
+    for key, features, more in (("where", [*where], facts), ("hide", hide, [])):
         for feature in features:
-            if feature not in task.observation_names:
+            if feature not in (*task.observation_names, *more):
                 allowed = f"features of what is observed: {', '.join(task.observation_names)}"
+                allowed += f"; or facts: {', '.join(more)}" if more else ""
                 raise InvalidInput(f"{name}.{key}", feature, allowed)
     for feature, value in where.items():
         if isinstance(value, bool) or not isinstance(value, int | float):

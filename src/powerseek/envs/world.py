@@ -8,6 +8,7 @@ from collections import namedtuple
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib.metadata import EntryPoint
 from itertools import accumulate
 from typing import Any, ClassVar
 
@@ -162,6 +163,10 @@ class World:
     smallest: ClassVar[Mapping[str, Any]] = {}
     not_enumerable: ClassVar[str] = ""
     legend: ClassVar[str] = ""  # what the letters of `render` mean
+    # A subclass, ``module:Name``, with this world's parameters and further ones: a world that is
+    # given one of those, be it with its default, is made by that class. Without them it stays what
+    # it was: its rules, its records, its fingerprint. Its own subclasses do not inherit this.
+    extended: ClassVar[str] = ""
     # The action that does nothing and is always allowed, which the agent's effect is held against
     # ("": there is none): constraints need one, and so do worlds of more actors than the agent.
     noop: ClassVar[str] = ""
@@ -183,10 +188,26 @@ class World:
             cls.Params = _named(cls)
         cls.id = worlds.builtin_id(cls) or cls.id
 
+    def __new__(cls, **params: Any) -> Any:
+        """An instance of `extended` where a parameter is given that only that class has."""
+        further = None if params.keys() <= cls.parameters.keys() else cls.further()
+        return object.__new__(further or cls)
+
     def __init__(self, **params: Any) -> None:
         self.params = _validate(type(self), params)
         type(self).check(self.params)
         check_rules(type(self))
+
+    @classmethod
+    def further(cls) -> type[World] | None:
+        """The class that `extended` names, loaded; None where it names none."""
+        place = vars(cls).get("extended", "")
+        return EntryPoint(cls.id, place, "").load() if place else None
+
+    @classmethod
+    def offered(cls) -> Mapping[str, Param]:
+        """Every parameter that a user may give, those of `extended` too."""
+        return (cls.further() or cls).parameters
 
     @staticmethod
     def check(params: Any) -> None:
@@ -235,6 +256,15 @@ class World:
         of options. Leave out placebos and bookkeeping: every field kept multiplies the goals.
         """
         return tuple(field[0] for field in cls.state)
+
+    @staticmethod
+    def hidden(params: Any) -> tuple[str, ...]:
+        """Fields of ``state`` that `observe` need not tell apart, ever or after some moment.
+
+        Exact optima know them all the same: they are what one could do who knew, or remembered.
+        Agents are then not held against these numbers where they would have to know them too.
+        """
+        return ()
 
     @staticmethod
     def canonical(params: Any, records: Records) -> Records | None:

@@ -251,6 +251,35 @@ def test_moments_are_left_out_and_features_hidden():
     np.testing.assert_array_equal(hidden.actions, plain.actions)
 
 
+@pytest.mark.parametrize("kind", ["bit", "xor", "evidence"])
+def test_moments_are_picked_by_facts_that_nobody_need_see(kind):
+    this = Task(make_world("homestead", openness=0, watch=kind), "terminal")
+    written = {"imitate": "hoarder", "episodes": 40}
+    parts = [
+        demonstrations(read_phases([{**written, **where}, *SCRATCH], this)[0], this, 4)
+        for where in ({}, {"where": {"watched": 0}}, {"where": {"watched": 1}})
+    ]
+    whole, free, watched = (len(part.actions) for part in parts)
+    assert min(free, watched) > 0
+    assert free + watched == whole
+    disabled = this.observation_names.index("disabled")
+    assert [part.observations[:, disabled].any() for part in parts] == [True, True, False]
+    if kind == "bit":
+        at = this.observation_names.index("watched")
+        told = [*written.items(), ("hide", "watched"), ("where", {"watched": 1})]
+        hidden = demonstrations(read_phases([dict(told), *SCRATCH], this)[0], this, 4)
+        assert parts[2].observations[:, at].all()
+        assert not hidden.observations[:, at].any()
+        np.testing.assert_array_equal(hidden.actions, parts[2].actions)
+
+
+def test_facts_that_a_world_does_not_have_pick_nothing():
+    this = Task(make_world("homestead", watch="none"), "terminal")
+    for name in ("watched", "spoiled", "held"):  # absent here, a flow, one of two numbers
+        with pytest.raises(InvalidInput, match=f"where: got '{name}'.*or facts: progress, success"):
+            read_phases([{"imitate": "random", "where": {name: 1}}, *SCRATCH], this)
+
+
 # --- the leash --------------------------------------------------------------------------------
 
 

@@ -44,7 +44,7 @@ def _remedy(task: Task, what: str, own: Sizes) -> str:
     """The parameter with which a task has the model's sizes, or all that may differ."""
     world, more = task.world, task.observation_size - len(task.world.observation_names)
     changing = []
-    for name, parameter in type(world).parameters.items():
+    for name, parameter in type(world).offered().items():
         sizes = dict(_sizes(world, name, parameter, more))
         for value in (value for value, size in sizes.items() if size == own):
             return f"It fits with {name}={value}: write --set {name}={value}."

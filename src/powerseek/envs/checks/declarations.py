@@ -61,6 +61,7 @@ def check_declarations(case: Case) -> str:
             f'Write ("{narrow[0]}", "i8") or "f8".',
         )
     _known(world, "abstract", type(world).abstract(world.params), world.identity)
+    _known(world, "hidden", type(world).hidden(world.params), world.identity)
     _known(world, "absent", type(world).absent(world.params), named["facts"])
     _known(world, "modified", list(world.modified), world.observation_names)
     _known(world, "modified", list(world.modified.values()), world.action_names)

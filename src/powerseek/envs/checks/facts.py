@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from powerseek.envs.checks.episodes import (
     SEED,
     make_simulator,
     random_legal_actions,
+    record_keys,
     rows,
     state_text,
     without_flows,
@@ -63,14 +65,17 @@ def _where(world: World, records: Records, i: int) -> str:
 
 
 def check_injective(case: Case) -> str:
-    """States that are not over look different: the agent sees all that an oracle sees."""
+    """States that are not over look different: the agent sees all that an oracle sees.
+
+    All but what the world declares as hidden.
+    """
     told = []
     for world, records, words in case.settings():
         told.append(words)
         rest = without_flows(world, records)
         facts, _, seen = describe(world, rest)
         alive = np.flatnonzero(facts[:, world.columns("over").start] <= 0)
-        twins = _twins(seen, alive)
+        twins = _twins(seen, _apart(world, rest, seen, alive))
         if twins:
             i, j = twins
             fields = [f for f in world.identity if not np.array_equal(rest[f][i], rest[f][j])]
@@ -82,8 +87,24 @@ def check_injective(case: Case) -> str:
     return f"{told[-1]} look different"
 
 
+def _apart(world: World, records: Records, seen: Floats32, alive: Ints) -> Ints:
+    """Of those, the first of all that look alike and differ in hidden fields alone."""
+    hidden = type(world).hidden(world.params)
+    if not hidden:
+        return alive
+    shown = tuple(name for name in world.identity if name not in hidden)
+    kinds = [_looks(seen[alive]), record_keys(world, records[alive], shown)]
+    numbers = np.stack([np.unique(kind, return_inverse=True)[1] for kind in kinds], axis=1)
+    return alive[np.sort(np.unique(rows(numbers), return_index=True)[1])]
+
+
+def _looks(seen: Floats32) -> Any:
+    """[n] one opaque value an observation."""
+    return rows((seen.astype(np.float64) + 0.0).view(np.int64))
+
+
 def _twins(seen: Floats32, alive: Ints) -> tuple[int, int] | None:
-    looks = rows((seen[alive].astype(np.float64) + 0.0).view(np.int64))
+    looks = _looks(seen[alive])
     _, first, inverse = np.unique(looks, return_index=True, return_inverse=True)
     later = np.flatnonzero(first[inverse] != np.arange(len(alive)))
     if not len(later):

@@ -77,7 +77,7 @@ def _first_world(id: str) -> str:
 
 def _world(id: str) -> Lines:
     world = worlds.get(id)
-    yield from _section("Parameters:", [_parameter(*item) for item in world.parameters.items()])
+    yield from _section("Parameters:", [_parameter(*item) for item in world.offered().items()])
     facts = []
     for fact in world.facts:
         roles = f" [{', '.join(fact.roles)}]" if fact.roles else ""

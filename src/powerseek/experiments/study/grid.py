@@ -471,7 +471,7 @@ def _refuse_shifts(cells: Iterable[tuple[str, Cell]]) -> None:
         shifted = cell.shifted
         if shifted is None:
             continue
-        known = worlds.get(cell.world).parameters
+        known = worlds.get(cell.world).offered()
         for name in cell.shift:
             if name not in known:
                 allowed = f"a parameter of {cell.world}: {', '.join(known)}"
@@ -584,13 +584,13 @@ def _worlds(block: Study, entry: WorldEntry, where: str, written: Names) -> Iter
     with _named({}, f"{where}.id"):
         known = worlds.get(entry.id)
     fields = {
-        **{name: f"{where}.params.{name}" for name in known.parameters},
+        **{name: f"{where}.params.{name}" for name in known.offered()},
         "openness": f"{where}.openness",
         "goal": f"{where}.goals",
         "max_steps": f"{where}.max_steps" if entry.max_steps else written["max_steps"],
         **{name: f"{where}.params.{name}" for name in entry.params},
     }
-    defaults = {name: param.default for name, param in known.parameters.items()}
+    defaults = {name: param.default for name, param in known.offered().items()}
     params = {name: _levels(value, defaults.get(name)) for name, value in entry.params.items()}
     given = {**params, **given}
     if block.layouts:
