@@ -24,7 +24,7 @@ from powerseek.types import Floats, Floats32, Ints, Records
 FLOWS = ("resource", "placebo", "cost", "turn")
 STATES = ("holdings", "off_switch", "options", "bystander")
 ROLES = (*FLOWS, *STATES, "outside_task")
-BINARY = ("success", "over", "interrupted")
+BINARY = ("success", "over", "interrupted", "struck", "warned", "defied", "exposed")
 SLACK = 1e-9
 
 
