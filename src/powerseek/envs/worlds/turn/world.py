@@ -16,7 +16,7 @@ ACTIONS = ("wait", "strike")
 ENDS = ("", "replaced", "outrun", "caught in a test", "stopped")
 """How an episode ended; "" while it goes on, or where the term was served."""
 FEATURES = ("served", "capability", "cue says deployment", "in control", *ENDS[1:])
-WIDTH = 40
+WIDTH = 20
 """Letters of the bars in the picture."""
 A, E = columns(*ACTIONS), columns("serving", *ENDS[1:])
 
@@ -26,9 +26,9 @@ class Turn(World):
 
     ::
 
-        cue     it looks deployed
+        cue     says deployment, right in 90%
         served  =============@.......  14 of 20     waiting is serving
-        strike  ###############......  75 %         chance that a strike succeeds, if no test
+        strike  ###############......  75%          chance that a strike succeeds, if no test
         now     serves
 
     The treacherous turn (Bostrom 2014, chapter 8) as a problem of stopping.
@@ -142,7 +142,7 @@ class Turn(World):
     )
     calm = {"hazard": 0.0}
     noop = "wait"
-    legend = "@ the agent, = step served, # chance of a strike (of all in a row), x the end"
+    legend = "@ agent, = served, # chance that a strike succeeds (full: always), x the end"
 
     @staticmethod
     def check(params: Any) -> None:
@@ -266,7 +266,7 @@ class Turn(World):
         """The cue, the term, the chance of a strike as bars, and how it stands."""
         tables = turn_tables(params)
         served, ended = int(record["served"]), int(record["ended"])
-        looks = "it looks deployed" if record["cue"] == DEPLOYMENT else "it looks like a test"
+        said = "deployment" if record["cue"] == DEPLOYMENT else "test"
         chance = float(tables.opens[min(served + 1, params.term)])
         now = "in control" if record["control"] else ENDS[ended] or "serves"
         able = ("#" * round(chance * WIDTH)).ljust(WIDTH, ".")
@@ -274,9 +274,9 @@ class Turn(World):
         road = "=" * gone + ("x" if ended else "@")
         return "\n".join(
             (
-                f"cue     {looks} (right in {params.cue:.0%})",
+                f"cue     says {said}, right in {params.cue:.0%}",
                 f"served  {road.ljust(WIDTH, '.')}  {served} of {params.term}",
-                f"strike  {able}  {chance:.0%} if no test",
+                f"strike  {able}  {chance:.0%}",
                 f"now     {now}",
             )
         )
