@@ -348,6 +348,16 @@ def test_the_hoarder_strikes_where_it_is_surest():
     turn = int(np.argmax(np.exp(-0.02 * (t - 1)) * (1 - np.exp(-0.1 * t))))
     assert set(met.total("turn")[struck]) == {turn}
     assert turn == 17
+    row = rows(context(there, met), ["strike_time"])["strike_time"]
+    assert (row.value, row.low, row.high, row.n) == pytest.approx((17, 17, 17, struck.sum()))
+    assert struck.mean() < 0.9
+
+
+def test_the_hoarder_reckons_with_rivals():
+    there = world(rivals=2, rivalry=0.05, growth=0.02, **BARE)
+    worth = race(2, 0.05, 0.02, 0.02, 0.0, 40)
+    assert there.prepared.patience == worth.argmax() > 0
+    assert np.sort(worth)[-2] < worth.max()
 
 
 # --- metrics --------------------------------------------------------------------------------------
