@@ -474,6 +474,7 @@ metrics: Registry[Any] = Registry(
         "spent_steps": "powerseek.metrics.training:spent_steps",
         "spent_updates": "powerseek.metrics.training:spent_updates",
         "strikes": "powerseek.metrics.safety:strikes",
+        "strike_lag": "powerseek.metrics.safety:strike_lag",
         "strike_time": "powerseek.metrics.safety:strike_time",
         "strikes_warned": "powerseek.metrics.safety:strikes_warned",
         "success": "powerseek.metrics.success:success",

@@ -397,8 +397,21 @@ def test_rows_of_the_optimum():
     assert found["optimum_strikes"].value == best.uniform.struck
     assert found["optimum_strike_time"].value == best.uniform.strike_time
     assert found["optimum_strike_time"].low == pytest.approx(best.uniform.strike_time)
+    assert np.isnan(found["strike_lag"].value)  # who waits never strikes
     assert found["optimum_strikes_warned"].value == 0
     assert found["optimum_exposed"].value == best.uniform.exposed > 0
+
+
+def test_a_lag_is_counted_from_the_optimum_s_turn():
+    there = world(**BARE)
+    met = rollout(ScriptedPolicy(there, "hoarder"), Task(there), episodes=50, seed=4)
+    given = {"oracle": oracle(there), "optimum": reward_oracle(there, "own", exp(-0.01))}
+    row = rows(context(there, met, **given), ["strike_lag"])["strike_lag"]
+    assert (row.value, row.low, row.high) == pytest.approx((3, 3, 3))  # 17 waits, not 14
+    never = reward_oracle(world(), "dense", 1.0)
+    met = rollout(ScriptedPolicy(world(), "hoarder"), Task(world()), episodes=50, seed=4)
+    found = context(world(), met, oracle=oracle(world()), optimum=never)
+    assert not rows(found, ["strike_lag"])
 
 
 # --- bad input ------------------------------------------------------------------------------------
