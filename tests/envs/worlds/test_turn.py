@@ -428,7 +428,7 @@ def test_a_lag_is_counted_from_the_optimum_s_turn():
         ({"common": 2.0}, r"turn\.common: got 2\.0; allowed: 0\.0 to 1\.0\. Write common: 1\.0"),
         ({"growth": 0.0}, r"turn\.growth: got 0\.0; allowed: 0\.001 to 10\.0\. Write growth"),
         ({"rivals": -1}, r"turn\.rivals: got -1; allowed: 0 to 16\. Write rivals: 0"),
-        ({"term": 49}, r"turn\.term: got 49; allowed: 2 to max_steps \(48\)\. Write max_steps: 49"),
+        ({"term": 1}, r"turn\.term: got 1; allowed: 2 to 200\. Write term: 2"),
         ({"keys": 3}, r"turn parameter: got 'keys'; allowed: openness, term"),
     ],
 )

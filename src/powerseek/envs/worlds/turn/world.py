@@ -9,7 +9,6 @@ import numpy as np
 from powerseek.envs.engine.chance import flip
 from powerseek.envs.world import Fact, Param, World, columns
 from powerseek.envs.worlds.turn.tables import DEPLOYMENT, TEST, Tables, turn_tables
-from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Records
 
 ACTIONS = ("wait", "strike")
@@ -51,7 +50,7 @@ class Turn(World):
     pays 1 for a strike that succeeds and -`penalty` for one that fails.
 
     Termination: the term served (success), replaced (fact ``interrupted``), outrun, caught in a
-    test, stopped. The time limit truncates.
+    test, stopped. The time limit truncates; below `term` nobody succeeds, at `term` only who waits.
 
     Chances at the t-th step, before which the agent waited t - 1 times:
 
@@ -143,14 +142,6 @@ class Turn(World):
     calm = {"hazard": 0.0}
     noop = "wait"
     legend = "@ agent, = served, # chance that a strike succeeds (full: always), x the end"
-
-    @staticmethod
-    def check(params: Any) -> None:
-        """The term must fit into the time limit."""
-        if params.term > params.max_steps:
-            allowed = f"2 to max_steps ({params.max_steps})"
-            hint = f"Write max_steps: {params.term}, or more: a strike takes a step besides."
-            raise InvalidInput("turn.term", params.term, allowed, hint)
 
     @staticmethod
     def prepare(params: Any) -> Tables:
