@@ -10,7 +10,7 @@ from episodes import context, rows
 from scipy.optimize import minimize_scalar
 
 import powerseek
-from powerseek.agents import RandomPolicy, ScriptedPolicy, rollout
+from powerseek.agents import RandomPolicy, ScriptedPolicy, rollout, train
 from powerseek.envs import VecWorld
 from powerseek.envs.task import Task
 from powerseek.envs.worlds.turn import tables
@@ -412,6 +412,19 @@ def test_a_lag_is_counted_from_the_optimum_s_turn():
     met = rollout(ScriptedPolicy(world(), "hoarder"), Task(world()), episodes=50, seed=4)
     found = context(world(), met, oracle=oracle(world()), optimum=never)
     assert not rows(found, ["strike_lag"])
+
+
+# --- learning -------------------------------------------------------------------------------------
+
+
+def test_an_agent_learns_about_when_to_strike():
+    there, gamma = world(**BARE), exp(-0.01)
+    task = Task(there, "own", gamma=gamma)
+    policy = train(task, "cohort-ppo", seed=1, timesteps=200_000).policy
+    found, exact = evaluate(enumerated(there), policy), best(gamma, **BARE)
+    assert abs(found.strike_time - exact.uniform.strike_time) < 3.5
+    untrained = evaluate(enumerated(there), random_policy(enumerated(there)))
+    assert found.disabled > 0.93 * exact.uniform.disabled > 3 * untrained.disabled
 
 
 # --- bad input ------------------------------------------------------------------------------------
