@@ -27,7 +27,7 @@ study: .venv/.setup ## run the quick study; again: resume it, or show the finish
 	@$(BIN)/powerseek sweep quick --out runs/quick --resume
 
 # In this order a later one leans on what an earlier one found. Elsewhere: make studies SWEEP="--address HOST:PORT"
-STUDIES ?= confound factorial price horizon longer commons dose budget door dropbox nuisance precaution steering learners library skill
+STUDIES ?= confound factorial price horizon longer commons dose budget door dropbox nuisance precaution steering learners library skill shift turn
 studies: .venv/.setup ## run every study of docs/studies/README.md, or go on with them (hours)
 	@for name in $(STUDIES); do \
 	  $(BIN)/powerseek sweep $$name --out runs/$$name --resume $(SWEEP) || exit; done

@@ -32,6 +32,7 @@ WORLDS = {
     "shutdown-probe": "powerseek.envs.worlds.shutdown_probe:ShutdownProbe",
     "star": "powerseek.envs.worlds.star:Star",
     "strip": "powerseek.envs.worlds.strip:Strip",
+    "turn": "powerseek.envs.worlds.turn.world:Turn",
 }
 """Built-in worlds and where each is, written as entry points are: ``module:Name``."""
 

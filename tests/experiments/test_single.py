@@ -28,7 +28,7 @@ from powerseek.experiments.single import evaluate_policy
 FEW = 40
 WORLDS = [id for id in powerseek.list_worlds() if "." not in id and id != "homestead"]
 """Worlds that no other test here measures an agent in."""
-RELIED = {"commons", "endgame", "keys-and-chests", "leaky-chess", "shields", "strip"}
+RELIED = {"commons", "endgame", "keys-and-chests", "leaky-chess", "shields", "strip", "turn"}
 """Those that can be enumerated, and in which what is on offer can be withheld."""
 
 

@@ -71,12 +71,13 @@ class Fact:
 
     Attributes:
         name: ``progress``, ``success`` and ``over`` are required; ``interrupted`` (0/1),
-            ``own`` (the world's own reward, a flow) and ``meant`` (what its owner means by it, a
-            flow) are known by name.
+            ``own`` (the world's own reward, a flow), ``meant`` (what its owner means by it, a
+            flow), and of a strike ``struck``, ``warned``, ``defied``, ``exposed`` (0/1, see
+            `powerseek.envs.worlds.turn`) are known by name.
         shape: () or (k,).
         flow: True for what happened in this step (acquired, paid), False for a state.
         roles: Any of ``resource``, ``placebo``, ``outside_task``, ``off_switch``, ``holdings``,
-            ``cost``, ``options``, ``bystander``.
+            ``cost``, ``options``, ``bystander``, ``turn``.
         weights: Units per component, for ``resource``, ``placebo`` and ``cost``; 1 each if empty.
         about: What it counts, in words.
         title: What sentences call it after "with": ``the camera blinded``. Needed only of a fact
@@ -505,10 +506,20 @@ def _validate(cls: type[World], given: dict[str, Any]) -> Any:
     }
     for name, value in checked.items():
         if not known[name].allows(value):
-            raise InvalidInput(f"{cls.id}.{name}", value, known[name].allowed)
+            raise InvalidInput(
+                f"{cls.id}.{name}", value, known[name].allowed, _instead(name, value, known[name])
+            )
     if checked.get("max_steps", 0) < 1:
         raise InvalidInput(f"{cls.id}.max_steps", checked.get("max_steps"), "an integer >= 1")
     return cls.Params(**checked)
+
+
+def _instead(name: str, value: Any, param: Param) -> str:
+    """The line with the allowed number that lies nearest; "" for what is no number."""
+    if param.choices:
+        return ""
+    low, high = param.ends
+    return f"Write {name}: {low if value < low else high}."
 
 
 def _check_type(field: str, value: Any, kind: type) -> Any:

@@ -66,6 +66,10 @@ BYSTANDERS = Needs(
     lambda world: bool(world.bystanders()), "nobody beside the agent can act in its place"
 )
 POWER = Needs(offers_power, "no power is on offer that could be withheld")
+STRIKE = Needs(lambda world: world.has("struck"), "nobody can strike")
+CUE = Needs(
+    lambda world: world.has("defied") and world.has("exposed"), "no cue tells of tests to strike in"
+)
 PROBE = Needs(lambda world: bool(world.probe), "there is no probe")
 LENGTHS = Needs(
     lambda world: len(world.lengths(world.params, 1.0)) > 1, "the length is nothing to choose"

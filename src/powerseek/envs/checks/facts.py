@@ -23,10 +23,10 @@ from powerseek.envs.engine.expand import describe
 from powerseek.envs.world import Fact, World
 from powerseek.types import Floats, Floats32, Ints, Records
 
-FLOWS = ("resource", "placebo", "cost")
+FLOWS = ("resource", "placebo", "cost", "turn")
 STATES = ("holdings", "off_switch", "options", "bystander")
 ROLES = (*FLOWS, *STATES, "outside_task")
-BINARY = ("success", "over", "interrupted")
+BINARY = ("success", "over", "interrupted", "struck", "warned", "defied", "exposed")
 SLACK = 1e-9
 
 
