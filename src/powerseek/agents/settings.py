@@ -70,7 +70,6 @@ WORLDS: dict[str, dict[str, Any]] = {
         **{"n_envs": 32, "n_steps": 64, "batch_size": 512, "gae_lambda": 0.98},
         "learning_rate": 1e-3,
     },
-    "turn": {"gae_lambda": 1.0},
 }
 
 ACTING = "acting"

@@ -138,8 +138,8 @@ def test_plugins_are_listed_and_a_broken_one_hides_no_other(
     assert (code, err) == (0, "warning: agent 'lab.broken' cannot be made: no words\n")
     assert len(out.split("\n\n")[0].splitlines()) == len(agents.builtin)
     code, out, _ = call("metrics")
-    assert "lab.steps              Steps of an episode\n" in out
-    assert "lab.silent             \n" in out
+    assert "lab.steps               Steps of an episode\n" in out
+    assert "lab.silent              \n" in out
     code, out, _ = call("metrics", "lab.steps")
     assert (code, out.startswith("lab.steps\n\nSteps of an episode. And more.\n")) == (0, True)
     assert call("metrics", "lab.silent")[0] == 0
