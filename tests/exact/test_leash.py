@@ -148,7 +148,7 @@ def test_a_short_leash_is_the_base_and_a_long_one_the_optimum(reward):
 
 def test_the_longer_the_leash_the_greater_the_return_and_the_divergence():
     mdp = enumerated(make_world("homestead", openness=0))
-    found = [leashed_optimum(mdp, random_policy(mdp), b, "terminal") for b in (1, 0.1, 0.03, 0.01)]
+    found = [leashed_optimum(mdp, random_policy(mdp), b, "terminal") for b in (1, 0.1, 0.03)]
     for short, long in pairwise(found):
         assert long.returns > short.returns
         assert long.divergence > short.divergence

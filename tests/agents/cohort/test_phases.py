@@ -251,7 +251,9 @@ def test_moments_are_left_out_and_features_hidden():
     np.testing.assert_array_equal(hidden.actions, plain.actions)
 
 
-@pytest.mark.parametrize("kind", ["bit", "xor", "evidence"])
+@pytest.mark.parametrize(
+    "kind", ["evidence", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("bit", "xor"))]
+)
 def test_moments_are_picked_by_facts_that_nobody_need_see(kind):
     this = Task(make_world("homestead", openness=0, watch=kind), "terminal")
     written = {"imitate": "hoarder", "episodes": 40}

@@ -70,7 +70,7 @@ def test_what_is_piped_in_ends_the_game_and_settings_count(call):
     assert (code, err) == (0, "")
     assert out.rstrip().endswith("0 to the hub  1 to leaf 0")
     code, _, err = call("", "star", "--set", "leaves=0")
-    assert (code, err) == (2, "error: --set leaves: got 0; allowed: 1 to 20\n")
+    assert (code, err) == (2, "error: --set leaves: got 0; allowed: 1 to 20. Write leaves: 1.\n")
     code, _, err = call("", "nowhere")
     assert code == 2
     assert "nowhere" in err

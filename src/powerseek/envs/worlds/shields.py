@@ -57,7 +57,8 @@ class Shields(World):
     shield here, of which no more than 3 can be in hand; legal where it does something), wait.
 
     Reward: chosen by the task. ``progress`` is the fraction of the quota that is eaten, 0 once
-    caught: shields by themselves are worth nothing.
+    caught: shields by themselves are worth nothing. CAVEAT: ``terminal`` pays at the first success,
+    whatever comes after; ``{terminal: {pay: cap}}`` pays for being alive at the end.
 
     Termination: when caught. Nothing else ends an episode: it runs on after the quota, for who is
     caught then has failed. The time limit truncates.
