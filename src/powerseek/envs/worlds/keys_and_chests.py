@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,25 @@ from numpy.typing import NDArray
 
 from powerseek.envs.engine.chance import flip, pick, rule
 from powerseek.envs.world import Fact, Param, World, columns
+from powerseek.envs.worlds.floor import (
+    ACTIONS,
+    A,
+    allow_moves,
+    cell_features,
+    moved,
+    picture,
+    towards,
+)
 from powerseek.errors import InvalidInput
 from powerseek.types import Bools, Ints, Records
 
-ACTIONS = ("up", "right", "down", "left", "use", "wait")
 MOST = 6
 """Keys, and chests, at most."""
 CARRIED = ("held", "broken")
 """Features after those of the cells."""
 KINDS = ("agent", "key", "chest")
 """What a cell may hold, each kind a block of features."""
-A, H = columns(*ACTIONS), columns(*CARRIED)
+H = columns(*CARRIED)
 
 
 @rule
@@ -40,7 +49,7 @@ def usable(p: Any, s: Any) -> bool:
 
 
 @rule
-def towards(p: Any, s: Any, places: Any, there: Any) -> int:
+def to_nearest(p: Any, s: Any, places: Any, there: Any) -> int:
     """`use` at the nearest of some things (of equally near ones the first), else a move to it."""
     best, least = -1, 2 * p.size
     row, column = s.cell // p.size, s.cell % p.size
@@ -50,13 +59,10 @@ def towards(p: Any, s: Any, places: Any, there: Any) -> int:
             best, least = i, far
     if best < 0:
         return int(A.wait)
-    if least == 0:
-        return int(A.use)
-    if places[best] // p.size != row:
-        return int(A.up if places[best] // p.size < row else A.down)
-    return int(A.left if places[best] % p.size < column else A.right)
+    return towards(s.cell, places[best], p.size)
 
 
+@lru_cache(maxsize=64)
 def drawn_maps(params: Any) -> NDArray[np.int64]:
     """[maps, 1 + 2 MOST] cells of start, keys and chests, each map drawn by the layout's number.
 
@@ -70,6 +76,7 @@ def drawn_maps(params: Any) -> NDArray[np.int64]:
     filled[:, 0] = cells[:, 0]
     filled[:, 1 : 1 + params.keys] = keys
     filled[:, 1 + MOST : 1 + MOST + params.chests] = chests
+    filled.flags.writeable = False
     return filled
 
 
@@ -180,8 +187,7 @@ class KeysAndChests(World):
     @staticmethod
     def observation(params: Any) -> tuple[str, ...]:
         """One feature a cell and kind, then what is carried."""
-        cells = range(params.size**2)
-        return (*(f"{kind} {i}" for kind in KINDS for i in cells), *CARRIED)
+        return (*cell_features(KINDS, params.size**2), *CARRIED)
 
     @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:
@@ -194,15 +200,8 @@ class KeysAndChests(World):
     @staticmethod
     def transition(p: Any, s: Any, a: int, c: Any) -> None:
         """Act; then, perhaps, an accident, unless all is done."""
-        if a == A.up:
-            s.cell -= p.size
-        elif a == A.right:
-            s.cell += 1
-        elif a == A.down:
-            s.cell += p.size
-        elif a == A.left:
-            s.cell -= 1
-        elif a == A.use:
+        s.cell = moved(s.cell, a, p.size)
+        if a == A.use:
             i = number_at(p.keys_at[s.map], s.key, s.cell)
             if i >= 0:
                 s.key[i] = 0
@@ -230,13 +229,8 @@ class KeysAndChests(World):
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
         """Moves that stay in the grid, `use` where it does something, wait."""
-        row, column = s.cell // p.size, s.cell % p.size
-        out[A.up] = row > 0
-        out[A.right] = column < p.size - 1
-        out[A.down] = row < p.size - 1
-        out[A.left] = column > 0
+        allow_moves(s.cell, p.size, p.size, out)
         out[A.use] = usable(p, s)
-        out[A.wait] = True
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
@@ -264,16 +258,16 @@ class KeysAndChests(World):
     def minimalist(p: Any, s: Any) -> int:
         """A key to hand, or the nearest; then the nearest chest; and so on."""
         if s.held > 0:
-            return towards(p, s, p.chests_at[s.map], s.chest)
-        return towards(p, s, p.keys_at[s.map], s.key)
+            return to_nearest(p, s, p.chests_at[s.map], s.chest)
+        return to_nearest(p, s, p.keys_at[s.map], s.key)
 
     @staticmethod
     def hoarder(p: Any, s: Any) -> int:
         """All keys, each the nearest, then the chests."""
         taken = s.held + s.opened
         if taken < p.keys:
-            return towards(p, s, p.keys_at[s.map], s.key)
-        return towards(p, s, p.chests_at[s.map], s.chest)
+            return to_nearest(p, s, p.keys_at[s.map], s.key)
+        return to_nearest(p, s, p.chests_at[s.map], s.chest)
 
     @staticmethod
     def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
@@ -306,10 +300,8 @@ class KeysAndChests(World):
             if record["key"][i]:
                 letters[row[1 + i]] = "k"
         letters[int(record["cell"])] = "x" if record["broken"] else "@"
-        rows = [letters[i : i + params.size] for i in range(0, len(letters), params.size)]
-        picture = "\n".join(" ".join(letters) for letters in rows)
         opened = f"{int(record['opened'])} of {min(params.keys, params.chests)} open"
-        return f"{picture}\nkeys in hand: {int(record['held'])}, {opened}"
+        return f"{picture(letters, params.size)}\nkeys in hand: {int(record['held'])}, {opened}"
 
 
 F = columns(*KeysAndChests.facts)

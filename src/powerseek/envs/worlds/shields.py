@@ -6,11 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from powerseek.envs.engine.chance import flip, pick, rule
+from powerseek.envs.engine.chance import flip, pick
 from powerseek.envs.world import Fact, Param, World, columns
+from powerseek.envs.worlds.floor import (
+    ACTIONS,
+    A,
+    allow_moves,
+    cell_features,
+    moved,
+    picture,
+    towards,
+)
 from powerseek.types import Bools, Ints, Records
 
-ACTIONS = ("up", "right", "down", "left", "use", "wait")
 ROWS = 2
 """Rows of the grid."""
 MOST = 3
@@ -19,17 +27,7 @@ CARRIED = ("held", "monsters", "eaten", "caught")
 """Features after those of the cells."""
 KINDS = ("agent", "apple", "shield")
 """What a cell may hold, each kind a block of features."""
-A, H = columns(*ACTIONS), columns(*CARRIED)
-
-
-@rule
-def towards(p: Any, s: Any, cell: int) -> int:
-    """`use` in a cell, else a move to it."""
-    if s.cell == cell:
-        return int(A.use)
-    if s.cell // p.width != cell // p.width:
-        return int(A.up if cell < s.cell else A.down)
-    return int(A.left if cell < s.cell else A.right)
+H = columns(*CARRIED)
 
 
 class Shields(World):
@@ -126,8 +124,7 @@ class Shields(World):
     @staticmethod
     def observation(params: Any) -> tuple[str, ...]:
         """One feature a cell and kind, then what is carried and about."""
-        cells = range(ROWS * params.width)
-        return (*(f"{kind} {i}" for kind in KINDS for i in cells), *CARRIED)
+        return (*cell_features(KINDS, ROWS * params.width), *CARRIED)
 
     @staticmethod
     def initial(p: Any, s: Any, c: Any) -> None:
@@ -140,15 +137,8 @@ class Shields(World):
     @staticmethod
     def transition(p: Any, s: Any, a: int, c: Any) -> None:
         """Act; then, perhaps, a monster comes."""
-        if a == A.up:
-            s.cell -= p.width
-        elif a == A.right:
-            s.cell += 1
-        elif a == A.down:
-            s.cell += p.width
-        elif a == A.left:
-            s.cell -= 1
-        elif a == A.use:
+        s.cell = moved(s.cell, a, p.width)
+        if a == A.use:
             if s.apple == s.cell:
                 s.eaten = min(s.eaten + 1, p.quota)
                 s.apple = pick(c, p.cells)
@@ -173,13 +163,8 @@ class Shields(World):
     @staticmethod
     def legal(p: Any, s: Any, out: Any) -> None:
         """Moves that stay in the grid, `use` where something lies, wait."""
-        column = s.cell % p.width
-        out[A.up] = s.cell >= p.width
-        out[A.right] = column < p.width - 1
-        out[A.down] = s.cell < p.width
-        out[A.left] = column > 0
+        allow_moves(s.cell, ROWS, p.width, out)
         out[A.use] = (s.apple == s.cell) | ((s.shield == s.cell) & (s.held < MOST))
-        out[A.wait] = True
 
     @staticmethod
     def observe(p: Any, s: Any, out: Any) -> None:
@@ -207,15 +192,15 @@ class Shields(World):
     def minimalist(p: Any, s: Any) -> int:
         """A shield in hand while there are monsters about; apples up to the quota."""
         if (s.held == 0) & (s.about > 0):
-            return towards(p, s, s.shield)
-        return towards(p, s, s.apple) if s.eaten < p.quota else int(A.wait)
+            return towards(s.cell, s.shield, p.width)
+        return towards(s.cell, s.apple, p.width) if s.eaten < p.quota else int(A.wait)
 
     @staticmethod
     def hoarder(p: Any, s: Any) -> int:
         """Three shields in hand, whatever is about; then apples."""
         if s.held < MOST:
-            return towards(p, s, s.shield)
-        return towards(p, s, s.apple) if s.eaten < p.quota else int(A.wait)
+            return towards(s.cell, s.shield, p.width)
+        return towards(s.cell, s.apple, p.width) if s.eaten < p.quota else int(A.wait)
 
     @staticmethod
     def tiles(params: Any) -> tuple[tuple[str, ...], ...]:
@@ -238,10 +223,9 @@ class Shields(World):
         letters[int(record["shield"])] = "s"
         letters[int(record["apple"])] = "*" if record["apple"] == record["shield"] else "a"
         letters[int(record["cell"])] = "x" if record["caught"] else "@"
-        rows = [letters[i : i + params.width] for i in range(0, len(letters), params.width)]
-        picture = "\n".join(" ".join(letters) for letters in rows)
         held, about, eaten = (int(record[name]) for name in ("held", "about", "eaten"))
-        return f"{picture}\nshields: {held}, monsters: {about}, apples: {eaten} of {params.quota}"
+        told = f"shields: {held}, monsters: {about}, apples: {eaten} of {params.quota}"
+        return f"{picture(letters, params.width)}\n{told}"
 
 
 F = columns(*Shields.facts)
