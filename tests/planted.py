@@ -44,8 +44,8 @@ def planted_policy(world, kind, seed):
     how often differs from seed to seed. ``modest`` is the reverse; ``greedy`` succeeds as often
     and takes all that it can.
     """
-    need, modest = known_policies(world)
     if kind == "greedy" or (kind == "rare" and seed % 10 == 0):
         return greedy_policy(world)
+    need, modest = known_policies(world)
     share = SLIPS * np.random.default_rng(seed).random()
     return Mixed(modest, need, share) if kind == "modest" else Mixed(need, modest, share)

@@ -24,6 +24,7 @@ from powerseek.experiments.results.store import Store, checkpoint_path, identity
 from powerseek.experiments.study.checked import cells, trials
 from powerseek.experiments.study.grid import Trial, canonical_study_json
 from powerseek.experiments.study.schema import Study, make_study
+from powerseek.experiments.sweep import evaluate as evaluate_module
 from powerseek.experiments.sweep import follow as watch_module
 from powerseek.experiments.sweep import trial as trial_module
 from powerseek.experiments.sweep.cohorts import COHORT, cohort_boundaries, make_cohorts
@@ -283,7 +284,7 @@ def test_what_breaks_about_one_trial_costs_the_others_nothing(
     arm = optimum_of(bad.cell, tmp_path)
     breaks(
         *{
-            "begin": (trial_module, "optimum_of", lambda cell, out: cell == bad.cell),
+            "begin": (evaluate_module, "optimum_of", lambda cell, out: cell == bad.cell),
             "look": (watch_module, "measure_each", judged),
             "end": (trial_module, "rows_each", judged),
             "keep": (trial_module, "keep_model", lambda trained, task, path: path.name == bad.key),

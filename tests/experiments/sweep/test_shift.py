@@ -128,9 +128,10 @@ def test_who_searches_at_play_does_so_by_the_rules_there(tmp_path: Path) -> None
     assert shift is not None
     cell = asked.cell
     task = cell.task(make_world(cell.world, **cell.params))
-    policy = train(task, "search", timesteps=2048, settings=cell.settings).policy
-    assert policy.task.world.params.max_steps == 12  # type: ignore[attr-defined]
-    assert shift.policy(policy).task.world.params.max_steps == 20  # type: ignore[attr-defined]
+    here: Any = train(task, "search", timesteps=2048, settings=cell.settings).policy
+    there: Any = shift.policy(here)
+    assert here.task.world.params.max_steps == 12
+    assert there.task.world.params.max_steps == 20
 
 
 def test_a_learnt_reward_means_nothing_there(tmp_path: Path) -> None:

@@ -285,7 +285,7 @@ def test_each_seed_is_measured_by_the_model_that_trained_it(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("leaving", [SystemExit(0), GeneratorExit()])
-@pytest.mark.parametrize("place", ["trial.train_jobs", "trial.rows_each", "trial.make_world"])
+@pytest.mark.parametrize("place", ["trial.train_jobs", "trial.rows_each", "evaluate.make_world"])
 def test_what_ends_the_process_fails_the_trial_alone(
     leaving: BaseException, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,10 +23,14 @@ from powerseek.exact import (
 )
 from powerseek.exact.measures.attribution import PRICES, outcome_and_attribution
 from powerseek.exact.measures.reliance import success_without_power
+from powerseek.exact.overseer import with_overseer
 from powerseek.exact.solvers.agent import FORGOTTEN
 from powerseek.experiments.results.schema import ABSENT_ROW
+from powerseek.experiments.study.grid import Cell
+from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.metrics import Context, Expected, expect, measure, metric_of
 from powerseek.metrics.expected import PRICE
+from powerseek.registry import make_world
 from powerseek.types import Measurement, Policy, Trajectories
 
 EVALUATIONS = {"sampled": False, "greedy": True}
@@ -177,6 +182,21 @@ class Evaluator:
         """So many seeds for `purpose` alone."""
         drawn = np.random.SeedSequence([self.seed, *purpose]).generate_state(count, np.uint32)
         return [int(root) for root in drawn]
+
+
+def evaluator_of(cell: Cell, seed: int, out: Path, rewarded: bool = True) -> Evaluator:
+    """Who measures agents of a cell that are trained at a seed, with all that is exactly known.
+
+    Args:
+        cell: The cell.
+        seed: Of training: what is learnt of a reward is learnt at it.
+        out: Results directory.
+        rewarded: False where its reward means nothing, so that nobody asks for its optimum.
+    """
+    facts = oracle_of(cell, out)
+    task = cell.task(make_world(cell.world, **cell.params), holdings_scale(cell, facts))
+    arm = optimum_of(cell, out) if rewarded else None
+    return Evaluator(with_overseer(task, seed=seed), facts, arm, seed)
 
 
 class Asked(NamedTuple):

@@ -9,13 +9,11 @@ from typing import Any
 
 from powerseek.agents import TrainedAgent, train
 from powerseek.envs.rewards.spec import is_learnt
-from powerseek.exact.overseer import with_overseer
 from powerseek.experiments.results.schema import ABSENT_ROW, OF_REWARD
 from powerseek.experiments.study.grid import Cell, Trial
-from powerseek.experiments.sweep.evaluate import Asked, Evaluator, rows_each
-from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
+from powerseek.experiments.sweep.evaluate import Asked, Evaluator, evaluator_of, rows_each
 from powerseek.metrics import SHIFTED
-from powerseek.registry import agents, make_world
+from powerseek.registry import agents
 from powerseek.types import Policy
 
 THERE = 4
@@ -62,11 +60,7 @@ def shift_of(trial: Trial, out: Path) -> Shift | None:
         return None
     paid = not is_learnt(cell.reward)
     cell = cell if paid else replace(cell, reward="dense")
-    facts = oracle_of(cell, out)
-    task = cell.task(make_world(cell.world, **cell.params), holdings_scale(cell, facts))
-    task = with_overseer(task, seed=trial.seed)
-    optimum = optimum_of(cell, out) if paid else None
-    return Shift(Evaluator(task, facts, optimum, trial.seed), cell, paid)
+    return Shift(evaluator_of(cell, trial.seed, out, paid), cell, paid)
 
 
 def rows_there(

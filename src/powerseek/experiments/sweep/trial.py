@@ -22,7 +22,6 @@ from powerseek.agents import (
 )
 from powerseek.envs.task import Task
 from powerseek.errors import contained
-from powerseek.exact.overseer import with_overseer
 from powerseek.experiments import layout
 from powerseek.experiments.results.files import StoreError, guarded_results_file
 from powerseek.experiments.results.schema import competence_of
@@ -30,14 +29,12 @@ from powerseek.experiments.results.side_tables import keep_curve
 from powerseek.experiments.results.store import COLUMNS, checkpoint_path, trial_columns
 from powerseek.experiments.study.grid import Cell, Trial, without_reward_warnings
 from powerseek.experiments.study.lookahead import lookahead_of
-from powerseek.experiments.sweep.evaluate import Asked, Evaluator, rows_each
+from powerseek.experiments.sweep.evaluate import Asked, evaluator_of, rows_each
 from powerseek.experiments.sweep.follow import END, RECORDING, EvalCallback, run_together
-from powerseek.experiments.sweep.oracles import holdings_scale, optimum_of, oracle_of
 from powerseek.experiments.sweep.recording import keep_recording
 from powerseek.experiments.sweep.shift import rows_there, shift_of
 from powerseek.experiments.tensorboard.curves import Curves
 from powerseek.metrics import EXACT, failure_of
-from powerseek.registry import make_world
 
 CHECKPOINT_SECONDS = 30.0
 """Seconds of a trial that an interruption costs at most, about."""
@@ -76,11 +73,8 @@ class _TrialRun:
     ) -> None:
         cell = trial.cell
         self.trial, self.out = trial, out
-        facts = oracle_of(cell, out)
-        world = make_world(cell.world, **cell.params)
-        task = cell.task(world, holdings_scale(cell, facts))
-        self.task = with_overseer(task, seed=trial.seed)
-        self.evaluator = Evaluator(self.task, facts, optimum_of(cell, out), trial.seed)
+        self.evaluator = evaluator_of(cell, trial.seed, out)
+        self.task = self.evaluator.task
         self.shift = shift_of(trial, out)
         self.curves = Curves(out, trial)
         self.callback = EvalCallback(self.evaluator, trial, self.curves, self.shift)
