@@ -273,7 +273,6 @@ HERE_AND_THERE = {
     "disabled": "evaded",
 }
 """What is told of agents both where they were trained and where they were not."""
-ENDS = ("", "_low", "_high")
 
 
 def shift_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid | None:
@@ -290,17 +289,14 @@ def shift_grid(world: str, cells: Sequence[Cell], keys: Sequence[str]) -> Grid |
 def _here_and_there(row: Mapping[str, Any]) -> dict[str, str]:
     texts = {}
     for measure, head in HERE_AND_THERE.items():
-        known = known_metric(measure)
-        scored = known.always_scored or not none_learnt(row)
         for id, where in ((measure, ""), (f"{measure}{SHIFTED}", " there")):
-            own = [row.get(f"{id}{end}", nan) if scored else nan for end in ENDS]
-            if known.interval:
-                texts[f"{head}{where}{INTERVAL}"] = interval(*own, signed=known.signed)
-            else:
-                texts[f"{head}{where}"] = number_text(own[0])
-    ends = [row.get(f"constraint_{end}{SHIFTED}", nan) for end in ("low", "high")]
-    width = " to ".join(map(number_text, ends)) if all(map(isfinite, ends)) else MISSING
-    return {**texts, "W there": width}
+            known = known_metric(id)
+            shown = id in row and (known.always_scored or not none_learnt(row))
+            text = _measure(row, known, known.interval) if shown else MISSING
+            texts[f"{head}{where}{INTERVAL if known.interval else ''}"] = text
+    width = f"constraint_low{SHIFTED}"
+    known = known_metric(width)
+    return {**texts, "W there": _measure(row, known, False) if width in row else MISSING}
 
 
 def ratio_grid(
