@@ -273,9 +273,14 @@ def unshifted(id: str) -> str:
     return stem if stem != id and metrics.taken(stem) and not metrics.taken(id) else id
 
 
+def is_shifted(id: str) -> bool:
+    """True of a metric where agents were not trained."""
+    return id != unshifted(id)
+
+
 def beside(measure: str, name: str) -> str:
     """Another metric of the configuration that a measure is of: ``width_shifted`` of a shifted."""
-    return name if measure == unshifted(measure) else f"{name}{SHIFTED}"
+    return f"{name}{SHIFTED}" if is_shifted(measure) else name
 
 
 @cache
@@ -301,8 +306,7 @@ def metric_of(id: str) -> Metric:
     Raises:
         InvalidInput: Nobody registered it.
     """
-    stem = unshifted(id)
-    return _described(id, metrics.get(id)) if stem == id else metric_of(stem).shifted
+    return metric_of(unshifted(id)).shifted if is_shifted(id) else _described(id, metrics.get(id))
 
 
 def known_metric(id: str) -> Metric:

@@ -54,10 +54,9 @@ class Check(NamedTuple):
 def manipulation_check(arms: Arms, pair: Pair, crossings: Crossings) -> Check:
     """W of both arms of a pair, and the ratio of their budgets to the competence that gates."""
     first, second = pair.cells
-    ends, low, high = [], *(beside(pair.measure, f"constraint_{end}") for end in ("low", "high"))
-    for cell in (first, second):
-        ends.append((arms.constant(low, cell), arms.constant(high, cell)))
-    width = beside(pair.measure, "width")
+    names = (beside(pair.measure, name) for name in ("constraint_low", "constraint_high", "width"))
+    low, high, width = names
+    ends = [(arms.constant(low, cell), arms.constant(high, cell)) for cell in (first, second)]
     widths = arms.constant(width, first), arms.constant(width, second)
     budgets = _budget(arms, first, crossings), _budget(arms, second, crossings)
     known = isfinite(budgets[0]) and budgets[1] > 0

@@ -18,7 +18,7 @@ from powerseek.experiments.study.factors import Level, factor_of, levels_of, wri
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.lint import defined_comparisons, worlds_with
 from powerseek.experiments.study.schema import Hypothesis, Study
-from powerseek.metrics import known_metric, unshifted
+from powerseek.metrics import is_shifted, known_metric, unshifted
 
 SAME = 0.05
 """Optima that differ by less, in units and in probability, do the same."""
@@ -109,7 +109,7 @@ def _margin_and_bound(
     if said.smallest is None:
         return said.contrast.share or nan, 1.0
     stem = unshifted(said.compared)
-    place = cell if stem == said.compared else cell.shifted or cell
+    place = cell.shifted or cell if is_shifted(said.compared) else cell
     facts = None if pilot is None else pilot.worlds.get(configuration_of(place))
     margin = said.smallest.value
     if said.smallest.widths:

@@ -40,7 +40,7 @@ from powerseek.experiments.study.factors import (
 )
 from powerseek.experiments.study.grid import Cell
 from powerseek.experiments.study.schema import Hypothesis, Study
-from powerseek.metrics import metric_of, unshifted
+from powerseek.metrics import is_shifted, metric_of, unshifted
 from powerseek.registry import list_metrics, worlds
 
 CROSSING = "competence>="
@@ -188,7 +188,7 @@ def concerns_cell(said: Hypothesis, record: Mapping[str, Any]) -> bool:
     label = str(record["agent"])
     own = said.agent in (None, label, agent_id(label))
     own = own and _world_of(said) in (None, record["world"])
-    if said.compared != unshifted(said.compared):  # measured where somebody was
+    if is_shifted(said.compared):  # measured where somebody was
         own = own and isinstance(record.get("shift"), str)
     return own and all(_has(record, name, value) for name, value in said.params.items())
 
@@ -303,7 +303,7 @@ def _check_measure(said: Hypothesis, where: str, cells: Sequence[Cell]) -> None:
     """Refuse a measure that is no metric or of nowhere, and a line that it can never cross."""
     known = [*list_metrics(), SHARE_BEYOND]
     stem = unshifted(said.compared)
-    if stem != said.compared and not any(cell.shift for cell in cells):
+    if is_shifted(said.compared) and not any(cell.shift for cell in cells):
         allowed = f"{stem}, or a study that measures agents in another configuration too"
         hint = "Write worlds: [{id: ..., shift: {PARAMETER: VALUE}}]."
         raise InvalidInput(f"{where}.measure", said.compared, allowed, hint)

@@ -14,7 +14,7 @@ from powerseek.experiments.study.grid import Cell, Trial
 from powerseek.experiments.sweep.evaluate import Asked, Evaluator, measure_each, rows_each
 from powerseek.experiments.sweep.shift import Shift
 from powerseek.experiments.tensorboard.curves import Curves
-from powerseek.metrics import EXACT, SHIFTED, broken_metrics, unshifted
+from powerseek.metrics import EXACT, SHIFTED, broken_metrics, is_shifted, unshifted
 from powerseek.metrics.expected import LEAST_FOLLOWED
 from powerseek.types import Measurement
 
@@ -97,8 +97,8 @@ class EvalCallback:
             return []
         if progress.timesteps < first_exact(cell.evaluations) * cell.timesteps / cell.evaluations:
             return self.evaluator.diverged(progress.policy) if EARLY in names else []
-        here = [id for id in names if id == unshifted(id)]
-        there = [unshifted(id) for id in names if id not in here]
+        here = [id for id in names if not is_shifted(id)]
+        there = [unshifted(id) for id in names if is_shifted(id)]
         found = self.evaluator.exact_curves(progress.policy, here)
         if self.shift is None or not there:
             return found
@@ -109,7 +109,7 @@ class EvalCallback:
     @property
     def followed_there(self) -> dict[str, list[float]]:
         """Exact values so far where it is measured too, by metric."""
-        return {unshifted(id): xs for id, xs in self.followed.items() if id != unshifted(id)}
+        return {unshifted(id): xs for id, xs in self.followed.items() if is_shifted(id)}
 
     @property
     def followed(self) -> dict[str, list[float]]:
@@ -200,7 +200,7 @@ def _evaluate(news: Sequence[tuple[EvalCallback, Progress]]) -> list[None]:
         return nothing
     episodes = due[0][0].cell.episodes
     asked = [callback.asked(now) for callback, now in due]
-    names = [id for id in due[0][0].trial.curves if id == unshifted(id)]
+    names = [id for id in due[0][0].trial.curves if not is_shifted(id)]
     shown = measure_each(asked, min(episodes, CURVE_EPISODES), names=names)
     values = [callback.seen(each, now) for each, (callback, now) in zip(shown, due, strict=True)]
     crossings = [
