@@ -244,7 +244,7 @@ def _shifted(view: View, worlds: Worlds) -> tuple[Part, ...]:
         "hard to read: compare excess_shifted, which reads need at the success that they have."
     )
     places = view.trained.every.dropna(subset="shift").groupby("world", sort=False)["shift"]
-    named = (f"{world}: there is {'; '.join(own.unique())}." for world, own in places)
+    named = (f"{world}, there: {'; '.join(own.unique())}." for world, own in places)
     return (Words(said), Lines(tuple(named)), *found)
 
 
