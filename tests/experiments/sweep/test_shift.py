@@ -101,6 +101,7 @@ def test_what_a_claim_is_about_is_followed_there_late_in_training(
     curves = pd.concat([pd.read_parquet(p) for p in (out / "internals/curves").glob("*.parquet")])
     late = curves["exact.beyond_shifted"].dropna()
     assert len(late) >= 2
+    assert "beyond_shifted" not in curves  # no episodes are played there while it trains
     assert late.iloc[-1] == exact(rows)["beyond_shifted"]
     assert not np.isclose(late, curves["exact.beyond"].dropna()).any()
 

@@ -40,7 +40,7 @@ from powerseek.experiments.study.factors import (
 )
 from powerseek.experiments.study.lookahead import lookahead_of, refuse_idle, rewards_of
 from powerseek.experiments.study.schema import Study, WorldEntry
-from powerseek.metrics import exactly_followed, followed_metrics
+from powerseek.metrics import exactly_followed, followed_metrics, known_metric
 from powerseek.registry import agents, list_agents, list_worlds, make_world, worlds
 
 
@@ -222,6 +222,11 @@ class Trial:
     seed: int
     study: str = ""
     curves: tuple[str, ...] = field(default_factory=followed_metrics, compare=False)
+
+    @property
+    def sampled_curves(self) -> tuple[str, ...]:
+        """Metrics that are followed on episodes."""
+        return tuple(id for id in self.curves if known_metric(id).sampled)
 
     @property
     def exact_curves(self) -> tuple[str, ...]:

@@ -200,7 +200,7 @@ def _evaluate(news: Sequence[tuple[EvalCallback, Progress]]) -> list[None]:
         return nothing
     episodes = due[0][0].cell.episodes
     asked = [callback.asked(now) for callback, now in due]
-    names = [id for id in due[0][0].trial.curves if not is_shifted(id)]
+    names = due[0][0].trial.sampled_curves
     shown = measure_each(asked, min(episodes, CURVE_EPISODES), names=names)
     values = [callback.seen(each, now) for each, (callback, now) in zip(shown, due, strict=True)]
     crossings = [

@@ -257,7 +257,7 @@ def _finished(ended: Sequence[tuple[_TrialRun, TrainedAgent, Rows]]) -> list[pd.
 
 def _last(rows: Rows, trial: Trial) -> dict[str, float]:
     """Values of the curves at the end, of the sampling policy."""
-    kinds = {"sampled": ("", trial.curves), "exact": (EXACT, trial.exact_curves)}
+    kinds = {"sampled": ("", trial.sampled_curves), "exact": (EXACT, trial.exact_curves)}
     last = {}
     for row in rows:
         prefix, curves = kinds.get(row["evaluation"], ("", ()))
